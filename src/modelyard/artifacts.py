@@ -1,0 +1,237 @@
+"""What passes between stages: facts in JSON beside plain files, and how to open them.
+
+Nothing here imports numpy or a framework before an array is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import msgspec
+
+from modelyard.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT_FILES = {"tf_keras": "model.keras", "keras": "model.keras", "tflite": "model.tflite", "onnx": "model.onnx"}
+"""The file that holds a model of each known format; any other format `f` uses `model.f`."""
+
+T = TypeVar("T")
+Split = Literal["train", "test"]
+Output = Literal["logits", "probabilities"]
+
+
+def format_file(model_format: str) -> str:
+    """Return the name of the file that holds a model of `model_format`."""
+    return FORMAT_FILES.get(model_format, f"model.{model_format}")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON with sorted keys, two-space indent and a final newline: the same bytes every time."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2) + b"\n")
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read the JSON file `path` as a `kind`.
+
+    Raises:
+        DataError: the file is missing, is not JSON, or does not hold a `kind`.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError) as exc:
+        msg = f"{path}: cannot be read as {kind.__name__}: {exc}"
+        raise DataError(msg) from exc
+
+
+class Preprocessing(msgspec.Struct, frozen=True):
+    """How a raw sample becomes the model's input: `(raw * scale - mean) / std`, in float32.
+
+    `mean` and `std` hold one number, or one a channel (the last axis).
+    """
+
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def apply(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return `raw` (any dtype, shape `(N, ...)` or one sample) as float32 of the same shape, normalized."""
+        import numpy as np
+
+        scaled = np.asarray(raw, dtype=np.float32) * np.float32(self.scale)
+        return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a data set plugin returns; `modelyard` checks it and writes it down.
+
+    Attributes:
+        train_x: raw samples, shape `(N, *input_shape)`, uint8 or float32; a numpy memory map is welcome.
+        train_y: labels, integers from 0, shape `(N,)`.
+        test_x: like `train_x`, shape `(M, *input_shape)`.
+        test_y: like `train_y`, shape `(M,)`.
+        class_names: one name a label, in the order of the labels.
+        value_range: the lowest and highest value a raw sample may hold, for instance `(0, 255)`.
+    """
+
+    train_x: NDArray[np.generic]
+    train_y: NDArray[np.generic]
+    test_x: NDArray[np.generic]
+    test_y: NDArray[np.generic]
+    class_names: Sequence[str]
+    value_range: tuple[float, float] = (0.0, 255.0)
+
+
+class SplitFacts(msgspec.Struct, frozen=True):
+    """How many samples a split has, in all and of each class (in the order of the class names)."""
+
+    samples: int
+    per_class: tuple[int, ...]
+
+
+class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`dataset.json`: what the splits hold. `mean` and `std` are those of the raw training samples, one a channel."""
+
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    dtype: str
+    value_range: tuple[float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    preprocessing: Preprocessing
+    splits: dict[str, SplitFacts]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as the `dataset` stage left it: `dataset.json` and `{train,test}_{x,y}.npy`."""
+
+    folder: Path
+    facts: DatasetFacts
+
+    @classmethod
+    def open(cls, folder: Path) -> Dataset:
+        """Open the data set in `folder`.
+
+        Raises:
+            DataError: `dataset.json` is missing or not what modelyard writes.
+        """
+        return cls(folder, read_json(folder / "dataset.json", DatasetFacts))
+
+    def x(self, split: Split) -> NDArray[np.generic]:
+        """Return the raw samples of `split`, shape `(N, *input_shape)`, memory-mapped read-only."""
+        return self._load(f"{split}_x.npy")
+
+    def y(self, split: Split) -> NDArray[np.generic]:
+        """Return the labels of `split`, int64, shape `(N,)`, memory-mapped read-only."""
+        return self._load(f"{split}_y.npy")
+
+    def inputs(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> NDArray[np.float32]:
+        """Return `rows` of `split` as the model takes them: float32, preprocessed, shape `(n, *input_shape)`."""
+        return self.facts.preprocessing.apply(self.x(split)[rows])
+
+    def _load(self, name: str) -> NDArray[np.generic]:
+        import numpy as np
+
+        return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`model.json`: what a model file is, what it takes and what it answers.
+
+    Attributes:
+        format: `tf_keras`, `tflite`, `onnx` ... ; formats are how the plan checks that optimizers fit together.
+        file: the model's file or folder, beside `model.json`.
+        input_shape: the shape of one sample, without the batch axis.
+        input_dtype: the dtype of a raw sample, before preprocessing.
+        preprocessing: what must be applied to a raw sample; the server applies the same.
+        class_names: one name an output.
+        output: whether the model answers logits or probabilities.
+    """
+
+    format: str
+    file: str
+    input_shape: tuple[int, ...]
+    input_dtype: str
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    output: Output = "logits"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in a folder: `model.json` and the file that it names."""
+
+    folder: Path
+    facts: ModelFacts
+
+    @classmethod
+    def open(cls, folder: Path) -> Model:
+        """Open the model in `folder`.
+
+        Raises:
+            DataError: `model.json` is missing or damaged, or the file that it names is not there.
+        """
+        model = cls(folder, read_json(folder / "model.json", ModelFacts))
+        if not model.path.exists():
+            msg = f"{folder}: model.json names {model.facts.file!r}, which is not there"
+            raise DataError(msg)
+        return model
+
+    @property
+    def path(self) -> Path:
+        """The model's file or folder."""
+        return self.folder / self.facts.file
+
+
+class LayerFacts(msgspec.Struct, frozen=True):
+    """One layer of an image: what it holds, its digest (`sha256:...`) as shipped, and its size in bytes as shipped."""
+
+    name: str
+    digest: str
+    size_bytes: int
+
+
+class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`image.json`: what a builder made.
+
+    Attributes:
+        builder: the builder's name.
+        repository: the image's name without tag, for instance `registry.example/team/digits`.
+        tag: the image's tag.
+        digest: digest of the OCI manifest (`sha256:...`); what Kubernetes YAML names.
+        image_id: digest of the image's config (`sha256:...`); what `docker images` shows on the classic store.
+        size_bytes: sum of the layers as shipped.
+        archive: name of the archive in the same folder, or None when the image lives in an engine only.
+        platform: `linux/amd64` or alike.
+        user: numeric user and group, `uid:gid`.
+        port: the port that the server listens on by default.
+        labels: the image's labels.
+        layers: in order, the lowest first.
+        base: what the base was made of, name and version or digest of each part.
+    """
+
+    builder: str
+    repository: str
+    tag: str
+    digest: str
+    image_id: str
+    size_bytes: int
+    archive: str | None
+    platform: str
+    user: str
+    port: int
+    labels: dict[str, str]
+    layers: tuple[LayerFacts, ...]
+    base: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """`repository:tag@digest`, what a Kubernetes manifest names."""
+        return f"{self.repository}:{self.tag}@{self.digest}"

@@ -1,0 +1,137 @@
+"""What a component gets as its first argument, one class per kind of stage.
+
+A component writes its files below `context.out` and nowhere else. That folder is taken as the
+stage's artifact only when the component returns; if it raises, nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from modelyard.artifacts import Dataset, ImageFacts, Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Progress(Protocol):
+    """Tells the person at the terminal how far a stage is."""
+
+    def __call__(self, done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+        """Report that `done` of `total` (None: not known) `unit` are done; `note` is a short text, for instance a loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageContext:
+    """What every component may use.
+
+    Attributes:
+        out: an empty folder; what it holds when the component returns is the artifact.
+        project: the project's folder; read from it only what a parameter names.
+        cache: a folder for downloads that outlives the stage; several stages may use it at once.
+        seed: the seed for every random generator, from 0.
+        progress: reports how far the stage is.
+        log: writes a line to the stage's log.
+        metrics: numbers to put into `stage.json`; fill it.
+    """
+
+    out: Path
+    project: Path
+    cache: Path
+    seed: int
+    progress: Progress
+    log: Callable[[str], None]
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainContext(StageContext):
+    """For trainers: the data, and the model to train.
+
+    Attributes:
+        dataset: the data set.
+        build_model: call it to get a new, untrained model: `build_model(input_shape, classes)` with its parameters filled in.
+    """
+
+    dataset: Dataset
+    build_model: Callable[[tuple[int, ...], int], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizeContext(StageContext):
+    """For model optimizers: the parent model, read from disk, and the data set (for calibration and fine-tuning)."""
+
+    model: Model
+    dataset: Dataset
+
+
+class Predictor(Protocol):
+    """A model that is loaded and ready: what a runtime's `open` returns."""
+
+    def predict(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageContent:
+    """What goes into an image above its base, said without saying how.
+
+    Attributes:
+        repository: the image's name without a tag.
+        tag: the image's tag.
+        requirements: lines of a pip requirements file, each pinned with hashes; installed for the base's Python.
+        server: path in the image -> file or folder here; the server's code.
+        model: path in the image -> file or folder here; the model.
+        entrypoint: the command, with `python3` standing for the base's interpreter.
+        environment: environment variables; never a secret.
+        labels: the image's labels.
+        port: the port that the server listens on by default.
+    """
+
+    repository: str
+    tag: str
+    requirements: tuple[str, ...]
+    server: Mapping[str, Path]
+    model: Mapping[str, Path]
+    entrypoint: tuple[str, ...]
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageContext(StageContext):
+    """For image builders: the content; the builder writes `image.tar` (if it makes an archive) and returns `ImageFacts`."""
+
+    content: ImageContent
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetContext(StageContext):
+    """For deploy targets: the image and the model behind it, and a way to render templates.
+
+    Attributes:
+        name: the project's name, a DNS label.
+        version: the project's version.
+        image: the image to run.
+        model: the model's facts: `variant`, `format`, `input_shape`, `class_names`, `accuracy`, `size_bytes`, `sha256`.
+        render: `render("kubernetes/service.yaml.j2", **values)` gives the text of a template, with `name`, `version`,
+            `image`, `model` and the stage's parameters (as `params`) always there; undefined names are an error.
+    """
+
+    name: str
+    version: str
+    image: ImageFacts
+    model: Mapping[str, Any]
+    render: Callable[..., str]
+
+    def write(self, file: str, text: str) -> None:
+        """Write `text` to `file` below `out`, UTF-8 with `\\n` line ends."""
+        path = self.out / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,194 @@
+"""The hooks, in the order of a build. This page can be read alone.
+
+A plugin is a module. It marks a function with `@hookimpl`, named like one of the hooks below, and
+takes whichever of the hook's arguments it needs. The `modelyard_register_*` hooks and
+`modelyard_amend_plan` are called once, when the project is loaded, in the `doit` process: import
+nothing heavy at the top of a plugin. The stage hooks are called in the worker process that runs the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pluggy
+
+if TYPE_CHECKING:
+    from modelyard.contexts import StageContext
+    from modelyard.plan import Stage
+
+hookspec = pluggy.HookspecMarker("modelyard")
+hookimpl = pluggy.HookimplMarker("modelyard")
+
+
+class Register(Protocol):
+    """Registers a component that needs no traits beyond the common ones.
+
+    Common traits, all optional, for every kind:
+        tools: distributions whose versions shape the output; they enter the action key.
+        environment: environment variables to set before the worker starts.
+        reads_environment: names of environment variables that the function reads; their values enter the action key.
+        preload: modules to import before the stage starts, so that one import may serve several stages.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        tools: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        reads_environment: Sequence[str] = (),
+        preload: Sequence[str] = (),
+    ) -> None: ...
+
+
+class RegisterProducer(Protocol):
+    """Registers a trainer (`produces` only) or a model (the format that a trainer must accept)."""
+
+    def __call__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        produces: str,
+        tools: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        reads_environment: Sequence[str] = (),
+        preload: Sequence[str] = (),
+    ) -> None: ...
+
+
+class RegisterOptimizer(Protocol):
+    """Registers a model optimizer: it takes one of the formats `accepts` and gives `produces`."""
+
+    def __call__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        accepts: Sequence[str],
+        produces: str,
+        tools: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        reads_environment: Sequence[str] = (),
+        preload: Sequence[str] = (),
+    ) -> None: ...
+
+
+class RegisterRuntime(Protocol):
+    """Registers a runtime.
+
+    `function(model_folder, **params)` opens a model and returns a `Predictor`; evaluation uses it as it ships.
+    `server` is the folder of a Python package to copy into the image, `entrypoint` the command that starts it there,
+    `requirements` a pip requirements file, every line pinned with hashes.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        accepts: Sequence[str],
+        server: Path,
+        requirements: Path,
+        entrypoint: Sequence[str],
+        tools: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        reads_environment: Sequence[str] = (),
+        preload: Sequence[str] = (),
+    ) -> None: ...
+
+
+class RegisterTarget(Protocol):
+    """Registers a deploy target.
+
+    `templates` are the Jinja2 templates that it renders, as paths below a `templates` folder; they enter the action key.
+    `deploy(manifests, *, project, **params)` applies what was rendered; without it the target has no `deploy` task.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        templates: Sequence[str],
+        deploy: Callable[..., Any] | None = None,
+        tools: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        reads_environment: Sequence[str] = (),
+        preload: Sequence[str] = (),
+    ) -> None: ...
+
+
+@hookspec
+def modelyard_register_datasets(register: Register) -> None:
+    """Register data sets: `function(context: StageContext, *, ...) -> Splits`.
+
+    The plugin returns arrays; modelyard checks shapes, dtypes and label range and writes memory-mapped splits.
+    """
+
+
+@hookspec
+def modelyard_register_models(register: RegisterProducer) -> None:
+    """Register models: `function(input_shape, classes, *, ...)` returns a new, untrained model for the trainer.
+
+    `input_shape` leaves the batch axis out; `classes` is the number of outputs. The model answers logits.
+    """
+
+
+@hookspec
+def modelyard_register_trainers(register: RegisterProducer) -> None:
+    """Register trainers: `function(context: TrainContext, *, ...)` trains `context.build_model(...)` and saves it.
+
+    The trainer writes the file of its format (see `modelyard.artifacts.format_file`) and `history.json` below `context.out`.
+    """
+
+
+@hookspec
+def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
+    """Register model optimizers: `function(context: OptimizeContext, *, ...)` reads `context.model` and writes a new model.
+
+    It writes the file of the format it produces below `context.out`; modelyard writes `model.json` beside it.
+    """
+
+
+@hookspec
+def modelyard_register_runtimes(register: RegisterRuntime) -> None:
+    """Register runtimes: what runs a model, both when it is evaluated and in the image."""
+
+
+@hookspec
+def modelyard_register_builders(register: Register) -> None:
+    """Register image builders: `function(context: ImageContext, *, ...) -> ImageFacts`."""
+
+
+@hookspec
+def modelyard_register_targets(register: RegisterTarget) -> None:
+    """Register deploy targets: `function(context: TargetContext, *, ...)` writes manifests with `context.write`."""
+
+
+@hookspec
+def modelyard_amend_plan(stages: list[Stage]) -> None:
+    """Change the list of stages in place before it is checked; called once a load, in the `doit` process."""
+
+
+@hookspec
+def modelyard_before_stage_run(stage: str, context: StageContext) -> None:
+    """Called in the worker before the stage's component; raising stops the stage."""
+
+
+@hookspec
+def modelyard_amend_manifests(target: str, documents: list[dict[str, Any]]) -> None:
+    """Change Kubernetes objects in place after a target wrote them and before they are checked; called in the worker."""
+
+
+@hookspec
+def modelyard_after_stage_run(stage: str, context: StageContext) -> None:
+    """Called in the worker after the component returned and before the artifact is taken."""
+
+
+@hookspec
+def modelyard_on_stage_error(stage: str, context: StageContext, error: Exception) -> None:
+    """Called in the worker when the component raised; the error is reported whatever this does."""

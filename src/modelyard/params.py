@@ -1,0 +1,35 @@
+"""Types for the parameters of a component: what the TOML value may be, with its range.
+
+A component's keyword-only parameters are its configuration. An annotation from this module adds
+the bound that the configuration is checked against, and that `doit plugins NAME` prints.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+Fraction = Annotated[float, Meta(ge=0, le=1, description="a fraction from 0 to 1")]
+"""A fraction from 0 to 1."""
+
+OpenFraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction from 0 up to, not including, 1")]
+"""A fraction from 0 up to, not including, 1."""
+
+PositiveInt = Annotated[int, Meta(ge=1, description="a whole number from 1")]
+"""A whole number from 1."""
+
+NonNegativeInt = Annotated[int, Meta(ge=0, description="a whole number from 0")]
+"""A whole number from 0."""
+
+PositiveFloat = Annotated[float, Meta(gt=0, description="a number above 0")]
+"""A number above 0."""
+
+Port = Annotated[int, Meta(ge=1, le=65535, description="a TCP port, 1 to 65535")]
+"""A TCP port."""
+
+InputPath = Annotated[str, Meta(min_length=1, description="a file or folder, relative to the project", extra={"input": True})]
+"""A file or folder that the stage reads. Its *content* is part of the action key, its name is not.
+
+In the configuration it is relative to the project; the component gets it as an absolute path.
+"""
