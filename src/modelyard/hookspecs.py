@@ -101,6 +101,22 @@ class RegisterRuntime(Protocol):
     ) -> None: ...
 
 
+class RegisterBuilder(Protocol):
+    """Registers an image builder; `templates` are the Jinja2 templates that it renders, they enter the action key."""
+
+    def __call__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        templates: Sequence[str] = (),
+        tools: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        reads_environment: Sequence[str] = (),
+        preload: Sequence[str] = (),
+    ) -> None: ...
+
+
 class RegisterTarget(Protocol):
     """Registers a deploy target.
 
@@ -160,7 +176,7 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
 
 
 @hookspec
-def modelyard_register_builders(register: Register) -> None:
+def modelyard_register_builders(register: RegisterBuilder) -> None:
     """Register image builders: `function(context: ImageContext, *, ...) -> ImageFacts`."""
 
 

@@ -1,0 +1,1 @@
+"""The built-in components, each written against the hooks that a third party uses."""

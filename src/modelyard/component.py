@@ -1,0 +1,210 @@
+"""A component: a registered function whose keyword-only parameters are its configuration."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+
+KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target")
+"""The kinds of component, in the order of a build."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a plugin comes from.
+
+    Attributes:
+        name: the plugin's name: a module, or the name of an entry point.
+        origin: `project`, `installed` or `built-in`.
+        file: the module's file.
+        distribution: name and version of the installed distribution, or empty.
+    """
+
+    name: str
+    origin: str
+    file: Path
+    distribution: str = ""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One key of a component's configuration: its name, type, default (`REQUIRED` if none) and documentation."""
+
+    name: str
+    annotation: Any
+    default: Any
+    doc: str = ""
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the value names a file or folder whose content the stage reads."""
+        metas = [m for a in (self.annotation, *typing.get_args(self.annotation)) for m in getattr(a, "__metadata__", ())]
+        return any(isinstance(m, msgspec.Meta) and (m.extra or {}).get("input") for m in metas)
+
+    @property
+    def type_name(self) -> str:
+        """The type as a person writes it."""
+        return type_name(self.annotation)
+
+
+REQUIRED: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Component:
+    """A function registered under `name` for one of `KINDS`, with its traits (see `hookspecs`)."""
+
+    kind: str
+    name: str
+    function: Callable[..., Any]
+    source: Source
+    accepts: tuple[str, ...] = ()
+    produces: str = ""
+    tools: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    reads_environment: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    deploy: Callable[..., Any] | None = None
+    server: Path | None = None
+    requirements: Path | None = None
+    entrypoint: tuple[str, ...] = ()
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The configuration that the function takes: its keyword-only parameters.
+
+        Raises:
+            PluginError: a parameter has no annotation, or one that cannot be read.
+        """
+        return parameters_of(self.function, f"{self.kind} {self.name!r} ({self.source.file})")
+
+    @property
+    def file(self) -> Path:
+        """The file that defines the function (which may be another than the plugin's)."""
+        return Path(inspect.unwrap(self.function).__code__.co_filename)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring, without the full stop."""
+        doc = inspect.getdoc(self.function) or ""
+        return doc.partition("\n")[0].rstrip(".")
+
+
+def parameters_of(function: Callable[..., Any], where: str) -> dict[str, Parameter]:
+    """Return the keyword-only parameters of `function` by name.
+
+    Raises:
+        PluginError: an annotation is missing or cannot be resolved.
+    """
+    try:
+        hints = typing.get_type_hints(function, include_extras=True, localns=_DEFERRED)
+    except (NameError, TypeError) as exc:
+        msg = f"{where}: cannot read the parameters' annotations: {exc}\n  import the names at the top of the module"
+        raise PluginError(msg) from exc
+    docs = argument_docs(inspect.getdoc(function) or "")
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if name not in hints:
+            msg = f"{where}: parameter {name!r} has no annotation\n  write its type: it is checked against the configuration"
+            raise PluginError(msg)
+        found[name] = Parameter(name, hints[name], parameter.default, docs.get(name, ""))
+    return found
+
+
+class _Deferred(dict[str, Any]):
+    """Names that plugins import for type checkers only; the configuration never holds them."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in _CONTEXT_NAMES
+
+    def __getitem__(self, name: str) -> Any:
+        if name in _CONTEXT_NAMES:
+            return Any
+        raise KeyError(name)
+
+
+_CONTEXT_NAMES = frozenset(
+    {"StageContext", "TrainContext", "OptimizeContext", "ImageContext", "TargetContext", "Predictor"}
+    | {"Splits", "ImageFacts", "Path", "tf", "np", "torch", "NDArray"}
+)
+_DEFERRED = _Deferred()
+
+
+def argument_docs(doc: str) -> dict[str, str]:
+    """Return the text of each argument in the `Args:` section of a Google-style docstring."""
+    docs: dict[str, str] = {}
+    name = ""
+    inside = False
+    for line in doc.splitlines():
+        if line.strip() in {"Args:", "Arguments:"}:
+            inside = True
+        elif inside and line and not line[0].isspace():
+            break
+        elif inside and line.startswith("    ") and not line.startswith("     ") and ":" in line:
+            name, _, text = line.strip().partition(":")
+            name = name.partition(" ")[0]
+            docs[name] = text.strip()
+        elif inside and name and line.strip():
+            docs[name] += " " + line.strip()
+    return docs
+
+
+def type_name(annotation: Any) -> str:
+    """Return an annotation as a person writes it in a sentence, with its bounds."""
+    if hasattr(annotation, "__metadata__"):
+        notes = [m.description for m in annotation.__metadata__ if isinstance(m, msgspec.Meta) and m.description]
+        return notes[0] if notes else type_name(annotation.__origin__)
+    if typing.get_origin(annotation) is typing.Literal:
+        return "one of " + ", ".join(repr(a) for a in typing.get_args(annotation))
+    arguments = typing.get_args(annotation)
+    if type(None) in arguments:
+        return " or ".join(type_name(a) for a in arguments if a is not type(None)) + " (or left out)"
+    return annotation.__name__ if isinstance(annotation, type) and not arguments else str(annotation)
+
+
+def check_values(parameters: Mapping[str, Parameter], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return `values` with every default filled in, each checked against its parameter.
+
+    Args:
+        parameters: what is allowed.
+        values: what the configuration says.
+        where: file and table, for messages: `pyproject.toml [tool.modelyard.train]`.
+
+    Raises:
+        ConfigError: a key is unknown, a value has the wrong type or range, or a required key is missing.
+    """
+    for key in values:
+        if key not in parameters:
+            msg = f"{where}: unknown key {key!r}{did_you_mean(key, parameters)}\n  allowed: {listing(parameters)}"
+            raise ConfigError(msg)
+    return {name: _check_value(parameter, values, where) for name, parameter in parameters.items()}
+
+
+def _check_value(parameter: Parameter, values: Mapping[str, Any], where: str) -> Any:
+    if parameter.name not in values:
+        if parameter.default is REQUIRED:
+            msg = f"{where}: key {parameter.name!r} is missing\n  it is {parameter.type_name}; add `{parameter.name} = ...`"
+            raise ConfigError(msg)
+        return parameter.default
+    value = values[parameter.name]
+    try:
+        return msgspec.convert(value, parameter.annotation, strict=True)
+    except msgspec.ValidationError as exc:
+        msg = f"{where}: key {parameter.name!r}: {value!r} is not allowed: {_lower(str(exc))}\n  allowed: {parameter.type_name}"
+        raise ConfigError(msg) from exc
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,272 @@
+"""Read `[tool.modelyard]`: strict, with the command line's overrides laid over it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.component import Component, Parameter, check_values
+from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.plugins import Plugins
+from modelyard.project_code import project_function
+from modelyard.settings import Name, parameters_of_table
+
+SCALARS = ("name", "version", "seed")
+USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
+"""The tables that choose one component with `use`, and the kind of that component."""
+DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
+PLAIN = ("evaluate", "select", "gates", "check", "serve", "store")
+GROUPS = ("variants", "targets", "resources")
+KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
+
+
+@dataclass(frozen=True)
+class Use:
+    """A component and the values of its parameters, every default filled in."""
+
+    component: Component
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A project's pipeline.
+
+    Attributes:
+        project: the project's folder, absolute.
+        name: the project's name, a DNS label.
+        version: the project's version.
+        seed: the seed of every random generator.
+        uses: the component of each table in `USING`.
+        settings: modelyard's own values, a dict for each table of `settings.TABLES`.
+        variants: for each variant, its chain of model optimizers.
+        targets: for each deploy target, its component.
+        resources: how many stages may hold each named resource at once.
+    """
+
+    project: Path
+    name: str
+    version: str
+    seed: int
+    uses: dict[str, Use]
+    settings: dict[str, dict[str, Any]]
+    variants: dict[str, tuple[Use, ...]]
+    targets: dict[str, Use]
+    resources: dict[str, int]
+
+
+def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration of `project`.
+
+    Args:
+        project: the folder that holds pyproject.toml.
+        plugins: the plugins that the configuration may name.
+        overrides: dotted key -> value in TOML, from the command line: `{"train.epochs": "3"}`.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a key, name or value is not allowed.
+    """
+    raw, fallback = _read(project / "pyproject.toml")
+    for key, value in (overrides or {}).items():
+        _override(raw, key, value)
+    return _Reader(project, plugins, raw, fallback).config()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        msg = f"{path}: not found\n  run `modelyard init` to start a project here"
+        raise ConfigError(msg) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        msg = f"{path}: cannot be read: {exc}"
+        raise ConfigError(msg) from exc
+    raw = document.get("tool", {}).get("modelyard")
+    if not isinstance(raw, dict):
+        msg = f"{path}: there is no table [tool.modelyard]\n  run `modelyard init` in an empty folder to see one"
+        raise ConfigError(msg)
+    return raw, document.get("project", {})
+
+
+def parse_override(value: str) -> Any:
+    """Return the value of an override: TOML if it is, else the text itself (`rule=smallest` needs no quotes)."""
+    try:
+        return tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _override(raw: dict[str, Any], key: str, value: str) -> None:
+    first, *rest = key.split(".")
+    if first not in KEYS or (first in SCALARS) != (not rest) or "" in rest:
+        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw)] + list(SCALARS)
+        msg = (
+            f"command line: unknown key {key!r}{did_you_mean_leaf(key, known)}\n"
+            f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(KEYS)}"
+        )
+        raise ConfigError(msg)
+    table = raw
+    for part in (first, *rest)[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            msg = f"command line: {key!r}: {part!r} is not a table"
+            raise ConfigError(msg)
+    table[(first, *rest)[-1]] = parse_override(value)
+
+
+def _keys_of(table: str, raw: dict[str, Any]) -> list[str]:
+    value = raw.get(table)
+    return [*parameters_of_table(table), *(value if isinstance(value, dict) else ())]
+
+
+def did_you_mean_leaf(key: str, known: list[str]) -> str:
+    """Return `, did you mean 'train.epochs'?` for `epochs`, else the nearest full key."""
+    ends = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    return f", did you mean {ends[0]!r}?" if ends else did_you_mean(key, known)
+
+
+class _Reader:
+    """Turns the raw table into a `Config`."""
+
+    def __init__(self, project: Path, plugins: Plugins, raw: dict[str, Any], fallback: dict[str, Any]) -> None:
+        self.project, self.plugins, self.raw, self.fallback = project, plugins, raw, fallback
+
+    def config(self) -> Config:
+        for key in self.raw:
+            if key not in KEYS:
+                msg = f"{self.where()}: unknown key {key!r}{did_you_mean(key, KEYS)}\n  allowed: {listing(KEYS)}"
+                raise ConfigError(msg)
+        uses = {table: self.use(table) for table in USING}
+        return Config(
+            project=self.project,
+            name=self.scalar("name", Name, self.default_name()),
+            version=self.scalar("version", str, str(self.fallback.get("version", "0"))),
+            seed=self.scalar("seed", int, 0),
+            uses=uses,
+            settings={t: self.own(t) for t in ("dataset", "image", *PLAIN)},
+            variants=self.variants(),
+            targets={name: self.target(name) for name in self.table("targets")},
+            resources=self.resources(),
+        )
+
+    def where(self, *tables: str) -> str:
+        return f"pyproject.toml [{'.'.join(('tool.modelyard', *tables))}]"
+
+    def default_name(self) -> str:
+        name = str(self.fallback.get("name", self.project.name)).lower()
+        return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:52] or "project"
+
+    def scalar(self, key: str, kind: Any, default: Any) -> Any:
+        try:
+            return msgspec.convert(self.raw.get(key, default), kind, strict=True)
+        except msgspec.ValidationError as exc:
+            notes = [m.description for m in getattr(kind, "__metadata__", ())]
+            msg = f"{self.where()}: key {key!r}: {self.raw.get(key, default)!r} is not allowed\n  allowed: {notes[0] if notes else kind.__name__}"
+            raise ConfigError(msg) from exc
+
+    def table(self, *path: str) -> dict[str, Any]:
+        value: Any = self.raw
+        for part in path:
+            value = value.get(part, {})
+            if not isinstance(value, dict):
+                msg = f"{self.where(*path)}: {value!r} is not a table\n  write [tool.modelyard.{'.'.join(path)}]"
+                raise ConfigError(msg)
+        return dict(value)
+
+    def own(self, table: str) -> dict[str, Any]:
+        """Modelyard's own keys of `table`; in a table with `use`, the component's keys are left out."""
+        parameters = parameters_of_table(table)
+        values = self.table(table)
+        if table in USING:
+            values = {k: v for k, v in values.items() if k in parameters}
+        return check_values(parameters, values, self.where(table))
+
+    def use(self, table: str) -> Use:
+        values = self.table(table)
+        name = values.pop("use", DEFAULTS.get(table))
+        if name is None:
+            known = self.plugins.names(USING[table])
+            msg = f"{self.where(table)}: key 'use' is missing\n  it names the {USING[table]}, one of: {listing(known)}"
+            raise ConfigError(msg)
+        own = parameters_of_table(table)
+        return self.component(USING[table], name, {k: v for k, v in values.items() if k not in own}, (table,), own)
+
+    def component(
+        self, kind: str, name: Any, values: dict[str, Any], tables: tuple[str, ...], own: Mapping[str, Any] | None = None
+    ) -> Use:
+        where = self.where(*tables)
+        if not isinstance(name, str):
+            msg = f"{where}: key 'use': {name!r} is not the name of a {kind}"
+            raise ConfigError(msg)
+        if kind == "model" and ":" in name:
+            found: Component = project_function(kind, self.project, name, where)
+        else:
+            found = self.plugins.get(kind, name, where)
+        allowed = found.parameters
+        unknown = [k for k in values if k not in allowed]
+        if unknown:
+            everything = {"use", *allowed, *(own or {})}
+            msg = (
+                f"{where}: unknown key {unknown[0]!r}{did_you_mean(unknown[0], everything)}\n"
+                f"  the {kind} {name!r} takes: {listing(allowed)}; run `doit plugins {name}`"
+            )
+            raise ConfigError(msg)
+        params = check_values(allowed, values, where)
+        for key, parameter in allowed.items():
+            if parameter.is_input and params[key] is not None:
+                params[key] = self.input_path(params[key], parameter, where)
+        return Use(found, params)
+
+    def input_path(self, value: str, parameter: Parameter, where: str) -> str:
+        path = self.project / Path(value).expanduser()
+        if not path.exists():
+            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            msg = f"{where}: key {parameter.name!r}: there is no {value!r}{did_you_mean(path.name, near)}\n  {parameter.doc or path}"
+            raise ConfigError(msg)
+        return os.path.normpath(path)
+
+    def variants(self) -> dict[str, tuple[Use, ...]]:
+        found = {}
+        for name, steps in self.table("variants").items():
+            where = self.where("variants")
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
+                msg = f"{where}: {name!r} is not a variant's name\n  allowed: lower-case letters, digits, dots and dashes"
+                raise ConfigError(msg)
+            if not isinstance(steps, list):
+                msg = f"{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = [\"int8\"]"
+                raise ConfigError(msg)
+            found[name] = tuple(self.step(name, step) for step in steps)
+        if not found:
+            msg = f"{self.where('variants')}: there is no variant\n  write at least one, for instance float32 = [\"float32\"]"
+            raise ConfigError(msg)
+        return found
+
+    def step(self, variant: str, step: Any) -> Use:
+        values = {"use": step} if isinstance(step, str) else dict(step) if isinstance(step, dict) else {}
+        if "use" not in values:
+            msg = (
+                f"{self.where('variants')}: {variant}: {step!r} is not a step\n"
+                "  write a model optimizer's name, or { use = \"name\", parameter = value }"
+            )
+            raise ConfigError(msg)
+        name = values.pop("use")
+        return self.component("optimizer", name, values, ("variants", variant))
+
+    def target(self, name: str) -> Use:
+        values = self.table("targets", name)
+        return self.component("target", values.pop("use", name), values, ("targets", name))
+
+    def resources(self) -> dict[str, int]:
+        found = self.table("resources")
+        for name, count in found.items():
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                msg = f"{self.where('resources')}: key {name!r}: {count!r} is not allowed\n  allowed: a whole number from 1"
+                raise ConfigError(msg)
+        return found

@@ -1,0 +1,343 @@
+"""Decide whether a stage is fresh, and bring it up to date: from the store, or by running its worker.
+
+Knows nothing of doit. The order of the steps is what keeps results right when inputs move, a build is
+killed, or two builds meet; see docs/explanation/incremental.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.artifacts import write_json
+from modelyard.digests import DigestTable, manifest_digest
+from modelyard.errors import StageFailed, StoreError
+from modelyard.fingerprint import Fingerprint, Fingerprinter
+from modelyard.job import Request, Result
+from modelyard.locks import hold
+from modelyard.plan import Stage
+from modelyard.pool import Pool
+from modelyard.project import Project
+from modelyard.store import Brief, InputRecord, Record, Store, manifest_of
+
+
+@dataclass
+class Outcome:
+    """How a stage was brought up to date: `built`, `restored` or `fresh`, and how long that took in seconds."""
+
+    how: str
+    duration_s: float
+
+
+@dataclass
+class Listener:
+    """Who is told what happens; the front end replaces these."""
+
+    on_event: Callable[[Stage, dict[str, Any]], None] = lambda _stage, _event: None
+    tell: Callable[[str], None] = lambda _line: None
+
+
+@dataclass
+class _Memory:
+    """What is known of the stages in this process; emptied when a stage has run."""
+
+    fresh: dict[str, bool] = field(default_factory=dict)
+    briefs: dict[str, Brief | None] = field(default_factory=dict)
+
+
+class Engine:
+    """Brings the stages of one project up to date."""
+
+    def __init__(self, project: Project, listener: Listener | None = None, *, wait: bool = True) -> None:
+        self.project, self.plan = project, project.plan
+        self.listener = listener or Listener()
+        self.artifacts = project.folder / "artifacts"
+        self._wait = wait
+        self._table = DigestTable(project.state / "state.sqlite")
+        self.store = Store(project.folder / project.config.settings["store"]["path"], self._table)
+        self._fingerprinter = Fingerprinter(project.folder, self._table)
+        self._pool = Pool()
+        self._memory = _Memory()
+        self._resources = {name: threading.Semaphore(n) for name, n in project.config.resources.items()}
+
+    # What is there
+
+    def folder(self, stage: Stage) -> Path:
+        """Return the folder of a stage's artifact."""
+        return self.artifacts / stage.kind / stage.name
+
+    def log(self, stage: Stage) -> Path:
+        """Return the file of a stage's log."""
+        return self.project.state / "logs" / stage.kind / f"{stage.name}.log"
+
+    def record(self, stage: Stage) -> Record | None:
+        """Return the stage's record, or None when there is none that can be read."""
+        try:
+            return msgspec.json.decode((self.folder(stage) / "stage.json").read_bytes(), type=Record)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def brief(self, stage: Stage) -> Brief | None:
+        """Return the part of the stage's record that says whether it holds."""
+        if stage.id not in self._memory.briefs:
+            self._memory.briefs[stage.id] = self._read_brief(stage)
+        return self._memory.briefs[stage.id]
+
+    def _read_brief(self, stage: Stage) -> Brief | None:
+        path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - this is the no-op's hot path
+                return msgspec.json.decode(file.read(), type=Brief)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def is_fresh(self, stage: Stage) -> bool:
+        """Tell whether the stage's artifact is what a build would make now, and everything that it reads is too."""
+        memory = self._memory.fresh
+        if stage.id not in memory:
+            for upstream in self.plan.upstream(stage):
+                if not self.is_fresh(upstream):
+                    memory[stage.id] = False
+                    return False
+            memory[stage.id] = self._holds(stage)
+        return memory[stage.id]
+
+    def _holds(self, stage: Stage) -> bool:
+        brief = self.brief(stage)
+        return brief is not None and brief.key == self.fingerprint(stage).key and self._is_intact(stage, brief)
+
+    def fingerprint(self, stage: Stage) -> Fingerprint:
+        """Return the stage's fingerprint; everything that it reads must be there.
+
+        Raises:
+            StageFailed: an earlier stage has no artifact.
+        """
+        return self._fingerprinter.fingerprint(stage, self._input_digest)
+
+    def _input_digest(self, stage_id: str, part: str) -> str:
+        brief = self.brief(self.plan.stages[stage_id])
+        if brief is None:
+            msg = f"{stage_id}: has no artifact\n  run `doit {stage_id}` first"
+            raise StageFailed(msg)
+        return brief.digest if not part else manifest_digest(brief.outputs, part)
+
+    def _is_intact(self, stage: Stage, brief: Brief) -> bool:
+        """Tell whether every output is there with its bytes, and nothing else is."""
+        folder = f"{self.artifacts}/{stage.kind}/{stage.name}"
+        try:
+            for name, entry in brief.outputs.items():
+                path = f"{folder}/{name}"
+                info = os.stat(path)
+                if info.st_size != entry.size or not self._table.is_known(path, info, entry.digest):
+                    return False
+        except OSError:
+            return False
+        return True
+
+    # Bringing it up to date
+
+    def bring_up_to_date(self, stage: Stage, *, force: bool = False) -> Outcome:
+        """Make the stage's artifact what a build would make now.
+
+        Args:
+            stage: the stage; all that it reads must be up to date.
+            force: run the stage even if its result is in the store.
+
+        Raises:
+            ModelyardError: the stage failed; what stood before still stands.
+        """
+        begin = time.monotonic()
+        lock = self.project.state / "locks" / f"{stage.kind}-{stage.name}.lock"
+        with hold(lock, stage.id, self.listener.tell, wait=self._wait):
+            self._memory = _Memory()
+            self._fingerprinter.forget()
+            if not force and self._holds(stage):
+                how = "fresh"
+            else:
+                how = "restored" if not force and self._restore(stage) else self._build(stage)
+        self._memory = _Memory()
+        return Outcome(how, time.monotonic() - begin)
+
+    def _restore(self, stage: Stage) -> bool:
+        record = self.store.trace(self.fingerprint(stage).key)
+        if record is None or not self.store.has(record):
+            return False
+        with self._scratch() as scratch:
+            try:
+                self.store.restore(record, scratch / "out")
+            except StoreError:
+                return False
+            self._take(stage, record, scratch)
+        return True
+
+    def _build(self, stage: Stage) -> str:
+        with ExitStack() as stack:
+            for resource in sorted(stage.resources):
+                stack.enter_context(self._resources[resource])
+            scratch = stack.enter_context(self._scratch())
+            before = self.fingerprint(stage)
+            began = datetime.now(UTC).astimezone()
+            clock = time.monotonic()
+            result, peak = self._run(stage, scratch)
+            duration_s = time.monotonic() - clock
+            self._check_unmoved(stage, before)
+            outputs = manifest_of(scratch / "out")
+            record = Record(
+                stage=stage.id,
+                key=before.key,
+                digest=manifest_digest(outputs),
+                outputs=outputs,
+                inputs={
+                    i.role: InputRecord(i.stage, i.part, self._input_digest(i.stage, i.part)) for i in stage.inputs
+                },
+                parts=before.parts,
+                code=self._fingerprinter.code(stage),
+                metrics=result.metrics,
+                started=began.isoformat(timespec="seconds"),
+                duration_s=round(duration_s, 3),
+                peak_memory_bytes=peak,
+                git=self._git(),
+            )
+            self.store.add(record, scratch / "out")
+            self._take(stage, record, scratch)
+        return "built"
+
+    def _run(self, stage: Stage, scratch: Path) -> tuple[Result, int]:
+        log = self.log(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+        (scratch / "out").mkdir()
+        request = Request(
+            id=self._pool.number(),
+            project=str(self.project.folder),
+            overrides=self.project.overrides,
+            stage=stage.id,
+            inputs={i.role: str(self.folder(self.plan.stages[i.stage]) / i.part) for i in stage.inputs},
+            out=str(scratch / "out"),
+            cache=str(self.cache()),
+            result=str(scratch / "result.json"),
+            log=str(log),
+        )
+        environment: dict[str, str] = {}
+        preload: list[str] = []
+        for use in stage.uses.values():
+            environment |= use.component.environment
+            preload += [m for m in use.component.preload if m not in preload]
+
+        def on_event(event: dict[str, Any]) -> None:
+            self.listener.on_event(stage, event)
+
+        result, peak = self._pool.run(request, scratch / "request.json", environment, tuple(preload), on_event)
+        if result.failure is not None:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(result.failure.traceback)
+            raise StageFailed(result.failure.message)
+        return result, peak
+
+    def cache(self) -> Path:
+        """Return the folder for downloads, made if need be."""
+        folder = self.project.state / "cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _check_unmoved(self, stage: Stage, before: Fingerprint) -> None:
+        """Refuse a result whose inputs changed while the stage ran: nobody can say what it was made from."""
+        self._memory = _Memory()
+        self._fingerprinter.forget()
+        for upstream in self.plan.upstream(stage):
+            brief = self.brief(upstream)
+            if brief is None or not self._is_intact(upstream, brief):
+                msg = f"{stage.id}: the artifact of {upstream.id} changed while the stage ran\n  its result was not kept; run `doit` again"
+                raise StageFailed(msg)
+        after = self.fingerprint(stage)
+        if after.key != before.key:
+            moved = sorted(n for n in before.parts.keys() | after.parts.keys() if before.parts.get(n) != after.parts.get(n))
+            msg = f"{stage.id}: changed while the stage ran: {', '.join(moved)}\n  its result was not kept; run `doit` again"
+            raise StageFailed(msg)
+
+    def _take(self, stage: Stage, record: Record, scratch: Path) -> None:
+        """Put the finished folder in the place of the stage's artifact, and its record with it."""
+        out, target = scratch / "out", self.folder(stage)
+        write_json(out / "stage.json", record)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            target.rename(scratch / "old")
+        out.rename(target)
+        self._table.know((target / name, entry.digest) for name, entry in record.outputs.items())
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """Give a new folder on the same file system; what a killed build left there is swept by `sweep`."""
+        place = self.project.state / "tmp"
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
+        except OSError as exc:
+            msg = f"{place}: {exc.strerror}\n  the project's folder must be writable, and its disk must have room"
+            raise StoreError(msg) from exc
+        try:
+            yield scratch
+        except OSError as exc:
+            msg = f"{exc.filename or scratch}: {exc.strerror}\n  what was built before is kept; mend this, then run `doit` again"
+            raise StoreError(msg) from exc
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what builds that are no longer alive left half-made."""
+        for folder in (self.project.state / "tmp").glob("*-*"):
+            pid = folder.name.partition("-")[0]
+            if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, stage: Stage) -> bool:
+        """Remove the stage's artifact; the store keeps what it needs to bring it back. True if there was one."""
+        folder = self.folder(stage)
+        if not folder.exists():
+            return False
+        shutil.rmtree(folder)
+        self._memory = _Memory()
+        return True
+
+    def forget(self, stage: Stage) -> None:
+        """Forget the stage's last result, so that it runs again."""
+        brief = self.brief(stage)
+        if brief is not None:
+            self.store.forget(brief.key)
+            self.remove(stage)
+
+    def close(self) -> None:
+        """End the workers and close the state file."""
+        self._pool.close()
+        self._table.close()
+
+    def _git(self) -> str:
+        if not hasattr(self, "_commit"):
+            self._commit = _git_commit(self.project.folder)
+        return self._commit
+
+
+def _git_commit(folder: Path) -> str:
+    """Return the commit that `folder` is at, with `+` if the tree is not clean; empty outside git."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+        if head.returncode != 0:
+            return ""
+        changes = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+

@@ -1,0 +1,148 @@
+"""The action key of a stage: a digest of all that shapes its output, and of nothing else.
+
+Never a path, a time or a host name. Each part has a name, so that two keys can be compared and the
+difference said in words.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.code import Closure, CodeIndex
+from modelyard.component import Component
+from modelyard.config import Use
+from modelyard.digests import DigestTable, Manifest, manifest_digest, walk
+from modelyard.plan import HOST_BOUND, Stage
+from modelyard.rendering import template_files
+
+STAGES = Path(__file__).parent / "stages"
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """What a stage's output depends on: `parts` by name, and the action `key` over them."""
+
+    key: str
+    parts: dict[str, Any]
+
+
+class Fingerprinter:
+    """Takes fingerprints; remembers what does not change between stages of one project."""
+
+    def __init__(self, project: Path, table: DigestTable) -> None:
+        self._project, self._table = project, table
+        self._code = CodeIndex(project, table)
+        self._closures: dict[Path, Closure] = {}
+        self._component_parts: dict[int, dict[str, Any]] = {}
+
+    def forget(self) -> None:
+        """Look at every input again."""
+        self._code.forget()
+        self._closures.clear()
+        self._component_parts.clear()
+
+    def fingerprint(self, stage: Stage, input_digest: Callable[[str, str], str]) -> Fingerprint:
+        """Return the fingerprint of `stage`.
+
+        Args:
+            stage: the stage.
+            input_digest: gives the digest of a part of an earlier stage's output: `input_digest(stage_id, part)`.
+        """
+        parts: dict[str, Any] = {"kind": stage.kind}
+        parts |= {f"setting {name}": value for name, value in stage.settings.items()}
+        parts |= {f"input {i.role}": input_digest(i.stage, i.part) for i in stage.inputs}
+        if stage.seed is not None:
+            parts["seed"] = stage.seed
+        if stage.kind in HOST_BOUND:
+            parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
+            parts["machine"] = os.uname().machine
+        runner = self.closure(STAGES / f"{stage.kind}.py", _own_distribution())
+        parts["code stage"] = runner.digest()
+        parts |= {f"version {n}": v for n, v in runner.distributions.items()}
+        for role, use in stage.uses.items():
+            parts |= self._of_use(role, use, stage)
+        return Fingerprint(hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest(), parts)
+
+    def code(self, stage: Stage) -> dict[str, dict[str, str]]:
+        """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
+        closures = [self.closure(STAGES / f"{stage.kind}.py", _own_distribution())]
+        closures += [self.closure(u.component.file, u.component.source.distribution) for u in stage.uses.values()]
+        return {
+            file: {name: digest[:12] for name, digest in parts.items()} for c in closures for file, parts in c.files.items()
+        }
+
+    def closure(self, file: Path, distribution: str) -> Closure:
+        """Return the code closure of the module in `file`, found once."""
+        if file not in self._closures:
+            self._closures[file] = self._code.closure(file, distribution)
+        return self._closures[file]
+
+    def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
+        parts = {f"{role} {name}": value for name, value in self._params(use).items()}
+        known = self._component_parts.get(id(use.component))
+        if known is None:
+            known = self._component_parts[id(use.component)] = self._of_component(role, use.component)
+        parts |= known
+        if stage.kind in ("image", "check"):
+            parts |= self._files(role, use.component)
+        return parts
+
+    def _params(self, use: Use) -> Mapping[str, Any]:
+        inputs = [name for name, p in use.component.parameters.items() if p.is_input and use.params[name] is not None]
+        if not inputs:
+            return use.params
+        return {**use.params, **{name: self._table.content(Path(use.params[name])) for name in inputs}}
+
+    def _of_component(self, role: str, component: Component) -> dict[str, Any]:
+        parts: dict[str, Any] = {role: component.name}
+        closure = self.closure(component.file, component.source.distribution or _own_distribution())
+        parts[f"code {role}"] = closure.digest()
+        parts |= {f"version {name}": version for name, version in closure.distributions.items()}
+        parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
+        parts |= {f"environment {name}": value for name, value in component.environment.items()}
+        parts |= {f"environment {name}": os.environ.get(name) for name in component.reads_environment}
+        templates = template_files(self._project, component)
+        parts |= {f"template {name}": self._table.file(path) for name, path in templates.items()}
+        return parts
+
+    def _files(self, role: str, component: Component) -> dict[str, Any]:
+        parts: dict[str, Any] = {}
+        if component.server:
+            parts[f"{role} server"] = manifest_digest(server_files(component.server, self._table))
+        if component.requirements:
+            parts[f"{role} requirements"] = self._table.file(component.requirements)
+        return parts
+
+
+def server_files(folder: Path, table: DigestTable) -> Manifest:
+    """Return the files of a server package that go into an image: all but compiled Python."""
+    from modelyard.digests import FileEntry
+
+    return {
+        name: FileEntry(table.file(folder / name, info), info.st_size)
+        for name, info in walk(folder)
+        if "__pycache__" not in name
+    }
+
+
+@functools.cache
+def tool_version(name: str) -> str:
+    """Return the installed version of a distribution, or `not installed`."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@functools.cache
+def _own_distribution() -> str:
+    """Modelyard's own name and version; it counts only where modelyard is installed, not in a clone."""
+    return f"modelyard {tool_version('modelyard')}"

@@ -1,0 +1,281 @@
+"""Configuration in, stages out. Pure: no file is read, no framework and no doit is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelyard.config import Config, Use
+from modelyard.errors import PlanError, listing
+from modelyard.plugins import Plugins
+
+KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
+"""The kinds of stage that leave an artifact, in the order of a build."""
+
+PARTS = {"select": {"model": "model/model.json", "reference": "reference/probabilities.npy"}, "image": {"image.json": "image.json"}}
+"""Parts of an artifact that a later stage may depend on alone: the part, and the file that stands for it in doit."""
+
+_DOCS = {
+    "dataset": "{summary}",
+    "train": "{summary}: {name}",
+    "optimize": "{summary}",
+    "evaluate": "measure {name} on the test split, as it ships",
+    "select": "pick the variant that ships, of those that meet every gate: {rule}",
+    "image": "{summary}: {repository}",
+    "check": "start the image's server and compare its answers with the evaluated model",
+    "render": "{summary}",
+}
+
+SEEDED = frozenset({"dataset", "train", "optimize"})
+HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})
+"""Kinds whose output depends on the machine's architecture and Python; the others give the same bytes anywhere."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a stage reads of an earlier one.
+
+    Attributes:
+        role: what it is to the stage: `dataset`, `model`, `evaluation:int8` ...
+        stage: the earlier stage's id.
+        part: a file or folder of that artifact, or empty for all of it.
+    """
+
+    role: str
+    stage: str
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One node of the build.
+
+    Attributes:
+        kind: one of `KINDS`.
+        name: what tells it from the others of its kind; also its folder's name.
+        uses: the components that it runs, by role (the component's kind).
+        settings: modelyard's own values for it.
+        inputs: what it reads of earlier stages.
+        seed: the seed, for kinds that draw random numbers.
+        resources: named resources that it holds while it runs.
+    """
+
+    kind: str
+    name: str
+    uses: Mapping[str, Use] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+    seed: int | None = None
+    resources: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """`kind:name`, also the doit task's name."""
+        return f"{self.kind}:{self.name}"
+
+    @property
+    def doc(self) -> str:
+        """One line on what the stage does, for `doit list`."""
+        component = next((use.component for use in self.uses.values()), None)
+        return _DOCS[self.kind].format(name=self.name, summary=component.summary if component else "", **self.settings)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages of a project, each after those that it reads."""
+
+    config: Config
+    stages: dict[str, Stage]
+
+    def of_kind(self, kind: str) -> list[Stage]:
+        """Return the stages of `kind`, in the order of the plan."""
+        return [stage for stage in self.stages.values() if stage.kind == kind]
+
+    def upstream(self, stage: Stage) -> list[Stage]:
+        """Return the stages that `stage` reads, each once."""
+        return [self.stages[s] for s in dict.fromkeys(i.stage for i in stage.inputs)]
+
+
+def build_plan(config: Config, plugins: Plugins) -> Plan:
+    """Return the stages that `config` asks for, checked from end to end.
+
+    Raises:
+        PlanError: formats do not fit, two stages share a name, an input does not exist, or there is a cycle.
+    """
+    stages = list(_Planner(config, plugins).stages())
+    plugins.manager.hook.modelyard_amend_plan(stages=stages)
+    return Plan(config, sort_stages(stages))
+
+
+def sort_stages(stages: Iterable[Stage]) -> dict[str, Stage]:
+    """Return the stages by id, each after its inputs, else in the given order.
+
+    Raises:
+        PlanError: an id is taken twice, an input names no stage, or the inputs form a cycle.
+    """
+    by_id: dict[str, Stage] = {}
+    for stage in stages:
+        if stage.id in by_id:
+            msg = f"two stages are called {stage.id!r}\n  give one of them another name"
+            raise PlanError(msg)
+        by_id[stage.id] = stage
+    done: dict[str, Stage] = {}
+    for root in by_id.values():
+        _visit(root, by_id, done)
+    return done
+
+
+def _visit(root: Stage, by_id: Mapping[str, Stage], done: dict[str, Stage]) -> None:
+    """Add `root` to `done` behind all that it reads; a loop, since a chain may be longer than the recursion limit."""
+    path: dict[str, Stage] = {}
+    todo = [root]
+    while todo:
+        stage = todo[-1]
+        if stage.id in done:
+            todo.pop()
+            continue
+        path[stage.id] = stage
+        waiting = [_known(i, stage, by_id) for i in stage.inputs if i.stage not in done]
+        for one in waiting:
+            if one.id in path:
+                msg = f"the stages {one.id!r} and {stage.id!r} wait for each other\n  a plugin's modelyard_amend_plan made this cycle"
+                raise PlanError(msg)
+        if waiting:
+            todo.append(waiting[0])
+            continue
+        done[stage.id] = stage
+        del path[stage.id]
+        todo.pop()
+
+
+def _known(one: Input, stage: Stage, by_id: Mapping[str, Stage]) -> Stage:
+    if one.stage not in by_id:
+        msg = f"stage {stage.id!r} reads {one.stage!r}, which no stage makes"
+        raise PlanError(msg)
+    return by_id[one.stage]
+
+
+class _Planner:
+    """Makes the stages of a configuration, in the order of a build."""
+
+    def __init__(self, config: Config, plugins: Plugins) -> None:
+        self.config, self.plugins = config, plugins
+        self.dataset = f"dataset:{config.uses['dataset'].component.name}"
+        self.train = f"train:{config.uses['model'].component.name.replace(':', '.')}"
+        self.select = f"select:{config.name}"
+        self.image = f"image:{config.name}"
+        self.check = f"check:{config.name}"
+        self.optimized: dict[str, Stage] = {}
+
+    def stages(self) -> Iterable[Stage]:
+        uses, settings = self.config.uses, self.config.settings
+        yield self.stage(self.dataset, {"dataset": uses["dataset"]}, settings["dataset"])
+        self.check_trainer()
+        data = Input("dataset", self.dataset)
+        yield self.stage(self.train, {"trainer": uses["train"], "model": uses["model"]}, {}, data)
+        finals = {variant: self.chain(variant, steps) for variant, steps in self.config.variants.items()}
+        yield from self.optimized.values()
+        for variant, final in finals.items():
+            inputs = (Input("model", final), data)
+            yield self.stage(f"evaluate:{variant}", {"runtime": uses["runtime"]}, settings["evaluate"], *inputs)
+        yield self.select_stage(finals)
+        yield from self.deployment()
+
+    def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
+        kind, _, name = stage_id.partition(":")
+        seed = self.config.seed if kind in SEEDED else None
+        resources = tuple(r for r in self.config.resources if r == kind)
+        return Stage(kind, name, dict(uses), dict(settings), tuple(inputs), seed, resources)
+
+    def check_trainer(self) -> None:
+        trainer, model = self.config.uses["train"].component, self.config.uses["model"].component
+        if model.produces and model.produces != trainer.produces:
+            fitting = [n for (k, n), c in self.plugins.components.items() if k == "trainer" and c.produces == model.produces]
+            msg = (
+                f"[tool.modelyard.train]: the trainer {trainer.name!r} trains {trainer.produces} models, "
+                f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
+            )
+            raise PlanError(msg)
+
+    def chain(self, variant: str, steps: tuple[Use, ...]) -> str:
+        """Add the stages of one variant, reusing those of a shared prefix, and return the last one's id."""
+        parent, model_format, before = self.train, self.config.uses["train"].component.produces, "the trainer"
+        for index in range(len(steps)):
+            optimizer = steps[index].component
+            if model_format not in optimizer.accepts:
+                self.misfit(variant, before, model_format, optimizer.name, optimizer.accepts)
+            parent = self.optimize(variant, steps[: index + 1], parent)
+            model_format, before = optimizer.produces, repr(optimizer.name)
+        runtime = self.config.uses["runtime"].component
+        if model_format not in runtime.accepts:
+            self.misfit(variant, before, model_format, f"{runtime.name} (the runtime)", runtime.accepts)
+        return parent
+
+    def misfit(self, variant: str, before: str, given: str, after: str, accepted: tuple[str, ...]) -> None:
+        fitting = [
+            name
+            for (kind, name), c in self.plugins.components.items()
+            if kind == "optimizer" and given in c.accepts and c.produces in accepted
+        ]
+        msg = (
+            f"[tool.modelyard.variants]: {variant}: {before} gives {given}, but {after} takes {listing(accepted)}\n"
+            f"  model optimizers that fit between them: {listing(fitting)}"
+        )
+        raise PlanError(msg)
+
+    def optimize(self, variant: str, steps: tuple[Use, ...], parent: str) -> str:
+        """Return the id of the stage that applies the last of `steps`, one stage for equal chains."""
+        for stage in self.optimized.values():
+            if stage.inputs[0].stage == parent and stage.uses["optimizer"] == steps[-1]:
+                return stage.id
+        whole = len(steps) == len(self.config.variants[variant])
+        name = variant if whole else self.prefix_name(steps)
+        inputs = (Input("model", parent), Input("dataset", self.dataset))
+        stage = self.stage(f"optimize:{name}", {"optimizer": steps[-1]}, {}, *inputs)
+        self.optimized[stage.id] = stage
+        return stage.id
+
+    def prefix_name(self, steps: tuple[Use, ...]) -> str:
+        """Name a chain that is not a variant of its own: `prune`, or with the parameters that set it apart."""
+        name = "-".join(step.component.name for step in steps)
+        if f"optimize:{name}" not in self.optimized and name not in self.config.variants:
+            return name
+        defaults = {n: p.default for n, p in steps[-1].component.parameters.items()}
+        marks = [f"{k}-{v}" for k, v in steps[-1].params.items() if v != defaults[k]]
+        longer = "-".join((name, *marks)).lower().replace("_", "-")
+        return longer if f"optimize:{longer}" not in self.optimized else f"{longer}-{len(self.optimized)}"
+
+    def select_stage(self, finals: Mapping[str, str]) -> Stage:
+        settings = {**self.config.settings["select"], "gates": self.config.settings["gates"]}
+        settings["baseline"] = settings["baseline"] or next(iter(finals))
+        for key in ("baseline", "rule"):
+            self.check_variant(key, settings[key])
+        inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
+        inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
+        return self.stage(self.select, {}, settings, *inputs)
+
+    def check_variant(self, key: str, value: str) -> None:
+        rules = ("smallest", "fastest", "most-accurate") if key == "rule" else ()
+        allowed = (*rules, *self.config.variants)
+        if value not in allowed:
+            msg = f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed\n  allowed: {', '.join(allowed)}"
+            raise PlanError(msg)
+
+    def deployment(self) -> Iterable[Stage]:
+        config, uses = self.config, self.config.uses
+        model = Input("model", self.select, "model")
+        facts = {"name": config.name, "version": config.version, "port": config.settings["serve"]["port"]}
+        image = {**config.settings["image"], **facts}
+        image["repository"] = image["repository"] or config.name
+        yield self.stage(self.image, {"builder": uses["image"], "runtime": uses["runtime"]}, image, model)
+        reads = (
+            Input("image", self.image),
+            model,
+            Input("reference", self.select, "reference"),
+            Input("dataset", self.dataset),
+        )
+        yield self.stage(self.check, {"runtime": uses["runtime"]}, config.settings["check"], *reads)
+        for name, use in config.targets.items():
+            inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
+            yield self.stage(f"render:{name}", {"target": use}, {k: facts[k] for k in ("name", "version")}, *inputs)

@@ -1,0 +1,272 @@
+"""Find plugins, call their registration hooks, and answer which component a name stands for.
+
+Three places, the nearest wins: the project's `plugins/` folder, then installed distributions (entry
+points of the group `modelyard`), then the built-ins. What is shadowed is kept for `doit plugins`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from modelyard import hookspecs
+from modelyard.component import KINDS, Component, Source
+from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+
+BUILT_IN = "modelyard_plugins"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_RANK = {"project": 0, "installed": 1, "built-in": 2}
+
+_COMMON = {"tools", "environment", "reads_environment", "preload"}
+_TRAITS = {
+    "dataset": _COMMON,
+    "model": _COMMON | {"produces"},
+    "trainer": _COMMON | {"produces"},
+    "optimizer": _COMMON | {"accepts", "produces"},
+    "runtime": _COMMON | {"accepts", "server", "requirements", "entrypoint"},
+    "builder": _COMMON | {"templates"},
+    "target": _COMMON | {"templates", "deploy"},
+}
+_REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
+_SEQUENCES = {"tools", "reads_environment", "preload", "accepts", "templates", "entrypoint"}
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """The plugins of a project.
+
+    Attributes:
+        manager: the pluggy manager, for the hooks that are called during a build.
+        components: the component that a kind and a name stand for.
+        shadowed: components that a nearer plugin replaces, each with the one that replaces it.
+        sources: where each plugin comes from, in the order of registration.
+    """
+
+    manager: pluggy.PluginManager
+    components: dict[tuple[str, str], Component] = field(default_factory=dict)
+    shadowed: list[tuple[Component, Component]] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
+
+    def get(self, kind: str, name: str, where: str) -> Component:
+        """Return the component of `kind` called `name`.
+
+        Args:
+            kind: one of `component.KINDS`.
+            name: the name in the configuration.
+            where: file and table, for the message.
+
+        Raises:
+            ConfigError: there is none; the message lists those that there are.
+        """
+        try:
+            return self.components[kind, name]
+        except KeyError:
+            known = self.names(kind)
+            what = "model optimizer" if kind == "optimizer" else kind
+            msg = (
+                f"{where}: unknown {what} {name!r}{did_you_mean(name, known)}\n"
+                f"  known: {listing(known)}; run `doit plugins` to see where each comes from"
+            )
+            raise ConfigError(msg) from None
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the components of `kind`, sorted."""
+        return sorted(name for k, name in self.components if k == kind)
+
+
+def load_plugins(project: Path) -> Plugins:
+    """Load the built-in plugins, the installed ones, and those in the `plugins` folder of `project`.
+
+    Raises:
+        PluginError: a plugin cannot be imported, has a misspelt hook, or clashes with another.
+    """
+    manager = pluggy.PluginManager("modelyard")
+    manager.add_hookspecs(hookspecs)
+    plugins = Plugins(manager)
+    for module, source in _find(project):
+        _check_hook_names(module, source)
+        plugins.sources[source.name] = source
+        try:
+            manager.register(module, name=source.name)
+        except (pluggy.PluginValidationError, ValueError) as exc:
+            msg = f"plugin {source.name!r} ({source.file}): {str(exc).strip().splitlines()[-1]}"
+            raise PluginError(msg) from exc
+    for kind in KINDS:
+        _register_kind(plugins, kind)
+    return plugins
+
+
+def _find(project: Path) -> Iterator[tuple[ModuleType, Source]]:
+    seen: set[Path] = set()
+    for module, source in (*_built_ins(), *_installed()):
+        seen.add(source.file.resolve())
+        yield module, source
+    yield from _in_project(project, seen)
+
+
+def _built_ins() -> Iterator[tuple[ModuleType, Source]]:
+    package = importlib.import_module(BUILT_IN)
+    root = Path(package.__path__[0])
+    for file in sorted(root.glob("*/*.py")):
+        if file.stem == "__init__" or file.parent.name == "support":
+            continue
+        name = f"{BUILT_IN}.{file.parent.name}.{file.stem}"
+        yield importlib.import_module(name), Source(f"{file.parent.name}.{file.stem}", "built-in", file)
+
+
+def _installed() -> Iterator[tuple[ModuleType, Source]]:
+    for point in sorted(entry_points(group="modelyard"), key=lambda p: (p.name, p.value)):
+        yield _load_entry_point(point)
+
+
+def _load_entry_point(point: EntryPoint) -> tuple[ModuleType, Source]:
+    distribution = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    try:
+        module = point.load()
+    except Exception as exc:
+        msg = (
+            f"plugin {point.name!r} of {distribution}: cannot be imported: {type(exc).__name__}: {exc}\n"
+            f"  update or uninstall {distribution}"
+        )
+        raise PluginError(msg) from exc
+    file = Path(getattr(module, "__file__", None) or point.value)
+    return module, Source(f"{distribution.partition(' ')[0]}:{point.name}", "installed", file, distribution)
+
+
+def _in_project(project: Path, seen: set[Path]) -> Iterator[tuple[ModuleType, Source]]:
+    folder = project / "plugins"
+    for file in sorted((*folder.glob("*.py"), *folder.glob("*/*.py"))):
+        relative = file.relative_to(folder)
+        if file.stem == "__init__" or relative.parts[0] == "support" or file.resolve() in seen:
+            continue
+        if _is_built_in_twin(file, relative):
+            continue
+        name = ".".join(relative.with_suffix("").parts)
+        yield _import_file(f"modelyard_project.{name}", file), Source(f"plugins/{relative}", "project", file)
+
+
+def _is_built_in_twin(file: Path, relative: Path) -> bool:
+    """Tell whether `file` is modelyard's own plugin, seen in a clone while another copy is installed.
+
+    The clone is both the framework and a project. With a copy that is not editable the paths differ but
+    the bytes do not; a clone whose plugin was edited does shadow the installed one.
+    """
+    twin = Path(importlib.import_module(BUILT_IN).__path__[0]) / relative
+    return twin.is_file() and twin.read_bytes() == file.read_bytes()
+
+
+def _import_file(name: str, file: Path) -> ModuleType:
+    """Import `file` as `name`; the name is stable and is in `sys.modules` before the code runs."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as exc:
+        del sys.modules[name]
+        line = _line_of(exc, file)
+        msg = f"plugin {file}{line}: cannot be imported: {type(exc).__name__}: {exc}\n  mend it, or move it out of plugins/"
+        raise PluginError(msg) from exc
+    return module
+
+
+def _line_of(exc: BaseException, file: Path) -> str:
+    """Return `:LINE` of the last place in `file` that the error went through, or nothing."""
+    if isinstance(exc, SyntaxError):
+        return f":{exc.lineno}"
+    lines = []
+    trace = exc.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f":{lines[-1]}" if lines else ""
+
+
+def _check_hook_names(module: ModuleType, source: Source) -> None:
+    hooks = [name for name in vars(hookspecs) if name.startswith("modelyard_")]
+    for name, value in vars(module).items():
+        marked = hasattr(value, "modelyard_impl")
+        if marked and name not in hooks:
+            msg = (
+                f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, hooks)}\n"
+                f"  known: {listing(hooks)}"
+            )
+            raise PluginError(msg)
+        if callable(value) and name in hooks and not marked:
+            msg = f"plugin {source.file}: {name!r} is not marked as a hook\n  write `@hookimpl` above it (from modelyard import hookimpl)"
+            raise PluginError(msg)
+
+
+def _register_kind(plugins: Plugins, kind: str) -> None:
+    caller = getattr(plugins.manager.hook, f"modelyard_register_{kind}s")
+    names = {id(plugins.manager.get_plugin(name)): source for name, source in plugins.sources.items()}
+    for implementation in caller.get_hookimpls():
+        source = names[id(implementation.plugin)]
+        try:
+            implementation.function(_register(plugins, kind, source))
+        except PluginError:
+            raise
+        except Exception as exc:
+            line = _line_of(exc, source.file)
+            msg = f"plugin {source.file}{line}: modelyard_register_{kind}s raised {type(exc).__name__}: {exc}"
+            raise PluginError(msg) from exc
+
+
+def _register(plugins: Plugins, kind: str, source: Source) -> Callable[..., None]:
+    def register(name: str, function: Callable[..., Any], **traits: Any) -> None:
+        _check_registration(kind, name, function, traits, source)
+        for trait in _SEQUENCES & traits.keys():
+            traits[trait] = tuple(traits[trait])
+        if traits.get("environment", ...) is None:
+            del traits["environment"]
+        _add(plugins, Component(kind, name, function, source, **traits))
+
+    return register
+
+
+def _check_registration(kind: str, name: str, function: object, traits: dict[str, Any], source: Source) -> None:
+    where = f"plugin {source.file}: register({name!r})"
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        msg = f"{where}: a name has lower-case letters, digits, dots and dashes, and starts and ends with a letter or digit"
+        raise PluginError(msg)
+    if not callable(function):
+        msg = f"{where}: the second argument is {function!r}, not a function"
+        raise PluginError(msg)
+    for trait in traits.keys() - _TRAITS[kind]:
+        msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, _TRAITS[kind])}\n  a {kind} takes: {listing(_TRAITS[kind])}"
+        raise PluginError(msg)
+    for trait in (_REQUIRED_TRAITS & _TRAITS[kind]) - traits.keys() - ({"templates"} if kind == "builder" else set()):
+        msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(_TRAITS[kind])}"
+        raise PluginError(msg)
+    for trait in _SEQUENCES & traits.keys():
+        if isinstance(traits[trait], str) or not all(isinstance(item, str) for item in traits[trait]):
+            msg = f"{where}: trait {trait!r} is {traits[trait]!r}; write a tuple of strings, for instance ('tflite',)"
+            raise PluginError(msg)
+
+
+def _add(plugins: Plugins, component: Component) -> None:
+    place = (component.kind, component.name)
+    other = plugins.components.get(place)
+    if other is None:
+        plugins.components[place] = component
+        return
+    if _RANK[other.source.origin] == _RANK[component.source.origin]:
+        one, two = (f"{c.source.file}{f' ({d})' if (d := c.source.distribution) else ''}" for c in (other, component))
+        msg = f"two plugins register the {component.kind} {component.name!r}:\n  {one}\n  {two}\n  uninstall or rename one of them"
+        raise PluginError(msg)
+    near, far = sorted((other, component), key=lambda c: _RANK[c.source.origin])
+    plugins.components[place] = near
+    plugins.shadowed.append((far, near))

@@ -1,0 +1,154 @@
+"""The `doit` process's side of the workers: one worker for each environment, started when first needed."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.errors import StageFailed
+from modelyard.job import Request, Result
+
+Environment = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
+"""What sets workers apart: environment variables and modules to import first."""
+
+
+class Pool:
+    """Runs requests in workers. One worker serves all stages of an environment, so a framework is imported once."""
+
+    def __init__(self) -> None:
+        self._workers: dict[Environment, _Worker] = {}
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+
+    def number(self) -> int:
+        """Return a number for the next request."""
+        return next(self._numbers)
+
+    def run(
+        self,
+        request: Request,
+        path: Path,
+        environment: Mapping[str, str],
+        preload: tuple[str, ...],
+        on_event: Callable[[dict[str, Any]], None],
+    ) -> tuple[Result, int]:
+        """Run one request to its end.
+
+        Args:
+            request: what to run.
+            path: where to write it for the worker.
+            environment: variables that the worker must have from its start.
+            preload: modules that the worker imports before it serves.
+            on_event: called with each progress event.
+
+        Returns:
+            What the stage answered, and its peak memory in bytes.
+
+        Raises:
+            StageFailed: the worker died: killed, out of memory, a crash in native code.
+        """
+        path.write_bytes(msgspec.json.encode(request))
+        worker = self._worker((tuple(sorted(environment.items())), preload))
+        for event in worker.run(request.id, path):
+            if "exit" in event:
+                return _result(request, event), event.get("peak_memory_bytes", 0)
+            on_event(event)
+        msg = f"{request.stage}: its worker process ended without an answer\n  the log is {request.log}"
+        raise StageFailed(msg)
+
+    def close(self) -> None:
+        """End every worker and what runs in it."""
+        with self._lock:
+            for worker in self._workers.values():
+                worker.close()
+            self._workers.clear()
+
+    def _worker(self, environment: Environment) -> _Worker:
+        with self._lock:
+            worker = self._workers.get(environment)
+            if worker is None or not worker.alive:
+                worker = self._workers[environment] = _Worker(environment)
+            return worker
+
+
+def _result(request: Request, event: dict[str, Any]) -> Result:
+    result = Path(request.result)
+    if result.exists():
+        return msgspec.json.decode(result.read_bytes(), type=Result)
+    code = event["exit"]
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    hint = "the machine may have run out of memory; " if code == -9 else ""
+    msg = f"{request.stage}: its process {how}\n  {hint}the log is {request.log}"
+    raise StageFailed(msg)
+
+
+class _Worker:
+    """One worker process and a thread that hands its events to whoever waits for them."""
+
+    def __init__(self, environment: Environment) -> None:
+        variables, preload = environment
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "modelyard.worker", *preload],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **dict(variables)},
+            start_new_session=True,  # Ctrl-C reaches the doit process alone, which then ends its workers
+        )
+        self._waiting: dict[int, queue.SimpleQueue[dict[str, Any] | None]] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, number: int, path: Path) -> Any:
+        events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        assert self._process.stdin is not None
+        with self._lock:
+            self._waiting[number] = events
+            try:
+                self._process.stdin.write(f"{path}\n".encode())
+                self._process.stdin.flush()
+            except BrokenPipeError:
+                return
+        while (event := events.get()) is not None:
+            yield event
+            if "exit" in event:
+                return
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            event = msgspec.json.decode(line)
+            with self._lock:
+                waiting = self._waiting.get(event["id"])
+                if "exit" in event:
+                    self._waiting.pop(event["id"], None)
+            if waiting is not None:
+                waiting.put(event)
+        with self._lock:
+            for waiting in self._waiting.values():
+                waiting.put(None)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,43 @@
+"""A project, loaded: its plugins, configuration and plan. Needs no doit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.config import Config, load_config
+from modelyard.plan import Plan, build_plan
+from modelyard.plugins import Plugins, load_plugins
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a folder with a `[tool.modelyard]` stands for."""
+
+    folder: Path
+    plugins: Plugins
+    plan: Plan
+    overrides: dict[str, str]
+
+    @property
+    def config(self) -> Config:
+        """The project's configuration, overrides included."""
+        return self.plan.config
+
+    @property
+    def state(self) -> Path:
+        """The folder for locks, logs, downloads and the store; git must ignore it."""
+        return self.folder / ".modelyard"
+
+
+def load(folder: Path, overrides: Mapping[str, str] | None = None) -> Project:
+    """Load the project in `folder`.
+
+    Raises:
+        ModelyardError: the configuration, a plugin or the plan has a mistake.
+    """
+    folder = folder.resolve()
+    plugins = load_plugins(folder)
+    config = load_config(folder, plugins, overrides)
+    return Project(folder, plugins, build_plan(config, plugins), dict(overrides or {}))

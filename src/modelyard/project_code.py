@@ -1,0 +1,121 @@
+"""A model that lives in the project's own code, named `module:function`, read without importing it.
+
+Such a module imports a framework at its top; the `doit` process must not. So the parameters come from
+the syntax tree, and the module is imported only in the worker.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelyard import params
+from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs
+from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+
+_NAMES: dict[str, Any] = {
+    **{n: getattr(builtins, n) for n in ("int", "float", "str", "bool", "list", "dict", "tuple")},
+    **{n: getattr(typing, n) for n in ("Literal", "Optional", "Any", "Annotated")},
+    **{n: v for n, v in vars(params).items() if not n.startswith("_")},
+    "__builtins__": {},
+}
+
+
+@dataclass(frozen=True)
+class ProjectFunction(Component):
+    """A component whose function is in a module of the project."""
+
+    path: Path = field(default=Path())
+    signature: dict[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:  # type: ignore[override]
+        """The keyword-only parameters, read from the syntax tree."""
+        return self.signature
+
+    @property
+    def file(self) -> Path:
+        """The module's file."""
+        return self.path
+
+
+def project_function(kind: str, project: Path, reference: str, where: str) -> ProjectFunction:
+    """Return the component for `reference`, `module:function` in the project.
+
+    Raises:
+        ConfigError: there is no such module or function.
+        PluginError: the module has a syntax error, or a default that is not a literal.
+    """
+    module, _, name = reference.partition(":")
+    path = _module_file(project, module, where)
+    tree = _parse(path)
+    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    if name not in functions:
+        msg = f"{where}: {path} has no function {name!r}{did_you_mean(name, functions)}\n  it has: {listing(functions)}"
+        raise ConfigError(msg)
+    signature = _signature(functions[name], path)
+    source = Source(module, "project", path)
+    return ProjectFunction(kind, reference, _importer(module, name), source, path=path, signature=signature)
+
+
+def _module_file(project: Path, module: str, where: str) -> Path:
+    base = project.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    files = [p.stem for p in project.glob("*.py")]
+    msg = (
+        f"{where}: no module {module!r} in the project{did_you_mean(module, files)}\n"
+        f"  write the file {base.with_suffix('.py')}, or name another module:function"
+    )
+    raise ConfigError(msg)
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as exc:
+        msg = f"{path}:{exc.lineno}: syntax error: {exc.msg}"
+        raise PluginError(msg) from exc
+
+
+def _signature(function: ast.FunctionDef, path: Path) -> dict[str, Parameter]:
+    docs = argument_docs(ast.get_docstring(function) or "")
+    arguments = function.args
+    return {
+        a.arg: Parameter(a.arg, _annotation(a), _default(d, a, path), docs.get(a.arg, ""))
+        for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    }
+
+
+def _annotation(argument: ast.arg) -> Any:
+    if argument.annotation is None:
+        return Any
+    try:
+        return eval(ast.unparse(argument.annotation), dict(_NAMES))  # only names of types are in reach
+    except Exception:
+        return Any
+
+
+def _default(node: ast.expr | None, argument: ast.arg, path: Path) -> Any:
+    if node is None:
+        return REQUIRED
+    try:
+        return ast.literal_eval(node)
+    except ValueError as exc:
+        msg = f"{path}:{node.lineno}: the default of {argument.arg!r} is not a literal\n  write a number, string, list or dict"
+        raise PluginError(msg) from exc
+
+
+def _importer(module: str, name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        """Import the module, in the worker, and call the function."""
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+    return call

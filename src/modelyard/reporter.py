@@ -1,0 +1,205 @@
+"""What a person sees of a build: a line a stage, a progress bar on a terminal, and a last line that sums up."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from doit.reporter import ConsoleReporter
+
+from modelyard.engine import Engine, Outcome
+from modelyard.plan import Stage
+
+_LOG_LINES = 12
+_REDRAW_S = 0.1
+_BAR_WIDTH = 24
+
+
+class Screen:
+    """Writes lines and, on a terminal, one status line below them that is redrawn in place."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._status = ""
+        self._drawn = 0.0
+        self.is_terminal = bool(getattr(stream, "isatty", lambda: False)()) and os.environ.get("TERM") != "dumb"
+
+    def line(self, text: str) -> None:
+        """Write a line, above the status line if there is one."""
+        with self._lock:
+            self._erase()
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+
+    def status(self, text: str) -> None:
+        """Show `text` as the status line; plain streams show none."""
+        now = time.monotonic()
+        if not self.is_terminal or now - self._drawn < _REDRAW_S:
+            return
+        with self._lock:
+            self._erase()
+            self._status = text[: _columns() - 1]
+            self._drawn = now
+            self._stream.write(self._status)
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove the status line."""
+        with self._lock:
+            self._erase()
+
+    def _erase(self) -> None:
+        if self._status:
+            self._stream.write("\r\x1b[K")
+            self._status = ""
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size().columns
+    except OSError:
+        return 80
+
+
+def bar(event: dict[str, Any]) -> str:
+    """Return a progress event as text: a bar when the total is known, and the note."""
+    done, total = event.get("done", 0), event.get("total")
+    unit, note = event.get("unit") or "", event.get("note") or ""
+    if total:
+        filled = min(_BAR_WIDTH, int(_BAR_WIDTH * done / total))
+        return f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {_amount(done, unit)} of {_amount(total, unit)}  {note}".rstrip()
+    return f"{_amount(done, unit)}  {note}".rstrip()
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit in ("B", "bytes"):
+        return f"{value / 1e6:.1f} MB"
+    text = f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
+    return f"{text} {unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: `0.3 s`, `12 s`, `3 min 20 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+class Reporter(ConsoleReporter):  # type: ignore[misc]
+    """doit's reporter for a project; made by `reporter_class`, since doit wants a class."""
+
+    desc = "modelyard's own: a line a stage, and a last line that sums up"
+    engine: Engine
+    stages: dict[str, Stage]
+    outcomes: dict[str, Outcome]
+    on_start: Callable[[], None]
+
+    def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
+        super().__init__(outstream, options)
+        self.screen = Screen(outstream)
+        self._begin = time.monotonic()
+        self._fresh = 0
+        self._failed: list[str] = []
+
+    def initialize(self, tasks: Any, selected_tasks: Any) -> None:  # noqa: ARG002 - doit's interface
+        """A run begins."""
+        type(self).on_start()
+        self.engine.listener.on_event = self.on_event
+        self.engine.listener.tell = self.screen.line
+        self.engine.sweep()
+
+    def on_event(self, stage: Stage, event: dict[str, Any]) -> None:
+        """Show the progress of a stage."""
+        self.screen.status(f"   {stage.id} {bar(event)}")
+
+    def execute_task(self, task: Any) -> None:
+        """A task that is not up to date begins."""
+        if task.name in self.stages:
+            self.screen.line(f".  {task.name}") if self.screen.is_terminal else None
+        else:
+            super().execute_task(task)
+
+    def add_success(self, task: Any) -> None:
+        """A task has run."""
+        outcome = self.outcomes.get(task.name)
+        if outcome is None:
+            return
+        words = {"built": "built", "restored": "restored from the store", "fresh": "up to date"}
+        self.screen.line(f".  {task.name}: {words[outcome.how]} in {duration(outcome.duration_s)}{self._metrics(task.name)}")
+
+    def _metrics(self, name: str) -> str:
+        record = self.engine.record(self.stages[name])
+        numbers = {k: v for k, v in (record.metrics if record else {}).items() if isinstance(v, int | float | str)}
+        text = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in list(numbers.items())[:4])
+        return f"  ({text})" if text else ""
+
+    def skip_uptodate(self, task: Any) -> None:
+        """A task is up to date."""
+        if task.name in self.stages:
+            self._fresh += 1
+            self.screen.line(f"-- {task.name}")
+        elif not task.has_subtask:
+            super().skip_uptodate(task)
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        """A task has failed, or cannot run because another failed."""
+        if task.name not in self.stages:
+            super().add_failure(task, fail)
+            return
+        name = type(fail).__name__
+        if name == "UnmetDependency":
+            return
+        self._failed.append(task.name)
+        self.screen.line(f"!! {task.name} failed: {fail.message.rstrip()}")
+        log = self.engine.log(self.stages[task.name])
+        lines = _tail(log)
+        if lines:
+            shown = "\n".join(f"   | {line}" for line in lines)
+            self.screen.line(f"   the last lines of its log, {_relative(log)}:\n{shown}")
+        elif log.exists():
+            self.screen.line(f"   its log is {_relative(log)}")
+
+    def complete_run(self) -> None:
+        """The run is over: sum up."""
+        self.screen.clear()
+        self.failures = [f for f in self.failures if f["task"].name not in self.stages]
+        super().complete_run()
+        how = Counter(outcome.how for outcome in self.outcomes.values())
+        reused = self._fresh + how["fresh"]
+        if not (self.outcomes or self._fresh or self._failed):
+            return
+        text = f"built {how['built']}, restored {how['restored']}, up to date {reused}"
+        if self._failed:
+            text = f"failed: {', '.join(self._failed)}; {text}"
+        self.screen.line(f"{text} in {duration(time.monotonic() - self._begin)}")
+
+
+def _tail(log: Path) -> list[str]:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return lines[-_LOG_LINES:]
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def reporter_class(engine: Engine, outcomes: dict[str, Outcome], on_start: Callable[[], None]) -> type[Reporter]:
+    """Return a reporter for the project of `engine`; `outcomes` is filled by the stages' actions."""
+    values = {
+        "engine": engine,
+        "stages": dict(engine.plan.stages),
+        "outcomes": outcomes,
+        "on_start": staticmethod(on_start),
+    }
+    return type("ProjectReporter", (Reporter,), values)
+
+

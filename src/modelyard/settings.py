@@ -1,0 +1,104 @@
+"""The tables of `[tool.modelyard]` that are modelyard's own: each key with its type, default and meaning.
+
+Tables with `use = "..."` hold a component's parameters too; those come from the component.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from modelyard.component import REQUIRED, Parameter
+from modelyard.params import Fraction, NonNegativeInt, Port, PositiveFloat, PositiveInt
+
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$",
+        description="1 to 52 lower-case letters, digits and dashes, not starting or ending with a dash",
+    ),
+]
+Size = str | int
+Duration = str | float | int
+
+
+class Dataset(msgspec.Struct):
+    """`[tool.modelyard.dataset]`, beside the data set's own parameters."""
+
+    normalize: Literal["unit", "standard", "none"] = "unit"
+
+
+class Evaluate(msgspec.Struct):
+    """`[tool.modelyard.evaluate]`: how every variant is measured."""
+
+    batch_size: PositiveInt = 256
+    latency_samples: PositiveInt = 200
+    warmup: NonNegativeInt = 20
+
+
+class Select(msgspec.Struct):
+    """`[tool.modelyard.select]`: which variant is shipped, of those that meet every gate."""
+
+    rule: str = "smallest"
+    baseline: str = ""
+
+
+class Gates(msgspec.Struct):
+    """`[tool.modelyard.gates]`: bounds that a variant must meet; one that is left out bounds nothing."""
+
+    min_accuracy: Fraction | None = None
+    max_accuracy_drop: Fraction | None = None
+    max_size: Size | None = None
+    max_latency_p99: Duration | None = None
+
+
+class Image(msgspec.Struct):
+    """`[tool.modelyard.image]`, beside the builder's own parameters. `tag` is the model's digest when left out."""
+
+    repository: str = ""
+    tag: str = ""
+
+
+class Check(msgspec.Struct):
+    """`[tool.modelyard.check]`: how the image is compared with the evaluated model before anything is rendered."""
+
+    samples: PositiveInt = 32
+    tolerance: PositiveFloat = 1e-4
+    timeout_s: PositiveFloat = 120.0
+
+
+class Serve(msgspec.Struct):
+    """`[tool.modelyard.serve]`: what the server listens on, in the image and under `doit serve`."""
+
+    port: Port = 8080
+    host: str = "127.0.0.1"
+
+
+class Store(msgspec.Struct):
+    """`[tool.modelyard.store]`: where artifacts are kept for reuse; `path` may be shared by several projects."""
+
+    path: str = ".modelyard/store"
+
+
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "dataset": Dataset,
+    "evaluate": Evaluate,
+    "select": Select,
+    "gates": Gates,
+    "image": Image,
+    "check": Check,
+    "serve": Serve,
+    "store": Store,
+}
+
+
+def parameters_of_table(table: str) -> dict[str, Parameter]:
+    """Return the keys of modelyard's own in `table`; none for a table that has only a component's."""
+    if table not in TABLES:
+        return {}
+    return {f.name: Parameter(f.name, f.type, _default(f)) for f in msgspec.structs.fields(TABLES[table])}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return REQUIRED if field.default is msgspec.NODEFAULT else field.default

@@ -1,0 +1,164 @@
+"""Stages as doit tasks. The only module, beside doit's own plugs, that knows doit."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from doit import doit_cmd
+from doit.action import BaseAction
+from doit.exceptions import InvalidDodoFile, TaskFailed
+
+from modelyard import records
+from modelyard.commands.actions import foreground_tasks
+from modelyard.engine import Engine, Outcome
+from modelyard.errors import ModelyardError
+from modelyard.plan import KINDS, PARTS, Input, Stage
+from modelyard.project import Project, load
+from modelyard.reporter import reporter_class
+
+
+def load_project(dodo: str) -> Tasks:
+    """Load the project that the file `dodo` stands in; call it with `__file__` at the top of dodo.py.
+
+    Raises:
+        InvalidDodoFile: the project has a mistake; doit prints the message without a traceback.
+    """
+    try:
+        return Tasks(load(Path(dodo).parent, _overrides()))
+    except ModelyardError as exc:
+        if os.environ.get("MODELYARD_DEBUG"):
+            raise
+        raise InvalidDodoFile(str(exc)) from None
+
+
+def _overrides() -> dict[str, str]:
+    """Return `KEY=VALUE` arguments of the command line; doit offers them one by one, by name, only."""
+    return dict(doit_cmd._CMDLINE_VARS or {})  # noqa: SLF001 - a misspelt key must be an error, so all are needed
+
+
+class Tasks:
+    """A project's stages as doit tasks."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.engine = Engine(project, wait=not os.environ.get("MODELYARD_NO_WAIT"))
+        self._outcomes: dict[str, Outcome] = {}
+        self._running = False
+        for stage in project.plan.stages.values():
+            records.forget_stage[stage.id] = lambda stage=stage: self._forget(stage)  # type: ignore[misc]
+        atexit.register(self.engine.close)
+        _end_on_sigterm()
+
+    def config(self) -> dict[str, Any]:
+        """Return doit's configuration for the project: `DOIT_CONFIG = project.config()`."""
+        return {
+            "default_tasks": [kind for kind in KINDS if self.project.plan.of_kind(kind)],
+            "backend": "modelyard",
+            "dep_file": str(self.project.state / "doit.sqlite"),
+            "check_file_uptodate": records.checker(self.engine._table),  # noqa: SLF001 - one table for all files
+            "reporter": reporter_class(self.engine, self._outcomes, self._start),
+            "par_type": "thread",
+            "verbosity": 2,
+        }
+
+    def stages(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield one doit task for each stage of `kind`."""
+        for stage in self.project.plan.of_kind(kind):
+            yield self._task(stage)
+
+    def foreground(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the tasks of `serve`, `push` or `deploy`, which leave no artifact and run only when asked for."""
+        yield from foreground_tasks(self.engine, name)
+
+    def _start(self) -> None:
+        self._running = True
+
+    def _forget(self, stage: Stage) -> None:
+        """What `doit forget` does; doit also calls it for a stage that failed, which must keep what it has."""
+        if not self._running:
+            self.engine.forget(stage)
+
+    def _task(self, stage: Stage) -> dict[str, Any]:
+        return {
+            "name": stage.name,
+            "doc": stage.doc,
+            "file_dep": [self._handle(i) for i in stage.inputs],
+            "targets": [f"{self._folder(stage)}/{file}" for file in ("stage.json", *PARTS.get(stage.kind, {}).values())],
+            "uptodate": [_Fresh(self.engine, stage)],
+            "actions": [_Build(self.engine, stage, self._outcomes)],
+            "clean": [(self._clean, [stage])],
+        }
+
+    def _folder(self, stage: Stage) -> str:
+        return f"artifacts/{stage.kind}/{stage.name}"
+
+    def _handle(self, one: Input) -> str:
+        """Return the file that stands for an input in doit's graph."""
+        stage = self.project.plan.stages[one.stage]
+        file = PARTS.get(stage.kind, {}).get(one.part, one.part) or "stage.json"
+        return f"{self._folder(stage)}/{file}"
+
+    def _clean(self, stage: Stage, dryrun: bool) -> None:
+        """Remove the artifact of `stage`; the name `dryrun` is doit's."""
+        if self.engine.folder(stage).exists():
+            print(f"{stage.id} - removing {self._folder(stage)}")  # noqa: T201 - doit prints what it cleans
+            if not dryrun:
+                self.engine.remove(stage)
+
+
+class _Fresh:
+    """doit's `uptodate`: whether the stage's artifact is what a build would make now."""
+
+    def __init__(self, engine: Engine, stage: Stage) -> None:
+        self._engine, self._stage = engine, stage
+
+    def __call__(self) -> bool:
+        try:
+            return self._engine.is_fresh(self._stage)
+        except ModelyardError:
+            return False  # the action meets the same mistake and reports it as the stage's failure
+
+
+class _Build(BaseAction):  # type: ignore[misc]
+    """doit's action: bring the stage up to date."""
+
+    task: Any = None
+    out: str = ""
+    err: str = ""
+    result: Any = None
+
+    def __init__(self, engine: Engine, stage: Stage, outcomes: dict[str, Outcome]) -> None:
+        self._engine, self._stage, self._outcomes = engine, stage, outcomes
+        self.values: dict[str, Any] = {}
+
+    def execute(self, out: Any = None, err: Any = None) -> TaskFailed | None:  # noqa: ARG002 - doit's interface
+        """Bring the stage up to date; it was up to date already only if the user forces it (`doit -a`)."""
+        try:
+            forced = self._engine.is_fresh(self._stage)
+        except ModelyardError:
+            forced = False
+        try:
+            self._outcomes[self._stage.id] = self._engine.bring_up_to_date(self._stage, force=forced)
+        except ModelyardError as exc:
+            return TaskFailed(str(exc))
+        return None
+
+    def __str__(self) -> str:
+        return f"modelyard: {self._stage.id}"
+
+    def __repr__(self) -> str:
+        return f"<Build {self._stage.id}>"
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM do what Ctrl-C does: end the workers, keep what is done."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,0 +1,240 @@
+"""The process that runs stages: imports a framework once and forks a child for every stage.
+
+Started by `modelyard.pool` as `python -m modelyard.worker MODULE...`. A request is a line on stdin, the
+path of a JSON file (`job.Request`). Events are lines of JSON on stdout. Plugins and the project's code are
+loaded in the child, after the fork, so a child never runs code older than its action key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import selectors
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from modelyard.contexts import StageContext
+from modelyard.errors import ModelyardError, StageFailed
+from modelyard.job import Failure, Job, Request, Result
+
+_PR_SET_PDEATHSIG = 1
+_PIPE_BUF = 4096
+"""A write of up to this many bytes to a pipe is never mixed with another's (POSIX PIPE_BUF on Linux)."""
+
+
+class Server:
+    """Reads requests and forks; its only state is which child serves which request."""
+
+    def __init__(self, requests: BinaryIO, events: int) -> None:
+        self._requests, self._events = requests, events
+        self._children: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Serve until stdin is closed, which also happens when the `doit` process dies; then end all children."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._requests, selectors.EVENT_READ)
+            selector.register(wake_read, selectors.EVENT_READ)
+            while self._step(selector, wake_read):
+                pass
+        for pid in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def _step(self, selector: selectors.BaseSelector, wake: int) -> bool:
+        for key, _ in selector.select():
+            if key.fileobj is self._requests:
+                line = self._requests.readline()
+                if not line:
+                    return False
+                self._start(line.decode().rstrip("\n"))
+            else:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(wake, 512)
+        self._reap()
+        return True
+
+    def _start(self, path: str) -> None:
+        request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
+        pid = os.fork()
+        if pid == 0:
+            self._requests.close()
+            _child(request, self._events)
+        self._children[pid] = request.id
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            code = os.waitstatus_to_exitcode(status)
+            emit(self._events, {"id": self._children.pop(pid), "exit": code, "peak_memory_bytes": usage.ru_maxrss * 1024})
+
+
+def emit(events: int, event: dict[str, Any]) -> None:
+    """Write one event as a line, whole; a line too long for that loses its note."""
+    line = msgspec.json.encode(event) + b"\n"
+    if len(line) > _PIPE_BUF:
+        line = msgspec.json.encode({**event, "note": ""}) + b"\n"
+    with contextlib.suppress(BrokenPipeError):
+        os.write(events, line)
+
+
+def _child(request: Request, events: int) -> None:
+    code = 1
+    try:
+        os.setsid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        _redirect(request.log)
+        result = run_request(request, events)
+        Path(request.result).write_bytes(msgspec.json.encode(result))
+        code = 0 if result.failure is None else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _redirect(log: str) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+
+
+def run_request(request: Request, events: int) -> Result:
+    """Run the stage of `request` and return what came of it; no error of a plugin gets past this."""
+    job: Job | None = None
+    try:
+        job = _load(request, events)
+        metrics = _run(job)
+    except Exception as exc:
+        if job is not None:
+            _tell_plugins(job, exc)
+        return Result(failure=Failure(explain(exc, request.stage, job), "".join(traceback.format_exception(exc))))
+    return Result(metrics=metrics)
+
+
+def _load(request: Request, events: int) -> Job:
+    from modelyard.project import load
+
+    os.chdir(request.project)
+    sys.path.insert(0, request.project)
+    project = load(Path(request.project), request.overrides)
+    stage = project.plan.stages[request.stage]
+
+    def progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+        emit(events, {"id": request.id, "done": done, "total": total, "unit": unit, "note": note[:500]})
+
+    def log(line: str) -> None:
+        print(line, flush=True)  # noqa: T201 - stdout is the stage's log
+
+    context = StageContext(
+        out=Path(request.out),
+        project=Path(request.project),
+        cache=Path(request.cache),
+        seed=stage.seed or 0,
+        progress=progress,
+        log=log,
+    )
+    return Job(stage, project.plan, project.plugins, {r: Path(p) for r, p in request.inputs.items()}, context)
+
+
+def _run(job: Job) -> dict[str, Any]:
+    hooks = job.plugins.manager.hook
+    for use in job.stage.uses.values():
+        os.environ.update(use.component.environment)
+    runner = importlib.import_module(f"modelyard.stages.{job.stage.kind}")
+    hooks.modelyard_before_stage_run(stage=job.stage.id, context=job.base)
+    runner.run(job)
+    hooks.modelyard_after_stage_run(stage=job.stage.id, context=job.base)
+    try:
+        return dict(msgspec.to_builtins(job.base.metrics, enc_hook=_plain))
+    except TypeError as exc:
+        msg = f"metrics hold something that is not a number, text, list or dict: {exc}"
+        raise StageFailed(msg) from exc
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy scalars and arrays into numbers and lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    msg = f"{type(value).__name__}: {value!r}"
+    raise TypeError(msg)
+
+
+def _tell_plugins(job: Job, error: Exception) -> None:
+    try:
+        job.plugins.manager.hook.modelyard_on_stage_error(stage=job.stage.id, context=job.base, error=error)
+    except Exception:
+        traceback.print_exc()  # the stage's own error is what the person must see
+
+
+def explain(exc: Exception, stage_id: str, job: Job | None) -> str:
+    """Return what went wrong in words, with the component's name and file when its code raised."""
+    if isinstance(exc, ModelyardError):
+        return str(exc)
+    where = "modelyard"
+    if job is not None:
+        use = next(iter(job.stage.uses.values()), None)
+        where = f"the {use.component.kind} {use.component.name!r} ({use.component.file})" if use else job.stage.id
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        return f"{where} needs the module {exc.name!r}, which is not installed\n  {_install(exc.name)}"
+    if isinstance(exc, MemoryError):
+        return f"{where} ran out of memory\n  use a smaller batch, or a machine with more"
+    return f"{where} raised {type(exc).__name__}: {exc}\n  the traceback is in the log"
+
+
+_EXTRAS = {
+    "tensorflow": "tensorflow",
+    "tf_keras": "tensorflow",
+    "tensorflow_model_optimization": "tensorflow",
+    "ai_edge_litert": "litert",
+    "starlette": "litert",
+    "uvicorn": "litert",
+    "orjson": "litert",
+    "sklearn": "data",
+    "PIL": "data",
+    "docker": "docker",
+    "yaml": "validate",
+    "kubernetes_validate": "validate",
+}
+
+
+def _install(module: str) -> str:
+    top = module.partition(".")[0]
+    return f"run: python -m pip install 'modelyard[{_EXTRAS[top]}]'" if top in _EXTRAS else f"install it, for instance with: python -m pip install {top}"
+
+
+def main(preload: Sequence[str]) -> None:
+    """Import what stages need and serve. A module that is missing is left for the stage to report."""
+    events = os.dup(1)
+    os.dup2(2, 1)  # what a framework prints on import must not look like an event
+    for name in preload:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    Server(os.fdopen(os.dup(0), "rb", buffering=0), events).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
