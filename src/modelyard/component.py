@@ -94,6 +94,11 @@ class Component:
         return Path(inspect.unwrap(self.function).__code__.co_filename)
 
     @property
+    def template_folders(self) -> list[Path]:
+        """Where the component's own templates are: the `templates` folder beside its plugin's module."""
+        return [self.source.file.parent / "templates"]
+
+    @property
     def summary(self) -> str:
         """The first line of the function's docstring, without the full stop."""
         doc = inspect.getdoc(self.function) or ""

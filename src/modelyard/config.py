@@ -22,7 +22,7 @@ SCALARS = ("name", "version", "seed")
 USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
 """The tables that choose one component with `use`, and the kind of that component."""
 DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
-PLAIN = ("evaluate", "select", "gates", "check", "serve", "store")
+PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "store")
 GROUPS = ("variants", "targets", "resources")
 KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
 

@@ -20,7 +20,7 @@ import msgspec
 from modelyard.code import Closure, CodeIndex
 from modelyard.component import Component
 from modelyard.config import Use
-from modelyard.digests import DigestTable, Manifest, manifest_digest, walk
+from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
 from modelyard.plan import HOST_BOUND, Stage
 from modelyard.rendering import template_files
 
@@ -109,8 +109,8 @@ class Fingerprinter:
         parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
         parts |= {f"environment {name}": value for name, value in component.environment.items()}
         parts |= {f"environment {name}": os.environ.get(name) for name in component.reads_environment}
-        templates = template_files(self._project, component)
-        parts |= {f"template {name}": self._table.file(path) for name, path in templates.items()}
+        files = template_files(self._project, component.templates, component.template_folders)
+        parts |= {f"template {index} {path.name}": self._table.file(path) for index, path in enumerate(files)}
         return parts
 
     def _files(self, role: str, component: Component) -> dict[str, Any]:
@@ -124,8 +124,6 @@ class Fingerprinter:
 
 def server_files(folder: Path, table: DigestTable) -> Manifest:
     """Return the files of a server package that go into an image: all but compiled Python."""
-    from modelyard.digests import FileEntry
-
     return {
         name: FileEntry(table.file(folder / name, info), info.st_size)
         for name, info in walk(folder)

@@ -66,6 +66,7 @@ class Job:
         plugins: the project's plugins.
         inputs: what it reads, a folder or file by role.
         base: the context's common part.
+        log_file: the file of the stage's log, for programs that the stage starts.
     """
 
     stage: Stage
@@ -73,6 +74,7 @@ class Job:
     plugins: Plugins
     inputs: Mapping[str, Path]
     base: StageContext
+    log_file: Path
 
     def context(self, kind: type[C], **extra: Any) -> C:
         """Return a context of `kind`: the common part and `extra`."""

@@ -75,6 +75,12 @@ class Serve(msgspec.Struct):
     host: str = "127.0.0.1"
 
 
+class Push(msgspec.Struct):
+    """`[tool.modelyard.push]`: `insecure` allows plain http to a registry that is not on this machine."""
+
+    insecure: bool = False
+
+
 class Store(msgspec.Struct):
     """`[tool.modelyard.store]`: where artifacts are kept for reuse; `path` may be shared by several projects."""
 
@@ -89,6 +95,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "image": Image,
     "check": Check,
     "serve": Serve,
+    "push": Push,
     "store": Store,
 }
 

@@ -15,7 +15,7 @@ from doit.action import BaseAction
 from doit.exceptions import InvalidDodoFile, TaskFailed
 
 from modelyard import records
-from modelyard.commands.actions import foreground_tasks
+from modelyard.commands.foreground import foreground_tasks
 from modelyard.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
 from modelyard.plan import KINDS, PARTS, Input, Stage

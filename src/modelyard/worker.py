@@ -157,7 +157,8 @@ def _load(request: Request, events: int) -> Job:
         progress=progress,
         log=log,
     )
-    return Job(stage, project.plan, project.plugins, {r: Path(p) for r, p in request.inputs.items()}, context)
+    inputs = {role: Path(path) for role, path in request.inputs.items()}
+    return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log))
 
 
 def _run(job: Job) -> dict[str, Any]:

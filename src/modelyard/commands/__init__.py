@@ -1,0 +1,1 @@
+"""What modelyard adds to doit's command line."""

@@ -1,0 +1,137 @@
+"""Tasks that act instead of making an artifact: `serve`, `push` and `deploy`. They run only when asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from doit.action import BaseAction
+from doit.exceptions import TaskFailed
+
+from modelyard.artifacts import ImageFacts, read_json
+from modelyard.engine import Engine
+from modelyard.errors import ModelyardError, ToolError
+from modelyard.plan import Stage
+
+
+class Act(BaseAction):  # type: ignore[misc]
+    """A doit action that calls a function with the terminal to itself; a user's mistake gives no traceback."""
+
+    task: Any = None
+    out: str = ""
+    err: str = ""
+    result: Any = None
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self.values: dict[str, Any] = {}
+
+    def execute(self, out: Any = None, err: Any = None) -> TaskFailed | None:  # noqa: ARG002 - doit's interface
+        """Call the function."""
+        try:
+            self._function()
+        except ModelyardError as exc:
+            return TaskFailed(str(exc))
+        return None
+
+    def __str__(self) -> str:
+        return f"modelyard: {self._function}"
+
+
+def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the doit tasks called `name`: `serve`, `push` or `deploy`."""
+    config = engine.project.config
+    select, image = f"artifacts/select/{config.name}/model/model.json", f"artifacts/image/{config.name}/image.json"
+    if name == "serve":
+        port, host = config.settings["serve"]["port"], config.settings["serve"]["host"]
+        doc = f"serve the selected model on {host}:{port} until Ctrl-C"
+        yield _task(config.name, doc, select, lambda: serve(engine))
+    elif name == "push":
+        stage = engine.plan.stages[f"image:{config.name}"]
+        yield _task(config.name, f"push {stage.settings['repository']} to its registry", image, lambda: push(engine, stage))
+    else:
+        for stage in engine.plan.of_kind("render"):
+            if stage.uses["target"].component.deploy:
+                handle = f"artifacts/render/{stage.name}/stage.json"
+                yield _task(stage.name, f"apply what render:{stage.name} made", handle, lambda s=stage: deploy(engine, s))  # type: ignore[misc]
+
+
+def _task(name: str, doc: str, needs: str, function: Callable[[], None]) -> dict[str, Any]:
+    return {"name": name, "doc": doc, "file_dep": [needs], "uptodate": [False], "actions": [Act(function)], "verbosity": 2}
+
+
+def serve(engine: Engine) -> None:
+    """Run the runtime's server on the selected model until it is interrupted.
+
+    Raises:
+        ToolError: the server ended by itself with an error, which it has printed.
+    """
+    from modelyard.stages.image import environment, server_package
+
+    config = engine.project.config
+    runtime = config.uses["runtime"]
+    assert runtime.component.server is not None
+    settings = {"name": config.name, "port": config.settings["serve"]["port"]}
+    model = engine.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
+    command = [sys.executable if w == "python3" else w for w in runtime.component.entrypoint]
+    with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
+        Path(folder, server_package(runtime.component)).symlink_to(runtime.component.server)
+        defaults = environment(settings, runtime) | {"MODELYARD_HOST": config.settings["serve"]["host"]}
+        defaults["MODELYARD_MODEL_DIR"] = str(model)
+        variables = {**defaults, **os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
+        code = _run(command, variables)
+    if code not in (0, -2, 130):
+        msg = f"serve: the server ended with exit code {code}\n  its own message is above"
+        raise ToolError(msg)
+
+
+def _run(command: list[str], variables: dict[str, str]) -> int:
+    """Run a server in the foreground; Ctrl-C reaches it too, and it is given the time to drain."""
+    process = subprocess.Popen(command, env=variables)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(KeyboardInterrupt):
+            process.terminate()
+            return 0 if process.wait() >= 0 else 130
+        process.kill()
+        return 130
+
+
+def push(engine: Engine, stage: Stage) -> None:
+    """Push the image of `stage` to the registry that its repository names.
+
+    Raises:
+        ToolError: the image has no archive, or the registry says no.
+    """
+    from modelyard.oci.registry import push as push_archive
+    from modelyard.reporter import Screen, bar
+
+    folder = engine.folder(stage)
+    facts = read_json(folder / "image.json", ImageFacts)
+    if facts.archive is None:
+        msg = f"push: the builder {facts.builder!r} leaves its image in the engine\n  run `docker push {facts.repository}:{facts.tag}`, or use the builder 'oci'"
+        raise ToolError(msg)
+    screen = Screen(sys.stdout)
+
+    def report(done: int, total: int, note: str) -> None:
+        screen.status(f"   push {bar({'done': done, 'total': total, 'unit': 'B', 'note': note})}")
+
+    insecure = engine.project.config.settings["push"]["insecure"]
+    pushed = push_archive(folder / facts.archive, facts.repository, facts.tag, insecure=insecure, report=report)
+    sent = f"{len(pushed.sent)} blobs sent ({pushed.sent_bytes / 1e6:.1f} MB), {len(pushed.present)} were there"
+    screen.clear()
+    screen.line(f"   pushed {pushed.reference}: {sent}")
+
+
+def deploy(engine: Engine, stage: Stage) -> None:
+    """Apply what the target of `stage` rendered."""
+    use = stage.uses["target"]
+    assert use.component.deploy is not None
+    use.component.deploy(engine.folder(stage), project=engine.project.folder, **use.params)

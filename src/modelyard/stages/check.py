@@ -1,0 +1,121 @@
+"""Stage `check`: does the image answer as the model did when it was evaluated?"""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from modelyard.artifacts import Dataset, ImageFacts, read_json, write_json
+from modelyard.errors import StageFailed
+from modelyard.job import Job
+from modelyard.stages.running import Server, running
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_TIMEOUT_S = 60
+
+
+def run(job: Job) -> None:
+    """Start the image's server, send it test samples through both protocols, and write `check.json`.
+
+    Raises:
+        StageFailed: a label differs, a probability differs by more than the tolerance, or no password was asked for.
+    """
+    import numpy as np
+
+    settings = job.stage.settings
+    facts = read_json(job.inputs["image"] / "image.json", ImageFacts)
+    dataset = Dataset.open(job.inputs["dataset"])
+    reference = np.load(job.inputs["reference"] / "probabilities.npy", mmap_mode="r", allow_pickle=False)
+    rows = _spread(len(reference), settings["samples"])
+    samples, expected = np.asarray(dataset.x("test")[rows]), np.asarray(reference[rows])
+    name = job.plan.config.name
+    with running(job.inputs["image"], facts, settings["timeout_s"], job.log_file) as server:
+        job.base.log(f"the server runs ({server.how}) at {server.url}")
+        _check_password(server, name)
+        worst = {protocol: _compare(ask(server, name, samples), expected, protocol, settings["tolerance"]) for protocol, ask in _PROTOCOLS.items()}
+    write_json(job.base.out / "check.json", {"image": facts.digest, "samples": len(rows), "tolerance": settings["tolerance"], "agrees": sorted(worst)})
+    job.base.metrics.update(samples=len(rows), ran_in=server.how, largest_difference=max(worst.values()))
+
+
+def _spread(count: int, wanted: int) -> NDArray[np.int64]:
+    """Return up to `wanted` row numbers, int64, spread evenly over `count` rows: data sets are often sorted by class."""
+    import numpy as np
+
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(np.int64))
+
+
+def _compare(answer: NDArray[np.float32], expected: NDArray[np.float32], protocol: str, tolerance: float) -> float:
+    import numpy as np
+
+    if answer.shape != expected.shape:
+        msg = f"check: {protocol}: the server answered shape {answer.shape}, the evaluated model {expected.shape}"
+        raise StageFailed(msg)
+    worst = float(np.abs(answer - expected).max())
+    other = np.flatnonzero(answer.argmax(axis=1) != expected.argmax(axis=1))
+    if worst > tolerance or len(other):
+        msg = (
+            f"check: {protocol}: the image does not answer as the evaluated model does: {len(other)} of {len(expected)} labels "
+            f"differ, the largest difference of a probability is {worst:.3g} (allowed: {tolerance:g})\n"
+            "  nothing is rendered from it; if the difference is known and harmless, raise [tool.modelyard.check] tolerance"
+        )
+        raise StageFailed(msg)
+    return worst
+
+
+def _check_password(server: Server, name: str) -> None:
+    request = urllib.request.Request(f"{server.url}/v1/models/{name}")
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):
+            pass
+    except urllib.error.HTTPError as exc:
+        if exc.code == 401:
+            return
+        raise
+    msg = "check: the server has a password but answered a request without one\n  this image must not be deployed"
+    raise StageFailed(msg)
+
+
+def _predict(server: Server, name: str, samples: NDArray[np.generic]) -> NDArray[np.float32]:
+    import numpy as np
+
+    answer = _post(server, f"/v1/models/{name}:predict", {"instances": samples.tolist()})
+    return np.asarray(answer["predictions"], np.float32)
+
+
+def _infer(server: Server, name: str, samples: NDArray[np.generic]) -> NDArray[np.float32]:
+    import numpy as np
+
+    meta = _get(server, f"/v2/models/{name}")["inputs"][0]
+    tensor = {"name": meta["name"], "shape": list(samples.shape), "datatype": meta["datatype"], "data": samples.ravel().tolist()}
+    output = _post(server, f"/v2/models/{name}/infer", {"inputs": [tensor]})["outputs"][0]
+    return np.asarray(output["data"], np.float32).reshape(output["shape"])
+
+
+_PROTOCOLS = {"TensorFlow Serving REST": _predict, "Open Inference Protocol": _infer}
+
+
+def _get(server: Server, path: str) -> Any:
+    return _ask(server, urllib.request.Request(f"{server.url}{path}"))
+
+
+def _post(server: Server, path: str, body: object) -> Any:
+    headers = {"Content-Type": "application/json"}
+    return _ask(server, urllib.request.Request(f"{server.url}{path}", json.dumps(body).encode(), headers))
+
+
+def _ask(server: Server, request: urllib.request.Request) -> Any:
+    login = base64.b64encode(f"{server.username}:{server.password}".encode()).decode()
+    request.add_header("Authorization", f"Basic {login}")
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as exc:
+        text = exc.read(500).decode(errors="replace")
+        msg = f"check: {request.selector}: the server answered {exc.code}: {text}"
+        raise StageFailed(msg) from exc

@@ -1,0 +1,30 @@
+"""Stage `render`: let a deploy target write its manifests for the image that was checked."""
+
+from __future__ import annotations
+
+from modelyard.artifacts import ImageFacts, read_json
+from modelyard.contexts import TargetContext
+from modelyard.errors import PluginError
+from modelyard.job import Job
+from modelyard.rendering import renderer
+
+
+def run(job: Job) -> None:
+    """Render the target's manifests.
+
+    Raises:
+        PluginError: the target wrote nothing.
+    """
+    use = job.stage.uses["target"]
+    settings = job.stage.settings
+    image = read_json(job.inputs["image"], ImageFacts)
+    model = read_json(job.inputs["model"] / "model.json", dict)
+    always = {**settings, "image": image, "model": model, "params": use.params}
+    render = renderer(job.base.project, use.component.template_folders, always)
+    facts = {"name": settings["name"], "version": settings["version"]}
+    job.call("target", job.context(TargetContext, image=image, model=model, render=render, **facts))
+    files = sorted(p.name for p in job.base.out.rglob("*") if p.is_file())
+    if not files:
+        msg = f"the target {use.component.name!r} ({use.component.file}) wrote nothing\n  it must call context.write"
+        raise PluginError(msg)
+    job.base.metrics["files"] = len(files)

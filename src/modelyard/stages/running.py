@@ -1,0 +1,182 @@
+"""Start the server of an image as it ships: in a container where an engine runs, else from the image's own files."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard.artifacts import ImageFacts
+from modelyard.errors import StageFailed, ToolError
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers.
+
+    Attributes:
+        url: its address, `http://127.0.0.1:PORT`.
+        username: the user name that it asks for.
+        password: the password that it asks for.
+        how: where it runs, for people: `container` or `image files`.
+    """
+
+    url: str
+    username: str
+    password: str
+    how: str
+
+
+@contextlib.contextmanager
+def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Iterator[Server]:
+    """Start the image in `folder` with a new user name and password, wait until it is ready, and stop it at the end.
+
+    Raises:
+        StageFailed: the server ended, or is not ready after `timeout_s` seconds.
+        ToolError: the image lives in an engine, and none answers.
+    """
+    engine = _engine()
+    if engine is None and facts.archive is None:
+        msg = "check: the image is in a Docker engine, and none answers\n  start it, or use the builder 'oci'"
+        raise ToolError(msg)
+    login = {"MODELYARD_USERNAME": "check", "MODELYARD_PASSWORD": secrets.token_urlsafe(24)}
+    place = _container(engine, folder, facts, login, log) if engine else _process(folder, facts, login, log)
+    with place as (url, is_alive):
+        _wait(url, is_alive, timeout_s)
+        yield Server(url, *login.values(), how="container" if engine else "image files")
+
+
+def _engine() -> Any:
+    """Return a client of the Docker engine, or None if there is no SDK or no engine."""
+    try:
+        import docker
+    except ImportError:
+        return None
+    try:
+        client = docker.from_env()
+        client.ping()
+    except Exception:
+        return None
+    return client
+
+
+@contextlib.contextmanager
+def _container(client: Any, folder: Path, facts: ImageFacts, login: dict[str, str], log: Path) -> Iterator[Any]:
+    """Run the image hardened as the Kubernetes manifests ask: read-only root, no capability, not root."""
+    image, loaded = _load(client, folder, facts)
+    container = client.containers.run(
+        image,
+        detach=True,
+        environment=login,
+        read_only=True,
+        tmpfs={"/tmp": "size=64m"},  # noqa: S108 - inside the container
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        ports={f"{facts.port}/tcp": ("127.0.0.1", None)},
+    )
+
+    def is_alive() -> bool:
+        container.reload()
+        return bool(container.status == "running")
+
+    try:
+        yield _published(container, facts.port), is_alive
+    finally:
+        with log.open("ab") as file:
+            file.write(container.logs())
+        container.remove(force=True)
+        if loaded:
+            client.images.remove(image, force=True)
+
+
+def _load(client: Any, folder: Path, facts: ImageFacts) -> tuple[str, bool]:
+    """Return the image's id in the engine, and whether it had to be loaded."""
+    from docker.errors import ImageNotFound
+
+    for name in (facts.image_id, facts.digest):
+        with contextlib.suppress(ImageNotFound):
+            return str(client.images.get(name).id), False
+    if facts.archive is None:
+        msg = f"check: the engine no longer has {facts.repository}:{facts.tag}\n  run `doit -a image` to build it again"
+        raise ToolError(msg)
+    with (folder / facts.archive).open("rb") as archive:
+        return str(client.images.load(archive)[0].id), True
+
+
+def _published(container: Any, port: int) -> str:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        container.reload()
+        found = container.ports.get(f"{port}/tcp")
+        if found:
+            return f"http://127.0.0.1:{found[0]['HostPort']}"
+        if container.status == "exited":
+            break
+        time.sleep(_POLL_S)
+    msg = "check: the container ended before it listened\n  its output is in the log"
+    raise StageFailed(msg)
+
+
+@contextlib.contextmanager
+def _process(folder: Path, facts: ImageFacts, login: dict[str, str], log: Path) -> Iterator[Any]:
+    """Run the image's own Python on the image's own files, without an engine and without root."""
+    from modelyard.oci import rootfs
+
+    assert facts.archive is not None
+    with tempfile.TemporaryDirectory(prefix="modelyard-check-") as scratch:
+        root = rootfs.unpack(folder / facts.archive, Path(scratch, "root"))
+        port = _free_port()
+        variables = rootfs.environment(root) | login | {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_PORT": str(port)}
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                rootfs.start_command(root), env=variables, cwd=scratch, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            yield f"http://127.0.0.1:{port}", lambda: process.poll() is None
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=15)
+            process.kill()
+            process.wait()
+            shutil.rmtree(root.folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(url: str, is_alive: Any, timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while not _is_ready(url):
+        if not is_alive():
+            msg = "check: the image's server ended before it was ready\n  its output is in the log"
+            raise StageFailed(msg)
+        if time.monotonic() > end:
+            msg = f"check: the image's server is not ready after {timeout_s:g} s\n  allow more: [tool.modelyard.check] timeout_s"
+            raise StageFailed(msg)
+        time.sleep(_POLL_S)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
