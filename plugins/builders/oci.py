@@ -1,0 +1,186 @@
+"""Image builder `oci`: an image from Debian packages, wheels, server and model; no engine, no root, the same bytes everywhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelyard.artifacts import ImageFacts, LayerFacts
+from modelyard.hookspecs import hookimpl
+from modelyard.params import InputPath, PositiveInt
+
+if TYPE_CHECKING:
+    from modelyard.contexts import ImageContext
+    from modelyard.oci.base import Base
+    from modelyard.oci.image import Image
+    from modelyard.oci.layers import Layer, LayerCache
+
+STEPS = 4
+ARCHIVE = "image.tar"
+
+
+def oci(
+    context: ImageContext,
+    *,
+    base_image: InputPath | None = None,
+    suite: str = "",
+    profile: Literal["slim", "full"] = "slim",
+    packages: tuple[str, ...] = (),
+    compression: Literal["gzip", "zstd", "none"] = "gzip",
+    lock: InputPath | None = None,
+    refresh_h: PositiveInt = 24,
+) -> ImageFacts:
+    """Build an image without an engine and without root; the same input gives the same digest on every machine.
+
+    Args:
+        base_image: an OCI archive, OCI layout or `docker save` archive to build upon, in place of Debian packages.
+        suite: codename of the Debian or Ubuntu release to take packages from; empty for the host's own.
+        profile: `slim` holds what inference needs; `full` has every module of Python's library, CA certificates and time zones.
+        packages: further Debian packages.
+        compression: of the layers; `zstd` needs the package zstandard here and Docker 23 or newer there.
+        lock: a lock file that pins the exact Debian packages.
+        refresh_h: ask the mirrors for newer packages when the last answer is older than this many hours; not used with a lock.
+    """
+    from modelyard.oci import base as bases
+    from modelyard.oci.image import source_epoch
+    from modelyard.oci.layers import LayerCache
+
+    steps = _Steps(context)
+    cache = LayerCache(context.cache / "layers", compression, source_epoch())
+    with bases.scratch() as scratch:
+        if base_image is not None:
+            base: Base = bases.ImageBase(Path(base_image))
+        else:
+            lock_file = Path(lock) if lock else None
+            wanted = bases.Wanted(suite, profile, tuple(packages), lock_file, refresh_h, context.log)
+            resolved = wanted.resolve(context.cache, Path(scratch), steps.report("resolve"))
+            base = bases.DebianBase(resolved, _downloads(context, "debs"), Path(scratch))
+        steps.done("base resolved")
+        layers, wheels = _layers(context, base, cache, steps)
+    image = _assemble(context, base, layers, cache.epoch)
+    steps.done("image written")
+    _write_sbom(context, base, wheels, image)
+    return _facts(context, base, image)
+
+
+def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps) -> tuple[list[Layer], list[Path]]:
+    """Return all layers, the lowest first, and the wheels; the base and the wheels are made side by side."""
+    from modelyard.oci import content as parts
+    from modelyard.oci.wheels import fetch
+
+    python, wheels_cache = base.python, _downloads(context, "wheels")
+
+    def app() -> tuple[list[Layer], list[Path]]:
+        wheels = fetch(context.content.requirements, python, wheels_cache, steps.report("wheels"))
+        steps.note("pack wheels")
+        trees = parts.app_trees(context.content, wheels, python.executable, context.log)
+        digests = [(wheel.name, wheel.parent.name) for wheel in wheels]
+        made = [_upper(cache, base, "wheels", [digests, python.executable, parts.SITE], trees["wheels"])]
+        made += [_upper(cache, base, name, trees[name]().digest(), trees[name]) for name in ("server", "model")]
+        steps.done("wheels, server and model packed")
+        return made, wheels
+
+    with ThreadPoolExecutor(1) as pool:
+        upper = pool.submit(app)
+        lower = base.layers(cache, steps.report("base"))
+        steps.done("base packed")
+        made, wheels = upper.result()
+    return [*lower, *made], wheels
+
+
+def _upper(cache: LayerCache, base: Base, name: str, inputs: object, make: Callable[[], Any]) -> Layer:
+    def tree() -> Any:
+        made = make()
+        made.replace_modes(base.lower)
+        return made
+
+    return cache.layer(name, [name, inputs, base.digest if base.history else ""], tree)
+
+
+def _assemble(context: ImageContext, base: Base, layers: list[Layer], epoch: int) -> Image:
+    from modelyard.oci import content as parts
+    from modelyard.oci.base import ARCHITECTURES
+    from modelyard.oci.image import Recipe, assemble, write_archive
+    from modelyard.oci.reference import parse
+
+    content = context.content
+    labels = parts.labels(content, epoch, base.name, base.digest)
+    settings = parts.settings(content, base.python.executable, base.environment, labels)
+    reference = parse(content.repository, content.tag)
+    recipe = Recipe(reference, ARCHITECTURES[base.python.machine], settings, labels, epoch, base.history)
+    image = assemble(layers, recipe)
+    write_archive(image, context.out / ARCHIVE)
+    return image
+
+
+def _write_sbom(context: ImageContext, base: Base, wheels: list[Path], image: Image) -> None:
+    from modelyard.artifacts import write_json
+    from modelyard.oci import sbom
+    from modelyard.oci.base import DebianBase
+
+    if isinstance(base, DebianBase):
+        lowest = [sbom.of_deb(package, base.lock.suite) for package in base.lock.packages]
+    else:
+        lowest = [sbom.Component(base.name, base.digest, base.digest.removeprefix("sha256:"))]
+    model = image.layers[-1]
+    parts = [*lowest, *map(sbom.of_wheel, wheels), sbom.Component("model", model.diff_id, model.diff_id.removeprefix("sha256:"))]
+    name = f"{context.content.repository}:{context.content.tag}"
+    write_json(context.out / "sbom.spdx.json", sbom.document(name, image.digest, parts, image.recipe.epoch))
+
+
+def _facts(context: ImageContext, base: Base, image: Image) -> ImageFacts:
+    layers = tuple(LayerFacts(layer.name, layer.digest, layer.size_bytes) for layer in image.layers)
+    return ImageFacts(
+        builder="oci",
+        repository=context.content.repository,
+        tag=context.content.tag,
+        digest=image.digest,
+        image_id=image.image_id,
+        size_bytes=sum(layer.size_bytes for layer in layers),
+        archive=ARCHIVE,
+        platform=f"linux/{image.recipe.architecture}",
+        user=image.recipe.settings["User"],
+        port=context.content.port,
+        labels=dict(image.recipe.settings["Labels"]),
+        layers=layers,
+        base=dict(base.parts),
+    )
+
+
+def _downloads(context: ImageContext, kind: str) -> Any:
+    from modelyard.oci.cache import FileCache
+
+    return FileCache(context.cache / kind)
+
+
+class _Steps:
+    """How far the build is; two threads report to it."""
+
+    def __init__(self, context: ImageContext) -> None:
+        self._progress = context.progress
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def done(self, note: str) -> None:
+        """Count one more step as done."""
+        with self._lock:
+            self._done += 1
+            self._progress(self._done, STEPS, unit="steps", note=note)
+
+    def note(self, note: str) -> None:
+        """Say what is being done."""
+        with self._lock:
+            self._progress(self._done, STEPS, unit="steps", note=note)
+
+    def report(self, name: str) -> Callable[[float, str], None]:
+        """Return a function that takes percent done and a short text."""
+        return lambda percent, text: self.note(f"{name}: {text} {percent:.0f} %")
+
+
+@hookimpl
+def modelyard_register_builders(register: Any) -> None:
+    """Register the builder."""
+    register("oci", oci, reads_environment=("SOURCE_DATE_EPOCH",))

@@ -1,0 +1,87 @@
+"""What a builder puts above its base, the same for every builder: where it lies, how it starts, how it is labelled."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from modelyard.contexts import ImageContent
+from modelyard.oci.debian import USER
+from modelyard.oci.image import timestamp
+from modelyard.oci.tree import Tree
+from modelyard.oci.wheels import site_tree
+
+SITE = "/app/site"
+"""Where the wheels are unpacked; not a folder that a base knows, so that nothing of the base is mixed with them."""
+
+OCI_LABEL = "org.opencontainers.image."
+USER_GROUP = f"{USER}:{USER}"
+
+
+def app_trees(
+    content: ImageContent, wheels: Iterable[Path], interpreter: str, log: Callable[[str], None]
+) -> dict[str, Callable[[], Tree]]:
+    """Return what makes the trees of the layers `wheels`, `server` and `model`, in this order."""
+    return {
+        "wheels": lambda: site_tree(wheels, SITE, interpreter, log),
+        "server": lambda: mapped_tree(content.server),
+        "model": lambda: mapped_tree(content.model),
+    }
+
+
+def mapped_tree(places: Mapping[str, Path]) -> Tree:
+    """Return the tree of `places`: path in the image -> file or folder here."""
+    tree = Tree()
+    for place, path in sorted(places.items()):
+        tree.add_folder(place.strip("/"), path)
+    return tree
+
+
+def environment(content: ImageContent, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the image's environment variables: those of the base, Python's, and the content's own, which win."""
+    folders = sorted({posixpath.dirname(f"/{place.strip('/')}") for place in content.server})
+    python = {
+        "PYTHONPATH": ":".join([*folders, SITE]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    }
+    return {**inherited, **python, **content.environment}
+
+
+def entrypoint(content: ImageContent, interpreter: str) -> list[str]:
+    """Return the command of the image, with the base's interpreter for `python3`."""
+    first, *rest = content.entrypoint
+    return [interpreter if first == "python3" else first, *rest]
+
+
+def labels(content: ImageContent, epoch: int, base_name: str, base_digest: str) -> dict[str, str]:
+    """Return the image's labels: the standard ones, and the content's own, which win."""
+    standard = {
+        f"{OCI_LABEL}title": posixpath.basename(content.repository),
+        f"{OCI_LABEL}version": content.tag,
+        f"{OCI_LABEL}ref.name": content.tag,
+        f"{OCI_LABEL}created": timestamp(epoch),
+        f"{OCI_LABEL}base.name": base_name,
+        f"{OCI_LABEL}base.digest": base_digest,
+    }
+    return {name: value for name, value in {**standard, **content.labels}.items() if value}
+
+
+def settings(content: ImageContent, interpreter: str, inherited: Mapping[str, str], marks: Mapping[str, str]) -> dict[str, Any]:
+    """Return the `config` object of the image's config; `marks` are its labels.
+
+    Source: OCI image-spec, config.md.
+    """
+    variables = environment(content, inherited)
+    return {
+        "User": USER_GROUP,
+        "Env": [f"{name}={value}" for name, value in sorted(variables.items())],
+        "Entrypoint": entrypoint(content, interpreter),
+        "WorkingDir": "/",
+        "ExposedPorts": {f"{content.port}/tcp": {}},
+        "Labels": dict(marks),
+        "StopSignal": "SIGTERM",
+    }

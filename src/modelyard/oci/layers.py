@@ -1,0 +1,159 @@
+"""Layers: a tree as a compressed tar, named by its digest, made once for the same input.
+
+Source: OCI image-spec, layer.md and config.md (`diff_ids` are digests of the tar before compression).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import importlib
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+from modelyard.errors import ToolError
+from modelyard.oci.cache import atomic_path, read_json, sha256_file, sha256_json, write_json
+from modelyard.oci.tar import write_tar
+from modelyard.oci.tree import Tree
+
+Compression = Literal["gzip", "zstd", "none"]
+TAR = "application/vnd.oci.image.layer.v1.tar"
+MEDIA_TYPES: dict[Compression, str] = {"gzip": f"{TAR}+gzip", "zstd": f"{TAR}+zstd", "none": TAR}
+GZIP_LEVEL = 6
+"""Level 9 takes two and a half times as long for half a percent."""
+ZSTD_LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as it is shipped.
+
+    Attributes:
+        name: what it holds, for people.
+        media_type: OCI media type.
+        digest: `sha256:...` of the blob as shipped; `diff_id`: of the tar inside.
+        size_bytes: size of the blob as shipped.
+        blob: opens the blob.
+    """
+
+    name: str
+    media_type: str
+    digest: str
+    diff_id: str
+    size_bytes: int
+    blob: Callable[[], BinaryIO]
+
+    def descriptor(self) -> dict[str, Any]:
+        """Return the OCI descriptor of the blob."""
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size_bytes}
+
+
+@dataclass(frozen=True)
+class _Facts:
+    media_type: str
+    digest: str
+    diff_id: str
+    size_bytes: int
+
+
+class LayerCache:
+    """Layers below one folder, by the digest of what they were made from and of the code that makes them."""
+
+    def __init__(self, folder: Path, compression: Compression, epoch: int) -> None:
+        self.folder = folder
+        self.compression = compression
+        self.epoch = epoch
+
+    def layer(self, name: str, inputs: object, make: Callable[[], Tree]) -> Layer:
+        """Return the layer `name` made of `inputs` (anything JSON can hold); `make` is called only if the cache lacks it."""
+        key = sha256_json([inputs, self.compression, self.epoch, encoder_version(self.compression), code_digest()])
+        blob, facts_file = self.folder / f"{key}.blob", self.folder / f"{key}.json"
+        facts = _known(blob, facts_file)
+        if facts is None:
+            with atomic_path(blob) as temporary:
+                facts = write_layer(make(), temporary, self.compression, self.epoch)
+            write_json(facts_file, asdict(facts))
+        return Layer(name, facts.media_type, facts.digest, facts.diff_id, facts.size_bytes, lambda: blob.open("rb"))
+
+
+def _known(blob: Path, facts_file: Path) -> _Facts | None:
+    value = read_json(facts_file)
+    if value is None or not blob.is_file():
+        return None
+    facts = _Facts(**value)
+    return facts if facts.digest == f"sha256:{sha256_file(blob)}" else None
+
+
+def write_layer(tree: Tree, path: Path, compression: Compression, epoch: int) -> _Facts:
+    """Write `tree` as a layer to `path` and return its media type, digests and size."""
+    with path.open("wb") as file:
+        outer = _Hashing(file)
+        with _compressor(outer, compression) as stream:
+            inner = _Hashing(stream)
+            write_tar(tree, cast(BinaryIO, inner), epoch)
+    return _Facts(MEDIA_TYPES[compression], outer.digest, inner.digest, outer.size_bytes)
+
+
+class _Hashing:
+    """Passes on what is written, and keeps count and digest of it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._sha256 = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self._sha256.update(data)
+        self.size_bytes += len(data)
+        self._stream.write(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.size_bytes
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._sha256.hexdigest()}"
+
+
+@contextlib.contextmanager
+def _compressor(stream: _Hashing, compression: Compression) -> Iterator[Any]:
+    if compression == "none":
+        yield stream
+    elif compression == "gzip":
+        # No file name and no time in the header: they would differ from build to build.
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=cast(Any, stream), mtime=0) as packed:
+            yield packed
+    else:
+        with _zstandard().ZstdCompressor(level=ZSTD_LEVEL).stream_writer(stream, closefd=False) as packed:
+            yield packed
+
+
+def _zstandard() -> Any:
+    try:
+        return importlib.import_module("zstandard")
+    except ImportError as exc:
+        msg = "compression 'zstd' needs the package zstandard\n  python -m pip install zstandard, or choose 'gzip' or 'none'"
+        raise ToolError(msg) from exc
+
+
+def encoder_version(compression: Compression) -> str:
+    """Return name and version of the compressor: another one may give other bytes for the same tar."""
+    if compression == "gzip":
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+    return f"zstandard {_zstandard().__version__}" if compression == "zstd" else "none"
+
+
+@functools.cache
+def code_digest() -> str:
+    """Return the digest of the modules of this package, so that a layer of older code is not taken."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256_json([(module.name, sha256_file(module)) for module in modules])

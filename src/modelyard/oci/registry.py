@@ -1,0 +1,193 @@
+"""An image archive pushed to a registry without an engine: the digest stays what the build said.
+
+Source: OCI distribution-spec 1.1, "Push".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, urlencode, urljoin
+
+from modelyard.errors import ToolError
+from modelyard.oci.archive import SourceImage, read_image
+from modelyard.oci.transport import Answer, Body, Client
+from modelyard.oci.image import CONFIG, MANIFEST
+from modelyard.oci.image import digest as digest_of
+from modelyard.oci.reference import Reference, parse
+
+CHUNK_BYTES = 4 << 20
+"""What registries behind a proxy accept in one request."""
+
+Report = Callable[[int, int, str], None]
+"""Takes bytes done, bytes in all, and a short text."""
+
+
+def _quiet(done: int, total: int, note: str) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did: the image's address by digest, and how many bytes of which blobs had to be sent."""
+
+    reference: str
+    digest: str
+    sent: tuple[str, ...]
+    sent_bytes: int
+    present: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Blob:
+    digest: str
+    size_bytes: int
+    open: Callable[[], BinaryIO]
+
+
+def push(
+    archive: Path,
+    repository: str,
+    tag: str,
+    *,
+    insecure: bool = False,
+    mount_from: str = "",
+    chunk_bytes: int = 0,
+    report: Report = _quiet,
+) -> Pushed:
+    """Push the image in `archive` to `repository` (host and path) under its digest and under `tag`.
+
+    Args:
+        insecure: speak plain http to a registry that is not on this machine.
+        mount_from: path of another repository of the same registry that may have the layers already.
+        chunk_bytes: send blobs in pieces of this size; 0 sends each in one request, and in pieces only if that is refused.
+    Raises:
+        ToolError: the registry cannot be reached, refuses, or ends up with another digest.
+    """
+    image, where = _pushable(archive), parse(repository, tag)
+    scopes = [f"repository:{where.path}:pull,push"] + ([f"repository:{mount_from}:pull"] if mount_from else [])
+    client = Client(where.host, tuple(scopes), insecure=insecure)
+    blobs = _blobs(image)
+    total, done = sum(blob.size_bytes for blob in blobs), 0
+    sent: list[_Blob] = []
+    for blob in blobs:
+        report(done, total, blob.digest[7:19])
+        if _Upload(client, where, blob, chunk_bytes).run(mount_from):
+            sent.append(blob)
+        done += blob.size_bytes
+    _put_manifest(client, where, image)
+    report(total, total, image.digest)
+    names = tuple(blob.digest for blob in sent)
+    rest = tuple(blob.digest for blob in blobs if blob not in sent)
+    return Pushed(f"{repository}:{tag}@{image.digest}", image.digest, names, sum(b.size_bytes for b in sent), rest)
+
+
+def _pushable(archive: Path) -> SourceImage:
+    image = read_image(archive)
+    if not image.manifest:
+        msg = f"{archive}: has no OCI manifest, so its digest in a registry is not known\n  push the archive that the `oci` builder wrote"
+        raise ToolError(msg)
+    return image
+
+
+def _blobs(image: SourceImage) -> list[_Blob]:
+    layers = {layer.digest: _Blob(layer.digest, layer.size_bytes, layer.blob) for layer in image.layers}
+    config = json.loads(image.manifest)["config"]
+    assert config["mediaType"] == CONFIG or config["mediaType"].startswith("application/vnd.docker")
+    return [*layers.values(), _Blob(config["digest"], config["size"], lambda: _bytes_stream(image.config_bytes))]
+
+
+def _bytes_stream(data: bytes) -> BinaryIO:
+    import io
+
+    return io.BytesIO(data)
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """One blob on its way."""
+
+    client: Client
+    where: Reference
+    blob: _Blob
+    chunk_bytes: int
+
+    def run(self, mount_from: str) -> bool:
+        """Bring the blob there; return whether its bytes had to be sent."""
+        if self.client.request("HEAD", f"{self.where.path}/blobs/{self.blob.digest}").status == 200:
+            return False
+        mount = {"mount": self.blob.digest, "from": mount_from} if mount_from else {}
+        begun = self._begin(mount)
+        if begun.status == 201:
+            return False
+        if self.chunk_bytes:
+            self._in_chunks(begun)
+            return True
+        answer = self._put(begun, self.blob.open, self.blob.size_bytes)
+        if answer.status == 413:
+            self._in_chunks(self._begin({}))
+        else:
+            self._require(answer, 201, "PUT")
+        return True
+
+    def _begin(self, query: dict[str, str]) -> Answer:
+        url = f"{self.where.path}/blobs/uploads/" + (f"?{urlencode(query)}" if query else "")
+        answer = self.client.request("POST", url)
+        return self._require(answer, 201 if answer.status == 201 else 202, "POST")
+
+    def _put(self, begun: Answer, body: Body, size: int) -> Answer:
+        location = self._location(begun)
+        url = f"{location}{'&' if '?' in location else '?'}digest={quote(self.blob.digest)}"
+        return self.client.request("PUT", url, body=body, size=size, headers={"Content-Type": "application/octet-stream"})
+
+    def _in_chunks(self, begun: Answer) -> None:
+        least = int(begun.headers.get("oci-chunk-min-length", "0"))
+        length, at = max(self.chunk_bytes or CHUNK_BYTES, least), 0
+        with self.blob.open() as stream:
+            while piece := stream.read(length):
+                begun = self._patch(begun, piece, at)
+                at += len(piece)
+        self._require(self._put(begun, b"", 0), 201, "PUT")
+
+    def _patch(self, begun: Answer, piece: bytes, at: int) -> Answer:
+        headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(piece) - 1}"}
+        return self._require(self.client.request("PATCH", self._location(begun), body=piece, headers=headers), 202, "PATCH")
+
+    def _location(self, answer: Answer) -> str:
+        if not answer.headers.get("location"):
+            msg = f"registry {self.client.host!r}: gave no place to send blob {self.blob.digest} to\n  check that it is a registry"
+            raise ToolError(msg)
+        return urljoin(self.client.root, answer.headers["location"])
+
+    def _require(self, answer: Answer, status: int, method: str) -> Answer:
+        return require(answer, status, f"{method} blob {self.blob.digest}", self.client.host)
+
+
+def _put_manifest(client: Client, where: Reference, image: SourceImage) -> None:
+    """Put the manifest by digest, which the registry checks, and then by tag, which it does not."""
+    for name in (image.digest, where.tag):
+        url = f"{where.path}/manifests/{name}"
+        known = client.request("HEAD", url, headers={"Accept": MANIFEST})
+        if known.status == 200 and known.headers.get("docker-content-digest") == image.digest:
+            continue
+        answer = client.request("PUT", url, body=image.manifest, headers={"Content-Type": MANIFEST})
+        require(answer, 201, f"PUT manifest {name}", client.host)
+        theirs = answer.headers.get("docker-content-digest", image.digest)
+        if theirs != image.digest or digest_of(image.manifest) != image.digest:
+            msg = f"registry {client.host!r}: stored {name!r} as {theirs}, not as {image.digest}\n  push again"
+            raise ToolError(msg)
+
+
+def require(answer: Answer, status: int, what: str, host: str) -> Answer:
+    """Return `answer` if it has `status`.
+
+    Raises:
+        ToolError: it has another one.
+    """
+    if answer.status != status:
+        msg = f"registry {host!r}: {what}: {answer.status}, expected {status}: {answer.errors()}\n  check the repository's name and your rights to it"
+        raise ToolError(msg)
+    return answer
