@@ -228,7 +228,7 @@ def _explain(exc: Exception, template: str, names: Mapping[str, object], made: j
     import jinja2
 
     if isinstance(exc, jinja2.TemplateSyntaxError):
-        return f"{exc.filename or template}:{exc.lineno}: {_syntax(exc, made)}\n  mend the template"
+        return f"{exc.filename or template}:{exc.lineno}: {_with_hint(str(exc.message), made)}\n  mend the template"
     where = _line_of(exc) or template
     if isinstance(exc, jinja2.TemplateNotFound):
         known = made.loader.list_templates() if made.loader else []
@@ -237,13 +237,13 @@ def _explain(exc: Exception, template: str, names: Mapping[str, object], made: j
         found = re.fullmatch(r"'(\w+)' is undefined", str(exc))
         hint = did_you_mean(found[1], names) if found else ""
         return f"{where}: {exc}{hint}\n  defined here: {', '.join(sorted(names))}"
-    return f"{where}: {type(exc).__name__}: {exc}\n  mend the template, or the value that it is given"
+    return f"{where}: {type(exc).__name__}: {_with_hint(str(exc), made)}\n  mend the template, or the value it is given"
 
 
-def _syntax(exc: jinja2.TemplateSyntaxError, made: jinja2.Environment) -> str:
-    found = re.match(r"No (filter|test) named '([^']+)'", exc.message or "")
+def _with_hint(message: str, made: jinja2.Environment) -> str:
+    found = re.match(r"No (filter|test) named '([^']+)'", message)
     known: Mapping[str, Any] = {} if found is None else made.filters if found[1] == "filter" else made.tests
-    return f"{exc.message}".rstrip(".") + (did_you_mean(found[2], known) if found else "")
+    return message.rstrip(".") + (did_you_mean(found[2], known) if found else "")
 
 
 def _line_of(exc: Exception) -> str:

@@ -1,0 +1,163 @@
+"""Deploy target `kubernetes`: objects that pass the Pod Security Standard `restricted`, and `kubectl` to apply them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelyard import hookimpl
+from modelyard.params import NonNegativeInt, PositiveInt  # noqa: TC001 (the annotations are read at run time)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelyard.contexts import TargetContext
+    from modelyard.hookspecs import RegisterTarget
+
+# The files are applied in this order: each object after those that it needs.
+_FILES = {
+    "00-namespace.yaml": "kubernetes/namespace.yaml.j2",
+    "10-serviceaccount.yaml": "kubernetes/serviceaccount.yaml.j2",
+    "20-configmap.yaml": "kubernetes/configmap.yaml.j2",
+    "30-service.yaml": "kubernetes/service.yaml.j2",
+    "40-deployment.yaml": "kubernetes/deployment.yaml.j2",
+    "50-horizontalpodautoscaler.yaml": "kubernetes/horizontalpodautoscaler.yaml.j2",
+    "60-poddisruptionbudget.yaml": "kubernetes/poddisruptionbudget.yaml.j2",
+    "70-networkpolicy.yaml": "kubernetes/networkpolicy.yaml.j2",
+    "80-ingress.yaml": "kubernetes/ingress.yaml.j2",
+}
+_KUSTOMIZATION = "kubernetes/kustomization.yaml.j2"
+
+
+def kubernetes(
+    context: TargetContext,
+    *,
+    namespace: str = "",
+    create_namespace: bool = False,
+    kubernetes_version: str = "1.32",
+    replicas: PositiveInt = 2,
+    max_replicas: PositiveInt = 6,
+    target_cpu_percent: PositiveInt = 70,
+    cpu: str = "250m",
+    cpu_limit: str = "1",
+    memory: str = "256Mi",
+    memory_limit: str = "",
+    ephemeral_storage: str = "64Mi",
+    tmp_size: str = "16Mi",
+    port: NonNegativeInt = 0,
+    service_port: NonNegativeInt = 0,
+    auth: bool = True,
+    auth_secret: str = "",
+    tls: bool = True,
+    tls_secret: str = "",
+    log_level: Literal["debug", "info", "warning", "error"] = "info",
+    threads: NonNegativeInt = 0,
+    max_body_bytes: PositiveInt = 8 * 1024 * 1024,
+    startup_s: PositiveInt = 60,
+    drain_s: PositiveInt = 20,
+    network_policy: bool = True,
+    allow_namespaces: tuple[str, ...] = (),
+    ingress_host: str = "",
+    ingress_class: str = "",
+    ingress_tls_secret: str = "",
+    ingress_annotations: dict[str, str] | None = None,
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "Always",
+    image_pull_secrets: tuple[str, ...] = (),
+    priority_class: str = "",
+    node_selector: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    kube_context: str = "",
+    rollout_timeout_s: PositiveInt = 300,
+    force_conflicts: bool = False,
+) -> None:
+    """Objects for a Kubernetes cluster, checked against its rules and schema; deployed with kubectl.
+
+    Args:
+        context: the image, the model's facts, and where to write
+        namespace: the namespace; empty: that of the user's kubectl context
+        create_namespace: also render the Namespace, which then refuses pods that are less strict
+        kubernetes_version: the cluster's version, 1.29 or later
+        replicas: how many pods at least
+        max_replicas: how many pods the autoscaler may make; the same as replicas: no autoscaler
+        target_cpu_percent: share of the requested cpu above which pods are added
+        cpu: the cpu that a pod is given
+        cpu_limit: the cpu that a pod may use; empty: no limit
+        memory: the memory that a pod is given
+        memory_limit: the memory that a pod may use; empty: the same as memory
+        ephemeral_storage: room for logs and scratch files
+        tmp_size: room in /tmp
+        port: the port that the server listens on; 0: the image's
+        service_port: the port of the Service; 0: 443 with TLS, else 80
+        auth: ask for a user name and a password
+        auth_secret: the Secret with the keys username and password; empty: NAME-auth
+        tls: serve HTTPS
+        tls_secret: the Secret of type kubernetes.io/tls; empty: NAME-tls
+        log_level: what the server logs
+        threads: threads a prediction; 0: the cpu limit, rounded up
+        max_body_bytes: the largest request
+        startup_s: how long loading the model may take
+        drain_s: how long requests that are being answered may take when a pod stops
+        network_policy: allow no traffic but requests to the server
+        allow_namespaces: the namespaces whose pods may send requests; empty: any source
+        ingress_host: the host name of an Ingress with TLS; empty: no Ingress
+        ingress_class: the class of the Ingress; empty: the cluster's default
+        ingress_tls_secret: the Secret with the Ingress's certificate; empty: NAME-ingress-tls
+        ingress_annotations: annotations for the Ingress alone
+        image_pull_policy: when the image is pulled; with a digest, IfNotPresent is as safe as Always
+        image_pull_secrets: the Secrets with the registry's passwords
+        priority_class: the PriorityClass of the pods
+        node_selector: the labels of the nodes that may run the pods
+        labels: more labels for every object
+        annotations: more annotations for every object
+        kube_context: the kubectl context to deploy to; empty: the current one
+        rollout_timeout_s: how long deploy waits for the pods
+        force_conflicts: let deploy take over fields that another tool has set
+    """
+    params = {key: value for key, value in locals().items() if key != "context"}
+    _render(context, params)
+    _check(context, kubernetes_version)
+
+
+def _render(context: TargetContext, params: dict[str, Any]) -> None:
+    from modelyard.kubernetes.values import template_values
+
+    values = template_values(context.name, context.version, context.image, context.model, params)
+    left_out = {
+        "00-namespace.yaml": not params["create_namespace"],
+        "50-horizontalpodautoscaler.yaml": not values["autoscaled"],
+        "70-networkpolicy.yaml": not params["network_policy"],
+        "80-ingress.yaml": not params["ingress_host"],
+    }
+    files = [file for file in _FILES if not left_out.get(file)]
+    for file in files:
+        context.write(file, context.render(_FILES[file], **values))
+    context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))
+
+
+def _check(context: TargetContext, version: str) -> None:
+    from modelyard.kubernetes import check, enforce, objects_in, read_folder
+
+    documents = objects_in(read_folder(context.out))
+    found = check(documents, version=version, image=context.image.reference)
+    context.metrics["objects"] = len(documents)
+    context.metrics["warnings"] = sum(finding.severity == "warning" for finding in found)
+    enforce(found, context.log)
+
+
+def deploy(manifests: Path, *, project: Path, **params: Any) -> None:
+    """Apply the objects with kubectl, wait for the pods, and say what happened."""
+    from modelyard.kubernetes import deploy as apply
+
+    apply(manifests, project=project, **params)
+
+
+@hookimpl
+def modelyard_register_targets(register: RegisterTarget) -> None:
+    """Register the target."""
+    register(
+        "kubernetes",
+        kubernetes,
+        templates=(*_FILES.values(), _KUSTOMIZATION),
+        deploy=deploy,
+        tools=("jinja2",),
+    )

@@ -1,0 +1,8 @@
+"""Check Kubernetes objects, and deploy them through the user's `kubectl`."""
+
+from modelyard.kubernetes.checking import check, enforce
+from modelyard.kubernetes.deploying import deploy
+from modelyard.kubernetes.findings import RULES, Finding
+from modelyard.kubernetes.manifests import objects_in, read_folder, write_folder
+
+__all__ = ["RULES", "Finding", "check", "deploy", "enforce", "objects_in", "read_folder", "write_folder"]

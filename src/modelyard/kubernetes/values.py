@@ -1,0 +1,218 @@
+"""From the `kubernetes` target's parameters to the values that its templates use, each checked first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import ConfigError
+from modelyard.kubernetes import syntax
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from modelyard.artifacts import ImageFacts
+
+_NAME, _INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
+_OWN_LABELS = (_NAME, _INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
+_PRE_STOP_S = 5
+_MARGIN_S = 10
+_PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
+
+
+@dataclass(frozen=True)
+class MountedSecret:
+    """A Secret that the server reads as files: `volume` names it in the pod, `path` is its folder there."""
+
+    volume: str
+    name: str
+    keys: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The folder in the container."""
+        return _PATHS[self.volume]
+
+
+def template_values(
+    name: str, version: str, image: ImageFacts, model: Mapping[str, Any], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the built-in Kubernetes templates need: the parameters, checked, and what follows from them.
+
+    Args:
+        name: the project's name; every object is called so.
+        version: the project's version.
+        image: the image to run.
+        model: facts about the model, for annotations.
+        params: the parameters of the `kubernetes` target.
+
+    Raises:
+        ConfigError: Kubernetes does not allow a value; the message names the parameter and what is allowed.
+    """
+    p = SimpleNamespace(**params)
+    _check(name, p)
+    uid, gid = _user(image)
+    secrets = _secrets(name, p)
+    settings = _settings(name, image, p)
+    annotations = {**(p.annotations or {}), **_model_annotations(model)}
+    return {
+        **params,
+        "name": name,
+        "image": image,
+        "namespace": p.namespace,
+        "selector": {_NAME: name, _INSTANCE: name},
+        "labels": _labels(name, version, p),
+        "namespace_labels": _labels(name, version, p) | _pod_security(p.kubernetes_version),
+        "annotations": annotations,
+        "pod_annotations": {**annotations, "modelyard.dev/config-sha256": _digest(settings)},
+        "ingress_annotations": _ingress_annotations(annotations, p),
+        "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
+        "settings": settings,
+        "secrets": secrets,
+        "scheme": "https" if p.tls else "http",
+        "port": p.port or image.port,
+        "service_port": p.service_port or (443 if p.tls else 80),
+        "uid": uid,
+        "gid": gid,
+        "autoscaled": p.max_replicas > p.replicas,
+        "pre_stop_s": _PRE_STOP_S if (syntax.minor(p.kubernetes_version) or 0) >= 30 else 0,
+        "grace_s": _PRE_STOP_S + p.drain_s + _MARGIN_S,
+        "startup_tries": math.ceil(p.startup_s / 2),
+        "progress_deadline_s": max(120, p.startup_s * 2),
+        **_resources(p),
+    }
+
+
+def _check(name: str, p: Any) -> None:
+    """Check every value that reaches an object under its own name, in the words of the configuration."""
+    problems = [
+        ("name", syntax.dns_label(name)),
+        ("namespace", syntax.dns_label(p.namespace) if p.namespace else ""),
+        ("auth_secret", syntax.dns_subdomain(p.auth_secret) if p.auth_secret else ""),
+        ("tls_secret", syntax.dns_subdomain(p.tls_secret) if p.tls_secret else ""),
+        ("ingress_host", syntax.dns_subdomain(p.ingress_host.removeprefix("*.")) if p.ingress_host else ""),
+        ("ingress_class", syntax.dns_subdomain(p.ingress_class) if p.ingress_class else ""),
+        ("ingress_tls_secret", syntax.dns_subdomain(p.ingress_tls_secret) if p.ingress_tls_secret else ""),
+        ("priority_class", syntax.dns_subdomain(p.priority_class) if p.priority_class else ""),
+        *(("image_pull_secrets", syntax.dns_subdomain(secret)) for secret in p.image_pull_secrets),
+        *(("allow_namespaces", syntax.dns_label(namespace)) for namespace in p.allow_namespaces),
+        *(("labels", problem) for problem in syntax.labels_problems(p.labels or {})),
+        *(("node_selector", problem) for problem in syntax.labels_problems(p.node_selector or {})),
+        *(("annotations", problem) for problem in syntax.annotations_problems(p.annotations or {})),
+        *(("ingress_annotations", problem) for problem in syntax.annotations_problems(p.ingress_annotations or {})),
+        *_relations(name, p),
+        *_quantities(p),
+    ]
+    for key, problem in problems:
+        if problem:
+            msg = f"target 'kubernetes': {key}: {problem}\n  mend it in [tool.modelyard.targets.kubernetes]"
+            raise ConfigError(msg)
+
+
+def _relations(name: str, p: Any) -> Iterable[tuple[str, str]]:
+    taken = sorted(set(p.labels or {}) & set(_OWN_LABELS))
+    if taken:
+        yield "labels", f"{taken[0]!r} is set by modelyard; allowed: any other key"
+    if p.create_namespace and not p.namespace:
+        yield "create_namespace", "needs a namespace; allowed with: namespace = '...'"
+    if p.max_replicas < p.replicas:
+        yield (
+            "max_replicas",
+            f"{p.max_replicas} is below replicas = {p.replicas}; allowed: {p.replicas} (no autoscaler) or more",
+        )
+    if (syntax.minor(p.kubernetes_version) or 0) < 29:
+        yield "kubernetes_version", f"{p.kubernetes_version!r} is not known; allowed: '1.29' and later"
+    if 0 < p.port < 1024:
+        yield "port", f"{p.port} needs rights that the server does not have; allowed: 1024 to 65535"
+    if len(name) > 50:
+        yield "name", f"{name!r} is too long for the names made from it; allowed: 50 characters"
+
+
+def _quantities(p: Any) -> Iterable[tuple[str, str]]:
+    keys = ("cpu", "cpu_limit", "memory", "memory_limit", "ephemeral_storage", "tmp_size")
+    for key in keys:
+        text = getattr(p, key)
+        number = syntax.quantity(text)
+        if not (text == "" and key.endswith("_limit")) and (number is None or number <= 0):
+            yield key, f"{text!r} is not a quantity; allowed: a number above 0 with a suffix: '500m', '256Mi', '1Gi'"
+    for key in ("cpu", "memory"):
+        request, limit = syntax.quantity(getattr(p, key)), syntax.quantity(getattr(p, f"{key}_limit"))
+        if request is not None and limit is not None and limit < request:
+            yield f"{key}_limit", f"{getattr(p, f'{key}_limit')!r} is below {key} = {getattr(p, key)!r}"
+
+
+def _user(image: ImageFacts) -> tuple[int, int]:
+    uid, _, gid = image.user.partition(":")
+    if not (uid.isdecimal() and gid.isdecimal() and int(uid) and int(gid)):
+        msg = (
+            f"target 'kubernetes': the image runs as {image.user!r}; a cluster needs numbers above 0: 'UID:GID'\n"
+            f"  use the image builder 'oci', or let {image.builder!r} set a numeric user"
+        )
+        raise ConfigError(msg)
+    return int(uid), int(gid)
+
+
+def _labels(name: str, version: str, p: Any) -> dict[str, str]:
+    own = (name, name, syntax.as_label_value(version), "modelyard")
+    return {**(p.labels or {}), **dict(zip(_OWN_LABELS, own, strict=True))}
+
+
+def _pod_security(version: str) -> dict[str, str]:
+    modes = ("enforce", "audit", "warn")
+    levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in modes}
+    minor = f"v1.{syntax.minor(version)}"
+    return levels | {f"pod-security.kubernetes.io/{mode}-version": minor for mode in modes}
+
+
+def _model_annotations(model: Mapping[str, Any]) -> dict[str, str]:
+    keys = ("variant", "format", "accuracy", "sha256")
+    return {f"modelyard.dev/model-{key}": str(model[key]) for key in keys if key in model}
+
+
+def _ingress_annotations(annotations: dict[str, str], p: Any) -> dict[str, str]:
+    # This controller speaks plain HTTP to a backend unless told otherwise; others read the Service's appProtocol.
+    nginx = {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"} if p.tls and p.ingress_class == "nginx" else {}
+    return {**annotations, **nginx, **(p.ingress_annotations or {})}
+
+
+def _secrets(name: str, p: Any) -> list[MountedSecret]:
+    auth = MountedSecret("auth", p.auth_secret or f"{name}-auth", ("username", "password"))
+    tls = MountedSecret("tls", p.tls_secret or f"{name}-tls", ("tls.crt", "tls.key"))
+    return [auth] * p.auth + [tls] * p.tls
+
+
+def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
+    """Return the server's environment: text, all of it, as a ConfigMap wants."""
+    settings = {
+        "MODELYARD_MODEL_NAME": name,
+        "MODELYARD_PORT": str(p.port or image.port),
+        "MODELYARD_DRAIN_S": str(p.drain_s),
+        "MODELYARD_LOG_LEVEL": p.log_level,
+        "MODELYARD_THREADS": str(p.threads or _threads(p)),
+        "MODELYARD_MAX_BODY_BYTES": str(p.max_body_bytes),
+    }
+    if p.auth:
+        settings["MODELYARD_USERNAME_FILE"] = f"{_PATHS['auth']}/username"
+        settings["MODELYARD_PASSWORD_FILE"] = f"{_PATHS['auth']}/password"
+    if p.tls:
+        settings["MODELYARD_TLS_CERT_FILE"] = f"{_PATHS['tls']}/tls.crt"
+        settings["MODELYARD_TLS_KEY_FILE"] = f"{_PATHS['tls']}/tls.key"
+    return settings
+
+
+def _threads(p: Any) -> int:
+    return max(1, math.ceil(syntax.quantity(p.cpu_limit or p.cpu) or 1))
+
+
+def _resources(p: Any) -> dict[str, dict[str, str]]:
+    storage = {"ephemeral-storage": p.ephemeral_storage}
+    limits = ({"cpu": p.cpu_limit} if p.cpu_limit else {}) | {"memory": p.memory_limit or p.memory}
+    return {"requests": {"cpu": p.cpu, "memory": p.memory, **storage}, "limits": {**limits, **storage}}
+
+
+def _digest(settings: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
