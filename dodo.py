@@ -11,54 +11,54 @@ DOIT_CONFIG = project.config()
 
 def task_dataset():
     """get the data set, check it, and write its splits"""
-    yield from project.stages("dataset")
+    yield from project.tasks(task_dataset)
 
 
 def task_train():
     """train the model"""
-    yield from project.stages("train")
+    yield from project.tasks(task_train)
 
 
 def task_optimize():
     """quantize, prune and convert: every step of every variant"""
-    yield from project.stages("optimize")
+    yield from project.tasks(task_optimize)
 
 
 def task_evaluate():
     """measure every variant as it ships: accuracy, size, latency"""
-    yield from project.stages("evaluate")
+    yield from project.tasks(task_evaluate)
 
 
 def task_select():
     """pick the variant that ships, of those that meet every gate"""
-    yield from project.stages("select")
+    yield from project.tasks(task_select)
 
 
 def task_image():
     """build the container image that serves the model"""
-    yield from project.stages("image")
+    yield from project.tasks(task_image)
 
 
 def task_check():
     """start the image's server and compare its answers with the evaluated model"""
-    yield from project.stages("check")
+    yield from project.tasks(task_check)
 
 
 def task_render():
     """render the manifests of every deploy target"""
-    yield from project.stages("render")
+    yield from project.tasks(task_render)
 
 
 def task_serve():
     """serve the selected model on this machine"""
-    yield from project.foreground("serve")
+    yield from project.tasks(task_serve)
 
 
 def task_push():
     """push the image to its registry, keeping the digest that the manifests name"""
-    yield from project.foreground("push")
+    yield from project.tasks(task_push)
 
 
 def task_deploy():
     """apply the rendered manifests and wait for the rollout"""
-    yield from project.foreground("deploy")
+    yield from project.tasks(task_deploy)

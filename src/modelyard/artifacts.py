@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from modelyard.errors import DataError
+from modelyard.jsonfiles import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 FORMAT_FILES = {"tf_keras": "model.keras", "keras": "model.keras", "tflite": "model.tflite", "onnx": "model.onnx"}
 """The file that holds a model of each known format; any other format `f` uses `model.f`."""
 
-T = TypeVar("T")
 Split = Literal["train", "test"]
 Output = Literal["logits", "probabilities"]
 
@@ -29,24 +29,6 @@ Output = Literal["logits", "probabilities"]
 def format_file(model_format: str) -> str:
     """Return the name of the file that holds a model of `model_format`."""
     return FORMAT_FILES.get(model_format, f"model.{model_format}")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write `value` as JSON with sorted keys, two-space indent and a final newline: the same bytes every time."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2) + b"\n")
-
-
-def read_json(path: Path, kind: type[T]) -> T:
-    """Read the JSON file `path` as a `kind`.
-
-    Raises:
-        DataError: the file is missing, is not JSON, or does not hold a `kind`.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError) as exc:
-        msg = f"{path}: cannot be read as {kind.__name__}: {exc}"
-        raise DataError(msg) from exc
 
 
 class Preprocessing(msgspec.Struct, frozen=True):

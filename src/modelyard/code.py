@@ -13,7 +13,6 @@ import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -35,12 +34,11 @@ class FileCode(msgspec.Struct, frozen=True, array_like=True):
     imports: tuple[str, ...]
 
 
-@dataclass
-class Closure:
+class Closure(msgspec.Struct):
     """The code that a component stands on: files with the digests of their parts, and installed distributions."""
 
-    files: dict[str, dict[str, str]] = field(default_factory=dict)
-    distributions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    distributions: dict[str, str] = msgspec.field(default_factory=dict)
 
     def digest(self) -> str:
         """Return one digest for the meaning of all files; their names do not matter."""

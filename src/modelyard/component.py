@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "targ
 """The kinds of component, in the order of a build."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Where a plugin comes from.
 
     Attributes:
@@ -35,8 +33,7 @@ class Source:
     distribution: str = ""
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One key of a component's configuration: its name, type, default (`REQUIRED` if none) and documentation."""
 
     name: str
@@ -59,8 +56,7 @@ class Parameter:
 REQUIRED: Any = inspect.Parameter.empty
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(msgspec.Struct, frozen=True, dict=True):
     """A function registered under `name` for one of `KINDS`, with its traits (see `hookspecs`)."""
 
     kind: str
@@ -70,7 +66,7 @@ class Component:
     accepts: tuple[str, ...] = ()
     produces: str = ""
     tools: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     reads_environment: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()

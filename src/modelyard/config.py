@@ -6,7 +6,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import msgspec
 from modelyard.component import Component, Parameter, check_values
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.plugins import Plugins
-from modelyard.project_code import project_function
 from modelyard.settings import Name, parameters_of_table
 
 SCALARS = ("name", "version", "seed")
@@ -27,16 +25,14 @@ GROUPS = ("variants", "targets", "resources")
 KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(msgspec.Struct, frozen=True):
     """A component and the values of its parameters, every default filled in."""
 
     component: Component
-    params: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(msgspec.Struct, frozen=True):
     """A project's pipeline.
 
     Attributes:
@@ -206,6 +202,8 @@ class _Reader:
             msg = f"{where}: key 'use': {name!r} is not the name of a {kind}"
             raise ConfigError(msg)
         if kind == "model" and ":" in name:
+            from modelyard.project_code import project_function
+
             found: Component = project_function(kind, self.project, name, where)
         else:
             found = self.plugins.get(kind, name, where)

@@ -14,47 +14,43 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from modelyard.artifacts import write_json
 from modelyard.digests import DigestTable, manifest_digest
 from modelyard.errors import StageFailed, StoreError
 from modelyard.fingerprint import Fingerprint, Fingerprinter
-from modelyard.job import Request, Result
+from modelyard.jsonfiles import write_json
 from modelyard.locks import hold
 from modelyard.plan import Stage
 from modelyard.pool import Pool
 from modelyard.project import Project
+from modelyard.request import Request, Result
 from modelyard.store import Brief, InputRecord, Record, Store, manifest_of
 
 
-@dataclass
-class Outcome:
+class Outcome(msgspec.Struct):
     """How a stage was brought up to date: `built`, `restored` or `fresh`, and how long that took in seconds."""
 
     how: str
     duration_s: float
 
 
-@dataclass
-class Listener:
+class Listener(msgspec.Struct):
     """Who is told what happens; the front end replaces these."""
 
     on_event: Callable[[Stage, dict[str, Any]], None] = lambda _stage, _event: None
     tell: Callable[[str], None] = lambda _line: None
 
 
-@dataclass
-class _Memory:
+class _Memory(msgspec.Struct):
     """What is known of the stages in this process; emptied when a stage has run."""
 
-    fresh: dict[str, bool] = field(default_factory=dict)
-    briefs: dict[str, Brief | None] = field(default_factory=dict)
+    fresh: dict[str, bool] = msgspec.field(default_factory=dict)
+    briefs: dict[str, Brief | None] = msgspec.field(default_factory=dict)
 
 
 class Engine:

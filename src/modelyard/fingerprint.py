@@ -22,7 +22,6 @@ from modelyard.component import Component
 from modelyard.config import Use
 from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
 from modelyard.plan import HOST_BOUND, Stage
-from modelyard.rendering import template_files
 
 STAGES = Path(__file__).parent / "stages"
 
@@ -109,9 +108,13 @@ class Fingerprinter:
         parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
         parts |= {f"environment {name}": value for name, value in component.environment.items()}
         parts |= {f"environment {name}": os.environ.get(name) for name in component.reads_environment}
+        return parts | self._templates(component) if component.templates else parts
+
+    def _templates(self, component: Component) -> dict[str, Any]:
+        from modelyard.rendering import template_files
+
         files = template_files(self._project, component.templates, component.template_folders)
-        parts |= {f"template {index} {path.name}": self._table.file(path) for index, path in enumerate(files)}
-        return parts
+        return {f"template {index} {path.name}": self._table.file(path) for index, path in enumerate(files)}
 
     def _files(self, role: str, component: Component) -> dict[str, Any]:
         parts: dict[str, Any] = {}

@@ -7,53 +7,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from modelyard.contexts import StageContext
 from modelyard.plan import Plan, Stage
 from modelyard.plugins import Plugins
 
 C = TypeVar("C", bound=StageContext)
-
-
-class Request(msgspec.Struct, kw_only=True):
-    """What the `doit` process tells a worker, as one JSON file.
-
-    Attributes:
-        id: a number that progress lines carry.
-        project: the project's folder.
-        overrides: the command line's overrides.
-        stage: the stage's id.
-        inputs: the folder or file of each input, by role.
-        out: the empty folder to write to.
-        cache: the folder for downloads.
-        result: the file to write the `Result` to.
-        log: the file that stdout and stderr go to.
-    """
-
-    id: int
-    project: str
-    overrides: dict[str, str]
-    stage: str
-    inputs: dict[str, str]
-    out: str
-    cache: str
-    result: str
-    log: str
-
-
-class Failure(msgspec.Struct):
-    """Why a stage did not reach its end: a message for a person, and a traceback for its log."""
-
-    message: str
-    traceback: str = ""
-
-
-class Result(msgspec.Struct):
-    """What a worker answers, as one JSON file."""
-
-    metrics: dict[str, Any] = {}
-    failure: Failure | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from modelyard.config import Config, Use
 from modelyard.errors import PlanError, listing
@@ -32,8 +33,7 @@ HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})
 """Kinds whose output depends on the machine's architecture and Python; the others give the same bytes anywhere."""
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """What a stage reads of an earlier one.
 
     Attributes:
@@ -47,8 +47,7 @@ class Input:
     part: str = ""
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True):
     """One node of the build.
 
     Attributes:
@@ -63,8 +62,8 @@ class Stage:
 
     kind: str
     name: str
-    uses: Mapping[str, Use] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    uses: Mapping[str, Use] = msgspec.field(default_factory=dict)
+    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     seed: int | None = None
     resources: tuple[str, ...] = ()
@@ -81,8 +80,7 @@ class Stage:
         return _DOCS[self.kind].format(name=self.name, summary=component.summary if component else "", **self.settings)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The stages of a project, each after those that it reads."""
 
     config: Config

@@ -11,12 +11,12 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pluggy
 
 from modelyard import hookspecs
@@ -41,8 +41,7 @@ _REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint
 _SEQUENCES = {"tools", "reads_environment", "preload", "accepts", "templates", "entrypoint"}
 
 
-@dataclass(frozen=True)
-class Plugins:
+class Plugins(msgspec.Struct, frozen=True):
     """The plugins of a project.
 
     Attributes:
@@ -53,9 +52,9 @@ class Plugins:
     """
 
     manager: pluggy.PluginManager
-    components: dict[tuple[str, str], Component] = field(default_factory=dict)
-    shadowed: list[tuple[Component, Component]] = field(default_factory=list)
-    sources: dict[str, Source] = field(default_factory=dict)
+    components: dict[tuple[str, str], Component] = msgspec.field(default_factory=dict)
+    shadowed: list[tuple[Component, Component]] = msgspec.field(default_factory=list)
+    sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
     def get(self, kind: str, name: str, where: str) -> Component:
         """Return the component of `kind` called `name`.

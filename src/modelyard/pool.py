@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from modelyard.errors import StageFailed
-from modelyard.job import Request, Result
+from modelyard.request import Request, Result
 
 Environment = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
 """What sets workers apart: environment variables and modules to import first."""

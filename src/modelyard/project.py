@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from modelyard.config import Config, load_config
 from modelyard.plan import Plan, build_plan
 from modelyard.plugins import Plugins, load_plugins
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(msgspec.Struct, frozen=True):
     """What a folder with a `[tool.modelyard]` stands for."""
 
     folder: Path

@@ -11,9 +11,10 @@ import builtins
 import importlib
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from modelyard import params
 from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs
@@ -27,12 +28,11 @@ _NAMES: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class ProjectFunction(Component):
+class ProjectFunction(Component, frozen=True, dict=True):
     """A component whose function is in a module of the project."""
 
-    path: Path = field(default=Path())
-    signature: dict[str, Parameter] = field(default_factory=dict)
+    path: Path = Path()
+    signature: dict[str, Parameter] = msgspec.field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Parameter]:  # type: ignore[override]

@@ -19,9 +19,9 @@ from typing import Any
 
 import msgspec
 
-from modelyard.artifacts import write_json
 from modelyard.digests import DigestTable, FileEntry, Manifest, hash_file
 from modelyard.errors import StoreError
+from modelyard.jsonfiles import write_json
 
 COPY_BELOW_BYTES = 16 * 2**20
 """Smaller files get an inode of their own: editing such an artifact by hand cannot reach the store's copy."""

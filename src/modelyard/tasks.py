@@ -6,7 +6,7 @@ import atexit
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +67,22 @@ class Tasks:
             "verbosity": 2,
         }
 
-    def stages(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Yield one doit task for each stage of `kind`."""
-        for stage in self.project.plan.of_kind(kind):
-            yield self._task(stage)
+    def tasks(self, creator: Callable[[], object]) -> Iterator[dict[str, Any]]:
+        """Yield the doit tasks that `creator` stands for.
 
-    def foreground(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yield the tasks of `serve`, `push` or `deploy`, which leave no artifact and run only when asked for."""
-        yield from foreground_tasks(self.engine, name)
+        Args:
+            creator: the function in dodo.py that yields from this: `task_train` for the stages of the kind `train`,
+                `task_serve` for a task that acts and leaves no artifact. Its docstring describes the group.
+        """
+        kind = creator.__name__.removeprefix("task_")
+        if kind not in KINDS:
+            yield from foreground_tasks(self.engine, kind)
+            return
+        stages = self.project.plan.of_kind(kind)
+        fresh = [_Fresh(self.engine, stage) for stage in stages]
+        yield {"name": None, "actions": None, "doc": creator.__doc__, "uptodate": [lambda: all(f() for f in fresh)]}
+        for stage in stages:
+            yield self._task(stage)
 
     def _start(self) -> None:
         self._running = True

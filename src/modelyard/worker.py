@@ -23,7 +23,8 @@ import msgspec
 
 from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
-from modelyard.job import Failure, Job, Request, Result
+from modelyard.job import Job
+from modelyard.request import Failure, Request, Result
 
 _PR_SET_PDEATHSIG = 1
 _PIPE_BUF = 4096

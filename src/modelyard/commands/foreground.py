@@ -14,7 +14,6 @@ from typing import Any
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
-from modelyard.artifacts import ImageFacts, read_json
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.plan import Stage
@@ -48,6 +47,9 @@ def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
     """Yield the doit tasks called `name`: `serve`, `push` or `deploy`."""
     config = engine.project.config
     select, image = f"artifacts/select/{config.name}/model/model.json", f"artifacts/image/{config.name}/image.json"
+    needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
+    if needed and needed not in engine.plan.stages:
+        return  # a plugin took the stage out of the plan
     if name == "serve":
         port, host = config.settings["serve"]["port"], config.settings["serve"]["host"]
         doc = f"serve the selected model on {host}:{port} until Ctrl-C"
@@ -110,6 +112,8 @@ def push(engine: Engine, stage: Stage) -> None:
     Raises:
         ToolError: the image has no archive, or the registry says no.
     """
+    from modelyard.artifacts import ImageFacts
+    from modelyard.jsonfiles import read_json
     from modelyard.oci.registry import push as push_archive
     from modelyard.reporter import Screen, bar
 

@@ -8,9 +8,10 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import Dataset, ImageFacts, read_json, write_json
+from modelyard.artifacts import Dataset, ImageFacts
 from modelyard.errors import StageFailed
 from modelyard.job import Job
+from modelyard.jsonfiles import read_json, write_json
 from modelyard.stages.running import Server, running
 
 if TYPE_CHECKING:

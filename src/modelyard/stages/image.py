@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from modelyard.artifacts import ImageFacts, read_json, write_json
+from modelyard.artifacts import ImageFacts
 from modelyard.component import Component
 from modelyard.config import Use
 from modelyard.contexts import ImageContent, ImageContext
 from modelyard.errors import PluginError
 from modelyard.job import Job
+from modelyard.jsonfiles import read_json, write_json
 
 _LABEL = "dev.modelyard.model."
 _FACTS = ("variant", "format", "sha256", "accuracy", "size_bytes", "gzip_bytes")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from modelyard.artifacts import ImageFacts, read_json
+from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError
 from modelyard.job import Job
+from modelyard.jsonfiles import read_json
 from modelyard.rendering import renderer
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.artifacts import Dataset, ModelFacts, format_file, write_json
+from modelyard.artifacts import Dataset, ModelFacts, format_file
 from modelyard.contexts import TrainContext
 from modelyard.errors import PluginError
 from modelyard.job import Job
+from modelyard.jsonfiles import write_json
 
 
 def run(job: Job) -> None:

@@ -1,0 +1,6 @@
+"""A module that the model imports."""
+
+
+def shrink(value):
+    """Halve it."""
+    return value / 2

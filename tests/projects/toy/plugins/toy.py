@@ -1,0 +1,119 @@
+"""A complete set of components that need nothing but numpy, so that tests of the build take no time."""
+
+import json
+from pathlib import Path
+
+from modelyard import hookimpl
+from modelyard.params import InputPath
+
+
+def points(context, *, samples: int = 60, noise: float = 0.1, table: InputPath | None = None):
+    """Make points around three corners.
+
+    Args:
+        samples: how many, of which a third are for testing.
+        noise: standard deviation.
+        table: a CSV file of x,y,label rows instead.
+    """
+    import numpy as np
+
+    from modelyard.artifacts import Splits
+
+    generator = np.random.default_rng(context.seed)
+    y = np.arange(samples) % 3
+    x = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])[y] + generator.normal(0, noise, (samples, 2))
+    if table:
+        rows = np.loadtxt(table, delimiter=",", ndmin=2)
+        x, y = rows[:, :2], rows[:, 2].astype(int)
+    x = np.clip(x, -2, 2).astype("float32")
+    cut = len(x) * 2 // 3
+    return Splits(x[:cut], y[:cut], x[cut:], y[cut:], ["origin", "right", "up"], (-2.0, 2.0))
+
+
+def centroids(context, *, passes: int = 1):
+    """Take the mean of each class."""
+    x, y = context.dataset.inputs("train"), context.dataset.y("train")
+    model = context.build_model(context.dataset.facts.input_shape, len(context.dataset.facts.class_names))
+    for number in range(passes):
+        model["centers"] = [x[y == label].mean(axis=0).tolist() for label in range(model["classes"])]
+        context.progress(number + 1, passes, unit="pass")
+    write(context.out / "model.toy", model)
+    context.log("trained")
+    context.metrics["passes"] = passes
+
+
+def change(context, function):
+    model = json.loads(context.model.path.read_text())
+    model["centers"] = [[function(value) for value in center] for center in model["centers"]]
+    write(context.out / "model.toy", model)
+
+
+def round_centers(context, *, decimals: int = 2):
+    """Round the centers."""
+    change(context, lambda value: round(value, decimals))
+
+
+def scale_centers(context, *, factor: float = 1.0):
+    """Scale the centers, which may ruin the model."""
+    change(context, lambda value: value * factor)
+
+
+def pack(context):
+    """Make the model ready to run."""
+    write(context.out / "model.packed", json.loads(context.model.path.read_text()))
+
+
+def write(path, model):
+    path.write_text(json.dumps(model, sort_keys=True))
+
+
+class Nearest:
+    def __init__(self, folder):
+        import numpy as np
+
+        from modelyard.artifacts import Model
+
+        self.model = Model.open(folder)
+        self.centers = np.array(json.loads(self.model.path.read_text())["centers"])
+
+    def predict(self, raw):
+        import numpy as np
+
+        inputs = self.model.facts.preprocessing.apply(raw)
+        distance = ((inputs[:, None] - self.centers[None]) ** 2).sum(axis=2)
+        weight = np.exp(-distance)
+        return (weight / weight.sum(axis=1, keepdims=True)).astype("float32")
+
+
+def toy(folder):
+    """Run a toy model."""
+    return Nearest(folder)
+
+
+@hookimpl
+def modelyard_register_datasets(register):
+    register("points", points)
+
+
+@hookimpl
+def modelyard_register_trainers(register):
+    register("centroids", centroids, produces="toy")
+
+
+@hookimpl
+def modelyard_register_optimizers(register):
+    register("round", round_centers, accepts=("toy",), produces="toy")
+    register("scale", scale_centers, accepts=("toy",), produces="toy")
+    register("pack", pack, accepts=("toy",), produces="packed")
+
+
+@hookimpl
+def modelyard_register_runtimes(register):
+    here = Path(__file__)
+    register("toy", toy, accepts=("packed",), server=here.parent, requirements=here, entrypoint=("python3", "toy.py"))
+
+
+@hookimpl
+def modelyard_amend_plan(stages):
+    """There is nothing to serve a toy with, so the road ends at `select`."""
+    stages[:] = [stage for stage in stages if stage.kind not in ("image", "check", "render")]
