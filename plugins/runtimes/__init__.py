@@ -1,0 +1,1 @@
+"""Runtimes: what runs a model, in the evaluation and in the image."""

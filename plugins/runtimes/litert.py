@@ -1,0 +1,44 @@
+"""Runtime `litert`: LiteRT (TensorFlow Lite) behind TF Serving's REST API and the Open Inference Protocol v2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import modelyard
+from modelyard import hookimpl
+from modelyard.params import PositiveInt  # noqa: TC001 (read at run time)
+
+if TYPE_CHECKING:
+    from modelyard.contexts import Predictor
+    from modelyard.hookspecs import RegisterRuntime
+
+_SERVER = Path(modelyard.__file__).parent / "serving"
+_REQUIREMENTS = Path(__file__).with_name("litert-requirements.txt")
+
+
+def litert(model: Path, *, threads: PositiveInt = 1) -> Predictor:
+    """LiteRT on the CPU, served over TF Serving's REST API and the Open Inference Protocol v2.
+
+    Args:
+        model: the folder with model.json and the model
+        threads: threads that one prediction uses
+    """
+    from modelyard.serving.backends.litert import open_model
+
+    return open_model(model, threads=threads)
+
+
+@hookimpl
+def modelyard_register_runtimes(register: RegisterRuntime) -> None:
+    """Register the runtime `litert`."""
+    register(
+        "litert",
+        litert,
+        accepts=("tflite",),
+        server=_SERVER,
+        requirements=_REQUIREMENTS,
+        entrypoint=("python3", "-m", "modelyard_serving"),
+        tools=("ai-edge-litert", "numpy"),
+        preload=("modelyard.serving.backends.litert",),
+    )

@@ -1,0 +1,29 @@
+"""What can go wrong in the server: before it starts, and in a request."""
+
+from __future__ import annotations
+
+
+class StartError(Exception):
+    """The server cannot start: a setting, a file or the port. The message is one line, and says what to do."""
+
+
+class InputError(ValueError):
+    """The samples of a request are not what the model takes; a protocol answers it as a client's mistake."""
+
+
+class Overloaded(Exception):  # noqa: N818 - says what the server is
+    """Too many requests wait already."""
+
+
+class RequestError(Exception):
+    """A request cannot be answered; the message goes to the client.
+
+    Attributes:
+        status: the HTTP status, 400 to 599.
+        message: what is wrong, in the protocol's own words where it has some.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message

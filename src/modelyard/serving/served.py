@@ -1,0 +1,52 @@
+"""The model under its name in the URLs, and what both protocols say of its tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from .model import Facts
+
+INPUT = "input"
+OUTPUT = "probabilities"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model as the protocols show it.
+
+    Attributes:
+        name: its name in the URLs.
+        version: its version in the URLs, a whole number as text.
+        facts: what `model.json` says.
+        max_batch: samples that a request may hold.
+    """
+
+    name: str
+    version: str
+    facts: Facts
+    max_batch: int = 1024
+
+    @property
+    def input(self) -> TensorSpec:
+        """The one input: raw samples, as in the data set."""
+        return TensorSpec(INPUT, self.facts.input_dtype, self.facts.input_shape, self.facts.value_range)
+
+    @property
+    def output(self) -> TensorSpec:
+        """The one output: a probability a class."""
+        return TensorSpec(OUTPUT, np.dtype(np.float32), (len(self.facts.class_names),))
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells this model from another of the same name."""
+        return {
+            "format": self.facts.format,
+            "variant": self.facts.label("variant"),
+            "sha256": self.facts.label("sha256"),
+        }

@@ -1,0 +1,215 @@
+"""The server's settings, from the environment and from mounted files.
+
+Every `MODELYARD_X` may be given as `MODELYARD_X_FILE` instead: a file whose text (without the last
+line end) is the value, as Kubernetes and Docker mount secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve. The field `port` is set by `MODELYARD_PORT`, and so on.
+
+    Attributes:
+        model_dir: the folder with `model.json` and the file that it names.
+        model_name: the name in the URLs; None: the `name` in `model.json`, or `model`.
+        model_version: the version in the URLs, a whole number as text.
+        backend: `litert`, or `module:function` with `function(folder, threads=1)` returning a predictor.
+        host: the address to listen on.
+        port: the TCP port to listen on; 0: any free one (it is logged).
+        username: the name that HTTP Basic asks for; None: no password is asked for.
+        password: the password that HTTP Basic asks for.
+        tls_cert_file: certificate chain in PEM; None: plain HTTP.
+        tls_key_file: the certificate's private key in PEM.
+        threads: threads that one prediction uses.
+        workers: predictions that run at once, each with its own copy of the model.
+        max_queue: requests that may wait for a worker; one more is refused.
+        max_batch: samples that a request may hold.
+        max_body_bytes: the size of a request's body, as sent and after decompression.
+        drain_s: seconds from SIGTERM, with readiness off, to the last accepted connection.
+        grace_s: seconds that requests in flight then have to finish.
+        log_level: one of `LOG_LEVELS`.
+    """
+
+    model_dir: Path = Path("/model")
+    model_name: str | None = None
+    model_version: str = "1"
+    backend: str = "litert"
+    host: str = "0.0.0.0"
+    port: int = 8080
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    threads: int = 1
+    workers: int = 1
+    max_queue: int = 256
+    max_batch: int = 1024
+    max_body_bytes: int = 32 * 1024 * 1024
+    drain_s: float = 5.0
+    grace_s: float = 8.0
+    log_level: str = "info"
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings from `environment` and the files that it names.
+
+        Raises:
+            StartError: a variable is misspelt, or its value is not allowed; the message names the variable.
+        """
+        _refuse_misspelt(environment)
+        source = _Source(environment)
+        settings = cls(
+            model_dir=Path(source.text("MODELYARD_MODEL_DIR") or cls.model_dir),
+            model_name=source.matching("MODELYARD_MODEL_NAME", NAME, "letters, digits, '.', '_', '-'"),
+            model_version=source.matching("MODELYARD_MODEL_VERSION", re.compile(r"\d{1,18}"), "a whole number") or "1",
+            backend=source.text("MODELYARD_BACKEND") or cls.backend,
+            host=source.text("MODELYARD_HOST") or cls.host,
+            port=source.integer("MODELYARD_PORT", cls.port, 0, 65535),
+            username=source.text("MODELYARD_USERNAME"),
+            password=source.text("MODELYARD_PASSWORD"),
+            tls_cert_file=source.path("MODELYARD_TLS_CERT_FILE"),
+            tls_key_file=source.path("MODELYARD_TLS_KEY_FILE"),
+            threads=source.integer("MODELYARD_THREADS", cls.threads, 1, 256),
+            workers=source.integer("MODELYARD_WORKERS", cls.workers, 1, 256),
+            max_queue=source.integer("MODELYARD_MAX_QUEUE", cls.max_queue, 1, 1_000_000),
+            max_batch=source.integer("MODELYARD_MAX_BATCH", cls.max_batch, 1, 1_000_000),
+            max_body_bytes=source.integer("MODELYARD_MAX_BODY_BYTES", cls.max_body_bytes, 1, 1 << 40),
+            drain_s=source.seconds("MODELYARD_DRAIN_S", cls.drain_s),
+            grace_s=source.seconds("MODELYARD_GRACE_S", cls.grace_s),
+            log_level=source.choice("MODELYARD_LOG_LEVEL", cls.log_level, LOG_LEVELS),
+        )
+        settings._check_pairs()
+        return settings
+
+    def _check_pairs(self) -> None:
+        _together("MODELYARD_USERNAME", self.username, "MODELYARD_PASSWORD", self.password)
+        _together("MODELYARD_TLS_CERT_FILE", self.tls_cert_file, "MODELYARD_TLS_KEY_FILE", self.tls_key_file)
+        if self.username is not None and ":" in self.username:
+            msg = "MODELYARD_USERNAME: a user name cannot hold ':' (HTTP Basic ends the name there)"
+            raise StartError(msg)
+
+
+KNOWN = tuple(f"MODELYARD_{name.upper()}" for name in Settings.__dataclass_fields__)
+"""The variables that the server reads, without their `_FILE` forms."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Reads one setting at a time; every error names the variable, never a secret's value."""
+
+    environment: Mapping[str, str]
+
+    def text(self, name: str) -> str | None:
+        """Return the value of `name` or the text of the file that `<name>_FILE` names; None if neither is set."""
+        value, file = self.environment.get(name), self.environment.get(f"{name}_FILE")
+        if value is not None and file is not None:
+            msg = f"{name} and {name}_FILE are both set; keep one"
+            raise StartError(msg)
+        if file is not None:
+            name, value = f"{name}_FILE", _file_text(name, file)
+        if value == "":
+            msg = f"{name}: empty; give a value or leave it out"
+            raise StartError(msg)
+        return value
+
+    def path(self, name: str) -> Path | None:
+        """Return the file that `name` names; None if it is not set."""
+        value = self.environment.get(name)
+        if value is None:
+            return None
+        if not Path(value).is_file():
+            msg = f"{name}: no such file: {value!r}"
+            raise StartError(msg)
+        return Path(value)
+
+    def matching(self, name: str, pattern: re.Pattern[str], allowed: str) -> str | None:
+        """Return the text of `name` if the whole of it matches `pattern`."""
+        value = self.text(name)
+        if value is not None and not pattern.fullmatch(value):
+            msg = f"{name}: {value!r}; allowed: {allowed}"
+            raise StartError(msg)
+        return value
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        """Return the whole number `name`, between `low` and `high`."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if not re.fullmatch(r"\d{1,15}", value) or not low <= int(value) <= high:
+            hint = (
+                "; Kubernetes sets it for a Service of that name: use enableServiceLinks: false"
+                if "://" in value
+                else ""
+            )
+            msg = f"{name}: {value!r}; allowed: a whole number, {low} to {high}{hint}"
+            raise StartError(msg)
+        return int(value)
+
+    def seconds(self, name: str, default: float) -> float:
+        """Return the duration `name` in seconds, 0 to 3600."""
+        value = self.text(name)
+        if value is None:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 <= number <= 3600:
+            msg = f"{name}: {value!r}; allowed: seconds, 0 to 3600"
+            raise StartError(msg)
+        return number
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        """Return `name`, one of `allowed`."""
+        value = self.text(name) or default
+        if value not in allowed:
+            msg = f"{name}: {value!r}; allowed: {', '.join(allowed)}"
+            raise StartError(msg)
+        return value
+
+
+def _file_text(name: str, file: str) -> str:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
+        msg = f"{name}_FILE: {file!r} cannot be read: {reason}"
+        raise StartError(msg) from exc
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _together(first: str, first_value: object, second: str, second_value: object) -> None:
+    if (first_value is None) == (second_value is None):
+        return
+    given, missing = (first, second) if second_value is None else (second, first)
+    msg = f"{given} is set without {missing}; set both, or neither"
+    raise StartError(msg)
+
+
+def _refuse_misspelt(environment: Mapping[str, str]) -> None:
+    """Refuse a name that nearly fits: a misspelt `MODELYARD_PASSWORD` would serve without one. Others are not ours."""
+    known = {*KNOWN, *(f"{name}_FILE" for name in KNOWN)}
+    for name in sorted(environment):
+        if not name.startswith("MODELYARD_") or name in known:
+            continue
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.87)
+        if close:
+            msg = f"{name}: unknown setting, did you mean {close[0]}?"
+            raise StartError(msg)

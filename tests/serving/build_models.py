@@ -1,0 +1,90 @@
+"""Writes the models that the tests serve: `python build_models.py FOLDER`. Run in a process of its own: it imports TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+SHAPE = (8, 8, 1)
+CLASSES = 10
+PREPROCESSING = {"scale": 1 / 16, "mean": [0.3], "std": [0.4]}
+
+
+def main(folder: Path) -> None:
+    import tensorflow as tf
+
+    network = build_network(tf)
+    rng = np.random.default_rng(7)
+    calibration = normalized(rng.integers(0, 17, (64, *SHAPE)))
+
+    def samples():
+        for sample in calibration:
+            yield [sample[None]]
+
+    def convert(name, *, io=None, int16=False, quantize=False, fixed=False, **facts):
+        converter = tf.lite.TFLiteConverter.from_keras_model(network)
+        if fixed:
+            function = tf.function(network).get_concrete_function(tf.TensorSpec((fixed, *SHAPE), tf.float32))
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([function], network)
+        if quantize:
+            ops = tf.lite.OpsSet
+            kind = ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8 if int16 else ops.TFLITE_BUILTINS_INT8
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = samples
+            converter.target_spec.supported_ops = [kind]
+            converter.inference_input_type = converter.inference_output_type = io or tf.float32
+        write(folder / name, converter.convert(), variant=name, **facts)
+
+    convert("float32")
+    convert("float32-raw", input_dtype="float32")
+    convert("ranged", value_range=[0, 16])
+    convert("batch-3", fixed=3)
+    convert("int8", quantize=True)
+    convert("int8-io", quantize=True, io=tf.int8)
+    convert("uint8-io", quantize=True, io=tf.uint8)
+    convert("int16-io", quantize=True, int16=True, io=tf.int16)
+    convert("int8-io-raw", quantize=True, io=tf.int8, input_dtype="float32")
+
+
+def build_network(tf):
+    """A small convolutional network with fixed weights."""
+    tf.keras.utils.set_random_seed(3)
+    layers = tf.keras.layers
+    return tf.keras.Sequential(
+        [
+            layers.Input(SHAPE),
+            layers.Conv2D(6, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(CLASSES, kernel_initializer="glorot_normal"),
+        ]
+    )
+
+
+def normalized(raw):
+    scaled = raw.astype(np.float32) * np.float32(PREPROCESSING["scale"])
+    return (scaled - np.float32(PREPROCESSING["mean"])) / np.float32(PREPROCESSING["std"])
+
+
+def write(folder: Path, model: bytes, **facts) -> None:
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(model)
+    known = {
+        "format": "tflite",
+        "file": "model.tflite",
+        "input_shape": SHAPE,
+        "input_dtype": "uint8",
+        "preprocessing": PREPROCESSING,
+        "class_names": [str(number) for number in range(CLASSES)],
+        "output": "logits",
+        "sha256": "0f" * 32,
+        "accuracy": 0.5,
+    }
+    (folder / "model.json").write_text(json.dumps({**known, **facts}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
