@@ -1,25 +1,28 @@
-"""Image builder `oci`: an image from Debian packages, wheels, server and model; no engine, no root, the same bytes everywhere."""
+"""Image builder `oci`: Debian packages, wheels, server and model as an image; no engine, no root, reproducible."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import ImageFacts, LayerFacts
 from modelyard.hookspecs import hookimpl
-from modelyard.params import InputPath, PositiveInt
+from modelyard.params import InputPath, PositiveInt  # noqa: TC001 - read when the project is loaded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from modelyard.contexts import ImageContext
     from modelyard.oci.base import Base
     from modelyard.oci.image import Image
     from modelyard.oci.layers import Layer, LayerCache
+    from modelyard.oci.tree import Tree
 
 STEPS = 4
 ARCHIVE = "image.tar"
+SBOM = "sbom.spdx.json"
 
 
 def oci(
@@ -36,13 +39,14 @@ def oci(
     """Build an image without an engine and without root; the same input gives the same digest on every machine.
 
     Args:
+        context: what goes into the image, and where to write it.
         base_image: an OCI archive, OCI layout or `docker save` archive to build upon, in place of Debian packages.
         suite: codename of the Debian or Ubuntu release to take packages from; empty for the host's own.
-        profile: `slim` holds what inference needs; `full` has every module of Python's library, CA certificates and time zones.
+        profile: `slim` holds what inference needs; `full` has all of Python's library, CA certificates and time zones.
         packages: further Debian packages.
         compression: of the layers; `zstd` needs the package zstandard here and Docker 23 or newer there.
         lock: a lock file that pins the exact Debian packages.
-        refresh_h: ask the mirrors for newer packages when the last answer is older than this many hours; not used with a lock.
+        refresh_h: without a lock, ask the mirrors for newer packages when the last answer is older, in hours.
     """
     from modelyard.oci import base as bases
     from modelyard.oci.image import source_epoch
@@ -78,8 +82,9 @@ def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps)
         steps.note("pack wheels")
         trees = parts.app_trees(context.content, wheels, python.executable, context.log)
         digests = [(wheel.name, wheel.parent.name) for wheel in wheels]
-        made = [_upper(cache, base, "wheels", [digests, python.executable, parts.SITE], trees["wheels"])]
-        made += [_upper(cache, base, name, trees[name]().digest(), trees[name]) for name in ("server", "model")]
+        made = [_upper(cache, base, "wheels", [parts.SITE], [digests, python.executable, parts.SITE], trees["wheels"])]
+        for name, places in (("server", context.content.server), ("model", context.content.model)):
+            made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
         steps.done("wheels, server and model packed")
         return made, wheels
 
@@ -91,13 +96,27 @@ def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps)
     return [*lower, *made], wheels
 
 
-def _upper(cache: LayerCache, base: Base, name: str, inputs: object, make: Callable[[], Any]) -> Layer:
-    def tree() -> Any:
+def _upper(
+    cache: LayerCache, base: Base, name: str, places: Iterable[str], inputs: object, make: Callable[[], Tree]
+) -> Layer:
+    """Return the layer that has its content at `places`; folders that the base has, too, keep the base's modes."""
+
+    def tree() -> Tree:
         made = make()
         made.replace_modes(base.lower)
         return made
 
-    return cache.layer(name, [name, inputs, base.digest if base.history else ""], tree)
+    return cache.layer(name, [name, inputs, _seen_of(base, places)], tree)
+
+
+def _seen_of(base: Base, places: Iterable[str]) -> object:
+    """Return what of the base shows in a layer with content at `places`: little, so that bases share layers."""
+    paths = [place.strip("/") for place in places]
+    if any(base.lower(path) for path in paths):
+        return base.digest
+    parents = sorted({parent.as_posix() for path in paths for parent in PurePosixPath(path).parents} - {"."})
+    found = {parent: base.lower(parent) for parent in parents}
+    return [(path, entry.mode, entry.uid, entry.gid) for path, entry in found.items() if entry]
 
 
 def _assemble(context: ImageContext, base: Base, layers: list[Layer], epoch: int) -> Image:
@@ -117,7 +136,6 @@ def _assemble(context: ImageContext, base: Base, layers: list[Layer], epoch: int
 
 
 def _write_sbom(context: ImageContext, base: Base, wheels: list[Path], image: Image) -> None:
-    from modelyard.artifacts import write_json
     from modelyard.oci import sbom
     from modelyard.oci.base import DebianBase
 
@@ -126,9 +144,13 @@ def _write_sbom(context: ImageContext, base: Base, wheels: list[Path], image: Im
     else:
         lowest = [sbom.Component(base.name, base.digest, base.digest.removeprefix("sha256:"))]
     model = image.layers[-1]
-    parts = [*lowest, *map(sbom.of_wheel, wheels), sbom.Component("model", model.diff_id, model.diff_id.removeprefix("sha256:"))]
+    parts = [
+        *lowest,
+        *map(sbom.of_wheel, wheels),
+        sbom.Component("model", model.diff_id, model.diff_id.removeprefix("sha256:")),
+    ]
     name = f"{context.content.repository}:{context.content.tag}"
-    write_json(context.out / "sbom.spdx.json", sbom.document(name, image.digest, parts, image.recipe.epoch))
+    sbom.write(context.out / SBOM, sbom.document(name, image.digest, parts, image.recipe.epoch))
 
 
 def _facts(context: ImageContext, base: Base, image: Image) -> ImageFacts:

@@ -117,7 +117,7 @@ def _require_apt() -> None:
     if missing:
         msg = (
             f"image builder 'oci': this host has no {missing[0]!r}, so it cannot make a base of Debian packages\n"
-            "  set `base_image` to an image archive or OCI layout, for instance one written by `skopeo copy` or `docker save`"
+            "  set `base_image` to an image archive or OCI layout, as `skopeo copy` and `docker save` write them"
         )
         raise ToolError(msg)
 
@@ -125,7 +125,8 @@ def _require_apt() -> None:
 def resolve(suite: str, profile: Profile, extra: Sequence[str], folder: Path, report: Report = _quiet) -> Lock:
     """Return the exact packages that an image of `suite` needs today; `extra` are further packages.
 
-    `folder` is for apt's private state; `fetch` takes it to spare a second look at the mirrors. An empty `suite` is the host's own.
+    `folder` is for apt's private state; `fetch` takes it to spare a second look at the mirrors.
+    An empty `suite` is the host's own.
     """
     name = suite or host_suite()
     apt = Apt(folder, name)
@@ -174,7 +175,7 @@ def _checked(missing: Iterable[Package], files: Iterable[Path], cache: FileCache
     for package in missing:
         if package.sha256 not in by_digest:
             msg = (
-                f"apt: {package.exact} from the mirror is not the file with sha256 {package.sha256} that the lock names\n"
+                f"apt: {package.exact} from the mirror is not the file with the locked sha256 {package.sha256}\n"
                 "  if the mirrors have moved on, write the lock again"
             )
             raise ToolError(msg)

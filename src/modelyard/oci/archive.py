@@ -12,16 +12,19 @@ import hashlib
 import importlib
 import io
 import json
+import posixpath
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from modelyard.errors import ToolError, listing
 from modelyard.oci.image import digest as digest_of
 from modelyard.oci.layers import TAR, Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 MAX_JSON_BYTES = 16 << 20
 MAGIC = {b"\x1f\x8b": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
@@ -75,7 +78,10 @@ def read_image(path: Path, architecture: str = "") -> SourceImage:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, tarfile.TarError) as exc:
         msg = f"{path}: not a readable image: {exc}\n  write it again with `skopeo copy` or `docker save`"
         raise ToolError(msg) from exc
-    msg = f"{path}: neither an OCI layout (index.json) nor a `docker save` archive (manifest.json)\n  write it with `skopeo copy` or `docker save`"
+    msg = (
+        f"{path}: neither an OCI layout (index.json) nor a `docker save` archive (manifest.json)\n"
+        "  write it with `skopeo copy` or `docker save`"
+    )
     raise ToolError(msg)
 
 
@@ -88,7 +94,7 @@ def open_layer(layer: Layer) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Bin
     try:
         with layer.blob() as blob:
             content = _HashingReader(_decompressed(blob, layer.media_type))
-            with tarfile.open(fileobj=cast(BinaryIO, content), mode="r|") as archive:
+            with tarfile.open(fileobj=cast("BinaryIO", content), mode="r|") as archive:
                 for member in archive:
                     yield member, lambda member=member: cast("BinaryIO | None", archive.extractfile(member))  # type: ignore[misc]
             content.drain()
@@ -96,13 +102,16 @@ def open_layer(layer: Layer) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Bin
         msg = f"layer {layer.digest}: damaged: {exc}\n  write the image again"
         raise ToolError(msg) from exc
     if content.digest != layer.diff_id:
-        msg = f"layer {layer.digest}: its content has digest {content.digest}, the config says {layer.diff_id}\n  write the image again"
+        msg = (
+            f"layer {layer.digest}: its content has digest {content.digest}, the config says {layer.diff_id}\n"
+            "  write the image again"
+        )
         raise ToolError(msg)
 
 
 def _decompressed(blob: BinaryIO, media_type: str) -> BinaryIO:
     if media_type.endswith("+gzip"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=blob, mode="rb"))
+        return cast("BinaryIO", gzip.GzipFile(fileobj=blob, mode="rb"))
     if not media_type.endswith("+zstd"):
         return blob
     try:
@@ -110,7 +119,7 @@ def _decompressed(blob: BinaryIO, media_type: str) -> BinaryIO:
     except ImportError as exc:
         msg = "this image has a layer compressed with zstd\n  python -m pip install zstandard"
         raise ToolError(msg) from exc
-    return cast(BinaryIO, zstandard.ZstdDecompressor().stream_reader(blob))
+    return cast("BinaryIO", zstandard.ZstdDecompressor().stream_reader(blob))
 
 
 class _HashingReader:
@@ -158,7 +167,10 @@ def _manifest(store: _Store, index: Mapping[str, Any], architecture: str, path: 
         found = [one for one in found if (one.get("platform") or {}).get("architecture") == architecture]
     if len(found) != 1:
         known = listing({str((one.get("platform") or {}).get("architecture")) for one in index["manifests"]})
-        msg = f"{path}: {len(found)} images for architecture {architecture!r}; known: {known}\n  write an archive with one image"
+        msg = (
+            f"{path}: {len(found)} images for architecture {architecture!r}; known: {known}\n"
+            "  write an archive with one image"
+        )
         raise ToolError(msg)
     data = _checked(store, found[0])
     inner = json.loads(data)
@@ -185,7 +197,7 @@ def _layer(store: _Store, name: str, digest: str, diff_id: str, number: int) -> 
     with store.open(name) as stream:
         start = stream.read(4)
     with store.open(name) as stream:
-        actual = f"sha256:{hashlib.file_digest(cast(Any, stream), 'sha256').hexdigest()}"
+        actual = f"sha256:{hashlib.file_digest(cast('Any', stream), 'sha256').hexdigest()}"
     if digest and digest != actual:
         msg = f"blob {digest} has digest {actual}"
         raise ValueError(msg)
@@ -248,7 +260,7 @@ class _TarFile:
         with tarfile.open(path, "r:") as archive:
             members = {member.name.removeprefix("./"): member for member in archive}
             # Old `docker save` writes a layer that it has twice as a link to the first one.
-            self._places = {name: _place(archive, member) for name, member in members.items() if not member.isdir()}
+            self._places = {name: _place(members, name) for name, member in members.items() if not member.isdir()}
 
     def names(self) -> set[str]:
         return set(self._places)
@@ -260,15 +272,15 @@ class _TarFile:
         return io.BufferedReader(_Slice(self._path, *self._places[name]))
 
 
-def _place(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[int, int]:
-    stream = archive.extractfile(member)
-    if stream is None:
-        msg = f"{member.name!r} is not a file"
-        raise ValueError(msg)
-    with stream:
-        size = stream.seek(0, io.SEEK_END)
-    real = member if member.isreg() else archive._find_link_target(member)  # type: ignore[attr-defined]
-    return real.offset_data, size
+def _place(members: Mapping[str, tarfile.TarInfo], name: str) -> tuple[int, int]:
+    for _ in range(8):
+        member = members[name]
+        if member.isreg():
+            return member.offset_data, member.size
+        folder = posixpath.dirname(name) if member.issym() else ""
+        name = posixpath.normpath(posixpath.join(folder, member.linkname))
+    msg = f"{name!r} is not a file"
+    raise ValueError(msg)
 
 
 class _Slice(io.RawIOBase):

@@ -5,23 +5,26 @@ from __future__ import annotations
 import functools
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modelyard.errors import ToolError
 from modelyard.oci import apt
 from modelyard.oci.archive import read_image
 from modelyard.oci.cache import FileCache, read_json, sha256_json, write_json
 from modelyard.oci.debian import base_tree, packages_tree
-from modelyard.oci.layers import Layer, LayerCache
 from modelyard.oci.listing import DEFAULT_PATH, Listing, find_python, image_environment
 from modelyard.oci.lock import Lock
-from modelyard.oci.packages import Package, Profile
 from modelyard.oci.python import BasePython, of_lock
 from modelyard.oci.sources import host_suite
-from modelyard.oci.tree import Entry, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from modelyard.oci.layers import Layer, LayerCache
+    from modelyard.oci.packages import Package, Profile
+    from modelyard.oci.tree import Entry, Tree
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
 """From the kernel's name of an architecture to OCI's."""
@@ -101,7 +104,7 @@ class DebianBase:
         lowest = cache.layer("base", ["base", _digests(base)], lower)
         return [lowest, cache.layer("python", ["python", _digests(base), _digests(python)], upper)]
 
-    def lower(self, path: str) -> Entry | None:
+    def lower(self, path: str) -> Entry | None:  # noqa: ARG002 - see Base
         """Return nothing: folders of ours have the mode that Debian's have."""
         return None
 
@@ -123,7 +126,7 @@ class ImageBase:
         self.parts: Mapping[str, str] = {path.name: self._image.digest}
         self.history = _whole_history(self._image.config, len(self._image.layers))
 
-    def layers(self, cache: LayerCache, report: apt.Report) -> list[Layer]:
+    def layers(self, cache: LayerCache, report: apt.Report) -> list[Layer]:  # noqa: ARG002 - see Base
         """Return the layers of the image."""
         return list(self._image.layers)
 
@@ -140,7 +143,7 @@ def _whole_history(config: Mapping[str, Any], layers: int) -> list[Mapping[str, 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which Debian packages a base is to have; `max_age_h` is how old a resolution may be before the mirrors are asked again."""
+    """Which Debian packages a base is to have; a resolution older than `max_age_h` is made again."""
 
     suite: str
     profile: Profile
@@ -150,7 +153,7 @@ class Wanted:
     log: Callable[[str], None] = field(default=lambda _: None)
 
     def resolve(self, cache: Path, folder: Path, report: apt.Report) -> Lock:
-        """Return the exact packages: those of the lock file, else those that the mirrors have, or had a short while ago."""
+        """Return the exact packages: those of the lock file, else what the mirrors have or had a short while ago."""
         if self.lock_file is not None:
             lock = Lock.read(self.lock_file)
             lock.require(self.suite, self.profile, self.extra, self.lock_file)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelyard.contexts import ImageContent
 from modelyard.oci.debian import USER
 from modelyard.oci.image import timestamp
 from modelyard.oci.tree import Tree
 from modelyard.oci.wheels import site_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from modelyard.contexts import ImageContent
 
 SITE = "/app/site"
 """Where the wheels are unpacked; not a folder that a base knows, so that nothing of the base is mixed with them."""
@@ -70,7 +73,9 @@ def labels(content: ImageContent, epoch: int, base_name: str, base_digest: str) 
     return {name: value for name, value in {**standard, **content.labels}.items() if value}
 
 
-def settings(content: ImageContent, interpreter: str, inherited: Mapping[str, str], marks: Mapping[str, str]) -> dict[str, Any]:
+def settings(
+    content: ImageContent, interpreter: str, inherited: Mapping[str, str], marks: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the `config` object of the image's config; `marks` are its labels.
 
     Source: OCI image-spec, config.md.

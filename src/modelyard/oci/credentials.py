@@ -9,13 +9,15 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 from modelyard.oci.reference import DOCKER_HUB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 HUB_KEY = "https://index.docker.io/v1/"
 TOKEN_USER = "<token>"

@@ -11,11 +11,14 @@ import importlib
 import io
 import lzma
 import tarfile
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 from modelyard.oci.tree import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 MAX_UNPACKED_BYTES = 2 << 30
 """A package that unpacks to more than this is refused."""
@@ -110,7 +113,7 @@ def _decompress(deb: Path, name: str, data: bytes) -> bytes:
     suffix = name.rpartition(".")[2]
     if suffix == "zst":
         return _unzstd(deb, data)
-    openers = {"xz": lzma.open, "gz": gzip.open, "bz2": bz2.open}
+    openers: dict[str, Any] = {"xz": lzma.open, "gz": gzip.open, "bz2": bz2.open}
     if suffix not in openers:
         return data
     with openers[suffix](io.BytesIO(data)) as stream:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelyard.oci.deb import control_fields, data_entries
 from modelyard.oci.tree import MERGED, Entry, Tree, is_bytecode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 USER = 65532
 """The user and group that the container runs as: numeric, because a kubelet cannot check a name against root."""
@@ -32,7 +35,7 @@ NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
 
 
 def base_tree(debs: Iterable[Path]) -> Tree:
-    """Return the tree of the base layer: the packages `debs`, a merged `/usr`, users, and the bundle of CA certificates."""
+    """Return the tree of the base layer: the packages `debs`, a merged `/usr`, users, the CA certificates."""
     tree = Tree(merged_usr=True)
     for name, entry in _skeleton():
         tree.add(name, entry)

@@ -6,20 +6,22 @@ Source: OCI image-spec (config.md, manifest.md, image-layout.md); Docker image s
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any, BinaryIO
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 from modelyard.oci.cache import atomic_path, canonical_json
-from modelyard.oci.layers import Layer
-from modelyard.oci.reference import Reference
 from modelyard.oci.tar import write_tar
 from modelyard.oci.tree import Entry, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from modelyard.oci.layers import Layer
+    from modelyard.oci.reference import Reference
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -43,7 +45,7 @@ def source_epoch() -> int:
 
 def timestamp(epoch: int) -> str:
     """Return `epoch` as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,6 @@ def write_archive(image: Image, path: Path) -> None:
     tree.add("oci-layout", Entry.file(canonical_json({"imageLayoutVersion": "1.0.0"})))
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         write_tar(tree, stream, image.recipe.epoch)
-
 
 
 def _blob(digest_: str) -> str:

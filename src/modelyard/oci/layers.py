@@ -11,15 +11,18 @@ import gzip
 import hashlib
 import importlib
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from modelyard.errors import ToolError
 from modelyard.oci.cache import atomic_path, read_json, sha256_file, sha256_json, write_json
 from modelyard.oci.tar import write_tar
-from modelyard.oci.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from modelyard.oci.tree import Tree
 
 Compression = Literal["gzip", "zstd", "none"]
 TAR = "application/vnd.oci.image.layer.v1.tar"
@@ -70,7 +73,7 @@ class LayerCache:
         self.epoch = epoch
 
     def layer(self, name: str, inputs: object, make: Callable[[], Tree]) -> Layer:
-        """Return the layer `name` made of `inputs` (anything JSON can hold); `make` is called only if the cache lacks it."""
+        """Return the layer `name` made of `inputs` (anything JSON holds); `make` is called if the cache lacks it."""
         key = sha256_json([inputs, self.compression, self.epoch, encoder_version(self.compression), code_digest()])
         blob, facts_file = self.folder / f"{key}.blob", self.folder / f"{key}.json"
         facts = _known(blob, facts_file)
@@ -95,7 +98,7 @@ def write_layer(tree: Tree, path: Path, compression: Compression, epoch: int) ->
         outer = _Hashing(file)
         with _compressor(outer, compression) as stream:
             inner = _Hashing(stream)
-            write_tar(tree, cast(BinaryIO, inner), epoch)
+            write_tar(tree, cast("BinaryIO", inner), epoch)
     return _Facts(MEDIA_TYPES[compression], outer.digest, inner.digest, outer.size_bytes)
 
 
@@ -130,7 +133,9 @@ def _compressor(stream: _Hashing, compression: Compression) -> Iterator[Any]:
         yield stream
     elif compression == "gzip":
         # No file name and no time in the header: they would differ from build to build.
-        with gzip.GzipFile(filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=cast(Any, stream), mtime=0) as packed:
+        with gzip.GzipFile(
+            filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=cast("Any", stream), mtime=0
+        ) as packed:
             yield packed
     else:
         with _zstandard().ZstdCompressor(level=ZSTD_LEVEL).stream_writer(stream, closefd=False) as packed:
@@ -141,7 +146,10 @@ def _zstandard() -> Any:
     try:
         return importlib.import_module("zstandard")
     except ImportError as exc:
-        msg = "compression 'zstd' needs the package zstandard\n  python -m pip install zstandard, or choose 'gzip' or 'none'"
+        msg = (
+            "compression 'zstd' needs the package zstandard\n"
+            "  python -m pip install zstandard, or choose 'gzip' or 'none'"
+        )
         raise ToolError(msg) from exc
 
 

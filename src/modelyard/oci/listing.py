@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelyard.errors import ToolError
 from modelyard.oci.archive import SourceImage, open_layer
 from modelyard.oci.python import MACHINES, BasePython
 from modelyard.oci.tree import Entry
+
+if TYPE_CHECKING:
+    import tarfile
+    from collections.abc import Iterator
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -54,7 +56,7 @@ class Listing:
         return Entry(node.kind, node.mode, node.uid, node.gid, target=node.target) if node else None
 
     def resolve(self, path: str) -> str | None:
-        """Return the path of the file or folder that `path` leads to, links followed inside the image; None if there is none."""
+        """Return the path of what `path` leads to, links followed inside the image; None if there is nothing."""
         found = self._follow(path.strip("/"), 40)
         return found if found == "" or found in self.nodes else None
 
@@ -72,14 +74,24 @@ class Listing:
     def _follow(self, path: str, hops: int) -> str:
         done = ""
         for number, part in enumerate(parts := path.split("/") if path else []):
-            done = posixpath.dirname(done) if part == ".." else posixpath.join(done, part) if part not in ("", ".") else done
+            done = (
+                posixpath.dirname(done)
+                if part == ".."
+                else posixpath.join(done, part)
+                if part not in ("", ".")
+                else done
+            )
             node = self.nodes.get(done)
             if node is not None and node.kind == "link":
                 if hops == 0:
                     msg = f"{self.image.path}: links go round in circles at {path!r}\n  write the image again"
                     raise ToolError(msg)
                 rest = "/".join(parts[number + 1 :])
-                goal = node.target.lstrip("/") if node.target.startswith("/") else f"{posixpath.dirname(done)}/{node.target}"
+                goal = (
+                    node.target.lstrip("/")
+                    if node.target.startswith("/")
+                    else f"{posixpath.dirname(done)}/{node.target}"
+                )
                 return self._follow(f"{goal}/{rest}", hops - 1)
         return done
 
@@ -169,11 +181,17 @@ def find_python(listing: Listing) -> BasePython:
     machine = MACHINES.get(str(image.config.get("architecture")))
     glibc = _glibc(listing)
     if not places or machine is None or glibc is None:
-        msg = f"{image.path}: no python3 with glibc in this image (architecture {image.config.get('architecture')!r})\n  take a base that has Python 3 and glibc"
+        msg = (
+            f"{image.path}: no python3 with glibc in this image (architecture {image.config.get('architecture')!r})\n"
+            "  take a base that has Python 3 and glibc"
+        )
         raise ToolError(msg)
     found = re.search(r"python3\.(\d+)$", listing.resolve(places[0]) or "")
     if not found:
-        msg = f"{image.path}: {places[0]} leads to {listing.resolve(places[0])!r}, which does not tell its version\n  take another base"
+        msg = (
+            f"{image.path}: {places[0]} leads to {listing.resolve(places[0])!r}, which does not tell its version\n"
+            "  take another base"
+        )
         raise ToolError(msg)
     return BasePython(places[0], (3, int(found[1])), glibc, machine)
 

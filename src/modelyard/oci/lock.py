@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 from modelyard.oci.cache import atomic_path
 from modelyard.oci.packages import LayerName, Package, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 FORMAT = 1
 FIELDS = ("name", "version", "architecture", "sha256", "size_bytes", "layer")

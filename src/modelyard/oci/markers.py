@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from modelyard.oci.python import BasePython
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelyard.oci.python import BasePython
 
 
 def applicable(requirements: Sequence[str], python: BasePython) -> list[str]:

@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelyard.errors import ToolError, listing
 from modelyard.oci.deb import parse_paragraph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 Profile = Literal["slim", "full"]
 LayerName = Literal["base", "python"]
 
 BASE_ROOTS: Mapping[Profile, tuple[str, ...]] = {
     "slim": ("base-files", "libc6", "libgcc-s1", "libstdc++6", "zlib1g"),
-    "full": ("base-files", "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libgomp1", "ca-certificates", "netbase", "tzdata"),
+    "full": (
+        "base-files",
+        "libc6",
+        "libgcc-s1",
+        "libstdc++6",
+        "zlib1g",
+        "libgomp1",
+        "ca-certificates",
+        "netbase",
+        "tzdata",
+    ),
 }
 PYTHON_ROOTS = ("python3-minimal", "libpython3-stdlib")
 
 _TOOLS = ("dpkg", "debconf*", "cdebconf*", "perl*", "tar", "openssl*", "mawk", "gawk", "original-awk", "install-info")
 _UNUSED = (
     *("libreadline*", "readline-common", "libncurses*", "libtinfo*", "libsqlite3*", "libdb5*", "libtirpc*", "libnsl*"),
-    *("libgssapi*", "libkrb5*", "libk5crypto*", "libcom-err*", "libkeyutils*", "libcrypt1*", "media-types", "mime-support"),
+    *(
+        "libgssapi*",
+        "libkrb5*",
+        "libk5crypto*",
+        "libcom-err*",
+        "libkeyutils*",
+        "libcrypt1*",
+        "media-types",
+        "mime-support",
+    ),
     *("tzdata*", "netbase"),
 )
 DENIED: Mapping[Profile, tuple[str, ...]] = {"slim": (*_TOOLS, *_UNUSED), "full": _TOOLS}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ToolError
-from modelyard.oci.lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from modelyard.oci.lock import Lock
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64el": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
 """Debian's and OCI's names of an architecture, and the kernel's, which wheels use."""
@@ -59,7 +63,8 @@ class BasePython:
         fits = compact in pythons or "abi3" in abis or any(python.startswith("py3") for python in pythons)
         if not fits or not {"any", *self.platforms()} & set(platforms):
             msg = (
-                f"wheel {file!r} does not run on the base: Python {self.dotted}, glibc {self.glibc[0]}.{self.glibc[1]}, {self.machine}\n"
+                f"wheel {file!r} does not run on the base: Python {self.dotted}, "
+                f"glibc {self.glibc[0]}.{self.glibc[1]}, {self.machine}\n"
                 "  pin a version that has a wheel for it, or take another base"
             )
             raise ToolError(msg)

@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlencode, urljoin
 
 from modelyard.errors import ToolError
 from modelyard.oci.archive import SourceImage, read_image
-from modelyard.oci.transport import Answer, Body, Client
 from modelyard.oci.image import CONFIG, MANIFEST
 from modelyard.oci.image import digest as digest_of
 from modelyard.oci.reference import Reference, parse
+from modelyard.oci.transport import Answer, Body, Client
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHUNK_BYTES = 4 << 20
 """What registries behind a proxy accept in one request."""
@@ -61,9 +63,14 @@ def push(
     """Push the image in `archive` to `repository` (host and path) under its digest and under `tag`.
 
     Args:
+        archive: an archive or OCI layout with an OCI manifest.
+        repository: the image's name without a tag, for instance `registry.example/team/digits`.
+        tag: the tag to set.
         insecure: speak plain http to a registry that is not on this machine.
         mount_from: path of another repository of the same registry that may have the layers already.
-        chunk_bytes: send blobs in pieces of this size; 0 sends each in one request, and in pieces only if that is refused.
+        chunk_bytes: send blobs in pieces of this size; 0 sends each whole, in pieces only if that is refused.
+        report: is told the bytes done, the bytes in all, and what is being sent.
+
     Raises:
         ToolError: the registry cannot be reached, refuses, or ends up with another digest.
     """
@@ -88,7 +95,10 @@ def push(
 def _pushable(archive: Path) -> SourceImage:
     image = read_image(archive)
     if not image.manifest:
-        msg = f"{archive}: has no OCI manifest, so its digest in a registry is not known\n  push the archive that the `oci` builder wrote"
+        msg = (
+            f"{archive}: has no OCI manifest, so its digest in a registry is not known\n"
+            "  push the archive that the `oci` builder wrote"
+        )
         raise ToolError(msg)
     return image
 
@@ -141,7 +151,9 @@ class _Upload:
     def _put(self, begun: Answer, body: Body, size: int) -> Answer:
         location = self._location(begun)
         url = f"{location}{'&' if '?' in location else '?'}digest={quote(self.blob.digest)}"
-        return self.client.request("PUT", url, body=body, size=size, headers={"Content-Type": "application/octet-stream"})
+        return self.client.request(
+            "PUT", url, body=body, size=size, headers={"Content-Type": "application/octet-stream"}
+        )
 
     def _in_chunks(self, begun: Answer) -> None:
         least = int(begun.headers.get("oci-chunk-min-length", "0"))
@@ -154,11 +166,16 @@ class _Upload:
 
     def _patch(self, begun: Answer, piece: bytes, at: int) -> Answer:
         headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(piece) - 1}"}
-        return self._require(self.client.request("PATCH", self._location(begun), body=piece, headers=headers), 202, "PATCH")
+        return self._require(
+            self.client.request("PATCH", self._location(begun), body=piece, headers=headers), 202, "PATCH"
+        )
 
     def _location(self, answer: Answer) -> str:
         if not answer.headers.get("location"):
-            msg = f"registry {self.client.host!r}: gave no place to send blob {self.blob.digest} to\n  check that it is a registry"
+            msg = (
+                f"registry {self.client.host!r}: gave no place to send blob {self.blob.digest} to\n"
+                "  check that it is a registry"
+            )
             raise ToolError(msg)
         return urljoin(self.client.root, answer.headers["location"])
 
@@ -188,6 +205,9 @@ def require(answer: Answer, status: int, what: str, host: str) -> Answer:
         ToolError: it has another one.
     """
     if answer.status != status:
-        msg = f"registry {host!r}: {what}: {answer.status}, expected {status}: {answer.errors()}\n  check the repository's name and your rights to it"
+        msg = (
+            f"registry {host!r}: {what}: {answer.status}, expected {status}: {answer.errors()}\n"
+            "  check the repository's name and your rights to it"
+        )
         raise ToolError(msg)
     return answer

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shutil
 import struct
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from modelyard.errors import ToolError
 from modelyard.oci.archive import open_layer, read_image
 from modelyard.oci.listing import Listing, Node, find_python, image_environment
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PT_INTERP = 3
+LIBRARY_FOLDER = re.compile(r"(usr/|usr/local/)?lib(32|64|x32)?(/[^/]+-linux-[^/]+)?")
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Rootfs:
     listing: Listing
 
     def host_path(self, path: str) -> Path | None:
-        """Return where the file or folder `path` of the image lies here, links followed inside the image; None if there is none."""
+        """Return where `path` of the image lies here, links followed inside the image; None if there is nothing."""
         found = self.listing.resolve(path)
         return None if found is None else self.folder / found
 
@@ -65,12 +70,12 @@ def _write_files(listing: Listing, folder: Path) -> None:
                 _write_file(folder / path, node, opened())
 
 
-def _write_file(path: Path, node: Node, stream: object) -> None:
+def _write_file(path: Path, node: Node, stream: BinaryIO | None) -> None:
     if stream is None:
         return
     path.unlink(missing_ok=True)
     with path.open("xb") as file:
-        shutil.copyfileobj(stream, file)  # type: ignore[misc]
+        shutil.copyfileobj(stream, file)
     path.chmod(node.mode & 0o777 | 0o600)
 
 
@@ -108,17 +113,23 @@ def start_command(rootfs: Rootfs) -> list[str]:
     settings = rootfs.listing.image.settings
     words = [*(settings.get("Entrypoint") or []), *(settings.get("Cmd") or [])]
     if not words or not posixpath.basename(words[0]).startswith("python3"):
-        msg = f"{rootfs.listing.image.path}: the entrypoint {words!r} does not start python3\n  run the image in an engine"
+        msg = (
+            f"{rootfs.listing.image.path}: the entrypoint {words!r} does not start python3\n"
+            "  run the image in an engine"
+        )
         raise ToolError(msg)
     return [*python_command(rootfs), *(_translated(rootfs, word) for word in words[1:])]
 
 
-def foreign_files(rootfs: Rootfs, pid: int) -> list[str]:
-    """Return the files that the process `pid` has mapped from outside of `rootfs`, sorted: none, if the image is complete."""
+def foreign_libraries(rootfs: Rootfs, pid: int) -> list[str]:
+    """Return the libraries that the process `pid` has loaded from outside of `rootfs`, sorted.
+
+    None, if the image is complete: the loader looks into the host's `/usr/lib` last.
+    """
     lines = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines()
     mapped = {parts[5] for line in lines if len(parts := line.split(None, 5)) == 6 and parts[5].startswith("/")}
     inside = os.path.realpath(rootfs.folder)
-    return sorted(path for path in mapped if not path.startswith((f"{inside}/", "/dev/", "/memfd:")))
+    return sorted(path for path in mapped if ".so" in posixpath.basename(path) and not path.startswith(f"{inside}/"))
 
 
 def _translated(rootfs: Rootfs, value: str) -> str:
@@ -131,8 +142,7 @@ def _translated(rootfs: Rootfs, value: str) -> str:
 def _library_folders(rootfs: Rootfs) -> list[str]:
     nodes: Mapping[str, Node] = rootfs.listing.nodes
     folders = {posixpath.dirname(path) for path in nodes if ".so" in posixpath.basename(path)}
-    plain = {f for f in folders if f.startswith(("lib", "usr/lib", "usr/local/lib")) and f.count("/") <= 3}
-    return [str(rootfs.folder / path) for path in sorted(plain) if "python" not in path]
+    return [str(rootfs.folder / path) for path in sorted(folders) if LIBRARY_FOLDER.fullmatch(path)]
 
 
 def elf_interpreter(path: Path) -> str:

@@ -6,15 +6,19 @@ Source: SPDX 2.3, JSON; package URL specification.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modelyard.oci.image import timestamp
-from modelyard.oci.packages import Package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from modelyard.oci.packages import Package
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,11 @@ def document(image: str, digest: str, components: Iterable[Component], epoch: in
     """Return the SPDX document of `image`, whose manifest has `digest`."""
     packages = [_package(component) for component in components]
     root = _package(Component(image, digest, digest.removeprefix("sha256:")))
-    describes = {"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": root["SPDXID"]}
+    describes = {
+        "spdxElementId": "SPDXRef-DOCUMENT",
+        "relationshipType": "DESCRIBES",
+        "relatedSpdxElement": root["SPDXID"],
+    }
     contains = [
         {"spdxElementId": root["SPDXID"], "relationshipType": "CONTAINS", "relatedSpdxElement": package["SPDXID"]}
         for package in packages
@@ -60,6 +68,11 @@ def document(image: str, digest: str, components: Iterable[Component], epoch: in
         "packages": [root, *packages],
         "relationships": [describes, *contains],
     }
+
+
+def write(path: Path, value: Mapping[str, Any]) -> None:
+    """Write the document to `path`, two-space indent, sorted keys: the same bytes every time."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _package(component: Component) -> dict[str, Any]:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ToolError, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 POCKETS = ("", "-updates", "-security", "/updates")
 """What a distribution appends to a suite's name for its corrections."""
@@ -50,7 +53,7 @@ def write_sources(folder: Path, suite: str) -> None:
 
 
 def apt_settings(*names: str) -> dict[str, str]:
-    """Return settings of the host's apt, for instance `APT::Architecture`; a name that ends in `/f` or `/d` is a path."""
+    """Return settings of the host's apt, for instance `APT::Architecture`; one that ends in `/f` or `/d` is a path."""
     words = [word for number, name in enumerate(names) for word in (f"V{number}", name)]
     done = subprocess.run(["apt-config", "shell", *words], capture_output=True, text=True, check=False)
     found = dict(re.findall(r"^V(\d+)='(.*)'$", done.stdout, re.MULTILINE))
@@ -83,7 +86,9 @@ def _stanzas(file: Path, own: str, suite: str) -> Iterator[str]:
         if found and enabled and binary:
             pockets = [pocket for word in found[1].split() if (pocket := _pocket(word, own)) is not None]
             suites = " ".join(f"{suite}{pocket}" for pocket in pockets)
-            rest = re.sub(r"^Types:.*$", "Types: deb", stanza.replace(found[0], f"Suites: {suites}"), flags=re.MULTILINE)
+            rest = re.sub(
+                r"^Types:.*$", "Types: deb", stanza.replace(found[0], f"Suites: {suites}"), flags=re.MULTILINE
+            )
             if pockets:
                 yield rest.strip() + "\n"
 

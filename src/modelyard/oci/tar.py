@@ -6,10 +6,12 @@ Source: OCI image-spec, layer.md; POSIX.1-2001 pax, of which a name over 100 byt
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from modelyard.oci.tree import Entry
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from modelyard.oci.tree import Entry
 
 TYPES = {"file": tarfile.REGTYPE, "dir": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
 

@@ -58,7 +58,7 @@ class Client:
     def request(
         self, method: str, url: str, *, body: Body = b"", size: int = 0, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send a request to `url` (relative to the registry's `/v2/`), again when the registry is busy, and return its answer.
+        """Return the answer to a request to `url` (relative to the registry's `/v2/`), repeated while it is busy.
 
         Raises:
             ToolError: the registry cannot be reached, or authentication fails.
@@ -69,7 +69,10 @@ class Client:
                 answer = self._with_login(method, target, body, size, dict(headers or {}))
             except (OSError, http.client.HTTPException) as exc:
                 if attempt == TRIES - 1:
-                    msg = f"registry {self.host!r}: cannot be reached: {exc}\n  check the address and that the registry runs"
+                    msg = (
+                        f"registry {self.host!r}: cannot be reached: {exc}\n"
+                        "  check the address and that the registry runs"
+                    )
                     raise ToolError(msg) from exc
             else:
                 if answer.status not in AGAIN or attempt == TRIES - 1:
@@ -83,7 +86,10 @@ class Client:
             self._authorization = self._log_in(answer.headers.get("www-authenticate", ""))
             answer = self._send(method, url, body, size, headers)
         if answer.status in (401, 403):
-            msg = f"registry {self.host!r}: {answer.status} for {method} {urlsplit(url).path}: {answer.errors()}\n  log in with `docker login {self.host}`"
+            msg = (
+                f"registry {self.host!r}: {answer.status} for {method} {urlsplit(url).path}: {answer.errors()}\n"
+                f"  log in with `docker login {self.host}`"
+            )
             raise ToolError(msg)
         return answer
 
@@ -107,13 +113,20 @@ class Client:
             return credentials.basic
         if scheme.lower() == "bearer" and "realm" in values:
             return f"Bearer {self._token(values, credentials)}"
-        msg = f"registry {self.host!r}: asks for a login ({scheme or 'no scheme'}) and there are no credentials for it\n  log in with `docker login {self.host}`"
+        msg = (
+            f"registry {self.host!r}: asks for a login ({scheme or 'no scheme'}) and there are no credentials for it\n"
+            f"  log in with `docker login {self.host}`"
+        )
         raise ToolError(msg)
 
     def _token(self, challenge: Mapping[str, str], credentials: Credentials | None) -> str:
         fields = [("service", challenge.get("service", "")), *(("scope", scope) for scope in self._scopes)]
         if credentials and credentials.identity_token:
-            more = [("grant_type", "refresh_token"), ("refresh_token", credentials.identity_token), ("client_id", "modelyard")]
+            more = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", credentials.identity_token),
+                ("client_id", "modelyard"),
+            ]
             form = urlencode([fields[0], ("scope", " ".join(self._scopes)), *more]).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}
             answer = send("POST", challenge["realm"], form, headers, allow_http=self._plain)
@@ -127,7 +140,10 @@ class Client:
         found = json.loads(answer.body) if answer.status == 200 else {}
         token = found.get("token") or found.get("access_token")
         if not token:
-            msg = f"registry {self.host!r}: its token service answered {answer.status}: {answer.errors()}\n  log in with `docker login {self.host}`"
+            msg = (
+                f"registry {self.host!r}: its token service answered {answer.status}: {answer.errors()}\n"
+                f"  log in with `docker login {self.host}`"
+            )
             raise ToolError(msg)
         return str(token)
 
@@ -140,7 +156,10 @@ def send(method: str, url: str, body: Body, headers: Mapping[str, str], *, allow
     """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and (allow_http or is_loopback(parts.netloc))):
-        msg = f"{parts.scheme}://{parts.netloc}: not https\n  set `insecure` if this registry is really to be spoken to without encryption"
+        msg = (
+            f"{parts.scheme}://{parts.netloc}: not https\n"
+            "  set `insecure` if this registry is really to be spoken to without encryption"
+        )
         raise ToolError(msg)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=TIMEOUT_S)

@@ -6,12 +6,14 @@ import hashlib
 import io
 import posixpath
 import stat
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from modelyard.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 Kind = Literal["file", "dir", "link"]
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -76,7 +78,10 @@ def clean_path(name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     bad = name.startswith("/") or ".." in parts or "\0" in name or any(part.startswith(".wh.") for part in parts)
     if bad:
-        msg = f"image content: path {name!r} is absolute, climbs with '..', or is a whiteout\n  remove it from its package, wheel or folder"
+        msg = (
+            f"image content: path {name!r} is absolute, climbs with '..', or is a whiteout\n"
+            "  remove it from its package, wheel or folder"
+        )
         raise ToolError(msg)
     return "/".join(parts)
 
@@ -117,7 +122,10 @@ class Tree:
         self._add_parents(path)
         before = self._entries.get(path)
         if before is not None and before.kind != entry.kind and "dir" in (before.kind, entry.kind):
-            msg = f"image content: {path!r} is a folder in one package and a {entry.kind} in another\n  leave one of the two packages out"
+            msg = (
+                f"image content: {path!r} is a folder in one package and a {entry.kind} in another\n"
+                "  leave one of the two packages out"
+            )
             raise ToolError(msg)
         self._entries[path] = replace(entry, mode=entry.mode & ~(stat.S_ISUID | stat.S_ISGID))
 
@@ -147,7 +155,7 @@ class Tree:
         self._entries.update(other)
 
     def replace_modes(self, lower: Callable[[str], Entry | None]) -> None:
-        """Give each folder the mode and owner that `lower(path)` has, because an upper layer's folder entry replaces the lower one's.
+        """Give each folder the mode and owner that `lower(path)` has: an upper layer's entry replaces the lower one's.
 
         Raises:
             ToolError: a folder of ours would take the place of a file or link of a lower layer.
@@ -157,7 +165,10 @@ class Tree:
             if entry.kind != "dir" or below is None:
                 continue
             if below.kind != "dir":
-                msg = f"image content: {path!r} is a {below.kind} in the base image and would be replaced by a folder\n  choose another path"
+                msg = (
+                    f"image content: {path!r} is a {below.kind} in the base image and would be replaced by a folder\n"
+                    "  choose another path"
+                )
                 raise ToolError(msg)
             self._entries[path] = replace(entry, mode=below.mode, uid=below.uid, gid=below.gid)
 
@@ -176,7 +187,10 @@ class Tree:
         while parent:
             found = self._entries.setdefault(parent, Entry.directory())
             if found.kind != "dir":
-                msg = f"image content: {path!r} lies below {parent!r}, which is a {found.kind}\n  leave one of the two out"
+                msg = (
+                    f"image content: {path!r} lies below {parent!r}, which is a {found.kind}\n"
+                    "  leave one of the two out"
+                )
                 raise ToolError(msg)
             parent = posixpath.dirname(parent)
 

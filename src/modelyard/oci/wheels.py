@@ -19,13 +19,15 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from modelyard.errors import ToolError
 from modelyard.oci.cache import FileCache, read_json, sha256_file, sha256_json, write_json
 from modelyard.oci.markers import applicable
-from modelyard.oci.python import BasePython
 from modelyard.oci.tree import Entry, Tree, is_bytecode
+
+if TYPE_CHECKING:
+    from modelyard.oci.python import BasePython
 
 Report = Callable[[float, str], None]
 SCHEMES = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers": "include/"}
@@ -33,7 +35,7 @@ SCHEMES = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers
 
 
 def fetch(requirements: Sequence[str], python: BasePython, cache: FileCache, report: Report) -> list[Path]:
-    """Return the wheels that `requirements` (lines of a requirements file, pinned with hashes) name, sorted by file name.
+    """Return the wheels that `requirements` (lines pinned with hashes) name, sorted by file name.
 
     Raises:
         ToolError: pip is missing, a line has no hash, or there is no wheel for this Python, C library and machine.
@@ -95,7 +97,7 @@ def _begun(lines: Iterable[str], total: int, report: Report) -> int:
 
 
 def site_tree(wheels: Iterable[Path], site: str, interpreter: str, log: Callable[[str], None]) -> Tree:
-    """Return `wheels` unpacked below `site` (a path in the image), scripts pointing to `interpreter`, without compiled Python."""
+    """Return `wheels` unpacked below `site` in the image, scripts started by `interpreter`, nothing compiled."""
     tree = Tree()
     for wheel in wheels:
         for name, entry in _contents(wheel, interpreter).items():
@@ -139,7 +141,7 @@ def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, interpre
     if ".data/scripts/" in info.filename:
         data = re.sub(rb"^#!pythonw?", b"#!" + interpreter.encode(), archive.read(info))
         return Entry.file(data, mode)
-    return Entry("file", mode, size=info.file_size, source=lambda: cast(BinaryIO, archive.open(info)))
+    return Entry("file", mode, size=info.file_size, source=lambda: cast("BinaryIO", archive.open(info)))
 
 
 def _rewritten_record(contents: dict[str, Entry], record: str, moved: dict[str, str]) -> Entry:

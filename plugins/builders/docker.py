@@ -1,0 +1,239 @@
+"""Image builder `docker`: a Dockerfile from a template, built by a Docker engine without network inside the build."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from modelyard.artifacts import ImageFacts, LayerFacts
+from modelyard.errors import StageFailed, ToolError
+from modelyard.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from modelyard.contexts import ImageContext
+    from modelyard.oci.python import BasePython
+    from modelyard.oci.tree import Tree
+
+TEMPLATE = "docker/Dockerfile.j2"
+OWN_LAYERS = ("wheels", "server", "model")
+PROBE = (
+    "import json, os, platform, sys; libc, glibc = platform.libc_ver(); "
+    "print(json.dumps([sys.executable, list(sys.version_info[:2]), libc, glibc, platform.machine()]))"
+)
+
+
+def docker(context: ImageContext, *, base: str = "python:3.11-slim", pull: bool = False) -> ImageFacts:
+    """Build and tag an image in the Docker engine that is running; see builder `oci` for one without an engine.
+
+    Nothing is fetched inside the build: the wheels are unpacked beforehand, for the base's own Python. The engine
+    stamps times into what it makes, so the image id differs from build to build, and there is no manifest digest
+    before a push: `digest` is the image id.
+
+    Args:
+        context: what goes into the image.
+        base: the base image, which must have Python 3 and glibc; pip is not needed.
+        pull: ask the registry for a newer base, and for one that the engine does not have.
+    """
+    from modelyard.oci import content as parts
+    from modelyard.oci.cache import FileCache
+    from modelyard.oci.image import source_epoch
+    from modelyard.oci.wheels import fetch
+
+    client = _engine()
+    try:
+        found = _base(client, base, pull=pull)
+        python = _python(client, found.id, base)
+        report = lambda percent, text: context.progress(0, None, note=f"wheels: {text} {percent:.0f} %")  # noqa: E731
+        wheels = fetch(context.content.requirements, python, FileCache(context.cache / "wheels"), report)
+        labels = parts.labels(context.content, source_epoch(), base, found.id)
+        settings = parts.settings(context.content, python.executable, {}, labels)
+        trees = {
+            name: make()
+            for name, make in parts.app_trees(context.content, wheels, python.executable, context.log).items()
+        }
+        text = dockerfile(context.project, base=found.id, settings=settings)
+        (context.out / "Dockerfile").write_text(text, encoding="utf-8")
+        image = _build(client, context, text, trees)
+        return _facts(context, image, found, base, trees, labels)
+    finally:
+        client.close()
+
+
+def dockerfile(project: Path, *, base: str, settings: Mapping[str, Any]) -> str:
+    """Return the text of the Dockerfile, from the project's template if it has one of the same name."""
+    from modelyard.rendering import environment
+
+    made = environment(project, quote=False)
+    made.filters |= {"dockerfile": quoted, "exec_form": json.dumps}
+    return made.get_template(TEMPLATE).render(base=base, layers=OWN_LAYERS, settings=settings)
+
+
+def quoted(value: str) -> str:
+    r"""Return `value` in double quotes for a Dockerfile, where `\`, `"` and `$` mean something.
+
+    Raises:
+        ToolError: the value has a line break or another control character, which a Dockerfile cannot hold.
+    """
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        msg = (
+            f"image builder 'docker': {value!r} has a control character, which a Dockerfile cannot hold\n"
+            "  remove it, or use the builder 'oci'"
+        )
+        raise ToolError(msg)
+    return '"' + re.sub(r'([\\"$])', r"\\\1", value) + '"'
+
+
+def _engine() -> Any:
+    """Return a client of the engine.
+
+    Raises:
+        ToolError: the package docker is missing, or no engine answers.
+    """
+    try:
+        import docker as sdk
+    except ImportError as exc:
+        msg = (
+            "image builder 'docker' needs the package docker\n"
+            "  python -m pip install docker, or use the builder 'oci', which needs no engine"
+        )
+        raise ToolError(msg) from exc
+    try:
+        client = sdk.from_env()
+        client.ping()
+    except (sdk.errors.DockerException, OSError) as exc:
+        msg = (
+            f"image builder 'docker': no Docker engine answers: {exc}\n"
+            '  start one, or set `use = "oci"` in [tool.modelyard.image], which needs no engine'
+        )
+        raise ToolError(msg) from exc
+    return client
+
+
+def _base(client: Any, base: str, *, pull: bool) -> Any:
+    import docker as sdk
+
+    try:
+        return client.images.pull(*_split(base)) if pull else client.images.get(base)
+    except sdk.errors.ImageNotFound as exc:
+        msg = f"image builder 'docker': the engine has no image {base!r}\n  `docker pull {base}`, or set `pull = true`"
+        raise ToolError(msg) from exc
+    except sdk.errors.APIError as exc:
+        msg = (
+            f"image builder 'docker': base {base!r}: {exc.explanation or exc}\n"
+            "  check its name and the engine's network"
+        )
+        raise ToolError(msg) from exc
+
+
+def _split(base: str) -> tuple[str, str | None]:
+    name, colon, tag = base.rpartition(":")
+    return (name, tag) if colon and "/" not in tag and "@" not in base else (base, None if "@" in base else "latest")
+
+
+def _python(client: Any, image_id: str, base: str) -> BasePython:
+    """Return the Python of the base, by asking it."""
+    import docker as sdk
+
+    from modelyard.oci.python import BasePython
+
+    try:
+        output = client.containers.run(
+            image_id, ["-c", PROBE], entrypoint=["python3"], network_disabled=True, remove=True, stderr=False
+        )
+        executable, version, libc, glibc, machine = json.loads(output)
+    except (sdk.errors.DockerException, ValueError) as exc:
+        msg = f"image builder 'docker': base {base!r} does not run python3: {exc}\n  take a base that has Python 3"
+        raise ToolError(msg) from exc
+    if libc != "glibc":
+        msg = (
+            f"image builder 'docker': base {base!r} has no glibc, which wheels for Linux need\n"
+            "  take a base on Debian, Ubuntu or alike"
+        )
+        raise ToolError(msg)
+    numbers = [int(number) for number in glibc.split(".")[:2]]
+    return BasePython(executable, (version[0], version[1]), (numbers[0], numbers[1]), machine)
+
+
+def _build(client: Any, context: ImageContext, text: str, trees: Mapping[str, Tree]) -> Any:
+    """Build and tag the image; raise StageFailed with the engine's words if it does not."""
+    import tempfile
+
+    tag = f"{context.content.repository}:{context.content.tag}"
+    with tempfile.TemporaryFile() as stream:
+        _write_build_context(cast("io.BufferedRandom", stream), text, trees)
+        stream.seek(0)
+        events = client.api.build(
+            fileobj=stream, custom_context=True, tag=tag, rm=True, forcerm=True, network_mode="none", decode=True
+        )
+        image_id = _follow(events, context)
+    return client.images.get(image_id or tag)
+
+
+def _write_build_context(stream: io.BufferedRandom, text: str, trees: Mapping[str, Tree]) -> None:
+    from modelyard.oci.image import source_epoch
+    from modelyard.oci.tar import write_tar
+    from modelyard.oci.tree import Entry, Tree
+
+    whole = Tree()
+    whole.add("Dockerfile", Entry.file(text.encode()))
+    for name, tree in trees.items():
+        for path, entry in tree:
+            whole.add(f"{name}/{path}", entry)
+    write_tar(whole, stream, source_epoch())
+
+
+def _follow(events: Iterator[Mapping[str, Any]], context: ImageContext) -> str:
+    image_id = ""
+    for event in events:
+        line = str(event.get("stream", "")).rstrip()
+        if "error" in event:
+            msg = f"docker build: {event['error']}\n  the Dockerfile is kept in the stage's folder"
+            raise StageFailed(msg)
+        step = re.match(r"Step (\d+)/(\d+) : (.*)", line)
+        if step:
+            context.progress(int(step[1]), int(step[2]), unit="steps", note=step[3][:60])
+        if line:
+            context.log(line)
+        image_id = (event.get("aux") or {}).get("ID", image_id)
+    return image_id
+
+
+def _facts(
+    context: ImageContext,
+    image: Any,
+    base: Any,
+    name: str,
+    trees: Mapping[str, Tree],
+    labels: dict[str, str],
+) -> ImageFacts:
+    diff_ids = image.attrs["RootFS"]["Layers"][-len(OWN_LAYERS) :]
+    own = [
+        LayerFacts(layer, diff_id, sum(entry.size for _, entry in trees[layer]))
+        for layer, diff_id in zip(OWN_LAYERS, diff_ids, strict=True)
+    ]
+    return ImageFacts(
+        builder="docker",
+        repository=context.content.repository,
+        tag=context.content.tag,
+        digest=image.id,
+        image_id=image.id,
+        size_bytes=image.attrs["Size"],
+        archive=None,
+        platform=f"{image.attrs['Os']}/{image.attrs['Architecture']}",
+        user=image.attrs["Config"]["User"],
+        port=context.content.port,
+        labels=labels,
+        layers=(LayerFacts("base", base.id, base.attrs["Size"]), *own),
+        base={name: base.id},
+    )
+
+
+@hookimpl
+def modelyard_register_builders(register: Any) -> None:
+    """Register the builder."""
+    register("docker", docker, templates=(TEMPLATE,), tools=("docker",), reads_environment=("SOURCE_DATE_EPOCH",))
