@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 import jinja2.meta
@@ -22,6 +22,9 @@ from modelyard.rendering import (
     renderer,
     template_files,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30) | st.text(
     "ab'\"[]{},:#&*!|>%@`-? \n\t\\", max_size=12

@@ -25,9 +25,9 @@ def template_target(
 ) -> None:
     """Register a target that renders each of `templates` to a file of the template's name without `.j2`.
 
-    The templates are looked for in the project's `templates/`, then in a `templates/` folder beside the plugin's module.
-    They may use `name`, `version`, `image`, `model`, and each parameter by its name. Kubernetes objects among what they
-    give are checked against the rules and the schema.
+    The templates are looked for in the project's `templates/`, then in a `templates/` folder beside the plugin's
+    module. They may use `name`, `version`, `image`, `model`, and each parameter by its name. Kubernetes objects among
+    what they give are checked against the rules and the schema.
 
     Args:
         register: what `modelyard_register_targets` was given.
@@ -78,8 +78,7 @@ def _take(render: Callable[..., None], parameters: Mapping[str, Any]) -> None:
 def _type(value: object) -> Any:
     """Return the annotation for a default: its type, with what is inside when it says so."""
     if isinstance(value, list | tuple):
-        inner = {type(one) for one in value} or {str}
-        return tuple[inner.pop(), ...] if len(inner) == 1 else tuple[Any, ...]
+        return tuple[str, ...] if all(isinstance(one, str) for one in value) else tuple[Any, ...]
     return dict[str, str] if isinstance(value, Mapping) else type(value)
 
 

@@ -95,7 +95,7 @@ def pod_security(_: Bundle, thing: Object) -> Iterator[str]:
 def rendered(_: Bundle, thing: Object) -> Iterator[str]:
     """60: nothing of a template is left outside of annotations, which may hold any text."""
     for where, value in _texts(thing, ""):
-        if ("{{" in value or "{%" in value) and not where.startswith(".metadata.annotations."):
+        if ("{{" in value or "{%" in value) and ".metadata.annotations." not in where:
             yield f"{where[1:]} holds the mark of a template: {value!r:.80}"
 
 

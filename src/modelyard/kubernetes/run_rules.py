@@ -146,7 +146,7 @@ def probes_differ(_: Bundle, container: Container) -> Iterator[str]:
 def probe_port(_: Bundle, container: Container) -> Iterator[str]:
     """30: a probe goes to a port that is declared."""
     ports = items(container.spec, "ports")
-    known = {get(port, key) for port in ports for key in ("name", "containerPort")} - {None}
+    known = [get(port, key) for port in ports for key in ("name", "containerPort")]
     for key in _PROBES:
         for how in ("httpGet", "tcpSocket", "grpc"):
             port = get(container.spec, key, how, "port")

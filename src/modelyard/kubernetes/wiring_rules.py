@@ -175,7 +175,7 @@ def service_selects(bundle: Bundle, service: Object) -> Iterator[str]:
         yield "selects no pod"
         return
     ports = [port for pod in pods for one in pod.containers for port in items(one.spec, "ports")]
-    known = {get(port, key) for port in ports for key in ("name", "containerPort")} - {None}
+    known = [get(port, key) for port in ports for key in ("name", "containerPort")]
     for port in items(service, "spec", "ports"):
         wanted = get(port, "targetPort") if get(port, "targetPort") is not None else get(port, "port")
         if wanted not in known:

@@ -1,0 +1,138 @@
+"""Deploy target `compose`: one `compose.yaml` for a single machine with Docker or Podman."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelyard import hookimpl
+from modelyard.errors import ConfigError
+from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt  # noqa: TC001 (read at run time)
+
+if TYPE_CHECKING:
+    from modelyard.contexts import TargetContext
+    from modelyard.hookspecs import RegisterTarget
+
+_TEMPLATE = "compose/compose.yaml.j2"
+_IN_CONTAINER = "/run/secrets"
+_MARGIN_S = 10
+
+
+def compose(
+    context: TargetContext,
+    *,
+    source: Literal["registry", "engine"] = "registry",
+    bind: str = "127.0.0.1",
+    host_port: Port = 8080,
+    port: NonNegativeInt = 0,
+    auth: bool = True,
+    tls: bool = True,
+    secrets_folder: str = "./secrets",
+    cpus: PositiveFloat = 1.0,
+    memory: str = "256m",
+    log_level: Literal["debug", "info", "warning", "error"] = "info",
+    threads: NonNegativeInt = 0,
+    max_body_bytes: PositiveInt = 8 * 1024 * 1024,
+    startup_s: PositiveInt = 60,
+    drain_s: PositiveInt = 20,
+    labels: dict[str, str] | None = None,
+) -> None:
+    """A compose.yaml for one machine, as strict as the Kubernetes objects.
+
+    Args:
+        context: the image, and where to write
+        source: registry: the image is pulled by digest; engine: it was loaded from the archive and is found by its tag
+        bind: the address of the machine that takes requests
+        host_port: the port of the machine that takes requests
+        port: the port that the server listens on in the container; 0: the image's
+        auth: ask for a user name and a password
+        tls: serve HTTPS
+        secrets_folder: the folder, beside compose.yaml, with the files username, password, tls.crt and tls.key
+        cpus: the processors that the container may use
+        memory: the memory that the container may use, for instance 256m
+        log_level: what the server logs
+        threads: threads a prediction; 0: cpus, rounded up
+        max_body_bytes: the largest request
+        startup_s: how long loading the model may take
+        drain_s: how long requests that are being answered may take when the container stops
+        labels: labels for the container
+    """
+    params = {key: value for key, value in locals().items() if key != "context"}
+    _check(params)
+    context.write("compose.yaml", context.render(_TEMPLATE, **_values(context, params)))
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    problems = {
+        "memory": "" if re.fullmatch(r"[1-9][0-9]*[bkmgBKMG][bB]?", params["memory"]) else "a size: '256m', '1g'",
+        "bind": ""
+        if re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", params["bind"])
+        else "an address: '127.0.0.1', '[::1]'",
+        "port": "0, or 1024 to 65535" if 0 < params["port"] < 1024 or params["port"] > 65535 else "",
+        "secrets_folder": "a folder" if not params["secrets_folder"].strip() else "",
+    }
+    for key, allowed in problems.items():
+        if allowed:
+            msg = (
+                f"target 'compose': {key}: {params[key]!r} is not allowed; allowed: {allowed}\n"
+                "  mend it in [tool.modelyard.targets.compose]"
+            )
+            raise ConfigError(msg)
+
+
+def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]:
+    image, local = context.image, params["source"] == "engine"
+    names = ["username", "password"] * params["auth"] + ["tls.crt", "tls.key"] * params["tls"]
+    values = {
+        **params,
+        "name": context.name,
+        "image_name": f"{image.repository}:{image.tag}" if local else image.reference,
+        "pull_policy": "never" if local else "missing",
+        "user": image.user,
+        "port": str(params["port"] or image.port),
+        "host_port": str(params["host_port"]),
+        "settings": _settings(context, params),
+        "secrets": [_secret(params["secrets_folder"], name) for name in names],
+        "labels": params["labels"] or {},
+        "grace_s": params["drain_s"] + _MARGIN_S,
+        "cpus": f"{params['cpus']:g}",
+    }
+    return {key: _escaped(value) for key, value in values.items()}
+
+
+def _settings(context: TargetContext, params: Mapping[str, Any]) -> dict[str, str]:
+    settings = {
+        "MODELYARD_MODEL_NAME": context.name,
+        "MODELYARD_PORT": str(params["port"] or context.image.port),
+        "MODELYARD_DRAIN_S": str(params["drain_s"]),
+        "MODELYARD_LOG_LEVEL": params["log_level"],
+        "MODELYARD_THREADS": str(params["threads"] or max(1, -int(-params["cpus"] // 1))),
+        "MODELYARD_MAX_BODY_BYTES": str(params["max_body_bytes"]),
+    }
+    if params["auth"]:
+        settings["MODELYARD_USERNAME_FILE"] = f"{_IN_CONTAINER}/username"
+        settings["MODELYARD_PASSWORD_FILE"] = f"{_IN_CONTAINER}/password"
+    if params["tls"]:
+        settings["MODELYARD_TLS_CERT_FILE"] = f"{_IN_CONTAINER}/tls.crt"
+        settings["MODELYARD_TLS_KEY_FILE"] = f"{_IN_CONTAINER}/tls.key"
+    return settings
+
+
+def _secret(folder: str, name: str) -> dict[str, str]:
+    return {"source": name, "target": name, "file": f"{folder.rstrip('/')}/{name}"}
+
+
+def _escaped(value: Any) -> Any:
+    """Return `value` with every `$` doubled: Compose puts the environment's variables in for a single one."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, Mapping):
+        return {key: _escaped(inner) for key, inner in value.items()}
+    return [_escaped(inner) for inner in value] if isinstance(value, list) else value
+
+
+@hookimpl
+def modelyard_register_targets(register: RegisterTarget) -> None:
+    """Register the target."""
+    register("compose", compose, templates=(_TEMPLATE,), tools=("jinja2",))

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelyard.errors import StageFailed
+from modelyard.kubernetes import Finding, check, enforce
+from modelyard.kubernetes.schema import schema_findings
+
+WARNING = Finding("replicas", "warning", "Deployment/a", "runs 1 replica", "run 2")
+ERROR = Finding("seccomp", "error", "Deployment/a", "no profile", "set one")
+
+
+def test_warnings_are_logged_and_errors_stop_the_stage() -> None:
+    said: list[str] = []
+    enforce([WARNING], said.append)
+    assert said == ["warning: Deployment/a: runs 1 replica [replicas]\n  run 2"]
+    with pytest.raises(StageFailed, match=r"break 1 rule:\nDeployment/a: no profile \[seccomp\]\n  set one"):
+        enforce([WARNING, ERROR], said.append)
+
+
+@pytest.mark.parametrize("document", [None, [], "text", {}, {"apiVersion": "v1"}, {"apiVersion": 1, "kind": "Service"}])
+def test_a_document_that_is_no_object_is_an_error(document: object) -> None:
+    assert "object" in {finding.rule for finding in check([document])}
+
+
+def test_errors_come_first(good: list[dict[str, Any]]) -> None:
+    good.reverse()
+    good[0]["metadata"]["name"] = "Bad"
+    severities = [finding.severity for finding in check(good)]
+    assert severities == sorted(severities)
+    assert set(severities) == {"error", "warning"}
+
+
+def test_a_misspelt_field_is_found_by_the_schema(good: list[dict[str, Any]]) -> None:
+    pytest.importorskip("kubernetes_validate")
+    next(one for one in good if one["kind"] == "Service")["spec"]["selektor"] = {}
+    (finding,) = schema_findings(good, "1.32")
+    assert "selektor" in finding.message
+    assert finding.subject == "Service/digits"
+
+
+def test_a_kind_that_the_version_does_not_have_is_found(good: list[dict[str, Any]]) -> None:
+    pytest.importorskip("kubernetes_validate")
+    good[0]["apiVersion"] = "v2"
+    assert [finding.rule for finding in schema_findings(good, "1.32")] == ["schema"]
+
+
+def test_a_version_newer_than_the_schemas_is_checked_with_the_newest(good: list[dict[str, Any]]) -> None:
+    pytest.importorskip("kubernetes_validate")
+    assert schema_findings(good, "1.99") == []

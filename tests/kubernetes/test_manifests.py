@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from modelyard_plugins.targets.kubernetes import kubernetes
+
+from modelyard.errors import StageFailed
+from modelyard.kubernetes import objects_in, read_folder, write_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelyard.contexts import TargetContext
+
+
+def test_only_files_with_objects_are_read_in_order(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text("apiVersion: v1\nkind: B\n---\napiVersion: v1\nkind: C\n")
+    (tmp_path / "a.yml").write_text("apiVersion: v1\nkind: A\n")
+    (tmp_path / "kustomization.yaml").write_text("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    found = read_folder(tmp_path)
+    assert list(found) == ["a.yml", "b.yaml"]
+    assert [one["kind"] for one in objects_in(found)] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize(("text", "said"), [("a: [", "is not YAML"), ("a: 1\na: 2\n", "the key 'a' is there twice")])
+def test_what_kubernetes_would_not_read_is_an_error(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(StageFailed, match=said):
+        read_folder(tmp_path)
+
+
+def test_objects_that_are_written_back_are_the_same_and_the_bytes_are_stable(
+    context: TargetContext,
+) -> None:
+    kubernetes(
+        context,
+        namespace="digits",
+        create_namespace=True,
+        ingress_host="a.example",
+        annotations={"a": "on", "b": "x: '{{y}}'"},
+    )
+    first = read_folder(context.out)
+    write_folder(context.out, first)
+    written = {name: (context.out / name).read_bytes() for name in first}
+    assert read_folder(context.out) == first
+    write_folder(context.out, read_folder(context.out))
+    assert {name: (context.out / name).read_bytes() for name in first} == written

@@ -1,0 +1,330 @@
+"""Every rule against a change of the good objects that it alone is there to find."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modelyard.kubernetes import RULES, Finding, check
+from modelyard.kubernetes.findings import findings
+from modelyard.kubernetes.objects import Bundle
+
+Objects = list[dict[str, Any]]
+Change = Callable[[Objects], None]
+
+IMAGE = "registry.example/team/digits:0.1.0@sha256:" + "a" * 64
+
+
+def broken(objects: Objects) -> list[Finding]:
+    """What the rules say, without the schema, which is slow and has tests of its own."""
+    return findings(Bundle(objects, image=IMAGE))
+
+
+def of(objects: Objects, kind: str) -> dict[str, Any]:
+    return next(one for one in objects if one["kind"] == kind)
+
+
+def pod(objects: Objects) -> dict[str, Any]:
+    return of(objects, "Deployment")["spec"]["template"]["spec"]
+
+
+def container(objects: Objects) -> dict[str, Any]:
+    return pod(objects)["containers"][0]
+
+
+def put(where: Callable[[Objects], dict[str, Any]], *path: str, value: Any = None) -> Change:
+    """Return a change that sets what is at `path` to `value`, or removes it."""
+
+    def change(objects: Objects) -> None:
+        target = where(objects)
+        for key in path[:-1]:
+            target = target.setdefault(key, {})
+        if value is None:
+            del target[path[-1]]
+        else:
+            target[path[-1]] = copy.deepcopy(value)
+
+    return change
+
+
+def kind(name: str) -> Callable[[Objects], dict[str, Any]]:
+    return lambda objects: of(objects, name)
+
+
+def drop(name: str) -> Change:
+    return lambda objects: objects.remove(of(objects, name))
+
+
+def add(**thing: Any) -> Change:
+    meta = {"name": "extra", "namespace": "digits"}
+    return lambda objects: objects.append({"metadata": meta, **copy.deepcopy(thing)})
+
+
+def both(*changes: Change) -> Change:
+    def change(objects: Objects) -> None:
+        for one in changes:
+            one(objects)
+
+    return change
+
+
+def more(where: Callable[[Objects], dict[str, Any]], key: str, value: Any) -> Change:
+    return lambda objects: where(objects).setdefault(key, []).append(copy.deepcopy(value))
+
+
+JOB = {"template": {"spec": {"containers": [{"name": "a", "image": IMAGE}], "restartPolicy": "Never"}}}
+ROLE = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
+BINDING = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+
+BROKEN: list[tuple[str, Change]] = [
+    (
+        "run-as-non-root",
+        both(put(pod, "securityContext", "runAsNonRoot"), put(container, "securityContext", "runAsNonRoot")),
+    ),
+    ("run-as-non-root", put(container, "securityContext", "runAsNonRoot", value=False)),
+    ("numeric-user", put(pod, "securityContext", "runAsUser")),
+    ("numeric-user", put(container, "securityContext", "runAsGroup", value=0)),
+    ("high-user", put(pod, "securityContext", "runAsUser", value=1000)),
+    ("no-privilege-escalation", put(container, "securityContext", "allowPrivilegeEscalation")),
+    ("no-privileged", put(container, "securityContext", "privileged", value=True)),
+    ("drop-capabilities", put(container, "securityContext", "capabilities", value={"drop": ["NET_RAW"]})),
+    (
+        "drop-capabilities",
+        put(container, "securityContext", "capabilities", value={"drop": ["ALL"], "add": ["SYS_ADMIN"]}),
+    ),
+    ("read-only-root", put(container, "securityContext", "readOnlyRootFilesystem", value=False)),
+    ("bounded-scratch", more(pod, "volumes", {"name": "more", "emptyDir": {}})),
+    ("seccomp", put(container, "securityContext", "seccompProfile", "type", value="Unconfined")),
+    ("no-host-namespaces", put(pod, "hostNetwork", value=True)),
+    ("no-host-namespaces", put(pod, "hostPID", value=True)),
+    ("volume-types", more(pod, "volumes", {"name": "more", "hostPath": {"path": "/var/run/docker.sock"}})),
+    ("no-host-port", lambda objects: container(objects)["ports"][0].update(hostPort=8080)),
+    ("confined", put(container, "securityContext", "procMount", value="Unmasked")),
+    ("confined", put(pod, "securityContext", "windowsOptions", value={"hostProcess": True})),
+    ("confined", put(pod, "securityContext", "appArmorProfile", value={"type": "Unconfined"})),
+    ("confined", put(pod, "securityContext", "seLinuxOptions", value={"user": "root"})),
+    ("safe-sysctls", put(pod, "securityContext", "sysctls", value=[{"name": "kernel.msgmax", "value": "1"}])),
+    ("no-probe-host", put(container, "livenessProbe", "httpGet", "host", value="example.org")),
+    ("own-service-account", put(pod, "serviceAccountName", value="default")),
+    ("service-account-exists", put(pod, "serviceAccountName", value="other")),
+    ("no-token", put(pod, "automountServiceAccountToken")),
+    ("no-token-account", put(kind("ServiceAccount"), "automountServiceAccountToken")),
+    ("no-deprecated-account", put(pod, "serviceAccount", value="digits")),
+    ("no-secret-values", put(kind("ConfigMap"), "data", "DB_PASSWORD", value="x")),
+    ("no-secret-values", add(apiVersion="v1", kind="Secret", stringData={"a": "x"})),
+    ("no-secret-environment", more(container, "env", {"name": "API_KEY", "value": "x"})),
+    (
+        "no-secret-environment",
+        more(container, "env", {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}),
+    ),
+    ("no-secret-environment", more(container, "envFrom", {"secretRef": {"name": "s"}})),
+    ("narrow-roles", add(**ROLE, rules=[{"apiGroups": ["*"], "resources": ["configmaps"], "verbs": ["get"]}])),
+    ("narrow-roles", add(**ROLE, rules=[{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}])),
+    ("narrow-roles", add(**ROLE, rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}])),
+    (
+        "no-cluster-admin",
+        add(
+            **BINDING, roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+        ),
+    ),
+    ("volume-group", put(pod, "securityContext", "fsGroup")),
+    ("explicit-tag", put(container, "image", value="registry.example:5000/other@sha256:" + "a" * 64)),
+    ("explicit-tag", put(container, "image", value="other:latest@sha256:" + "a" * 64)),
+    ("image-digest", put(container, "image", value="other:1.0")),
+    ("pull-policy", put(container, "imagePullPolicy")),
+    ("image-is-built", put(container, "image", value=IMAGE.replace("a" * 64, "d" * 64))),
+    ("resources", put(container, "resources", "limits", "memory")),
+    ("resources", put(container, "resources", "requests", "cpu")),
+    ("cpu-limit", put(container, "resources", "limits", "cpu")),
+    ("memory-as-requested", put(container, "resources", "limits", "memory", value="1Gi")),
+    ("ephemeral-storage", put(container, "resources", "limits", "ephemeral-storage")),
+    ("quantities", put(container, "resources", "limits", "memory", value="256 MB")),
+    ("quantities", put(container, "resources", "requests", "cpu", value="2")),
+    ("quantities", put(container, "resources", "requests", "cpu", value="-1")),
+    ("scratch-quantities", lambda objects: pod(objects)["volumes"][0].update(emptyDir={"sizeLimit": "much"})),
+    ("gpu-in-limits", put(container, "resources", "requests", "nvidia.com/gpu", value="1")),
+    ("gpu-in-limits", put(container, "resources", "limits", "nvidia.com/gpu", value="500m")),
+    ("probes", put(container, "readinessProbe")),
+    ("startup-probe", put(container, "startupProbe")),
+    ("probes-differ", lambda o: container(o).update(livenessProbe=container(o)["readinessProbe"])),
+    ("probe-port", put(container, "readinessProbe", "httpGet", "port", value="metrics")),
+    ("probe-timing", put(container, "readinessProbe", "timeoutSeconds")),
+    ("stop-in-time", put(pod, "terminationGracePeriodSeconds", value=5)),
+    ("high-ports", lambda objects: container(objects)["ports"][0].update(containerPort=443)),
+    ("port-names", more(container, "ports", {"name": "https", "containerPort": 9000})),
+    ("port-names", more(container, "ports", {"name": "a-name-that-is-too-long", "containerPort": 9000})),
+    ("variables-once", lambda objects: container(objects).update(env=[{"name": "A", "value": "1"}] * 2)),
+    ("replicas", drop("HorizontalPodAutoscaler")),
+    ("replicas-or-autoscaler", put(kind("Deployment"), "spec", "replicas", value=2)),
+    ("rolling-update", put(kind("Deployment"), "spec", "strategy", value={"type": "Recreate"})),
+    ("budget-exists", drop("PodDisruptionBudget")),
+    ("budget-allows", put(kind("PodDisruptionBudget"), "spec", "maxUnavailable", value=0)),
+    ("budget-allows", put(kind("PodDisruptionBudget"), "spec", "selector", "matchLabels", value={"app": "other"})),
+    (
+        "budget-allows",
+        both(
+            put(kind("PodDisruptionBudget"), "spec", "maxUnavailable"),
+            put(kind("PodDisruptionBudget"), "spec", "minAvailable", value=2),
+        ),
+    ),
+    ("budget-unhealthy", put(kind("PodDisruptionBudget"), "spec", "unhealthyPodEvictionPolicy")),
+    ("spread", put(pod, "topologySpreadConstraints")),
+    ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "scaleTargetRef", "name", value="other")),
+    ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "maxReplicas", value=2)),
+    ("autoscaler-floor", put(kind("HorizontalPodAutoscaler"), "spec", "minReplicas", value=1)),
+    ("rollout-bounds", put(kind("Deployment"), "spec", "revisionHistoryLimit")),
+    ("selector-matches", put(kind("Deployment"), "spec", "template", "metadata", "labels", value={"app": "other"})),
+    (
+        "stable-selector",
+        put(kind("Deployment"), "spec", "selector", "matchLabels", "app.kubernetes.io/version", value="0.1.0"),
+    ),
+    ("service-selects", put(kind("Service"), "spec", "selector", value={"app": "other"})),
+    ("service-selects", lambda objects: of(objects, "Service")["spec"]["ports"][0].update(targetPort=9000)),
+    ("cluster-ip", put(kind("Service"), "spec", "type", value="NodePort")),
+    ("ingress-backend", put(kind("Service"), "metadata", "name", value="other")),
+    ("ingress-backend", lambda objects: of(objects, "Service")["spec"]["ports"][0].update(name="web")),
+    ("ingress-tls", put(kind("Ingress"), "spec", "tls")),
+    ("network-policy", drop("NetworkPolicy")),
+    ("network-policy", put(kind("NetworkPolicy"), "spec", "policyTypes", value=["Ingress"])),
+    ("config-exists", drop("ConfigMap")),
+    ("config-exists", more(pod, "volumes", {"name": "more", "configMap": {"name": "other"}})),
+    (
+        "monitor-selects",
+        add(
+            apiVersion="monitoring.coreos.com/v1", kind="ServiceMonitor", spec={"selector": {"matchLabels": {"a": "b"}}}
+        ),
+    ),
+    ("no-service-links", put(pod, "enableServiceLinks")),
+    ("job-ends", add(apiVersion="batch/v1", kind="Job", spec=JOB)),
+    ("recommended-labels", put(kind("Service"), "metadata", "labels")),
+    ("label-syntax", put(kind("Service"), "metadata", "labels", "team", value="a b")),
+    ("label-syntax", put(kind("Service"), "metadata", "labels", "on", value=True)),
+    ("label-syntax", put(kind("Service"), "metadata", "annotations", value={"a b": "c"})),
+    ("label-syntax", put(kind("Service"), "metadata", "annotations", value={"a": "c" * 300_000})),
+    ("label-syntax", put(kind("Deployment"), "spec", "template", "metadata", "labels", "team", value="a b")),
+    ("namespace", put(kind("Service"), "metadata", "namespace", value="default")),
+    ("api-versions", put(kind("PodDisruptionBudget"), "apiVersion", value="policy/v1beta1")),
+    ("names", put(kind("Service"), "metadata", "name", value="my.service")),
+    ("names", put(kind("ConfigMap"), "metadata", "name", value="Config")),
+    ("names", put(kind("ConfigMap"), "metadata", "namespace", value="a.b")),
+    (
+        "pod-security",
+        put(kind("Namespace"), "metadata", "labels", "pod-security.kubernetes.io/enforce", value="baseline"),
+    ),
+    ("pod-security", put(kind("Namespace"), "metadata", "labels", "pod-security.kubernetes.io/enforce-version")),
+    ("rendered", put(container, "workingDir", value="/{{ folder }}")),
+    ("once", lambda objects: objects.insert(2, copy.deepcopy(of(objects, "ServiceAccount")))),
+    ("order", lambda objects: objects.reverse()),
+]
+
+
+def test_the_good_objects_break_no_rule(good: Objects) -> None:
+    assert check(good, image=IMAGE) == []
+
+
+def test_every_rule_has_an_object_that_breaks_it() -> None:
+    assert {name for name, _ in BROKEN} | {"sleep-known"} == set(RULES)
+
+
+@pytest.mark.parametrize(("rule", "change"), BROKEN, ids=[f"{n}-{rule}" for n, (rule, _) in enumerate(BROKEN)])
+def test_a_rule_finds_what_it_is_there_for(good: Objects, rule: str, change: Change) -> None:
+    change(good)
+    found = [finding for finding in broken(good) if finding.rule == rule]
+    assert found
+    assert {finding.severity for finding in found} == {RULES[rule].severity}
+    assert all(finding.message and finding.remedy for finding in found)
+
+
+def test_a_sleep_before_the_stop_needs_a_cluster_that_knows_it(good: Objects) -> None:
+    assert [finding.rule for finding in check(good, version="1.29")] == ["sleep-known"]
+    assert check(good, version="1.30") == []
+
+
+@pytest.mark.parametrize("extra", ["memory", "GPU"])
+def test_an_init_container_is_checked_too(good: Objects, extra: str) -> None:
+    pod(good)["initContainers"] = [{"name": extra.lower(), "image": "busybox"}]
+    rules = {finding.rule for finding in broken(good)}
+    assert {"image-digest", "explicit-tag", "resources", "read-only-root", "drop-capabilities"} <= rules
+    assert "probes" not in rules
+
+
+def test_a_job_needs_no_probe(good: Objects) -> None:
+    add(apiVersion="batch/v1", kind="CronJob", spec={"schedule": "* * * * *", "jobTemplate": {"spec": JOB}})(good)
+    rules = {finding.rule for finding in broken(good) if finding.subject == "CronJob/extra"}
+    assert "no-token" in rules
+    assert "probes" not in rules
+
+
+def test_objects_of_another_group_are_not_taken_for_kubernetes_own(good: Objects) -> None:
+    labels = of(good, "Service")["metadata"]["labels"]
+    metadata = {"name": "other", "namespace": "digits", "labels": labels}
+    good.append(
+        {
+            "apiVersion": "serving.knative.dev/v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": {"a": "b"}},
+        }
+    )
+    assert check(good) == []
+
+
+# --- skipping on purpose
+
+
+def annotate(objects: Objects, text: str) -> None:
+    of(objects, "Deployment")["metadata"]["annotations"]["modelyard.dev/skip"] = text
+
+
+def test_a_rule_is_skipped_with_a_reason_on_that_object_alone(good: Objects) -> None:
+    del container(good)["resources"]["limits"]["cpu"]
+    assert [finding.rule for finding in check(good)] == ["cpu-limit"]
+    annotate(good, "cpu-limit: throttling costs more than it saves; replicas: one is enough")
+    assert check(good) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cpu-limit", "without a reason"),
+        ("cpu-limits: why not", "unknown rule 'cpu-limits', did you mean 'cpu-limit'?"),
+    ],
+)
+def test_a_skip_that_says_too_little_is_an_error(good: Objects, text: str, said: str) -> None:
+    annotate(good, text)
+    (finding,) = check(good)
+    assert (finding.rule, finding.severity) == ("skip", "error")
+    assert said in finding.message
+
+
+# --- whatever the objects are
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _paths(value: Any, where: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [where, *(path for key, inner in pairs for path in _paths(inner, (*where, key)))]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_wrong_shape_anywhere_is_reported_and_never_a_crash(good: Objects, data: st.DataObject) -> None:
+    objects: Any = copy.deepcopy(good)
+    path = data.draw(st.sampled_from([path for path in _paths(objects) if path]))
+    target = objects
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = data.draw(JSON)
+    for finding in broken(objects):
+        assert finding.severity in ("error", "warning")
+        assert str(finding)
