@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from modelyard.errors import ToolError
 from modelyard.oci.cache import FileCache, read_json, sha256_file, sha256_json, write_json
 from modelyard.oci.markers import applicable
-from modelyard.oci.tree import Entry, Tree, is_bytecode
+from modelyard.oci.tree import Entry, Tree, clean_path, is_bytecode
 
 if TYPE_CHECKING:
     from modelyard.oci.python import BasePython
@@ -101,7 +101,7 @@ def site_tree(wheels: Iterable[Path], site: str, interpreter: str, log: Callable
     tree = Tree()
     for wheel in wheels:
         for name, entry in _contents(wheel, interpreter).items():
-            path = f"{site.strip('/')}/{name}"
+            path = f"{site.strip('/')}/{clean_path(name)}"
             before = tree.get(path)
             if before is not None and before.read() != entry.read():
                 log(f"{path}: taken from {wheel.name}, an earlier wheel has another file of that name")

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from modelyard.oci.layers import Compression, LayerCache
+from modelyard.oci.tree import Entry, Tree
+
+
+def tree(content: bytes = b"data" * 1000) -> Tree:
+    made = Tree()
+    made.add("a/b", Entry.file(content))
+    return made
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_digests_are_those_of_the_blob_and_of_the_tar_inside(tmp_path: Path, compression: Compression) -> None:
+    layer = LayerCache(tmp_path, compression, 1).layer("x", ["in"], tree)
+    with layer.blob() as stream:
+        blob = stream.read()
+    inner = gzip.decompress(blob) if compression == "gzip" else blob
+    assert layer.digest == f"sha256:{hashlib.sha256(blob).hexdigest()}"
+    assert layer.diff_id == f"sha256:{hashlib.sha256(inner).hexdigest()}"
+    assert layer.size_bytes == len(blob)
+    assert tarfile.open(fileobj=io.BytesIO(inner)).getnames() == ["a", "a/b"]
+    if compression == "gzip":
+        assert blob[4:8] == bytes(4), "the header holds a time"
+
+
+def test_zstd_layers_can_be_read_back(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    layer = LayerCache(tmp_path, "zstd", 1).layer("x", ["in"], tree)
+    with layer.blob() as stream:
+        inner = zstandard.ZstdDecompressor().stream_reader(stream).read()
+    assert layer.diff_id == f"sha256:{hashlib.sha256(inner).hexdigest()}"
+
+
+def test_is_made_once_for_the_same_input(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, "gzip", 1)
+    first = cache.layer("x", ["in"], tree)
+    again = cache.layer("x", ["in"], lambda: pytest.fail("made again"))
+    assert again.digest == first.digest
+    assert cache.layer("x", ["other"], lambda: tree(b"other")).digest != first.digest
+
+
+def test_compression_and_epoch_are_part_of_the_input(tmp_path: Path) -> None:
+    layers = [LayerCache(tmp_path, c, e).layer("x", ["in"], tree) for c, e in (("gzip", 1), ("none", 1), ("gzip", 2))]  # type: ignore[arg-type]
+    assert len({layer.digest for layer in layers}) == 3
+
+
+def test_a_damaged_blob_is_made_again(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, "gzip", 1)
+    first = cache.layer("x", ["in"], tree)
+    (blob,) = tmp_path.glob("*.blob")
+    blob.write_bytes(blob.read_bytes()[:-1])
+    assert cache.layer("x", ["in"], tree).digest == first.digest
+    with first.blob() as stream:
+        assert f"sha256:{hashlib.sha256(stream.read()).hexdigest()}" == first.digest
+
+
+def test_zstd_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from modelyard.errors import ToolError
+
+    monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
+    with pytest.raises(ToolError, match="pip install zstandard"):
+        LayerCache(tmp_path, "zstd", 1).layer("x", ["in"], tree)
