@@ -1,0 +1,1 @@
+"""What each kind of stage does, in the worker process."""

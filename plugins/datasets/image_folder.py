@@ -1,0 +1,133 @@
+"""The data set `image-folder`: PNG and JPEG pictures in one folder per class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelyard_plugins.support.image_tree import Picture, find_pictures, is_split
+from modelyard_plugins.support.splitting import TestFraction, stratified_split
+
+from modelyard import hookimpl
+from modelyard.artifacts import Splits
+from modelyard.errors import DataError
+from modelyard.params import InputPath, PositiveInt  # noqa: TC001 (read at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.contexts import StageContext
+    from modelyard.hookspecs import Register
+
+
+def image_folder(
+    context: StageContext,
+    *,
+    folder: InputPath,
+    size: PositiveInt | tuple[PositiveInt, PositiveInt] = 32,
+    grayscale: bool = False,
+    test_fraction: TestFraction = 0.2,
+) -> Splits:
+    """Pictures in one folder per class: PNG and JPEG, resized.
+
+    The folder holds `<class>/*.png` (split by class, from the seed), or `train/<class>/` and `test/<class>/`.
+
+    Args:
+        context: the seed decides the split.
+        folder: the folder that holds a folder for each class, or train and test.
+        size: what pictures are resized to, in pixels: one number for both sides, or [height, width].
+        grayscale: one grey channel instead of red, green and blue.
+        test_fraction: part of each class that is set apart for testing, where there are no train and test folders.
+    """
+    root = Path(folder)
+    shape = ((size, size) if isinstance(size, int) else size, 1 if grayscale else 3)
+    if is_split(root):
+        train, names = find_pictures(root / "train")
+        test, test_names = find_pictures(root / "test")
+        if names != test_names:
+            only = ", ".join(sorted(set(names) ^ set(test_names)))
+            msg = f"{root}: train and test hold different classes: {only}\n  give both the same folders"
+            raise DataError(msg)
+    else:
+        pictures, names = find_pictures(root)
+        keep, apart = stratified_split(_labels(pictures), test_fraction, context.seed)
+        train, test = [pictures[row] for row in keep], [pictures[row] for row in apart]
+    read = _Reader(context, *shape, total=len(train) + len(test))
+    return Splits(read(train), _labels(train), read(test), _labels(test), names, value_range=(0, 255))
+
+
+def _labels(pictures: list[Picture]) -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.array([label for _, label in pictures], np.int64)
+
+
+class _Reader:
+    """Reads pictures into arrays that live on disk, and counts them."""
+
+    def __init__(self, context: StageContext, size: tuple[int, int], channels: int, total: int) -> None:
+        self.context, self.size, self.channels, self.total, self.done = context, size, channels, total, 0
+
+    def __call__(self, pictures: list[Picture]) -> NDArray[np.uint8]:
+        import tempfile
+
+        import numpy as np
+
+        shape = (len(pictures), *self.size, self.channels)
+        with tempfile.TemporaryFile(dir=self.context.cache) as file:
+            # the map outlives the file's name and descriptor; memory is given back under pressure
+            images: NDArray[np.uint8] = np.memmap(file, np.uint8, "w+", shape=shape)
+        for row, (path, _) in enumerate(pictures):
+            images[row] = read_picture(path, self.size, self.channels)
+            self.done += 1
+            if self.done % 100 == 0 or self.done == self.total:
+                self.context.progress(self.done, self.total, unit="pictures")
+        return images
+
+
+def read_picture(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+    """Return one picture, upright and resized, uint8, shape `(*size, channels)`.
+
+    Args:
+        path: a PNG or JPEG file.
+        size: height and width, in pixels.
+        channels: 1 for grey, 3 for RGB.
+
+    Raises:
+        DataError: it is damaged, or has more than 8 bits a channel.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    def pixels(picture: Any) -> Any:
+        if picture.mode.startswith(("I", "F")):
+            msg = (
+                f"{path}: has more than 8 bits a channel (mode {picture.mode})\n"
+                "  convert it to 8 bits, or use the data set 'arrays'"
+            )
+            raise DataError(msg)
+        plain = ImageOps.exif_transpose(picture).convert("L" if channels == 1 else "RGB")
+        return np.asarray(plain.resize(size[::-1], Image.Resampling.BILINEAR)).reshape(*size, channels)
+
+    pixels_of_path: NDArray[np.uint8] = _opened(path, pixels)
+    return pixels_of_path
+
+
+def _opened(path: Path, use: Callable[[Any], Any]) -> Any:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            return use(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
+        msg = f"{path}: cannot be read as PNG or JPEG: {exc}\n  replace the file, or take it out of the folder"
+        raise DataError(msg) from exc
+
+
+@hookimpl
+def modelyard_register_datasets(register: Register) -> None:
+    """Register the data set."""
+    register("image-folder", image_folder, tools=("pillow", "numpy"))

@@ -1,0 +1,25 @@
+"""The model optimizer `float32`: plain conversion to LiteRT, the baseline of the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelyard_plugins.support.litert_convert import convert
+from modelyard_plugins.support.tensorflow import TENSORFLOW
+
+from modelyard import hookimpl
+
+if TYPE_CHECKING:
+    from modelyard.contexts import OptimizeContext
+    from modelyard.hookspecs import RegisterOptimizer
+
+
+def float32(context: OptimizeContext) -> None:
+    """Convert to LiteRT and leave the weights as they are: the baseline."""
+    convert(context)
+
+
+@hookimpl
+def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
+    """Register the model optimizer."""
+    register("float32", float32, accepts=("tf_keras",), produces="tflite", **TENSORFLOW)

@@ -1,0 +1,87 @@
+"""Write and read `.keras` files of the Keras 2 API, the same weights always as the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modelyard.errors import DataError, PluginError
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip archive can hold."""
+
+
+def check_model(model: Any, where: str) -> None:
+    """Check that `model` is a Sequential or Functional model of the Keras 2 API.
+
+    Raises:
+        PluginError: it is not; the message says what `where` gave instead.
+    """
+    import tf_keras
+
+    if not isinstance(model, tf_keras.Model):
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+        msg = (
+            f"{where}: got a {kind}, not a tf_keras model\n"
+            "  build it with `import tf_keras` (the Keras 2 API), and return it"
+        )
+        raise PluginError(msg)
+    if not getattr(model, "_is_graph_network", False):
+        msg = (
+            f"{where}: the model {model.name!r} is neither Sequential (with an input shape) nor Functional\n"
+            "  write it as tf_keras.Sequential([tf_keras.Input(shape), ...]) or tf_keras.Model(inputs, outputs)"
+        )
+        raise PluginError(msg)
+
+
+def save_keras(model: Any, path: Path) -> None:
+    """Write the architecture and the weights of `model` to `path`: no optimizer state, no time stamp.
+
+    Raises:
+        PluginError: the model is neither Sequential nor Functional.
+    """
+    import tempfile
+
+    check_model(model, str(path))
+    plain = type(model).from_config(model.get_config())
+    plain.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "model.keras"
+        plain.save(raw, save_format="keras")
+        _normalize(raw, path)
+
+
+def _normalize(raw: Path, path: Path) -> None:
+    """Copy a `.keras` archive without what differs from one run to the next."""
+    import json
+    import zipfile
+
+    with zipfile.ZipFile(raw) as source, zipfile.ZipFile(path, "w") as target:
+        for name in sorted(source.namelist()):
+            data = source.read(name)
+            if name == "metadata.json":
+                data = json.dumps({**json.loads(data), "date_saved": "1980-01-01@00:00:00"}, sort_keys=True).encode()
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.external_attr = 0o644 << 16
+            info.create_system = 3
+            target.writestr(info, data)
+
+
+def load_keras(path: Path) -> Any:
+    """Read the model in `path`, not compiled. Code in the file (a Lambda layer) is refused.
+
+    Raises:
+        DataError: the file is damaged, or holds a layer that is not known here.
+    """
+    import zipfile
+
+    import tf_keras
+
+    try:
+        return tf_keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as exc:
+        msg = (
+            f"{path}: cannot be read as a Keras model: {str(exc).strip().splitlines()[0]}\n"
+            "  a layer of your own needs @tf_keras.saving.register_keras_serializable(), in a plugin's module"
+        )
+        raise DataError(msg) from exc

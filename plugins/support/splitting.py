@@ -1,0 +1,48 @@
+"""Set samples apart, class by class, from a seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from modelyard.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TestFraction = Annotated[float, Meta(gt=0, lt=1, description="a fraction above 0 and below 1")]
+"""The part of the samples that is set apart."""
+
+
+def stratified_split(
+    labels: NDArray[np.generic], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to keep and the rows to set apart, each sorted, int64.
+
+    Every class gives `fraction` of its samples, rounded, and keeps and gives at least one.
+
+    Args:
+        labels: integers, shape `(N,)`.
+        fraction: the part to set apart, above 0 and below 1.
+        seed: decides which samples.
+
+    Raises:
+        DataError: a class has a single sample.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    apart = []
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        if len(rows) < 2:
+            msg = (
+                f"the class with label {label} has a single sample: it cannot be in both splits\n"
+                "  add samples, or leave the class out"
+            )
+            raise DataError(msg)
+        apart.append(rows[: min(max(round(len(rows) * fraction), 1), len(rows) - 1)])
+    away = np.sort(np.concatenate(apart)).astype(np.int64)
+    return np.setdiff1d(np.arange(len(labels), dtype=np.int64), away), away

@@ -1,0 +1,107 @@
+"""Write splits as `.npy` files a block at a time, checking values and taking mean and deviation on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from modelyard.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BLOCK_BYTES = 8 << 20
+
+
+class Moments:
+    """Mean and standard deviation of each channel (the last axis), over blocks.
+
+    Source: Chan, Golub, LeVeque 1979, "Updating Formulae and a Pairwise Algorithm", equation 2.1.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._channels, self._count = channels, 0
+        self._mean: Any = 0.0
+        self._squares: Any = 0.0
+
+    def add(self, block: NDArray[np.generic]) -> None:
+        """Count in a block of samples, shape `(n, ..., channels)`."""
+        import numpy as np
+
+        values = block.reshape(-1, self._channels).astype(np.float64)
+        mean, squares = values.mean(axis=0), values.var(axis=0) * len(values)
+        delta, total = mean - self._mean, self._count + len(values)
+        self._squares = self._squares + squares + delta**2 * (self._count * len(values) / total)
+        self._mean = self._mean + delta * (len(values) / total)
+        self._count = total
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """The mean of each channel."""
+        return tuple(float(value) for value in self._mean)
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """The standard deviation of each channel, of the samples as a population."""
+        return tuple(float(value) for value in (self._squares / self._count) ** 0.5)
+
+
+def write_samples(
+    path: Path, x: NDArray[np.generic], dtype: np.dtype[Any], value_range: tuple[float, float]
+) -> Iterator[NDArray[np.generic]]:
+    """Write `x` to `path` as `dtype` and yield each block once it is written.
+
+    Raises:
+        DataError: a value is not finite, or outside `value_range`; the message names the sample.
+    """
+    rows = max(1, _BLOCK_BYTES // (dtype.itemsize * x[0].size))
+    with path.open("wb") as file:
+        _write_header(file, dtype, x.shape)
+        for start in range(0, len(x), rows):
+            raw = x[start : start + rows]
+            _check_values(raw, start, path.stem, value_range)
+            block = raw.astype(dtype, order="C")
+            file.write(block.data)
+            yield block
+
+
+def write_labels(path: Path, y: NDArray[np.generic]) -> None:
+    """Write labels to `path` as int64."""
+    import numpy as np
+
+    labels = y.astype(np.int64, order="C")
+    with path.open("wb") as file:
+        _write_header(file, labels.dtype, labels.shape)
+        file.write(labels.data)
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    import numpy as np
+
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _check_values(raw: NDArray[np.generic], start: int, name: str, value_range: tuple[float, float]) -> None:
+    """Check a block in its own type: after the conversion a value too large would have wrapped around."""
+    import numpy as np
+
+    low, high = value_range
+    least, most = raw.min(), raw.max()  # nan if any value is
+    if raw.dtype.kind == "f":
+        low, high = float(raw.dtype.type(low)), float(raw.dtype.type(high))
+    if np.isfinite(least) and np.isfinite(most) and low <= least and most <= high:
+        return
+    flat: Any = raw.reshape(len(raw), -1)
+    bad = ~((flat >= low) & (flat <= high) & np.isfinite(flat))
+    row = int(np.flatnonzero(bad.any(axis=1))[0])
+    value = flat[row][bad[row]][0].item()
+    what = f"outside the value range {low:g} to {high:g}" if np.isfinite(value) else "not a finite number"
+    msg = (
+        f"{name}: sample {start + row} holds {value!r}, which is {what}\n"
+        "  mend the data, or give its true value range"
+    )
+    raise DataError(msg)
