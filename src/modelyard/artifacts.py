@@ -6,14 +6,13 @@ Nothing here imports numpy or a framework before an array is asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from modelyard.errors import DataError
-from modelyard.jsonfiles import read_json
+from modelyard.jsonfiles import read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,8 +48,7 @@ class Preprocessing(msgspec.Struct, frozen=True):
         return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
 
 
-@dataclass(frozen=True)
-class Splits:
+class Splits(msgspec.Struct, frozen=True):
     """What a data set plugin returns; `modelyard` checks it and writes it down.
 
     Attributes:
@@ -90,8 +88,7 @@ class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
     splits: dict[str, SplitFacts]
 
 
-@dataclass(frozen=True)
-class Dataset:
+class Dataset(msgspec.Struct, frozen=True):
     """A data set as the `dataset` stage left it: `dataset.json` and `{train,test}_{x,y}.npy`."""
 
     folder: Path
@@ -146,8 +143,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     output: Output = "logits"
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(msgspec.Struct, frozen=True):
     """A model in a folder: `model.json` and the file that it names."""
 
     folder: Path

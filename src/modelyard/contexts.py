@@ -7,9 +7,10 @@ stage's artifact only when the component returns; if it raises, nothing of it is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from modelyard.artifacts import Dataset, ImageFacts, Model
 
@@ -25,8 +26,7 @@ class Progress(Protocol):
         """Report that `done` of `total` (None: not known) `unit` are done; `note` is a short text, for instance a loss."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageContext:
+class StageContext(msgspec.Struct, frozen=True, kw_only=True):
     """What every component may use.
 
     Attributes:
@@ -45,11 +45,10 @@ class StageContext:
     seed: int
     progress: Progress
     log: Callable[[str], None]
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainContext(StageContext):
+class TrainContext(StageContext, frozen=True, kw_only=True):
     """For trainers: the data, and the model to train.
 
     Attributes:
@@ -61,8 +60,7 @@ class TrainContext(StageContext):
     build_model: Callable[[tuple[int, ...], int], Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class OptimizeContext(StageContext):
+class OptimizeContext(StageContext, frozen=True, kw_only=True):
     """For model optimizers: the parent model, read from disk, and the data set (for calibration and fine-tuning)."""
 
     model: Model
@@ -77,8 +75,7 @@ class Predictor(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ImageContent:
+class ImageContent(msgspec.Struct, frozen=True):
     """What goes into an image above its base, said without saying how.
 
     Attributes:
@@ -104,15 +101,13 @@ class ImageContent:
     port: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageContext(StageContext):
+class ImageContext(StageContext, frozen=True, kw_only=True):
     """For image builders: the content; the builder writes `image.tar` (if it makes an archive) and returns `ImageFacts`."""
 
     content: ImageContent
 
 
-@dataclass(frozen=True, kw_only=True)
-class TargetContext(StageContext):
+class TargetContext(StageContext, frozen=True, kw_only=True):
     """For deploy targets: the image and the model behind it, and a way to render templates.
 
     Attributes:

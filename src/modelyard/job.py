@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from modelyard.contexts import StageContext
 from modelyard.plan import Plan, Stage
@@ -14,8 +15,7 @@ from modelyard.plugins import Plugins
 C = TypeVar("C", bound=StageContext)
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A stage to run.
 
     Attributes:
@@ -36,7 +36,7 @@ class Job:
 
     def context(self, kind: type[C], **extra: Any) -> C:
         """Return a context of `kind`: the common part and `extra`."""
-        return kind(**{f.name: getattr(self.base, f.name) for f in fields(StageContext)}, **extra)
+        return kind(**{name: getattr(self.base, name) for name in StageContext.__struct_fields__}, **extra)
 
     def call(self, role: str, *args: Any) -> Any:
         """Call the component that has `role` with `args` and its parameters."""

@@ -77,7 +77,8 @@ class Stage(msgspec.Struct, frozen=True):
     def doc(self) -> str:
         """One line on what the stage does, for `doit list`."""
         component = next((use.component for use in self.uses.values()), None)
-        return _DOCS[self.kind].format(name=self.name, summary=component.summary if component else "", **self.settings)
+        words = {**self.settings, "name": self.name, "summary": component.summary if component else ""}
+        return _DOCS[self.kind].format_map(words)
 
 
 class Plan(msgspec.Struct, frozen=True):
