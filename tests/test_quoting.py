@@ -80,6 +80,6 @@ def test_what_yaml_cannot_hold_is_refused(value: object, said: str) -> None:
 
 def test_what_is_done_to_yaml_text_loses_the_mark() -> None:
     text = YamlText("a: b")
-    for changed in (text + "", text * 1, text.strip(), text.replace("a", "c"), "".join([text]), f"{text}"):
+    for changed in (text + "", text * 1, text.strip(), text.replace("a", "c"), f"{text}", f"{text}"):
         assert type(changed) is str or changed is text
     assert type(text + "\nc: d") is str

@@ -61,6 +61,8 @@ def compose(
     params = {key: value for key, value in locals().items() if key != "context"}
     _check(params)
     context.write("compose.yaml", context.render(_TEMPLATE, **_values(context, params)))
+    # Not `name:` in the file: Compose 1, which Debian 12 has, refuses it.
+    context.write(".env", f"COMPOSE_PROJECT_NAME={context.name}\n")
 
 
 def _check(params: Mapping[str, Any]) -> None:
@@ -86,9 +88,8 @@ def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]
     names = ["username", "password"] * params["auth"] + ["tls.crt", "tls.key"] * params["tls"]
     values = {
         **params,
-        "name": context.name,
         "image_name": f"{image.repository}:{image.tag}" if local else image.reference,
-        "pull_policy": "never" if local else "missing",
+        "pull_policy": "never" if local else "if_not_present",
         "user": image.user,
         "port": str(params["port"] or image.port),
         "host_port": str(params["host_port"]),

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from modelyard_plugins.targets.kubernetes import kubernetes
+from api_stub import Cluster, serve
 
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
 from modelyard.kubernetes import objects_in, read_folder
 from modelyard.rendering import renderer
+from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 IMAGE = ImageFacts(
@@ -66,3 +69,20 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def good(manifests: Path) -> list[dict[str, Any]]:
     """The objects in `manifests`, parsed: they break no rule."""
     return objects_in(read_folder(manifests))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """An API on loopback that the real kubectl talks to, with the namespace and the Secrets that the objects need."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not on PATH")
+    made, server = serve(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "cache"))
+    made.add("api/v1/namespaces/digits")
+    made.add("api/v1/namespaces/digits/secrets/digits-auth", data={"username": "", "password": ""})
+    for name in ("digits-tls", "digits-ingress-tls"):
+        made.add(f"api/v1/namespaces/digits/secrets/{name}", data={"tls.crt": "", "tls.key": ""})
+    yield made
+    server.shutdown()
+    server.server_close()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from modelyard_plugins.targets.kubernetes import kubernetes
+import yaml
 
 from modelyard.errors import StageFailed
-from modelyard.kubernetes import objects_in, read_folder, write_folder
+from modelyard.kubernetes import amend, check, objects_in, read_folder, write_folder
+from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,3 +49,35 @@ def test_objects_that_are_written_back_are_the_same_and_the_bytes_are_stable(
     assert read_folder(context.out) == first
     write_folder(context.out, read_folder(context.out))
     assert {name: (context.out / name).read_bytes() for name in first} == written
+
+
+def test_what_a_hook_changes_is_written_and_nothing_else(manifests: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(manifests, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert not amend(folder, lambda objects: None)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    config = "20-configmap.yaml"
+
+    def change(objects: list[Any]) -> None:
+        next(one for one in objects if one["kind"] == "ConfigMap")["data"]["MORE"] = "on"
+
+    assert amend(folder, change)
+    assert read_folder(folder)[config][0]["data"]["MORE"] == "on"
+    assert check(objects_in(read_folder(folder))) == []
+
+
+def test_what_a_hook_adds_and_removes_is_followed_by_the_kustomization(manifests: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(manifests, folder)
+
+    def change(objects: list[Any]) -> None:
+        objects[:] = [one for one in objects if one["kind"] != "Ingress"]
+        objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}, "data": {"a": "1.0"}})
+
+    assert amend(folder, change)
+    names = list(read_folder(folder))
+    assert names[-1] == "90-amended.yaml"
+    assert "80-ingress.yaml" not in names
+    assert yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"] == names
+    assert read_folder(folder)["90-amended.yaml"][0]["data"] == {"a": "1.0"}

@@ -3,6 +3,6 @@
 from modelyard.kubernetes.checking import check, enforce
 from modelyard.kubernetes.deploying import deploy
 from modelyard.kubernetes.findings import RULES, Finding
-from modelyard.kubernetes.manifests import objects_in, read_folder, write_folder
+from modelyard.kubernetes.manifests import amend, objects_in, read_folder, write_folder
 
-__all__ = ["RULES", "Finding", "check", "deploy", "enforce", "objects_in", "read_folder", "write_folder"]
+__all__ = ["RULES", "Finding", "amend", "check", "deploy", "enforce", "objects_in", "read_folder", "write_folder"]

@@ -57,11 +57,12 @@ def deploy(
     """
     documents = objects_in(read_folder(manifests))
     kubectl = Kubectl.find(str(params.get("kube_context") or ""), _namespace(documents))
+    apply = ["apply", "--server-side", f"--field-manager={FIELD_MANAGER}"]
+    apply += ["--force-conflicts"] if params.get("force_conflicts") else []
     say(f"cluster answers: {_reach(kubectl)}")
-    _prepare_namespace(kubectl, manifests, documents, say)
+    _prepare_namespace(kubectl, apply, manifests, documents, say)
     _check_secrets(kubectl, documents, say)
-    conflicts = ["--force-conflicts"] if params.get("force_conflicts") else []
-    done = kubectl.must("the cluster refused the objects", *_apply(), *conflicts, "-k", str(manifests))
+    done = _accepted(kubectl, "the cluster refused the objects", *apply, "-k", str(manifests))
     for line in done.strip().splitlines():
         say(line)
     for thing in Bundle(documents).of("Deployment"):
@@ -95,8 +96,14 @@ def _namespace(documents: list[Object]) -> str:
     return next((found for one in documents if (found := text(one, "metadata", "namespace"))), "")
 
 
-def _apply() -> tuple[str, ...]:
-    return ("apply", "--server-side", f"--field-manager={FIELD_MANAGER}")
+def _accepted(kubectl: Kubectl, what: str, *arguments: str) -> str:
+    try:
+        return kubectl.must(what, *arguments)
+    except ToolError as exc:
+        if "--force-conflicts" not in str(exc):
+            raise
+        msg = f"{exc}\n  to take the fields over, set force_conflicts = true"
+        raise ToolError(msg) from exc
 
 
 def _reach(kubectl: Kubectl) -> str:
@@ -116,11 +123,13 @@ def _server_version(answer: str) -> str:
     return f"Kubernetes {get(json.loads(answer), 'serverVersion', 'gitVersion') or '(unknown version)'}"
 
 
-def _prepare_namespace(kubectl: Kubectl, manifests: Path, documents: list[Object], say: Callable[[str], None]) -> None:
+def _prepare_namespace(
+    kubectl: Kubectl, apply: list[str], manifests: Path, documents: list[Object], say: Callable[[str], None]
+) -> None:
     own = Bundle(documents).of("Namespace")
     if own:
         file = next(name for name, objects in read_folder(manifests).items() if own[0] in objects)
-        say(kubectl.must("the cluster refused the namespace", *_apply(), "-f", str(manifests / file)).strip())
+        say(_accepted(kubectl, "the cluster refused the namespace", *apply, "-f", str(manifests / file)).strip())
     elif kubectl.namespace and _missing(kubectl.run("get", "namespace", kubectl.namespace, "-o", "name")):
         msg = (
             f"namespace {kubectl.namespace!r} is not there\n"
@@ -191,7 +200,7 @@ def _states(status: Object) -> Iterator[str]:
     for one in (mapping(status, "state", "terminated"), ended):
         if one:
             yield f"ended with code {one.get('exitCode')} ({text(one, 'reason')}) {text(one, 'message')}".rstrip()
-    if mapping(status, "state", "running") and not status.get("ready"):
+    if get(status, "state", "running") is not None and not status.get("ready"):
         yield f"runs but is not ready, restarts: {status.get('restartCount', 0)}"
 
 

@@ -72,7 +72,7 @@ class Kubectl:
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
     """Return what a failed `kubectl` said, without the log lines of its libraries, or its exit code."""
     lines = [line for line in done.stderr.strip().splitlines() if not _is_log(line)]
-    return "\n  ".join(lines[-8:]) or f"kubectl ended with code {done.returncode} and said nothing"
+    return "\n  ".join(lines[:8]) or f"kubectl ended with code {done.returncode} and said nothing"
 
 
 def _is_log(line: str) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed, ToolError
 from modelyard.quoting import block
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import yaml
+
+
+AMENDED = "90-amended.yaml"
+"""The file that holds what plugins add to a target's objects."""
 
 
 def read_folder(folder: Path) -> dict[str, list[Any]]:
@@ -49,6 +54,33 @@ def write_folder(folder: Path, documents: dict[str, list[Any]]) -> None:
     for name, objects in documents.items():
         text = "---\n".join(block(one).lstrip("\n") + "\n" for one in objects)
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def amend(folder: Path, change: Callable[[list[Any]], object]) -> bool:
+    """Let `change` alter the list of objects in `folder`, in place, and write what it altered; tell whether it did.
+
+    An object that it adds goes into `90-amended.yaml`; a file whose last object it removes goes away; the kustomization
+    follows.
+    """
+    files = read_folder(folder)
+    before, objects = copy.deepcopy(files), objects_in(files)
+    change(objects)
+    kept = {id(one) for one in objects}
+    after = {name: [one for one in each if id(one) in kept] for name, each in files.items()}
+    known = {id(one) for one in objects_in(files)}
+    after |= {AMENDED: added} if (added := [one for one in objects if id(one) not in known]) else {}
+    if after == before:
+        return False
+    write_folder(folder, {name: each for name, each in after.items() if each})
+    for name in [name for name, each in after.items() if not each]:
+        (folder / name).unlink()
+    _follow(folder / "kustomization.yaml", [name for name, each in after.items() if each])
+    return True
+
+
+def _follow(kustomization: Path, files: list[str]) -> None:
+    if kustomization.is_file():
+        write_folder(kustomization.parent, {kustomization.name: [{**read_file(kustomization)[0], "resources": files}]})
 
 
 def objects_in(documents: dict[str, list[Any]]) -> list[Any]:

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modelyard.errors import ConfigError
+from modelyard_plugins.targets.compose import compose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.contexts import TargetContext
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+
+
+def compose_program() -> list[str] | None:
+    """The Compose that is installed: Docker's plugin, or the older program."""
+    for words in (["docker", "compose"], ["docker-compose"]):
+        if (
+            shutil.which(words[0])
+            and subprocess.run([*words, "version"], capture_output=True, check=False).returncode == 0
+        ):
+            return words
+    return None
+
+
+def read(context: TargetContext) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((context.out / "compose.yaml").read_text())
+    return found
+
+
+def test_the_container_is_as_strict_as_the_pod(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    compose(made)
+    server = read(made)["services"]["server"]
+    assert server["image"] == made.image.reference
+    assert server["user"] == "65532:65532"
+    assert server["read_only"] is True
+    assert server["cap_drop"] == ["ALL"]
+    assert server["security_opt"] == ["no-new-privileges:true"]
+    assert server["ports"] == ["127.0.0.1:8080:8080"]
+    assert "privileged" not in server
+
+
+def test_the_project_has_a_name_of_its_own(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    compose(made)
+    assert (made.out / ".env").read_text() == "COMPOSE_PROJECT_NAME=digits\n"
+
+
+def test_secrets_are_files_and_the_settings_name_them(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    compose(made)
+    found = read(made)
+    assert found["secrets"]["password"] == {"file": "./secrets/password"}
+    targets = {f"/run/secrets/{one['target']}" for one in found["services"]["server"]["secrets"]}
+    environment = found["services"]["server"]["environment"]
+    assert {value for key, value in environment.items() if key.endswith("_FILE")} == targets
+
+
+def test_without_tls_and_password_there_are_no_secrets(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    compose(made, auth=False, tls=False)
+    found = read(made)
+    assert "secrets" not in found
+    assert "http://127.0.0.1" in found["services"]["server"]["healthcheck"]["test"][-1]
+
+
+def test_the_health_check_is_python_that_compiles(context: Callable[..., TargetContext]) -> None:
+    for tls in (True, False):
+        made = context()
+        compose(made, tls=tls)
+        how, program, option, code = read(made)["services"]["server"]["healthcheck"]["test"]
+        assert (how, program, option) == ("CMD", "python3", "-c")
+        compile(code, "healthcheck", "exec")
+
+
+def test_an_image_that_was_loaded_from_the_archive_is_found_by_its_tag(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    compose(made, source="engine")
+    server = read(made)["services"]["server"]
+    assert (server["image"], server["pull_policy"]) == ("registry.example/team/digits:0.1.0", "never")
+
+
+def test_the_same_input_gives_the_same_bytes(context: Callable[..., TargetContext]) -> None:
+    one, other = context(), context()
+    compose(one)
+    compose(other)
+    assert (one.out / "compose.yaml").read_bytes() == (other.out / "compose.yaml").read_bytes()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(labels=st.dictionaries(TEXT, TEXT, max_size=4), folder=TEXT.filter(str.strip))
+def test_what_a_user_writes_is_read_back_with_the_dollar_doubled(
+    context: Callable[..., TargetContext], labels: dict[str, str], folder: str
+) -> None:
+    made = context()
+    compose(made, labels=labels, secrets_folder=folder)
+    found = read(made)
+    assert found["services"]["server"].get("labels", {}) == {k: v.replace("$", "$$") for k, v in labels.items()}
+    assert found["secrets"]["username"]["file"] == f"{folder.rstrip('/')}/username".replace("$", "$$")
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"memory": "256Mi"}, "memory: '256Mi' is not allowed; allowed: a size"),
+        ({"bind": "localhost"}, "bind: 'localhost' is not allowed; allowed: an address"),
+        ({"port": 80}, "port: 80 is not allowed; allowed: 0, or 1024 to 65535"),
+        ({"secrets_folder": " "}, "secrets_folder: ' ' is not allowed"),
+    ],
+)
+def test_what_compose_does_not_allow_is_refused(
+    context: Callable[..., TargetContext], params: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(context(), **params)
+    assert said in str(caught.value)
+
+
+@pytest.mark.skipif(compose_program() is None, reason="neither `docker compose` nor `docker-compose` is installed")
+@pytest.mark.parametrize("params", [{}, {"auth": False, "tls": False, "source": "engine", "bind": "[::1]"}])
+def test_compose_itself_accepts_the_file(context: Callable[..., TargetContext], params: dict[str, Any]) -> None:
+    made = context()
+    compose(made, **params, labels={"a": "$HOME ${B} 'c' # d", "on": "1.0"})
+    words = [*(compose_program() or []), "-f", str(made.out / "compose.yaml"), "config"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    labels = yaml.safe_load(done.stdout)["services"]["server"]["labels"]
+    assert {key: value.replace("$$", "$") for key, value in labels.items()} == {"a": "$HOME ${B} 'c' # d", "on": "1.0"}

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modelyard.errors import ConfigError, StageFailed
+from modelyard.kubernetes import check, objects_in, read_folder
+from modelyard.rendering import TemplateError
+from modelyard_plugins.targets.kubernetes import kubernetes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.contexts import TargetContext
+
+ALL: dict[str, Any] = {"namespace": "digits", "create_namespace": True, "ingress_host": "digits.example.org"}
+BARE: dict[str, Any] = {"auth": False, "tls": False, "max_replicas": 2, "network_policy": False, "cpu_limit": ""}
+
+
+def objects(context: TargetContext) -> dict[str, Any]:
+    return {one["kind"]: one for one in objects_in(read_folder(context.out))}
+
+
+def pod(context: TargetContext) -> dict[str, Any]:
+    found: dict[str, Any] = objects(context)["Deployment"]["spec"]["template"]["spec"]
+    return found
+
+
+def test_the_default_is_what_a_service_needs_in_the_order_of_need(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made)
+    assert sorted(path.name for path in made.out.iterdir()) == [
+        "10-serviceaccount.yaml",
+        "20-configmap.yaml",
+        "30-service.yaml",
+        "40-deployment.yaml",
+        "50-horizontalpodautoscaler.yaml",
+        "60-poddisruptionbudget.yaml",
+        "70-networkpolicy.yaml",
+        "kustomization.yaml",
+    ]
+    assert made.metrics == {"objects": 7, "warnings": 0}
+
+
+def test_namespace_and_ingress_are_rendered_on_request(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, **ALL)
+    found = objects(made)
+    assert {"Namespace", "Ingress"} <= set(found)
+    assert found["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert all(one["metadata"]["namespace"] == "digits" for kind, one in found.items() if kind != "Namespace")
+
+
+def test_the_pod_runs_the_image_by_digest_as_its_user_with_secrets_as_files(
+    context: Callable[..., TargetContext],
+) -> None:
+    made = context()
+    kubernetes(made, auth_secret="login")
+    spec = pod(made)
+    assert spec["containers"][0]["image"] == made.image.reference
+    assert spec["securityContext"]["runAsUser"] == 65532
+    secrets = {volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
+    assert secrets == {"auth": "login", "tls": "digits-tls"}
+    settings = objects(made)["ConfigMap"]["data"]
+    assert settings["MODELYARD_PASSWORD_FILE"] == "/etc/modelyard/auth/password"
+    assert "Secret" not in objects(made)
+
+
+def test_without_tls_and_password_no_secret_is_named(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, **BARE)
+    spec = pod(made)
+    assert [volume["name"] for volume in spec["volumes"]] == ["tmp"]
+    assert spec["containers"][0]["readinessProbe"]["httpGet"] == {
+        "path": "/v2/health/ready",
+        "port": "http",
+        "scheme": "HTTP",
+    }
+    assert not [key for key in objects(made)["ConfigMap"]["data"] if key.endswith("_FILE")]
+    assert "HorizontalPodAutoscaler" not in objects(made)
+    assert objects(made)["Deployment"]["spec"]["replicas"] == 2
+
+
+def test_what_the_user_chose_to_leave_out_is_a_warning(context: Callable[..., TargetContext]) -> None:
+    said: list[str] = []
+    made = msgspec.structs.replace(context(), log=said.append)
+    kubernetes(made, **BARE)
+    assert {line.partition("[")[2].partition("]")[0] for line in said} == {"cpu-limit", "network-policy"}
+
+
+def test_a_change_of_the_settings_rolls_the_pods(context: Callable[..., TargetContext]) -> None:
+    one, other = context(), context()
+    kubernetes(one)
+    kubernetes(other, log_level="debug")
+    key = "modelyard.dev/config-sha256"
+    first, second = (objects(c)["Deployment"]["spec"]["template"]["metadata"]["annotations"][key] for c in (one, other))
+    assert first != second
+
+
+def test_the_server_has_time_to_drain(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, drain_s=100)
+    sleep = pod(made)["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod(made)["terminationGracePeriodSeconds"] > sleep + 100
+    assert objects(made)["ConfigMap"]["data"]["MODELYARD_DRAIN_S"] == "100"
+
+
+def test_the_startup_budget_covers_the_load_of_the_model(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, startup_s=601)
+    probe = pod(made)["containers"][0]["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 601
+    assert objects(made)["Deployment"]["spec"]["progressDeadlineSeconds"] > 601
+
+
+def test_nginx_is_told_to_speak_tls_to_the_server(context: Callable[..., TargetContext]) -> None:
+    key = "nginx.ingress.kubernetes.io/backend-protocol"
+    one, other = context(), context()
+    kubernetes(one, **ALL, ingress_class="nginx")
+    kubernetes(other, **ALL, ingress_class="nginx", ingress_annotations={key: "GRPCS"})
+    assert objects(one)["Ingress"]["metadata"]["annotations"][key] == "HTTPS"
+    assert objects(other)["Ingress"]["metadata"]["annotations"][key] == "GRPCS"
+
+
+def test_the_same_input_gives_the_same_bytes(context: Callable[..., TargetContext]) -> None:
+    one, other = context(), context()
+    for made in (one, other):
+        kubernetes(made, **ALL, labels={"team": "a"}, annotations={"x": "y"})
+    assert {p.name: p.read_bytes() for p in one.out.iterdir()} == {p.name: p.read_bytes() for p in other.out.iterdir()}
+
+
+@pytest.mark.parametrize("minor", range(29, 38))
+@pytest.mark.parametrize("params", [{}, ALL, BARE], ids=["default", "all", "bare"])
+def test_the_objects_are_valid_in_every_version(
+    context: Callable[..., TargetContext], minor: int, params: dict[str, Any]
+) -> None:
+    pytest.importorskip("kubernetes_validate")
+    made = context()
+    kubernetes(made, **params, kubernetes_version=f"1.{minor}")
+    found = check(objects_in(read_folder(made.out)), version=f"1.{minor}")
+    assert [finding for finding in found if finding.severity == "error"] == []
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
+def test_kustomize_reads_every_object_as_it_was_written(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, **ALL, annotations={"a": "on", "b": "1.0", "c": "\u2028'{{x}}'"})
+    done = subprocess.run(["kubectl", "kustomize", str(made.out)], capture_output=True, text=True, check=True)
+    assert {one["kind"]: one for one in yaml.safe_load_all(done.stdout)} == objects(made)
+
+
+# --- what a user writes
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40) | st.sampled_from(
+    [
+        "on",
+        "1.0",
+        "null",
+        "~",
+        "'",
+        '"',
+        "{{ name }}",
+        "{% if %}",
+        "a: b",
+        "a\nb: c",
+        "---",
+        "# a",
+        "x', y: '",
+        "\u2028",
+        "$(A)",
+    ]
+)
+KEYS = st.from_regex(r"([a-z]{1,4}\.[a-z]{2}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9])?", fullmatch=True)
+LABELS = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?)?", fullmatch=True)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    annotations=st.dictionaries(KEYS, TEXT, max_size=4),
+    labels=st.dictionaries(KEYS, LABELS | st.just("on"), max_size=4),
+)
+def test_what_a_user_writes_is_read_back_exactly(
+    context: Callable[..., TargetContext], annotations: dict[str, str], labels: dict[str, str]
+) -> None:
+    annotations.pop("modelyard.dev/skip", None)
+    made = context()
+    kubernetes(made, annotations=annotations, labels=labels)
+    for one in objects(made).values():
+        assert annotations.items() <= one["metadata"].get("annotations", {}).items()
+        assert labels.items() <= one["metadata"]["labels"].items()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_text_in_any_parameter_is_right_or_refused_and_changes_no_structure(
+    context: Callable[..., TargetContext], data: st.DataObject
+) -> None:
+    keys = (
+        "namespace",
+        "auth_secret",
+        "tls_secret",
+        "ingress_class",
+        "ingress_tls_secret",
+        "priority_class",
+        "cpu",
+        "memory",
+        "tmp_size",
+    )
+    key = data.draw(st.sampled_from(keys))
+    text = data.draw(TEXT)
+    made = context(version=data.draw(TEXT))
+    refused = ""
+    try:
+        kubernetes(made, ingress_host="a.example", **{key: text})
+    except ConfigError as exc:
+        refused = str(exc)
+    assert refused.startswith(f"target 'kubernetes': {key}: ") if refused else len(objects(made)) == 8
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"namespace": "My Space"}, "namespace: 'My Space' is not a DNS label"),
+        ({"create_namespace": True}, "create_namespace: needs a namespace"),
+        ({"memory": "256 MB"}, "memory: '256 MB' is not a quantity"),
+        ({"memory": "0"}, "memory: '0' is not a quantity"),
+        ({"cpu": "2"}, "cpu_limit: '1' is below cpu = '2'"),
+        ({"replicas": 9}, "max_replicas: 6 is below replicas = 9"),
+        ({"kubernetes_version": "1.28"}, "kubernetes_version: '1.28' is not known"),
+        ({"kubernetes_version": "latest"}, "kubernetes_version: 'latest' is not known"),
+        ({"labels": {"team": "a b"}}, "labels: 'a b' is not a label's value"),
+        ({"labels": {"app.kubernetes.io/name": "x"}}, "labels: 'app.kubernetes.io/name' is set by modelyard"),
+        ({"annotations": {"a b": "c"}}, "annotations: 'a b' is not a key"),
+        ({"node_selector": {"gpu": "yes please"}}, "node_selector: "),
+        ({"image_pull_secrets": ("A",)}, "image_pull_secrets: 'A' is not a DNS name"),
+        ({"allow_namespaces": ("A",)}, "allow_namespaces: 'A' is not a DNS label"),
+        ({"ingress_host": "https://a.example"}, "ingress_host: 'https://a.example' is not a DNS name"),
+        ({"port": 443}, "port: 443 needs rights"),
+    ],
+)
+def test_what_kubernetes_does_not_allow_is_said_in_the_words_of_the_configuration(
+    context: Callable[..., TargetContext], params: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kubernetes(context(), **params)
+    assert said in str(caught.value)
+    assert "\n  mend it in [tool.modelyard.targets.kubernetes]" in str(caught.value)
+
+
+@pytest.mark.parametrize("user", ["root", "0:0", "65532", "app:app", ""])
+def test_an_image_without_a_numeric_user_is_refused(context: Callable[..., TargetContext], user: str) -> None:
+    image = msgspec.structs.replace(context().image, user=user)
+    with pytest.raises(ConfigError, match="the image runs as"):
+        kubernetes(context(image=image))
+
+
+def test_a_name_that_is_no_dns_label_is_refused(context: Callable[..., TargetContext]) -> None:
+    with pytest.raises(ConfigError, match="name: 'My Digits' is not a DNS label"):
+        kubernetes(context(name="My Digits"))
+
+
+# --- a project's own templates
+
+
+def test_a_project_adds_to_a_block_of_the_built_in_template(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    override = made.project / "templates/kubernetes/deployment.yaml.j2"
+    override.parent.mkdir(parents=True)
+    block = "{% block pod %}\n      tolerations: [{key: gpu, operator: Exists}]\n{% endblock %}\n"
+    override.write_text('{% extends "builtin/kubernetes/deployment.yaml.j2" %}\n' + block)
+    kubernetes(made)
+    assert pod(made)["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+
+
+def test_an_override_that_breaks_a_rule_stops_the_stage(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    override = made.project / "templates/kubernetes/deployment.yaml.j2"
+    override.parent.mkdir(parents=True)
+    block = "{% block pod %}\n      hostNetwork: true\n{% endblock %}\n"
+    override.write_text('{% extends "builtin/kubernetes/deployment.yaml.j2" %}\n' + block)
+    with pytest.raises(StageFailed, match=r"Deployment/digits: hostNetwork is set \[no-host-namespaces\]\n  remove"):
+        kubernetes(made)
+
+
+def test_an_override_that_misspells_a_name_is_told_which(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    override = made.project / "templates/kubernetes/service.yaml.j2"
+    override.parent.mkdir(parents=True)
+    override.write_text("\nport: {{ service_prt }}\n")
+    with pytest.raises(
+        TemplateError, match=r"service\.yaml\.j2:2: 'service_prt' is undefined, did you mean 'service_port'\?"
+    ):
+        kubernetes(made)

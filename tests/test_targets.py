@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.component import Component, Source
+from modelyard.contexts import TargetContext
+from modelyard.errors import PluginError, StageFailed
+from modelyard.plugins import load_plugins
+from modelyard.rendering import renderer
+from modelyard.targets import template_target
+
+PLUGIN = """\
+from modelyard import hookimpl
+from modelyard.targets import template_target
+
+@hookimpl
+def modelyard_register_targets(register):
+    template_target(register, "note", templates=("note/note.yaml.j2",), parameters={"to": "all"}, doc="A note.")
+"""
+
+
+def project(folder: Path, template: str = "to: {{ to }}\nname: {{ name }}\n") -> Path:
+    (folder / "plugins/templates/note").mkdir(parents=True)
+    (folder / "plugins/note.py").write_text(PLUGIN)
+    (folder / "plugins/templates/note/note.yaml.j2").write_text(template)
+    return folder
+
+
+def render(component: Component, folder: Path, **params: Any) -> Path:
+    (folder / "out").mkdir()
+    image: Any = type("Image", (), {"reference": "a/b:1@sha256:" + "a" * 64})
+    always = {"name": "digits", "version": "1", "image": image, "model": {}}
+    context = TargetContext(
+        out=folder / "out",
+        project=folder,
+        cache=folder,
+        seed=0,
+        progress=lambda *_, **__: None,
+        log=print,
+        **always,
+        render=renderer(folder, component.template_folders, always),
+    )
+    defaults = {key: one.default for key, one in component.parameters.items()}
+    component.function(context, **{**defaults, **params})
+    return folder / "out"
+
+
+def test_a_plugin_of_four_lines_and_a_template_is_a_target(tmp_path: Path) -> None:
+    component = load_plugins(project(tmp_path)).get("target", "note", "test")
+    assert component.summary == "A note"
+    assert {key: (one.annotation, one.default) for key, one in component.parameters.items()} == {"to": (str, "all")}
+    made = render(component, tmp_path, to="x:y")
+    assert {path.name: path.read_text() for path in made.iterdir()} == {"note.yaml": 'to: "x:y"\nname: "digits"\n'}
+
+
+def test_the_project_overrides_the_template_of_a_plugin(tmp_path: Path) -> None:
+    component = load_plugins(project(tmp_path)).get("target", "note", "test")
+    (tmp_path / "templates/note").mkdir(parents=True)
+    (tmp_path / "templates/note/note.yaml.j2").write_text("mine: {{ to }}\n")
+    assert (render(component, tmp_path) / "note.yaml").read_text() == 'mine: "all"\n'
+
+
+def test_kubernetes_objects_among_the_files_are_checked(tmp_path: Path) -> None:
+    component = load_plugins(project(tmp_path, "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n")).get(
+        "target", "note", "test"
+    )
+    with pytest.raises(StageFailed, match=r"Pod/a: .*\[own-service-account\]"):
+        render(component, tmp_path)
+
+
+@pytest.mark.parametrize("templates", [(), ("a/x.yaml.j2", "b/x.yaml.j2"), "a.yaml.j2"])
+def test_each_template_must_give_a_file_of_its_own(templates: Any) -> None:
+    with pytest.raises(PluginError, match="target 'a': templates must name one file each"):
+        template_target(lambda *_, **__: None, "a", templates=templates)
+
+
+def test_the_types_of_the_parameters_are_those_of_their_defaults() -> None:
+    made: list[Any] = []
+    defaults = {"count": 1, "share": 0.5, "on": True, "hosts": ["a"], "labels": {"a": "b"}}
+    template_target(lambda name, function, **_: made.append(function), "a", templates=("a.j2",), parameters=defaults)
+    found = Component("target", "a", made[0], Source("a", "project", Path("a.py"))).parameters
+    assert {key: one.annotation for key, one in found.items()} == {
+        "count": int,
+        "share": float,
+        "on": bool,
+        "hosts": tuple[str, ...],
+        "labels": dict[str, str],
+    }
+
+
+def test_registering_targets_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, modelyard.targets, modelyard_plugins.targets.kubernetes, modelyard_plugins.targets.compose\n"
+        "assert not {'jinja2', 'yaml', 'kubernetes_validate', 'modelyard.kubernetes'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
