@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from modelyard.component import Component, Source
 from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError, StageFailed
+from modelyard.kubernetes import RULES
 from modelyard.plugins import load_plugins
 from modelyard.rendering import renderer
 from modelyard.targets import template_target
@@ -33,7 +36,7 @@ def project(folder: Path, template: str = "to: {{ to }}\nname: {{ name }}\n") ->
 
 def render(component: Component, folder: Path, **params: Any) -> Path:
     (folder / "out").mkdir()
-    image: Any = type("Image", (), {"reference": "a/b:1@sha256:" + "a" * 64})
+    image: Any = type("Image", (), {"reference": "a/b:1@sha256:" + "a" * 64, "port": 8080})
     always = {"name": "digits", "version": "1", "image": image, "model": {}}
     context = TargetContext(
         out=folder / "out",
@@ -100,3 +103,27 @@ def test_registering_targets_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+DOCS = Path(__file__).parents[1] / "docs/reference/targets.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_plugin_in_the_documentation_is_a_target_that_passes_the_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plugins/templates/knative").mkdir(parents=True)
+    (tmp_path / "plugins/knative.py").write_text(blocks("python")[0])
+    (tmp_path / "plugins/templates/knative/service.yaml.j2").write_text(blocks("yaml")[-1])
+    component = load_plugins(tmp_path).get("target", "knative", "test")
+    made = yaml.safe_load((render(component, tmp_path, min_scale=2) / "service.yaml").read_text())
+    assert made["spec"]["template"]["metadata"]["annotations"] == {"autoscaling.knative.dev/min-scale": "2"}
+    assert capsys.readouterr().out == ""
+
+
+def test_the_documentation_lists_every_rule_with_its_severity() -> None:
+    listed = dict(re.findall(r"^\| `([a-z-]+)` \| (error|warning) \|", DOCS.read_text(), re.MULTILINE))
+    assert listed == {name: rule.severity for name, rule in RULES.items()}
