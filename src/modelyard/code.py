@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -18,13 +19,17 @@ from pathlib import Path
 import msgspec
 
 from modelyard.digests import DigestTable
-from modelyard.errors import PluginError
+from modelyard.errors import DataError, PluginError
 
 _NEVER_SHAPE_BYTES = frozenset(
     f"modelyard{n}"
     for n in ("", ".component", ".contexts", ".errors", ".hookspecs", ".params", ".plugins", ".config", ".plan", ".settings")
 )
 """Modules of modelyard that say what to build; their changes show in parameters and inputs, not in bytes."""
+
+_MODELYARD = Path(__file__).parent
+_OWN = frozenset({"modelyard_plugins", "modelyard_templates"})
+"""Packages that the distribution `modelyard` holds beside the one of its own name."""
 
 
 class FileCode(msgspec.Struct, frozen=True, array_like=True):
@@ -51,53 +56,50 @@ class CodeIndex:
 
     def __init__(self, project: Path, table: DigestTable) -> None:
         self._project, self._table = project, table
-        self._installed = tuple(Path(sysconfig.get_path(p)) for p in ("purelib", "platlib"))
+        self._installed = installed_folders()
         self._codes: dict[Path, FileCode] = {}
         self._modules: dict[str, Path | None] = {}
+        self._top_names = _top_names(project)
 
     def forget(self) -> None:
         """Look at every file again, for instance after a stage has run."""
         self._codes.clear()
+        self._modules.clear()
+        self._top_names = _top_names(self._project)
 
-    def closure(self, file: Path, distribution: str = "") -> Closure:
-        """Return the closure of the module in `file`; `distribution` is `name version` if an installed one owns it.
+    def closure(self, *files: Path) -> Closure:
+        """Return the closure of the modules in `files`, and of the packages that hold them.
 
         Raises:
             PluginError: a file has a syntax error.
+            DataError: a file cannot be read.
         """
         found = Closure()
-        if distribution and self._is_installed(file):
-            name, _, version = distribution.partition(" ")
-            found.distributions[name] = version
-            return found
         seen: set[Path] = set()
-        todo = [file]
+        todo = [path for file in files for path in (file, *_enclosing_packages(file))]
         while todo:
             path = todo.pop()
             if path in seen:
                 continue
             seen.add(path)
+            if self._is_installed(path):
+                found.distributions |= self._distribution(self._installed_name(path))
+                continue
             code = self._code(path)
-            found.files[self._label(path)] = code.parts
-            todo += self._follow(code.imports, path, found)
+            found.files[self._label(path, found.files)] = code.parts
+            todo += self._follow(code.imports, path)
         return found
 
-    def _follow(self, imports: Iterable[str], path: Path, found: Closure) -> Iterator[Path]:
-        for name in imports:
-            full = self._absolute(name, path)
-            if full is None or full in _NEVER_SHAPE_BYTES or full.partition(".")[0] in sys.stdlib_module_names:
-                continue
-            target = self._module(full, path)
-            if target is None:
-                continue
-            if self._is_installed(target):
-                found.distributions |= self._distribution(full.partition(".")[0])
-            else:
-                yield target
+    def _follow(self, imports: Iterable[str], path: Path) -> Iterator[Path]:
+        for name in dict.fromkeys(step for one in imports for step in _with_packages(one)):
+            if name not in _NEVER_SHAPE_BYTES:
+                target = self._module(name if name[0] != "." else f"{name}@{path.parent}")
+                if target is not None:
+                    yield target
 
     def _code(self, path: Path) -> FileCode:
         if path not in self._codes:
-            note = f"code {sys.version_info[:2]} {self._table.file(path)}"
+            note = f"code 2 {sys.version_info[:2]} {self._table.file(path)}"
             known = self._table.note(note)
             if known is None:
                 known = msgspec.json.encode(read_code(path))
@@ -105,19 +107,26 @@ class CodeIndex:
             self._codes[path] = msgspec.json.decode(known, type=FileCode)
         return self._codes[path]
 
-    def _label(self, path: Path) -> str:
-        return str(path.relative_to(self._project)) if path.is_relative_to(self._project) else "/".join(path.parts[-3:])
+    def _label(self, path: Path, taken: Iterable[str]) -> str:
+        if path.is_relative_to(self._project):
+            return str(path.relative_to(self._project))
+        ends = ("/".join(path.parts[-n:]) for n in range(3, len(path.parts) + 1))
+        return next((end for end in ends if end not in taken), str(path))
 
     def _is_installed(self, path: Path) -> bool:
-        return any(path.is_relative_to(folder) for folder in self._installed)
+        return str(path).startswith(self._installed)
 
-    @staticmethod
-    def _absolute(name: str, path: Path) -> str | None:
-        """Return the absolute name of an import; a relative one keeps its dots and is resolved by folder."""
-        return name if not name.startswith(".") else f"{name}@{path.parent}"
+    def _installed_name(self, path: Path) -> str:
+        """Return the top-level module that the installed file `path` belongs to."""
+        folder = next(f for f in self._installed if str(path).startswith(f))
+        return str(path).removeprefix(folder).partition("/")[0].partition(".")[0]
 
-    def _module(self, full: str, importer: Path) -> Path | None:
-        """Return the file of a module, or None when it is built in or nowhere to be found."""
+    def _module(self, full: str) -> Path | None:
+        """Return the file of a module, or None when it is built in or nowhere to be found.
+
+        Args:
+            full: its absolute name, or a relative one with the folder that it is relative to: `.name@folder`.
+        """
         if full not in self._modules:
             self._modules[full] = self._relative(full) if full.startswith(".") else self._find(full)
         return self._modules[full]
@@ -133,11 +142,14 @@ class CodeIndex:
 
     def _find(self, full: str) -> Path | None:
         top, *rest = full.split(".")
-        local = _module_file(self._project.joinpath(top, *rest))
-        if local is not None:
-            return local
+        if top in self._top_names:  # the worker's path begins with the project: it wins over all but what is loaded
+            local = _module_file(self._project.joinpath(top, *rest))
+            if local is not None:
+                return local
         if top == "modelyard_project":
             return _module_file(self._project.joinpath("plugins", *rest))
+        if top in sys.stdlib_module_names:
+            return None
         try:
             spec = importlib.util.find_spec(top)
         except (ImportError, ValueError):
@@ -145,7 +157,8 @@ class CodeIndex:
         if spec is None:
             return None
         if not spec.submodule_search_locations:
-            return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+            origin = Path(spec.origin or "")
+            return origin if origin.suffix == ".py" or self._is_installed(origin) else None
         for folder in spec.submodule_search_locations:
             found = _module_file(Path(folder, *rest))
             if found or self._is_installed(Path(folder)):
@@ -153,21 +166,50 @@ class CodeIndex:
         return None
 
     def _distribution(self, top: str) -> dict[str, str]:
+        top = "modelyard" if top in _OWN else top
         try:
             return {top: importlib.metadata.version(top)}
         except importlib.metadata.PackageNotFoundError:
-            owners = self._owners().get(top, ())
-            return {name: importlib.metadata.version(name) for name in owners}
+            return {name: importlib.metadata.version(name) for name in self._owners().get(top, ())}
 
     def _owners(self) -> dict[str, list[str]]:
-        """Return which distributions own each top-level module; slow to find, so it is kept until something is installed."""
-        stamps = [f.stat().st_mtime_ns for f in self._installed if f.is_dir()]
+        """Return which distributions own each top-level module; slow, so it is kept until something is installed."""
+        stamps = [folder.stat().st_mtime_ns for folder in map(Path, self._installed) if folder.is_dir()]
         note = f"owners {self._installed} {stamps}"
         known = self._table.note(note)
         if known is None:
             known = msgspec.json.encode(dict(importlib.metadata.packages_distributions()))
             self._table.write_note(note, known)
         return msgspec.json.decode(known, type=dict[str, list[str]])
+
+
+def installed_folders() -> tuple[str, ...]:
+    """Return the folders of installed distributions, each ending in `/`: the environment's, the user's, the system's."""
+    own = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    others = [path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
+    return tuple(dict.fromkeys(f"{folder}/" for folder in (*own, *others)))
+
+
+def _top_names(project: Path) -> frozenset[str]:
+    with os.scandir(project) as entries:
+        return frozenset(entry.name.partition(".")[0] for entry in entries)
+
+
+def _with_packages(name: str) -> Iterator[str]:
+    """Yield `a`, `a.b`, `a.b.c` for `a.b.c`: importing a module runs the packages that it is in."""
+    bare = name.lstrip(".")
+    dots = name[: len(name) - len(bare)]
+    parts = bare.split(".")
+    return (dots + ".".join(parts[: n + 1]) for n in range(len(parts)))
+
+
+def _enclosing_packages(file: Path) -> Iterator[Path]:
+    """Yield the `__init__.py` of each package that `file` is in; modelyard's own says only what its names are."""
+    for folder in file.parents:
+        package = folder / "__init__.py"
+        if folder == _MODELYARD or not package.is_file():
+            return
+        yield package
 
 
 def _module_file(base: Path) -> Path | None:
@@ -183,18 +225,49 @@ def read_code(path: Path) -> FileCode:
     Raises:
         PluginError: it has a syntax error.
     """
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except SyntaxError as exc:
-        msg = f"{path}:{exc.lineno}: syntax error: {exc.msg}"
-        raise PluginError(msg) from exc
+    tree = parse(path)
     imports = tuple(dict.fromkeys(_imports(tree)))
     _strip_docstrings(tree)
     parts: dict[str, list[str]] = {}
     for node in tree.body:
         name = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else "(module)"
-        parts.setdefault(name, []).append(ast.dump(node))
+        parts.setdefault(name, []).append("\n".join(_tokens(node)))
     return FileCode({n: hashlib.sha256("\n".join(d).encode()).hexdigest() for n, d in parts.items()}, imports)
+
+
+def parse(path: Path) -> ast.Module:
+    """Return the syntax tree of the Python file at `path`.
+
+    Raises:
+        PluginError: it is not Python.
+        DataError: it cannot be read.
+    """
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as exc:
+        msg = f"{path}:{exc.lineno}: syntax error: {exc.msg}"
+        raise PluginError(msg) from exc
+    except (ValueError, RecursionError, MemoryError) as exc:
+        msg = f"{path}: not Python: {exc}"
+        raise PluginError(msg) from exc
+    except OSError as exc:
+        msg = f"{path}: cannot be read: {exc.strerror}"
+        raise DataError(msg) from exc
+
+
+def _tokens(node: ast.stmt) -> Iterator[str]:
+    """Yield what `node` means, piece by piece: a loop, since `ast.dump` fails on a chain of 300 `elif`."""
+    todo: list[object] = [node]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, ast.AST):
+            yield type(item).__name__
+            todo += (getattr(item, name, None) for name in reversed(item._fields))
+        elif isinstance(item, list):
+            yield f"[{len(item)}]"
+            todo += reversed(item)
+        else:
+            yield f"{type(item).__name__} {item!r}"
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:

@@ -11,9 +11,10 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -60,19 +61,24 @@ def _within(name: str, part: str) -> bool:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield every file below `folder`: its path there and its stat, in sorted order, following no link to a folder.
+    """Yield every file below `folder`: its path there and its stat, in the same order every time.
+
+    A link to a file stands for the file.
 
     Raises:
-        DataError: something is neither a file nor a folder.
+        DataError: something is neither a file nor a folder, cannot be read, or has a name that is not UTF-8.
     """
     todo = [("", str(folder))]
     while todo:
         prefix, path = todo.pop()
-        with os.scandir(path) as entries:
+        with _reading(path), os.scandir(path) as entries:
             found = sorted(entries, key=lambda e: e.name)
         for entry in found:
             name = f"{prefix}{entry.name}"
-            info = entry.stat()
+            with _reading(entry.path):
+                info = entry.stat()
+            if not name.isprintable():
+                _check_name(name, path)
             if stat.S_ISREG(info.st_mode):
                 yield name, info
             elif entry.is_dir(follow_symlinks=False):
@@ -80,6 +86,24 @@ def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             else:
                 msg = f"{entry.path}: neither a file nor a folder\n  remove it: only files can be kept"
                 raise DataError(msg)
+
+
+def _check_name(name: str, folder: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as exc:
+        msg = f"{folder}: {os.fsencode(name)!r} has a name that is not UTF-8\n  rename it"
+        raise DataError(msg) from exc
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """Turn what the system says of `path` into a `DataError`."""
+    try:
+        yield
+    except OSError as exc:
+        msg = f"{path}: cannot be read: {exc.strerror}"
+        raise DataError(msg) from exc
 
 
 def hash_file(path: str | Path) -> str:
@@ -97,8 +121,15 @@ class DigestTable:
         self._connection: sqlite3.Connection | None = None
 
     def file(self, path: str | Path, info: os.stat_result | None = None) -> str:
-        """Return the SHA-256 of the file at `path`; `info` is its stat if the caller has it."""
-        info = info or os.stat(path)
+        """Return the SHA-256 of the file at `path`; `info` is its stat if the caller has it.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        with _reading(path):
+            return self._file(path, info or os.stat(path))
+
+    def _file(self, path: str | Path, info: os.stat_result) -> str:
         key = os.path.abspath(path)
         known = self._query("select ino, size, mtime_ns, ctime_ns, digest from files where path = ?", key)
         if known and known[:4] == _signature(info):
@@ -115,7 +146,10 @@ class DigestTable:
 
     def is_known(self, path: str, info: os.stat_result, digest: str) -> bool:
         """Tell whether `path`, whose stat is `info`, holds `digest`; reads the file if its stat changed."""
-        return self.file(path, info) == digest
+        try:
+            return self.file(path, info) == digest
+        except DataError:
+            return False
 
     def folder(self, path: Path) -> Manifest:
         """Return the manifest of the folder at `path`.
@@ -137,12 +171,11 @@ class DigestTable:
     def note(self, name: str) -> bytes | None:
         """Return a cached value that another part of modelyard wrote under `name`."""
         row = self._query("select value from notes where name = ?", name)
-        return bytes(row[0]) if row else None
+        return row[0] if row else None
 
     def write_note(self, name: str, value: bytes) -> None:
         """Cache `value` under `name`."""
-        with self._open() as connection:
-            connection.execute("insert or replace into notes values (?, ?)", (name, value))
+        self._use(lambda c: c.execute("insert or replace into notes values (?, ?)", (name, value)))
 
     def close(self) -> None:
         """Close the state file."""
@@ -151,38 +184,45 @@ class DigestTable:
                 self._connection.close()
                 self._connection = None
 
-    def _query(self, statement: str, argument: str) -> tuple[int | str | bytes, ...] | None:
-        with self._open() as connection:
-            row: tuple[int | str | bytes, ...] | None = connection.execute(statement, (argument,)).fetchone()
-            return row
+    def _query(self, statement: str, argument: str) -> tuple[Any, ...] | None:
+        return self._use(lambda c: c.execute(statement, (argument,)).fetchone())  # type: ignore[no-any-return]
 
     def _write(self, rows: list[tuple[str | int, ...]]) -> None:
-        with self._open() as connection:
-            connection.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?)", rows)
+        self._use(lambda c: c.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?)", rows))
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _use(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         with self._lock:
-            if self._connection is None:
-                self._connection = _connect(self._database)
             try:
-                yield self._connection
+                return work(self._open())
             except sqlite3.OperationalError as exc:
-                msg = f"{self._database}: cannot be read or written: {exc}\n  check the disk and the folder's permissions"
+                msg = f"{self._database}: cannot be read or written: {exc}\n  check the disk and its permissions"
                 raise StoreError(msg) from exc
+            except sqlite3.DatabaseError:  # damaged: it holds nothing that cannot be found again
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+                remove_database(self._database)
+                return work(self._open())
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _connect(self._database)
+        return self._connection
+
+
+def remove_database(path: Path) -> None:
+    """Remove an SQLite file and its log, which SQLite would play back into a new file of the same name."""
+    for end in ("", "-wal", "-shm"):
+        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the state file, made anew when it is damaged: it holds nothing that cannot be found again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _prepare(path)
     except (OSError, sqlite3.OperationalError) as exc:
         msg = f"{path}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
         raise StoreError(msg) from exc
-    except sqlite3.DatabaseError:
-        path.unlink()
-        return _prepare(path)
 
 
 def _prepare(path: Path) -> sqlite3.Connection:

@@ -82,7 +82,7 @@ class Engine:
         """Return the stage's record, or None when there is none that can be read."""
         try:
             return msgspec.json.decode((self.folder(stage) / "stage.json").read_bytes(), type=Record)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return None
 
     def brief(self, stage: Stage) -> Brief | None:
@@ -96,7 +96,7 @@ class Engine:
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - this is the no-op's hot path
                 return msgspec.json.decode(file.read(), type=Brief)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):
             return None
 
     def is_fresh(self, stage: Stage) -> bool:

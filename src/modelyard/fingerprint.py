@@ -39,7 +39,7 @@ class Fingerprinter:
     def __init__(self, project: Path, table: DigestTable) -> None:
         self._project, self._table = project, table
         self._code = CodeIndex(project, table)
-        self._closures: dict[Path, Closure] = {}
+        self._closures: dict[tuple[Path, ...], Closure] = {}
         self._component_parts: dict[int, dict[str, Any]] = {}
 
     def forget(self) -> None:
@@ -63,7 +63,7 @@ class Fingerprinter:
         if stage.kind in HOST_BOUND:
             parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
             parts["machine"] = os.uname().machine
-        runner = self.closure(STAGES / f"{stage.kind}.py", _own_distribution())
+        runner = self.closure(STAGES / f"{stage.kind}.py")
         parts["code stage"] = runner.digest()
         parts |= {f"version {n}": v for n, v in runner.distributions.items()}
         for role, use in stage.uses.items():
@@ -72,17 +72,17 @@ class Fingerprinter:
 
     def code(self, stage: Stage) -> dict[str, dict[str, str]]:
         """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
-        closures = [self.closure(STAGES / f"{stage.kind}.py", _own_distribution())]
-        closures += [self.closure(u.component.file, u.component.source.distribution) for u in stage.uses.values()]
+        closures = [self.closure(STAGES / f"{stage.kind}.py")]
+        closures += [self.closure(*_code_files(use.component)) for use in stage.uses.values()]
         return {
             file: {name: digest[:12] for name, digest in parts.items()} for c in closures for file, parts in c.files.items()
         }
 
-    def closure(self, file: Path, distribution: str) -> Closure:
-        """Return the code closure of the module in `file`, found once."""
-        if file not in self._closures:
-            self._closures[file] = self._code.closure(file, distribution)
-        return self._closures[file]
+    def closure(self, *files: Path) -> Closure:
+        """Return the code closure of the modules in `files`, found once."""
+        if files not in self._closures:
+            self._closures[files] = self._code.closure(*files)
+        return self._closures[files]
 
     def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}
@@ -102,7 +102,7 @@ class Fingerprinter:
 
     def _of_component(self, role: str, component: Component) -> dict[str, Any]:
         parts: dict[str, Any] = {role: component.name}
-        closure = self.closure(component.file, component.source.distribution or _own_distribution())
+        closure = self.closure(*_code_files(component))
         parts[f"code {role}"] = closure.digest()
         parts |= {f"version {name}": version for name, version in closure.distributions.items()}
         parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
@@ -125,6 +125,11 @@ class Fingerprinter:
         return parts
 
 
+def _code_files(component: Component) -> tuple[Path, ...]:
+    """Return the function's file, and the plugin's that registered it: it may hold what the function was made from."""
+    return tuple(dict.fromkeys((component.file, component.source.file)))
+
+
 def server_files(folder: Path, table: DigestTable) -> Manifest:
     """Return the files of a server package that go into an image: all but compiled Python."""
     return {
@@ -141,9 +146,3 @@ def tool_version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-@functools.cache
-def _own_distribution() -> str:
-    """Modelyard's own name and version; it counts only where modelyard is installed, not in a clone."""
-    return f"modelyard {tool_version('modelyard')}"

@@ -25,6 +25,6 @@ def read_json(path: Path, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError) as exc:
+    except (OSError, ValueError) as exc:  # msgspec's errors, and text that is not UTF-8
         msg = f"{path}: cannot be read as {kind.__name__}: {exc}"
         raise DataError(msg) from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import socket
 import time
@@ -47,7 +48,7 @@ def hold(path: Path, what: str, tell: Callable[[str], None], *, wait: bool = Tru
 
 
 def _acquire(file: int, what: str, tell: Callable[[str], None], *, wait: bool) -> None:
-    told = 0.0
+    told = -math.inf
     while not _try(file):
         holder = _holder(file)
         if not wait:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.digests import DigestTable, FileEntry, Manifest, hash_file
+from modelyard.digests import DigestTable, FileEntry, Manifest, hash_file, manifest_digest
 from modelyard.errors import StoreError
 from modelyard.jsonfiles import write_json
 
@@ -85,9 +85,9 @@ class Store:
         """Return the record of `key`, or None if there is none or it is damaged."""
         try:
             record = msgspec.json.decode(self._trace(key).read_bytes(), type=Record)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):  # msgspec's errors, and text that is not UTF-8
             return None
-        return record if record.key == key else None
+        return record if record.key == key and record.digest == manifest_digest(record.outputs) else None
 
     def add(self, record: Record, folder: Path) -> None:
         """Keep the files of `folder`, which `record` describes, and then the record.
@@ -161,12 +161,16 @@ class Store:
 
 
 def _place(source: Path, target: Path, entry: FileEntry) -> None:
-    """Give `target` the bytes of `source`: a copy when small, else a clone or a hard link, else a copy."""
-    mode = 0o755 if entry.executable else 0o644
-    if entry.size >= COPY_BELOW_BYTES and (_clone(source, target) or _link(source, target)):
-        return
-    shutil.copyfile(source, target)
-    target.chmod(mode)
+    """Give `target` the bytes of `source`: a copy when small, else a clone or a hard link, else a copy.
+
+    A hard link shares its mode with the store's object, so what is executable gets an inode of its own.
+    """
+    large = entry.size >= COPY_BELOW_BYTES
+    if not (large and _clone(source, target)):
+        if large and not entry.executable and _link(source, target):
+            return
+        shutil.copyfile(source, target)
+    target.chmod(0o755 if entry.executable else 0o644)
 
 
 def _clone(source: Path, target: Path) -> bool:

@@ -1,0 +1,84 @@
+"""Fixtures for tests of whole projects: write one, copy the toy, run `doit` in it as a person does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+PROJECTS = Path(__file__).parent / "projects"
+
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+
+MakeProject = Callable[[Mapping[str, str] | str], Path]
+Doit = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> MakeProject:
+    """Return a function that writes a project: a dict of file -> text, or the name of a folder of tests/projects.
+
+    A key in brackets is a table of pyproject.toml: `{"[tool.modelyard.train]": "epochs = 3"}`.
+    """
+
+    def make(files: Mapping[str, str] | str) -> Path:
+        folder = tmp_path / "project"
+        if isinstance(files, str):
+            made = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
+            shutil.copytree(PROJECTS / files, folder, ignore=made)
+            return folder
+        tables = "\n".join(f"{name}\n{text}\n" for name, text in files.items() if name.startswith("["))
+        plain = {name: text for name, text in files.items() if not name.startswith("[")}
+        for name, text in ({"pyproject.toml": tables} if tables else {}).items() | plain.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def toy_project(make_project: MakeProject) -> Path:
+    """Return a copy of the toy project: every component in one plugin that needs nothing but numpy."""
+    return make_project("toy")
+
+
+@pytest.fixture
+def doit() -> Doit:
+    """Return a function that runs `doit` in a project as a person does; its output comes back as text."""
+
+    def run(
+        project: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "doit", *arguments]
+        variables = doit_environment() | dict(env or {})
+        return subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=timeout_s)
+
+    return run
+
+
+def doit_environment() -> dict[str, str]:
+    """Return the environment of a person's shell: what a test run sets for its own sake is left out."""
+    own = ("PYTHONDONTWRITEBYTECODE", "MODELYARD_DEBUG", "MODELYARD_NO_WAIT", "DOIT_CONFIG")
+    return {name: value for name, value in os.environ.items() if name not in own and not name.startswith("PYTEST_")}
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """Skip the test, saying why, where no Docker engine answers."""
+    docker = pytest.importorskip("docker", reason="the docker SDK is not installed")
+    try:
+        client = docker.from_env()
+        client.ping()
+        client.close()
+    except Exception as exc:
+        pytest.skip(f"no Docker engine answers: {type(exc).__name__}: {exc}")
