@@ -1,4 +1,4 @@
-"""Writes the models that the tests serve: `python build_models.py FOLDER`. Run in a process of its own: it imports TensorFlow."""
+"""Writes the models that the tests serve: `python build_models.py FOLDER`, in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ PREPROCESSING = {"scale": 1 / 16, "mean": [0.3], "std": [0.4]}
 def main(folder: Path) -> None:
     import tensorflow as tf
 
-    network = build_network(tf)
     rng = np.random.default_rng(7)
     calibration = normalized(rng.integers(0, 17, (64, *SHAPE)))
 
@@ -24,14 +23,13 @@ def main(folder: Path) -> None:
         for sample in calibration:
             yield [sample[None]]
 
-    def convert(name, *, io=None, int16=False, quantize=False, fixed=False, **facts):
-        converter = tf.lite.TFLiteConverter.from_keras_model(network)
-        if fixed:
-            function = tf.function(network).get_concrete_function(tf.TensorSpec((fixed, *SHAPE), tf.float32))
-            converter = tf.lite.TFLiteConverter.from_concrete_functions([function], network)
+    def convert(name, *, io=None, int16=False, quantize=False, batch=None, **facts):
+        converter = tf.lite.TFLiteConverter.from_keras_model(build_network(tf, batch))
         if quantize:
             ops = tf.lite.OpsSet
-            kind = ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8 if int16 else ops.TFLITE_BUILTINS_INT8
+            kind = (
+                ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8 if int16 else ops.TFLITE_BUILTINS_INT8
+            )
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = samples
             converter.target_spec.supported_ops = [kind]
@@ -41,7 +39,7 @@ def main(folder: Path) -> None:
     convert("float32")
     convert("float32-raw", input_dtype="float32")
     convert("ranged", value_range=[0, 16])
-    convert("batch-3", fixed=3)
+    convert("batch-3", batch=3)
     convert("int8", quantize=True)
     convert("int8-io", quantize=True, io=tf.int8)
     convert("uint8-io", quantize=True, io=tf.uint8)
@@ -49,13 +47,13 @@ def main(folder: Path) -> None:
     convert("int8-io-raw", quantize=True, io=tf.int8, input_dtype="float32")
 
 
-def build_network(tf):
-    """A small convolutional network with fixed weights."""
+def build_network(tf, batch):
+    """A small convolutional network with the same weights every time."""
     tf.keras.utils.set_random_seed(3)
     layers = tf.keras.layers
     return tf.keras.Sequential(
         [
-            layers.Input(SHAPE),
+            layers.Input(batch_shape=(batch, *SHAPE)),
             layers.Conv2D(6, 3, activation="relu"),
             layers.MaxPooling2D(),
             layers.Flatten(),

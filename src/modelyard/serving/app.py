@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -15,7 +14,6 @@ from starlette.routing import Route
 
 from .auth import BasicAuth
 from .errors import RequestError
-from .logs import logger
 from .observe import Observe
 from .oip import OpenInference
 from .responses import error_response
@@ -66,7 +64,7 @@ def build_app(settings: Settings, model: Served, engine: Engine, metrics: Metric
     middleware = [Middleware(Observe, metrics=metrics, is_ready=readiness)]
     if settings.username is not None and settings.password is not None:
         middleware.append(Middleware(BasicAuth, username=settings.username, password=settings.password))
-    handlers = {RequestError: _refused, HTTPException: _no_route, ClientDisconnect: _left, Exception: _failed}
+    handlers = {RequestError: _refused, HTTPException: _no_route, ClientDisconnect: _left}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
@@ -85,8 +83,3 @@ async def _no_route(request: Request, exc: Exception) -> Response:
 
 async def _left(_request: Request, _exc: Exception) -> Response:
     return error_response(499, "the client went away")
-
-
-async def _failed(_request: Request, exc: Exception) -> Response:
-    logger.log(logging.ERROR, "failed", exc_info=exc)
-    return error_response(500, "internal error; the server's log has the reason")

@@ -33,19 +33,22 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
 async def _read(request: Request, limit_bytes: int) -> bytes:
     """Read on after the limit, up to four times of it: a client that is still sending would not see the answer."""
+    refusal = RequestError(413, f"the request's body is larger than {limit_bytes} bytes")
     declared = request.headers.get("content-length", "")
-    too_large = declared.isdigit() and int(declared) > limit_bytes
-    chunks: list[bytes] = []
-    total = 0
+    too_large = declared.isdecimal() and int(declared) > limit_bytes
+    if too_large and "expect" in request.headers:  # the client has not begun to send
+        raise refusal
+    body, total = bytearray(), 0
     async for chunk in request.stream():
         total += len(chunk)
         too_large = too_large or total > limit_bytes
         if too_large and total > 4 * limit_bytes:
             break
-        chunks = [] if too_large else [*chunks, chunk]
+        if not too_large:
+            body += chunk
     if too_large:
-        raise RequestError(413, f"the request's body is larger than {limit_bytes} bytes")
-    return b"".join(chunks)
+        raise refusal
+    return bytes(body)
 
 
 def _gunzip(body: bytes, limit_bytes: int) -> bytes:

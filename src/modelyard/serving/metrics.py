@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 if TYPE_CHECKING:
     from .served import Served
@@ -16,6 +24,7 @@ class Metrics:
     """The server's metrics, in a registry of their own."""
 
     def __init__(self, model: Served) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for each, and nobody asked when the first request came
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         labels = ("protocol", "operation")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
-from .logs import log
+from .logs import log, logger
+from .responses import error_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ OPERATIONS = (
     (re.compile(r"/(metrics)"), "metrics"),
 )
 QUIET = ("health", "metrics")
+FAILED = "internal error; the server's log has the reason"
 
 
 def operation(path: str) -> tuple[str, str]:
@@ -51,7 +53,7 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, start = 500, time.perf_counter()
+        status, start = 0, time.perf_counter()
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -64,8 +66,13 @@ class Observe:
         self._metrics.started()
         try:
             await self._app(scope, receive, observed)
+        except Exception as exc:
+            logger.error("failed", exc_info=exc)
+            if status:  # too late for another answer
+                raise
+            await error_response(500, FAILED)(scope, receive, observed)
         finally:
-            self._note(scope, status, time.perf_counter() - start)
+            self._note(scope, status or 500, time.perf_counter() - start)
 
     def _note(self, scope: Scope, status: int, duration_s: float) -> None:
         protocol, name = operation(scope["path"])

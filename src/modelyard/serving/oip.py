@@ -13,6 +13,7 @@ import numpy as np
 from starlette.responses import Response
 from starlette.routing import Route
 
+from . import __version__
 from .body import has_literals, parse_json, read_body
 from .errors import InputError, Overloaded, RequestError
 from .responses import json_response
@@ -68,7 +69,7 @@ class OpenInference:
         return routes
 
     async def _server(self, _request: Request) -> Response:
-        return json_response({"name": SERVER, "version": self._model.version, "extensions": EXTENSIONS})
+        return json_response({"name": SERVER, "version": __version__, "extensions": EXTENSIONS})
 
     async def _live(self, _request: Request) -> Response:
         return json_response({"live": True})

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import uvicorn
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEEP_ALIVE_S = 75
+TLS_HANDSHAKE_S = 10.0
+TLS_SHUTDOWN_S = 1.0
 
 
 def serve(settings: Settings) -> None:
@@ -47,7 +49,6 @@ def serve(settings: Settings) -> None:
     readiness = Readiness(metrics)
     config = uvicorn.Config(
         build_app(settings, model, engine, metrics, readiness),
-        loop="asyncio",
         http="h11",
         ws="none",
         lifespan="off",
@@ -61,10 +62,24 @@ def serve(settings: Settings) -> None:
         ssl_context_factory=(lambda _config, _default: tls) if tls else None,
     )
     try:
-        Server(config, settings, model, readiness).run(sockets=[listener])
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(Server(config, settings, model, readiness).serve(sockets=[listener]))
     finally:
         engine.close()
         log(logging.INFO, "stopped")
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that gives TLS clients little time.
+
+    asyncio waits 30 s for an idle client's farewell, and by default so would every stop of the server.
+    """
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
+        """Listen, as asyncio's own loop does."""
+        if options.get("ssl") is not None:
+            options |= {"ssl_handshake_timeout": TLS_HANDSHAKE_S, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
+        return await super().create_server(*args, **options)
 
 
 class Server(uvicorn.Server):

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from modelyard.serving.backends.litert import CHUNK, open_model
+from modelyard.serving.errors import InputError, StartError
+
+ALL = ["float32", "float32-raw", "batch-3", "int8", "int8-io", "uint8-io", "int16-io", "int8-io-raw"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_probabilities_are_those_of_the_interpreter(models, raw, expected, name):
+    predicted = open_model(models / name).predict(raw)
+
+    assert predicted.dtype == np.float32
+    assert predicted.shape == (7, 10)
+    np.testing.assert_allclose(predicted, expected(models / name, raw), atol=1e-6)
+    np.testing.assert_allclose(predicted.sum(axis=1), 1, atol=1e-5)
+
+
+def test_models_differ_so_that_the_comparison_means_something(models, raw, expected):
+    answers = [expected(models / name, raw) for name in ("float32", "int8-io", "int16-io")]
+
+    assert not np.array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+    np.testing.assert_allclose(answers[0], answers[1], atol=0.05)
+    assert np.ptp(answers[0], axis=0).max() > 0.01, "the samples get different answers"
+
+
+@pytest.mark.parametrize("name", ["float32", "batch-3", "int8-io"])
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
+def test_the_batch_changes_nothing(models, raw, name, batch):
+    model = open_model(models / name)
+    many = np.resize(raw, (batch, 8, 8, 1))
+
+    together = model.predict(many)
+
+    np.testing.assert_allclose(together, np.concatenate([model.predict(one[None]) for one in many]), atol=1e-6)
+
+
+def test_no_samples_give_no_rows(models):
+    assert open_model(models / "float32").predict(np.zeros((0, 8, 8, 1), np.uint8)).shape == (0, 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8, 1), (1, 8, 8, 3), (1, 64)])
+def test_another_shape_is_an_input_error(models, shape):
+    with pytest.raises(InputError, match=r"expected \[-1, 8, 8, 1\]"):
+        open_model(models / "float32").predict(np.zeros(shape, np.uint8))
+
+
+def test_nan_is_an_input_error_for_an_integer_input(models):
+    with pytest.raises(InputError, match="NaN"):
+        open_model(models / "int8-io-raw").predict(np.full((1, 8, 8, 1), np.nan, np.float32))
+
+
+def test_values_beyond_an_integer_input_are_clipped(models):
+    model = open_model(models / "int8-io-raw")
+
+    far = model.predict(np.full((1, 8, 8, 1), 1e30, np.float32))
+
+    np.testing.assert_array_equal(far, model.predict(np.full((1, 8, 8, 1), 1e6, np.float32)))
+
+
+def test_one_model_serves_many_threads(models, raw):
+    model = open_model(models / "float32", threads=2)
+    alone = [model.predict(raw[: n % 7 + 1]) for n in range(60)]
+
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda n: model.predict(raw[: n % 7 + 1]), range(60)))
+
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def changed(models, tmp_path, **facts):
+    folder = tmp_path / "model"
+    shutil.copytree(models / "float32", folder)
+    data = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(data | facts))
+    return folder
+
+
+def test_a_model_that_answers_probabilities_gets_no_softmax(models, tmp_path, raw, expected):
+    folder = changed(models, tmp_path, output="probabilities")
+
+    logits = open_model(folder).predict(raw)
+
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), expected(folder, raw), atol=1e-6)
+
+
+@pytest.mark.parametrize("facts", [{"input_shape": [8, 8, 3]}, {"class_names": ["a", "b"]}])
+def test_a_model_json_that_does_not_fit_is_refused(models, tmp_path, facts):
+    with pytest.raises(StartError, match=r"its model\.json says"):
+        open_model(changed(models, tmp_path, **facts))
+
+
+def test_a_damaged_model_is_refused_in_one_line(models, tmp_path):
+    folder = changed(models, tmp_path)
+    (folder / "model.tflite").write_bytes(b"not a model")
+
+    with pytest.raises(StartError, match="not a model that LiteRT can run") as caught:
+        open_model(folder)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from modelyard import artifacts
+from modelyard.serving import model
+from modelyard.serving.errors import StartError
+
+FACTS = {
+    "format": "tflite",
+    "file": "model.tflite",
+    "input_shape": [8, 8, 1],
+    "input_dtype": "uint8",
+    "preprocessing": {"scale": 0.0625, "mean": [0.3], "std": [0.4]},
+    "class_names": ["a", "b"],
+}
+NUMBER = st.floats(-100, 100, width=32)
+
+
+def written(folder, data):
+    (folder / "model.tflite").touch()
+    (folder / "model.json").write_text(data if isinstance(data, str) else json.dumps(data))
+    return folder
+
+
+def test_facts_are_read_and_unknown_keys_are_kept(tmp_path):
+    facts = model.Facts.read(written(tmp_path, FACTS | {"variant": "int8", "accuracy": 0.97, "value_range": [0, 16]}))
+
+    assert facts.input_shape == (8, 8, 1)
+    assert facts.input_dtype == np.uint8
+    assert facts.preprocessing == model.Preprocessing(0.0625, (0.3,), (0.4,))
+    assert facts.output == "logits"
+    assert facts.value_range == (0, 16)
+    assert facts.extra == {"variant": "int8", "accuracy": 0.97}
+    assert (facts.label("variant"), facts.label("accuracy"), facts.label("sha256")) == ("int8", "0.97", "")
+
+
+def test_what_modelyard_writes_is_read(tmp_path):
+    ours = artifacts.ModelFacts(
+        format="tflite",
+        file="model.tflite",
+        input_shape=(4, 4, 3),
+        input_dtype="float32",
+        preprocessing=artifacts.Preprocessing(scale=0.5, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0)),
+        class_names=("x", "y"),
+        output="probabilities",
+    )
+    (tmp_path / "model.tflite").touch()
+    artifacts.write_json(tmp_path / "model.json", ours)
+
+    facts = model.Facts.read(tmp_path)
+
+    assert facts.input_shape == ours.input_shape
+    assert facts.preprocessing == model.Preprocessing(0.5, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    assert (facts.class_names, facts.output, facts.value_range) == (("x", "y"), "probabilities", None)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "the top level is not an object"),
+        ("\xff", "not a model's facts"),
+        ({}, "no key 'file'"),
+        (FACTS | {"file": "other.tflite"}, "names 'other.tflite', which is not there"),
+        (FACTS | {"input_shape": [8, 0]}, "input_shape: 0 is not a whole number"),
+        (FACTS | {"input_shape": 8}, "not a model's facts"),
+        (FACTS | {"input_dtype": "string"}, "input_dtype: 'string'; allowed: bool, uint8"),
+        (FACTS | {"output": "classes"}, "output: 'classes'; allowed: logits, probabilities"),
+        (FACTS | {"value_range": [1, 2, 3]}, "not a model's facts"),
+        (FACTS | {"preprocessing": {"mean": "abc"}}, "could not convert"),
+    ],
+)
+def test_damaged_facts_are_refused_in_one_line(tmp_path, data, message):
+    with pytest.raises(StartError) as caught:
+        model.Facts.read(written(tmp_path, data))
+
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "model.json"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_model_json_says_which_variable_names_the_folder(tmp_path):
+    with pytest.raises(StartError, match="No such file or directory; MODELYARD_MODEL_DIR must name"):
+        model.Facts.read(tmp_path)
+
+
+@given(
+    hnp.arrays(st.sampled_from([np.uint8, np.float32]), (2, 3, 3), elements=st.integers(0, 255)),
+    NUMBER,
+    st.tuples(NUMBER, NUMBER, NUMBER),
+    st.tuples(*[st.floats(0.125, 100, width=32)] * 3),
+)
+def test_preprocessing_is_the_one_of_the_evaluation(raw, scale, mean, std):
+    ours = artifacts.Preprocessing(scale=scale, mean=mean, std=std).apply(raw)
+
+    served = model.Preprocessing(scale, mean, std).apply(raw)
+
+    assert served.dtype == ours.dtype == np.float32
+    np.testing.assert_array_equal(served, ours)
+
+
+@given(hnp.arrays(np.float32, (3, 4), elements=st.floats(-300, 300, width=32)))
+def test_softmax_gives_probabilities_in_the_order_of_the_logits(logits):
+    probabilities = model.softmax(logits)
+    exact = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, exact / exact.sum(axis=1, keepdims=True), atol=1e-6)

@@ -1,0 +1,43 @@
+"""The requirements file of the runtime is enough: a server runs on exactly that."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import modelyard.serving
+from modelyard_plugins.runtimes import litert
+
+
+def test_the_plugin_predicts_as_the_interpreter_does(models, raw, expected):
+    predicted = litert.litert(models / "int8-io", threads=2).predict(raw)
+
+    np.testing.assert_allclose(predicted, expected(models / "int8-io", raw), atol=1e-6)
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_server_runs_on_the_required_wheels_alone(start, models, raw, expected, tmp_path):
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    requirements = Path(litert.__file__).with_name("litert-requirements.txt")
+    options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
+    subprocess.run([python, "-m", "pip", "install", "-q", *options, "-r", requirements], check=True)
+    place = tmp_path / "app"
+    shutil.copytree(Path(modelyard.serving.__file__).parent, place / "modelyard_serving")
+
+    with (
+        start(models / "float32", [str(python), "-m", "modelyard_serving"], place) as server,
+        server.client() as client,
+    ):
+        answer = client.post("/v1/models/digits:predict", json={"instances": raw.tolist()})
+        metrics = client.get("/metrics")
+        assert server.stop() == 0
+
+    np.testing.assert_allclose(answer.json()["predictions"], expected(models / "float32", raw), atol=1e-6)
+    assert metrics.status_code == 200

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from modelyard.serving.errors import StartError
+from modelyard.serving.settings import KNOWN, Settings
+
+
+def test_nothing_set_gives_the_defaults():
+    settings = Settings.read({"PATH": "/bin", "MODELYARD_DEBUG": "1", "MODELYARD_SERVICE_HOST": "10.0.0.1"})
+
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.model_version) == ("0.0.0.0", 8080, "1")
+
+
+def test_every_setting_is_read(tmp_path):
+    pem = tmp_path / "pem"
+    pem.touch()
+    texts = {
+        "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HOST": "::1", "PORT": "0",
+        "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
+        "WORKERS": "3", "MAX_QUEUE": "4", "MAX_BATCH": "5", "MAX_BODY_BYTES": "6", "DRAIN_S": "0.5", "GRACE_S": "9",
+        "LOG_LEVEL": "debug",
+    }  # fmt: skip
+    assert {f"MODELYARD_{name}" for name in texts} == set(KNOWN)
+
+    settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
+
+    assert settings == Settings(
+        Path("/m"), "digits", "7", "a:b", "::1", 0, "ann", "pa:ss", pem, pem, 2, 3, 4, 5, 6, 0.5, 9.0, "debug"
+    )
+    assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_secrets_come_from_files(tmp_path, ending):
+    (tmp_path / "user").write_text(f"ann{ending}")
+    (tmp_path / "password").write_text(f" p\u00e4ss word {ending}", encoding="utf-8", newline="")
+
+    settings = Settings.read(
+        {"MODELYARD_USERNAME_FILE": str(tmp_path / "user"), "MODELYARD_PASSWORD_FILE": str(tmp_path / "password")}
+    )
+
+    assert (settings.username, settings.password) == ("ann", " p\u00e4ss word ")
+
+
+def test_the_password_is_not_in_the_repr():
+    assert "hunter2" not in repr(Settings(username="ann", password="hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"PORT": "http"}, "MODELYARD_PORT: 'http'; allowed: a whole number, 0 to 65535"),
+        ({"PORT": "65536"}, "allowed: a whole number, 0 to 65535"),
+        ({"PORT": "-1"}, "allowed: a whole number, 0 to 65535"),
+        ({"PORT": "tcp://10.0.0.1:80"}, "enableServiceLinks: false"),
+        ({"THREADS": "0"}, "MODELYARD_THREADS: '0'; allowed: a whole number, 1 to 256"),
+        ({"MODEL_VERSION": "v1"}, "MODELYARD_MODEL_VERSION: 'v1'; allowed: a whole number"),
+        ({"MODEL_NAME": "a/b"}, "MODELYARD_MODEL_NAME: 'a/b'; allowed: letters"),
+        ({"MODEL_NAME": ""}, "MODELYARD_MODEL_NAME: empty"),
+        ({"DRAIN_S": "soon"}, "MODELYARD_DRAIN_S: 'soon'; allowed: seconds, 0 to 3600"),
+        ({"DRAIN_S": "nan"}, "allowed: seconds, 0 to 3600"),
+        ({"LOG_LEVEL": "loud"}, "MODELYARD_LOG_LEVEL: 'loud'; allowed: debug, info, warning, error"),
+        ({"USERNAME": "ann"}, "MODELYARD_USERNAME is set without MODELYARD_PASSWORD"),
+        ({"PASSWORD": "hunter2"}, "MODELYARD_PASSWORD is set without MODELYARD_USERNAME"),
+        ({"USERNAME": "a:b", "PASSWORD": "hunter2"}, "cannot hold ':'"),
+        ({"USERNAME": "ann", "PASSWORD": ""}, "MODELYARD_PASSWORD: empty"),
+        ({"USERNAME": "ann", "PASSWORD": "hunter2", "PASSWORD_FILE": "/x"}, "MODELYARD_PASSWORD_FILE are both set"),
+        ({"USERNAME": "ann", "PASSWORD_FILE": "/no/such"}, "MODELYARD_PASSWORD_FILE: '/no/such' cannot be read"),
+        ({"TLS_CERT_FILE": "/dev/null", "PORT": "1"}, "MODELYARD_TLS_CERT_FILE: no such file: '/dev/null'"),
+        ({"TLS_KEY_FILE": __file__}, "MODELYARD_TLS_KEY_FILE is set without MODELYARD_TLS_CERT_FILE"),
+        ({"PASSWRD": "hunter2"}, "MODELYARD_PASSWRD: unknown setting, did you mean MODELYARD_PASSWORD?"),
+        ({"PASSWORD_FILES": "hunter2"}, "did you mean MODELYARD_PASSWORD_FILE?"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line_without_the_secret(environment, message):
+    with pytest.raises(StartError) as caught:
+        Settings.read({f"MODELYARD_{name}": value for name, value in environment.items()})
+
+    assert message in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_secret_file_is_refused(tmp_path):
+    (tmp_path / "empty").write_text("\n")
+
+    with pytest.raises(StartError, match="MODELYARD_PASSWORD_FILE: empty"):
+        Settings.read({"MODELYARD_USERNAME": "ann", "MODELYARD_PASSWORD_FILE": str(tmp_path / "empty")})
+
+
+def test_every_setting_is_documented(pytestconfig):
+    page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
+
+    assert [name for name in KNOWN if f"`{name}`" not in page] == []
