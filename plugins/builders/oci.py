@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import ImageFacts, LayerFacts
+from modelyard.errors import ConfigError
 from modelyard.hookspecs import hookimpl
 from modelyard.params import InputPath, PositiveInt  # noqa: TC001 - read when the project is loaded
 
@@ -56,6 +57,7 @@ def oci(
     cache = LayerCache(context.cache / "layers", compression, source_epoch())
     with bases.scratch() as scratch:
         if base_image is not None:
+            _require_alone(suite=suite, packages=packages, lock=lock)
             base: Base = bases.ImageBase(Path(base_image))
         else:
             lock_file = Path(lock) if lock else None
@@ -68,6 +70,16 @@ def oci(
     steps.done("image written")
     _write_sbom(context, base, wheels, image)
     return _facts(context, base, image)
+
+
+def _require_alone(**others: object) -> None:
+    given = [name for name, value in others.items() if value]
+    if given:
+        msg = (
+            f"image builder 'oci': `base_image` takes the place of Debian packages, but {given[0]!r} is set, too\n"
+            f"  remove one of `base_image` and {', '.join(f'`{name}`' for name in given)}"
+        )
+        raise ConfigError(msg)
 
 
 def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps) -> tuple[list[Layer], list[Path]]:

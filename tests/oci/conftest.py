@@ -11,8 +11,7 @@ import subprocess
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +19,10 @@ from modelyard.oci.image import Image, Recipe, assemble, write_archive
 from modelyard.oci.layers import LayerCache
 from modelyard.oci.reference import parse
 from modelyard.oci.tree import Entry, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 Members = list[tuple[str, bytes | str | None]]
 """Name and bytes (a file), text (a link's target) or None (a folder)."""
@@ -31,7 +34,9 @@ def tar_bytes(members: Members, **attributes: object) -> bytes:
         for name, content in members:
             info = tarfile.TarInfo(name)
             info.mode = 0o755 if content is None else 0o644
-            info.type = tarfile.DIRTYPE if content is None else tarfile.SYMTYPE if isinstance(content, str) else tarfile.REGTYPE
+            info.type = (
+                tarfile.DIRTYPE if content is None else tarfile.SYMTYPE if isinstance(content, str) else tarfile.REGTYPE
+            )
             info.linkname = content if isinstance(content, str) else ""
             info.size = len(content) if isinstance(content, bytes) else 0
             for key, value in attributes.items():
@@ -78,7 +83,9 @@ def write_wheel(path: Path, files: Mapping[str, bytes]) -> Path:
 def make_image(tmp_path: Path) -> Callable[..., tuple[Path, Image]]:
     """Write an image of one layer a mapping (path -> content) and return the archive and the image."""
 
-    def make(*layers: Mapping[str, bytes], name: str = "image.tar", tag: str = "v1", epoch: int = 1) -> tuple[Path, Image]:
+    def make(
+        *layers: Mapping[str, bytes], name: str = "image.tar", tag: str = "v1", epoch: int = 1
+    ) -> tuple[Path, Image]:
         cache = LayerCache(tmp_path / "layers", "gzip", epoch)
         made = []
         for number, files in enumerate(layers):
@@ -115,7 +122,9 @@ def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
         port = free_port()
         config = tmp_path / f"registry-{port}.yml"
         storage = f"storage: {{filesystem: {{rootdirectory: {tmp_path}/registry-{port}}}}}"
-        config.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: fatal}}\n{auth}\n")
+        config.write_text(
+            f"version: 0.1\n{storage}\nhttp: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: error}}\n{auth}\n"
+        )
         with (tmp_path / f"registry-{port}.log").open("wb") as log:
             running.append(subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log))
         _wait_for(port)

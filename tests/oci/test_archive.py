@@ -26,7 +26,9 @@ def unpacked(archive: Path, folder: Path) -> Path:
 def docker_save(path: Path, layers: list[Members], *, diff_ids: list[str] | None = None) -> Path:
     """Write an archive as old versions of `docker save` do: a folder a layer, plain tars, no OCI files."""
     blobs = [tar_bytes(members) for members in layers]
-    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": diff_ids or [digest(b) for b in blobs]}}).encode()
+    config = json.dumps(
+        {"architecture": "amd64", "rootfs": {"diff_ids": diff_ids or [digest(b) for b in blobs]}}
+    ).encode()
     name = f"{digest(config)[7:]}.json"
     names = [f"{number}/layer.tar" for number in range(len(blobs))]
     manifest = json.dumps([{"Config": name, "RepoTags": ["x:1"], "Layers": names}]).encode()
@@ -85,7 +87,11 @@ def test_index_with_two_architectures_takes_the_one_asked_for(make_image: Make, 
     archive, image = make_image({"a": b"1"})
     layout = unpacked(archive, tmp_path / "layout")
     index = json.loads((layout / "index.json").read_text())
-    other = {**index["manifests"][0], "platform": {"architecture": "arm64", "os": "linux"}, "digest": f"sha256:{'0' * 64}"}
+    other = {
+        **index["manifests"][0],
+        "platform": {"architecture": "arm64", "os": "linux"},
+        "digest": f"sha256:{'0' * 64}",
+    }
     index["manifests"].insert(0, other)
     (layout / "index.json").write_text(json.dumps(index))
     assert read_image(layout, "amd64").digest == image.digest

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard.oci.cache import FileCache, atomic_path, canonical_json, read_json, write_json
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), atomic_path(tmp_path / "a") as temporary:
-        temporary.write_bytes(b"half")
-        raise RuntimeError
+    def write_half() -> None:
+        with atomic_path(tmp_path / "a") as temporary:
+            temporary.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
     assert list(tmp_path.iterdir()) == []
 
 

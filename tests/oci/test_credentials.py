@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard.errors import ToolError
 from modelyard.oci.credentials import Credentials, find_credentials
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from modelyard.errors import ToolError
 from modelyard.oci.deb import control_fields, data_entries, parse_paragraph
 
 from .conftest import ar_bytes, tar_bytes, write_deb
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_reads_control_and_data(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelyard.oci.debian import base_tree, packages_tree
 
 from .conftest import write_deb
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def test_base_has_a_merged_usr_users_and_a_sticky_tmp(tmp_path: Path) -> None:
-    deb = write_deb(tmp_path / "a.deb", "libc6", [("./lib/x86/libc.so.6", b"elf"), ("./lib64/ld.so", "../lib/x86/libc.so.6")])
+    deb = write_deb(
+        tmp_path / "a.deb", "libc6", [("./lib/x86/libc.so.6", b"elf"), ("./lib64/ld.so", "../lib/x86/libc.so.6")]
+    )
     tree = base_tree([deb])
     assert {name: tree[name].target for name in ("bin", "sbin", "lib", "lib64")} == {
         name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")

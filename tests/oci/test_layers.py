@@ -4,12 +4,15 @@ import gzip
 import hashlib
 import io
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard.oci.layers import Compression, LayerCache
 from modelyard.oci.tree import Entry, Tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def tree(content: bytes = b"data" * 1000) -> Tree:
@@ -27,7 +30,8 @@ def test_digests_are_those_of_the_blob_and_of_the_tar_inside(tmp_path: Path, com
     assert layer.digest == f"sha256:{hashlib.sha256(blob).hexdigest()}"
     assert layer.diff_id == f"sha256:{hashlib.sha256(inner).hexdigest()}"
     assert layer.size_bytes == len(blob)
-    assert tarfile.open(fileobj=io.BytesIO(inner)).getnames() == ["a", "a/b"]
+    with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
+        assert archive.getnames() == ["a", "a/b"]
     if compression == "gzip":
         assert blob[4:8] == bytes(4), "the header holds a time"
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,8 +11,12 @@ from modelyard.errors import ToolError
 from modelyard.oci.archive import read_image
 from modelyard.oci.listing import Listing
 
-from .conftest import Members
 from .test_archive import docker_save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Members
 
 
 def listing(tmp_path: Path, *layers: Members) -> Listing:
@@ -85,7 +89,9 @@ def test_hard_link_keeps_its_content_when_its_original_is_replaced(tmp_path: Pat
     from .conftest import tar_bytes
 
     upper = tar_bytes([("a", b"new")])
-    config = json.dumps({"architecture": "amd64", "rootfs": {"diff_ids": [digest(stream.getvalue()), digest(upper)]}}).encode()
+    config = json.dumps(
+        {"architecture": "amd64", "rootfs": {"diff_ids": [digest(stream.getvalue()), digest(upper)]}}
+    ).encode()
     manifest = json.dumps([{"Config": "c.json", "Layers": ["0.tar", "1.tar"]}]).encode()
     members: Members = [("c.json", config), ("0.tar", stream.getvalue()), ("1.tar", upper), ("manifest.json", manifest)]
     (tmp_path / "x.tar").write_bytes(tar_bytes(members))
@@ -109,7 +115,9 @@ def test_agrees_with_a_plain_model_of_the_specification(tmp_path: Path, layers: 
         for what, path in changes:
             folder, _, name = path.rpartition("/")
             prefix = f"{folder}/" if folder else ""
-            if what == "put" and not any(path.startswith(f"{p}/") or p.startswith(f"{path}/") for p in (*expected, *mine)):
+            if what == "put" and not any(
+                path.startswith(f"{p}/") or p.startswith(f"{path}/") for p in (*expected, *mine)
+            ):
                 members.append((path, str(number).encode()))
                 mine[path] = number
             elif what == "delete" and path not in mine and not any(p.startswith(f"{path}/") for p in mine):

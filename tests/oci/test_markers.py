@@ -22,5 +22,12 @@ def test_markers_are_decided_for_the_image_and_not_for_this_interpreter() -> Non
 
 
 def test_continued_lines_and_comments() -> None:
-    lines = ("# first", "a==1 \\", "    --hash=sha256:aa \\", "    --hash=sha256:bb  # note", "", "b==2 --hash=sha256:cc")
+    lines = (
+        "# first",
+        "a==1 \\",
+        "    --hash=sha256:aa \\",
+        "    --hash=sha256:bb  # note",
+        "",
+        "b==2 --hash=sha256:cc",
+    )
     assert applicable(lines, PYTHON) == ["a==1 --hash=sha256:aa --hash=sha256:bb", "b==2 --hash=sha256:cc"]

@@ -24,7 +24,13 @@ def test_reads_alternatives_versions_and_architectures() -> None:
 
 
 def test_closure_leaves_out_denied_packages_and_what_only_they_need() -> None:
-    known = universe(package("a", "dpkg, libz"), package("dpkg", "tar, libz"), package("tar", "libacl"), package("libacl"), package("libz"))
+    known = universe(
+        package("a", "dpkg, libz"),
+        package("dpkg", "tar, libz"),
+        package("tar", "libacl"),
+        package("libacl"),
+        package("libz"),
+    )
     assert closure(known, ["a"], ["dpkg"]) == ["a", "libz"]
     assert closure(known, ["a"], []) == ["a", "dpkg", "libacl", "libz", "tar"]
 

@@ -22,7 +22,10 @@ def test_names_as_docker_reads_them(repository: str, full: str, familiar: str) -
     assert (found.full, found.familiar) == (full, familiar)
 
 
-@pytest.mark.parametrize(("repository", "tag"), [("Digits", "1"), ("a//b", "1"), ("", "1"), ("a", ""), ("a", "-x"), ("a b", "1"), ("a", "x" * 129)])
+@pytest.mark.parametrize(
+    ("repository", "tag"),
+    [("Digits", "1"), ("a//b", "1"), ("", "1"), ("a", ""), ("a", "-x"), ("a b", "1"), ("a", "x" * 129)],
+)
 def test_refuses_what_no_registry_takes(repository: str, tag: str) -> None:
     with pytest.raises(ToolError, match="not a name that a registry takes"):
         parse(repository, tag)

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard.errors import ToolError
 from modelyard.oci.rootfs import elf_interpreter, unpack
 
-from .conftest import Members
 from .test_archive import docker_save
+
+if TYPE_CHECKING:
+    from .conftest import Members
 
 
 def test_unpacks_layers_over_each_other(tmp_path: Path) -> None:
@@ -21,7 +23,7 @@ def test_unpacks_layers_over_each_other(tmp_path: Path) -> None:
     root = unpack(docker_save(tmp_path / "x.tar", layers), tmp_path / "root")
     assert (root.folder / "etc" / "a").read_bytes() == b"new"
     assert not (root.folder / "etc" / "gone").exists()
-    assert os.readlink(root.folder / "lib") == "/usr/lib"
+    assert (root.folder / "lib").readlink() == Path("/usr/lib")
     assert root.host_path("/lib/x") == root.folder / "usr/lib/x"
 
 
@@ -34,7 +36,7 @@ def test_never_writes_through_a_link(tmp_path: Path) -> None:
         folder = tmp_path / f"root-{len(target)}"
         unpack(archive, folder)
         assert list(outside.iterdir()) == []
-        assert [path for path in folder.rglob("file")] != []
+        assert list(folder.rglob("file")) != []
 
 
 def test_refuses_a_path_that_climbs_out(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard.errors import ToolError
 from modelyard.oci import sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEB822 = """\
 Types: deb deb-src
@@ -61,7 +64,9 @@ def test_keeps_the_distribution_only_with_addresses_and_keys(host: Path) -> None
     assert "Suites: bookworm bookworm-updates\n" in text
     assert "Types: deb\n" in text
     assert "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg" in text
-    assert not {"third.example", "off.example", "source.example", "backports"} & set(text.replace("/", " ").replace("-", " ").split())
+    assert not {"third.example", "off.example", "source.example", "backports"} & set(
+        text.replace("/", " ").replace("-", " ").split()
+    )
 
 
 def test_another_suite_takes_the_place_of_the_hosts(host: Path) -> None:

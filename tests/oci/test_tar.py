@@ -4,13 +4,16 @@ import io
 import os
 import tarfile
 import time
+from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.oci.tar import write_tar
 from modelyard.oci.tree import Entry, Tree
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def tar_of(tree: Tree, epoch: int = 1_700_000_000) -> bytes:
@@ -19,7 +22,11 @@ def tar_of(tree: Tree, epoch: int = 1_700_000_000) -> bytes:
     return stream.getvalue()
 
 
-@given(st.dictionaries(st.text("abé/", min_size=1, max_size=120).filter(lambda t: t.strip("/")), st.binary(max_size=2000), max_size=5))
+@given(
+    st.dictionaries(
+        st.text("abé/", min_size=1, max_size=120).filter(lambda t: t.strip("/")), st.binary(max_size=2000), max_size=5
+    )
+)
 def test_same_entries_give_the_same_bytes_and_come_back(files: dict[str, bytes]) -> None:
     def tree(names: list[str]) -> Tree:
         made = Tree()

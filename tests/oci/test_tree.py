@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from modelyard.errors import ToolError
 from modelyard.oci.tree import Entry, Tree, clean_path
 
-NAMES = st.text("abcé-_.Z", min_size=1, max_size=4).filter(lambda name: name not in (".", "..") and not name.startswith(".wh."))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = st.text("abcé-_.Z", min_size=1, max_size=4).filter(
+    lambda name: name not in (".", "..") and not name.startswith(".wh.")
+)
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 
 

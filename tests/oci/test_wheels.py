@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from modelyard.oci.cache import FileCache, sha256_file
 from modelyard.oci.python import BasePython
 
 from .conftest import write_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PYTHON = BasePython("/usr/bin/python3", (3, 11), (2, 36), "x86_64")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -116,8 +117,8 @@ def _digests(packages: Sequence[Package]) -> list[tuple[str, str]]:
 class ImageBase:
     """A base that someone else made: its layers are copied as they are."""
 
-    def __init__(self, path: Path, architecture: str = "amd64") -> None:
-        self._image = read_image(path, architecture)
+    def __init__(self, path: Path) -> None:
+        self._image = read_image(path, ARCHITECTURES.get(platform.machine(), ""))
         self._listing = Listing(self._image)
         self.name = path.name
         self.digest = self._image.digest

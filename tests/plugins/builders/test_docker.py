@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.contexts import ImageContext
+from modelyard.errors import StageFailed, ToolError
+from modelyard_plugins.builders.docker import docker, dockerfile, quoted
+
+Make = Callable[..., ImageContext]
+BASE = "modelyard-test-minbase:latest"
+
+
+@pytest.fixture(scope="session")
+def base(docker_client: Any) -> Iterator[str]:
+    """A Debian with python3 and no pip, made once for this machine."""
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("the program mmdebstrap is not installed")
+    archive = Path(tempfile.gettempdir(), "modelyard-test-minbase.tar")
+    if not archive.exists():
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3", "bookworm", str(archive)]
+        subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(["docker", "import", str(archive), BASE], check=True, capture_output=True)
+    yield BASE
+    subprocess.run(["docker", "rmi", "-f", BASE], capture_output=True)
+
+
+@pytest.mark.docker
+@pytest.mark.network
+@pytest.mark.slow
+def test_builds_for_the_python_of_a_base_without_pip(make_context: Make, docker_client: Any, base: str) -> None:
+    context = make_context()
+    facts = docker(context, base=base)
+    name = f"{facts.repository}:{facts.tag}"
+    try:
+        options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none", "--rm"]
+        done = subprocess.run(
+            ["docker", "run", *options, name], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert (found["uid"], found["model"]) == (65532, 256 * 400)
+        image = docker_client.images.get(name)
+        assert image.id == facts.image_id == facts.digest
+        assert image.labels == facts.labels
+        assert image.labels["dev.modelyard.model.variant"] == 'int8 "quoted" $HOME \\'
+        assert facts.archive is None
+        diff_ids = image.attrs["RootFS"]["Layers"]
+        assert [layer.digest for layer in facts.layers[1:]] == diff_ids[-3:]
+    finally:
+        subprocess.run(["docker", "rmi", "-f", name], capture_output=True)
+
+
+@pytest.mark.docker
+@pytest.mark.network
+def test_a_failing_template_of_the_project_is_told_in_the_engines_words(
+    make_context: Make, docker_client: Any, base: str
+) -> None:
+    context = make_context(requirements=())
+    (context.project / "templates" / "docker").mkdir(parents=True)
+    (context.project / "templates" / "docker" / "Dockerfile.j2").write_text("FROM {{ base }}\nRUN exit 7\n")
+    with pytest.raises(StageFailed, match="code: 7"):
+        docker(context, base=base)
+
+
+@pytest.mark.docker
+def test_a_base_that_the_engine_lacks_is_named(make_context: Make, docker_client: Any) -> None:
+    with pytest.raises(ToolError, match=r"no image 'modelyard-test-none:1'\n.*pull"):
+        docker(make_context(), base="modelyard-test-none:1")
+
+
+def test_without_an_engine_the_other_builder_is_named(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(ToolError, match=r'no Docker engine answers.*\n.*"oci"'):
+        docker(make_context())
+
+
+def test_user_text_cannot_leave_its_quotes() -> None:
+    assert quoted('a"b\\c$HOME') == '"a\\"b\\\\c\\$HOME"'
+    with pytest.raises(ToolError, match="control character"):
+        quoted("a\nRUN evil")
+
+
+def test_template_names_user_and_entrypoint(tmp_path: Path) -> None:
+    settings = {
+        "User": "65532:65532",
+        "Env": ["A=1 2"],
+        "Entrypoint": ["/usr/bin/python3", "-m", "x"],
+        "WorkingDir": "/",
+        "ExposedPorts": {"8080/tcp": {}},
+        "Labels": {"a": "b c"},
+        "StopSignal": "SIGTERM",
+    }
+    lines = dockerfile(tmp_path, base="x:1", settings=settings).splitlines()
+    assert lines == [
+        "FROM x:1",
+        "COPY wheels/ /",
+        "COPY server/ /",
+        "COPY model/ /",
+        'ENV A="1 2"',
+        'LABEL "a"="b c"',
+        "WORKDIR /",
+        "EXPOSE 8080/tcp",
+        "STOPSIGNAL SIGTERM",
+        "USER 65532:65532",
+        'ENTRYPOINT ["/usr/bin/python3", "-m", "x"]',
+        "CMD []",
+    ]
