@@ -6,6 +6,7 @@ killed, or two builds meet; see docs/explanation/incremental.md.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ import msgspec
 from modelyard.digests import DigestTable, manifest_digest
 from modelyard.errors import StageFailed, StoreError
 from modelyard.fingerprint import Fingerprint, Fingerprinter
+from modelyard.history import History
 from modelyard.jsonfiles import write_json
 from modelyard.locks import hold
 from modelyard.plan import Stage
@@ -37,6 +39,14 @@ class Outcome(msgspec.Struct):
 
     how: str
     duration_s: float
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a build would do with a stage: leave it (`fresh`), bring back `record` (`restored`), or run it (`built`)."""
+
+    how: str
+    fingerprint: Fingerprint
+    record: Record | None = None
 
 
 class Listener(msgspec.Struct):
@@ -77,6 +87,10 @@ class Engine:
     def log(self, stage: Stage) -> Path:
         """Return the file of a stage's log."""
         return self.project.state / "logs" / stage.kind / f"{stage.name}.log"
+
+    def history(self, stage: Stage) -> History:
+        """Return the stage's earlier results."""
+        return History(self.project.state / "history" / stage.kind / f"{stage.name}.jsonl")
 
     def record(self, stage: Stage) -> Record | None:
         """Return the stage's record, or None when there is none that can be read."""
@@ -122,8 +136,32 @@ class Engine:
         """
         return self._fingerprinter.fingerprint(stage, self._input_digest)
 
-    def _input_digest(self, stage_id: str, part: str) -> str:
-        brief = self.brief(self.plan.stages[stage_id])
+    def code(self, stage: Stage) -> dict[str, dict[str, str]]:
+        """Return today's code of the stage: for each file, the digest of each function."""
+        return self._fingerprinter.code(stage)
+
+    def decide(self, stage: Stage, brief_of: Callable[[Stage], Brief | None] | None = None) -> Decision:
+        """Return what a build would do with the stage.
+
+        Args:
+            stage: the stage.
+            brief_of: gives the record of what it reads; by default what is there now.
+
+        Raises:
+            StageFailed: something that it reads has no artifact.
+        """
+        digest = functools.partial(self._input_digest, brief_of=brief_of)
+        fingerprint = self._fingerprinter.fingerprint(stage, digest)
+        brief = self.brief(stage)
+        if brief is not None and brief.key == fingerprint.key and self._is_intact(stage, brief):
+            return Decision("fresh", fingerprint)
+        record = self.store.trace(fingerprint.key)
+        if record is not None and self.store.has(record):
+            return Decision("restored", fingerprint, record)
+        return Decision("built", fingerprint)
+
+    def _input_digest(self, stage_id: str, part: str, brief_of: Callable[[Stage], Brief | None] | None = None) -> str:
+        brief = (brief_of or self.brief)(self.plan.stages[stage_id])
         if brief is None:
             msg = f"{stage_id}: has no artifact\n  run `doit {stage_id}` first"
             raise StageFailed(msg)
@@ -159,23 +197,23 @@ class Engine:
         with hold(lock, stage.id, self.listener.tell, wait=self._wait):
             self._memory = _Memory()
             self._fingerprinter.forget()
-            if not force and self._holds(stage):
+            decision = None if force else self.decide(stage)
+            if decision is not None and decision.how == "fresh":
                 how = "fresh"
+            elif decision is not None and decision.record is not None and self._restore(stage, decision.record):
+                how = "restored"
             else:
-                how = "restored" if not force and self._restore(stage) else self._build(stage)
+                how = self._build(stage)
         self._memory = _Memory()
         return Outcome(how, time.monotonic() - begin)
 
-    def _restore(self, stage: Stage) -> bool:
-        record = self.store.trace(self.fingerprint(stage).key)
-        if record is None or not self.store.has(record):
-            return False
+    def _restore(self, stage: Stage, record: Record) -> bool:
         with self._scratch() as scratch:
             try:
                 self.store.restore(record, scratch / "out")
             except StoreError:
                 return False
-            self._take(stage, record, scratch)
+            self._take(stage, record, scratch, "restored")
         return True
 
     def _build(self, stage: Stage) -> str:
@@ -207,7 +245,7 @@ class Engine:
                 git=self._git(),
             )
             self.store.add(record, scratch / "out")
-            self._take(stage, record, scratch)
+            self._take(stage, record, scratch, "built")
         return "built"
 
     def _run(self, stage: Stage, scratch: Path) -> tuple[Result, int]:
@@ -263,7 +301,7 @@ class Engine:
             msg = f"{stage.id}: changed while the stage ran: {', '.join(moved)}\n  its result was not kept; run `doit` again"
             raise StageFailed(msg)
 
-    def _take(self, stage: Stage, record: Record, scratch: Path) -> None:
+    def _take(self, stage: Stage, record: Record, scratch: Path, how: str) -> None:
         """Put the finished folder in the place of the stage's artifact, and its record with it."""
         out, target = scratch / "out", self.folder(stage)
         write_json(out / "stage.json", record)
@@ -272,6 +310,21 @@ class Engine:
             target.rename(scratch / "old")
         out.rename(target)
         self._table.know((target / name, entry.digest) for name, entry in record.outputs.items())
+        self.history(stage).add(record, how)
+
+    def accept(self, stage: Stage, record: Record) -> None:
+        """Let `record`, whose outputs are those of the stage's artifact, stand for it from now on.
+
+        Raises:
+            StoreError: the store or the artifact's folder cannot be written.
+        """
+        lock = self.project.state / "locks" / f"{stage.kind}-{stage.name}.lock"
+        with hold(lock, stage.id, self.listener.tell, wait=self._wait), self._scratch() as scratch:
+            self.store.add(record, self.folder(stage))
+            write_json(scratch / "stage.json", record)
+            (scratch / "stage.json").replace(self.folder(stage) / "stage.json")
+            self.history(stage).add(record, "accepted")
+        self._memory = _Memory()
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

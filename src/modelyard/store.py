@@ -35,6 +35,14 @@ class InputRecord(msgspec.Struct, frozen=True):
     digest: str
 
 
+class Accepted(msgspec.Struct, frozen=True):
+    """That a person took new code as equivalent: who (`user@host`), when (ISO 8601), and the key that it was made under."""
+
+    who: str
+    when: str
+    from_key: str
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """`stage.json`: what a stage made and of what.
 
@@ -51,6 +59,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         duration_s: how long its work took, in seconds.
         peak_memory_bytes: the worker's largest resident set.
         git: the commit it was made at, with `+` behind it if the tree was not clean; empty outside git.
+        accepted: set if `doit accept` took the code for equivalent to what made it.
     """
 
     stage: str
@@ -65,6 +74,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float = 0.0
     peak_memory_bytes: int = 0
     git: str = ""
+    accepted: Accepted | None = None
 
 
 class Brief(msgspec.Struct, frozen=True):
