@@ -12,7 +12,6 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import msgspec
 
 from modelyard.digests import DigestTable
 from modelyard.errors import DataError, PluginError
+from modelyard.source_imports import installed_folders
 
 _NEVER_SHAPE_BYTES = frozenset(
     f"modelyard{n}"
@@ -181,13 +181,6 @@ class CodeIndex:
             known = msgspec.json.encode(dict(importlib.metadata.packages_distributions()))
             self._table.write_note(note, known)
         return msgspec.json.decode(known, type=dict[str, list[str]])
-
-
-def installed_folders() -> tuple[str, ...]:
-    """Return the folders of installed distributions, each ending in `/`: the environment's, the user's, the system's."""
-    own = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    others = [path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
-    return tuple(dict.fromkeys(f"{folder}/" for folder in (*own, *others)))
 
 
 def _top_names(project: Path) -> frozenset[str]:

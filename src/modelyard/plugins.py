@@ -22,6 +22,7 @@ import pluggy
 from modelyard import hookspecs
 from modelyard.component import KINDS, Component, Source
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.source_imports import HashedLoader
 
 BUILT_IN = "modelyard_plugins"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -166,7 +167,7 @@ def _is_built_in_twin(file: Path, relative: Path) -> bool:
 
 def _import_file(name: str, file: Path) -> ModuleType:
     """Import `file` as `name`; the name is stable and is in `sys.modules` before the code runs."""
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=HashedLoader(name, str(file)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -10,6 +10,7 @@ import msgspec
 from modelyard.config import Config, load_config
 from modelyard.plan import Plan, build_plan
 from modelyard.plugins import Plugins, load_plugins
+from modelyard.source_imports import watch_sources
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ def load(folder: Path, overrides: Mapping[str, str] | None = None) -> Project:
         ModelyardError: the configuration, a plugin or the plan has a mistake.
     """
     folder = folder.resolve()
+    watch_sources()
     plugins = load_plugins(folder)
     config = load_config(folder, plugins, overrides)
     return Project(folder, plugins, build_plan(config, plugins), dict(overrides or {}))
