@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE = "compose/compose.yaml.j2"
 _IN_CONTAINER = "/run/secrets"
-_MARGIN_S = 10
+_MARGIN_S = 5
 
 
 def compose(
@@ -35,7 +35,8 @@ def compose(
     threads: NonNegativeInt = 0,
     max_body_bytes: PositiveInt = 8 * 1024 * 1024,
     startup_s: PositiveInt = 60,
-    drain_s: PositiveInt = 20,
+    drain_s: NonNegativeInt = 0,
+    grace_s: PositiveInt = 10,
     labels: dict[str, str] | None = None,
 ) -> None:
     """A compose.yaml for one machine, as strict as the Kubernetes objects.
@@ -55,7 +56,8 @@ def compose(
         threads: threads a prediction; 0: cpus, rounded up
         max_body_bytes: the largest request
         startup_s: how long loading the model may take
-        drain_s: how long requests that are being answered may take when the container stops
+        drain_s: how long a container that stops goes on taking requests
+        grace_s: how long requests that are then being answered may take
         labels: labels for the container
     """
     params = {key: value for key, value in locals().items() if key != "context"}
@@ -96,7 +98,7 @@ def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]
         "settings": _settings(context, params),
         "secrets": [_secret(params["secrets_folder"], name) for name in names],
         "labels": params["labels"] or {},
-        "grace_s": params["drain_s"] + _MARGIN_S,
+        "stop_s": params["drain_s"] + params["grace_s"] + _MARGIN_S,
         "cpus": f"{params['cpus']:g}",
     }
     return {key: _escaped(value) for key, value in values.items()}
@@ -107,6 +109,7 @@ def _settings(context: TargetContext, params: Mapping[str, Any]) -> dict[str, st
         "MODELYARD_MODEL_NAME": context.name,
         "MODELYARD_PORT": str(params["port"] or context.image.port),
         "MODELYARD_DRAIN_S": str(params["drain_s"]),
+        "MODELYARD_GRACE_S": str(params["grace_s"]),
         "MODELYARD_LOG_LEVEL": params["log_level"],
         "MODELYARD_THREADS": str(params["threads"] or max(1, -int(-params["cpus"] // 1))),
         "MODELYARD_MAX_BODY_BYTES": str(params["max_body_bytes"]),

@@ -53,7 +53,8 @@ def kubernetes(
     threads: NonNegativeInt = 0,
     max_body_bytes: PositiveInt = 8 * 1024 * 1024,
     startup_s: PositiveInt = 60,
-    drain_s: PositiveInt = 20,
+    drain_s: NonNegativeInt = 10,
+    grace_s: PositiveInt = 20,
     network_policy: bool = True,
     allow_namespaces: tuple[str, ...] = (),
     ingress_host: str = "",
@@ -96,7 +97,8 @@ def kubernetes(
         threads: threads a prediction; 0: the cpu limit, rounded up
         max_body_bytes: the largest request
         startup_s: how long loading the model may take
-        drain_s: how long requests that are being answered may take when a pod stops
+        drain_s: how long a pod that stops goes on taking requests, until every node knows that it left the Service
+        grace_s: how long requests that are then being answered may take
         network_policy: allow no traffic but requests to the server
         allow_namespaces: the namespaces whose pods may send requests; empty: any source
         ingress_host: the host name of an Ingress with TLS; empty: no Ingress

@@ -154,7 +154,7 @@ BROKEN: list[tuple[str, Change]] = [
     ("probes-differ", lambda o: container(o).update(livenessProbe=container(o)["readinessProbe"])),
     ("probe-port", put(container, "readinessProbe", "httpGet", "port", value="metrics")),
     ("probe-timing", put(container, "readinessProbe", "timeoutSeconds")),
-    ("stop-in-time", put(pod, "terminationGracePeriodSeconds", value=5)),
+    ("stop-in-time", put(container, "lifecycle", "preStop", "sleep", "seconds", value=60)),
     ("high-ports", lambda objects: container(objects)["ports"][0].update(containerPort=443)),
     ("port-names", more(container, "ports", {"name": "https", "containerPort": 9000})),
     ("port-names", more(container, "ports", {"name": "a-name-that-is-too-long", "containerPort": 9000})),
@@ -241,6 +241,7 @@ def test_a_rule_finds_what_it_is_there_for(good: Objects, rule: str, change: Cha
 
 
 def test_a_sleep_before_the_stop_needs_a_cluster_that_knows_it(good: Objects) -> None:
+    container(good)["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
     assert [finding.rule for finding in check(good, version="1.29")] == ["sleep-known"]
     assert check(good, version="1.30") == []
 

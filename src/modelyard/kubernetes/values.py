@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 _NAME, _INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 _OWN_LABELS = (_NAME, _INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
-_PRE_STOP_S = 5
-_MARGIN_S = 10
+_MARGIN_S = 5
 _PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
 
 
@@ -79,8 +78,7 @@ def template_values(
         "uid": uid,
         "gid": gid,
         "autoscaled": p.max_replicas > p.replicas,
-        "pre_stop_s": _PRE_STOP_S if (syntax.minor(p.kubernetes_version) or 0) >= 30 else 0,
-        "grace_s": _PRE_STOP_S + p.drain_s + _MARGIN_S,
+        "stop_s": p.drain_s + p.grace_s + _MARGIN_S,
         "startup_tries": math.ceil(p.startup_s / 2),
         "progress_deadline_s": max(120, p.startup_s * 2),
         **_resources(p),
@@ -191,6 +189,7 @@ def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
         "MODELYARD_MODEL_NAME": name,
         "MODELYARD_PORT": str(p.port or image.port),
         "MODELYARD_DRAIN_S": str(p.drain_s),
+        "MODELYARD_GRACE_S": str(p.grace_s),
         "MODELYARD_LOG_LEVEL": p.log_level,
         "MODELYARD_THREADS": str(p.threads or _threads(p)),
         "MODELYARD_MAX_BODY_BYTES": str(p.max_body_bytes),

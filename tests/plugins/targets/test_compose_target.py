@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelyard.errors import ConfigError
+from modelyard.serving.settings import Settings
 from modelyard_plugins.targets.compose import compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from modelyard.contexts import TargetContext
 
@@ -80,6 +82,17 @@ def test_the_health_check_is_python_that_compiles(context: Callable[..., TargetC
         how, program, option, code = read(made)["services"]["server"]["healthcheck"]["test"]
         assert (how, program, option) == ("CMD", "python3", "-c")
         compile(code, "healthcheck", "exec")
+
+
+def test_the_server_reads_the_settings_that_it_is_given(context: Callable[..., TargetContext], tmp_path: Path) -> None:
+    made = context()
+    compose(made, cpus=1.5)
+    environment = read(made)["services"]["server"]["environment"]
+    for key in [key for key in environment if key.endswith("_FILE")]:
+        (tmp_path / key).write_text("secret")
+        environment[key] = str(tmp_path / key)
+    found = Settings.read(environment)
+    assert (found.model_name, found.port, found.threads, found.password) == ("digits", 8080, 2, "secret")
 
 
 def test_an_image_that_was_loaded_from_the_archive_is_found_by_its_tag(context: Callable[..., TargetContext]) -> None:

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.kubernetes import check, objects_in, read_folder
 from modelyard.rendering import TemplateError
+from modelyard.serving.settings import Settings
 from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from modelyard.contexts import TargetContext
 
@@ -106,10 +108,22 @@ def test_a_change_of_the_settings_rolls_the_pods(context: Callable[..., TargetCo
 
 def test_the_server_has_time_to_drain(context: Callable[..., TargetContext]) -> None:
     made = context()
-    kubernetes(made, drain_s=100)
-    sleep = pod(made)["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert pod(made)["terminationGracePeriodSeconds"] > sleep + 100
-    assert objects(made)["ConfigMap"]["data"]["MODELYARD_DRAIN_S"] == "100"
+    kubernetes(made, drain_s=40, grace_s=60)
+    assert pod(made)["terminationGracePeriodSeconds"] > 100
+    found = objects(made)["ConfigMap"]["data"]
+    assert (found["MODELYARD_DRAIN_S"], found["MODELYARD_GRACE_S"]) == ("40", "60")
+
+
+def test_the_server_reads_the_settings_that_it_is_given(context: Callable[..., TargetContext], tmp_path: Path) -> None:
+    made = context()
+    kubernetes(made, log_level="warning", cpu_limit="1500m")
+    environment = objects(made)["ConfigMap"]["data"]
+    for key in [key for key in environment if key.endswith("_FILE")]:
+        (tmp_path / key).write_text("secret")
+        environment[key] = str(tmp_path / key)
+    found = Settings.read(environment)
+    assert (found.model_name, found.port, found.threads, found.log_level) == ("digits", 8080, 2, "warning")
+    assert (found.username, found.password) == ("secret", "secret")
 
 
 def test_the_startup_budget_covers_the_load_of_the_model(context: Callable[..., TargetContext]) -> None:
