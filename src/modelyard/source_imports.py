@@ -76,5 +76,5 @@ def watch_sources() -> None:
     """From now on, import everything but the standard library and installed distributions as the source says."""
     if _hook not in sys.path_hooks:
         sys.path_hooks.insert(0, _hook)
-        for path in [path for path in sys.path_importer_cache if not _counts_by_version(path)]:
+        for path in [path for path in list(sys.path_importer_cache) if not _counts_by_version(path)]:
             del sys.path_importer_cache[path]
