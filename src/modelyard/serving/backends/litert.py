@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CHUNK = 64
+CHUNK = 16
 """Samples a run at most: enough to fill the kernels, little enough that activations stay small."""
 
 
