@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelyard.artifacts import ImageFacts, LayerFacts
 from modelyard.errors import StageFailed, ToolError
 from modelyard.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -165,7 +164,7 @@ def _build(client: Any, context: ImageContext, text: str, trees: Mapping[str, Tr
 
     tag = f"{context.content.repository}:{context.content.tag}"
     with tempfile.TemporaryFile() as stream:
-        _write_build_context(cast("io.BufferedRandom", stream), text, trees)
+        _write_build_context(stream, text, trees)
         stream.seek(0)
         events = client.api.build(
             fileobj=stream, custom_context=True, tag=tag, rm=True, forcerm=True, network_mode="none", decode=True
@@ -174,7 +173,7 @@ def _build(client: Any, context: ImageContext, text: str, trees: Mapping[str, Tr
     return client.images.get(image_id or tag)
 
 
-def _write_build_context(stream: io.BufferedRandom, text: str, trees: Mapping[str, Tree]) -> None:
+def _write_build_context(stream: BinaryIO, text: str, trees: Mapping[str, Tree]) -> None:
     from modelyard.oci.image import source_epoch
     from modelyard.oci.tar import write_tar
     from modelyard.oci.tree import Entry, Tree

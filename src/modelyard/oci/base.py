@@ -36,12 +36,35 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 class Base(Protocol):
     """What a builder must know of a base before and after it makes its layers."""
 
-    name: str
-    digest: str
-    python: BasePython
-    environment: Mapping[str, str]
-    parts: Mapping[str, str]
-    history: Sequence[Mapping[str, Any]]
+    @property
+    def name(self) -> str:
+        """The base, for people and labels."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What stands for all of the base: `sha256:...`."""
+        ...
+
+    @property
+    def python(self) -> BasePython:
+        """The base's Python."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables that the base brings."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """What the base is made of: name -> version or digest."""
+        ...
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """History entries of the base's own layers; empty if they are made here."""
+        ...
 
     def layers(self, cache: LayerCache, report: apt.Report) -> list[Layer]:
         """Return the base's layers, the lowest first."""
