@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -200,8 +201,18 @@ def _check_value(parameter: Parameter, values: Mapping[str, Any], where: str) ->
             raise ConfigError(msg)
         return parameter.default
     value = values[parameter.name]
+    numbers = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, float)]
+    if not all(map(math.isfinite, numbers)):
+        msg = f"{where}: key {parameter.name!r}: {value!r} is not allowed: it is not a finite number"
+        raise ConfigError(msg)
     try:
         return msgspec.convert(value, parameter.annotation, strict=True)
+    except TypeError as exc:
+        msg = (
+            f"{where}: the parameter {parameter.name!r} has a type that no configuration can hold: "
+            f"{parameter.annotation!r}\n  mend the plugin: {exc}"
+        )
+        raise PluginError(msg) from exc
     except msgspec.ValidationError as exc:
         msg = f"{where}: key {parameter.name!r}: {value!r} is not allowed: {_lower(str(exc))}\n  allowed: {parameter.type_name}"
         raise ConfigError(msg) from exc

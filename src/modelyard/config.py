@@ -14,7 +14,7 @@ import msgspec
 from modelyard.component import Component, Parameter, check_values
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.plugins import Plugins
-from modelyard.settings import Name, parameters_of_table
+from modelyard.settings import Name, Seed, parameters_of_table
 
 SCALARS = ("name", "version", "seed")
 USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
@@ -71,8 +71,15 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
     """
     raw, fallback = _read(project / "pyproject.toml")
     for key, value in (overrides or {}).items():
-        _override(raw, key, value)
-    return _Reader(project, plugins, raw, fallback).config()
+        _override(raw, key, value, plugins)
+    try:
+        return _Reader(project, plugins, raw, fallback).config()
+    except ConfigError as exc:
+        if not overrides:
+            raise
+        given = " ".join(f"{key}={value}" for key, value in overrides.items())
+        msg = f"{exc}\n  the command line sets {given}"
+        raise ConfigError(msg) from exc
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -81,28 +88,33 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except FileNotFoundError as exc:
         msg = f"{path}: not found\n  run `modelyard init` to start a project here"
         raise ConfigError(msg) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+    except (ValueError, RecursionError, OSError) as exc:  # not TOML, not UTF-8, or a number of 5,000 digits
         msg = f"{path}: cannot be read: {exc}"
         raise ConfigError(msg) from exc
-    raw = document.get("tool", {}).get("modelyard")
+    raw = _subtable(document, "tool").get("modelyard")
     if not isinstance(raw, dict):
         msg = f"{path}: there is no table [tool.modelyard]\n  run `modelyard init` in an empty folder to see one"
         raise ConfigError(msg)
-    return raw, document.get("project", {})
+    return raw, _subtable(document, "project")
+
+
+def _subtable(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = table.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def parse_override(value: str) -> Any:
     """Return the value of an override: TOML if it is, else the text itself (`rule=smallest` needs no quotes)."""
     try:
         return tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return value
 
 
-def _override(raw: dict[str, Any], key: str, value: str) -> None:
+def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> None:
     first, *rest = key.split(".")
     if first not in KEYS or (first in SCALARS) != (not rest) or "" in rest:
-        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw)] + list(SCALARS)
+        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + list(SCALARS)
         msg = (
             f"command line: unknown key {key!r}{did_you_mean_leaf(key, known)}\n"
             f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(KEYS)}"
@@ -117,9 +129,10 @@ def _override(raw: dict[str, Any], key: str, value: str) -> None:
     table[(first, *rest)[-1]] = parse_override(value)
 
 
-def _keys_of(table: str, raw: dict[str, Any]) -> list[str]:
-    value = raw.get(table)
-    return [*parameters_of_table(table), *(value if isinstance(value, dict) else ())]
+def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
+    values = _subtable(raw, table)
+    component = plugins.components.get((USING.get(table, ""), str(values.get("use", DEFAULTS.get(table)))))
+    return [*parameters_of_table(table), *values, *(component.parameters if component else ())]
 
 
 def did_you_mean_leaf(key: str, known: list[str]) -> str:
@@ -144,9 +157,9 @@ class _Reader:
             project=self.project,
             name=self.scalar("name", Name, self.default_name()),
             version=self.scalar("version", str, str(self.fallback.get("version", "0"))),
-            seed=self.scalar("seed", int, 0),
+            seed=self.scalar("seed", Seed, 0),
             uses=uses,
-            settings={t: self.own(t) for t in ("dataset", "image", *PLAIN)},
+            settings={t: self.own(t) for t in ("dataset", "image", *PLAIN)} | {"gates": self.gates()},
             variants=self.variants(),
             targets={name: self.target(name) for name in self.table("targets")},
             resources=self.resources(),
@@ -157,7 +170,7 @@ class _Reader:
 
     def default_name(self) -> str:
         name = str(self.fallback.get("name", self.project.name)).lower()
-        return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:52] or "project"
+        return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:52].strip("-") or "project"
 
     def scalar(self, key: str, kind: Any, default: Any) -> Any:
         try:
@@ -183,6 +196,16 @@ class _Reader:
         if table in USING:
             values = {k: v for k, v in values.items() if k in parameters}
         return check_values(parameters, values, self.where(table))
+
+    def gates(self) -> dict[str, Any]:
+        """The gates, whose units are checked now: not only when every variant has been trained and measured."""
+        from modelyard.units import parse_duration_ms, parse_size
+
+        values = self.own("gates")
+        for key, parse in (("max_size", parse_size), ("max_latency_p99", parse_duration_ms)):
+            if values[key] is not None:
+                parse(values[key], f"{self.where('gates')}: key {key!r}")
+        return values
 
     def use(self, table: str) -> Use:
         values = self.table(table)
@@ -223,20 +246,34 @@ class _Reader:
         return Use(found, params)
 
     def input_path(self, value: str, parameter: Parameter, where: str) -> str:
-        path = self.project / Path(value).expanduser()
-        if not path.exists():
-            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            msg = f"{where}: key {parameter.name!r}: there is no {value!r}{did_you_mean(path.name, near)}\n  {parameter.doc or path}"
+        try:
+            path = self.project / Path(value).expanduser()
+            near = None if path.exists() else [p.name for p in path.parent.glob("*")]
+        except (OSError, RuntimeError, ValueError) as exc:  # a name that is too long, an unknown ~user, a null byte
+            msg = f"{where}: key {parameter.name!r}: {value!r} is not a path: {exc}"
+            raise ConfigError(msg) from exc
+        if near is not None:
+            msg = (
+                f"{where}: key {parameter.name!r}: there is no {value!r}{did_you_mean(path.name, near)}\n"
+                f"  {parameter.doc or path}"
+            )
             raise ConfigError(msg)
         return os.path.normpath(path)
+
+    def check_name(self, what: str, name: str, where: str) -> None:
+        """Check a name that becomes a task's and a folder's."""
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", name):
+            msg = (
+                f"{where}: {name!r} is not allowed as the name of a {what}\n"
+                "  allowed: 1 to 100 lower-case letters, digits, dots and dashes, with a letter or digit at both ends"
+            )
+            raise ConfigError(msg)
 
     def variants(self) -> dict[str, tuple[Use, ...]]:
         found = {}
         for name, steps in self.table("variants").items():
             where = self.where("variants")
-            if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
-                msg = f"{where}: {name!r} is not a variant's name\n  allowed: lower-case letters, digits, dots and dashes"
-                raise ConfigError(msg)
+            self.check_name("variant", name, where)
             if not isinstance(steps, list):
                 msg = f"{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = [\"int8\"]"
                 raise ConfigError(msg)
@@ -258,6 +295,7 @@ class _Reader:
         return self.component("optimizer", name, values, ("variants", variant))
 
     def target(self, name: str) -> Use:
+        self.check_name("target", name, self.where("targets"))
         values = self.table("targets", name)
         return self.component("target", values.pop("use", name), values, ("targets", name))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from itertools import chain, count
 from typing import Any
 
 import msgspec
 
 from modelyard.config import Config, Use
-from modelyard.errors import PlanError, listing
+from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.plugins import Plugins
 
 KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
@@ -103,7 +105,14 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
         PlanError: formats do not fit, two stages share a name, an input does not exist, or there is a cycle.
     """
     stages = list(_Planner(config, plugins).stages())
-    plugins.manager.hook.modelyard_amend_plan(stages=stages)
+    plugins.amend_plan(stages)
+    for stage in stages:
+        if not isinstance(stage, Stage) or stage.kind not in KINDS:
+            msg = (
+                f"a plugin's modelyard_amend_plan added {stage!r}, which is no stage\n"
+                f"  kinds of stage: {', '.join(KINDS)}"
+            )
+            raise PlanError(msg)
     return Plan(config, sort_stages(stages))
 
 
@@ -238,12 +247,12 @@ class _Planner:
     def prefix_name(self, steps: tuple[Use, ...]) -> str:
         """Name a chain that is not a variant of its own: `prune`, or with the parameters that set it apart."""
         name = "-".join(step.component.name for step in steps)
-        if f"optimize:{name}" not in self.optimized and name not in self.config.variants:
-            return name
         defaults = {n: p.default for n, p in steps[-1].component.parameters.items()}
         marks = [f"{k}-{v}" for k, v in steps[-1].params.items() if v != defaults[k]]
-        longer = "-".join((name, *marks)).lower().replace("_", "-")
-        return longer if f"optimize:{longer}" not in self.optimized else f"{longer}-{len(self.optimized)}"
+        longer = re.sub(r"[^a-z0-9.]+", "-", "-".join((name, *marks)).lower()).strip("-.")[:80]
+        taken = {*self.config.variants, *(stage.name for stage in self.optimized.values())}
+        names = chain((name, longer), (f"{longer}-{number}" for number in count(2)))
+        return next(candidate for candidate in names if candidate not in taken)
 
     def select_stage(self, finals: Mapping[str, str]) -> Stage:
         settings = {**self.config.settings["select"], "gates": self.config.settings["gates"]}
@@ -258,7 +267,8 @@ class _Planner:
         rules = ("smallest", "fastest", "most-accurate") if key == "rule" else ()
         allowed = (*rules, *self.config.variants)
         if value not in allowed:
-            msg = f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed\n  allowed: {', '.join(allowed)}"
+            near = did_you_mean(value, allowed)
+            msg = f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed{near}\n  allowed: {', '.join(allowed)}"
             raise PlanError(msg)
 
     def deployment(self) -> Iterable[Stage]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +41,7 @@ _TRAITS = {
 }
 _REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
 _SEQUENCES = {"tools", "reads_environment", "preload", "accepts", "templates", "entrypoint"}
+_PATHS = {"server", "requirements"}
 
 
 class Plugins(msgspec.Struct, frozen=True):
@@ -79,6 +81,19 @@ class Plugins(msgspec.Struct, frozen=True):
             )
             raise ConfigError(msg) from None
 
+    def amend_plan(self, stages: list[Any]) -> None:
+        """Let the plugins change `stages` in place.
+
+        Raises:
+            PluginError: a plugin's hook raised; the message names its file.
+        """
+        try:
+            self.manager.hook.modelyard_amend_plan(stages=stages)
+        except Exception as exc:
+            places = (f"{s.file}{line}" for s in self.sources.values() if (line := _line_of(exc, s.file)))
+            msg = f"plugin {next(places, '(unknown)')}: modelyard_amend_plan raised {type(exc).__name__}: {exc}"
+            raise PluginError(msg) from exc
+
     def names(self, kind: str) -> list[str]:
         """Return the names of the components of `kind`, sorted."""
         return sorted(name for k, name in self.components if k == kind)
@@ -99,7 +114,8 @@ def load_plugins(project: Path) -> Plugins:
         try:
             manager.register(module, name=source.name)
         except (pluggy.PluginValidationError, ValueError) as exc:
-            msg = f"plugin {source.name!r} ({source.file}): {str(exc).strip().splitlines()[-1]}"
+            told = "; ".join(line for line in str(exc).splitlines()[-2:] if line)
+            msg = f"plugin {source.name!r} ({source.file}): {told}\n  see the hook's arguments in modelyard.hookspecs"
             raise PluginError(msg) from exc
     for kind in KINDS:
         _register_kind(plugins, kind)
@@ -139,7 +155,13 @@ def _load_entry_point(point: EntryPoint) -> tuple[ModuleType, Source]:
             f"  update or uninstall {distribution}"
         )
         raise PluginError(msg) from exc
-    file = Path(getattr(module, "__file__", None) or point.value)
+    if not isinstance(module, ModuleType):
+        msg = (
+            f"plugin {point.name!r} of {distribution}: {point.value!r} is not a module\n"
+            f"  update or uninstall {distribution}"
+        )
+        raise PluginError(msg)
+    file = Path(module.__file__ or point.value)
     return module, Source(f"{distribution.partition(' ')[0]}:{point.name}", "installed", file, distribution)
 
 
@@ -149,6 +171,8 @@ def _in_project(project: Path, seen: set[Path]) -> Iterator[tuple[ModuleType, So
         relative = file.relative_to(folder)
         if file.stem == "__init__" or relative.parts[0] == "support" or file.resolve() in seen:
             continue
+        if any(part.startswith(".") for part in relative.parts):
+            continue  # what editors leave: .#toy.py, .ipynb_checkpoints/toy-checkpoint.py
         if _is_built_in_twin(file, relative):
             continue
         name = ".".join(relative.with_suffix("").parts)
@@ -174,7 +198,7 @@ def _import_file(name: str, file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         del sys.modules[name]
         line = _line_of(exc, file)
         msg = f"plugin {file}{line}: cannot be imported: {type(exc).__name__}: {exc}\n  mend it, or move it out of plugins/"
@@ -184,7 +208,7 @@ def _import_file(name: str, file: Path) -> ModuleType:
 
 def _line_of(exc: BaseException, file: Path) -> str:
     """Return `:LINE` of the last place in `file` that the error went through, or nothing."""
-    if isinstance(exc, SyntaxError):
+    if isinstance(exc, SyntaxError) and exc.filename == str(file):
         return f":{exc.lineno}"
     lines = []
     trace = exc.__traceback__
@@ -199,7 +223,7 @@ def _check_hook_names(module: ModuleType, source: Source) -> None:
     hooks = [name for name in vars(hookspecs) if name.startswith("modelyard_")]
     for name, value in vars(module).items():
         marked = hasattr(value, "modelyard_impl")
-        if marked and name not in hooks:
+        if (marked or (name.startswith("modelyard_") and inspect.isfunction(value))) and name not in hooks:
             msg = (
                 f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, hooks)}\n"
                 f"  known: {listing(hooks)}"
@@ -242,19 +266,36 @@ def _check_registration(kind: str, name: str, function: object, traits: dict[str
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         msg = f"{where}: a name has lower-case letters, digits, dots and dashes, and starts and ends with a letter or digit"
         raise PluginError(msg)
-    if not callable(function):
-        msg = f"{where}: the second argument is {function!r}, not a function"
+    if not inspect.isfunction(inspect.unwrap(function)) and not inspect.ismethod(function):  # type: ignore[arg-type]
+        msg = f"{where}: the second argument is {function!r}, not a function\n  write a `def` that calls it"
         raise PluginError(msg)
-    for trait in traits.keys() - _TRAITS[kind]:
+    for trait in sorted(traits.keys() - _TRAITS[kind]):
         msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, _TRAITS[kind])}\n  a {kind} takes: {listing(_TRAITS[kind])}"
         raise PluginError(msg)
-    for trait in (_REQUIRED_TRAITS & _TRAITS[kind]) - traits.keys() - ({"templates"} if kind == "builder" else set()):
+    optional = {"templates"} if kind == "builder" else set()
+    for trait in sorted((_REQUIRED_TRAITS & _TRAITS[kind]) - traits.keys() - optional):
         msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(_TRAITS[kind])}"
         raise PluginError(msg)
-    for trait in _SEQUENCES & traits.keys():
-        if isinstance(traits[trait], str) or not all(isinstance(item, str) for item in traits[trait]):
-            msg = f"{where}: trait {trait!r} is {traits[trait]!r}; write a tuple of strings, for instance ('tflite',)"
+    for trait, value in sorted(traits.items()):
+        wanted = _wanted(trait, value)
+        if wanted:
+            msg = f"{where}: trait {trait!r} is {value!r}\n  write {wanted}"
             raise PluginError(msg)
+
+
+def _wanted(trait: str, value: Any) -> str:
+    """Return what `value` should be, or nothing if it is that."""
+    if trait in _SEQUENCES:
+        fits = isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
+        return "" if fits else "a tuple of strings, for instance ('tflite',)"
+    if trait in _PATHS:
+        return "" if isinstance(value, Path) and value.exists() else "the Path of what is there"
+    if trait == "environment":
+        fits = value is None or (isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values())))
+        return "" if fits else "a dict of strings"
+    if trait == "produces":
+        return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
+    return "" if value is None or callable(value) else "a function"
 
 
 def _add(plugins: Plugins, component: Component) -> None:

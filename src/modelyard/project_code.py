@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from modelyard import params
+from modelyard.code import parse
 from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 
@@ -24,6 +25,8 @@ _NAMES: dict[str, Any] = {
     **{n: getattr(builtins, n) for n in ("int", "float", "str", "bool", "list", "dict", "tuple")},
     **{n: getattr(typing, n) for n in ("Literal", "Optional", "Any", "Annotated")},
     **{n: v for n, v in vars(params).items() if not n.startswith("_")},
+    "params": params,
+    "typing": typing,
     "__builtins__": {},
 }
 
@@ -53,8 +56,14 @@ def project_function(kind: str, project: Path, reference: str, where: str) -> Pr
         PluginError: the module has a syntax error, or a default that is not a literal.
     """
     module, _, name = reference.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        msg = (
+            f"{where}: {reference!r} is not a module and a function\n"
+            "  write it as module:function, for instance model:build"
+        )
+        raise ConfigError(msg)
     path = _module_file(project, module, where)
-    tree = _parse(path)
+    tree = parse(path)
     functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
     if name not in functions:
         msg = f"{where}: {path} has no function {name!r}{did_you_mean(name, functions)}\n  it has: {listing(functions)}"
@@ -77,14 +86,6 @@ def _module_file(project: Path, module: str, where: str) -> Path:
     raise ConfigError(msg)
 
 
-def _parse(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes(), str(path))
-    except SyntaxError as exc:
-        msg = f"{path}:{exc.lineno}: syntax error: {exc.msg}"
-        raise PluginError(msg) from exc
-
-
 def _signature(function: ast.FunctionDef, path: Path) -> dict[str, Parameter]:
     docs = argument_docs(ast.get_docstring(function) or "")
     arguments = function.args
@@ -98,7 +99,8 @@ def _annotation(argument: ast.arg) -> Any:
     if argument.annotation is None:
         return Any
     try:
-        return eval(ast.unparse(argument.annotation), dict(_NAMES))  # only names of types are in reach
+        found = eval(ast.unparse(argument.annotation), dict(_NAMES))  # only names of types are in reach
+        return eval(found, dict(_NAMES)) if isinstance(found, str) else found
     except Exception:
         return Any
 
@@ -108,7 +110,7 @@ def _default(node: ast.expr | None, argument: ast.arg, path: Path) -> Any:
         return REQUIRED
     try:
         return ast.literal_eval(node)
-    except ValueError as exc:
+    except (ValueError, TypeError) as exc:
         msg = f"{path}:{node.lineno}: the default of {argument.arg!r} is not a literal\n  write a number, string, list or dict"
         raise PluginError(msg) from exc
 

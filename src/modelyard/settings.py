@@ -15,10 +15,12 @@ from modelyard.params import Fraction, NonNegativeInt, Port, PositiveFloat, Posi
 Name = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?\Z",
         description="1 to 52 lower-case letters, digits and dashes, not starting or ending with a dash",
     ),
 ]
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32, description="a whole number from 0 to 4294967295")]
+"""What numpy and TensorFlow take as a seed: an unsigned number of 32 bits."""
 Size = str | int
 Duration = str | float | int
 

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from modelyard.component import (
+    REQUIRED,
+    Component,
+    Parameter,
+    Source,
+    argument_docs,
+    check_values,
+    parameters_of,
+    type_name,
+)
+from modelyard.errors import ConfigError, PluginError
+from modelyard.params import Fraction, InputPath, NonNegativeInt, OpenFraction, Port, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from modelyard.contexts import StageContext
+
+    from nowhere import Unknown  # type: ignore[import-not-found]
+
+
+def prune(
+    context: StageContext,
+    scale: int = 1,
+    *,
+    sparsity: Fraction = 0.5,
+    epochs: PositiveInt,
+    schedule: Literal["constant", "polynomial"] = "constant",
+    mask: InputPath | None = None,
+) -> None:
+    """Set small weights to zero.
+
+    Longer text: with a colon.
+
+    Args:
+        context: not a parameter of the configuration.
+        sparsity: how many weights are zero
+            when it is done.
+        epochs (int): how often the data is seen.
+
+    Raises:
+        DataError: never.
+    """
+
+
+def component(function: Callable[..., Any]) -> Component:
+    return Component("optimizer", "x", function, Source("p", "project", Path("plugins/p.py")))
+
+
+def test_the_keyword_only_parameters_are_the_configuration() -> None:
+    found = component(prune).parameters
+    assert list(found) == ["sparsity", "epochs", "schedule", "mask"]
+    assert found["sparsity"].default == 0.5
+    assert found["epochs"].default is REQUIRED
+    assert found["sparsity"].doc == "how many weights are zero when it is done."
+    assert found["epochs"].doc == "how often the data is seen."
+    assert [name for name, parameter in found.items() if parameter.is_input] == ["mask"]
+
+
+def test_types_are_named_as_a_person_writes_them() -> None:
+    names = {name: parameter.type_name for name, parameter in component(prune).parameters.items()}
+    assert names == {
+        "sparsity": "a fraction from 0 to 1",
+        "epochs": "a whole number from 1",
+        "schedule": "one of 'constant', 'polynomial'",
+        "mask": "a file or folder, relative to the project (or left out)",
+    }
+    assert type_name(int | str) == "int | str"
+    assert type_name(list[int]) == "list[int]"
+
+
+def test_a_wrapped_function_keeps_its_parameters_and_file() -> None:
+    @functools.wraps(prune)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        prune(*args, **kwargs)
+
+    assert list(component(wrapper).parameters) == ["sparsity", "epochs", "schedule", "mask"]
+    assert component(wrapper).file == Path(__file__)
+
+
+def test_the_summary_is_the_docstrings_first_line() -> None:
+    assert component(prune).summary == "Set small weights to zero"
+    assert component(lambda: None).summary == ""
+
+
+def test_a_parameter_without_a_type_is_an_error_that_names_it() -> None:
+    def loose(context: object, *, epochs=3): ...  # type: ignore[no-untyped-def]
+
+    with pytest.raises(PluginError, match=r"^here: parameter 'epochs' has no annotation\n  write its type"):
+        parameters_of(loose, "here")
+
+
+def test_a_type_that_is_not_imported_is_an_error_that_names_it() -> None:
+    def loose(context: object, *, epochs: Unknown = 3) -> None: ...
+
+    with pytest.raises(PluginError, match=r"^here: cannot read the parameters' annotations: name 'Unknown'"):
+        parameters_of(loose, "here")
+
+
+def test_argument_docs_end_with_their_section() -> None:
+    doc = "First.\n\nArgs:\n    a: one: two\n        three\n    b (int): four\n\nReturns:\n    c: not an argument"
+    assert argument_docs(doc) == {"a": "one: two three", "b": "four"}
+    assert argument_docs("Nothing here: at all.") == {}
+
+
+PARAMETERS = {
+    name: Parameter(name, annotation, default)
+    for name, annotation, default in (
+        ("fraction", Fraction, 0.5),
+        ("open", OpenFraction, 0.5),
+        ("count", PositiveInt, 1),
+        ("zero", NonNegativeInt, 0),
+        ("rate", PositiveFloat, 0.1),
+        ("port", Port, 8080),
+        ("plain", float, 0.0),
+        ("whole", int, 0),
+        ("flag", bool, False),
+        ("text", str, ""),
+        ("choice", Literal["a", "b"], "a"),
+        ("numbers", list[float], []),
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "result"),
+    [
+        ("fraction", 1, 1.0),
+        ("open", 0.99, 0.99),
+        ("count", 1, 1),
+        ("zero", 0, 0),
+        ("rate", 1e-9, 1e-9),
+        ("port", 65535, 65535),
+        ("plain", -3, -3.0),
+        ("choice", "b", "b"),
+        ("numbers", [1, 2.5], [1.0, 2.5]),
+    ],
+)
+def test_a_value_in_range_is_taken(key: str, value: object, result: object) -> None:
+    values = check_values(PARAMETERS, {key: value}, "here")
+    assert values[key] == result
+    assert type(values[key]) is type(result)
+    assert values == {name: p.default for name, p in PARAMETERS.items()} | {key: result}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("fraction", 1.1, "a fraction from 0 to 1"),
+        ("fraction", -0.1, "a fraction from 0 to 1"),
+        ("fraction", float("nan"), ""),
+        ("open", 1, "a fraction from 0 up to, not including, 1"),
+        ("count", 0, "a whole number from 1"),
+        ("count", 1.5, "a whole number from 1"),
+        ("count", True, "a whole number from 1"),
+        ("zero", -1, "a whole number from 0"),
+        ("rate", 0, "a number above 0"),
+        ("rate", float("inf"), ""),
+        ("port", 65536, "a TCP port, 1 to 65535"),
+        ("plain", "3", "float"),
+        ("plain", float("-inf"), ""),
+        ("whole", "3", "int"),
+        ("flag", 1, "bool"),
+        ("text", 3, "str"),
+        ("choice", "c", "one of 'a', 'b'"),
+        ("numbers", [1, "2"], "list[float]"),
+        ("numbers", [1, float("nan")], ""),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named_with_what_is(key: str, value: object, allowed: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_values(PARAMETERS, {key: value}, "file [table]")
+    message = str(caught.value)
+    assert message.startswith(f"file [table]: key {key!r}: {value!r} is not allowed")
+    assert allowed in message
+
+
+def test_an_unknown_key_is_named_with_the_nearest_and_all_that_are_allowed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_values(component(prune).parameters, {"epochs": 1, "sparsty": 0.5}, "file [table]")
+    expected = "file [table]: unknown key 'sparsty', did you mean 'sparsity'?\n  allowed: epochs, mask, schedule, sparsity"
+    assert str(caught.value) == expected
+
+
+def test_a_required_key_that_is_missing_is_named_with_its_type() -> None:
+    with pytest.raises(ConfigError, match=r"key 'epochs' is missing\n  it is a whole number from 1; add `epochs = ...`"):
+        check_values(component(prune).parameters, {}, "file [table]")
+
+
+def test_a_type_that_no_configuration_can_hold_is_the_plugins_mistake() -> None:
+    odd = {"odd": Parameter("odd", list[int] | list[str], None)}
+    with pytest.raises(PluginError, match=r"file \[table\]: the parameter 'odd' has a type that no configuration can hold"):
+        check_values(odd, {"odd": [1]}, "file [table]")
