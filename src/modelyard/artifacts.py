@@ -132,6 +132,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
         preprocessing: what must be applied to a raw sample; the server applies the same.
         class_names: one name an output.
         output: whether the model answers logits or probabilities.
+        value_range: the lowest and highest value of a raw sample; the server refuses others.
     """
 
     format: str
@@ -141,6 +142,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     output: Output = "logits"
+    value_range: tuple[float, float] | None = None
 
 
 class Model(msgspec.Struct, frozen=True):

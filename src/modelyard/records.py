@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from doit.dependency import FileChangedChecker
+from doit.exceptions import InvalidDodoFile
 
 from modelyard.digests import DigestTable
 
@@ -33,10 +34,11 @@ class Records:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            Path(self.name).parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.name, timeout=30, isolation_level=None, check_same_thread=False)
-            self._connection.execute("pragma journal_mode = wal")
-            self._connection.execute("create table if not exists doit (task text primary key, data text)")
+            try:
+                self._connection = _connect(Path(self.name))
+            except (OSError, sqlite3.Error) as exc:
+                msg = f"{self.name}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
+                raise InvalidDodoFile(msg) from None
         return self._connection
 
     def _load(self, task: str) -> dict[str, Any]:
@@ -83,6 +85,14 @@ class Records:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("create table if not exists doit (task text primary key, data text)")
+    return connection
 
 
 def checker(table: DigestTable) -> type[FileChangedChecker]:

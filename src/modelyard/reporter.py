@@ -13,9 +13,11 @@ from typing import Any
 from doit.reporter import ConsoleReporter
 
 from modelyard.engine import Engine, Outcome
+from modelyard.errors import ModelyardError
 from modelyard.plan import Stage
 
 _LOG_LINES = 12
+_TRACEBACK = "Traceback (most recent call last):"
 _REDRAW_S = 0.1
 _BAR_WIDTH = 24
 
@@ -170,6 +172,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.screen.clear()
         self.failures = [f for f in self.failures if f["task"].name not in self.stages]
         super().complete_run()
+        self._write_build()
         how = Counter(outcome.how for outcome in self.outcomes.values())
         reused = self._fresh + how["fresh"]
         if not (self.outcomes or self._fresh or self._failed):
@@ -180,12 +183,25 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.screen.line(f"{text} in {duration(time.monotonic() - self._begin)}")
 
 
+    def _write_build(self) -> None:
+        """Bring artifacts/build.json up to date; a run that changed nothing leaves it, as reading all records takes time."""
+        if self.outcomes or (self._fresh and not (self.engine.artifacts / "build.json").exists()):
+            from modelyard.provenance import write_build
+
+            try:
+                write_build(self.engine)
+            except (OSError, ModelyardError) as exc:
+                self.screen.line(f"artifacts/build.json could not be written: {exc}")
+
+
 def _tail(log: Path) -> list[str]:
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    return lines[-_LOG_LINES:]
+    # the message says what was raised; the traceback is for whoever opens the log
+    end = lines.index(_TRACEBACK) if _TRACEBACK in lines else len(lines)
+    return lines[max(0, end - _LOG_LINES) : end]
 
 
 def _relative(path: Path) -> str:

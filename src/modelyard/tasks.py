@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from doit import doit_cmd
@@ -53,7 +55,7 @@ class Tasks:
         for stage in project.plan.stages.values():
             records.forget_stage[stage.id] = lambda stage=stage: self._forget(stage)  # type: ignore[misc]
         atexit.register(self.engine.close)
-        _end_on_sigterm()
+        _end_quietly()
 
     def config(self) -> dict[str, Any]:
         """Return doit's configuration for the project: `DOIT_CONFIG = project.config()`."""
@@ -164,9 +166,18 @@ class _Build(BaseAction):  # type: ignore[misc]
         return f"<Build {self._stage.id}>"
 
 
-def _end_on_sigterm() -> None:
-    """Let SIGTERM do what Ctrl-C does: end the workers, keep what is done."""
+def _end_quietly() -> None:
+    """Let SIGTERM do what Ctrl-C does: end the workers and keep what is done; neither shows a traceback."""
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    shown = sys.excepthook
+
+    def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.stderr.write("interrupted: what is done is kept; `doit` goes on from here\n")
+        else:
+            shown(kind, value, trace)
+
+    sys.excepthook = hook

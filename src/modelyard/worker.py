@@ -218,7 +218,6 @@ _EXTRAS = {
     "sklearn": "data",
     "PIL": "data",
     "docker": "docker",
-    "yaml": "validate",
     "kubernetes_validate": "validate",
 }
 

@@ -4,7 +4,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from api_stub import Cluster, serve
+from tests.kubernetes.api_stub import Cluster, serve
 
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from api_stub import STUCK
+from tests.kubernetes.api_stub import STUCK
 
 from modelyard.errors import StageFailed, ToolError
 from modelyard.kubernetes import deploy
@@ -15,7 +15,7 @@ from modelyard.kubernetes.deploying import needed_secrets
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from api_stub import Cluster
+    from tests.kubernetes.api_stub import Cluster
 
 NAMESPACE = "api/v1/namespaces/digits"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError
@@ -24,8 +26,24 @@ def run(job: Job) -> None:
     render = renderer(job.base.project, use.component.template_folders, always)
     facts = {"name": settings["name"], "version": settings["version"]}
     job.call("target", job.context(TargetContext, image=image, model=model, render=render, **facts))
+    _check_amended(job, image)
     files = sorted(p.name for p in job.base.out.rglob("*") if p.is_file())
     if not files:
         msg = f"the target {use.component.name!r} ({use.component.file}) wrote nothing\n  it must call context.write"
         raise PluginError(msg)
     job.base.metrics["files"] = len(files)
+
+
+def _check_amended(job: Job, image: ImageFacts) -> None:
+    """Let plugins amend Kubernetes objects, and check them again if one did, or if the target is a third party's."""
+    from modelyard.kubernetes import amend, check, enforce, objects_in, read_folder
+
+    target = job.stage.uses["target"]
+
+    def change(documents: list[dict[str, Any]]) -> None:
+        job.plugins.manager.hook.modelyard_amend_manifests(target=target.component.name, documents=documents)
+
+    if not job.plugins.manager.hook.modelyard_amend_manifests.get_hookimpls() or not amend(job.base.out, change):
+        return
+    version = target.params.get("kubernetes_version", "1.32")
+    enforce(check(objects_in(read_folder(job.base.out)), version=version, image=image.reference), job.base.log)

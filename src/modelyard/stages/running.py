@@ -14,10 +14,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ImageFacts
 from modelyard.errors import StageFailed, ToolError
+
+if TYPE_CHECKING:
+    from modelyard.oci.rootfs import Rootfs
 
 _POLL_S = 0.1
 
@@ -52,7 +55,8 @@ def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Ite
         msg = "check: the image is in a Docker engine, and none answers\n  start it, or use the builder 'oci'"
         raise ToolError(msg)
     login = {"MODELYARD_USERNAME": "check", "MODELYARD_PASSWORD": secrets.token_urlsafe(24)}
-    place = _container(engine, folder, facts, login, log) if engine else _process(folder, facts, login, log)
+    settings = login | {"MODELYARD_DRAIN_S": "0"}  # nobody else asks this server
+    place = _container(engine, folder, facts, settings, log) if engine else _process(folder, facts, settings, log)
     with place as (url, is_alive):
         _wait(url, is_alive, timeout_s)
         yield Server(url, *login.values(), how="container" if engine else "image files")
@@ -73,13 +77,13 @@ def _engine() -> Any:
 
 
 @contextlib.contextmanager
-def _container(client: Any, folder: Path, facts: ImageFacts, login: dict[str, str], log: Path) -> Iterator[Any]:
+def _container(client: Any, folder: Path, facts: ImageFacts, settings: dict[str, str], log: Path) -> Iterator[Any]:
     """Run the image hardened as the Kubernetes manifests ask: read-only root, no capability, not root."""
     image, loaded = _load(client, folder, facts)
     container = client.containers.run(
         image,
         detach=True,
-        environment=login,
+        environment=settings,
         read_only=True,
         tmpfs={"/tmp": "size=64m"},  # noqa: S108 - inside the container
         cap_drop=["ALL"],
@@ -130,7 +134,7 @@ def _published(container: Any, port: int) -> str:
 
 
 @contextlib.contextmanager
-def _process(folder: Path, facts: ImageFacts, login: dict[str, str], log: Path) -> Iterator[Any]:
+def _process(folder: Path, facts: ImageFacts, settings: dict[str, str], log: Path) -> Iterator[Any]:
     """Run the image's own Python on the image's own files, without an engine and without root."""
     from modelyard.oci import rootfs
 
@@ -138,13 +142,14 @@ def _process(folder: Path, facts: ImageFacts, login: dict[str, str], log: Path) 
     with tempfile.TemporaryDirectory(prefix="modelyard-check-") as scratch:
         root = rootfs.unpack(folder / facts.archive, Path(scratch, "root"))
         port = _free_port()
-        variables = rootfs.environment(root) | login | {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_PORT": str(port)}
+        variables = rootfs.environment(root) | settings | {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_PORT": str(port)}
         with log.open("ab") as output:
             process = subprocess.Popen(
                 rootfs.start_command(root), env=variables, cwd=scratch, stdout=output, stderr=subprocess.STDOUT
             )
         try:
             yield f"http://127.0.0.1:{port}", lambda: process.poll() is None
+            _check_complete(root, process.pid)
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -152,6 +157,16 @@ def _process(folder: Path, facts: ImageFacts, login: dict[str, str], log: Path) 
             process.kill()
             process.wait()
             shutil.rmtree(root.folder, ignore_errors=True)
+
+
+def _check_complete(root: Rootfs, pid: int) -> None:
+    """Refuse an image that ran only because this machine has a library that the image lacks."""
+    from modelyard.oci.rootfs import foreign_libraries
+
+    foreign = foreign_libraries(root, pid)
+    if foreign:
+        msg = f"check: the image's server uses files of this machine: {', '.join(foreign)}\n  add the packages that hold them to the image: [tool.modelyard.image] packages"
+        raise StageFailed(msg)
 
 
 def _free_port() -> int:

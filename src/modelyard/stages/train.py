@@ -32,6 +32,7 @@ def run(job: Job) -> None:
         input_dtype=dataset.facts.dtype,
         preprocessing=dataset.facts.preprocessing,
         class_names=dataset.facts.class_names,
+        value_range=dataset.facts.value_range,
     )
     write_model_facts(job, facts, trainer.name)
 

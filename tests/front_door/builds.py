@@ -1,0 +1,70 @@
+"""Run `doit` in a project and say what it did with each stage."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINE = re.compile(r"^(?:\.  (?P<stage>\S+): (?P<how>built|restored|up to date)|-- (?P<fresh>\S+))")
+_WORDS = {"built": "built", "restored": "restored", "up to date": "fresh"}
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a run of `doit` did: its exit code, its output, and for each stage `built`, `restored` or `fresh`."""
+
+    code: int
+    output: str
+    stages: dict[str, str]
+
+    def having(self, how: str) -> set[str]:
+        """Return the stages that were brought up to date in the way `how`."""
+        return {stage for stage, was in self.stages.items() if was == how}
+
+    @property
+    def built(self) -> set[str]:
+        """The stages that ran."""
+        return self.having("built")
+
+
+def build(project: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Build:
+    """Run `doit` to its end, as a person does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", *arguments],
+        cwd=project,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Build(done.returncode, done.stdout + done.stderr, read_lines(done.stdout))
+
+
+def read_lines(output: str) -> dict[str, str]:
+    """Return what the lines of a build say of each stage."""
+    found = {}
+    for line in output.splitlines():
+        match = _LINE.match(line)
+        if match:
+            found[match["stage"] or match["fresh"]] = _WORDS[match["how"]] if match["how"] else "fresh"
+    return found
+
+
+def artifacts(project: Path) -> dict[str, bytes]:
+    """Return the bytes of every output that is the same each time; times and latencies are not."""
+    unstable = {"stage.json", "latency.json", "selection.json", "table.md", "build.json"}
+    folder = project / "artifacts"
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in unstable)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def copy(project: Path, target: Path) -> Path:
+    """Copy a project with its artifacts and its state."""
+    return Path(shutil.copytree(project, target, symlinks=True))

@@ -1,0 +1,269 @@
+"""Kill builds, fill disks, move inputs: the next `doit` ends where an undisturbed one would, and does nothing twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.front_door.builds import artifacts, build, read_lines
+
+KILLS = int(os.environ.get("MODELYARD_KILLS", "20"))
+"""How many builds are killed; the long run of this harness sets 200."""
+
+
+def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `doit` and return at once."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "doit", *arguments],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def slow_down(project: Path, seconds: float) -> None:
+    """Let the toy's trainer take its time, and say when it has begun."""
+    path = project / "plugins" / "toy.py"
+    text = path.read_text()
+    old = '    x, y = context.dataset.inputs("train"), context.dataset.y("train")\n'
+    assert old in text
+    pause = f'    import time\n\n    Path(context.cache, "training").touch()\n    time.sleep({seconds})\n'
+    path.write_text(text.replace(old, f"{old}{pause}"))
+
+
+def wait_for(path: Path, timeout_s: float = 60) -> None:
+    """Wait until `path` is there."""
+    end = time.monotonic() + timeout_s
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.02)
+
+
+def processes_in(project: Path) -> list[int]:
+    """Return the processes whose working folder is the project."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == project:
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp_path: Path) -> None:
+    expected = artifacts(built_toy)
+    dice = random.Random(1)
+    done: set[str] = set()
+    project, rounds = new_toy, 0
+    for number in range(KILLS):
+        running = start(project)
+        time.sleep(dice.uniform(0.1, 1.6))
+        running.send_signal(signal.SIGKILL)
+        output = running.communicate()[0]
+        stages = read_lines(output)
+        again = done & {stage for stage, how in stages.items() if how == "built"}
+        assert not again, f"kill {number}: done twice: {again}\n{output}"
+        done |= {stage for stage, how in stages.items() if how in ("built", "restored", "fresh")}
+        if len(done) == 13:
+            assert artifacts(project) == expected
+            rounds += 1
+            project, done = tmp_path / f"round{rounds}", set()
+            ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
+            shutil.copytree(new_toy, project, ignore=ignore)
+
+    last = build(project)
+
+    assert last.code == 0, last.output
+    assert not done & last.built, last.output
+    assert artifacts(project) == expected
+    assert not list((project / "artifacts" / ".unfinished").iterdir()), "a build leaves nothing half-made behind"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_terminated_build_ends_its_workers_and_keeps_what_is_done(new_toy: Path, number: signal.Signals) -> None:
+    slow_down(new_toy, 30)
+    running = start(new_toy)
+    wait_for(new_toy / ".modelyard" / "cache" / "training")
+
+    began = time.monotonic()
+    running.send_signal(number)
+    output = running.communicate(timeout=20)[0]
+
+    assert time.monotonic() - began < 15
+    assert running.returncode not in (0, None)
+    assert "Traceback" not in output, output
+    assert read_lines(output)["dataset:points"] == "built"
+    assert processes_in(new_toy) == []
+    slow = (new_toy / "plugins" / "toy.py").read_text()
+    (new_toy / "plugins" / "toy.py").write_text(slow.replace("time.sleep(30)", "time.sleep(0)"))
+    assert build(new_toy).code == 0
+
+
+def test_workers_do_not_outlive_a_killed_build(new_toy: Path) -> None:
+    slow_down(new_toy, 30)
+    running = start(new_toy)
+    wait_for(new_toy / ".modelyard" / "cache" / "training")
+    running.kill()
+    running.communicate()
+
+    end = time.monotonic() + 10
+    while processes_in(new_toy) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert processes_in(new_toy) == []
+
+
+@pytest.mark.parametrize("moved", ["helper.py", "artifact"])
+def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, moved: str) -> None:
+    slow_down(new_toy, 2)
+    running = start(new_toy)
+    wait_for(new_toy / ".modelyard" / "cache" / "training")
+    helper, labels = new_toy / "helper.py", new_toy / "artifacts" / "dataset" / "points" / "train_y.npy"
+    if moved == "helper.py":
+        helper.write_text(helper.read_text().replace("/ 2", "/ 4"))
+    else:
+        labels.write_bytes(labels.read_bytes()[:-8] + (2).to_bytes(8, "little"))
+    output = running.communicate(timeout=60)[0]
+
+    assert running.returncode == 1
+    assert "while the stage ran" in output, output
+    assert "Traceback" not in output
+    assert not (new_toy / "artifacts" / "train" / "model.build").exists()
+
+    again = build(new_toy)
+    assert again.code == 0, again.output
+    assert "train:model.build" in again.built
+    assert again.stages["dataset:points"] == ("fresh" if moved == "helper.py" else "restored")
+
+
+@pytest.mark.parametrize("harm", ["truncated", "bit flipped", "deleted", "trace garbled"])
+def test_a_harmed_store_is_not_believed(toy: Path, built_toy: Path, harm: str) -> None:
+    for path in (toy / ".modelyard" / "store" / ("traces" if harm == "trace garbled" else "objects")).rglob("*"):
+        if path.is_file():
+            _harm(path, harm)
+    shutil.rmtree(toy / "artifacts" / "optimize")
+
+    done = build(toy)
+
+    assert done.code == 0, done.output
+    assert done.built >= {"optimize:plain", "optimize:round"}, done.output  # the others may find their bytes made again
+    assert artifacts(toy) == artifacts(built_toy)
+    assert build(toy).having("fresh") == set(done.stages)
+
+
+def _harm(path: Path, harm: str) -> None:
+    data = path.read_bytes()
+    path.chmod(0o644)
+    match harm:
+        case "truncated":
+            path.write_bytes(data[:-1])
+        case "bit flipped":
+            path.write_bytes(data[:-1] + bytes([data[-1] ^ 1])) if data else None
+        case "deleted":
+            path.unlink()
+        case _:
+            path.write_bytes(b"{" + data[: len(data) // 2])
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    """Mount a small file system in memory on `folder`."""
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("full", ["state", "artifacts"])
+def test_a_full_disk(new_toy: Path, full: str) -> None:
+    place = new_toy / (".modelyard" if full == "state" else "artifacts")
+    with mounted(place, "-o", "size=200k"):
+        filler = place / "filler"
+        with pytest.raises(OSError, match="No space"):
+            filler.write_bytes(bytes(10**7))
+        failed = build(new_toy)
+        assert failed.code != 0
+        assert "Traceback" not in failed.output, failed.output
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=100m", str(place)], check=True)
+        again = build(new_toy)
+        assert again.code == 0, again.output
+        assert len(again.stages) == 13
+
+
+def test_a_read_only_project(new_toy: Path) -> None:
+    with mounted(new_toy / ".modelyard", "-o", "size=1m,ro"):
+        failed = build(new_toy)
+    assert failed.code != 0
+    assert "Traceback" not in failed.output, failed.output
+    assert "must be writable" in failed.output, failed.output
+
+
+def test_two_builds_at_once_share_the_work(new_toy: Path, built_toy: Path) -> None:
+    one, two = start(new_toy), start(new_toy)
+    outputs = [one.communicate(timeout=120)[0], two.communicate(timeout=120)[0]]
+
+    assert (one.returncode, two.returncode) == (0, 0), outputs
+    built = [stage for output in outputs for stage, how in read_lines(output).items() if how == "built"]
+    assert len(built) == len(set(built)) == 13, outputs
+    assert artifacts(new_toy) == artifacts(built_toy)
+
+
+def test_a_build_that_waits_says_for_whom(new_toy: Path) -> None:
+    slow_down(new_toy, 3)
+    first = start(new_toy)
+    wait_for(new_toy / ".modelyard" / "cache" / "training")
+    second = start(new_toy)
+    output = second.communicate(timeout=60)[0]
+    first.communicate(timeout=60)
+
+    assert f"waiting for train:model.build, which is being built by process {first.pid} on " in output, output
+    assert second.returncode == 0
+
+
+def test_a_dead_holder_is_taken_over(new_toy: Path) -> None:
+    slow_down(new_toy, 3)
+    first = start(new_toy)
+    wait_for(new_toy / ".modelyard" / "cache" / "training")
+    second = start(new_toy)
+    time.sleep(1)
+    first.kill()
+    first.communicate()
+    output = second.communicate(timeout=60)[0]
+
+    assert second.returncode == 0, output
+    assert read_lines(output)["train:model.build"] == "built"
+
+
+def test_a_failed_stage_keeps_what_stood_before_and_is_not_cached(toy: Path) -> None:
+    before = artifacts(toy)
+    plugin = toy / "plugins" / "toy.py"
+    text = plugin.read_text()
+    plugin.write_text(text.replace('    context.log("trained")\n', '    context.log("so far so good")\n    raise ValueError("no luck")\n'))
+
+    for _ in range(2):
+        failed = build(toy)
+        assert failed.code == 1
+        assert "train:model.build failed" in failed.output
+        assert "raised ValueError: no luck" in failed.output
+        assert "so far so good" in failed.output, "the log's last lines are shown"
+        assert artifacts(toy) == before
+
+    plugin.write_text(text)
+    assert build(toy).built == set()
