@@ -70,6 +70,7 @@ class Engine:
         self.project, self.plan = project, project.plan
         self.listener = listener or Listener()
         self.artifacts = project.folder / "artifacts"
+        self._unfinished = self.artifacts / ".unfinished"
         self._wait = wait
         self._table = DigestTable(project.state / "state.sqlite")
         self.store = Store(project.folder / project.config.settings["store"]["path"], self._table)
@@ -180,6 +181,16 @@ class Engine:
             return False
         return True
 
+    def damage(self, stage: Stage, record: Record) -> dict[str, str]:
+        """Return the outputs that are not as `record` says: today's digest by name, empty for one that is gone."""
+        found = {}
+        for name, entry in record.outputs.items():
+            path = self.folder(stage) / name
+            digest = self._table.file(path) if path.is_file() else ""
+            if digest != entry.digest:
+                found[name] = digest
+        return found
+
     # Bringing it up to date
 
     def bring_up_to_date(self, stage: Stage, *, force: bool = False) -> Outcome:
@@ -242,7 +253,7 @@ class Engine:
                 started=began.isoformat(timespec="seconds"),
                 duration_s=round(duration_s, 3),
                 peak_memory_bytes=peak,
-                git=self._git(),
+                git=self.commit,
             )
             self.store.add(record, scratch / "out")
             self._take(stage, record, scratch, "built")
@@ -328,8 +339,8 @@ class Engine:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """Give a new folder on the same file system; what a killed build left there is swept by `sweep`."""
-        place = self.project.state / "tmp"
+        """Give a new folder on the artifacts' file system; what a killed build left there is swept by `sweep`."""
+        place = self._unfinished
         try:
             place.mkdir(parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=place))
@@ -346,7 +357,7 @@ class Engine:
 
     def sweep(self) -> None:
         """Remove what builds that are no longer alive left half-made."""
-        for folder in (self.project.state / "tmp").glob("*-*"):
+        for folder in self._unfinished.glob("*-*"):
             pid = folder.name.partition("-")[0]
             if pid.isdigit() and not Path(f"/proc/{pid}").exists():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -372,7 +383,9 @@ class Engine:
         self._pool.close()
         self._table.close()
 
-    def _git(self) -> str:
+    @property
+    def commit(self) -> str:
+        """The commit that the project is at, with `+` behind it if the tree is not clean; empty outside git."""
         if not hasattr(self, "_commit"):
             self._commit = _git_commit(self.project.folder)
         return self._commit

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.store import Record
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelyard.store import Record
 
 LIMIT_BYTES = 2**20
 """Some 1,000 results of a typical stage."""

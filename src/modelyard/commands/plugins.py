@@ -3,44 +3,61 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any
 
-from doit.cmd_base import Command
-from doit.exceptions import InvalidCommand
-
+from modelyard.commands.base import ModelyardCommand, print_json
 from modelyard.component import REQUIRED, Component, Parameter
-from modelyard.errors import ModelyardError, did_you_mean, listing
-from modelyard.plugins import load_plugins
+from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.plugins import Plugins as Registry
+from modelyard.plugins import load_plugins
 from modelyard.settings import parameters_of_table
 
 _TABLES = {"dataset": "dataset", "builder": "image"}
 """The kinds whose table in the configuration holds keys of modelyard's own, too."""
 
 
-class Plugins(Command):  # type: ignore[misc]
+class Plugins(ModelyardCommand):
     """The command `plugins`."""
 
     name = "plugins"
     doc_purpose = "list the components, or explain one"
     doc_usage = "[NAME ...]"
-    doc_description = "Lists every component with its kind, version and origin. With NAME: its parameters, types, defaults and documentation."
+    doc_description = (
+        "Lists every component with its kind, version and origin. "
+        "With NAME: its parameters, types, defaults and documentation."
+    )
 
-    def execute(self, opt_values: Any, pos_args: list[str]) -> int:  # noqa: ARG002 - doit's interface
-        """Print the list, or the explanation of each of `pos_args`."""
-        try:
-            registry = load_plugins(_project_folder())
-        except ModelyardError as exc:
-            raise InvalidCommand(str(exc)) from None
-        text = "\n\n".join(explain(registry, name) for name in pos_args) if pos_args else table(registry)
-        print(text)  # noqa: T201 - this is the command's answer
+    def run(self, options: Any, names: list[str]) -> int:
+        """Print the list, or the explanation of each of `names`."""
+        registry = load_plugins(self.folder(options))
+        if options["json"]:
+            chosen = [c for name in names for c in _called(registry, name)] if names else registry.components.values()
+            shadowed = {id(far): near.source.file for far, near in registry.shadowed}
+            print_json([_facts(c, shadowed) for c in (*chosen, *(far for far, _ in registry.shadowed if not names))])
+        else:
+            print("\n\n".join(explain(registry, name) for name in names) if names else table(registry))
         return 0
 
 
-def _project_folder() -> Path:
-    here = Path.cwd()
-    return next((p for p in (here, *here.parents) if (p / "dodo.py").is_file()), here)
+def _facts(component: Component, shadowed: dict[int, Any]) -> dict[str, Any]:
+    by = shadowed.get(id(component))
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "from": _origin(component),
+        "file": str(component.file),
+        "summary": component.summary,
+        "accepts": component.accepts,
+        "produces": component.produces,
+        "shadowed_by": str(by) if by else None,
+        "parameters": [_parameter_facts(p) for p in component.parameters.values()],
+    }
+
+
+def _parameter_facts(parameter: Parameter) -> dict[str, Any]:
+    required = parameter.default is REQUIRED
+    facts = {"name": parameter.name, "type": parameter.type_name, "required": required, "doc": parameter.doc}
+    return facts if required else {**facts, "default": parameter.default}
 
 
 def table(registry: Registry) -> str:
@@ -69,14 +86,18 @@ def explain(registry: Registry, name: str) -> str:
     """Return what the components called `name` do and take.
 
     Raises:
-        InvalidCommand: there is none.
+        PluginError: there is none.
     """
+    return "\n\n".join(_explain(component) for component in _called(registry, name))
+
+
+def _called(registry: Registry, name: str) -> list[Component]:
     found = [c for (_, n), c in registry.components.items() if n == name]
     if not found:
         known = {n for _, n in registry.components}
         msg = f"plugins: there is no component {name!r}{did_you_mean(name, known)}\n  known: {listing(known)}"
-        raise InvalidCommand(msg)
-    return "\n\n".join(_explain(component) for component in found)
+        raise PluginError(msg)
+    return found
 
 
 def _explain(component: Component) -> str:
@@ -88,7 +109,8 @@ def _explain(component: Component) -> str:
     own = parameters_of_table(_TABLES.get(component.kind, ""))
     lines = [_parameter(p) for p in (*component.parameters.values(), *own.values())]
     parameters = "\n".join(lines) or "  (no parameters)"
-    return f"{component.kind} {component.name}  ({_origin(component)}, {component.file}){formats}\n\n{doc}\n\nParameters:\n{parameters}"
+    head = f"{component.kind} {component.name}  ({_origin(component)}, {component.file}){formats}"
+    return f"{head}\n\n{doc}\n\nParameters:\n{parameters}"
 
 
 def _parameter(parameter: Parameter) -> str:
