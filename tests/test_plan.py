@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelyard.component import Component, Source
+from modelyard.config import Config, Use
+from modelyard.errors import PlanError, PluginError
+from modelyard.plan import PARTS, Input, Plan, Stage, build_plan, sort_stages
+from modelyard.plugins import Plugins, load_plugins
+from modelyard.settings import TABLES, parameters_of_table
+
+SOURCE = Source("test", "project", Path("test.py"))
+
+
+def nothing(context: object, *, amount: float = 0.5, note: str = "") -> None:
+    """Do nothing."""
+
+
+def component(kind: str, name: str, accepts: tuple[str, ...] = (), produces: str = "") -> Component:
+    return Component(kind, name, nothing, SOURCE, accepts=accepts, produces=produces)
+
+
+def use(found: Component, **params: object) -> Use:
+    return Use(found, {"amount": 0.5, "note": "", **params})
+
+
+PRUNE = component("optimizer", "prune", ("raw",), "raw")
+PACK = component("optimizer", "pack", ("raw",), "packed")
+UNPACK = component("optimizer", "unpack", ("packed",), "raw")
+TRAINER = component("trainer", "trainer", produces="raw")
+COMPONENTS = [
+    component("dataset", "data"),
+    component("model", "net", produces="raw"),
+    TRAINER,
+    component("runtime", "runner", accepts=("packed",)),
+    component("builder", "box"),
+    component("target", "cluster"),
+    PRUNE,
+    PACK,
+    UNPACK,
+]
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
+    """The hooks of a project without plugins, and the components above."""
+    loaded = load_plugins(tmp_path_factory.mktemp("empty"))
+    return Plugins(loaded.manager, {(c.kind, c.name): c for c in COMPONENTS}, sources=loaded.sources)
+
+
+def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
+    known = {c.kind: c for c in COMPONENTS}
+    tables = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
+    values = {t: {n: p.default for n, p in parameters_of_table(t).items()} for t in TABLES}
+    fields: dict[str, object] = {
+        "project": Path("/project"),
+        "name": "shop",
+        "version": "1",
+        "seed": 3,
+        "uses": {table: Use(known[kind]) for table, kind in tables.items()},
+        "settings": values,
+        "variants": variants,
+        "targets": {"staging": Use(known["target"])},
+        "resources": {},
+        **changes,
+    }
+    return Config(**fields)  # type: ignore[arg-type]
+
+
+def ids(plan: Plan, *kinds: str) -> list[str]:
+    return [stage.id for stage in plan.stages.values() if not kinds or stage.kind in kinds]
+
+
+# What is planned
+
+
+def test_a_pipeline_has_its_stages_in_the_order_of_a_build(plugins: Plugins) -> None:
+    plan = build_plan(config({"plain": (use(PACK),)}), plugins)
+    assert ids(plan) == [
+        "dataset:data",
+        "train:net",
+        "optimize:plain",
+        "evaluate:plain",
+        "select:shop",
+        "image:shop",
+        "check:shop",
+        "render:staging",
+    ]
+    reads = {stage.id: {f"{i.stage}/{i.part}" for i in stage.inputs} for stage in plan.stages.values()}
+    assert reads["train:net"] == {"dataset:data/"}
+    assert reads["optimize:plain"] == {"train:net/", "dataset:data/"}
+    assert reads["evaluate:plain"] == {"optimize:plain/", "dataset:data/"}
+    assert reads["image:shop"] == {"select:shop/model"}, "an image does not depend on how variants were measured"
+    assert reads["render:staging"] == {"image:shop/image.json", "select:shop/model", "check:shop/"}
+
+
+def test_every_stage_has_a_line_of_documentation(plugins: Plugins) -> None:
+    for stage in build_plan(config({"plain": (use(PACK),)}), plugins).stages.values():
+        assert re.fullmatch(r"[^\n{}]{5,120}", stage.doc), stage.id
+
+
+def test_only_stages_that_draw_random_numbers_have_the_seed(plugins: Plugins) -> None:
+    plan = build_plan(config({"plain": (use(PACK),)}), plugins)
+    assert {s.kind: s.seed for s in plan.stages.values() if s.seed is not None} == {
+        "dataset": 3,
+        "train": 3,
+        "optimize": 3,
+    }
+
+
+def test_a_resource_is_held_by_the_stages_of_its_kind(plugins: Plugins) -> None:
+    plan = build_plan(config({"plain": (use(PACK),)}, resources={"train": 1, "gpu": 1}), plugins)
+    assert {s.id: s.resources for s in plan.stages.values() if s.resources} == {"train:net": ("train",)}
+
+
+def test_a_shared_prefix_is_built_once(plugins: Plugins) -> None:
+    prune = use(PRUNE)
+    plan = build_plan(config({"a": (prune, use(PACK)), "b": (prune, use(PRUNE, amount=0.9), use(PACK))}), plugins)
+    assert ids(plan, "optimize") == ["optimize:prune", "optimize:a", "optimize:prune-prune", "optimize:b"]
+    parents = {name: plan.stages[f"optimize:{name}"].inputs[0].stage for name in ("a", "prune-prune", "b")}
+    assert parents == {"a": "optimize:prune", "prune-prune": "optimize:prune", "b": "optimize:prune-prune"}
+
+
+def test_equal_variants_share_their_model_and_are_both_measured(plugins: Plugins) -> None:
+    plan = build_plan(config({"a": (use(PACK),), "b": (use(PACK),)}), plugins)
+    assert ids(plan, "optimize", "evaluate") == ["optimize:a", "evaluate:a", "evaluate:b"]
+    assert plan.stages["evaluate:b"].inputs[0].stage == "optimize:a"
+
+
+def test_prefixes_that_differ_in_a_parameter_are_told_apart_by_it(plugins: Plugins) -> None:
+    variants = {f"v{n}": (use(PRUNE, amount=n / 10), use(PACK)) for n in (3, 7)}
+    plan = build_plan(config(variants), plugins)
+    assert ids(plan, "optimize") == ["optimize:prune", "optimize:v3", "optimize:prune-amount-0.7", "optimize:v7"]
+
+
+def test_a_variant_keeps_its_name_when_a_prefix_would_like_it(plugins: Plugins) -> None:
+    variants = {
+        "a": (use(PRUNE), use(PACK)),
+        "b": (use(PRUNE, amount=0.7), use(PACK)),
+        "prune-amount-0.7": (use(PRUNE, amount=0.9), use(PACK)),
+        "prune": (use(PACK),),
+    }
+    plan = build_plan(config(variants), plugins)
+    by_variant = {v: plan.stages[f"evaluate:{v}"].inputs[0].stage for v in variants}
+    assert by_variant == {v: f"optimize:{v}" for v in variants}
+    parents = {v: plan.stages[plan.stages[f"optimize:{v}"].inputs[0].stage].uses["optimizer"].params for v in ("a", "b")}
+    assert [parents[v]["amount"] for v in ("a", "b")] == [0.5, 0.7]
+
+
+@pytest.mark.parametrize("note", ["/home/me/a file.csv", "Ü", "..", "x" * 300, "a:b"])
+def test_a_parameter_in_a_name_cannot_break_it(note: str, plugins: Plugins) -> None:
+    variants = {"a": (use(PRUNE), use(PACK)), "b": (use(PRUNE, note=note), use(PACK))}
+    for stage in build_plan(config(variants), plugins).of_kind("optimize"):
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", stage.name), stage.name
+
+
+def test_the_baseline_is_the_first_variant_unless_it_is_named(plugins: Plugins) -> None:
+    variants = {"a": (use(PACK),), "b": (use(PRUNE), use(PACK))}
+    plan = build_plan(config(variants), plugins)
+    assert plan.stages["select:shop"].settings["baseline"] == "a"
+    named = config(variants)
+    named.settings["select"]["baseline"] = "b"
+    assert build_plan(named, plugins).stages["select:shop"].settings["baseline"] == "b"
+
+
+def test_the_repository_is_the_projects_name_unless_it_is_given(plugins: Plugins) -> None:
+    assert build_plan(config({"a": (use(PACK),)}), plugins).stages["image:shop"].settings["repository"] == "shop"
+
+
+def test_every_part_that_a_stage_reads_has_a_file_that_stands_for_it(plugins: Plugins) -> None:
+    plan = build_plan(config({"plain": (use(PACK),)}), plugins)
+    parts = [(plan.stages[i.stage].kind, i.part) for s in plan.stages.values() for i in s.inputs if i.part]
+    assert parts
+    for kind, part in parts:
+        assert part in PARTS[kind]
+
+
+# What does not fit
+
+
+def refused(message_of: Callable[[], object], kind: type[Exception] = PlanError) -> str:
+    with pytest.raises(kind) as caught:
+        message_of()
+    return str(caught.value)
+
+
+def test_a_step_that_cannot_take_the_format_names_both_ends_and_what_fits(plugins: Plugins) -> None:
+    told = refused(lambda: build_plan(config({"a": (use(PACK), use(PRUNE))}), plugins))
+    assert told.startswith("[tool.modelyard.variants]: a: 'pack' gives packed, but prune takes raw\n")
+    assert told.endswith("model optimizers that fit between them: unpack")
+
+
+def test_a_chain_that_ends_in_a_format_that_the_runtime_cannot_run_names_what_fits(plugins: Plugins) -> None:
+    told = refused(lambda: build_plan(config({"a": ()}), plugins))
+    assert "a: the trainer gives raw, but runner (the runtime) takes packed\n" in told
+    assert told.endswith("fit between them: pack")
+
+
+def test_a_model_for_another_trainer_names_the_trainers_that_fit(plugins: Plugins) -> None:
+    other = component("model", "torch-net", produces="torch")
+    uses = {**config({}).uses, "model": Use(other)}
+    told = refused(lambda: build_plan(config({"a": (use(PACK),)}, uses=uses), plugins))
+    assert "the trainer 'trainer' trains raw models, but 'torch-net' is a torch model" in told
+    assert "trainers that fit: (none)" in told
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "near"), [("baseline", "plian", "plain"), ("rule", "smalest", "smallest"), ("rule", "plian", "plain")]
+)
+def test_a_baseline_or_rule_that_is_unknown_lists_what_is_known(
+    key: str, value: str, near: str, plugins: Plugins
+) -> None:
+    wrong = config({"plain": (use(PACK),)})
+    wrong.settings["select"][key] = value
+    told = refused(lambda: build_plan(wrong, plugins))
+    assert f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed, did you mean {near!r}?\n  allowed: " in told
+    assert "plain" in told.splitlines()[-1]
+
+
+def stage(name: str, *reads: str, kind: str = "optimize") -> Stage:
+    return Stage(kind, name, inputs=tuple(Input(f"i{n}", f"{kind}:{read}") for n, read in enumerate(reads)))
+
+
+def test_a_cycle_names_two_stages_of_it() -> None:
+    told = refused(lambda: sort_stages([stage("a", "b"), stage("b", "c"), stage("c", "a"), stage("d")]))
+    assert re.match(r"the stages 'optimize:[abc]' and 'optimize:[abc]' wait for each other\n  a plugin's", told)
+
+
+def test_a_stage_that_reads_itself_is_a_cycle() -> None:
+    assert "'optimize:a' and 'optimize:a' wait" in refused(lambda: sort_stages([stage("a", "a")]))
+
+
+def test_two_stages_of_one_name_are_named() -> None:
+    told = refused(lambda: sort_stages([stage("a"), stage("a")]))
+    assert told == "two stages are called 'optimize:a'\n  give one of them another name"
+
+
+def test_an_input_that_no_stage_makes_is_named() -> None:
+    assert refused(lambda: sort_stages([stage("a", "b")])) == "stage 'optimize:a' reads 'optimize:b', which no stage makes"
+
+
+def test_a_chain_longer_than_the_recursion_limit_is_sorted() -> None:
+    chain = [stage(str(n), *([str(n + 1)] if n < 5000 else [])) for n in range(5001)]
+    assert list(sort_stages(chain)) == [f"optimize:{n}" for n in range(5000, -1, -1)]
+
+
+# A plugin's part in it
+
+AMEND = """
+from modelyard import hookimpl
+from modelyard.plan import Input, Stage
+
+
+@hookimpl
+def modelyard_amend_plan(stages):
+    {body}
+"""
+
+
+def amended(body: str, make_project: Callable[[dict[str, str]], Path], plugins: Plugins) -> Plan:
+    loaded = load_plugins(make_project({"plugins/amend.py": AMEND.format(body=body)}))
+    mine = Plugins(loaded.manager, plugins.components, sources=loaded.sources)
+    return build_plan(config({"plain": (use(PACK),)}), mine)
+
+
+def test_a_plugin_may_take_stages_out(make_project: Callable[[dict[str, str]], Path], plugins: Plugins) -> None:
+    plan = amended("stages[:] = [s for s in stages if s.kind in ('dataset', 'train')]", make_project, plugins)
+    assert ids(plan) == ["dataset:data", "train:net"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "match"),
+    [
+        ("stages.append(stages[0])", PlanError, "two stages are called 'dataset:data'"),
+        ("stages[:] = stages[1:]", PlanError, "reads 'dataset:data', which no stage makes"),
+        (
+            "stages[0] = Stage('dataset', 'data', inputs=(Input('x', 'train:net'),))",
+            PlanError,
+            "wait for each other",
+        ),
+        ("stages.append('train')", PlanError, "added 'train', which is no stage\n  kinds of stage: dataset, train,"),
+        ("stages.append(Stage('trian', 'x'))", PlanError, "which is no stage\n  kinds of stage: dataset, train,"),
+        ("stages.nothing()", PluginError, r"amend.py:8: modelyard_amend_plan raised AttributeError"),
+    ],
+)
+def test_a_plan_that_a_plugin_broke_is_an_error_for_a_person(
+    body: str, kind: type[Exception], match: str, make_project: Callable[[dict[str, str]], Path], plugins: Plugins
+) -> None:
+    assert match in refused(lambda: amended(body, make_project, plugins), kind)
+
+
+# Properties
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.sampled_from(["", "a/b", "c"])), max_size=3
+).map(lambda pairs: (*(use(PRUNE, amount=a, note=n) for a, n in pairs), use(PACK)))
+NAMES = st.sampled_from(["a", "b", "prune", "prune-pack", "prune-amount-0.9", "prune-prune", "prune-amount-0.9-2", "pack"])
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(NAMES, STEPS, min_size=1, max_size=6))
+def test_equal_chains_share_stages_and_others_do_not(plugins: Plugins, variants: dict[str, tuple[Use, ...]]) -> None:
+    plan = build_plan(config(variants), plugins)
+
+    def chain_of(stage_id: str) -> tuple[Use, ...]:
+        found = plan.stages[stage_id]
+        return (*chain_of(found.inputs[0].stage), found.uses["optimizer"]) if found.kind == "optimize" else ()
+
+    for variant, steps in variants.items():
+        assert chain_of(plan.stages[f"evaluate:{variant}"].inputs[0].stage) == steps
+    chains = [chain_of(stage.id) for stage in plan.of_kind("optimize")]
+    prefixes = {repr(steps[: n + 1]) for steps in variants.values() for n in range(len(steps))}
+    assert sorted(map(repr, chains)) == sorted(prefixes)
+    assert_sorted(plan.stages)
+
+
+def assert_sorted(stages: dict[str, Stage]) -> None:
+    place = {stage_id: number for number, stage_id in enumerate(stages)}
+    for found in stages.values():
+        assert all(place[i.stage] < place[found.id] for i in found.inputs)
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 12).flatmap(lambda n: st.tuples(st.permutations(range(n)), st.lists(st.sets(st.integers(0, n - 1)), min_size=n, max_size=n))))
+def test_every_stage_comes_after_its_inputs(graph: tuple[list[int], list[set[int]]]) -> None:
+    order, reads = graph
+    stages = [stage(str(n), *(str(r) for r in reads[n] if r < n)) for n in order]
+    found = sort_stages(stages)
+    assert sorted(found) == sorted(s.id for s in stages)
+    assert_sorted(found)
+    assert list(sort_stages(found.values())) == list(found), "an order that holds is kept"
