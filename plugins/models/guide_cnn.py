@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard import hookimpl
+from modelyard.params import OpenFraction, PositiveInt
 from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.tensorflow import TENSORFLOW
-
-from modelyard import hookimpl
-from modelyard.params import OpenFraction, PositiveInt  # noqa: TC001 (read at run time)
 
 if TYPE_CHECKING:
     from modelyard.hookspecs import RegisterProducer

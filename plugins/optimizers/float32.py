@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelyard import hookimpl
 from modelyard_plugins.support.litert_convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
-
-from modelyard import hookimpl
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

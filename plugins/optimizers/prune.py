@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelyard_plugins.support.feed import batches
-from modelyard_plugins.support.fitting import compile_classifier, fit, last_figures
-from modelyard_plugins.support.keras_files import load_keras, save_keras
-from modelyard_plugins.support.tensorflow import TENSORFLOW, start
-
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed, did_you_mean
 from modelyard.jsonfiles import write_json
-from modelyard.params import OpenFraction, PositiveFloat, PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
+from modelyard_plugins.support.feed import batches
+from modelyard_plugins.support.fitting import compile_classifier, fit, last_figures
+from modelyard_plugins.support.keras_files import load_keras, save_keras
+from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelyard.errors import DataError
 from modelyard_plugins.support.cifar10_files import BATCHES
 from modelyard_plugins.support.download import download
-
-from modelyard.errors import DataError
 
 if TYPE_CHECKING:
     from modelyard.contexts import StageContext

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard_plugins.support.keras_files import load_keras
-from modelyard_plugins.support.tensorflow import start
-
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
+from modelyard_plugins.support.keras_files import load_keras
+from modelyard_plugins.support.tensorflow import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable

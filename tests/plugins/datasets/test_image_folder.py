@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelyard import DataError
+from modelyard_plugins.datasets.image_folder import image_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLOURS = {"blue": (0, 0, 250), "green": (0, 250, 0), "red": (250, 0, 0)}
+
+
+def fill(root: Path, pictures: int) -> None:
+    for name, colour in COLOURS.items():
+        (root / name).mkdir(parents=True)
+        for number in range(pictures):
+            ending = ("png", "jpg", "JPEG")[number % 3]
+            Image.new("RGB", (20 + number, 16), colour).save(root / name / f"{number}.{ending}")
+
+
+def test_pictures_are_resized_and_labelled_by_folder(bench, tmp_path):
+    fill(tmp_path / "set", 6)
+    (tmp_path / "set" / "red" / "notes.txt").write_text("not a picture")
+    (tmp_path / "set" / ".git").mkdir()
+    splits = image_folder(bench.stage(), folder=str(tmp_path / "set"), size=(8, 12), test_fraction=0.34)
+    assert splits.class_names == ("blue", "green", "red")
+    assert splits.train_x.shape == (12, 8, 12, 3)
+    assert splits.test_x.shape == (6, 8, 12, 3)
+    for x, y in ((splits.train_x, splits.train_y), (splits.test_x, splits.test_y)):
+        seen = np.asarray(x, int)[:, 4, 6]
+        assert np.abs(seen - np.array(list(COLOURS.values()))[y]).max() < 12  # JPEG is lossy
+    assert bench.told[-1] == (18, 18)
+
+
+def test_train_and_test_folders_are_taken_as_they_are(bench, tmp_path):
+    fill(tmp_path / "train", 3)
+    fill(tmp_path / "test", 1)
+    splits = image_folder(bench.stage(), folder=str(tmp_path), size=4, grayscale=True)
+    assert splits.train_x.shape == (9, 4, 4, 1)
+    assert splits.test_y.tolist() == [0, 1, 2]
+
+
+def test_classes_called_train_and_test_are_classes(bench, tmp_path):
+    for name in ("test", "train"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("L", (4, 4)).save(tmp_path / "set" / name / f"{number}.png")
+    assert image_folder(bench.stage(), folder=str(tmp_path / "set")).class_names == ("test", "train")
+
+
+def test_train_and_test_must_hold_the_same_classes(bench, tmp_path):
+    fill(tmp_path / "train", 1)
+    fill(tmp_path / "test", 1)
+    (tmp_path / "test" / "red").rename(tmp_path / "test" / "rot")
+    with pytest.raises(DataError, match="train and test hold different classes: red, rot"):
+        image_folder(bench.stage(), folder=str(tmp_path))
+
+
+def test_the_result_does_not_hang_on_the_order_of_the_file_system(bench, tmp_path):
+    fill(tmp_path / "a", 5)
+    for file in sorted((tmp_path / "a").rglob("*.*"), reverse=True):
+        target = tmp_path / "b" / file.relative_to(tmp_path / "a")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    first, second = (image_folder(bench.stage(), folder=str(tmp_path / name)) for name in "ab")
+    assert np.array_equal(first.train_x, second.train_x)
+    assert np.array_equal(first.test_y, second.test_y)
+
+
+def test_a_damaged_picture_is_named(bench, tmp_path):
+    fill(tmp_path / "set", 2)
+    path = tmp_path / "set" / "green" / "0.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"green/0\.png: cannot be read as PNG or JPEG"):
+        image_folder(bench.stage(), folder=str(tmp_path / "set"))
+
+
+def test_deep_pictures_are_refused_rather_than_clipped(bench, tmp_path):
+    fill(tmp_path / "set", 2)
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "set" / "red" / "deep.png")
+    with pytest.raises(DataError, match=r"deep\.png: has more than 8 bits a channel"):
+        image_folder(bench.stage(), folder=str(tmp_path / "set"))
+
+
+@pytest.mark.parametrize(("make", "message"), [("", "holds no folders"), ("cat", "cat: holds no pictures")])
+def test_an_empty_folder_says_what_is_expected(bench, tmp_path, make, message):
+    (tmp_path / "set" / make).mkdir(parents=True)
+    with pytest.raises(DataError, match=message):
+        image_folder(bench.stage(), folder=str(tmp_path / "set"))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from modelyard import DataError
+from modelyard.artifacts import Dataset, Splits
+from modelyard.stages import split_files
+from modelyard.stages.dataset import write_dataset
+
+
+def test_splits_are_written_as_they_are_with_their_facts(make_splits, told, tmp_path):
+    splits = make_splits()
+    metrics = write_dataset(splits, tmp_path, progress=told)
+    assert metrics == {"train": 30, "test": 12, "classes": 3, "shape": [4, 4, 3]}
+    dataset = Dataset.open(tmp_path)
+    for split in ("train", "test"):
+        assert isinstance(dataset.x(split), np.memmap)
+        assert np.array_equal(dataset.x(split), getattr(splits, f"{split}_x"))
+        assert np.array_equal(dataset.y(split), getattr(splits, f"{split}_y"))
+        assert dataset.y(split).dtype == np.int64
+    assert dataset.facts.splits["train"].per_class == (10, 10, 10)
+    assert dataset.facts.mean == pytest.approx(splits.train_x.reshape(-1, 3).mean(axis=0))
+    assert dataset.facts.std == pytest.approx(splits.train_x.reshape(-1, 3).std(axis=0))
+    assert told.calls[-1] == (42, 42)
+
+
+def test_unit_maps_the_value_range_to_0_and_1(make_splits, told, tmp_path):
+    random = np.random.default_rng(0)
+    x = random.uniform(-3, 5, (30, 4)).astype(np.float32)
+    x[0, :2] = (-3, 5)
+    write_dataset(make_splits(train_x=x, test_x=x[:12], value_range=(-3, 5)), tmp_path, normalize="unit", progress=told)
+    inputs = Dataset.open(tmp_path).inputs("train")
+    assert inputs.dtype == np.float32
+    assert inputs.min() == pytest.approx(0, abs=1e-6)
+    assert inputs.max() == pytest.approx(1, abs=1e-6)
+
+
+def test_standard_gives_each_channel_mean_0_and_deviation_1(make_splits, told, tmp_path):
+    train_x = make_splits().train_x.copy()
+    train_x[..., 2] = 7  # a constant channel is not divided by nothing
+    write_dataset(make_splits(train_x=train_x), tmp_path, normalize="standard", progress=told)
+    inputs = Dataset.open(tmp_path).inputs("train").reshape(-1, 3)
+    assert inputs.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-5)
+    assert inputs.std(axis=0) == pytest.approx([1, 1, 0], abs=1e-5)
+
+
+def test_none_leaves_samples_as_they_are(make_splits, told, tmp_path):
+    write_dataset(make_splits(), tmp_path, normalize="none", progress=told)
+    dataset = Dataset.open(tmp_path)
+    assert np.array_equal(dataset.inputs("test"), dataset.x("test").astype(np.float32))
+
+
+def test_the_same_splits_give_the_same_bytes_whatever_the_block(make_splits, told, tmp_path, monkeypatch):
+    for name, block_bytes in (("a", 1 << 20), ("b", 100)):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(split_files, "_BLOCK_BYTES", block_bytes)
+        write_dataset(make_splits(), tmp_path / name, progress=told)
+    for file in sorted((tmp_path / "a").glob("*.npy")):
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+@given(
+    arrays(np.float32, (6, 2, 2), elements=st.floats(-100, 100, width=32)),
+    st.sampled_from([np.float16, np.float32, np.float64, ">f8"]),
+)
+def test_floats_of_any_kind_become_float32(values, dtype):
+    x = values.astype(np.float16).astype(dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        splits = Splits(x, np.arange(6) % 2, x[:2], np.arange(2), ("a", "b"), (-101.0, 101.0))
+        write_dataset(splits, Path(folder), progress=lambda *a, **k: None)
+        stored = Dataset.open(Path(folder)).x("train")
+        assert stored.dtype == np.float32
+        assert np.array_equal(stored, x.astype(np.float32))
+
+
+@given(arrays(np.int64, (5, 3), elements=st.integers(-300, 300)))
+def test_whole_numbers_become_uint8_where_they_fit_and_float32_where_not(x):
+    low, high = float(x.min()), float(x.max()) + 1
+    with tempfile.TemporaryDirectory() as folder:
+        splits = Splits(x, np.arange(5) % 2, x[:2], np.arange(2), ("a", "b"), (low, high))
+        write_dataset(splits, Path(folder), progress=lambda *a, **k: None)
+        stored = Dataset.open(Path(folder)).x("train")
+        assert stored.dtype == (np.uint8 if low >= 0 and high <= 255 else np.float32)
+        assert np.array_equal(stored.astype(np.int64), x)
+
+
+def test_memory_maps_and_other_orders_are_written_right(make_splits, told, tmp_path):
+    x = make_splits().train_x
+    np.save(tmp_path / "x.npy", np.asfortranarray(x))
+    (tmp_path / "out").mkdir()
+    write_dataset(make_splits(train_x=np.load(tmp_path / "x.npy", mmap_mode="r")), tmp_path / "out", progress=told)
+    assert np.array_equal(Dataset.open(tmp_path / "out").x("train"), x)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.nan, r"train_x: sample 17 holds nan, which is not a finite number"),
+        (np.inf, r"train_x: sample 17 holds inf, which is not a finite number"),
+        (1.5, r"train_x: sample 17 holds 1\.5, which is outside the value range 0 to 1"),
+        (-0.5, r"train_x: sample 17 holds -0\.5, which is outside"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_bad_value_is_named_with_its_sample(make_splits, told, tmp_path, value, message, dtype, monkeypatch):
+    monkeypatch.setattr(split_files, "_BLOCK_BYTES", 1000)
+    x = np.zeros((30, 4, 4, 3), dtype)
+    x[17, 2, 1, 0] = value
+    x[21, 0, 0, 0] = value
+    with pytest.raises(DataError, match=message):
+        write_dataset(make_splits(train_x=x, test_x=x[:12], value_range=(0, 1)), tmp_path, progress=told)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from modelyard.artifacts import Dataset, Model, ModelFacts
+from modelyard.errors import DataError, PluginError
+from modelyard.jsonfiles import write_json
+from modelyard.stages.evaluate import evaluate, model_sizes, score
+from modelyard.stages.evaluation import read_measured
+
+
+class Brightness:
+    """A real, if simple, model: which of the three channels is brightest; it counts the calls by batch size."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def predict(self, raw: np.ndarray) -> np.ndarray:
+        self.calls.append(len(raw))
+        logits = raw.astype(np.float32).mean(axis=(1, 2)) / 20
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def model(tmp_path, dataset) -> Model:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(b"weights " * 100)
+    facts = dataset.facts
+    write_json(
+        folder / "model.json",
+        ModelFacts(
+            format="tflite",
+            file="model.tflite",
+            input_shape=facts.input_shape,
+            input_dtype=facts.dtype,
+            preprocessing=facts.preprocessing,
+            class_names=facts.class_names,
+        ),
+    )
+    return Model.open(folder)
+
+
+def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model, told, tmp_path):
+    predictor = Brightness()
+    out = tmp_path / "out"
+    out.mkdir()
+    metrics = evaluate(predictor, model, dataset, out, batch_size=5, latency_samples=7, warmup=3, progress=told)
+    assert sorted(p.name for p in out.iterdir()) == ["evaluation.json", "latency.json", "probabilities.npy"]
+    assert predictor.calls == [5, 5, 2] + [1] * 10
+    assert told.calls[-1] == (12, 12)
+    probabilities = np.load(out / "probabilities.npy")
+    assert probabilities.dtype == np.float32
+    assert np.array_equal(probabilities, Brightness().predict(dataset.x("test")))
+    measured = read_measured(out)
+    expected = (dataset.x("test").mean(axis=(1, 2)).argmax(axis=1) == dataset.y("test")).mean()
+    assert measured.evaluation.accuracy == metrics["accuracy"] == expected
+    assert measured.latency.samples == 7
+    assert 0 < measured.latency.p50_ms <= measured.latency.p99_ms
+
+
+def test_all_but_the_latency_is_the_same_every_time(dataset, model, told, tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        evaluate(Brightness(), model, dataset, tmp_path / name, latency_samples=2, warmup=0, progress=told)
+    for file in ("evaluation.json", "probabilities.npy"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_score_counts_by_class_and_leaves_out_what_is_not_there():
+    probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
+    evaluation = score(probabilities, np.array([0, 1, 1, 0]), size_bytes=1, gzip_bytes=2)
+    assert evaluation.accuracy == 0.5
+    assert evaluation.per_class == (0.5, 0.5, None)
+    assert evaluation.confusion == ((1, 1, 0), (1, 1, 0), (0, 0, 0))
+
+
+def test_sizes_are_those_of_the_file_and_of_gzip(tmp_path):
+    data = b"abc" * 1000
+    (tmp_path / "one").write_bytes(data)
+    assert model_sizes(tmp_path / "one") == (3000, len(gzip.compress(data, 9, mtime=0)))
+    (tmp_path / "saved" / "variables").mkdir(parents=True)
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(data)
+    (tmp_path / "saved" / "variables" / "variables.index").write_bytes(b"x")
+    raw, packed = model_sizes(tmp_path / "saved")
+    assert raw == 3001
+    assert packed == len(gzip.compress(data, 9)) + len(gzip.compress(b"x", 9))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda raw: np.zeros((len(raw), 2), np.float32), r"answered \(12, 2\) for 12 samples, not .* \(12, 3\)"),
+        (lambda raw: None, "answered NoneType for 12 samples"),
+        (lambda raw: np.eye(3, dtype=np.float32)[np.arange(len(raw)) % 3] * 4, "test sample 0 is no distribution"),
+        (lambda raw: np.full((len(raw), 3), np.nan, np.float32), "no distribution: .*nan"),
+        (lambda raw: np.tile(np.float32([1.5, -0.5, 0]), (len(raw), 1)), "no distribution"),
+    ],
+)
+def test_a_runtime_that_does_not_answer_probabilities_is_refused(dataset, model, told, tmp_path, answer, message):
+    predictor = Brightness()
+    predictor.predict = answer
+    with pytest.raises(PluginError, match=message):
+        evaluate(predictor, model, dataset, tmp_path, progress=told)
+
+
+def test_a_damaged_evaluation_is_named(tmp_path):
+    (tmp_path / "evaluation.json").write_text('{"accuracy": 1}')
+    with pytest.raises(DataError, match=r"evaluation\.json: cannot be read as Evaluation"):
+        read_measured(tmp_path)
