@@ -44,8 +44,9 @@ class Preprocessing(msgspec.Struct, frozen=True):
         """Return `raw` (any dtype, shape `(N, ...)` or one sample) as float32 of the same shape, normalized."""
         import numpy as np
 
-        scaled = np.asarray(raw, dtype=np.float32) * np.float32(self.scale)
-        return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        inputs: NDArray[np.float32] = (np.asarray(raw, np.float32) * np.float32(self.scale) - mean) / std
+        return inputs
 
 
 class Splits(msgspec.Struct, frozen=True):

@@ -102,7 +102,7 @@ def checker(table: DigestTable) -> type[FileChangedChecker]:
         """Compares by SHA-256; what a stage reads is judged by the stage itself."""
 
         def check_modified(self, file_path: str, file_stat: Any, state: Any) -> bool:
-            return state != _STAGE and table.file(file_path, file_stat) != state
+            return bool(state != _STAGE and table.file(file_path, file_stat) != state)
 
         def get_state(self, dep: str, current_state: Any) -> str | None:
             return None if current_state == _STAGE else table.file(dep)

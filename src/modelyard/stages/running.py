@@ -59,7 +59,8 @@ def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Ite
     place = _container(engine, folder, facts, settings, log) if engine else _process(folder, facts, settings, log)
     with place as (url, is_alive):
         _wait(url, is_alive, timeout_s)
-        yield Server(url, *login.values(), how="container" if engine else "image files")
+        how = "container" if engine else "image files"
+        yield Server(url, login["MODELYARD_USERNAME"], login["MODELYARD_PASSWORD"], how)
 
 
 def _engine() -> Any:
