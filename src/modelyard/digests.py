@@ -6,12 +6,13 @@ The table is a cache in the project's state file. Losing it costs time, never a 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,15 @@ from modelyard.errors import DataError, StoreError
 
 _RACY_NS = 20_000_000
 """A file that changed less than this long ago may change again within the same clock tick of the file system."""
+
+_SMALL_BYTES = 2**16
+"""A file up to this size is read at once: setting up a buffer for it would cost more than hashing it."""
+
+_LARGE_BYTES = 2**20
+"""Files from this size on are hashed side by side; hashing smaller ones gives way to other threads too seldom."""
+
+_BATCH = 1000
+"""How many files are looked up and written down at once."""
 
 _SCHEMA = """
 create table if not exists files (
@@ -75,8 +85,10 @@ def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             found = sorted(entries, key=lambda e: e.name)
         for entry in found:
             name = f"{prefix}{entry.name}"
-            with _reading(entry.path):
+            try:
                 info = entry.stat()
+            except OSError as exc:
+                raise _unreadable(entry.path, exc) from exc
             if not name.isprintable():
                 _check_name(name, path)
             if stat.S_ISREG(info.st_mode):
@@ -102,21 +114,59 @@ def _reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        msg = f"{path}: cannot be read: {exc.strerror}"
-        raise DataError(msg) from exc
+        raise _unreadable(path, exc) from exc
+
+
+def _unreadable(path: str | Path, exc: OSError) -> DataError:
+    return DataError(f"{path}: cannot be read: {exc.strerror}")
 
 
 def hash_file(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path.open costs more than the stat it saves
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        head = os.read(descriptor, _SMALL_BYTES)
+        if len(head) < _SMALL_BYTES and not os.read(descriptor, 1):
+            return hashlib.sha256(head).hexdigest()
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    finally:
+        os.close(descriptor)
+
+
+def hash_files(files: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the SHA-256 of each file, large ones on all cores: hashing lets other threads run meanwhile.
+
+    Args:
+        files: each file's path, and its size in bytes as far as that is known.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    large = [path for path, size in files if size >= _LARGE_BYTES]
+    if len(large) < 2:
+        return [_hash(path) for path, _ in files]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(len(large), os.cpu_count() or 1)) as pool:
+        found = dict(zip(large, pool.map(_hash, large), strict=True))
+    return [found.get(path) or _hash(path) for path, _ in files]
+
+
+def _hash(path: str) -> str:
+    try:
+        return hash_file(path)
+    except OSError as exc:
+        raise _unreadable(path, exc) from exc
 
 
 class DigestTable:
     """Answers what a file's digest is, reading the file only when its stat changed."""
 
-    def __init__(self, database: Path) -> None:
-        self._database = database
+    def __init__(self, database: Path, *, shared: bool = False) -> None:
+        """Use the file `database`; `shared` if other machines use it too, over a network's file system."""
+        self._database, self._shared = database, shared
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -130,19 +180,36 @@ class DigestTable:
             return self._file(path, info or os.stat(path))
 
     def _file(self, path: str | Path, info: os.stat_result) -> str:
+        return self.recall(path, info) or self._hash([(os.path.abspath(path), info)])[0]
+
+    def recall(self, path: str | Path, info: os.stat_result) -> str | None:
+        """Return the digest of the file at `path`, whose stat is `info`, if it is known; reads nothing."""
         key = os.path.abspath(path)
         known = self._query("select ino, size, mtime_ns, ctime_ns, digest from files where path = ?", key)
-        if known and known[:4] == _signature(info):
-            return str(known[4])
-        digest = hash_file(path)
-        after = os.stat(path)
-        if _signature(after) == _signature(info) and time.time_ns() - after.st_ctime_ns > _RACY_NS:
-            self._write([(key, *_signature(after), digest)])
-        return digest
+        return str(known[4]) if known and known[:4] == signature(info) else None
+
+    def _hash(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
+        """Hash files, and write down those that have stood still meanwhile and for a while before."""
+        digests = hash_files([(path, info.st_size) for path, info in files])
+        rows = []
+        settled_ns = time.time_ns() - _RACY_NS
+        for (path, info), digest in zip(files, digests, strict=True):
+            before = signature(info)
+            if info.st_ctime_ns < settled_ns and signature(os.stat(path)) == before:
+                rows.append((path, *before, digest))
+        if rows:
+            self._write(rows)
+        return digests
 
     def know(self, files: Iterable[tuple[Path, str]]) -> None:
         """Write down digests of files that modelyard has just written itself."""
-        self._write([(os.path.abspath(path), *_signature(os.stat(path)), digest) for path, digest in files])
+        self.know_at((path, os.stat(path), digest) for path, digest in files)
+
+    def know_at(self, files: Iterable[tuple[str | Path, os.stat_result, str]]) -> None:
+        """Write down digests of files whose content is known to be that of the given stat."""
+        rows: list[tuple[str | int, ...]] = [(os.path.abspath(path), *signature(info), digest) for path, info, digest in files]
+        if rows:
+            self._write(rows)
 
     def is_known(self, path: str, info: os.stat_result, digest: str) -> bool:
         """Tell whether `path`, whose stat is `info`, holds `digest`; reads the file if its stat changed."""
@@ -157,16 +224,46 @@ class DigestTable:
         Raises:
             DataError: something below it is neither a file nor a folder.
         """
-        return {
-            name: FileEntry(self.file(path / name, info), info.st_size, bool(info.st_mode & 0o100))
-            for name, info in walk(path)
-        }
+        root = os.path.abspath(path)
+        manifest: Manifest = {}
+        files = walk(path)
+        while batch := list(itertools.islice(files, _BATCH)):
+            with _reading(path):
+                digests = self._files([(f"{root}/{name}", info) for name, info in batch])
+            for (name, info), digest in zip(batch, digests, strict=True):
+                manifest[name] = FileEntry(digest, info.st_size, bool(info.st_mode & 0o100))
+        return manifest
+
+    def _files(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
+        """Return the digests of files by absolute path and stat, asking the table once for all."""
+        known = self._signatures([path for path, _ in files])
+        stale = [(path, info) for path, info in files if known.get(path, ())[:4] != signature(info)]
+        fresh = dict(zip((path for path, _ in stale), self._hash(stale), strict=True)) if stale else {}
+        return [fresh.get(path) or str(known[path][4]) for path, _ in files]
+
+    def _signatures(self, paths: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        marks = ",".join("?" * len(paths))
+        statement = f"select path, ino, size, mtime_ns, ctime_ns, digest from files where path in ({marks})"
+        rows = self._use(lambda c: c.execute(statement, paths).fetchall())
+        return {row[0]: row[1:] for row in rows}
 
     def content(self, path: Path) -> str:
         """Return one digest for the content of a file or a folder, whatever its own name is."""
         if path.is_dir():
             return manifest_digest(self.folder(path))
         return self.file(path)
+
+    def known_files(self) -> Iterator[tuple[str, tuple[int, int, int, int], str]]:
+        """Yield every row: a path, its `signature` when it was hashed, and its digest."""
+        last = ""
+        statement = "select path, ino, size, mtime_ns, ctime_ns, digest from files where path > ? order by path limit ?"
+        while rows := self._use(lambda c, last=last: c.execute(statement, (last, _BATCH)).fetchall()):
+            yield from ((row[0], row[1:5], row[5]) for row in rows)
+            last = rows[-1][0]
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Forget what is known of `paths`; each is hashed again when it is asked for."""
+        self._use(lambda c: c.executemany("delete from files where path = ?", [(path,) for path in paths]))
 
     def note(self, name: str) -> bytes | None:
         """Return a cached value that another part of modelyard wrote under `name`."""
@@ -188,7 +285,12 @@ class DigestTable:
         return self._use(lambda c: c.execute(statement, (argument,)).fetchone())  # type: ignore[no-any-return]
 
     def _write(self, rows: list[tuple[str | int, ...]]) -> None:
-        self._use(lambda c: c.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?)", rows))
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("begin immediate")
+            with connection:
+                connection.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?)", rows)
+
+        self._use(work)
 
     def _use(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         with self._lock:
@@ -206,7 +308,7 @@ class DigestTable:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = _connect(self._database)
+            self._connection = _connect(self._database, shared=self._shared)
         return self._connection
 
 
@@ -216,22 +318,23 @@ def remove_database(path: Path) -> None:
         path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, *, shared: bool) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _prepare(path)
+        return _prepare(path, shared=shared)
     except (OSError, sqlite3.OperationalError) as exc:
         msg = f"{path}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
         raise StoreError(msg) from exc
 
 
-def _prepare(path: Path) -> sqlite3.Connection:
+def _prepare(path: Path, *, shared: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("pragma journal_mode = wal")
+    connection.execute(f"pragma journal_mode = {'delete' if shared else 'wal'}")  # a network's files know no WAL
     connection.execute("pragma synchronous = off")  # a lost row is a file hashed again
     connection.executescript(_SCHEMA)
     return connection
 
 
-def _signature(info: os.stat_result) -> tuple[int, int, int, int]:
+def signature(info: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what of a file's stat changes whenever its bytes do: inode, size in bytes, mtime and ctime in ns."""
     return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns

@@ -30,7 +30,10 @@ from modelyard.locks import hold
 from modelyard.plan import Stage
 from modelyard.pool import Pool
 from modelyard.project import Project
+from modelyard.publishing import Publisher
+from modelyard.remote import open_remote
 from modelyard.request import Request, Result
+from modelyard.roots import read_roots, register, roots_file
 from modelyard.store import Brief, InputRecord, Record, Store, manifest_of
 
 
@@ -66,18 +69,25 @@ class _Memory(msgspec.Struct):
 class Engine:
     """Brings the stages of one project up to date."""
 
-    def __init__(self, project: Project, listener: Listener | None = None, *, wait: bool = True) -> None:
+    def __init__(self, project: Project, listener: Listener | None = None) -> None:
         self.project, self.plan = project, project.plan
         self.listener = listener or Listener()
         self.artifacts = project.folder / "artifacts"
         self._unfinished = self.artifacts / ".unfinished"
-        self._wait = wait
         self._table = DigestTable(project.state / "state.sqlite")
-        self.store = Store(project.folder / project.config.settings["store"]["path"], self._table)
+        settings = project.config.settings["store"]
+        self._wait: bool = settings["wait"]
+        root = project.folder / Path(settings["path"]).expanduser()
+        self._objects = DigestTable(root / "digests.sqlite", shared=True)
+        self.remote = open_remote(settings, self._tell)
+        self.store = Store(root, self._objects, self.remote, self._tell)
         self._fingerprinter = Fingerprinter(project.folder, self._table)
         self._pool = Pool()
         self._memory = _Memory()
         self._resources = {name: threading.Semaphore(n) for name, n in project.config.resources.items()}
+
+    def _tell(self, line: str) -> None:
+        self.listener.tell(line)
 
     # What is there
 
@@ -175,11 +185,16 @@ class Engine:
             for name, entry in brief.outputs.items():
                 path = f"{folder}/{name}"
                 info = os.stat(path)
-                if info.st_size != entry.size or not self._table.is_known(path, info, entry.digest):
+                if info.st_size != entry.size or not self._has_digest(path, info, entry.digest):
                     return False
         except OSError:
             return False
         return True
+
+    def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
+        if info.st_nlink > 1 and self._table.recall(path, info) is None and self.store.vouches(info, digest):
+            self._table.know_at([(path, info, digest)])  # another link to the object came or went
+        return self._table.is_known(path, info, digest)
 
     def damage(self, stage: Stage, record: Record) -> dict[str, str]:
         """Return the outputs that are not as `record` says: today's digest by name, empty for one that is gone."""
@@ -214,20 +229,36 @@ class Engine:
             elif decision is not None and decision.record is not None and self._restore(stage, decision.record):
                 how = "restored"
             else:
-                how = self._build(stage)
+                how = self._obtain(stage, force=force)
         self._memory = _Memory()
         return Outcome(how, time.monotonic() - begin)
 
+    def _obtain(self, stage: Stage, *, force: bool) -> str:
+        """Bring the stage's result from the remote, or run it; one at a time of all builds that share the store."""
+        key = self.fingerprint(stage).key
+        with self.store.building(key, stage.id, wait=self._wait):
+            record = None if force else self.store.find(key)  # another build may have made it meanwhile
+            if record is not None and self._restore(stage, record):
+                return "restored"
+            self._build(stage)
+        if self._publisher is not None:
+            self._publisher.submit(key, replace=force)
+        return "built"
+
     def _restore(self, stage: Stage, record: Record) -> bool:
-        with self._scratch() as scratch:
+        own = msgspec.structs.replace(record, stage=stage.id, inputs=self._inputs(stage))  # the stage may have another name elsewhere
+        with self._scratch() as scratch, self.store.using():
             try:
-                self.store.restore(record, scratch / "out")
+                self.store.restore(own, scratch / "out")
             except StoreError:
                 return False
-            self._take(stage, record, scratch, "restored")
+            self._take(stage, own, scratch, "restored")
         return True
 
-    def _build(self, stage: Stage) -> str:
+    def _inputs(self, stage: Stage) -> dict[str, InputRecord]:
+        return {i.role: InputRecord(i.stage, i.part, self._input_digest(i.stage, i.part)) for i in stage.inputs}
+
+    def _build(self, stage: Stage) -> None:
         with ExitStack() as stack:
             for resource in sorted(stage.resources):
                 stack.enter_context(self._resources[resource])
@@ -244,9 +275,7 @@ class Engine:
                 key=before.key,
                 digest=manifest_digest(outputs),
                 outputs=outputs,
-                inputs={
-                    i.role: InputRecord(i.stage, i.part, self._input_digest(i.stage, i.part)) for i in stage.inputs
-                },
+                inputs=self._inputs(stage),
                 parts=before.parts,
                 code=self._fingerprinter.code(stage),
                 metrics=result.metrics,
@@ -255,9 +284,9 @@ class Engine:
                 peak_memory_bytes=peak,
                 git=self.commit,
             )
-            self.store.add(record, scratch / "out")
-            self._take(stage, record, scratch, "built")
-        return "built"
+            with self.store.using():
+                self.store.add(record, scratch / "out")
+                self._take(stage, record, scratch, "built")
 
     def _run(self, stage: Stage, scratch: Path) -> tuple[Result, int]:
         log = self.log(stage)
@@ -317,9 +346,12 @@ class Engine:
         out, target = scratch / "out", self.folder(stage)
         write_json(out / "stage.json", record)
         target.parent.mkdir(parents=True, exist_ok=True)
+        old = self._read_brief(stage)
         if target.exists():
             target.rename(scratch / "old")
         out.rename(target)
+        with self.store.keeping_known(old.outputs if old else {}):
+            shutil.rmtree(scratch / "old", ignore_errors=True)
         self._table.know((target / name, entry.digest) for name, entry in record.outputs.items())
         self.history(stage).add(record, how)
 
@@ -367,7 +399,9 @@ class Engine:
         folder = self.folder(stage)
         if not folder.exists():
             return False
-        shutil.rmtree(folder)
+        brief = self._read_brief(stage)
+        with self.store.keeping_known(brief.outputs if brief else {}):
+            shutil.rmtree(folder)
         self._memory = _Memory()
         return True
 
@@ -378,10 +412,32 @@ class Engine:
             self.store.forget(brief.key)
             self.remove(stage)
 
+    def finish(self, *, changed: bool) -> None:
+        """End a build: write down in the store what the project needs, and give the remote what it has not got yet.
+
+        Args:
+            changed: whether a stage was brought up to date; otherwise what was written down before still holds.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        file = roots_file(self.store.root, self.project.folder)
+        if changed or not file.exists():
+            register(self.store.root, self.project.folder, self.plan.stages)
+        if self._publisher is not None and (roots := read_roots(file)):
+            self._publisher.finish(roots.keys.values())
+
+    @functools.cached_property
+    def _publisher(self) -> Publisher | None:
+        if self.remote is None or not self.remote.settings.writes:
+            return None
+        return Publisher(self.store, self.remote, self._table, self._tell)
+
     def close(self) -> None:
-        """End the workers and close the state file."""
+        """End the workers and close the state files."""
         self._pool.close()
         self._table.close()
+        self._objects.close()
 
     @property
     def commit(self) -> str:

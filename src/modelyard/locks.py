@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import math
 import os
@@ -19,50 +20,100 @@ _TELL_AGAIN_S = 60.0
 
 
 @contextmanager
-def hold(path: Path, what: str, tell: Callable[[str], None], *, wait: bool = True) -> Iterator[None]:
+def hold(
+    path: Path,
+    what: str,
+    tell: Callable[[str], None],
+    *,
+    wait: bool = True,
+    verb: str = "is being built by",
+    transient: bool = False,
+) -> Iterator[None]:
     """Hold the lock file `path` while the block runs.
 
     The kernel drops the lock when its holder ends, however it ends, so there is no stale lock to take over.
 
     Args:
-        path: the lock file; it stays behind, empty of meaning.
+        path: the lock file; it stays behind, empty of meaning, unless `transient` is set.
         what: what is locked, for messages.
         tell: called with a line that says who holds the lock, since when, if it must be waited for.
         wait: whether to wait; otherwise a held lock is an error.
+        verb: what its holder does with `what`, for messages.
+        transient: whether to remove the file in the end, for locks of which there would be many.
 
     Raises:
         StoreError: the lock is held and `wait` is false, or the file cannot be opened.
     """
+    file = _acquire(path, what, tell, wait=wait, verb=verb)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as exc:
-        msg = f"{path}: cannot be opened: {exc.strerror}\n  the project's folder must be writable"
-        raise StoreError(msg) from exc
-    try:
-        _acquire(file, what, tell, wait=wait)
         _sign(file)
+        yield
+    finally:
+        if transient:
+            path.unlink(missing_ok=True)  # while it is held: who waits for it sees that it is gone and starts over
+        else:
+            os.ftruncate(file, 0)
+        os.close(file)
+
+
+@contextmanager
+def share(path: Path, what: str, tell: Callable[[str], None], verb: str) -> Iterator[None]:
+    """Keep `path` from being held alone while the block runs; any number may share it.
+
+    Who cannot write there shares nothing and goes on: it changes nothing there either.
+    """
+    try:
+        file = _open(path)
+    except StoreError:
+        yield
+        return
+    try:
+        _lock(file, fcntl.LOCK_SH, what, tell, wait=True, verb=verb)
         yield
     finally:
         os.close(file)
 
 
-def _acquire(file: int, what: str, tell: Callable[[str], None], *, wait: bool) -> None:
+def _acquire(path: Path, what: str, tell: Callable[[str], None], *, wait: bool, verb: str) -> int:
+    """Return the open file of `path`, locked; one that its last holder removed meanwhile is opened anew."""
+    while True:
+        file = _open(path)
+        try:
+            _lock(file, fcntl.LOCK_EX, what, tell, wait=wait, verb=verb)
+        except BaseException:
+            os.close(file)
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        os.close(file)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as exc:
+        msg = f"{path}: cannot be opened: {exc.strerror}\n  the project's folder must be writable"
+        raise StoreError(msg) from exc
+
+
+def _lock(file: int, mode: int, what: str, tell: Callable[[str], None], *, wait: bool, verb: str) -> None:
     told = -math.inf
-    while not _try(file):
+    while not _try(file, mode):
         holder = _holder(file)
         if not wait:
-            msg = f"{what} is being built by {holder}\n  wait for it, or leave --no-wait out"
+            msg = f"{what} {verb} {holder}\n  wait for it, or leave store.wait=false out"
             raise StoreError(msg)
         if time.monotonic() - told > _TELL_AGAIN_S:
-            tell(f"waiting for {what}, which is being built by {holder}")
+            tell(f"waiting for {what}, which {verb} {holder}")
             told = time.monotonic()
         time.sleep(_POLL_S)
 
 
-def _try(file: int) -> bool:
+def _try(file: int, mode: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

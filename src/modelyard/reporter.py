@@ -173,6 +173,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.failures = [f for f in self.failures if f["task"].name not in self.stages]
         super().complete_run()
         self._write_build()
+        self._finish()
         how = Counter(outcome.how for outcome in self.outcomes.values())
         reused = self._fresh + how["fresh"]
         if not (self.outcomes or self._fresh or self._failed):
@@ -182,6 +183,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             text = f"failed: {', '.join(self._failed)}; {text}"
         self.screen.line(f"{text} in {duration(time.monotonic() - self._begin)}")
 
+
+    def _finish(self) -> None:
+        try:
+            self.engine.finish(changed=bool(self.outcomes))
+        except ModelyardError as exc:
+            self.screen.line(f"warning: {exc}")
 
     def _write_build(self) -> None:
         """Bring artifacts/build.json up to date; a run that changed nothing leaves it, as reading all records takes time."""

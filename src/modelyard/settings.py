@@ -84,9 +84,23 @@ class Push(msgspec.Struct):
 
 
 class Store(msgspec.Struct):
-    """`[tool.modelyard.store]`: where artifacts are kept for reuse; `path` may be shared by several projects."""
+    """`[tool.modelyard.store]`: where artifacts are kept for reuse; `path` may be shared by several projects.
+
+    Attributes:
+        path: the store's folder, below the project's or absolute.
+        wait: whether to wait for another build that makes the same stage; otherwise that is an error.
+        remote: a store that several machines share, as an fsspec URL; empty for none.
+        mode: whether results are taken from the remote and given to it, only taken, or neither.
+        timeout_s: how long the remote may take to answer, in seconds; each MB of a transfer adds one.
+        options: what fsspec's file system takes, for instance `{ endpoint_url = "https://..." }`; no secrets.
+    """
 
     path: str = ".modelyard/store"
+    wait: bool = True
+    remote: str = ""
+    mode: Literal["read-write", "read-only", "off"] = "read-write"
+    timeout_s: PositiveFloat = 20.0
+    options: dict[str, Any] = {}
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {
@@ -110,4 +124,6 @@ def parameters_of_table(table: str) -> dict[str, Parameter]:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
     return REQUIRED if field.default is msgspec.NODEFAULT else field.default

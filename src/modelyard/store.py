@@ -2,6 +2,9 @@
 
     objects/ab/cdef...      the bytes of one file
     traces/ab/cdef....json  the record of the stage that an action key stands for
+    projects/....json       what each project that uses the store still needs
+    locks/, gc.lock         who makes what, and who cleans
+    digests.sqlite          what is known of the objects; losing it costs time, never a wrong answer
 
 Everything is written beside its place, synced and renamed, so that a reader sees all of it or nothing.
 """
@@ -11,17 +14,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from modelyard.digests import DigestTable, FileEntry, Manifest, hash_file, manifest_digest
+from modelyard.digests import DigestTable, FileEntry, Manifest, hash_file, hash_files, manifest_digest, signature, walk
 from modelyard.errors import StoreError
 from modelyard.jsonfiles import write_json
+from modelyard.locks import hold, share
+from modelyard.remote import Remote, in_parallel
 
 COPY_BELOW_BYTES = 16 * 2**20
 """Smaller files get an inode of their own: editing such an artifact by hand cannot reach the store's copy."""
@@ -86,18 +92,68 @@ class Brief(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """Keeps the outputs of stages and gives them back."""
+    """Keeps the outputs of stages and gives them back.
 
-    def __init__(self, root: Path, table: DigestTable) -> None:
-        self.root, self._table = root, table
+    Args:
+        root: the store's folder; several projects may share it.
+        table: what is known of the objects' digests.
+        remote: a store that others share too, for what is not here.
+        tell: called with a line for the person at the terminal.
+    """
+
+    def __init__(
+        self, root: Path, table: DigestTable, remote: Remote | None = None, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.root, self._table, self.remote, self._tell = root, table, remote, tell
+
+    # Traces
 
     def trace(self, key: str) -> Record | None:
         """Return the record of `key`, or None if there is none or it is damaged."""
         try:
-            record = msgspec.json.decode(self._trace(key).read_bytes(), type=Record)
-        except (OSError, ValueError):  # msgspec's errors, and text that is not UTF-8
+            return read_trace(self.trace_file(key).read_bytes(), key)
+        except (OSError, ValueError):
             return None
-        return record if record.key == key and record.digest == manifest_digest(record.outputs) else None
+
+    def find(self, key: str) -> Record | None:
+        """Return the record of `key` once all its outputs are here, fetched from the remote if need be."""
+        local = self.trace(key)
+        if local is not None and self.has(local):
+            return local
+        if self.remote is None or not self.remote.is_up:
+            return None
+        with self.using(), store_errors(self.root):
+            return self._pull(key, local)
+
+    def _pull(self, key: str, local: Record | None) -> Record | None:
+        assert self.remote is not None
+        if local is not None and self._fetch(local):
+            return local
+        theirs = self.remote.trace(key)
+        if theirs is None:
+            return None
+        if not self._fetch(theirs):
+            self.remote.distrust(key)
+            return None
+        self._write_trace(theirs)
+        return theirs
+
+    def _fetch(self, record: Record) -> bool:
+        """Bring every output of `record` here; False if one cannot be had."""
+        missing = {e.digest: e for e in record.outputs.values() if not self._is_whole(e)}
+        whole = in_parallel(self._fetch_object, missing.values())
+        self._know((self.object_file(d), d) for d, is_whole in zip(missing, whole, strict=True) if is_whole)
+        return all(whole)
+
+    def _fetch_object(self, entry: FileEntry) -> bool:
+        assert self.remote is not None
+        target = self.object_file(entry.digest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(target.parent) as beside:
+            if not self.remote.pull(entry, beside):
+                return False
+            self._finish(beside, target)
+        return True
 
     def add(self, record: Record, folder: Path) -> None:
         """Keep the files of `folder`, which `record` describes, and then the record.
@@ -105,14 +161,15 @@ class Store:
         Raises:
             StoreError: the store cannot be written, for instance because the disk is full.
         """
-        with _store_errors(self.root):
+        with self.using(), store_errors(self.root):
             for name, entry in record.outputs.items():
                 self._keep(folder / name, entry)
+            self._know((self.object_file(entry.digest), entry.digest) for entry in record.outputs.values())
             self._write_trace(record)
 
     def forget(self, key: str) -> None:
         """Forget what `key` stands for; the objects stay."""
-        self._trace(key).unlink(missing_ok=True)
+        self.trace_file(key).unlink(missing_ok=True)
 
     def has(self, record: Record) -> bool:
         """Tell whether every output of `record` is in the store, whole."""
@@ -124,50 +181,145 @@ class Store:
         Raises:
             StoreError: an object went away meanwhile, or the folder cannot be written.
         """
-        with _store_errors(folder):
+        with self.using(), store_errors(folder), self.keeping_known(record.outputs):
             folder.mkdir(parents=True)
             for name, entry in record.outputs.items():
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _place(self._object(entry.digest), target, entry)
+                _place(self.object_file(entry.digest), target, entry)
+            with contextlib.suppress(OSError):
+                os.utime(self.trace_file(record.key))  # when it was used last, for `doit gc`
 
-    def _object(self, digest: str) -> Path:
+    # Who uses it
+
+    def using(self) -> contextlib.AbstractContextManager[None]:
+        """Keep `doit gc` out while the block runs; any number of builds may be inside."""
+        return share(self.root / "gc.lock", f"the store {self.root}", self._tell, "is being cleaned by")
+
+    def cleaning(self) -> contextlib.AbstractContextManager[None]:
+        """Keep every build out of the store while the block runs."""
+        return hold(self.root / "gc.lock", f"the store {self.root}", self._tell, verb="is in use by")
+
+    def building(self, key: str, what: str, *, wait: bool) -> contextlib.AbstractContextManager[None]:
+        """Be the only one, of all projects that share the store, to make what `key` stands for.
+
+        Raises:
+            StoreError: another makes it, and `wait` is false.
+        """
+        return hold(self.root / "locks" / f"{key}.lock", what, self._tell, wait=wait, transient=True)
+
+    # Objects
+
+    def object_file(self, digest: str) -> Path:
+        """Return where the object with `digest` is."""
         return self.root / "objects" / digest[:2] / digest[2:]
 
-    def _trace(self, key: str) -> Path:
+    def trace_file(self, key: str) -> Path:
+        """Return where the trace of `key` is."""
         return self.root / "traces" / key[:2] / f"{key[2:]}.json"
 
-    def _is_whole(self, entry: FileEntry) -> bool:
-        path = self._object(entry.digest)
-        try:
-            info = path.stat()
-        except OSError:
+    def vouches(self, info: os.stat_result, digest: str) -> bool:
+        """Tell whether a file with the stat `info` is a hard link to the object with `digest`, known to be whole."""
+        path = self.object_file(digest)
+        mine = _stat(path)
+        if mine is None:
             return False
-        if info.st_size == entry.size and self._table.is_known(str(path), info, entry.digest):
+        return signature(mine) == signature(info) and mine.st_dev == info.st_dev and self._recall(path, mine) == digest
+
+    @contextlib.contextmanager
+    def keeping_known(self, outputs: Manifest) -> Iterator[None]:
+        """Go on knowing the large objects of `outputs` while the block adds or removes hard links to them.
+
+        A link changes an inode's ctime, which otherwise makes the table read the file again.
+        """
+        paths = {e.digest: self.object_file(e.digest) for e in outputs.values() if e.size >= COPY_BELOW_BYTES}
+        before = {digest: info for digest, path in paths.items() if (info := self._known_stat(path, digest))}
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StoreError):
+                now = {digest: _stat(paths[digest]) for digest in before}
+                self._table.know_at(
+                    (paths[d], info, d) for d, info in now.items() if info and signature(info)[:3] == signature(before[d])[:3]
+                )
+
+    def _known_stat(self, path: Path, digest: str) -> os.stat_result | None:
+        info = _stat(path)
+        return info if info and self._recall(path, info) == digest else None
+
+    def _recall(self, path: Path, info: os.stat_result) -> str | None:
+        try:
+            return self._table.recall(path, info)
+        except StoreError:  # a store that is not ours to write
+            return None
+
+    def _know(self, files: Iterable[tuple[Path, str]]) -> None:
+        with contextlib.suppress(StoreError, FileNotFoundError):
+            self._table.know(files)
+
+    def _is_whole(self, entry: FileEntry) -> bool:
+        path = self.object_file(entry.digest)
+        info = _stat(path)
+        if info is None:
+            return False
+        if info.st_size == entry.size and self._has_digest(path, info, entry.digest):
             return True
         with contextlib.suppress(OSError):
             path.unlink()  # damaged: it must not stand in the way of a whole one
         return False
 
+    def _has_digest(self, path: Path, info: os.stat_result, digest: str) -> bool:
+        try:
+            return self._table.is_known(str(path), info, digest)
+        except StoreError:
+            return hash_file(path) == digest
+
     def _keep(self, path: Path, entry: FileEntry) -> None:
-        target = self._object(entry.digest)
+        target = self.object_file(entry.digest)
         if self._is_whole(entry):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         with _temporary(target.parent) as beside:
             _place(path, beside, entry)
-            beside.chmod(0o444)
-            _sync(beside)
-            beside.replace(target)
-        self._table.know([(target, entry.digest)])
+            self._finish(beside, target)
+
+    def _finish(self, beside: Path, target: Path) -> None:
+        beside.chmod(0o444)
+        _sync(beside)
+        beside.replace(target)
 
     def _write_trace(self, record: Record) -> None:
-        target = self._trace(record.key)
+        target = self.trace_file(record.key)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _temporary(target.parent) as beside:
             write_json(beside, record)
             _sync(beside)
             beside.replace(target)
+
+
+def read_trace(data: bytes, key: str) -> Record:
+    """Return the record that a trace holds.
+
+    Raises:
+        ValueError: it is damaged, stands for another key, or names a file outside its folder.
+    """
+    record = msgspec.json.decode(data, type=Record)
+    if record.key != key or record.digest != manifest_digest(record.outputs):
+        msg = "it is not the record of its key"
+        raise ValueError(msg)
+    for name, entry in record.outputs.items():
+        parts = name.split("/")
+        if {"", ".", ".."} & set(parts) or "\0" in name or not re.fullmatch(r"[0-9a-f]{64}", entry.digest):
+            msg = f"{name!r} is not a file of an artifact"
+            raise ValueError(msg)
+    return record
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _place(source: Path, target: Path, entry: FileEntry) -> None:
@@ -228,7 +380,8 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _store_errors(place: Path) -> Iterator[None]:
+def store_errors(place: Path) -> Iterator[None]:
+    """Turn what the system says while the store is read or written into a `StoreError`."""
     try:
         yield
     except OSError as exc:
@@ -242,8 +395,9 @@ def _store_errors(place: Path) -> Iterator[None]:
 
 def manifest_of(folder: Path) -> Manifest:
     """Return the manifest of a folder that was just written, reading every file."""
-    from modelyard.digests import walk
-
+    files = list(walk(folder))
+    digests = hash_files([(f"{folder}/{name}", info.st_size) for name, info in files])
     return {
-        name: FileEntry(hash_file(folder / name), info.st_size, bool(info.st_mode & 0o100)) for name, info in walk(folder)
+        name: FileEntry(digest, info.st_size, bool(info.st_mode & 0o100))
+        for (name, info), digest in zip(files, digests, strict=True)
     }

@@ -49,7 +49,7 @@ class Tasks:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.engine = Engine(project, wait=not os.environ.get("MODELYARD_NO_WAIT"))
+        self.engine = Engine(project)
         self._outcomes: dict[str, Outcome] = {}
         self._running = False
         for stage in project.plan.stages.values():

@@ -84,7 +84,7 @@ class ProjectCommand(ModelyardCommand):
         from modelyard.project import load
 
         overrides = dict(doit_cmd._CMDLINE_VARS or {})  # noqa: SLF001 - doit gives them one by one only
-        engine = Engine(load(self.folder(options), overrides), wait=not os.environ.get("MODELYARD_NO_WAIT"))
+        engine = Engine(load(self.folder(options), overrides))
         engine.listener.tell = lambda line: print(line, file=sys.stderr)
         try:
             return self.answer(engine, options, names)
