@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from modelyard import locks
+from modelyard.errors import StoreError
+from modelyard.locks import hold, share
+
+HOLDER = """
+import sys
+from pathlib import Path
+from modelyard.locks import hold, share
+
+with hold(Path(sys.argv[1]), "train:net", print) if sys.argv[2] == "hold" else share(Path(sys.argv[1]), "it", print, "by"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "locks" / "train-net.lock"
+
+
+@pytest.fixture
+def start(lock: Path) -> Iterator[Start]:
+    """Start another process that holds (or shares) the lock until it reads a line or is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(how: str = "hold") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", HOLDER, str(lock), how]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_free_lock_is_held_without_a_word(lock: Path) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        with hold(lock, "train:net", told.append, wait=False):
+            assert lock.exists()
+    assert told == []
+
+
+def test_a_held_lock_is_refused_with_its_holder_when_nobody_waits(lock: Path, start: Start) -> None:
+    process = start()
+    with pytest.raises(StoreError) as caught, hold(lock, "train:net", print, wait=False):
+        pytest.fail("held twice")
+    told = str(caught.value)
+    assert told.startswith(f"train:net is being built by process {process.pid} on {os.uname().nodename} since 2")
+    assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d\n  wait for it", told)
+
+
+def wait_for(lock: Path, told: list[str]) -> threading.Thread:
+    def run() -> None:
+        with hold(lock, "train:net", told.append):
+            told.append("mine")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    end = time.monotonic() + 10
+    while not told and time.monotonic() < end:
+        time.sleep(0.01)
+    return thread
+
+
+def test_who_waits_is_told_once_who_holds_it_and_goes_on_when_it_is_free(lock: Path, start: Start) -> None:
+    process, told = start(), []
+    thread = wait_for(lock, told)
+    assert len(told) == 1
+    assert f"waiting for train:net, which is being built by process {process.pid} on " in told[0]
+    process.communicate("\n", timeout=10)
+    thread.join(10)
+    assert told[1:] == ["mine"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_lock_dies_with_its_holder(number: signal.Signals, lock: Path, start: Start) -> None:
+    process, told = start(), []
+    thread = wait_for(lock, told)
+    process.send_signal(number)
+    thread.join(10)
+    assert told[1:] == ["mine"]
+
+
+@pytest.mark.timeout(20)
+def test_who_waits_is_told_on_a_machine_that_has_just_started(
+    lock: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, told = start(), []
+    with monkeypatch.context() as patch:
+        patch.setattr(locks.time, "monotonic", lambda: 0.5)
+        with pytest.raises(InterruptedError), hold(lock, "train:net", _interrupt(told)):
+            pytest.fail("held twice")
+    assert f"process {process.pid}" in told[0]
+
+
+def _interrupt(told: list[str]) -> Callable[[str], None]:
+    def tell(line: str) -> None:
+        told.append(line)
+        raise InterruptedError
+
+    return tell
+
+
+def test_the_lock_is_free_after_an_error_inside(lock: Path) -> None:
+    with pytest.raises(KeyError), hold(lock, "train:net", print):
+        raise KeyError
+    with hold(lock, "train:net", print, wait=False):
+        pass
+
+
+def test_a_child_process_does_not_keep_the_lock(lock: Path) -> None:
+    with hold(lock, "train:net", print):
+        child = subprocess.Popen(["sleep", "20"], close_fds=False)
+    try:
+        with hold(lock, "train:net", print, wait=False):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(StoreError, match=r"file/x.lock: cannot be opened: .*\n  the project's folder must be writable"),
+        hold(tmp_path / "file" / "x.lock", "train:net", print),
+    ):
+        pytest.fail("held")
+
+
+def test_any_number_may_share_what_nobody_else_then_holds(lock: Path, start: Start) -> None:
+    start("share")
+    with share(lock, "the store", print, "is used by"), pytest.raises(StoreError, match="the store is in use by"):
+        with hold(lock, "the store", print, wait=False, verb="is in use by"):
+            pytest.fail("held what is shared")
+
+
+def test_a_transient_lock_leaves_no_file_and_still_lets_in_one_at_a_time(lock: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def run() -> None:
+        for _ in range(15):
+            with hold(lock, "x", lambda _: None, transient=True):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(most) == 30
+    assert max(most) == 1
+    assert not lock.exists()
