@@ -14,7 +14,7 @@ from typing import Any
 from doit.dependency import FileChangedChecker
 from doit.exceptions import InvalidDodoFile
 
-from modelyard.digests import DigestTable
+from modelyard.digests import DigestTable, remove_database
 
 forget_stage: dict[str, Callable[[], None]] = {}
 """For each stage's task, what `doit forget` does; filled when the project is loaded, in the same process."""
@@ -34,17 +34,28 @@ class Records:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            try:
-                self._connection = _connect(Path(self.name))
-            except (OSError, sqlite3.Error) as exc:
-                msg = f"{self.name}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
-                raise InvalidDodoFile(msg) from None
+            self._connection = _connect(Path(self.name))
         return self._connection
+
+    def _run(self, statement: str, *values: str) -> Any:
+        """Run a statement and return its first row; a damaged file is made anew, which costs work but loses none."""
+        try:
+            return self._open().execute(statement, values).fetchone()
+        except (OSError, sqlite3.OperationalError) as exc:
+            msg = f"{self.name}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
+            raise InvalidDodoFile(msg) from None
+        except sqlite3.DatabaseError:
+            self.dump()
+            remove_database(Path(self.name))
+            return self._open().execute(statement, values).fetchone()
 
     def _load(self, task: str) -> dict[str, Any]:
         if task not in self._tasks:
-            row = self._open().execute("select data from doit where task = ?", (task,)).fetchone()
-            self._tasks[task] = self._codec.decode(row[0]) if row else {}
+            row = self._run("select data from doit where task = ?", task)
+            try:
+                self._tasks[task] = self._codec.decode(row[0]) if row else {}
+            except ValueError:  # damaged: the task runs again
+                self._tasks[task] = {}
         return self._tasks[task]
 
     def get(self, task: str, key: str) -> Any:
@@ -60,7 +71,7 @@ class Records:
         self._load(task)[key] = value
         if key in ("deps:", "ignore:"):
             data = self._codec.encode(self._tasks[task])
-            self._open().execute("insert or replace into doit values (?, ?)", (task, data))
+            self._run("insert or replace into doit values (?, ?)", task, data)
 
     def in_(self, task: str) -> bool:
         """Tell whether anything is saved of `task`."""
@@ -69,14 +80,14 @@ class Records:
     def remove(self, task: str) -> None:
         """Forget `task`."""
         self._tasks[task] = {}
-        self._open().execute("delete from doit where task = ?", (task,))
+        self._run("delete from doit where task = ?", task)
         if task in forget_stage:
             forget_stage[task]()
 
     def remove_all(self) -> None:
         """Forget every task."""
         self._tasks.clear()
-        self._open().execute("delete from doit")
+        self._run("delete from doit")
         for forget in forget_stage.values():
             forget()
 
