@@ -207,7 +207,7 @@ class DigestTable:
 
     def know_at(self, files: Iterable[tuple[str | Path, os.stat_result, str]]) -> None:
         """Write down digests of files whose content is known to be that of the given stat."""
-        rows: list[tuple[str | int, ...]] = [(os.path.abspath(path), *signature(info), digest) for path, info, digest in files]
+        rows = [(os.path.abspath(path), *signature(info), digest) for path, info, digest in files]
         if rows:
             self._write(rows)
 
@@ -255,11 +255,14 @@ class DigestTable:
 
     def known_files(self) -> Iterator[tuple[str, tuple[int, int, int, int], str]]:
         """Yield every row: a path, its `signature` when it was hashed, and its digest."""
-        last = ""
-        statement = "select path, ino, size, mtime_ns, ctime_ns, digest from files where path > ? order by path limit ?"
-        while rows := self._use(lambda c, last=last: c.execute(statement, (last, _BATCH)).fetchall()):
+        rows = self._rows_after("")
+        while rows:
             yield from ((row[0], row[1:5], row[5]) for row in rows)
-            last = rows[-1][0]
+            rows = self._rows_after(rows[-1][0])
+
+    def _rows_after(self, path: str) -> list[tuple[Any, ...]]:
+        statement = "select path, ino, size, mtime_ns, ctime_ns, digest from files where path > ? order by path limit ?"
+        return self._use(lambda c: c.execute(statement, (path, _BATCH)).fetchall())  # type: ignore[no-any-return]
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forget what is known of `paths`; each is hashed again when it is asked for."""
@@ -284,7 +287,7 @@ class DigestTable:
     def _query(self, statement: str, argument: str) -> tuple[Any, ...] | None:
         return self._use(lambda c: c.execute(statement, (argument,)).fetchone())  # type: ignore[no-any-return]
 
-    def _write(self, rows: list[tuple[str | int, ...]]) -> None:
+    def _write(self, rows: Sequence[tuple[str | int, ...]]) -> None:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("begin immediate")
             with connection:

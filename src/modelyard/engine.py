@@ -119,7 +119,7 @@ class Engine:
     def _read_brief(self, stage: Stage) -> Brief | None:
         path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
         try:
-            with open(path, "rb") as file:  # noqa: PTH123 - this is the no-op's hot path
+            with open(path, "rb") as file:
                 return msgspec.json.decode(file.read(), type=Brief)
         except (OSError, ValueError):
             return None
@@ -233,9 +233,15 @@ class Engine:
         self._memory = _Memory()
         return Outcome(how, time.monotonic() - begin)
 
+    def _announce(self) -> None:
+        """Let the store know the project before its first build ends, so that what it needs stays there."""
+        if not roots_file(self.store.root, self.project.folder).exists():
+            register(self.store.root, self.project.folder, self.plan.stages)
+
     def _obtain(self, stage: Stage, *, force: bool) -> str:
         """Bring the stage's result from the remote, or run it; one at a time of all builds that share the store."""
         key = self.fingerprint(stage).key
+        self._announce()
         with self.store.building(key, stage.id, wait=self._wait):
             record = None if force else self.store.find(key)  # another build may have made it meanwhile
             if record is not None and self._restore(stage, record):
@@ -432,6 +438,11 @@ class Engine:
         if self.remote is None or not self.remote.settings.writes:
             return None
         return Publisher(self.store, self.remote, self._table, self._tell)
+
+    @property
+    def tables(self) -> tuple[DigestTable, DigestTable]:
+        """The tables of digests: the project's, and that of the store's objects."""
+        return self._table, self._objects
 
     def close(self) -> None:
         """End the workers and close the state files."""

@@ -8,9 +8,9 @@ nothing. What comes in is checked by size and SHA-256. A remote that does not wo
 from __future__ import annotations
 
 import importlib.util
+import os
 import queue
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -137,8 +137,7 @@ class Remote:
         if not all(sent):
             return False
         data = store.trace_file(record.key).read_bytes()
-        done = self._try(lambda fs, root: _put_trace(fs, f"{root}/{trace}", data, replace=replace) or True)
-        return bool(done)
+        return bool(self._try(lambda fs, root: _put_trace(fs, f"{root}/{trace}", data, replace=replace)))
 
     def _push_object(self, entry: FileEntry, source: Path) -> bool:
         name = object_name(entry.digest)
@@ -161,7 +160,7 @@ class Remote:
         limit_s = self.settings.timeout_s + size_bytes / _BYTES_PER_S
         try:
             return within(limit_s, lambda: work(*self._open()))
-        except Exception as exc:  # noqa: BLE001 - every back end raises its own; none may lose the build
+        except Exception as exc:  # every back end raises its own; none may lose the build
             self._give_up(exc, limit_s)
             return None
 
@@ -223,7 +222,7 @@ def _put(fs: Any, path: str, write: Callable[[str], object]) -> None:
     if _protocols(fs) & _ATOMIC:
         write(path)
         return
-    beside = f"{path}.{uuid.uuid4().hex}.part"
+    beside = f"{path}.{os.urandom(8).hex()}.part"
     fs.makedirs(path.rpartition("/")[0], exist_ok=True)
     try:
         write(beside)
@@ -233,18 +232,19 @@ def _put(fs: Any, path: str, write: Callable[[str], object]) -> None:
         raise
 
 
-def _put_trace(fs: Any, path: str, data: bytes, *, replace: bool) -> None:
+def _put_trace(fs: Any, path: str, data: bytes, *, replace: bool) -> bool:
     """Write a trace; unless `replace` is set, one that another build has put there meanwhile stays."""
     if not replace and _protocols(fs) & NEEDS.keys():
         try:
             fs.pipe_file(path, data, mode="create")
-        except Exception:
-            if fs.exists(path):
-                return
-        else:
-            return
-    if replace or not fs.exists(path):
+        except Exception:  # of many kinds: it is there, or the server does not know this condition
+            replace = not fs.exists(path)
+    elif replace or not fs.exists(path):
         _put(fs, path, lambda target: fs.pipe_file(target, data))
+        return True
+    if replace:
+        fs.pipe_file(path, data)
+    return True
 
 
 def _protocols(fs: Any) -> frozenset[str]:
@@ -267,7 +267,7 @@ def within(limit_s: float, work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             answer.put((work(), None))
-        except BaseException as exc:  # noqa: BLE001 - it is raised again where it is waited for
+        except BaseException as exc:  # it is raised again where it is waited for
             answer.put((None, exc))
 
     threading.Thread(target=run, daemon=True).start()
@@ -298,7 +298,7 @@ def in_parallel(work: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
                 return
             try:
                 found[number] = work(item)
-            except BaseException as exc:  # noqa: BLE001 - it is raised again below
+            except BaseException as exc:  # it is raised again below
                 errors.append(exc)
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(min(_AT_ONCE, len(todo)))]

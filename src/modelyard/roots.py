@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,9 +36,14 @@ class Roots(msgspec.Struct, frozen=True, kw_only=True):
     keys: dict[str, str]
 
     @property
+    def is_of_this_host(self) -> bool:
+        """Whether the project was built on this machine, so that its folder can be looked at."""
+        return self.host == socket.gethostname()
+
+    @property
     def is_here(self) -> bool:
-        """Whether the project's folder can be seen from this machine."""
-        return self.host == socket.gethostname() and Path(self.path).is_dir()
+        """Whether the project's folder is there and can be looked at."""
+        return self.is_of_this_host and Path(self.path).is_dir()
 
     def needed(self) -> set[str]:
         """Return the keys that the project needs: those it wrote down, and those of the artifacts it has now."""
@@ -98,6 +103,6 @@ def all_roots(store: Path) -> Iterator[tuple[Path, Roots | None]]:
         yield file, read_roots(file)
 
 
-def needed_keys(projects: Mapping[Path, Roots]) -> set[str]:
+def needed_keys(projects: Iterable[Roots]) -> set[str]:
     """Return the keys that at least one project needs."""
-    return set().union(*(roots.needed() for roots in projects.values()))
+    return set().union(*(roots.needed() for roots in projects))
