@@ -136,7 +136,11 @@ def write_small_project(folder: Path, files: Mapping[str, str | bytes] | None = 
 
 
 def run_doit(
-    project: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 600
+    project: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 600,
+    python: Path | str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     """Run `doit` in `project` as a person does, and return its exit code and output.
 
@@ -145,10 +149,11 @@ def run_doit(
         arguments: for instance `"list", "--all"` or `"train.epochs=1", "select"`.
         env: environment variables to add.
         timeout_s: how long it may take.
+        python: the interpreter of the environment that modelyard is installed in.
     """
     usual = {name: value for name, value in os.environ.items() if name not in _OF_THE_TEST_RUN}
     return subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
+        [python, "-m", "doit", *arguments],
         cwd=project,
         env={**usual, **(env or {})},
         capture_output=True,
