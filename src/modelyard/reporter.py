@@ -20,6 +20,7 @@ _LOG_LINES = 12
 _TRACEBACK = "Traceback (most recent call last):"
 _REDRAW_S = 0.1
 _BAR_WIDTH = 24
+_BYTES = ("B", "bytes")
 
 
 class Screen:
@@ -71,16 +72,18 @@ def _columns() -> int:
 
 def bar(event: dict[str, Any]) -> str:
     """Return a progress event as text: a bar when the total is known, and the note."""
-    done, total = event.get("done", 0), event.get("total")
-    unit, note = event.get("unit") or "", event.get("note") or ""
+    done, total = event.get("done") or 0, event.get("total")  # a NaN comes as null
+    unit, note = event.get("unit") or "", " ".join((event.get("note") or "").split())
     if total:
-        filled = min(_BAR_WIDTH, int(_BAR_WIDTH * done / total))
-        return f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {_amount(done, unit)} of {_amount(total, unit)}  {note}".rstrip()
+        filled = max(0, min(_BAR_WIDTH, int(_BAR_WIDTH * done / total)))
+        drawn = "#" * filled + "." * (_BAR_WIDTH - filled)
+        first = _amount(done, unit if unit in _BYTES else "")
+        return f"[{drawn}] {first} of {_amount(total, unit)}  {note}".rstrip()
     return f"{_amount(done, unit)}  {note}".rstrip()
 
 
 def _amount(value: float, unit: str) -> str:
-    if unit in ("B", "bytes"):
+    if unit in _BYTES:
         return f"{value / 1e6:.1f} MB"
     text = f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
     return f"{text} {unit}".rstrip()
@@ -88,9 +91,10 @@ def _amount(value: float, unit: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration for people: `0.3 s`, `12 s`, `3 min 20 s`."""
-    if seconds < 10:
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]

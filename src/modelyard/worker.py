@@ -145,7 +145,8 @@ def _load(request: Request, events: int) -> Job:
     stage = project.plan.stages[request.stage]
 
     def progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
-        emit(events, {"id": request.id, "done": done, "total": total, "unit": unit, "note": note[:500]})
+        amount = {"done": float(done), "total": None if total is None else float(total)}  # they may be numpy's
+        emit(events, {"id": request.id, **amount, "unit": unit, "note": note[:500]})
 
     def log(line: str) -> None:
         print(line, flush=True)  # noqa: T201 - stdout is the stage's log
