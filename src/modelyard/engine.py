@@ -81,7 +81,7 @@ class Engine:
         self._objects = DigestTable(root / "digests.sqlite", shared=True)
         self.remote = open_remote(settings, self._tell)
         self.store = Store(root, self._objects, self.remote, self._tell)
-        self._fingerprinter = Fingerprinter(project.folder, self._table)
+        self._fingerprinter = Fingerprinter(project.folder, self._table, project.plugins)
         self._pool = Pool()
         self._memory = _Memory()
         self._resources = {name: threading.Semaphore(n) for name, n in project.config.resources.items()}

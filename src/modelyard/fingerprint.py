@@ -22,6 +22,7 @@ from modelyard.component import Component
 from modelyard.config import Use
 from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
 from modelyard.plan import HOST_BOUND, Stage
+from modelyard.plugins import Plugins
 
 STAGES = Path(__file__).parent / "stages"
 
@@ -36,8 +37,8 @@ class Fingerprint(msgspec.Struct, frozen=True):
 class Fingerprinter:
     """Takes fingerprints; remembers what does not change between stages of one project."""
 
-    def __init__(self, project: Path, table: DigestTable) -> None:
-        self._project, self._table = project, table
+    def __init__(self, project: Path, table: DigestTable, plugins: Plugins) -> None:
+        self._project, self._table, self._plugins = project, table, plugins
         self._code = CodeIndex(project, table)
         self._closures: dict[tuple[Path, ...], Closure] = {}
         self._component_parts: dict[int, dict[str, Any]] = {}
@@ -66,6 +67,8 @@ class Fingerprinter:
         runner = self.closure(STAGES / f"{stage.kind}.py")
         parts["code stage"] = runner.digest()
         parts |= {f"version {n}": v for n, v in runner.distributions.items()}
+        for hook in _shaping_hooks(stage):
+            parts |= self._of_hook(hook)
         for role, use in stage.uses.items():
             parts |= self._of_use(role, use, stage)
         return Fingerprint(hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest(), parts)
@@ -74,6 +77,7 @@ class Fingerprinter:
         """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
         closures = [self.closure(STAGES / f"{stage.kind}.py")]
         closures += [self.closure(*_code_files(use.component)) for use in stage.uses.values()]
+        closures += [self.closure(*files) for hook in _shaping_hooks(stage) if (files := self._plugins.hook_files(hook))]
         return {
             file: {name: digest[:12] for name, digest in parts.items()} for c in closures for file, parts in c.files.items()
         }
@@ -83,6 +87,13 @@ class Fingerprinter:
         if files not in self._closures:
             self._closures[files] = self._code.closure(*files)
         return self._closures[files]
+
+    def _of_hook(self, hook: str) -> dict[str, Any]:
+        files = self._plugins.hook_files(hook)
+        if not files:
+            return {}
+        closure = self.closure(*files)
+        return {f"code {hook}": closure.digest()} | {f"version {n}": v for n, v in closure.distributions.items()}
 
     def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}
@@ -123,6 +134,12 @@ class Fingerprinter:
         if component.requirements:
             parts[f"{role} requirements"] = self._table.file(component.requirements)
         return parts
+
+
+def _shaping_hooks(stage: Stage) -> tuple[str, ...]:
+    """Return the hooks that are called while `stage` runs and may change what it writes."""
+    always = ("modelyard_before_stage_run", "modelyard_after_stage_run")
+    return (*always, "modelyard_amend_manifests") if stage.kind == "render" else always
 
 
 def _code_files(component: Component) -> tuple[Path, ...]:

@@ -113,7 +113,18 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
                 f"  kinds of stage: {', '.join(KINDS)}"
             )
             raise PlanError(msg)
+        _check_resources(stage, config)
     return Plan(config, sort_stages(stages))
+
+
+def _check_resources(stage: Stage, config: Config) -> None:
+    for name in stage.resources:
+        if name not in config.resources:
+            msg = (
+                f"stage {stage.id!r} holds the resource {name!r}, which [tool.modelyard.resources] does not have"
+                f"{did_you_mean(name, config.resources)}\n  say how many there are, for instance {name} = 1"
+            )
+            raise PlanError(msg)
 
 
 def sort_stages(stages: Iterable[Stage]) -> dict[str, Stage]:

@@ -94,6 +94,11 @@ class Plugins(msgspec.Struct, frozen=True):
             msg = f"plugin {next(places, '(unknown)')}: modelyard_amend_plan raised {type(exc).__name__}: {exc}"
             raise PluginError(msg) from exc
 
+    def hook_files(self, hook: str) -> tuple[Path, ...]:
+        """Return the files of the plugins that implement `hook`, in the order of their names."""
+        caller = getattr(self.manager.hook, hook)
+        return tuple(sorted(self.sources[found.plugin_name].file for found in caller.get_hookimpls()))
+
     def names(self, kind: str) -> list[str]:
         """Return the names of the components of `kind`, sorted."""
         return sorted(name for k, name in self.components if k == kind)
