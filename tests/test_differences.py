@@ -8,14 +8,18 @@ from modelyard.differences import CodeChange, compare_code, compare_outputs, com
 from modelyard.digests import FileEntry
 
 leaf = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2) | st.text(max_size=3)
-value = st.recursive(leaf, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=2))
+value = st.recursive(
+    leaf, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=2)
+)
 names = st.sampled_from(
-    ["seed", "python", "machine", "model", "model width", "trainer epochs", "setting gates", "input dataset", "code model"]
-    + ["version numpy", "environment A", "template 0 a.j2", "template 1 b.j2", "template 2 a.j2", "dataset table"]
+    ["seed", "python", "machine", "model", "model width", "trainer epochs", "setting gates", "input dataset", "code model", "version numpy", "environment A", "template 0 a.j2", "template 1 b.j2", "template 2 a.j2", "dataset table"]
 )
 parts = st.dictionaries(names, value, max_size=6)
 digest = st.text("0123456789ab", min_size=2, max_size=2)
-code = st.dictionaries(st.sampled_from(["a.py", "b.py", "c.py"]), st.dictionaries(st.text("fg", min_size=1, max_size=2), digest, max_size=3))
+code = st.dictionaries(
+    st.sampled_from(["a.py", "b.py", "c.py"]),
+    st.dictionaries(st.text("fg", min_size=1, max_size=2), digest, max_size=3),
+)
 
 
 def one(old, new, files=()):

@@ -9,7 +9,12 @@ import pytest
 from modelyard.drawing import FORMATS, STATES, Graph, Node, dot, mermaid, svg
 
 GRAPH = Graph(
-    [Node("dataset:a", "up-to-date"), Node("train:b", "stale"), Node("optimize:c", "maybe"), Node("evaluate:d", "missing")],
+    [
+        Node("dataset:a", "up-to-date"),
+        Node("train:b", "stale"),
+        Node("optimize:c", "maybe"),
+        Node("evaluate:d", "missing"),
+    ],
     [("dataset:a", "train:b"), ("train:b", "optimize:c"), ("dataset:a", "optimize:c"), ("optimize:c", "evaluate:d")],
 )
 SVG = "{http://www.w3.org/2000/svg}"
@@ -25,7 +30,7 @@ def test_every_form_has_every_stage_with_its_state_in_words(form):
 
 def test_svg_draws_each_edge_once_and_implied_ones_light():
     root = ET.fromstring(svg(GRAPH))
-    lines = [p for p in root.findall(f"{SVG}path")]
+    lines = list(root.findall(f"{SVG}path"))
     assert len(lines) == 4
     assert sum(line.get("class") == "implied" for line in lines) == 1
 

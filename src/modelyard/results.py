@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -161,5 +162,5 @@ def compare(one: Result, other: Result) -> Difference:
 def steps(known: Iterable[Entry], files: Iterable[str]) -> list[list[Change]]:
     """Return, for each result (the latest first), what differs from the one before it, code told by role only."""
     listed, names = list(known), set(files)
-    before = [*listed[1:], None]
-    return [compare_parts(old.parts, new.parts, names) if old else [] for new, old in zip(listed, before, strict=True)]
+    changes = [compare_parts(old.parts, new.parts, names) for new, old in pairwise(listed)]
+    return [*changes, []] if listed else []

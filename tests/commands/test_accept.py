@@ -98,7 +98,11 @@ def test_refuses_what_has_no_artifact(run, refactored):
 
 def test_all_or_nothing(toy, run, edit):
     edit("plugins/toy.py", '"model.packed", json.loads', '"model.packed", dict(json.loads')
-    edit("plugins/toy.py", "context.model.path.read_text()))\n\n\ndef write", "context.model.path.read_text())))\n\n\ndef write")
+    edit(
+        "plugins/toy.py",
+        "context.model.path.read_text()))\n\n\ndef write",
+        "context.model.path.read_text())))\n\n\ndef write",
+    )
     done = run("accept", "optimize:plain", "optimize:round", "--yes", "variants.coarse=['pack']", "seed=1")
     assert done.returncode == 3
     assert "seed: 0 -> 1" in done.stderr

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -81,7 +80,7 @@ def test_a_damaged_store_is_seen(toy, ask, run):
 
 def test_never_built_stages_run(toy, ask, run):
     for folder in ("artifacts", ".modelyard"):
-        os.rename(toy / folder, toy.parent / folder)
+        (toy / folder).rename(toy.parent / folder)
     answer = ask("plan")
     assert set(states(answer).values()) == {"run"}
     assert answer["total"]["unknown"] == answer["total"]["run"] == 13
