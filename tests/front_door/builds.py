@@ -33,7 +33,7 @@ class Build:
         return self.having("built")
 
 
-def build(project: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Build:
+def build(project: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> Build:
     """Run `doit` to its end, as a person does."""
     done = subprocess.run(
         [sys.executable, "-m", "doit", *arguments],
@@ -41,7 +41,7 @@ def build(project: Path, *arguments: str, env: Mapping[str, str] | None = None) 
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
         check=False,
     )
     return Build(done.returncode, done.stdout + done.stderr, read_lines(done.stdout))

@@ -1,0 +1,274 @@
+"""The main road for real: from data set to manifests, twice, and what the image does once it runs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.cli import init
+from tests.front_door.builds import artifacts, build
+
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.network]
+NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
+
+
+def new_project(folder: Path) -> Path:
+    """Start a project as a newcomer does, with an image that is meant for a registry on this machine."""
+    init(folder, "road")
+    file = folder / "pyproject.toml"
+    text = file.read_text().replace('use = "oci"', f'use = "oci"\nrepository = "127.0.0.1:{REGISTRY_PORT}/team/road"')
+    file.write_text(text.replace("epochs = 5", "epochs = 3").replace("min_accuracy = 0.85", "min_accuracy = 0.7"))
+    return folder
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+REGISTRY_PORT = free_port()
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a real project, built without an engine."""
+    project = new_project(tmp_path_factory.mktemp("road") / "project")
+    done = build(project, env=NO_ENGINE, timeout_s=900)
+    assert done.code == 0, done.output
+    assert len(done.built) == 13, done.output
+    return project
+
+
+def facts(project: Path) -> dict[str, Any]:
+    """Return what the builder says of the image."""
+    found: dict[str, Any] = json.loads((project / "artifacts/image/road/image.json").read_text())
+    return found
+
+
+def test_a_second_run_does_nothing(road: Path) -> None:
+    done = build(road, env=NO_ENGINE)
+
+    assert set(done.stages.values()) == {"fresh"}, done.output
+    assert done.output.splitlines()[-1].startswith("built 0, restored 0, up to date 13")
+
+
+def test_the_image_was_checked_from_its_own_files(road: Path) -> None:
+    record = json.loads((road / "artifacts/check/road/stage.json").read_text())
+
+    assert record["metrics"]["ran_in"] == "image files"
+    assert record["metrics"]["largest_difference"] <= 1e-4
+
+
+def test_the_manifests_name_the_image_by_digest(road: Path) -> None:
+    reference = "{repository}:{tag}@{digest}".format(**facts(road))
+
+    for file in ("kubernetes/30-deployment.yaml", "compose/compose.yaml"):
+        path = road / "artifacts/render" / file
+        path = path if path.exists() else next((road / "artifacts/render").rglob(f"*{Path(file).name.split('-')[-1]}"))
+        assert reference in path.read_text()
+
+
+def test_another_folder_umask_and_time_zone_give_the_same_bytes(road: Path, tmp_path: Path) -> None:
+    """Training included: the same weights, image digest and manifests."""
+    old = os.umask(0o077)
+    try:
+        twin = new_project(tmp_path / "a much longer folder" / "twin")
+        shutil.copytree(road / ".modelyard" / "cache", twin / ".modelyard" / "cache")
+        done = build(twin, env={**NO_ENGINE, "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"}, timeout_s=900)
+    finally:
+        os.umask(old)
+
+    assert done.code == 0, done.output
+    assert len(done.built) == 13
+    ours, theirs = artifacts(road), artifacts(twin)
+    assert sorted(ours) == sorted(theirs)
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a certificate for 127.0.0.1 that signs itself, and its key, readable by any user."""
+    folder = tmp_path_factory.mktemp("tls")
+    folder.chmod(0o755)
+    cert, key = folder / "tls.crt", folder / "tls.key"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run([*command, *subject], check=True, capture_output=True)
+    key.chmod(0o644)
+    return cert, key
+
+
+def ask(url: str, cert: Path, body: object = None, login: str = "ann:s3cret") -> Any:
+    """Send a request over TLS with a password and return the JSON answer."""
+    headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers | {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=str(cert))) as answer:
+        return json.load(answer)
+
+
+def until_ready(url: str, cert: Path, alive: Any) -> None:
+    """Wait until the server at `url` is ready."""
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        assert alive(), "the server ended"
+        try:
+            context = ssl.create_default_context(cafile=str(cert))
+            with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=2, context=context):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail("the server is not ready")
+
+
+def answers_as_evaluated(project: Path, url: str, cert: Path) -> None:
+    """Check that the server's probabilities are those of the evaluation, and that it asks for the password."""
+    import numpy as np
+
+    samples = np.load(project / "artifacts/dataset/digits/test_x.npy")[:16]
+    expected = np.load(project / "artifacts/select/road/reference/probabilities.npy")[:16]
+    answer = ask(f"{url}/v1/models/road:predict", cert, {"instances": samples.tolist()})
+    np.testing.assert_allclose(np.array(answer["predictions"]), expected, atol=1e-5)
+    tensor = {"name": "input", "shape": list(samples.shape), "datatype": "UINT8", "data": samples.ravel().tolist()}
+    output = ask(f"{url}/v2/models/road/infer", cert, {"inputs": [tensor]})["outputs"][0]
+    np.testing.assert_allclose(np.array(output["data"]).reshape(output["shape"]), expected, atol=1e-5)
+    for login in ("", "ann:wrong"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            ask(f"{url}/v1/models/road", cert, login=login)
+
+
+def test_serve_over_tls_with_a_password(road: Path, certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    port = free_port()
+    secrets = {
+        "MODELYARD_TLS_CERT_FILE": str(cert),
+        "MODELYARD_TLS_KEY_FILE": str(key),
+        "MODELYARD_USERNAME": "ann",
+        "MODELYARD_PASSWORD": "s3cret",
+        "MODELYARD_DRAIN_S": "0",
+    }
+    command = [sys.executable, "-m", "doit", "serve", f"serve.port={port}"]
+    server = subprocess.Popen(
+        command, cwd=road, env={**os.environ, **secrets}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        until_ready(f"https://127.0.0.1:{port}", cert, lambda: server.poll() is None)
+        answers_as_evaluated(road, f"https://127.0.0.1:{port}", cert)
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        output = server.communicate(timeout=60)[0].decode()
+    assert server.returncode == 0, output
+    assert "Traceback" not in output, output
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run Debian's docker-registry on this machine."""
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed")
+    folder = tmp_path_factory.mktemp("registry")
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\nhttp: {{addr: '127.0.0.1:{REGISTRY_PORT}'}}\n"
+    )
+    server = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", REGISTRY_PORT), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{REGISTRY_PORT}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.mark.registry
+def test_push_keeps_the_digest(road: Path, registry: str) -> None:
+    first, second = build(road, "push", env=NO_ENGINE), build(road, "push", env=NO_ENGINE)
+
+    assert first.code == second.code == 0, first.output + second.output
+    assert "0 blobs sent" in second.output, second.output
+    image = facts(road)
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    url = f"{registry}/v2/team/road/manifests/{image['digest']}"
+    with urllib.request.urlopen(urllib.request.Request(url, headers=accept)) as answer:
+        assert answer.headers["Docker-Content-Digest"] == image["digest"]
+
+
+def test_push_to_a_registry_that_is_not_there(road: Path) -> None:
+    failed = build(road, "push", "image.repository=127.0.0.1:9/team/road", env=NO_ENGINE, timeout_s=300)
+
+    assert failed.code == 1
+    assert "127.0.0.1:9" in failed.output
+    assert "Traceback" not in failed.output, failed.output
+    assert build(road, env=NO_ENGINE).built == set()
+
+
+@pytest.mark.docker
+def test_the_container_serves_hardened(road: Path, certificate: tuple[Path, Path], docker_engine: None) -> None:
+    """Not root, read-only root, no capability, TLS and a password from files, a port of one's own."""
+    import docker
+
+    cert, key = certificate
+    client = docker.from_env()
+    with (road / "artifacts/image/road/image.tar").open("rb") as archive:
+        image = client.images.load(archive)[0]
+    secrets = cert.parent / "login"
+    secrets.mkdir(exist_ok=True)
+    (secrets / "username").write_text("ann\n")
+    (secrets / "password").write_text("s3cret\n")
+    container = client.containers.run(
+        image.id,
+        name=f"modelyard-test-{os.getpid()}",
+        detach=True,
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        tmpfs={"/tmp": "size=16m"},  # noqa: S108
+        volumes={str(cert.parent): {"bind": "/secrets", "mode": "ro"}},
+        ports={"9443/tcp": ("127.0.0.1", None)},
+        environment={
+            "MODELYARD_PORT": "9443",
+            "MODELYARD_TLS_CERT_FILE": "/secrets/tls.crt",
+            "MODELYARD_TLS_KEY_FILE": "/secrets/tls.key",
+            "MODELYARD_USERNAME_FILE": "/secrets/login/username",
+            "MODELYARD_PASSWORD_FILE": "/secrets/login/password",
+            "MODELYARD_DRAIN_S": "0",
+        },
+    )
+    try:
+        container.reload()
+        url = f"https://127.0.0.1:{container.ports['9443/tcp'][0]['HostPort']}"
+
+        def alive() -> bool:
+            container.reload()
+            return bool(container.status == "running")
+
+        until_ready(url, cert, alive)
+        answers_as_evaluated(road, url, cert)
+        assert container.top()["Processes"][0][0] in ("65532", "nonroot")
+        container.stop(timeout=30)
+        container.reload()
+        assert container.attrs["State"]["ExitCode"] == 0, container.logs()
+    finally:
+        container.remove(force=True)
+        client.images.remove(image.id, force=True)
