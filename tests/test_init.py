@@ -100,8 +100,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _installed(what: Path, folder: Path) -> Path:
     """Install a wheel or sdist into a fresh environment, and return its interpreter."""
     python = new_environment(folder / "venv")
-    install(python, what)
     see(python, editable=False)
+    install(python, what)
     code = "import modelyard, modelyard_plugins, modelyard_templates as t; print(modelyard.__file__, modelyard_plugins.__file__, t.__path__[0])"
     shown = subprocess.run([python, "-c", code], env=clean(), capture_output=True, text=True, check=True)
     assert all(Path(place).is_relative_to(folder / "venv") for place in shown.stdout.split()), shown.stdout
