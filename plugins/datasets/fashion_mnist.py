@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
-from modelyard.params import InputPath
+from modelyard.params import InputPath  # noqa: TC001 (read at run time)
 from modelyard_plugins.support.idx import read_idx
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip archive can hold."""
 
 
-def check_model(model: Any, where: str) -> None:
+def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
     """Check that `model` is a Sequential or Functional model of the Keras 2 API.
+
+    A Sequential model that does not know the shape of its input yet is told `input_shape` (without the batch axis).
 
     Raises:
         PluginError: it is not; the message says what `where` gave instead.
@@ -26,12 +28,19 @@ def check_model(model: Any, where: str) -> None:
             "  build it with `import tf_keras` (the Keras 2 API), and return it"
         )
         raise PluginError(msg)
-    if not getattr(model, "_is_graph_network", False):
+    if input_shape is not None and isinstance(model, tf_keras.Sequential) and not _is_complete(model):
+        model.build((None, *input_shape))
+    if not _is_complete(model):
         msg = (
             f"{where}: the model {model.name!r} is neither Sequential (with an input shape) nor Functional\n"
             "  write it as tf_keras.Sequential([tf_keras.Input(shape), ...]) or tf_keras.Model(inputs, outputs)"
         )
         raise PluginError(msg)
+
+
+def _is_complete(model: Any) -> bool:
+    """Whether all shapes are known, which is also what pruning asks for; a subclassed model never is."""
+    return bool(getattr(model, "_is_graph_network", False))
 
 
 def save_keras(model: Any, path: Path) -> None:

@@ -37,11 +37,15 @@ def convert(context: OptimizeContext, configure: Callable[[Any, Any], None] | No
 
 
 def _convert(converter: Any, context: OptimizeContext) -> bytes:
+    import warnings
+
     from tensorflow.lite.python.convert import ConverterError
 
     context.progress(0, 1, unit="models", note="converting to LiteRT")
     try:
-        data = bytes(converter.convert())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of missing statistics while it calibrates
+            data = bytes(converter.convert())
     except ConverterError as exc:
         msg = (
             f"{context.model.path}: the LiteRT converter refuses it: {str(exc).strip().splitlines()[0]}\n"

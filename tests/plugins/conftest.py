@@ -56,11 +56,15 @@ class Bench:
     def train(self, dataset: Dataset, build_model: Callable[..., Any], seed: int = 0) -> TrainContext:
         return TrainContext(**self._common(seed), dataset=dataset, build_model=build_model)
 
+    @staticmethod
+    def open_model(folder: Path, dataset: Dataset, model_format: str) -> Model:
+        return open_model(folder, dataset, model_format)
+
     def optimize(self, dataset: Dataset, model: Model, seed: int = 0) -> OptimizeContext:
         return OptimizeContext(**self._common(seed), dataset=dataset, model=model)
 
 
-def model_in(folder: Path, dataset: Dataset, model_format: str) -> Model:
+def open_model(folder: Path, dataset: Dataset, model_format: str) -> Model:
     """Write `model.json` as the stage does after a trainer or an optimizer, and open the model."""
     facts = dataset.facts
     write_json(
@@ -130,5 +134,5 @@ def trained(tensorflow: None, stripes_dataset: Dataset, tmp_path_factory: pytest
     bench = Bench(tmp_path_factory.mktemp("trained"))
     context = bench.train(stripes_dataset, digits_cnn)
     train(context, epochs=4, batch_size=16, learning_rate=0.003)
-    model = model_in(context.out, stripes_dataset, "tf_keras")
+    model = open_model(context.out, stripes_dataset, "tf_keras")
     return Trained(stripes_dataset, model, context, bench.lines, bench.told)

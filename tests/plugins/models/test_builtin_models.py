@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from modelyard import DataError
+
+
+def test_guide_cnn_is_the_guides_network(tensorflow):
+    from modelyard_plugins.models.guide_cnn import guide_cnn
+
+    model = guide_cnn((32, 32, 3), 10)
+    assert model.count_params() == 167_562
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds == ["Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Dense"]
+    assert model.get_layer("dropout").rate == 0.25
+    assert model.layers[-1].activation.__name__ == "linear"
+
+
+def test_digits_cnn_takes_small_images(tensorflow):
+    from modelyard_plugins.models.digits_cnn import digits_cnn
+
+    model = digits_cnn((8, 8, 1), 10, filters=4, dense_units=8, dropout=0.5)
+    assert model.output_shape == (None, 10)
+    assert model.get_layer("conv2").filters == 8
+
+
+def test_guide_cnn_names_the_model_for_small_images(tensorflow):
+    from modelyard_plugins.models.guide_cnn import guide_cnn
+
+    with pytest.raises(DataError, match=r"from 10 x 10, but these are 8 x 8\n  use the model 'digits-cnn'"):
+        guide_cnn((8, 8, 1), 10)
+    with pytest.raises(DataError, match=r"takes images \(height, width, channels\)"):
+        guide_cnn((64,), 10)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from modelyard.errors import ConfigError, StageFailed
+
+if TYPE_CHECKING:
+    from modelyard.artifacts import Model
+
+
+@pytest.mark.parametrize(
+    ("schedule", "sparsity", "batch_size", "epochs"),
+    [("polynomial", 0.8, 16, 2), ("constant", 0.5, 16, 1), ("polynomial", 0.6, 192, 1)],
+)
+def test_every_layer_reaches_the_sparsity(trained, bench, schedule, sparsity, batch_size, epochs):
+    from modelyard_plugins.optimizers.prune import prune
+    from modelyard_plugins.support.keras_files import load_keras
+
+    context = bench.optimize(trained.dataset, trained.model)
+    prune(context, sparsity=sparsity, schedule=schedule, batch_size=batch_size, epochs=epochs)
+    pruned, parent = load_keras(context.out / "model.keras"), load_keras(trained.model.path)
+    assert [layer.name for layer in pruned.layers] == [layer.name for layer in parent.layers]
+    assert pruned.count_params() == parent.count_params()
+    for name in ("conv1", "conv2", "dense", "logits"):
+        kernel = pruned.get_layer(name).kernel.numpy()
+        assert (kernel == 0).mean() == pytest.approx(sparsity, abs=1 / kernel.size)
+    assert context.metrics["sparsity"] == pytest.approx(sparsity, abs=0.01)
+    assert len(gzip.compress((context.out / "model.keras").read_bytes())) < trained.model.path.stat().st_size * 0.9
+
+
+def test_the_parent_on_disk_stays_as_it_was_and_the_pruned_model_still_works(trained, bench):
+    from modelyard_plugins.optimizers.prune import prune
+    from modelyard_plugins.support.keras_files import load_keras
+
+    before = trained.model.path.read_bytes()
+    context = bench.optimize(trained.dataset, trained.model)
+    prune(context, sparsity=0.5, epochs=2)
+    assert trained.model.path.read_bytes() == before
+    found = load_keras(context.out / "model.keras").predict(trained.dataset.inputs("test"), verbose=0)
+    assert (found.argmax(1) == trained.dataset.y("test")).mean() > 0.9
+    assert any(line.startswith("epoch 2/2") for line in bench.lines)
+
+
+def test_skipped_layers_keep_all_their_weights(trained, bench):
+    from modelyard_plugins.optimizers.prune import prune
+    from modelyard_plugins.support.keras_files import load_keras
+
+    context = bench.optimize(trained.dataset, trained.model)
+    prune(context, sparsity=0.9, epochs=1, skip=("logits", "conv1"))
+    pruned = load_keras(context.out / "model.keras")
+    assert (pruned.get_layer("logits").kernel.numpy() != 0).all()
+    assert (pruned.get_layer("dense").kernel.numpy() == 0).mean() >= 0.89
+    assert set(context.metrics["sparsity_per_layer"]) == {"conv2", "dense"}
+
+
+def test_a_layer_to_skip_that_is_not_there_is_refused(trained, bench):
+    from modelyard_plugins.optimizers.prune import prune
+
+    with pytest.raises(ConfigError, match=r"there is no layer 'logit', did you mean 'logits'\?\n  layers: .*conv1"):
+        prune(bench.optimize(trained.dataset, trained.model), skip=("logit",))
+
+
+@pytest.fixture
+def odd_model(tensorflow, stripes_dataset, bench, tmp_path) -> Model:
+    """A model with a layer of its own, which tensorflow-model-optimization does not know, and one without weights."""
+    import tf_keras
+
+    from modelyard_plugins.support.keras_files import save_keras
+
+    @tf_keras.saving.register_keras_serializable("tests", "Scale")
+    class Scale(tf_keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.factor = self.add_weight("factor", (), initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            return x * self.factor
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Rescaling(2.0, name="twice"),
+            Scale(name="scale"),
+            layers.BatchNormalization(name="norm"),
+            layers.Flatten(name="flat"),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+    save_keras(model, tmp_path / "model.keras")
+    return bench.open_model(tmp_path, stripes_dataset, "tf_keras")
+
+
+def test_layers_that_cannot_be_pruned_are_named_before_training(odd_model, stripes_dataset, bench):
+    from modelyard_plugins.optimizers.prune import prune
+
+    with pytest.raises(ConfigError, match=r"cannot be pruned: 'scale' \(Scale\)\n(.|\n)*skip = \[\"scale\"\]"):
+        prune(bench.optimize(stripes_dataset, odd_model))
+    assert not bench.told
+
+
+def test_a_model_with_such_layers_is_pruned_once_they_are_skipped(odd_model, stripes_dataset, bench):
+    from modelyard_plugins.optimizers.prune import prune
+
+    context = bench.optimize(stripes_dataset, odd_model)
+    prune(context, sparsity=0.7, epochs=1, skip=("scale",))
+    assert list(context.metrics["sparsity_per_layer"]) == ["logits"]
+
+
+def test_nothing_left_to_prune_is_refused(odd_model, stripes_dataset, bench):
+    from modelyard_plugins.optimizers.prune import prune
+
+    with pytest.raises(ConfigError, match=r"no layer of .* has weights to prune"):
+        prune(bench.optimize(stripes_dataset, odd_model), skip=("scale", "logits"))
+
+
+def test_a_sparsity_that_was_not_reached_fails(trained):
+    from modelyard_plugins.optimizers.prune import check_sparsity
+    from modelyard_plugins.support.keras_files import load_keras
+
+    model = load_keras(trained.model.path)
+    dense = model.get_layer("dense")
+    kernel = dense.kernel.numpy()
+    kernel[: len(kernel) // 4] = 0
+    dense.kernel.assign(kernel)
+    assert check_sparsity(model, ["dense"], 0.25)["sparsity"] == np.mean(kernel == 0)
+    with pytest.raises(StageFailed, match=r"'dense' reached a sparsity of 0\.250, not 0\.5(.|\n)*raise epochs"):
+        check_sparsity(model, ["dense"], 0.5)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 20, 21, 133, 4689])
+def test_the_schedule_ends_within_the_steps_that_there_are(tensorflow, steps):
+    from modelyard_plugins.optimizers.prune import _schedule
+
+    for kind in ("polynomial", "constant"):
+        now, sparsity = _schedule(kind, 0.5, steps)(np.arange(1, steps + 1))
+        updates = np.broadcast_to(sparsity, steps)[now.numpy()]
+        assert updates[-1] == pytest.approx(0.5)
+        assert len(updates) <= 41
