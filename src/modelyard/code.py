@@ -20,6 +20,7 @@ import msgspec
 from modelyard.digests import DigestTable
 from modelyard.errors import DataError, PluginError
 from modelyard.source_imports import installed_folders
+from modelyard.versions import installed_version
 
 _NEVER_SHAPE_BYTES = frozenset(
     f"modelyard{n}"
@@ -168,9 +169,9 @@ class CodeIndex:
     def _distribution(self, top: str) -> dict[str, str]:
         top = "modelyard" if top in _OWN else top
         try:
-            return {top: importlib.metadata.version(top)}
+            return {top: installed_version(top)}
         except importlib.metadata.PackageNotFoundError:
-            return {name: importlib.metadata.version(name) for name in self._owners().get(top, ())}
+            return {name: installed_version(name) for name in self._owners().get(top, ())}
 
     def _owners(self) -> dict[str, list[str]]:
         """Return which distributions own each top-level module; slow, so it is kept until something is installed."""

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from modelyard.component import REQUIRED, Component, check_values
-from modelyard.fingerprint import tool_version
+from modelyard.versions import tool_version
 
 if TYPE_CHECKING:
     from pathlib import Path

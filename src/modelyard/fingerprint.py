@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from modelyard.config import Use
 from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
 from modelyard.plan import HOST_BOUND, Stage
 from modelyard.plugins import Plugins
+from modelyard.versions import tool_version
 
 STAGES = Path(__file__).parent / "stages"
 
@@ -156,10 +156,3 @@ def server_files(folder: Path, table: DigestTable) -> Manifest:
     }
 
 
-@functools.cache
-def tool_version(name: str) -> str:
-    """Return the installed version of a distribution, or `not installed`."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

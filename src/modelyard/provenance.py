@@ -19,7 +19,7 @@ from modelyard.artifacts import ImageFacts
 from modelyard.differences import named
 from modelyard.digests import manifest_digest
 from modelyard.errors import DataError, PlanError
-from modelyard.fingerprint import tool_version
+from modelyard.versions import tool_version
 from modelyard.jsonfiles import write_json
 from modelyard.reasons import input_files
 

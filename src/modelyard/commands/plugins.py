@@ -76,7 +76,7 @@ def table(registry: Registry) -> str:
 def _origin(component: Component) -> str:
     source = component.source
     if source.origin == "built-in":
-        from modelyard.fingerprint import tool_version
+        from modelyard.versions import tool_version
 
         return f"modelyard {tool_version('modelyard')}"
     return source.distribution or source.name
