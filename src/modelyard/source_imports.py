@@ -9,6 +9,7 @@ Source: PEP 552, hash-based pycs.
 
 from __future__ import annotations
 
+import functools
 import marshal
 import sys
 import sysconfig
@@ -53,9 +54,14 @@ def _read(path: str) -> bytes:
 
 def installed_folders() -> tuple[str, ...]:
     """Return the folders of installed distributions, each ending in `/`: of the environment, the user, the system."""
-    own = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     others = [path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
-    return tuple(dict.fromkeys(f"{folder}/" for folder in (*own, *others)))
+    return tuple(dict.fromkeys(f"{folder}/" for folder in (*_scheme("purelib", "platlib"), *others)))
+
+
+@functools.cache
+def _scheme(*names: str) -> tuple[str, ...]:
+    """Return folders of the interpreter's installation scheme; each question to sysconfig costs half a millisecond."""
+    return tuple(sysconfig.get_path(name) for name in names)
 
 
 _finder = FileFinder.path_hook((HashedLoader, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES))
@@ -69,7 +75,7 @@ def _hook(path: str) -> FileFinder:
 
 
 def _counts_by_version(path: str) -> bool:
-    return f"{path}/".startswith((*installed_folders(), f"{sysconfig.get_path('stdlib')}/"))
+    return f"{path}/".startswith((*installed_folders(), f"{_scheme('stdlib')[0]}/"))
 
 
 def watch_sources() -> None:
