@@ -192,9 +192,9 @@ def object_name(digest: str) -> str:
 def _connect(settings: RemoteSettings) -> tuple[Any, str]:
     import fsspec
 
-    options: dict[str, Any] = {"use_listings_cache": False, **settings.options}
+    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True, **settings.options}
     if settings.url.startswith(("s3://", "s3a://")):
-        network = {"connect_timeout": settings.timeout_s, "read_timeout": settings.timeout_s, "retries": {"max_attempts": 2}}
+        network = {"connect_timeout": settings.timeout_s, "read_timeout": settings.timeout_s, "retries": {"max_attempts": 0}}
         options["config_kwargs"] = {**network, **options.get("config_kwargs", {})}
     fs, root = fsspec.core.url_to_fs(settings.url, **options)
     return fs, str(root).rstrip("/")

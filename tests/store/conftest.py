@@ -1,0 +1,110 @@
+"""Stores with something in them, a real S3 server on loopback, and the toy project with a store of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from modelyard.digests import DigestTable, manifest_digest
+from modelyard.remote import Remote, RemoteSettings
+from modelyard.store import Record, Store, manifest_of
+
+TOY = Path(__file__).parents[1] / "projects" / "toy"
+KEY = "ab" * 32
+
+MakeStore = Callable[..., Store]
+
+
+class Told(list[str]):
+    """The lines that a person would see."""
+
+    def __call__(self, line: str) -> None:
+        self.append(line)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def make_store(tmp_path: Path, told: Told) -> Iterator[MakeStore]:
+    """Return a function that makes the store `name`, with a remote if given a URL."""
+    tables = []
+
+    def make(name: str = "store", url: str = "", **settings: object) -> Store:
+        table = DigestTable(tmp_path / name / "digests.sqlite", shared=True)
+        tables.append(table)
+        remote = Remote(RemoteSettings(url, **settings), told) if url else None  # type: ignore[arg-type]
+        return Store(tmp_path / name, table, remote, told)
+
+    yield make
+    for table in tables:
+        table.close()
+
+
+def keep(store: Store, folder: Path, files: dict[str, bytes], key: str = KEY, git: str = "") -> Record:
+    """Write `files` into the new `folder` and keep them in the store."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    outputs = manifest_of(folder)
+    record = Record(stage="train:net", key=key, digest=manifest_digest(outputs), outputs=outputs, git=git)
+    store.add(record, folder)
+    return record
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Run a real S3 server on loopback and return its address."""
+    server = pytest.importorskip("moto.server", reason="moto[server] is not installed").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let botocore find credentials, and nothing of the person who runs the tests."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+@pytest.fixture
+def bucket(s3_server: str, credentials: None, request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
+    """Return the URL of an empty bucket of the test's own, and the options that lead to its server."""
+    import s3fs
+
+    name = f"test-{abs(hash(request.node.nodeid)):x}"[:40]
+    options = {"endpoint_url": s3_server}
+    s3fs.S3FileSystem(**options).mkdir(name)
+    return f"s3://{name}/store", options
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that makes a fresh toy project `name` whose store has the given settings, as TOML lines."""
+
+    def make(name: str, *settings: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(TOY, folder, ignore=shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts"))
+        with (folder / "pyproject.toml").open("a") as file:
+            file.write("\n".join(("\n[tool.modelyard.store]", *settings, "")))
+        return folder
+
+    return make

@@ -1,0 +1,299 @@
+"""A remote store, through each kind of file system, with everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from modelyard.errors import ConfigError
+from modelyard.remote import check_remote, in_parallel, object_name, trace_name, within
+from modelyard.store import Record, Store
+from tests.store.conftest import KEY, MakeStore, Told, keep
+
+FILES = {"model.bin": b"a model" * 1000, "copy/model.bin": b"a model" * 1000, "empty": b""}
+OTHER = "cd" * 32
+
+Place = tuple[str, dict[str, Any]]
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """The URL of an empty remote, and the options that it needs."""
+    if request.param == "s3":
+        return request.getfixturevalue("bucket")  # type: ignore[no-any-return]
+    return (f"file://{tmp_path}/remote", {}) if request.param == "file" else (f"memory://{tmp_path.name}", {})
+
+
+def opened(place: Place) -> tuple[Any, str]:
+    import fsspec
+
+    return fsspec.core.url_to_fs(place[0], use_listings_cache=False, **place[1])
+
+
+def push(store: Store, record: Record) -> bool:
+    assert store.remote is not None
+    return store.remote.push(record, store)
+
+
+def test_what_one_store_gives_another_takes(place: Place, make_store: MakeStore, tmp_path: Path, told: Told) -> None:
+    one, two = (make_store(name, place[0], options=place[1]) for name in ("one", "two"))
+    record = keep(one, tmp_path / "made", FILES)
+    assert push(one, record)
+
+    assert two.trace(KEY) is None
+    found = two.find(KEY)
+    assert found == record
+    two.restore(record, tmp_path / "back")
+    assert {name: (tmp_path / "back" / name).read_bytes() for name in FILES} == FILES
+    assert two.trace(KEY) == record, "the second time the remote is not asked"
+    assert told == []
+
+
+def test_a_key_that_nobody_made_is_a_miss(place: Place, make_store: MakeStore, told: Told) -> None:
+    assert make_store("one", place[0], options=place[1]).find(KEY) is None
+    assert told == []
+
+
+def test_equal_outputs_are_uploaded_once(make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    uploads: list[str] = []
+    put_file = MemoryFileSystem.put_file
+    monkeypatch.setattr(MemoryFileSystem, "put_file", lambda fs, lpath, rpath, **kw: uploads.append(rpath) or put_file(fs, lpath, rpath, **kw))
+    one = make_store("one", f"memory://{tmp_path.name}")
+    push(one, keep(one, tmp_path / "made", FILES))
+    assert len(uploads) == 2, "three files, two of them equal"
+    push(one, keep(one, tmp_path / "again", {**FILES, "new": b"new"}, key=OTHER))
+    assert len(uploads) == 3, "what is there is not sent again"
+
+
+def damage_object(fs: Any, root: str, record: Record, change: Callable[[bytes], bytes]) -> str:
+    path = f"{root}/{object_name(record.outputs['model.bin'].digest)}"
+    fs.pipe_file(path, change(fs.cat_file(path)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(lambda data: data[:-1] + b"X", "other bytes"), (lambda data: data[:100], "100 bytes instead of 7000")],
+    ids=["flipped", "truncated"],
+)
+def test_a_damaged_object_is_never_taken_and_is_replaced(
+    change: Callable[[bytes], bytes], words: str, place: Place, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
+    one, two, three = (make_store(name, place[0], options=place[1]) for name in ("one", "two", "three"))
+    record = keep(one, tmp_path / "made", FILES)
+    push(one, record)
+    fs, root = opened(place)
+    damage_object(fs, root, record, change)
+
+    assert two.find(KEY) is None
+    assert [line for line in told if "is damaged" in line and words in line], told
+    keep(two, tmp_path / "remade", FILES)
+    assert push(two, record)
+    assert three.find(KEY) == record
+
+
+@pytest.mark.parametrize("text", [b"{", b"", b"\xff\xfe", b"null"])
+def test_a_damaged_trace_is_never_taken_and_is_replaced(
+    text: bytes, place: Place, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
+    one, two = (make_store(name, place[0], options=place[1]) for name in ("one", "two"))
+    record = keep(one, tmp_path / "made", FILES)
+    fs, root = opened(place)
+    fs.makedirs(f"{root}/{trace_name(KEY)}".rpartition("/")[0], exist_ok=True)
+    fs.pipe_file(f"{root}/{trace_name(KEY)}", text)
+
+    assert one.remote is not None
+    assert one.remote.trace(KEY) is None
+    assert "is damaged and was not taken" in told[0]
+    assert push(one, record)
+    assert two.find(KEY) == record
+
+
+def test_a_trace_cannot_write_outside_its_folder(make_store: MakeStore, tmp_path: Path, told: Told) -> None:
+    from modelyard.digests import manifest_digest
+
+    store = make_store("one", f"file://{tmp_path}/remote")
+    record = keep(store, tmp_path / "made", FILES)
+    for name in ("../out", "/etc/x", "a/../../x", "a//b", ""):
+        outputs = {name: record.outputs["empty"]}
+        bad = msgspec.structs.replace(record, key=OTHER, outputs=outputs, digest=manifest_digest(outputs))
+        path = tmp_path / "remote" / trace_name(OTHER)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(bad))
+        assert store.find(OTHER) is None
+    assert len(told) == 5
+
+
+def test_a_trace_whose_object_is_gone_is_a_miss_and_is_replaced(
+    place: Place, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
+    one, two, three = (make_store(name, place[0], options=place[1]) for name in ("one", "two", "three"))
+    push(one, keep(one, tmp_path / "made", FILES))
+    fs, root = opened(place)
+    fs.rm_file(f"{root}/{object_name(one.trace(KEY).outputs['model.bin'].digest)}")  # type: ignore[union-attr]
+
+    assert two.find(KEY) is None
+    other = keep(two, tmp_path / "other", {"model.bin": b"made differently"})
+    assert push(two, other)
+    assert three.find(KEY) == other
+    assert told == []
+
+
+def test_a_local_object_that_is_damaged_comes_back_from_the_remote(
+    place: Place, make_store: MakeStore, tmp_path: Path
+) -> None:
+    one = make_store("one", place[0], options=place[1])
+    record = keep(one, tmp_path / "made", FILES)
+    push(one, record)
+    path = one.object_file(record.outputs["model.bin"].digest)
+    path.chmod(0o644)
+    path.write_bytes(b"damaged")
+    assert one.find(KEY) == record
+    assert path.read_bytes() == FILES["model.bin"]
+
+
+def test_the_first_of_two_different_results_stays(place: Place, make_store: MakeStore, tmp_path: Path) -> None:
+    one, two, three = (make_store(name, place[0], options=place[1]) for name in ("one", "two", "three"))
+    first = keep(one, tmp_path / "first", {"model.bin": b"first"})
+    second = keep(two, tmp_path / "second", {"model.bin": b"second"})
+    assert push(one, first)
+    assert push(two, second)
+    assert three.find(KEY) == first
+
+
+def test_many_writers_at_once_leave_one_whole_result(place: Place, make_store: MakeStore, tmp_path: Path) -> None:
+    stores = [make_store(f"writer{n}", place[0], options=place[1]) for n in range(6)]
+    records = [keep(s, tmp_path / f"made{n}", {"model.bin": b"%d" % n * 50_000, **FILES}) for n, s in enumerate(stores)]
+    pushed: list[bool] = []
+    threads = [threading.Thread(target=lambda s=s, r=r: pushed.append(push(s, r))) for s, r in zip(stores, records, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pushed == [True] * 6
+    reader = make_store("reader", place[0], options=place[1])
+    found = reader.find(KEY)
+    assert found in records
+    fs, root = opened(place)
+    assert not [path for path in fs.find(root) if path.endswith(".part")]
+
+
+# A remote that does not work
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.listen(50)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def closed_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def assert_degrades(store: Store, folder: Path, told: Told, within_s: float) -> None:
+    begin = time.monotonic()
+    assert store.find(KEY) is None
+    record = keep(store, folder, FILES)
+    assert not push(store, record)
+    assert store.find(KEY) == record, "the local store works on"
+    assert store.find(OTHER) is None
+    assert time.monotonic() - begin < within_s
+    warnings = [line for line in told if line.startswith("warning: ")]
+    assert len(warnings) == 1, told
+    assert "does not work" in warnings[0]
+    assert "this build goes on without it" in warnings[0]
+
+
+def test_a_remote_that_is_down_is_told_once(credentials: None, make_store: MakeStore, tmp_path: Path, told: Told) -> None:
+    store = make_store("one", "s3://bucket/x", options={"endpoint_url": closed_port()}, timeout_s=3.0)
+    assert_degrades(store, tmp_path / "made", told, 10)
+
+
+def test_a_remote_that_is_slow_is_told_once(
+    credentials: None, silent_server: str, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
+    store = make_store("one", "s3://bucket/x", options={"endpoint_url": silent_server}, timeout_s=1.0)
+    assert_degrades(store, tmp_path / "made", told, 8)
+
+
+def test_a_remote_without_credentials_is_told_once(
+    credentials: None, s3_server: str, make_store: MakeStore, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    store = make_store("one", "s3://nobody-made-this/x", options={"endpoint_url": s3_server})
+    assert_degrades(store, tmp_path / "made", told, 15)
+    assert "Credentials" in told[0]
+
+
+def test_a_bucket_that_is_not_there_is_told_once(
+    credentials: None, s3_server: str, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
+    store = make_store("one", "s3://nobody-made-this/x", options={"endpoint_url": s3_server})
+    assert_degrades(store, tmp_path / "made", told, 15)
+    assert "bucket does not exist" in told[0]
+
+
+def test_a_folder_that_cannot_be_written_is_told_once(make_store: MakeStore, tmp_path: Path, told: Told) -> None:
+    (tmp_path / "remote").write_text("a file where the folder should be")
+    store = make_store("one", f"file://{tmp_path}/remote")
+    assert not push(store, keep(store, tmp_path / "made", FILES))
+    assert len(told) == 1
+
+
+# The configuration
+
+
+@pytest.mark.parametrize("url", ["bucket/prefix", "s3://", "://x", "s3:/bucket"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"store\]: key 'remote': '.*' is not the address of a remote store\n  allowed: 's3:"):
+        check_remote(url, "pyproject.toml [tool.modelyard.store]")
+
+
+@pytest.mark.parametrize(
+    ("url", "missing", "command"),
+    [
+        ("s3://b/p", {"s3fs"}, "needs s3fs, not installed\n  run `python -m pip install 'modelyard[remote]'`"),
+        ("file:///x", {"fsspec"}, "needs fsspec, not installed\n  run `python -m pip install 'modelyard[remote]'`"),
+        ("gs://b/p", {"gcsfs"}, "needs gcsfs, not installed\n  run `python -m pip install gcsfs`"),
+    ],
+)
+def test_a_missing_package_is_named_with_the_command(
+    url: str, missing: set[str], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else object())
+    with pytest.raises(ConfigError) as error:
+        check_remote(url, "here")
+    assert command in str(error.value)
+
+
+# The parts
+
+
+def test_work_that_does_not_end_is_left_behind() -> None:
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        within(0.2, lambda: time.sleep(5))
+    assert time.monotonic() - begin < 2
+    with pytest.raises(ZeroDivisionError):
+        within(1, lambda: 1 // 0)
+
+
+def test_parallel_work_keeps_its_order_and_its_errors() -> None:
+    assert in_parallel(lambda n: n * n, range(100)) == [n * n for n in range(100)]
+    assert in_parallel(str, []) == []
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(lambda n: 1 // n, [1, 0, 1])

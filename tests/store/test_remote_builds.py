@@ -1,0 +1,122 @@
+"""Whole builds with a remote: what one clone made, another does not make again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.front_door.builds import artifacts, build
+
+MakeToy = Callable[..., Path]
+
+GOAL = "evaluate:plain"
+"""As far as most of these builds go: four stages."""
+
+
+def test_a_second_clone_builds_nothing(toy: MakeToy, tmp_path: Path) -> None:
+    remote = f'remote = "file://{tmp_path}/remote"'
+    one, two = toy("one", remote), toy("two", remote)
+    first = build(one)
+    assert first.code == 0, first.output
+    second = build(two)
+    assert second.having("restored") == first.built
+    assert len(first.built) > 5
+    assert artifacts(two) == artifacts(one)
+    assert build(two).having("fresh") == first.built
+
+
+def test_a_second_clone_builds_nothing_with_s3(toy: MakeToy, bucket: tuple[str, dict[str, str]]) -> None:
+    url, options = bucket
+    remote = (f'remote = "{url}"', f'options = {{ endpoint_url = "{options["endpoint_url"]}" }}')
+    one, two = toy("one", *remote), toy("two", *remote)
+    first = build(one)
+    assert first.code == 0, first.output
+    assert "warning" not in first.output
+    second = build(two)
+    assert second.having("restored") == first.built, second.output
+    assert artifacts(two) == artifacts(one)
+
+
+def test_read_only_takes_and_gives_nothing_and_off_does_neither(toy: MakeToy, tmp_path: Path) -> None:
+    remote = f'remote = "file://{tmp_path}/remote"'
+    reader = toy("reader", remote, 'mode = "read-only"')
+    assert build(reader, GOAL).code == 0
+    assert not list((tmp_path / "remote").rglob("*.json"))
+    assert build(toy("writer", remote), GOAL).code == 0
+    assert build(toy("late", remote, 'mode = "read-only"'), GOAL).built == set()
+    alone = toy("alone", remote, 'mode = "off"')
+    assert build(alone, "dataset").built == {"dataset:points"}
+
+
+def test_a_remote_that_is_down_loses_no_build_and_gets_its_results_later(
+    toy: MakeToy, tmp_path: Path, credentials: None, s3_server: str
+) -> None:
+    import s3fs
+
+    one = toy("one", 'remote = "s3://later/x"', f'options = {{ endpoint_url = "{s3_server}" }}')
+    first = build(one, GOAL)
+    assert first.code == 0
+    assert first.output.count("warning: s3://later/x does not work") == 1, first.output
+    s3fs.S3FileSystem(endpoint_url=s3_server, skip_instance_cache=True).mkdir("later")
+    again = build(one, GOAL)
+    assert again.built == set()
+    assert "warning" not in again.output
+    two = toy("two", 'remote = "s3://later/x"', f'options = {{ endpoint_url = "{s3_server}" }}')
+    assert build(two, GOAL).having("restored") == first.built
+
+
+def test_a_project_that_was_built_before_gives_its_results_when_it_gets_a_remote(toy: MakeToy, tmp_path: Path) -> None:
+    one = toy("one")
+    first = build(one, GOAL)
+    with (one / "pyproject.toml").open("a") as file:
+        file.write(f'remote = "file://{tmp_path}/remote"\n')
+    assert build(one, GOAL).having("fresh") == first.built
+    assert build(toy("two", f'remote = "file://{tmp_path}/remote"'), GOAL).having("restored") == first.built
+
+
+def test_a_damaged_remote_object_is_reported_and_only_its_stage_runs(toy: MakeToy, tmp_path: Path) -> None:
+    remote = f'remote = "file://{tmp_path}/remote"'
+    one = toy("one", remote)
+    build(one, GOAL)
+    model = (one / "artifacts/train/model.build/model.toy").read_bytes()
+    for path in (tmp_path / "remote" / "objects").rglob("*"):
+        if path.is_file() and path.read_bytes() == model:
+            path.chmod(0o644)
+            path.write_bytes(b"x" + model[1:])
+    two = toy("two", remote)
+    second = build(two, GOAL)
+    assert second.code == 0
+    assert second.built == {"train:model.build"}, second.output
+    assert "is damaged (other bytes than its name says) and was not taken" in second.output
+    assert build(toy("three", remote), GOAL).built == set(), "the second build replaced what was damaged"
+
+
+def test_a_forced_build_replaces_what_is_there(toy: MakeToy, tmp_path: Path) -> None:
+    remote = f'remote = "file://{tmp_path}/remote"'
+    one = toy("one", remote)
+    build(one, GOAL)
+    trace = next(p for p in (tmp_path / "remote/traces").rglob("*.json") if json.loads(p.read_bytes())["stage"] == GOAL)
+    before = trace.read_bytes()
+    assert GOAL in build(one, "-a", GOAL).built
+    assert trace.read_bytes() != before
+
+
+def test_no_remote_loads_no_fsspec(toy: MakeToy) -> None:
+    one = toy("one")
+    shadow = one / "shadow"
+    for name in ("fsspec", "s3fs"):
+        (shadow / name).mkdir(parents=True)
+        (shadow / name / "__init__.py").write_text("raise RuntimeError('loaded')")
+    done = build(one, "dataset", env={"PYTHONPATH": os.pathsep.join([str(shadow), os.environ.get("PYTHONPATH", "")])})
+    assert done.code == 0, done.output
+
+
+def test_a_mistake_in_the_settings_is_told_at_load(toy: MakeToy) -> None:
+    done = build(toy("one", 'remote = "bucket/prefix"'), "dataset")
+    assert done.code != 0
+    assert "[tool.modelyard.store]: key 'remote': 'bucket/prefix' is not the address of a remote store" in done.output
+    assert "Traceback" not in done.output
+    wrong = build(toy("two", 'mode = "readonly"'), "dataset")
+    assert "key 'mode': 'readonly' is not allowed" in wrong.output
