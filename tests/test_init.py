@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from modelyard import cli
-from modelyard.errors import ConfigError
 from modelyard.project import load
 from modelyard.testing import check_optimizer, run_doit
 from tests.examples.environments import ROOT, clean, copy_of, install, new_environment, see
@@ -44,31 +43,6 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     cli.init(tmp_path, "x")
     assert files_in(tmp_path) == FILES | {"notes.txt"}
-
-
-@pytest.mark.parametrize("file", sorted(FILES))
-def test_no_file_is_overwritten_and_none_is_written_then(tmp_path: Path, file: str) -> None:
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).write_text("mine")
-    with pytest.raises(ConfigError, match=f"init: {tmp_path / file} is there already\n  choose another folder"):
-        cli.init(tmp_path)
-    assert files_in(tmp_path) == {file}
-
-
-@pytest.mark.parametrize(("name", "better"), [("My_Net", "my-net"), ("-a", "a"), ("a" * 53, "a" * 52), ("a/b", "a-b")])
-def test_a_name_that_is_not_allowed(tmp_path: Path, name: str, better: str) -> None:
-    with pytest.raises(ConfigError, match=f"init: '{name}' is not allowed as a name, did you mean '{better}'"):
-        cli.init(tmp_path, name)
-    assert not files_in(tmp_path)
-
-
-def test_a_mistake_is_two_lines_and_exit_code_2(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("")
-    assert cli.main(["init", str(tmp_path / "file")]) == 2
-    said = capfd.readouterr().err
-    assert said.startswith(f"modelyard: init: {tmp_path}/file")
-    assert said.endswith("\n  choose a folder that can be made and written\n")
-    assert "Traceback" not in said
 
 
 def test_without_a_folder_the_project_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
