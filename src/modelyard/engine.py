@@ -21,8 +21,8 @@ from typing import Any
 
 import msgspec
 
-from modelyard.digests import DigestTable, manifest_digest
-from modelyard.errors import StageFailed, StoreError
+from modelyard.digests import DigestTable, manifest_digest, walk
+from modelyard.errors import DataError, StageFailed, StoreError
 from modelyard.fingerprint import Fingerprint, Fingerprinter
 from modelyard.history import History
 from modelyard.jsonfiles import write_json
@@ -127,12 +127,16 @@ class Engine:
     def is_fresh(self, stage: Stage) -> bool:
         """Tell whether the stage's artifact is what a build would make now, and everything that it reads is too."""
         memory = self._memory.fresh
-        if stage.id not in memory:
-            for upstream in self.plan.upstream(stage):
-                if not self.is_fresh(upstream):
-                    memory[stage.id] = False
-                    return False
-            memory[stage.id] = self._holds(stage)
+        todo = [stage]  # not a recursion: a chain may be longer than Python's stack
+        while todo:
+            one = todo[-1]
+            waiting = [] if one.id in memory else [u for u in self.plan.upstream(one) if u.id not in memory]
+            if waiting:
+                todo += waiting
+                continue
+            todo.pop()
+            if one.id not in memory:
+                memory[one.id] = all(memory[u.id] for u in self.plan.upstream(one)) and self._holds(one)
         return memory[stage.id]
 
     def _holds(self, stage: Stage) -> bool:
@@ -182,14 +186,14 @@ class Engine:
         """Tell whether every output is there with its bytes, and nothing else is."""
         folder = f"{self.artifacts}/{stage.kind}/{stage.name}"
         try:
-            for name, entry in brief.outputs.items():
-                path = f"{folder}/{name}"
-                info = os.stat(path)
-                if info.st_size != entry.size or not self._has_digest(path, info, entry.digest):
-                    return False
-        except OSError:
+            found = dict(walk(folder))
+        except DataError:
             return False
-        return True
+        found.pop("stage.json", None)
+        return found.keys() == brief.outputs.keys() and all(
+            found[name].st_size == entry.size and self._has_digest(f"{folder}/{name}", found[name], entry.digest)
+            for name, entry in brief.outputs.items()
+        )
 
     def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
         if info.st_nlink > 1 and self._table.recall(path, info) is None and self.store.vouches(info, digest):

@@ -38,7 +38,7 @@ class ProjectFunction(Component, frozen=True, dict=True):
     signature: dict[str, Parameter] = msgspec.field(default_factory=dict)
 
     @property
-    def parameters(self) -> dict[str, Parameter]:  # type: ignore[override]
+    def parameters(self) -> dict[str, Parameter]:
         """The keyword-only parameters, read from the syntax tree."""
         return self.signature
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -37,8 +38,7 @@ class Screen:
         """Write a line, above the status line if there is one."""
         with self._lock:
             self._erase()
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            self._write(f"{text}\n")
 
     def status(self, text: str) -> None:
         """Show `text` as the status line; plain streams show none."""
@@ -49,8 +49,7 @@ class Screen:
             self._erase()
             self._status = text[: _columns() - 1]
             self._drawn = now
-            self._stream.write(self._status)
-            self._stream.flush()
+            self._write(self._status)
 
     def clear(self) -> None:
         """Remove the status line."""
@@ -59,8 +58,15 @@ class Screen:
 
     def _erase(self) -> None:
         if self._status:
-            self._stream.write("\r\x1b[K")
+            self._write("\r\x1b[K")
             self._status = ""
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:  # `doit | head`: the build goes on, nobody is listening
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _columns() -> int:
@@ -174,7 +180,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def complete_run(self) -> None:
         """The run is over: sum up."""
         self.screen.clear()
-        self.failures = [f for f in self.failures if f["task"].name not in self.stages]
+        self.failures: list[dict[str, Any]] = [f for f in self.failures if f["task"].name not in self.stages]
         super().complete_run()
         self._write_build()
         self._finish()

@@ -267,3 +267,11 @@ def test_a_failed_stage_keeps_what_stood_before_and_is_not_cached(toy: Path) -> 
 
     plugin.write_text(text)
     assert build(toy).built == set()
+
+
+def test_a_build_goes_on_when_nobody_reads_its_output(new_toy: Path) -> None:
+    command = f"{sys.executable} -m doit | head -n 1"
+    done = subprocess.run(["bash", "-c", command], cwd=new_toy, capture_output=True, text=True, timeout=120, check=False)
+
+    assert "Traceback" not in done.stderr, done.stderr
+    assert set(build(new_toy).stages.values()) == {"fresh"}
