@@ -50,7 +50,9 @@ def test_a_name_can_be_given(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Shop", "-shop", "a" * 53, "a\n", "a.b"])
 def test_a_name_that_is_not_allowed_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is not allowed as a name, did you mean '.+'\?\n  allowed: 1 to 52 lower-case letters"):
+    with pytest.raises(
+        ConfigError, match=r"is not allowed as a name, did you mean '.+'\?\n  allowed: 1 to 52 lower-case letters"
+    ):
         init(tmp_path / "x", name)
     assert not (tmp_path / "x").exists()
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +16,10 @@ from modelyard import code
 from modelyard.code import Closure, CodeIndex, read_code
 from modelyard.digests import DigestTable
 from modelyard.errors import DataError, PluginError
+from modelyard.versions import installed_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Find = Callable[..., Closure]
 
@@ -36,6 +40,7 @@ def find(project: Path, tmp_path: Path) -> Iterator[Find]:
         for name, text in (files or {}).items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_text(text)
+        installed_version.cache_clear()
         return CodeIndex(project, table).closure(project / root)
 
     yield run
@@ -203,7 +208,11 @@ HELPER = "def help():\n    return 1\n"
         ({"net/model.py": "from . import helper\n", "net/helper.py": HELPER}, "net/model.py"),
         ({"net/deep/model.py": "from ..helper import help\n", "net/helper.py": HELPER}, "net/deep/model.py"),
         (
-            {"model.py": "from net import help\n", "net/__init__.py": "from .helper import help\n", "net/helper.py": HELPER},
+            {
+                "model.py": "from net import help\n",
+                "net/__init__.py": "from .helper import help\n",
+                "net/helper.py": HELPER,
+            },
             "model.py",
         ),
         ({"model.py": "from net import helper\n", "net/helper.py": HELPER}, "model.py"),

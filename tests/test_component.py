@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,9 +20,11 @@ from modelyard.errors import ConfigError, PluginError
 from modelyard.params import Fraction, InputPath, NonNegativeInt, OpenFraction, Port, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from modelyard.contexts import StageContext
+    from collections.abc import Callable
 
     from nowhere import Unknown  # type: ignore[import-not-found]
+
+    from modelyard.contexts import StageContext
 
 
 def prune(
@@ -185,16 +186,22 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(key: str, value: obje
 def test_an_unknown_key_is_named_with_the_nearest_and_all_that_are_allowed() -> None:
     with pytest.raises(ConfigError) as caught:
         check_values(component(prune).parameters, {"epochs": 1, "sparsty": 0.5}, "file [table]")
-    expected = "file [table]: unknown key 'sparsty', did you mean 'sparsity'?\n  allowed: epochs, mask, schedule, sparsity"
+    expected = (
+        "file [table]: unknown key 'sparsty', did you mean 'sparsity'?\n  allowed: epochs, mask, schedule, sparsity"
+    )
     assert str(caught.value) == expected
 
 
 def test_a_required_key_that_is_missing_is_named_with_its_type() -> None:
-    with pytest.raises(ConfigError, match=r"key 'epochs' is missing\n  it is a whole number from 1; add `epochs = ...`"):
+    with pytest.raises(
+        ConfigError, match=r"key 'epochs' is missing\n  it is a whole number from 1; add `epochs = ...`"
+    ):
         check_values(component(prune).parameters, {}, "file [table]")
 
 
 def test_a_type_that_no_configuration_can_hold_is_the_plugins_mistake() -> None:
     odd = {"odd": Parameter("odd", list[int] | list[str], None)}
-    with pytest.raises(PluginError, match=r"file \[table\]: the parameter 'odd' has a type that no configuration can hold"):
+    with pytest.raises(
+        PluginError, match=r"file \[table\]: the parameter 'odd' has a type that no configuration can hold"
+    ):
         check_values(odd, {"odd": [1]}, "file [table]")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from modelyard import digests
 from modelyard.digests import DigestTable, FileEntry, hash_file, manifest_digest, walk
 from modelyard.errors import DataError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 """SHA-256 of `hello`. Source: `printf hello | sha256sum`."""
@@ -176,16 +179,15 @@ def test_what_is_no_file_is_an_error_that_names_it(what: str, tmp_path: Path, ta
 
 def test_a_name_that_is_not_utf_8_is_an_error_that_names_it(tmp_path: Path, table: DigestTable) -> None:
     (tmp_path / "folder").mkdir()
-    with open(os.fsencode(tmp_path / "folder") + b"/caf\xe9", "w"):
-        pass
+    Path(os.fsdecode(os.fsencode(tmp_path / "folder") + b"/caf\xe9")).touch()
     with pytest.raises(DataError, match=r"caf\\xe9' has a name that is not UTF-8\n  rename it"):
         table.content(tmp_path / "folder")
 
 
 FILES = st.dictionaries(
-    st.lists(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=3), min_size=1, max_size=3).map(
-        "/".join
-    ),
+    st.lists(
+        st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=3), min_size=1, max_size=3
+    ).map("/".join),
     st.builds(FileEntry, st.sampled_from(["a" * 64, "b" * 64]), st.just(1), st.booleans()),
     max_size=5,
 )

@@ -3,14 +3,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard.digests import DigestTable
-from modelyard.versions import tool_version
 from modelyard.fingerprint import Fingerprint, Fingerprinter, server_files
 from modelyard.project import load
+from modelyard.versions import tool_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def fingerprints(project: Path, overrides: dict[str, str] | None = None, inputs: str = "in") -> dict[str, Fingerprint]:
@@ -21,7 +24,10 @@ def fingerprints(project: Path, overrides: dict[str, str] | None = None, inputs:
     loaded = load(project, overrides)
     table = DigestTable(project.parents[1] / "fingerprints.sqlite")
     printer = Fingerprinter(loaded.folder, table, loaded.plugins)
-    found = {s.id: printer.fingerprint(s, lambda stage, part: f"{inputs} {stage} {part}") for s in loaded.plan.stages.values()}
+    found = {
+        s.id: printer.fingerprint(s, lambda stage, part: f"{inputs} {stage} {part}")
+        for s in loaded.plan.stages.values()
+    }
     table.close()
     return found
 
@@ -67,7 +73,12 @@ EDITS: list[tuple[str, str, str, list[str]]] = [
     ("pyproject.toml", 'use = "centroids"', 'use = "centroids"\npasses = 2', ["train"]),
     ("pyproject.toml", "decimals = 1", "decimals = 2", ["optimize"]),
     ("pyproject.toml", "min_accuracy = 0.5", "min_accuracy = 0.6", ["select"]),
-    ("pyproject.toml", '[tool.modelyard]\nname = "toy"', '[tool.modelyard]\nname = "toy"\nseed = 1', ["dataset", "train", "optimize"]),
+    (
+        "pyproject.toml",
+        '[tool.modelyard]\nname = "toy"',
+        '[tool.modelyard]\nname = "toy"\nseed = 1',
+        ["dataset", "train", "optimize"],
+    ),
     ("pyproject.toml", 'version = "1.0"', 'version = "1.1"', ["image", "render"]),
     ("pyproject.toml", 'use = "points"', 'use = "points"\nnormalize = "none"', ["dataset"]),
     ("pyproject.toml", 'name = "toy"\nversion', 'name = "other"\nversion', []),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard import hookspecs
 from modelyard.component import KINDS
 from modelyard.plugins import load_plugins
+
+if TYPE_CHECKING:
+    import subprocess
 
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -91,7 +94,12 @@ def test_every_registration_shows_its_arguments(name: str) -> None:
     special = [n for n in inspect.signature(protocol.__call__).parameters if n not in common]
     call = re.search(r"^`register\((.*)\)`$", SECTIONS[name], re.MULTILINE)
     assert call
-    assert re.findall(r"\w+", call[1].replace("=()", "").replace("=None", "")) == ["name", "function", *special, "traits"]
+    assert re.findall(r"\w+", call[1].replace("=()", "").replace("=None", "")) == [
+        "name",
+        "function",
+        *special,
+        "traits",
+    ]
     for trait in special:
         assert f"`{trait}`" in SECTIONS[name] or f"`{trait}(" in SECTIONS[name]
 

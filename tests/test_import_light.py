@@ -33,7 +33,8 @@ def imported(project: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["list"], ["list", "--all", "--status"], ["plugins"], ["help"], ["info", "train:model.build"], ["plan"]]
+    "arguments",
+    [["list"], ["list", "--all", "--status"], ["plugins"], ["help"], ["info", "train:model.build"], ["plan"]],
 )
 def test_looking_imports_nothing_heavy(arguments: list[str], toy_project: Path) -> None:
     if arguments[0] == "info":

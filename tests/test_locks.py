@@ -8,13 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard import locks
 from modelyard.errors import StoreError
 from modelyard.locks import hold, share
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOLDER = """
 import sys
@@ -151,9 +154,12 @@ def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path
 
 def test_any_number_may_share_what_nobody_else_then_holds(lock: Path, start: Start) -> None:
     start("share")
-    with share(lock, "the store", print, "is used by"), pytest.raises(StoreError, match="the store is in use by"):
-        with hold(lock, "the store", print, wait=False, verb="is in use by"):
-            pytest.fail("held what is shared")
+    with (
+        share(lock, "the store", print, "is used by"),
+        pytest.raises(StoreError, match="the store is in use by"),
+        hold(lock, "the store", print, wait=False, verb="is in use by"),
+    ):
+        pytest.fail("held what is shared")
 
 
 def test_a_transient_lock_leaves_no_file_and_still_lets_in_one_at_a_time(lock: Path) -> None:

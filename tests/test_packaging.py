@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -67,7 +70,10 @@ def test_the_commands_and_the_backend_can_be_loaded() -> None:
 def test_heavy_libraries_are_extras() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {requirement.partition(">")[0].lower() for requirement in project["dependencies"]}
-    assert needed & {"tensorflow", "tf-keras", "keras", "torch", "docker", "scikit-learn", "pillow", "ai-edge-litert"} == set()
+    assert (
+        needed & {"tensorflow", "tf-keras", "keras", "torch", "docker", "scikit-learn", "pillow", "ai-edge-litert"}
+        == set()
+    )
     extras = project["optional-dependencies"]
     everything = {name for text in extras["all"] for name in text.removeprefix("modelyard[").rstrip("]").split(",")}
     assert everything <= extras.keys()

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +14,9 @@ from modelyard.errors import PlanError, PluginError
 from modelyard.plan import PARTS, Input, Plan, Stage, build_plan, sort_stages
 from modelyard.plugins import Plugins, load_plugins
 from modelyard.settings import TABLES, parameters_of_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SOURCE = Source("test", "project", Path("test.py"))
 
@@ -149,7 +152,9 @@ def test_a_variant_keeps_its_name_when_a_prefix_would_like_it(plugins: Plugins) 
     plan = build_plan(config(variants), plugins)
     by_variant = {v: plan.stages[f"evaluate:{v}"].inputs[0].stage for v in variants}
     assert by_variant == {v: f"optimize:{v}" for v in variants}
-    parents = {v: plan.stages[plan.stages[f"optimize:{v}"].inputs[0].stage].uses["optimizer"].params for v in ("a", "b")}
+    parents = {
+        v: plan.stages[plan.stages[f"optimize:{v}"].inputs[0].stage].uses["optimizer"].params for v in ("a", "b")
+    }
     assert [parents[v]["amount"] for v in ("a", "b")] == [0.5, 0.7]
 
 
@@ -211,7 +216,8 @@ def test_a_model_for_another_trainer_names_the_trainers_that_fit(plugins: Plugin
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "near"), [("baseline", "plian", "plain"), ("rule", "smalest", "smallest"), ("rule", "plian", "plain")]
+    ("key", "value", "near"),
+    [("baseline", "plian", "plain"), ("rule", "smalest", "smallest"), ("rule", "plian", "plain")],
 )
 def test_a_baseline_or_rule_that_is_unknown_lists_what_is_known(
     key: str, value: str, near: str, plugins: Plugins
@@ -219,7 +225,9 @@ def test_a_baseline_or_rule_that_is_unknown_lists_what_is_known(
     wrong = config({"plain": (use(PACK),)})
     wrong.settings["select"][key] = value
     told = refused(lambda: build_plan(wrong, plugins))
-    assert f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed, did you mean {near!r}?\n  allowed: " in told
+    assert (
+        f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed, did you mean {near!r}?\n  allowed: " in told
+    )
     assert "plain" in told.splitlines()[-1]
 
 
@@ -242,7 +250,9 @@ def test_two_stages_of_one_name_are_named() -> None:
 
 
 def test_an_input_that_no_stage_makes_is_named() -> None:
-    assert refused(lambda: sort_stages([stage("a", "b")])) == "stage 'optimize:a' reads 'optimize:b', which no stage makes"
+    assert (
+        refused(lambda: sort_stages([stage("a", "b")])) == "stage 'optimize:a' reads 'optimize:b', which no stage makes"
+    )
 
 
 def test_a_chain_longer_than_the_recursion_limit_is_sorted() -> None:
@@ -297,10 +307,12 @@ def test_a_plan_that_a_plugin_broke_is_an_error_for_a_person(
 
 # Properties
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.sampled_from(["", "a/b", "c"])), max_size=3
-).map(lambda pairs: (*(use(PRUNE, amount=a, note=n) for a, n in pairs), use(PACK)))
-NAMES = st.sampled_from(["a", "b", "prune", "prune-pack", "prune-amount-0.9", "prune-prune", "prune-amount-0.9-2", "pack"])
+STEPS = st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.sampled_from(["", "a/b", "c"])), max_size=3).map(
+    lambda pairs: (*(use(PRUNE, amount=a, note=n) for a, n in pairs), use(PACK))
+)
+NAMES = st.sampled_from(
+    ["a", "b", "prune", "prune-pack", "prune-amount-0.9", "prune-prune", "prune-amount-0.9-2", "pack"]
+)
 
 
 @settings(max_examples=60)
@@ -327,7 +339,11 @@ def assert_sorted(stages: dict[str, Stage]) -> None:
 
 
 @settings(max_examples=60)
-@given(st.integers(1, 12).flatmap(lambda n: st.tuples(st.permutations(range(n)), st.lists(st.sets(st.integers(0, n - 1)), min_size=n, max_size=n))))
+@given(
+    st.integers(1, 12).flatmap(
+        lambda n: st.tuples(st.permutations(range(n)), st.lists(st.sets(st.integers(0, n - 1)), min_size=n, max_size=n))
+    )
+)
 def test_every_stage_comes_after_its_inputs(graph: tuple[list[int], list[set[int]]]) -> None:
     order, reads = graph
     stages = [stage(str(n), *(str(r) for r in reads[n] if r < n)) for n in order]

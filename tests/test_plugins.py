@@ -265,13 +265,25 @@ RUNTIME = 'accepts=("raw",), server=Path(__file__).parent, requirements=Path(__f
         ("optimizer", 'register("x", f, accepts=("raw",), produces=("raw",))', "trait 'produces' is ('raw',)"),
         ("optimizer", 'register("x", f, accepts=("raw",), produces="")', "trait 'produces' is ''"),
         ("optimizer", f'register("x", f, tools="numpy", {FORMATS})', "trait 'tools' is 'numpy'"),
-        ("optimizer", f'register("x", f, environment={{"N": 1}}, {FORMATS})', "trait 'environment' is {'N': 1}\n  write"),
+        (
+            "optimizer",
+            f'register("x", f, environment={{"N": 1}}, {FORMATS})',
+            "trait 'environment' is {'N': 1}\n  write",
+        ),
         ("trainer", 'register("x", f)', "trait 'produces' is missing"),
         ("runtime", 'register("x", f, accepts=("a",))', "trait 'entrypoint' is missing"),
-        ("runtime", f'register("x", f, {RUNTIME.replace("Path(__file__),", "Path(3 * __file__),")})', "'requirements' is"),
+        (
+            "runtime",
+            f'register("x", f, {RUNTIME.replace("Path(__file__),", "Path(3 * __file__),")})',
+            "'requirements' is",
+        ),
         ("runtime", f'register("x", f, {RUNTIME.replace("Path(__file__).parent", "str(1)")})', "trait 'server' is '1'"),
         ("target", 'register("x", f)', "trait 'templates' is missing"),
-        ("target", 'register("x", f, templates=(), deploy="kubectl")', "trait 'deploy' is 'kubectl'\n  write a function"),
+        (
+            "target",
+            'register("x", f, templates=(), deploy="kubectl")',
+            "trait 'deploy' is 'kubectl'\n  write a function",
+        ),
         ("dataset", 'register("x")', "modelyard_register_datasets raised TypeError"),
     ],
 )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from doit.dependency import JSONCodec
@@ -20,6 +20,9 @@ from modelyard.digests import DigestTable
 from modelyard.records import Records, checker
 
 from .conftest import doit_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -54,7 +57,12 @@ def ran(project: Path) -> list[str]:
 def test_a_finished_task_is_kept_when_doit_is_killed(number: signal.Signals, own: Path, doit: Doit) -> None:
     command = [sys.executable, "-m", "doit", "first", "second"]
     with subprocess.Popen(
-        command, cwd=own, env=doit_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=own,
+        env=doit_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     ) as process:
         end = time.monotonic() + 30
         while ran(own) != ["first", "second"] and time.monotonic() < end:
@@ -86,7 +94,9 @@ def test_an_own_task_runs_again_for_new_content_but_not_for_a_new_date(own: Path
 
 def test_an_own_task_that_failed_runs_again(own: Path, doit: Doit) -> None:
     with (own / "dodo.py").open("a") as file:
-        file.write("\n\ndef task_third():\n    return {'actions': ['echo 3 >> ran.txt; test -e go'], 'file_dep': ['first.in']}\n")
+        file.write(
+            "\n\ndef task_third():\n    return {'actions': ['echo 3 >> ran.txt; test -e go'], 'file_dep': ['first.in']}\n"
+        )
     assert doit(own, "third").returncode == 1
     (own / "go").write_text("")
     assert [doit(own, "third").returncode for _ in range(2)] == [0, 0]

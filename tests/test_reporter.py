@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,10 @@ from hypothesis import strategies as st
 
 from modelyard import reporter
 from modelyard.reporter import Screen, bar, duration
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
 
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -27,7 +30,10 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        ({"done": 3, "total": 12, "unit": "epoch", "note": "loss 0.5"}, "[######..................] 3 of 12 epoch  loss 0.5"),
+        (
+            {"done": 3, "total": 12, "unit": "epoch", "note": "loss 0.5"},
+            "[######..................] 3 of 12 epoch  loss 0.5",
+        ),
         ({"done": 12, "total": 12}, "[########################] 12 of 12"),
         ({"done": 15, "total": 12}, "[########################] 15 of 12"),
         ({"done": -1, "total": 12}, "[........................] -1 of 12"),

@@ -6,8 +6,8 @@ import multiprocessing
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,9 @@ from modelyard import store as store_module
 from modelyard.digests import DigestTable, manifest_digest
 from modelyard.errors import StoreError
 from modelyard.store import Record, Store, manifest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 KEY = "ab" * 32
 OTHER_KEY = "cd" * 32
@@ -66,9 +69,9 @@ def traces(store: Store) -> list[Path]:
 # What goes in comes out
 
 
-NAMES = st.text(
-    st.characters(codec="utf-8", exclude_characters="/\x00"), min_size=1, max_size=6
-).filter(lambda name: name not in (".", ".."))
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\x00"), min_size=1, max_size=6).filter(
+    lambda name: name not in (".", "..")
+)
 TREES = st.dictionaries(
     st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.tuples(st.binary(max_size=40), st.booleans()), max_size=6
 )
@@ -340,3 +343,23 @@ def test_a_trace_is_json_that_a_person_can_read(store: Store, tmp_path: Path) ->
     for line in sums.splitlines():
         digest, name = line.split()
         assert digest == "".join(Path(name).parts[-2:])
+
+
+# Artifacts in a project
+
+
+def test_a_file_that_does_not_belong_to_an_artifact_cannot_get_into_what_is_made_of_it(
+    toy_project: Path, doit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """The image holds the selected model's folder: what somebody leaves there must not be shipped."""
+    assert doit(toy_project, "image").returncode == 0
+    image = toy_project / "artifacts" / "image" / "toy" / "image.tar"
+    before = image.read_bytes()
+    stray = toy_project / "artifacts" / "select" / "toy" / "model" / "secret.txt"
+    stray.write_text("not to be shipped")
+    shutil.rmtree(toy_project / "artifacts" / "image")
+    shutil.rmtree(toy_project / ".modelyard" / "store" / "traces")
+    again = doit(toy_project, "image")
+    assert again.returncode == 0, again.stdout
+    assert image.read_bytes() == before
+    assert not stray.exists()

@@ -70,7 +70,7 @@ def _within(name: str, part: str) -> bool:
     return not part or name == part or name.startswith(f"{part}/")
 
 
-def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield every file below `folder`: its path there and its stat, in the same order every time.
 
     A link to a file stands for the file.

@@ -6,7 +6,6 @@ difference said in words.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import sys
