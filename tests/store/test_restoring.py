@@ -18,7 +18,6 @@ from modelyard.project import load
 from modelyard.store import COPY_BELOW_BYTES
 
 
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A toy project whose trainer writes a file above the size from which files are linked."""

@@ -1,0 +1,168 @@
+"""`doit verify`: every kind of damage is found, told with what to do, and mended by the next build."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.digests import DigestTable
+from tests.commands.conftest import Run
+
+Hurt = Callable[[Path], Path]
+
+
+def model(toy: Path) -> Path:
+    return toy / "artifacts" / "train" / "model.build" / "model.toy"
+
+
+def object_of(toy: Path, artifact: Path) -> Path:
+    record = json.loads((artifact.parent / "stage.json").read_bytes())
+    digest = record["outputs"][artifact.name][0]
+    return toy / ".modelyard" / "store" / "objects" / digest[:2] / digest[2:]
+
+
+def rewrite(path: Path, content: bytes) -> Path:
+    path.chmod(0o644)
+    path.write_bytes(content)
+    return path
+
+
+def edited_artifact(toy: Path) -> Path:
+    return rewrite(model(toy), b"X" + model(toy).read_bytes()[1:])
+
+
+def short_artifact(toy: Path) -> Path:
+    return rewrite(model(toy), b"{")
+
+
+def lost_artifact(toy: Path) -> Path:
+    model(toy).unlink()
+    return model(toy)
+
+
+def executable_artifact(toy: Path) -> Path:
+    model(toy).chmod(0o755)
+    return model(toy)
+
+
+def torn_record(toy: Path) -> Path:
+    return rewrite(model(toy).parent / "stage.json", b"{")
+
+
+def flipped_object(toy: Path) -> Path:
+    path = object_of(toy, model(toy))
+    return rewrite(path, b"X" + path.read_bytes()[1:])
+
+
+def truncated_object(toy: Path) -> Path:
+    path = object_of(toy, model(toy))
+    return rewrite(path, path.read_bytes()[:5])
+
+
+def torn_trace(toy: Path) -> Path:
+    return rewrite(trace_of_training(toy), b'{"stage"')
+
+
+def trace_without_object(toy: Path) -> Path:
+    object_of(toy, model(toy)).unlink()
+    return trace_of_training(toy)
+
+
+def trace_of_training(toy: Path) -> Path:
+    traces = (toy / ".modelyard" / "store" / "traces").rglob("*.json")
+    return next(p for p in traces if json.loads(p.read_bytes())["stage"] == "train:model.build")
+
+
+def wrong_digest(toy: Path) -> Path:
+    """Let bytes rot in a way that no stat shows: the table knows another content for what is there."""
+    path = model(toy)
+    table = DigestTable(toy / ".modelyard" / "state.sqlite")
+    digest = json.loads((path.parent / "stage.json").read_bytes())["outputs"][path.name][0]
+    path.write_bytes(b"X" + path.read_bytes()[1:])
+    table.know([(path, digest)])
+    table.close()
+    return path
+
+
+DAMAGES: list[tuple[Hurt, str, str]] = [
+    (edited_artifact, "artifact", "has other bytes"),
+    (short_artifact, "artifact", "has 1 bytes instead of"),
+    (lost_artifact, "artifact", "is not there"),
+    (executable_artifact, "artifact", "is executable"),
+    (torn_record, "artifact", "cannot be read"),
+    (flipped_object, "object", "has other bytes"),
+    (truncated_object, "object", "has other bytes"),
+    (torn_trace, "trace", "cannot be read as the record of its key"),
+    (trace_without_object, "trace", "names 1 objects that are not there, the first for 'model.toy'"),
+    (wrong_digest, "digest", "the table says"),
+]
+
+
+def test_a_whole_project_is_whole(run: Run) -> None:
+    done = run("verify")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.rstrip().endswith("all whole")
+    answer = json.loads(run("verify", "--json").stdout)
+    assert answer["damages"] == []
+    assert min(answer["checked"][name] for name in ("artifacts", "objects", "traces", "digests", "read_bytes")) > 5
+
+
+@pytest.mark.parametrize(("hurt", "what", "problem"), DAMAGES, ids=[hurt.__name__ for hurt, _, _ in DAMAGES])
+def test_damage_is_told_dropped_and_mended(hurt: Hurt, what: str, problem: str, toy: Path, run: Run) -> None:
+    before = model(toy).read_bytes()
+    run("list")  # the copied project's own table is filled
+    assert run().returncode == 0
+    path = hurt(toy)
+
+    done = run("verify", "--json")
+    assert done.returncode == 1
+    found = [d for d in json.loads(done.stdout)["damages"] if d["what"] == what]
+    assert [problem in d["problem"] for d in found if d["path"] == str(path)] == [True], done.stdout
+    assert all("doit" in d["advice"] for d in found)
+    assert len(found) == 1 or hurt is trace_without_object, "two stages have the same output"
+
+    told = run("verify", "--repair")
+    assert told.returncode == 1
+    assert f"damaged {what}" in told.stdout
+    assert run().returncode == 0
+    assert model(toy).read_bytes() == before
+    if what == "artifact" and problem == "is executable":
+        model(toy).chmod(0o644)  # a build does not look at modes
+    assert clean_after_restoring(toy, run)
+
+
+def clean_after_restoring(toy: Path, run: Run) -> bool:
+    """Tell whether all is whole once the store had to give everything back."""
+    assert run("clean", "train").returncode == 0
+    assert run().returncode == 0
+    done = run("verify")
+    assert done.returncode == 0, done.stdout
+    return True
+
+
+def test_verify_changes_nothing_without_repair(toy: Path, run: Run) -> None:
+    path = flipped_object(toy)
+    damaged = path.read_bytes()
+    assert run("verify").returncode == 1
+    assert path.read_bytes() == damaged
+
+
+def test_words_that_are_no_options_are_refused(run: Run) -> None:
+    done: Any = run("verify", "train")
+    assert done.returncode != 0
+    assert "verify: takes no 'train'" in done.stderr
+
+
+def test_a_hard_link_is_read_once(toy: Path, run: Run) -> None:
+    before = json.loads(run("verify", "--json").stdout)["checked"]["read_bytes"]
+    artifact = model(toy)
+    target = object_of(toy, artifact)
+    artifact.unlink()
+    os.link(target, artifact)
+    after = json.loads(run("verify", "--json").stdout)["checked"]["read_bytes"]
+    assert after == before - artifact.stat().st_size

@@ -1,0 +1,217 @@
+"""What may leave a store: the plan, for any store and any bounds; then real removals."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.digests import FileEntry
+from modelyard.errors import ConfigError
+from modelyard.gc import Bounds, Stored, Trace, files_of, keys_of_refs, plan_sweep, read_store, sweep, users_of
+from modelyard.roots import Roots, all_roots, artifact_keys, register, roots_file
+from modelyard.store import Record
+from tests.store.conftest import KEY, MakeStore, keep
+
+KEYS = [f"{n:064x}" for n in range(6)]
+DIGESTS = [f"{n:064x}" for n in range(100, 106)]
+
+
+@st.composite
+def stores(draw: st.DrawFn) -> Stored:
+    objects = {d: draw(st.integers(0, 50)) for d in DIGESTS if draw(st.booleans())}
+    traces = {}
+    for key in KEYS:
+        if draw(st.booleans()):
+            outputs = {d: FileEntry(d, 1) for d in draw(st.sets(st.sampled_from(DIGESTS)))}
+            record = Record(stage="s:s", key=key, digest="", outputs=outputs)
+            traces[key] = Trace(Path(key), draw(st.integers(1, 9)), float(draw(st.integers(0, 5))), record)
+    return Stored(traces=traces, objects=objects, junk=[])
+
+
+BOUNDS = st.builds(
+    Bounds, st.none() | st.integers(0, 200), st.none() | st.integers(0, 6).map(float)
+)
+
+
+@given(stores(), st.sets(st.sampled_from(KEYS)), BOUNDS)
+def test_a_sweep_keeps_what_is_needed_and_leaves_no_more_than_it_must(stored: Stored, needed: set[str], bounds: Bounds) -> None:
+    plan = plan_sweep(stored, needed, bounds, now=5.0)
+    left = {key: trace for key, trace in stored.traces.items() if key not in plan.traces}
+    named = {name for trace in left.values() for name in trace.record.outputs}
+
+    assert not needed & set(plan.traces)
+    assert set(plan.objects) == stored.objects.keys() - named, "exactly what no trace names any more"
+    size = sum(t.size for t in left.values()) + sum(stored.objects[d] for d in named & stored.objects.keys())
+    assert plan.after_bytes == size
+    free = [trace for key, trace in left.items() if key not in needed]
+    if bounds.max_size_bytes is not None and size > bounds.max_size_bytes:
+        assert free == []
+    if bounds.older_than_s is not None:
+        assert all(trace.used > 5.0 - bounds.older_than_s for trace in free)
+    gone = [stored.traces[key] for key in plan.traces]
+    if bounds == Bounds():
+        assert gone == []
+    assert max((t.used for t in gone), default=0) <= min((t.used for t in free), default=9), "the longest unused go first"
+
+
+def test_reading_and_sweeping_a_real_store(make_store: MakeStore, tmp_path: Path) -> None:
+    store = make_store()
+    old = keep(store, tmp_path / "old", {"model": b"old" * 100, "shared": b"both"}, key=KEYS[1])
+    new = keep(store, tmp_path / "new", {"model": b"new" * 100, "shared": b"both"}, key=KEYS[2])
+    os.utime(store.trace_file(old.key), (1, 1))
+    (store.root / "objects" / "ab").mkdir(exist_ok=True)
+    (store.root / "objects" / "ab" / ".half-written").write_bytes(b"x" * 10)
+    bad = store.trace_file(KEYS[3])
+    bad.parent.mkdir(parents=True, exist_ok=True)
+    bad.write_text("{")
+
+    stored = read_store(store)
+    assert set(stored.traces) == {old.key, new.key}
+    assert len(stored.objects) == 3
+    assert sorted(path.name for path in stored.junk) == sorted([".half-written", bad.name])
+    plan = plan_sweep(stored, set(), Bounds(max_size_bytes=stored.size_bytes - 1))
+    assert plan.traces == [old.key]
+    freed = sweep(store, files_of(store, stored, plan))
+    assert freed == stored.traces[old.key].size + 300 + 10 + 1
+    assert store.find(old.key) is None
+    assert store.find(new.key) == new
+    assert read_store(store).size_bytes == plan.after_bytes
+
+
+def test_what_is_still_linked_frees_nothing(make_store: MakeStore, tmp_path: Path) -> None:
+    store = make_store()
+    record = keep(store, tmp_path / "made", {"model": b"x" * 1000})
+    os.link(store.object_file(record.outputs["model"].digest), tmp_path / "link")
+    stored = read_store(store)
+    plan = plan_sweep(stored, set(), Bounds(max_size_bytes=0))
+    assert sweep(store, files_of(store, stored, plan)) == stored.traces[KEY].size
+
+
+def test_a_restored_result_counts_as_used(make_store: MakeStore, tmp_path: Path) -> None:
+    store = make_store()
+    record = keep(store, tmp_path / "made", {"model": b"x"})
+    os.utime(store.trace_file(KEY), (1, 1))
+    store.restore(record, tmp_path / "back")
+    assert time.time() - store.trace_file(KEY).stat().st_mtime < 60
+
+
+def test_cleaning_waits_for_a_result_that_is_being_kept_and_keeps_builds_out(make_store: MakeStore, tmp_path: Path) -> None:
+    store = make_store()
+    order: list[str] = []
+
+    def clean() -> None:
+        with store.cleaning():
+            order.append("cleaning")
+            time.sleep(0.3)
+            order.append("cleaned")
+
+    with store.using():
+        cleaner = threading.Thread(target=clean)
+        cleaner.start()
+        time.sleep(0.4)
+        order.append("built")
+    while "cleaning" not in order:
+        time.sleep(0.01)
+    keep(store, tmp_path / "made", {"model": b"x"})
+    order.append("kept")
+    cleaner.join()
+    assert order == ["built", "cleaning", "cleaned", "kept"]
+
+
+# Who needs what
+
+
+def stage_json(project: Path, stage: str, key: str) -> None:
+    folder = project / "artifacts" / stage.replace(":", "/")
+    folder.mkdir(parents=True)
+    (folder / "stage.json").write_text(f'{{"key": "{key}"}}')
+
+
+def test_a_project_registers_its_artifacts_and_keeps_what_was_cleaned(tmp_path: Path) -> None:
+    project, store = tmp_path / "project", tmp_path / "store"
+    stage_json(project, "train:net", KEYS[0])
+    stage_json(project, "optimize:a", KEYS[1])
+    register(store, project, ["train:net", "optimize:a"])
+    (project / "artifacts/train/net/stage.json").unlink()
+    register(store, project, ["train:net", "optimize:a"])
+    [(_, roots)] = all_roots(store)
+    assert roots is not None
+    assert roots.keys == {"train:net": KEYS[0], "optimize:a": KEYS[1]}
+    register(store, project, ["optimize:a"])
+    assert [r.keys for _, r in all_roots(store) if r] == [{"optimize:a": KEYS[1]}], "a stage that is no more needs nothing"
+
+
+def test_what_an_unfinished_build_made_counts(tmp_path: Path) -> None:
+    project, store = tmp_path / "project", tmp_path / "store"
+    project.mkdir()
+    register(store, project, ["train:net"])
+    stage_json(project, "train:net", KEYS[0])
+    [(_, roots)] = all_roots(store)
+    assert roots is not None
+    assert roots.needed() == {KEYS[0]}
+    (project / "artifacts" / ".unfinished" / "1-x").mkdir(parents=True)
+    (project / "artifacts" / ".unfinished" / "1-x" / "stage.json").write_text(f'{{"key": "{KEYS[1]}"}}')
+    assert artifact_keys(project / "artifacts") == {"train:net": KEYS[0]}
+
+
+def test_projects_that_are_gone_and_those_of_other_machines(make_store: MakeStore, tmp_path: Path) -> None:
+    import msgspec
+
+    store = make_store()
+    for name in ("here", "gone"):
+        (tmp_path / name).mkdir()
+        register(store.root, tmp_path / name, [])
+    (tmp_path / "gone").rmdir()
+    for host, updated in (("far", "2026-01-30T00:00:00+00:00"), ("long-ago", "2025-01-01T00:00:00+00:00")):
+        roots = Roots(path="/srv/project", host=host, updated=updated, keys={"a:b": KEY})
+        (store.root / "projects" / f"{host}.json").write_bytes(msgspec.json.encode(roots))
+    (store.root / "projects" / "bad.json").write_text("{")
+    now = 1_769_904_000.0  # 2026-02-01
+    users = users_of(store, now)
+    assert {Path(r.path).name + r.host for r in users.alive.values()} == {f"here{roots_here(store.root)}", "projectfar"}
+    assert sorted(Path(r.path).name for r in users.gone.values()) == ["gone", "project"]
+    assert [file.name for file in users.damaged] == ["bad.json"]
+
+
+def roots_here(store: Path) -> str:
+    return next(r.host for _, r in all_roots(store) if r and r.path.endswith("here"))
+
+
+def test_each_project_has_a_file_of_its_own(tmp_path: Path) -> None:
+    assert roots_file(tmp_path, Path("/a")) != roots_file(tmp_path, Path("/b"))
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_ref_keeps_the_results_of_its_commits(make_store: MakeStore, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    git(repository, "init", "-q", "-b", "main")
+    commits = []
+    for number in range(3):
+        if number == 2:
+            git(repository, "switch", "-q", "-c", "side", "main~1")
+        git(repository, "commit", "-q", "--allow-empty", "-m", str(number))
+        commits.append(git(repository, "rev-parse", "HEAD"))
+    store = make_store()
+    for number, commit in enumerate((commits[0], f"{commits[1]}+", commits[2], "")):
+        keep(store, tmp_path / f"made{number}", {"m": b"%d" % number}, key=KEYS[number], git=commit)
+    stored = read_store(store)
+    assert keys_of_refs(stored, repository, []) == set()
+    assert keys_of_refs(stored, repository, ["main"]) == {KEYS[0], KEYS[1]}
+    assert keys_of_refs(stored, repository, ["side"]) == {KEYS[0], KEYS[2]}
+    assert keys_of_refs(stored, repository, ["main", "side"]) == {KEYS[0], KEYS[1], KEYS[2]}
+    with pytest.raises(ConfigError, match=r"git knows no 'mian', did you mean 'main'\?\n  branches and tags: main, side"):
+        keys_of_refs(stored, repository, ["mian"])
+    with pytest.raises(ConfigError, match=r"git knows no '--all'"):
+        keys_of_refs(stored, repository, ["--all"])
