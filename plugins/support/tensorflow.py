@@ -14,6 +14,7 @@ class Traits(TypedDict):
     tools: tuple[str, ...]
     environment: Mapping[str, str]
     preload: tuple[str, ...]
+    resources: tuple[str, ...]
 
 
 _MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
@@ -28,6 +29,7 @@ TENSORFLOW: Traits = {
     # tensorflow-model-optimization takes Keras 2 models only, and TensorFlow decides which Keras it is when imported
     "environment": {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", **_MALLOC},
     "preload": ("tensorflow", "tf_keras", "tensorflow_model_optimization"),
+    "resources": ("gpu",),
 }
 
 

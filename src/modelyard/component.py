@@ -70,6 +70,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     reads_environment: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     deploy: Callable[..., Any] | None = None
     server: Path | None = None

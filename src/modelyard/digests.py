@@ -169,6 +169,7 @@ class DigestTable:
         self._database, self._shared = database, shared
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        os.register_at_fork(after_in_child=self._forget_connection)
 
     def file(self, path: str | Path, info: os.stat_result | None = None) -> str:
         """Return the SHA-256 of the file at `path`; `info` is its stat if the caller has it.
@@ -276,6 +277,11 @@ class DigestTable:
     def write_note(self, name: str, value: bytes) -> None:
         """Cache `value` under `name`."""
         self._use(lambda c: c.execute("insert or replace into notes values (?, ?)", (name, value)))
+
+    def _forget_connection(self) -> None:
+        """Open the file anew in a forked process (`doit -n 2 -P process`): SQLite's connections do not survive a fork."""
+        self._connection = None
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the state file."""

@@ -30,6 +30,7 @@ class Register(Protocol):
         environment: environment variables to set before the worker starts.
         reads_environment: names of environment variables that the function reads; their values enter the action key.
         preload: modules to import before the stage starts, so that one import may serve several stages.
+        resources: named resources that it uses, for instance `gpu`; `[tool.modelyard.resources]` says how many there are.
     """
 
     def __call__(
@@ -41,6 +42,7 @@ class Register(Protocol):
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
+        resources: Sequence[str] = (),
     ) -> None: ...
 
 
@@ -57,6 +59,7 @@ class RegisterProducer(Protocol):
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
+        resources: Sequence[str] = (),
     ) -> None: ...
 
 
@@ -74,6 +77,7 @@ class RegisterOptimizer(Protocol):
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
+        resources: Sequence[str] = (),
     ) -> None: ...
 
 
@@ -98,6 +102,7 @@ class RegisterRuntime(Protocol):
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
+        resources: Sequence[str] = (),
     ) -> None: ...
 
 
@@ -114,6 +119,7 @@ class RegisterBuilder(Protocol):
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
+        resources: Sequence[str] = (),
     ) -> None: ...
 
 
@@ -135,6 +141,7 @@ class RegisterTarget(Protocol):
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
+        resources: Sequence[str] = (),
     ) -> None: ...
 
 

@@ -104,6 +104,7 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
     Raises:
         PlanError: formats do not fit, two stages share a name, an input does not exist, or there is a cycle.
     """
+    _check_resource_names(config, plugins)
     stages = list(_Planner(config, plugins).stages())
     plugins.amend_plan(stages)
     for stage in stages:
@@ -115,6 +116,17 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
             raise PlanError(msg)
         _check_resources(stage, config)
     return Plan(config, sort_stages(stages))
+
+
+def _check_resource_names(config: Config, plugins: Plugins) -> None:
+    known = {*KINDS, *(name for component in plugins.components.values() for name in component.resources)}
+    for name in config.resources:
+        if name not in known:
+            msg = (
+                f"pyproject.toml [tool.modelyard.resources]: unknown resource {name!r}{did_you_mean(name, known)}\n"
+                f"  known: {listing(known)}: the kinds of stage, and what components say that they use"
+            )
+            raise PlanError(msg)
 
 
 def _check_resources(stage: Stage, config: Config) -> None:
@@ -204,7 +216,8 @@ class _Planner:
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
         seed = self.config.seed if kind in SEEDED else None
-        resources = tuple(r for r in self.config.resources if r == kind)
+        claimed = {kind, *(name for use in uses.values() for name in use.component.resources)}
+        resources = tuple(r for r in self.config.resources if r in claimed)
         return Stage(kind, name, dict(uses), dict(settings), tuple(inputs), seed, resources)
 
     def check_trainer(self) -> None:

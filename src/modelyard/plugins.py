@@ -29,7 +29,7 @@ BUILT_IN = "modelyard_plugins"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _RANK = {"project": 0, "installed": 1, "built-in": 2}
 
-_COMMON = {"tools", "environment", "reads_environment", "preload"}
+_COMMON = {"tools", "environment", "reads_environment", "preload", "resources"}
 _TRAITS = {
     "dataset": _COMMON,
     "model": _COMMON | {"produces"},
@@ -40,7 +40,7 @@ _TRAITS = {
     "target": _COMMON | {"templates", "deploy"},
 }
 _REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
-_SEQUENCES = {"tools", "reads_environment", "preload", "accepts", "templates", "entrypoint"}
+_SEQUENCES = {"tools", "reads_environment", "preload", "resources", "accepts", "templates", "entrypoint"}
 _PATHS = {"server", "requirements"}
 
 

@@ -109,13 +109,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     desc = "modelyard's own: a line a stage, and a last line that sums up"
     engine: Engine
     stages: dict[str, Stage]
-    outcomes: dict[str, Outcome]
     on_start: Callable[[], None]
 
     def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
         super().__init__(outstream, options)
         self.screen = Screen(outstream)
         self._begin = time.monotonic()
+        self.outcomes: dict[str, Outcome] = {}
         self._fresh = 0
         self._failed: list[str] = []
 
@@ -139,9 +139,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def add_success(self, task: Any) -> None:
         """A task has run."""
-        outcome = self.outcomes.get(task.name)
-        if outcome is None:
+        if task.name not in self.stages:
             return
+        outcome = self.outcomes[task.name] = Outcome(task.values["how"], task.values["duration_s"])
         words = {"built": "built", "restored": "restored from the store", "fresh": "up to date"}
         self.screen.line(f".  {task.name}: {words[outcome.how]} in {duration(outcome.duration_s)}{self._metrics(task.name)}")
 
@@ -225,12 +225,11 @@ def _relative(path: Path) -> str:
     return os.path.relpath(path)
 
 
-def reporter_class(engine: Engine, outcomes: dict[str, Outcome], on_start: Callable[[], None]) -> type[Reporter]:
-    """Return a reporter for the project of `engine`; `outcomes` is filled by the stages' actions."""
+def reporter_class(engine: Engine, on_start: Callable[[], None]) -> type[Reporter]:
+    """Return a reporter for the project of `engine`."""
     values = {
         "engine": engine,
         "stages": dict(engine.plan.stages),
-        "outcomes": outcomes,
         "on_start": staticmethod(on_start),
     }
     return type("ProjectReporter", (Reporter,), values)

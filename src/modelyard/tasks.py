@@ -18,7 +18,7 @@ from doit.exceptions import InvalidDodoFile, TaskFailed
 
 from modelyard import records
 from modelyard.commands.foreground import foreground_tasks
-from modelyard.engine import Engine, Outcome
+from modelyard.engine import Engine
 from modelyard.errors import ModelyardError
 from modelyard.plan import KINDS, PARTS, Input, Stage
 from modelyard.project import Project, load
@@ -50,7 +50,6 @@ class Tasks:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.engine = Engine(project)
-        self._outcomes: dict[str, Outcome] = {}
         self._running = False
         for stage in project.plan.stages.values():
             records.forget_stage[stage.id] = lambda stage=stage: self._forget(stage)  # type: ignore[misc]
@@ -64,7 +63,7 @@ class Tasks:
             "backend": "modelyard",
             "dep_file": str(self.project.state / "doit.sqlite"),
             "check_file_uptodate": records.checker(self.engine._table),  # noqa: SLF001 - one table for all files
-            "reporter": reporter_class(self.engine, self._outcomes, self._start),
+            "reporter": reporter_class(self.engine, self._start),
             "par_type": "thread",
             "verbosity": 2,
         }
@@ -101,7 +100,7 @@ class Tasks:
             "file_dep": [self._handle(i) for i in stage.inputs],
             "targets": [f"{self._folder(stage)}/{file}" for file in ("stage.json", *PARTS.get(stage.kind, {}).values())],
             "uptodate": [_Fresh(self.engine, stage)],
-            "actions": [_Build(self.engine, stage, self._outcomes)],
+            "actions": [_Build(self.engine, stage)],
             "clean": [(self._clean, [stage])],
         }
 
@@ -143,8 +142,8 @@ class _Build(BaseAction):  # type: ignore[misc]
     err: str = ""
     result: Any = None
 
-    def __init__(self, engine: Engine, stage: Stage, outcomes: dict[str, Outcome]) -> None:
-        self._engine, self._stage, self._outcomes = engine, stage, outcomes
+    def __init__(self, engine: Engine, stage: Stage) -> None:
+        self._engine, self._stage = engine, stage
         self.values: dict[str, Any] = {}
 
     def execute(self, out: Any = None, err: Any = None) -> TaskFailed | None:  # noqa: ARG002 - doit's interface
@@ -154,9 +153,10 @@ class _Build(BaseAction):  # type: ignore[misc]
         except ModelyardError:
             forced = False
         try:
-            self._outcomes[self._stage.id] = self._engine.bring_up_to_date(self._stage, force=forced)
+            outcome = self._engine.bring_up_to_date(self._stage, force=forced)
         except ModelyardError as exc:
             return TaskFailed(str(exc))
+        self.values = {"how": outcome.how, "duration_s": outcome.duration_s}  # doit carries these to the reporter
         return None
 
     def __str__(self) -> str:

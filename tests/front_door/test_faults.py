@@ -255,7 +255,11 @@ def test_a_failed_stage_keeps_what_stood_before_and_is_not_cached(toy: Path) -> 
     before = artifacts(toy)
     plugin = toy / "plugins" / "toy.py"
     text = plugin.read_text()
-    plugin.write_text(text.replace('    context.log("trained")\n', '    context.log("so far so good")\n    raise ValueError("no luck")\n'))
+    plugin.write_text(
+        text.replace(
+            '    context.log("trained")\n', '    context.log("so far so good")\n    raise ValueError("no luck")\n'
+        )
+    )
 
     for _ in range(2):
         failed = build(toy)
@@ -271,7 +275,9 @@ def test_a_failed_stage_keeps_what_stood_before_and_is_not_cached(toy: Path) -> 
 
 def test_a_build_goes_on_when_nobody_reads_its_output(new_toy: Path) -> None:
     command = f"{sys.executable} -m doit | head -n 1"
-    done = subprocess.run(["bash", "-c", command], cwd=new_toy, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=new_toy, capture_output=True, text=True, timeout=120, check=False
+    )
 
     assert "Traceback" not in done.stderr, done.stderr
     assert set(build(new_toy).stages.values()) == {"fresh"}

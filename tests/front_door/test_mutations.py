@@ -115,7 +115,15 @@ def _sources(project: Path) -> dict[str, bytes]:
 
 
 def _downstream(stages: set[str]) -> set[str]:
-    order = [["dataset:points"], ["train:model.build"], OPTIMIZE, EVALUATE, ["select:toy"], ["image:toy"], ["render:note"]]
+    order = [
+        ["dataset:points"],
+        ["train:model.build"],
+        OPTIMIZE,
+        EVALUATE,
+        ["select:toy"],
+        ["image:toy"],
+        ["render:note"],
+    ]
     first = min(i for i, level in enumerate(order) if stages & set(level))
     if stages & OPTIMIZE and first == 2:
         touched = {s for s in stages if s.startswith(("optimize", "evaluate"))}
@@ -210,7 +218,9 @@ def test_another_folder_umask_time_zone_and_language_run_nothing(toy: Path, tmp_
     elsewhere = copy(toy, tmp_path / "deeper" / "other name")
     old = os.umask(0o077)
     try:
-        done = build(elsewhere, env={"TZ": "Pacific/Chatham", "LC_ALL": "C", "PYTHONHASHSEED": "5", "HOME": str(tmp_path)})
+        done = build(
+            elsewhere, env={"TZ": "Pacific/Chatham", "LC_ALL": "C", "PYTHONHASHSEED": "5", "HOME": str(tmp_path)}
+        )
     finally:
         os.umask(old)
 
@@ -245,7 +255,12 @@ def _as_nobody(project: Path) -> Build:
                 user=65534,
                 group=65534,
                 extra_groups=[],
-                env={"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"},
+                env={
+                    "PATH": os.environ["PATH"],
+                    "HOME": str(project),
+                    "PYTHONPATH": packages,
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                },
                 capture_output=True,
                 text=True,
                 check=False,
@@ -258,7 +273,9 @@ def _as_nobody(project: Path) -> Build:
 
 
 def test_a_new_variant_builds_only_itself(toy: Path) -> None:
-    edit("pyproject.toml", 'plain = ["pack"]', 'plain = ["pack"]\ndoubled = [{ use = "scale", factor = 2 }, "pack"]')(toy)
+    edit("pyproject.toml", 'plain = ["pack"]', 'plain = ["pack"]\ndoubled = [{ use = "scale", factor = 2 }, "pack"]')(
+        toy
+    )
 
     done = build(toy)
 
@@ -276,7 +293,9 @@ def test_everything_comes_back_after_clean(toy: Path) -> None:
     assert artifacts(toy) == before
 
 
-@pytest.mark.parametrize("harm", ["deleted folder", "deleted file", "edited", "truncated", "record deleted", "record garbled"])
+@pytest.mark.parametrize(
+    "harm", ["deleted folder", "deleted file", "edited", "truncated", "record deleted", "record garbled"]
+)
 def test_a_harmed_artifact_comes_back(toy: Path, harm: str) -> None:
     before = artifacts(toy)
     folder = toy / "artifacts" / "optimize" / "rounded"

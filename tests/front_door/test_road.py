@@ -91,7 +91,9 @@ def test_another_folder_umask_and_time_zone_give_the_same_bytes(road: Path, tmp_
     try:
         twin = new_project(tmp_path / "a much longer folder" / "twin")
         shutil.copytree(road / ".modelyard" / "cache", twin / ".modelyard" / "cache")
-        done = build(twin, env={**NO_ENGINE, "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"}, timeout_s=900)
+        done = build(
+            twin, env={**NO_ENGINE, "TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "1"}, timeout_s=900
+        )
     finally:
         os.umask(old)
 
@@ -109,7 +111,20 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder.chmod(0o755)
     cert, key = folder / "tls.crt", folder / "tls.key"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", str(key), "-out", str(cert)]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-keyout",
+        str(key),
+        "-out",
+        str(cert),
+    ]
     subprocess.run([*command, *subject], check=True, capture_output=True)
     key.chmod(0o644)
     return cert, key
@@ -166,7 +181,12 @@ def test_serve_over_tls_with_a_password(road: Path, certificate: tuple[Path, Pat
     }
     command = [sys.executable, "-m", "doit", "serve", f"serve.port={port}"]
     server = subprocess.Popen(
-        command, cwd=road, env={**os.environ, **secrets}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        cwd=road,
+        env={**os.environ, **secrets},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         until_ready(f"https://127.0.0.1:{port}", cert, lambda: server.poll() is None)
@@ -188,7 +208,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     config.write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\nhttp: {{addr: '127.0.0.1:{REGISTRY_PORT}'}}\n"
     )
-    server = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        ["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     end = time.monotonic() + 20
     while time.monotonic() < end:
         try:
