@@ -104,7 +104,10 @@ def test_every_registration_shows_its_arguments(name: str) -> None:
         assert f"`{trait}`" in SECTIONS[name] or f"`{trait}(" in SECTIONS[name]
 
 
-@pytest.mark.parametrize("trait", ["tools", "environment", "reads_environment", "preload"])
+@pytest.mark.parametrize(
+    "trait",
+    [n for n in inspect.signature(hookspecs.Register.__call__).parameters if n not in ("self", "name", "function")],
+)
 def test_the_common_traits_are_explained(trait: str) -> None:
     assert f"- `{trait}`: " in PAGE
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,9 +118,18 @@ def test_only_stages_that_draw_random_numbers_have_the_seed(plugins: Plugins) ->
     }
 
 
-def test_a_resource_is_held_by_the_stages_of_its_kind(plugins: Plugins) -> None:
-    plan = build_plan(config({"plain": (use(PACK),)}, resources={"train": 1, "gpu": 1}), plugins)
-    assert {s.id: s.resources for s in plan.stages.values() if s.resources} == {"train:net": ("train",)}
+def test_a_resource_is_held_by_the_stages_of_its_kind_and_of_components_that_name_it(plugins: Plugins) -> None:
+    hungry = msgspec.structs.replace(PRUNE, resources=("gpu",))
+    known = Plugins(plugins.manager, {**plugins.components, ("optimizer", "prune"): hungry}, sources=plugins.sources)
+    variants = {"plain": (use(PACK),), "pruned": (use(hungry), use(PACK))}
+    plan = build_plan(config(variants, resources={"train": 1, "gpu": 1}), known)
+    held = {s.id: s.resources for s in plan.stages.values() if s.resources}
+    assert held == {"train:net": ("train",), "optimize:prune": ("gpu",)}
+
+
+def test_a_resource_that_nothing_uses_is_an_error_that_lists_what_there_is(plugins: Plugins) -> None:
+    told = refused(lambda: build_plan(config({"plain": (use(PACK),)}, resources={"trian": 1}), plugins))
+    assert "[tool.modelyard.resources]: unknown resource 'trian', did you mean 'train'?\n  known: " in told
 
 
 def test_a_shared_prefix_is_built_once(plugins: Plugins) -> None:
@@ -296,6 +306,11 @@ def test_a_plugin_may_take_stages_out(make_project: Callable[[dict[str, str]], P
         ),
         ("stages.append('train')", PlanError, "added 'train', which is no stage\n  kinds of stage: dataset, train,"),
         ("stages.append(Stage('trian', 'x'))", PlanError, "which is no stage\n  kinds of stage: dataset, train,"),
+        (
+            "stages[0] = Stage('dataset', 'data', resources=('gpu',))",
+            PlanError,
+            "stage 'dataset:data' holds the resource 'gpu', which [tool.modelyard.resources] does not have\n  say how",
+        ),
         ("stages.nothing()", PluginError, r"amend.py:8: modelyard_amend_plan raised AttributeError"),
     ],
 )
