@@ -120,9 +120,10 @@ class Engine:
         path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
         try:
             with open(path, "rb") as file:
-                return msgspec.json.decode(file.read(), type=Brief)
+                brief = msgspec.json.decode(file.read(), type=Brief)
         except (OSError, ValueError):
             return None
+        return brief if brief.digest == manifest_digest(brief.outputs) else None  # else somebody edited it
 
     def is_fresh(self, stage: Stage) -> bool:
         """Tell whether the stage's artifact is what a build would make now, and everything that it reads is too."""

@@ -217,7 +217,7 @@ def _tail(log: Path) -> list[str]:
     except OSError:
         return []
     # the message says what was raised; the traceback is for whoever opens the log
-    end = lines.index(_TRACEBACK) if _TRACEBACK in lines else len(lines)
+    end = len(lines) - 1 - lines[::-1].index(_TRACEBACK) if _TRACEBACK in lines else len(lines)
     return lines[max(0, end - _LOG_LINES) : end]
 
 

@@ -319,3 +319,18 @@ def test_a_harmed_artifact_comes_back(toy: Path, harm: str) -> None:
     assert done.built == set(), done.output
     assert done.stages["optimize:rounded"] == "restored"
     assert artifacts(toy) == before
+
+
+def test_a_record_that_was_edited_by_hand_is_not_believed(toy: Path) -> None:
+    import json
+
+    before = artifacts(toy)
+    path = toy / "artifacts" / "optimize" / "rounded" / "stage.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "digest": "0" * 64}))
+
+    done = build(toy)
+
+    assert done.stages["optimize:rounded"] == "restored", done.output
+    assert done.built == set()
+    assert artifacts(toy) == before
