@@ -85,6 +85,7 @@ class Remote:
         self.is_up = True
         self._opening, self._ending = threading.Lock(), threading.Lock()
         self._opened: tuple[Any, str] | None = None
+        self._process = 0
         self._untrusted: set[str] = set()
 
     # Reading
@@ -166,8 +167,8 @@ class Remote:
 
     def _open(self) -> tuple[Any, str]:
         with self._opening:
-            if self._opened is None:
-                self._opened = _connect(self.settings)
+            if self._opened is None or self._process != os.getpid():  # a connection does not survive a fork
+                self._opened, self._process = _connect(self.settings), os.getpid()
             return self._opened
 
     def _give_up(self, exc: Exception, limit_s: float) -> None:

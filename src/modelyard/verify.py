@@ -96,6 +96,8 @@ class Verifier:
             self.checked.artifacts += len(files)
             for path, problem in self._problems(files, check_mode=True):
                 yield Damage("artifact", path, problem, advice, stage)
+            for path in sorted(_files_below(record.parent) - files.keys() - {str(record)}):
+                yield Damage("artifact", path, "does not belong to the artifact", advice, stage)
 
     # The store
 
@@ -171,6 +173,10 @@ def _problem(path: str, entry: FileEntry, digest: str, *, check_mode: bool) -> s
     if check_mode and bool(info.st_mode & 0o100) != entry.executable:
         return f"is {'not ' if entry.executable else ''}executable"
     return ""
+
+
+def _files_below(folder: Path) -> set[str]:
+    return {os.path.join(place, name) for place, _, names in os.walk(folder) for name in names}
 
 
 def _stat(path: str) -> os.stat_result | None:

@@ -50,6 +50,11 @@ def executable_artifact(toy: Path) -> Path:
     return model(toy)
 
 
+def foreign_file(toy: Path) -> Path:
+    (model(toy).parent / "notes.txt").write_text("mine")
+    return model(toy).parent / "notes.txt"
+
+
 def torn_record(toy: Path) -> Path:
     return rewrite(model(toy).parent / "stage.json", b"{")
 
@@ -94,6 +99,7 @@ DAMAGES: list[tuple[Hurt, str, str]] = [
     (short_artifact, "artifact", "has 1 bytes instead of"),
     (lost_artifact, "artifact", "is not there"),
     (executable_artifact, "artifact", "is executable"),
+    (foreign_file, "artifact", "does not belong to the artifact"),
     (torn_record, "artifact", "cannot be read"),
     (flipped_object, "object", "has other bytes"),
     (truncated_object, "object", "has other bytes"),
