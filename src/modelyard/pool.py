@@ -58,10 +58,13 @@ class Pool:
         """
         path.write_bytes(msgspec.json.encode(request))
         worker = self._worker((tuple(sorted(environment.items())), preload))
-        for event in worker.run(request.id, path):
+        for event in worker.run(request.id, str(path)):
             if "exit" in event:
                 return _result(request, event), event.get("peak_memory_bytes", 0)
-            on_event(event)
+            if "stale" in event:
+                worker.send(f"{path}\tnew")
+            else:
+                on_event(event)
         msg = f"{request.stage}: its worker process ended without an answer\n  the log is {request.log}"
         raise StageFailed(msg)
 
@@ -112,20 +115,27 @@ class _Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def run(self, number: int, path: Path) -> Any:
+    def run(self, number: int, line: str) -> Any:
         events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        assert self._process.stdin is not None
         with self._lock:
             self._waiting[number] = events
-            try:
-                self._process.stdin.write(f"{path}\n".encode())
-                self._process.stdin.flush()
-            except BrokenPipeError:
-                return
+        if not self.send(line):
+            return
         while (event := events.get()) is not None:
             yield event
             if "exit" in event:
                 return
+
+    def send(self, line: str) -> bool:
+        """Send a line to the worker; False if it is gone."""
+        assert self._process.stdin is not None
+        try:
+            with self._lock:
+                self._process.stdin.write(f"{line}\n".encode())
+                self._process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return True
 
     def _read(self) -> None:
         assert self._process.stdout is not None

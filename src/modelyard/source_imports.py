@@ -68,13 +68,14 @@ _finder = FileFinder.path_hook((HashedLoader, SOURCE_SUFFIXES), (ExtensionFileLo
 
 
 def _hook(path: str) -> FileFinder:
-    if _counts_by_version(path):
+    if counts_by_version(path):
         msg = "not a folder of sources"
         raise ImportError(msg, path=path)
     return _finder(path)  # type: ignore[return-value]
 
 
-def _counts_by_version(path: str) -> bool:
+def counts_by_version(path: str) -> bool:
+    """Tell whether what is at `path` is part of the standard library or of an installed distribution."""
     return f"{path}/".startswith((*installed_folders(), f"{_scheme('stdlib')[0]}/"))
 
 
@@ -82,5 +83,5 @@ def watch_sources() -> None:
     """From now on, import everything but the standard library and installed distributions as the source says."""
     if _hook not in sys.path_hooks:
         sys.path_hooks.insert(0, _hook)
-        for path in [path for path in list(sys.path_importer_cache) if not _counts_by_version(path)]:
+        for path in [path for path in list(sys.path_importer_cache) if not counts_by_version(path)]:
             del sys.path_importer_cache[path]

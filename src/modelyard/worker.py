@@ -1,8 +1,12 @@
-"""The process that runs stages: imports a framework once and forks a child for every stage.
+"""The processes that stages are forked from, so that nothing is imported twice.
 
-Started by `modelyard.pool` as `python -m modelyard.worker MODULE...`. A request is a line on stdin, the
-path of a JSON file (`job.Request`). Events are lines of JSON on stdout. Plugins and the project's code are
-loaded in the child, after the fork, so a child never runs code older than its action key.
+    worker      imports the framework that stages need, once a build
+      project   forked from it: has loaded the project; replaced when a source file of the project changes
+        stage   forked from that: runs one stage and ends
+
+Started by `modelyard.pool` as `python -m modelyard.worker MODULE...`. A request is a line on stdin: the path of a
+JSON file (`request.Request`), and ` new` behind it to have the project loaded anew. Events are lines of JSON on
+stdout; a project process that notices that its sources changed answers `stale` and is asked again with ` new`.
 """
 
 from __future__ import annotations
@@ -14,218 +18,212 @@ import os
 import selectors
 import signal
 import sys
-import traceback
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
-from modelyard.contexts import StageContext
-from modelyard.errors import ModelyardError, StageFailed
-from modelyard.job import Job
-from modelyard.request import Failure, Request, Result
+from modelyard.project import Project, load
+from modelyard.request import Request
+from modelyard.source_imports import counts_by_version
+from modelyard.stage_process import emit, run_child
 
 _PR_SET_PDEATHSIG = 1
-_PIPE_BUF = 4096
-"""A write of up to this many bytes to a pipe is never mixed with another's (POSIX PIPE_BUF on Linux)."""
+_TICK_NS = 20_000_000
+"""Two changes of a file within this time may leave the same stat."""
 
 
 class Server:
-    """Reads requests and forks; its only state is which child serves which request."""
+    """Reads lines and forks; hears of children that end."""
 
-    def __init__(self, requests: BinaryIO, events: int) -> None:
-        self._requests, self._events = requests, events
-        self._children: dict[int, int] = {}
+    def __init__(self, lines: BinaryIO, on_line: Callable[[str], None], on_end: Callable[[int, int, int], None]) -> None:
+        self._lines, self._on_line, self._on_end = lines, on_line, on_end
 
-    def run(self) -> None:
-        """Serve until stdin is closed, which also happens when the `doit` process dies; then end all children."""
+    def run(self, has_children: Callable[[], bool] = lambda: False) -> None:
+        """Serve until the lines end, and then until `has_children` says no."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with selectors.DefaultSelector() as selector:
-            selector.register(self._requests, selectors.EVENT_READ)
+            selector.register(self._lines, selectors.EVENT_READ)
             selector.register(wake_read, selectors.EVENT_READ)
-            while self._step(selector, wake_read):
-                pass
-        for pid in self._children:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            while selector.get_map().get(self._lines) or has_children():
+                self._step(selector, wake_read)
 
-    def _step(self, selector: selectors.BaseSelector, wake: int) -> bool:
+    def _step(self, selector: selectors.BaseSelector, wake: int) -> None:
         for key, _ in selector.select():
-            if key.fileobj is self._requests:
-                line = self._requests.readline()
-                if not line:
-                    return False
-                self._start(line.decode().rstrip("\n"))
+            if key.fileobj is self._lines:
+                line = self._lines.readline()
+                if line:
+                    self._on_line(line.decode().rstrip("\n"))
+                else:
+                    selector.unregister(self._lines)
             else:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake, 512)
         self._reap()
-        return True
-
-    def _start(self, path: str) -> None:
-        request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
-        pid = os.fork()
-        if pid == 0:
-            self._requests.close()
-            _child(request, self._events)
-        self._children[pid] = request.id
 
     def _reap(self) -> None:
-        while self._children:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            code = os.waitstatus_to_exitcode(status)
-            emit(self._events, {"id": self._children.pop(pid), "exit": code, "peak_memory_bytes": usage.ru_maxrss * 1024})
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self._on_end(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
 
 
-def emit(events: int, event: dict[str, Any]) -> None:
-    """Write one event as a line, whole; a line too long for that loses its note."""
-    line = msgspec.json.encode(event) + b"\n"
-    if len(line) > _PIPE_BUF:
-        line = msgspec.json.encode({**event, "note": ""}) + b"\n"
-    with contextlib.suppress(BrokenPipeError):
-        os.write(events, line)
-
-
-def _child(request: Request, events: int) -> None:
-    code = 1
+def fork(child: Callable[[], None]) -> int:
+    """Fork a process that runs `child` and ends, and that dies with this one; return its id."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
     try:
-        os.setsid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        _redirect(request.log)
-        result = run_request(request, events)
-        Path(request.result).write_bytes(msgspec.json.encode(result))
-        code = 0 if result.failure is None else 1
-    except BaseException:
-        traceback.print_exc()
+        if os.getppid() == parent:  # else the parent ended before the line above
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            child()
     finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        os._exit(1)
 
 
-def _redirect(log: str) -> None:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+class Worker:
+    """The outer process: hands each request to the project process, and starts that anew when asked to."""
+
+    def __init__(self, requests: BinaryIO, events: int) -> None:
+        self._requests, self._events = requests, events
+        self._inner: tuple[int, BinaryIO] | None = None
+        self._given: dict[int, set[int]] = {}
+
+    def run(self) -> None:
+        """Serve until stdin is closed, which also happens when the `doit` process dies; then end all below."""
+        Server(self._requests, self._on_line, self._on_end).run()
+        for pid in self._given:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _on_line(self, line: str) -> None:
+        path, _, how = line.partition("\t")
+        request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
+        if self._inner is None or how:
+            self._replace(request)
+        assert self._inner is not None
+        pid, pipe = self._inner
+        self._given[pid].add(request.id)
+        with contextlib.suppress(BrokenPipeError):  # it is gone; `_on_end` answers for it
+            pipe.write(f"{path}\n".encode())
+
+    def _replace(self, request: Request) -> None:
+        if self._inner is not None:
+            self._inner[1].close()  # it ends when its stages have
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+
+        def child() -> None:
+            self._requests.close()
+            os.close(writer)
+            ProjectProcess(request, os.fdopen(reader, "rb", buffering=0), self._events).run()
+            os._exit(0)
+
+        pid = fork(child)
+        os.close(reader)
+        self._inner = pid, os.fdopen(writer, "wb", buffering=0)
+        self._given[pid] = set()
+
+    def _on_end(self, pid: int, code: int, _: int) -> None:
+        given = self._given.pop(pid)
+        if self._inner is not None and self._inner[0] == pid:
+            self._inner = None
+        if code != 0:
+            for number in given:  # answered already, unless the process was killed
+                emit(self._events, {"id": number, "exit": code})
 
 
-def run_request(request: Request, events: int) -> Result:
-    """Run the stage of `request` and return what came of it; no error of a plugin gets past this."""
-    job: Job | None = None
+class ProjectProcess:
+    """The inner process: has the project loaded and forks a child for every request."""
+
+    def __init__(self, request: Request, paths: BinaryIO, events: int) -> None:
+        self._paths, self._events = paths, events
+        self._children: dict[int, int] = {}
+        os.chdir(request.project)
+        sys.path.insert(0, request.project)
+        began = _settled(Path(request.project))
+        self._loaded = _load(request)
+        self._sources = _stamps(Path(request.project))
+        self._is_sound = not isinstance(self._loaded, Exception) and _all_before(self._sources, began)
+        self._is_first = True
+
+    def run(self) -> None:
+        """Serve until the outer process has no more requests for this one, and the stages have ended."""
+        Server(self._paths, self._on_line, self._on_end).run(lambda: bool(self._children))
+
+    def _on_line(self, path: str) -> None:
+        request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
+        failed = self._is_first and isinstance(self._loaded, Exception)
+        self._is_first = False
+        if not failed and not self._is_current():
+            emit(self._events, {"id": request.id, "stale": True})
+            return
+
+        def child() -> None:
+            os.setsid()
+            self._paths.close()
+            run_child(request, self._loaded, self._events)
+
+        self._children[fork(child)] = request.id
+
+    def _is_current(self) -> bool:
+        return self._is_sound and all(_stamp(path) == stamp for path, stamp in self._sources.items())
+
+    def _on_end(self, pid: int, code: int, peak_memory_bytes: int) -> None:
+        emit(self._events, {"id": self._children.pop(pid), "exit": code, "peak_memory_bytes": peak_memory_bytes})
+
+
+def _load(request: Request) -> Project | Exception:
+    """Load the project and what its stages share; an error is for the stage to report."""
     try:
-        job = _load(request, events)
-        metrics = _run(job)
+        project = load(Path(request.project), request.overrides)
+        for kind in {stage.kind for stage in project.plan.stages.values()}:
+            importlib.import_module(f"modelyard.stages.{kind}")
+        importlib.import_module("numpy")  # nearly every stage needs it, and importing it takes longer than most
     except Exception as exc:
-        if job is not None:
-            _tell_plugins(job, exc)
-        return Result(failure=Failure(explain(exc, request.stage, job), "".join(traceback.format_exception(exc))))
-    return Result(metrics=metrics)
+        return exc
+    return project
 
 
-def _load(request: Request, events: int) -> Job:
-    from modelyard.project import load
-
-    os.chdir(request.project)
-    sys.path.insert(0, request.project)
-    project = load(Path(request.project), request.overrides)
-    stage = project.plan.stages[request.stage]
-
-    def progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
-        amount = {"done": float(done), "total": None if total is None else float(total)}  # they may be numpy's
-        emit(events, {"id": request.id, **amount, "unit": unit, "note": note[:500]})
-
-    def log(line: str) -> None:
-        print(line, flush=True)  # noqa: T201 - stdout is the stage's log
-
-    context = StageContext(
-        out=Path(request.out),
-        project=Path(request.project),
-        cache=Path(request.cache),
-        seed=stage.seed or 0,
-        progress=progress,
-        log=log,
-    )
-    inputs = {role: Path(path) for role, path in request.inputs.items()}
-    return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log))
+Stamp = tuple[int, int, int, int]
 
 
-def _run(job: Job) -> dict[str, Any]:
-    hooks = job.plugins.manager.hook
-    for use in job.stage.uses.values():
-        os.environ.update(use.component.environment)
-    runner = importlib.import_module(f"modelyard.stages.{job.stage.kind}")
-    hooks.modelyard_before_stage_run(stage=job.stage.id, context=job.base)
-    runner.run(job)
-    hooks.modelyard_after_stage_run(stage=job.stage.id, context=job.base)
+def _stamp(path: str) -> Stamp | None:
     try:
-        return dict(msgspec.to_builtins(job.base.metrics, enc_hook=_plain))
-    except TypeError as exc:
-        msg = f"metrics hold something that is not a number, text, list or dict: {exc}"
-        raise StageFailed(msg) from exc
+        info = os.stat(path)
+    except OSError:
+        return None
+    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def _plain(value: Any) -> Any:
-    """Turn numpy scalars and arrays into numbers and lists."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    msg = f"{type(value).__name__}: {value!r}"
-    raise TypeError(msg)
+def _stamps(project: Path) -> dict[str, Stamp | None]:
+    """Return the stamp of every source file that is loaded, but for installed distributions, and of pyproject.toml."""
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    sources = {file for file in files if file and not counts_by_version(file)} | {str(project / "pyproject.toml")}
+    return {file: _stamp(file) for file in sources}
 
 
-def _tell_plugins(job: Job, error: Exception) -> None:
-    try:
-        job.plugins.manager.hook.modelyard_on_stage_error(stage=job.stage.id, context=job.base, error=error)
-    except Exception:
-        traceback.print_exc()  # the stage's own error is what the person must see
+def _settled(project: Path) -> int:
+    """Wait until no file of the project is so young that a second change could hide; return the time in nanoseconds."""
+    files = (*project.glob("*.py"), *project.glob("plugins/**/*.py"), project / "pyproject.toml")
+    youngest = max((stamp[3] for file in files if (stamp := _stamp(str(file)))), default=0)
+    time.sleep(max(0, min(_TICK_NS, youngest + _TICK_NS - time.time_ns())) / 1e9)
+    return time.time_ns()
 
 
-def explain(exc: Exception, stage_id: str, job: Job | None) -> str:
-    """Return what went wrong in words, with the component's name and file when its code raised."""
-    if isinstance(exc, ModelyardError):
-        return str(exc)
-    where = "modelyard"
-    if job is not None:
-        use = next(iter(job.stage.uses.values()), None)
-        where = f"the {use.component.kind} {use.component.name!r} ({use.component.file})" if use else job.stage.id
-    if isinstance(exc, ModuleNotFoundError) and exc.name:
-        return f"{where} needs the module {exc.name!r}, which is not installed\n  {_install(exc.name)}"
-    if isinstance(exc, MemoryError):
-        return f"{where} ran out of memory\n  use a smaller batch, or a machine with more"
-    return f"{where} raised {type(exc).__name__}: {exc}\n  the traceback is in the log"
-
-
-_EXTRAS = {
-    "tensorflow": "tensorflow",
-    "tf_keras": "tensorflow",
-    "tensorflow_model_optimization": "tensorflow",
-    "ai_edge_litert": "litert",
-    "starlette": "litert",
-    "uvicorn": "litert",
-    "orjson": "litert",
-    "sklearn": "data",
-    "PIL": "data",
-    "docker": "docker",
-    "kubernetes_validate": "validate",
-}
-
-
-def _install(module: str) -> str:
-    top = module.partition(".")[0]
-    return f"run: python -m pip install 'modelyard[{_EXTRAS[top]}]'" if top in _EXTRAS else f"install it, for instance with: python -m pip install {top}"
+def _all_before(sources: dict[str, Stamp | None], began: int) -> bool:
+    """Tell whether every source was last changed before the time `began`: nothing changed while it was loaded."""
+    return all(stamp is not None and stamp[3] < began for stamp in sources.values())
 
 
 def main(preload: Sequence[str]) -> None:
@@ -235,7 +233,7 @@ def main(preload: Sequence[str]) -> None:
     for name in preload:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    Server(os.fdopen(os.dup(0), "rb", buffering=0), events).run()
+    Worker(os.fdopen(os.dup(0), "rb", buffering=0), events).run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,166 @@
+"""The child that runs one stage: its output goes to the stage's log, its answer to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.contexts import StageContext
+from modelyard.errors import ModelyardError, StageFailed
+from modelyard.job import Job
+from modelyard.project import Project
+from modelyard.request import Failure, Request, Result
+
+_PIPE_BUF = 4096
+"""A write of up to this many bytes to a pipe is never mixed with another's (POSIX PIPE_BUF on Linux)."""
+
+
+def emit(events: int, event: dict[str, Any]) -> None:
+    """Write one event as a line, whole; a line too long for that loses its note."""
+    line = msgspec.json.encode(event) + b"\n"
+    if len(line) > _PIPE_BUF:
+        line = msgspec.json.encode({**event, "note": ""}) + b"\n"
+    with contextlib.suppress(BrokenPipeError):
+        os.write(events, line)
+
+
+def run_child(request: Request, loaded: Project | Exception, events: int) -> None:
+    """Run `request` in this process, which was forked for it, and end the process."""
+    code = 1
+    try:
+        _redirect(request.log)
+        result = run_request(request, loaded, events)
+        Path(request.result).write_bytes(msgspec.json.encode(result))
+        code = 0 if result.failure is None else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _redirect(log: str) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+
+
+def run_request(request: Request, loaded: Project | Exception, events: int) -> Result:
+    """Run the stage of `request` and return what came of it; no error of a plugin gets past this.
+
+    Args:
+        request: the stage and its places.
+        loaded: the project, or why it cannot be loaded.
+        events: the file descriptor that progress is written to.
+    """
+    job: Job | None = None
+    try:
+        if isinstance(loaded, Exception):
+            raise loaded
+        job = _job(request, loaded, events)
+        metrics = _run(job)
+    except Exception as exc:
+        if job is not None:
+            _tell_plugins(job, exc)
+        return Result(failure=Failure(explain(exc, request.stage, job), "".join(traceback.format_exception(exc))))
+    return Result(metrics=metrics)
+
+
+def _job(request: Request, project: Project, events: int) -> Job:
+    stage = project.plan.stages[request.stage]
+
+    def progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+        amount = {"done": float(done), "total": None if total is None else float(total)}  # they may be numpy's
+        emit(events, {"id": request.id, **amount, "unit": unit, "note": note[:500]})
+
+    def log(line: str) -> None:
+        print(line, flush=True)  # noqa: T201 - stdout is the stage's log
+
+    context = StageContext(
+        out=Path(request.out),
+        project=Path(request.project),
+        cache=Path(request.cache),
+        seed=stage.seed or 0,
+        progress=progress,
+        log=log,
+    )
+    inputs = {role: Path(path) for role, path in request.inputs.items()}
+    return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log))
+
+
+def _run(job: Job) -> dict[str, Any]:
+    hooks = job.plugins.manager.hook
+    for use in job.stage.uses.values():
+        os.environ.update(use.component.environment)
+    runner = importlib.import_module(f"modelyard.stages.{job.stage.kind}")
+    hooks.modelyard_before_stage_run(stage=job.stage.id, context=job.base)
+    runner.run(job)
+    hooks.modelyard_after_stage_run(stage=job.stage.id, context=job.base)
+    try:
+        return dict(msgspec.to_builtins(job.base.metrics, enc_hook=_plain))
+    except TypeError as exc:
+        msg = f"metrics hold something that is not a number, text, list or dict: {exc}"
+        raise StageFailed(msg) from exc
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy scalars and arrays into numbers and lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    msg = f"{type(value).__name__}: {value!r}"
+    raise TypeError(msg)
+
+
+def _tell_plugins(job: Job, error: Exception) -> None:
+    try:
+        job.plugins.manager.hook.modelyard_on_stage_error(stage=job.stage.id, context=job.base, error=error)
+    except Exception:
+        traceback.print_exc()  # the stage's own error is what the person must see
+
+
+def explain(exc: Exception, stage_id: str, job: Job | None) -> str:
+    """Return what went wrong in words, with the component's name and file when its code raised."""
+    if isinstance(exc, ModelyardError):
+        return str(exc)
+    where = "modelyard"
+    if job is not None:
+        use = next(iter(job.stage.uses.values()), None)
+        where = f"the {use.component.kind} {use.component.name!r} ({use.component.file})" if use else job.stage.id
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        return f"{where} needs the module {exc.name!r}, which is not installed\n  {_install(exc.name)}"
+    if isinstance(exc, MemoryError):
+        return f"{where} ran out of memory\n  use a smaller batch, or a machine with more"
+    return f"{where} raised {type(exc).__name__}: {exc}\n  the traceback is in the log"
+
+
+_EXTRAS = {
+    "tensorflow": "tensorflow",
+    "tf_keras": "tensorflow",
+    "tensorflow_model_optimization": "tensorflow",
+    "ai_edge_litert": "litert",
+    "starlette": "litert",
+    "uvicorn": "litert",
+    "orjson": "litert",
+    "sklearn": "data",
+    "PIL": "data",
+    "docker": "docker",
+    "kubernetes_validate": "validate",
+}
+
+
+def _install(module: str) -> str:
+    top = module.partition(".")[0]
+    return f"run: python -m pip install 'modelyard[{_EXTRAS[top]}]'" if top in _EXTRAS else f"install it, for instance with: python -m pip install {top}"
