@@ -178,7 +178,9 @@ def run_worker(way: str, data: Path, table: Path) -> Figures:
 
 def run_command(command: list[str], folder: Path) -> Figures:
     before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DVC_NO_ANALYTICS": "1"})
+    subprocess.run(
+        command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DVC_NO_ANALYTICS": "1"}
+    )
     wall_s, after = time.perf_counter() - clock, resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "wall_s": wall_s}
 
@@ -200,7 +202,9 @@ def report(title: str, found: Mapping[str, Figures]) -> None:
         memory = f"   {f['peak_bytes'] / 1e6:5.0f} MB" if "peak_bytes" in f else ""
         read = f", {f['read']:.0f} read" if name.startswith("modelyard") else ""
         print(f"{name:30} {f['cpu_s']:7.2f} s {f['wall_s']:7.2f} s {f['cpu_s'] / base:8.2f}x{memory}{read}")
-    print(f"hash alone / modelyard, first: {found['hash alone']['cpu_s'] / base:.2f}; file_digest / modelyard, first: {found['file_digest']['cpu_s'] / base:.2f}")
+    print(
+        f"hash alone / modelyard, first: {found['hash alone']['cpu_s'] / base:.2f}; file_digest / modelyard, first: {found['file_digest']['cpu_s'] / base:.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def in_process(place: Path, versions: list[Path]) -> dict[str, Way]:
         target = place / "linked.bin"
         target.unlink(missing_ok=True)
         os.link(versions[number], target)
-        os.stat(target)
+        target.stat()
 
     return {"store, in process": from_store, "link + stat, in process": linked}
 
@@ -97,7 +97,9 @@ def commands(place: Path, versions: list[Path]) -> dict[str, Way]:
     target = place / "copied.bin"
     return {
         "ln + stat": lambda n: run(["sh", "-c", f"ln -f {versions[n]} {target} && stat {target}"], place),
-        "cp --reflink=auto": lambda n: run(["cp", "--reflink=auto", "--remove-destination", str(versions[n]), str(target)], place),
+        "cp --reflink=auto": lambda n: run(
+            ["cp", "--reflink=auto", "--remove-destination", str(versions[n]), str(target)], place
+        ),
         "python -c pass": lambda _: run([sys.executable, "-c", "pass"], place),
         "doit --version": lambda _: run([sys.executable, "-m", "doit", "--version"], place),
     }
@@ -146,7 +148,9 @@ def dvc_checkout(dvc: str, place: Path, versions: list[Path]) -> dict[str, Way]:
 
 
 def run(command: list[str], folder: Path) -> None:
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DVC_NO_ANALYTICS": "1"})
+    subprocess.run(
+        command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DVC_NO_ANALYTICS": "1"}
+    )
 
 
 def rounds(found: Mapping[str, Way], count: int) -> dict[str, tuple[float, float]]:
@@ -181,7 +185,9 @@ def report(found: Mapping[str, tuple[float, float]], megabytes: int) -> None:
     print(f"doit, restoring beyond nothing to do: {(ours[0] - plain[0]) * 1000:.1f} ms CPU")
     for other in ("cp --reflink=auto", "dvc checkout"):
         if other in found:
-            print(f"{other} / doit, restoring: {found[other][0] / ours[0]:.2f} x CPU, {found[other][1] / ours[1]:.2f} x wall")
+            print(
+                f"{other} / doit, restoring: {found[other][0] / ours[0]:.2f} x CPU, {found[other][1] / ours[1]:.2f} x wall"
+            )
 
 
 if __name__ == "__main__":

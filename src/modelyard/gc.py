@@ -122,7 +122,9 @@ def plan_sweep(stored: Stored, needed: set[str], bounds: Bounds, now: float | No
             uses[digest] -= 1
             size -= 0 if uses[digest] else stored.objects[digest]
     unused = sorted(d for d in stored.objects if not uses[d])
-    return Sweep(traces=sorted(gone), objects=unused, junk=stored.junk, before_bytes=stored.size_bytes, after_bytes=size)
+    return Sweep(
+        traces=sorted(gone), objects=unused, junk=stored.junk, before_bytes=stored.size_bytes, after_bytes=size
+    )
 
 
 def _digests(trace: Trace, stored: Stored) -> set[str]:
@@ -193,7 +195,9 @@ def _is_gone(roots: Roots, now: float) -> bool:
 
 def keys_in_use(users: Users, project: Path) -> set[str]:
     """Return the keys that any project needs, those that are gone included; `project` counts even before its first build."""
-    return needed_keys([*users.alive.values(), *users.gone.values()]) | set(artifact_keys(project / "artifacts").values())
+    return needed_keys([*users.alive.values(), *users.gone.values()]) | set(
+        artifact_keys(project / "artifacts").values()
+    )
 
 
 def keys_of_refs(stored: Stored, folder: Path, refs: Iterable[str]) -> set[str]:

@@ -84,7 +84,7 @@ def _acquire(path: Path, what: str, tell: Callable[[str], None], *, wait: bool, 
             os.close(file)
             raise
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file), os.stat(path)):
+            if os.path.samestat(os.fstat(file), path.stat()):
                 return file
         os.close(file)
 

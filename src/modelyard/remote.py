@@ -177,7 +177,9 @@ class Remote:
         if was_up:
             slow = f"no answer within {limit_s:.0f} s (store.timeout_s is {self.settings.timeout_s:g})"
             reason = slow if isinstance(exc, TimeoutError) and not str(exc) else _reason(exc)
-            self._tell(f"warning: {self.settings.url} does not work: {reason}\n  this build goes on without it, with the local store")
+            self._tell(
+                f"warning: {self.settings.url} does not work: {reason}\n  this build goes on without it, with the local store"
+            )
 
 
 def trace_name(key: str) -> str:
@@ -195,7 +197,11 @@ def _connect(settings: RemoteSettings) -> tuple[Any, str]:
 
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True, **settings.options}
     if settings.url.startswith(("s3://", "s3a://")):
-        network = {"connect_timeout": settings.timeout_s, "read_timeout": settings.timeout_s, "retries": {"max_attempts": 0}}
+        network = {
+            "connect_timeout": settings.timeout_s,
+            "read_timeout": settings.timeout_s,
+            "retries": {"max_attempts": 0},
+        }
         options["config_kwargs"] = {**network, **options.get("config_kwargs", {})}
     fs, root = fsspec.core.url_to_fs(settings.url, **options)
     return fs, str(root).rstrip("/")

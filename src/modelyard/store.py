@@ -240,7 +240,9 @@ class Store:
             with contextlib.suppress(StoreError):
                 now = {digest: _stat(paths[digest]) for digest in before}
                 self._table.know_at(
-                    (paths[d], info, d) for d, info in now.items() if info and signature(info)[:3] == signature(before[d])[:3]
+                    (paths[d], info, d)
+                    for d, info in now.items()
+                    if info and signature(info)[:3] == signature(before[d])[:3]
                 )
 
     def _known_stat(self, path: Path, digest: str) -> os.stat_result | None:

@@ -176,12 +176,12 @@ def _problem(path: str, entry: FileEntry, digest: str, *, check_mode: bool) -> s
 
 
 def _files_below(folder: Path) -> set[str]:
-    return {os.path.join(place, name) for place, _, names in os.walk(folder) for name in names}
+    return {f"{place}/{name}" for place, _, names in os.walk(folder) for name in names}
 
 
 def _stat(path: str) -> os.stat_result | None:
     try:
-        return os.stat(path)
+        return Path(path).stat()
     except OSError:
         return None
 

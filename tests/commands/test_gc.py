@@ -102,7 +102,9 @@ def test_another_project_of_the_same_store_loses_nothing(toy: Path, run: Run, as
 
 def test_a_ref_keeps_what_was_made_at_it(toy: Path, run: Run, ask: Ask, edit: Edit) -> None:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    shutil.rmtree(toy / ".modelyard/store/projects")  # the folder that the project was copied from needs the first result
+    shutil.rmtree(
+        toy / ".modelyard/store/projects"
+    )  # the folder that the project was copied from needs the first result
     subprocess.run([*git, "branch", "release"], cwd=toy, check=True)
     edit("pyproject.toml", 'use = "centroids"', 'use = "centroids"\npasses = 2')
     subprocess.run([*git, "commit", "-q", "-am", "two passes"], cwd=toy, check=True)
@@ -150,18 +152,25 @@ def test_sizes(text: str, value: int | None) -> None:
     assert parse_max_size(text) == value
 
 
-@pytest.mark.parametrize(("text", "value"), [("", None), ("0d", 0), ("12h", 43200), ("30d", 2_592_000), ("1.5 w", 907_200)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("", None), ("0d", 0), ("12h", 43200), ("30d", 2_592_000), ("1.5 w", 907_200)]
+)
 def test_ages(text: str, value: float | None) -> None:
     assert parse_age_s(text) == value
 
 
 @pytest.mark.parametrize("text", ["30", "30 days", "-1d", "d", "1e3d"])
 def test_what_is_no_age_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"gc: --older-than: .* cannot be read\n  allowed: a number of hours, days or weeks"):
+    with pytest.raises(
+        ConfigError, match=r"gc: --older-than: .* cannot be read\n  allowed: a number of hours, days or weeks"
+    ):
         parse_age_s(text)
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (12 * 10**9, "12.0 GB"), (5 * 10**13, "50000.0 GB")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (12 * 10**9, "12.0 GB"), (5 * 10**13, "50000.0 GB")],
+)
 def test_sizes_for_people(value: int, text: str) -> None:
     assert size(value) == text
 

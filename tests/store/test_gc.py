@@ -35,13 +35,13 @@ def stores(draw: st.DrawFn) -> Stored:
     return Stored(traces=traces, objects=objects, junk=[])
 
 
-BOUNDS = st.builds(
-    Bounds, st.none() | st.integers(0, 200), st.none() | st.integers(0, 6).map(float)
-)
+BOUNDS = st.builds(Bounds, st.none() | st.integers(0, 200), st.none() | st.integers(0, 6).map(float))
 
 
 @given(stores(), st.sets(st.sampled_from(KEYS)), BOUNDS)
-def test_a_sweep_keeps_what_is_needed_and_leaves_no_more_than_it_must(stored: Stored, needed: set[str], bounds: Bounds) -> None:
+def test_a_sweep_keeps_what_is_needed_and_leaves_no_more_than_it_must(
+    stored: Stored, needed: set[str], bounds: Bounds
+) -> None:
     plan = plan_sweep(stored, needed, bounds, now=5.0)
     left = {key: trace for key, trace in stored.traces.items() if key not in plan.traces}
     named = {name for trace in left.values() for name in trace.record.outputs}
@@ -58,7 +58,9 @@ def test_a_sweep_keeps_what_is_needed_and_leaves_no_more_than_it_must(stored: St
     gone = [stored.traces[key] for key in plan.traces]
     if bounds == Bounds():
         assert gone == []
-    assert max((t.used for t in gone), default=0) <= min((t.used for t in free), default=9), "the longest unused go first"
+    assert max((t.used for t in gone), default=0) <= min((t.used for t in free), default=9), (
+        "the longest unused go first"
+    )
 
 
 def test_reading_and_sweeping_a_real_store(make_store: MakeStore, tmp_path: Path) -> None:
@@ -102,7 +104,9 @@ def test_a_restored_result_counts_as_used(make_store: MakeStore, tmp_path: Path)
     assert time.time() - store.trace_file(KEY).stat().st_mtime < 60
 
 
-def test_cleaning_waits_for_a_result_that_is_being_kept_and_keeps_builds_out(make_store: MakeStore, tmp_path: Path) -> None:
+def test_cleaning_waits_for_a_result_that_is_being_kept_and_keeps_builds_out(
+    make_store: MakeStore, tmp_path: Path
+) -> None:
     store = make_store()
     order: list[str] = []
 
@@ -145,7 +149,9 @@ def test_a_project_registers_its_artifacts_and_keeps_what_was_cleaned(tmp_path: 
     assert roots is not None
     assert roots.keys == {"train:net": KEYS[0], "optimize:a": KEYS[1]}
     register(store, project, ["optimize:a"])
-    assert [r.keys for _, r in all_roots(store) if r] == [{"optimize:a": KEYS[1]}], "a stage that is no more needs nothing"
+    assert [r.keys for _, r in all_roots(store) if r] == [{"optimize:a": KEYS[1]}], (
+        "a stage that is no more needs nothing"
+    )
 
 
 def test_what_an_unfinished_build_made_counts(tmp_path: Path) -> None:
@@ -211,7 +217,9 @@ def test_a_ref_keeps_the_results_of_its_commits(make_store: MakeStore, tmp_path:
     assert keys_of_refs(stored, repository, ["main"]) == {KEYS[0], KEYS[1]}
     assert keys_of_refs(stored, repository, ["side"]) == {KEYS[0], KEYS[2]}
     assert keys_of_refs(stored, repository, ["main", "side"]) == {KEYS[0], KEYS[1], KEYS[2]}
-    with pytest.raises(ConfigError, match=r"git knows no 'mian', did you mean 'main'\?\n  branches and tags: main, side"):
+    with pytest.raises(
+        ConfigError, match=r"git knows no 'mian', did you mean 'main'\?\n  branches and tags: main, side"
+    ):
         keys_of_refs(stored, repository, ["mian"])
     with pytest.raises(ConfigError, match=r"git knows no '--all'"):
         keys_of_refs(stored, repository, ["--all"])

@@ -61,12 +61,18 @@ def test_a_key_that_nobody_made_is_a_miss(place: Place, make_store: MakeStore, t
     assert told == []
 
 
-def test_equal_outputs_are_uploaded_once(make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_outputs_are_uploaded_once(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from fsspec.implementations.memory import MemoryFileSystem
 
     uploads: list[str] = []
     put_file = MemoryFileSystem.put_file
-    monkeypatch.setattr(MemoryFileSystem, "put_file", lambda fs, lpath, rpath, **kw: uploads.append(rpath) or put_file(fs, lpath, rpath, **kw))
+    monkeypatch.setattr(
+        MemoryFileSystem,
+        "put_file",
+        lambda fs, lpath, rpath, **kw: uploads.append(rpath) or put_file(fs, lpath, rpath, **kw),
+    )
     one = make_store("one", f"memory://{tmp_path.name}")
     push(one, keep(one, tmp_path / "made", FILES))
     assert len(uploads) == 2, "three files, two of them equal"
@@ -174,7 +180,10 @@ def test_many_writers_at_once_leave_one_whole_result(place: Place, make_store: M
     stores = [make_store(f"writer{n}", place[0], options=place[1]) for n in range(6)]
     records = [keep(s, tmp_path / f"made{n}", {"model.bin": b"%d" % n * 50_000, **FILES}) for n, s in enumerate(stores)]
     pushed: list[bool] = []
-    threads = [threading.Thread(target=lambda s=s, r=r: pushed.append(push(s, r))) for s, r in zip(stores, records, strict=True)]
+    threads = [
+        threading.Thread(target=lambda s=s, r=r: pushed.append(push(s, r)))
+        for s, r in zip(stores, records, strict=True)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -217,7 +226,9 @@ def assert_degrades(store: Store, folder: Path, told: Told, within_s: float) -> 
     assert "this build goes on without it" in warnings[0]
 
 
-def test_a_remote_that_is_down_is_told_once(credentials: None, make_store: MakeStore, tmp_path: Path, told: Told) -> None:
+def test_a_remote_that_is_down_is_told_once(
+    credentials: None, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
     store = make_store("one", "s3://bucket/x", options={"endpoint_url": closed_port()}, timeout_s=3.0)
     assert_degrades(store, tmp_path / "made", told, 10)
 
@@ -230,7 +241,12 @@ def test_a_remote_that_is_slow_is_told_once(
 
 
 def test_a_remote_without_credentials_is_told_once(
-    credentials: None, s3_server: str, make_store: MakeStore, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+    credentials: None,
+    s3_server: str,
+    make_store: MakeStore,
+    tmp_path: Path,
+    told: Told,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -259,7 +275,9 @@ def test_a_folder_that_cannot_be_written_is_told_once(make_store: MakeStore, tmp
 
 @pytest.mark.parametrize("url", ["bucket/prefix", "s3://", "://x", "s3:/bucket"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"store\]: key 'remote': '.*' is not the address of a remote store\n  allowed: 's3:"):
+    with pytest.raises(
+        ConfigError, match=r"store\]: key 'remote': '.*' is not the address of a remote store\n  allowed: 's3:"
+    ):
         check_remote(url, "pyproject.toml [tool.modelyard.store]")
 
 

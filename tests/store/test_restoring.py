@@ -28,7 +28,11 @@ def project(tmp_path: Path) -> Path:
     text = path.read_text()
     old = '    write(context.out / "model.toy", model)\n    context.log("trained")\n'
     assert old in text
-    path.write_text(text.replace(old, f'{old}    (context.out / "weights.bin").write_bytes(bytes([passes]) * {COPY_BELOW_BYTES + 1})\n'))
+    path.write_text(
+        text.replace(
+            old, f'{old}    (context.out / "weights.bin").write_bytes(bytes([passes]) * {COPY_BELOW_BYTES + 1})\n'
+        )
+    )
     return folder
 
 
@@ -38,7 +42,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     def counted(path: str | Path) -> str:
-        if os.stat(path).st_size >= COPY_BELOW_BYTES:
+        if Path(path).stat().st_size >= COPY_BELOW_BYTES:
             names.append(str(path))
         return hash_file(path)
 
@@ -51,7 +55,9 @@ class Builder:
 
     def __init__(self, project: Path, **overrides: str) -> None:
         self.told: list[str] = []
-        self.engine = Engine(load(project, {k.replace("_", "."): v for k, v in overrides.items()}), Listener(tell=self.told.append))
+        self.engine = Engine(
+            load(project, {k.replace("_", "."): v for k, v in overrides.items()}), Listener(tell=self.told.append)
+        )
         self.train: Stage = self.engine.plan.of_kind("train")[0]
         self.weights = self.engine.folder(self.train) / "weights.bin"
 
@@ -99,7 +105,7 @@ def test_a_large_artifact_is_read_only_and_shares_the_bytes_of_the_store(builder
     blocks = one.weights.stat()
     if blocks.st_nlink == 1:
         pytest.skip("this file system clones files instead of linking them")
-    assert os.path.samefile(one.weights, one.object())
+    assert one.weights.samefile(one.object())
     assert blocks.st_mode & 0o777 == 0o444
 
 
@@ -154,7 +160,7 @@ def test_a_replaced_artifact_comes_back_from_the_store(builders: tuple[Builder, 
     one.weights.unlink()
     one.weights.write_bytes(b"mine")
     assert one.build() == "restored"
-    assert os.stat(one.weights).st_size == COPY_BELOW_BYTES + 1
+    assert one.weights.stat().st_size == COPY_BELOW_BYTES + 1
 
 
 def test_a_link_of_another_project_makes_nobody_read_again(

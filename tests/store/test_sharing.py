@@ -12,13 +12,13 @@ from tests.front_door.builds import artifacts, build, read_lines
 
 MakeToy = Callable[..., Path]
 
-PAUSE = '''    x, y = context.dataset.inputs("train"), context.dataset.y("train")
+PAUSE = """    x, y = context.dataset.inputs("train"), context.dataset.y("train")
     import time
 
     Path(context.cache, "training").touch()
     while not Path({gate!r}).exists():
         time.sleep(0.02)
-'''
+"""
 
 
 def slow_down(project: Path, gate: Path) -> None:

@@ -71,7 +71,12 @@ class Gc(ProjectCommand):
     cmd_options = (
         option("max_size", str, "", "the store's size, for instance 5GB"),
         option("older_than", str, "", "drop what was not used for so long, for instance 30d (h, d or w)"),
-        option("keep_ref", list, [], "keep the results that were made at a commit of this git branch or tag; may be repeated"),
+        option(
+            "keep_ref",
+            list,
+            [],
+            "keep the results that were made at a commit of this git branch or tag; may be repeated",
+        ),
         option("forget_missing", bool, False, "drop what only projects need that are gone"),
         option("dry_run", bool, False, "remove nothing, and say what would be removed"),
         JSON,
@@ -162,7 +167,9 @@ def text(answer: Answer, bounds: Bounds) -> str:
         f"the store {'would hold' if answer.dry_run else 'holds'} {size(answer.after_bytes)}, of which {size(answer.needed_bytes)} is needed",
     ]
     if bounds.max_size_bytes is not None and answer.after_bytes > bounds.max_size_bytes:
-        lines.append(f"that is more than {size(bounds.max_size_bytes)}: all that is left is needed by a project or a ref")
+        lines.append(
+            f"that is more than {size(bounds.max_size_bytes)}: all that is left is needed by a project or a ref"
+        )
     gone = [m for m in answer.missing if m.partition(" on ")[0] not in answer.forgotten]
     lines += [f"kept for a project that is gone: {project}" for project in gone]
     if gone:

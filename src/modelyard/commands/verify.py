@@ -31,7 +31,9 @@ class Verify(ProjectCommand):
         " what is not as it should be. Exit code 1 if anything is damaged, even if --repair dropped it."
     )
     cmd_options = (
-        option("repair", bool, False, "drop damaged objects, traces and digests, so that the next build brings them back"),
+        option(
+            "repair", bool, False, "drop damaged objects, traces and digests, so that the next build brings them back"
+        ),
         JSON,
     )
 
