@@ -37,7 +37,9 @@ def check_component(component: Component, project: Path) -> None:
         AssertionError: a promise is broken; the message says which.
     """
     where = f"{component.kind} {component.name!r} ({component.file})"
-    assert component.summary not in ("", "Args:"), f"{where}: has no docstring; its first line is what `doit list` shows"
+    assert component.summary not in ("", "Args:"), (
+        f"{where}: has no docstring; its first line is what `doit list` shows"
+    )
     for name, parameter in component.parameters.items():
         assert parameter.doc, f"{where}: parameter {name!r} is not documented; write a line for it under `Args:`"
         if parameter.default not in (REQUIRED, None):
