@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 TOY = Path(__file__).parents[1] / "tests" / "projects" / "toy"
-BARE = '''
+BARE = """
 import json
 from pathlib import Path
 
@@ -31,7 +31,7 @@ DOIT_CONFIG = {"backend": "sqlite3", "dep_file": "bare.sqlite", "reporter": "exe
 def task_all():
     for number, (deps, targets) in enumerate(json.loads(Path("graph.json").read_text())):
         yield {"name": str(number), "file_dep": deps, "targets": targets, "actions": ["touch " + " ".join(targets)]}
-'''
+"""
 
 
 def main() -> None:

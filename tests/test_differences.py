@@ -12,7 +12,23 @@ value = st.recursive(
     leaf, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=2)
 )
 names = st.sampled_from(
-    ["seed", "python", "machine", "model", "model width", "trainer epochs", "setting gates", "input dataset", "code model", "version numpy", "environment A", "template 0 a.j2", "template 1 b.j2", "template 2 a.j2", "dataset table"]
+    [
+        "seed",
+        "python",
+        "machine",
+        "model",
+        "model width",
+        "trainer epochs",
+        "setting gates",
+        "input dataset",
+        "code model",
+        "version numpy",
+        "environment A",
+        "template 0 a.j2",
+        "template 1 b.j2",
+        "template 2 a.j2",
+        "dataset table",
+    ]
 )
 parts = st.dictionaries(names, value, max_size=6)
 digest = st.text("0123456789ab", min_size=2, max_size=2)

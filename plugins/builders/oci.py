@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelyard.artifacts import ImageFacts, LayerFacts
 from modelyard.errors import ConfigError
 from modelyard.hookspecs import hookimpl
-from modelyard.params import InputPath, PositiveInt  # noqa: TC001 - read when the project is loaded
+from modelyard.params import InputPath, PositiveInt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError, did_you_mean, listing
-from modelyard.params import InputPath  # noqa: TC001 (read at run time)
+from modelyard.params import InputPath
 from modelyard_plugins.support.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
-from modelyard.params import InputPath  # noqa: TC001 (read at run time)
+from modelyard.params import InputPath
 from modelyard_plugins.support.cifar10_files import BATCHES, CLASS_NAMES, read_binary, read_sprites
 from modelyard_plugins.support.cifar10_net import fetch_binary
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
-from modelyard.params import InputPath  # noqa: TC001 (read at run time)
+from modelyard.params import InputPath
 from modelyard_plugins.support.idx import read_idx
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _find(folder: Path, name: str) -> Path:
             return path
     msg = (
         f"{folder}: there is no {name}.gz, nor {name}\n"
-        "  run `apt-get install dataset-fashion-mnist`, or name the folder with the four IDX files: folder = \"...\""
+        '  run `apt-get install dataset-fashion-mnist`, or name the folder with the four IDX files: folder = "..."'
     )
     raise DataError(msg)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
-from modelyard.params import InputPath, PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import InputPath, PositiveInt
 from modelyard_plugins.support.image_tree import Picture, find_pictures, is_split
 from modelyard_plugins.support.splitting import TestFraction, stratified_split
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard.params import OpenFraction, PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import OpenFraction, PositiveInt
 from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.params import PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import PositiveInt
 from modelyard_plugins.support.litert_convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 

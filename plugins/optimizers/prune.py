@@ -9,7 +9,7 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed, did_you_mean
 from modelyard.jsonfiles import write_json
-from modelyard.params import OpenFraction, PositiveFloat, PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
 from modelyard_plugins.support.feed import batches
 from modelyard_plugins.support.fitting import compile_classifier, fit, last_figures
 from modelyard_plugins.support.keras_files import load_keras, save_keras

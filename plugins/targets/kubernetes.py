@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.params import NonNegativeInt, PositiveInt  # noqa: TC001 (the annotations are read at run time)
+from modelyard.params import NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
     from pathlib import Path

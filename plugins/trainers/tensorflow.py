@@ -8,7 +8,7 @@ from modelyard import hookimpl
 from modelyard.artifacts import Dataset, format_file
 from modelyard.errors import ConfigError, PluginError
 from modelyard.jsonfiles import write_json
-from modelyard.params import NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt  # noqa: TC001 (read at run time)
+from modelyard.params import NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt
 from modelyard_plugins.support.feed import batches
 from modelyard_plugins.support.fitting import History, compile_classifier, fit, last_figures
 from modelyard_plugins.support.keras_files import check_model, save_keras

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from modelyard.errors import DataError
-from modelyard.jsonfiles import read_json, write_json
+from modelyard.jsonfiles import read_json
 
 if TYPE_CHECKING:
     import numpy as np

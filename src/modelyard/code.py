@@ -24,7 +24,18 @@ from modelyard.versions import installed_version
 
 _NEVER_SHAPE_BYTES = frozenset(
     f"modelyard{n}"
-    for n in ("", ".component", ".contexts", ".errors", ".hookspecs", ".params", ".plugins", ".config", ".plan", ".settings")
+    for n in (
+        "",
+        ".component",
+        ".contexts",
+        ".errors",
+        ".hookspecs",
+        ".params",
+        ".plugins",
+        ".config",
+        ".plan",
+        ".settings",
+    )
 )
 """Modules of modelyard that say what to build; their changes show in parameters and inputs, not in bytes."""
 

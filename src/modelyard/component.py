@@ -45,7 +45,9 @@ class Parameter(msgspec.Struct, frozen=True):
     @property
     def is_input(self) -> bool:
         """Whether the value names a file or folder whose content the stage reads."""
-        metas = [m for a in (self.annotation, *typing.get_args(self.annotation)) for m in getattr(a, "__metadata__", ())]
+        metas = [
+            m for a in (self.annotation, *typing.get_args(self.annotation)) for m in getattr(a, "__metadata__", ())
+        ]
         return any(isinstance(m, msgspec.Meta) and (m.extra or {}).get("input") for m in metas)
 
     @property

@@ -218,7 +218,12 @@ class _Reader:
         return self.component(USING[table], name, {k: v for k, v in values.items() if k not in own}, (table,), own)
 
     def component(
-        self, kind: str, name: Any, values: dict[str, Any], tables: tuple[str, ...], own: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        name: Any,
+        values: dict[str, Any],
+        tables: tuple[str, ...],
+        own: Mapping[str, Any] | None = None,
     ) -> Use:
         where = self.where(*tables)
         if not isinstance(name, str):
@@ -275,11 +280,11 @@ class _Reader:
             where = self.where("variants")
             self.check_name("variant", name, where)
             if not isinstance(steps, list):
-                msg = f"{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = [\"int8\"]"
+                msg = f'{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = ["int8"]'
                 raise ConfigError(msg)
             found[name] = tuple(self.step(name, step) for step in steps)
         if not found:
-            msg = f"{self.where('variants')}: there is no variant\n  write at least one, for instance float32 = [\"float32\"]"
+            msg = f'{self.where("variants")}: there is no variant\n  write at least one, for instance float32 = ["float32"]'
             raise ConfigError(msg)
         return found
 
@@ -288,7 +293,7 @@ class _Reader:
         if "use" not in values:
             msg = (
                 f"{self.where('variants')}: {variant}: {step!r} is not a step\n"
-                "  write a model optimizer's name, or { use = \"name\", parameter = value }"
+                '  write a model optimizer\'s name, or { use = "name", parameter = value }'
             )
             raise ConfigError(msg)
         name = values.pop("use")

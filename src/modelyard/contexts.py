@@ -126,7 +126,7 @@ class TargetContext(StageContext, frozen=True, kw_only=True):
     render: Callable[..., str]
 
     def write(self, file: str, text: str) -> None:
-        """Write `text` to `file` below `out`, UTF-8 with `\\n` line ends."""
+        """Write `text` to `file` below `out`, UTF-8 with line feeds only."""
         path = self.out / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")

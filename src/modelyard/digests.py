@@ -3,7 +3,7 @@
 The table is a cache in the project's state file. Losing it costs time, never a wrong answer.
 """
 
-# ruff: noqa: PTH100, PTH116 - objects of pathlib cost more than the calls that they wrap, and this is the hot path
+# ruff: noqa: PTH100 - objects of pathlib cost more than the calls that they wrap, and this is the hot path
 from __future__ import annotations
 
 import hashlib

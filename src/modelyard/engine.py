@@ -257,7 +257,9 @@ class Engine:
         return "built"
 
     def _restore(self, stage: Stage, record: Record) -> bool:
-        own = msgspec.structs.replace(record, stage=stage.id, inputs=self._inputs(stage))  # the stage may have another name elsewhere
+        own = msgspec.structs.replace(
+            record, stage=stage.id, inputs=self._inputs(stage)
+        )  # the stage may have another name elsewhere
         with self._scratch() as scratch, self.store.using():
             try:
                 self.store.restore(own, scratch / "out")
@@ -348,7 +350,9 @@ class Engine:
                 raise StageFailed(msg)
         after = self.fingerprint(stage)
         if after.key != before.key:
-            moved = sorted(n for n in before.parts.keys() | after.parts.keys() if before.parts.get(n) != after.parts.get(n))
+            moved = sorted(
+                n for n in before.parts.keys() | after.parts.keys() if before.parts.get(n) != after.parts.get(n)
+            )
             msg = f"{stage.id}: changed while the stage ran: {', '.join(moved)}\n  its result was not kept; run `doit` again"
             raise StageFailed(msg)
 
@@ -469,9 +473,9 @@ def _git_commit(folder: Path) -> str:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
         if head.returncode != 0:
             return ""
-        changes = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=False)
+        changes = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=False
+        )
     except OSError:
         return ""
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
-
-

@@ -76,9 +76,13 @@ class Fingerprinter:
         """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
         closures = [self.closure(STAGES / f"{stage.kind}.py")]
         closures += [self.closure(*_code_files(use.component)) for use in stage.uses.values()]
-        closures += [self.closure(*files) for hook in _shaping_hooks(stage) if (files := self._plugins.hook_files(hook))]
+        closures += [
+            self.closure(*files) for hook in _shaping_hooks(stage) if (files := self._plugins.hook_files(hook))
+        ]
         return {
-            file: {name: digest[:12] for name, digest in parts.items()} for c in closures for file, parts in c.files.items()
+            file: {name: digest[:12] for name, digest in parts.items()}
+            for c in closures
+            for file, parts in c.files.items()
         }
 
     def closure(self, *files: Path) -> Closure:
@@ -153,5 +157,3 @@ def server_files(folder: Path, table: DigestTable) -> Manifest:
         for name, info in walk(folder)
         if "__pycache__" not in name
     }
-
-

@@ -28,7 +28,9 @@ PositiveFloat = Annotated[float, Meta(gt=0, description="a number above 0")]
 Port = Annotated[int, Meta(ge=1, le=65535, description="a TCP port, 1 to 65535")]
 """A TCP port."""
 
-InputPath = Annotated[str, Meta(min_length=1, description="a file or folder, relative to the project", extra={"input": True})]
+InputPath = Annotated[
+    str, Meta(min_length=1, description="a file or folder, relative to the project", extra={"input": True})
+]
 """A file or folder that the stage reads. Its *content* is part of the action key, its name is not.
 
 In the configuration it is relative to the project; the component gets it as an absolute path.

@@ -16,7 +16,10 @@ from modelyard.plugins import Plugins
 KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
 """The kinds of stage that leave an artifact, in the order of a build."""
 
-PARTS = {"select": {"model": "model/model.json", "reference": "reference/probabilities.npy"}, "image": {"image.json": "image.json"}}
+PARTS = {
+    "select": {"model": "model/model.json", "reference": "reference/probabilities.npy"},
+    "image": {"image.json": "image.json"},
+}
 """Parts of an artifact that a later stage may depend on alone: the part, and the file that stands for it in doit."""
 
 _DOCS = {
@@ -223,7 +226,9 @@ class _Planner:
     def check_trainer(self) -> None:
         trainer, model = self.config.uses["train"].component, self.config.uses["model"].component
         if model.produces and model.produces != trainer.produces:
-            fitting = [n for (k, n), c in self.plugins.components.items() if k == "trainer" and c.produces == model.produces]
+            fitting = [
+                n for (k, n), c in self.plugins.components.items() if k == "trainer" and c.produces == model.produces
+            ]
             msg = (
                 f"[tool.modelyard.train]: the trainer {trainer.name!r} trains {trainer.produces} models, "
                 f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
@@ -292,7 +297,9 @@ class _Planner:
         allowed = (*rules, *self.config.variants)
         if value not in allowed:
             near = did_you_mean(value, allowed)
-            msg = f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed{near}\n  allowed: {', '.join(allowed)}"
+            msg = (
+                f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed{near}\n  allowed: {', '.join(allowed)}"
+            )
             raise PlanError(msg)
 
     def deployment(self) -> Iterable[Stage]:

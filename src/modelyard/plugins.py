@@ -229,10 +229,7 @@ def _check_hook_names(module: ModuleType, source: Source) -> None:
     for name, value in vars(module).items():
         marked = hasattr(value, "modelyard_impl")
         if (marked or (name.startswith("modelyard_") and inspect.isfunction(value))) and name not in hooks:
-            msg = (
-                f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, hooks)}\n"
-                f"  known: {listing(hooks)}"
-            )
+            msg = f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, hooks)}\n  known: {listing(hooks)}"
             raise PluginError(msg)
         if callable(value) and name in hooks and not marked:
             msg = f"plugin {source.file}: {name!r} is not marked as a hook\n  write `@hookimpl` above it (from modelyard import hookimpl)"
@@ -296,7 +293,9 @@ def _wanted(trait: str, value: Any) -> str:
     if trait in _PATHS:
         return "" if isinstance(value, Path) and value.exists() else "the Path of what is there"
     if trait == "environment":
-        fits = value is None or (isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values())))
+        fits = value is None or (
+            isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values()))
+        )
         return "" if fits else "a dict of strings"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"

@@ -19,9 +19,9 @@ from modelyard.artifacts import ImageFacts
 from modelyard.differences import named
 from modelyard.digests import manifest_digest
 from modelyard.errors import DataError, PlanError
-from modelyard.versions import tool_version
 from modelyard.jsonfiles import write_json
 from modelyard.reasons import input_files
+from modelyard.versions import tool_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

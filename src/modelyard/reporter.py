@@ -143,7 +143,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             return
         outcome = self.outcomes[task.name] = Outcome(task.values["how"], task.values["duration_s"])
         words = {"built": "built", "restored": "restored from the store", "fresh": "up to date"}
-        self.screen.line(f".  {task.name}: {words[outcome.how]} in {duration(outcome.duration_s)}{self._metrics(task.name)}")
+        self.screen.line(
+            f".  {task.name}: {words[outcome.how]} in {duration(outcome.duration_s)}{self._metrics(task.name)}"
+        )
 
     def _metrics(self, name: str) -> str:
         record = self.engine.record(self.stages[name])
@@ -193,7 +195,6 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             text = f"failed: {', '.join(self._failed)}; {text}"
         self.screen.line(f"{text} in {duration(time.monotonic() - self._begin)}")
 
-
     def _finish(self) -> None:
         try:
             self.engine.finish(changed=bool(self.outcomes))
@@ -233,5 +234,3 @@ def reporter_class(engine: Engine, on_start: Callable[[], None]) -> type[Reporte
         "on_start": staticmethod(on_start),
     }
     return type("ProjectReporter", (Reporter,), values)
-
-

@@ -68,18 +68,19 @@ def run_request(request: Request, loaded: Project | Exception, events: int) -> R
     """
     job: Job | None = None
     try:
-        if isinstance(loaded, Exception):
-            raise loaded
         job = _job(request, loaded, events)
         metrics = _run(job)
     except Exception as exc:
         if job is not None:
             _tell_plugins(job, exc)
-        return Result(failure=Failure(explain(exc, request.stage, job), "".join(traceback.format_exception(exc))))
+        return Result(failure=Failure(explain(exc, job), "".join(traceback.format_exception(exc))))
     return Result(metrics=metrics)
 
 
-def _job(request: Request, project: Project, events: int) -> Job:
+def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
+    if isinstance(loaded, Exception):
+        raise loaded
+    project = loaded
     stage = project.plan.stages[request.stage]
 
     def progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
@@ -87,7 +88,7 @@ def _job(request: Request, project: Project, events: int) -> Job:
         emit(events, {"id": request.id, **amount, "unit": unit, "note": note[:500]})
 
     def log(line: str) -> None:
-        print(line, flush=True)  # noqa: T201 - stdout is the stage's log
+        print(line, flush=True)
 
     context = StageContext(
         out=Path(request.out),
@@ -131,7 +132,7 @@ def _tell_plugins(job: Job, error: Exception) -> None:
         traceback.print_exc()  # the stage's own error is what the person must see
 
 
-def explain(exc: Exception, stage_id: str, job: Job | None) -> str:
+def explain(exc: Exception, job: Job | None) -> str:
     """Return what went wrong in words, with the component's name and file when its code raised."""
     if isinstance(exc, ModelyardError):
         return str(exc)
@@ -163,4 +164,8 @@ _EXTRAS = {
 
 def _install(module: str) -> str:
     top = module.partition(".")[0]
-    return f"run: python -m pip install 'modelyard[{_EXTRAS[top]}]'" if top in _EXTRAS else f"install it, for instance with: python -m pip install {top}"
+    return (
+        f"run: python -m pip install 'modelyard[{_EXTRAS[top]}]'"
+        if top in _EXTRAS
+        else f"install it, for instance with: python -m pip install {top}"
+    )

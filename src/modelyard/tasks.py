@@ -98,7 +98,9 @@ class Tasks:
             "name": stage.name,
             "doc": stage.doc,
             "file_dep": [self._handle(i) for i in stage.inputs],
-            "targets": [f"{self._folder(stage)}/{file}" for file in ("stage.json", *PARTS.get(stage.kind, {}).values())],
+            "targets": [
+                f"{self._folder(stage)}/{file}" for file in ("stage.json", *PARTS.get(stage.kind, {}).values())
+            ],
             "uptodate": [_Fresh(self.engine, stage)],
             "actions": [_Build(self.engine, stage)],
             "clean": [(self._clean, [stage])],
@@ -116,7 +118,7 @@ class Tasks:
     def _clean(self, stage: Stage, dryrun: bool) -> None:
         """Remove the artifact of `stage`; the name `dryrun` is doit's."""
         if self.engine.folder(stage).exists():
-            print(f"{stage.id} - removing {self._folder(stage)}")  # noqa: T201 - doit prints what it cleans
+            print(f"{stage.id} - removing {self._folder(stage)}")
             if not dryrun:
                 self.engine.remove(stage)
 

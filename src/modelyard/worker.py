@@ -38,7 +38,9 @@ _TICK_NS = 20_000_000
 class Server:
     """Reads lines and forks; hears of children that end."""
 
-    def __init__(self, lines: BinaryIO, on_line: Callable[[str], None], on_end: Callable[[int, int, int], None]) -> None:
+    def __init__(
+        self, lines: BinaryIO, on_line: Callable[[str], None], on_end: Callable[[int, int, int], None]
+    ) -> None:
         self._lines, self._on_line, self._on_end = lines, on_line, on_end
 
     def run(self, has_children: Callable[[], bool] = lambda: False) -> None:

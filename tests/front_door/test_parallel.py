@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_resource_limits_what_runs_together(new_toy: Path) -> None:
     packed = [p for p in new_toy.glob("artifacts/optimize/*/stage.json") if (p.parent / "model.packed").exists()]
     ends = sorted(p.stat().st_mtime_ns for p in packed)
     assert len(records) == 5
-    assert all(later - earlier > 1.4e9 for earlier, later in zip(ends, ends[1:], strict=False)), "one after the other"
+    assert all(later - earlier > 1.4e9 for earlier, later in pairwise(ends)), "one after the other"
 
 
 def test_without_the_limit_they_overlap(new_toy: Path) -> None:

@@ -250,7 +250,7 @@ def test_the_container_serves_hardened(road: Path, certificate: tuple[Path, Path
     """Not root, read-only root, no capability, TLS and a password from files, a port of one's own."""
     import docker
 
-    cert, key = certificate
+    cert, _ = certificate
     client = docker.from_env()
     with (road / "artifacts/image/road/image.tar").open("rb") as archive:
         image = client.images.load(archive)[0]
@@ -265,7 +265,7 @@ def test_the_container_serves_hardened(road: Path, certificate: tuple[Path, Path
         read_only=True,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        tmpfs={"/tmp": "size=16m"},  # noqa: S108
+        tmpfs={"/tmp": "size=16m"},
         volumes={str(cert.parent): {"bind": "/secrets", "mode": "ro"}},
         ports={"9443/tcp": ("127.0.0.1", None)},
         environment={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -56,16 +57,26 @@ def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
         yield _task(config.name, doc, select, lambda: serve(engine))
     elif name == "push":
         stage = engine.plan.stages[f"image:{config.name}"]
-        yield _task(config.name, f"push {stage.settings['repository']} to its registry", image, lambda: push(engine, stage))
+        yield _task(
+            config.name, f"push {stage.settings['repository']} to its registry", image, lambda: push(engine, stage)
+        )
     else:
         for stage in engine.plan.of_kind("render"):
             if stage.uses["target"].component.deploy:
                 handle = f"artifacts/render/{stage.name}/stage.json"
-                yield _task(stage.name, f"apply what render:{stage.name} made", handle, lambda s=stage: deploy(engine, s))  # type: ignore[misc]
+                apply = functools.partial(deploy, engine, stage)
+                yield _task(stage.name, f"apply what render:{stage.name} made", handle, apply)
 
 
 def _task(name: str, doc: str, needs: str, function: Callable[[], None]) -> dict[str, Any]:
-    return {"name": name, "doc": doc, "file_dep": [needs], "uptodate": [False], "actions": [Act(function)], "verbosity": 2}
+    return {
+        "name": name,
+        "doc": doc,
+        "file_dep": [needs],
+        "uptodate": [False],
+        "actions": [Act(function)],
+        "verbosity": 2,
+    }
 
 
 def serve(engine: Engine) -> None:
@@ -86,7 +97,11 @@ def serve(engine: Engine) -> None:
         Path(folder, server_package(runtime.component)).symlink_to(runtime.component.server)
         defaults = environment(settings, runtime) | {"MODELYARD_HOST": config.settings["serve"]["host"]}
         defaults["MODELYARD_MODEL_DIR"] = str(model)
-        variables = {**defaults, **os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
+        variables = {
+            **defaults,
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")]),
+        }
         code = _run(command, variables)
     if code not in (0, -2, 130):
         msg = f"serve: the server ended with exit code {code}\n  its own message is above"

@@ -41,6 +41,10 @@ class Lock(ProjectCommand):
             raise ToolError(msg)
         path = Path(params["lock"] or engine.project.folder / _DEFAULT)
         lock = write_lock(path, params["suite"], params["profile"], tuple(params["packages"]))
-        advice = "" if params["lock"] else f'\n  now write `lock = "{_DEFAULT}"` below [tool.modelyard.image], and commit both'
-        print(f"{path.name}: {len(lock.packages)} packages{advice}")  # noqa: T201 - this is the command's answer
+        advice = (
+            ""
+            if params["lock"]
+            else f'\n  now write `lock = "{_DEFAULT}"` below [tool.modelyard.image], and commit both'
+        )
+        print(f"{path.name}: {len(lock.packages)} packages{advice}")
         return 0

@@ -11,7 +11,7 @@ class InputError(ValueError):
     """The samples of a request are not what the model takes; a protocol answers it as a client's mistake."""
 
 
-class Overloaded(Exception):  # noqa: N818 - says what the server is
+class Overloaded(Exception):
     """Too many requests wait already."""
 
 

@@ -39,8 +39,14 @@ def run(job: Job) -> None:
     with running(job.inputs["image"], facts, settings["timeout_s"], job.log_file) as server:
         job.base.log(f"the server runs ({server.how}) at {server.url}")
         _check_password(server, name)
-        worst = {protocol: _compare(ask(server, name, samples), expected, protocol, settings["tolerance"]) for protocol, ask in _PROTOCOLS.items()}
-    write_json(job.base.out / "check.json", {"image": facts.digest, "samples": len(rows), "tolerance": settings["tolerance"], "agrees": sorted(worst)})
+        worst = {
+            protocol: _compare(ask(server, name, samples), expected, protocol, settings["tolerance"])
+            for protocol, ask in _PROTOCOLS.items()
+        }
+    write_json(
+        job.base.out / "check.json",
+        {"image": facts.digest, "samples": len(rows), "tolerance": settings["tolerance"], "agrees": sorted(worst)},
+    )
     job.base.metrics.update(samples=len(rows), ran_in=server.how, largest_difference=max(worst.values()))
 
 
@@ -93,7 +99,12 @@ def _infer(server: Server, name: str, samples: NDArray[np.generic]) -> NDArray[n
     import numpy as np
 
     meta = _get(server, f"/v2/models/{name}")["inputs"][0]
-    tensor = {"name": meta["name"], "shape": list(samples.shape), "datatype": meta["datatype"], "data": samples.ravel().tolist()}
+    tensor = {
+        "name": meta["name"],
+        "shape": list(samples.shape),
+        "datatype": meta["datatype"],
+        "data": samples.ravel().tolist(),
+    }
     output = _post(server, f"/v2/models/{name}/infer", {"inputs": [tensor]})["outputs"][0]
     return np.asarray(output["data"], np.float32).reshape(output["shape"])
 

@@ -34,7 +34,9 @@ def run(job: Job) -> None:
         msg = f"the builder {builder.name!r} ({builder.file}) names the archive {facts.archive!r} but did not write it"
         raise PluginError(msg)
     write_json(job.base.out / "image.json", facts)
-    job.base.metrics.update(image=f"{facts.repository}:{facts.tag}", digest=facts.digest[:19], size_MB=facts.size_bytes / 1e6)
+    job.base.metrics.update(
+        image=f"{facts.repository}:{facts.tag}", digest=facts.digest[:19], size_MB=facts.size_bytes / 1e6
+    )
 
 
 def image_content(settings: Any, runtime: Use, model: Path) -> ImageContent:

@@ -86,7 +86,7 @@ def _container(client: Any, folder: Path, facts: ImageFacts, settings: dict[str,
         detach=True,
         environment=settings,
         read_only=True,
-        tmpfs={"/tmp": "size=64m"},  # noqa: S108 - inside the container
+        tmpfs={"/tmp": "size=64m"},
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         ports={f"{facts.port}/tcp": ("127.0.0.1", None)},
@@ -194,5 +194,3 @@ def _is_ready(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-

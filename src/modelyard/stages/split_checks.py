@@ -104,8 +104,7 @@ def _check_range(splits: Splits) -> None:
 def _check_shapes(name: str, x: NDArray[np.generic], y: NDArray[np.generic]) -> None:
     if x.ndim < 2:
         msg = (
-            f"{name}_x: has the shape {x.shape}\n"
-            "  it needs (samples, ...): an axis of samples, then those of a sample"
+            f"{name}_x: has the shape {x.shape}\n  it needs (samples, ...): an axis of samples, then those of a sample"
         )
         raise DataError(msg)
     if y.ndim != 1 or len(x) != len(y):

@@ -101,7 +101,6 @@ def _check_values(raw: NDArray[np.generic], start: int, name: str, value_range: 
     value = flat[row][bad[row]][0].item()
     what = f"outside the value range {low:g} to {high:g}" if np.isfinite(value) else "not a finite number"
     msg = (
-        f"{name}: sample {start + row} holds {value!r}, which is {what}\n"
-        "  mend the data, or give its true value range"
+        f"{name}: sample {start + row} holds {value!r}, which is {what}\n  mend the data, or give its true value range"
     )
     raise DataError(msg)

@@ -185,9 +185,7 @@ def test_a_sequential_model_without_an_input_shape_is_told_it(tensorflow, stripe
         (lambda input_shape, classes: None, "got a builtins.NoneType"),
     ],
 )
-def test_a_model_that_cannot_be_deployed_is_refused_before_training(
-    tensorflow, stripes_dataset, bench, build, message
-):
+def test_a_model_that_cannot_be_deployed_is_refused_before_training(tensorflow, stripes_dataset, bench, build, message):
     from modelyard_plugins.trainers.tensorflow import train
 
     with pytest.raises(PluginError, match=message):
