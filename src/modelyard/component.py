@@ -174,8 +174,9 @@ def type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return "one of " + ", ".join(repr(a) for a in typing.get_args(annotation))
     arguments = typing.get_args(annotation)
-    if type(None) in arguments:
-        return " or ".join(type_name(a) for a in arguments if a is not type(None)) + " (or left out)"
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        text = " or ".join(type_name(a) for a in arguments if a is not type(None))
+        return f"{text} (or left out)" if type(None) in arguments else text
     return annotation.__name__ if isinstance(annotation, type) and not arguments else str(annotation)
 
 

@@ -34,11 +34,11 @@ class Screen:
         self._drawn = 0.0
         self.is_terminal = bool(getattr(stream, "isatty", lambda: False)()) and os.environ.get("TERM") != "dumb"
 
-    def line(self, text: str) -> None:
-        """Write a line, above the status line if there is one."""
+    def line(self, text: str, *, flush: bool = True) -> None:
+        """Write a line, above the status line if there is one; without `flush` it may be seen later."""
         with self._lock:
             self._erase()
-            self._write(f"{text}\n")
+            self._write(f"{text}\n", flush=flush or self.is_terminal)
 
     def status(self, text: str) -> None:
         """Show `text` as the status line; plain streams show none."""
@@ -61,10 +61,11 @@ class Screen:
             self._write("\r\x1b[K")
             self._status = ""
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, *, flush: bool = True) -> None:
         try:
             self._stream.write(text)
-            self._stream.flush()
+            if flush:
+                self._stream.flush()
         except BrokenPipeError:  # `doit | head`: the build goes on, nobody is listening
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -157,7 +158,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """A task is up to date."""
         if task.name in self.stages:
             self._fresh += 1
-            self.screen.line(f"-- {task.name}")
+            self.screen.line(f"-- {task.name}", flush=False)  # there may be thousands
         elif not task.has_subtask:
             super().skip_uptodate(task)
 
