@@ -73,8 +73,8 @@ def test_types_are_named_as_a_person_writes_them() -> None:
         "schedule": "one of 'constant', 'polynomial'",
         "mask": "a file or folder, relative to the project (or left out)",
     }
-    assert type_name(int | str) == "int | str"
-    assert type_name(list[int]) == "list[int]"
+    assert type_name(int | str) == "int or str"
+    assert type_name(list[int]) == "a list of int"
 
 
 def test_a_wrapped_function_keeps_its_parameters_and_file() -> None:
@@ -171,7 +171,7 @@ def test_a_value_in_range_is_taken(key: str, value: object, result: object) -> N
         ("flag", 1, "bool"),
         ("text", 3, "str"),
         ("choice", "c", "one of 'a', 'b'"),
-        ("numbers", [1, "2"], "list[float]"),
+        ("numbers", [1, "2"], "a list of float"),
         ("numbers", [1, float("nan")], ""),
     ],
 )

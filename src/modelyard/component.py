@@ -178,6 +178,10 @@ def type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         text = " or ".join(type_name(a) for a in arguments if a is not type(None))
         return f"{text} (or left out)" if type(None) in arguments else text
+    if typing.get_origin(annotation) is tuple and ... not in arguments:
+        return f"[{', '.join(type_name(a) for a in arguments)}]"
+    if typing.get_origin(annotation) in (list, tuple):
+        return f"a list of {type_name(arguments[0])}"
     return annotation.__name__ if isinstance(annotation, type) and not arguments else str(annotation)
 
 
