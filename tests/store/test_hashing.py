@@ -24,8 +24,8 @@ from modelyard.errors import DataError
         digests._SMALL_BYTES,
         digests._SMALL_BYTES + 1,
         digests._LARGE_BYTES,
-        digests._READ_AHEAD_FROM_BYTES,
-        digests._READ_AHEAD_FROM_BYTES + 12_345,
+        digests._BUFFER_BYTES,
+        digests._BUFFER_BYTES + 12_345,
     ],
 )
 def test_every_size_is_hashed_whole(size: int, tmp_path: Path) -> None:
