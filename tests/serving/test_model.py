@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from modelyard import artifacts
+from modelyard.jsonfiles import write_json
 from modelyard.serving import model
 from modelyard.serving.errors import StartError
 
@@ -52,7 +53,7 @@ def test_what_modelyard_writes_is_read(tmp_path):
         output="probabilities",
     )
     (tmp_path / "model.tflite").touch()
-    artifacts.write_json(tmp_path / "model.json", ours)
+    write_json(tmp_path / "model.json", ours)
 
     facts = model.Facts.read(tmp_path)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.artifacts import Model, ModelFacts, Preprocessing, read_json
+from modelyard.artifacts import Model, ModelFacts, Preprocessing
 from modelyard.errors import ConfigError, DataError, GateError
-from modelyard.jsonfiles import write_json
+from modelyard.jsonfiles import read_json, write_json
 from modelyard.stages.evaluation import Evaluation, Latency, Measured
 from modelyard.stages.gates import Gates
 from modelyard.stages.select import Candidate, Row, SelectedModel, Selection, choose, select
