@@ -68,7 +68,7 @@ def doit() -> Doit:
 
 def doit_environment() -> dict[str, str]:
     """Return the environment of a person's shell: what a test run sets for its own sake is left out."""
-    own = ("PYTHONDONTWRITEBYTECODE", "MODELYARD_DEBUG", "MODELYARD_NO_WAIT", "DOIT_CONFIG")
+    own = ("PYTHONDONTWRITEBYTECODE", "MODELYARD_DEBUG", "DOIT_CONFIG")
     return {name: value for name, value in os.environ.items() if name not in own and not name.startswith("PYTEST_")}
 
 
