@@ -78,7 +78,7 @@ float32 = ["float32"]
 """
 """A project that trains in a second: its data is `small_arrays()` in `data.npz`."""
 
-_OF_THE_TEST_RUN = ("DOIT_CONFIG", "MODELYARD_DEBUG", "MODELYARD_NO_WAIT")
+_OF_THE_TEST_RUN = ("DOIT_CONFIG", "MODELYARD_DEBUG")
 
 
 def small_arrays(
