@@ -80,7 +80,7 @@ class Engine:
         root = project.folder / Path(settings["path"]).expanduser()
         self._objects = DigestTable(root / "digests.sqlite", shared=True)
         self.remote = open_remote(settings, self._tell)
-        self.store = Store(root, self._objects, self.remote, self._tell)
+        self.store = Store(root, self._objects, self.remote, self._tell, wait=self._wait)
         self._fingerprinter = Fingerprinter(project.folder, self._table, project.plugins)
         self._pool = Pool()
         self._memory = _Memory()
@@ -247,7 +247,7 @@ class Engine:
         """Bring the stage's result from the remote, or run it; one at a time of all builds that share the store."""
         key = self.fingerprint(stage).key
         self._announce()
-        with self.store.building(key, stage.id, wait=self._wait):
+        with self.store.building(key, stage.id):
             record = None if force else self.store.find(key)  # another build may have made it meanwhile
             if record is not None and self._restore(stage, record):
                 return "restored"

@@ -57,10 +57,13 @@ def hold(
 
 
 @contextmanager
-def share(path: Path, what: str, tell: Callable[[str], None], verb: str) -> Iterator[None]:
+def share(path: Path, what: str, tell: Callable[[str], None], verb: str, *, wait: bool = True) -> Iterator[None]:
     """Keep `path` from being held alone while the block runs; any number may share it.
 
     Who cannot write there shares nothing and goes on: it changes nothing there either.
+
+    Raises:
+        StoreError: it is held alone, and `wait` is false.
     """
     try:
         file = _open(path)
@@ -68,7 +71,7 @@ def share(path: Path, what: str, tell: Callable[[str], None], verb: str) -> Iter
         yield
         return
     try:
-        _lock(file, fcntl.LOCK_SH, what, tell, wait=True, verb=verb)
+        _lock(file, fcntl.LOCK_SH, what, tell, wait=wait, verb=verb)
         yield
     finally:
         os.close(file)
@@ -103,7 +106,7 @@ def _lock(file: int, mode: int, what: str, tell: Callable[[str], None], *, wait:
     while not _try(file, mode):
         holder = _holder(file)
         if not wait:
-            msg = f"{what} {verb} {holder}\n  wait for it, or leave store.wait=false out"
+            msg = f"{what} {verb} {holder}\n  wait for it, or leave out --no-wait (store.wait = false)"
             raise StoreError(msg)
         if time.monotonic() - told > _TELL_AGAIN_S:
             tell(f"waiting for {what}, which {verb} {holder}")

@@ -99,12 +99,19 @@ class Store:
         table: what is known of the objects' digests.
         remote: a store that others share too, for what is not here.
         tell: called with a line for the person at the terminal.
+        wait: whether to wait for another process that holds what is needed; otherwise that is an error.
     """
 
     def __init__(
-        self, root: Path, table: DigestTable, remote: Remote | None = None, tell: Callable[[str], None] = lambda _: None
+        self,
+        root: Path,
+        table: DigestTable,
+        remote: Remote | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        *,
+        wait: bool = True,
     ) -> None:
-        self.root, self._table, self.remote, self._tell = root, table, remote, tell
+        self.root, self._table, self.remote, self._tell, self._wait = root, table, remote, tell, wait
 
     # Traces
 
@@ -194,19 +201,21 @@ class Store:
 
     def using(self) -> contextlib.AbstractContextManager[None]:
         """Keep `doit gc` out while the block runs; any number of builds may be inside."""
-        return share(self.root / "gc.lock", f"the store {self.root}", self._tell, "is being cleaned by")
+        return share(
+            self.root / "gc.lock", f"the store {self.root}", self._tell, "is being cleaned by", wait=self._wait
+        )
 
     def cleaning(self) -> contextlib.AbstractContextManager[None]:
         """Keep every build out of the store while the block runs."""
-        return hold(self.root / "gc.lock", f"the store {self.root}", self._tell, verb="is in use by")
+        return hold(self.root / "gc.lock", f"the store {self.root}", self._tell, wait=self._wait, verb="is in use by")
 
-    def building(self, key: str, what: str, *, wait: bool) -> contextlib.AbstractContextManager[None]:
+    def building(self, key: str, what: str) -> contextlib.AbstractContextManager[None]:
         """Be the only one, of all projects that share the store, to make what `key` stands for.
 
         Raises:
-            StoreError: another makes it, and `wait` is false.
+            StoreError: another makes it, and this store does not wait.
         """
-        return hold(self.root / "locks" / f"{key}.lock", what, self._tell, wait=wait, transient=True)
+        return hold(self.root / "locks" / f"{key}.lock", what, self._tell, wait=self._wait, transient=True)
 
     # Objects
 

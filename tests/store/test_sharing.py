@@ -77,14 +77,17 @@ def test_without_waiting_the_second_fails_at_once(toy: MakeToy, tmp_path: Path) 
     one, two = two_toys(toy, tmp_path)
     first = start(one)
     wait_for(one / ".modelyard/cache/training")
-    second = build(two, "store.wait=false", "train")
+    ways = (("store.wait=false", "train"), ("--no-wait", "train"), ("train", "--no-wait"), ("run", "--no-wait"))
+    refused = [build(two, *arguments) for arguments in ways]
     (tmp_path / "gate").touch()
     first.communicate(timeout=120)
 
-    assert second.code != 0
-    assert f"train:model.build is being built by process {first.pid} on " in second.output
-    assert "leave store.wait=false out" in second.output
-    assert "Traceback" not in second.output
+    for second in refused:
+        assert second.code == 1, second.output
+        assert f"train:model.build is being built by process {first.pid} on " in second.output
+        assert "leave out --no-wait (store.wait = false)" in second.output
+        assert "waiting for" not in second.output
+        assert "Traceback" not in second.output
     with (two / "pyproject.toml").open("a") as file:
         file.write("wait = false\n")
     assert build(two).built == set(), "nobody holds anything any more"

@@ -1,0 +1,34 @@
+"""`doit run`, which plain `doit` is: doit's own command with an option for builds that must not wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from doit import doit_cmd
+from doit.cmd_run import Run as DoitRun
+
+from modelyard.commands.base import option
+
+NO_WAIT = "--no-wait"
+
+
+class Run(DoitRun):  # type: ignore[misc]
+    """The command `run`. In a folder without a modelyard project it is what doit's is."""
+
+    cmd_options = (
+        *DoitRun.cmd_options,
+        option(
+            "no_wait", bool, False, "fail at once where another build must be waited for; the same as store.wait=false"
+        ),
+    )
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Run the command with its part of the command line; `--no-wait` may stand behind the tasks, too."""
+        words = [word for word in in_args if word != NO_WAIT]
+        return int(super().parse_execute([NO_WAIT, *words] if len(words) < len(in_args) else words) or 0)
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run the tasks; the option reaches the project as an override, before its dodo.py is loaded."""
+        if params["no_wait"]:
+            doit_cmd.set_var("store.wait", "false")
+        return int(super().execute(params, args) or 0)
