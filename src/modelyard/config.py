@@ -1,4 +1,4 @@
-"""Read `[tool.modelyard]`: strict, with the command line's overrides laid over it."""
+"""Read `[tool.modelyard]`: strict, with a profile and the command line's overrides laid over it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import msgspec
 from modelyard.component import Component, Parameter, check_values
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.plugins import Plugins
+from modelyard.profiles import choose_profile, lay_over, take_profiles
 from modelyard.settings import Name, Seed, parameters_of_table
 
 SCALARS = ("name", "version", "seed")
@@ -64,21 +66,34 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
     Args:
         project: the folder that holds pyproject.toml.
         plugins: the plugins that the configuration may name.
-        overrides: dotted key -> value in TOML, from the command line: `{"train.epochs": "3"}`.
+        overrides: dotted key -> value in TOML, from the command line: `{"train.epochs": "3"}`; the key `profile`
+            names a profile to lay over the file first.
 
     Raises:
-        ConfigError: the file is missing or not TOML, or a key, name or value is not allowed.
+        ConfigError: the file is missing or not TOML, or a key, name or value is not allowed; also in a profile that
+            is not chosen, save that the files which it names need not be there.
     """
-    raw, fallback = _read(project / "pyproject.toml")
-    for key, value in (overrides or {}).items():
+    base, fallback = _read(project / "pyproject.toml")
+    profiles = take_profiles(base, KEYS)
+    values = dict(overrides or {})
+    raw = deepcopy(lay_over(base, choose_profile(profiles, values.pop("profile", "")), DEFAULTS))
+    for key, value in values.items():
         _override(raw, key, value, plugins)
+    given = " ".join(f"{key}={value}" for key, value in (overrides or {}).items())
+    config = _config(_Reader(project, plugins, raw, fallback), given and f"the command line sets {given}")
+    for name, tables in profiles.items():
+        other = _Reader(project, plugins, lay_over(base, tables, DEFAULTS), fallback, look_at_inputs=False)
+        _config(other, f"in the profile {name!r}")
+    return config
+
+
+def _config(reader: _Reader, note: str) -> Config:
     try:
-        return _Reader(project, plugins, raw, fallback).config()
+        return reader.config()
     except ConfigError as exc:
-        if not overrides:
+        if not note:
             raise
-        given = " ".join(f"{key}={value}" for key, value in overrides.items())
-        msg = f"{exc}\n  the command line sets {given}"
+        msg = f"{exc}\n  {note}"
         raise ConfigError(msg) from exc
 
 
@@ -114,7 +129,7 @@ def parse_override(value: str) -> Any:
 def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> None:
     first, *rest = key.split(".")
     if first not in KEYS or (first in SCALARS) != (not rest) or "" in rest:
-        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + list(SCALARS)
+        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + [*SCALARS, "profile"]
         msg = (
             f"command line: unknown key {key!r}{did_you_mean_leaf(key, known)}\n"
             f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(KEYS)}"
@@ -144,13 +159,23 @@ def did_you_mean_leaf(key: str, known: list[str]) -> str:
 class _Reader:
     """Turns the raw table into a `Config`."""
 
-    def __init__(self, project: Path, plugins: Plugins, raw: dict[str, Any], fallback: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        project: Path,
+        plugins: Plugins,
+        raw: dict[str, Any],
+        fallback: dict[str, Any],
+        *,
+        look_at_inputs: bool = True,
+    ) -> None:
         self.project, self.plugins, self.raw, self.fallback = project, plugins, raw, fallback
+        self.look_at_inputs = look_at_inputs
 
     def config(self) -> Config:
         for key in self.raw:
             if key not in KEYS:
-                msg = f"{self.where()}: unknown key {key!r}{did_you_mean(key, KEYS)}\n  allowed: {listing(KEYS)}"
+                allowed = (*KEYS, "profiles")
+                msg = f"{self.where()}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
         uses = {table: self.use(table) for table in USING}
         return Config(
@@ -246,7 +271,7 @@ class _Reader:
             raise ConfigError(msg)
         params = check_values(allowed, values, where)
         for key, parameter in allowed.items():
-            if parameter.is_input and params[key] is not None:
+            if self.look_at_inputs and parameter.is_input and params[key] is not None:
                 params[key] = self.input_path(params[key], parameter, where)
         return Use(found, params)
 
