@@ -79,6 +79,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     server: Path | None = None
     requirements: Path | None = None
     entrypoint: tuple[str, ...] = ()
+    server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

@@ -136,6 +136,7 @@ class Fingerprinter:
             parts[f"{role} server"] = manifest_digest(server_files(component.server, self._table))
         if component.requirements:
             parts[f"{role} requirements"] = self._table.file(component.requirements)
+        parts |= {f"{role} server environment {n}": value for n, value in component.server_environment.items()}
         return parts
 
 

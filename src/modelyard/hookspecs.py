@@ -86,7 +86,8 @@ class RegisterRuntime(Protocol):
 
     `function(model_folder, **params)` opens a model and returns a `Predictor`; evaluation uses it as it ships.
     `server` is the folder of a Python package to copy into the image, `entrypoint` the command that starts it there,
-    `requirements` a pip requirements file, every line pinned with hashes.
+    `requirements` a pip requirements file, every line pinned with hashes. `server_environment` are environment
+    variables of the server, in the image and for `doit serve`; parameters become further ones, `MODELYARD_NAME`.
     """
 
     def __call__(
@@ -98,6 +99,7 @@ class RegisterRuntime(Protocol):
         server: Path,
         requirements: Path,
         entrypoint: Sequence[str],
+        server_environment: Mapping[str, str] | None = None,
         tools: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),

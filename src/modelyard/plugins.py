@@ -35,13 +35,14 @@ _TRAITS = {
     "model": _COMMON | {"produces"},
     "trainer": _COMMON | {"produces"},
     "optimizer": _COMMON | {"accepts", "produces"},
-    "runtime": _COMMON | {"accepts", "server", "requirements", "entrypoint"},
+    "runtime": _COMMON | {"accepts", "server", "requirements", "entrypoint", "server_environment"},
     "builder": _COMMON | {"templates"},
     "target": _COMMON | {"templates", "deploy"},
 }
 _REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
 _SEQUENCES = {"tools", "reads_environment", "preload", "resources", "accepts", "templates", "entrypoint"}
 _PATHS = {"server", "requirements"}
+_VARIABLES = {"environment", "server_environment"}
 
 
 class Plugins(msgspec.Struct, frozen=True):
@@ -256,8 +257,9 @@ def _register(plugins: Plugins, kind: str, source: Source) -> Callable[..., None
         _check_registration(kind, name, function, traits, source)
         for trait in _SEQUENCES & traits.keys():
             traits[trait] = tuple(traits[trait])
-        if traits.get("environment", ...) is None:
-            del traits["environment"]
+        for trait in _VARIABLES & traits.keys():
+            if traits[trait] is None:
+                del traits[trait]
         _add(plugins, Component(kind, name, function, source, **traits))
 
     return register
@@ -292,7 +294,7 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a tuple of strings, for instance ('tflite',)"
     if trait in _PATHS:
         return "" if isinstance(value, Path) and value.exists() else "the Path of what is there"
-    if trait == "environment":
+    if trait in _VARIABLES:
         fits = value is None or (
             isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values()))
         )

@@ -1,4 +1,4 @@
-"""The requirements file of the runtime is enough: a server runs on exactly that."""
+"""The requirements file of a runtime is enough: a server runs on exactly that."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.serving.onnx_models import probabilities, write_onnx
 
 import modelyard.serving
-from modelyard_plugins.runtimes import litert
+from modelyard_plugins.runtimes import litert, onnxruntime
 
 
 def test_the_plugin_predicts_as_the_interpreter_does(models, raw, expected):
@@ -20,24 +21,31 @@ def test_the_plugin_predicts_as_the_interpreter_does(models, raw, expected):
     np.testing.assert_allclose(predicted, expected(models / "int8-io", raw), atol=1e-6)
 
 
+def test_the_onnx_plugin_predicts_as_the_network_does(raw, tmp_path):
+    predicted = onnxruntime.onnxruntime(write_onnx(tmp_path / "model"), threads=2).predict(raw)
+
+    np.testing.assert_allclose(predicted, probabilities(raw), atol=1e-6)
+
+
 @pytest.mark.network
 @pytest.mark.slow
-def test_a_server_runs_on_the_required_wheels_alone(start, models, raw, expected, tmp_path):
+@pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
+def test_a_server_runs_on_the_required_wheels_alone(start, models, raw, expected, tmp_path, runtime):
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    requirements = Path(litert.__file__).with_name("litert-requirements.txt")
+    requirements = Path(litert.__file__).with_name(f"{runtime}-requirements.txt")
     options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
     subprocess.run([python, "-m", "pip", "install", "-q", *options, "-r", requirements], check=True)
     place = tmp_path / "app"
     shutil.copytree(Path(modelyard.serving.__file__).parent, place / "modelyard_serving")
+    model = models / "float32" if runtime == "litert" else write_onnx(tmp_path / "model")
+    right = expected(model, raw) if runtime == "litert" else probabilities(raw)
 
-    with (
-        start(models / "float32", [str(python), "-m", "modelyard_serving"], place) as server,
-        server.client() as client,
-    ):
+    command = [str(python), "-m", "modelyard_serving"]
+    with start(model, command, place, BACKEND=runtime) as server, server.client() as client:
         answer = client.post("/v1/models/digits:predict", json={"instances": raw.tolist()})
         metrics = client.get("/metrics")
         assert server.stop() == 0
 
-    np.testing.assert_allclose(answer.json()["predictions"], expected(models / "float32", raw), atol=1e-6)
+    np.testing.assert_allclose(answer.json()["predictions"], right, atol=1e-6)
     assert metrics.status_code == 200

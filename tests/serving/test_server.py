@@ -224,7 +224,8 @@ def test_the_package_runs_alone_under_another_name_on_a_read_only_folder(start, 
 
 
 def test_imports_are_relative_or_in_the_requirements(pytestconfig):
-    listed = (pytestconfig.rootpath / "plugins/runtimes/litert-requirements.txt").read_text()
+    folder = pytestconfig.rootpath / "plugins/runtimes"
+    listed = "".join((folder / f"{name}-requirements.txt").read_text() for name in ("litert", "onnxruntime"))
     allowed = {line.split("==")[0].replace("-", "_") for line in listed.splitlines() if "==" in line} | set(
         sys.stdlib_module_names
     )

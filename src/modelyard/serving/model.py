@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .errors import StartError
+from .errors import InputError, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +93,18 @@ class Facts:
             reason = f"no key {exc}" if isinstance(exc, KeyError) else str(exc)
             msg = f"{path}: not a model's facts: {reason}"
             raise StartError(msg) from exc
+
+    def samples(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return `raw` as an array of samples, shape `(N, *input_shape)`.
+
+        Raises:
+            InputError: the shape is another.
+        """
+        raw = np.asarray(raw)
+        if raw.shape[1:] != self.input_shape:
+            msg = f"samples have shape {list(raw.shape)}, expected [-1, {', '.join(map(str, self.input_shape))}]"
+            raise InputError(msg)
+        return raw
 
     def label(self, key: str) -> str:
         """Return the extra fact `key` as text, or an empty string."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 SERVER = "modelyard"
 EXTENSIONS = ("binary_tensor_data",)
+PLATFORMS = {"tflite": "litert_tflite", "onnx": "onnx_onnxv1"}
+"""The protocol's name of a format, `<project>_<format>`; any other format stands for itself."""
+
 HEADER_LENGTH = "inference-header-content-length"
 _MODEL = "/v2/models/{name}"
 _VERSION = _MODEL + "/versions/{version}"
@@ -112,7 +115,7 @@ def metadata(model: Served) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [model.version],
-        "platform": f"litert_{model.facts.format}" if model.facts.format == "tflite" else model.facts.format,
+        "platform": PLATFORMS.get(model.facts.format, model.facts.format),
         "inputs": [_tensor(model.input)],
         "outputs": [_tensor(model.output)],
         "parameters": {"class_names": list(model.facts.class_names), **model.identity},

@@ -30,7 +30,7 @@ class Settings:
         model_dir: the folder with `model.json` and the file that it names.
         model_name: the name in the URLs; None: the `name` in `model.json`, or `model`.
         model_version: the version in the URLs, a whole number as text.
-        backend: `litert`, or `module:function` with `function(folder, threads=1)` returning a predictor.
+        backend: `litert`, `onnxruntime`, or `module:function` with `function(folder, threads=1)` returning a predictor.
         host: the address to listen on.
         port: the TCP port to listen on; 0: any free one (it is logged).
         username: the name that HTTP Basic asks for; None: no password is asked for.

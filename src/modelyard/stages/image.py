@@ -68,6 +68,7 @@ def environment(settings: Any, runtime: Use) -> dict[str, str]:
         "MODELYARD_MODEL_DIR": MODEL,
         "MODELYARD_MODEL_NAME": settings["name"],
         "MODELYARD_PORT": str(settings["port"]),
+        **runtime.component.server_environment,
         **{f"MODELYARD_{name.upper()}": str(value) for name, value in runtime.params.items()},
     }
 

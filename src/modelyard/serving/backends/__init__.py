@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OpenModel = Callable[..., Predictor]
 """`open_model(folder, threads=1)`: loads the model in `folder`; one prediction uses `threads` threads."""
 
-BUILT_IN = {"litert": f"{__name__}.litert:open_model"}
+BUILT_IN = {name: f"{__name__}.{name}:open_model" for name in ("litert", "onnxruntime")}
 
 
 def open_model(backend: str, folder: Path, threads: int) -> Predictor:

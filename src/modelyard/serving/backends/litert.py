@@ -63,10 +63,7 @@ class LiteRTModel:
         Raises:
             InputError: the shape is another, or a sample holds NaN and the model's input is an integer.
         """
-        raw = np.asarray(raw)
-        if raw.shape[1:] != self.facts.input_shape:
-            msg = f"samples have shape {list(raw.shape)}, expected [-1, {', '.join(map(str, self.facts.input_shape))}]"
-            raise InputError(msg)
+        raw = self.facts.samples(raw)
         outputs = np.empty((len(raw), len(self.facts.class_names)), np.float32)
         step = CHUNK if self._resizable else self._batch
         with self._lock:

@@ -1,0 +1,45 @@
+"""Runtime `onnxruntime`: ONNX Runtime behind TF Serving's REST API and the Open Inference Protocol v2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import modelyard
+from modelyard import hookimpl
+from modelyard.params import PositiveInt
+
+if TYPE_CHECKING:
+    from modelyard.contexts import Predictor
+    from modelyard.hookspecs import RegisterRuntime
+
+_SERVER = Path(modelyard.__file__).parent / "serving"
+_REQUIREMENTS = Path(__file__).with_name("onnxruntime-requirements.txt")
+
+
+def onnxruntime(model: Path, *, threads: PositiveInt = 1) -> Predictor:
+    """ONNX Runtime on the CPU, served over TF Serving's REST API and the Open Inference Protocol v2.
+
+    Args:
+        model: the folder with model.json and the model
+        threads: threads that one prediction uses
+    """
+    from modelyard.serving.backends.onnxruntime import open_model
+
+    return open_model(model, threads=threads)
+
+
+@hookimpl
+def modelyard_register_runtimes(register: RegisterRuntime) -> None:
+    """Register the runtime `onnxruntime`."""
+    register(
+        "onnxruntime",
+        onnxruntime,
+        accepts=("onnx",),
+        server=_SERVER,
+        requirements=_REQUIREMENTS,
+        entrypoint=("python3", "-m", "modelyard_serving"),
+        server_environment={"MODELYARD_BACKEND": "onnxruntime"},
+        tools=("onnxruntime", "numpy"),
+        preload=("modelyard.serving.backends.onnxruntime",),
+    )

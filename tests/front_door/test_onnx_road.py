@@ -1,0 +1,117 @@
+"""From data set to a checked image with ONNX Runtime, without a framework: the trainer is a plugin of the project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modelyard.testing import run_doit, write_small_project
+
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
+
+PYPROJECT = """\
+[project]
+name = "small"
+version = "1.0"
+
+[tool.modelyard]
+name = "small"
+
+[tool.modelyard.dataset]
+use = "arrays"
+path = "data.npz"
+
+[tool.modelyard.model]
+use = "network:shape"
+
+[tool.modelyard.train]
+use = "ridge"
+
+[tool.modelyard.runtime]
+use = "onnxruntime"
+
+[tool.modelyard.variants]
+float32 = []
+
+[tool.modelyard.targets.compose]
+"""
+
+TRAINER = '''\
+"""Trainer `ridge`: a linear classifier by least squares, written as ONNX."""
+
+from modelyard import hookimpl
+from modelyard.jsonfiles import write_json
+
+
+def ridge(context, *, penalty: float = 1.0):
+    """Fit a linear classifier.
+
+    Args:
+        context: the data set.
+        penalty: weight of the penalty on large weights.
+    """
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    x = context.dataset.inputs("train").reshape(len(context.dataset.y("train")), -1)
+    x = np.hstack([x, np.ones((len(x), 1), np.float32)])
+    targets = 4 * np.eye(len(context.dataset.facts.class_names))[context.dataset.y("train")]
+    solved = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ targets).astype(np.float32)
+    parts = {"weights": solved[:-1], "bias": solved[-1]}
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weights", "bias"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "ridge",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", *context.dataset.facts.input_shape])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", solved.shape[1]])],
+        [numpy_helper.from_array(value, name) for name, value in parts.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, context.out / "model.onnx")
+    write_json(context.out / "history.json", {})
+
+
+@hookimpl
+def modelyard_register_trainers(register):
+    register("ridge", ridge, produces="onnx", tools=("onnx", "numpy"))
+'''
+
+NETWORK = '"""The trainer makes its model from the shapes alone."""\n\n\ndef shape(input_shape, classes):\n    """No network."""\n'
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the project, built without an engine."""
+    files = {"pyproject.toml": PYPROJECT, "plugins/ridge.py": TRAINER, "network.py": NETWORK}
+    project = write_small_project(tmp_path_factory.mktemp("onnx") / "project", files)
+    done = run_doit(project, env=NO_ENGINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def test_the_image_answers_as_the_evaluated_model(road: Path) -> None:
+    record = json.loads((road / "artifacts/check/small/stage.json").read_text())
+
+    assert record["metrics"]["ran_in"] == "image files"
+    assert record["metrics"]["largest_difference"] <= 1e-5
+    evaluation = json.loads((road / "artifacts/evaluate/float32/evaluation.json").read_text())
+    assert evaluation["accuracy"] > 0.9
+
+
+def test_the_image_holds_onnx_runtime_and_no_other(road: Path) -> None:
+    packages = json.loads((road / "artifacts/image/small/sbom.spdx.json").read_text())["packages"]
+
+    assert {"onnxruntime", "ai-edge-litert"} & {package["name"] for package in packages} == {"onnxruntime"}
+
+
+def test_a_second_run_does_nothing(road: Path) -> None:
+    done = run_doit(road, env=NO_ENGINE)
+
+    assert done.stdout.splitlines()[-1].startswith("built 0, restored 0"), done.stdout

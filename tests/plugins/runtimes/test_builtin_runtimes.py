@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+
+import pytest
+
+from modelyard.component import parameters_of
+from modelyard_plugins.runtimes import litert, onnxruntime
+
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+MODULES = {"litert": litert, "onnxruntime": onnxruntime}
+FORMATS = {"litert": ("tflite",), "onnxruntime": ("onnx",)}
+
+
+@pytest.fixture(params=sorted(MODULES))
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def registered(name):
+    found = {}
+    MODULES[name].modelyard_register_runtimes(lambda n, function, **traits: found.update({n: (function, traits)}))
+    return found
+
+
+def test_the_runtime_is_registered_with_what_an_image_needs(name, registered):
+    ((function, traits),) = registered.values()
+
+    assert list(registered) == [name]
+    assert function is getattr(MODULES[name], name)
+    assert traits["accepts"] == FORMATS[name]
+    assert (traits["server"] / "__main__.py").is_file()
+    assert traits["requirements"].is_file()
+    assert traits["entrypoint"] == ("python3", "-m", "modelyard_serving")
+
+
+def test_the_server_in_the_image_is_told_which_runtime_it_has(name, registered):
+    from modelyard.serving.backends import BUILT_IN
+    from modelyard.serving.settings import Settings
+
+    settings = Settings.read(registered[name][1].get("server_environment", {}))
+
+    assert settings.backend == name
+    assert settings.backend in BUILT_IN
+
+
+def test_its_configuration_is_threads(name, registered):
+    function = registered[name][0]
+    parameters = parameters_of(function, name)
+
+    assert list(parameters) == ["threads"]
+    assert parameters["threads"].default == 1
+    assert list(inspect.signature(function).parameters) == ["model", "threads"]
+
+
+def test_loading_the_plugin_imports_nothing_heavy(name):
+    heavy = {"numpy", "ai_edge_litert", "onnxruntime", "starlette"}
+    code = f"import sys, modelyard_plugins.runtimes.{name}; print({heavy!r} & set(sys.modules))"
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == "set()"
+
+
+def test_every_requirement_is_pinned_and_has_hashes(name, registered):
+    text = registered[name][1]["requirements"].read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    assert lines
+    for line in lines:
+        pin, *hashes = line.split()
+        assert re.fullmatch(r"[A-Za-z0-9-]+==[0-9.]+", pin), pin
+        assert hashes, pin
+        assert all(HASH.fullmatch(word) for word in hashes), pin
+        # One wheel for all, or one for each of three Pythons on two machines.
+        assert len(set(hashes)) == len(hashes)
+        assert len(hashes) in (1, 6), pin
+
+
+def test_the_runtimes_share_the_server_and_its_requirements():
+    """What differs between two images is the runtime alone, so that they share the other layers and downloads."""
+    folder = litert._REQUIREMENTS.parent
+    pins = {
+        name: {
+            line.split()[0] for line in (folder / f"{name}-requirements.txt").read_text().splitlines() if "==" in line
+        }
+        for name in MODULES
+    }
+
+    assert {pin.partition("==")[0] for pin in pins["litert"] ^ pins["onnxruntime"]} == {"ai-edge-litert", "onnxruntime"}

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from tests.serving.onnx_models import logits, probabilities, write_onnx
+
+from modelyard.serving.backends.onnxruntime import CHUNK, open_model
+from modelyard.serving.errors import InputError, StartError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_onnx(tmp_path_factory.mktemp("onnx") / "model")
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float16, 2e-3)])
+@pytest.mark.parametrize("batch", ["n", 3])
+def test_probabilities_are_those_of_the_network(tmp_path, raw, dtype, tolerance, batch):
+    predicted = open_model(write_onnx(tmp_path / "m", dtype=dtype, batch=batch), threads=2).predict(raw)
+
+    assert (predicted.dtype, predicted.shape) == (np.float32, (7, 10))
+    np.testing.assert_allclose(predicted, probabilities(raw), atol=tolerance)
+    assert np.ptp(predicted, axis=0).max() > 0.01, "the samples get different answers"
+
+
+@pytest.mark.parametrize("count", [1, 2, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
+def test_the_batch_changes_nothing(folder, raw, count):
+    model = open_model(folder)
+    many = np.resize(raw, (count, 8, 8, 1))
+
+    np.testing.assert_allclose(
+        model.predict(many), np.concatenate([model.predict(one[None]) for one in many]), atol=1e-6
+    )
+
+
+def test_the_same_samples_give_the_same_bytes_however_many_threads(folder, raw):
+    answers = {open_model(folder, threads=threads).predict(raw).tobytes() for threads in (1, 2, 2)}
+
+    assert len(answers) == 1
+
+
+def test_one_model_serves_many_threads(folder, raw):
+    model = open_model(folder)
+    alone = [model.predict(raw[: n % 7 + 1]) for n in range(60)]
+
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda n: model.predict(raw[: n % 7 + 1]), range(60)))
+
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_no_samples_give_no_rows(folder):
+    assert open_model(folder).predict(np.zeros((0, 8, 8, 1), np.uint8)).shape == (0, 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8, 1), (1, 8, 8, 3)])
+def test_another_shape_is_an_input_error(folder, shape):
+    with pytest.raises(InputError, match=r"expected \[-1, 8, 8, 1\]"):
+        open_model(folder).predict(np.zeros(shape, np.uint8))
+
+
+def test_a_model_that_answers_probabilities_gets_no_softmax(tmp_path, raw):
+    model = open_model(write_onnx(tmp_path / "m", output="probabilities"))
+
+    np.testing.assert_allclose(model.predict(raw), logits(raw), atol=1e-5)
+
+
+@pytest.mark.parametrize("facts", [{"input_shape": [8, 8, 3]}, {"class_names": ["a", "b"]}, {"input_shape": [8, 8]}])
+def test_a_model_json_that_does_not_fit_is_refused(tmp_path, facts):
+    with pytest.raises(StartError, match=r"takes \(8, 8, 1\) and answers \(10,\); its model\.json says"):
+        open_model(write_onnx(tmp_path / "m", **facts))
+
+
+def test_a_model_with_another_input_type_or_two_outputs_is_refused(tmp_path):
+    with pytest.raises(StartError, match=r"input 'x' is a tensor\(int64\); allowed: tensor\(float\)"):
+        open_model(write_onnx(tmp_path / "a", dtype=np.int64))
+    with pytest.raises(StartError, match=r"has 2 output tensors \('y', 'l'\), expected one"):
+        open_model(write_onnx(tmp_path / "b", outputs=2))
+
+
+def test_a_damaged_model_is_refused_in_one_line(tmp_path):
+    folder = write_onnx(tmp_path / "m")
+    (folder / "model.onnx").write_bytes(b"not a model")
+
+    with pytest.raises(StartError, match="not a model that ONNX Runtime can run") as caught:
+        open_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_server_serves_it(start, folder, raw):
+    with start(folder, BACKEND="onnxruntime") as server, server.client() as client:
+        v1 = client.post("/v1/models/digits:predict", json={"instances": raw.tolist()}).json()
+        tensor = {"name": "input", "shape": list(raw.shape), "datatype": "UINT8", "data": raw.ravel().tolist()}
+        v2 = client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).json()
+        assert client.get("/v2/models/digits").json()["platform"] == "onnx_onnxv1"
+        assert server.stop() == 0
+
+    np.testing.assert_allclose(v1["predictions"], probabilities(raw), atol=1e-6)
+    np.testing.assert_allclose(np.reshape(v2["outputs"][0]["data"], (7, 10)), probabilities(raw), atol=1e-6)
+
+
+def test_a_model_of_another_runtime_does_not_start(start, folder):
+    data = json.loads((folder / "model.json").read_text())
+    assert data["format"] == "onnx"
+    with pytest.raises(AssertionError, match="not a model that LiteRT can run"), start(folder, BACKEND="litert"):
+        pass
