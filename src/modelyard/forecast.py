@@ -13,7 +13,8 @@ from modelyard.store import Brief
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from modelyard.engine import Decision, Engine
+    from modelyard.engine import Engine
+    from modelyard.freshness import Decision
     from modelyard.plan import Stage
 
 UP_TO_DATE, RESTORE, RUN, MAYBE = "up-to-date", "restore", "run", "maybe"

@@ -62,7 +62,7 @@ class Tasks:
             "default_tasks": [kind for kind in KINDS if self.project.plan.of_kind(kind)],
             "backend": "modelyard",
             "dep_file": str(self.project.state / "doit.sqlite"),
-            "check_file_uptodate": records.checker(self.engine._table),  # noqa: SLF001 - one table for all files
+            "check_file_uptodate": records.checker(self.engine.table),  # one table for all files
             "reporter": reporter_class(self.engine, self._start),
             "par_type": "thread",
             "verbosity": 2,

@@ -1,0 +1,167 @@
+"""Whether a stage's artifact is what a build would make now, and what a build would do with the stage."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+
+import msgspec
+
+from modelyard.digests import DigestTable, manifest_digest, walk
+from modelyard.errors import DataError, StageFailed
+from modelyard.fingerprint import Fingerprint, Fingerprinter
+from modelyard.plan import Plan, Stage
+from modelyard.project import Project
+from modelyard.store import Brief, InputRecord, Record, Store
+from modelyard.workspace import Workspace
+
+BriefOf = Callable[[Stage], Brief | None]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a build would do with a stage: leave it (`fresh`), bring back `record` (`restored`), or run it (`built`)."""
+
+    how: str
+    fingerprint: Fingerprint
+    record: Record | None = None
+
+
+class Freshness:
+    """Judges the stages of one project; what it found out stands until `look_again`."""
+
+    def __init__(self, project: Project, workspace: Workspace, store: Store, table: DigestTable) -> None:
+        self._plan: Plan = project.plan
+        self._workspace, self._store, self._table = workspace, store, table
+        self._fingerprinter = Fingerprinter(project.folder, table, project.plugins)
+        self._fresh: dict[str, bool] = {}
+        self._briefs: dict[str, Brief | None] = {}
+
+    def look_again(self, *, sources: bool = False) -> None:
+        """Forget what was found out about artifacts, and with `sources` about code and input files too."""
+        self._fresh, self._briefs = {}, {}
+        if sources:
+            self._fingerprinter.forget()
+
+    def brief(self, stage: Stage) -> Brief | None:
+        """Return the part of the stage's record that says whether it holds."""
+        briefs = self._briefs  # another thread may empty the memory meanwhile
+        if stage.id not in briefs:
+            briefs[stage.id] = self._workspace.brief(stage)
+        return briefs[stage.id]
+
+    def is_fresh(self, stage: Stage) -> bool:
+        """Tell whether the stage's artifact is what a build would make now, and everything that it reads is too."""
+        memory = self._fresh
+        todo = [stage]  # not a recursion: a chain may be longer than Python's stack
+        while todo:
+            one = todo[-1]
+            waiting = [] if one.id in memory else [u for u in self._plan.upstream(one) if u.id not in memory]
+            if waiting:
+                todo += waiting
+                continue
+            todo.pop()
+            if one.id not in memory:
+                memory[one.id] = all(memory[u.id] for u in self._plan.upstream(one)) and self._holds(one)
+        return memory[stage.id]
+
+    def _holds(self, stage: Stage) -> bool:
+        brief = self.brief(stage)
+        return brief is not None and brief.key == self.fingerprint(stage).key and self.is_intact(stage, brief)
+
+    def fingerprint(self, stage: Stage, brief_of: BriefOf | None = None) -> Fingerprint:
+        """Return the stage's fingerprint; everything that it reads must be there.
+
+        Args:
+            stage: the stage.
+            brief_of: gives the record of what it reads; by default what is there now.
+
+        Raises:
+            StageFailed: an earlier stage has no artifact.
+        """
+        digest = functools.partial(self._input_digest, brief_of=brief_of or self.brief)
+        return self._fingerprinter.fingerprint(stage, digest)
+
+    def code(self, stage: Stage) -> dict[str, dict[str, str]]:
+        """Return today's code of the stage: for each file, the digest of each function."""
+        return self._fingerprinter.code(stage)
+
+    def inputs(self, stage: Stage) -> dict[str, InputRecord]:
+        """Return what the stage reads, by role, as its record says it."""
+        return {
+            i.role: InputRecord(i.stage, i.part, self._input_digest(i.stage, i.part, self.brief)) for i in stage.inputs
+        }
+
+    def decide(self, stage: Stage, brief_of: BriefOf | None = None) -> Decision:
+        """Return what a build would do with the stage.
+
+        Args:
+            stage: the stage.
+            brief_of: gives the record of what it reads; by default what is there now.
+
+        Raises:
+            StageFailed: something that it reads has no artifact.
+        """
+        fingerprint = self.fingerprint(stage, brief_of)
+        brief = self.brief(stage)
+        if brief is not None and brief.key == fingerprint.key and self.is_intact(stage, brief):
+            return Decision("fresh", fingerprint)
+        record = self._store.trace(fingerprint.key)
+        if record is not None and self._store.has(record):
+            return Decision("restored", fingerprint, record)
+        return Decision("built", fingerprint)
+
+    def _input_digest(self, stage_id: str, part: str, brief_of: BriefOf) -> str:
+        brief = brief_of(self._plan.stages[stage_id])
+        if brief is None:
+            msg = f"{stage_id}: has no artifact\n  run `doit {stage_id}` first"
+            raise StageFailed(msg)
+        return brief.digest if not part else manifest_digest(brief.outputs, part)
+
+    def is_intact(self, stage: Stage, brief: Brief) -> bool:
+        """Tell whether every output is there with its bytes, and nothing else is."""
+        folder = f"{self._workspace.artifacts}/{stage.kind}/{stage.name}"
+        try:
+            found = dict(walk(folder))
+        except DataError:
+            return False
+        found.pop("stage.json", None)
+        return found.keys() == brief.outputs.keys() and all(
+            found[name].st_size == entry.size and self._has_digest(f"{folder}/{name}", found[name], entry.digest)
+            for name, entry in brief.outputs.items()
+        )
+
+    def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
+        if info.st_nlink > 1 and self._table.recall(path, info) is None and self._store.vouches(info, digest):
+            self._table.know_at([(path, info, digest)])  # another link to the object came or went
+        return self._table.is_known(path, info, digest)
+
+    def damage(self, stage: Stage, record: Record) -> dict[str, str]:
+        """Return the outputs that are not as `record` says: today's digest by name, empty for one that is gone."""
+        found = {}
+        for name, entry in record.outputs.items():
+            path = self._workspace.folder(stage) / name
+            digest = self._table.file(path) if path.is_file() else ""
+            if digest != entry.digest:
+                found[name] = digest
+        return found
+
+    def check_unmoved(self, stage: Stage, before: Fingerprint) -> None:
+        """Refuse a result whose inputs changed while the stage ran: nobody can say what it was made from.
+
+        Raises:
+            StageFailed: an input, the code or the configuration is not what it was at `before`.
+        """
+        self.look_again(sources=True)
+        for upstream in self._plan.upstream(stage):
+            brief = self.brief(upstream)
+            if brief is None or not self.is_intact(upstream, brief):
+                msg = f"{stage.id}: the artifact of {upstream.id} changed while the stage ran\n  its result was not kept; run `doit` again"
+                raise StageFailed(msg)
+        after = self.fingerprint(stage)
+        if after.key != before.key:
+            moved = sorted(
+                n for n in before.parts.keys() | after.parts.keys() if before.parts.get(n) != after.parts.get(n)
+            )
+            msg = f"{stage.id}: changed while the stage ran: {', '.join(moved)}\n  its result was not kept; run `doit` again"
+            raise StageFailed(msg)

@@ -1,0 +1,108 @@
+"""Make a stage's artifact: bring it back from the store, fetch it from the remote, or run the stage.
+
+The order of the steps is what keeps results right when inputs move, a build is killed, or two builds
+meet; see docs/explanation/incremental.md.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.digests import DigestTable, manifest_digest
+from modelyard.errors import StoreError
+from modelyard.freshness import Freshness
+from modelyard.jsonfiles import write_json
+from modelyard.plan import Stage
+from modelyard.project import Project
+from modelyard.stage_runner import StageRunner
+from modelyard.store import Record, Store, manifest_of
+from modelyard.workspace import Workspace
+
+OnEvent = Callable[[Stage, dict[str, Any]], None]
+
+
+class Maker:
+    """Makes the artifacts of one project's stages; the stage's lock must be held."""
+
+    def __init__(
+        self, project: Project, workspace: Workspace, freshness: Freshness, store: Store, table: DigestTable
+    ) -> None:
+        self._workspace, self._freshness = workspace, freshness
+        self._store, self._table = store, table
+        self._runner = StageRunner(project, workspace)
+
+    def restore(self, stage: Stage, record: Record) -> bool:
+        """Make the outputs of `record` the stage's artifact; False if the store has lost one."""
+        own = msgspec.structs.replace(
+            record, stage=stage.id, inputs=self._freshness.inputs(stage)
+        )  # the stage may have another name elsewhere
+        with self._workspace.scratch() as scratch, self._store.using():
+            try:
+                self._store.restore(own, scratch / "out")
+            except StoreError:
+                return False
+            self._take(stage, own, scratch, "restored")
+        return True
+
+    def build(self, stage: Stage, on_event: OnEvent) -> None:
+        """Run the stage and keep what it made.
+
+        Args:
+            stage: the stage; all that it reads must be up to date.
+            on_event: called with the stage and each progress event.
+
+        Raises:
+            ModelyardError: the stage failed, or what it reads changed meanwhile; what stood before still stands.
+        """
+        with self._runner.resources(stage), self._workspace.scratch() as scratch:
+            record = self._run(stage, scratch, on_event)
+            with self._store.using():
+                self._store.add(record, scratch / "out")
+                self._take(stage, record, scratch, "built")
+
+    def _run(self, stage: Stage, scratch: Path, on_event: OnEvent) -> Record:
+        before = self._freshness.fingerprint(stage)
+        began, clock = datetime.now(UTC).astimezone(), time.monotonic()
+        run = self._runner.run(stage, scratch, lambda event: on_event(stage, event))
+        duration_s = time.monotonic() - clock
+        self._freshness.check_unmoved(stage, before)
+        outputs = manifest_of(scratch / "out")
+        return Record(
+            stage=stage.id,
+            key=before.key,
+            digest=manifest_digest(outputs),
+            outputs=outputs,
+            inputs=self._freshness.inputs(stage),
+            parts=before.parts,
+            code=self._freshness.code(stage),
+            metrics=run.result.metrics,
+            started=began.isoformat(timespec="seconds"),
+            duration_s=round(duration_s, 3),
+            peak_memory_bytes=run.peak_memory_bytes,
+            git=self._workspace.commit,
+        )
+
+    def _take(self, stage: Stage, record: Record, scratch: Path, how: str) -> None:
+        """Put the finished folder in the place of the stage's artifact, and its record with it."""
+        out, target = scratch / "out", self._workspace.folder(stage)
+        write_json(out / "stage.json", record)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        old = self._workspace.brief(stage)
+        if target.exists():
+            target.rename(scratch / "old")
+        out.rename(target)
+        with self._store.keeping_known(old.outputs if old else {}):
+            shutil.rmtree(scratch / "old", ignore_errors=True)
+        self._table.know((target / name, entry.digest) for name, entry in record.outputs.items())
+        self._workspace.history(stage).add(record, how)
+
+    def close(self) -> None:
+        """End the workers."""
+        self._runner.close()

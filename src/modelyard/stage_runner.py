@@ -1,0 +1,94 @@
+"""The `doit` process's side of one run of a stage: what its worker is asked, and what it answered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.errors import StageFailed
+from modelyard.plan import Stage
+from modelyard.pool import Pool
+from modelyard.project import Project
+from modelyard.request import Request, Result
+from modelyard.workspace import Workspace
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What came of a run: the stage's answer, and the largest resident set of its process in bytes."""
+
+    result: Result
+    peak_memory_bytes: int
+
+
+class StageRunner:
+    """Runs stages of one project in worker processes."""
+
+    def __init__(self, project: Project, workspace: Workspace) -> None:
+        self._project, self._workspace = project, workspace
+        self._pool = Pool()
+        self._resources = {name: threading.Semaphore(n) for name, n in project.config.resources.items()}
+
+    @contextmanager
+    def resources(self, stage: Stage) -> Iterator[None]:
+        """Hold the named resources of `stage` while the block runs, waiting for them if need be."""
+        with ExitStack() as stack:
+            for resource in sorted(stage.resources):
+                stack.enter_context(self._resources[resource])
+            yield
+
+    def run(self, stage: Stage, scratch: Path, on_event: Callable[[dict[str, Any]], None]) -> Run:
+        """Run the stage; it writes to the folder `out` in `scratch`.
+
+        Args:
+            stage: the stage; all that it reads must be there.
+            scratch: an empty folder.
+            on_event: called with each progress event.
+
+        Raises:
+            StageFailed: the stage failed, or its process died; its log says more.
+        """
+        log = self._workspace.log(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+        (scratch / "out").mkdir()
+        request = self._request(stage, scratch, log)
+        environment, preload = _environment(stage)
+        result, peak = self._pool.run(request, scratch / "request.json", environment, preload, on_event)
+        if result.failure is not None:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(result.failure.traceback)
+            raise StageFailed(result.failure.message)
+        return Run(result, peak)
+
+    def _request(self, stage: Stage, scratch: Path, log: Path) -> Request:
+        folder, stages = self._workspace.folder, self._project.plan.stages
+        return Request(
+            id=self._pool.number(),
+            project=str(self._project.folder),
+            overrides=self._project.overrides,
+            stage=stage.id,
+            inputs={i.role: str(folder(stages[i.stage]) / i.part) for i in stage.inputs},
+            out=str(scratch / "out"),
+            cache=str(self._workspace.cache()),
+            result=str(scratch / "result.json"),
+            log=str(log),
+        )
+
+    def close(self) -> None:
+        """End the workers."""
+        self._pool.close()
+
+
+def _environment(stage: Stage) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the variables that the stage's worker must have, and the modules that it imports first."""
+    variables: dict[str, str] = {}
+    preload: list[str] = []
+    for use in stage.uses.values():
+        variables |= use.component.environment
+        preload += [m for m in use.component.preload if m not in preload]
+    return variables, tuple(preload)

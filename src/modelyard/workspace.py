@@ -1,0 +1,117 @@
+"""Where a project's build keeps its files: artifacts, records, logs, histories, and what is half-made."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from modelyard import git
+from modelyard.digests import manifest_digest
+from modelyard.errors import StoreError
+from modelyard.history import History
+from modelyard.locks import hold
+from modelyard.store import Brief, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.plan import Stage
+
+
+class Workspace:
+    """The files of one project's build.
+
+    Args:
+        project: the project's folder.
+        state: its folder for what git must ignore.
+    """
+
+    def __init__(self, project: Path, state: Path) -> None:
+        self.project, self.state = project, state
+        self.artifacts = project / "artifacts"
+        self.unfinished = self.artifacts / ".unfinished"
+
+    def folder(self, stage: Stage) -> Path:
+        """Return the folder of a stage's artifact."""
+        return self.artifacts / stage.kind / stage.name
+
+    def log(self, stage: Stage) -> Path:
+        """Return the file of a stage's log."""
+        return self.state / "logs" / stage.kind / f"{stage.name}.log"
+
+    def history(self, stage: Stage) -> History:
+        """Return the stage's earlier results."""
+        return History(self.state / "history" / stage.kind / f"{stage.name}.jsonl")
+
+    def cache(self) -> Path:
+        """Return the folder for downloads, made if need be."""
+        folder = self.state / "cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @functools.cached_property
+    def commit(self) -> str:
+        """The commit that the project is at, with `+` behind it if the tree is not clean; empty outside git."""
+        return git.commit(self.project)
+
+    def lock(self, stage: Stage, tell: Callable[[str], None], *, wait: bool) -> AbstractContextManager[None]:
+        """Be the only one to change the stage's artifact while the block runs.
+
+        Raises:
+            StoreError: another does, and `wait` is false.
+        """
+        file = self.state / "locks" / f"{stage.kind}-{stage.name}.lock"
+        return hold(file, stage.id, tell, wait=wait)
+
+    def record(self, stage: Stage) -> Record | None:
+        """Return the stage's record, or None when there is none that can be read."""
+        try:
+            return msgspec.json.decode((self.folder(stage) / "stage.json").read_bytes(), type=Record)
+        except (OSError, ValueError):
+            return None
+
+    def brief(self, stage: Stage) -> Brief | None:
+        """Return the part of the stage's record that says whether it holds, read now; None if somebody edited it."""
+        path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
+        try:
+            with open(path, "rb") as file:
+                brief = msgspec.json.decode(file.read(), type=Brief)
+        except (OSError, ValueError):
+            return None
+        return brief if brief.digest == manifest_digest(brief.outputs) else None
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a new folder on the artifacts' file system; what a killed build left there is swept by `sweep`.
+
+        Raises:
+            StoreError: the system refused something in the block: no room, no permission.
+        """
+        try:
+            self.unfinished.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.unfinished))
+        except OSError as exc:
+            msg = f"{self.unfinished}: {exc.strerror}\n  the project's folder must be writable, and its disk must have room"
+            raise StoreError(msg) from exc
+        try:
+            yield scratch
+        except OSError as exc:
+            msg = f"{exc.filename or scratch}: {exc.strerror}\n  what was built before is kept; mend this, then run `doit` again"
+            raise StoreError(msg) from exc
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what builds that are no longer alive left half-made."""
+        for folder in self.unfinished.glob("*-*"):
+            pid = folder.name.partition("-")[0]
+            if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(folder, ignore_errors=True)
