@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
+from modelyard_plugins.support.calibration import calibration_rows
 from modelyard_plugins.support.litert_convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.artifacts import Dataset
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
 
@@ -48,14 +48,6 @@ def int8(
 
     convert(context, configure)
     context.metrics["calibration_samples"] = len(rows)
-
-
-def calibration_rows(dataset: Dataset, samples: int, seed: int) -> NDArray[np.int64]:
-    """Return up to `samples` different rows of the training split, chosen from `seed`, sorted, int64."""
-    import numpy as np
-
-    there_are = dataset.facts.splits["train"].samples
-    return np.sort(np.random.default_rng(seed).choice(there_are, min(samples, there_are), replace=False))
 
 
 @hookimpl

@@ -11,9 +11,10 @@ from modelyard.errors import ConfigError, StageFailed, did_you_mean
 from modelyard.jsonfiles import write_json
 from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
 from modelyard_plugins.support.feed import batches
-from modelyard_plugins.support.fitting import compile_classifier, fit, last_figures
+from modelyard_plugins.support.fitting import compile_classifier, fit
 from modelyard_plugins.support.keras_files import load_keras, save_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
+from modelyard_plugins.support.training import last_figures
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

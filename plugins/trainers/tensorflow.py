@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import Dataset, format_file
-from modelyard.errors import ConfigError, PluginError
+from modelyard.artifacts import format_file
 from modelyard.jsonfiles import write_json
 from modelyard.params import NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt
 from modelyard_plugins.support.feed import batches
-from modelyard_plugins.support.fitting import History, compile_classifier, fit, last_figures
+from modelyard_plugins.support.fitting import compile_classifier, fit
 from modelyard_plugins.support.keras_files import check_model, save_keras
-from modelyard_plugins.support.splitting import stratified_split
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
+from modelyard_plugins.support.training import (
+    check_early_stopping,
+    check_shapes,
+    last_figures,
+    refuse_softmax,
+    training_rows,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from modelyard.contexts import TrainContext
     from modelyard.hookspecs import RegisterProducer
+    from modelyard_plugins.support.training import History
 
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 
@@ -47,16 +50,11 @@ def train(
             weights; 0 never stops. It needs a validation_fraction above 0.
         validation_fraction: part of the training split that is set apart to measure after each epoch.
     """
-    if early_stopping and not validation_fraction:
-        msg = (
-            f"[tool.modelyard.train]: early_stopping = {early_stopping} needs samples to watch\n"
-            "  set validation_fraction, for instance to 0.1"
-        )
-        raise ConfigError(msg)
+    check_early_stopping(early_stopping, validation_fraction)
     start(context.seed)
     model = _build(context)
     compile_classifier(model, _optimizer(optimizer, learning_rate))
-    rows, held_out = _rows(context.dataset, validation_fraction, context.seed)
+    rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
     feed = batches(context.dataset, rows, batch_size, seed=context.seed)
@@ -85,23 +83,11 @@ def _build(context: TrainContext) -> Any:
     classes = len(facts.class_names)
     model = context.build_model(facts.input_shape, classes)
     check_model(model, "[tool.modelyard.model]", facts.input_shape)
-    for what, found, wanted in (
-        ("takes", model.input_shape, (None, *facts.input_shape)),
-        ("answers", model.output_shape, (None, classes)),
-    ):
-        if found != wanted:
-            msg = (
-                f"the model {model.name!r} {what} the shape {found}, but the data set has {wanted} (None: the batch)\n"
-                "  use the function's arguments input_shape and classes"
-            )
-            raise PluginError(msg)
+    wanted = ((None, *facts.input_shape), (None, classes))
+    check_shapes(model.name, model.input_shape, model.output_shape, wanted=wanted)
     last = getattr(model.layers[-1], "activation", None)
     if getattr(last, "__name__", "") == "softmax":
-        msg = (
-            f"the model {model.name!r} ends in a softmax, but a model answers logits here\n"
-            "  leave the softmax out: the server applies it"
-        )
-        raise PluginError(msg)
+        refuse_softmax(model.name)
     return model
 
 
@@ -110,16 +96,6 @@ def _optimizer(name: Optimizer, learning_rate: float) -> Any:
 
     kinds = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
     return getattr(optimizers, kinds[name])(learning_rate=learning_rate)
-
-
-def _rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the training split to train on, and those to set apart."""
-    import numpy as np
-
-    labels = dataset.y("train")
-    if fraction:
-        return stratified_split(labels, fraction, seed)
-    return np.arange(len(labels)), np.arange(0)
 
 
 def _keep_best(patience: int) -> Any:

@@ -93,7 +93,7 @@ def test_int8_runs_on_integers_inside_and_by_choice_outside(trained, bench):
 
 
 def test_calibration_takes_distinct_seeded_samples_and_no_more_than_there_are(stripes_dataset):
-    from modelyard_plugins.optimizers.int8 import calibration_rows
+    from modelyard_plugins.support.calibration import calibration_rows
 
     rows = calibration_rows(stripes_dataset, 50, 0)
     assert len(set(rows.tolist())) == 50

@@ -1,0 +1,120 @@
+"""What all trainers have in common, whatever their framework. Imports none."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard_plugins.support.splitting import stratified_split
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.artifacts import Dataset
+    from modelyard.contexts import StageContext
+
+History = dict[str, list[float]]
+"""One list a figure (`loss`, `accuracy`, `val_loss` ...), one number an epoch; `epoch` counts from 1."""
+
+_REPORT_EVERY_S = 0.2
+
+
+def last_figures(history: History, epoch: int = -1) -> dict[str, float]:
+    """Return the figures of one epoch (by index), for `stage.json`; training figures are called `train_...`."""
+    figures = {name: values[epoch] for name, values in history.items() if name != "epoch"}
+    return {name if name.startswith("val_") else f"train_{name}": value for name, value in figures.items()}
+
+
+class Teller:
+    """Tells the person at the terminal how training goes, and stops it when a figure is no longer a finite number."""
+
+    def __init__(self, context: StageContext, epochs: int, steps: int) -> None:
+        """Report to `context` on `epochs` epochs of `steps` steps each."""
+        self._context, self._epochs, self._steps = context, epochs, steps
+        self._epoch, self._note, self._told, self._began = 0, "", 0.0, 0.0
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins; the first is 0."""
+        self._epoch, self._began = epoch, time.monotonic()
+
+    def step(self, done: int) -> None:
+        """`done` steps of the epoch are done; said a few times a second at most."""
+        now = time.monotonic()
+        if now - self._told >= _REPORT_EVERY_S:
+            self._told = now
+            self._context.progress(self._epoch + done / self._steps, self._epochs, unit="epochs", note=self._note)
+
+    def end(self, figures: Mapping[str, float]) -> None:
+        """The epoch is over, with these figures.
+
+        Raises:
+            StageFailed: one of them is not finite.
+        """
+        number = self._epoch + 1
+        self._note = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        self._context.log(f"epoch {number}/{self._epochs}  {self._note}  {time.monotonic() - self._began:.1f} s")
+        self._context.progress(number, self._epochs, unit="epochs", note=self._note)
+        if not all(map(math.isfinite, figures.values())):
+            msg = f"epoch {number}: a figure is not finite: {self._note}\n  try a smaller learning_rate"
+            raise StageFailed(msg)
+
+
+def check_early_stopping(early_stopping: int, validation_fraction: float) -> None:
+    """Check that there are samples to watch.
+
+    Raises:
+        ConfigError: training shall stop early, but no sample is set apart for validation.
+    """
+    if early_stopping and not validation_fraction:
+        msg = (
+            f"[tool.modelyard.train]: early_stopping = {early_stopping} needs samples to watch\n"
+            "  set validation_fraction, for instance to 0.1"
+        )
+        raise ConfigError(msg)
+
+
+def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the training split to train on, and those to set apart: `fraction` of each class."""
+    import numpy as np
+
+    labels = dataset.y("train")
+    if fraction:
+        return stratified_split(labels, fraction, seed)
+    return np.arange(len(labels)), np.arange(0)
+
+
+Shape = tuple[int | None, ...]
+"""The shape of a batch; None stands for its size."""
+
+
+def check_shapes(model: str, takes: Shape, answers: Shape, *, wanted: tuple[Shape, Shape]) -> None:
+    """Check that the model called `model` takes and answers the shapes `wanted`.
+
+    Raises:
+        PluginError: it does not.
+    """
+    for what, found, fitting in (("takes", takes, wanted[0]), ("answers", answers, wanted[1])):
+        if found != fitting:
+            msg = (
+                f"the model {model!r} {what} the shape {found}, but the data set has {fitting} (None: the batch)\n"
+                "  use the function's arguments input_shape and classes"
+            )
+            raise PluginError(msg)
+
+
+def refuse_softmax(model: str) -> NoReturn:
+    """Refuse the model called `model`, which ends in a softmax.
+
+    Raises:
+        PluginError: always.
+    """
+    msg = (
+        f"the model {model!r} ends in a softmax, but a model answers logits here\n"
+        "  leave the softmax out: the server applies it"
+    )
+    raise PluginError(msg)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard_plugins.support.training import (
+    Teller,
+    check_early_stopping,
+    check_shapes,
+    last_figures,
+    refuse_softmax,
+    training_rows,
+)
+
+
+def test_figures_of_an_epoch_are_called_what_they_are():
+    history = {"epoch": [1, 2], "loss": [0.5, 0.25], "val_loss": [0.75, 1.0]}
+    assert last_figures(history) == {"train_loss": 0.25, "val_loss": 1.0}
+    assert last_figures(history, 0) == {"train_loss": 0.5, "val_loss": 0.75}
+
+
+def test_a_line_an_epoch_and_progress_in_epochs(bench):
+    teller = Teller(bench.stage(), epochs=2, steps=4)
+    teller.begin(0)
+    teller.step(1)
+    teller.step(2)  # too soon to be told
+    teller.end({"loss": 0.5})
+    teller.begin(1)
+    teller.end({"loss": 0.25})
+    assert bench.told == [(0.25, 2), (1, 2), (2, 2)]
+    assert [line.rpartition("  ")[0] for line in bench.lines] == ["epoch 1/2  loss 0.5000", "epoch 2/2  loss 0.2500"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_figure_that_is_not_finite_stops_with_advice(bench, value):
+    teller = Teller(bench.stage(), epochs=3, steps=1)
+    teller.begin(1)
+    with pytest.raises(StageFailed, match=r"epoch 2: a figure is not finite: loss (nan|inf)\n  try a smaller"):
+        teller.end({"loss": value})
+
+
+def test_stopping_early_needs_samples_to_watch():
+    check_early_stopping(0, 0.0)
+    check_early_stopping(3, 0.1)
+    with pytest.raises(ConfigError, match=r"early_stopping = 3 (.|\n)*set validation_fraction"):
+        check_early_stopping(3, 0.0)
+
+
+def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset):
+    kept, apart = training_rows(stripes_dataset, 0.0, 0)
+    assert (len(kept), len(apart)) == (192, 0)
+    kept, apart = training_rows(stripes_dataset, 0.25, 0)
+    assert sorted([*kept, *apart]) == list(range(192))
+    assert np.bincount(stripes_dataset.y("train")[apart]).tolist() == [16, 16, 16]
+
+
+def test_shapes_that_do_not_fit_the_data_set_are_named():
+    wanted = ((None, 8, 8, 1), (None, 3))
+    check_shapes("net", *wanted, wanted=wanted)
+    with pytest.raises(PluginError, match=r"'net' takes the shape \(None, 4\), but the data set has \(None, 8, 8, 1\)"):
+        check_shapes("net", (None, 4), (None, 3), wanted=wanted)
+    with pytest.raises(PluginError, match=r"'net' answers the shape \(None, 2\)(.|\n)*input_shape and classes"):
+        check_shapes("net", (None, 8, 8, 1), (None, 2), wanted=wanted)
+
+
+def test_a_softmax_is_refused_with_the_reason():
+    with pytest.raises(PluginError, match=r"'net' ends in a softmax(.|\n)*the server applies it"):
+        refuse_softmax("net")
