@@ -18,8 +18,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMAT_FILES = {"tf_keras": "model.keras", "keras": "model.keras", "tflite": "model.tflite", "onnx": "model.onnx"}
-"""The file that holds a model of each known format; any other format `f` uses `model.f`."""
+FORMAT_FILES = {
+    "tf_keras": "model.keras",
+    "keras": "model.keras",
+    "tflite": "model.tflite",
+    "onnx": "model.onnx",
+    "saved_model": "saved_model",
+}
+"""The file, or folder, that holds a model of each known format; any other format `f` uses `model.f`.
+
+A `saved_model` is a TensorFlow SavedModel that clients can send raw samples to, whatever made it: its signature
+`serving_default` takes one tensor, `input` (raw samples in the data set's dtype, shape `(N, *input_shape)`, N free), and
+answers one, `probabilities` (float32, shape `(N, classes)`). Preprocessing and softmax are part of its graph, so its
+`model.json` is that of `self_contained`. `modelyard_plugins.support.saved_model` writes one.
+"""
 
 Split = Literal["train", "test"]
 Output = Literal["logits", "probabilities"]
@@ -144,6 +156,11 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     class_names: tuple[str, ...]
     output: Output = "logits"
     value_range: tuple[float, float] | None = None
+
+
+def self_contained(facts: ModelFacts) -> ModelFacts:
+    """Return `facts` for a model with preprocessing and softmax inside: it takes raw samples, it answers probabilities."""
+    return msgspec.structs.replace(facts, preprocessing=Preprocessing(), output="probabilities")
 
 
 class Model(msgspec.Struct, frozen=True):

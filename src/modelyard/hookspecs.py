@@ -175,7 +175,9 @@ def modelyard_register_trainers(register: RegisterProducer) -> None:
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register model optimizers: `function(context: OptimizeContext, *, ...)` reads `context.model` and writes a new model.
 
-    It writes the file of the format it produces below `context.out`; modelyard writes `model.json` beside it.
+    It writes the file of the format it produces below `context.out`; modelyard writes `model.json` beside it. It returns
+    nothing; or `ModelFacts`, made from `context.model.facts`, where the new model takes or answers something else than
+    its parent did (see `modelyard.artifacts.self_contained`).
     """
 
 

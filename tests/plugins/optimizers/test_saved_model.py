@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from modelyard import DataError
+from modelyard.artifacts import Model, Preprocessing, self_contained
+from modelyard.jsonfiles import write_json
+
+
+def digests(folder) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture
+def exported(trained, bench) -> Model:
+    """The small trained model, exported; with the `model.json` that the stage writes."""
+    from msgspec.structs import replace
+
+    from modelyard_plugins.optimizers.saved_model import saved_model
+
+    context = bench.optimize(trained.dataset, trained.model)
+    told = saved_model(context)
+    assert told == self_contained(trained.model.facts)
+    assert context.metrics["size_bytes"] == sum(p.stat().st_size for p in context.out.rglob("*") if p.is_file())
+    write_json(context.out / "model.json", replace(told, format="saved_model", file="saved_model"))
+    return Model.open(context.out)
+
+
+def test_it_takes_raw_samples_and_answers_what_its_parent_does(exported, trained):
+    import tensorflow as tf
+
+    from modelyard_plugins.support.keras_files import load_keras
+    from modelyard_plugins.support.saved_model import load_signature
+
+    raw = np.array(trained.dataset.x("test"))
+    logits = load_keras(trained.model.path)(trained.dataset.inputs("test"))
+    answered = load_signature(exported)(tf.constant(raw))
+    assert list(answered) == ["probabilities"]
+    np.testing.assert_allclose(answered["probabilities"], tf.nn.softmax(logits), atol=1e-6)
+    assert exported.facts.preprocessing == Preprocessing()
+    assert exported.facts.output == "probabilities"
+
+
+def test_the_same_model_gives_the_same_bytes_however_many_functions_came_before(exported, trained, bench):
+    import tensorflow as tf
+
+    from modelyard_plugins.optimizers.saved_model import saved_model
+
+    for _ in range(11):
+        tf.function(lambda x: x + 1)(tf.constant(1))
+    again = bench.optimize(trained.dataset, trained.model)
+    saved_model(again)
+    assert digests(again.out / "saved_model") == digests(exported.path)
+    names = {name.partition(".")[0] for name in digests(exported.path)}
+    assert names == {"saved_model", "fingerprint", "variables/variables"}
+
+
+def test_a_model_with_another_signature_is_refused(trained, bench):
+    from msgspec.structs import replace
+
+    from modelyard_plugins.support.saved_model import load_signature, write_saved_model
+
+    facts = replace(trained.model.facts, format="saved_model", file="saved_model")
+    folder = bench.stage().out
+    write_saved_model(folder / "saved_model", replace(facts, input_shape=(4, 4, 1)), lambda x: x[:, 0, :3, 0], ())
+    with pytest.raises(DataError, match=r"is input: uint8 \[None, 4, 4, 1\] -> .*, not input: uint8 \[None, 8, 8, 1\]"):
+        load_signature(Model(folder, facts))
+
+
+def test_a_damaged_folder_is_told_in_words(trained, bench):
+    from msgspec.structs import replace
+
+    from modelyard_plugins.support.saved_model import load_signature
+
+    folder = bench.stage().out
+    (folder / "saved_model").mkdir()
+    (folder / "saved_model" / "saved_model.pb").write_bytes(b"\x00damaged")
+    with pytest.raises(DataError, match="cannot be read as a SavedModel"):
+        load_signature(Model(folder, replace(trained.model.facts, format="saved_model", file="saved_model")))
