@@ -7,6 +7,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -20,6 +21,8 @@ from modelyard.request import Request, Result
 
 Environment = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
 """What sets workers apart: environment variables and modules to import first."""
+
+_SAID_BYTES = 20_000
 
 
 class Pool:
@@ -61,11 +64,12 @@ class Pool:
         worker = self._worker((tuple(sorted(environment.items())), preload))
         for event in worker.run(request.id, str(path)):
             if "exit" in event:
-                return _result(request, event), event.get("peak_memory_bytes", 0)
+                return _result(request, event, worker), event.get("peak_memory_bytes", 0)
             if "stale" in event:
                 worker.send(f"{path}\tnew")
             else:
                 on_event(event)
+        worker.tell(request.log)
         msg = f"{request.stage}: its worker process ended without an answer\n  the log is {request.log}"
         raise StageFailed(msg)
 
@@ -84,10 +88,11 @@ class Pool:
             return worker
 
 
-def _result(request: Request, event: dict[str, Any]) -> Result:
+def _result(request: Request, event: dict[str, Any], worker: _Worker) -> Result:
     result = Path(request.result)
     if result.exists():
         return msgspec.json.decode(result.read_bytes(), type=Result)
+    worker.tell(request.log)
     code = event["exit"]
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     hint = "the machine may have run out of memory; " if code == -9 else ""
@@ -100,11 +105,12 @@ class _Worker:
 
     def __init__(self, environment: Environment) -> None:
         variables, preload = environment
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker; `close` closes it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "modelyard.worker", *preload],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
             env={**os.environ, **dict(variables)},
             start_new_session=True,  # Ctrl-C reaches the doit process alone, which then ends its workers
         )
@@ -138,6 +144,13 @@ class _Worker:
             return False
         return True
 
+    def tell(self, log: str) -> None:
+        """Append to the file `log` the end of what the worker itself said: a crash before a stage could say anything."""
+        said = self._said.fileno()
+        begin = max(0, os.fstat(said).st_size - _SAID_BYTES)
+        with open(log, "ab") as file:
+            file.write(os.pread(said, _SAID_BYTES, begin))  # a seek would move where the worker writes
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -161,3 +174,4 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._said.close()

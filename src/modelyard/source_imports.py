@@ -82,6 +82,9 @@ def counts_by_version(path: str) -> bool:
 def watch_sources() -> None:
     """From now on, import everything but the standard library and installed distributions as the source says."""
     if _hook not in sys.path_hooks:
+        counts_by_version(
+            ""
+        )  # asks sysconfig, whose first answer imports a module: through a hook that cannot answer yet
         sys.path_hooks.insert(0, _hook)
         for path in [path for path in list(sys.path_importer_cache) if not counts_by_version(path)]:
             del sys.path_importer_cache[path]

@@ -19,6 +19,7 @@ import selectors
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -90,6 +91,8 @@ def fork(child: Callable[[], None]) -> int:
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
             child()
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(1)
 
