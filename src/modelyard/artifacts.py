@@ -146,6 +146,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
         class_names: one name an output.
         output: whether the model answers logits or probabilities.
         value_range: the lowest and highest value of a raw sample; the server refuses others.
+        warnings: what the model optimizers that made it warned of, the first one's first.
     """
 
     format: str
@@ -156,6 +157,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     class_names: tuple[str, ...]
     output: Output = "logits"
     value_range: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def self_contained(facts: ModelFacts) -> ModelFacts:

@@ -227,7 +227,9 @@ class _Reader:
         from modelyard.units import parse_duration_ms, parse_size
 
         values = self.own("gates")
-        for key, parse in (("max_size", parse_size), ("max_latency_p99", parse_duration_ms)):
+        sizes = dict.fromkeys(("max_size", "max_gzip_size"), parse_size)
+        durations = dict.fromkeys(("max_latency_p50", "max_latency_p99"), parse_duration_ms)
+        for key, parse in (sizes | durations).items():
             if values[key] is not None:
                 parse(values[key], f"{self.where('gates')}: key {key!r}")
         return values

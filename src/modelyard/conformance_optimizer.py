@@ -217,7 +217,9 @@ def _path(engine: Engine) -> list[Stage]:
 
 
 def _bring(engine: Engine, stages: Iterable[Stage]) -> None:
+    """Bring `stages` up to date, in their order, and before each what else it reads: an evaluation, the baseline."""
     for stage in stages:
+        _bring(engine, [upstream for upstream in engine.plan.upstream(stage) if not engine.is_fresh(upstream)])
         engine.bring_up_to_date(stage)
 
 

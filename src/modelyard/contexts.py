@@ -37,6 +37,7 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
         progress: reports how far the stage is.
         log: writes a line to the stage's log.
         metrics: numbers to put into `stage.json`; fill it.
+        warnings: what `warn` was told.
     """
 
     out: Path
@@ -46,6 +47,15 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress
     log: Callable[[str], None]
     metrics: dict[str, Any] = {}
+    warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Warn of something that a person should know before this ships: one line, without a full stop.
+
+        It goes to the stage's log; a model optimizer's warnings are shown with its variants in the table of `select`.
+        """
+        self.log(f"warning: {text}")
+        self.warnings.append(text)
 
 
 class TrainContext(StageContext, frozen=True, kw_only=True):

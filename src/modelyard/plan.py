@@ -12,6 +12,7 @@ import msgspec
 from modelyard.config import Config, Use
 from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.plugins import Plugins
+from modelyard.settings import RULES
 
 KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
 """The kinds of stage that leave an artifact, in the order of a build."""
@@ -201,6 +202,7 @@ class _Planner:
         self.image = f"image:{config.name}"
         self.check = f"check:{config.name}"
         self.optimized: dict[str, Stage] = {}
+        self.by_step: dict[tuple[str, str, str], Stage] = {}
 
     def stages(self) -> Iterable[Stage]:
         uses, settings = self.config.uses, self.config.settings
@@ -210,10 +212,13 @@ class _Planner:
         yield self.stage(self.train, {"trainer": uses["train"], "model": uses["model"]}, {}, data)
         finals = {variant: self.chain(variant, steps) for variant, steps in self.config.variants.items()}
         yield from self.optimized.values()
+        baseline = self.baseline()
         for variant, final in finals.items():
-            inputs = (Input("model", final), data)
+            inputs = [Input("model", final), data]
+            if final != finals[baseline]:
+                inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
             yield self.stage(f"evaluate:{variant}", {"runtime": uses["runtime"]}, settings["evaluate"], *inputs)
-        yield self.select_stage(finals)
+        yield self.select_stage(finals, baseline)
         yield from self.deployment()
 
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
@@ -263,14 +268,14 @@ class _Planner:
 
     def optimize(self, variant: str, steps: tuple[Use, ...], parent: str) -> str:
         """Return the id of the stage that applies the last of `steps`, one stage for equal chains."""
-        for stage in self.optimized.values():
-            if stage.inputs[0].stage == parent and stage.uses["optimizer"] == steps[-1]:
-                return stage.id
+        step = (parent, steps[-1].component.name, repr(sorted(steps[-1].params.items())))
+        if step in self.by_step:
+            return self.by_step[step].id
         whole = len(steps) == len(self.config.variants[variant])
         name = variant if whole else self.prefix_name(steps)
         inputs = (Input("model", parent), Input("dataset", self.dataset))
         stage = self.stage(f"optimize:{name}", {"optimizer": steps[-1]}, {}, *inputs)
-        self.optimized[stage.id] = stage
+        self.optimized[stage.id] = self.by_step[step] = stage
         return stage.id
 
     def prefix_name(self, steps: tuple[Use, ...]) -> str:
@@ -279,22 +284,25 @@ class _Planner:
         defaults = {n: p.default for n, p in steps[-1].component.parameters.items()}
         marks = [f"{k}-{v}" for k, v in steps[-1].params.items() if v != defaults[k]]
         longer = re.sub(r"[^a-z0-9.]+", "-", "-".join((name, *marks)).lower()).strip("-.")[:80]
-        taken = {*self.config.variants, *(stage.name for stage in self.optimized.values())}
         names = chain((name, longer), (f"{longer}-{number}" for number in count(2)))
-        return next(candidate for candidate in names if candidate not in taken)
+        return next(n for n in names if n not in self.config.variants and f"optimize:{n}" not in self.optimized)
 
-    def select_stage(self, finals: Mapping[str, str]) -> Stage:
-        settings = {**self.config.settings["select"], "gates": self.config.settings["gates"]}
-        settings["baseline"] = settings["baseline"] or next(iter(finals))
-        for key in ("baseline", "rule"):
-            self.check_variant(key, settings[key])
+    def baseline(self) -> str:
+        """Return the variant that the others are compared with: the first one unless another is named."""
+        baseline: str = self.config.settings["select"]["baseline"] or next(iter(self.config.variants))
+        self.check_variant("baseline", baseline)
+        return baseline
+
+    def select_stage(self, finals: Mapping[str, str], baseline: str) -> Stage:
+        settings = {**self.config.settings["select"], "gates": self.config.settings["gates"], "baseline": baseline}
+        settings["trained_alike"] = {}
+        self.check_variant("rule", settings["rule"])
         inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
         return self.stage(self.select, {}, settings, *inputs)
 
     def check_variant(self, key: str, value: str) -> None:
-        rules = ("smallest", "fastest", "most-accurate") if key == "rule" else ()
-        allowed = (*rules, *self.config.variants)
+        allowed = (*(RULES if key == "rule" else ()), *self.config.variants)
         if value not in allowed:
             near = did_you_mean(value, allowed)
             msg = (

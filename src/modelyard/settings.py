@@ -25,6 +25,10 @@ Size = str | int
 Duration = str | float | int
 
 
+RULES = ("smallest", "smallest-file", "fastest", "most-accurate")
+"""What `[tool.modelyard.select] rule` may be, beside a variant's name."""
+
+
 class Dataset(msgspec.Struct):
     """`[tool.modelyard.dataset]`, beside the data set's own parameters."""
 
@@ -35,8 +39,9 @@ class Evaluate(msgspec.Struct):
     """`[tool.modelyard.evaluate]`: how every variant is measured."""
 
     batch_size: PositiveInt = 256
-    latency_samples: PositiveInt = 200
+    latency_samples: PositiveInt = 400
     warmup: NonNegativeInt = 20
+    workers: PositiveInt | None = None
 
 
 class Select(msgspec.Struct):
@@ -50,9 +55,17 @@ class Gates(msgspec.Struct):
     """`[tool.modelyard.gates]`: bounds that a variant must meet; one that is left out bounds nothing."""
 
     min_accuracy: Fraction | None = None
+    min_class_accuracy: Fraction | None = None
     max_accuracy_drop: Fraction | None = None
+    max_class_accuracy_drop: Fraction | None = None
     max_size: Size | None = None
+    max_size_ratio: PositiveFloat | None = None
+    max_gzip_size: Size | None = None
+    max_gzip_ratio: PositiveFloat | None = None
+    max_latency_p50: Duration | None = None
     max_latency_p99: Duration | None = None
+    max_latency_ratio: PositiveFloat | None = None
+    undecided: Literal["pass", "fail"] = "pass"
 
 
 class Image(msgspec.Struct):

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import os
+import threading
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -49,31 +53,98 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
     predictor = Brightness()
     out = tmp_path / "out"
     out.mkdir()
-    metrics = evaluate(predictor, model, dataset, out, batch_size=5, latency_samples=7, warmup=3, progress=told)
+    numbers = {"batch_size": 5, "latency_samples": 7, "warmup": 3, "workers": 1}
+    metrics = evaluate(lambda _: predictor, model, dataset, out, **numbers, progress=told)
     assert sorted(p.name for p in out.iterdir()) == ["evaluation.json", "latency.json", "probabilities.npy"]
     assert predictor.calls == [5, 5, 2] + [1] * 10
-    assert told.calls[-1] == (12, 12)
+    assert told.calls == [(5, 12), (10, 12), (12, 12)]
     probabilities = np.load(out / "probabilities.npy")
     assert probabilities.dtype == np.float32
     assert np.array_equal(probabilities, Brightness().predict(dataset.x("test")))
     measured = read_measured(out)
     expected = (dataset.x("test").mean(axis=(1, 2)).argmax(axis=1) == dataset.y("test")).mean()
     assert measured.evaluation.accuracy == metrics["accuracy"] == expected
+    assert measured.evaluation.class_names == ("a", "b", "c")
     assert measured.latency.samples == 7
+    assert measured.latency.ratio is None
     assert 0 < measured.latency.p50_ms <= measured.latency.p99_ms
 
 
-def test_all_but_the_latency_is_the_same_every_time(dataset, model, told, tmp_path):
+def test_all_but_the_latency_is_the_same_every_time_however_many_workers(dataset, model, told, tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
-        evaluate(Brightness(), model, dataset, tmp_path / name, latency_samples=2, warmup=0, progress=told)
+        numbers = {"batch_size": 5, "latency_samples": 2, "warmup": 0, "workers": 1 if name == "a" else 3}
+        evaluate(lambda _: Brightness(), model, dataset, tmp_path / name, **numbers, progress=told)
     for file in ("evaluation.json", "probabilities.npy"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+def test_workers_have_a_predictor_each_and_share_the_batches(dataset, model, told, tmp_path):
+    made: list[Brightness] = []
+    meet = threading.Barrier(3, timeout=30)
+
+    class Waiting(Brightness):
+        def predict(self, raw: np.ndarray) -> np.ndarray:
+            if len(raw) > 1:
+                meet.wait()  # passes only if three predict at the same time
+            return super().predict(raw)
+
+    def open_model(_: Model) -> Brightness:
+        made.append(Waiting())
+        return made[-1]
+
+    evaluate(open_model, model, dataset, tmp_path, batch_size=4, latency_samples=1, warmup=0, workers=8, progress=told)
+    assert [predictor.calls for predictor in made] == [[4], [4], [4], [1]], (
+        "no more predictors than batches; one to time"
+    )
+
+
+def test_a_baseline_is_timed_in_turns_with_the_model(dataset, model, told, tmp_path):
+    order: list[str] = []
+
+    class Named(Brightness):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def predict(self, raw: np.ndarray) -> np.ndarray:
+            order.extend([self.name] if len(raw) == 1 else [])
+            return super().predict(raw)
+
+    baseline = Model(model.folder, model.facts)
+    numbers = {"latency_samples": 60, "warmup": 1, "baseline": baseline, "threads": 1, "lock": tmp_path / "lock"}
+    allowed = os.sched_getaffinity(0)
+    evaluate(
+        lambda one: Named("baseline" if one is baseline else "own"), model, dataset, tmp_path, **numbers, progress=told
+    )
+    turns = [(name, len(list(calls))) for name, calls in itertools.groupby(order[2:])]
+    assert turns == [
+        ("own", 11),
+        ("baseline", 22),
+        ("own", 22),
+        ("baseline", 22),
+        ("own", 22),
+        ("baseline", 22),
+        ("own", 11),
+    ]
+    assert os.sched_getaffinity(0) == allowed
+    latency = read_measured(tmp_path).latency
+    assert (latency.samples, latency.ratio.rounds, latency.host.threads) == (60, 6, 1)
+    assert latency.ratio.low <= latency.ratio.p50 <= latency.ratio.high
+    assert latency.p50_low_ms <= latency.p50_ms <= latency.p50_high_ms
+    assert len(latency.host.cpus) == 1
+    assert set(latency.host.cpus) <= allowed
+
+
+def test_warnings_of_the_models_chain_are_kept(dataset, model, told, tmp_path):
+    warned = Model(model.folder, msgspec.structs.replace(model.facts, warnings=("slow on this CPU",)))
+    evaluate(lambda _: Brightness(), warned, dataset, tmp_path, latency_samples=1, warmup=0, progress=told)
+    assert read_measured(tmp_path).evaluation.warnings == ("slow on this CPU",)
+
+
 def test_score_counts_by_class_and_leaves_out_what_is_not_there():
     probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
-    evaluation = score(probabilities, np.array([0, 1, 1, 0]), size_bytes=1, gzip_bytes=2)
+    evaluation = score(probabilities, np.array([0, 1, 1, 0]), "abc", size_bytes=1, gzip_bytes=2)
     assert evaluation.accuracy == 0.5
     assert evaluation.per_class == (0.5, 0.5, None)
     assert evaluation.confusion == ((1, 1, 0), (1, 1, 0), (0, 0, 0))
@@ -105,7 +176,7 @@ def test_a_runtime_that_does_not_answer_probabilities_is_refused(dataset, model,
     predictor = Brightness()
     predictor.predict = answer
     with pytest.raises(PluginError, match=message):
-        evaluate(predictor, model, dataset, tmp_path, progress=told)
+        evaluate(lambda _: predictor, model, dataset, tmp_path, progress=told)
 
 
 def test_a_damaged_evaluation_is_named(tmp_path):

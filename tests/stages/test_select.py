@@ -12,21 +12,30 @@ from hypothesis import strategies as st
 from modelyard.artifacts import Model, ModelFacts, Preprocessing
 from modelyard.errors import ConfigError, DataError, GateError
 from modelyard.jsonfiles import read_json, write_json
-from modelyard.stages.evaluation import Evaluation, Latency, Measured
+from modelyard.settings import RULES as SETTING
+from modelyard.stages.evaluation import Evaluation, Host, Latency, Measured, Ratio
 from modelyard.stages.gates import Gates
-from modelyard.stages.select import Candidate, Row, SelectedModel, Selection, choose, select
+from modelyard.stages.pareto import is_slower
+from modelyard.stages.select import Candidate, SelectedModel, select
+from modelyard.stages.selection import RULES, Row, Selection, choose, row_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-RULES = ("smallest", "fastest", "most-accurate")
-
 
 def measured(accuracy: float, size: int, gzip: int, p50: float, p99: float) -> Measured:
     evaluation = Evaluation(
-        samples=100, accuracy=accuracy, per_class=(accuracy,), confusion=((1,),), size_bytes=size, gzip_bytes=gzip
+        samples=100,
+        class_names=("a",),
+        accuracy=accuracy,
+        per_class=(accuracy,),
+        confusion=((1,),),
+        size_bytes=size,
+        gzip_bytes=gzip,
     )
-    return Measured(evaluation, Latency(p50_ms=p50, p99_ms=p99, mean_ms=p50, samples=10, warmup=1))
+    ratio = Ratio(p50=p50 / 0.04, low=p50 * 0.99 / 0.04, high=p50 * 1.01 / 0.04, rounds=40, baseline_p50_ms=0.04)
+    ends = {"p50_low_ms": p50, "p50_high_ms": p50, "p99_low_ms": p99, "p99_high_ms": p99}
+    return Measured(evaluation, Latency(p50_ms=p50, p99_ms=p99, mean_ms=p50, samples=10, warmup=1, ratio=ratio, **ends))
 
 
 FIGURES = {
@@ -77,6 +86,8 @@ def out(tmp_path: Path) -> Path:
         ("fastest", {"min_accuracy": 0.92}, "float32"),
         ("most-accurate", {}, "float32"),
         ("most-accurate", {"max_size": "50 kB"}, "int8"),
+        ("smallest-file", {}, "pruned"),
+        ("smallest-file", {"min_accuracy": 0.92}, "int8"),
         ("int8", {}, "int8"),
     ],
 )
@@ -177,10 +188,8 @@ bounds = st.fixed_dictionaries(
 
 def table(figures: list[tuple[float, int, int, float, float]], gates: Gates) -> tuple[Row, ...]:
     """Return the table that `select` makes of these figures; the first variant is the baseline."""
-    from modelyard.stages.select import _row
-
     variants = {f"v{i}": measured(*one) for i, one in enumerate(figures)}
-    return tuple(_row(name, one, gates.misses(one, variants["v0"])) for name, one in variants.items())
+    return tuple(row_of(name, one, gates.judge(one, variants["v0"])) for name, one in variants.items())
 
 
 def pick(made: tuple[Row, ...], rule: str) -> Row | None:
@@ -193,10 +202,15 @@ def pick(made: tuple[Row, ...], rule: str) -> Row | None:
 
 def worth(row: Row, rule: str) -> float:
     """The figure that a rule looks at first; less is better."""
-    return {"smallest": row.gzip_bytes, "fastest": row.p50_ms, "most-accurate": -row.accuracy}[rule]
+    return {
+        "smallest": row.gzip_bytes,
+        "smallest-file": row.size_bytes,
+        "fastest": row.p50_ms,
+        "most-accurate": -row.accuracy,
+    }[rule]
 
 
-@given(rows, bounds, st.sampled_from(RULES))
+@given(rows, bounds, st.sampled_from(sorted(RULES)))
 def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures, gates, rule):
     made = table(figures, Gates.parse(gates))
     chosen = pick(made, rule)
@@ -211,7 +225,7 @@ def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures, g
         assert all(worth(chosen, rule) <= worth(row, rule) for row in fitting)
 
 
-@given(rows, bounds, bounds, st.sampled_from(RULES))
+@given(rows, bounds, bounds, st.sampled_from(sorted(RULES)))
 def test_another_gate_never_lets_a_better_one_through(figures, gates, more, rule):
     few = pick(table(figures, Gates.parse(gates)), rule)
     many = pick(table(figures, Gates.parse({**more, **gates})), rule)
@@ -220,9 +234,89 @@ def test_another_gate_never_lets_a_better_one_through(figures, gates, more, rule
         assert worth(few, rule) <= worth(many, rule)
 
 
-@given(rows, st.sampled_from(RULES), st.randoms(use_true_random=False))
+@given(rows, st.sampled_from(sorted(RULES)), st.randoms(use_true_random=False))
 def test_the_order_of_the_variants_does_not_matter(figures, rule, random):
     made = list(table(figures, Gates()))
     chosen = choose(tuple(made), rule)
     random.shuffle(made)
     assert choose(tuple(made), rule) == chosen
+
+
+def test_the_configuration_allows_the_rules_that_there_are():
+    assert tuple(RULES) == SETTING
+
+
+def test_of_variants_that_are_not_measurably_slower_than_the_fastest_the_smallest_is_the_fastest():
+    usual = {"accuracy": 0.9, "size_bytes": 9, "p50_ms": 1.0, "p99_ms": 2.0}
+    rows = [
+        Row(variant="hair-faster", gzip_bytes=9, ratio=0.80, ratio_low=0.7, ratio_high=0.9, **usual),
+        Row(variant="smaller", gzip_bytes=5, ratio=0.81, ratio_low=0.75, ratio_high=0.9, **usual),
+        Row(variant="slower", gzip_bytes=1, ratio=0.95, ratio_low=0.91, ratio_high=0.97, **usual),
+    ]
+    assert [is_slower(row, rows[0]) for row in rows] == [False, False, True]
+    assert choose(rows, "fastest") == "smaller"
+
+
+def host(cpu_model: str, load_1m: float = 0.5) -> Host:
+    return Host(cpu_model=cpu_model, cpus=(1,), threads=1, governor=None, load_1m=load_1m, preemptions=0)
+
+
+def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others(tmp_path, out):
+    made = candidates(tmp_path)
+    slower = measured(0.93, 45_000, 41_000, 0.05, 0.09)
+    made["worse"] = Candidate(tmp_path / "evaluate-worse", made["int8"].model)
+    made["worse"].evaluation.mkdir()
+    write_json(made["worse"].evaluation / "evaluation.json", slower.evaluation)
+    write_json(made["worse"].evaluation / "latency.json", slower.latency)
+    selection = select(made, out, gates=Gates(), baseline="float32")
+    assert selection.front == ("float32", "int8", "pruned")
+    assert [row.dominated_by for row in selection.table] == [(), (), (), ("int8",)]
+    assert "| behind int8 |" in next(line for line in (out / "table.md").read_text().splitlines() if "worse" in line)
+
+
+def test_a_baseline_trained_as_long_is_what_the_drop_is_measured_from_and_does_not_ship(tmp_path, out):
+    gates = Gates.parse({"max_accuracy_drop": 0.02})
+    alike = {"pruned": "int8"}  # 0.91 against 0.94
+    rows = select(candidates(tmp_path), out, gates=gates, baseline="float32", trained_alike=alike).table
+    assert [(row.variant, row.compared_with, row.control) for row in rows] == [
+        ("float32", "float32", False),
+        ("int8", "float32", True),
+        ("pruned", "int8", False),
+    ]
+    assert rows[2].misses == ("max_accuracy_drop: 0.0300 below the baseline is more than 0.02",)
+    text = (out / "table.md").read_text()
+    assert "**shipped** (smallest)" in next(line for line in text.splitlines() if line.startswith("| float32"))
+    assert "for comparison" in next(line for line in text.splitlines() if line.startswith("| int8"))
+    assert "- pruned: accuracy compared with int8, which was trained as long" in text
+    assert choose(rows, "int8") == "int8", "unless it is asked for"
+
+
+def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
+    made = candidates(tmp_path)
+    figures = FIGURES["int8"]
+    warned = msgspec.structs.replace(figures.evaluation, warnings=("slow kernels on x86",))
+    write_json(made["int8"].evaluation / "evaluation.json", warned)
+    late = msgspec.structs.replace(figures.latency, p99_low_ms=0.05, p99_high_ms=0.3, host=host("Fast CPU", 3.5))
+    write_json(made["int8"].evaluation / "latency.json", late)
+    select(made, out, gates=Gates.parse({"max_latency_p99": "0.1 ms"}), rule="int8", baseline="float32")
+    text = (out / "table.md").read_text()
+    assert "- int8: warning: slow kernels on x86\n" in text
+    assert (
+        "- int8: max_latency_p99: 0.090 ms (0.050 to 0.300) may be more or less than 0.1: undecided, so it passes"
+        in text
+    )
+    assert "- latency of one sample on Fast CPU, 1 thread, pinned, load 3.5; in brackets the 95 % interval" in text
+    facts = read_json(out / "model" / "model.json", SelectedModel)
+    assert facts.warnings == ()
+    gates = Gates.parse({"max_latency_p99": "0.1 ms", "undecided": "fail"})
+    with pytest.raises(GateError, match="undecided"):
+        select(made, tmp_path / "other", gates=gates, rule="int8", baseline="float32")
+
+
+def test_latencies_of_different_machines_are_said_to_be(tmp_path, out):
+    made = candidates(tmp_path)
+    for name, cpu in (("int8", "Fast CPU"), ("pruned", "Slow CPU")):
+        late = msgspec.structs.replace(FIGURES[name].latency, host=host(cpu))
+        write_json(made[name].evaluation / "latency.json", late)
+    (note,) = select(made, out, gates=Gates(), baseline="float32").notes
+    assert note == "measured on different machines (Fast CPU, Slow CPU): compare ratios to the baseline, not times"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import time
+import os
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import PluginError
 from modelyard.jsonfiles import write_json
-from modelyard.stages.evaluation import Evaluation, Latency
+from modelyard.stages.evaluation import Evaluation
+from modelyard.stages.latency import measure_latency
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -30,36 +34,55 @@ def run(job: Job) -> None:
         PluginError: the runtime does not answer one row of probabilities a sample.
     """
     model, dataset = Model.open(job.inputs["model"]), Dataset.open(job.inputs["dataset"])
-    predictor = job.call("runtime", model.folder)
+    baseline = Model.open(job.inputs["baseline"]) if "baseline" in job.inputs else None
+    threads = job.stage.uses["runtime"].params.get("threads")
     context = job.base
-    figures = evaluate(predictor, model, dataset, context.out, **job.stage.settings, progress=context.progress)
+    figures = evaluate(
+        lambda one: job.call("runtime", one.folder),
+        model,
+        dataset,
+        context.out,
+        **job.stage.settings,
+        baseline=baseline,
+        threads=threads if isinstance(threads, int) else None,
+        lock=context.cache / "latency.lock",
+        progress=context.progress,
+    )
     context.metrics.update(figures)
 
 
 def evaluate(
-    predictor: Predictor,
+    open_model: Callable[[Model], Predictor],
     model: Model,
     dataset: Dataset,
     out: Path,
     *,
     batch_size: int = 256,
-    latency_samples: int = 200,
+    latency_samples: int = 400,
     warmup: int = 20,
+    workers: int | None = None,
+    baseline: Model | None = None,
+    threads: int | None = None,
+    lock: Path | None = None,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Measure `predictor` on the test split.
+    """Measure a model on the test split.
 
     Writes `evaluation.json` and `probabilities.npy` (float32, shape `(samples, classes)`), which are the same every
     time on one machine, and `latency.json`, which is not.
 
     Args:
-        predictor: the model, opened by a runtime.
-        model: the model on disk, for its size.
+        open_model: opens a model with the runtime.
+        model: the model on disk.
         dataset: the data set; its raw test samples are given to the predictor.
         out: a folder that exists.
         batch_size: samples a call when accuracy is measured.
         latency_samples: calls with one sample that are timed.
         warmup: calls with one sample before those.
+        workers: predictors that measure the accuracy side by side; None for as many as there are CPUs.
+        baseline: the model that latencies are compared with; None if it is this one.
+        threads: threads of one prediction; None if the runtime does not say.
+        lock: a file; only one process that names it measures latency at a time.
         progress: told how many samples are done.
 
     Returns:
@@ -71,12 +94,22 @@ def evaluate(
     import numpy as np
 
     x, y = dataset.x("test"), dataset.y("test")
-    classes = len(dataset.facts.class_names)
-    probabilities = _predict(predictor, x, classes, batch_size, progress)
+    names = dataset.facts.class_names
+    side_by_side = workers or max(1, len(os.sched_getaffinity(0)) // (threads or 1))
+    probabilities = predict(lambda: open_model(model), x, len(names), batch_size, side_by_side, progress)
     np.save(out / "probabilities.npy", probabilities, allow_pickle=False)
     sizes = model_sizes(model.path)
-    evaluation = score(probabilities, y, size_bytes=sizes[0], gzip_bytes=sizes[1])
-    latency = measure_latency(predictor, x, latency_samples, warmup)
+    warnings = model.facts.warnings
+    evaluation = score(probabilities, y, names, size_bytes=sizes[0], gzip_bytes=sizes[1], warnings=warnings)
+    latency = measure_latency(
+        lambda: open_model(model),
+        x,
+        samples=latency_samples,
+        warmup=warmup,
+        open_baseline=None if baseline is None else lambda: open_model(baseline),
+        threads=threads,
+        lock=lock,
+    )
     write_json(out / "evaluation.json", evaluation)
     write_json(out / "latency.json", latency)
     return {
@@ -88,18 +121,45 @@ def evaluate(
     }
 
 
-def _predict(
-    predictor: Predictor, x: NDArray[np.generic], classes: int, batch_size: int, progress: Progress
+def predict(
+    open_model: Callable[[], Predictor],
+    x: NDArray[np.generic],
+    classes: int,
+    batch_size: int,
+    workers: int,
+    progress: Progress,
 ) -> NDArray[np.float32]:
+    """Return what a model answers to `x`: float32, shape `(len(x), classes)`.
+
+    Several predictors share the batches. A batch holds the same samples however many they are, so the answers do not
+    depend on it.
+
+    Raises:
+        PluginError: an answer is not one row of probabilities a sample.
+    """
     import numpy as np
 
     probabilities = np.empty((len(x), classes), np.float32)
-    for start in range(0, len(x), batch_size):
-        batch = x[start : start + batch_size]
-        answer = predictor.predict(batch)
-        _check_answer(answer, (len(batch), classes), start)
-        probabilities[start : start + len(batch)] = answer
-        progress(start + len(batch), len(x), unit="samples")
+    starts = range(0, len(x), batch_size)
+    idle: SimpleQueue[Predictor] = SimpleQueue()
+
+    def answer(start: int) -> int:
+        predictor = idle.get()
+        try:
+            batch = x[start : start + batch_size]
+            found = predictor.predict(batch)
+        finally:
+            idle.put(predictor)
+        _check_answer(found, (len(batch), classes), start)
+        probabilities[start : start + len(batch)] = found
+        return start + len(batch)
+
+    count = max(1, min(workers, len(starts)))
+    for _ in range(count):
+        idle.put(open_model())
+    with ThreadPoolExecutor(count) as pool:
+        for done in pool.map(answer, starts):
+            progress(done, len(x), unit="samples")
     return probabilities
 
 
@@ -124,12 +184,18 @@ def _check_answer(answer: Any, shape: tuple[int, int], start: int) -> None:
 
 
 def score(
-    probabilities: NDArray[np.float32], y: NDArray[np.generic], *, size_bytes: int, gzip_bytes: int
+    probabilities: NDArray[np.float32],
+    y: NDArray[np.generic],
+    class_names: Sequence[str],
+    *,
+    size_bytes: int,
+    gzip_bytes: int,
+    warnings: tuple[str, ...] = (),
 ) -> Evaluation:
     """Return how well `probabilities` (shape `(samples, classes)`) meet the labels `y` (shape `(samples,)`)."""
     import numpy as np
 
-    classes = probabilities.shape[1]
+    classes = len(class_names)
     labels = probabilities.argmax(axis=1)
     counts = np.bincount(np.asarray(y) * classes + labels, minlength=classes * classes)
     confusion = counts.reshape(classes, classes)
@@ -137,11 +203,13 @@ def score(
     right = confusion.diagonal()
     return Evaluation(
         samples=len(labels),
+        class_names=tuple(class_names),
         accuracy=float(right.sum() / len(labels)),
         per_class=tuple(float(r / n) if n else None for r, n in zip(right, there_are, strict=True)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         size_bytes=size_bytes,
         gzip_bytes=gzip_bytes,
+        warnings=warnings,
     )
 
 
@@ -151,24 +219,3 @@ def model_sizes(path: Path) -> tuple[int, int]:
     contents = (file.read_bytes() for file in files)
     sizes = [(len(data), len(gzip.compress(data, 9, mtime=0))) for data in contents]
     return sum(raw for raw, _ in sizes), sum(packed for _, packed in sizes)
-
-
-def measure_latency(predictor: Predictor, x: NDArray[np.generic], samples: int, warmup: int) -> Latency:
-    """Return how long `predictor` takes for one sample of `x`, over `samples` calls after `warmup` calls."""
-    import numpy as np
-
-    def sample(number: int) -> NDArray[np.generic]:
-        row = number % len(x)
-        return np.array(x[row : row + 1])
-
-    for number in range(warmup):
-        predictor.predict(sample(number))
-    times_ms = []
-    for number in range(samples):
-        one = sample(number)
-        began = time.perf_counter_ns()
-        predictor.predict(one)
-        times_ms.append((time.perf_counter_ns() - began) / 1e6)
-    p50, p99 = np.percentile(times_ms, [50, 99])
-    mean = float(np.mean(times_ms))
-    return Latency(p50_ms=float(p50), p99_ms=float(p99), mean_ms=mean, samples=samples, warmup=warmup)

@@ -29,6 +29,9 @@ def run(job: Job) -> None:
         )
         raise PluginError(msg)
     facts = msgspec.structs.replace(
-        told or model.facts, format=optimizer.produces, file=format_file(optimizer.produces)
+        told or model.facts,
+        format=optimizer.produces,
+        file=format_file(optimizer.produces),
+        warnings=tuple(dict.fromkeys((*model.facts.warnings, *context.warnings))),
     )
     write_model_facts(job, facts, optimizer.name)
