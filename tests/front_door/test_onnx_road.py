@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from modelyard.testing import run_doit, write_small_project
+from modelyard.testing import check_optimizer, run_doit, write_small_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
@@ -35,6 +36,11 @@ use = "onnxruntime"
 
 [tool.modelyard.variants]
 float32 = []
+static = [{ use = "onnx-static", calibration_samples = 50 }]
+dynamic = ["onnx-dynamic"]
+
+[tool.modelyard.select]
+rule = "static"
 
 [tool.modelyard.targets.compose]
 """
@@ -101,8 +107,31 @@ def test_the_image_answers_as_the_evaluated_model(road: Path) -> None:
 
     assert record["metrics"]["ran_in"] == "image files"
     assert record["metrics"]["largest_difference"] <= 1e-5
-    evaluation = json.loads((road / "artifacts/evaluate/float32/evaluation.json").read_text())
-    assert evaluation["accuracy"] > 0.9
+    for variant in ("float32", "static", "dynamic"):
+        evaluation = json.loads((road / f"artifacts/evaluate/{variant}/evaluation.json").read_text())
+        assert evaluation["accuracy"] > 0.9, variant
+
+
+def test_what_ships_is_the_variant_that_the_rule_names(road: Path) -> None:
+    selected = json.loads((road / "artifacts/select/small/model/model.json").read_text())
+
+    assert (selected["format"], selected["variant"]) == ("onnx", "static")
+
+
+@pytest.mark.parametrize(
+    ("name", "refuses"),
+    [("onnx-static", [{"skip": ["nope"]}, {"calibration": "guess"}]), ("onnx-dynamic", [{"convolutions": "no"}])],
+)
+def test_the_model_optimizers_keep_the_contract(road: Path, name: str, refuses: list[dict[str, Any]]) -> None:
+    assert check_optimizer(name, project=road, refuses=refuses).evaluation.accuracy > 0.9
+
+
+def test_a_second_quantization_is_refused_in_words(road: Path) -> None:
+    done = run_doit(road, 'variants.static=["onnx-dynamic", "onnx-static"]', "evaluate:static")
+
+    assert done.returncode != 0
+    assert "the model is quantized already: it holds DynamicQuantizeLinear" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_the_image_holds_onnx_runtime_and_no_other(road: Path) -> None:

@@ -32,12 +32,12 @@ def write_onnx(
 
     kind = {np.float32: TensorProto.FLOAT, np.float16: TensorProto.FLOAT16, np.int64: TensorProto.INT64}[dtype]
     nodes = [
-        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["f"], ["t"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["t", "kernel"], ["c"]),
-        helper.make_node("Relu", ["c"], ["r"]),
-        helper.make_node("Flatten", ["r"], ["l"]),
-        helper.make_node("Gemm", ["l", "dense", "bias"], ["y"]),
+        helper.make_node("Cast", ["x"], ["f"], name="Cast", to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["f"], ["t"], name="Transpose", perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["t", "kernel"], ["c"], name="Conv"),
+        helper.make_node("Relu", ["c"], ["r"], name="Relu"),
+        helper.make_node("Flatten", ["r"], ["l"], name="Flatten"),
+        helper.make_node("Gemm", ["l", "dense", "bias"], ["y"], name="Gemm"),
     ]
     graph = helper.make_graph(
         nodes,

@@ -1,0 +1,57 @@
+"""The model optimizer `onnx-dynamic`: int8 weights in ONNX, activations quantized while the model runs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard import hookimpl
+from modelyard.artifacts import format_file
+from modelyard_plugins.support.onnx_model import ONNX, load_onnx, prepare, report
+
+if TYPE_CHECKING:
+    from modelyard.contexts import OptimizeContext
+    from modelyard.hookspecs import RegisterOptimizer
+
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
+
+
+def onnx_dynamic(context: OptimizeContext, *, per_channel: bool = True, convolutions: bool = False) -> None:
+    """Quantize an ONNX model's weights to int8 without calibration: for dense layers, not for convolutions.
+
+    Args:
+        context: the parent model.
+        per_channel: one scale a channel of a weight instead of one for all of it.
+        convolutions: quantize convolutions, too. The file becomes smaller, but ONNX Runtime's kernel for them
+            (ConvInteger) is slow: a small CNN took 6 times as long on x86. `onnx-static` has no such cost.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target = context.out / format_file("onnx")
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = prepare(context, Path(scratch))
+        found = [node.name for node in load_onnx(prepared).graph.node if node.op_type in _CONVOLUTIONS]
+        if found:
+            context.log(_warning(found, convolutions))
+        quantize_dynamic(
+            prepared,
+            target,
+            per_channel=per_channel,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[] if convolutions else found,
+        )
+    report(context, target)
+
+
+def _warning(names: list[str], are_quantized: bool) -> str:
+    what = f"{len(names)} convolutions ({', '.join(names)})"
+    if are_quantized:
+        return f"warning: {what} now run as ConvInteger, which is slow on x86; compare p50_ms, or use onnx-static"
+    return f"warning: {what} stay in float32; use onnx-static to quantize them"
+
+
+@hookimpl
+def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
+    """Register the model optimizer."""
+    register("onnx-dynamic", onnx_dynamic, accepts=("onnx",), produces="onnx", **ONNX)

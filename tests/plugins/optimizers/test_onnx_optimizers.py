@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.serving.onnx_models import logits, write_onnx
+
+from modelyard.artifacts import Splits
+from modelyard.errors import ConfigError, DataError, StageFailed
+from modelyard.stages.dataset import write_dataset
+from modelyard_plugins.optimizers.onnx_dynamic import onnx_dynamic
+from modelyard_plugins.optimizers.onnx_static import onnx_static
+
+onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
+
+
+@pytest.fixture
+def parent(bench, digits):
+    """Give the network as the parent in a context: `parent(batch=3)`."""
+
+    def make(**options):
+        folder = write_onnx(bench.folder / f"parent-{bench.count}", **options)
+        return bench.optimize(digits, bench.open_model(folder, digits, "onnx"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """64 + 32 samples of the shape that the network takes, preprocessed as it expects: mean 0.3 and deviation 0.4."""
+    from modelyard.artifacts import Dataset
+
+    random = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("digits")
+    x = random.integers(0, 17, (96, 8, 8, 1)).astype(np.uint8)
+    y = np.arange(96) % 10
+    splits = Splits(x[:64], y[:64], x[64:], y[64:], [str(n) for n in range(10)], (0, 16))
+    write_dataset(splits, folder, progress=lambda *a, **k: None)
+    return Dataset.open(folder)
+
+
+def answers(path, inputs) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    batch = session.get_inputs()[0].shape[0]
+    step = batch if isinstance(batch, int) else len(inputs)
+    name = session.get_inputs()[0].name
+    return np.concatenate(
+        [session.run(["y"], {name: inputs[start : start + step]})[0] for start in range(0, len(inputs), step)]
+    )
+
+
+def operators(path) -> list[str]:
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"calibration": "entropy"},
+        {"calibration": "percentile"},
+        {"activations": "uint8", "reduce_range": True},
+        {"per_channel": False},
+    ],
+)
+def test_static_gives_a_model_in_integers_that_answers_as_its_parent(parent, digits, params):
+    context = parent()
+    onnx_static(context, calibration_samples=40, **params)
+
+    path = context.out / "model.onnx"
+    inputs = digits.inputs("test")
+    right, found = answers(context.model.path, inputs), answers(path, inputs)
+    spread = right.std()
+    assert np.abs(found - right).max() < 0.35 * spread
+    assert np.corrcoef(found.ravel(), right.ravel())[0, 1] > 0.98
+    assert not np.array_equal(found, right)
+    assert {"QuantizeLinear", "DequantizeLinear"} <= set(operators(path))
+    assert context.metrics["operators_int8"] == 2
+    assert context.metrics["operators_float32"] == 0
+    assert context.metrics["calibration_samples"] == 40
+    assert context.metrics["size_bytes"] == path.stat().st_size < context.model.path.stat().st_size / 1.9
+
+
+def test_the_parent_is_the_network_that_numpy_computes(parent, digits):
+    """Or else the comparisons with it mean nothing: both preprocess on their own."""
+    raw = digits.x("test")
+    preprocessing = digits.facts.preprocessing
+    same = (raw / 16 - 0.3) / 0.4
+    assert preprocessing.mean != (0.3,)
+    np.testing.assert_allclose(answers(parent().model.path, same.astype(np.float32)), logits(raw), atol=1e-5)
+
+
+def test_a_fixed_batch_is_calibrated_and_kept(parent, digits):
+    context = parent(batch=3)
+    onnx_static(context, calibration_samples=10)
+
+    dims = onnx.load(context.out / "model.onnx").graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in dims] == [3, 8, 8, 1]
+    inputs = digits.inputs("test")[:30]
+    assert (
+        np.corrcoef(answers(context.out / "model.onnx", inputs).ravel(), answers(context.model.path, inputs).ravel())[
+            0, 1
+        ]
+        > 0.98
+    )
+
+
+def test_ranges_come_from_the_training_split_and_the_seed(parent, bench, digits):
+    written = []
+    for seed, samples in ((0, 8), (0, 8), (1, 8)):
+        context = bench.optimize(digits, parent().model, seed)
+        onnx_static(context, calibration_samples=samples)
+        written.append((context.out / "model.onnx").read_bytes())
+
+    assert written[0] == written[1]
+    assert written[0] != written[2]
+
+
+def test_skip_leaves_operators_in_float32_and_refuses_what_is_not_there(parent):
+    from modelyard_plugins.support.onnx_model import load_onnx, weighted_operators
+
+    context = parent()
+    (convolution,) = [n for n in weighted_operators(load_onnx(context.model.path))["float32"] if "Conv" in n]
+    onnx_static(context, skip=(convolution,))
+    assert context.metrics["operators_float32"] == 1
+    assert any(line == f"left in float32: {convolution}" for line in _lines(context))
+    with pytest.raises(ConfigError, match=r"skip: there is no operator 'nope'.*\n  operators: "):
+        onnx_static(parent(), skip=("nope",))
+
+
+def test_dynamic_leaves_convolutions_alone_unless_told_and_warns_both_times(parent, digits):
+    plain, slow = parent(), parent()
+    onnx_dynamic(plain)
+    onnx_dynamic(slow, convolutions=True)
+
+    assert "ConvInteger" not in operators(plain.out / "model.onnx")
+    assert "ConvInteger" in operators(slow.out / "model.onnx")
+    for context, words in ((plain, "stay in float32; use onnx-static"), (slow, "run as ConvInteger, which is slow")):
+        assert any(line.startswith("warning: 1 convolutions") and words in line for line in _lines(context))
+        inputs = digits.inputs("test")
+        found, right = (answers(p, inputs) for p in (context.out / "model.onnx", context.model.path))
+        assert np.corrcoef(found.ravel(), right.ravel())[0, 1] > 0.99
+    assert plain.metrics["operators_float32"] == 1
+    assert slow.metrics["operators_float32"] == 0
+
+
+@pytest.mark.parametrize("optimizer", [onnx_static, onnx_dynamic])
+@pytest.mark.parametrize("first", [onnx_static, onnx_dynamic])
+def test_a_quantized_parent_is_refused(bench, parent, digits, first, optimizer):
+    once = parent()
+    first(once)
+    with pytest.raises(StageFailed, match=r"quantized already: it holds .*Quantize.*\n  quantize once in a chain"):
+        optimizer(bench.optimize(digits, bench.open_model(once.out, digits, "onnx")))
+
+
+@pytest.mark.parametrize("optimizer", [onnx_static, onnx_dynamic])
+def test_a_damaged_parent_is_named(parent, optimizer):
+    context = parent()
+    context.model.path.write_bytes(context.model.path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"model\.onnx: cannot be read as an ONNX model: .*\n  "):
+        optimizer(context)
+
+
+def test_weights_in_another_file_are_refused(parent):
+    context = parent()
+    model = onnx.load(context.model.path)
+    onnx.save(model, context.model.path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    with pytest.raises(DataError, match=r"is in another file\n  save the model as one file"):
+        onnx_static(context)
+
+
+def test_nothing_to_quantize_is_said(parent):
+    context = parent()
+    with pytest.raises(StageFailed, match=r"no operator was quantized\n  operators with weights: Conv, Gemm;"):
+        onnx_static(context, skip=("Conv", "Gemm"))
+
+
+def _lines(context) -> list[str]:
+    return context.log.__self__
