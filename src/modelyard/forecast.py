@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelyard.plan import Stage
 
 UP_TO_DATE, RESTORE, RUN, MAYBE = "up-to-date", "restore", "run", "maybe"
+STORE, REMOTE = "store", "remote"
 _STATES = {"fresh": UP_TO_DATE, "restored": RESTORE, "built": RUN}
 
 
@@ -25,9 +26,10 @@ class Verdict(msgspec.Struct, frozen=True):
     """What a build would do with one stage.
 
     Attributes:
-        state: `up-to-date`, `restore` (from the store), `run`, or `maybe`: something that it reads will run, and
+        state: `up-to-date`, `restore` (without work), `run`, or `maybe`: something that it reads will run, and
             if that comes out the same as before, the stage need not run.
         otherwise: for `maybe`: what happens if all that it reads comes out the same, `up-to-date` or `restore`.
+        source: where a `restore` comes from, `store` (here) or `remote`; else empty.
         decision: the engine's decision, under the assumption that what will run comes out the same; None if
             something that it reads has never been made, or its inputs cannot be read.
         error: what stops the stage, in words.
@@ -35,6 +37,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     state: str
     otherwise: str = ""
+    source: str = ""
     decision: Decision | None = None
     error: str = ""
 
@@ -45,7 +48,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Forecast:
-    """The verdicts on the stages of one project, each found once."""
+    """The verdicts on the stages of one project, each found once.
+
+    The remote store is asked for what is not here: a trace, and whether its objects are there; none is fetched.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._plan = engine, engine.plan
@@ -80,13 +86,23 @@ class Forecast:
         if any(self._engine.brief(upstream) is None for upstream in unsettled):
             return Verdict(RUN)
         try:
-            decision = self._engine.decide(stage, self.brief)
+            decision, source = self._decide(stage)
         except ModelyardError as exc:
             return Verdict(RUN, error=str(exc))
         state = _STATES[decision.how]
         if unsettled and state != RUN:
-            return Verdict(MAYBE, state, decision)
-        return Verdict(state, decision=decision)
+            return Verdict(MAYBE, state, source, decision)
+        return Verdict(state, source=source, decision=decision)
+
+    def _decide(self, stage: Stage) -> tuple[Decision, str]:
+        """Return the engine's decision, and where a restored result would come from."""
+        decision = self._engine.decide(stage, self.brief)
+        if decision.how == "restored":
+            return decision, STORE
+        record = self._engine.store.offer(decision.fingerprint.key) if decision.how == "built" else None
+        if record is None:
+            return decision, ""
+        return msgspec.structs.replace(decision, how="restored", record=record), REMOTE
 
 
 def expected_s(engine: Engine, stage: Stage) -> float | None:

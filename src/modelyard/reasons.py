@@ -47,6 +47,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         stage: the stage.
         state: see `forecast.Verdict`.
         otherwise: see `forecast.Verdict`.
+        source: see `forecast.Verdict`.
         reasons: why it is not up to date; empty if it is.
         roots: the stages farthest upstream that make it stale, itself not included.
         expected_s: how long it is expected to run, in seconds; None if it never ran.
@@ -55,6 +56,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     state: str
     otherwise: str
+    source: str
     reasons: list[Reason]
     roots: list[str]
     expected_s: float | None
@@ -69,6 +71,7 @@ def explain(engine: Engine, forecast: Forecast, stage: Stage) -> Explanation:
         stage=stage.id,
         state=verdict.state,
         otherwise=verdict.otherwise,
+        source=verdict.source,
         reasons=found,
         roots=roots(engine, stage, verdicts),
         expected_s=expected_s(engine, stage),

@@ -104,6 +104,15 @@ class Remote:
             self._tell(f"{self.settings.url}: the trace {trace_name(key)} is damaged and was not taken: {exc}")
             return None
 
+    def has(self, entries: Iterable[FileEntry]) -> bool:
+        """Tell whether the remote has an object of the right size for each of `entries`; none is read."""
+
+        def is_there(entry: FileEntry) -> bool:
+            name = object_name(entry.digest)
+            return bool(self._try(lambda fs, root: _size(fs, f"{root}/{name}") == entry.size))
+
+        return all(in_parallel(is_there, entries))
+
     def pull(self, entry: FileEntry, target: Path) -> bool:
         """Write the object of `entry` to the new file `target`; False if it cannot be had whole."""
         name = object_name(entry.digest)

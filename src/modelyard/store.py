@@ -132,6 +132,16 @@ class Store:
         with self.using(), store_errors(self.root):
             return self._pull(key, local)
 
+    def offer(self, key: str) -> Record | None:
+        """Return the record of `key` if the remote has all of its outputs that are not here; nothing is fetched."""
+        if self.remote is None or not self.remote.is_up:
+            return None
+        local = self.trace(key)
+        if local is not None and self.remote.has(self._missing(local)):
+            return local
+        theirs = self.remote.trace(key)
+        return theirs if theirs is not None and self.remote.has(self._missing(theirs)) else None
+
     def _pull(self, key: str, local: Record | None) -> Record | None:
         assert self.remote is not None
         if local is not None and self._fetch(local):
@@ -147,10 +157,15 @@ class Store:
 
     def _fetch(self, record: Record) -> bool:
         """Bring every output of `record` here; False if one cannot be had."""
-        missing = {e.digest: e for e in record.outputs.values() if not self._is_whole(e)}
-        whole = in_parallel(self._fetch_object, missing.values())
-        self._know((self.object_file(d), d) for d, is_whole in zip(missing, whole, strict=True) if is_whole)
+        missing = self._missing(record)
+        whole = in_parallel(self._fetch_object, missing)
+        fetched = [entry.digest for entry, is_whole in zip(missing, whole, strict=True) if is_whole]
+        self._know((self.object_file(digest), digest) for digest in fetched)
         return all(whole)
+
+    def _missing(self, record: Record) -> list[FileEntry]:
+        """Return the outputs of `record` that are not here, each content once."""
+        return list({e.digest: e for e in record.outputs.values() if not self._is_whole(e)}.values())
 
     def _fetch_object(self, entry: FileEntry) -> bool:
         assert self.remote is not None

@@ -97,6 +97,16 @@ def test_changes_nothing(toy, run):
     assert {path: path.stat().st_mtime_ns for path in (toy / "artifacts").rglob("*")} == before
 
 
+def test_a_restore_says_where_from(ask, run):
+    assert run("clean").returncode == 0
+    assert {step["source"] for step in ask("plan")["stages"]} == {"store"}
+    one = Step(stage="a", state="restore", otherwise="", source="remote", expected_s=None, because=["x", "y", "z"])
+    assert text([one], add_up([one])).splitlines() == [
+        "restore  a    from the remote; x; and 2 more",
+        "would run 0, may run 0, restore 1 (1 from the remote), leave 0 as they are",
+    ]
+
+
 def test_durations_come_from_earlier_builds(toy, ask):
     record = json.loads((toy / "artifacts/train/model.build/stage.json").read_text())
     answer = ask("plan", "train", "train.passes=2")
@@ -105,7 +115,7 @@ def test_durations_come_from_earlier_builds(toy, ask):
 
 
 def step(name, state, expected_s):
-    return Step(stage=name, state=state, otherwise="", expected_s=expected_s, because=["x", "y", "z"])
+    return Step(stage=name, state=state, otherwise="", source="", expected_s=expected_s, because=["x", "y", "z"])
 
 
 def test_sums():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +39,48 @@ def test_a_second_clone_builds_nothing_with_s3(toy: MakeToy, bucket: tuple[str, 
     second = build(two)
     assert second.having("restored") == first.built, second.output
     assert artifacts(two) == artifacts(one)
+
+
+def planned(project: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], str]:
+    """Return what `doit plan` says of each stage, state and source, and what it says besides."""
+    done = build(project, "plan", "--json", *arguments)
+    assert done.code == 0, done.output
+    answer, rest = json.JSONDecoder().raw_decode(done.output), done.output
+    return {s["stage"]: (s["state"], s["source"]) for s in answer[0]["stages"]}, rest[answer[1] :]
+
+
+def test_a_plan_knows_what_the_remote_can_give(toy: MakeToy, tmp_path: Path) -> None:
+    remote = f'remote = "file://{tmp_path}/remote"'
+    one, two = toy("one", remote), toy("two", remote)
+    first = build(one, GOAL)
+
+    states, told = planned(two, GOAL)
+    assert states == dict.fromkeys(first.built, ("restore", "remote"))
+    assert told.strip() == ""
+    assert not (two / ".modelyard/store/objects").exists(), "nothing was fetched"
+    assert "would be restored from the remote store:" in build(two, "why", GOAL).output
+
+    model = json.loads((one / "artifacts/train/model.build/stage.json").read_bytes())["outputs"]["model.toy"][0]
+    (tmp_path / "remote/objects" / model[:2] / model[2:]).unlink()
+    states, _ = planned(two, GOAL)
+    assert states["train:model.build"] == ("run", "")
+    assert states["dataset:points"] == ("restore", "remote")
+    done = build(two, GOAL)
+    assert done.built == {"train:model.build"}, done.output
+    assert done.having("restored") == first.built - done.built
+
+
+def test_a_plan_without_its_remote_tells_it_once_and_goes_on(toy: MakeToy, credentials: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        one = toy("one", 'remote = "s3://b/x"', "timeout_s = 1", f'options = {{ endpoint_url = "{url}" }}')
+        began = time.monotonic()
+        states, told = planned(one)
+
+    assert set(states.values()) == {("run", "")}
+    assert told.count("warning: s3://b/x does not work: no answer within 1 s") == 1, told
+    assert told.count("warning") == 1
+    assert time.monotonic() - began < 30
 
 
 def test_read_only_takes_and_gives_nothing_and_off_does_neither(toy: MakeToy, tmp_path: Path) -> None:

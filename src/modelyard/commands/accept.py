@@ -120,7 +120,7 @@ def _refuse_others(engine: Any, stage: Any, record: Any, today: Any) -> None:
 
 def _refuse_restorable(engine: Any, stage: Any, key: str) -> None:
     kept = engine.store.trace(key)
-    if kept is not None and engine.store.has(kept):
+    if (kept is not None and engine.store.has(kept)) or engine.store.offer(key) is not None:
         msg = (
             f"accept: the store holds what today's code makes of {stage.id}\n"
             f"  run `doit {stage.id}`: it is brought back without work"

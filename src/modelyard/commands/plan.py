@@ -19,6 +19,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         stage: the stage.
         state: `up-to-date`, `restore`, `run` or `maybe`; see `forecast.Verdict`.
         otherwise: for `maybe`: `up-to-date` or `restore`, if all that it reads comes out the same.
+        source: where a `restore` comes from: `store` or `remote`; else empty.
         expected_s: how long it would run, in seconds; None if it never ran.
         because: its first reasons, or the stages that it waits for.
     """
@@ -26,6 +27,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     state: str
     otherwise: str
+    source: str
     expected_s: float | None
     because: list[str]
 
@@ -36,7 +38,8 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         run: how many will run.
         maybe: how many may run.
-        restore: how many come back from the store.
+        restore: how many come back without work, from the store or the remote.
+        from_remote: how many of those come from the remote.
         up_to_date: how many stay as they are.
         least_s: work in seconds if every `maybe` stays as it is.
         most_s: work in seconds if every `maybe` runs.
@@ -46,6 +49,7 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     run: int
     maybe: int
     restore: int
+    from_remote: int
     up_to_date: int
     least_s: float
     most_s: float
@@ -59,8 +63,8 @@ class Plan(ProjectCommand):
     doc_purpose = "say what a build would do, without doing it"
     doc_usage = "[STAGE ...] [KEY=VALUE ...]"
     doc_description = (
-        "For every stage (or those named, and all that they read): `run`, `restore` from the store, `up to date`, or "
-        "`maybe`, when something that it reads will run and may come out the same as before. "
+        "For every stage (or those named, and all that they read): `run`, `restore` from the store or the remote, "
+        "`up to date`, or `maybe`, when something that it reads will run and may come out the same as before. "
         "Durations are those of earlier builds; they are the stages' own work, which `-n` can do side by side."
     )
 
@@ -85,6 +89,7 @@ def forecast_steps(engine: Any, stages: Sequence[Any]) -> list[Step]:
             stage=name,
             state=verdict.state,
             otherwise=verdict.otherwise,
+            source=verdict.source,
             expected_s=expected_s(engine, engine.plan.stages[name]) if verdict.state in ("run", "maybe") else None,
             because=_because(engine, engine.plan.stages[name], verdicts),
         )
@@ -110,6 +115,7 @@ def add_up(steps: Sequence[Step]) -> Total:
         run=states.count("run"),
         maybe=states.count("maybe"),
         restore=states.count("restore"),
+        from_remote=sum(step.state == "restore" and step.source == "remote" for step in steps),
         up_to_date=states.count("up-to-date"),
         least_s=round(sum(s for state, s in known if state == "run"), 3),
         most_s=round(sum(s for _, s in known), 3),
@@ -126,19 +132,22 @@ def text(steps: Sequence[Step], total: Total) -> str:
             step.state.replace("-", " "),
             step.stage,
             "" if step.state not in ("run", "maybe") else "?" if step.expected_s is None else duration(step.expected_s),
-            _shorten(step.because),
+            _shorten([*_origin(step), *step.because]),
         )
         for step in steps
     ]
-    last = (
-        f"would run {total.run}, may run {total.maybe}, restore {total.restore}, leave {total.up_to_date} as they are"
-    )
+    restore = f"{total.restore} ({total.from_remote} from the remote)" if total.from_remote else str(total.restore)
+    last = f"would run {total.run}, may run {total.maybe}, restore {restore}, leave {total.up_to_date} as they are"
     if total.run + total.maybe == total.unknown:
         return f"{table(rows, right=(2,))}\n{last}"
     least, most = duration(total.least_s), duration(total.most_s)
     work = least if total.least_s == total.most_s else f"{least} to {most}"
     unknown = f", and {total.unknown} of unknown length" if total.unknown else ""
     return f"{table(rows, right=(2,))}\n{last}; expected work {work}{unknown}"
+
+
+def _origin(step: Step) -> list[str]:
+    return ["from the remote"] if step.state == "restore" and step.source == "remote" else []
 
 
 def _shorten(because: Sequence[str], limit: int = 2) -> str:

@@ -36,6 +36,9 @@ class Why(ProjectCommand):
         return 0
 
 
+_SOURCES = {"store": "store", "remote": "remote store"}
+
+
 def text(explanation: Any) -> str:
     """Return an explanation in words: what would happen, then a line for each reason."""
     lines = [f"{explanation.stage} {headline(explanation)}"]
@@ -56,9 +59,10 @@ def headline(explanation: Any) -> str:
     if explanation.state == "up-to-date":
         return "is up to date"
     if explanation.state == "restore":
-        return "is stale, and would be restored from the store:"
+        return f"is stale, and would be restored from the {_SOURCES[explanation.source]}:"
     if explanation.state == "run":
         last = "" if explanation.expected_s is None else f" (about {duration(explanation.expected_s)})"
         return f"is stale, and would run{last}:"
-    kept = "stays as it is" if explanation.otherwise == "up-to-date" else "is restored from the store"
+    source = _SOURCES.get(explanation.source)
+    kept = "stays as it is" if source is None else f"is restored from the {source}"
     return f"may be stale: if what it reads comes out the same, it {kept}, else it runs:"
