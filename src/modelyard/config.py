@@ -14,6 +14,7 @@ import msgspec
 
 from modelyard.component import Component, Parameter, check_values
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.matrix import Combination, expand
 from modelyard.plugins import Plugins
 from modelyard.profiles import choose_profile, lay_over, take_profiles
 from modelyard.settings import Name, Seed, parameters_of_table
@@ -23,7 +24,7 @@ USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": 
 """The tables that choose one component with `use`, and the kind of that component."""
 DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
 PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "store")
-GROUPS = ("variants", "targets", "resources")
+GROUPS = ("variants", "matrix", "targets", "resources")
 KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
 
 
@@ -44,7 +45,7 @@ class Config(msgspec.Struct, frozen=True):
         seed: the seed of every random generator.
         uses: the component of each table in `USING`.
         settings: modelyard's own values, a dict for each table of `settings.TABLES`.
-        variants: for each variant, its chain of model optimizers.
+        variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
         targets: for each deploy target, its component.
         resources: how many stages may hold each named resource at once.
     """
@@ -309,22 +310,42 @@ class _Reader:
             if not isinstance(steps, list):
                 msg = f'{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = ["int8"]'
                 raise ConfigError(msg)
-            found[name] = tuple(self.step(name, step) for step in steps)
+            found[name] = tuple(self.step(name, step, ("variants", name)) for step in steps)
+        origins = dict.fromkeys(found, "variants")
+        for one in expand(self.table("matrix")):
+            found[one.variant] = self.combination(one, origins)
         if not found:
             msg = f'{self.where("variants")}: there is no variant\n  write at least one, for instance float32 = ["float32"]'
             raise ConfigError(msg)
         return found
 
-    def step(self, variant: str, step: Any) -> Use:
+    def combination(self, one: Combination, origins: dict[str, str]) -> tuple[Use, ...]:
+        """Return the chain of a variant that a matrix makes; `origins` says which table made each so far."""
+        tables = ("matrix", one.matrix)
+        self.check_name("variant", one.variant, self.where(*tables))
+        if one.variant in origins:
+            other = f"[tool.modelyard.{origins[one.variant]}]"
+            msg = (
+                f"{self.where(*tables)}: the variant {one.variant!r} is in {other}, too\n  give the matrix another name"
+            )
+            raise ConfigError(msg)
+        origins[one.variant] = ".".join(tables)
+        try:
+            return tuple(self.step(one.variant, step, tables) for step in one.steps)
+        except ConfigError as exc:
+            msg = f"{exc}\n  {one.note}"
+            raise ConfigError(msg) from exc
+
+    def step(self, variant: str, step: Any, tables: tuple[str, ...]) -> Use:
         values = {"use": step} if isinstance(step, str) else dict(step) if isinstance(step, dict) else {}
         if "use" not in values:
             msg = (
-                f"{self.where('variants')}: {variant}: {step!r} is not a step\n"
+                f"{self.where(tables[0])}: {variant}: {step!r} is not a step\n"
                 '  write a model optimizer\'s name, or { use = "name", parameter = value }'
             )
             raise ConfigError(msg)
         name = values.pop("use")
-        return self.component("optimizer", name, values, ("variants", variant))
+        return self.component("optimizer", name, values, tables)
 
     def target(self, name: str) -> Use:
         self.check_name("target", name, self.where("targets"))
