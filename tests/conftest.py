@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 PROJECTS = Path(__file__).parent / "projects"
+DEBIAN_BASE = "modelyard-test-minbase:latest"
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -82,3 +84,17 @@ def docker_engine() -> None:
         client.close()
     except Exception as exc:
         pytest.skip(f"no Docker engine answers: {type(exc).__name__}: {exc}")
+
+
+@pytest.fixture(scope="session")
+def debian_base(docker_engine: None) -> Iterator[str]:
+    """A Debian with python3 and no pip, made once for this machine."""
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("the program mmdebstrap is not installed")
+    archive = Path(tempfile.gettempdir(), "modelyard-test-minbase.tar")
+    if not archive.exists():
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3", "bookworm", str(archive)]
+        subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(["docker", "import", str(archive), DEBIAN_BASE], check=True, capture_output=True)
+    yield DEBIAN_BASE
+    subprocess.run(["docker", "rmi", "-f", DEBIAN_BASE], capture_output=True)

@@ -11,22 +11,22 @@ from modelyard.errors import StageFailed, ToolError
 from modelyard.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from modelyard.contexts import ImageContext
+    from modelyard.contexts import ImageContent, ImageContext
     from modelyard.oci.python import BasePython
     from modelyard.oci.tree import Tree
 
 TEMPLATE = "docker/Dockerfile.j2"
-OWN_LAYERS = ("wheels", "server", "model")
+PYTHON_BASE = "python:3.11-slim"
 PROBE = (
     "import json, os, platform, sys; libc, glibc = platform.libc_ver(); "
     "print(json.dumps([sys.executable, list(sys.version_info[:2]), libc, glibc, platform.machine()]))"
 )
 
 
-def docker(context: ImageContext, *, base: str = "python:3.11-slim", pull: bool = False) -> ImageFacts:
+def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> ImageFacts:
     """Build and tag an image in the Docker engine that is running; see builder `oci` for one without an engine.
 
     Nothing is fetched inside the build: the wheels are unpacked beforehand, for the base's own Python. The engine
@@ -35,41 +35,68 @@ def docker(context: ImageContext, *, base: str = "python:3.11-slim", pull: bool 
 
     Args:
         context: what goes into the image.
-        base: the base image, which must have Python 3 and glibc; pip is not needed.
+        base: the base image; empty: the one that the runtime names, or python:3.11-slim. For a server in Python it must
+            have Python 3 and glibc; pip is not needed.
         pull: ask the registry for a newer base, and for one that the engine does not have.
     """
     from modelyard.oci import content as parts
-    from modelyard.oci.cache import FileCache
     from modelyard.oci.image import source_epoch
-    from modelyard.oci.wheels import fetch
 
+    content, name = context.content, base or context.content.base or PYTHON_BASE
     client = _engine()
     try:
-        found = _base(client, base, pull=pull)
-        python = _python(client, found.id, base)
-        report = lambda percent, text: context.progress(0, None, note=f"wheels: {text} {percent:.0f} %")  # noqa: E731
-        wheels = fetch(context.content.requirements, python, FileCache(context.cache / "wheels"), report)
-        labels = parts.labels(context.content, source_epoch(), base, found.id)
-        settings = parts.settings(context.content, python.executable, {}, labels)
-        trees = {
-            name: make()
-            for name, make in parts.app_trees(context.content, wheels, python.executable, context.log).items()
-        }
-        text = dockerfile(context.project, base=found.id, settings=settings)
+        found = _base(client, name, pull=pull)
+        interpreter, wheels = (
+            _program(client, content, found.id, name)
+            if content.base
+            else _python_parts(client, context, found.id, name)
+        )
+        labels = parts.labels(content, source_epoch(), name, found.id)
+        settings = parts.settings(content, interpreter, {}, labels)
+        trees = {layer: make() for layer, make in parts.app_trees(content, wheels, interpreter, context.log).items()}
+        text = dockerfile(context.project, base=found.id, settings=settings, layers=tuple(trees))
         (context.out / "Dockerfile").write_text(text, encoding="utf-8")
         image = _build(client, context, text, trees)
-        return _facts(context, image, found, base, trees, labels)
+        return _facts(context, image, found, name, trees, labels)
     finally:
         client.close()
 
 
-def dockerfile(project: Path, *, base: str, settings: Mapping[str, Any]) -> str:
+def _python_parts(client: Any, context: ImageContext, image_id: str, base: str) -> tuple[str, list[Path]]:
+    """Return the base's interpreter, and the wheels for it."""
+    from modelyard.oci.cache import FileCache
+    from modelyard.oci.wheels import fetch
+
+    python = _python(client, image_id, base)
+    report = lambda percent, text: context.progress(0, None, note=f"wheels: {text} {percent:.0f} %")  # noqa: E731
+    return python.executable, fetch(context.content.requirements, python, FileCache(context.cache / "wheels"), report)
+
+
+def _program(client: Any, content: ImageContent, image_id: str, base: str) -> tuple[str, list[Path]]:
+    """Check that the base brings the server's program; there is no interpreter, and there are no wheels."""
+    import docker as sdk
+
+    container = client.containers.create(image_id, entrypoint=[content.entrypoint[0]])
+    try:
+        container.get_archive(content.entrypoint[0])
+    except sdk.errors.NotFound as exc:
+        msg = (
+            f"image builder 'docker': base {base!r} has no {content.entrypoint[0]}, which starts the server\n"
+            f"  take {content.base!r}, or an image made from it: [tool.modelyard.image] base"
+        )
+        raise ToolError(msg) from exc
+    finally:
+        container.remove()
+    return "", []
+
+
+def dockerfile(project: Path, *, base: str, settings: Mapping[str, Any], layers: Sequence[str]) -> str:
     """Return the text of the Dockerfile, from the project's template if it has one of the same name."""
     from modelyard.rendering import environment
 
     made = environment(project, quote=False)
     made.filters |= {"dockerfile": quoted, "exec_form": json.dumps}
-    return made.get_template(TEMPLATE).render(base=base, layers=OWN_LAYERS, settings=settings)
+    return made.get_template(TEMPLATE).render(base=base, layers=layers, settings=settings)
 
 
 def quoted(value: str) -> str:
@@ -210,10 +237,10 @@ def _facts(
     trees: Mapping[str, Tree],
     labels: dict[str, str],
 ) -> ImageFacts:
-    diff_ids = image.attrs["RootFS"]["Layers"][-len(OWN_LAYERS) :]
+    diff_ids = image.attrs["RootFS"]["Layers"][-len(trees) :]
     own = [
-        LayerFacts(layer, diff_id, sum(entry.size for _, entry in trees[layer]))
-        for layer, diff_id in zip(OWN_LAYERS, diff_ids, strict=True)
+        LayerFacts(layer, diff_id, sum(entry.size for _, entry in tree))
+        for (layer, tree), diff_id in zip(trees.items(), diff_ids, strict=True)
     ]
     return ImageFacts(
         builder="docker",

@@ -53,12 +53,14 @@ def oci(
     from modelyard.oci.image import source_epoch
     from modelyard.oci.layers import LayerCache
 
+    _require_server(context, base_image)
     steps = _Steps(context)
     cache = LayerCache(context.cache / "layers", compression, source_epoch())
     with bases.scratch() as scratch:
         if base_image is not None:
             _require_alone(suite=suite, packages=packages, lock=lock)
-            base: Base = bases.ImageBase(Path(base_image))
+            program = context.content.entrypoint[0] if context.content.base else ""
+            base: Base = bases.ImageBase(Path(base_image), program)
         else:
             lock_file = Path(lock) if lock else None
             wanted = bases.Wanted(suite, profile, tuple(packages), lock_file, refresh_h, context.log)
@@ -70,6 +72,19 @@ def oci(
     steps.done("image written")
     _write_sbom(context, base, wheels, image)
     return _facts(context, base, image)
+
+
+def _require_server(context: ImageContext, base_image: str | None) -> None:
+    content = context.content
+    if content.base and base_image is None:
+        program, name = content.entrypoint[0], content.base
+        msg = (
+            f"image builder 'oci': the server {program} comes with the image {name!r}, which this builder cannot make from "
+            "Debian packages\n"
+            f'  skopeo copy docker://{name} oci-archive:base.tar, and set base_image = "base.tar" in '
+            '[tool.modelyard.image]; or use = "docker" where an engine runs'
+        )
+        raise ConfigError(msg)
 
 
 def _require_alone(**others: object) -> None:
@@ -87,15 +102,20 @@ def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps)
     from modelyard.oci import content as parts
     from modelyard.oci.wheels import fetch
 
-    python, wheels_cache = base.python, _downloads(context, "wheels")
+    content = context.content
+    interpreter = "" if content.base else base.python.executable
 
     def app() -> tuple[list[Layer], list[Path]]:
-        wheels = fetch(context.content.requirements, python, wheels_cache, steps.report("wheels"))
+        made: list[Layer] = []
+        wheels: list[Path] = []
+        if not content.base:
+            wheels = fetch(content.requirements, base.python, _downloads(context, "wheels"), steps.report("wheels"))
         steps.note("pack wheels")
-        trees = parts.app_trees(context.content, wheels, python.executable, context.log)
-        digests = [(wheel.name, wheel.parent.name) for wheel in wheels]
-        made = [_upper(cache, base, "wheels", [parts.SITE], [digests, python.executable, parts.SITE], trees["wheels"])]
-        for name, places in (("server", context.content.server), ("model", context.content.model)):
+        trees = parts.app_trees(content, wheels, interpreter, context.log)
+        if "wheels" in trees:
+            inputs = [[(wheel.name, wheel.parent.name) for wheel in wheels], interpreter, parts.SITE]
+            made.append(_upper(cache, base, "wheels", [parts.SITE], inputs, trees["wheels"]))
+        for name, places in (("server", content.server), ("model", content.model)):
             made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
         steps.done("wheels, server and model packed")
         return made, wheels
@@ -133,15 +153,15 @@ def _seen_of(base: Base, places: Iterable[str]) -> object:
 
 def _assemble(context: ImageContext, base: Base, layers: list[Layer], epoch: int) -> Image:
     from modelyard.oci import content as parts
-    from modelyard.oci.base import ARCHITECTURES
     from modelyard.oci.image import Recipe, assemble, write_archive
     from modelyard.oci.reference import parse
 
     content = context.content
     labels = parts.labels(content, epoch, base.name, base.digest)
-    settings = parts.settings(content, base.python.executable, base.environment, labels)
+    interpreter = "" if content.base else base.python.executable
+    settings = parts.settings(content, interpreter, base.environment, labels)
     reference = parse(content.repository, content.tag)
-    recipe = Recipe(reference, ARCHITECTURES[base.python.machine], settings, labels, epoch, base.history)
+    recipe = Recipe(reference, base.architecture, settings, labels, epoch, base.history)
     image = assemble(layers, recipe)
     write_archive(image, context.out / ARCHIVE)
     return image

@@ -35,6 +35,7 @@ answers one, `probabilities` (float32, shape `(N, classes)`). Preprocessing and 
 
 Split = Literal["train", "test"]
 Output = Literal["logits", "probabilities"]
+Protocol = Literal["v1", "v2"]
 
 
 def format_file(model_format: str) -> str:
@@ -198,6 +199,25 @@ class LayerFacts(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How the server in an image is asked and looked after; the check and the deploy targets go by it.
+
+    Attributes:
+        live: HTTP path that answers 200 as long as the server answers at all.
+        ready: HTTP path that answers 200 only while the model can be asked.
+        protocols: what it speaks on its port: `v1` is TF Serving's REST API, `v2` the Open Inference Protocol.
+        grpc_port: the port that it listens on for gRPC; 0: none.
+        reads_settings: whether it takes user name, password, certificate, port ... from the variables `MODELYARD_...`.
+            In front of a server that does not, a target puts a proxy.
+    """
+
+    live: str = "/v2/health/live"
+    ready: str = "/v2/health/ready"
+    protocols: tuple[Protocol, ...] = ("v1", "v2")
+    grpc_port: int = 0
+    reads_settings: bool = True
+
+
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """`image.json`: what a builder made.
 
@@ -215,6 +235,7 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
         labels: the image's labels.
         layers: in order, the lowest first.
         base: what the base was made of, name and version or digest of each part.
+        server: how its server is asked; modelyard fills it in.
     """
 
     builder: str
@@ -230,6 +251,7 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     layers: tuple[LayerFacts, ...]
     base: dict[str, str] = msgspec.field(default_factory=dict)
+    server: ServerFacts = ServerFacts()
 
     @property
     def reference(self) -> str:

@@ -80,6 +80,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     requirements: Path | None = None
     entrypoint: tuple[str, ...] = ()
     server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    image: Callable[..., Any] | None = None
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -143,7 +144,7 @@ class _Deferred(dict[str, Any]):
 
 
 _CONTEXT_NAMES = frozenset(
-    {"StageContext", "TrainContext", "OptimizeContext", "ImageContext", "TargetContext", "Predictor"}
+    {"StageContext", "TrainContext", "OptimizeContext", "ImageContext", "ServerContext", "TargetContext", "Predictor"}
     | {"Splits", "ImageFacts", "Path", "tf", "np", "torch", "NDArray"}
 )
 _DEFERRED = _Deferred()

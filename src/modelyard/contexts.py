@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from modelyard.artifacts import Dataset, ImageFacts, Model
+from modelyard.artifacts import Dataset, ImageFacts, Model, ServerFacts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,12 +92,15 @@ class ImageContent(msgspec.Struct, frozen=True):
         repository: the image's name without a tag.
         tag: the image's tag.
         requirements: lines of a pip requirements file, each pinned with hashes; installed for the base's Python.
-        server: path in the image -> file or folder here; the server's code.
+        server: path in the image -> file or folder here; the server's code, or its configuration.
         model: path in the image -> file or folder here; the model.
         entrypoint: the command, with `python3` standing for the base's interpreter.
         environment: environment variables; never a secret.
         labels: the image's labels.
         port: the port that the server listens on by default.
+        base: an image that brings the server: `entrypoint[0]` is a program in it; empty: the server is the Python
+            package in `server`, and any base with Python will do.
+        facts: how the server is asked.
     """
 
     repository: str
@@ -109,6 +112,30 @@ class ImageContent(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     labels: Mapping[str, str]
     port: int
+    base: str = ""
+    facts: ServerFacts = ServerFacts()
+
+
+class ServerContext(StageContext, frozen=True, kw_only=True):
+    """For runtimes whose server a base image brings: the project's name, and the model to serve.
+
+    Small files for the image, such as the server's configuration, are written below `context.out`.
+    """
+
+    name: str
+    model: Model
+
+
+class ServerImage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runtime's `image` function returns: the parts of `ImageContent` that make its server, by the same names."""
+
+    base: str
+    entrypoint: tuple[str, ...]
+    model: Mapping[str, Path]
+    port: int
+    facts: ServerFacts
+    server: Mapping[str, Path] = msgspec.field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class ImageContext(StageContext, frozen=True, kw_only=True):

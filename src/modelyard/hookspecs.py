@@ -85,9 +85,14 @@ class RegisterRuntime(Protocol):
     """Registers a runtime.
 
     `function(model_folder, **params)` opens a model and returns a `Predictor`; evaluation uses it as it ships.
-    `server` is the folder of a Python package to copy into the image, `entrypoint` the command that starts it there,
-    `requirements` a pip requirements file, every line pinned with hashes. `server_environment` are environment
-    variables of the server, in the image and for `doit serve`; parameters become further ones, `MODELYARD_NAME`.
+
+    A server in Python is copied into the image: `server` is the folder of its package, `entrypoint` the command that
+    starts it there, `requirements` a pip requirements file, every line pinned with hashes. `server_environment` are
+    environment variables of the server, in the image and for `doit serve`; parameters become further ones,
+    `MODELYARD_NAME`.
+
+    A server that a base image brings has `image` instead of these: `image(context: ServerContext, **params)` returns a
+    `ServerImage`, which says which base, how the server starts there, and what is put beside it.
     """
 
     def __call__(
@@ -96,10 +101,11 @@ class RegisterRuntime(Protocol):
         function: Callable[..., Any],
         *,
         accepts: Sequence[str],
-        server: Path,
-        requirements: Path,
-        entrypoint: Sequence[str],
+        server: Path = ...,
+        requirements: Path = ...,
+        entrypoint: Sequence[str] = ...,
         server_environment: Mapping[str, str] | None = None,
+        image: Callable[..., Any] = ...,
         tools: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),

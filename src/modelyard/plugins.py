@@ -35,7 +35,7 @@ _TRAITS = {
     "model": _COMMON | {"produces"},
     "trainer": _COMMON | {"produces"},
     "optimizer": _COMMON | {"accepts", "produces"},
-    "runtime": _COMMON | {"accepts", "server", "requirements", "entrypoint", "server_environment"},
+    "runtime": _COMMON | {"accepts", "server", "requirements", "entrypoint", "server_environment", "image"},
     "builder": _COMMON | {"templates"},
     "target": _COMMON | {"templates", "deploy"},
 }
@@ -43,6 +43,8 @@ _REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint
 _SEQUENCES = {"tools", "reads_environment", "preload", "resources", "accepts", "templates", "entrypoint"}
 _PATHS = {"server", "requirements"}
 _VARIABLES = {"environment", "server_environment"}
+_PYTHON_SERVER = {"server", "requirements", "entrypoint"}
+"""What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
 
 
 class Plugins(msgspec.Struct, frozen=True):
@@ -276,7 +278,13 @@ def _check_registration(kind: str, name: str, function: object, traits: dict[str
     for trait in sorted(traits.keys() - _TRAITS[kind]):
         msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, _TRAITS[kind])}\n  a {kind} takes: {listing(_TRAITS[kind])}"
         raise PluginError(msg)
-    optional = {"templates"} if kind == "builder" else set()
+    optional = {"templates"} if kind == "builder" else _PYTHON_SERVER if "image" in traits else set()
+    for trait in sorted(((_PYTHON_SERVER | {"server_environment"}) & traits.keys()) if "image" in traits else ()):
+        msg = (
+            f"{where}: traits 'image' and {trait!r} exclude each other\n"
+            "  a server in Python has server, requirements and entrypoint; one that a base image brings has image"
+        )
+        raise PluginError(msg)
     for trait in sorted((_REQUIRED_TRAITS & _TRAITS[kind]) - traits.keys() - optional):
         msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(_TRAITS[kind])}"
         raise PluginError(msg)

@@ -76,8 +76,12 @@ class Image(msgspec.Struct):
 
 
 class Check(msgspec.Struct):
-    """`[tool.modelyard.check]`: how the image is compared with the evaluated model before anything is rendered."""
+    """`[tool.modelyard.check]`: how the image is compared with the evaluated model before anything is rendered.
 
+    With `start = false` the image's server is not started, and the result says so: for machines that cannot run it.
+    """
+
+    start: bool = True
     samples: PositiveInt = 32
     tolerance: PositiveFloat = 1e-4
     timeout_s: PositiveFloat = 120.0

@@ -83,18 +83,24 @@ def serve(engine: Engine) -> None:
     """Run the runtime's server on the selected model until it is interrupted.
 
     Raises:
-        ToolError: the server ended by itself with an error, which it has printed.
+        ToolError: the server ended by itself with an error, which it has printed; or the runtime has none outside of
+            its image.
     """
-    from modelyard.stages.image import environment, server_package
+    from modelyard.stages.python_server import environment, package
 
     config = engine.project.config
     runtime = config.uses["runtime"]
-    assert runtime.component.server is not None
+    if runtime.component.server is None:
+        msg = (
+            f"serve: the server of the runtime {runtime.component.name!r} is in its image, not here\n"
+            "  run `doit image`, then start the image: `docker run`, or the target `compose`"
+        )
+        raise ToolError(msg)
     settings = {"name": config.name, "port": config.settings["serve"]["port"]}
     model = engine.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
     command = [sys.executable if w == "python3" else w for w in runtime.component.entrypoint]
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
-        Path(folder, server_package(runtime.component)).symlink_to(runtime.component.server)
+        Path(folder, package(runtime.component)).symlink_to(runtime.component.server)
         defaults = environment(settings, runtime) | {"MODELYARD_HOST": config.settings["serve"]["host"]}
         defaults["MODELYARD_MODEL_DIR"] = str(model)
         variables = {

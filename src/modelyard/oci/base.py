@@ -52,6 +52,11 @@ class Base(Protocol):
         ...
 
     @property
+    def architecture(self) -> str:
+        """OCI's name of the processor that the base is for, for instance `amd64`."""
+        ...
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """Environment variables that the base brings."""
         ...
@@ -100,6 +105,11 @@ class DebianBase:
         return of_lock(self.lock)
 
     @property
+    def architecture(self) -> str:
+        """That of the packages."""
+        return ARCHITECTURES[self.python.machine]
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """`PATH`, and where the certificates are, if there are any."""
         has_certificates = any(package.name == "ca-certificates" for package in self.lock.packages)
@@ -138,17 +148,33 @@ def _digests(packages: Sequence[Package]) -> list[tuple[str, str]]:
 
 
 class ImageBase:
-    """A base that someone else made: its layers are copied as they are."""
+    """A base that someone else made: its layers are copied as they are.
 
-    def __init__(self, path: Path) -> None:
+    It must have `program`, the absolute path of a server; or Python, when that is empty.
+    """
+
+    def __init__(self, path: Path, program: str = "") -> None:
         self._image = read_image(path, ARCHITECTURES.get(platform.machine(), ""))
         self._listing = Listing(self._image)
         self.name = path.name
         self.digest = self._image.digest
-        self.python = find_python(self._listing)
+        self.architecture = str(self._image.config.get("architecture"))
+        self._require(program)
         self.environment = image_environment(self._image)
         self.parts: Mapping[str, str] = {path.name: self._image.digest}
         self.history = _whole_history(self._image.config, len(self._image.layers))
+
+    @functools.cached_property
+    def python(self) -> BasePython:
+        """The Python that the image's `PATH` leads to."""
+        return find_python(self._listing)
+
+    def _require(self, program: str) -> None:
+        if not program:
+            _ = self.python  # told now, before anything is made
+        elif self._listing.resolve(program) is None:
+            msg = f"base {self.name!r} has no {program}, which starts the server\n  take an image that has it"
+            raise ToolError(msg)
 
     def layers(self, cache: LayerCache, report: apt.Report) -> list[Layer]:  # noqa: ARG002 - see Base
         """Return the layers of the image."""

@@ -26,12 +26,12 @@ USER_GROUP = f"{USER}:{USER}"
 def app_trees(
     content: ImageContent, wheels: Iterable[Path], interpreter: str, log: Callable[[str], None]
 ) -> dict[str, Callable[[], Tree]]:
-    """Return what makes the trees of the layers `wheels`, `server` and `model`, in this order."""
-    return {
-        "wheels": lambda: site_tree(wheels, SITE, interpreter, log),
-        "server": lambda: mapped_tree(content.server),
-        "model": lambda: mapped_tree(content.model),
-    }
+    """Return what makes the trees of the layers `wheels`, `server` and `model`, in this order.
+
+    Where the base brings the server there are no wheels, and `interpreter` is empty.
+    """
+    own = {"server": lambda: mapped_tree(content.server), "model": lambda: mapped_tree(content.model)}
+    return own if content.base else {"wheels": lambda: site_tree(wheels, SITE, interpreter, log), **own}
 
 
 def mapped_tree(places: Mapping[str, Path]) -> Tree:
@@ -44,6 +44,8 @@ def mapped_tree(places: Mapping[str, Path]) -> Tree:
 
 def environment(content: ImageContent, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the image's environment variables: those of the base, Python's, and the content's own, which win."""
+    if content.base:
+        return {**inherited, **content.environment}
     folders = sorted({posixpath.dirname(f"/{place.strip('/')}") for place in content.server})
     python = {
         "PYTHONPATH": ":".join([*folders, SITE]),
@@ -86,7 +88,7 @@ def settings(
         "Env": [f"{name}={value}" for name, value in sorted(variables.items())],
         "Entrypoint": entrypoint(content, interpreter),
         "WorkingDir": "/",
-        "ExposedPorts": {f"{content.port}/tcp": {}},
+        "ExposedPorts": {f"{port}/tcp": {} for port in (content.port, content.facts.grpc_port) if port},
         "Labels": dict(marks),
         "StopSignal": "SIGTERM",
     }

@@ -22,10 +22,11 @@ _TIMEOUT_S = 60
 
 
 def run(job: Job) -> None:
-    """Start the image's server, send it test samples through both protocols, and write `check.json`.
+    """Start the image's server, send it test samples through every protocol that it speaks, and write `check.json`.
 
     Raises:
-        StageFailed: a label differs, a probability differs by more than the tolerance, or no password was asked for.
+        StageFailed: a label differs, a probability differs by more than the tolerance, or no password was asked for by
+            a server that has one.
     """
     import numpy as np
 
@@ -35,19 +36,45 @@ def run(job: Job) -> None:
     reference = np.load(job.inputs["reference"] / "probabilities.npy", mmap_mode="r", allow_pickle=False)
     rows = _spread(len(reference), settings["samples"])
     samples, expected = np.asarray(dataset.x("test")[rows]), np.asarray(reference[rows])
-    name = job.plan.config.name
-    with running(job.inputs["image"], facts, settings["timeout_s"], job.log_file) as server:
-        job.base.log(f"the server runs ({server.how}) at {server.url}")
-        _check_password(server, name)
-        worst = {
-            protocol: _compare(ask(server, name, samples), expected, protocol, settings["tolerance"])
-            for protocol, ask in _PROTOCOLS.items()
-        }
+    ask = _ask_server if settings["start"] else _ask_runtime
+    ran_in, answers = ask(job, facts, samples)
+    tolerance = settings["tolerance"]
+    worst = {protocol: _compare(answer, expected, protocol, tolerance) for protocol, answer in answers.items()}
     write_json(
         job.base.out / "check.json",
-        {"image": facts.digest, "samples": len(rows), "tolerance": settings["tolerance"], "agrees": sorted(worst)},
+        {
+            "image": facts.digest,
+            "server_started": settings["start"],
+            "asks_for_password": settings["start"] and facts.server.reads_settings,
+            "samples": len(rows),
+            "tolerance": tolerance,
+            "agrees": sorted(worst),
+        },
     )
-    job.base.metrics.update(samples=len(rows), ran_in=server.how, largest_difference=max(worst.values()))
+    job.base.metrics.update(samples=len(rows), ran_in=ran_in, largest_difference=max(worst.values()))
+
+
+def _ask_server(job: Job, facts: ImageFacts, samples: NDArray[np.generic]) -> tuple[str, dict[str, Any]]:
+    """Return where the server ran, and what it answered through each protocol."""
+    name = job.plan.config.name
+    with running(job.inputs["image"], facts, job.stage.settings["timeout_s"], job.log_file) as server:
+        job.base.log(f"the server runs ({server.how}) at {server.url}")
+        if server.password:
+            _check_password(server, name)
+        else:
+            job.base.log("the server has no password and no TLS of its own: the targets put a proxy in front of it")
+        asked = [_PROTOCOLS[protocol] for protocol in facts.server.protocols]
+        return server.how, {title: ask(server, name, samples) for title, ask in asked}
+
+
+def _ask_runtime(job: Job, facts: ImageFacts, samples: NDArray[np.generic]) -> tuple[str, dict[str, Any]]:
+    """Return what the selected model answers in the runtime, here: the image is not looked at."""
+    job.base.log(
+        f"start = false: the server in {facts.repository}:{facts.tag} was NOT started; only the selected model was opened"
+    )
+    return "no server: start = false", {
+        "the model, without its server": job.call("runtime", job.inputs["model"]).predict(samples)
+    }
 
 
 def _spread(count: int, wanted: int) -> NDArray[np.int64]:
@@ -109,7 +136,7 @@ def _infer(server: Server, name: str, samples: NDArray[np.generic]) -> NDArray[n
     return np.asarray(output["data"], np.float32).reshape(output["shape"])
 
 
-_PROTOCOLS = {"TensorFlow Serving REST": _predict, "Open Inference Protocol": _infer}
+_PROTOCOLS = {"v1": ("TensorFlow Serving REST", _predict), "v2": ("Open Inference Protocol", _infer)}
 
 
 def _get(server: Server, path: str) -> Any:
@@ -122,8 +149,9 @@ def _post(server: Server, path: str, body: object) -> Any:
 
 
 def _ask(server: Server, request: urllib.request.Request) -> Any:
-    login = base64.b64encode(f"{server.username}:{server.password}".encode()).decode()
-    request.add_header("Authorization", f"Basic {login}")
+    if server.password:
+        login = base64.b64encode(f"{server.username}:{server.password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
             return json.load(answer)

@@ -31,36 +31,48 @@ class Server:
 
     Attributes:
         url: its address, `http://127.0.0.1:PORT`.
-        username: the user name that it asks for.
-        password: the password that it asks for.
         how: where it runs, for people: `container` or `image files`.
+        username: the user name that it asks for; empty: it asks for none.
+        password: the password that it asks for.
     """
 
     url: str
-    username: str
-    password: str
     how: str
+    username: str = ""
+    password: str = ""
 
 
 @contextlib.contextmanager
 def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Iterator[Server]:
-    """Start the image in `folder` with a new user name and password, wait until it is ready, and stop it at the end.
+    """Start the image in `folder`, wait until it is ready, and stop it at the end.
+
+    A server that can ask for a user name and a password is given new ones.
 
     Raises:
         StageFailed: the server ended, or is not ready after `timeout_s` seconds.
-        ToolError: the image lives in an engine, and none answers.
+        ToolError: the image lives in an engine, or its server runs in one only, and none answers.
     """
     engine = _engine()
     if engine is None and facts.archive is None:
         msg = "check: the image is in a Docker engine, and none answers\n  start it, or use the builder 'oci'"
         raise ToolError(msg)
-    login = {"MODELYARD_USERNAME": "check", "MODELYARD_PASSWORD": secrets.token_urlsafe(24)}
-    settings = login | {"MODELYARD_DRAIN_S": "0"}  # nobody else asks this server
+    if engine is None and not facts.server.reads_settings:
+        msg = (
+            "check: this image's server runs in a container only, and no Docker engine answers\n"
+            "  start one; or go on without: [tool.modelyard.check] start = false, which the result then says"
+        )
+        raise ToolError(msg)
+    login = ("check", secrets.token_urlsafe(24)) if facts.server.reads_settings else ("", "")
+    settings = _settings(*login) if facts.server.reads_settings else {}
     place = _container(engine, folder, facts, settings, log) if engine else _process(folder, facts, settings, log)
     with place as (url, is_alive):
-        _wait(url, is_alive, timeout_s)
-        how = "container" if engine else "image files"
-        yield Server(url, login["MODELYARD_USERNAME"], login["MODELYARD_PASSWORD"], how)
+        _wait(f"{url}{facts.server.ready}", is_alive, timeout_s)
+        yield Server(url, "container" if engine else "image files", *login)
+
+
+def _settings(username: str, password: str) -> dict[str, str]:
+    # nobody else asks this server, so that it need not drain
+    return {"MODELYARD_USERNAME": username, "MODELYARD_PASSWORD": password, "MODELYARD_DRAIN_S": "0"}
 
 
 def _engine() -> Any:
@@ -190,7 +202,7 @@ def _wait(url: str, is_alive: Any, timeout_s: float) -> None:
 
 def _is_ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

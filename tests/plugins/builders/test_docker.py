@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +13,14 @@ from modelyard.errors import StageFailed, ToolError
 from modelyard_plugins.builders.docker import docker, dockerfile, quoted
 
 Make = Callable[..., ImageContext]
-BASE = "modelyard-test-minbase:latest"
-
-
-@pytest.fixture(scope="session")
-def base(docker_client: Any) -> Iterator[str]:
-    """A Debian with python3 and no pip, made once for this machine."""
-    if shutil.which("mmdebstrap") is None:
-        pytest.skip("the program mmdebstrap is not installed")
-    archive = Path(tempfile.gettempdir(), "modelyard-test-minbase.tar")
-    if not archive.exists():
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3", "bookworm", str(archive)]
-        subprocess.run(command, check=True, capture_output=True)
-    subprocess.run(["docker", "import", str(archive), BASE], check=True, capture_output=True)
-    yield BASE
-    subprocess.run(["docker", "rmi", "-f", BASE], capture_output=True)
 
 
 @pytest.mark.docker
 @pytest.mark.network
 @pytest.mark.slow
-def test_builds_for_the_python_of_a_base_without_pip(make_context: Make, docker_client: Any, base: str) -> None:
+def test_builds_for_the_python_of_a_base_without_pip(make_context: Make, docker_client: Any, debian_base: str) -> None:
     context = make_context()
-    facts = docker(context, base=base)
+    facts = docker(context, base=debian_base)
     name = f"{facts.repository}:{facts.tag}"
     try:
         options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none", "--rm"]
@@ -61,13 +44,13 @@ def test_builds_for_the_python_of_a_base_without_pip(make_context: Make, docker_
 @pytest.mark.docker
 @pytest.mark.network
 def test_a_failing_template_of_the_project_is_told_in_the_engines_words(
-    make_context: Make, docker_client: Any, base: str
+    make_context: Make, docker_client: Any, debian_base: str
 ) -> None:
     context = make_context(requirements=())
     (context.project / "templates" / "docker").mkdir(parents=True)
     (context.project / "templates" / "docker" / "Dockerfile.j2").write_text("FROM {{ base }}\nRUN exit 7\n")
     with pytest.raises(StageFailed, match="code: 7"):
-        docker(context, base=base)
+        docker(context, base=debian_base)
 
 
 @pytest.mark.docker
@@ -99,7 +82,7 @@ def test_template_names_user_and_entrypoint(tmp_path: Path) -> None:
         "Labels": {"a": "b c"},
         "StopSignal": "SIGTERM",
     }
-    lines = dockerfile(tmp_path, base="x:1", settings=settings).splitlines()
+    lines = dockerfile(tmp_path, base="x:1", settings=settings, layers=("wheels", "server", "model")).splitlines()
     assert lines == [
         "FROM x:1",
         "COPY wheels/ /",

@@ -1,0 +1,177 @@
+"""Runtime `tensorflow-serving`: TensorFlow Serving, as its own image brings it; here the SavedModel runs in TensorFlow.
+
+Source: TensorFlow Serving 2.20, main.cc (flags), model_server_config.proto, monitoring_config.proto,
+session_bundle_config.proto.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard import hookimpl
+from modelyard.artifacts import ServerFacts
+from modelyard.contexts import ServerImage
+from modelyard.params import Port, PositiveFloat, PositiveInt
+from modelyard_plugins.support.tensorflow import TENSORFLOW
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.artifacts import Model
+    from modelyard.contexts import Predictor, ServerContext
+    from modelyard.hookspecs import RegisterRuntime
+
+BASE = "tensorflow/serving:2.20.0"
+PROGRAM = "/usr/bin/tensorflow_model_server"
+CONFIG = "/etc/tensorflow-serving"
+METRICS = "/monitoring/prometheus/metrics"
+
+
+def tensorflow_serving(
+    model: Path,
+    *,
+    model_version: PositiveInt = 1,  # noqa: ARG001 - the image's, as are those below
+    threads: PositiveInt = 1,
+    rest_port: Port = 8501,  # noqa: ARG001
+    grpc_port: Port = 8500,  # noqa: ARG001
+    rest_timeout_ms: PositiveInt = 30_000,  # noqa: ARG001
+    metrics: bool = True,  # noqa: ARG001
+    batching: bool = False,  # noqa: ARG001
+    max_batch_size: PositiveInt = 32,  # noqa: ARG001
+    batch_timeout_ms: PositiveFloat = 1.0,  # noqa: ARG001
+    max_enqueued_batches: PositiveInt = 100,  # noqa: ARG001
+    batch_threads: PositiveInt = 1,  # noqa: ARG001
+) -> Predictor:
+    """TensorFlow Serving, from its own image, over REST and gRPC.
+
+    Args:
+        model: the folder with model.json and the SavedModel
+        model_version: the version of the model in the image, and in its URLs
+        threads: threads that one prediction uses
+        rest_port: the port for REST
+        grpc_port: the port for gRPC
+        rest_timeout_ms: how long a REST request may take
+        metrics: answer Prometheus at /monitoring/prometheus/metrics, on the port for REST
+        batching: let the server join requests that come at the same time
+        max_batch_size: with batching, how many samples it joins at most
+        batch_timeout_ms: with batching, how long it waits for more samples
+        max_enqueued_batches: with batching, how many batches may wait; one more is refused
+        batch_threads: with batching, how many batches run at once
+    """
+    import tensorflow as tf
+
+    from modelyard.artifacts import Model
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return _SavedModel(Model.open(model))
+
+
+class _SavedModel:
+    """A SavedModel that TensorFlow has loaded: the graph that the server runs, asked through its signature."""
+
+    def __init__(self, model: Model) -> None:
+        from modelyard_plugins.support.saved_model import load_signature
+
+        self._signature = load_signature(model)
+        self._dtype = model.facts.input_dtype
+
+    def predict(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`."""
+        import numpy as np
+        import tensorflow as tf
+
+        answer = self._signature(tf.constant(np.asarray(raw, self._dtype)))
+        probabilities: NDArray[np.float32] = answer["probabilities"].numpy()
+        return probabilities
+
+
+def image(context: ServerContext, **params: Any) -> ServerImage:
+    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration."""
+    name, version = context.name, params["model_version"]
+    folder = f"/models/{name}/{version}"
+    files = configuration(name, params)
+    server = context.out / "server"
+    server.mkdir()
+    for file, text in files.items():
+        (server / file).write_text(text, encoding="utf-8", newline="\n")
+    return ServerImage(
+        base=BASE,
+        entrypoint=(PROGRAM, *flags(params)),
+        server={f"{CONFIG}/{file}": server / file for file in files},
+        # `assets.extra` is where a SavedModel carries what is not TensorFlow's
+        model={folder: context.model.path, f"{folder}/assets.extra/model.json": context.model.folder / "model.json"},
+        port=params["rest_port"],
+        facts=ServerFacts(
+            live=f"/v1/models/{name}",  # 200 whatever state the model is in
+            ready=f"/v1/models/{name}/versions/{version}/metadata",  # 404 until that version can be asked
+            protocols=("v1",),
+            grpc_port=params["grpc_port"],
+            reads_settings=False,
+        ),
+    )
+
+
+def configuration(name: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return the server's configuration files: text protos, by file name."""
+    files = {"models.config": _models(name, params["model_version"])}
+    if params["metrics"]:
+        files["monitoring.config"] = f'prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n'
+    if params["batching"]:
+        files["batching.config"] = _batching(params)
+    return files
+
+
+def _models(name: str, version: int) -> str:
+    return f"""\
+model_config_list {{
+  config {{
+    name: "{name}"
+    base_path: "/models/{name}"
+    model_platform: "tensorflow"
+    model_version_policy {{
+      specific {{
+        versions: {version}
+      }}
+    }}
+  }}
+}}
+"""
+
+
+def _batching(params: dict[str, Any]) -> str:
+    values = {
+        "max_batch_size": params["max_batch_size"],
+        "batch_timeout_micros": round(params["batch_timeout_ms"] * 1000),
+        "max_enqueued_batches": params["max_enqueued_batches"],
+        "num_batch_threads": params["batch_threads"],
+    }
+    return "".join(f"{name} {{\n  value: {value}\n}}\n" for name, value in values.items())
+
+
+def flags(params: dict[str, Any]) -> list[str]:
+    """Return the flags of `tensorflow_model_server`."""
+    values = {
+        "port": params["grpc_port"],
+        "rest_api_port": params["rest_port"],
+        "rest_api_timeout_in_ms": params["rest_timeout_ms"],
+        "model_config_file": f"{CONFIG}/models.config",
+        "file_system_poll_wait_seconds": 0,  # look once: the model in an image never changes
+        "max_num_load_retries": 0,  # a model that cannot be loaded now never can: end, and say so
+        "tensorflow_session_parallelism": params["threads"],
+    }
+    if params["metrics"]:
+        values["monitoring_config_file"] = f"{CONFIG}/monitoring.config"
+    if params["batching"]:
+        values |= {"enable_batching": "true", "batching_parameters_file": f"{CONFIG}/batching.config"}
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
+@hookimpl
+def modelyard_register_runtimes(register: RegisterRuntime) -> None:
+    """Register the runtime `tensorflow-serving`."""
+    traits = TENSORFLOW | {"tools": ("tensorflow", "numpy")}
+    register("tensorflow-serving", tensorflow_serving, accepts=("saved_model",), image=image, **traits)

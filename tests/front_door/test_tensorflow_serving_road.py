@@ -1,0 +1,176 @@
+"""From data set to a checked TensorFlow Serving image, on a base with a stand-in for its program (see tests/standins)."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modelyard.artifacts import Dataset, Model
+from modelyard.testing import SMALL_PYPROJECT, run_doit, write_small_project
+from tests.standins.images import build_stand_in, table_of
+
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.tensorflow]
+
+STAND_IN = "modelyard-test-stand-in-for-tensorflow-serving:1"
+IMAGE = "modelyard-test-served:1"
+PYPROJECT = (
+    SMALL_PYPROJECT.replace('float32 = ["float32"]', 'served = ["saved-model"]')
+    + f"""
+[tool.modelyard.runtime]
+use = "tensorflow-serving"
+model_version = 3
+
+[tool.modelyard.image]
+use = "docker"
+repository = "{IMAGE.partition(":")[0]}"
+tag = "1"
+base = "{STAND_IN}"
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def client(docker_engine: None) -> Iterator[Any]:
+    import docker
+
+    made = docker.from_env()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def road(client: Any, debian_base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The project, built up to `check`; the stand-in answers what the selected model did."""
+    project = write_small_project(tmp_path_factory.mktemp("served") / "project", {"pyproject.toml": PYPROJECT})
+    selected = run_doit(project, "select")
+    assert selected.returncode == 0, selected.stdout + selected.stderr
+    build_stand_in(client, debian_base, STAND_IN, answers(project))
+    done = run_doit(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield project
+    for name in (IMAGE, STAND_IN):
+        client.images.remove(name, force=True)
+
+
+def answers(project: Path) -> dict[str, list[float]]:
+    dataset = Dataset.open(project / "artifacts/dataset/arrays")
+    reference = np.load(project / "artifacts/select/small/reference/probabilities.npy")
+    return table_of(np.asarray(dataset.x("test")), reference)
+
+
+def test_the_check_asked_the_server_in_its_container(road: Path) -> None:
+    record = json.loads((road / "artifacts/check/small/stage.json").read_text())
+    assert record["metrics"]["ran_in"] == "container"
+    told = json.loads((road / "artifacts/check/small/check.json").read_text())
+    assert told["agrees"] == ["TensorFlow Serving REST"]
+    assert (told["server_started"], told["asks_for_password"]) == (True, False)
+    log = (road / "artifacts/check/small.log").read_text() if (road / "artifacts/check/small.log").exists() else ""
+    assert not log or '"uid": 65532, "read_only": true' in log
+
+
+def test_the_image_has_the_versioned_model_its_configuration_and_a_numeric_user(road: Path, client: Any) -> None:
+    image = client.images.get(IMAGE)
+    config = image.attrs["Config"]
+    assert config["User"] == "65532:65532"
+    assert config["Entrypoint"][0] == "/usr/bin/tensorflow_model_server"
+    assert set(config["ExposedPorts"]) == {"8500/tcp", "8501/tcp"}
+    assert config["Labels"]["dev.modelyard.model.format"] == "saved_model"
+    assert not any(variable.startswith("PYTHON") for variable in config["Env"])
+    facts = json.loads((road / "artifacts/image/small/image.json").read_text())
+    assert facts["server"]["ready"] == "/v1/models/small/versions/3/metadata"
+    assert [layer["name"] for layer in facts["layers"]] == ["base", "server", "model"]
+
+
+def test_the_model_in_the_image_answers_as_the_evaluated_one(road: Path, client: Any, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    container = client.containers.create(IMAGE)
+    try:
+        stream, _ = container.get_archive("/models/small")
+        data = b"".join(stream)
+    finally:
+        container.remove()
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    version = tmp_path / "small" / "3"
+    assert json.loads((version / "assets.extra" / "model.json").read_text())["output"] == "probabilities"
+    serve = tf.saved_model.load(str(version)).signatures["serving_default"]
+    dataset = Dataset.open(road / "artifacts/dataset/arrays")
+    reference = np.load(road / "artifacts/select/small/reference/probabilities.npy")
+    found = serve(input=tf.constant(np.asarray(dataset.x("test"))))["probabilities"]
+    np.testing.assert_allclose(found, reference, atol=1e-6)
+    assert Model.open(road / "artifacts/select/small/model").facts.output == "probabilities"
+
+
+def test_the_container_runs_hardened_and_answers_errors_as_the_real_one_words_them(road: Path, client: Any) -> None:
+    options = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "network_mode": "none"}
+    container = client.containers.run(IMAGE, detach=True, **options)
+    try:
+        code = (
+            "import time, urllib.request as u, urllib.error as e\n"
+            "def ask(path):\n"
+            "    try: return u.urlopen('http://127.0.0.1:8501' + path).status\n"
+            "    except e.HTTPError as x: return x.code\n"
+            "for _ in range(50):\n"
+            "    try: ask('/v1/models/small'); break\n"
+            "    except OSError: time.sleep(.1)\n"
+            "paths = ('/v1/models/small/versions/3/metadata', '/v1/models/small/versions/4/metadata', '/v1/x')\n"
+            "print([ask(p) for p in paths])"
+        )
+        done = container.exec_run(["python3", "-c", code])
+        assert done.output.decode().strip() == "[200, 404, 400]"
+        assert '"uid": 65532, "read_only": true' in container.logs().decode()
+    finally:
+        container.remove(force=True)
+
+
+def test_another_build_does_nothing_and_a_server_that_answers_otherwise_stops_it(
+    road: Path, client: Any, debian_base: str
+) -> None:
+    again = run_doit(road)
+    assert again.stdout.splitlines()[-1].startswith("built 0, restored 0"), again.stdout
+    wrong = {key: row[::-1] for key, row in answers(road).items()}
+    build_stand_in(client, debian_base, f"{STAND_IN}-wrong", wrong)
+    try:
+        done = run_doit(road, f"image.base={STAND_IN}-wrong", "image.tag=wrong")
+        assert done.returncode != 0
+        assert "the image does not answer as the evaluated model does" in done.stdout + done.stderr
+    finally:
+        subprocess.run(["docker", "rmi", "-f", f"{STAND_IN}-wrong", f"{IMAGE[:-1]}wrong"], capture_output=True)
+
+
+def test_without_an_engine_the_check_says_so_and_can_be_told_to_go_on(road: Path, client: Any, tmp_path: Path) -> None:
+    import os
+
+    archive = tmp_path / "base.tar"
+    with archive.open("wb") as file:
+        for chunk in client.images.get(STAND_IN).save(named=True):
+            file.write(chunk)
+    os.environ.pop("DOCKER_HOST", None)
+    no_engine = {"DOCKER_HOST": "unix:///nonexistent.sock"}
+    settings = PYPROJECT.replace('use = "docker"', 'use = "oci"').replace(
+        f'base = "{STAND_IN}"', f'base_image = "{archive}"'
+    )
+    (road / "pyproject.toml").write_text(settings)
+    try:
+        done = run_doit(road, env=no_engine)
+        assert done.returncode != 0
+        assert "runs in a container only, and no Docker engine answers" in done.stdout + done.stderr
+        done = run_doit(road, "check.start=false", env=no_engine)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "ran_in no server: start = false" in done.stdout
+        told = json.loads((road / "artifacts/check/small/check.json").read_text())
+        assert (told["server_started"], told["agrees"]) == (False, ["the model, without its server"])
+        started = run_doit(road)  # and with an engine: the archive is loaded and its server asked
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert "ran_in container" in started.stdout
+    finally:
+        (road / "pyproject.toml").write_text(PYPROJECT)

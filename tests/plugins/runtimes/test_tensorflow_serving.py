@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+
+from modelyard.artifacts import Model, self_contained
+from modelyard.component import check_values, parameters_of
+from modelyard.contexts import ServerContext
+from modelyard.errors import PluginError
+from modelyard.jsonfiles import write_json
+from modelyard_plugins.runtimes import tensorflow_serving as plugin
+
+
+def params(**changes):
+    return check_values(parameters_of(plugin.tensorflow_serving, "here"), changes, "here")
+
+
+def messages():
+    """The messages of monitoring_config.proto and session_bundle_config.proto that are written here.
+
+    tensorflow-serving-api leaves these two out; names and numbers of the fields are those of tensorflow/serving 2.20.
+    """
+    file = descriptor_pb2.FileDescriptorProto(name="of_tensorflow_serving.proto", package="t", syntax="proto3")
+    file.dependency.append("google/protobuf/wrappers.proto")
+    prometheus = file.message_type.add(name="PrometheusConfig")
+    prometheus.field.add(name="enable", number=1, type=8, label=1)
+    prometheus.field.add(name="path", number=2, type=9, label=1)
+    monitoring = file.message_type.add(name="MonitoringConfig")
+    monitoring.field.add(name="prometheus_config", number=1, type=11, label=1, type_name=".t.PrometheusConfig")
+    batching = file.message_type.add(name="BatchingParameters")
+    names = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
+    for number, name in enumerate(names, 1):
+        batching.field.add(name=name, number=number, type=11, label=1, type_name=".google.protobuf.Int64Value")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    found = (pool.FindMessageTypeByName(f"t.{name}") for name in ("MonitoringConfig", "BatchingParameters"))
+    return [message_factory.GetMessageClass(one) for one in found]
+
+
+def test_the_models_file_is_what_the_server_reads():
+    pytest.importorskip("tensorflow_serving.config.model_server_config_pb2", reason="needs tensorflow-serving-api")
+    from tensorflow_serving.config import model_server_config_pb2 as proto
+
+    text = plugin.configuration("digits", params(model_version=7))["models.config"]
+    read = text_format.Parse(text, proto.ModelServerConfig())
+    (config,) = read.model_config_list.config
+    assert (config.name, config.base_path, config.model_platform) == ("digits", "/models/digits", "tensorflow")
+    assert list(config.model_version_policy.specific.versions) == [7]
+
+
+def test_the_other_files_are_there_when_they_are_asked_for():
+    monitoring, batching = messages()
+    made = plugin.configuration("digits", params(batching=True, max_batch_size=16, batch_timeout_ms=2.5))
+    read = text_format.Parse(made["monitoring.config"], monitoring())
+    assert (read.prometheus_config.enable, read.prometheus_config.path) == (True, "/monitoring/prometheus/metrics")
+    read = text_format.Parse(made["batching.config"], batching())
+    assert (read.max_batch_size.value, read.batch_timeout_micros.value) == (16, 2500)
+    assert list(plugin.configuration("digits", params(metrics=False))) == ["models.config"]
+
+
+@pytest.mark.parametrize(("changes", "given"), [({}, False), ({"batching": True, "metrics": False}, True)])
+def test_flags_and_files_fit_together(changes, given):
+    flags = dict(flag.removeprefix("--").split("=") for flag in plugin.flags(params(**changes)))
+    made = plugin.configuration("digits", params(**changes))
+    named = {Path(value).name for name, value in flags.items() if name.endswith("_file")}
+    assert named == set(made)
+    assert (flags.get("enable_batching") == "true") is given
+
+
+def exported(folder, value_of_class_1=2.0):
+    """A SavedModel that weighs one pixel; written without Keras, in a moment."""
+    import tensorflow as tf
+
+    from modelyard.artifacts import ModelFacts, Preprocessing
+    from modelyard_plugins.support.saved_model import write_saved_model
+
+    facts = ModelFacts(format="saved_model", file="saved_model", input_shape=(2, 2), input_dtype="uint8",
+                       preprocessing=Preprocessing(scale=1 / 255), class_names=("a", "b"))  # fmt: skip
+    weight = tf.Variable([[0.0, value_of_class_1]])
+    write_saved_model(folder / "saved_model", facts, lambda x: x[:, 0, :1] @ weight, [weight])
+    write_json(folder / "model.json", self_contained(facts))
+    return Model.open(folder)
+
+
+def test_evaluation_runs_the_saved_model(tmp_path):
+    model = exported(tmp_path)
+    predictor = plugin._SavedModel(model)
+    raw = np.array([[[255, 9], [9, 9]], [[0, 9], [9, 9]]], np.uint8)
+    odds = 1 / (1 + np.exp([-2.0, 0.0]))
+    found = predictor.predict(raw)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.stack([1 - odds, odds], axis=1), atol=1e-6)
+
+
+def test_what_goes_into_the_image(tmp_path):
+    model = exported(tmp_path / "model")
+    (tmp_path / "out").mkdir()
+    context = ServerContext(
+        out=tmp_path / "out", project=tmp_path, cache=tmp_path, seed=0, progress=lambda *_, **__: None, log=print,
+        name="digits", model=model,
+    )  # fmt: skip
+    made = plugin.image(context, **params(model_version=3, rest_port=9001, grpc_port=9000))
+    assert made.entrypoint[0] == "/usr/bin/tensorflow_model_server"
+    assert made.model["/models/digits/3"] == model.path
+    assert json.loads(made.model["/models/digits/3/assets.extra/model.json"].read_bytes())["class_names"] == ["a", "b"]
+    assert set(made.server) == {"/etc/tensorflow-serving/models.config", "/etc/tensorflow-serving/monitoring.config"}
+    assert all(path.is_file() for path in made.server.values())
+    assert (made.port, made.facts.grpc_port, made.facts.reads_settings) == (9001, 9000, False)
+    assert made.facts.ready == "/v1/models/digits/versions/3/metadata"
+
+
+def test_a_runtime_has_a_server_of_one_kind(tmp_path):
+    from modelyard.plugins import load_plugins
+
+    text = (
+        "from pathlib import Path\nfrom modelyard import hookimpl\n"
+        "def run(model):\n    'Run.'\n"
+        "@hookimpl\ndef modelyard_register_runtimes(register):\n"
+        "    register('both', run, accepts=('x',), image=run, server=Path(__file__).parent)\n"
+    )
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "both.py").write_text(text)
+    with pytest.raises(PluginError, match="traits 'image' and 'server' exclude each other"):
+        load_plugins(tmp_path)
