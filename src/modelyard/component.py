@@ -145,7 +145,7 @@ class _Deferred(dict[str, Any]):
 
 _CONTEXT_NAMES = frozenset(
     {"StageContext", "TrainContext", "OptimizeContext", "ImageContext", "ServerContext", "TargetContext", "Predictor"}
-    | {"Splits", "ImageFacts", "Path", "tf", "np", "torch", "NDArray"}
+    | {"Model", "ModelFacts", "ServerImage", "Splits", "ImageFacts", "Path", "tf", "np", "torch", "NDArray"}
 )
 _DEFERRED = _Deferred()
 

@@ -81,3 +81,10 @@ def test_a_damaged_folder_is_told_in_words(trained, bench):
     (folder / "saved_model" / "saved_model.pb").write_bytes(b"\x00damaged")
     with pytest.raises(DataError, match="cannot be read as a SavedModel"):
         load_signature(Model(folder, replace(trained.model.facts, format="saved_model", file="saved_model")))
+
+
+def test_its_configuration_can_be_read():
+    from modelyard.component import parameters_of
+    from modelyard_plugins.optimizers.saved_model import saved_model
+
+    assert parameters_of(saved_model, "saved-model") == {}
