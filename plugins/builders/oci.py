@@ -116,7 +116,8 @@ def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps)
             inputs = [[(wheel.name, wheel.parent.name) for wheel in wheels], interpreter, parts.SITE]
             made.append(_upper(cache, base, "wheels", [parts.SITE], inputs, trees["wheels"]))
         for name, places in (("server", content.server), ("model", content.model)):
-            made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
+            if name in trees:
+                made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
         steps.done("wheels, server and model packed")
         return made, wheels
 

@@ -30,8 +30,10 @@ def app_trees(
 
     Where the base brings the server there are no wheels, and `interpreter` is empty.
     """
-    own = {"server": lambda: mapped_tree(content.server), "model": lambda: mapped_tree(content.model)}
-    return own if content.base else {"wheels": lambda: site_tree(wheels, SITE, interpreter, log), **own}
+    made = {} if content.base else {"wheels": lambda: site_tree(wheels, SITE, interpreter, log)}
+    if content.server:
+        made["server"] = lambda: mapped_tree(content.server)
+    return made | {"model": lambda: mapped_tree(content.model)}
 
 
 def mapped_tree(places: Mapping[str, Path]) -> Tree:
