@@ -85,7 +85,6 @@ def test_a_damaged_folder_is_told_in_words(trained, bench):
 
 def test_its_configuration_can_be_read():
     from modelyard.component import parameters_of
-    from modelyard.component import parameters_of
     from modelyard_plugins.optimizers.saved_model import saved_model
 
     assert parameters_of(saved_model, "saved-model") == {}
