@@ -62,3 +62,8 @@ def task_push():
 def task_deploy():
     """apply the rendered manifests and wait for the rollout"""
     yield from project.tasks(task_deploy)
+
+
+def task_report():
+    """write a report on what is built: accuracy, sizes, latency, mistakes, provenance"""
+    yield from project.tasks(task_report)

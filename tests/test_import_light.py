@@ -13,7 +13,20 @@ from .conftest import doit_environment
 
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
-HEAVY = ("tensorflow", "tf_keras", "keras", "torch", "numpy", "docker", "jinja2", "yaml", "PIL", "sklearn", "starlette")
+HEAVY = (
+    "tensorflow",
+    "tf_keras",
+    "keras",
+    "torch",
+    "numpy",
+    "docker",
+    "jinja2",
+    "yaml",
+    "PIL",
+    "sklearn",
+    "starlette",
+    "matplotlib",
+)
 SPY = f"""
 import atexit, sys
 
@@ -34,7 +47,15 @@ def imported(project: Path, *arguments: str) -> str:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["list"], ["list", "--all", "--status"], ["plugins"], ["help"], ["info", "train:model.build"], ["plan"]],
+    [
+        ["list"],
+        ["list", "--all", "--status"],
+        ["plugins"],
+        ["help"],
+        ["info", "train:model.build"],
+        ["plan"],
+        ["report"],
+    ],
 )
 def test_looking_imports_nothing_heavy(arguments: list[str], toy_project: Path) -> None:
     if arguments[0] == "info":

@@ -20,15 +20,21 @@ STATES = {
 }
 """For each state: the words, the fill, the line, and the line's dashes."""
 
-_CHARACTER, _ROW, _HEIGHT, _GAP, _MARGIN = 7.3, 62, 44, 56, 20
+_CHARACTER, _SMALL_CHARACTER, _ROW, _HEIGHT, _GAP, _MARGIN = 7.3, 6.4, 62, 44, 56, 20
 _BEND = 0.5
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A stage: its id, and its state, one of `STATES`."""
+    """A stage: its id, its state, one of `STATES`, and a few words that the picture adds to the state."""
 
     id: str
     state: str
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        """The state in words, and the note."""
+        return f"{STATES[self.state][0]}, {self.note}" if self.note else STATES[self.state][0]
 
 
 class Graph(msgspec.Struct, frozen=True):
@@ -74,9 +80,12 @@ def _quoted(text: str) -> str:
 
 
 def svg(graph: Graph) -> str:
-    """Return the graph as an SVG picture that stands alone; edges that others imply are drawn light."""
+    """Return the graph as an SVG picture that stands alone; edges that others imply are drawn light.
+
+    It may stand in a page, too: its style reaches nothing else, and the page's `--graph-...` variables set its colours.
+    """
     layout = lay_out([node.id for node in graph.nodes], graph.edges)
-    width = {c: max(_width(n) for n, k in layout.column.items() if k == c) for c in range(layout.columns)}
+    width = {c: max(_width(n) for n in graph.nodes if layout.column[n.id] == c) for c in range(layout.columns)}
     left = {c: _MARGIN + sum(width[k] + _GAP for k in range(c)) for c in range(layout.columns)}
     right_end = left.get(layout.columns - 1, 0) + width.get(layout.columns - 1, 0) + _MARGIN
     height = _MARGIN * 2 + layout.rows * _ROW + _ROW / 2
@@ -84,25 +93,25 @@ def svg(graph: Graph) -> str:
     def y(row: float) -> float:
         return _MARGIN + row * _ROW + _HEIGHT / 2
 
-    implied = _implied(graph)
+    implied = implied_edges(graph)
     lines = []
     for edge in sorted(graph.edges, key=lambda e: e not in implied):
         points = [(c, y(row)) for c, row in layout.paths[edge]]
-        mark = ' class="implied"' if edge in implied else ' marker-end="url(#arrow)"'
+        mark = ' class="implied"' if edge in implied else ' marker-end="url(#modelyard-arrow)"'
         lines.append(f"<path{mark} d={quoteattr(_path(points, left, width))}/>")
     boxes = [
         _box(node, left[layout.column[node.id]], y(layout.row[node.id]), width[layout.column[node.id]])
         for node in graph.nodes
     ]
-    legend = _legend(graph, height - _MARGIN)
+    legend = _legend(graph, height - _MARGIN, has_implied=bool(implied))
     return _page(max(right_end, 440), height, [*lines, *boxes, legend])
 
 
-def _width(name: str) -> float:
-    return max(len(name), 10) * _CHARACTER + 24
+def _width(node: Node) -> float:
+    return max(len(node.id) * _CHARACTER, len(node.words) * _SMALL_CHARACTER, 10 * _CHARACTER) + 24
 
 
-def _implied(graph: Graph) -> set[Edge]:
+def implied_edges(graph: Graph) -> set[Edge]:
     """Return the edges whose ends are also joined through other stages."""
     after: dict[str, set[str]] = {node.id: set() for node in graph.nodes}
     far: dict[str, set[str]] = {}
@@ -129,7 +138,7 @@ def _path(points: Sequence[tuple[int, float]], left: dict[int, float], width: di
 
 
 def _box(node: Node, x: float, y: float, width: float) -> str:
-    words = STATES[node.state][0]
+    words = escape(node.words)
     middle = x + width / 2
     return (
         f'<g class="{node.state}"><title>{escape(node.id)}: {words}</title>'
@@ -139,32 +148,39 @@ def _box(node: Node, x: float, y: float, width: float) -> str:
     )
 
 
-def _legend(graph: Graph, y: float) -> str:
+def _legend(graph: Graph, y: float, *, has_implied: bool) -> str:
     counts = {state: sum(node.state == state for node in graph.nodes) for state in STATES}
     text = ", ".join(f"{count} {STATES[state][0]}" for state, count in counts.items() if count)
-    return (
-        f'<text class="legend" x="{_MARGIN}" y="{y:.1f}">{text or "no stages"}; light lines: implied by others</text>'
-    )
+    light = "; light lines: implied by others" if has_implied else ""
+    return f'<text class="legend" x="{_MARGIN}" y="{y:.1f}">{text or "no stages"}{light}</text>'
 
 
 def _page(width: float, height: float, parts: Sequence[str]) -> str:
     states = "\n".join(
-        f".{state} rect{{fill:{fill};stroke:{line};stroke-dasharray:{dashes or 'none'}}}"
+        f".{state} rect{{fill:var(--graph-{state}-fill,{fill});stroke:var(--graph-{state}-line,{line});"
+        f"stroke-dasharray:{dashes or 'none'}}}"
         for state, (_, fill, line, dashes) in STATES.items()
     )
+    rules = f"""\
+text{{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:var(--graph-ink,#111);text-anchor:middle}}
+.state{{font-size:10.5px;fill:var(--graph-soft,#333)}}
+.legend{{text-anchor:start;fill:var(--graph-soft,#555)}}
+rect{{stroke-width:1.5}}
+.stale rect{{stroke-width:3}}
+path{{fill:none;stroke:var(--graph-line,#555b66);stroke-width:1.4}}
+.implied{{stroke:var(--graph-implied,#d5d8de)}}
+marker path{{fill:var(--graph-line,#555b66);stroke:none}}
+{states}"""
+    style = "\n".join(f".modelyard-graph {rule}" for rule in rules.splitlines())
     body = "\n".join(parts)
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" \
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" class="modelyard-graph" width="{width:.0f}" height="{height:.0f}" \
 viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="the stages of the build and their states">
 <style>
-text{{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#111;text-anchor:middle}}
-.state{{font-size:10.5px;fill:#333}} .legend{{text-anchor:start;fill:#555}}
-rect{{stroke-width:1.5}} .stale rect{{stroke-width:3}}
-path{{fill:none;stroke:#555b66;stroke-width:1.4}} .implied{{stroke:#d5d8de}} marker path{{fill:#555b66;stroke:none}}
-{states}
+{style}
 </style>
-<defs><marker id="arrow" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">\
+<defs><marker id="modelyard-arrow" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">\
 <path d="M0,0.5 L8,4 L0,7.5 z"/></marker></defs>
-<rect width="100%" height="100%" style="fill:#fff"/>
+<rect width="100%" height="100%" style="fill:var(--graph-ground,#fff);stroke:none"/>
 {body}
 </svg>
 """

@@ -15,6 +15,7 @@ from modelyard.digests import DigestTable
 from modelyard.fingerprint import Fingerprint
 from modelyard.freshness import BriefOf, Decision, Freshness
 from modelyard.history import History
+from modelyard.journal import Journal
 from modelyard.jsonfiles import write_json
 from modelyard.making import Maker
 from modelyard.plan import Stage
@@ -46,6 +47,7 @@ class Engine:
     def __init__(self, project: Project, listener: Listener | None = None) -> None:
         self.project, self.plan = project, project.plan
         self.listener = listener or Listener()
+        self.journal = Journal()
         self.workspace = Workspace(project.folder, project.state)
         self.artifacts = self.workspace.artifacts
         self.table = DigestTable(project.state / "state.sqlite")

@@ -143,6 +143,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if task.name not in self.stages:
             return
         outcome = self.outcomes[task.name] = Outcome(task.values["how"], task.values["duration_s"])
+        self.engine.journal.outcomes[task.name] = outcome.how
         words = {"built": "built", "restored": "restored from the store", "fresh": "up to date"}
         self.screen.line(
             f".  {task.name}: {words[outcome.how]} in {duration(outcome.duration_s)}{self._metrics(task.name)}"
@@ -171,6 +172,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if name == "UnmetDependency":
             return
         self._failed.append(task.name)
+        self.engine.journal.failures[task.name] = fail.message.rstrip()
         self.screen.line(f"!! {task.name} failed: {fail.message.rstrip()}")
         log = self.engine.log(self.stages[task.name])
         lines = _tail(log)
@@ -186,6 +188,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.failures: list[dict[str, Any]] = [f for f in self.failures if f["task"].name not in self.stages]
         super().complete_run()
         self._write_build()
+        self._write_journal()
         self._finish()
         how = Counter(outcome.how for outcome in self.outcomes.values())
         reused = self._fresh + how["fresh"]
@@ -211,6 +214,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
                 write_build(self.engine)
             except (OSError, ModelyardError) as exc:
                 self.screen.line(f"artifacts/build.json could not be written: {exc}")
+
+    def _write_journal(self) -> None:
+        try:
+            self.engine.journal.write(self.engine.workspace.journal_file)
+        except OSError as exc:
+            self.screen.line(f"warning: {self.engine.workspace.journal_file}: cannot be written: {exc.strerror}")
 
 
 def _tail(log: Path) -> list[str]:

@@ -141,7 +141,7 @@ def explain(exc: Exception, job: Job | None) -> str:
         use = next(iter(job.stage.uses.values()), None)
         where = f"the {use.component.kind} {use.component.name!r} ({use.component.file})" if use else job.stage.id
     if isinstance(exc, ModuleNotFoundError) and exc.name:
-        return f"{where} needs the module {exc.name!r}, which is not installed\n  {_install(exc.name)}"
+        return f"{where} needs the module {exc.name!r}, which is not installed\n  {how_to_install(exc.name)}"
     if isinstance(exc, MemoryError):
         return f"{where} ran out of memory\n  use a smaller batch, or a machine with more"
     return f"{where} raised {type(exc).__name__}: {exc}\n  the traceback is in the log"
@@ -162,13 +162,14 @@ _EXTRAS = {
     "PIL": "data",
     "docker": "docker",
     "kubernetes_validate": "validate",
+    "matplotlib": "report",
 }
 
 
-def _install(module: str) -> str:
+def how_to_install(module: str, extra: str = "") -> str:
+    """Return the command that installs `module`: with the extra that has it, `extra` if that is known."""
     top = module.partition(".")[0]
-    return (
-        f"run: python -m pip install 'modelyard[{_EXTRAS[top]}]'"
-        if top in _EXTRAS
-        else f"install it, for instance with: python -m pip install {top}"
-    )
+    extra = extra or _EXTRAS.get(top, "")
+    if extra:
+        return f"run: python -m pip install 'modelyard[{extra}]'"
+    return f"install it, for instance with: python -m pip install {top}"

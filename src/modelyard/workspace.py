@@ -47,6 +47,11 @@ class Workspace:
         """Return the file of a stage's log."""
         return self.state / "logs" / stage.kind / f"{stage.name}.log"
 
+    @property
+    def journal_file(self) -> Path:
+        """The file that says what the last build did."""
+        return self.state / "last-build.json"
+
     def history(self, stage: Stage) -> History:
         """Return the stage's earlier results."""
         return History(self.state / "history" / stage.kind / f"{stage.name}.jsonl")

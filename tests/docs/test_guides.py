@@ -63,7 +63,14 @@ def _at_once(call: Call, project: Path) -> bool:
 def test_following_a_guide_makes_a_project_that_loads(guide: str, net: Path) -> None:
     later = follow(guide, net)
     plan = load(net).plan
-    tasks = {*plan.stages, *(stage.kind for stage in plan.stages.values()), "deploy:kubernetes", "serve", "push"}
+    tasks = {
+        *plan.stages,
+        *(stage.kind for stage in plan.stages.values()),
+        "deploy:kubernetes",
+        "serve",
+        "push",
+        "report",
+    }
     for call in later:
         if call.words[0] == "doit":
             changes = dict(word.split("=", 1) for word in call.words[1:] if "=" in word)
@@ -85,7 +92,7 @@ def test_every_block_can_be_read(guide: str) -> None:
 
 
 def test_every_guide_is_read() -> None:
-    assert len(GUIDES) == 9
+    assert len(GUIDES) == 10
     assert all(blocks(guide) for guide in GUIDES)
 
 

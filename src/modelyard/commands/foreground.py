@@ -1,4 +1,4 @@
-"""Tasks that act instead of making an artifact: `serve`, `push` and `deploy`. They run only when asked for."""
+"""Tasks that act instead of making a stage's artifact: `serve`, `push`, `deploy`, `report`. They run only when asked for."""
 
 from __future__ import annotations
 
@@ -44,8 +44,12 @@ class Act(BaseAction):  # type: ignore[misc]
         return f"modelyard: {self._function}"
 
 
+REPORT = "artifacts/report/{}"
+"""The report's folder, below the project's."""
+
+
 def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the doit tasks called `name`: `serve`, `push` or `deploy`."""
+    """Yield the doit tasks called `name`: `serve`, `push`, `deploy` or `report`."""
     config = engine.project.config
     select, image = f"artifacts/select/{config.name}/model/model.json", f"artifacts/image/{config.name}/image.json"
     needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
@@ -60,6 +64,9 @@ def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
         yield _task(
             config.name, f"push {stage.settings['repository']} to its registry", image, lambda: push(engine, stage)
         )
+    elif name == "report":
+        doc = f"write {REPORT.format(config.name)}/index.html about what is built"
+        yield {**_task(config.name, doc, None, lambda: report(engine)), "clean": [(clean_report, [engine])]}
     else:
         for stage in engine.plan.of_kind("render"):
             if stage.uses["target"].component.deploy:
@@ -68,11 +75,11 @@ def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
                 yield _task(stage.name, f"apply what render:{stage.name} made", handle, apply)
 
 
-def _task(name: str, doc: str, needs: str, function: Callable[[], None]) -> dict[str, Any]:
+def _task(name: str, doc: str, needs: str | None, function: Callable[[], None]) -> dict[str, Any]:
     return {
         "name": name,
         "doc": doc,
-        "file_dep": [needs],
+        "file_dep": [needs] if needs else [],
         "uptodate": [False],
         "actions": [Act(function)],
         "verbosity": 2,
@@ -160,3 +167,50 @@ def deploy(engine: Engine, stage: Stage) -> None:
     use = stage.uses["target"]
     assert use.component.deploy is not None
     use.component.deploy(engine.folder(stage), project=engine.project.folder, **use.params)
+
+
+def report(engine: Engine) -> None:
+    """Write the report on what is there, in a process of its own; nothing is built for it.
+
+    Raises:
+        ToolError: the report cannot be written; the message says why.
+    """
+    import msgspec
+
+    from modelyard.report.collect import collect
+    from modelyard.request import Result
+
+    out = engine.project.folder / REPORT.format(engine.project.config.name)
+    with tempfile.TemporaryDirectory(prefix="modelyard-report-") as folder:
+        request, result = Path(folder, "request.json"), Path(folder, "result.json")
+        request.write_bytes(msgspec.json.encode(collect(engine, out)))
+        command = [sys.executable, "-m", "modelyard.report", str(request), str(result)]
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+        if not result.exists():
+            msg = f"report: its process ended with exit code {code}\n  its own message is above"
+            raise ToolError(msg)
+        failure = msgspec.json.decode(result.read_bytes(), type=Result).failure
+    if failure is not None:
+        raise ToolError(failure.message + (f"\n{failure.traceback}" if os.environ.get("MODELYARD_DEBUG") else ""))
+    _tell_report(out)
+
+
+def _tell_report(out: Path) -> None:
+    from modelyard.report.facts import read_report
+
+    for note in read_report(out).notes:
+        print(f"   note: {note}")
+    for file in ("index.html", "report.md", "report.json"):
+        print(f"   {os.path.relpath(out / file)}: {(out / file).stat().st_size / 1000:,.1f} kB")
+
+
+def clean_report(engine: Engine, dryrun: bool) -> None:
+    """Remove the report; the name `dryrun` is doit's."""
+    import shutil
+
+    name = REPORT.format(engine.project.config.name)
+    folder = engine.project.folder / name
+    if folder.exists():
+        print(f"report:{engine.project.config.name} - removing {name}")
+        if not dryrun:
+            shutil.rmtree(folder)

@@ -105,7 +105,7 @@ def select(
         GateError: no variant meets every gate, or the one that `rule` names does not.
     """
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
-    rows = _rows(measured, gates, known("baseline", baseline, candidates), trained_alike or {})
+    rows = rows_of(measured, gates, known("baseline", baseline, candidates), trained_alike or {})
     chosen = choose(rows, rule)
     selection = Selection(
         chosen=chosen,
@@ -113,7 +113,7 @@ def select(
         baseline=baseline,
         gates=gates,
         front=front_of(rows),
-        notes=_notes(measured),
+        notes=notes_of(measured),
         table=rows,
     )
     _copy_model(candidates[chosen], next(row for row in rows if row.variant == chosen), out)
@@ -124,9 +124,10 @@ def select(
     return selection
 
 
-def _rows(
+def rows_of(
     measured: Mapping[str, Measured], gates: Gates, baseline: str, trained_alike: Mapping[str, str]
 ) -> tuple[Row, ...]:
+    """Return the table: a row a variant, with what the gates say of it and what dominates it."""
     rows = []
     for name, one in measured.items():
         other = trained_alike.get(name, baseline)
@@ -136,7 +137,7 @@ def _rows(
     return with_front(rows)
 
 
-def _notes(measured: Mapping[str, Measured]) -> tuple[str, ...]:
+def notes_of(measured: Mapping[str, Measured]) -> tuple[str, ...]:
     """Return what to know before the latencies are trusted."""
     hosts = {name: one.latency.host for name, one in measured.items() if one.latency.host}
     models = sorted({host.cpu_model for host in hosts.values()})

@@ -1,0 +1,48 @@
+"""`python -m modelyard.report REQUEST RESULT`: render what the `doit` process collected."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from modelyard.errors import ModelyardError
+from modelyard.report.collect import Collected
+from modelyard.request import Failure, Result
+from modelyard.stage_process import how_to_install
+
+
+def main(request: str, result: str) -> int:
+    """Render, and answer in the file `result`; 0 if all went well."""
+    collected = msgspec.json.decode(Path(request).read_bytes(), type=Collected)
+    answer = Result()
+    try:
+        _render(collected)
+    except Exception as exc:
+        answer = Result(failure=Failure(_explain(exc), traceback.format_exc()))
+    Path(result).write_bytes(msgspec.json.encode(answer))
+    return 0 if answer.failure is None else 1
+
+
+def _render(collected: Collected) -> None:
+    from modelyard.report.measure import measure
+    from modelyard.report.write import write
+
+    report, material = measure(collected)
+    write(report, material, Path(collected.folder), Path(collected.out))
+
+
+def _explain(exc: Exception) -> str:
+    if isinstance(exc, ModelyardError):
+        return f"report: {exc}"
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        return f"report: needs the module {exc.name!r}, which is not installed\n  {how_to_install(exc.name, 'report')}"
+    if isinstance(exc, OSError):
+        return f"report: {exc.filename}: {exc.strerror}\n  if a build is running, wait for its end and write it again"
+    return f"report: {type(exc).__name__}: {exc}\n  MODELYARD_DEBUG=1 shows the traceback"
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""What the engine knows of a build, gathered in the `doit` process without numpy; `measure` adds what artifacts hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.forecast import Forecast
+from modelyard.journal import read_journal
+from modelyard.provenance import Link, builder, facts, split_commit
+from modelyard.reasons import reasons
+from modelyard.report.facts import Origin, ProjectFacts, StageFacts, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from modelyard.config import Use
+    from modelyard.engine import Engine
+    from modelyard.forecast import Verdict
+    from modelyard.plan import Stage
+
+
+class VariantPlaces(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant: its steps in words, and the folders of its evaluation and of its model."""
+
+    steps: tuple[str, ...]
+    evaluation: str
+    model: str
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process that renders needs, as one JSON file.
+
+    Attributes:
+        out: the folder to write to.
+        folder: the project's folder, for its templates.
+        project: what was built.
+        stages: the stages with their states.
+        dataset: the data set's stage.
+        artifacts: the folder of each stage that has an artifact, by stage.
+        variants: the variants, in the order of the configuration.
+        select: the settings of `select`: rule, baseline, gates.
+        selection: the stage that picks the variant that ships; empty if there is none.
+        image: the image's stage; empty if there is none.
+        origins: what the artifacts were made of.
+        builder: versions of modelyard, doit and Python.
+    """
+
+    out: str
+    folder: str
+    project: ProjectFacts
+    stages: tuple[StageFacts, ...]
+    dataset: str
+    artifacts: dict[str, str]
+    variants: dict[str, VariantPlaces]
+    select: dict[str, Any]
+    selection: str
+    image: str
+    origins: tuple[Origin, ...]
+    builder: dict[str, str]
+
+
+def collect(engine: Engine, out: Path) -> Collected:
+    """Return what is known of the build; nothing is built."""
+    plan, config = engine.plan, engine.project.config
+    commit, clean = split_commit(engine.commit)
+    links = [Link(stage, record) for stage in plan.stages.values() if (record := engine.record(stage)) is not None]
+    select = next(iter(plan.of_kind("select")), None)
+    return Collected(
+        out=str(out),
+        folder=str(engine.project.folder),
+        project=ProjectFacts(name=config.name, version=config.version, commit=commit, clean=clean),
+        stages=_stages(engine),
+        dataset=_first(plan.of_kind("dataset")),
+        artifacts={link.stage.id: str(engine.folder(link.stage)) for link in links},
+        variants=_variants(engine),
+        select=dict(select.settings) if select else {},
+        selection=select.id if select else "",
+        image=_first(plan.of_kind("image")),
+        origins=tuple(_origin(engine, link) for link in links),
+        builder=builder(),
+    )
+
+
+def _first(stages: list[Stage]) -> str:
+    return stages[0].id if stages else ""
+
+
+def _stages(engine: Engine) -> tuple[StageFacts, ...]:
+    own = engine.journal  # of this run, if it did anything before the report
+    journal = own if own.outcomes or own.failures else read_journal(engine.workspace.journal_file)
+    verdicts = Forecast(engine).of(engine.plan.stages.values())
+    return tuple(
+        _stage(engine, engine.plan.stages[name], verdicts, journal.outcomes, journal.failures) for name in verdicts
+    )
+
+
+def _stage(
+    engine: Engine,
+    stage: Stage,
+    verdicts: dict[str, Verdict],
+    outcomes: Mapping[str, str],
+    failures: Mapping[str, str],
+) -> StageFacts:
+    record = engine.record(stage)
+    last = next(reversed(engine.history(stage).entries()), None)
+    state = _state(verdicts[stage.id], is_there=record is not None)
+    is_fresh = state == "up-to-date"
+    return StageFacts(
+        stage=stage.id,
+        state=state,
+        how=last.how if record and last and last.key == record.key else "built" if record else "",  # type: ignore[arg-type]
+        touched=outcomes.get(stage.id, "fresh") != "fresh",
+        started=record.started if record else "",
+        duration_s=record.duration_s if record else None,
+        digest=record.digest if record else "",
+        reads=tuple(upstream.id for upstream in engine.plan.upstream(stage)),
+        reasons=() if is_fresh else tuple(reason.text for reason in reasons(engine, stage, verdicts)),
+        failure="" if is_fresh else failures.get(stage.id, ""),
+    )
+
+
+def _state(verdict: Verdict, *, is_there: bool) -> State:
+    if not is_there:
+        return "missing"
+    return verdict.state if verdict.state in ("up-to-date", "maybe") else "stale"  # type: ignore[return-value]
+
+
+def _variants(engine: Engine) -> dict[str, VariantPlaces]:
+    """Return the variants that the plan measures, with the places of what there is of each."""
+    found = {}
+    for name, steps in engine.project.config.variants.items():
+        stage = engine.plan.stages.get(f"evaluate:{name}")
+        model = next((i.stage for i in stage.inputs if i.role == "model"), None) if stage else None
+        if stage and model:
+            found[name] = VariantPlaces(
+                steps=tuple(map(_step, steps)),
+                evaluation=str(engine.folder(stage)),
+                model=str(engine.folder(engine.plan.stages[model])),
+            )
+    return found
+
+
+def _step(use: Use) -> str:
+    """Return a model optimizer with the parameters that are not the defaults: `prune sparsity=0.5`."""
+    from modelyard.differences import show
+
+    defaults = {name: one.default for name, one in use.component.parameters.items()}
+    own = [f"{name}={show(value)}" for name, value in use.params.items() if value != defaults.get(name)]
+    return " ".join((use.component.name, *own))
+
+
+def _origin(engine: Engine, link: Link) -> Origin:
+    made = facts(engine, link)
+    same = {name: getattr(made, name) for name in Origin.__struct_fields__ if name != "stage"}
+    return Origin(stage=link.stage.id, **same)

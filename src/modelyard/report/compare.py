@@ -1,0 +1,317 @@
+"""What differs between two reports, in numbers (`modelyard.report-diff/1`) and as Markdown. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from modelyard.report.facts import Interval
+from modelyard.report.words import markdown_text as text
+from modelyard.report.words import milliseconds, percent, points, signed, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from modelyard.report.facts import Report, VariantFacts
+
+SCHEMA = "modelyard.report-diff/1"
+LATENCY_NOISE = 0.25
+"""Two measurements of the same model may differ by this part; a smaller change of the latency is not told."""
+_CLASSES = 10
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A value in the first report and in the second; None where there is none."""
+
+    a: float | None
+    b: float | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two are not the same."""
+        return self.a != self.b
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the reports: the project, the commit, and the variant that ships."""
+
+    project: str
+    version: str
+    commit: str
+    clean: bool | None
+    baseline: str
+    shipped: str | None
+    notes: tuple[str, ...]
+
+
+class ClassChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A class and its accuracy in both reports."""
+
+    name: str
+    accuracy: Pair
+
+
+class VariantChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant in both reports, or in one: then the values of the other are None.
+
+    Attributes:
+        name: the variant's name.
+        accuracy: fraction of the test samples that it labels rightly.
+        size_bytes: size of the model's file.
+        gzip_bytes: its size after gzip.
+        p50_ms: half of the calls took no longer.
+        p99_ms: 99 of 100 calls took no longer.
+        misses: the gates that it misses, in the first report and in the second.
+        classes: the classes whose accuracy differs, the worst change first.
+    """
+
+    name: str
+    accuracy: Pair
+    size_bytes: Pair
+    gzip_bytes: Pair
+    p50_ms: Pair
+    p99_ms: Pair
+    misses: tuple[tuple[str, ...], tuple[str, ...]]
+    classes: tuple[ClassChange, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is something to tell, latencies within the noise left out."""
+        exact = (self.accuracy, self.size_bytes, self.gzip_bytes)
+        gates = [[miss.partition(":")[0] for miss in misses] for misses in self.misses]
+        return any(pair.differs for pair in exact) or gates[0] != gates[1] or is_slower_or_faster(self.p50_ms)
+
+
+class LayerChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer of the image that differs, by its name, and its size in bytes in both reports."""
+
+    name: str
+    size_bytes: Pair
+
+
+class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between two reports.
+
+    Attributes:
+        schema: `modelyard.report-diff/1`.
+        a: the first report.
+        b: the second.
+        shipped: the variant that ships in each, compared as one: its figures before and after.
+        variants: every variant of either report, in the order of the second.
+        image_bytes: size of the image.
+        image_digest: digests of the image; an empty text where there is none.
+        layers: the image's layers that differ.
+    """
+
+    schema: str = SCHEMA
+    a: Side
+    b: Side
+    shipped: VariantChange | None
+    variants: tuple[VariantChange, ...]
+    image_bytes: Pair
+    image_digest: tuple[str, str]
+    layers: tuple[LayerChange, ...]
+
+
+def is_slower_or_faster(pair: Pair) -> bool:
+    """Tell whether two latencies differ by more than the noise of a measurement."""
+    if pair.a is None or pair.b is None:
+        return pair.differs
+    return abs(pair.b - pair.a) > LATENCY_NOISE * max(pair.a, pair.b)
+
+
+def compare(a: Report, b: Report) -> ReportDiff:
+    """Return what differs between two reports, the earlier one first."""
+    names = [one.name for one in b.variants] + [one.name for one in a.variants if b.variant(one.name) is None]
+    before, after = a.variant(a.shipped), b.variant(b.shipped)
+    return ReportDiff(
+        a=_side(a),
+        b=_side(b),
+        shipped=_change(b.shipped or a.shipped or "", before, after) if before or after else None,
+        variants=tuple(_change(name, a.variant(name), b.variant(name)) for name in names),
+        image_bytes=Pair(a.image.size_bytes if a.image else None, b.image.size_bytes if b.image else None),
+        image_digest=(a.image.digest if a.image else "", b.image.digest if b.image else ""),
+        layers=tuple(_layers(a, b)),
+    )
+
+
+def _side(report: Report) -> Side:
+    project = report.project
+    return Side(
+        project=project.name,
+        version=project.version,
+        commit=project.commit,
+        clean=project.clean,
+        baseline=report.baseline,
+        shipped=report.shipped,
+        notes=report.notes,
+    )
+
+
+def _change(name: str, old: VariantFacts | None, new: VariantFacts | None) -> VariantChange:
+    def pair(field: str) -> Pair:
+        return Pair(*(None if one is None else _value(getattr(one, field)) for one in (old, new)))
+
+    return VariantChange(
+        name=name,
+        accuracy=pair("accuracy"),
+        size_bytes=pair("size_bytes"),
+        gzip_bytes=pair("gzip_bytes"),
+        p50_ms=pair("p50_ms"),
+        p99_ms=pair("p99_ms"),
+        misses=(old.misses if old else (), new.misses if new else ()),
+        classes=tuple(_classes(old, new)) if old and new else (),
+    )
+
+
+def _value(found: float | Interval) -> float:
+    return found.value if isinstance(found, Interval) else found
+
+
+def _classes(old: VariantFacts, new: VariantFacts) -> list[ClassChange]:
+    """Return the classes of both whose accuracy differs, by name, the worst first."""
+    before, after = (dict(zip(v.class_names, v.per_class, strict=True)) for v in (old, new))
+    found = [
+        ClassChange(name=name, accuracy=Pair(before[name], after[name]))
+        for name in after
+        if name in before and before[name] != after[name]
+    ]
+    return sorted(found, key=lambda one: (one.accuracy.b or 0) - (one.accuracy.a or 0))
+
+
+def _layers(a: Report, b: Report) -> Iterator[LayerChange]:
+    before = {one.name: one for one in (a.image.layers if a.image else ())}
+    after = {one.name: one for one in (b.image.layers if b.image else ())}
+    for name in dict.fromkeys((*after, *before)):
+        old, new = before.get(name), after.get(name)
+        if (old.digest if old else "") != (new.digest if new else ""):
+            sizes = Pair(old.size_bytes if old else None, new.size_bytes if new else None)
+            yield LayerChange(name=name, size_bytes=sizes)
+
+
+def markdown(diff: ReportDiff) -> str:
+    """Return the comparison as Markdown that reads well as it is: for a terminal, and for a pull request."""
+    blocks = [_head(diff), *_shipped(diff), *_variants(diff), *_class_table(diff), *_image(diff), *_notes(diff)]
+    if len(blocks) == 1:
+        blocks.append("Nothing differs but for the noise of latencies.")
+    return "\n\n".join(blocks)
+
+
+def _head(diff: ReportDiff) -> str:
+    return f"### {text(diff.b.project)}: what changed\n\na: {_place(diff.a)}; b: {_place(diff.b)}"
+
+
+def _place(side: Side) -> str:
+    commit = f"commit {side.commit[:12]}{'' if side.clean else ' with changes'}" if side.commit else "not in git"
+    return f"{text(side.project)} {text(side.version)}, {commit}"
+
+
+def _shipped(diff: ReportDiff) -> Iterator[str]:
+    old, new, one = diff.a.shipped, diff.b.shipped, diff.shipped
+    if one is None or (old == new and not one.differs):
+        return
+    if new is None:
+        yield f"**Nothing ships any more**; before it was {text(old)}."
+        return
+    head = f"**{text(new)}** ships" + (", as before" if old == new else f"; before it was {text(old or 'nothing')}")
+    yield f"{head}: accuracy {_accuracy(one.accuracy)}, {_size(one.gzip_bytes)} after gzip, {_latency(one.p50_ms)}."
+
+
+def _variants(diff: ReportDiff) -> Iterator[str]:
+    changed = [one for one in diff.variants if one.differs]
+    if not changed:
+        return
+    rows = [("variant", "accuracy", "size", "gzip", "p50", "gates")]
+    for one in changed:
+        gone = " (gone)" if one.accuracy.b is None else " (new)" if one.accuracy.a is None else ""
+        rows.append(
+            (
+                text(one.name) + gone,
+                _accuracy(one.accuracy),
+                _size(one.size_bytes),
+                _size(one.gzip_bytes),
+                _latency(one.p50_ms),
+                _gates(one),
+            )
+        )
+    same = len(diff.variants) - len(changed)
+    tail = f"\n\n{same} more {'variant is' if same == 1 else 'variants are'} the same." if same else ""
+    yield _table(rows, right=(1, 2, 3, 4)) + tail
+
+
+def _gates(one: VariantChange) -> str:
+    before, after = one.misses
+    if after:
+        return text("; ".join(after))
+    return "met again" if before and one.accuracy.b is not None else ""
+
+
+def _class_table(diff: ReportDiff) -> Iterator[str]:
+    if diff.shipped is None or not diff.shipped.classes:
+        return
+    classes = diff.shipped.classes
+    shown = sorted(sorted(classes, key=_far)[:_CLASSES], key=_rise)
+    rows = [("class", "a", "b", "change")]
+    rows += [
+        (text(c.name), percent(c.accuracy.a), percent(c.accuracy.b), points(c.accuracy.b, c.accuracy.a)) for c in shown
+    ]
+    more = f" ({len(classes) - len(shown)} more change less)" if len(classes) > len(shown) else ""
+    yield f"Classes of the variant that ships whose accuracy changed{more}:\n\n{_table(rows, right=(1, 2, 3))}"
+
+
+def _rise(one: ClassChange) -> float:
+    return (one.accuracy.b or 0) - (one.accuracy.a or 0)
+
+
+def _far(one: ClassChange) -> float:
+    return -abs(_rise(one))
+
+
+def _image(diff: ReportDiff) -> Iterator[str]:
+    if diff.image_digest[0] == diff.image_digest[1]:
+        return
+    layers = "; ".join(f"{text(one.name)} {_size(one.size_bytes)}" for one in diff.layers)
+    yield f"Image: {_size(diff.image_bytes)}{f'; layers that changed: {layers}' if layers else ''}."
+
+
+def _notes(diff: ReportDiff) -> Iterator[str]:
+    new = [note for note in diff.b.notes if note not in diff.a.notes]
+    if new:
+        yield "\n".join(f"- note on b: {text(note)}" for note in new)
+
+
+def _accuracy(pair: Pair) -> str:
+    return _both(pair, percent, lambda old, new: f"{points(new, old)} points")
+
+
+def _size(pair: Pair) -> str:
+    return _both(pair, size, _relative)
+
+
+def _latency(pair: Pair) -> str:
+    if not is_slower_or_faster(pair) and pair.b is not None:
+        return milliseconds(pair.b)
+    return _both(pair, milliseconds, _relative)
+
+
+def _relative(old: float, new: float) -> str:
+    return f"{signed((new / old - 1) * 100, 1)} %" if old else "new"
+
+
+def _both(pair: Pair, say: Callable[[float], str], change: Callable[[float, float], str]) -> str:
+    if pair.a is None or pair.b is None or pair.a == pair.b:
+        known = pair.b if pair.b is not None else pair.a
+        return say(known) if known is not None else "none"
+    return f"{say(pair.a)} → {say(pair.b)} ({change(pair.a, pair.b)})"
+
+
+def _table(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+    widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        return f"| {' | '.join(aligned)} |"
+
+    rule = "|".join(f" {'-' * (w - 1)}: " if i in right else f" {'-' * w} " for i, w in enumerate(widths))
+    return "\n".join((line(rows[0]), f"|{rule}|", *map(line, rows[1:])))

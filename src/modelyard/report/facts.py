@@ -1,0 +1,277 @@
+"""`report.json`: what a report says, in numbers. The schema is versioned; see docs/reference/report.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from modelyard.errors import DataError
+
+SCHEMA = "modelyard.report/1"
+"""Fields are added under the same name; a field that changes its meaning or goes makes it `/2`."""
+
+State = Literal["up-to-date", "stale", "maybe", "missing"]
+How = Literal["built", "restored", "accepted", ""]
+
+
+class ProjectFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was built, and at which commit.
+
+    Attributes:
+        name: the project's name.
+        version: the project's version.
+        commit: the git commit of the working tree; empty outside git.
+        clean: whether the tree had no changes; None outside git.
+    """
+
+    name: str
+    version: str
+    commit: str
+    clean: bool | None
+
+
+class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of the build.
+
+    Attributes:
+        stage: `kind:name`.
+        state: `up-to-date`; `stale`: the next build makes it anew or restores it; `maybe`: so if what it reads comes
+            out different; `missing`: it has no artifact.
+        how: how its artifact came: `built`, `restored` from the store, `accepted` for new code; empty without one.
+        touched: whether the last build that did anything brought it up to date; False: it was so already.
+        started: when that was, ISO 8601; empty without an artifact.
+        duration_s: how long the work took when it was built, in seconds; None without an artifact.
+        digest: digest of the artifact; empty without one.
+        reads: the stages that it reads.
+        reasons: why it is stale.
+        failure: why it failed in the last build; empty if it did not.
+    """
+
+    stage: str
+    state: State
+    how: How
+    touched: bool
+    started: str
+    duration_s: float | None
+    digest: str
+    reads: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    failure: str = ""
+
+
+class ClassFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One class: its name, and how many samples each split has of it."""
+
+    name: str
+    train: int
+    test: int
+
+
+class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The data set: the shape and dtype of one sample, samples in all, and the classes in the order of their labels."""
+
+    stage: str
+    input_shape: tuple[int, ...]
+    dtype: str
+    train: int
+    test: int
+    classes: tuple[ClassFacts, ...]
+
+
+class Confusion(msgspec.Struct, frozen=True, kw_only=True):
+    """`count` test samples of the class `label` were taken for `answer`."""
+
+    label: str
+    answer: str
+    count: int
+
+
+class Against(msgspec.Struct, frozen=True, kw_only=True):
+    """How a variant's answers to the test samples differ from the baseline's.
+
+    Attributes:
+        differ: samples that the two label differently.
+        broken: of those, the baseline was right and the variant is wrong.
+        mended: of those, the baseline was wrong and the variant is right.
+    """
+
+    differ: int
+    broken: int
+    mended: int
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """A measured value and its 95 % interval; an end is None if there were too few calls to say."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One variant, as it was measured through the runtime that serves it.
+
+    Attributes:
+        name: the variant's name.
+        steps: its model optimizers, each with the parameters that are not the defaults.
+        samples: test samples.
+        accuracy: fraction of them that it labels rightly.
+        class_names: one name a class, in the order of the labels.
+        per_class: its accuracy on each class; None without a sample.
+        size_bytes: size of the model's file.
+        gzip_bytes: its size after gzip at level 9.
+        p50_ms: half of the calls with one sample took no longer, in milliseconds.
+        p99_ms: 99 of 100 calls took no longer.
+        latency_ratio: its median latency as a part of the baseline's, measured in turns with it; None for the baseline.
+        misses: each gate that it misses, with its value and the bound.
+        undecided: each gate on latency whose bound lies within the noise.
+        warnings: what its model optimizers warned of.
+        compared_with: the variant that its accuracy is compared with: the baseline, or one that was trained as long.
+        control: whether it is there for that comparison only.
+        is_pareto: no other variant is at least as good in accuracy, sizes and latencies, and better in one of them.
+        dominated_by: the variants that are.
+        confusions: its most frequent mistakes, at most 20.
+        against_baseline: how its answers differ from the baseline's; None for the baseline, or if that is not measured.
+    """
+
+    name: str
+    steps: tuple[str, ...]
+    samples: int
+    accuracy: float
+    class_names: tuple[str, ...]
+    per_class: tuple[float | None, ...]
+    size_bytes: int
+    gzip_bytes: int
+    p50_ms: Interval
+    p99_ms: Interval
+    latency_ratio: Interval | None = None
+    misses: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    compared_with: str = ""
+    control: bool = False
+    is_pareto: bool = False
+    dominated_by: tuple[str, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    against_baseline: Against | None = None
+
+
+class CurveFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How a training or fine-tuning went: one list a figure (`loss`, `val_accuracy` ...), one number an epoch."""
+
+    stage: str
+    epochs: tuple[float, ...]
+    figures: dict[str, tuple[float | None, ...]]
+
+
+class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer of the image as shipped: what it holds, its digest, its size in bytes."""
+
+    name: str
+    digest: str
+    size_bytes: int
+
+
+class ImageSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The image: its name, the digest of its OCI manifest, its size in bytes as shipped, its layers, lowest first.
+
+    `variant` is the variant that it serves; empty if its labels do not say.
+    """
+
+    repository: str
+    tag: str
+    digest: str
+    size_bytes: int
+    platform: str
+    builder: str
+    variant: str
+    layers: tuple[LayerSummary, ...]
+    base: dict[str, str] = {}
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What one artifact was made of; the fields are those of `artifacts/build.json`."""
+
+    stage: str
+    key: str
+    digest: str
+    commit: str
+    clean: bool | None
+    components: dict[str, str]
+    parameters: dict[str, Any]
+    files: dict[str, str]
+    code: dict[str, str]
+    tools: dict[str, str]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a report says.
+
+    Attributes:
+        schema: `modelyard.report/1`.
+        project: what was built.
+        notes: what is missing or out of date, and what failed, in words.
+        stages: the stages, in the order of a build.
+        dataset: the data set; None if it is not built.
+        baseline: the variant that the others are compared with.
+        rule: how the variant that ships is picked.
+        shipped: the variant that `select` picked; None if there is no selection.
+        gates: the bounds that are set, in one unit each, and how what is undecided counts.
+        latency_notes: what to know before the latencies are trusted: the machine, its load.
+        variants: those that were measured, in the order of the configuration.
+        unmeasured: those that were not.
+        curves: the trainings and fine-tunings.
+        image: the image; None if it is not built.
+        origins: what the artifacts were made of.
+        builder: versions of modelyard, doit and Python.
+    """
+
+    schema: str = SCHEMA
+    project: ProjectFacts
+    notes: tuple[str, ...] = ()
+    stages: tuple[StageFacts, ...]
+    dataset: DatasetSummary | None
+    baseline: str
+    rule: str
+    shipped: str | None
+    gates: dict[str, float | str]
+    latency_notes: tuple[str, ...] = ()
+    variants: tuple[VariantFacts, ...]
+    unmeasured: tuple[str, ...] = ()
+    curves: tuple[CurveFacts, ...] = ()
+    image: ImageSummary | None
+    origins: tuple[Origin, ...] = ()
+    builder: dict[str, str] = {}
+
+    def variant(self, name: str | None) -> VariantFacts | None:
+        """Return the measured variant called `name`, or None."""
+        return next((one for one in self.variants if one.name == name), None)
+
+
+class _Schema(msgspec.Struct):
+    schema: str = ""
+
+
+def read_report(path: Path) -> Report:
+    """Read `report.json`, or the one in the folder `path`.
+
+    Raises:
+        DataError: it is missing, is no report, or one of another schema.
+    """
+    file = path / "report.json" if path.is_dir() else path
+    try:
+        content = file.read_bytes()
+        found = msgspec.json.decode(content, type=_Schema).schema
+        if found != SCHEMA:
+            what = f"has the schema {found!r}" if found else "says no schema"
+            msg = f"{file}: {what}, not {SCHEMA!r}\n  write it again with `doit report` of this version"
+            raise DataError(msg)
+        return msgspec.json.decode(content, type=Report)
+    except OSError as exc:
+        msg = f"{file}: cannot be read: {exc.strerror}\n  `doit report` writes artifacts/report/NAME/report.json"
+        raise DataError(msg) from exc
+    except ValueError as exc:  # msgspec's errors, and text that is not UTF-8
+        msg = f"{file}: is no report: {exc}\n  `doit report` writes artifacts/report/NAME/report.json"
+        raise DataError(msg) from exc

@@ -1,0 +1,271 @@
+"""Read what the artifacts hold, and put the report's facts together. A part that is not built is a note."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.artifacts import Dataset, ImageFacts
+from modelyard.errors import DataError
+from modelyard.jsonfiles import read_json
+from modelyard.report.facts import (
+    Against,
+    ClassFacts,
+    Confusion,
+    CurveFacts,
+    DatasetSummary,
+    ImageSummary,
+    Interval,
+    LayerSummary,
+    Report,
+    VariantFacts,
+)
+from modelyard.stages.evaluation import Measured, read_measured
+from modelyard.stages.gates import Gates, Judgement
+from modelyard.stages.select import notes_of, rows_of
+from modelyard.stages.selection import Row, row_of, with_front
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.report.collect import Collected
+    from modelyard.report.facts import StageFacts
+
+_CONFUSIONS = 20
+"""The most frequent mistakes of a variant that are told."""
+
+
+class Material(msgspec.Struct, frozen=True, kw_only=True):
+    """What pictures are made of and `report.json` leaves out.
+
+    Attributes:
+        dataset: the data set; None if it is not built.
+        measured: what was measured of each variant.
+        answers: class probabilities for the test samples, float32, shape `(samples, classes)`, by variant.
+    """
+
+    dataset: Dataset | None
+    measured: dict[str, Measured]
+    answers: dict[str, Any]
+
+
+def measure(collected: Collected) -> tuple[Report, Material]:
+    """Return the report's facts, and the material of its pictures.
+
+    Raises:
+        DataError: a file of an artifact is damaged.
+    """
+    folders = {stage: Path(folder) for stage, folder in collected.artifacts.items()}
+    material = _material(collected, folders)
+    dataset = _dataset(collected.dataset, material.dataset)
+    shipped = _shipped(folders.get(collected.selection))
+    report = Report(
+        project=collected.project,
+        notes=tuple(_notes(collected, material, shipped)),
+        stages=collected.stages,
+        dataset=dataset,
+        baseline=collected.select.get("baseline", ""),
+        rule=collected.select.get("rule", ""),
+        shipped=shipped,
+        gates=_gates(collected.select),
+        latency_notes=notes_of(material.measured),
+        variants=_variants(collected, material),
+        unmeasured=tuple(name for name in collected.variants if name not in material.measured),
+        curves=tuple(_curves(folders)),
+        image=_image(folders.get(collected.image)),
+        origins=collected.origins,
+        builder=collected.builder,
+    )
+    return report, material
+
+
+def _material(collected: Collected, folders: Mapping[str, Path]) -> Material:
+    import numpy as np
+
+    folder = folders.get(collected.dataset)
+    measured, answers = {}, {}
+    for name, places in collected.variants.items():
+        place = Path(places.evaluation)
+        if f"evaluate:{name}" in folders:
+            measured[name] = read_measured(place)
+            answers[name] = _array(np, place / "probabilities.npy")
+    return Material(dataset=Dataset.open(folder) if folder else None, measured=measured, answers=answers)
+
+
+def _array(np: Any, file: Path) -> NDArray[np.float32]:
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError) as exc:
+        msg = f"{file}: cannot be read: {exc}\n  run `doit evaluate` again"
+        raise DataError(msg) from exc
+
+
+def _dataset(stage: str, dataset: Dataset | None) -> DatasetSummary | None:
+    if dataset is None:
+        return None
+    facts = dataset.facts
+    train, test = facts.splits["train"], facts.splits["test"]
+    counts = zip(facts.class_names, train.per_class, test.per_class, strict=True)
+    return DatasetSummary(
+        stage=stage,
+        input_shape=facts.input_shape,
+        dtype=facts.dtype,
+        train=train.samples,
+        test=test.samples,
+        classes=tuple(ClassFacts(name=name, train=many, test=few) for name, many, few in counts),
+    )
+
+
+def _shipped(folder: Path | None) -> str | None:
+    if folder is None:
+        return None
+    return str(read_json(folder / "model" / "model.json", dict)["variant"])
+
+
+def _gates(select: Mapping[str, Any]) -> dict[str, float | str]:
+    bounds = msgspec.structs.asdict(Gates.parse(select.get("gates", {})))
+    found = {name: bound for name, bound in bounds.items() if bound is not None}
+    return found if any("latency" in name for name in found) else {n: b for n, b in found.items() if n != "undecided"}
+
+
+def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, ...]:
+    rows = {row.variant: row for row in _rows(collected, material.measured)}
+    baseline = collected.select.get("baseline", "")
+    return tuple(
+        VariantFacts(
+            name=name,
+            steps=collected.variants[name].steps,
+            samples=one.evaluation.samples,
+            class_names=one.evaluation.class_names,
+            per_class=one.evaluation.per_class,
+            p50_ms=Interval(value=one.latency.p50_ms, low=one.latency.p50_low_ms, high=one.latency.p50_high_ms),
+            p99_ms=Interval(value=one.latency.p99_ms, low=one.latency.p99_low_ms, high=one.latency.p99_high_ms),
+            latency_ratio=_ratio(one),
+            is_pareto=not rows[name].control and not rows[name].dominated_by,
+            confusions=_confusions(one),
+            against_baseline=_against(material, name, baseline),
+            **{field: getattr(rows[name], field) for field in _SAME_AS_ROW},
+        )
+        for name, one in material.measured.items()
+    )
+
+
+_SAME_AS_ROW = (
+    "accuracy", "size_bytes", "gzip_bytes", "misses", "undecided", "warnings", "compared_with", "control", "dominated_by",
+)  # fmt: skip
+
+
+def _rows(collected: Collected, measured: Mapping[str, Measured]) -> tuple[Row, ...]:
+    """Return the table of `select`, made of what is measured now; what cannot be compared is judged by no gate."""
+    select = collected.select
+    baseline = measured.get(select.get("baseline", ""))
+    alike = {name: one for name, one in measured.items() if baseline and _classes(one) == _classes(baseline)}
+    others = [row_of(name, one, Judgement()) for name, one in measured.items() if name not in alike]
+    pairs = {name: control for name, control in select.get("trained_alike", {}).items() if {name, control} <= {*alike}}
+    rows = rows_of(alike, Gates.parse(select.get("gates", {})), select.get("baseline", ""), pairs) if alike else ()
+    return (*rows, *with_front(others))
+
+
+def _classes(measured: Measured) -> tuple[str, ...]:
+    return measured.evaluation.class_names
+
+
+def _ratio(measured: Measured) -> Interval | None:
+    ratio = measured.latency.ratio
+    return Interval(value=ratio.p50, low=ratio.low, high=ratio.high) if ratio else None
+
+
+def _confusions(measured: Measured) -> tuple[Confusion, ...]:
+    matrix, names = measured.evaluation.confusion, measured.evaluation.class_names
+    cells = [(-count, i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if i != j and count]
+    return tuple(
+        Confusion(label=names[i], answer=names[j], count=-count) for count, i, j in sorted(cells)[:_CONFUSIONS]
+    )
+
+
+def _against(material: Material, name: str, baseline: str) -> Against | None:
+    if name == baseline or baseline not in material.answers or material.dataset is None:
+        return None
+    labels = material.dataset.y("test")
+    own, other = material.answers[name], material.answers[baseline]
+    if own.shape != other.shape or len(own) != len(labels):
+        return None  # of another data set: one of them is out of date
+    one, base = own.argmax(axis=1), other.argmax(axis=1)
+    return Against(
+        differ=int((one != base).sum()),
+        broken=int(((base == labels) & (one != labels)).sum()),
+        mended=int(((base != labels) & (one == labels)).sum()),
+    )
+
+
+def _curves(folders: Mapping[str, Path]) -> Iterator[CurveFacts]:
+    """Yield the history of each trainer and model optimizer that wrote one; what is no list of numbers is left out."""
+    for stage, folder in folders.items():
+        file = folder / "history.json"
+        if stage.partition(":")[0] not in ("train", "optimize") or not file.is_file():
+            continue
+        found = {name: _numbers(values) for name, values in read_json(file, dict).items()}
+        length = max((len(values) for values in found.values() if values), default=0)
+        figures = {name: values for name, values in found.items() if values and len(values) == length}
+        epochs = figures.pop("epoch", None) or tuple(float(number + 1) for number in range(length))
+        if figures:
+            yield CurveFacts(stage=stage, epochs=tuple(e or 0.0 for e in epochs), figures=figures)
+
+
+def _numbers(values: Any) -> tuple[float | None, ...] | None:
+    if not isinstance(values, list) or not all(v is None or isinstance(v, int | float) for v in values):
+        return None
+    return tuple(None if v is None else float(v) for v in values)
+
+
+def _image(folder: Path | None) -> ImageSummary | None:
+    if folder is None:
+        return None
+    facts = read_json(folder / "image.json", ImageFacts)
+    return ImageSummary(
+        repository=facts.repository,
+        tag=facts.tag,
+        digest=facts.digest,
+        size_bytes=facts.size_bytes,
+        platform=facts.platform,
+        builder=facts.builder,
+        variant=facts.labels.get("dev.modelyard.model.variant", ""),
+        layers=tuple(LayerSummary(name=one.name, digest=one.digest, size_bytes=one.size_bytes) for one in facts.layers),
+        base=facts.base,
+    )
+
+
+def _notes(collected: Collected, material: Material, shipped: str | None) -> Iterator[str]:
+    """Yield what a reader must know before anything else: what failed, what is missing, what is out of date."""
+    failed = [one for one in collected.stages if one.failure]
+    yield from (f"{one.stage} failed: {one.failure}" for one in failed)
+    if not material.measured:
+        yield "no variant is measured"
+    elif collected.select.get("baseline") not in material.measured:
+        yield f"the baseline {collected.select.get('baseline')!r} is not measured, so no gate is checked"
+    else:
+        yield from _incomparable(collected.select["baseline"], material.measured)
+    if collected.selection and shipped is None:
+        yield "no variant is selected to ship"
+    if collected.image and collected.image not in collected.artifacts:
+        yield "there is no image"
+    yield from _states(collected.stages, {one.stage for one in failed})
+
+
+def _incomparable(baseline: str, measured: Mapping[str, Measured]) -> Iterator[str]:
+    found = [name for name, one in measured.items() if _classes(one) != _classes(measured[baseline])]
+    if found:
+        yield f"measured on other classes than the baseline {baseline!r}, so no gate is checked: {', '.join(found)}"
+
+
+def _states(stages: Sequence[StageFacts], told: set[str]) -> Iterator[str]:
+    for state, words in (("missing", "not built"), ("stale", "out of date"), ("maybe", "may be out of date")):
+        found = [one.stage for one in stages if one.state == state and one.stage not in told]
+        if found:
+            more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+            yield f"{words}: {', '.join(found[:6])}{more}"

@@ -1,0 +1,201 @@
+"""What the report's templates are given beside the facts: plots, matrices, examples, and tables cut to size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.drawing import Graph, Node, implied_edges, svg
+from modelyard.report import words
+from modelyard.report.examples import Example, examples
+from modelyard.report.pictures import matrix_picture
+from modelyard.report.plots import Point, against_cost, class_changes, curves
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelyard.report.facts import CurveFacts, Interval, Report, StageFacts, VariantFacts
+    from modelyard.report.measure import Material
+
+_TABLE_CLASSES = 16
+"""A confusion matrix with more classes is a picture, with its largest mistakes as a table."""
+_BARS = 24
+_COLUMNS = 6
+_MATRICES = 8
+_CURVES = 8
+_EPOCHS = 40
+
+
+class Matrix(msgspec.Struct, frozen=True, kw_only=True):
+    """A confusion matrix: a table with, for each cell, its count and its share of the row; or a picture of it."""
+
+    variant: VariantFacts
+    names: list[str]
+    rows: list[list[tuple[int, float]]]
+    picture: str
+
+
+class ClassTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The accuracy of each class, a column a variant, the baseline first."""
+
+    names: list[str]
+    samples: list[int]
+    variants: list[VariantFacts]
+    plot: str
+    shown: int
+
+
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """The plot of a training, and its table: heads, and rows of which every `step`-th is there."""
+
+    stage: str
+    plot: str
+    heads: list[str]
+    rows: list[list[str]]
+    step: int
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What the templates are given; see the fields' classes.
+
+    Attributes:
+        baseline: the variant that the others are compared with; None if it is not measured.
+        shipped: the variant that ships; None if there is none, or it is not measured.
+        focus: the variant that is looked at most closely: the one that ships, else the first beside the baseline.
+        graph: the stages as an SVG element.
+        size_plot: accuracy against size after gzip; empty with fewer than two variants.
+        latency_plot: accuracy against latency; empty with fewer than two variants.
+        matrices: confusion matrices, those of the baseline and of the focus first.
+        classes: the accuracy of each class; None if nothing is measured.
+        examples: samples that a variant and the baseline label differently, by variant.
+        curves: the trainings.
+        left_out: how many matrices and how many trainings there is no room for.
+    """
+
+    baseline: VariantFacts | None
+    shipped: VariantFacts | None
+    focus: VariantFacts | None
+    graph: str
+    size_plot: str
+    latency_plot: str
+    matrices: list[Matrix]
+    classes: ClassTable | None
+    examples: dict[str, list[Example]]
+    curves: list[Curve]
+    left_out: dict[str, int]
+
+
+def lay_out(report: Report, material: Material) -> Page:
+    """Return what the templates need beside the facts."""
+    baseline, shipped = report.variant(report.baseline), report.variant(report.shipped)
+    others = [one for one in report.variants if one is not baseline]
+    focus = shipped or next(iter(others), baseline)
+    ordered = [one for one in dict.fromkeys((baseline, focus, *_front_first(report.variants))) if one]
+    size_points = [_point(report, one, one.gzip_bytes / 1000) for one in report.variants]
+    latency_points = [_point(report, one, one.p50_ms.value, one.p50_ms) for one in report.variants]
+    several = len(report.variants) > 1
+    return Page(
+        baseline=baseline,
+        shipped=shipped,
+        focus=focus,
+        graph=graph(report.stages),
+        size_plot=against_cost(size_points, "size", "size after gzip, kB", "Accuracy against size") if several else "",
+        latency_plot=against_cost(latency_points, "latency", "latency (p50), ms", "Accuracy against latency")
+        if several
+        else "",
+        matrices=[_matrix(material, one) for one in ordered[:_MATRICES]],
+        classes=_classes(report, baseline, focus, ordered) if ordered else None,
+        examples=examples(report, material),
+        curves=[_curve(facts, f"curve{number}") for number, facts in enumerate(report.curves[:_CURVES])],
+        left_out={
+            "matrices": max(0, len(ordered) - _MATRICES),
+            "curves": max(0, len(report.curves) - _CURVES),
+        },
+    )
+
+
+def _front_first(variants: Sequence[VariantFacts]) -> list[VariantFacts]:
+    return sorted(variants, key=lambda one: not one.is_pareto)
+
+
+def _point(report: Report, variant: VariantFacts, cost: float, interval: Interval | None = None) -> Point:
+    kinds = {
+        "shipped": variant.name == report.shipped,
+        "baseline": variant.name == report.baseline,
+        "misses": bool(variant.misses),
+        "front": variant.is_pareto,
+    }
+    kind = next((kind for kind, holds in kinds.items() if holds), "other")
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return Point(name=variant.name, cost=cost, accuracy=variant.accuracy, kind=kind, low=low, high=high)
+
+
+def graph(stages: Sequence[StageFacts]) -> str:
+    """Return the graph of the stages as an SVG element, each with its state and time, without implied edges."""
+    nodes = [Node(one.stage, one.state, _time(one)) for one in stages]
+    whole = Graph(nodes, [(read, one.stage) for one in stages for read in one.reads])
+    implied = implied_edges(whole)
+    return svg(Graph(nodes, [edge for edge in whole.edges if edge not in implied]))
+
+
+def _time(stage: StageFacts) -> str:
+    if stage.failure:
+        return "failed"
+    return "" if stage.duration_s is None else words.duration(stage.duration_s)
+
+
+def _matrix(material: Material, variant: VariantFacts) -> Matrix:
+    confusion = material.measured[variant.name].evaluation.confusion
+    names = list(variant.class_names)
+    if len(confusion) > _TABLE_CLASSES:
+        return Matrix(variant=variant, names=names, rows=[], picture=matrix_picture(confusion))
+    rows = [[(count, count / max(1, sum(row))) for count in row] for row in confusion]
+    return Matrix(variant=variant, names=names, rows=rows, picture="")
+
+
+def _classes(
+    report: Report, baseline: VariantFacts | None, focus: VariantFacts | None, ordered: Sequence[VariantFacts]
+) -> ClassTable:
+    names = list(ordered[0].class_names)
+    fitting = [one for one in ordered if list(one.class_names) == names][:_COLUMNS]
+    classes = report.dataset.classes if report.dataset else ()
+    samples = [one.test for one in classes] if [one.name for one in classes] == names else []
+    plot, shown = "", 0
+    if baseline and focus and focus is not baseline and focus in fitting:
+        changes = [
+            (name, (new - old) * 100)
+            for name, new, old in zip(names, focus.per_class, baseline.per_class, strict=True)
+            if new is not None and old is not None
+        ]
+        chosen = _far_ones(changes)
+        shown = len(chosen)
+        title = f"Change of each class, {focus.name} against {baseline.name}"
+        plot = class_changes([n for n, _ in chosen], [c for _, c in chosen], "classes", title) if chosen else ""
+    return ClassTable(names=names, samples=samples, variants=fitting, plot=plot, shown=shown)
+
+
+def _far_ones(changes: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return all classes in their order, or of many those that change most, the worst first."""
+    if len(changes) <= _BARS:
+        return changes
+    far = sorted(changes, key=lambda change: -abs(change[1]))[:_BARS]
+    return sorted(far, key=lambda change: change[1])
+
+
+def _curve(facts: CurveFacts, name: str) -> Curve:
+    step = -(-len(facts.epochs) // _EPOCHS)
+    heads = sorted(facts.figures)
+    numbers = [n for n in range(len(facts.epochs)) if n % step == 0 or n == len(facts.epochs) - 1]
+    rows = [[f"{facts.epochs[n]:g}", *(_cell(facts.figures[head][n]) for head in heads)] for n in numbers]
+    return Curve(stage=facts.stage, plot=curves(facts, name), heads=heads, rows=rows, step=step)
+
+
+def _cell(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4g}"
+
+
+def functions() -> dict[str, Any]:
+    """Return the functions that templates may call to write numbers."""
+    names = ("percent", "points", "signed", "size", "milliseconds", "times", "ratio", "duration", "short")
+    return {name: getattr(words, name) for name in names}

@@ -1,0 +1,81 @@
+"""Numbers as a reader wants them: percent, kB, milliseconds, differences with their sign."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelyard.report.facts import Interval
+
+MINUS = "\N{MINUS SIGN}"
+_NARROW = "\N{NO-BREAK SPACE}"
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#+!|~&@])")
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_APART = "\N{ZERO WIDTH SPACE}"
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction as percent with two digits; `n/a` for None."""
+    return "n/a" if fraction is None else f"{fraction * 100:.2f}{_NARROW}%"
+
+
+def points(new: float | None, old: float | None) -> str:
+    """Return how far a fraction lies above another, in percentage points with its sign; `n/a` if one is None."""
+    if new is None or old is None:
+        return "n/a"
+    return signed((new - old) * 100, 2)
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign, and zero without one."""
+    text = f"{abs(value):.{digits}f}"
+    if not float(text):
+        return "0"
+    return f"{'+' if value > 0 else MINUS}{text}"
+
+
+def size(size_bytes: float) -> str:
+    """Return a size in the unit that suits it."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size_bytes >= limit:
+            return f"{size_bytes / limit:,.1f}{_NARROW}{unit}"
+    return f"{size_bytes:.0f}{_NARROW}B"
+
+
+def milliseconds(value: float) -> str:
+    """Return a latency in milliseconds with three digits that count."""
+    return f"{value:,.0f}{_NARROW}ms" if value >= 100 else f"{value:.3g}{_NARROW}ms"
+
+
+def times(new: float, old: float, smaller: str, larger: str) -> str:
+    """Return how many times smaller (or larger) `new` is than `old`, in words; `the same` within 2 %."""
+    if not new or not old or abs(new / old - 1) < 0.02:
+        return "the same"
+    return f"{old / new:.1f} {_TIMES} {smaller}" if new < old else f"{new / old:.1f} {_TIMES} {larger}"
+
+
+def ratio(interval: Interval) -> str:
+    """Return a ratio with its interval: `0.90 (0.88 to 0.93)`; an end that is not known is left out."""
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:.2f}"
+    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration: `0.3 s`, `12 s`, `3 min 20 s`."""
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f}{_NARROW}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}{_NARROW}min {rest}{_NARROW}s" if minutes else f"{rest}{_NARROW}s"
+
+
+def short(digest: str) -> str:
+    """Return the first digits of a digest."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def markdown_text(value: object) -> str:
+    """Return a text that means itself in Markdown, in a cell of a table too: one line, no markup, no mention."""
+    escaped = _MARKDOWN.sub(r"\\\1", " ".join(str(value).split()))
+    return escaped.replace("\\@", f"@{_APART}").replace("\\#", f"#{_APART}")

@@ -1,0 +1,49 @@
+"""Write the report: `index.html`, `report.md` and `report.json`, each whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.jsonfiles import write_json
+from modelyard.rendering import renderer
+from modelyard.report.page import functions, lay_out
+from modelyard.report.words import markdown_text
+
+if TYPE_CHECKING:
+    from modelyard.report.facts import Report
+    from modelyard.report.measure import Material
+
+TEMPLATES = {"index.html": "report/index.html.j2", "report.md": "report/report.md.j2"}
+"""The template of each file."""
+
+
+def write(report: Report, material: Material, project: Path, out: Path) -> None:
+    """Render the templates and write the files to `out`.
+
+    Args:
+        report: the facts.
+        material: what pictures are made of.
+        project: the project's folder; its own templates come before the built-in ones.
+        out: the folder; made if need be.
+
+    Raises:
+        TemplateError: a template has a mistake.
+        DataError: an artifact is damaged.
+    """
+    values = {"report": report, "page": lay_out(report, material), "text": markdown_text, **functions()}
+    render = renderer(project, (), values)
+    texts = {name: render(template) for name, template in TEMPLATES.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        beside = _beside(out / name)
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        beside.replace(out / name)
+    beside = _beside(out / "report.json")
+    write_json(beside, report)
+    beside.replace(out / "report.json")
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,0 +1,124 @@
+"""`doit report` in the toy project: whole, half built, failed, damaged, and without what it needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.front_door.builds import build
+
+
+def report_of(toy: Path) -> dict:
+    return json.loads((toy / "artifacts/report/toy/report.json").read_text())
+
+
+def test_a_report_on_a_whole_build(toy: Path) -> None:
+    done = build(toy, "report")
+    assert done.code == 0, done.output
+    assert "artifacts/report/toy/index.html" in done.output
+    assert "note:" not in done.output
+    found = report_of(toy)
+    assert found["shipped"] in ("plain", "rounded", "coarse")
+    assert [one["name"] for one in found["variants"]] == ["plain", "rounded", "coarse"]
+    assert {one["state"] for one in found["stages"]} == {"up-to-date"}
+    assert all(one["touched"] and one["how"] == "built" for one in found["stages"])
+    assert found["image"]["digest"].startswith("sha256:")
+    assert "<h1>toy" in (toy / "artifacts/report/toy/index.html").read_text()
+    # the report is none of the build's artifacts: nothing became stale, and it is the same again
+    assert build(toy).built == set()
+    before = (toy / "artifacts/report/toy/index.html").read_bytes()
+    build(toy, "report")
+    assert (toy / "artifacts/report/toy/index.html").read_bytes() == before
+
+
+def test_a_build_does_not_write_it(toy: Path) -> None:
+    assert build(toy).code == 0
+    assert not (toy / "artifacts/report").exists()
+
+
+def test_a_report_before_any_build_says_so(new_toy: Path) -> None:
+    done = build(new_toy, "report")
+    assert done.code == 0, done.output
+    found = report_of(new_toy)
+    assert "no variant is measured" in found["notes"]
+    assert {one["state"] for one in found["stages"]} == {"missing"}
+    assert list((new_toy / "artifacts").iterdir()) == [new_toy / "artifacts/report"]
+
+
+def test_a_failed_selection_is_told_with_its_reasons(toy: Path) -> None:
+    pyproject = toy / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("min_accuracy = 0.5", "max_size = 1"))
+    assert build(toy).code != 0
+    done = build(toy, "report")
+    assert done.code == 0, done.output
+    found = report_of(toy)
+    assert any("select:toy failed: no variant meets every gate" in note for note in found["notes"]), found["notes"]
+    assert all(any("max_size" in miss for miss in one["misses"]) for one in found["variants"])
+    states = {one["stage"]: one["state"] for one in found["stages"]}
+    assert states["select:toy"] == "stale"
+    # once it holds again, the failure is no longer told
+    pyproject.write_text(pyproject.read_text().replace("max_size = 1", "min_accuracy = 0.5"))
+    assert build(toy).code == 0
+    build(toy, "report")
+    assert report_of(toy)["notes"] == []
+
+
+def test_what_the_last_build_did_is_told(toy: Path) -> None:
+    assert build(toy, "train.passes=2").code == 0
+    assert build(toy).code == 0  # back again: from the store
+    build(toy, "report")
+    stages = {one["stage"]: one for one in report_of(toy)["stages"]}
+    assert (stages["train:model.build"]["how"], stages["train:model.build"]["touched"]) == ("restored", True)
+    assert stages["dataset:points"]["touched"] is False
+
+
+def test_overrides_count(toy: Path) -> None:
+    build(toy, "report", "train.passes=3")
+    stages = {one["stage"]: one for one in report_of(toy)["stages"]}
+    assert stages["train:model.build"]["state"] == "stale"
+    assert any("passes" in reason for reason in stages["train:model.build"]["reasons"])
+
+
+def test_clean_removes_it_and_nothing_else(toy: Path) -> None:
+    build(toy, "report")
+    assert "removing artifacts/report/toy" in build(toy, "clean", "report").output
+    assert not (toy / "artifacts/report/toy").exists()
+    assert build(toy).built == set()
+
+
+def test_a_missing_extra_is_named(toy: Path) -> None:
+    blocked = "import sys\nsys.modules['matplotlib'] = None\nsys.modules['matplotlib.figure'] = None\n"
+    (toy / "sitecustomize.py").write_text(blocked)
+    done = build(toy, "report", env={"PYTHONPATH": str(toy)})
+    assert done.code != 0
+    assert "needs the module 'matplotlib', which is not installed" in done.output
+    assert "python -m pip install 'modelyard[report]'" in done.output
+    assert "Traceback" not in done.output
+    assert not (toy / "artifacts/report").exists()
+
+
+def test_a_damaged_artifact_is_named(toy: Path) -> None:
+    (toy / "artifacts/evaluate/plain/evaluation.json").write_text("{")
+    done = build(toy, "report")
+    assert done.code != 0
+    assert "evaluation.json: cannot be read" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_two_reports_are_compared(toy: Path) -> None:
+    build(toy, "report")
+    before = toy / "artifacts/report/before"
+    (toy / "artifacts/report/toy").rename(before)
+    assert build(toy, "train.passes=2", "dataset.noise=0.9").code == 0
+    build(toy, "report", "train.passes=2", "dataset.noise=0.9")
+    done = build(toy, "report-diff", str(before), "artifacts/report/toy")
+    assert done.code == 0, done.output
+    assert done.output.startswith("### toy: what changed")
+    assert "→" in done.output
+    found = json.loads(build(toy, "report-diff", str(before), "artifacts/report/toy/report.json", "--json").output)
+    assert found["schema"] == "modelyard.report-diff/1"
+    plain = next(one for one in found["variants"] if one["name"] == "plain")
+    assert plain["accuracy"]["a"] > plain["accuracy"]["b"]
+    same = build(toy, "report-diff", str(before), str(before))
+    assert "Nothing differs" in same.output
+    assert build(toy, "report-diff", str(before), "nowhere").code == 3

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelyard.errors import DataError
+from modelyard.report.facts import Against
+from modelyard.report.measure import measure
+
+
+def test_every_variant_has_its_figures_and_what_it_breaks(measured):
+    report, _ = measured(samples=120)
+    one = report.variant("v1")
+    assert (one.samples, one.size_bytes, one.gzip_bytes) == (120, 100_000, 75_000)
+    assert one.accuracy == pytest.approx(1 - 15 / 120)  # each 8th is wrong
+    # v0 errs at the multiples of 7, v1 at those of 8: they agree where both do
+    wrong = {n for n in range(120) if n % 7 == 0}, {n for n in range(120) if n % 8 == 0}
+    broken, mended = len(wrong[1] - wrong[0]), len(wrong[0] - wrong[1])
+    assert one.against_baseline == Against(differ=broken + mended, broken=broken, mended=mended)
+    assert report.variant("v0").against_baseline is None
+    assert one.latency_ratio.value == 0.9
+    assert report.variant("v2").warnings == ("few samples to calibrate with",)
+
+
+def test_mistakes_are_named_the_most_frequent_first(measured):
+    report, _ = measured(class_names=("a", "b"), samples=56)
+    counts = [one.count for one in report.variants[0].confusions]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) == 8
+    assert {(one.label, one.answer) for one in report.variants[0].confusions} == {("a", "b"), ("b", "a")}
+
+
+def test_gates_are_judged_without_a_selection(measured):
+    report, _ = measured(built=("dataset", "evaluate"), gates={"min_accuracy": 0.88})
+    assert report.shipped is None
+    assert [one.name for one in report.variants if one.misses] == ["v0", "v1"]
+    assert report.gates == {"min_accuracy": 0.88}
+
+
+@pytest.mark.parametrize(
+    ("how", "note"),
+    [
+        ({"built": ()}, "no variant is measured"),
+        ({"built": ("dataset", "evaluate"), "failure": "no variant meets every gate"}, "no variant meets every gate"),
+        ({"built": ("dataset", "evaluate")}, "no variant is selected to ship"),
+        ({"built": ("dataset", "train", "evaluate", "select")}, "there is no image"),
+        ({"built": ("dataset",)}, "not built: train:net, evaluate:v0"),
+    ],
+)
+def test_what_is_missing_is_a_note(measured, how, note):
+    report, _ = measured(**how)
+    assert any(note in one for one in report.notes), report.notes
+
+
+def test_a_whole_build_has_no_notes(measured):
+    assert measured()[0].notes == ()
+
+
+def test_variants_of_other_classes_are_not_compared(make):
+    made = make(variants=2)
+    file = Path(made.variants["v1"].evaluation) / "evaluation.json"
+    file.write_text(file.read_text().replace('"frog"', '"toad"'))
+    report, _ = measure(made)
+    assert any("other classes than the baseline 'v0'" in note for note in report.notes)
+    assert report.variant("v1").compared_with == ""
+
+
+def test_a_damaged_artifact_is_named(make):
+    made = make()
+    file = Path(made.variants["v1"].evaluation) / "evaluation.json"
+    file.write_text("{")
+    with pytest.raises(DataError, match=r"evaluation\.json"):
+        measure(made)
+    file = Path(made.variants["v0"].evaluation) / "probabilities.npy"
+    file.write_bytes(b"no array")
+    with pytest.raises(DataError, match=r"probabilities\.npy"):
+        measure(made)
+
+
+def test_a_history_that_is_none_is_left_out(make):
+    made = make()
+    file = Path(made.artifacts["train:net"]) / "history.json"
+    file.write_text('{"loss": [1, 2], "note": "text", "lengths": [1], "nested": [[1]]}')
+    report, _ = measure(made)
+    assert report.curves[0].figures == {"loss": (1.0, 2.0)}
+    assert report.curves[0].epochs == (1.0, 2.0)
+    file.write_text('{"note": "text"}')
+    assert measure(made)[0].curves == ()

@@ -1,0 +1,189 @@
+"""The page as text: well-formed, complete, the same each time; what a browser makes of it is in test_browser.py."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from modelyard.rendering import TemplateError
+from modelyard.report.words import markdown_text
+from tests.report.conftest import collected, write_page
+
+HOSTILE = (
+    '<script>alert("1")</script>',
+    "a|b`c`*d*",
+    "'\"><img src=x onerror=alert(2)>",
+    "{{ 7 * 7 }}",
+    "</style></svg>",
+)
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Checks that elements are closed in order, and keeps ids, tags, links and text."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.named: list[str] = []
+        self.texts: list[str] = []
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags[tag] += 1
+        values = dict(attributes)
+        self.attributes |= set(values)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values[name] for name in ("href", "src") if name in values]
+        self.named += values.get("aria-labelledby", "").split()
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def read(out: Path) -> Reader:
+    reader = Reader()
+    reader.feed((out / "index.html").read_text(encoding="utf-8"))
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+HOWS = {
+    "whole": {},
+    "colour": {"shape": (12, 10, 3)},
+    "no pictures": {"shape": (5,)},
+    "one variant": {"variants": 1, "shipped": "v0"},
+    "fifty variants": {"variants": 50, "shipped": "v49"},
+    "hundred classes": {"class_names": tuple(f"class {n}" for n in range(100)), "samples": 400},
+    "missing classes": {"class_names": ("a", "b", "c", "d"), "unseen": 2},
+    "baseline ships": {"shipped": "v0"},
+    "nothing built": {"built": ()},
+    "only a data set": {"built": ("dataset",)},
+    "failed select": {"built": ("dataset", "train", "evaluate"), "failure": "no variant meets every gate\n  v0: <b>"},
+    "no image in the plan": {"image": False},
+    "missed gates": {"gates": {"min_accuracy": 0.88, "max_latency_p50": 0.0225}},
+    "hostile names": {"class_names": HOSTILE},
+}
+
+
+@pytest.fixture(params=HOWS, ids=lambda name: name.replace(" ", "-"))
+def page(request, tmp_path):
+    return write_page(collected(tmp_path / "project", **HOWS[request.param]))
+
+
+def test_the_page_is_well_formed_and_stands_alone(page):
+    reader = read(page)
+    assert [name for name, count in Counter(reader.ids).items() if count > 1] == []
+    assert set(reader.named) <= set(reader.ids)
+    assert reader.tags["script"] == 0
+    for link in reader.links:
+        assert link.startswith(("data:", "#")), link
+        assert not link.startswith("#") or link[1:] in reader.ids, link
+    text = (page / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"#0102[0-9a-f]{2}", text) == []  # a colour that no style sheet knows
+    assert "url(http" not in text
+    assert "{{" not in text.replace("{{ 7 * 7 }}", "")
+
+
+def test_hostile_names_are_text(tmp_path):
+    out = write_page(collected(tmp_path / "project", class_names=HOSTILE))
+    reader = read(out)
+    assert [name for name in reader.attributes if name.startswith("on")] == []
+    texts = " ".join(reader.texts)
+    for name in HOSTILE:
+        assert name in texts
+    lines = [line for line in (out / "report.md").read_text().splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_same_build_gives_the_same_bytes(make):
+    made = make()
+    first = {path.name: path.read_bytes() for path in write_page(made).iterdir()}
+    again = msgspec.structs.replace(made, out=made.out + "-again")
+    assert {path.name: path.read_bytes() for path in write_page(again).iterdir()} == first
+    assert set(first) == {"index.html", "report.md", "report.json"}
+
+
+def test_what_a_person_set_up_for_matplotlib_changes_nothing(make, tmp_path, monkeypatch):
+    import matplotlib as mpl
+
+    made = make()
+    plain = (write_page(made) / "index.html").read_bytes()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
+        assert (write_page(made) / "index.html").read_bytes() == plain
+
+
+def test_pictures_are_bounded(tmp_path):
+    out = write_page(collected(tmp_path / "big", shape=(300, 200, 3), variants=9, samples=90))
+    text = (out / "index.html").read_text()
+    uris = re.findall(r'src="(data:image/png[^"]*)"', text)
+    assert 0 < len(uris) <= 12 + 5 * 6
+    assert sum(map(len, uris)) <= 600_000
+    assert len(text) < 1_500_000
+
+
+def test_fifty_variants_and_a_hundred_classes_stay_small(tmp_path):
+    names = tuple(f"class {n}" for n in range(100))
+    out = write_page(collected(tmp_path / "p", variants=50, class_names=names, samples=300, shape=(28, 28, 1)))
+    assert (out / "index.html").stat().st_size < 1_000_000
+    assert (out / "report.md").stat().st_size < 20_000
+
+
+def test_the_page_says_what_ships_and_what_it_costs(make):
+    texts = "".join(read(write_page(make())).texts)
+    assert "v1 ships: it labels 87.50\u00a0% of 120 test samples rightly (+2.50 points against v0)" in texts
+    assert "75.0\u00a0kB after gzip (2.0 \N{MULTIPLICATION SIGN} smaller)" in texts
+    assert "few samples to calibrate with" in texts
+
+
+def test_markdown_is_a_comment_for_a_pull_request(make):
+    text = (write_page(make()) / "report.md").read_text()
+    assert "**v1** ships: accuracy 87.50\u00a0% (+2.50 points against v0)" in text
+    assert "| **v1** (shipped) |" in text
+    assert "\n\n\n" not in text
+
+
+def test_a_project_overrides_a_block(make):
+    made = make()
+    place = Path(made.folder) / "templates" / "report"
+    place.mkdir(parents=True)
+    (place / "index.html.j2").write_text(
+        '{% extends "builtin/report/index.html.j2" %}{% block footer %}<p>of {{ report.project.name }}</p>{% endblock %}'
+    )
+    assert "<p>of project</p>" in (write_page(made) / "index.html").read_text()
+    (place / "index.html.j2").write_text("{{ reprot.project }}")
+    with pytest.raises(TemplateError, match="did you mean 'report'"):
+        write_page(made)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a_b", r"a\_b"),
+        ("x|y\nz", r"x\|y z"),
+        ("<b>", r"\<b\>"),
+        ("@team #12", "@\u200bteam #\u200b12"),
+        (r"\\", r"\\\\"),
+    ],
+)
+def test_text_means_itself_in_markdown(text, escaped):
+    assert markdown_text(text) == escaped
