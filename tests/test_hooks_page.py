@@ -94,7 +94,7 @@ def test_every_registration_shows_its_arguments(name: str) -> None:
     special = [n for n in inspect.signature(protocol.__call__).parameters if n not in common]
     call = re.search(r"^`register\((.*)\)`$", SECTIONS[name], re.MULTILINE)
     assert call
-    assert re.findall(r"\w+", call[1].replace("=()", "").replace("=None", "")) == [
+    assert re.findall(r"\w+", call[1].replace("=()", "").replace("=None", "").replace('=""', "")) == [
         "name",
         "function",
         *special,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,7 +150,10 @@ def test_equal_variants_share_their_model_and_are_both_measured(plugins: Plugins
 def test_prefixes_that_differ_in_a_parameter_are_told_apart_by_it(plugins: Plugins) -> None:
     variants = {f"v{n}": (use(PRUNE, amount=n / 10), use(PACK)) for n in (3, 7)}
     plan = build_plan(config(variants), plugins)
-    assert ids(plan, "optimize") == ["optimize:prune", "optimize:v3", "optimize:prune-amount-0.7", "optimize:v7"]
+    expected = ["optimize:prune-amount-0.3", "optimize:v3", "optimize:prune-amount-0.7", "optimize:v7"]
+    assert ids(plan, "optimize") == expected
+    reversed_plan = build_plan(config(dict(reversed(variants.items()))), plugins)
+    assert sorted(ids(reversed_plan, "optimize")) == sorted(expected), "the order does not matter"
 
 
 def test_a_variant_keeps_its_name_when_a_prefix_would_like_it(plugins: Plugins) -> None:
@@ -173,6 +177,142 @@ def test_a_parameter_in_a_name_cannot_break_it(note: str, plugins: Plugins) -> N
     variants = {"a": (use(PRUNE), use(PACK)), "b": (use(PRUNE, note=note), use(PACK))}
     for stage in build_plan(config(variants), plugins).of_kind("optimize"):
         assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", stage.name), stage.name
+
+
+def test_a_step_with_which_a_variant_ends_has_its_name_wherever_else_it_stands(plugins: Plugins) -> None:
+    same = msgspec.structs.replace(PACK, accepts=("raw", "packed"))
+    variants = {"long": (use(same), use(same, amount=0.7)), "short": (use(same),)}
+    plan = build_plan(config(variants), plugins)
+    assert ids(plan, "optimize") == ["optimize:short", "optimize:long"]
+    assert plan.stages["optimize:long"].inputs[0].stage == "optimize:short"
+
+
+def test_every_evaluation_but_the_baselines_reads_its_model_for_the_latency(plugins: Plugins) -> None:
+    variants = {"a": (use(PACK),), "b": (use(PRUNE), use(PACK)), "c": (use(PACK),)}
+    plan = build_plan(config(variants), plugins)
+    reads = {s.name: {i.role: i.stage for i in s.inputs}.get("baseline") for s in plan.of_kind("evaluate")}
+    assert reads == {"a": None, "b": "optimize:a", "c": None}
+
+
+def test_a_stage_of_an_optimizer_says_what_differs_from_the_defaults(plugins: Plugins) -> None:
+    variants = {"a": (use(PRUNE, amount=0.7, note="x\n" * 100), use(PACK))}
+    plan = build_plan(config(variants), plugins)
+    assert plan.stages["optimize:a"].doc == "Do nothing"
+    doc = plan.stages["optimize:prune"].doc
+    assert re.fullmatch(r"\(amount=0\.7, note=x x x .*…\) Do nothing", doc)
+    assert len(doc) < 80
+
+
+# Baselines that were trained as long
+
+TUNE = msgspec.structs.replace(component("optimizer", "tune", ("raw",), "raw"), trains_like="tune")
+TRAINING = msgspec.structs.replace(PRUNE, name="sparse", trains_like="tune")
+
+
+def planned(variants: dict[str, tuple[Use, ...]], plugins: Plugins, *, gate: bool = True, **select: object) -> Plan:
+    more = {("optimizer", c.name): c for c in (TUNE, TRAINING)}
+    known = Plugins(plugins.manager, {**plugins.components, **more}, sources=plugins.sources)
+    wanted = config(variants)
+    wanted.settings["gates"]["max_accuracy_drop"] = 0.01 if gate else None
+    wanted.settings["gates"]["equal_training"] = select.pop("equal_training", True)
+    wanted.settings["select"].update(select)
+    return build_plan(wanted, known)
+
+
+def compared(plan: Plan) -> dict[str, str]:
+    return dict(plan.stages["select:shop"].settings["trained_alike"])
+
+
+PRUNED = {
+    "plain": (use(PACK),),
+    "sparse": (use(TRAINING, amount=0.3), use(PACK)),
+    "sparse-noted": (use(TRAINING, amount=0.3, note="x"), use(PACK)),
+    "longer": (use(TRAINING, amount=0.9), use(PACK)),
+    "twice": (use(TRAINING, amount=0.3), use(TRAINING, amount=0.3), use(PACK)),
+}
+
+
+def test_what_trains_is_compared_with_a_baseline_that_was_trained_alike(plugins: Plugins) -> None:
+    plan = planned(PRUNED, plugins)
+    assert compared(plan) == {
+        "sparse": "plain-tune-amount-0.3-note",
+        "sparse-noted": "plain-tune-amount-0.3-note-x",
+        "longer": "plain-tune-amount-0.9-note",
+        "twice": "plain-tune-tune",
+    }
+    made = plan.stages["optimize:plain-tune-amount-0.9-note"]
+    assert made.uses["optimizer"] == use(PACK)
+    assert plan.stages[made.inputs[0].stage].uses["optimizer"] == use(TUNE, amount=0.9)
+    assert plan.stages["select:shop"].settings["controls"] == list(compared(plan).values())
+    tunings = [s for s in plan.of_kind("optimize") if s.uses["optimizer"].component.name == "tune"]
+    assert len(tunings) == 4, "the first tuning of `twice` is that of `sparse`"
+
+
+def test_variants_that_were_trained_alike_share_their_baseline(plugins: Plugins) -> None:
+    same = msgspec.structs.replace(TRAINING, name="sparser")
+    plan = planned({"plain": (use(PACK),), "a": (use(TRAINING), use(PACK)), "b": (use(same), use(PACK))}, plugins)
+    assert compared(plan) == {"a": "plain-tune", "b": "plain-tune"}
+    assert ids(plan, "evaluate") == ["evaluate:plain", "evaluate:a", "evaluate:b", "evaluate:plain-tune"]
+
+
+def test_a_variant_that_is_what_is_needed_is_taken_and_ships_as_any_other(plugins: Plugins) -> None:
+    plan = planned({"plain": (use(PACK),), "mine": (use(TUNE), use(PACK)), "a": (use(TRAINING), use(PACK))}, plugins)
+    assert compared(plan) == {"a": "mine"}
+    assert plan.stages["select:shop"].settings["controls"] == []
+
+
+def test_a_baseline_that_was_trained_on_gets_the_training_that_it_lacks(plugins: Plugins) -> None:
+    variants = {"base": (use(TRAINING, amount=0.3), use(PACK)), **PRUNED}
+    plan = planned(variants, plugins, baseline="base")
+    assert compared(plan) == {"twice": "base-tune"}, "what was trained alike, or less, is compared with the baseline"
+    chain = plan.stages["optimize:base-tune"]
+    assert plan.stages[chain.inputs[0].stage].uses["optimizer"] == use(TUNE, amount=0.3)
+
+
+@pytest.mark.parametrize("how", [{"gate": False}, {"equal_training": False}])
+def test_without_a_bound_on_the_drop_or_if_told_so_there_is_no_further_baseline(how: dict, plugins: Plugins) -> None:
+    plan = planned(PRUNED, plugins, **how)
+    assert compared(plan) == {}
+    assert len(plan.of_kind("evaluate")) == len(PRUNED)
+
+
+def test_such_a_baseline_may_be_asked_for_by_its_name(plugins: Plugins) -> None:
+    variants = {"plain": (use(PACK),), "a": (use(TRAINING), use(PACK))}
+    assert planned(variants, plugins, rule="plain-tune").stages["select:shop"].settings["rule"] == "plain-tune"
+    assert "allowed: smallest," in refused(lambda: planned(variants, plugins, rule="plain-tuna"))
+
+
+def test_the_name_of_such_a_baseline_gives_way_to_a_variants(plugins: Plugins) -> None:
+    plan = planned({"plain": (use(PACK),), "plain-tune": (use(TRAINING), use(PACK))}, plugins)
+    assert compared(plan) == {"plain-tune": "plain-tune-2"}
+
+
+def test_what_trains_like_nothing_that_exists_is_the_plugins_mistake(plugins: Plugins) -> None:
+    wrong = msgspec.structs.replace(TRAINING, trains_like="tun")
+    told = refused(lambda: planned({"plain": (use(PACK),), "a": (use(wrong), use(PACK))}, plugins))
+    assert (
+        "the model optimizer 'sparse' (test.py) trains like 'tun', which is no model optimizer, did you mean 'tune'?"
+        in told
+    )
+
+
+def test_many_variants_are_planned_in_time_that_grows_with_their_number(plugins: Plugins) -> None:
+    def work(count: int) -> int:
+        calls = 0
+
+        def profile(frame: object, event: str, arg: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        variants = {f"v{n}": (use(TRAINING, amount=n / count), use(PACK)) for n in range(count)}
+        sys.setprofile(profile)
+        try:
+            planned(variants, plugins)
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert work(400) < 2.5 * work(200)
 
 
 def test_the_baseline_is_the_first_variant_unless_it_is_named(plugins: Plugins) -> None:

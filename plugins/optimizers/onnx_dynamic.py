@@ -33,7 +33,7 @@ def onnx_dynamic(context: OptimizeContext, *, per_channel: bool = True, convolut
         prepared = prepare(context, Path(scratch))
         found = [node.name for node in load_onnx(prepared).graph.node if node.op_type in _CONVOLUTIONS]
         if found:
-            context.log(_warning(found, convolutions))
+            context.warn(_warning(found, convolutions))
         quantize_dynamic(
             prepared,
             target,
@@ -47,8 +47,8 @@ def onnx_dynamic(context: OptimizeContext, *, per_channel: bool = True, convolut
 def _warning(names: list[str], are_quantized: bool) -> str:
     what = f"{len(names)} convolutions ({', '.join(names)})"
     if are_quantized:
-        return f"warning: {what} now run as ConvInteger, which is slow on x86; compare p50_ms, or use onnx-static"
-    return f"warning: {what} stay in float32; use onnx-static to quantize them"
+        return f"{what} now run as ConvInteger, which is slow on x86; compare p50_ms, or use onnx-static"
+    return f"{what} stay in float32; use onnx-static to quantize them"
 
 
 @hookimpl

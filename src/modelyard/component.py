@@ -69,6 +69,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     source: Source
     accepts: tuple[str, ...] = ()
     produces: str = ""
+    trains_like: str = ""
     tools: tuple[str, ...] = ()
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     reads_environment: tuple[str, ...] = ()

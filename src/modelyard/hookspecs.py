@@ -64,7 +64,12 @@ class RegisterProducer(Protocol):
 
 
 class RegisterOptimizer(Protocol):
-    """Registers a model optimizer: it takes one of the formats `accepts` and gives `produces`."""
+    """Registers a model optimizer: it takes one of the formats `accepts` and gives `produces`.
+
+    One that trains the model further names in `trains_like` the model optimizer that trains as it does, given the
+    parameters of the same names, and changes nothing else (which names itself). Its variants are compared with a
+    baseline that went through that one, so that extra training is not taken for the optimizer's gain.
+    """
 
     def __call__(
         self,
@@ -73,6 +78,7 @@ class RegisterOptimizer(Protocol):
         *,
         accepts: Sequence[str],
         produces: str,
+        trains_like: str = "",
         tools: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),

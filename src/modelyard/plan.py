@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from itertools import chain, count
 from typing import Any
 
 import msgspec
 
+from modelyard.chains import Link, Steps, links
 from modelyard.config import Config, Use
+from modelyard.controls import Controls, find_controls, wants_controls
 from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.plugins import Plugins
 from modelyard.settings import RULES
@@ -33,6 +33,9 @@ _DOCS = {
     "check": "start the image's server and compare its answers with the evaluated model",
     "render": "{summary}",
 }
+
+_WIDTH = 60
+"""Characters of a stage's line that its parameters may take."""
 
 SEEDED = frozenset({"dataset", "train", "optimize"})
 HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})
@@ -82,9 +85,18 @@ class Stage(msgspec.Struct, frozen=True):
     @property
     def doc(self) -> str:
         """One line on what the stage does, for `doit list`."""
-        component = next((use.component for use in self.uses.values()), None)
-        words = {**self.settings, "name": self.name, "summary": component.summary if component else ""}
-        return _DOCS[self.kind].format_map(words)
+        use = next(iter(self.uses.values()), None)
+        words = {**self.settings, "name": self.name, "summary": use.component.summary if use else ""}
+        text = _DOCS[self.kind].format_map(words)
+        return f"{_changed(use)}{text}" if use and self.kind == "optimize" else text
+
+
+def _changed(use: Use) -> str:
+    """Return the parameters that are not at their defaults, for the many stages of one model optimizer."""
+    defaults = {name: parameter.default for name, parameter in use.component.parameters.items()}
+    changed = [f"{name}={value}" for name, value in use.params.items() if value != defaults[name]]
+    text = " ".join(", ".join(changed).split())
+    return f"({text if len(text) <= _WIDTH else text[: _WIDTH - 1] + '…'}) " if changed else ""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -201,8 +213,6 @@ class _Planner:
         self.select = f"select:{config.name}"
         self.image = f"image:{config.name}"
         self.check = f"check:{config.name}"
-        self.optimized: dict[str, Stage] = {}
-        self.by_step: dict[tuple[str, str, str], Stage] = {}
 
     def stages(self) -> Iterable[Stage]:
         uses, settings = self.config.uses, self.config.settings
@@ -210,15 +220,20 @@ class _Planner:
         self.check_trainer()
         data = Input("dataset", self.dataset)
         yield self.stage(self.train, {"trainer": uses["train"], "model": uses["model"]}, {}, data)
-        finals = {variant: self.chain(variant, steps) for variant, steps in self.config.variants.items()}
-        yield from self.optimized.values()
         baseline = self.baseline()
+        controls = self.controls(baseline)
+        variants = {**self.config.variants, **controls.added}
+        steps, ends = links(variants)
+        for variant, chain in variants.items():
+            self.check_formats(variant, chain)
+        yield from map(self.optimize, steps)
+        finals = {variant: f"optimize:{end}" if end else self.train for variant, end in ends.items()}
         for variant, final in finals.items():
             inputs = [Input("model", final), data]
             if final != finals[baseline]:
                 inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
             yield self.stage(f"evaluate:{variant}", {"runtime": uses["runtime"]}, settings["evaluate"], *inputs)
-        yield self.select_stage(finals, baseline)
+        yield self.select_stage(finals, baseline, controls)
         yield from self.deployment()
 
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
@@ -240,19 +255,17 @@ class _Planner:
             )
             raise PlanError(msg)
 
-    def chain(self, variant: str, steps: tuple[Use, ...]) -> str:
-        """Add the stages of one variant, reusing those of a shared prefix, and return the last one's id."""
-        parent, model_format, before = self.train, self.config.uses["train"].component.produces, "the trainer"
-        for index in range(len(steps)):
-            optimizer = steps[index].component
-            if model_format not in optimizer.accepts:
-                self.misfit(variant, before, model_format, optimizer.name, optimizer.accepts)
-            parent = self.optimize(variant, steps[: index + 1], parent)
-            model_format, before = optimizer.produces, repr(optimizer.name)
+    def check_formats(self, variant: str, steps: Steps) -> None:
+        """Check that each step of a variant takes what the one before gives, and the runtime what the last one gives."""
+        given, before = self.config.uses["train"].component.produces, "the trainer"
+        for step in steps:
+            optimizer = step.component
+            if given not in optimizer.accepts:
+                self.misfit(variant, before, given, optimizer.name, optimizer.accepts)
+            given, before = optimizer.produces, repr(optimizer.name)
         runtime = self.config.uses["runtime"].component
-        if model_format not in runtime.accepts:
-            self.misfit(variant, before, model_format, f"{runtime.name} (the runtime)", runtime.accepts)
-        return parent
+        if given not in runtime.accepts:
+            self.misfit(variant, before, given, f"{runtime.name} (the runtime)", runtime.accepts)
 
     def misfit(self, variant: str, before: str, given: str, after: str, accepted: tuple[str, ...]) -> None:
         fitting = [
@@ -266,26 +279,10 @@ class _Planner:
         )
         raise PlanError(msg)
 
-    def optimize(self, variant: str, steps: tuple[Use, ...], parent: str) -> str:
-        """Return the id of the stage that applies the last of `steps`, one stage for equal chains."""
-        step = (parent, steps[-1].component.name, repr(sorted(steps[-1].params.items())))
-        if step in self.by_step:
-            return self.by_step[step].id
-        whole = len(steps) == len(self.config.variants[variant])
-        name = variant if whole else self.prefix_name(steps)
+    def optimize(self, link: Link) -> Stage:
+        parent = f"optimize:{link.parent}" if link.parent else self.train
         inputs = (Input("model", parent), Input("dataset", self.dataset))
-        stage = self.stage(f"optimize:{name}", {"optimizer": steps[-1]}, {}, *inputs)
-        self.optimized[stage.id] = self.by_step[step] = stage
-        return stage.id
-
-    def prefix_name(self, steps: tuple[Use, ...]) -> str:
-        """Name a chain that is not a variant of its own: `prune`, or with the parameters that set it apart."""
-        name = "-".join(step.component.name for step in steps)
-        defaults = {n: p.default for n, p in steps[-1].component.parameters.items()}
-        marks = [f"{k}-{v}" for k, v in steps[-1].params.items() if v != defaults[k]]
-        longer = re.sub(r"[^a-z0-9.]+", "-", "-".join((name, *marks)).lower()).strip("-.")[:80]
-        names = chain((name, longer), (f"{longer}-{number}" for number in count(2)))
-        return next(n for n in names if n not in self.config.variants and f"optimize:{n}" not in self.optimized)
+        return self.stage(f"optimize:{link.name}", {"optimizer": link.steps[-1]}, {}, *inputs)
 
     def baseline(self) -> str:
         """Return the variant that the others are compared with: the first one unless another is named."""
@@ -293,16 +290,25 @@ class _Planner:
         self.check_variant("baseline", baseline)
         return baseline
 
-    def select_stage(self, finals: Mapping[str, str], baseline: str) -> Stage:
-        settings = {**self.config.settings["select"], "gates": self.config.settings["gates"], "baseline": baseline}
-        settings["trained_alike"] = {}
-        self.check_variant("rule", settings["rule"])
+    def controls(self, baseline: str) -> Controls:
+        """Return the baselines that were trained as long as variants were; none if no gate needs them."""
+        if not wants_controls(self.config.settings["gates"]):
+            return Controls()
+        optimizers = {name: c for (kind, name), c in self.plugins.components.items() if kind == "optimizer"}
+        trained_format = self.config.uses["train"].component.produces
+        return find_controls(self.config.variants, baseline, optimizers, trained_format)
+
+    def select_stage(self, finals: Mapping[str, str], baseline: str, controls: Controls) -> Stage:
+        gates = {name: bound for name, bound in self.config.settings["gates"].items() if name != "equal_training"}
+        settings = {**self.config.settings["select"], "gates": gates, "baseline": baseline}
+        settings |= {"trained_alike": controls.of, "controls": list(controls.added)}
+        self.check_variant("rule", settings["rule"], controls.added)
         inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
         return self.stage(self.select, {}, settings, *inputs)
 
-    def check_variant(self, key: str, value: str) -> None:
-        allowed = (*(RULES if key == "rule" else ()), *self.config.variants)
+    def check_variant(self, key: str, value: str, more: Iterable[str] = ()) -> None:
+        allowed = (*(RULES if key == "rule" else ()), *self.config.variants, *more)
         if value not in allowed:
             near = did_you_mean(value, allowed)
             msg = (

@@ -34,7 +34,7 @@ _TRAITS = {
     "dataset": _COMMON,
     "model": _COMMON | {"produces"},
     "trainer": _COMMON | {"produces"},
-    "optimizer": _COMMON | {"accepts", "produces"},
+    "optimizer": _COMMON | {"accepts", "produces", "trains_like"},
     "runtime": _COMMON | {"accepts", "server", "requirements", "entrypoint", "server_environment", "image"},
     "builder": _COMMON | {"templates"},
     "target": _COMMON | {"templates", "deploy"},
@@ -309,6 +309,8 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a dict of strings"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
+    if trait == "trains_like":
+        return "" if isinstance(value, str) else "the name of a model optimizer, for instance 'fine-tune'"
     return "" if value is None or callable(value) else "a function"
 
 

@@ -66,6 +66,7 @@ class Gates(msgspec.Struct):
     max_latency_p99: Duration | None = None
     max_latency_ratio: PositiveFloat | None = None
     undecided: Literal["pass", "fail"] = "pass"
+    equal_training: bool = True
 
 
 class Image(msgspec.Struct):

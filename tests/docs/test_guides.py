@@ -92,7 +92,7 @@ def test_every_block_can_be_read(guide: str) -> None:
 
 
 def test_every_guide_is_read() -> None:
-    assert len(GUIDES) == 10
+    assert len(GUIDES) == 11
     assert all(blocks(guide) for guide in GUIDES)
 
 

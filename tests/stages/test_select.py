@@ -277,7 +277,9 @@ def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others
 def test_a_baseline_trained_as_long_is_what_the_drop_is_measured_from_and_does_not_ship(tmp_path, out):
     gates = Gates.parse({"max_accuracy_drop": 0.02})
     alike = {"pruned": "int8"}  # 0.91 against 0.94
-    rows = select(candidates(tmp_path), out, gates=gates, baseline="float32", trained_alike=alike).table
+    rows = select(
+        candidates(tmp_path), out, gates=gates, baseline="float32", trained_alike=alike, controls=["int8"]
+    ).table
     assert [(row.variant, row.compared_with, row.control) for row in rows] == [
         ("float32", "float32", False),
         ("int8", "float32", True),

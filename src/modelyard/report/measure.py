@@ -167,7 +167,8 @@ def _rows(collected: Collected, measured: Mapping[str, Measured]) -> tuple[Row, 
     alike = {name: one for name, one in measured.items() if baseline and _classes(one) == _classes(baseline)}
     others = [row_of(name, one, Judgement()) for name, one in measured.items() if name not in alike]
     pairs = {name: control for name, control in select.get("trained_alike", {}).items() if {name, control} <= {*alike}}
-    rows = rows_of(alike, Gates.parse(select.get("gates", {})), select.get("baseline", ""), pairs) if alike else ()
+    gates, controls = Gates.parse(select.get("gates", {})), select.get("controls", ())
+    rows = rows_of(alike, gates, select.get("baseline", ""), pairs, controls) if alike else ()
     return (*rows, *with_front(others))
 
 

@@ -18,7 +18,7 @@ from modelyard.stages.selection import Row, Selection, choose, front_of, known, 
 from modelyard.stages.table import render_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from modelyard.job import Job
@@ -67,6 +67,7 @@ def run(job: Job) -> None:
         gates=gates,
         baseline=settings["baseline"],
         trained_alike=settings["trained_alike"],
+        controls=settings["controls"],
         log=job.base.log,
     )
     row = next(r for r in made.table if r.variant == made.chosen)
@@ -81,6 +82,7 @@ def select(
     gates: Gates,
     baseline: str,
     trained_alike: Mapping[str, str] | None = None,
+    controls: Collection[str] = (),
     log: Callable[[str], None] = lambda _: None,
 ) -> Selection:
     """Pick a variant and write its model, the table of all, and the answers to compare a server with.
@@ -97,7 +99,8 @@ def select(
         gates: what a variant must meet; the rule picks among those that do.
         baseline: the variant that relative bounds and latency ratios compare with.
         trained_alike: for variants that were trained on, the baseline that was trained as long: what their accuracy
-            is compared with. Those baselines ship only if the rule is their name.
+            is compared with.
+        controls: the variants that are there for this comparison alone; one ships only if the rule is its name.
         log: gets the table.
 
     Raises:
@@ -105,7 +108,7 @@ def select(
         GateError: no variant meets every gate, or the one that `rule` names does not.
     """
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
-    rows = rows_of(measured, gates, known("baseline", baseline, candidates), trained_alike or {})
+    rows = rows_of(measured, gates, known("baseline", baseline, candidates), trained_alike or {}, controls)
     chosen = choose(rows, rule)
     selection = Selection(
         chosen=chosen,
@@ -125,15 +128,18 @@ def select(
 
 
 def rows_of(
-    measured: Mapping[str, Measured], gates: Gates, baseline: str, trained_alike: Mapping[str, str]
+    measured: Mapping[str, Measured],
+    gates: Gates,
+    baseline: str,
+    trained_alike: Mapping[str, str],
+    controls: Collection[str],
 ) -> tuple[Row, ...]:
     """Return the table: a row a variant, with what the gates say of it and what dominates it."""
     rows = []
     for name, one in measured.items():
         other = trained_alike.get(name, baseline)
         judgement = gates.judge(one, measured[baseline], measured[other])
-        control = name in trained_alike.values()
-        rows.append(row_of(name, one, judgement, compared_with=other, control=control))
+        rows.append(row_of(name, one, judgement, compared_with=other, control=name in controls))
     return with_front(rows)
 
 
