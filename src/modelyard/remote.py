@@ -8,6 +8,7 @@ nothing. What comes in is checked by size and SHA-256. A remote that does not wo
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import queue
 import threading
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 NEEDS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 """For each protocol, the package that speaks it beside fsspec."""
+_EXTRAS = {"s3fs": "remote", "gcsfs": "gcs"}
+"""For each such package, the extra of modelyard's that brings it and fsspec."""
 _ATOMIC = frozenset({*NEEDS, "memory"})
 """Protocols whose uploads appear whole or not at all; elsewhere a file is written beside its place and renamed."""
 _AT_ONCE = 8
@@ -56,11 +59,13 @@ def check_remote(url: str, where: str) -> None:
             "  allowed: 's3://bucket/prefix', 'gs://bucket/prefix', 'file:///folder', 'memory://name', or what fsspec knows"
         )
         raise ConfigError(msg)
-    needs = ["fsspec", *([NEEDS[protocol]] if protocol in NEEDS else [])]
+    speaker = NEEDS.get(protocol)
+    needs = ["fsspec", *([speaker] if speaker else [])]
     missing = [name for name in needs if importlib.util.find_spec(name) is None]
     if missing:
-        extra = "'modelyard[remote]'" if NEEDS.get(protocol, "s3fs") == "s3fs" else " ".join(missing)
-        msg = f"{where}: key 'remote': {url!r} needs {' and '.join(missing)}, not installed\n  run `python -m pip install {extra}`"
+        extra = _EXTRAS.get(speaker or "s3fs")
+        what = f"'modelyard[{extra}]'" if extra else " ".join(missing)
+        msg = f"{where}: key 'remote': {url!r} needs {' and '.join(missing)}, not installed\n  run `python -m pip install {what}`"
         raise ConfigError(msg)
 
 
@@ -202,8 +207,11 @@ def object_name(digest: str) -> str:
 
 
 def _connect(settings: RemoteSettings) -> tuple[Any, str]:
+    # gcsfs otherwise asks a second, gRPC service for the kind of each bucket, which takes a minute where only JSON is served
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     import fsspec
 
+    _keep_quiet(settings.url.partition("://")[0])
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True, **settings.options}
     if settings.url.startswith(("s3://", "s3a://")):
         network = {
@@ -214,6 +222,12 @@ def _connect(settings: RemoteSettings) -> tuple[Any, str]:
         options["config_kwargs"] = {**network, **options.get("config_kwargs", {})}
     fs, root = fsspec.core.url_to_fs(settings.url, **options)
     return fs, str(root).rstrip("/")
+
+
+def _keep_quiet(protocol: str) -> None:
+    """Let what the protocol's package logs of its failures go nowhere: they are told once, in words."""
+    for name in ("fsspec", NEEDS.get(protocol, protocol)):
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def _absent_is_none(work: Callable[[], T]) -> T | None:

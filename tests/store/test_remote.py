@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from modelyard.errors import ConfigError
-from modelyard.remote import check_remote, in_parallel, object_name, trace_name, within
+from modelyard.remote import RemoteSettings, _connect, check_remote, in_parallel, object_name, trace_name, within
 from modelyard.store import Record, Store
 from tests.store.conftest import KEY, MakeStore, Told, keep
 
@@ -23,18 +23,16 @@ OTHER = "cd" * 32
 Place = tuple[str, dict[str, Any]]
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+@pytest.fixture(params=["file", "memory", "s3", "gs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """The URL of an empty remote, and the options that it needs."""
-    if request.param == "s3":
-        return request.getfixturevalue("bucket")  # type: ignore[no-any-return]
+    if request.param in ("s3", "gs"):
+        return request.getfixturevalue("bucket" if request.param == "s3" else "gs_bucket")  # type: ignore[no-any-return]
     return (f"file://{tmp_path}/remote", {}) if request.param == "file" else (f"memory://{tmp_path.name}", {})
 
 
 def opened(place: Place) -> tuple[Any, str]:
-    import fsspec
-
-    return fsspec.core.url_to_fs(place[0], use_listings_cache=False, **place[1])
+    return _connect(RemoteSettings(place[0], options=place[1]))
 
 
 def push(store: Store, record: Record) -> bool:
@@ -263,6 +261,22 @@ def test_a_bucket_that_is_not_there_is_told_once(
     assert "bucket does not exist" in told[0]
 
 
+def test_a_google_bucket_that_is_not_there_is_told_once(
+    gs_server: str, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
+    store = make_store("one", "gs://nobody-made-this/x", options={"endpoint_url": gs_server, "token": "anon"})
+    assert_degrades(store, tmp_path / "made", told, 15)
+
+
+def test_a_google_server_that_is_down_is_told_once(
+    make_store: MakeStore, tmp_path: Path, told: Told, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = {"endpoint_url": closed_port(), "token": "anon"}
+    store = make_store("one", "gs://bucket/x", options=options, timeout_s=2.0)
+    assert_degrades(store, tmp_path / "made", told, 10)
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_told_once(make_store: MakeStore, tmp_path: Path, told: Told) -> None:
     (tmp_path / "remote").write_text("a file where the folder should be")
     store = make_store("one", f"file://{tmp_path}/remote")
@@ -286,7 +300,8 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     [
         ("s3://b/p", {"s3fs"}, "needs s3fs, not installed\n  run `python -m pip install 'modelyard[remote]'`"),
         ("file:///x", {"fsspec"}, "needs fsspec, not installed\n  run `python -m pip install 'modelyard[remote]'`"),
-        ("gs://b/p", {"gcsfs"}, "needs gcsfs, not installed\n  run `python -m pip install gcsfs`"),
+        ("gs://b/p", {"gcsfs"}, "needs gcsfs, not installed\n  run `python -m pip install 'modelyard[gcs]'`"),
+        ("az://b/p", {"adlfs"}, "needs adlfs, not installed\n  run `python -m pip install adlfs`"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command(

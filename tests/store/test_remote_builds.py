@@ -41,6 +41,21 @@ def test_a_second_clone_builds_nothing_with_s3(toy: MakeToy, bucket: tuple[str, 
     assert artifacts(two) == artifacts(one)
 
 
+def test_a_second_clone_builds_nothing_with_google_cloud_storage(
+    toy: MakeToy, gs_bucket: tuple[str, dict[str, str]]
+) -> None:
+    url, options = gs_bucket
+    remote = (f'remote = "{url}"', f'options = {{ endpoint_url = "{options["endpoint_url"]}", token = "anon" }}')
+    one, two = toy("one", *remote), toy("two", *remote)
+    first = build(one, GOAL)
+    assert first.code == 0, first.output
+    assert "warning" not in first.output, first.output
+    assert set(planned(two, GOAL)[0].values()) == {("restore", "remote")}
+    second = build(two, GOAL)
+    assert second.having("restored") == first.built, second.output
+    assert artifacts(two) == artifacts(one)
+
+
 def planned(project: Path, *arguments: str) -> tuple[dict[str, tuple[str, str]], str]:
     """Return what `doit plan` says of each stage, state and source, and what it says besides."""
     done = build(project, "plan", "--json", *arguments)
