@@ -45,7 +45,7 @@ def onnx_dynamic(context: OptimizeContext, *, per_channel: bool = True, convolut
 
 
 def _warning(names: list[str], are_quantized: bool) -> str:
-    what = f"{len(names)} convolutions ({', '.join(names)})"
+    what = f"the convolutions {', '.join(names)}"
     if are_quantized:
         return f"{what} now run as ConvInteger, which is slow on x86; compare p50_ms, or use onnx-static"
     return f"{what} stay in float32; use onnx-static to quantize them"

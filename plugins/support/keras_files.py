@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import DataError, PluginError
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip archive can hold."""
+from modelyard_plugins.support.keras_archive import normalize_archive
 
 
 def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
@@ -57,23 +55,7 @@ def save_keras(model: Any, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "model.keras"
         plain.save(raw, save_format="keras")
-        _normalize(raw, path)
-
-
-def _normalize(raw: Path, path: Path) -> None:
-    """Copy a `.keras` archive without what differs from one run to the next."""
-    import json
-    import zipfile
-
-    with zipfile.ZipFile(raw) as source, zipfile.ZipFile(path, "w") as target:
-        for name in sorted(source.namelist()):
-            data = source.read(name)
-            if name == "metadata.json":
-                data = json.dumps({**json.loads(data), "date_saved": "1980-01-01@00:00:00"}, sort_keys=True).encode()
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.external_attr = 0o644 << 16
-            info.create_system = 3
-            target.writestr(info, data)
+        normalize_archive(raw, path)
 
 
 def load_keras(path: Path) -> Any:

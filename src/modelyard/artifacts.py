@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMAT_FILES = {
     "tf_keras": "model.keras",
     "keras": "model.keras",
+    "keras_quantized": "model.keras",
     "tflite": "model.tflite",
     "onnx": "model.onnx",
     "saved_model": "saved_model",

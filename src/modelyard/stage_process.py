@@ -152,6 +152,8 @@ _EXTRAS = {
     "tf_keras": "tensorflow",
     "tensorflow_model_optimization": "tensorflow",
     "ai_edge_litert": "litert",
+    "keras": "keras",
+    "tf2onnx": "keras",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "starlette": "serving",

@@ -136,3 +136,17 @@ def trained(tensorflow: None, stripes_dataset: Dataset, tmp_path_factory: pytest
     train(context, epochs=4, batch_size=16, learning_rate=0.003)
     model = open_model(context.out, stripes_dataset, "tf_keras")
     return Trained(stripes_dataset, model, context, bench.lines, bench.told)
+
+
+@pytest.fixture(scope="session")
+def keras3_trained(tensorflow: None, stripes_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A small network of Keras 3, trained on the stripes for four epochs."""
+    from tests.plugins.keras3 import small_cnn
+
+    from modelyard_plugins.trainers.keras import train
+
+    bench = Bench(tmp_path_factory.mktemp("keras3"))
+    context = bench.train(stripes_dataset, small_cnn)
+    train(context, epochs=4, batch_size=16, learning_rate=0.003)
+    model = open_model(context.out, stripes_dataset, "keras")
+    return Trained(stripes_dataset, model, context, bench.lines, bench.told)

@@ -1,0 +1,99 @@
+"""The model optimizer `keras-quantize`: Keras 3's own quantization of dense layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelyard import hookimpl
+from modelyard.artifacts import format_file
+from modelyard.errors import ConfigError, StageFailed, did_you_mean, listing
+from modelyard_plugins.support.keras3 import KERAS, start
+from modelyard_plugins.support.keras3_export import leaves
+from modelyard_plugins.support.keras3_files import load_keras3, save_keras3
+
+if TYPE_CHECKING:
+    from modelyard.contexts import OptimizeContext
+    from modelyard.hookspecs import RegisterOptimizer
+
+
+def keras_quantize(
+    context: OptimizeContext, *, mode: Literal["int8", "int4", "float8"] = "int8", skip: tuple[str, ...] = ()
+) -> None:
+    """Quantize the dense and embedding layers of a Keras 3 model; Keras quantizes no others.
+
+    The result cannot become LiteRT; `keras-onnx` and `keras-saved-model` take it.
+
+    Args:
+        context: the parent model.
+        mode: int8 weights and activations; int4 weights; or float8, which keeps weights in float32 and only computes
+            as float8 hardware would.
+        skip: names of layers to leave as they are.
+    """
+    start(context.seed)
+    model = load_keras3(context.model.path)
+    _check_skip(model, skip)
+    _check_float(model, context)
+    _quantize(model, mode, skip)
+    _report(model, context)
+    target = context.out / format_file("keras_quantized")
+    save_keras3(model, target)
+    context.metrics["size_bytes"] = target.stat().st_size
+    if target.stat().st_size >= context.model.path.stat().st_size:
+        context.warn(f"quantized to {mode}, the model's file is not smaller than before")
+
+
+def _quantize(model: Any, mode: str, skip: tuple[str, ...]) -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of each layer that it passes over; `_report` says it once
+        model.quantize(mode, filters=lambda layer: layer.name not in skip)
+
+
+def _check_skip(model: Any, skip: tuple[str, ...]) -> None:
+    known = [layer.name for layer in leaves(model)]
+    for name in skip:
+        if name not in known:
+            msg = (
+                f"[tool.modelyard.variants]: keras-quantize: skip: there is no layer {name!r}"
+                f"{did_you_mean(name, known)}\n  layers: {listing(known)}"
+            )
+            raise ConfigError(msg)
+
+
+def _check_float(model: Any, context: OptimizeContext) -> None:
+    done = [layer.name for layer in leaves(model) if getattr(layer, "quantization_mode", None)]
+    if done:
+        msg = (
+            f"{context.model.path}: the model is quantized already: {', '.join(done)}\n"
+            "  quantize once in a chain: leave out one of its model optimizers"
+        )
+        raise StageFailed(msg)
+
+
+def _report(model: Any, context: OptimizeContext) -> None:
+    """Say which layers were quantized and which were left.
+
+    Raises:
+        StageFailed: none was quantized.
+    """
+    weighted = [layer for layer in leaves(model) if layer.weights]
+    done = [layer.name for layer in weighted if getattr(layer, "quantization_mode", None)]
+    left = [f"{layer.name} ({type(layer).__name__})" for layer in weighted if layer.name not in done]
+    if not done:
+        msg = (
+            f"keras-quantize: no layer of {model.name!r} was quantized: Keras takes Dense, EinsumDense and Embedding only\n"
+            f"  layers with weights: {', '.join(left) or '(none)'}; to quantize others, export with keras-onnx or "
+            "keras-litert and quantize there"
+        )
+        raise StageFailed(msg)
+    context.log(f"quantized: {', '.join(done)}")
+    if left:
+        context.warn(f"Keras cannot quantize {', '.join(left)}: left in float32")
+    context.metrics.update(layers_quantized=len(done), layers_float32=len(left))
+
+
+@hookimpl
+def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
+    """Register the model optimizer."""
+    register("keras-quantize", keras_quantize, accepts=("keras",), produces="keras_quantized", **KERAS)

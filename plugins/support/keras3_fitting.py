@@ -1,0 +1,61 @@
+"""Fit a model of Keras 3 and tell the person at the terminal how it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard_plugins.support.training import Teller
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelyard.contexts import StageContext
+    from modelyard_plugins.support.training import History
+
+
+def compile_classifier(model: Any, optimizer: Any) -> None:
+    """Compile `model`, which answers logits, for integer labels."""
+    import keras
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    # XLA's kernels are not deterministic
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+
+
+def fit(
+    model: Any, train: Any, *, epochs: int, context: StageContext, validation: Any = None, callbacks: Sequence[Any] = ()
+) -> History:
+    """Fit a compiled model and return its history.
+
+    Args:
+        model: the model; it is changed in place.
+        train: a `tf.data.Dataset` of batches whose number is known.
+        epochs: how often to go through `train`, at most.
+        context: where progress and a line an epoch go.
+        validation: a `tf.data.Dataset` to measure after each epoch, or None.
+        callbacks: further Keras callbacks.
+
+    Raises:
+        StageFailed: the loss or another figure is no longer a finite number.
+    """
+    telling = _callback(Teller(context, epochs, int(train.cardinality())))
+    fitted = model.fit(train, epochs=epochs, validation_data=validation, verbose=0, callbacks=[*callbacks, telling])
+    figures = {name: [float(v) for v in values] for name, values in fitted.history.items()}
+    return {"epoch": [e + 1 for e in fitted.epoch], **figures}
+
+
+def _callback(teller: Teller) -> Any:
+    """Return the Keras callback that lets `teller` tell."""
+    import keras
+
+    class Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
+            teller.begin(epoch)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
+            teller.step(batch + 1)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
+            teller.end({name: float(value) for name, value in (logs or {}).items()})
+
+    return Telling()

@@ -1,0 +1,107 @@
+"""Keras 3 from data set to a checked image with ONNX Runtime, and its model optimizers by the contract."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelyard.testing import check_optimizer, run_doit, small_arrays, write_project
+
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.network]
+NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
+
+PYPROJECT = """\
+[project]
+name = "small"
+version = "1.0"
+
+[tool.modelyard]
+name = "small"
+
+[tool.modelyard.dataset]
+use = "arrays"
+path = "data.npz"
+
+[tool.modelyard.model]
+use = "guide-cnn-keras"
+dense_units = 16
+
+[tool.modelyard.train]
+use = "keras"
+epochs = 8
+
+[tool.modelyard.runtime]
+use = "onnxruntime"
+
+[tool.modelyard.variants]
+float32 = ["keras-onnx"]
+int8 = ["keras-onnx", "onnx-static"]
+dense-int8 = ["keras-quantize", "keras-onnx"]
+
+[tool.modelyard.gates]
+min_accuracy = 0.9
+
+[tool.modelyard.targets.compose]
+"""
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the project, built without an engine."""
+    project = write_project(tmp_path_factory.mktemp("keras") / "project", {"pyproject.toml": PYPROJECT})
+    np.savez(project / "data.npz", **small_arrays(shape=(12, 12, 1)))  # type: ignore[arg-type]
+    done = run_doit(project, env=NO_ENGINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+@pytest.fixture(scope="module")
+def litert_road(road: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same project with the runtime litert; its training comes from the store."""
+    project = Path(shutil.copytree(road, tmp_path_factory.mktemp("litert") / "project", symlinks=True))
+    text = PYPROJECT.replace('"onnxruntime"', '"litert"').partition("[tool.modelyard.variants]")[0]
+    (project / "pyproject.toml").write_text(text + '[tool.modelyard.variants]\nfloat32 = ["keras-litert"]\n')
+    return project
+
+
+def test_the_image_answers_as_the_evaluated_model(road: Path) -> None:
+    record = json.loads((road / "artifacts/check/small/stage.json").read_text())
+    selected = json.loads((road / "artifacts/select/small/model/model.json").read_text())
+
+    assert record["metrics"]["ran_in"] == "image files"
+    assert record["metrics"]["largest_difference"] <= 1e-5
+    assert (selected["format"], selected["variant"]) == ("onnx", "int8")
+    assert selected["accuracy"] > 0.9
+
+
+def test_what_keras_leaves_in_float32_stands_in_the_table(road: Path) -> None:
+    table = (road / "artifacts/select/small/table.md").read_text()
+
+    assert "dense-int8: warning: Keras cannot quantize conv1 (Conv2D), conv2 (Conv2D): left in float32" in table
+
+
+def test_a_second_run_does_nothing(road: Path) -> None:
+    done = run_doit(road, env=NO_ENGINE)
+
+    assert done.stdout.splitlines()[-1].startswith("built 0, restored 0"), done.stdout
+
+
+def test_the_exports_and_the_quantization_keep_the_contract(road: Path) -> None:
+    assert check_optimizer("keras-onnx", project=road).evaluation.accuracy > 0.9
+    refused = [{"skip": ["nope"]}, {"mode": "int2"}]
+    assert check_optimizer("keras-quantize", project=road, refuses=refused).evaluation.accuracy > 0.9
+
+
+def test_the_export_to_litert_keeps_the_contract(litert_road: Path) -> None:
+    assert check_optimizer("keras-litert", project=litert_road).evaluation.accuracy > 0.9
+
+
+def test_a_model_that_keras_quantized_cannot_become_litert(litert_road: Path) -> None:
+    done = run_doit(litert_road, 'variants.float32=["keras-quantize", "keras-litert"]', "list")
+
+    assert done.returncode != 0
+    assert "float32: 'keras-quantize' gives keras_quantized, but keras-litert takes keras" in done.stdout + done.stderr
