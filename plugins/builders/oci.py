@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -99,6 +98,8 @@ def _require_alone(**others: object) -> None:
 
 def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps) -> tuple[list[Layer], list[Path]]:
     """Return all layers, the lowest first, and the wheels; the base and the wheels are made side by side."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from modelyard.oci import content as parts
     from modelyard.oci.wheels import fetch
 

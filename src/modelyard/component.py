@@ -92,6 +92,11 @@ class Component(msgspec.Struct, frozen=True, dict=True):
         """
         return parameters_of(self.function, f"{self.kind} {self.name!r} ({self.source.file})")
 
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """The parameters that name a file or folder of the project, whose content counts."""
+        return tuple(name for name, parameter in self.parameters.items() if parameter.is_input)
+
     @property
     def file(self) -> Path:
         """The file that defines the function (which may be another than the plugin's)."""

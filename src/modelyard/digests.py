@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import operator
 import os
 import sqlite3
 import stat
@@ -63,7 +64,8 @@ def manifest_digest(manifest: Manifest, part: str = "") -> str:
     Raises:
         DataError: there is no such part.
     """
-    rows = [(name, e.digest, e.executable) for name, e in sorted(manifest.items()) if _within(name, part)]
+    names = sorted(name for name in manifest if _within(name, part)) if part else sorted(manifest)
+    rows = [(name, (entry := manifest[name]).digest, entry.executable) for name in names]
     if part and not rows:
         msg = f"the artifact has no {part!r}\n  it holds: {', '.join(sorted(manifest)) or 'nothing'}"
         raise DataError(msg)
@@ -71,7 +73,7 @@ def manifest_digest(manifest: Manifest, part: str = "") -> str:
 
 
 def _within(name: str, part: str) -> bool:
-    return not part or name == part or name.startswith(f"{part}/")
+    return name == part or name.startswith(f"{part}/")
 
 
 def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
@@ -85,8 +87,11 @@ def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
     todo = [("", str(folder))]
     while todo:
         prefix, path = todo.pop()
-        with _reading(path), os.scandir(path) as entries:
-            found = sorted(entries, key=lambda e: e.name)
+        try:
+            with os.scandir(path) as entries:
+                found = sorted(entries, key=_by_name)
+        except OSError as exc:
+            raise _unreadable(path, exc) from exc
         for entry in found:
             name = f"{prefix}{entry.name}"
             try:
@@ -102,6 +107,9 @@ def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
             else:
                 msg = f"{entry.path}: neither a file nor a folder\n  remove it: only files can be kept"
                 raise DataError(msg)
+
+
+_by_name = operator.attrgetter("name")
 
 
 def _check_name(name: str, folder: str) -> None:
@@ -187,6 +195,7 @@ class DigestTable:
         self._database, self._shared = database, shared
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._rows: dict[str, tuple[Any, ...]] = {}
         os.register_at_fork(after_in_child=self._forget_connection)
 
     def file(self, path: str | Path, info: os.stat_result | None = None) -> str:
@@ -195,17 +204,29 @@ class DigestTable:
         Raises:
             DataError: it cannot be read.
         """
-        with _reading(path):
-            return self._file(path, info or os.stat(path))
-
-    def _file(self, path: str | Path, info: os.stat_result) -> str:
-        return self.recall(path, info) or self._hash([(os.path.abspath(path), info)])[0]
+        try:
+            info = info or os.stat(path)
+            return self.recall(path, info) or self._hash([(os.path.abspath(path), info)])[0]
+        except OSError as exc:
+            raise _unreadable(path, exc) from exc
 
     def recall(self, path: str | Path, info: os.stat_result) -> str | None:
         """Return the digest of the file at `path`, whose stat is `info`, if it is known; reads nothing."""
-        key = os.path.abspath(path)
-        known = self._query("select ino, size, mtime_ns, ctime_ns, digest from files where path = ?", key)
-        return str(known[4]) if known and known[:4] == signature(info) else None
+        mark, row = signature(info), self._rows.get(str(path))
+        if row is None or row[:4] != mark:
+            key = os.path.abspath(path)
+            row = self._query("select ino, size, mtime_ns, ctime_ns, digest from files where path = ?", key)
+        return str(row[4]) if row and row[:4] == mark else None
+
+    def read_ahead(self, folder: Path) -> None:
+        """Read what is known of all files below `folder` at once, for who is about to ask for most of them.
+
+        What is known stays true: it says what a file held while it had a certain stat.
+        """
+        root = f"{os.path.abspath(folder)}/"
+        statement = "select path, ino, size, mtime_ns, ctime_ns, digest from files where path > ? and path < ?"
+        rows = self._use(lambda c: c.execute(statement, (root, f"{root[:-1]}0")).fetchall())  # "0" comes behind "/"
+        self._rows = {row[0]: row[1:] for row in rows}
 
     def _hash(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
         """Hash files, and write down those that have stood still meanwhile and for a while before."""
@@ -285,6 +306,7 @@ class DigestTable:
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forget what is known of `paths`; each is hashed again when it is asked for."""
+        self._rows = {}
         self._use(lambda c: c.executemany("delete from files where path = ?", [(path,) for path in paths]))
 
     def note(self, name: str) -> bytes | None:

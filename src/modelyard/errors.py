@@ -7,7 +7,6 @@ unless `MODELYARD_DEBUG=1` is set.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -49,6 +48,8 @@ class StoreError(ModelyardError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `, did you mean 'x'?` for the nearest of `known`, or an empty string."""
+    import difflib  # nobody makes mistakes as a rule
+
     close = difflib.get_close_matches(name, list(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 

@@ -41,12 +41,14 @@ class Fingerprinter:
         self._code = CodeIndex(project, table)
         self._closures: dict[tuple[Path, ...], Closure] = {}
         self._component_parts: dict[int, dict[str, Any]] = {}
+        self._kind_parts: dict[str, dict[str, Any]] = {}
 
     def forget(self) -> None:
         """Look at every input again."""
         self._code.forget()
         self._closures.clear()
         self._component_parts.clear()
+        self._kind_parts.clear()
 
     def fingerprint(self, stage: Stage, input_digest: Callable[[str, str], str]) -> Fingerprint:
         """Return the fingerprint of `stage`.
@@ -63,11 +65,9 @@ class Fingerprinter:
         if stage.kind in HOST_BOUND:
             parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
             parts["machine"] = os.uname().machine
-        runner = self.closure(STAGES / f"{stage.kind}.py")
-        parts["code stage"] = runner.digest()
-        parts |= {f"version {n}": v for n, v in runner.distributions.items()}
-        for hook in _shaping_hooks(stage):
-            parts |= self._of_hook(hook)
+        if stage.kind not in self._kind_parts:
+            self._kind_parts[stage.kind] = self._of_kind(stage)
+        parts |= self._kind_parts[stage.kind]
         for role, use in stage.uses.items():
             parts |= self._of_use(role, use, stage)
         return Fingerprint(hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest(), parts)
@@ -91,6 +91,15 @@ class Fingerprinter:
             self._closures[files] = self._code.closure(*files)
         return self._closures[files]
 
+    def _of_kind(self, stage: Stage) -> dict[str, Any]:
+        """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""
+        runner = self.closure(STAGES / f"{stage.kind}.py")
+        parts: dict[str, Any] = {"code stage": runner.digest()}
+        parts |= {f"version {n}": v for n, v in runner.distributions.items()}
+        for hook in _shaping_hooks(stage):
+            parts |= self._of_hook(hook)
+        return parts
+
     def _of_hook(self, hook: str) -> dict[str, Any]:
         files = self._plugins.hook_files(hook)
         if not files:
@@ -109,7 +118,7 @@ class Fingerprinter:
         return parts
 
     def _params(self, use: Use) -> Mapping[str, Any]:
-        inputs = [name for name, p in use.component.parameters.items() if p.is_input and use.params[name] is not None]
+        inputs = [name for name in use.component.inputs if use.params[name] is not None]
         if not inputs:
             return use.params
         return {**use.params, **{name: self._table.content(Path(use.params[name])) for name in inputs}}

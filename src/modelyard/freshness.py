@@ -34,6 +34,7 @@ class Freshness:
         self._plan: Plan = project.plan
         self._workspace, self._store, self._table = workspace, store, table
         self._fingerprinter = Fingerprinter(project.folder, table, project.plugins)
+        self._has_read_ahead = False
         self._fresh: dict[str, bool] = {}
         self._briefs: dict[str, Brief | None] = {}
 
@@ -66,6 +67,9 @@ class Freshness:
         return memory[stage.id]
 
     def _holds(self, stage: Stage) -> bool:
+        if not self._has_read_ahead:
+            self._has_read_ahead = True
+            self._table.read_ahead(self._workspace.artifacts)
         brief = self.brief(stage)
         return brief is not None and brief.key == self.fingerprint(stage).key and self.is_intact(stage, brief)
 

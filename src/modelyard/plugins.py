@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,10 +22,13 @@ import pluggy
 
 from modelyard import hookspecs
 from modelyard.component import KINDS, Component, Source
+from modelyard.entry_points import entry_points
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.source_imports import HashedLoader
 
 BUILT_IN = "modelyard_plugins"
+_PREFIX = "modelyard_"
+_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_PREFIX))
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _RANK = {"project": 0, "installed": 1, "built-in": 2}
 
@@ -107,13 +110,20 @@ class Plugins(msgspec.Struct, frozen=True):
         return sorted(name for k, name in self.components if k == kind)
 
 
+class _Manager(pluggy.PluginManager):
+    """Looks for hooks where they can be: pluggy looks at all that a module holds, which takes longer than importing it."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        return super().parse_hookimpl_opts(plugin, name) if name.startswith(_PREFIX) else None
+
+
 def load_plugins(project: Path) -> Plugins:
     """Load the built-in plugins, the installed ones, and those in the `plugins` folder of `project`.
 
     Raises:
         PluginError: a plugin cannot be imported, has a misspelt hook, or clashes with another.
     """
-    manager = pluggy.PluginManager("modelyard")
+    manager = _Manager("modelyard")
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
     for module, source in _find(project):
@@ -228,13 +238,12 @@ def _line_of(exc: BaseException, file: Path) -> str:
 
 
 def _check_hook_names(module: ModuleType, source: Source) -> None:
-    hooks = [name for name in vars(hookspecs) if name.startswith("modelyard_")]
     for name, value in vars(module).items():
         marked = hasattr(value, "modelyard_impl")
-        if (marked or (name.startswith("modelyard_") and inspect.isfunction(value))) and name not in hooks:
-            msg = f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, hooks)}\n  known: {listing(hooks)}"
+        if (marked or (name.startswith(_PREFIX) and inspect.isfunction(value))) and name not in _HOOKS:
+            msg = f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, _HOOKS)}\n  known: {listing(_HOOKS)}"
             raise PluginError(msg)
-        if callable(value) and name in hooks and not marked:
+        if callable(value) and name in _HOOKS and not marked:
             msg = f"plugin {source.file}: {name!r} is not marked as a hook\n  write `@hookimpl` above it (from modelyard import hookimpl)"
             raise PluginError(msg)
 

@@ -30,6 +30,7 @@ class Records:
     def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:  # noqa: ARG002 - doit's interface
         self.name, self._codec = name, codec
         self._tasks: dict[str, dict[str, Any]] = {}
+        self._saved: dict[str, str] | None = None
         self._connection: sqlite3.Connection | None = None
 
     def _open(self) -> sqlite3.Connection:
@@ -37,23 +38,24 @@ class Records:
             self._connection = _connect(Path(self.name))
         return self._connection
 
-    def _run(self, statement: str, *values: str) -> Any:
-        """Run a statement and return its first row; a damaged file is made anew, which costs work but loses none."""
+    def _run(self, statement: str, *values: str) -> list[Any]:
+        """Run a statement and return its rows; a damaged file is made anew, which costs work but loses none."""
         try:
-            return self._open().execute(statement, values).fetchone()
+            return self._open().execute(statement, values).fetchall()
         except (OSError, sqlite3.OperationalError) as exc:
             msg = f"{self.name}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
             raise InvalidDodoFile(msg) from None
         except sqlite3.DatabaseError:
             self.dump()
             remove_database(Path(self.name))
-            return self._open().execute(statement, values).fetchone()
+            return self._open().execute(statement, values).fetchall()
 
     def _load(self, task: str) -> dict[str, Any]:
         if task not in self._tasks:
-            row = self._run("select data from doit where task = ?", task)
+            if self._saved is None:  # all at once: doit asks for each task
+                self._saved = dict(self._run("select task, data from doit"))
             try:
-                self._tasks[task] = self._codec.decode(row[0]) if row else {}
+                self._tasks[task] = self._codec.decode(self._saved[task]) if task in self._saved else {}
             except ValueError:  # damaged: the task runs again
                 self._tasks[task] = {}
         return self._tasks[task]
@@ -87,6 +89,7 @@ class Records:
     def remove_all(self) -> None:
         """Forget every task."""
         self._tasks.clear()
+        self._saved = {}
         self._run("delete from doit")
         for forget in forget_stage.values():
             forget()

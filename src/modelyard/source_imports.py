@@ -9,10 +9,10 @@ Source: PEP 552, hash-based pycs.
 
 from __future__ import annotations
 
-import functools
 import marshal
+import os
+import site
 import sys
-import sysconfig
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -25,6 +25,7 @@ from pathlib import Path
 from types import CodeType
 
 _CHECKED_HASH = (3).to_bytes(4, "little")
+_STANDARD_LIBRARY = f"{os.path.dirname(os.__file__)}/"  # noqa: PTH120 - sysconfig knows it too, after 2 ms
 
 
 class HashedLoader(SourceFileLoader):
@@ -55,13 +56,7 @@ def _read(path: str) -> bytes:
 def installed_folders() -> tuple[str, ...]:
     """Return the folders of installed distributions, each ending in `/`: of the environment, the user, the system."""
     others = [path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
-    return tuple(dict.fromkeys(f"{folder}/" for folder in (*_scheme("purelib", "platlib"), *others)))
-
-
-@functools.cache
-def _scheme(*names: str) -> tuple[str, ...]:
-    """Return folders of the interpreter's installation scheme; each question to sysconfig costs half a millisecond."""
-    return tuple(sysconfig.get_path(name) for name in names)
+    return tuple(dict.fromkeys(f"{folder}/" for folder in (*site.getsitepackages(), *others)))
 
 
 _finder = FileFinder.path_hook((HashedLoader, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES))
@@ -76,15 +71,12 @@ def _hook(path: str) -> FileFinder:
 
 def counts_by_version(path: str) -> bool:
     """Tell whether what is at `path` is part of the standard library or of an installed distribution."""
-    return f"{path}/".startswith((*installed_folders(), f"{_scheme('stdlib')[0]}/"))
+    return f"{path}/".startswith((*installed_folders(), _STANDARD_LIBRARY))
 
 
 def watch_sources() -> None:
     """From now on, import everything but the standard library and installed distributions as the source says."""
     if _hook not in sys.path_hooks:
-        counts_by_version(
-            ""
-        )  # asks sysconfig, whose first answer imports a module: through a hook that cannot answer yet
         sys.path_hooks.insert(0, _hook)
         for path in [path for path in list(sys.path_importer_cache) if not counts_by_version(path)]:
             del sys.path_importer_cache[path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import signal
 import sys
@@ -125,6 +126,8 @@ class Tasks:
 
 class _Fresh:
     """doit's `uptodate`: whether the stage's artifact is what a build would make now."""
+
+    __signature__ = inspect.Signature()  # doit asks for each task's; to find it out would cost more than to call it
 
     def __init__(self, engine: Engine, stage: Stage) -> None:
         self._engine, self._stage = engine, stage

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from doit import doit_cmd
+from doit import doit_cmd, plugin
 from doit.cmd_run import Run as DoitRun
 
 from modelyard.commands.base import option
+from modelyard.entry_points import entry_points, read_once
 
 NO_WAIT = "--no-wait"
 
@@ -21,6 +22,11 @@ class Run(DoitRun):  # type: ignore[misc]
             "no_wait", bool, False, "fail at once where another build must be waited for; the same as store.wait=false"
         ),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        read_once()
+        plugin.entry_points_impl = lambda: entry_points  # doit reads them anew for each kind of its plugins
+        super().__init__(*args, **kwargs)
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Run the command with its part of the command line; `--no-wait` may stand behind the tasks, too."""
