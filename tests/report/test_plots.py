@@ -54,7 +54,9 @@ def test_names_of_many_points_hide_none_of_those_that_matter():
 
 def test_a_wide_range_of_costs_is_logarithmic():
     wide = [Point(name=f"v{n}", cost=10.0**n, accuracy=0.9, kind="other") for n in range(4)]
-    assert against_cost(wide, "x", "x", "t")
+    found = texts(against_cost(wide, "x", "x", "t"))
+    assert {"10", "100"} <= set(found)
+    assert not any("$" in text for text in found)
 
 
 @pytest.mark.parametrize("name", ["$\\alpha_1$", "a_b^c", '<x> & "y"', "名前", "n" * 60, "$"])

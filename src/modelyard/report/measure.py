@@ -244,7 +244,7 @@ def _image(folder: Path | None) -> ImageSummary | None:
 def _notes(collected: Collected, material: Material, shipped: str | None) -> Iterator[str]:
     """Yield what a reader must know before anything else: what failed, what is missing, what is out of date."""
     failed = [one for one in collected.stages if one.failure]
-    yield from (f"{one.stage} failed: {one.failure}" for one in failed)
+    yield from (f"{one.stage} failed: {one.failure.splitlines()[0]}" for one in failed)
     if not material.measured:
         yield "no variant is measured"
     elif collected.select.get("baseline") not in material.measured:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _WIDTH_IN = 4.9
 """72 units of the picture an inch: a phone shows it at nine tenths of its size, a desktop somewhat enlarged."""
 _PANELS = 4
+_CROWD = 15
+"""Of more points than this, only those of a kind that matters have a name and an interval."""
 _STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.edgecolor": PAINTS["line"],
@@ -141,11 +143,13 @@ def against_cost(points: Sequence[Point], name: str, cost: str, title: str) -> s
         axes = figure.subplots()
         for kind in _MARKS:
             _marks(axes, [point for point in points if point.kind == kind], kind)
+        told = [point for point in points if len(points) <= _CROWD or point.kind in ("shipped", "baseline", "front")]
+        _intervals(axes, told)
         axes.set_xlabel(cost)
         axes.set_ylabel("accuracy")
         _scale(axes, points)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.3, columnspacing=1.2, borderpad=0)
-        _name_points(figure, axes, points)
+        _name_points(figure, axes, points, told)
         best = max(points, key=lambda p: p.accuracy)
         least = min(points, key=lambda p: p.cost)
         text = f"{len(points)} variants. Most accurate: {best.name}. Lowest {cost}: {least.name}."
@@ -157,20 +161,29 @@ def _marks(axes: Axes, points: Sequence[Point], kind: str) -> None:
         return
     mark, edge, fill, area, label = _MARKS[kind]
     x, y = [p.cost for p in points], [p.accuracy for p in points]
-    for point in points:
-        if point.low is not None and point.high is not None:
-            axes.plot(
-                [point.low, point.high], [point.accuracy] * 2, color=PAINTS["muted"], linewidth=1, alpha=0.6, zorder=1
-            )
     paint: dict[str, Any] = {"color": edge} if mark == "x" else {"facecolor": fill, "edgecolor": edge}
     axes.scatter(x, y, s=area, marker=mark, linewidth=1.4, label=label, zorder=9 - list(_MARKS).index(kind), **paint)
 
 
+def _intervals(axes: Axes, points: Sequence[Point]) -> None:
+    for point in points:
+        if point.low is not None and point.high is not None:
+            ends = [point.low, point.high]
+            axes.plot(ends, [point.accuracy] * 2, color=PAINTS["muted"], linewidth=1, alpha=0.6, zorder=1)
+
+
 def _scale(axes: Axes, points: Sequence[Point]) -> None:
     """Leave room for names; a cost that spans more than a factor of 20 gets a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     costs = [p.cost for p in points]
     if min(costs) > 0 and max(costs) / min(costs) > 20:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # Matplotlib's own writes powers as a formula
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.locator_params(axis="x", nbins=5)
     axes.margins(x=0.17, y=0.2)
     axes.locator_params(axis="y", nbins=6)
     axes.ticklabel_format(axis="y", useOffset=False)
@@ -178,15 +191,15 @@ def _scale(axes: Axes, points: Sequence[Point]) -> None:
         axes.set_ylim(points[0].accuracy - 0.01, points[0].accuracy + 0.01)
 
 
-def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
-    """Write names beside marks, the weightiest first, each where it hides nothing.
+def _name_points(figure: Figure, axes: Axes, points: Sequence[Point], told: Sequence[Point]) -> None:
+    """Write the names of `told` beside their marks, the weightiest first, each where it hides nothing.
 
     Without such a place only the names of the baseline and of the variant that ships are written.
     """
     figure.draw_without_rendering()
     taken = [_around(axes, point) for point in points]
     inside = axes.get_window_extent()
-    for point in sorted(points, key=lambda p: list(_MARKS).index(p.kind)):
+    for point in sorted(told, key=lambda p: list(_MARKS).index(p.kind)):
         for place in _PLACES:
             text = _write_name(axes, point, place)
             box = text.get_window_extent()
