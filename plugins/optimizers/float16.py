@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def float16(context: OptimizeContext) -> None:
     """Convert to LiteRT with weights in float16: half the size."""
-    convert(context, _configure)
+    convert(context, _configure, weights="float16")
 
 
 def _configure(tf: Any, converter: Any) -> None:

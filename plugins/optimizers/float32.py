@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def float32(context: OptimizeContext) -> None:
     """Convert to LiteRT and leave the weights as they are: the baseline."""
-    convert(context)
+    convert(context, weights="float32")
 
 
 @hookimpl

@@ -6,51 +6,68 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows
+from modelyard_plugins.support.calibration import calibration_rows, samples
 from modelyard_plugins.support.litert_convert import convert
+from modelyard_plugins.support.quantized import QAT, skipped_layers
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
+
+Io = Literal["float32", "int8"]
 
 
 def int8(
     context: OptimizeContext,
     *,
     calibration_samples: PositiveInt = 200,
-    io: Literal["float32", "int8"] = "float32",
+    io: Io = "float32",
 ) -> None:
     """Convert to LiteRT with weights and activations in int8, calibrated on the training split.
+
+    A model from `qat` brings the ranges of its activations along, and is not calibrated.
 
     Args:
         context: the parent model and the data set.
         calibration_samples: training samples that the ranges of the activations are measured on; 100 to 500 are usual.
         io: the type of the model's own input and output.
     """
+    if context.model.facts.format == QAT:
+        _convert_trained(context, io)
+        return
     rows = calibration_rows(context.dataset, calibration_samples, context.seed)
 
-    def samples() -> Iterator[list[NDArray[np.float32]]]:
-        for row in rows:
-            yield [context.dataset.inputs("train", slice(row, row + 1))]
-
     def configure(tf: Any, converter: Any) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = samples
+        converter.representative_dataset = samples(context.dataset, rows)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        if io == "int8":
-            converter.inference_input_type = converter.inference_output_type = tf.int8
+        _configure(tf, converter, io)
 
-    convert(context, configure)
+    convert(context, configure, weights="int8")
     context.metrics["calibration_samples"] = len(rows)
+
+
+def _convert_trained(context: OptimizeContext, io: Io) -> None:
+    """Convert a model that `qat` trained; what it skipped, and what has such a layer before it, stays in float."""
+    kernels = convert(
+        context,
+        lambda tf, converter: _configure(tf, converter, io),
+        weights="int8",
+        at_least=lambda model: 1 if skipped_layers(model) else None,
+        advice="a layer behind one that qat skips gets float inputs; leave qat out, and let int8 calibrate",
+    )
+    floats = [name for name, kernel in kernels.items() if kernel.dtype != "int8"]
+    if floats:
+        context.warn(f"int8: {', '.join(floats)} stay in float: qat skipped these layers, or the one before")
+
+
+def _configure(tf: Any, converter: Any, io: Io) -> None:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if io == "int8":
+        converter.inference_input_type = converter.inference_output_type = tf.int8
 
 
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("int8", int8, accepts=("tf_keras",), produces="tflite", **TENSORFLOW)
+    register("int8", int8, accepts=("tf_keras", QAT), produces="tflite", **TENSORFLOW)

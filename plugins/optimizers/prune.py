@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard.errors import ConfigError, StageFailed, did_you_mean
-from modelyard.jsonfiles import write_json
+from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
-from modelyard_plugins.support.feed import batches
-from modelyard_plugins.support.fitting import compile_classifier, fit
+from modelyard_plugins.support import fine_tuning
 from modelyard_plugins.support.keras_files import load_keras, save_keras
+from modelyard_plugins.support.kernels import leave_out
+from modelyard_plugins.support.kernels import sparsity as sparsity_of
+from modelyard_plugins.support.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
-from modelyard_plugins.support.training import last_figures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
 
+Pattern = Literal["unstructured", "2:4"]
+
 _UPDATES = 20
 """How often the mask is chosen anew while the sparsity grows."""
+_2_BY_4 = (2, 4)
+_RANKS_2_BY_4 = (2, 4)
+"""The axes of the kernels that the pattern is defined for: dense and 2-D convolutions."""
 
 
 def prune(
     context: OptimizeContext,
     *,
     sparsity: OpenFraction = 0.5,
+    pattern: Pattern = "unstructured",
     schedule: Literal["polynomial", "constant"] = "polynomial",
     epochs: PositiveInt = 2,
     batch_size: PositiveInt = 32,
@@ -41,71 +51,73 @@ def prune(
     Args:
         context: the parent model and the data set.
         sparsity: fraction of each pruned layer's weights that end as zero.
+        pattern: where the zeros may be: anywhere, or `2:4`, two in every four that follow each other along the input
+            channels, which some hardware computes faster; it goes with a sparsity of 0.5 and the schedule `constant`.
         schedule: `polynomial` grows the sparsity over the first three quarters of the steps, `constant` has it at once.
         epochs: how often to go through the training split.
         batch_size: samples a step.
         learning_rate: Adam's step size.
         skip: names of layers to leave as they are.
     """
-    import numpy as np
     import tensorflow_model_optimization as tfmot
-    import tf_keras
 
     start(context.seed)
+    check_pattern(pattern, sparsity)
     parent = load_keras(context.model.path)
-    names = prunable_layers(parent, skip)
-    samples = context.dataset.facts.splits["train"].samples
-    steps = epochs * math.ceil(samples / batch_size)
-    model = _wrap(parent, names, _schedule(schedule, sparsity, steps))
-    compile_classifier(model, tf_keras.optimizers.Adam(learning_rate))
+    names = prunable_layers(parent, skip, pattern)
+    steps = fine_tuning.steps(context, epochs, batch_size)
+    model = _wrap(parent, names, _schedule("constant" if pattern == "2:4" else schedule, sparsity, steps), pattern)
     context.log(f"pruning {', '.join(names)} to {sparsity:.0%}, {steps:,} steps")
-    feed = batches(context.dataset, np.arange(samples), batch_size, seed=context.seed)
-    callbacks = [tfmot.sparsity.keras.UpdatePruningStep()]
-    history = fit(model, feed, epochs=epochs, context=context, callbacks=callbacks)
+    figures = fine_tuning.fine_tune(
+        context,
+        model,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
+    )
     stripped = tfmot.sparsity.keras.strip_pruning(model)
-    context.metrics.update(last_figures(history), **check_sparsity(stripped, names, sparsity))
+    check_2_by_4(stripped, names) if pattern == "2:4" else check_sparsity(stripped, names, sparsity)
     save_keras(stripped, context.out / format_file("tf_keras"))
-    write_json(context.out / "history.json", history)
+    context.metrics.update(reached(stripped, names), **figures)
 
 
-def prunable_layers(model: Any, skip: tuple[str, ...]) -> list[str]:
+def check_pattern(pattern: Pattern, sparsity: float) -> None:
+    """Check that the sparsity goes with the pattern.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if pattern == "2:4" and sparsity != 0.5:
+        msg = f'prune: pattern = "2:4" has a sparsity of 0.5, not {sparsity}\n  leave sparsity out, or the pattern'
+        raise ConfigError(msg)
+
+
+def prunable_layers(model: Any, skip: tuple[str, ...], pattern: Pattern = "unstructured") -> list[str]:
     """Return the names of the layers to prune: those with a kernel, without those to skip.
 
     Raises:
         ConfigError: `skip` names no layer, a layer with weights cannot be pruned, or no layer is left.
     """
-    known = [layer.name for layer in model.layers]
-    for name in skip:
-        if name not in known:
-            msg = (
-                f"[tool.modelyard.variants]: prune: skip: there is no layer {name!r}{did_you_mean(name, known)}\n"
-                f"  layers: {', '.join(known)}"
-            )
-            raise ConfigError(msg)
-    wanted = [layer for layer in model.layers if layer.weights and layer.name not in skip]
-    refused = [layer for layer in wanted if not _supports(layer)]
-    if refused:
-        what = ", ".join(f"{layer.name!r} ({type(layer).__name__})" for layer in refused)
-        listed = ", ".join(f'"{layer.name}"' for layer in (*(m for m in model.layers if m.name in skip), *refused))
-        msg = (
-            f"prune: these layers cannot be pruned: {what}\n"
-            f"  leave them as they are with skip = [{listed}], or give them a get_prunable_weights method"
-        )
-        raise ConfigError(msg)
+    wanted = [layer for layer in not_skipped(model, skip, "prune") if layer.weights]
+    refused = {layer.name: why for layer in wanted if (why := _refusal(layer, pattern))}
+    advice = "give them a get_prunable_weights method" if pattern == "unstructured" else "leave the pattern out"
+    check_refused(refused, model, skip, optimizer="prune", verb="pruned", advice=advice)
     names = [layer.name for layer in wanted if _kernels(layer)]
-    if not names:
-        msg = (
-            f"prune: no layer of {model.name!r} has weights to prune\n"
-            f"  layers: {', '.join(known)}; skipped: {', '.join(skip) or '(none)'}"
-        )
-        raise ConfigError(msg)
+    check_any(names, model, skip, optimizer="prune", verb="pruned")
     return names
 
 
-def _supports(layer: Any) -> bool:
+def _refusal(layer: Any, pattern: Pattern) -> str:
+    """Return why a layer cannot be pruned, or an empty string."""
     from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
 
-    return hasattr(layer, "get_prunable_weights") or PruneRegistry.supports(layer)
+    if not hasattr(layer, "get_prunable_weights") and not PruneRegistry.supports(layer):
+        return type(layer).__name__
+    ranks = {len(kernel.shape) for kernel in _kernels(layer)}
+    if pattern == "2:4" and not ranks <= set(_RANKS_2_BY_4):
+        return f"{type(layer).__name__}, whose kernel has {max(ranks)} axes: 2:4 is for kernels of 2 or 4"
+    return ""
 
 
 def _kernels(layer: Any) -> list[Any]:
@@ -117,15 +129,15 @@ def _kernels(layer: Any) -> list[Any]:
     return list(layer.get_prunable_weights())
 
 
-def _wrap(parent: Any, names: list[str], schedule: Any) -> Any:
+def _wrap(parent: Any, names: list[str], schedule: Any, pattern: Pattern) -> Any:
     """Return `parent` with the layers `names` wrapped for pruning; they share their weights with it."""
     import tensorflow_model_optimization as tfmot
     import tf_keras
 
+    options = {"pruning_schedule": schedule} | ({"sparsity_m_by_n": _2_BY_4} if pattern == "2:4" else {})
+
     def wrap(layer: Any) -> Any:
-        if layer.name not in names:
-            return layer
-        return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+        return tfmot.sparsity.keras.prune_low_magnitude(layer, **options) if layer.name in names else layer
 
     return tf_keras.models.clone_model(parent, clone_function=wrap)
 
@@ -142,27 +154,46 @@ def _schedule(kind: str, sparsity: float, steps: int) -> Any:
     return sparse.PolynomialDecay(0.0, sparsity, begin_step=0, end_step=end, frequency=frequency)
 
 
-def check_sparsity(model: Any, names: list[str], wanted: float) -> dict[str, Any]:
-    """Return the sparsity reached, over all pruned layers and for each of them.
+def check_sparsity(model: Any, names: list[str], wanted: float) -> None:
+    """Check that every pruned layer has the zeros that were asked for.
 
     Raises:
-        StageFailed: a layer has fewer zeros than asked for.
+        StageFailed: a layer has fewer.
     """
-    zeros, sizes = {}, {}
-    for name in names:
-        kernels = [kernel.numpy() for kernel in _kernels(model.get_layer(name))]
-        sizes[name] = sum(kernel.size for kernel in kernels)
-        zeros[name] = sum(int((kernel == 0).sum()) for kernel in kernels)
+    for name, kernels in _arrays(model, names).items():
+        found = sparsity_of(kernels)
         # the fraction is rounded to whole weights, in each kernel
-        if zeros[name] < wanted * sizes[name] - len(kernels):
-            reached = zeros[name] / sizes[name]
+        if found < wanted - len(kernels) / sum(kernel.size for kernel in kernels):
             msg = (
-                f"prune: the layer {name!r} reached a sparsity of {reached:.3f}, not {wanted}\n"
+                f"prune: the layer {name!r} reached a sparsity of {found:.3f}, not {wanted}\n"
                 "  give it more steps: raise epochs, or lower batch_size"
             )
             raise StageFailed(msg)
-    each = {name: zeros[name] / sizes[name] for name in names}
-    return {"sparsity": sum(zeros.values()) / sum(sizes.values()), "sparsity_per_layer": each}
+
+
+def check_2_by_4(model: Any, names: list[str]) -> None:
+    """Check that of every four weights along the input channels two are zero; of a last group of fewer, all but two.
+
+    Raises:
+        StageFailed: a group has fewer.
+    """
+    from tensorflow_model_optimization.python.core.sparsity.keras.pruning_utils import is_pruned_m_by_n
+
+    for name in names:
+        if not all(is_pruned_m_by_n(kernel, _2_BY_4) for kernel in _kernels(model.get_layer(name))):
+            msg = f"prune: the layer {name!r} does not keep the pattern 2:4\n  {leave_out(name)}"
+            raise StageFailed(msg)
+
+
+def reached(model: Any, names: list[str]) -> dict[str, Any]:
+    """Return the sparsity over all pruned layers and for each of them."""
+    arrays = _arrays(model, names)
+    each = {name: sparsity_of(kernels) for name, kernels in arrays.items()}
+    return {"sparsity": sparsity_of([k for kernels in arrays.values() for k in kernels]), "sparsity_per_layer": each}
+
+
+def _arrays(model: Any, names: list[str]) -> Mapping[str, list[NDArray[np.float32]]]:
+    return {name: [kernel.numpy() for kernel in _kernels(model.get_layer(name))] for name in names}
 
 
 @hookimpl

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
 from modelyard_plugins.support.keras_files import load_keras
+from modelyard_plugins.support.litert_weights import check_types, litert_kernels, weight_figures
+from modelyard_plugins.support.quantized import QAT, load_quantized
 from modelyard_plugins.support.tensorflow import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelyard.contexts import OptimizeContext
+    from modelyard_plugins.support.kernels import Kernels
 
 
-def convert(context: OptimizeContext, configure: Callable[[Any, Any], None] | None = None) -> None:
+def convert(
+    context: OptimizeContext,
+    configure: Callable[[Any, Any], None] | None = None,
+    *,
+    weights: Literal["float32", "float16", "int8"],
+    at_least: Callable[[Any], int | None] = lambda _: None,
+    advice: str = "take another conversion, for instance float16",
+) -> Kernels:
     """Read the parent from disk, convert it, and write the model's file.
 
     Args:
-        context: the optimizer's context; `size_bytes` is put into its metrics.
+        context: the optimizer's context; sizes and what became of the weights are put into its metrics.
         configure: `configure(tf, converter)` sets the converter up.
+        weights: the type that the weights of two axes or more must have in the end.
+        at_least: says of the parent model how many of them; None for all.
+        advice: what to do if they have not.
+
+    Returns:
+        The weights of two axes or more that the file holds.
 
     Raises:
-        StageFailed: the converter cannot take a layer of the model.
+        StageFailed: the converter cannot take a layer of the model, or leaves the weights in another type.
     """
     import tensorflow as tf
 
     start(context.seed)
-    converter = tf.lite.TFLiteConverter.from_keras_model(load_keras(context.model.path))
+    load = load_quantized if context.model.facts.format == QAT else load_keras
+    model = load(context.model.path)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if configure is not None:
         configure(tf, converter)
     data = _convert(converter, context)
+    kernels = litert_kernels(data)
+    check_types(kernels, weights, at_least=at_least(model), advice=advice)
     (context.out / format_file("tflite")).write_bytes(data)
-    context.metrics["size_bytes"] = len(data)
+    context.metrics.update(size_bytes=len(data), **weight_figures(kernels))
+    return kernels
 
 
 def _convert(converter: Any, context: OptimizeContext) -> bytes:

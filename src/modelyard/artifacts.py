@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT_FILES = {
     "tf_keras": "model.keras",
+    "tf_keras_qat": "model.keras",
     "keras": "model.keras",
     "keras_quantized": "model.keras",
     "tflite": "model.tflite",

@@ -150,3 +150,13 @@ def keras3_trained(tensorflow: None, stripes_dataset: Dataset, tmp_path_factory:
     train(context, epochs=4, batch_size=16, learning_rate=0.003)
     model = open_model(context.out, stripes_dataset, "keras")
     return Trained(stripes_dataset, model, context, bench.lines, bench.told)
+
+
+@pytest.fixture(scope="session")
+def pruned(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The trained model with half of each kernel's weights zero."""
+    from modelyard_plugins.optimizers.prune import prune
+
+    context = Bench(tmp_path_factory.mktemp("pruned")).optimize(trained.dataset, trained.model)
+    prune(context, epochs=1, batch_size=16)
+    return open_model(context.out, trained.dataset, "tf_keras")

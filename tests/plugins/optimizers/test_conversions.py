@@ -11,16 +11,18 @@ import pytest
 
 from modelyard import DataError
 from modelyard.artifacts import Dataset, Model
+from modelyard.errors import StageFailed
 
 
 def convert(name: str, trained, bench, **params) -> tuple[bytes, dict]:
-    from modelyard_plugins.optimizers import dynamic_range, float16, float32, int8
+    from modelyard_plugins.optimizers import dynamic_range, float16, float32, int8, int16x8
 
     functions = {
         "float32": float32.float32,
         "float16": float16.float16,
         "dynamic-range": dynamic_range.dynamic_range,
         "int8": partial(int8.int8, **params),
+        "int16x8": partial(int16x8.int16x8, **params),
     }
     context = bench.optimize(trained.dataset, trained.model)
     functions[name](context)
@@ -66,6 +68,7 @@ def keras_answers(trained) -> np.ndarray:
         ("dynamic-range", {}, 0.3, 2.8),
         ("int8", {}, 0.6, 2.8),
         ("int8", {"io": "int8", "calibration_samples": 20}, 0.6, 2.8),
+        ("int16x8", {"calibration_samples": 20}, 0.3, 2.5),
     ],
 )
 def test_the_converted_model_answers_as_its_parent(trained, bench, keras_answers, name, params, tolerance, smaller):
@@ -90,6 +93,43 @@ def test_int8_runs_on_integers_inside_and_by_choice_outside(trained, bench):
         floats = [t["name"] for t in tensors if t["dtype"] == np.float32 and t["shape"].size > 1]
         assert len(floats) <= (2 if io == "float32" else 0)
         assert metrics["calibration_samples"] == 50
+
+
+@pytest.mark.parametrize(
+    ("name", "dtypes"),
+    [
+        ("float32", {"float32"}),
+        ("float16", {"float16"}),
+        ("dynamic-range", {"int8", "float32"}),
+        ("int8", {"int8"}),
+        ("int16x8", {"int8"}),
+    ],
+)
+def test_the_weights_have_the_type_that_was_promised(trained, bench, name, dtypes):
+    _, metrics = convert(name, trained, bench)
+    assert {kernel["dtype"] for kernel in metrics["kernels"].values()} == dtypes
+    assert len(metrics["kernels"]) == 4
+
+
+def test_weights_of_another_type_fail():
+    from modelyard_plugins.support.litert_weights import check_types
+
+    kernels = {"a": np.zeros((2, 2), np.int8), "b": np.zeros((2, 2), np.float32)}
+    check_types(kernels, "int8", at_least=1, advice="")
+    with pytest.raises(StageFailed, match=r"made 1 of 2 kernels int8; the others: b \(float32\)\n  do this"):
+        check_types(kernels, "int8", advice="do this")
+
+
+def test_int16x8_warns_where_it_is_slow(trained, bench, monkeypatch):
+    import platform
+
+    from modelyard_plugins.optimizers.int16x8 import int16x8
+
+    for machine, warned in (("x86_64", 1), ("aarch64", 0)):
+        monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
+        context = bench.optimize(trained.dataset, trained.model)
+        int16x8(context, calibration_samples=10)
+        assert len(context.warnings) == warned
 
 
 def test_calibration_takes_distinct_seeded_samples_and_no_more_than_there_are(stripes_dataset):

@@ -113,12 +113,12 @@ def test_a_model_with_such_layers_is_pruned_once_they_are_skipped(odd_model, str
 def test_nothing_left_to_prune_is_refused(odd_model, stripes_dataset, bench):
     from modelyard_plugins.optimizers.prune import prune
 
-    with pytest.raises(ConfigError, match=r"no layer of .* has weights to prune"):
+    with pytest.raises(ConfigError, match=r"no layer of .* has weights to be pruned"):
         prune(bench.optimize(stripes_dataset, odd_model), skip=("scale", "logits"))
 
 
 def test_a_sparsity_that_was_not_reached_fails(trained):
-    from modelyard_plugins.optimizers.prune import check_sparsity
+    from modelyard_plugins.optimizers.prune import check_sparsity, reached
     from modelyard_plugins.support.keras_files import load_keras
 
     model = load_keras(trained.model.path)
@@ -126,7 +126,8 @@ def test_a_sparsity_that_was_not_reached_fails(trained):
     kernel = dense.kernel.numpy()
     kernel[: len(kernel) // 4] = 0
     dense.kernel.assign(kernel)
-    assert check_sparsity(model, ["dense"], 0.25)["sparsity"] == np.mean(kernel == 0)
+    check_sparsity(model, ["dense"], 0.25)
+    assert reached(model, ["dense"])["sparsity"] == np.mean(kernel == 0)
     with pytest.raises(StageFailed, match=r"'dense' reached a sparsity of 0\.250, not 0\.5(.|\n)*raise epochs"):
         check_sparsity(model, ["dense"], 0.5)
 
@@ -140,3 +141,51 @@ def test_the_schedule_ends_within_the_steps_that_there_are(tensorflow, steps):
         updates = np.broadcast_to(sparsity, steps)[now.numpy()]
         assert updates[-1] == pytest.approx(0.5)
         assert len(updates) <= 41
+
+
+def test_2_by_4_keeps_two_zeros_in_every_four_along_the_input_channels(trained, bench):
+    from modelyard_plugins.optimizers.prune import prune
+    from modelyard_plugins.support.keras_files import load_keras
+
+    context = bench.optimize(trained.dataset, trained.model)
+    prune(context, pattern="2:4", epochs=1, batch_size=64, skip=("logits",))
+    pruned = load_keras(context.out / "model.keras")
+    for name in ("conv2", "dense"):
+        kernel = pruned.get_layer(name).kernel.numpy()
+        columns = np.moveaxis(kernel, -2, -1)
+        assert columns.shape[-1] % 4 == 0
+        zeros = (columns.reshape(-1, 4) == 0).sum(axis=1)
+        assert (zeros == 2).all()
+    assert (pruned.get_layer("logits").kernel.numpy() != 0).all()
+    assert context.metrics["sparsity_per_layer"]["conv1"] == 0  # one input channel: no group of four
+
+
+def test_2_by_4_goes_with_no_other_sparsity(trained, bench):
+    from modelyard_plugins.optimizers.prune import prune
+
+    with pytest.raises(ConfigError, match=r"pattern = \"2:4\" has a sparsity of 0\.5, not 0\.8\n  leave sparsity out"):
+        prune(bench.optimize(trained.dataset, trained.model), pattern="2:4", sparsity=0.8)
+
+
+def test_2_by_4_is_refused_for_kernels_of_three_axes(tensorflow):
+    import tf_keras
+
+    from modelyard_plugins.optimizers.prune import prunable_layers
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential(
+        [layers.Input((8, 4)), layers.Conv1D(4, 3, name="conv"), layers.Flatten(), layers.Dense(3, name="logits")]
+    )
+    assert prunable_layers(model, ()) == ["conv", "logits"]
+    with pytest.raises(ConfigError, match=r"'conv' \(Conv1D, whose kernel has 3 axes: .*\n  .*skip = \[\"conv\"\]"):
+        prunable_layers(model, (), "2:4")
+    assert prunable_layers(model, ("conv",), "2:4") == ["logits"]
+
+
+def test_a_layer_that_lost_the_pattern_fails(trained):
+    from modelyard_plugins.optimizers.prune import check_2_by_4
+    from modelyard_plugins.support.keras_files import load_keras
+
+    model = load_keras(trained.model.path)
+    with pytest.raises(StageFailed, match=r"'dense' does not keep the pattern 2:4\n  .*skip = \[\"dense\"\]"):
+        check_2_by_4(model, ["dense"])
