@@ -152,6 +152,7 @@ _EXTRAS = {
     "tf_keras": "tensorflow",
     "tensorflow_model_optimization": "tensorflow",
     "ai_edge_litert": "litert",
+    "ai_edge_quantizer": "edge",
     "keras": "keras",
     "tf2onnx": "keras",
     "onnx": "onnx",

@@ -1,0 +1,151 @@
+"""The model optimizer `edge-quantize`: quantize a float32 LiteRT model with Google's ai-edge-quantizer, without TensorFlow."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelyard import hookimpl
+from modelyard.artifacts import format_file
+from modelyard.errors import ConfigError, StageFailed
+from modelyard.params import PositiveInt
+from modelyard_plugins.support.calibration import calibration_rows
+from modelyard_plugins.support.litert_model import open_float, operator_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.contexts import OptimizeContext
+    from modelyard.hookspecs import RegisterOptimizer
+
+Recipe = Literal[
+    "dynamic_wi8_afp32",
+    "dynamic_wi4_afp32",
+    "weight_only_wi8_afp32",
+    "weight_only_wi4_afp32",
+    "static_wi8_ai8",
+    "static_wi8_ai16",
+]
+
+
+def edge_quantize(
+    context: OptimizeContext,
+    *,
+    recipe: Recipe = "dynamic_wi8_afp32",
+    calibration_samples: PositiveInt = 200,
+    skip: tuple[str, ...] = (),
+) -> None:
+    """Quantize a float32 LiteRT model by one of ai-edge-quantizer's recipes.
+
+    Args:
+        context: the parent model and the data set.
+        recipe: `wi8` or `wi4`: weights in 8 or 4 bits. `dynamic` quantizes activations while the model runs,
+            `weight_only` computes in float32; `static` quantizes activations to `ai8` or `ai16` bits by ranges
+            measured on training samples, and the model's own input and output, too.
+        calibration_samples: training samples that a static recipe measures ranges on; 100 to 500 are usual.
+        skip: regular expressions; operators with a matching name, of an output or a weight, stay in float32.
+    """
+    from ai_edge_quantizer import recipe as recipes
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    parent = open_float(context.model.path)
+    quantizer = Quantizer(str(context.model.path))
+    quantizer.load_quantization_recipe(getattr(recipes, recipe)())
+    _leave_out(quantizer, context.model.path, skip)
+    ranges = None
+    if quantizer.need_calibration:
+        rows = calibration_rows(context.dataset, calibration_samples, context.seed)
+        ranges = quantizer.calibrate(_samples(context, parent, rows), num_threads=1)
+        context.metrics["calibration_samples"] = len(rows)
+    data = _quantize(quantizer, ranges, context)
+    (context.out / format_file("tflite")).write_bytes(data)
+    context.metrics["size_bytes"] = len(data)
+    if recipe == "static_wi8_ai16":
+        context.warn("LiteRT runs int16 activations on reference kernels on x86, which are many times slower")
+
+
+def _leave_out(quantizer: Any, path: Path, skip: tuple[str, ...]) -> None:
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    operators = operator_names(path)
+    for pattern in skip:
+        for scope in _matching(pattern, operators):
+            quantizer.update_quantization_recipe(
+                f"^{re.escape(scope)}$", TFLOperationName.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE
+            )
+
+
+def _matching(pattern: str, operators: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return the scopes of the operators of which a name matches.
+
+    Raises:
+        ConfigError: there are none, or `pattern` is no regular expression.
+    """
+    where = f"[tool.modelyard.variants]: edge-quantize: skip: {pattern!r}"
+    try:
+        scopes = [scope for scope, names in operators.items() if any(re.search(pattern, name) for name in names)]
+    except re.error as exc:
+        msg = f"{where} is no regular expression: {exc}\n  escape what is meant literally with a backslash"
+        raise ConfigError(msg) from exc
+    if not scopes:
+        names = sorted({name for names in operators.values() for name in names})
+        msg = f"{where} matches no operator\n  names: {', '.join(names)}"
+        raise ConfigError(msg)
+    return scopes
+
+
+def _samples(context: OptimizeContext, parent: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what ai-edge-quantizer calibrates on: samples, one by one, by the signature and its input."""
+    signatures = parent.get_signature_list()
+    if not signatures:
+        msg = (
+            f"{context.model.path}: the model has no signature, which calibration needs\n"
+            "  use a dynamic or weight_only recipe, or convert it with float32 or keras-litert"
+        )
+        raise StageFailed(msg)
+    key, signature = next(iter(signatures.items()))
+    name = signature["inputs"][0]
+
+    def samples() -> Iterator[dict[str, NDArray[np.float32]]]:
+        for number, row in enumerate(rows):
+            context.progress(number, len(rows), unit="samples", note="calibrating")
+            yield {name: context.dataset.inputs("train", slice(row, row + 1))}
+
+    return {key: list(samples())}
+
+
+def _quantize(quantizer: Any, ranges: Any, context: OptimizeContext) -> bytes:
+    try:
+        data = bytes(quantizer.quantize(ranges).quantized_model)
+    except (ValueError, RuntimeError, NotImplementedError) as exc:
+        msg = (
+            f"{context.model.path}: ai-edge-quantizer refuses it: {' '.join(str(exc).split())}\n"
+            "  leave the operator that it names in float32 with skip, or use another recipe"
+        )
+        raise StageFailed(msg) from exc
+    before = context.model.path.stat().st_size
+    if len(data) > 0.95 * before:
+        msg = (
+            f"{context.model.path}: the recipe quantized next to nothing: {len(data):,} of {before:,} bytes are left\n"
+            "  use another recipe, or skip less"
+        )
+        raise StageFailed(msg)
+    return data
+
+
+@hookimpl
+def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
+    """Register the model optimizer."""
+    register(
+        "edge-quantize",
+        edge_quantize,
+        accepts=("tflite",),
+        produces="tflite",
+        tools=("ai-edge-quantizer", "ai-edge-litert", "numpy"),
+        preload=("ai_edge_quantizer.quantizer", "ai_edge_quantizer.recipe"),
+    )

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from modelyard.errors import ConfigError, DataError, StageFailed
+from modelyard.serving.backends.litert import open_model
+from modelyard.testing import check_optimizer, measure, write_small_project
+from modelyard_plugins.optimizers.edge_quantize import edge_quantize
+
+pytestmark = pytest.mark.tensorflow
+pytest.importorskip("ai_edge_quantizer", reason="needs the extra 'edge'")
+
+
+@pytest.fixture(scope="module")
+def converted(trained, tmp_path_factory):
+    """Give the trained network as LiteRT, by the name of the model optimizer that makes it."""
+    from tests.plugins.conftest import Bench
+
+    from modelyard_plugins.optimizers import dynamic_range, float16, float32, int8
+
+    functions = {
+        "float32": float32.float32,
+        "float16": float16.float16,
+        "dynamic-range": dynamic_range.dynamic_range,
+        "int8": int8.int8,
+    }
+
+    def make(name: str):
+        bench = Bench(tmp_path_factory.mktemp(name))
+        context = bench.optimize(trained.dataset, trained.model)
+        functions[name](context)
+        return bench.open_model(context.out, trained.dataset, "tflite")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def parent(converted):
+    return converted("float32")
+
+
+def run(bench, trained, parent, **params):
+    context = bench.optimize(trained.dataset, parent, params.pop("seed", 0))
+    edge_quantize(context, **params)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ratio", "io"),
+    [
+        ("dynamic_wi8_afp32", 3.0, "float32"),
+        ("dynamic_wi4_afp32", 4.5, "float32"),
+        ("weight_only_wi8_afp32", 2.9, "float32"),
+        ("weight_only_wi4_afp32", 4.3, "float32"),
+        ("static_wi8_ai8", 2.8, "int8"),
+        ("static_wi8_ai16", 2.7, "int16"),
+    ],
+)
+def test_each_recipe_makes_it_smaller_and_the_runtime_answers_as_before(bench, trained, parent, recipe, ratio, io):
+    from ai_edge_litert.interpreter import Interpreter
+
+    context = run(bench, trained, parent, recipe=recipe, calibration_samples=50)
+    model = bench.open_model(context.out, trained.dataset, "tflite")
+
+    assert {p.name for p in context.out.iterdir()} == {"model.tflite", "model.json"}
+    size = model.path.stat().st_size
+    assert context.metrics["size_bytes"] == size
+    assert parent.path.stat().st_size / size >= ratio
+    assert np.dtype(Interpreter(model_path=str(model.path)).get_input_details()[0]["dtype"]).name == io
+    raw = trained.dataset.x("test")
+    found, right = open_model(model.folder).predict(raw), open_model(parent.folder).predict(raw)
+    assert 0 < np.abs(found - right).max() < 0.35
+    assert (found.argmax(axis=1) == right.argmax(axis=1)).mean() > 0.95
+    assert context.metrics.get("calibration_samples") == (50 if recipe.startswith("static") else None)
+    assert any("reference kernels on x86" in line for line in context.warnings) == (recipe == "static_wi8_ai16")
+
+
+def test_ranges_come_from_the_seeded_training_samples(bench, trained, parent):
+    digests = [
+        hashlib.sha256(
+            (
+                run(bench, trained, parent, recipe="static_wi8_ai8", calibration_samples=6, seed=seed).out
+                / "model.tflite"
+            ).read_bytes()
+        ).hexdigest()
+        for seed in (0, 0, 1)
+    ]
+
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("int8", "int32, int8"), ("dynamic-range", "int8"), ("float16", "float16")])
+def test_a_quantized_parent_is_refused(bench, trained, converted, name, kind):
+    message = rf"model\.tflite: the model is quantized already: it holds {kind}\n  begin with a float32 model"
+    with pytest.raises(StageFailed, match=message):
+        run(bench, trained, converted(name))
+
+
+def test_skip_leaves_operators_in_float32(bench, trained, parent):
+    whole, part = run(bench, trained, parent), run(bench, trained, parent, skip=("logits",))
+    assert whole.metrics["size_bytes"] < part.metrics["size_bytes"] < parent.path.stat().st_size
+    with pytest.raises(ConfigError, match=r"skip: 'nope' matches no operator\n  names: .*conv1"):
+        run(bench, trained, parent, skip=("nope",))
+    with pytest.raises(ConfigError, match=r"skip: '\(' is no regular expression: .*\n  escape"):
+        run(bench, trained, parent, skip=("(",))
+    with pytest.raises(StageFailed, match=r"quantized next to nothing: .*\n  use another recipe, or skip less"):
+        run(bench, trained, parent, skip=(".",))
+
+
+def test_a_damaged_parent_is_named(bench, trained, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(b"not a model")
+    with pytest.raises(DataError, match=r"model\.tflite: cannot be read as a LiteRT model"):
+        run(bench, trained, bench.open_model(tmp_path, trained.dataset, "tflite"))
+
+
+@pytest.mark.slow
+def test_it_keeps_the_contract(tmp_path):
+    project = write_small_project(tmp_path / "project")
+    refused = [{"recipe": "static_wi4"}, {"skip": ["nope"]}, {"calibration_samples": 0}]
+    checked = check_optimizer("edge-quantize", project=project, params={"recipe": "static_wi8_ai8"}, refuses=refused)
+
+    baseline = measure(project, ["float32"])
+    assert checked.evaluation.accuracy >= baseline.accuracy - 0.03
+    assert checked.evaluation.size_bytes < baseline.size_bytes
