@@ -85,5 +85,6 @@ def test_a_history_that_is_none_is_left_out(make):
     report, _ = measure(made)
     assert report.curves[0].figures == {"loss": (1.0, 2.0)}
     assert report.curves[0].epochs == (1.0, 2.0)
-    file.write_text('{"note": "text"}')
-    assert measure(made)[0].curves == ()
+    for other in ('{"note": "text"}', "[1, 2]", "no JSON"):
+        file.write_text(other)
+        assert measure(made)[0].curves == ()

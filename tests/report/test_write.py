@@ -82,6 +82,7 @@ HOWS = {
     "no image in the plan": {"image": False},
     "missed gates": {"gates": {"min_accuracy": 0.88, "max_latency_p50": 0.0225}},
     "hostile names": {"class_names": HOSTILE},
+    "control characters": {"class_names": ("\x01", "a\nb", "\ufffe", "\t!")},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -16,6 +17,7 @@ from modelyard.stage_process import how_to_install
 
 def main(request: str, result: str) -> int:
     """Render, and answer in the file `result`; 0 if all went well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback; the `doit` process says so
     collected = msgspec.json.decode(Path(request).read_bytes(), type=Collected)
     answer = Result()
     try:
@@ -40,7 +42,7 @@ def _explain(exc: Exception) -> str:
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"report: needs the module {exc.name!r}, which is not installed\n  {how_to_install(exc.name, 'report')}"
     if isinstance(exc, OSError):
-        return f"report: {exc.filename}: {exc.strerror}\n  if a build is running, wait for its end and write it again"
+        return f"report: {exc.filename}: {exc.strerror}\n  mend this, or wait for a build that is running, then run `doit report` again"
     return f"report: {type(exc).__name__}: {exc}\n  MODELYARD_DEBUG=1 shows the traceback"
 
 

@@ -41,7 +41,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         dataset: the data set's stage.
         artifacts: the folder of each stage that has an artifact, by stage.
         variants: the variants, in the order of the configuration.
-        select: the settings of `select`: rule, baseline, gates.
+        select: the settings of `select`: baseline, and, unless a plugin took it out of the plan, rule and gates.
         selection: the stage that picks the variant that ships; empty if there is none.
         image: the image's stage; empty if there is none.
         origins: what the artifacts were made of.
@@ -76,7 +76,7 @@ def collect(engine: Engine, out: Path) -> Collected:
         dataset=_first(plan.of_kind("dataset")),
         artifacts={link.stage.id: str(engine.folder(link.stage)) for link in links},
         variants=_variants(engine),
-        select=dict(select.settings) if select else {},
+        select=dict(select.settings) if select else {"baseline": next(iter(config.variants), "")},
         selection=select.id if select else "",
         image=_first(plan.of_kind("image")),
         origins=tuple(_origin(engine, link) for link in links),

@@ -69,7 +69,7 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         notes=tuple(_notes(collected, material, shipped)),
         stages=collected.stages,
         dataset=dataset,
-        baseline=collected.select.get("baseline", ""),
+        baseline=collected.select["baseline"],
         rule=collected.select.get("rule", ""),
         shipped=shipped,
         gates=_gates(collected.select),
@@ -135,7 +135,7 @@ def _gates(select: Mapping[str, Any]) -> dict[str, float | str]:
 
 def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, ...]:
     rows = {row.variant: row for row in _rows(collected, material.measured)}
-    baseline = collected.select.get("baseline", "")
+    baseline = collected.select["baseline"]
     return tuple(
         VariantFacts(
             name=name,
@@ -163,12 +163,12 @@ _SAME_AS_ROW = (
 def _rows(collected: Collected, measured: Mapping[str, Measured]) -> tuple[Row, ...]:
     """Return the table of `select`, made of what is measured now; what cannot be compared is judged by no gate."""
     select = collected.select
-    baseline = measured.get(select.get("baseline", ""))
+    baseline = measured.get(select["baseline"])
     alike = {name: one for name, one in measured.items() if baseline and _classes(one) == _classes(baseline)}
     others = [row_of(name, one, Judgement()) for name, one in measured.items() if name not in alike]
     pairs = {name: control for name, control in select.get("trained_alike", {}).items() if {name, control} <= {*alike}}
     gates, controls = Gates.parse(select.get("gates", {})), select.get("controls", ())
-    rows = rows_of(alike, gates, select.get("baseline", ""), pairs, controls) if alike else ()
+    rows = rows_of(alike, gates, select["baseline"], pairs, controls) if alike else ()
     return (*rows, *with_front(others))
 
 
@@ -205,17 +205,27 @@ def _against(material: Material, name: str, baseline: str) -> Against | None:
 
 
 def _curves(folders: Mapping[str, Path]) -> Iterator[CurveFacts]:
-    """Yield the history of each trainer and model optimizer that wrote one; what is no list of numbers is left out."""
+    """Yield the history of each trainer and model optimizer that wrote one; what is no list of numbers is left out.
+
+    The file is a custom of trainers, not a contract: one that holds something else is no mistake.
+    """
     for stage, folder in folders.items():
         file = folder / "history.json"
         if stage.partition(":")[0] not in ("train", "optimize") or not file.is_file():
             continue
-        found = {name: _numbers(values) for name, values in read_json(file, dict).items()}
-        length = max((len(values) for values in found.values() if values), default=0)
-        figures = {name: values for name, values in found.items() if values and len(values) == length}
+        found = {name: numbers for name, values in _history(file).items() if (numbers := _numbers(values))}
+        length = max(map(len, found.values()), default=0)
+        figures = {name: values for name, values in found.items() if len(values) == length}
         epochs = figures.pop("epoch", None) or tuple(float(number + 1) for number in range(length))
         if figures:
             yield CurveFacts(stage=stage, epochs=tuple(e or 0.0 for e in epochs), figures=figures)
+
+
+def _history(file: Path) -> dict[str, Any]:
+    try:
+        return read_json(file, dict)
+    except DataError:
+        return {}
 
 
 def _numbers(values: Any) -> tuple[float | None, ...] | None:
@@ -247,8 +257,8 @@ def _notes(collected: Collected, material: Material, shipped: str | None) -> Ite
     yield from (f"{one.stage} failed: {one.failure.splitlines()[0]}" for one in failed)
     if not material.measured:
         yield "no variant is measured"
-    elif collected.select.get("baseline") not in material.measured:
-        yield f"the baseline {collected.select.get('baseline')!r} is not measured, so no gate is checked"
+    elif collected.select["baseline"] not in material.measured:
+        yield f"the baseline {collected.select['baseline']!r} is not measured, so no gate is checked"
     else:
         yield from _incomparable(collected.select["baseline"], material.measured)
     if collected.selection and shipped is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.report.svg import PAINTS, inline
+from modelyard.report.svg import PAINTS, inline, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -229,6 +229,7 @@ def _around(axes: Axes, point: Point) -> Any:
 
 
 def _short(name: str, most: int = 24) -> str:
+    name = printable(name)
     return name if len(name) <= most else name[: most - 1] + "…"
 
 

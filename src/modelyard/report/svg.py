@@ -104,5 +104,10 @@ def _references(root: ET.Element) -> Iterator[str]:
 def _describe(root: ET.Element, name: str, title: str, description: str) -> None:
     for place, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ET.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
-        element.text = text
+        element.text = printable(text)
         root.insert(place, element)
+
+
+def printable(text: str) -> str:
+    """Return the text without control characters, which XML does not have."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
