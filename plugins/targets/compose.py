@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelyard import hookimpl
 from modelyard.errors import ConfigError
 from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
+from modelyard_plugins.support import proxy
 
 if TYPE_CHECKING:
     from modelyard.contexts import TargetContext
@@ -29,6 +30,7 @@ def compose(
     auth: bool = True,
     tls: bool = True,
     secrets_folder: str = "./secrets",
+    proxy_image: str = "",
     cpus: PositiveFloat = 1.0,
     memory: str = "256m",
     log_level: Literal["debug", "info", "warning", "error"] = "info",
@@ -46,13 +48,15 @@ def compose(
         source: registry: the image is pulled by digest; engine: it was loaded from the archive and is found by its tag
         bind: the address of the machine that takes requests
         host_port: the port of the machine that takes requests
-        port: the port that the server listens on in the container; 0: the image's
+        port: the port that the server, or the proxy, listens on in the container; 0: the image's, or the proxy's
         auth: ask for a user name and a password
         tls: serve HTTPS
-        secrets_folder: the folder, beside compose.yaml, with the files username, password, tls.crt and tls.key
+        secrets_folder: the folder, beside compose.yaml, with the files username and password (for a proxy: htpasswd),
+            tls.crt and tls.key
+        proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
         cpus: the processors that the container may use
         memory: the memory that the container may use, for instance 256m
-        log_level: what the server logs
+        log_level: what the server, or the proxy, logs
         threads: threads a prediction; 0: cpus, rounded up
         max_body_bytes: the largest request
         startup_s: how long loading the model may take
@@ -62,7 +66,11 @@ def compose(
     """
     params = {key: value for key, value in locals().items() if key != "context"}
     _check(params)
+    proxy.check("compose", context, params)
     context.write("compose.yaml", context.render(_TEMPLATE, **_values(context, params)))
+    if proxy.proxied(context, params):
+        places = {"host": "server", "auth_file": f"{_IN_CONTAINER}/htpasswd", "tls_folder": _IN_CONTAINER}
+        context.write("nginx.conf", proxy.configuration(context, params, **places))
     # Not `name:` in the file: Compose 1, which Debian 12 has, refuses it.
     context.write(".env", f"COMPOSE_PROJECT_NAME={context.name}\n")
 
@@ -87,21 +95,44 @@ def _check(params: Mapping[str, Any]) -> None:
 
 def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]:
     image, local = context.image, params["source"] == "engine"
-    names = ["username", "password"] * params["auth"] + ["tls.crt", "tls.key"] * params["tls"]
+    own, proxied = image.server.reads_settings, proxy.proxied(context, params)
+    login = ["htpasswd"] if proxied else ["username", "password"]
+    names = login * params["auth"] + ["tls.crt", "tls.key"] * params["tls"]
     values = {
         **params,
+        "reads_settings": own,
+        "proxied": proxied,
+        "proxy_command": list(proxy.COMMAND),
+        "proxy_config": proxy.CONFIG,
         "image_name": f"{image.repository}:{image.tag}" if local else image.reference,
         "pull_policy": "never" if local else "if_not_present",
         "user": image.user,
-        "port": str(params["port"] or image.port),
+        "port": str(proxy.proxy_port(params) if proxied else params["port"] or image.port),
+        "health": _health(context, tls=params["tls"]),
         "host_port": str(params["host_port"]),
-        "settings": _settings(context, params),
+        "settings": _settings(context, params) if own else {},
         "secrets": [_secret(params["secrets_folder"], name) for name in names],
         "labels": params["labels"] or {},
         "stop_s": params["drain_s"] + params["grace_s"] + _MARGIN_S,
         "cpus": f"{params['cpus']:g}",
     }
     return {key: _escaped(value) for key, value in values.items()}
+
+
+def _health(context: TargetContext, *, tls: bool) -> list[str]:
+    """Return the command that asks the server whether the model can be asked, with what its image has."""
+    server, port = context.image.server, context.image.port
+    if not server.reads_settings:
+        ask = (
+            f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {server.ready} HTTP/1.0\\r\\n\\r\\n' >&3; "
+            'read -r -t 3 line <&3; [[ $line == *" 200 "* ]]'
+        )
+        return ["CMD", "bash", "-c", ask]
+    # the port is in the server's own environment; the certificate names the host, not the loopback
+    how = "import os, ssl, urllib.request as u" if tls else "import os, urllib.request as u"
+    context_of = ", context=ssl._create_unverified_context()" if tls else ""
+    url = f"'{'https' if tls else 'http'}://127.0.0.1:' + os.environ['MODELYARD_PORT'] + '{server.ready}'"
+    return ["CMD", "python3", "-c", f"{how}; u.urlopen({url}, timeout=2{context_of})"]
 
 
 def _settings(context: TargetContext, params: Mapping[str, Any]) -> dict[str, str]:
@@ -139,4 +170,4 @@ def _escaped(value: Any) -> Any:
 @hookimpl
 def modelyard_register_targets(register: RegisterTarget) -> None:
     """Register the target."""
-    register("compose", compose, templates=(_TEMPLATE,), tools=("jinja2",))
+    register("compose", compose, templates=(_TEMPLATE, proxy.TEMPLATE), tools=("jinja2",))

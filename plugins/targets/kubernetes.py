@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.params import NonNegativeInt, PositiveInt
+from modelyard_plugins.support import proxy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.contexts import TargetContext
     from modelyard.hookspecs import RegisterTarget
+    from modelyard.kubernetes.exposure import Proxy
 
 # The files are applied in this order: each object after those that it needs.
 _FILES = {
@@ -49,6 +51,9 @@ def kubernetes(
     auth_secret: str = "",
     tls: bool = True,
     tls_secret: str = "",
+    proxy_image: str = "",
+    proxy_cpu: str = "100m",
+    proxy_memory: str = "64Mi",
     log_level: Literal["debug", "info", "warning", "error"] = "info",
     threads: NonNegativeInt = 0,
     max_body_bytes: PositiveInt = 8 * 1024 * 1024,
@@ -87,13 +92,16 @@ def kubernetes(
         memory_limit: the memory that a pod may use; empty: the same as memory
         ephemeral_storage: room for logs and scratch files
         tmp_size: room in /tmp
-        port: the port that the server listens on; 0: the image's
+        port: the port that the server, or the proxy, listens on; 0: the image's, or the proxy's: 8443 with TLS, else 8080
         service_port: the port of the Service; 0: 443 with TLS, else 80
         auth: ask for a user name and a password
-        auth_secret: the Secret with the keys username and password; empty: NAME-auth
+        auth_secret: the Secret with the keys username and password (for a proxy: the key htpasswd); empty: NAME-auth
         tls: serve HTTPS
         tls_secret: the Secret of type kubernetes.io/tls; empty: NAME-tls
-        log_level: what the server logs
+        proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
+        proxy_cpu: the cpu that the proxy is given
+        proxy_memory: the memory that the proxy may use
+        log_level: what the server, or the proxy, logs
         threads: threads a prediction; 0: the cpu limit, rounded up
         max_body_bytes: the largest request
         startup_s: how long loading the model may take
@@ -123,8 +131,11 @@ def kubernetes(
 def _render(context: TargetContext, params: dict[str, Any]) -> None:
     from modelyard.kubernetes.values import template_values
 
-    values = template_values(context.name, context.version, context.image, context.model, params)
+    proxy.check("kubernetes", context, params)
+    before = _proxy(context, params) if proxy.proxied(context, params) else None
+    values = template_values(context.name, context.version, context.image, context.model, params, before)
     left_out = {
+        "20-configmap.yaml": not values["settings"],
         "00-namespace.yaml": not params["create_namespace"],
         "50-horizontalpodautoscaler.yaml": not values["autoscaled"],
         "70-networkpolicy.yaml": not params["network_policy"],
@@ -134,6 +145,15 @@ def _render(context: TargetContext, params: dict[str, Any]) -> None:
     for file in files:
         context.write(file, context.render(_FILES[file], **values))
     context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))
+
+
+def _proxy(context: TargetContext, params: dict[str, Any]) -> Proxy:
+    from modelyard.kubernetes.exposure import Proxy
+    from modelyard.kubernetes.values import PATHS
+
+    places = {"host": "127.0.0.1", "auth_file": f"{PATHS['auth']}/htpasswd", "tls_folder": PATHS["tls"]}
+    text = proxy.configuration(context, params, **places)
+    return Proxy.of(params["proxy_image"], proxy.COMMAND, proxy.proxy_port(params), proxy.CONFIG, text, proxy.LIVE)
 
 
 def _check(context: TargetContext, version: str) -> None:
@@ -159,7 +179,7 @@ def modelyard_register_targets(register: RegisterTarget) -> None:
     register(
         "kubernetes",
         kubernetes,
-        templates=(*_FILES.values(), _KUSTOMIZATION),
+        templates=(*_FILES.values(), _KUSTOMIZATION, proxy.TEMPLATE),
         deploy=deploy,
         tools=("jinja2",),
     )

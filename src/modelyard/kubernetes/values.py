@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ConfigError
 from modelyard.kubernetes import syntax
+from modelyard.kubernetes.exposure import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from modelyard.artifacts import ImageFacts
+    from modelyard.kubernetes.exposure import Proxy
 
 _NAME, _INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 _OWN_LABELS = (_NAME, _INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
 _MARGIN_S = 5
-_PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
+PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
+"""Where a Secret's keys are files, in the container that reads them."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,16 @@ class MountedSecret:
     @property
     def path(self) -> str:
         """The folder in the container."""
-        return _PATHS[self.volume]
+        return PATHS[self.volume]
 
 
 def template_values(
-    name: str, version: str, image: ImageFacts, model: Mapping[str, Any], params: Mapping[str, Any]
+    name: str,
+    version: str,
+    image: ImageFacts,
+    model: Mapping[str, Any],
+    params: Mapping[str, Any],
+    proxy: Proxy | None = None,
 ) -> dict[str, Any]:
     """Return what the built-in Kubernetes templates need: the parameters, checked, and what follows from them.
 
@@ -48,6 +56,7 @@ def template_values(
         image: the image to run.
         model: facts about the model, for annotations.
         params: the parameters of the `kubernetes` target.
+        proxy: the proxy in front of the server; None: the server is asked directly.
 
     Raises:
         ConfigError: Kubernetes does not allow a value; the message names the parameter and what is allowed.
@@ -55,8 +64,8 @@ def template_values(
     p = SimpleNamespace(**params)
     _check(name, p)
     uid, gid = _user(image)
-    secrets = _secrets(name, p)
-    settings = _settings(name, image, p)
+    own = image.server.reads_settings
+    settings = _settings(name, image, p) if own else proxy.files if proxy else {}
     annotations = {**(p.annotations or {}), **_model_annotations(model)}
     return {
         **params,
@@ -71,14 +80,16 @@ def template_values(
         "ingress_annotations": _ingress_annotations(annotations, p),
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
         "settings": settings,
-        "secrets": secrets,
-        "scheme": "https" if p.tls else "http",
-        "port": p.port or image.port,
-        "service_port": p.service_port or (443 if p.tls else 80),
+        "secrets": _secrets(name, p, proxy) if own or proxy else [],
+        "proxy": proxy,
+        "server": image.server,
+        **ports(image, p, proxy),
         "uid": uid,
         "gid": gid,
         "autoscaled": p.max_replicas > p.replicas,
         "stop_s": p.drain_s + p.grace_s + _MARGIN_S,
+        "sleeps": _sleeps(p, own=own, proxied=proxy is not None),
+        "has_sleep": (syntax.minor(p.kubernetes_version) or 0) >= 30,
         "startup_tries": math.ceil(p.startup_s / 2),
         "progress_deadline_s": max(120, p.startup_s * 2),
         **_resources(p),
@@ -131,7 +142,7 @@ def _relations(name: str, p: Any) -> Iterable[tuple[str, str]]:
 
 
 def _quantities(p: Any) -> Iterable[tuple[str, str]]:
-    keys = ("cpu", "cpu_limit", "memory", "memory_limit", "ephemeral_storage", "tmp_size")
+    keys = ("cpu", "cpu_limit", "memory", "memory_limit", "ephemeral_storage", "tmp_size", "proxy_cpu", "proxy_memory")
     for key in keys:
         text = getattr(p, key)
         number = syntax.quantity(text)
@@ -152,6 +163,17 @@ def _user(image: ImageFacts) -> tuple[int, int]:
         )
         raise ConfigError(msg)
     return int(uid), int(gid)
+
+
+def _sleeps(p: Any, *, own: bool, proxied: bool) -> dict[str, int]:
+    """Return how long each container is kept from SIGTERM, in seconds; a server that drains by itself, not at all.
+
+    Another goes on until the proxy has finished what it was asked.
+    """
+    return {
+        "server": 0 if own else p.drain_s + p.grace_s * proxied,
+        "proxy": 0 if own else p.drain_s,
+    }
 
 
 def _labels(name: str, version: str, p: Any) -> dict[str, str]:
@@ -177,8 +199,9 @@ def _ingress_annotations(annotations: dict[str, str], p: Any) -> dict[str, str]:
     return {**annotations, **nginx, **(p.ingress_annotations or {})}
 
 
-def _secrets(name: str, p: Any) -> list[MountedSecret]:
-    auth = MountedSecret("auth", p.auth_secret or f"{name}-auth", ("username", "password"))
+def _secrets(name: str, p: Any, proxy: Proxy | None) -> list[MountedSecret]:
+    keys = ("htpasswd",) if proxy else ("username", "password")
+    auth = MountedSecret("auth", p.auth_secret or f"{name}-auth", keys)
     tls = MountedSecret("tls", p.tls_secret or f"{name}-tls", ("tls.crt", "tls.key"))
     return [auth] * p.auth + [tls] * p.tls
 
@@ -195,11 +218,11 @@ def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
         "MODELYARD_MAX_BODY_BYTES": str(p.max_body_bytes),
     }
     if p.auth:
-        settings["MODELYARD_USERNAME_FILE"] = f"{_PATHS['auth']}/username"
-        settings["MODELYARD_PASSWORD_FILE"] = f"{_PATHS['auth']}/password"
+        settings["MODELYARD_USERNAME_FILE"] = f"{PATHS['auth']}/username"
+        settings["MODELYARD_PASSWORD_FILE"] = f"{PATHS['auth']}/password"
     if p.tls:
-        settings["MODELYARD_TLS_CERT_FILE"] = f"{_PATHS['tls']}/tls.crt"
-        settings["MODELYARD_TLS_KEY_FILE"] = f"{_PATHS['tls']}/tls.key"
+        settings["MODELYARD_TLS_CERT_FILE"] = f"{PATHS['tls']}/tls.crt"
+        settings["MODELYARD_TLS_KEY_FILE"] = f"{PATHS['tls']}/tls.key"
     return settings
 
 
@@ -210,7 +233,13 @@ def _threads(p: Any) -> int:
 def _resources(p: Any) -> dict[str, dict[str, str]]:
     storage = {"ephemeral-storage": p.ephemeral_storage}
     limits = ({"cpu": p.cpu_limit} if p.cpu_limit else {}) | {"memory": p.memory_limit or p.memory}
-    return {"requests": {"cpu": p.cpu, "memory": p.memory, **storage}, "limits": {**limits, **storage}}
+    proxy = {"cpu": p.proxy_cpu, "memory": p.proxy_memory, **storage}
+    return {
+        "requests": {"cpu": p.cpu, "memory": p.memory, **storage},
+        "limits": {**limits, **storage},
+        "proxy_requests": proxy,
+        "proxy_limits": proxy if p.cpu_limit else {"memory": p.proxy_memory, **storage},
+    }
 
 
 def _digest(settings: Mapping[str, str]) -> str:

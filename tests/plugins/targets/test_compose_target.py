@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.standins import tensorflow_model_server as stand_in
 
+from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
 from modelyard.serving.settings import Settings
 from modelyard_plugins.targets.compose import compose
@@ -148,3 +152,61 @@ def test_compose_itself_accepts_the_file(context: Callable[..., TargetContext], 
     assert done.returncode == 0, done.stderr
     labels = yaml.safe_load(done.stdout)["services"]["server"]["labels"]
     assert {key: value.replace("$$", "$") for key, value in labels.items()} == {"a": "$HOME ${B} 'c' # d", "on": "1.0"}
+
+
+PROXY = {"proxy_image": "nginxinc/nginx-unprivileged:1.29@sha256:" + "d" * 64}
+
+
+def served(context: Callable[..., TargetContext]) -> TargetContext:
+    """A context whose image is one of TensorFlow Serving."""
+    facts = ServerFacts(ready="/v1/models/digits/versions/1/metadata", grpc_port=8500, reads_settings=False)
+    return context(image=msgspec.structs.replace(context().image, port=8501, server=facts))
+
+
+def test_before_a_server_without_a_password_stands_a_proxy(context: Callable[..., TargetContext]) -> None:
+    made = served(context)
+    compose(made, **PROXY, host_port=9443)
+    found = read(made)
+    server, proxy = found["services"]["server"], found["services"]["proxy"]
+    assert "ports" not in server
+    assert "environment" not in server
+    assert server["networks"] == ["inside"]
+    assert found["networks"] == {"inside": {"internal": True}}
+    assert proxy["ports"] == ["127.0.0.1:9443:8443"]
+    assert proxy["image"] == PROXY["proxy_image"]
+    for one in (server, proxy):
+        assert (one["user"], one["read_only"], one["cap_drop"]) == ("65532:65532", True, ["ALL"])
+    assert {secret["target"] for secret in proxy["secrets"]} == {"htpasswd", "tls.crt", "tls.key"}
+    assert "server server:8501;" in (made.out / "nginx.conf").read_text()
+
+
+def test_the_health_check_of_a_server_without_python_asks_for_the_model(
+    context: Callable[..., TargetContext],
+) -> None:
+    """The command itself, against the stand-in for TensorFlow Serving: ready for its version, not for another."""
+    server = stand_in.server(0, "digits", "1", {}, "127.0.0.1")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for version, code in (("1", 0), ("2", 1)):
+            facts = ServerFacts(ready=f"/v1/models/digits/versions/{version}/metadata", reads_settings=False)
+            image = msgspec.structs.replace(context().image, port=server.server_address[1], server=facts)
+            made = context(image=image)
+            compose(made, **PROXY)
+            how, *command = read(made)["services"]["server"]["healthcheck"]["test"]
+            words = [word.replace("$$", "$") for word in command]  # as Compose does
+            assert (how, subprocess.run(words, check=False, timeout=10).returncode) == ("CMD", code)
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.skipif(compose_program() is None, reason="neither `docker compose` nor `docker-compose` is installed")
+@pytest.mark.parametrize("params", [PROXY, {"auth": False, "tls": False}])
+def test_compose_itself_accepts_the_file_with_a_proxy(
+    context: Callable[..., TargetContext], params: dict[str, Any]
+) -> None:
+    made = served(context)
+    compose(made, **params)
+    words = [*(compose_program() or []), "-f", str(made.out / "compose.yaml"), "config"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ("proxy" in yaml.safe_load(done.stdout)["services"]) is bool(params.get("proxy_image"))
