@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from modelyard.artifacts import Model
 from modelyard.conformance import check_component
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError
+from modelyard.formats import shortest_chains
 from modelyard.project import Project, load
 from modelyard.stages.evaluation import Evaluation, read_measured
 
@@ -167,19 +167,9 @@ def _chain(
 
 
 def _way(optimizers: Sequence[Component], start: str, goals: Sequence[str]) -> list[Step] | None:
-    """Return the fewest model optimizers that lead from the format `start` to one of `goals`, or None."""
-    known = sorted(optimizers, key=lambda c: (c.name != _PLAIN, c.name))
-    ways: dict[str, list[Step]] = {start: []}
-    waiting = deque([start])
-    while waiting:
-        given = waiting.popleft()
-        if given in goals:
-            return ways[given]
-        for optimizer in known:
-            if given in optimizer.accepts and optimizer.produces not in ways:
-                ways[optimizer.produces] = [*ways[given], optimizer.name]
-                waiting.append(optimizer.produces)
-    return None
+    """Return the fewest model optimizers that lead from the format `start` to one of `goals`, the plain one if it can be."""
+    chains = shortest_chains(optimizers, start, goals)
+    return list(min(chains, key=lambda chain: (_PLAIN not in chain, chain))) if chains else None
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from modelyard.chains import Link, Steps, links
+from modelyard.component import Component
 from modelyard.config import Config, Use
 from modelyard.controls import Controls, find_controls, wants_controls
 from modelyard.errors import PlanError, did_you_mean, listing
+from modelyard.formats import advice
 from modelyard.plugins import Plugins
 from modelyard.settings import RULES
 
@@ -261,21 +263,19 @@ class _Planner:
         for step in steps:
             optimizer = step.component
             if given not in optimizer.accepts:
-                self.misfit(variant, before, given, optimizer.name, optimizer.accepts)
+                self.misfit(variant, before, given, optimizer)
             given, before = optimizer.produces, repr(optimizer.name)
         runtime = self.config.uses["runtime"].component
         if given not in runtime.accepts:
-            self.misfit(variant, before, given, f"{runtime.name} (the runtime)", runtime.accepts)
+            self.misfit(variant, before, given, runtime)
 
-    def misfit(self, variant: str, before: str, given: str, after: str, accepted: tuple[str, ...]) -> None:
-        fitting = [
-            name
-            for (kind, name), c in self.plugins.components.items()
-            if kind == "optimizer" and given in c.accepts and c.produces in accepted
-        ]
+    def misfit(self, variant: str, before: str, given: str, after: Component) -> NoReturn:
+        is_runtime = after.kind == "runtime"
+        taker = f"{after.name} (the runtime)" if is_runtime else after.name
+        advised = advice(self.plugins, given, after.accepts, is_runtime=is_runtime)
         msg = (
-            f"[tool.modelyard.variants]: {variant}: {before} gives {given}, but {after} takes {listing(accepted)}\n"
-            f"  model optimizers that fit between them: {listing(fitting)}"
+            f"[tool.modelyard.variants]: {variant}: {before} gives {given}, but {taker} takes {listing(after.accepts)}\n"
+            f"  {advised}"
         )
         raise PlanError(msg)
 
