@@ -105,6 +105,28 @@ def test_the_image_and_its_layers(report):
     assert compare(report, msgspec.structs.replace(report, image=None)).image_bytes == Pair(3_020_000, None)
 
 
+def test_what_they_were_made_of_is_told_once_for_all_stages(report):
+    def other(one):
+        parameters = {"epochs": 5, "path": None} if one.stage == "train:net" else one.parameters
+        digest = "f" * 64 if one.stage == "dataset:data" else one.digest
+        code = {"trainer": "e" * 64} if one.stage == "evaluate:v1" else one.code
+        return msgspec.structs.replace(one, parameters=parameters, digest=digest, code=code, tools={"numpy": "2.1"})
+
+    later = msgspec.structs.replace(report, origins=tuple(map(other, report.origins)))
+    diff = compare(report, later)
+    assert [(c.kind, c.name, len(c.stages)) for c in diff.origins] == [
+        ("data", "dataset:data", 1),
+        ("tool", "numpy", len(report.origins)),
+        ("parameter", "epochs", 1),
+        ("code", "trainer", 1),
+    ]
+    text = markdown(diff)
+    assert "**the data of dataset:data differ**: accuracies are of other samples" in text
+    assert f"- tool numpy: 2.0 → 2.1 ({len(report.origins)} stages)" in text
+    assert "- parameter epochs: 3 → 5 (train:net)" in text
+    assert "- code of trainer changed (evaluate:v1)" in text
+
+
 def test_new_notes_are_told(report):
     later = msgspec.structs.replace(report, notes=("no *variant*",))
     assert "- note on b: no \\*variant\\*" in markdown(compare(report, later))

@@ -185,7 +185,8 @@ def report(engine: Engine) -> None:
         request, result = Path(folder, "request.json"), Path(folder, "result.json")
         request.write_bytes(msgspec.json.encode(collect(engine, out)))
         command = [sys.executable, "-m", "modelyard.report", str(request), str(result)]
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+        # of its own session: Ctrl-C reaches the doit process alone, which then ends this one
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True).returncode
         if not result.exists():
             msg = f"report: its process ended with exit code {code}\n  its own message is above"
             raise ToolError(msg)

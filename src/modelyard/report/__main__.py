@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -17,7 +16,6 @@ from modelyard.stage_process import how_to_install
 
 def main(request: str, result: str) -> int:
     """Render, and answer in the file `result`; 0 if all went well."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback; the `doit` process says so
     collected = msgspec.json.decode(Path(request).read_bytes(), type=Collected)
     answer = Result()
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard.differences import show
 from modelyard.report.facts import Interval
 from modelyard.report.words import markdown_text as text
 from modelyard.report.words import milliseconds, percent, points, signed, size
@@ -13,12 +14,13 @@ from modelyard.report.words import milliseconds, percent, points, signed, size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from modelyard.report.facts import Report, VariantFacts
+    from modelyard.report.facts import Origin, Report, VariantFacts
 
 SCHEMA = "modelyard.report-diff/1"
 LATENCY_NOISE = 0.25
 """Two measurements of the same model may differ by this part; a smaller change of the latency is not told."""
-_CLASSES = 10
+_CLASSES, _ORIGINS = 10, 20
+"""How many classes, and how many things that artifacts were made of, are told as text."""
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -90,6 +92,24 @@ class LayerChange(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: Pair
 
 
+class OriginChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that artifacts were made of and that differs.
+
+    Attributes:
+        kind: `data`, `component`, `parameter`, `file`, `code` or `tool`.
+        name: the parameter's, the tool's ... name; of data the stage.
+        stages: the stages of which this is so.
+        a: the value or digest in the first report; None where there is none.
+        b: the one in the second.
+    """
+
+    kind: str
+    name: str
+    stages: tuple[str, ...]
+    a: Any
+    b: Any
+
+
 class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two reports.
 
@@ -102,6 +122,7 @@ class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
         image_bytes: size of the image.
         image_digest: digests of the image; an empty text where there is none.
         layers: the image's layers that differ.
+        origins: the data, components, parameters, files, code and tools that differ, of stages in both reports.
     """
 
     schema: str = SCHEMA
@@ -112,6 +133,7 @@ class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
     image_bytes: Pair
     image_digest: tuple[str, str]
     layers: tuple[LayerChange, ...]
+    origins: tuple[OriginChange, ...] = ()
 
 
 def is_slower_or_faster(pair: Pair) -> bool:
@@ -133,6 +155,7 @@ def compare(a: Report, b: Report) -> ReportDiff:
         image_bytes=Pair(a.image.size_bytes if a.image else None, b.image.size_bytes if b.image else None),
         image_digest=(a.image.digest if a.image else "", b.image.digest if b.image else ""),
         layers=tuple(_layers(a, b)),
+        origins=tuple(_origins(a, b)),
     )
 
 
@@ -190,11 +213,44 @@ def _layers(a: Report, b: Report) -> Iterator[LayerChange]:
             yield LayerChange(name=name, size_bytes=sizes)
 
 
+_GROUPS = {"component": "components", "parameter": "parameters", "file": "files", "code": "code", "tool": "tools"}
+
+
+def _origins(a: Report, b: Report) -> Iterator[OriginChange]:
+    """Yield what differs, each thing once with all stages of which it is so, in the order of a build."""
+    before, after = ({one.stage: one for one in report.origins} for report in (a, b))
+    found: dict[str, tuple[OriginChange, list[str]]] = {}
+    for stage in (stage for stage in after if stage in before):
+        for kind, name, old, new in _differing(before[stage], after[stage]):
+            change = OriginChange(kind=kind, name=name, stages=(), a=old, b=new)
+            found.setdefault(repr(change), (change, []))[1].append(stage)
+    for change, stages in found.values():
+        yield msgspec.structs.replace(change, stages=tuple(stages))
+
+
+def _differing(old: Origin, new: Origin) -> Iterator[tuple[str, str, Any, Any]]:
+    if old.stage.startswith("dataset:") and old.digest != new.digest:
+        yield "data", old.stage, old.digest, new.digest
+    for kind, group in _GROUPS.items():
+        before, after = getattr(old, group), getattr(new, group)
+        for name in dict.fromkeys((*before, *after)):
+            if before.get(name) != after.get(name):
+                yield kind, name, before.get(name), after.get(name)
+
+
 def markdown(diff: ReportDiff) -> str:
     """Return the comparison as Markdown that reads well as it is: for a terminal, and for a pull request."""
-    blocks = [_head(diff), *_shipped(diff), *_variants(diff), *_class_table(diff), *_image(diff), *_notes(diff)]
+    blocks = [
+        _head(diff),
+        *_shipped(diff),
+        *_variants(diff),
+        *_class_table(diff),
+        *_image(diff),
+        *_made_of(diff),
+        *_notes(diff),
+    ]
     if len(blocks) == 1:
-        blocks.append("Nothing differs but for the noise of latencies.")
+        blocks.append("Nothing differs, the noise of latencies left aside.")
     return "\n\n".join(blocks)
 
 
@@ -273,6 +329,23 @@ def _image(diff: ReportDiff) -> Iterator[str]:
         return
     layers = "; ".join(f"{text(one.name)} {_size(one.size_bytes)}" for one in diff.layers)
     yield f"Image: {_size(diff.image_bytes)}{f'; layers that changed: {layers}' if layers else ''}."
+
+
+def _made_of(diff: ReportDiff) -> Iterator[str]:
+    told = [_say_origin(change) for change in diff.origins]
+    more = [f"- and {len(told) - _ORIGINS} more, see `--json`"] if len(told) > _ORIGINS else []
+    if told:
+        yield "\n".join(("What it was made of:\n", *told[:_ORIGINS], *more))
+
+
+def _say_origin(change: OriginChange) -> str:
+    where = change.stages[0] if len(change.stages) == 1 else f"{len(change.stages)} stages"
+    if change.kind == "data":
+        return f"- **the data of {text(change.name)} differ**: accuracies are of other samples"
+    if change.kind in ("code", "file"):
+        return f"- {change.kind} of {text(change.name)} changed ({text(where)})"
+    values = " → ".join(text("none" if value is None else show(value)) for value in (change.a, change.b))
+    return f"- {change.kind} {text(change.name)}: {values} ({text(where)})"
 
 
 def _notes(diff: ReportDiff) -> Iterator[str]:

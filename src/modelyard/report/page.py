@@ -70,6 +70,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         classes: the accuracy of each class; None if nothing is measured.
         examples: samples that a variant and the baseline label differently, by variant.
         curves: the trainings.
+        tools: the versions of each tool that an artifact was made with.
         left_out: how many matrices and how many trainings there is no room for.
     """
 
@@ -83,6 +84,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     classes: ClassTable | None
     examples: dict[str, list[Example]]
     curves: list[Curve]
+    tools: dict[str, list[str]]
     left_out: dict[str, int]
 
 
@@ -108,11 +110,17 @@ def lay_out(report: Report, material: Material) -> Page:
         classes=_classes(report, baseline, focus, ordered) if ordered else None,
         examples=examples(report, material),
         curves=[_curve(facts, f"curve{number}") for number, facts in enumerate(report.curves[:_CURVES])],
+        tools=_tools(report),
         left_out={
             "matrices": max(0, len(ordered) - _MATRICES),
             "curves": max(0, len(report.curves) - _CURVES),
         },
     )
+
+
+def _tools(report: Report) -> dict[str, list[str]]:
+    pairs = sorted({pair for one in report.origins for pair in one.tools.items()})
+    return {name: [version for other, version in pairs if other == name] for name, _ in pairs}
 
 
 def _front_first(variants: Sequence[VariantFacts]) -> list[VariantFacts]:
