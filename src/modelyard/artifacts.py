@@ -26,6 +26,8 @@ FORMAT_FILES = {
     "tflite": "model.tflite",
     "onnx": "model.onnx",
     "saved_model": "saved_model",
+    "torch": "model.pt2",
+    "torch_int8": "model.pt2",
 }
 """The file, or folder, that holds a model of each known format; any other format `f` uses `model.f`.
 

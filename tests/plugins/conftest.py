@@ -160,3 +160,25 @@ def pruned(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Model:
     context = Bench(tmp_path_factory.mktemp("pruned")).optimize(trained.dataset, trained.model)
     prune(context, epochs=1, batch_size=16)
     return open_model(context.out, trained.dataset, "tf_keras")
+
+
+@pytest.fixture(scope="session")
+def torch() -> None:
+    """Import PyTorch once, as its worker does, or skip."""
+    from modelyard_plugins.support.torch_start import TORCH
+
+    os.environ.update(TORCH["environment"])
+    pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="session")
+def torch_trained(torch: None, stripes_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """`digits-cnn-torch`, trained on the stripes for four epochs."""
+    from modelyard_plugins.models.digits_cnn_torch import digits_cnn_torch
+    from modelyard_plugins.trainers.torch import train
+
+    bench = Bench(tmp_path_factory.mktemp("torch"))
+    context = bench.train(stripes_dataset, digits_cnn_torch)
+    train(context, epochs=4, batch_size=16, learning_rate=0.003)
+    model = open_model(context.out, stripes_dataset, "torch")
+    return Trained(stripes_dataset, model, context, bench.lines, bench.told)

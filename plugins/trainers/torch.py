@@ -1,0 +1,133 @@
+"""The trainer `torch`: any torch.nn.Module that torch.export can follow, on any memory-mapped data set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard import hookimpl
+from modelyard.artifacts import format_file
+from modelyard.errors import PluginError
+from modelyard.jsonfiles import write_json
+from modelyard.params import NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt
+from modelyard_plugins.support.torch_feed import Feed
+from modelyard_plugins.support.torch_fitting import KeepBest, Optimizer, fit, make_optimizer
+from modelyard_plugins.support.torch_layout import Layout, module_shape, taking_samples
+from modelyard_plugins.support.torch_program import export_program, first_line, save_program
+from modelyard_plugins.support.torch_start import TORCH, device, start
+from modelyard_plugins.support.training import (
+    check_early_stopping,
+    check_shapes,
+    last_figures,
+    refuse_softmax,
+    training_rows,
+)
+
+if TYPE_CHECKING:
+    from modelyard.contexts import TrainContext
+    from modelyard.hookspecs import RegisterProducer
+
+
+def train(
+    context: TrainContext,
+    *,
+    epochs: PositiveInt = 10,
+    batch_size: PositiveInt = 32,
+    learning_rate: PositiveFloat = 0.001,
+    optimizer: Optimizer = "adam",
+    early_stopping: NonNegativeInt = 0,
+    validation_fraction: OpenFraction = 0.0,
+    layout: Layout = "channels-first",
+) -> None:
+    """Train with PyTorch.
+
+    Args:
+        context: the data set and the untrained model.
+        epochs: how often to go through the training split, at most.
+        batch_size: samples a step.
+        learning_rate: the optimizer's step size.
+        optimizer: what moves the weights.
+        early_stopping: stop after this many epochs without a lower validation loss, and keep the best epoch's
+            weights; 0 never stops. It needs a validation_fraction above 0.
+        validation_fraction: part of the training split that is set apart to measure after each epoch.
+        layout: how the module takes samples of two or more axes: with their channels first, as PyTorch's layers do,
+            or last, as the data set has them; `input_shape` is said the same way.
+    """
+    check_early_stopping(early_stopping, validation_fraction)
+    start(context.seed)
+    model, name = _build(context, layout)
+    rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
+    parameters = sum(p.numel() for p in model.parameters())
+    context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
+    where = device()
+    model.to(where).train()
+    feed = Feed(context.dataset, rows, batch_size, seed=context.seed, device=where)
+    validation = Feed(context.dataset, held_out, batch_size, seed=None, device=where) if len(held_out) else None
+    keeper = KeepBest(early_stopping) if early_stopping else None
+    moving = make_optimizer(optimizer, model, learning_rate)
+    history = fit(model, feed, moving, epochs=epochs, context=context, validation=validation, keeper=keeper)
+    program = export_program(model.cpu().eval(), context.dataset.facts.input_shape, name, context.log)
+    save_program(program, context.out / format_file("torch"))
+    write_json(context.out / "history.json", history)
+    best = -1 if keeper is None else keeper.epoch
+    context.metrics.update(last_figures(history, best), epochs=len(history["epoch"]), parameters=parameters)
+    if keeper is not None:
+        context.metrics["best_epoch"] = best + 1
+
+
+def _build(context: TrainContext, layout: Layout) -> tuple[Any, str]:
+    """Return the project's model, checked before time is spent on it, and its name for messages."""
+    import torch
+
+    facts = context.dataset.facts
+    classes = len(facts.class_names)
+    shape = module_shape(facts.input_shape, layout)
+    model = context.build_model(shape, classes)
+    if not isinstance(model, torch.nn.Module):
+        kind = f"{type(model).__module__}.{type(model).__qualname__}"
+        msg = (
+            f"[tool.modelyard.model]: got a {kind}, not a torch.nn.Module\n  return the module itself, not yet trained"
+        )
+        raise PluginError(msg)
+    name = type(model).__name__
+    _check_answer(model, name, shape, classes, context.log)
+    whole = taking_samples(model, facts.input_shape, layout).eval()
+    program = export_program(whole, facts.input_shape, name, context.log)
+    (answer,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
+    if answer.target is torch.ops.aten.softmax.int:
+        refuse_softmax(name)
+    torch.manual_seed(context.seed)  # however many numbers the checks drew
+    return whole, name
+
+
+def _check_answer(model: Any, name: str, shape: tuple[int, ...], classes: int, log: Any) -> None:
+    """Check with two samples of zeros that `model` takes samples of `shape` and answers one logit a class.
+
+    Raises:
+        PluginError: it does not.
+    """
+    import torch
+
+    model.eval()
+    try:
+        with torch.no_grad():
+            answer = model(torch.zeros(2, *shape))
+    except Exception as exc:  # it is the project's code
+        log(f"{type(exc).__name__}: {exc}")
+        msg = (
+            f"the model {name!r} cannot take samples of the shape {(None, *shape)} (None: the batch): {first_line(exc)}\n"
+            "  use the function's arguments input_shape and classes; [tool.modelyard.train] layout says where channels are"
+        )
+        raise PluginError(msg) from exc
+    if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
+        found = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
+        msg = f"the model {name!r} answers {found}, not one tensor of logits\n  return a float tensor of shape (N, {classes})"
+        raise PluginError(msg)
+    takes = (None, *shape)
+    found_shape = (None, *answer.shape[1:]) if answer.shape[:1] == (2,) else tuple(answer.shape)
+    check_shapes(name, takes, found_shape, wanted=(takes, (None, classes)))
+
+
+@hookimpl
+def modelyard_register_trainers(register: RegisterProducer) -> None:
+    """Register the trainer."""
+    register("torch", train, produces="torch", **TORCH)

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from modelyard.artifacts import Dataset, Splits
+from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard.stages.dataset import write_dataset
+
+pytestmark = pytest.mark.torch
+
+
+def sha256(path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def history_of(context) -> dict[str, list[float]]:
+    return msgspec.json.decode((context.out / "history.json").read_bytes())
+
+
+def answers(path, inputs: np.ndarray) -> np.ndarray:
+    """What the program in `path` answers to preprocessed samples, channels last."""
+    import torch
+
+    from modelyard_plugins.support.torch_program import load_program
+
+    with torch.no_grad():
+        return load_program(path).module()(torch.from_numpy(inputs)).numpy()
+
+
+def linear(input_shape: tuple[int, ...], classes: int) -> Any:
+    from torch import nn
+
+    return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(input_shape)), classes))
+
+
+def test_training_learns_and_leaves_a_history(torch_trained):
+    history = history_of(torch_trained.context)
+    assert history["epoch"] == [1, 2, 3, 4]
+    assert history["loss"][-1] < history["loss"][0] / 2
+    assert history["accuracy"][-1] > 0.9
+    assert torch_trained.context.metrics["train_loss"] == history["loss"][-1]
+    assert torch_trained.context.metrics["epochs"] == 4
+
+
+def test_progress_and_a_line_an_epoch_are_reported(torch_trained):
+    epochs = [line for line in torch_trained.lines if line.startswith("epoch ")]
+    assert [line.split()[1] for line in epochs] == ["1/4", "2/4", "3/4", "4/4"]
+    assert all("loss" in line and "accuracy" in line for line in epochs)
+    assert torch_trained.told[-1] == (4, 4)
+    assert [done for done, _ in torch_trained.told] == sorted(done for done, _ in torch_trained.told)
+
+
+def test_the_saved_model_takes_what_the_server_sends_and_answers_logits(torch_trained):
+    found = answers(torch_trained.model.path, torch_trained.dataset.inputs("test"))
+    assert found.shape == (48, 3)
+    assert (found.argmax(axis=1) == torch_trained.dataset.y("test")).mean() > 0.9
+    assert answers(torch_trained.model.path, torch_trained.dataset.inputs("test", slice(1))).shape == (1, 3)
+
+
+def test_the_saved_model_holds_no_pickle_no_path_and_no_time(torch_trained):
+    with zipfile.ZipFile(torch_trained.model.path) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
+    assert not any(data.startswith((b"\x80", b"PK")) for name, data in held.items() if "/weight_" not in name)
+    assert not any(word in b"".join(held.values()) for word in (b".py", b"site-packages", b"/tmp"))
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from modelyard.artifacts import Dataset
+from modelyard.contexts import TrainContext
+from modelyard_plugins.models.digits_cnn_torch import digits_cnn_torch
+from modelyard_plugins.trainers.torch import train
+out, data = Path(sys.argv[1]), Path(sys.argv[2])
+train(TrainContext(out=out, project=out, cache=out, seed=0, progress=lambda *a, **k: None, log=lambda line: None,
+                   dataset=Dataset.open(data), build_model=digits_cnn_torch), epochs=4, batch_size=16, learning_rate=0.003)
+"""
+
+
+def test_another_process_gives_the_same_bytes(torch_trained, tmp_path):
+    from modelyard_plugins.support.torch_start import TORCH
+
+    env = {**os.environ, **TORCH["environment"], "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    command = [sys.executable, "-c", _SCRIPT, str(tmp_path), str(torch_trained.dataset.folder)]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name in ("model.pt2", "history.json"):
+        assert sha256(tmp_path / name) == sha256(torch_trained.context.out / name)
+
+
+def test_the_seed_changes_the_weights(torch, stripes_dataset, bench):
+    from modelyard_plugins.trainers.torch import train
+
+    hashes = set()
+    for seed in (0, 0, 1):
+        context = bench.train(stripes_dataset, linear, seed)
+        train(context, epochs=1)
+        hashes.add(sha256(context.out / "model.pt2"))
+    assert len(hashes) == 2
+
+
+def test_early_stopping_keeps_the_best_epoch(torch, stripes_dataset, bench):
+    import torch as t
+
+    from modelyard_plugins.trainers.torch import train
+
+    context = bench.train(stripes_dataset, linear)
+    train(context, epochs=40, learning_rate=1.0, early_stopping=2, validation_fraction=0.25)
+    history = history_of(context)
+    best = int(np.argmin(history["val_loss"]))
+    assert context.metrics["best_epoch"] == best + 1
+    assert context.metrics["epochs"] == min(best + 3, 40)
+    assert context.metrics["val_loss"] == history["val_loss"][best]
+
+    from modelyard_plugins.support.training import training_rows
+
+    _, held_out = training_rows(stripes_dataset, 0.25, 0)
+    logits = t.from_numpy(answers(context.out / "model.pt2", stripes_dataset.inputs("train", held_out)))
+    loss = t.nn.functional.cross_entropy(logits, t.from_numpy(np.array(stripes_dataset.y("train")[held_out])))
+    assert float(loss) == pytest.approx(history["val_loss"][best], rel=1e-4)
+
+
+def test_early_stopping_without_samples_to_watch_is_refused(torch, stripes_dataset, bench):
+    from modelyard_plugins.trainers.torch import train
+
+    with pytest.raises(ConfigError, match=r"early_stopping = 3 (.|\n)*set validation_fraction"):
+        train(bench.train(stripes_dataset, linear), early_stopping=3)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
+def test_every_optimizer_trains(torch, stripes_dataset, bench, optimizer):
+    from modelyard_plugins.trainers.torch import train
+
+    context = bench.train(stripes_dataset, linear)
+    train(context, epochs=2, optimizer=optimizer)
+    history = history_of(context)
+    assert history["loss"][1] < history["loss"][0]
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(torch, stripes_dataset, bench):
+    from torch import nn
+
+    from modelyard_plugins.trainers.torch import train
+
+    class Explosive(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return self.inner(x) * float("nan")
+
+    with pytest.raises(StageFailed, match=r"epoch 1: a figure is not finite(.|\n)*smaller learning_rate"):
+        train(bench.train(stripes_dataset, lambda *a: Explosive(linear(*a))), epochs=3)
+
+
+def test_batch_normalization_survives_a_last_batch_of_one_sample(torch, stripes_dataset, bench):
+    from torch import nn
+
+    from modelyard_plugins.trainers.torch import train
+
+    def normed(input_shape: tuple[int, ...], classes: int) -> Any:
+        return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, classes))
+
+    context = bench.train(stripes_dataset, normed)
+    train(context, epochs=1, batch_size=191)
+    assert history_of(context)["epoch"] == [1]
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory) -> Dataset:
+    """Pictures of 4 x 5 in three channels; the label is the brightest channel."""
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (60, 4, 5, 3), dtype=np.uint8)
+    y = np.arange(60) % 3
+    x[np.arange(60), :, :, y] = 255
+    folder = tmp_path_factory.mktemp("colours")
+    write_dataset(Splits(x, y, x[:30], y[:30], ("red", "green", "blue")), folder, progress=lambda *a, **k: None)
+    return Dataset.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape", "axes"), [("channels-first", (3, 4, 5), (2, 3)), ("channels-last", (4, 5, 3), (1, 2))]
+)
+def test_the_module_gets_its_channels_where_it_wants_them(torch, colours, bench, layout, shape, axes):
+    from torch import nn
+
+    from modelyard_plugins.trainers.torch import train
+
+    class Brightness(nn.Module):
+        """Answers the mean of each channel; its weight is too small to matter."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(np_zeros())
+
+        def forward(self, x):
+            assert x.shape[1:] == shape
+            return x.mean(axes) + self.weight
+
+    def np_zeros():
+        import torch as t
+
+        return t.zeros(3)
+
+    asked = []
+    context = bench.train(colours, lambda input_shape, classes: asked.append(input_shape) or Brightness())
+    train(context, epochs=1, learning_rate=1e-9, layout=layout)
+    assert asked == [shape]
+    inputs = colours.inputs("test")
+    assert np.allclose(answers(context.out / "model.pt2", inputs), inputs.mean(axis=(1, 2)), atol=1e-6)
+
+
+def test_a_module_may_flatten_with_view_and_by_channels_first(torch, colours, bench):
+    from torch import nn
+
+    from modelyard_plugins.trainers.torch import train
+
+    class Viewing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(4 * 20, 3)
+
+        def forward(self, x):
+            return self.fc(self.conv(x).view(x.size(0), -1))
+
+    context = bench.train(colours, lambda *_: Viewing())
+    train(context, epochs=1)
+    assert answers(context.out / "model.pt2", colours.inputs("test")).shape == (30, 3)
+
+
+def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
+    from torch import nn
+
+    return nn.Sequential(linear(input_shape, classes), nn.Softmax(dim=1))
+
+
+def too_few(input_shape: tuple[int, ...], classes: int) -> Any:
+    return linear(input_shape, classes - 1)
+
+
+def other_input(input_shape: tuple[int, ...], classes: int) -> Any:
+    return linear((7,), classes)
+
+
+def no_module(input_shape: tuple[int, ...], classes: int) -> Any:
+    return {"layers": 3}
+
+
+def of_forward(body: str) -> Any:
+    """A function that builds a module whose forward ends with `body`; `y` is what a linear layer answers."""
+
+    def build(input_shape: tuple[int, ...], classes: int) -> Any:
+        import torch
+
+        space: dict[str, Any] = {"torch": torch, "inner": linear(input_shape, classes)}
+        exec(f"def forward(self, x):\n    y = inner(x)\n    {body}\n", space)
+        kind = type("Odd", (torch.nn.Module,), {"forward": space["forward"]})
+        module = kind()
+        module.inner = space["inner"]
+        return module
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (softmax, r"'Sequential' ends in a softmax(.|\n)*the server applies it"),
+        (too_few, r"answers the shape \(None, 2\), but the data set has \(None, 3\)"),
+        (other_input, r"cannot take samples of the shape \(None, 1, 8, 8\)(.|\n)*input_shape and classes"),
+        (no_module, r"got a builtins\.dict, not a torch\.nn\.Module"),
+        (of_forward("return (y, y)"), r"answers tuple, not one tensor of logits"),
+        (of_forward("return y.argmax(1)"), r"answers torch\.int64, not one tensor of logits"),
+        (of_forward("return y.sum(0)"), r"answers the shape \(3,\), but the data set has \(None, 3\)"),
+        (of_forward("return y if x.sum() > 0 else -y"), r"'Odd' cannot be exported(.|\n)*the log has all"),
+        (of_forward("return y + torch.arange(x.shape[0] // 2).sum() if len(x) == 2 else -y"), r"cannot be exported"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_before_training(torch, stripes_dataset, bench, build, message):
+    from modelyard_plugins.trainers.torch import train
+
+    with pytest.raises(PluginError, match=message) as caught:
+        train(bench.train(stripes_dataset, build))
+    assert "\n  " in str(caught.value)
+    assert not bench.told
