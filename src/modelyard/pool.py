@@ -91,13 +91,21 @@ class Pool:
 def _result(request: Request, event: dict[str, Any], worker: _Worker) -> Result:
     result = Path(request.result)
     if result.exists():
-        return msgspec.json.decode(result.read_bytes(), type=Result)
+        return _decode(request, result.read_bytes())
     worker.tell(request.log)
     code = event["exit"]
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     hint = "the machine may have run out of memory; " if code == -9 else ""
     msg = f"{request.stage}: its process {how}\n  {hint}the log is {request.log}"
     raise StageFailed(msg)
+
+
+def _decode(request: Request, answer: bytes) -> Result:
+    try:
+        return msgspec.json.decode(answer, type=Result)
+    except msgspec.MsgspecError as exc:
+        msg = f"{request.stage}: its answer could not be written whole\n  make room on the disk, then run `doit` again: what was built is kept"
+        raise StageFailed(msg) from exc
 
 
 class _Worker:

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.front_door.builds import artifacts, build, read_lines
+from tests.front_door.builds import Build, artifacts, build, read_lines
 
 KILLS = int(os.environ.get("MODELYARD_KILLS", "20"))
 """How many builds are killed; the long run of this harness sets 200."""
@@ -40,13 +40,37 @@ def _hear_ctrl_c() -> None:
 
 
 def slow_down(project: Path, seconds: float) -> None:
-    """Let the toy's trainer take its time, and say when it has begun."""
+    """Let the toy's trainer say when it has begun and take its time, until `hurry` is called; the code stays the same."""
     path = project / "plugins" / "toy.py"
     text = path.read_text()
     old = '    x, y = context.dataset.inputs("train"), context.dataset.y("train")\n'
     assert old in text
-    pause = f'    import time\n\n    Path(context.cache, "training").touch()\n    time.sleep({seconds})\n'
-    path.write_text(text.replace(old, f"{old}{pause}"))
+    wait = 'Path(context.cache, "training").touch()\n    time.sleep(float(Path(context.cache, "pause").read_text()))'
+    path.write_text(text.replace(old, f"{old}    import time\n\n    {wait}\n"))
+    cache = project / ".modelyard" / "cache"
+    cache.mkdir(parents=True)
+    (cache / "pause").write_text(str(seconds))
+
+
+def hurry(project: Path) -> None:
+    """Let the trainer take no more time."""
+    (project / ".modelyard" / "cache" / "pause").write_text("0")
+
+
+def goes_on(project: Path, expected: Mapping[str, bytes], done: Collection[str] = ()) -> Build:
+    """Run `doit` and check that it ends where an undisturbed build does, running nothing that was `done`."""
+    again = build(project)
+    assert again.code == 0, again.output
+    assert not set(done) & again.built, again.output
+    assert artifacts(project) == expected
+    assert not list((project / "artifacts" / ".unfinished").iterdir()), "a build leaves nothing half-made behind"
+    assert set(build(project).stages.values()) == {"fresh"}
+    return again
+
+
+def finished(output: str) -> set[str]:
+    """Return the stages that a build has brought up to date."""
+    return set(read_lines(output))
 
 
 def wait_for(path: Path, timeout_s: float = 60) -> None:
@@ -75,14 +99,11 @@ def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp
     done: set[str] = set()
     project, rounds = new_toy, 0
     for number in range(KILLS):
-        running = start(project)
-        time.sleep(dice.uniform(0.1, 1.6))
-        running.send_signal(signal.SIGKILL)
-        output = running.communicate()[0]
-        stages = read_lines(output)
-        again = done & {stage for stage, how in stages.items() if how == "built"}
-        assert not again, f"kill {number}: done twice: {again}\n{output}"
-        done |= {stage for stage, how in stages.items() if how in ("built", "restored", "fresh")}
+        arguments = dice.choice([(), (), ("-n", "3")])
+        for output in kill(project, dice, *arguments):
+            again = done & {stage for stage, how in read_lines(output).items() if how == "built"}
+            assert not again, f"kill {number}: done twice: {again}\n{output}"
+            done |= finished(output)
         if len(done) == 13:
             assert artifacts(project) == expected
             rounds += 1
@@ -90,16 +111,24 @@ def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp
             ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
             shutil.copytree(new_toy, project, ignore=ignore)
 
-    last = build(project)
+    goes_on(project, expected, done)
+    print(f"{KILLS} kills, {rounds} whole builds in between")
 
-    assert last.code == 0, last.output
-    assert not done & last.built, last.output
-    assert artifacts(project) == expected
-    assert not list((project / "artifacts" / ".unfinished").iterdir()), "a build leaves nothing half-made behind"
+
+def kill(project: Path, dice: random.Random, *arguments: str) -> list[str]:
+    """Start a build, sometimes two at once, kill each at a random instant, and return their outputs."""
+    running = [start(project, *arguments) for _ in range(dice.choice([1, 1, 1, 2]))]
+    time.sleep(dice.uniform(0.1, 1.6))
+    for one in running:
+        one.kill()
+        time.sleep(dice.uniform(0, 0.2))
+    return [one.communicate()[0] for one in running]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_terminated_build_ends_its_workers_and_keeps_what_is_done(new_toy: Path, number: signal.Signals) -> None:
+def test_a_terminated_build_ends_its_workers_and_keeps_what_is_done(
+    new_toy: Path, built_toy: Path, number: signal.Signals
+) -> None:
     slow_down(new_toy, 30)
     running = start(new_toy)
     wait_for(new_toy / ".modelyard" / "cache" / "training")
@@ -113,26 +142,42 @@ def test_a_terminated_build_ends_its_workers_and_keeps_what_is_done(new_toy: Pat
     assert "Traceback" not in output, output
     assert read_lines(output)["dataset:points"] == "built"
     assert processes_in(new_toy) == []
-    slow = (new_toy / "plugins" / "toy.py").read_text()
-    (new_toy / "plugins" / "toy.py").write_text(slow.replace("time.sleep(30)", "time.sleep(0)"))
-    assert build(new_toy).code == 0
+    hurry(new_toy)
+    goes_on(new_toy, artifacts(built_toy), {"dataset:points"})
 
 
-def test_workers_do_not_outlive_a_killed_build(new_toy: Path) -> None:
+def test_workers_do_not_outlive_a_killed_build(new_toy: Path, built_toy: Path) -> None:
     slow_down(new_toy, 30)
     running = start(new_toy)
     wait_for(new_toy / ".modelyard" / "cache" / "training")
     running.kill()
-    running.communicate()
+    output = running.communicate()[0]
 
     end = time.monotonic() + 10
     while processes_in(new_toy) and time.monotonic() < end:
         time.sleep(0.1)
     assert processes_in(new_toy) == []
+    hurry(new_toy)
+    goes_on(new_toy, artifacts(built_toy), finished(output))
+
+
+def test_a_killed_worker_fails_its_stage_alone(new_toy: Path, built_toy: Path) -> None:
+    """What the kernel does when memory runs out."""
+    slow_down(new_toy, 30)
+    running = start(new_toy)
+    wait_for(new_toy / ".modelyard" / "cache" / "training")
+    os.kill(max(set(processes_in(new_toy)) - {running.pid}), signal.SIGKILL)
+    output = running.communicate(timeout=60)[0]
+
+    assert running.returncode == 1
+    assert "train:model.build: its process was killed by signal 9" in output, output
+    assert "Traceback" not in output
+    hurry(new_toy)
+    goes_on(new_toy, artifacts(built_toy), {"dataset:points"})
 
 
 @pytest.mark.parametrize("moved", ["helper.py", "artifact"])
-def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, moved: str) -> None:
+def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, tmp_path: Path, moved: str) -> None:
     slow_down(new_toy, 2)
     running = start(new_toy)
     wait_for(new_toy / ".modelyard" / "cache" / "training")
@@ -148,8 +193,11 @@ def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, moved: str) -> No
     assert "Traceback" not in output
     assert not (new_toy / "artifacts" / "train" / "model.build").exists()
 
-    again = build(new_toy)
-    assert again.code == 0, again.output
+    hurry(new_toy)
+    ignore = shutil.ignore_patterns("artifacts", "store", "__pycache__")
+    undisturbed = Path(shutil.copytree(new_toy, tmp_path / "undisturbed", ignore=ignore))
+    assert build(undisturbed).code == 0
+    again = goes_on(new_toy, artifacts(undisturbed), {"dataset:points"})
     assert "train:model.build" in again.built
     assert again.stages["dataset:points"] == ("fresh" if moved == "helper.py" else "restored")
 
@@ -184,10 +232,11 @@ def _harm(path: Path, harm: str) -> None:
 
 
 @contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[Path]:
-    """Mount a small file system in memory on `folder`."""
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)], capture_output=True, check=False)
+def mounted(folder: Path, *options: str, what: str = "tmpfs") -> Iterator[Path]:
+    """Mount a small file system in memory, or `what`, on `folder`."""
+    folder.mkdir(exist_ok=True)
+    kind = ["-t", "tmpfs"] if what == "tmpfs" else []
+    made = subprocess.run(["mount", *kind, *options, what, str(folder)], capture_output=True, check=False)
     if made.returncode:
         pytest.skip("needs the right to mount a file system")
     try:
@@ -196,29 +245,45 @@ def mounted(folder: Path, *options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("full", ["state", "artifacts"])
-def test_a_full_disk(new_toy: Path, full: str) -> None:
-    place = new_toy / (".modelyard" if full == "state" else "artifacts")
+@pytest.mark.parametrize("free_bytes", [0, 50_000, 120_000])
+@pytest.mark.parametrize("full", [".modelyard", "artifacts"])
+def test_a_full_disk(new_toy: Path, built_toy: Path, full: str, free_bytes: int) -> None:
+    place = new_toy / full
     with mounted(place, "-o", "size=200k"):
         filler = place / "filler"
         with pytest.raises(OSError, match="No space"):
             filler.write_bytes(bytes(10**7))
+        os.truncate(filler, filler.stat().st_size - free_bytes)
         failed = build(new_toy)
         assert failed.code != 0
         assert "Traceback" not in failed.output, failed.output
         filler.unlink()
         subprocess.run(["mount", "-o", "remount,size=100m", str(place)], check=True)
-        again = build(new_toy)
-        assert again.code == 0, again.output
-        assert len(again.stages) == 13
+        goes_on(new_toy, artifacts(built_toy), finished(failed.output))
 
 
-def test_a_read_only_project(new_toy: Path) -> None:
-    with mounted(new_toy / ".modelyard", "-o", "size=1m,ro"):
+@pytest.mark.parametrize("folder", [".modelyard", "artifacts"])
+def test_a_read_only_folder(new_toy: Path, built_toy: Path, folder: str) -> None:
+    with mounted(new_toy / folder, "-o", "size=1m,ro"):
         failed = build(new_toy)
     assert failed.code != 0
     assert "Traceback" not in failed.output, failed.output
     assert "must be writable" in failed.output, failed.output
+    goes_on(new_toy, artifacts(built_toy), finished(failed.output))
+
+
+def test_a_read_only_store_gives_what_it_has_and_says_that_it_takes_nothing(new_toy: Path, built_toy: Path) -> None:
+    store = new_toy / ".modelyard" / "store"
+    shutil.copytree(built_toy / ".modelyard" / "store", store)
+    with mounted(store, "--bind", "-o", "ro", what=str(store)):
+        first = build(new_toy)
+        assert set(first.stages.values()) == {"restored"}, first.output
+        assert "Traceback" not in first.output, first.output
+        assert artifacts(new_toy) == artifacts(built_toy)
+        failed = build(new_toy, "evaluate.warmup=2")
+    assert failed.code == 1, failed.output
+    assert "Traceback" not in failed.output, failed.output
+    assert set(build(new_toy).stages.values()) == {"fresh"}
 
 
 def test_two_builds_at_once_share_the_work(new_toy: Path, built_toy: Path) -> None:

@@ -7,211 +7,93 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from modelyard.plugins import load_plugins
+from modelyard.settings import TABLES, parameters_of_table
 from tests.front_door.builds import Build, artifacts, build, copy, read_lines
-
-OPTIMIZE = {"optimize:plain", "optimize:round", "optimize:rounded", "optimize:round-scale", "optimize:coarse"}
-EVALUATE = {"evaluate:plain", "evaluate:rounded", "evaluate:coarse"}
-AFTER_SELECT = {"image:toy", "render:note"}
-Change = Callable[[Path], None]
+from tests.front_door.knobs import KNOBS, MEANINGFUL, MEANINGLESS, UNTOUCHED, State
+from tests.front_door.oracle import Rebuilt
+from tests.front_door.world import TOY
 
 
-def edit(file: str, old: str, new: str) -> Change:
-    """Return a change that replaces `old` by `new` in `file`."""
-
-    def change(project: Path) -> None:
-        path = project / file
-        text = path.read_text()
-        assert text.count(old) == 1, (file, old)
-        path.write_text(text.replace(old, new))
-
-    return change
+@pytest.fixture(scope="session")
+def built_world(tmp_path_factory: pytest.TempPathFactory) -> Rebuilt:
+    """Return the project that everything can be changed in, built; not to be changed."""
+    return Rebuilt.first(tmp_path_factory.mktemp("world"))
 
 
-def append(file: str, text: str) -> Change:
-    """Return a change that adds `text` to the end of `file`."""
-
-    def change(project: Path) -> None:
-        with (project / file).open("a") as stream:
-            stream.write(text)
-
-    return change
-
-
-def setting(table: str, line: str) -> Change:
-    """Return a change that adds `line` to `[tool.modelyard.TABLE]`, which is made if need be."""
-
-    def change(project: Path) -> None:
-        path = project / "pyproject.toml"
-        text, head = path.read_text(), f"[tool.modelyard.{table}]\n"
-        path.write_text(text.replace(head, f"{head}{line}\n") if head in text else f"{text}\n{head}{line}\n")
-
-    return change
-
-
-MEANINGFUL: dict[str, tuple[Change, set[str]]] = {
-    "a parameter of the data set": (setting("dataset", "noise = 0.2"), {"dataset:points", "train:model.build"}),
-    "modelyard's own key for the data set": (setting("dataset", 'normalize = "standard"'), {"dataset:points", "train:model.build"}),
-    "the seed": (edit("pyproject.toml", 'name = "toy"\n\n[tool.modelyard.dataset]', 'name = "toy"\nseed = 7\n\n[tool.modelyard.dataset]'), {"dataset:points", "train:model.build", *OPTIMIZE}),
-    "a parameter of the trainer": (setting("train", "passes = 2"), {"train:model.build"}),
-    "a parameter of the model": (setting("model", "width = 8"), {"train:model.build", *OPTIMIZE, *EVALUATE}),
-    "the code of the model": (edit("model.py", '"width": width', '"width": width + 1'), {"train:model.build", *OPTIMIZE, *EVALUATE}),
-    "a helper that the model imports": (edit("helper.py", "value / 2", "value / 4"), {"train:model.build", *OPTIMIZE, *EVALUATE}),
-    "a parameter of one optimizer": (edit("pyproject.toml", "factor = 2", "factor = 3"), {"optimize:round-scale", "optimize:coarse", "evaluate:coarse"}),
-    "an optimizer that two variants share": (lambda p: _replace_all(p, "decimals = 1", "decimals = 0"), {"optimize:round", "optimize:rounded", "optimize:round-scale", "optimize:coarse", "evaluate:rounded", "evaluate:coarse"}),
-    "how variants are measured": (setting("evaluate", "batch_size = 7"), EVALUATE),
-    "a gate": (edit("pyproject.toml", "min_accuracy = 0.5", "min_accuracy = 0.6"), {"select:toy"}),
-    "the rule": (setting("select", 'rule = "plain"'), {"select:toy", *AFTER_SELECT}),
-    "the image's tag": (setting("image", 'tag = "v2"'), AFTER_SELECT),
-    "the server's port": (setting("serve", "port = 9000"), AFTER_SELECT),
-    "the server's code": (append("server/__init__.py", "# not even a comment may differ in an image\n"), AFTER_SELECT),
-    "the pinned requirements": (edit("server/requirements.txt", "1.0", "1.1"), AFTER_SELECT),
-    "a parameter of the target": (setting("targets.note", 'greeting = "bye"'), {"render:note"}),
-    "a template": (edit("templates/note.txt.j2", "{{ greeting }}", "{{ greeting }}!"), {"render:note"}),
-    "a template that it includes": (edit("templates/signature.txt.j2", "modelyard", "Modelyard"), {"render:note"}),
-    "the project's version": (edit("pyproject.toml", 'version = "1.0"', 'version = "2.0"'), AFTER_SELECT),
-}  # fmt: skip
-
-
-def _replace_all(project: Path, old: str, new: str) -> None:
-    path = project / "pyproject.toml"
-    path.write_text(path.read_text().replace(old, new))
+@pytest.fixture
+def world(built_world: Rebuilt, tmp_path: Path) -> Rebuilt:
+    """Return a copy of the built project, to be changed."""
+    return built_world.copy(tmp_path / "root")
 
 
 @pytest.mark.parametrize("name", MEANINGFUL)
-def test_a_change_runs_what_depends_on_it_and_undoing_it_runs_nothing(toy: Path, name: str) -> None:
-    change, must_run = MEANINGFUL[name]
-    before, files = artifacts(toy), _sources(toy)
+def test_a_change_runs_what_depends_on_it_and_undoing_it_runs_nothing(world: Rebuilt, name: str) -> None:
+    before = artifacts(world.project)
 
-    change(toy)
-    done = build(toy)
+    done = world.build(State().turned(name, 1))
+    undone = world.build(State())
 
-    assert done.code == 0, done.output
-    assert must_run <= done.built, done.output
-    # A stage downstream may run when the bytes before it differ; nothing upstream or beside may.
-    assert done.built <= must_run | _downstream(must_run), done.output
-
-    for path, data in files.items():
-        (toy / path).write_bytes(data)
-    undone = build(toy)
+    assert done.built, done.output
+    assert MEANINGFUL[name].stages & done.built, done.output
     assert undone.built == set(), undone.output
-    assert artifacts(toy) == before
+    assert artifacts(world.project) == before
 
 
-def _sources(project: Path) -> dict[str, bytes]:
-    kept = ("artifacts", ".modelyard", "__pycache__")
-    files = (p for p in project.rglob("*") if p.is_file() and not set(p.relative_to(project).parts) & set(kept))
-    return {str(p.relative_to(project)): p.read_bytes() for p in files}
+def test_what_changes_no_meaning_runs_nothing(world: Rebuilt) -> None:
+    state = State(tuple((name, 1) for name in MEANINGLESS))
+
+    done = world.build(state)
+
+    assert set(done.stages.values()) == {"fresh"}, done.output
 
 
-def _downstream(stages: set[str]) -> set[str]:
-    order = [
-        ["dataset:points"],
-        ["train:model.build"],
-        OPTIMIZE,
-        EVALUATE,
-        ["select:toy"],
-        ["image:toy"],
-        ["render:note"],
-    ]
-    first = min(i for i, level in enumerate(order) if stages & set(level))
-    if stages & OPTIMIZE and first == 2:
-        touched = {s for s in stages if s.startswith(("optimize", "evaluate"))}
-        return touched | {"select:toy", "image:toy", "render:note"}
-    return {stage for level in order[first + 1 :] for stage in level}
+def test_touching_every_file_runs_nothing(world: Rebuilt) -> None:
+    for file in world.root.rglob("*"):
+        os.utime(file, (1, 1)) if file.is_file() and not file.is_symlink() else None
+
+    assert set(world.build(State()).stages.values()) == {"fresh"}
+
+
+def test_every_parameter_and_setting_is_a_knob() -> None:
+    tables = {"trainer": "train", "builder": "image", "target": "targets.note"}
+    used = {"points", "centroids", "tarball", "note"}
+    found = {f"{table}.{key}" for table in TABLES for key in parameters_of_table(table)}
+    for (kind, name), component in load_plugins(TOY).components.items():
+        table = name if kind == "optimizer" else tables.get(kind, kind)
+        if name in used or (kind == "optimizer" and name in ("round", "scale")):
+            found |= {f"{table}.{parameter}" for parameter in component.parameters}
+
+    assert found - KNOBS.keys() - UNTOUCHED.keys() == set(), "add each to tests/front_door/knobs.py"
 
 
 def test_only_what_follows_from_new_bytes_runs(toy: Path) -> None:
     """The trainer's second pass gives the same model: nothing after it runs (early cutoff)."""
-    setting("train", "passes = 2")(toy)
-
-    assert build(toy).built == {"train:model.build"}
-
-
-def test_an_environment_variable_that_a_component_declares(toy: Path) -> None:
-    changed = build(toy, env={"TOY_EPOCH": "1"})
-    back = build(toy)
-
-    assert changed.built == {"image:toy"}
-    assert back.built == set()
-    assert back.stages["image:toy"] == "restored"
-
-
-def test_a_data_file(toy: Path) -> None:
-    table = toy / "table.csv"
-    rows = [f"{0.01 * i + (i % 3 == 1)},{0.02 * (i % 7) + (i % 3 == 2)},{i % 3}" for i in range(30)]
-    table.write_text("\n".join(rows))
-    setting("dataset", 'table = "table.csv"')(toy)
-    assert "dataset:points" in build(toy).built
-
-    os.utime(table, (1, 1))
-    table.rename(toy / "moved.csv")
-    edit("pyproject.toml", "table.csv", "moved.csv")(toy)
-    assert build(toy).built == set()
-
-    (toy / "moved.csv").write_text("\n".join([*rows[:-1], "0.5,0.5,2"]))
-    assert "dataset:points" in build(toy).built
+    assert build(toy, "train.passes=2").built == {"train:model.build"}
 
 
 def test_a_data_file_with_the_same_time_and_size(toy: Path) -> None:
     table = toy / "table.csv"
     rows = [f"{i % 3 == 1:d}.0,{i % 3 == 2:d}.0,{i % 3}" for i in range(30)]
     table.write_text("\n".join(rows))
-    setting("dataset", 'table = "table.csv"')(toy)
-    build(toy)
+    overrides = ("dataset.table=table.csv", "dataset")
+    build(toy, *overrides)
     stamp = table.stat()
 
     table.write_text("\n".join(["0.5,0.0,0", *rows[1:]]))
     os.utime(table, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
 
     assert table.stat().st_size == stamp.st_size
-    assert "dataset:points" in build(toy).built
-
-
-MEANINGLESS: dict[str, Change] = {
-    "a comment": append("model.py", "\n# nothing new\n"),
-    "a docstring": edit("helper.py", "Halve it.", "Return the half."),
-    "the layout": edit("model.py", '{"classes": classes, ', '{\n        "classes": classes,\n        '),
-    "the order of functions": lambda p: _move_function(p / "plugins" / "toy.py"),
-    "a default that is written out": setting("dataset", "samples = 60"),
-    "the order of keys": lambda p: _swap_tables(p / "pyproject.toml"),
-    "touch": lambda p: [f.touch() for f in p.rglob("*") if f.is_file()] and None,
-    "a file that nothing reads": lambda p: (p / "notes.txt").write_text("unread") and None,
-}
-
-
-def _move_function(path: Path) -> None:
-    text = path.read_text()
-    function = re.search(r"def pack\(.*?\n\n\n", text, re.DOTALL)
-    assert function
-    path.write_text(text.replace(function[0], "") + f"\n\n{function[0].rstrip()}\n")
-
-
-def _swap_tables(path: Path) -> None:
-    text = path.read_text()
-    gates = re.search(r"\[tool\.modelyard\.gates\]\n.*?\n\n", text, re.DOTALL)
-    assert gates
-    path.write_text(f"{text.replace(gates[0], '')}\n{gates[0]}")
-
-
-@pytest.mark.parametrize("name", MEANINGLESS)
-def test_what_changes_no_meaning_runs_nothing(toy: Path, name: str) -> None:
-    MEANINGLESS[name](toy)
-
-    done = build(toy)
-
-    assert done.code == 0, done.output
-    assert set(done.stages.values()) == {"fresh"}, done.output
+    assert build(toy, *overrides).built == {"dataset:points"}
 
 
 def test_another_folder_umask_time_zone_and_language_run_nothing(toy: Path, tmp_path: Path) -> None:
@@ -273,9 +155,9 @@ def _as_nobody(project: Path) -> Build:
 
 
 def test_a_new_variant_builds_only_itself(toy: Path) -> None:
-    edit("pyproject.toml", 'plain = ["pack"]', 'plain = ["pack"]\ndoubled = [{ use = "scale", factor = 2 }, "pack"]')(
-        toy
-    )
+    path = toy / "pyproject.toml"
+    more = 'plain = ["pack"]\ndoubled = [{ use = "scale", factor = 2 }, "pack"]'
+    path.write_text(path.read_text().replace('plain = ["pack"]', more))
 
     done = build(toy)
 
@@ -334,3 +216,11 @@ def test_a_record_that_was_edited_by_hand_is_not_believed(toy: Path) -> None:
     assert done.stages["optimize:rounded"] == "restored", done.output
     assert done.built == set()
     assert artifacts(toy) == before
+
+
+def test_a_commit_runs_nothing(toy: Path) -> None:
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (["init", "-q"], ["add", "dodo.py"], ["commit", "-q", "-m", "one"], ["checkout", "-q", "-b", "two"]):
+        subprocess.run([*git, *command], cwd=toy, check=True)
+
+    assert set(build(toy).stages.values()) == {"fresh"}

@@ -6,14 +6,19 @@ from pathlib import Path
 from modelyard import hookimpl
 from modelyard.params import InputPath
 
+CORNERS = ["origin", "right", "up"]
 
-def points(context, *, samples: int = 60, noise: float = 0.1, table: InputPath | None = None):
+
+def points(
+    context, *, samples: int = 60, noise: float = 0.1, table: InputPath | None = None, names: InputPath | None = None
+):
     """Make points around three corners.
 
     Args:
         samples: how many, of which a third are for testing.
         noise: standard deviation.
         table: a CSV file of x,y,label rows instead.
+        names: a folder of text files, each with the name of a class.
     """
     import numpy as np
 
@@ -27,7 +32,8 @@ def points(context, *, samples: int = 60, noise: float = 0.1, table: InputPath |
         x, y = rows[:, :2], rows[:, 2].astype(int)
     x = np.clip(x, -2, 2).astype("float32")
     cut = len(x) * 2 // 3
-    return Splits(x[:cut], y[:cut], x[cut:], y[cut:], ["origin", "right", "up"], (-2.0, 2.0))
+    words = [file.read_text().strip() for file in sorted(Path(names).glob("*.txt"))] if names else CORNERS
+    return Splits(x[:cut], y[:cut], x[cut:], y[cut:], words, (-2.0, 2.0))
 
 
 def centroids(context, *, passes: int = 1):
@@ -90,14 +96,20 @@ def toy(folder):
     return Nearest(folder)
 
 
-def tarball(context, *, note: str = ""):
-    """Put the content into a tar that no engine reads."""
+def tarball(context, *, note: str = "", base: str = "", lock: InputPath | None = None):
+    """Put the content into a tar that no engine reads.
+
+    Args:
+        note: what to say in it.
+        base: the image that it begins with.
+        lock: a file of pinned packages.
+    """
     import hashlib
 
     from modelyard.artifacts import ImageFacts
 
     content = context.content
-    parts = [note, content.tag, *content.requirements]
+    parts = [note, base, Path(lock).read_text() if lock else "", content.tag, *content.requirements]
     for folder in (*content.server.values(), *content.model.values()):
         parts += [p.read_text() for p in sorted(Path(folder).rglob("*")) if p.is_file() and p.suffix != ".pyc"]
     data = "\n".join(parts).encode()
