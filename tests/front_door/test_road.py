@@ -85,6 +85,24 @@ def test_the_manifests_name_the_image_by_digest(road: Path) -> None:
         assert reference in path.read_text()
 
 
+def test_the_report_tells_what_was_measured_and_shows_digits(road: Path) -> None:
+    done = build(road, "report", env=NO_ENGINE)
+
+    assert done.code == 0, done.output
+    found = json.loads((road / "artifacts/report/road/report.json").read_text())
+    assert found["notes"] == []
+    for variant in found["variants"]:
+        measured = json.loads((road / "artifacts/evaluate" / variant["name"] / "evaluation.json").read_text())
+        assert variant["accuracy"] == measured["accuracy"]
+    assert found["image"]["digest"] == facts(road)["digest"]
+    assert len(found["curves"][0]["figures"]["loss"]) == 3
+    page = (road / "artifacts/report/road/index.html").read_text()
+    against = {v["name"]: v["against_baseline"]["differ"] for v in found["variants"] if v["against_baseline"]}
+    shown = [min(differ, 12 if name == found["shipped"] else 6) for name, differ in against.items()]
+    assert page.count("data:image/png") == sum(shown)
+    assert build(road, "clean", "report").code == 0  # other tests compare all artifacts
+
+
 def test_another_folder_umask_and_time_zone_give_the_same_bytes(road: Path, tmp_path: Path) -> None:
     """Training included: the same weights, image digest and manifests."""
     old = os.umask(0o077)

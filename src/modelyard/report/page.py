@@ -119,7 +119,9 @@ def lay_out(report: Report, material: Material) -> Page:
 
 
 def _tools(report: Report) -> dict[str, list[str]]:
-    pairs = sorted({pair for one in report.origins for pair in one.tools.items()})
+    """Return the versions by name; `tf_keras`, as a program imports it, and `tf-keras`, as one installs it, are one."""
+    tools = (pair for one in report.origins for pair in one.tools.items())
+    pairs = sorted({(name.lower().replace("_", "-"), version) for name, version in tools})
     return {name: [version for other, version in pairs if other == name] for name, _ in pairs}
 
 
