@@ -162,8 +162,19 @@ def _check(context: TargetContext, version: str) -> None:
     documents = objects_in(read_folder(context.out))
     found = check(documents, version=version, image=context.image.reference)
     context.metrics["objects"] = len(documents)
-    context.metrics["warnings"] = sum(finding.severity == "warning" for finding in found)
+    context.metrics["warnings"] = sum(finding.severity == "warning" for finding in found) + _warn_of_id(context)
     enforce(found, context.log)
+
+
+def _warn_of_id(context: TargetContext) -> int:
+    """Warn of a digest that no registry may know; return how many warnings that are."""
+    if context.image.archive is not None:
+        return 0
+    context.log(
+        f"warning: {context.image.digest} is the image's id in the engine that built it; a registry knows it only if "
+        "that engine keeps images in the containerd store: compare after `docker push`, or use the builder 'oci'"
+    )
+    return 1
 
 
 def deploy(manifests: Path, *, project: Path, **params: Any) -> None:

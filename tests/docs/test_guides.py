@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import yaml
 
 from modelyard import cli
+from modelyard.artifacts import ServerFacts
+from modelyard.conformance_target import IMAGE, render_target
 from modelyard.project import load
 from modelyard.testing import check_target, run_doit
 from tests.docs.guides import DOCS, GUIDES, Call, blocks, calls, write
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUILDS = {"write-an-optimizer", "use-your-own-model", "use-your-own-data"}
+SERVED = "how-to/serve-with-tensorflow-serving.md"
 """Guides whose projects are built up to `select`; the road behind it is the same for every project."""
 
 AT_ONCE = {"list", "plugins"}
@@ -92,7 +96,7 @@ def test_every_block_can_be_read(guide: str) -> None:
 
 
 def test_every_guide_is_read() -> None:
-    assert len(GUIDES) == 11
+    assert len(GUIDES) == 12
     assert all(blocks(guide) for guide in GUIDES)
 
 
@@ -128,6 +132,28 @@ def test_the_server_of_the_guide_is_as_strict_as_it_says(net: Path) -> None:
     names = policy["ingress"][0]["from"][0]["namespaceSelector"]["matchExpressions"]
     assert names == [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["web"]}]
     assert policy.get("egress", []) == []
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_the_guide_to_tensorflow_serving_selects_a_saved_model_and_its_targets_have_a_proxy(net: Path) -> None:
+    (select, *later) = [call.words for call in follow(SERVED, net) if call.words[0] == "doit"]
+    assert (select, later) == (["doit", "select"], [["doit", "render:kubernetes"], ["doit", "deploy:kubernetes"]])
+    done = run_doit(net, *select[1:])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (net / "artifacts/select/net/model/saved_model/saved_model.pb").is_file()
+    config = load(net).config
+    served = msgspec.structs.replace(
+        IMAGE, port=8501, server=ServerFacts(ready="/v1/models/net/versions/1/metadata", reads_settings=False)
+    )
+    for name, expected in (("kubernetes", "containerPort: 9443"), ("compose", "127.0.0.1:9443:8443")):
+        use = config.targets[name]
+        files = render_target(use.component, project=net, params=given(use.params), image=served)
+        assert expected in "".join(files.values())
+
+
+def given(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
 
 
 @pytest.mark.slow

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import socket
 import subprocess
 import tarfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,14 @@ use = "docker"
 repository = "{IMAGE.partition(":")[0]}"
 tag = "1"
 base = "{STAND_IN}"
+
+[tool.modelyard.targets.kubernetes]
+proxy_image = "registry.example/nginx:1@sha256:{"d" * 64}"
+
+[tool.modelyard.targets.compose]
+auth = false
+tls = false
+source = "engine"
 """
 )
 
@@ -87,6 +99,73 @@ def test_the_image_has_the_versioned_model_its_configuration_and_a_numeric_user(
     facts = json.loads((road / "artifacts/image/small/image.json").read_text())
     assert facts["server"]["ready"] == "/v1/models/small/versions/3/metadata"
     assert [layer["name"] for layer in facts["layers"]] == ["base", "server", "model"]
+
+
+def test_the_rendered_objects_run_this_image_behind_the_proxy(road: Path) -> None:
+    import yaml
+
+    facts = json.loads((road / "artifacts/image/small/image.json").read_text())
+    rendered = road / "artifacts/render/kubernetes"
+    deployment = yaml.safe_load((rendered / "40-deployment.yaml").read_text())
+    server, proxy = deployment["spec"]["template"]["spec"]["containers"]
+    assert server["image"].endswith(f":1@{facts['digest']}")
+    assert server["readinessProbe"]["httpGet"]["path"] == "/v1/models/small/versions/3/metadata"
+    assert proxy["ports"][0]["containerPort"] == 8443
+    assert "small-auth" in (rendered / "40-deployment.yaml").read_text()
+
+
+def test_the_compose_file_starts_it_and_its_health_check_passes(road: Path) -> None:
+    program = next((w for w in (["docker", "compose"], ["docker-compose"]) if _works(w)), None)
+    if program is None:
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    folder = road / "artifacts/render/compose"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = (folder / "compose.yaml").read_text().replace("127.0.0.1:8080:8501", f"127.0.0.1:{port}:8501")
+    file = road / "compose.yaml"
+    file.write_text(text)
+    command = [*program, "-p", "modelyard-test-served", "-f", str(file)]
+    try:
+        subprocess.run([*command, "up", "-d"], check=True, capture_output=True)
+        for _ in range(60):
+            code = _status(f"http://127.0.0.1:{port}/v1/models/small/versions/3/metadata")
+            if code == 200:
+                break
+            time.sleep(0.2)
+        assert code == 200
+        name = subprocess.run([*command, "ps", "-q"], capture_output=True, text=True, check=True).stdout.strip()
+        health = yaml_of(text)["services"]["server"]["healthcheck"]["test"][1:]
+        words = [word.replace("$$", "$") for word in health]
+        assert subprocess.run(["docker", "exec", name, *words], check=False).returncode == 0
+    finally:
+        subprocess.run([*command, "down"], capture_output=True)
+        file.unlink()
+
+
+def _works(words: list[str]) -> bool:
+    found = shutil.which(words[0])
+    return bool(found) and subprocess.run([*words, "version"], capture_output=True).returncode == 0
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return int(answer.status)
+    except OSError:
+        return 0
+
+
+def yaml_of(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+def test_serving_here_is_refused_in_words(road: Path) -> None:
+    done = run_doit(road, "serve")
+    assert done.returncode != 0
+    assert "the server of the runtime 'tensorflow-serving' is in its image, not here" in done.stdout + done.stderr
 
 
 def test_the_model_in_the_image_answers_as_the_evaluated_one(road: Path, client: Any, tmp_path: Path) -> None:

@@ -59,6 +59,19 @@ def test_a_base_that_the_engine_lacks_is_named(make_context: Make, docker_client
         docker(make_context(), base="modelyard-test-none:1")
 
 
+@pytest.mark.docker
+@pytest.mark.network
+def test_a_base_without_the_servers_program_is_refused(
+    make_context: Make, docker_client: Any, debian_base: str
+) -> None:
+    context = make_context(base="tensorflow/serving:2.20.0", entrypoint=("/usr/bin/tensorflow_model_server",))
+    with pytest.raises(
+        ToolError, match=r"has no /usr/bin/tensorflow_model_server, .*\n  take 'tensorflow/serving:2.20.0'"
+    ):
+        docker(context, base=debian_base)
+    assert docker_client.containers.list(all=True, filters={"ancestor": debian_base}) == []
+
+
 def test_without_an_engine_the_other_builder_is_named(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("docker")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")

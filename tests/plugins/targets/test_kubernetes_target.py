@@ -97,6 +97,15 @@ def test_what_the_user_chose_to_leave_out_is_a_warning(context: Callable[..., Ta
     assert {line.partition("[")[2].partition("]")[0] for line in said} == {"cpu-limit", "network-policy"}
 
 
+def test_an_image_that_only_an_engine_has_is_a_warning(context: Callable[..., TargetContext]) -> None:
+    said: list[str] = []
+    image = msgspec.structs.replace(context().image, archive=None, builder="docker")
+    made = msgspec.structs.replace(context(image=image), log=said.append)
+    kubernetes(made)
+    assert made.metrics["warnings"] == len(said) == 1
+    assert "is the image's id in the engine" in said[0]
+
+
 def test_a_change_of_the_settings_rolls_the_pods(context: Callable[..., TargetContext]) -> None:
     one, other = context(), context()
     kubernetes(one)
