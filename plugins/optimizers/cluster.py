@@ -190,4 +190,4 @@ def check_clusters(kernels: Kernels, clusters: int, channelwise: set[str]) -> No
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("cluster", cluster, accepts=("tf_keras",), produces="tf_keras", **TENSORFLOW)
+    register("cluster", cluster, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", **TENSORFLOW)

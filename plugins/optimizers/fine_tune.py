@@ -44,4 +44,4 @@ def fine_tune(
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("fine-tune", fine_tune, accepts=("tf_keras",), produces="tf_keras", **TENSORFLOW)
+    register("fine-tune", fine_tune, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", **TENSORFLOW)

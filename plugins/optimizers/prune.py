@@ -199,4 +199,4 @@ def _arrays(model: Any, names: list[str]) -> Mapping[str, list[NDArray[np.float3
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("prune", prune, accepts=("tf_keras",), produces="tf_keras", **TENSORFLOW)
+    register("prune", prune, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", **TENSORFLOW)
