@@ -75,9 +75,9 @@ def test_each_length_of_training_has_one_baseline_that_is_shown_and_does_not_shi
     assert [n for n, row in rows.items() if row["control"]] == ["plain-tune-epochs-1", "plain-tune-epochs-2"]
     assert not rows[selection["chosen"]]["control"]
     assert rows["plain-tune-epochs-2"]["warnings"] == ["trained for 2 more"]
-    assert (
-        "- plain-tune-epochs-2: warning: trained for 2 more" in (project / "artifacts/select/toy/table.md").read_text()
-    )
+    text = (project / "artifacts/select/toy/table.md").read_text()
+    assert "- plain-tune-epochs-2: warning: trained for 2 more\n" in text
+    assert "- thin-1-1, thin-1-2: accuracy compared with plain-tune-epochs-1, which was trained as long\n" in text
     assert set(build(project).stages.values()) == {"fresh"}
 
 

@@ -58,14 +58,17 @@ def _verdict(row: Row, selection: Selection) -> str:
 
 
 def _notes(selection: Selection) -> list[str]:
-    notes = []
+    """Return what is to be said, each text once, with the variants that it is said of."""
+    said: dict[str, list[str]] = {}
     for row in selection.table:
+        texts = [f"warning: {text}" for text in row.warnings]
         if row.compared_with not in ("", selection.baseline):
-            notes.append(f"{row.variant}: accuracy compared with {row.compared_with}, which was trained as long")
-        passed = selection.gates.undecided
-        notes += [f"{row.variant}: {text}, so it {passed}es" for text in row.undecided if passed == "pass"]
-        notes += [f"{row.variant}: warning: {text}" for text in row.warnings]
-    return [*notes, *selection.notes]
+            texts.append(f"accuracy compared with {row.compared_with}, which was trained as long")
+        if selection.gates.undecided == "pass":
+            texts += [f"{text}, so it passes" for text in row.undecided]
+        for text in texts:
+            said.setdefault(text, []).append(row.variant)
+    return [*(f"{', '.join(variants)}: {text}" for text, variants in said.items()), *selection.notes]
 
 
 def _line(cells: Sequence[str], widths: list[int]) -> str:
