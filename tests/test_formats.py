@@ -75,7 +75,7 @@ def built_in(tmp_path_factory) -> Plugins:
         ("keras", "onnxruntime", "model optimizers that fit between them: keras-onnx"),
         ("onnx", "litert", "runtimes that take onnx: onnxruntime"),
         ("tflite", "onnxruntime", "those that take tflite: edge-quantize; runtimes that take tflite: litert"),
-        ("tf_keras", "onnxruntime", "no model optimizers lead from tf_keras to onnx"),
+        ("tf_keras", "onnxruntime", "model optimizers that fit between them: tf-keras-onnx"),
     ],
 )  # fmt: skip
 def test_the_built_in_components_advise_well(built_in, given, runtime, words):

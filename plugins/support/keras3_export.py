@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
-from modelyard_plugins.support.onnx_canonical import canonicalize
+from modelyard_plugins.support.onnx_export import write_export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-INPUT, OUTPUT, BATCH = "image", "logits", "batch"
-"""The names in an exported ONNX model: of its input, its output, and the axis whose size is free."""
 
 
 def leaves(model: Any) -> Iterator[Any]:
@@ -40,21 +37,12 @@ def write_onnx(model: Any, input_shape: Sequence[int], path: Path) -> None:
     import tf2onnx  # noqa: F401 - Keras needs it for this format; missing, it is named
 
     model(np.zeros((1, *input_shape), np.float32))  # Keras exports only what was called
-    try:
+
+    def export() -> Any:
         model.export(path, format="onnx", verbose=False)
-        exported = onnx.load(path)
-        canonicalize(exported, input_name=INPUT, output_name=OUTPUT, batch=BATCH)
-        onnx.checker.check_model(
-            exported
-        )  # tf2onnx keeps operations that it does not know, and says so in the log only
-    except (onnx.checker.ValidationError, KeyError, ValueError, TypeError, NotImplementedError) as exc:
-        reason = str(exc).strip().partition("\n")[0]
-        msg = (
-            f"the model {model.name!r} cannot be converted to ONNX: {reason}\n"
-            "  replace the layer that the log names, or leave this model optimizer out"
-        )
-        raise StageFailed(msg) from exc
-    onnx.save(exported, path)
+        return onnx.load(path)
+
+    write_export(export, model.name, path)
 
 
 def write_litert(model: Any, path: Path) -> None:

@@ -32,6 +32,9 @@ TENSORFLOW: Traits = {
     "resources": ("gpu",),
 }
 
+TENSORFLOW_ONNX: Traits = {**TENSORFLOW, "tools": (*TENSORFLOW["tools"], "onnx", "tf2onnx")}
+"""Those of a component that exports to ONNX, too."""
+
 
 def start(seed: int) -> None:
     """Seed every random generator and let TensorFlow use deterministic kernels only: same key, same bytes."""
