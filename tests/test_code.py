@@ -100,7 +100,7 @@ def test_comments_docstrings_and_layout_mean_nothing(old: str, new: str, tmp_pat
 
 def test_the_order_of_functions_means_nothing(project: Path, find: Find) -> None:
     one, two = "def one():\n    return 1\n", "def two():\n    return 2\n"
-    assert find({"model.py": one + two}).digest() == find({"model.py": two + one}).digest()
+    assert find({"model.py": one + two}).digest == find({"model.py": two + one}).digest
 
 
 @pytest.mark.parametrize(
@@ -227,20 +227,20 @@ def test_an_edited_helper_counts_however_it_is_imported(files: dict[str, str], r
     helper = next(name for name in files if name.endswith("helper.py"))
     before = find(files, root)
     assert helper in before.files
-    assert find({helper: HELPER.replace("1", "2")}, root).digest() != before.digest()
-    assert find({helper: f"# a comment\n{HELPER}"}, root).digest() == before.digest()
+    assert find({helper: HELPER.replace("1", "2")}, root).digest != before.digest
+    assert find({helper: f"# a comment\n{HELPER}"}, root).digest == before.digest
 
 
 @pytest.mark.parametrize("statement", ["import net.helper", "from net.helper import help", "import net.helper as h"])
 def test_the_package_around_an_imported_module_counts(statement: str, find: Find) -> None:
     files = {"model.py": f"{statement}\n", "net/__init__.py": "SIZE = 1\n", "net/helper.py": HELPER}
     before = find(files)
-    assert find({"net/__init__.py": "SIZE = 2\n"}).digest() != before.digest()
+    assert find({"net/__init__.py": "SIZE = 2\n"}).digest != before.digest
 
 
 def test_the_package_around_the_model_itself_counts(find: Find) -> None:
     before = find({"net/__init__.py": "SIZE = 1\n", "net/model.py": HELPER}, "net/model.py")
-    assert find({"net/__init__.py": "SIZE = 2\n"}, "net/model.py").digest() != before.digest()
+    assert find({"net/__init__.py": "SIZE = 2\n"}, "net/model.py").digest != before.digest
 
 
 def test_modules_that_import_each_other_are_found_once(find: Find) -> None:
@@ -250,7 +250,7 @@ def test_modules_that_import_each_other_are_found_once(find: Find) -> None:
 
 def test_a_module_that_is_not_imported_does_not_count(find: Find, project: Path) -> None:
     before = find({"model.py": "import math\n"})
-    assert find({"unrelated.py": "x = 1\n"}).digest() == before.digest()
+    assert find({"unrelated.py": "x = 1\n"}).digest == before.digest
     assert list(before.files) == ["model.py"]
 
 
@@ -258,22 +258,22 @@ def test_a_module_that_is_not_imported_does_not_count(find: Find, project: Path)
 def test_a_module_of_the_project_hides_an_installed_or_standard_one(name: str, find: Find) -> None:
     before = find({"model.py": f"import {name}\n", f"{name}.py": "x = 1\n"})
     assert f"{name}.py" in before.files
-    assert find({f"{name}.py": "x = 2\n"}).digest() != before.digest()
+    assert find({f"{name}.py": "x = 2\n"}).digest != before.digest
 
 
 def test_a_helper_that_was_deleted_changes_the_code(find: Find, project: Path) -> None:
     before = find({"model.py": "import helper\n", "helper.py": HELPER})
     (project / "helper.py").unlink()
-    assert find().digest() != before.digest()
+    assert find().digest != before.digest
 
 
 def test_a_helper_that_appears_while_the_index_lives_is_seen_after_forget(project: Path, tmp_path: Path) -> None:
     (project / "model.py").write_text("import helper\n")
     index = CodeIndex(project, DigestTable(tmp_path / "state.sqlite"))
-    before = index.closure(project / "model.py").digest()
+    before = index.closure(project / "model.py").digest
     (project / "helper.py").write_text(HELPER)
     index.forget()
-    assert index.closure(project / "model.py").digest() != before
+    assert index.closure(project / "model.py").digest != before
 
 
 def test_a_file_that_is_gone_is_an_error_without_a_traceback(find: Find) -> None:
@@ -282,10 +282,10 @@ def test_a_file_that_is_gone_is_an_error_without_a_traceback(find: Find) -> None
 
 
 def test_the_same_code_elsewhere_has_the_same_digest(find: Find, project: Path, tmp_path: Path) -> None:
-    here = find({"model.py": "import helper\n", "helper.py": HELPER}).digest()
+    here = find({"model.py": "import helper\n", "helper.py": HELPER}).digest
     there = tmp_path / "another" / "folder"
     shutil.copytree(project, there)
-    assert CodeIndex(there, DigestTable(tmp_path / "other.sqlite")).closure(there / "model.py").digest() == here
+    assert CodeIndex(there, DigestTable(tmp_path / "other.sqlite")).closure(there / "model.py").digest == here
 
 
 def test_two_files_whose_paths_end_alike_both_count(find: Find, project: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def settle(path: Path) -> None:
     """Wait until a change of `path` can no longer fall into the clock tick of an earlier one."""
-    while time.time_ns() - path.stat().st_ctime_ns <= digests._RACY_NS:
+    while time.time_ns() - path.stat().st_ctime_ns <= digests.RACY_NS:
         time.sleep(0.005)
 
 
@@ -91,7 +91,7 @@ def test_a_file_put_in_its_place_with_the_same_stamp_is_noticed(tmp_path: Path, 
 def test_a_file_changed_a_moment_ago_is_not_trusted(
     tmp_path: Path, table: DigestTable, hashed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "_RACY_NS", 3_600_000_000_000)
+    monkeypatch.setattr(digests, "RACY_NS", 3_600_000_000_000)
     path = tmp_path / "a"
     path.write_text("hello")
     assert table.file(path) == table.file(path) == HELLO
@@ -275,3 +275,44 @@ def test_a_table_without_a_column_is_an_error_that_names_the_file(tmp_path: Path
     connection.close()
     with pytest.raises(StoreError, match=r"state.sqlite: cannot be read or written"):
         DigestTable(tmp_path / "state.sqlite").note("n")
+
+
+# Read ahead
+
+
+def test_what_was_read_ahead_needs_no_question(
+    table: DigestTable, tmp_path: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, beside = tmp_path / "artifacts" / "a" / "x", tmp_path / "artifacts-not" / "y"
+    for path in (inside, beside):
+        path.parent.mkdir(parents=True)
+        table.file(write(path, "hello"))
+    table.read_ahead(tmp_path / "artifacts")
+    asked: list[str] = []
+    plain = table._query
+    monkeypatch.setattr(table, "_query", lambda *given: (asked.append(given[1]), plain(*given))[1])
+    assert table.file(inside) == table.file(beside) == HELLO
+    assert asked == [str(beside)]
+    assert hashed == ["x", "y"]
+
+
+def test_a_file_that_changed_after_it_was_read_ahead_is_hashed_again(
+    table: DigestTable, tmp_path: Path, hashed: list[str]
+) -> None:
+    path = write(tmp_path / "x", "hello")
+    table.file(path)
+    table.read_ahead(tmp_path)
+    write(path, "jello")
+    assert [table.file(path) != HELLO, table.file(path) != HELLO] == [True, True]
+    assert hashed == ["x", "x"]
+    write(path, "hello")
+    assert table.file(path) == HELLO
+
+
+def test_what_was_read_ahead_can_be_forgotten(table: DigestTable, tmp_path: Path, hashed: list[str]) -> None:
+    path = write(tmp_path / "x", "hello")
+    table.file(path)
+    table.read_ahead(tmp_path)
+    table.forget([str(path)])
+    assert table.file(path) == HELLO
+    assert hashed == ["x", "x"]

@@ -7,6 +7,7 @@ modelyard that it imports, anywhere in the file. An installed distribution count
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -19,6 +20,7 @@ import msgspec
 
 from modelyard.digests import DigestTable
 from modelyard.errors import DataError, PluginError
+from modelyard.probes import Probes
 from modelyard.source_imports import installed_folders
 from modelyard.versions import installed_version
 
@@ -51,14 +53,15 @@ class FileCode(msgspec.Struct, frozen=True, array_like=True):
     imports: tuple[str, ...]
 
 
-class Closure(msgspec.Struct):
+class Closure(msgspec.Struct, dict=True):
     """The code that a component stands on: files with the digests of their parts, and installed distributions."""
 
     files: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     distributions: dict[str, str] = msgspec.field(default_factory=dict)
 
+    @functools.cached_property
     def digest(self) -> str:
-        """Return one digest for the meaning of all files; their names do not matter."""
+        """One digest for the meaning of all files; their names do not matter."""
         meanings = sorted(sorted(parts.items()) for parts in self.files.values())
         return hashlib.sha256(msgspec.json.encode(meanings)).hexdigest()
 
@@ -71,13 +74,26 @@ class CodeIndex:
         self._installed = installed_folders()
         self._codes: dict[Path, FileCode] = {}
         self._modules: dict[str, Path | None] = {}
-        self._top_names = _top_names(project)
+        self._closures: dict[tuple[Path, ...], Closure] = {}
+        self._look()
 
-    def forget(self) -> None:
-        """Look at every file again, for instance after a stage has run."""
+    def _look(self) -> None:
+        """Begin anew, and watch the folders in which new modules may turn up."""
         self._codes.clear()
         self._modules.clear()
+        self._closures.clear()
+        self._probes = Probes()
+        self._path = tuple(sys.path)
+        for folder in self._path:
+            if folder and folder != str(self._project):
+                self._probes.watch(folder)
         self._top_names = _top_names(self._project)
+
+    def forget(self) -> None:
+        """Look at every file again, for instance after a stage has run; what is as it was stays known."""
+        same = self._path == tuple(sys.path) and self._top_names == _top_names(self._project) and self._probes.stand()
+        if not same:
+            self._look()
 
     def closure(self, *files: Path) -> Closure:
         """Return the closure of the modules in `files`, and of the packages that hold them.
@@ -86,9 +102,14 @@ class CodeIndex:
             PluginError: a file has a syntax error.
             DataError: a file cannot be read.
         """
+        if files not in self._closures:
+            self._closures[files] = self._closure(files)
+        return self._closures[files]
+
+    def _closure(self, files: Iterable[Path]) -> Closure:
         found = Closure()
         seen: set[Path] = set()
-        todo = [path for file in files for path in (file, *_enclosing_packages(file))]
+        todo = [path for file in files for path in (file, *self._enclosing_packages(file))]
         while todo:
             path = todo.pop()
             if path in seen:
@@ -111,6 +132,7 @@ class CodeIndex:
 
     def _code(self, path: Path) -> FileCode:
         if path not in self._codes:
+            self._probes.watch(str(path))
             note = f"code 2 {sys.version_info[:2]} {self._table.file(path)}"
             known = self._table.note(note)
             if known is None:
@@ -143,23 +165,22 @@ class CodeIndex:
             self._modules[full] = self._relative(full) if full.startswith(".") else self._find(full)
         return self._modules[full]
 
-    @staticmethod
-    def _relative(full: str) -> Path | None:
+    def _relative(self, full: str) -> Path | None:
         name, _, folder = full.partition("@")
         bare = name.lstrip(".")
         base = Path(folder)
         for _ in range(len(name) - len(bare) - 1):
             base = base.parent
-        return _module_file(base.joinpath(*bare.split(".")) if bare else base)
+        return self._module_file(base.joinpath(*bare.split(".")) if bare else base)
 
     def _find(self, full: str) -> Path | None:
         top, *rest = full.split(".")
         if top in self._top_names:  # the worker's path begins with the project: it wins over all but what is loaded
-            local = _module_file(self._project.joinpath(top, *rest))
+            local = self._module_file(self._project.joinpath(top, *rest))
             if local is not None:
                 return local
         if top == "modelyard_project":
-            return _module_file(self._project.joinpath("plugins", *rest))
+            return self._module_file(self._project.joinpath("plugins", *rest))
         if top in sys.stdlib_module_names:
             return None
         try:
@@ -172,9 +193,24 @@ class CodeIndex:
             origin = Path(spec.origin or "")
             return origin if origin.suffix == ".py" or self._is_installed(origin) else None
         for folder in spec.submodule_search_locations:
-            found = _module_file(Path(folder, *rest))
-            if found or self._is_installed(Path(folder)):
-                return found or Path(folder)
+            if self._is_installed(Path(folder)):
+                return Path(folder)  # whatever is in it
+            if found := self._module_file(Path(folder, *rest)):
+                return found
+        return None
+
+    def _enclosing_packages(self, file: Path) -> Iterator[Path]:
+        """Yield the `__init__.py` of each package that `file` is in; modelyard's own says only what its names are."""
+        for folder in file.parents:
+            package = folder / "__init__.py"
+            if folder == _MODELYARD or not self._probes.is_file(package):
+                return
+            yield package
+
+    def _module_file(self, base: Path) -> Path | None:
+        for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if self._probes.is_file(path):
+                return path
         return None
 
     def _distribution(self, top: str) -> dict[str, str]:
@@ -206,22 +242,6 @@ def _with_packages(name: str) -> Iterator[str]:
     dots = name[: len(name) - len(bare)]
     parts = bare.split(".")
     return (dots + ".".join(parts[: n + 1]) for n in range(len(parts)))
-
-
-def _enclosing_packages(file: Path) -> Iterator[Path]:
-    """Yield the `__init__.py` of each package that `file` is in; modelyard's own says only what its names are."""
-    for folder in file.parents:
-        package = folder / "__init__.py"
-        if folder == _MODELYARD or not package.is_file():
-            return
-        yield package
-
-
-def _module_file(base: Path) -> Path | None:
-    for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
-        if path.is_file():
-            return path
-    return None
 
 
 def read_code(path: Path) -> FileCode:

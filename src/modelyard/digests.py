@@ -23,7 +23,7 @@ import msgspec
 
 from modelyard.errors import DataError, StoreError
 
-_RACY_NS = 20_000_000
+RACY_NS = 20_000_000
 """A file that changed less than this long ago may change again within the same clock tick of the file system."""
 
 _SMALL_BYTES = 2**16
@@ -232,7 +232,7 @@ class DigestTable:
         """Hash files, and write down those that have stood still meanwhile and for a while before."""
         digests = hash_files([(path, info.st_size) for path, info in files])
         rows = []
-        settled_ns = time.time_ns() - _RACY_NS
+        settled_ns = time.time_ns() - RACY_NS
         for (path, info), digest in zip(files, digests, strict=True):
             before = signature(info)
             if info.st_ctime_ns < settled_ns and signature(os.stat(path)) == before:

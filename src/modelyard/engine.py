@@ -125,7 +125,7 @@ class Engine:
         """
         begin = time.monotonic()
         with self.workspace.lock(stage, self.listener.tell, wait=self._wait):
-            self.freshness.look_again(sources=True)
+            self.freshness.renew(stage)
             decision = None if force else self.decide(stage)
             if decision is not None and decision.how == "fresh":
                 how = "fresh"
@@ -133,7 +133,7 @@ class Engine:
                 how = "restored"
             else:
                 how = self._obtain(stage, force=force)
-        self.freshness.look_again()
+        self.freshness.renew(stage, sources=False)
         return Outcome(how, time.monotonic() - begin)
 
     def _obtain(self, stage: Stage, *, force: bool) -> str:

@@ -39,14 +39,12 @@ class Fingerprinter:
     def __init__(self, project: Path, table: DigestTable, plugins: Plugins) -> None:
         self._project, self._table, self._plugins = project, table, plugins
         self._code = CodeIndex(project, table)
-        self._closures: dict[tuple[Path, ...], Closure] = {}
         self._component_parts: dict[int, dict[str, Any]] = {}
         self._kind_parts: dict[str, dict[str, Any]] = {}
 
     def forget(self) -> None:
         """Look at every input again."""
         self._code.forget()
-        self._closures.clear()
         self._component_parts.clear()
         self._kind_parts.clear()
 
@@ -86,15 +84,13 @@ class Fingerprinter:
         }
 
     def closure(self, *files: Path) -> Closure:
-        """Return the code closure of the modules in `files`, found once."""
-        if files not in self._closures:
-            self._closures[files] = self._code.closure(*files)
-        return self._closures[files]
+        """Return the code closure of the modules in `files`."""
+        return self._code.closure(*files)
 
     def _of_kind(self, stage: Stage) -> dict[str, Any]:
         """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""
         runner = self.closure(STAGES / f"{stage.kind}.py")
-        parts: dict[str, Any] = {"code stage": runner.digest()}
+        parts: dict[str, Any] = {"code stage": runner.digest}
         parts |= {f"version {n}": v for n, v in runner.distributions.items()}
         for hook in _shaping_hooks(stage):
             parts |= self._of_hook(hook)
@@ -105,7 +101,7 @@ class Fingerprinter:
         if not files:
             return {}
         closure = self.closure(*files)
-        return {f"code {hook}": closure.digest()} | {f"version {n}": v for n, v in closure.distributions.items()}
+        return {f"code {hook}": closure.digest} | {f"version {n}": v for n, v in closure.distributions.items()}
 
     def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}
@@ -126,7 +122,7 @@ class Fingerprinter:
     def _of_component(self, role: str, component: Component) -> dict[str, Any]:
         parts: dict[str, Any] = {role: component.name}
         closure = self.closure(*_code_files(component))
-        parts[f"code {role}"] = closure.digest()
+        parts[f"code {role}"] = closure.digest
         parts |= {f"version {name}": version for name, version in closure.distributions.items()}
         parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
         parts |= {f"environment {name}": value for name, value in component.environment.items()}

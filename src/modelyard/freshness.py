@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable
 
 import msgspec
@@ -28,21 +29,49 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Freshness:
-    """Judges the stages of one project; what it found out stands until `look_again`."""
+    """Judges the stages of one project; what it found out stands until `renew` or `look_again`."""
 
     def __init__(self, project: Project, workspace: Workspace, store: Store, table: DigestTable) -> None:
         self._plan: Plan = project.plan
         self._workspace, self._store, self._table = workspace, store, table
         self._fingerprinter = Fingerprinter(project.folder, table, project.plugins)
         self._has_read_ahead = False
+        self._lock = threading.Lock()
         self._fresh: dict[str, bool] = {}
         self._briefs: dict[str, Brief | None] = {}
 
-    def look_again(self, *, sources: bool = False) -> None:
-        """Forget what was found out about artifacts, and with `sources` about code and input files too."""
+    def look_again(self) -> None:
+        """Forget what was found out about artifacts."""
         self._fresh, self._briefs = {}, {}
+
+    def renew(self, stage: Stage, *, sources: bool = True) -> None:
+        """Look again at what `stage` and the stages behind it are judged by, when it is about to run and when it has.
+
+        Those before it stay judged: a chain is gone through once a build, not once for each of its stages.
+
+        Args:
+            stage: the stage.
+            sources: whether to look at code and input files again, too.
+        """
+        self._briefs = {}
         if sources:
             self._fingerprinter.forget()
+        with self._lock:
+            fresh, todo = dict(self._fresh), [stage.id]  # a copy: other threads are reading
+            while todo:
+                name = todo.pop()
+                if fresh.pop(name, None) is not None:  # what is not judged has nothing judged behind it
+                    todo += self._behind.get(name, ())
+            self._fresh = fresh
+
+    @functools.cached_property
+    def _behind(self) -> dict[str, list[str]]:
+        """For each stage, those that read it."""
+        found: dict[str, list[str]] = {}
+        for stage in self._plan.stages.values():
+            for one in self._plan.upstream(stage):
+                found.setdefault(one.id, []).append(stage.id)
+        return found
 
     def brief(self, stage: Stage) -> Brief | None:
         """Return the part of the stage's record that says whether it holds."""
@@ -156,7 +185,7 @@ class Freshness:
         Raises:
             StageFailed: an input, the code or the configuration is not what it was at `before`.
         """
-        self.look_again(sources=True)
+        self.renew(stage)
         for upstream in self._plan.upstream(stage):
             brief = self.brief(upstream)
             if brief is None or not self.is_intact(upstream, brief):

@@ -16,7 +16,6 @@ import errno
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import msgspec
 
 from modelyard.digests import DigestTable, FileEntry, Manifest, hash_file, hash_files, manifest_digest, signature, walk
+from modelyard.durable import Batch
 from modelyard.errors import StoreError
 from modelyard.jsonfiles import write_json
 from modelyard.locks import hold, share
@@ -169,12 +169,12 @@ class Store:
 
     def _fetch_object(self, entry: FileEntry) -> bool:
         assert self.remote is not None
-        target = self.object_file(entry.digest)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(target.parent) as beside:
+        with Batch() as batch:
+            beside = batch.beside(self.object_file(entry.digest))
             if not self.remote.pull(entry, beside):
                 return False
-            self._finish(beside, target)
+            beside.chmod(0o444)
+            batch.finish()
         return True
 
     def add(self, record: Record, folder: Path) -> None:
@@ -183,11 +183,15 @@ class Store:
         Raises:
             StoreError: the store cannot be written, for instance because the disk is full.
         """
-        with self.using(), store_errors(self.root):
-            for name, entry in record.outputs.items():
-                self._keep(folder / name, entry)
+        with self.using(), store_errors(self.root), Batch() as batch:
+            new = {e.digest: name for name, e in record.outputs.items() if not self._is_whole(e)}  # each content once
+            for digest, name in new.items():
+                beside = batch.beside(self.object_file(digest))
+                _place(folder / name, beside, record.outputs[name])
+                beside.chmod(0o444)
+            write_json(batch.beside(self.trace_file(record.key)), record)
+            batch.finish()
             self._know((self.object_file(entry.digest), entry.digest) for entry in record.outputs.values())
-            self._write_trace(record)
 
     def forget(self, key: str) -> None:
         """Forget what `key` stands for; the objects stay."""
@@ -300,27 +304,10 @@ class Store:
         except StoreError:
             return hash_file(path) == digest
 
-    def _keep(self, path: Path, entry: FileEntry) -> None:
-        target = self.object_file(entry.digest)
-        if self._is_whole(entry):
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(target.parent) as beside:
-            _place(path, beside, entry)
-            self._finish(beside, target)
-
-    def _finish(self, beside: Path, target: Path) -> None:
-        beside.chmod(0o444)
-        _sync(beside)
-        beside.replace(target)
-
     def _write_trace(self, record: Record) -> None:
-        target = self.trace_file(record.key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(target.parent) as beside:
-            write_json(beside, record)
-            _sync(beside)
-            beside.replace(target)
+        with Batch() as batch:
+            write_json(batch.beside(self.trace_file(record.key)), record)
+            batch.finish()
 
 
 def read_trace(data: bytes, key: str) -> Record:
@@ -382,27 +369,6 @@ def _link(source: Path, target: Path) -> bool:
         return False
     target.chmod(0o444)
     return True
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """Give a path in `folder` that nothing else uses, and leave nothing there."""
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=folder)
-    os.close(descriptor)
-    path = Path(name)
-    path.unlink()
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import selectors
@@ -81,6 +82,7 @@ class Server:
 def fork(child: Callable[[], None]) -> int:
     """Fork a process that runs `child` and ends, and that dies with this one; return its id."""
     parent = os.getpid()
+    gc.freeze()  # a collection in the child would else write to, and so copy, every page with an object of ours
     pid = os.fork()
     if pid:
         return pid
@@ -177,6 +179,7 @@ class ProjectProcess:
         def child() -> None:
             os.setsid()
             self._paths.close()
+            gc.enable()
             run_child(request, self._loaded, self._events)
 
         self._children[fork(child)] = request.id
@@ -233,6 +236,7 @@ def _all_before(sources: dict[str, Stamp | None], began: int) -> bool:
 
 def main(preload: Sequence[str]) -> None:
     """Import what stages need and serve. A module that is missing is left for the stage to report."""
+    gc.disable()  # until a stage runs: what is imported stays, and holes in its pages would be copied with them
     events = os.dup(1)
     os.dup2(2, 1)  # what a framework prints on import must not look like an event
     for name in preload:

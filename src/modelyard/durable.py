@@ -1,0 +1,110 @@
+"""Write files so that each is seen whole or not at all, also after the power failed.
+
+A file is written beside its place, synced and renamed. Several are synced together: the disk then flushes once
+for all of them, where one after the other would wait for a flush each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+_AT_ONCE = 16
+"""How many files are synced at a time."""
+
+_MANY = 256
+"""From this many files on, the whole file system is synced: it takes as long as a few hundred files do."""
+
+
+class Batch:
+    """Files on their way to their places; what is not there at the end of the block is removed."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def beside(self, target: Path) -> Path:
+        """Return a path that nothing uses, in the folder of `target`, which is made if need be."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{os.getpid()}-{os.urandom(8).hex()}")
+        self._waiting.append((beside, target))
+        return beside
+
+    def finish(self) -> None:
+        """Sync all files, and then put each in its place, in the order in which they were asked for.
+
+        Raises:
+            OSError: one cannot be synced or renamed.
+        """
+        sync([beside for beside, _ in self._waiting])
+        self._waiting.reverse()
+        while self._waiting:
+            beside, target = self._waiting[-1]
+            beside.replace(target)
+            self._waiting.pop()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for beside, _ in self._waiting:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+
+
+def sync(paths: Sequence[Path]) -> None:
+    """Have the content of `paths`, which are on one file system, on the disk.
+
+    Raises:
+        OSError: one cannot be read, or the disk cannot be written.
+    """
+    if len(paths) >= _MANY:
+        _sync_file_system(paths[0])
+        return
+    for start in range(0, len(paths), _AT_ONCE):
+        _sync_together(paths[start : start + _AT_ONCE])
+
+
+def _sync_together(paths: Sequence[Path]) -> None:
+    errors: list[OSError] = []
+
+    def work(path: Path) -> None:
+        try:
+            _sync(path)
+        except OSError as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=work, args=(path,)) for path in paths[1:]]
+    for thread in threads:
+        thread.start()
+    work(paths[0])
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file_system(path: Path) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
