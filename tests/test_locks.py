@@ -14,7 +14,7 @@ import pytest
 
 from modelyard import locks
 from modelyard.errors import StoreError
-from modelyard.locks import hold, share
+from modelyard.locks import hold, share, take
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,3 +181,23 @@ def test_a_transient_lock_leaves_no_file_and_still_lets_in_one_at_a_time(lock: P
     assert len(most) == 30
     assert max(most) == 1
     assert not lock.exists()
+
+
+def test_a_resource_has_as_many_places_as_it_says(tmp_path: Path) -> None:
+    told: list[str] = []
+    order: list[str] = []
+
+    def third() -> None:
+        with take(tmp_path, "gpu", 2, told.append, wait=False):  # this process's own stages are always waited for
+            order.append("third")
+
+    with take(tmp_path, "gpu", 2, told.append):
+        with take(tmp_path, "gpu", 2, told.append):
+            thread = threading.Thread(target=third)
+            thread.start()
+            time.sleep(0.3)
+            order.append("one is free")
+        thread.join(timeout=10)
+
+    assert order == ["one is free", "third"]
+    assert told == [], "nobody need be told of stages of the same build"

@@ -58,7 +58,7 @@ class Engine:
         self.remote = open_remote(settings, self._tell)
         self.store = Store(root, self._objects, self.remote, self._tell, wait=self._wait)
         self.freshness = Freshness(project, self.workspace, self.store, self.table)
-        self._maker = Maker(project, self.workspace, self.freshness, self.store, self.table)
+        self._maker = Maker(project, self.workspace, self.freshness, self.store, self.table, self._tell)
 
     def _tell(self, line: str) -> None:
         self.listener.tell(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import math
 import os
 import socket
@@ -17,6 +18,7 @@ from modelyard.errors import StoreError
 
 _POLL_S = 0.1
 _TELL_AGAIN_S = 60.0
+_NO_WAIT = "wait for it, or leave out --no-wait (store.wait = false)"
 
 
 @contextmanager
@@ -77,6 +79,38 @@ def share(path: Path, what: str, tell: Callable[[str], None], verb: str, *, wait
         os.close(file)
 
 
+@contextmanager
+def take(folder: Path, name: str, count: int, tell: Callable[[str], None], *, wait: bool = True) -> Iterator[None]:
+    """Hold one of the `count` places of the resource `name` while the block runs; builds of other processes count, too.
+
+    Args:
+        folder: where the lock files are.
+        name: the resource.
+        count: how many may hold it at once.
+        tell: called with a line that says who holds it, if that is another process.
+        wait: whether to wait for another process; this one's own stages are always waited for.
+
+    Raises:
+        StoreError: other processes hold it and `wait` is false, or a file cannot be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        files = [_open(folder / f"resource-{name}-{number}.lock") for number in range(count)]
+        for file in files:
+            stack.callback(os.close, file)
+        told = -math.inf
+        while (mine := next((file for file in files if _try(file, fcntl.LOCK_EX)), None)) is None:
+            others = [h for h in map(_holder, files) if not h.startswith(f"process {os.getpid()} on {_host()} ")]
+            if others and not wait:
+                msg = f"the resource {name} is held by {others[0]}\n  {_NO_WAIT}"
+                raise StoreError(msg)
+            if others and time.monotonic() - told > _TELL_AGAIN_S:
+                tell(f"waiting for the resource {name}, which is held by {others[0]}")
+                told = time.monotonic()
+            time.sleep(_POLL_S)
+        _sign(mine)
+        yield
+
+
 def _acquire(path: Path, what: str, tell: Callable[[str], None], *, wait: bool, verb: str) -> int:
     """Return the open file of `path`, locked; one that its last holder removed meanwhile is opened anew."""
     while True:
@@ -106,7 +140,7 @@ def _lock(file: int, mode: int, what: str, tell: Callable[[str], None], *, wait:
     while not _try(file, mode):
         holder = _holder(file)
         if not wait:
-            msg = f"{what} {verb} {holder}\n  wait for it, or leave out --no-wait (store.wait = false)"
+            msg = f"{what} {verb} {holder}\n  {_NO_WAIT}"
             raise StoreError(msg)
         if time.monotonic() - told > _TELL_AGAIN_S:
             tell(f"waiting for {what}, which {verb} {holder}")
@@ -122,9 +156,12 @@ def _try(file: int, mode: int) -> bool:
     return True
 
 
+_host = functools.cache(socket.gethostname)
+
+
 def _sign(file: int) -> None:
     now = datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds")
-    text = f"process {os.getpid()} on {socket.gethostname()} since {now}"
+    text = f"process {os.getpid()} on {_host()} since {now}"
     os.ftruncate(file, 0)
     os.pwrite(file, text.encode(), 0)
 

@@ -32,11 +32,17 @@ class Maker:
     """Makes the artifacts of one project's stages; the stage's lock must be held."""
 
     def __init__(
-        self, project: Project, workspace: Workspace, freshness: Freshness, store: Store, table: DigestTable
+        self,
+        project: Project,
+        workspace: Workspace,
+        freshness: Freshness,
+        store: Store,
+        table: DigestTable,
+        tell: Callable[[str], None],
     ) -> None:
         self._workspace, self._freshness = workspace, freshness
         self._store, self._table = store, table
-        self._runner = StageRunner(project, workspace)
+        self._runner = StageRunner(project, workspace, tell)
 
     def restore(self, stage: Stage, record: Record) -> bool:
         """Make the outputs of `record` the stage's artifact; False if the store has lost one."""

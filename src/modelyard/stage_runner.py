@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 
 from modelyard.errors import StageFailed
+from modelyard.locks import take
 from modelyard.plan import Stage
 from modelyard.pool import Pool
 from modelyard.project import Project
@@ -28,17 +28,22 @@ class Run(msgspec.Struct, frozen=True):
 class StageRunner:
     """Runs stages of one project in worker processes."""
 
-    def __init__(self, project: Project, workspace: Workspace) -> None:
-        self._project, self._workspace = project, workspace
+    def __init__(self, project: Project, workspace: Workspace, tell: Callable[[str], None]) -> None:
+        self._project, self._workspace, self._tell = project, workspace, tell
         self._pool = Pool()
-        self._resources = {name: threading.Semaphore(n) for name, n in project.config.resources.items()}
 
     @contextmanager
     def resources(self, stage: Stage) -> Iterator[None]:
-        """Hold the named resources of `stage` while the block runs, waiting for them if need be."""
+        """Hold the named resources of `stage` while the block runs, waiting for them if need be.
+
+        Raises:
+            StoreError: another build holds one, and this one does not wait.
+        """
+        config, locks = self._project.config, self._workspace.state / "locks"
         with ExitStack() as stack:
-            for resource in sorted(stage.resources):
-                stack.enter_context(self._resources[resource])
+            for name in sorted(stage.resources):  # in one order, so that no two stages wait for each other
+                places, wait = config.resources[name], config.settings["store"]["wait"]
+                stack.enter_context(take(locks, name, places, self._tell, wait=wait))
             yield
 
     def run(self, stage: Stage, scratch: Path, on_event: Callable[[dict[str, Any]], None]) -> Run:

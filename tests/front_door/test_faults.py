@@ -97,13 +97,17 @@ def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp
     expected = artifacts(built_toy)
     dice = random.Random(1)
     done: set[str] = set()
-    project, rounds = new_toy, 0
+    project, rounds, stages = new_toy, 0, 0
+    began = time.monotonic()
+    assert build(Path(shutil.copytree(new_toy, tmp_path / "undisturbed"))).code == 0
+    whole_s = time.monotonic() - began
     for number in range(KILLS):
         arguments = dice.choice([(), (), ("-n", "3")])
-        for output in kill(project, dice, *arguments):
+        for output in kill(project, dice, whole_s, *arguments):
             again = done & {stage for stage, how in read_lines(output).items() if how == "built"}
             assert not again, f"kill {number}: done twice: {again}\n{output}"
             done |= finished(output)
+        stages += len(done)
         if len(done) == 13:
             assert artifacts(project) == expected
             rounds += 1
@@ -112,13 +116,13 @@ def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp
             shutil.copytree(new_toy, project, ignore=ignore)
 
     goes_on(project, expected, done)
-    print(f"{KILLS} kills, {rounds} whole builds in between")
+    print(f"{KILLS} kills, {stages / KILLS:.1f} of 13 stages done on average, {rounds} whole builds in between")
 
 
-def kill(project: Path, dice: random.Random, *arguments: str) -> list[str]:
-    """Start a build, sometimes two at once, kill each at a random instant, and return their outputs."""
+def kill(project: Path, dice: random.Random, whole_s: float, *arguments: str) -> list[str]:
+    """Start a build, sometimes two at once, kill each at a random instant of a whole build, and return their outputs."""
     running = [start(project, *arguments) for _ in range(dice.choice([1, 1, 1, 2]))]
-    time.sleep(dice.uniform(0.1, 1.6))
+    time.sleep(dice.uniform(0.1, whole_s))
     for one in running:
         one.kill()
         time.sleep(dice.uniform(0, 0.2))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from modelyard.locks import take
 from tests.front_door.builds import artifacts, build
+from tests.front_door.test_faults import start
 
 LOGGED = '    write(context.out / "model.packed", json.loads(context.model.path.read_text()))\n'
 
@@ -19,6 +24,30 @@ def slow_optimizers(project: Path, seconds: float) -> None:
     assert LOGGED in text
     chat = f'    import time\n\n    for _ in range(20):\n        print("packing", context.model.folder.name)\n        time.sleep({seconds / 20})\n'
     path.write_text(text.replace(LOGGED, chat + LOGGED))
+
+
+STARTED = """
+import multiprocessing, sys
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv.pop(1))
+    from doit.__main__ import main
+    sys.exit(main())
+"""
+"""doit where Python's processes start in another way; from 3.14 on, `forkserver` is the default."""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_it_does_not_matter_how_processes_start(new_toy: Path, built_toy: Path, tmp_path: Path, method: str) -> None:
+    script = tmp_path / "started.py"
+    script.write_text(STARTED)
+    variables = {**os.environ, "PYTHONPATH": str(new_toy)}  # as `python -m doit` has it
+    for arguments in (["-n", "2", "-P", "process"], ["-n", "2"], []):
+        command = [sys.executable, str(script), method, *arguments]
+        done = subprocess.run(command, cwd=new_toy, env=variables, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+    assert artifacts(new_toy) == artifacts(built_toy)
 
 
 @pytest.mark.parametrize("arguments", [("-n", "2"), ("-n", "4", "-P", "thread"), ("-n", "2", "-P", "process")])
@@ -56,6 +85,25 @@ def test_a_resource_limits_what_runs_together(new_toy: Path) -> None:
     ends = sorted(p.stat().st_mtime_ns for p in packed)
     assert len(records) == 5
     assert all(later - earlier > 1.4e9 for earlier, later in pairwise(ends)), "one after the other"
+
+
+def test_a_resource_counts_for_all_builds_of_a_project(new_toy: Path) -> None:
+    with (new_toy / "pyproject.toml").open("a") as file:
+        file.write("\n[tool.modelyard.resources]\ndataset = 1\n")
+    with take(new_toy / ".modelyard" / "locks", "dataset", 1, print):
+        refused = build(new_toy, "--no-wait", "dataset")
+        waiting = start(new_toy, "dataset")
+        output = []
+        for line in waiting.stdout or ():
+            output.append(line)
+            if line.startswith("waiting"):
+                break
+
+    rest = waiting.communicate(timeout=60)[0]
+    assert f"the resource dataset is held by process {os.getpid()} on " in refused.output, refused.output
+    assert refused.code == 1
+    assert f"waiting for the resource dataset, which is held by process {os.getpid()} on " in "".join(output)
+    assert waiting.returncode == 0, rest
 
 
 def test_without_the_limit_they_overlap(new_toy: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from typing import Any
 
 from doit import doit_cmd, plugin
@@ -38,3 +40,11 @@ class Run(DoitRun):  # type: ignore[misc]
         if params["no_wait"]:
             doit_cmd.set_var("store.wait", "false")
         return int(super().execute(params, args) or 0)
+
+    @functools.wraps(DoitRun._execute)  # noqa: SLF001 - doit reads off the signature what to pass
+    def _execute(self, *arguments: Any, **options: Any) -> int:
+        """Run the loaded tasks. Stages run in processes of their own; threads that wait for them share one pool of these."""
+        if options.get("num_process") and options.get("par_type") == "process" and "modelyard.tasks" in sys.modules:
+            sys.stderr.write("-P process: stages run in processes of their own anyway, which threads start\n")
+            options["par_type"] = "thread"
+        return int(super()._execute(*arguments, **options) or 0)
