@@ -60,6 +60,20 @@ def test_block_after_a_key_is_read_back_as_the_same_value(value: object, indent:
     assert yaml.safe_load(f"key:{block(value, indent)}\nnext: 1\n") == {"key": value, "next": 1}
 
 
+LINES = st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126)), min_size=1, max_size=5)
+
+
+@given(LINES, st.integers(1, 6))
+@example(["a: b", "", "  # c", "--- ", "{{ d }}", "e"], 2)
+def test_lines_are_read_back_as_they_are(lines: list[str], indent: int) -> None:
+    text = "\n".join(lines) + "\n"
+    assert yaml.safe_load(f"key:{block({'file': text}, indent)}\nnext: 1\n") == {"key": {"file": text}, "next": 1}
+
+
+def test_a_file_stands_line_by_line() -> None:
+    assert block({"a": "x {\n  y;\n}\n"}, 2) == '\n  "a": |\n    x {\n      y;\n    }'
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

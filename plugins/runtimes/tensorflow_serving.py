@@ -6,11 +6,13 @@ session_bundle_config.proto.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import ServerFacts
 from modelyard.contexts import ServerImage
+from modelyard.errors import ConfigError
 from modelyard.params import Port, PositiveFloat, PositiveInt
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -50,7 +52,7 @@ def tensorflow_serving(
     Args:
         model: the folder with model.json and the SavedModel
         model_version: the version of the model in the image, and in its URLs
-        threads: threads that one prediction uses
+        threads: threads that the server computes with, for all requests together
         rest_port: the port for REST
         grpc_port: the port for gRPC
         rest_timeout_ms: how long a REST request may take
@@ -90,7 +92,12 @@ class _SavedModel:
 
 
 def image(context: ServerContext, **params: Any) -> ServerImage:
-    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration."""
+    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration.
+
+    Raises:
+        ConfigError: the two ports are one, or need the rights of root.
+    """
+    _check_ports(params)
     name, version = context.name, params["model_version"]
     folder = f"/models/{name}/{version}"
     files = configuration(name, params)
@@ -110,9 +117,20 @@ def image(context: ServerContext, **params: Any) -> ServerImage:
             ready=f"/v1/models/{name}/versions/{version}/metadata",  # 404 until that version can be asked
             protocols=("v1",),
             grpc_port=params["grpc_port"],
+            timeout_s=math.ceil(params["rest_timeout_ms"] / 1000) + 1,
             reads_settings=False,
         ),
     )
+
+
+def _check_ports(params: dict[str, Any]) -> None:
+    rest, grpc = params["rest_port"], params["grpc_port"]
+    if rest == grpc or min(rest, grpc) < 1024:
+        msg = (
+            f"[tool.modelyard.runtime]: rest_port = {rest}, grpc_port = {grpc} is not allowed\n"
+            "  allowed: two different ports from 1024: the server is not root, and would leave REST out"
+        )
+        raise ConfigError(msg)
 
 
 def configuration(name: str, params: dict[str, Any]) -> dict[str, str]:

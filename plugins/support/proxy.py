@@ -84,7 +84,7 @@ def configuration(
         cert_file=f"{tls_folder}/tls.crt" if params["tls"] else "",
         key_file=f"{tls_folder}/tls.key" if params["tls"] else "",
         max_body_bytes=params["max_body_bytes"],
-        timeout_s=60,
+        timeout_s=server.timeout_s,
         grace_s=params["grace_s"],
         log_level=LEVELS[params["log_level"]],
     )

@@ -211,6 +211,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
         ready: HTTP path that answers 200 only while the model can be asked.
         protocols: what it speaks on its port: `v1` is TF Serving's REST API, `v2` the Open Inference Protocol.
         grpc_port: the port that it listens on for gRPC; 0: none.
+        timeout_s: how long it takes for a request at most, in seconds; a proxy must wait as long.
         reads_settings: whether it takes user name, password, certificate, port ... from the variables `MODELYARD_...`.
             In front of a server that does not, a target puts a proxy.
     """
@@ -219,6 +220,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     ready: str = "/v2/health/ready"
     protocols: tuple[Protocol, ...] = ("v1", "v2")
     grpc_port: int = 0
+    timeout_s: int = 60
     reads_settings: bool = True
 
 

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping
 # Structure, for whatever scalar the text is pasted into: a single quote ends a single-quoted scalar, brackets and
 # commas end a plain one in flow style, ": " makes a plain one a key, " #" cuts one off.
 _ESCAPED = re.compile(r"['\[\]{},\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|(?<= )#|:(?= )")
+_PLAIN_LINES = re.compile(r"[!-~][ -~]*\n(?:[ -~]*\n)*[ -~]*[!-~]\n")
+"""Two lines or more of printable ASCII that neither begin nor end with a blank: what a literal block scalar keeps as it is."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -46,8 +48,11 @@ def block(value: object, indent: int = 0) -> YamlText:
     """Return a mapping or list as YAML in block style, `indent` spaces deep, to be written right after `key:`.
 
     Every line starts with a line break, so `labels:{{ labels | block(4) }}` is right for any number of labels: of none
-    it makes `labels: {}`.
+    it makes `labels: {}`. A plain text of several lines, such as a file in a ConfigMap, is written line by line.
     """
+    if isinstance(value, str) and _PLAIN_LINES.fullmatch(value):
+        margin = " " * indent
+        return YamlText(" |\n" + "\n".join(margin + line if line else "" for line in value[:-1].split("\n")))
     lines = list(_lines(value, " " * indent))
     return YamlText("\n" + "\n".join(lines) if lines else " " + _flow(value))
 

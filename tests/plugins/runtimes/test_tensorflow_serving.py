@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from modelyard.artifacts import Model, self_contained
 from modelyard.component import check_values, parameters_of
 from modelyard.contexts import ServerContext
-from modelyard.errors import PluginError
+from modelyard.errors import ConfigError, PluginError
 from modelyard.jsonfiles import write_json
 from modelyard_plugins.runtimes import tensorflow_serving as plugin
 
@@ -111,7 +111,14 @@ def test_what_goes_into_the_image(tmp_path):
     assert set(made.server) == {"/etc/tensorflow-serving/models.config", "/etc/tensorflow-serving/monitoring.config"}
     assert all(path.is_file() for path in made.server.values())
     assert (made.port, made.facts.grpc_port, made.facts.reads_settings) == (9001, 9000, False)
+    assert made.facts.timeout_s > 30
     assert made.facts.ready == "/v1/models/digits/versions/3/metadata"
+
+
+@pytest.mark.parametrize("changes", [{"rest_port": 8500}, {"grpc_port": 443}])
+def test_ports_that_the_server_could_not_have_are_refused(changes):
+    with pytest.raises(ConfigError, match=r"rest_port = \d+, grpc_port = \d+ is not allowed"):
+        plugin.image(None, **params(**changes))
 
 
 def test_a_runtime_has_a_server_of_one_kind(tmp_path):
