@@ -7,13 +7,15 @@ session_bundle_config.proto.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
 
 from modelyard import hookimpl
 from modelyard.artifacts import ServerFacts
 from modelyard.contexts import ServerImage
 from modelyard.errors import ConfigError
-from modelyard.params import Port, PositiveFloat, PositiveInt
+from modelyard.params import PositiveFloat, PositiveInt
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 BASE = "tensorflow/serving:2.20.0"
 PROGRAM = "/usr/bin/tensorflow_model_server"
 CONFIG = "/etc/tensorflow-serving"
+HighPort = Annotated[int, Meta(ge=1024, le=65535, description="a TCP port, 1024 to 65535")]
+"""A port that needs no rights of root."""
 METRICS = "/monitoring/prometheus/metrics"
 
 
@@ -37,8 +41,8 @@ def tensorflow_serving(
     *,
     model_version: PositiveInt = 1,  # noqa: ARG001 - the image's, as are those below
     threads: PositiveInt = 1,
-    rest_port: Port = 8501,  # noqa: ARG001
-    grpc_port: Port = 8500,  # noqa: ARG001
+    rest_port: HighPort = 8501,
+    grpc_port: HighPort = 8500,
     rest_timeout_ms: PositiveInt = 30_000,  # noqa: ARG001
     metrics: bool = True,  # noqa: ARG001
     batching: bool = False,  # noqa: ARG001
@@ -58,11 +62,20 @@ def tensorflow_serving(
         rest_timeout_ms: how long a REST request may take
         metrics: answer Prometheus at /monitoring/prometheus/metrics, on the port for REST
         batching: let the server join requests that come at the same time
-        max_batch_size: with batching, how many samples it joins at most
+        max_batch_size: with batching, how many samples it joins at most; a larger request is refused
         batch_timeout_ms: with batching, how long it waits for more samples
         max_enqueued_batches: with batching, how many batches may wait; one more is refused
         batch_threads: with batching, how many batches run at once
+
+    Raises:
+        ConfigError: the two ports are one.
     """
+    if rest_port == grpc_port:
+        msg = (
+            f"[tool.modelyard.runtime]: rest_port and grpc_port are both {rest_port}\n"
+            "  give them two ports: TensorFlow Serving would leave REST out"
+        )
+        raise ConfigError(msg)
     import tensorflow as tf
 
     from modelyard.artifacts import Model
@@ -92,12 +105,7 @@ class _SavedModel:
 
 
 def image(context: ServerContext, **params: Any) -> ServerImage:
-    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration.
-
-    Raises:
-        ConfigError: the two ports are one, or need the rights of root.
-    """
-    _check_ports(params)
+    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration."""
     name, version = context.name, params["model_version"]
     folder = f"/models/{name}/{version}"
     files = configuration(name, params)
@@ -121,16 +129,6 @@ def image(context: ServerContext, **params: Any) -> ServerImage:
             reads_settings=False,
         ),
     )
-
-
-def _check_ports(params: dict[str, Any]) -> None:
-    rest, grpc = params["rest_port"], params["grpc_port"]
-    if rest == grpc or min(rest, grpc) < 1024:
-        msg = (
-            f"[tool.modelyard.runtime]: rest_port = {rest}, grpc_port = {grpc} is not allowed\n"
-            "  allowed: two different ports from 1024: the server is not root, and would leave REST out"
-        )
-        raise ConfigError(msg)
 
 
 def configuration(name: str, params: dict[str, Any]) -> dict[str, str]:
