@@ -125,7 +125,11 @@ def test_an_optimizer_must_refuse_in_words(toy: Path) -> None:
         ("float16", {}, {"bits": 8}),
         ("dynamic-range", {}, {"bits": 8}),
         ("int8", {"calibration_samples": 50}, {"io": "int16"}),
+        ("int16x8", {"calibration_samples": 50}, {"calibration_samples": 0}),
         ("prune", {"epochs": 4}, {"skip": ["no_such_layer"]}),
+        ("cluster", {"clusters": 8}, {"preserve_sparsity": True}),
+        ("qat", {"learning_rate": 0.001}, {"preserve": ["clusters"]}),
+        ("fine-tune", {"epochs": 1}, {"epochs": 0}),
     ],
 )
 def test_built_in_optimizers_keep_the_contract(

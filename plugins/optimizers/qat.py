@@ -70,7 +70,8 @@ def qat(
     start(context.seed)
     parent = load_keras(context.model.path)
     names = quantizable_layers(parent, skip)
-    before = {name: kernel for name, kernel in model_kernels(parent).items() if name.partition("/")[0] in names}
+    kernels = model_kernels(parent)
+    before = {name: kernel for name, kernel in kernels.items() if name.partition("/")[0] in names}
     check_preservable(before, preserve)
     model = quantize(parent, names, _scheme(preserve))
     context.log(f"training {', '.join(names)} for int8, preserving {' and '.join(preserve) or 'nothing'}")
@@ -79,7 +80,7 @@ def qat(
     save_quantized(model, path)
     written = load_quantized(path)
     check_same_answers(model, written, context)
-    after = model_kernels(written)
+    after = by_the_names_of(kernels, model_kernels(written))
     check_preserved(before, after, preserve)
     context.metrics.update(quantized_kernels=quantized_kernels(written), sparsity=sparsity(after.values()), **figures)
     context.metrics["unique_weights_per_kernel"] = {name: unique_weights(kernel) for name, kernel in after.items()}
@@ -124,6 +125,22 @@ def check_preservable(kernels: Kernels, preserve: tuple[Preserved, ...]) -> None
             '  put { use = "cluster" } before it in the variant\'s chain, or leave "clusters" out'
         )
         raise ConfigError(msg)
+
+
+def by_the_names_of(before: Kernels, after: Kernels) -> Kernels:
+    """Return `after` with the names of `before`: a separable convolution becomes two layers with names of their own.
+
+    Raises:
+        StageFailed: it cannot be told which kernel became which.
+    """
+    gone, new = ([name for name in one if name not in other] for one, other in ((before, after), (after, before)))
+    if [before[name].shape for name in gone] != [after[name].shape for name in new]:
+        msg = (
+            f"qat: cannot tell what became of the kernels {', '.join(gone)}\n  {leave_out(gone[0] if gone else new[0])}"
+        )
+        raise StageFailed(msg)
+    names = dict(zip(new, gone, strict=True))
+    return {names.get(name, name): kernel for name, kernel in after.items()}
 
 
 def is_clustered(kernel: NDArray[np.generic]) -> bool:

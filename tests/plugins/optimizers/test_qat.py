@@ -290,6 +290,30 @@ def test_a_convolution_keeps_its_values_in_all_or_in_each_channel():
         check_preserved(before, {"c/kernel": random.normal(size=(3, 3, 8, 4))}, ("clusters",))
 
 
+def test_a_separable_convolution_is_followed_into_the_two_layers_it_becomes(stripes_dataset, bench, tmp_path):
+    from tf_keras import layers
+
+    from modelyard_plugins.support.keras_files import save_keras
+
+    model = network(layers.SeparableConv2D(4, 3, activation="relu", name="separable"))
+    kernel = model.get_layer("separable").pointwise_kernel
+    kernel.assign(kernel.numpy() * (np.arange(4) % 2))
+    save_keras(model, tmp_path / "model.keras")
+    parent = open_model(tmp_path, stripes_dataset, "tf_keras")
+    _, metrics = trained_for_int8(parent, stripes_dataset, bench, preserve=("sparsity",))
+    assert metrics["unique_weights_per_kernel"]["separable/pointwise_kernel"] == 3
+
+
+def test_a_kernel_that_cannot_be_followed_fails():
+    from modelyard_plugins.optimizers.qat import by_the_names_of
+
+    before = {"a/kernel": np.zeros((2, 2)), "b/kernel": np.zeros((2, 3))}
+    after = {"a/kernel": np.zeros((2, 2)), "new/kernel": np.ones((2, 3))}
+    assert by_the_names_of(before, after)["b/kernel"].all()
+    with pytest.raises(StageFailed, match=r"cannot tell what became of the kernels b/kernel\n  .*skip = \[\"b\"\]"):
+        by_the_names_of(before, {"a/kernel": np.zeros((2, 2))})
+
+
 _SCRIPT = """
 import sys
 from pathlib import Path

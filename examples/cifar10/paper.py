@@ -1,0 +1,85 @@
+"""Measure the profile `paper` over several seeds, and print its table in Markdown.
+
+    python paper.py 0 1 2 > table.md
+
+Each seed is a build, `doit profile=paper seed=N evaluate`: what was built before is restored from the store, so that
+this may be interrupted and called again.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from modelyard.project import load
+
+FOLDER = Path(__file__).parent
+BASELINE = "float32"
+
+
+def measure(seed: int) -> dict[str, dict]:
+    """Build every variant from `seed` and return its evaluation."""
+    command = [sys.executable, "-m", "doit", "profile=paper", f"seed={seed}", "evaluate"]
+    subprocess.run(command, cwd=FOLDER, check=True, stdout=sys.stderr)
+    files = (FOLDER / "artifacts" / "evaluate").glob("*/evaluation.json")
+    return {file.parent.name: json.loads(file.read_text()) for file in files}
+
+
+def trained_epochs(steps) -> int:
+    """Return how many epochs a chain adds to the trainer's."""
+    return sum(step.params.get("epochs", 0) for step in steps)
+
+
+def equally_trained(variants) -> dict[int, str]:
+    """Return the variant that does nothing but train for so many epochs, by their number."""
+    plain = {
+        name: steps
+        for name, steps in variants.items()
+        if [step.component.name for step in steps] == ["fine-tune"] * (len(steps) - 1) + [BASELINE]
+    }
+    return {trained_epochs(steps): name for name, steps in plain.items()}
+
+
+def spread(values, digits: int, *, sign: bool = False) -> str:
+    """Return the mean and the standard deviation of `values`, the latter if there are two or more."""
+    text = f"{statistics.fmean(values):{'+' if sign else ''}.{digits}f}"
+    return text if len(values) < 2 else f"{text} ± {statistics.stdev(values):.{digits}f}"
+
+
+def row(name: str, steps, runs: list[dict[str, dict]], baseline: str) -> list[str]:
+    """Return the cells of one variant; differences are taken seed by seed."""
+    points = [100 * run[name]["accuracy"] for run in runs]
+    against = [mine - 100 * run[baseline]["accuracy"] for mine, run in zip(points, runs, strict=True)]
+    size, packed = (statistics.fmean(run[name][key] for run in runs) for key in ("size_bytes", "gzip_bytes"))
+    whole, packed_whole = (statistics.fmean(run[BASELINE][key] for run in runs) for key in ("size_bytes", "gzip_bytes"))
+    return [
+        name,
+        str(trained_epochs(steps)),
+        spread(points, 2),
+        "" if name == baseline else spread(against, 2, sign=True),
+        f"{size / 1e3:.1f}",
+        f"{packed / 1e3:.1f}",
+        f"{whole / size:.1f}",
+        f"{packed_whole / packed:.1f}",
+    ]
+
+
+def table(variants, runs: list[dict[str, dict]]) -> str:
+    """Return the Markdown table of all variants."""
+    plain = equally_trained(variants)
+    head = ["variant", "epochs more", "accuracy, %", "against equally trained, points"]
+    head += ["size, kB", "gzip, kB", "times smaller", "after gzip"]
+    rows = [row(name, steps, runs, plain[trained_epochs(steps)]) for name, steps in variants.items()]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main() -> None:
+    seeds = [int(word) for word in sys.argv[1:]] or [0, 1, 2]
+    variants = load(FOLDER, {"profile": "paper"}).config.variants
+    print(table(variants, [measure(seed) for seed in seeds]))
+
+
+if __name__ == "__main__":
+    main()
