@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelyard import reporter
-from modelyard.reporter import Screen, bar, duration
+from modelyard.reporter import Screen, bar
 
 if TYPE_CHECKING:
     import subprocess
@@ -47,28 +45,6 @@ class Terminal(io.StringIO):
 )
 def test_a_progress_event_is_a_bar_or_a_count(event: dict[str, object], text: str) -> None:
     assert re.sub(r" {2,}$", "", bar(event)) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.0 s"),
-        (0.26, "0.3 s"),
-        (9.94, "9.9 s"),
-        (9.97, "10 s"),
-        (59.4, "59 s"),
-        (59.7, "1 min 0 s"),
-        (119.8, "2 min 0 s"),
-        (3725, "62 min 5 s"),
-    ],
-)
-def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-@given(st.floats(0, 1e7))
-def test_no_duration_has_sixty_seconds(seconds: float) -> None:
-    assert " 60 s" not in f" {duration(seconds)}"
 
 
 # The screen

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.errors import ConfigError
-from modelyard.units import DURATIONS, SIZES, parse_duration_ms, parse_size
+from modelyard.units import DURATIONS, SIZES, duration, parse_duration_ms, parse_size
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,25 @@ def test_every_unit_of_time_is_in_milliseconds():
     assert DURATIONS["s"] == 1000 * DURATIONS["ms"] == 1_000_000 * DURATIONS["us"]
     with pytest.raises(ConfigError, match=r"here: 0 is not above 0"):
         parse_duration_ms(0, "here")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (0.26, "0.3 s"),
+        (9.94, "9.9 s"),
+        (9.97, "10 s"),
+        (59.4, "59 s"),
+        (59.7, "1 min 0 s"),
+        (119.8, "2 min 0 s"),
+        (3725, "62 min 5 s"),
+    ],
+)
+def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@given(st.floats(0, 1e7))
+def test_no_duration_has_sixty_seconds(seconds: float) -> None:
+    assert " 60 s" not in f" {duration(seconds)}"

@@ -16,6 +16,7 @@ from doit.reporter import ConsoleReporter
 from modelyard.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
 from modelyard.plan import Stage
+from modelyard.units import duration
 
 _LOG_LINES = 12
 _TRACEBACK = "Traceback (most recent call last):"
@@ -94,14 +95,6 @@ def _amount(value: float, unit: str) -> str:
         return f"{value / 1e6:.1f} MB"
     text = f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
     return f"{text} {unit}".rstrip()
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people: `0.3 s`, `12 s`, `3 min 20 s`."""
-    if round(seconds, 1) < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]

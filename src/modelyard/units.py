@@ -1,4 +1,4 @@
-"""Sizes and durations as a person writes them: `"200 kB"`, `"1 MiB"`, `"5 ms"`."""
+"""Sizes and durations as a person writes them, `"200 kB"`, `"1 MiB"`, `"5 ms"`, and reads them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ DURATIONS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0, "min":
 """Milliseconds in each unit of duration."""
 
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([^\s0-9.]*)\s*")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: `0.3 s`, `12 s`, `3 min 20 s`."""
+    if round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def parse_size(value: str | float, where: str) -> int:

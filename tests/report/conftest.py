@@ -14,7 +14,8 @@ from modelyard.artifacts import ImageFacts, LayerFacts, Splits
 from modelyard.jsonfiles import write_json
 from modelyard.report.collect import Collected, VariantPlaces
 from modelyard.report.facts import Origin, ProjectFacts, Report, StageFacts
-from modelyard.report.measure import Material, measure
+from modelyard.report.material import Material
+from modelyard.report.measure import measure
 from modelyard.report.write import write
 from modelyard.stages.dataset import write_dataset
 from modelyard.stages.evaluate import score
@@ -87,7 +88,7 @@ def collected(
         write_json(place("image:project") / "image.json", _image(shipped or ""))
     places = {
         name: VariantPlaces(
-            steps=(f"step{name}", "int8"), evaluation=str(folder / "artifacts/evaluate" / name), model=""
+            steps=(f"step{name}", "int8"), evaluation=str(folder / "artifacts/evaluate" / name), data=DIGEST
         )
         for name in names
     }

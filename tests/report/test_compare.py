@@ -3,7 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from modelyard.report.compare import LATENCY_NOISE, SCHEMA, Pair, compare, is_slower_or_faster, markdown
+from modelyard.report.compare import LATENCY_NOISE, SCHEMA, Pair, compare, is_slower_or_faster
+from modelyard.report.compare_text import markdown
 from modelyard.report.facts import Interval
 
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from modelyard.errors import DataError
+from modelyard.report.examples import examples
 from modelyard.report.facts import Against
 from modelyard.report.measure import measure
 
@@ -57,13 +59,24 @@ def test_a_whole_build_has_no_notes(measured):
     assert measured()[0].notes == ()
 
 
-def test_variants_of_other_classes_are_not_compared(make):
-    made = make(variants=2)
-    file = Path(made.variants["v1"].evaluation) / "evaluation.json"
-    file.write_text(file.read_text().replace('"frog"', '"toad"'))
-    report, _ = measure(made)
-    assert any("other classes than the baseline 'v0'" in note for note in report.notes)
+def test_what_was_measured_on_other_data_is_not_compared(make):
+    made = make(variants=3)
+    stale = msgspec.structs.replace(made.variants["v1"], data="f" * 64)
+    report, _ = measure(msgspec.structs.replace(made, variants={**made.variants, "v1": stale}))
+    assert any("v1" in note and "other data than the baseline 'v0'" in note for note in report.notes)
     assert report.variant("v1").compared_with == ""
+    assert report.variant("v1").against_baseline is None
+    assert report.variant("v2").compared_with == "v0"
+    assert report.variant("v2").against_baseline is not None
+
+
+def test_nothing_is_shown_of_samples_that_are_no_longer_there(make):
+    made = make()
+    stages = [msgspec.structs.replace(s, digest="f" * 64) if s.stage == made.dataset else s for s in made.stages]
+    report, material = measure(msgspec.structs.replace(made, stages=tuple(stages)))
+    assert [one.against_baseline for one in report.variants] == [None] * 4
+    assert examples(report, material) == {}
+    assert report.variant("v1").compared_with == "v0"  # the two were measured on the same
 
 
 def test_a_damaged_artifact_is_named(make):

@@ -125,7 +125,7 @@ def add_up(steps: Sequence[Step]) -> Total:
 
 def text(steps: Sequence[Step], total: Total) -> str:
     """Return the plan in words: a line for each stage, and a last line that sums up."""
-    from modelyard.reporter import duration
+    from modelyard.units import duration
 
     rows = [
         (

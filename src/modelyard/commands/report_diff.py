@@ -23,7 +23,8 @@ class ReportDiff(ModelyardCommand):
 
     def run(self, options: Any, names: list[str]) -> int:
         """Compare the two reports that are named."""
-        from modelyard.report.compare import compare, markdown
+        from modelyard.report.compare import compare
+        from modelyard.report.compare_text import markdown
         from modelyard.report.facts import read_report
 
         if len(names) != 2:

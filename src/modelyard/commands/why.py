@@ -54,7 +54,7 @@ def text(explanation: Any) -> str:
 
 def headline(explanation: Any) -> str:
     """Return what a build would do with the stage, in words."""
-    from modelyard.reporter import duration
+    from modelyard.units import duration
 
     if explanation.state == "up-to-date":
         return "is up to date"

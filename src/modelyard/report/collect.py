@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class VariantPlaces(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant: its steps in words, and the folders of its evaluation and of its model."""
+    """A variant: its steps in words, the folder of its evaluation, and the digest of the data that it was measured on."""
 
     steps: tuple[str, ...]
     evaluation: str
-    model: str
+    data: str
 
 
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,17 +129,17 @@ def _state(verdict: Verdict, *, is_there: bool) -> State:
 
 
 def _variants(engine: Engine) -> dict[str, VariantPlaces]:
-    """Return the variants that the plan measures, with the places of what there is of each."""
+    """Return the variants that the plan measures, and where what was measured is."""
     found = {}
     for name, steps in engine.project.config.variants.items():
         stage = engine.plan.stages.get(f"evaluate:{name}")
-        model = next((i.stage for i in stage.inputs if i.role == "model"), None) if stage else None
-        if stage and model:
-            found[name] = VariantPlaces(
-                steps=tuple(map(_step, steps)),
-                evaluation=str(engine.folder(stage)),
-                model=str(engine.folder(engine.plan.stages[model])),
-            )
+        if stage is None:
+            continue  # a plugin took it out of the plan
+        record = engine.record(stage)
+        read = record.inputs.get("dataset") if record else None
+        found[name] = VariantPlaces(
+            steps=tuple(map(_step, steps)), evaluation=str(engine.folder(stage)), data=read.digest if read else ""
+        )
     return found
 
 

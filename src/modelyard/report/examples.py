@@ -10,7 +10,7 @@ from modelyard.report.pictures import is_picture, sample_picture
 
 if TYPE_CHECKING:
     from modelyard.report.facts import Report, VariantFacts
-    from modelyard.report.measure import Material
+    from modelyard.report.material import Material
 
 OF_SHIPPED, OF_OTHERS, OTHERS = 12, 6, 5
 """How many samples of the variant that ships are shown, how many of each other one, and of how many others."""

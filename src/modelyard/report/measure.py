@@ -22,36 +22,20 @@ from modelyard.report.facts import (
     Report,
     VariantFacts,
 )
-from modelyard.stages.evaluation import Measured, read_measured
+from modelyard.report.material import Material, comparable, load_material
+from modelyard.report.notes import notes
+from modelyard.stages.evaluation import Measured
 from modelyard.stages.gates import Gates, Judgement
 from modelyard.stages.select import notes_of, rows_of
 from modelyard.stages.selection import Row, row_of, with_front
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Iterator, Mapping
 
     from modelyard.report.collect import Collected
-    from modelyard.report.facts import StageFacts
 
 _CONFUSIONS = 20
 """The most frequent mistakes of a variant that are told."""
-
-
-class Material(msgspec.Struct, frozen=True, kw_only=True):
-    """What pictures are made of and `report.json` leaves out.
-
-    Attributes:
-        dataset: the data set; None if it is not built.
-        measured: what was measured of each variant.
-        answers: class probabilities for the test samples, float32, shape `(samples, classes)`, by variant.
-    """
-
-    dataset: Dataset | None
-    measured: dict[str, Measured]
-    answers: dict[str, Any]
 
 
 def measure(collected: Collected) -> tuple[Report, Material]:
@@ -61,12 +45,12 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         DataError: a file of an artifact is damaged.
     """
     folders = {stage: Path(folder) for stage, folder in collected.artifacts.items()}
-    material = _material(collected, folders)
+    material = load_material(collected, folders)
     dataset = _dataset(collected.dataset, material.dataset)
     shipped = _shipped(folders.get(collected.selection))
     report = Report(
         project=collected.project,
-        notes=tuple(_notes(collected, material, shipped)),
+        notes=tuple(notes(collected, material, shipped)),
         stages=collected.stages,
         dataset=dataset,
         baseline=collected.select["baseline"],
@@ -82,27 +66,6 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         builder=collected.builder,
     )
     return report, material
-
-
-def _material(collected: Collected, folders: Mapping[str, Path]) -> Material:
-    import numpy as np
-
-    folder = folders.get(collected.dataset)
-    measured, answers = {}, {}
-    for name, places in collected.variants.items():
-        place = Path(places.evaluation)
-        if f"evaluate:{name}" in folders:
-            measured[name] = read_measured(place)
-            answers[name] = _array(np, place / "probabilities.npy")
-    return Material(dataset=Dataset.open(folder) if folder else None, measured=measured, answers=answers)
-
-
-def _array(np: Any, file: Path) -> NDArray[np.float32]:
-    try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as exc:
-        msg = f"{file}: cannot be read: {exc}\n  run `doit evaluate` again"
-        raise DataError(msg) from exc
 
 
 def _dataset(stage: str, dataset: Dataset | None) -> DatasetSummary | None:
@@ -134,7 +97,7 @@ def _gates(select: Mapping[str, Any]) -> dict[str, float | str]:
 
 
 def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, ...]:
-    rows = {row.variant: row for row in _rows(collected, material.measured)}
+    rows = {row.variant: row for row in _rows(collected, material)}
     baseline = collected.select["baseline"]
     return tuple(
         VariantFacts(
@@ -160,20 +123,15 @@ _SAME_AS_ROW = (
 )  # fmt: skip
 
 
-def _rows(collected: Collected, measured: Mapping[str, Measured]) -> tuple[Row, ...]:
+def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     """Return the table of `select`, made of what is measured now; what cannot be compared is judged by no gate."""
     select = collected.select
-    baseline = measured.get(select["baseline"])
-    alike = {name: one for name, one in measured.items() if baseline and _classes(one) == _classes(baseline)}
-    others = [row_of(name, one, Judgement()) for name, one in measured.items() if name not in alike]
+    alike = comparable(material, select["baseline"])
+    others = [row_of(name, one, Judgement()) for name, one in material.measured.items() if name not in alike]
     pairs = {name: control for name, control in select.get("trained_alike", {}).items() if {name, control} <= {*alike}}
     gates, controls = Gates.parse(select.get("gates", {})), select.get("controls", ())
     rows = rows_of(alike, gates, select["baseline"], pairs, controls) if alike else ()
     return (*rows, *with_front(others))
-
-
-def _classes(measured: Measured) -> tuple[str, ...]:
-    return measured.evaluation.class_names
 
 
 def _ratio(measured: Measured) -> Interval | None:
@@ -192,10 +150,10 @@ def _confusions(measured: Measured) -> tuple[Confusion, ...]:
 def _against(material: Material, name: str, baseline: str) -> Against | None:
     if name == baseline or baseline not in material.answers or material.dataset is None:
         return None
+    if not material.data == material.measured_on[name] == material.measured_on[baseline]:
+        return None  # one of them is out of date
     labels = material.dataset.y("test")
     own, other = material.answers[name], material.answers[baseline]
-    if own.shape != other.shape or len(own) != len(labels):
-        return None  # of another data set: one of them is out of date
     one, base = own.argmax(axis=1), other.argmax(axis=1)
     return Against(
         differ=int((one != base).sum()),
@@ -249,34 +207,3 @@ def _image(folder: Path | None) -> ImageSummary | None:
         layers=tuple(LayerSummary(name=one.name, digest=one.digest, size_bytes=one.size_bytes) for one in facts.layers),
         base=facts.base,
     )
-
-
-def _notes(collected: Collected, material: Material, shipped: str | None) -> Iterator[str]:
-    """Yield what a reader must know before anything else: what failed, what is missing, what is out of date."""
-    failed = [one for one in collected.stages if one.failure]
-    yield from (f"{one.stage} failed: {one.failure.splitlines()[0]}" for one in failed)
-    if not material.measured:
-        yield "no variant is measured"
-    elif collected.select["baseline"] not in material.measured:
-        yield f"the baseline {collected.select['baseline']!r} is not measured, so no gate is checked"
-    else:
-        yield from _incomparable(collected.select["baseline"], material.measured)
-    if collected.selection and shipped is None:
-        yield "no variant is selected to ship"
-    if collected.image and collected.image not in collected.artifacts:
-        yield "there is no image"
-    yield from _states(collected.stages, {one.stage for one in failed})
-
-
-def _incomparable(baseline: str, measured: Mapping[str, Measured]) -> Iterator[str]:
-    found = [name for name, one in measured.items() if _classes(one) != _classes(measured[baseline])]
-    if found:
-        yield f"measured on other classes than the baseline {baseline!r}, so no gate is checked: {', '.join(found)}"
-
-
-def _states(stages: Sequence[StageFacts], told: set[str]) -> Iterator[str]:
-    for state, words in (("missing", "not built"), ("stale", "out of date"), ("maybe", "may be out of date")):
-        found = [one.stage for one in stages if one.state == state and one.stage not in told]
-        if found:
-            more = f" and {len(found) - 6} more" if len(found) > 6 else ""
-            yield f"{words}: {', '.join(found[:6])}{more}"

@@ -16,15 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelyard.report.facts import CurveFacts, Interval, Report, StageFacts, VariantFacts
-    from modelyard.report.measure import Material
+    from modelyard.report.material import Material
 
 _TABLE_CLASSES = 16
 """A confusion matrix with more classes is a picture, with its largest mistakes as a table."""
-_BARS = 24
-_COLUMNS = 6
-_MATRICES = 8
-_CURVES = 8
-_EPOCHS = 40
+_BARS, _COLUMNS, _MATRICES, _CURVES, _EPOCHS = 24, 6, 8, 8, 40
+"""The most bars of a plot, variants in the table of classes, matrices, trainings, and rows of a training's table."""
 
 
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):

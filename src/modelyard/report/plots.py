@@ -70,12 +70,12 @@ _MARKS = {
     "misses": ("x", PAINTS["bad"], PAINTS["bad"], 34, "misses a gate"),
     "other": ("o", PAINTS["muted"], PAINTS["paper"], 26, "other"),
 }
+"""For each kind of point, the weightiest first: the mark, its edge and fill, its area, and what the legend says."""
 _PLACES = (
     (0, 9, "center", "bottom"), (0, -9, "center", "top"), (9, 0, "left", "center"), (-9, 0, "right", "center"),
     (7, 7, "left", "bottom"), (-7, 7, "right", "bottom"), (7, -7, "left", "top"), (-7, -7, "right", "top"),
 )  # fmt: skip
 """Where a name may stand: its distance from the mark in points, and how it is aligned."""
-"""For each kind of point, the weightiest first: the mark, its edge and fill, its area, and what the legend says. Never colour alone."""
 
 
 def _figure(height_in: float) -> Figure:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from modelyard import units
+
 if TYPE_CHECKING:
     from modelyard.report.facts import Interval
 
 MINUS = "\N{MINUS SIGN}"
-_NARROW = "\N{NO-BREAK SPACE}"
+_JOINT = "\N{NO-BREAK SPACE}"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#+!|~&@])")
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _APART = "\N{ZERO WIDTH SPACE}"
@@ -17,7 +19,7 @@ _APART = "\N{ZERO WIDTH SPACE}"
 
 def percent(fraction: float | None) -> str:
     """Return a fraction as percent with two digits; `n/a` for None."""
-    return "n/a" if fraction is None else f"{fraction * 100:.2f}{_NARROW}%"
+    return "n/a" if fraction is None else f"{fraction * 100:.2f}{_JOINT}%"
 
 
 def points(new: float | None, old: float | None) -> str:
@@ -39,13 +41,13 @@ def size(size_bytes: float) -> str:
     """Return a size in the unit that suits it."""
     for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size_bytes >= limit:
-            return f"{size_bytes / limit:,.1f}{_NARROW}{unit}"
-    return f"{size_bytes:.0f}{_NARROW}B"
+            return f"{size_bytes / limit:,.1f}{_JOINT}{unit}"
+    return f"{size_bytes:.0f}{_JOINT}B"
 
 
 def milliseconds(value: float) -> str:
     """Return a latency in milliseconds with three digits that count."""
-    return f"{value:,.0f}{_NARROW}ms" if value >= 100 else f"{value:.3g}{_NARROW}ms"
+    return f"{value:,.0f}{_JOINT}ms" if value >= 100 else f"{value:.3g}{_JOINT}ms"
 
 
 def times(new: float, old: float, smaller: str, larger: str) -> str:
@@ -63,11 +65,8 @@ def ratio(interval: Interval) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration: `0.3 s`, `12 s`, `3 min 20 s`."""
-    if round(seconds, 1) < 10:
-        return f"{seconds:.1f}{_NARROW}s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}{_NARROW}min {rest}{_NARROW}s" if minutes else f"{rest}{_NARROW}s"
+    """Return a duration that no line break parts: `0.3 s`, `12 s`, `3 min 20 s`."""
+    return units.duration(seconds).replace(" ", _JOINT)
 
 
 def short(digest: str) -> str:

@@ -13,7 +13,7 @@ from modelyard.report.words import markdown_text
 
 if TYPE_CHECKING:
     from modelyard.report.facts import Report
-    from modelyard.report.measure import Material
+    from modelyard.report.material import Material
 
 TEMPLATES = {"index.html": "report/index.html.j2", "report.md": "report/report.md.j2"}
 """The template of each file."""

@@ -1,0 +1,76 @@
+"""What the report's pictures are made of: the data set, what was measured, and the answers of every variant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.artifacts import Dataset
+from modelyard.errors import DataError
+from modelyard.stages.evaluation import Measured, read_measured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.report.collect import Collected
+
+
+class Material(msgspec.Struct, frozen=True, kw_only=True):
+    """What pictures are made of and `report.json` leaves out.
+
+    Attributes:
+        dataset: the data set; None if it is not built.
+        data: the digest of the data set.
+        measured: what was measured of each variant.
+        measured_on: the digest of the data that each was measured on: another one if it is out of date.
+        answers: class probabilities for the test samples, float32, shape `(samples, classes)`, by variant.
+    """
+
+    dataset: Dataset | None
+    data: str
+    measured: dict[str, Measured]
+    measured_on: dict[str, str]
+    answers: dict[str, Any]
+
+
+def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material:
+    """Open what the artifacts hold; answers are memory-mapped.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    import numpy as np
+
+    folder = folders.get(collected.dataset)
+    measured, answers = {}, {}
+    for name, places in collected.variants.items():
+        place = Path(places.evaluation)
+        if f"evaluate:{name}" in folders:
+            measured[name] = read_measured(place)
+            answers[name] = _array(np, place / "probabilities.npy")
+    return Material(
+        dataset=Dataset.open(folder) if folder else None,
+        data=next((one.digest for one in collected.stages if one.stage == collected.dataset), ""),
+        measured=measured,
+        measured_on={name: collected.variants[name].data for name in measured},
+        answers=answers,
+    )
+
+
+def _array(np: Any, file: Path) -> NDArray[np.float32]:
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError) as exc:
+        msg = f"{file}: cannot be read: {exc}\n  run `doit evaluate` again"
+        raise DataError(msg) from exc
+
+
+def comparable(material: Material, baseline: str) -> dict[str, Measured]:
+    """Return the variants that were measured on the same data as the baseline, itself included."""
+    data = material.measured_on.get(baseline)
+    return {name: one for name, one in material.measured.items() if material.measured_on[name] == data}

@@ -1,0 +1,49 @@
+"""What a reader of the report must know before anything else: what failed, is missing or is out of date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelyard.report.material import comparable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from modelyard.report.collect import Collected
+    from modelyard.report.facts import StageFacts
+    from modelyard.report.material import Material
+
+_NAMED = 6
+"""So many stages are named; of more, their number is told."""
+
+
+def notes(collected: Collected, material: Material, shipped: str | None) -> Iterator[str]:
+    """Yield the notes; none for a whole build."""
+    failed = [one for one in collected.stages if one.failure]
+    yield from (f"{one.stage} failed: {one.failure.splitlines()[0]}" for one in failed)
+    if not material.measured:
+        yield "no variant is measured"
+    elif collected.select["baseline"] not in material.measured:
+        yield f"the baseline {collected.select['baseline']!r} is not measured, so no gate is checked"
+    else:
+        yield from _incomparable(collected.select["baseline"], material)
+    if collected.selection and shipped is None:
+        yield "no variant is selected to ship"
+    if collected.image and collected.image not in collected.artifacts:
+        yield "there is no image"
+    yield from _states(collected.stages, {one.stage for one in failed})
+
+
+def _incomparable(baseline: str, material: Material) -> Iterator[str]:
+    alike = comparable(material, baseline)
+    found = [name for name in material.measured if name not in alike]
+    if found:
+        yield f"measured on other data than the baseline {baseline!r}, so no gate is checked: {', '.join(found)}"
+
+
+def _states(stages: Sequence[StageFacts], told: set[str]) -> Iterator[str]:
+    for state, words in (("missing", "not built"), ("stale", "out of date"), ("maybe", "may be out of date")):
+        found = [one.stage for one in stages if one.state == state and one.stage not in told]
+        if found:
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            yield f"{words}: {', '.join(found[:_NAMED])}{more}"
