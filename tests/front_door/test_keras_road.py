@@ -100,6 +100,14 @@ def test_the_export_to_litert_keeps_the_contract(litert_road: Path) -> None:
     assert check_optimizer("keras-litert", project=litert_road).evaluation.accuracy > 0.9
 
 
+def test_the_export_to_a_saved_model_keeps_the_contract(road: Path, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(road, tmp_path / "project", symlinks=True))
+    text = PYPROJECT.replace('"onnxruntime"', '"tensorflow-serving"').partition("[tool.modelyard.variants]")[0]
+    (project / "pyproject.toml").write_text(text + '[tool.modelyard.variants]\nfloat32 = ["keras-saved-model"]\n')
+
+    assert check_optimizer("keras-saved-model", project=project).evaluation.accuracy > 0.9
+
+
 def test_a_model_that_keras_quantized_cannot_become_litert(litert_road: Path) -> None:
     done = run_doit(litert_road, 'variants.float32=["keras-quantize", "keras-litert"]', "list")
 
