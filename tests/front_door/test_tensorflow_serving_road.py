@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
-import socket
+import ssl
 import subprocess
 import tarfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.testing import SMALL_PYPROJECT, run_doit, write_small_project
-from tests.standins.images import build_stand_in, table_of
+from tests.standins.images import build_nginx, build_stand_in, table_of
+from tests.standins.tls import certificate, free_port, needs_nginx
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.tensorflow]
 
 STAND_IN = "modelyard-test-stand-in-for-tensorflow-serving:1"
 IMAGE = "modelyard-test-served:1"
+NGINX = "modelyard-test-nginx:1"
 PYPROJECT = (
     SMALL_PYPROJECT.replace('float32 = ["float32"]', 'served = ["saved-model"]')
     + f"""
@@ -45,6 +50,11 @@ proxy_image = "registry.example/nginx:1@sha256:{"d" * 64}"
 auth = false
 tls = false
 source = "engine"
+
+[tool.modelyard.targets.guarded]
+use = "compose"
+source = "engine"
+proxy_image = "registry.example/nginx:1@sha256:{"d" * 64}"
 """
 )
 
@@ -102,8 +112,6 @@ def test_the_image_has_the_versioned_model_its_configuration_and_a_numeric_user(
 
 
 def test_the_rendered_objects_run_this_image_behind_the_proxy(road: Path) -> None:
-    import yaml
-
     facts = json.loads((road / "artifacts/image/small/image.json").read_text())
     rendered = road / "artifacts/render/kubernetes"
     deployment = yaml.safe_load((rendered / "40-deployment.yaml").read_text())
@@ -114,33 +122,71 @@ def test_the_rendered_objects_run_this_image_behind_the_proxy(road: Path) -> Non
     assert "small-auth" in (rendered / "40-deployment.yaml").read_text()
 
 
-def test_the_compose_file_starts_it_and_its_health_check_passes(road: Path) -> None:
+@pytest.fixture
+def compose(tmp_path: Path) -> Iterator[Callable[..., list[str]]]:
+    """Return a function that brings up what Compose reads in a folder, and gives the command; it is stopped at the end."""
     program = next((w for w in (["docker", "compose"], ["docker-compose"]) if _works(w)), None)
     if program is None:
         pytest.skip("neither `docker compose` nor `docker-compose` is installed")
-    folder = road / "artifacts/render/compose"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    text = (folder / "compose.yaml").read_text().replace("127.0.0.1:8080:8501", f"127.0.0.1:{port}:8501")
-    file = road / "compose.yaml"
-    file.write_text(text)
-    command = [*program, "-p", "modelyard-test-served", "-f", str(file)]
+    command = [*program, "-p", "modelyard-test-served", "-f", str(tmp_path / "served" / "compose.yaml")]
+
+    def up(rendered: Path, **changes: str) -> list[str]:
+        shutil.copytree(rendered, tmp_path / "served", dirs_exist_ok=True)
+        file = tmp_path / "served" / "compose.yaml"
+        text = file.read_text()
+        for old, new in changes.values():
+            assert old in text
+            text = text.replace(old, new)
+        file.write_text(text)
+        done = subprocess.run([*command, "up", "-d"], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return command
+
+    yield up
+    subprocess.run([*command, "down"], capture_output=True)
+
+
+def test_compose_starts_it_and_its_health_check_passes(road: Path, compose: Callable[..., list[str]]) -> None:
+    port = free_port()
+    rendered = road / "artifacts/render/compose"
+    command = compose(rendered, port=("127.0.0.1:8080:8501", f"127.0.0.1:{port}:8501"))
+    assert _status_soon(f"http://127.0.0.1:{port}/v1/models/small/versions/3/metadata") == 200
+    name = subprocess.run([*command, "ps", "-q"], capture_output=True, text=True, check=True).stdout.strip()
+    health = yaml.safe_load((rendered / "compose.yaml").read_text())["services"]["server"]["healthcheck"]["test"]
+    words = [word.replace("$$", "$") for word in health[1:]]
+    assert subprocess.run(["docker", "exec", name, *words], check=False).returncode == 0
+
+
+@needs_nginx
+def test_compose_puts_nginx_before_it_and_only_nginx_is_reached(
+    road: Path, client: Any, debian_base: str, tmp_path: Path, compose: Callable[..., list[str]]
+) -> None:
+    build_nginx(client, debian_base, NGINX)
+    secrets = tmp_path / "served" / "secrets"
+    secrets.mkdir(parents=True)
+    certificate(secrets)
+    hashed = subprocess.run(["openssl", "passwd", "-6", "secret"], check=True, capture_output=True, text=True).stdout
+    (secrets / "htpasswd").write_text(f"user:{hashed}")
+    for file in secrets.iterdir():
+        file.chmod(0o644)
+    port = free_port()
     try:
-        subprocess.run([*command, "up", "-d"], check=True, capture_output=True)
-        for _ in range(60):
-            code = _status(f"http://127.0.0.1:{port}/v1/models/small/versions/3/metadata")
-            if code == 200:
-                break
-            time.sleep(0.2)
-        assert code == 200
-        name = subprocess.run([*command, "ps", "-q"], capture_output=True, text=True, check=True).stdout.strip()
-        health = yaml_of(text)["services"]["server"]["healthcheck"]["test"][1:]
-        words = [word.replace("$$", "$") for word in health]
-        assert subprocess.run(["docker", "exec", name, *words], check=False).returncode == 0
+        compose(
+            road / "artifacts/render/guarded",
+            port=("127.0.0.1:8080:8443", f"127.0.0.1:{port}:8443"),
+            image=(f"registry.example/nginx:1@sha256:{'d' * 64}", NGINX),  # which has no digest before a push
+        )
+        trust = ssl.create_default_context(cafile=str(secrets / "tls.crt"))
+        url = f"https://127.0.0.1:{port}/v1/models/small"
+        assert _status_soon(url, trust, "wrong") == 401
+        assert _status_soon(url, trust, "secret") == 200
+        containers = client.containers.list(filters={"label": "com.docker.compose.project=modelyard-test-served"})
+        published = [host for c in containers for host in c.ports.values() if host]
+        assert [host[0]["HostPort"] for host in published] == [str(port)]
+        (inside,) = (c for c in containers if c.labels["com.docker.compose.service"] == "server")
+        assert list(inside.attrs["NetworkSettings"]["Networks"]) == ["modelyard-test-served_inside"]
     finally:
-        subprocess.run([*command, "down"], capture_output=True)
-        file.unlink()
+        subprocess.run(["docker", "rmi", "-f", NGINX], capture_output=True)
 
 
 def _works(words: list[str]) -> bool:
@@ -148,18 +194,22 @@ def _works(words: list[str]) -> bool:
     return bool(found) and subprocess.run([*words, "version"], capture_output=True).returncode == 0
 
 
-def _status(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return int(answer.status)
-    except OSError:
-        return 0
-
-
-def yaml_of(text: str) -> Any:
-    import yaml
-
-    return yaml.safe_load(text)
+def _status_soon(url: str, trust: ssl.SSLContext | None = None, password: str = "") -> int:
+    """Return the status that `url` answers with, once something listens there; 0 if nothing ever does."""
+    request = urllib.request.Request(url)
+    if password:
+        request.add_header("Authorization", f"Basic {base64.b64encode(f'user:{password}'.encode()).decode()}")
+    for _ in range(150):
+        try:
+            with urllib.request.urlopen(request, timeout=2, context=trust) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as exc:
+            if exc.code != 503:  # nginx is there before the server
+                return exc.code
+        except OSError:
+            pass
+        time.sleep(0.2)
+    return 0
 
 
 def test_serving_here_is_refused_in_words(road: Path) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 from tests.standins import tensorflow_model_server as stand_in
 from tests.standins.images import table_of
+from tests.standins.tls import certificate, free_port, needs_nginx
 
 from modelyard.artifacts import ImageFacts, ServerFacts
 from modelyard.conformance_target import IMAGE
@@ -45,12 +46,6 @@ SERVED = ServerFacts(
 )  # fmt: skip
 SAMPLES = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
 ANSWERS = np.array([[0.25, 0.75], [1.0, 0.0]])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def context_of(folder: Path, image: ImageFacts) -> TargetContext:
@@ -83,24 +78,6 @@ class Proxied:
             return exc.code, json.loads(exc.read()), dict(exc.headers)
 
 
-def certificate(folder: Path) -> None:
-    words = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    words += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-    files = ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
-    subprocess.run([*words, *files], check=True, capture_output=True)
-
-
 @contextlib.contextmanager
 def nginx(
     folder: Path, image: ImageFacts, *, before: tuple[str, ...] = (), **changes: Any
@@ -127,12 +104,6 @@ def nginx(
     finally:
         process.terminate()
         process.wait(10)
-
-
-needs_nginx = pytest.mark.skipif(
-    shutil.which("nginx") is None or shutil.which("openssl") is None,
-    reason="nginx and openssl are not both installed (apt-get install nginx-light openssl)",
-)
 
 
 @pytest.fixture(scope="module")
