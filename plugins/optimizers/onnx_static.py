@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
 
+_BINS = 2048
+"""Bins of a histogram of an activation's values."""
+
 
 def onnx_static(
     context: OptimizeContext,
@@ -57,10 +60,13 @@ def onnx_static(
         prepared = prepare(context, Path(scratch))
         model = load_onnx(prepared)
         _check_skip(model, skip)
+        reader, ranges = _Reader(context, model.graph.input[0], rows), Path(scratch) / "ranges.json"
+        if calibration == "entropy":
+            _measure_entropy(prepared, reader, ranges)
         quantize_static(
             prepared,
             target,
-            _Reader(context, model.graph.input[0], rows),
+            reader,
             quant_format=QuantFormat.QDQ,
             per_channel=per_channel,
             reduce_range=reduce_range,
@@ -68,9 +74,31 @@ def onnx_static(
             weight_type=QuantType.QInt8,
             nodes_to_exclude=list(skip),
             calibrate_method=CalibrationMethod[methods[calibration]],
+            calibration_cache_path=ranges,
         )
     context.metrics["calibration_samples"] = len(rows)
     report(context, target)
+
+
+def _measure_entropy(model: Path, reader: _Reader, ranges: Path) -> None:
+    """Measure the ranges that lose the least information and write them to `ranges`, where `quantize_static` takes them.
+
+    Left to itself it makes a histogram of as many bins as the quantized type has steps, so that there is no range to
+    choose and the result is that of `minmax`.
+
+    Source: Migacz 2017, "8-bit Inference with TensorRT", with 2048 bins.
+    """
+    from onnxruntime.quantization import CalibrationMethod
+    from onnxruntime.quantization.calibrate import create_calibrator, save_tensors_data
+
+    calibrator = create_calibrator(
+        model,
+        augmented_model_path=str(ranges.with_name("augmented.onnx")),
+        calibrate_method=CalibrationMethod.Entropy,
+        extra_options={"num_bins": _BINS},
+    )
+    calibrator.collect_data(reader)
+    save_tensors_data(calibrator.compute_data(), ranges)
 
 
 class _Reader:

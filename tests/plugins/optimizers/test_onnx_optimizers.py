@@ -91,6 +91,16 @@ def test_the_parent_is_the_network_that_numpy_computes(parent, digits):
     np.testing.assert_allclose(answers(parent().model.path, same.astype(np.float32)), logits(raw), atol=1e-5)
 
 
+def test_each_calibration_chooses_other_ranges(parent):
+    written = set()
+    for calibration in ("minmax", "entropy", "percentile"):
+        context = parent()
+        onnx_static(context, calibration=calibration, calibration_samples=40)
+        written.add((context.out / "model.onnx").read_bytes())
+
+    assert len(written) == 3
+
+
 def test_a_fixed_batch_is_calibrated_and_kept(parent, digits):
     context = parent(batch=3)
     onnx_static(context, calibration_samples=10)
