@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -114,6 +115,7 @@ class Rebuilt:
         after = state.world()
         after.write(self.root, self.world)
         self.world = after
-        done = build(self.project, env={"PYTHONPATH": str(self.root / SITE), **after.environment})
+        places = [str(self.root / SITE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        done = build(self.project, env={"PYTHONPATH": os.pathsep.join(places), **after.environment})
         self.oracle.check(self.project, state, done, harmed)
         return done

@@ -103,10 +103,11 @@ def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp
     whole_s = time.monotonic() - began
     for number in range(KILLS):
         arguments = dice.choice([(), (), ("-n", "3")])
-        for output in kill(project, dice, whole_s, *arguments):
-            again = done & {stage for stage, how in read_lines(output).items() if how == "built"}
-            assert not again, f"kill {number}: done twice: {again}\n{output}"
-            done |= finished(output)
+        outputs = kill(project, dice, whole_s, *arguments)
+        built = [stage for output in outputs for stage, how in read_lines(output).items() if how == "built"]
+        assert not done & set(built), f"kill {number}: done twice: {done & set(built)}\n{outputs}"
+        assert len(built) == len(set(built)), f"kill {number}: two builds did the same\n{outputs}"
+        done = done.union(*map(finished, outputs))
         stages += len(done)
         if len(done) == 13:
             assert artifacts(project) == expected
