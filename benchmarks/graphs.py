@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TOY = Path(__file__).parents[1] / "tests" / "projects" / "toy"
 
@@ -84,6 +85,35 @@ def write_modelyard(folder: Path, count: int) -> None:
     text = config.read_text()
     head, _, rest = text.partition("[tool.modelyard.variants]\n")
     config.write_text(f'{head}[tool.modelyard.variants]\nplain = ["copy", "pack"]\n\n{rest[rest.index("[tool") :]}')
+
+
+def build_modelyard(folder: Path) -> None:
+    """Build a modelyard project, sooner than `doit` does: the stages run in this process, and nothing is flushed to the disk.
+
+    What it leaves is the same.
+    """
+    from modelyard import durable
+    from modelyard.engine import Engine
+    from modelyard.project import load
+    from modelyard.stage_process import run_request
+    from modelyard.stage_runner import Run, StageRunner
+
+    def run(self: StageRunner, stage: Any, scratch: Path, _on_event: Any) -> Run:
+        (scratch / "out").mkdir()
+        result = run_request(self._request(stage, scratch, Path(os.devnull)), self._project, events)
+        assert result.failure is None, result.failure
+        return Run(result, 0)
+
+    doit = [sys.executable, "-m", "doit"]
+    run_command([*doit, "train"], folder)
+    durable.sync = lambda _paths: None
+    StageRunner.run = run
+    engine, events = Engine(load(folder)), os.open(os.devnull, os.O_WRONLY)
+    for stage in engine.plan.stages.values():
+        engine.bring_up_to_date(stage)
+    engine.finish(changed=True)
+    engine.close()
+    run_command(doit, folder)
 
 
 def graph_of(project: Path) -> list[Node]:
@@ -165,16 +195,31 @@ def write_snakemake(folder: Path, nodes: list[Node]) -> None:
 
 def write_dvc(folder: Path, nodes: list[Node], dvc: str) -> None:
     stages = {n.name.replace(".", "_"): {"cmd": command(n), "deps": n.reads, "outs": n.makes} for n in nodes}
-    run([dvc, "init", "--no-scm", "-q"], folder)
-    run([dvc, "config", "cache.type", "reflink,hardlink,copy"], folder)
-    run([dvc, "config", "core.site_cache_dir", str(folder / "site")], folder)
+    run_command([dvc, "init", "--no-scm", "-q"], folder)
+    run_command([dvc, "config", "cache.type", "reflink,hardlink,copy"], folder)
+    run_command([dvc, "config", "core.site_cache_dir", str(folder / "site")], folder)
     (folder / "dvc.yaml").write_text(json.dumps({"stages": stages}))  # JSON is YAML
 
 
-def tools(dvc: str | None, snakemake: str | None) -> dict[str, Tool]:
+def bare_doit(folder: Path) -> list[str]:
+    """Return the command of a doit that has nothing beside it.
+
+    Where modelyard is installed, doit loads modelyard's command `run`, so the two are to have an environment each.
+    """
+    import doit
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "doit"], check=True)
+    site = next((folder / "doit" / "lib").glob("python*/site-packages"))
+    (site / "doit").symlink_to(Path(doit.__file__).parent)
+    return [str(folder / "doit" / "bin" / "python"), "-m", "doit"]
+
+
+def tools(doit: list[str], dvc: str | None, snakemake: str | None) -> dict[str, Tool]:
     """Return the tools to compare with."""
-    doit = [sys.executable, "-m", "doit"]
-    found = {"bare doit": Tool(write_doit, doit, doit), "make": Tool(write_make, ["make", "-s"], ["make", "-s", "-t"])}
+    found = {
+        "bare doit": Tool(write_doit, doit, [*doit, "reset-dep"]),
+        "make": Tool(write_make, ["make", "-s"], ["make", "-s", "-t"]),
+    }
     if snakemake:
         one = [snakemake, "-c1", "-q", "all"]
         found["snakemake"] = Tool(write_snakemake, one, [*one, "--touch"])
@@ -183,7 +228,15 @@ def tools(dvc: str | None, snakemake: str | None) -> dict[str, Tool]:
     return found
 
 
-def run(arguments: list[str], folder: Path, timeout_s: float | None = None) -> None:
+def cpu_time(arguments: list[str], folder: Path) -> float:
+    """Return the CPU time of one run in seconds, user and system, that of its children included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run_command(arguments, folder)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def run_command(arguments: list[str], folder: Path, timeout_s: float | None = None) -> None:
     """Run a command to its end, as at a terminal: with bytecode kept, which some environments switch off."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run(

@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import graphs
-from noop import cpu_time
 
 Command = tuple[list[str], Path]
 
@@ -37,9 +36,10 @@ def main() -> None:
     slow: set[str] = set()
     per_stage: dict[int, float] = {}
     with tempfile.TemporaryDirectory(prefix="modelyard-scale-") as folder:
+        doit = graphs.bare_doit(Path(folder))
         for size in options.sizes:
             place = (options.keep or Path(folder)) / str(size)
-            tools = {n: t for n, t in graphs.tools(options.dvc, options.snakemake).items() if n not in slow}
+            tools = {n: t for n, t in graphs.tools(doit, options.dvc, options.snakemake).items() if n not in slow}
             found = prepare(place, size, tools, options.limit, slow)
             times = measure(found, options.runs, options.limit, slow)
             report(size, times)
@@ -55,7 +55,7 @@ def prepare(
     project = place / "modelyard"
     if not project.exists():
         graphs.write_modelyard(project, size)
-        graphs.run(doit, project)
+        graphs.build_modelyard(project)
     nodes = graphs.in_order(graphs.graph_of(project))
     assert len(nodes) == size, (len(nodes), size)
     found: dict[str, Command] = {
@@ -69,7 +69,7 @@ def prepare(
                 folder.mkdir()
                 graphs.copy_files(nodes, project, folder)
                 tool.write(folder, nodes)
-                graphs.run(tool.adopt, folder, limit_s)
+                graphs.run_command(tool.adopt, folder, limit_s)
             found[name] = (tool.command, folder)
         except subprocess.TimeoutExpired:
             print(f"{name}: left out from {size} stages on: recording what is there took more than {limit_s:.0f} s")
@@ -85,7 +85,7 @@ def measure(commands: Mapping[str, Command], runs: int, limit_s: float, slow: se
             if name in slow:
                 continue
             begin = time.monotonic()
-            spent = cpu_time(command, folder)
+            spent = graphs.cpu_time(command, folder)
             if number:
                 times[name].append(spent)
             if time.monotonic() - begin > limit_s / 4:
