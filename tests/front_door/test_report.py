@@ -72,6 +72,14 @@ def test_what_the_last_build_did_is_told(toy: Path) -> None:
     assert stages["dataset:points"]["touched"] is False
 
 
+def test_answers_to_data_that_is_gone_are_not_held_against_new_samples(toy: Path) -> None:
+    assert build(toy, "dataset", "dataset.noise=0.9").code == 0
+    build(toy, "report", "dataset.noise=0.9")
+    found = report_of(toy)
+    assert [one["against_baseline"] for one in found["variants"]] == [None] * 3
+    assert any("out of date" in note and "train:model.build" in note for note in found["notes"]), found["notes"]
+
+
 def test_overrides_count(toy: Path) -> None:
     build(toy, "report", "train.passes=3")
     stages = {one["stage"]: one for one in report_of(toy)["stages"]}
