@@ -20,6 +20,12 @@ def test_a_report_on_a_whole_build(toy: Path) -> None:
     found = report_of(toy)
     assert found["shipped"] in ("plain", "rounded", "coarse")
     assert [one["name"] for one in found["variants"]] == ["plain", "rounded", "coarse"]
+    assert [one["steps"] for one in found["variants"]][2] == ["round decimals=1", "scale factor=2", "pack"]
+    selection = json.loads((toy / "artifacts/select/toy/selection.json").read_text())
+    assert found["shipped"] == selection["chosen"]
+    for one, row in zip(found["variants"], selection["table"], strict=True):
+        same = ("accuracy", "gzip_bytes", "misses", "undecided", "compared_with", "control", "dominated_by")
+        assert {field: one[field] for field in same} == {field: row[field] for field in same}
     assert {one["state"] for one in found["stages"]} == {"up-to-date"}
     assert all(one["touched"] and one["how"] == "built" for one in found["stages"])
     assert found["image"]["digest"].startswith("sha256:")

@@ -91,6 +91,11 @@ def test_the_report_tells_what_was_measured_and_shows_digits(road: Path) -> None
     assert done.code == 0, done.output
     found = json.loads((road / "artifacts/report/road/report.json").read_text())
     assert found["notes"] == []
+    table = json.loads((road / "artifacts/select/road/selection.json").read_text())["table"]
+    same = ("accuracy", "misses", "compared_with", "control", "dominated_by")
+    assert [[v["name"], *(v[f] for f in same)] for v in found["variants"]] == [
+        [row["variant"], *(row[f] for f in same)] for row in table
+    ]
     for variant in found["variants"]:
         measured = json.loads((road / "artifacts/evaluate" / variant["name"] / "evaluation.json").read_text())
         assert variant["accuracy"] == measured["accuracy"]

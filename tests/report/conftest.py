@@ -88,7 +88,10 @@ def collected(
         write_json(place("image:project") / "image.json", _image(shipped or ""))
     places = {
         name: VariantPlaces(
-            steps=(f"step{name}", "int8"), evaluation=str(folder / "artifacts/evaluate" / name), data=DIGEST
+            stage=f"evaluate:{name}",
+            steps=(f"step{name}", "int8"),
+            evaluation=str(folder / "artifacts/evaluate" / name),
+            data=DIGEST,
         )
         for name in names
     }

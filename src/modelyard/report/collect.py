@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from modelyard.config import Use
     from modelyard.engine import Engine
     from modelyard.forecast import Verdict
-    from modelyard.plan import Stage
+    from modelyard.plan import Plan, Stage
 
 
 class VariantPlaces(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant: its steps in words, the folder of its evaluation, and the digest of the data that it was measured on."""
+    """A variant: the stage that measures it, its steps in words, its evaluation's folder, the digest of its data."""
 
+    stage: str
     steps: tuple[str, ...]
     evaluation: str
     data: str
@@ -76,7 +77,7 @@ def collect(engine: Engine, out: Path) -> Collected:
         dataset=_first(plan.of_kind("dataset")),
         artifacts={link.stage.id: str(engine.folder(link.stage)) for link in links},
         variants=_variants(engine),
-        select=dict(select.settings) if select else {"baseline": next(iter(config.variants), "")},
+        select=dict(select.settings) if select else {"baseline": next(iter(config.variants))},
         selection=select.id if select else "",
         image=_first(plan.of_kind("image")),
         origins=tuple(_origin(engine, link) for link in links),
@@ -129,18 +130,36 @@ def _state(verdict: Verdict, *, is_there: bool) -> State:
 
 
 def _variants(engine: Engine) -> dict[str, VariantPlaces]:
-    """Return the variants that the plan measures, and where what was measured is."""
-    found = {}
-    for name, steps in engine.project.config.variants.items():
-        stage = engine.plan.stages.get(f"evaluate:{name}")
-        if stage is None:
-            continue  # a plugin took it out of the plan
-        record = engine.record(stage)
-        read = record.inputs.get("dataset") if record else None
-        found[name] = VariantPlaces(
-            steps=tuple(map(_step, steps)), evaluation=str(engine.folder(stage)), data=read.digest if read else ""
-        )
-    return found
+    """Return the variants that are measured, those that are there for comparison included, in the order of the plan."""
+    return {name: _places(engine, stage) for name, stage in _measuring(engine.plan)}
+
+
+def _measuring(plan: Plan) -> list[tuple[str, Stage]]:
+    """Return the name of each variant and the stage that measures it: all that `select` reads, or all that there are."""
+    select = next(iter(plan.of_kind("select")), None)
+    if select is None:
+        return [(stage.name, stage) for stage in plan.of_kind("evaluate")]
+    read = [(i.role.partition(":"), i.stage) for i in select.inputs]
+    return [(name, plan.stages[stage]) for (role, _, name), stage in read if role == "evaluation"]
+
+
+def _places(engine: Engine, stage: Stage) -> VariantPlaces:
+    record = engine.record(stage)
+    read = record.inputs.get("dataset") if record else None
+    return VariantPlaces(
+        stage=stage.id,
+        steps=tuple(_step(use) for use in _chain(engine.plan, stage)),
+        evaluation=str(engine.folder(stage)),
+        data=read.digest if read else "",
+    )
+
+
+def _chain(plan: Plan, stage: Stage) -> list[Use]:
+    """Return the model optimizers between the trained model and `stage`, the first first."""
+    parent = next((plan.stages[i.stage] for i in stage.inputs if i.role == "model"), None)
+    if parent is None or "optimizer" not in parent.uses:
+        return []
+    return [*_chain(plan, parent), parent.uses["optimizer"]]
 
 
 def _step(use: Use) -> str:

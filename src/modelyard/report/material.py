@@ -50,7 +50,7 @@ def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material
     measured, answers = {}, {}
     for name, places in collected.variants.items():
         place = Path(places.evaluation)
-        if f"evaluate:{name}" in folders:
+        if places.stage in folders:
             measured[name] = read_measured(place)
             answers[name] = _array(np, place / "probabilities.npy")
     return Material(
