@@ -45,6 +45,8 @@ def _export(context: OptimizeContext, opset: int) -> Any:
     import onnx
     import torch
 
+    if context.model.facts.format == "torch_int8":
+        import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401 - its operators must be known to torch
     program = load_program(context.model.path)
     names = {"input_names": ["input"], "output_names": ["logits"]}
     try:
@@ -76,5 +78,5 @@ def _plain(proto: Any) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    traits: Traits = {**TORCH, "tools": (*TORCH["tools"], "onnx", "onnxscript")}
+    traits: Traits = {**TORCH, "tools": (*TORCH["tools"], "torchao", "onnx", "onnxscript")}
     register("torch-onnx", torch_onnx, accepts=("torch", "torch_int8"), produces="onnx", **traits)

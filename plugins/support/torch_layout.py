@@ -30,8 +30,9 @@ def taking_samples(model: Any, sample_shape: tuple[int, ...], layout: Layout) ->
 
         def forward(self, samples: Any) -> Any:
             if moves:
-                # contiguous: a module may flatten with view(), which no permuted tensor allows
-                samples = samples.movedim(-1, 1).contiguous()
+                # a copy in memory's own order: a module may flatten with view(), which no permuted tensor allows, and
+                # contiguous() would leave one channel permuted
+                samples = samples.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
             return self.model(samples)
 
     moves = _moves(sample_shape, layout)

@@ -217,7 +217,9 @@ def _stamp(path: str) -> Stamp | None:
 def _stamps(project: Path) -> dict[str, Stamp | None]:
     """Return the stamp of every source file that is loaded, but for installed distributions, and of pyproject.toml."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    sources = {file for file in files if file and not counts_by_version(file)} | {str(project / "pyproject.toml")}
+    # torch.ops and its like call themselves after files that are nowhere
+    real = {file for file in files if file and file.startswith(os.sep)}
+    sources = {file for file in real if not counts_by_version(file)} | {str(project / "pyproject.toml")}
     return {file: _stamp(file) for file in sources}
 
 

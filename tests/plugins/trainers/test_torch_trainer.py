@@ -222,22 +222,25 @@ def test_the_module_gets_its_channels_where_it_wants_them(torch, colours, bench,
     assert np.allclose(answers(context.out / "model.pt2", inputs), inputs.mean(axis=(1, 2)), atol=1e-6)
 
 
-def test_a_module_may_flatten_with_view_and_by_channels_first(torch, colours, bench):
+@pytest.mark.parametrize("name", ["colours", "stripes_dataset"])
+def test_a_module_may_flatten_with_view(torch, bench, name, request):
     from torch import nn
 
     from modelyard_plugins.trainers.torch import train
 
+    dataset = request.getfixturevalue(name)
+
     class Viewing(nn.Module):
-        def __init__(self):
+        def __init__(self, channels, height, width):
             super().__init__()
-            self.conv, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(4 * 20, 3)
+            self.conv, self.fc = nn.Conv2d(channels, 4, 1), nn.Linear(4 * height * width, 3)
 
         def forward(self, x):
             return self.fc(self.conv(x).view(x.size(0), -1))
 
-    context = bench.train(colours, lambda *_: Viewing())
+    context = bench.train(dataset, lambda shape, _: Viewing(*shape))
     train(context, epochs=1)
-    assert answers(context.out / "model.pt2", colours.inputs("test")).shape == (30, 3)
+    assert answers(context.out / "model.pt2", dataset.inputs("test", slice(7))).shape == (7, 3)
 
 
 def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
