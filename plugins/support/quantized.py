@@ -109,16 +109,10 @@ def _refusal(layer: Any, chosen: Collection[str]) -> str:
     if isinstance(layer, Model):
         return f"{kind}, a model inside the model"
     if isinstance(layer, layers.BatchNormalization):
-        return (
-            ""
-            if _can_be_folded(layer, chosen)
-            else f"{kind} that is not right behind a convolution or dense layer without activation"
-        )
-    if isinstance(layer, layers.SeparableConv1D | layers.SeparableConv2D) or Default8BitQuantizeRegistry().supports(
-        layer
-    ):
-        return ""
-    return kind
+        where = "not right behind a convolution or dense layer without activation"
+        return "" if _can_be_folded(layer, chosen) else f"{kind} that is {where}"
+    is_split = isinstance(layer, layers.SeparableConv1D | layers.SeparableConv2D)
+    return "" if is_split or Default8BitQuantizeRegistry().supports(layer) else kind
 
 
 def _can_be_folded(norm: Any, chosen: Collection[str]) -> bool:
