@@ -28,6 +28,16 @@ def test_no_wait_fails_at_once_while_the_store_is_cleaned(toy: Path, run: Run) -
     assert "is being cleaned by process " in failed.stdout + failed.stderr
 
 
+def test_a_misspelt_option_is_told_in_two_lines(run: Run) -> None:
+    failed = run("--nowait")
+
+    assert failed.returncode == 3
+    assert failed.stderr.splitlines() == [
+        "ERROR: Error parsing Command: option --nowait not recognized",
+        "  `doit help run` lists the options",
+    ]
+
+
 def test_help_names_the_option(run: Run) -> None:
     assert "--no-wait" in run("help", "run").stdout
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from doit import doit_cmd, plugin
 from doit.cmd_run import Run as DoitRun
+from doit.cmdparse import CmdParseError
 
 from modelyard.commands.base import option
 from modelyard.entry_points import entry_points, read_once
@@ -33,7 +34,11 @@ class Run(DoitRun):  # type: ignore[misc]
     def parse_execute(self, in_args: list[str]) -> int:
         """Run the command with its part of the command line; `--no-wait` may stand behind the tasks, too."""
         words = [word for word in in_args if word != NO_WAIT]
-        return int(super().parse_execute([NO_WAIT, *words] if len(words) < len(in_args) else words) or 0)
+        try:
+            return int(super().parse_execute([NO_WAIT, *words] if len(words) < len(in_args) else words) or 0)
+        except CmdParseError as exc:  # doit adds each option's inner representation
+            msg = f"{str(exc).partition(' (parsing options')[0]}\n  `doit help run` lists the options"
+            raise CmdParseError(msg) from None
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; the option reaches the project as an override, before its dodo.py is loaded."""
