@@ -78,7 +78,10 @@ def road(client: Any, debian_base: str, tmp_path_factory: pytest.TempPathFactory
     done = run_doit(project)
     assert done.returncode == 0, done.stdout + done.stderr
     yield project
-    subprocess.run(["docker", "rmi", "-f", IMAGE, STAND_IN], capture_output=True)
+    subprocess.run(["docker", "rmi", "-f", IMAGE], capture_output=True)
+    own = "label=org.opencontainers.image.title=small"  # those that lost their tag to a later one
+    subprocess.run(["docker", "image", "prune", "-f", "--filter", own], capture_output=True)
+    subprocess.run(["docker", "rmi", "-f", STAND_IN], capture_output=True)
 
 
 def answers(project: Path) -> dict[str, list[float]]:
