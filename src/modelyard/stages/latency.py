@@ -63,7 +63,7 @@ def measure_latency(
             cpu_model=_cpu_model(),
             cpus=cpus,
             threads=threads,
-            governor=_governor(cpus[0]),
+            governor=_governor(cpus[0] if cpus else 0),
             load_1m=round(load_1m, 2),
             preemptions=_preemptions() - before,
         )
@@ -83,10 +83,17 @@ def _alone(lock: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _pinned(count: int) -> Iterator[tuple[int, ...]]:
-    """Pin this thread, and those that it starts, to the last `count` CPUs: the first ones serve most interrupts."""
+    """Pin this thread, and those that it starts, to the last `count` CPUs: the first ones serve most interrupts.
+
+    Yields the CPUs; none where the system forbids it, as some sandboxes do.
+    """
     allowed = os.sched_getaffinity(0)
     cpus = tuple(sorted(allowed)[-count:])
-    os.sched_setaffinity(0, cpus)
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError:
+        yield ()
+        return
     try:
         yield cpus
     finally:

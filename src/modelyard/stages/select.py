@@ -149,12 +149,13 @@ def notes_of(measured: Mapping[str, Measured]) -> tuple[str, ...]:
     models = sorted({host.cpu_model for host in hosts.values()})
     if len(models) > 1:
         return (f"measured on different machines ({', '.join(models)}): compare ratios to the baseline, not times",)
+    pinned = "pinned" if all(host.cpus for host in hosts.values()) else "not pinned"
     threads = sorted({host.threads or 1 for host in hosts.values()})
     loads = [host.load_1m for host in hosts.values()]
     if not loads:
         return ()
     busy = f"load {min(loads):g} to {max(loads):g}" if min(loads) != max(loads) else f"load {loads[0]:g}"
-    how = f"{' or '.join(map(str, threads))} thread{'s' if threads != [1] else ''}, pinned"
+    how = f"{' or '.join(map(str, threads))} thread{'s' if threads != [1] else ''}, {pinned}"
     return (f"latency of one sample on {models[0]}, {how}, {busy}; in brackets the 95 % interval",)
 
 
