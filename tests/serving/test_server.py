@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import shutil
@@ -265,6 +266,19 @@ def test_a_port_in_use_is_one_line_and_exit_code_2(models):
         result = run(MODEL_DIR=models / "float32", PORT=port)
 
     assert_one_line(result, f"127.0.0.1:{port}: cannot listen: Address already in use; set MODELYARD_PORT")
+
+
+def test_a_port_that_another_takes_meanwhile_is_said_too():
+    with server_module.listen("127.0.0.1", 0) as mine:
+        port = mine.getsockname()[1]
+        with (
+            server_module.listen("127.0.0.1", port) as other,
+            asyncio.Runner(loop_factory=server_module.Loop) as runner,
+        ):
+            other.listen()
+
+            with pytest.raises(StartError, match=f"127.0.0.1:{port}: cannot listen: Address already in use"):
+                runner.run(runner.get_loop().create_server(asyncio.Protocol, sock=mine))
 
 
 def test_what_is_missing_or_wrong_is_one_line_and_exit_code_2(models, tmp_path):

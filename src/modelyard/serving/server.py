@@ -76,10 +76,18 @@ class Loop(asyncio.SelectorEventLoop):
     """
 
     async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
-        """Listen, as asyncio's own loop does."""
+        """Listen, as asyncio's own loop does.
+
+        Raises:
+            StartError: another process began to listen there after this one had bound its socket.
+        """
         if options.get("ssl") is not None:
             options |= {"ssl_handshake_timeout": TLS_HANDSHAKE_S, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
-        return await super().create_server(*args, **options)
+        try:
+            return await super().create_server(*args, **options)
+        except OSError as exc:
+            host, port = options["sock"].getsockname()[:2]
+            raise _cannot_listen(host, port, exc) from exc
 
 
 class Server(uvicorn.Server):
@@ -149,10 +157,13 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as exc:
         if listener is not None:
             listener.close()
-        hint = "MODELYARD_PORT" if exc.errno in (errno.EADDRINUSE, errno.EACCES) else "MODELYARD_HOST"
-        msg = f"{host}:{port}: cannot listen: {exc.strerror or exc}; set {hint} to another"
-        raise StartError(msg) from exc
+        raise _cannot_listen(host, port, exc) from exc
     return listener
+
+
+def _cannot_listen(host: str, port: int, exc: OSError) -> StartError:
+    hint = "MODELYARD_PORT" if exc.errno in (errno.EADDRINUSE, errno.EACCES) else "MODELYARD_HOST"
+    return StartError(f"{host}:{port}: cannot listen: {exc.strerror or exc}; set {hint} to another")
 
 
 def _engine(settings: Settings, facts: Facts, metrics: Metrics) -> Engine:
