@@ -23,7 +23,7 @@ from tests.docs.guides import DOCS, GUIDES, Call, blocks, calls, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-BUILDS = {"write-an-optimizer", "use-your-own-model", "use-your-own-data"}
+BUILDS = {"write-an-optimizer", "use-your-own-model", "use-your-own-data", "use-pytorch"}
 SERVED = "how-to/serve-with-tensorflow-serving.md"
 """Guides whose projects are built up to `select`; the road behind it is the same for every project."""
 
@@ -96,7 +96,7 @@ def test_every_block_can_be_read(guide: str) -> None:
 
 
 def test_every_guide_is_read() -> None:
-    assert len(GUIDES) == 12
+    assert len(GUIDES) == 13
     assert all(blocks(guide) for guide in GUIDES)
 
 
