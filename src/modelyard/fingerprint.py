@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,19 +35,24 @@ class Fingerprint(msgspec.Struct, frozen=True):
 
 
 class Fingerprinter:
-    """Takes fingerprints; remembers what does not change between stages of one project."""
+    """Takes fingerprints; remembers what does not change between stages of one project.
+
+    Stages that run side by side share it, each in a thread of its own: one asks at a time.
+    """
 
     def __init__(self, project: Path, table: DigestTable, plugins: Plugins) -> None:
         self._project, self._table, self._plugins = project, table, plugins
         self._code = CodeIndex(project, table)
         self._component_parts: dict[int, dict[str, Any]] = {}
         self._kind_parts: dict[str, dict[str, Any]] = {}
+        self._lock = threading.RLock()
 
     def forget(self) -> None:
         """Look at every input again."""
-        self._code.forget()
-        self._component_parts.clear()
-        self._kind_parts.clear()
+        with self._lock:
+            self._code.forget()
+            self._component_parts.clear()
+            self._kind_parts.clear()
 
     def fingerprint(self, stage: Stage, input_digest: Callable[[str, str], str]) -> Fingerprint:
         """Return the fingerprint of `stage`.
@@ -55,6 +61,11 @@ class Fingerprinter:
             stage: the stage.
             input_digest: gives the digest of a part of an earlier stage's output: `input_digest(stage_id, part)`.
         """
+        with self._lock:
+            parts = self._parts(stage, input_digest)
+        return Fingerprint(hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest(), parts)
+
+    def _parts(self, stage: Stage, input_digest: Callable[[str, str], str]) -> dict[str, Any]:
         parts: dict[str, Any] = {"kind": stage.kind}
         parts |= {f"setting {name}": value for name, value in stage.settings.items()}
         parts |= {f"input {i.role}": input_digest(i.stage, i.part) for i in stage.inputs}
@@ -68,7 +79,7 @@ class Fingerprinter:
         parts |= self._kind_parts[stage.kind]
         for role, use in stage.uses.items():
             parts |= self._of_use(role, use, stage)
-        return Fingerprint(hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest(), parts)
+        return parts
 
     def code(self, stage: Stage) -> dict[str, dict[str, str]]:
         """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
@@ -85,7 +96,8 @@ class Fingerprinter:
 
     def closure(self, *files: Path) -> Closure:
         """Return the code closure of the modules in `files`."""
-        return self._code.closure(*files)
+        with self._lock:
+            return self._code.closure(*files)
 
     def _of_kind(self, stage: Stage) -> dict[str, Any]:
         """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""

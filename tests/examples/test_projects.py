@@ -30,7 +30,8 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_every_variant_and_target_is_planned(example: Path) -> None:
     plan = load(example, {"dataset.folder": "data"}).plan
     variants = ["float32", "float16", "dynamic-range", "int8", "pruned-float32", "pruned-int8"]
-    assert [stage.name for stage in plan.of_kind("evaluate")] == variants
+    control = "float32-fine-tune"  # the baseline, trained as long as the pruned variants
+    assert [stage.name for stage in plan.of_kind("evaluate")] == [*variants, control]
     assert [stage.name for stage in plan.of_kind("render")] == ["kubernetes", "compose"]
     pruned = [stage for stage in plan.of_kind("optimize") if stage.uses["optimizer"].component.name == "prune"]
     assert len(pruned) == 1, "the variants share their pruning"
