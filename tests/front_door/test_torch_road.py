@@ -28,7 +28,6 @@ path = "data.npz"
 
 [tool.modelyard.model]
 use = "net:build"
-width = 8
 
 [tool.modelyard.train]
 use = "torch"
