@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,11 +20,13 @@ from modelyard.jsonfiles import write_json
 from modelyard.making import Maker
 from modelyard.plan import Stage
 from modelyard.project import Project
-from modelyard.publishing import Publisher
-from modelyard.remote import open_remote
 from modelyard.roots import read_roots, register, roots_file
 from modelyard.store import Brief, Record, Store
 from modelyard.workspace import Workspace
+
+if TYPE_CHECKING:
+    from modelyard.publishing import Publisher
+    from modelyard.remote import Remote
 
 
 class Outcome(msgspec.Struct):
@@ -55,10 +57,17 @@ class Engine:
         self._wait: bool = settings["wait"]
         root = project.folder / Path(settings["path"]).expanduser()
         self._objects = DigestTable(root / "digests.sqlite", shared=True)
-        self.remote = open_remote(settings, self._tell)
+        self.remote = self._open_remote(settings)
         self.store = Store(root, self._objects, self.remote, self._tell, wait=self._wait)
         self.freshness = Freshness(project, self.workspace, self.store, self.table)
         self._maker = Maker(project, self.workspace, self.freshness, self.store, self.table, self._tell)
+
+    def _open_remote(self, settings: Mapping[str, Any]) -> Remote | None:
+        if not settings["remote"]:
+            return None
+        from modelyard.remote import open_remote
+
+        return open_remote(settings, self._tell)
 
     def _tell(self, line: str) -> None:
         self.listener.tell(line)
@@ -207,6 +216,8 @@ class Engine:
     def _publisher(self) -> Publisher | None:
         if self.remote is None or not self.remote.settings.writes:
             return None
+        from modelyard.publishing import Publisher
+
         return Publisher(self.store, self.remote, self.table, self._tell)
 
     @property

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError, did_you_mean
-from modelyard.quoting import YamlText, block, flow
 
 if TYPE_CHECKING:
     import jinja2
@@ -118,6 +117,8 @@ def environment(project: Path, extra: Sequence[Path] = (), *, quote: bool = True
     """
     import jinja2
 
+    from modelyard.quoting import YamlText, block, flow
+
     built_in = jinja2.PrefixLoader({BUILTIN.rstrip("/"): jinja2.FileSystemLoader(builtin_folder())})
     loader = jinja2.ChoiceLoader([built_in, *(jinja2.FileSystemLoader(f) for f in folders(project, extra))])
     made = jinja2.Environment(
@@ -155,6 +156,8 @@ def renderer(project: Path, extra: Sequence[Path], always: Mapping[str, object])
 
 
 def _finalize(value: object) -> str:
+    from modelyard.quoting import YamlText, flow
+
     if type(value) is YamlText:
         return value
     if getattr(type(value), "_fail_with_undefined_error", None):

@@ -18,7 +18,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,7 +27,9 @@ from modelyard.durable import Batch
 from modelyard.errors import StoreError
 from modelyard.jsonfiles import write_json
 from modelyard.locks import hold, share
-from modelyard.remote import Remote, in_parallel
+
+if TYPE_CHECKING:
+    from modelyard.remote import Remote
 
 COPY_BELOW_BYTES = 16 * 2**20
 """Smaller files get an inode of their own: editing such an artifact by hand cannot reach the store's copy."""
@@ -157,6 +159,8 @@ class Store:
 
     def _fetch(self, record: Record) -> bool:
         """Bring every output of `record` here; False if one cannot be had."""
+        from modelyard.remote import in_parallel
+
         missing = self._missing(record)
         whole = in_parallel(self._fetch_object, missing)
         fetched = [entry.digest for entry, is_whole in zip(missing, whole, strict=True) if is_whole]
