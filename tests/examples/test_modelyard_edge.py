@@ -85,7 +85,7 @@ def output(project: Path, python: Path, *arguments: str) -> str:
 
 def test_both_components_are_listed(small: Path, python: Path) -> None:
     listed = output(small, python, "list", "--all")
-    assert re.search(r"^optimize:round-weights +Round the weights of each layer", listed, re.MULTILINE)
+    assert re.search(r"^optimize:round-weights +\(levels=16\) Round the weights of each layer", listed, re.MULTILINE)
     assert re.search(r"^render:quadlet +A Podman container as a systemd service", listed, re.MULTILINE)
     plugins = [line.split()[:4] for line in output(small, python, "plugins").splitlines()]
     assert ["optimizer", "round-weights", "modelyard-edge", "0.1.0"] in plugins
