@@ -33,6 +33,8 @@ _EXTRAS = {"s3fs": "remote", "gcsfs": "gcs"}
 _ATOMIC = frozenset({*NEEDS, "memory"})
 """Protocols whose uploads appear whole or not at all; elsewhere a file is written beside its place and renamed."""
 _AT_ONCE = 8
+_ATTEMPTS = 3
+"""How often a request to S3 is made while its server says that it is too busy or failed (5xx); gcsfs tries again by itself."""
 _BYTES_PER_S = 1_000_000
 """A transfer slower than this counts as one that does not work."""
 
@@ -217,7 +219,7 @@ def _connect(settings: RemoteSettings) -> tuple[Any, str]:
         network = {
             "connect_timeout": settings.timeout_s,
             "read_timeout": settings.timeout_s,
-            "retries": {"max_attempts": 0},
+            "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
         }
         options["config_kwargs"] = {**network, **options.get("config_kwargs", {})}
     fs, root = fsspec.core.url_to_fs(settings.url, **options)

@@ -174,7 +174,9 @@ def test_the_first_of_two_different_results_stays(place: Place, make_store: Make
     assert three.find(KEY) == first
 
 
-def test_many_writers_at_once_leave_one_whole_result(place: Place, make_store: MakeStore, tmp_path: Path) -> None:
+def test_many_writers_at_once_leave_one_whole_result(
+    place: Place, make_store: MakeStore, tmp_path: Path, told: Told
+) -> None:
     stores = [make_store(f"writer{n}", place[0], options=place[1]) for n in range(6)]
     records = [keep(s, tmp_path / f"made{n}", {"model.bin": b"%d" % n * 50_000, **FILES}) for n, s in enumerate(stores)]
     pushed: list[bool] = []
@@ -186,7 +188,7 @@ def test_many_writers_at_once_leave_one_whole_result(place: Place, make_store: M
         thread.start()
     for thread in threads:
         thread.join()
-    assert pushed == [True] * 6
+    assert pushed == [True] * 6, told
     reader = make_store("reader", place[0], options=place[1])
     found = reader.find(KEY)
     assert found in records
