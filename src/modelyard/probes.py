@@ -19,7 +19,7 @@ class Probes:
         self._marks: dict[str, Mark] = {}
         self._began_ns = time.time_ns()
 
-    def is_file(self, path: Path) -> bool:
+    def is_file(self, path: str | Path) -> bool:
         """Tell whether `path` is a file."""
         info = self._look(str(path))
         return info is not None and stat.S_ISREG(info.st_mode)

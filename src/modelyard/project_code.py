@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from modelyard import params
-from modelyard.code import parse
 from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.syntax import parse
 
 _NAMES: dict[str, Any] = {
     **{n: getattr(builtins, n) for n in ("int", "float", "str", "bool", "list", "dict", "tuple")},
