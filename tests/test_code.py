@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ import pytest
 
 from modelyard import syntax
 from modelyard.code import Closure, CodeIndex
-from modelyard.digests import DigestTable
+from modelyard.digests import RACY_NS, DigestTable
 from modelyard.errors import DataError
+from modelyard.modules import Modules
 from modelyard.versions import installed_version
 
 if TYPE_CHECKING:
@@ -28,9 +30,12 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def find(project: Path, tmp_path: Path) -> Iterator[Find]:
-    """Write files and return the closure of the first, as a new process would find it."""
+@pytest.fixture(params=["anew", "kept"])
+def find(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> Iterator[Find]:
+    """Write files and return the closure of the first, as a new process would find it.
+
+    It is found anew, or from what the process before kept.
+    """
     table = DigestTable(tmp_path / "state.sqlite")
 
     def run(files: dict[str, str] | None = None, root: str = "model.py") -> Closure:
@@ -38,7 +43,13 @@ def find(project: Path, tmp_path: Path) -> Iterator[Find]:
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_text(text)
         installed_version.cache_clear()
-        return CodeIndex(project, table).closure(project / root)
+        if request.param == "anew":
+            return CodeIndex(project, table).closure(project / root)
+        time.sleep(2 * RACY_NS / 1e9)  # what is younger is not kept
+        index = CodeIndex(project, table)
+        closure = index.closure(project / root)
+        index.keep()
+        return closure
 
     yield run
     table.close()
@@ -215,12 +226,45 @@ def test_a_file_is_parsed_once_for_each_content(find: Find, monkeypatch: pytest.
     assert [path.name for path in parsed][2:] == ["helper.py"]
 
 
+def test_what_was_kept_is_not_looked_up_again_and_says_the_same(
+    find: Find, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = find({"model.py": "import helper, msgspec\n", "helper.py": HELPER})
+    time.sleep(2 * RACY_NS / 1e9)
+    index = CodeIndex(project, DigestTable(tmp_path / "state.sqlite"))
+    index.closure(project / "model.py")
+    index.keep()
+    monkeypatch.setattr(Modules, "follow", lambda *_: pytest.fail("a file was followed again"))
+    after = CodeIndex(project, DigestTable(tmp_path / "state.sqlite")).closure(project / "model.py")
+    assert after == before
+    assert after.files
+    assert "msgspec" in after.distributions
+
+
+def test_what_was_kept_of_young_files_is_not_trusted(project: Path, tmp_path: Path) -> None:
+    table = DigestTable(tmp_path / "state.sqlite")
+    (project / "model.py").write_text("x = 1\n")
+    index = CodeIndex(project, table)
+    before = index.closure(project / "model.py").digest
+    index.keep()
+    (project / "model.py").write_text("x = 2\n")
+    assert CodeIndex(project, table).closure(project / "model.py").digest != before
+
+
+@pytest.mark.parametrize("junk", [b"", b"\xc1", b"\x90"])
+def test_what_was_kept_and_cannot_be_read_is_found_anew(junk: bytes, project: Path, tmp_path: Path) -> None:
+    table = DigestTable(tmp_path / "state.sqlite")
+    (project / "model.py").write_text("x = 1\n")
+    table.write_note(CodeIndex(project, table)._note, junk)
+    assert list(CodeIndex(project, table).closure(project / "model.py").files) == ["model.py"]
+
+
 def test_finding_a_closure_imports_nothing(project: Path) -> None:
     (project / "model.py").write_text("import numpy\nimport helper\n")
     (project / "helper.py").write_text("raise SystemExit('imported')\n")
     script = (
         "import sys; from pathlib import Path\n"
-        "from modelyard.code import CodeIndex; from modelyard.digests import DigestTable\n"
+        "from modelyard.code import CodeIndex; from modelyard.digests import RACY_NS, DigestTable\n"
         "p = Path.cwd(); c = CodeIndex(p, DigestTable(p / 's.sqlite')).closure(p / 'model.py')\n"
         "assert 'numpy' in c.distributions, c; assert 'numpy' not in sys.modules; print(sorted(c.files))"
     )

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from modelyard.digests import DigestTable
-from modelyard.modules import Modules
+from modelyard.modules import Modules, Places
 from modelyard.source_imports import installed_folders
 from modelyard.syntax import FileCode, read_code
 from modelyard.versions import installed_version
@@ -55,26 +55,59 @@ class Closure(msgspec.Struct, dict=True):
         return hashlib.sha256(msgspec.json.encode(meanings)).hexdigest()
 
 
-class _Source(msgspec.Struct, frozen=True):
+class _Source(msgspec.Struct, frozen=True, array_like=True):
     """One file of the project's, a plugin's or modelyard's own: what it means, and the files that it imports."""
 
     parts: dict[str, str]
     imports: tuple[str, ...]
 
 
+class _Kept(msgspec.Struct, array_like=True):
+    """What an earlier process found out, and what it stands on."""
+
+    places: Places
+    sources: dict[str, _Source]
+
+
 class CodeIndex:
-    """Finds closures; a file is parsed once per change, and followed once per process."""
+    """Finds closures; a file is parsed and followed once per change."""
 
     def __init__(self, project: Path, table: DigestTable) -> None:
         self._project, self._table = project, table
         self._look()
+        self._recall()
 
     def _look(self) -> None:
         """Begin anew."""
         self._modules = Modules(self._project)
         self._sources: dict[str, _Source] = {}
+        self._kept = 0
         self._distributions: dict[str, dict[str, str]] = {}
         self._closures: dict[tuple[Path, ...], Closure] = {}
+
+    def _recall(self) -> None:
+        """Begin with what an earlier process kept, if all of it still stands."""
+        data = self._table.note(self._note)
+        if data is None:
+            return
+        try:
+            kept = msgspec.msgpack.decode(data, type=_Kept)
+        except msgspec.DecodeError:
+            return
+        if self._modules.take_over(kept.places):
+            self._sources = kept.sources
+            self._kept = len(self._sources)
+
+    def keep(self) -> None:
+        """Keep what was found out for the processes that come; later, if a file is so young that a change could hide."""
+        if len(self._sources) > self._kept and self._modules.stand():
+            kept = _Kept(self._modules.places, self._sources)
+            self._table.write_note(self._note, msgspec.msgpack.encode(kept))
+            self._kept = len(self._sources)
+
+    @property
+    def _note(self) -> str:
+        return f"sources 1 {sys.version_info[:2]} {self._project}"
 
     def forget(self) -> None:
         """Look at every file again, for instance after a stage has run; what is as it was stays known."""

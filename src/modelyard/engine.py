@@ -206,6 +206,7 @@ class Engine:
         Raises:
             StoreError: the store cannot be written.
         """
+        self.freshness.keep()
         file = roots_file(self.store.root, self.project.folder)
         if changed or not file.exists():
             register(self.store.root, self.project.folder, self.plan.stages)

@@ -115,6 +115,10 @@ class Freshness:
         digest = functools.partial(self._input_digest, brief_of=brief_of or self.brief)
         return self._fingerprinter.fingerprint(stage, digest)
 
+    def keep(self) -> None:
+        """End a build: keep what was found out about the code for the processes that come."""
+        self._fingerprinter.keep()
+
     def code(self, stage: Stage) -> dict[str, dict[str, str]]:
         """Return today's code of the stage: for each file, the digest of each function."""
         return self._fingerprinter.code(stage)

@@ -9,10 +9,20 @@ from collections.abc import Collection, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from modelyard.probes import Probes
+import msgspec
+
+from modelyard.probes import Mark, Probes
 from modelyard.source_imports import installed_folders
 
 _MODELYARD = os.path.dirname(__file__)  # noqa: PTH120 - objects of pathlib cost more than what they wrap, and this is the hot path
+
+
+class Places(msgspec.Struct, array_like=True):
+    """Where modules were looked for, and what was there."""
+
+    path: tuple[str, ...]
+    top_names: frozenset[str]
+    marks: dict[str, Mark]
 
 
 class Modules:
@@ -34,6 +44,16 @@ class Modules:
         """Tell whether every module is still where it was found, and no other could be found."""
         same = self._path == tuple(sys.path) and self._top_names == _top_names(self._project)
         return same and self.probes.stand()
+
+    @property
+    def places(self) -> Places:
+        """Where modules were looked for so far."""
+        return Places(self._path, self._top_names, self.probes.marks)
+
+    def take_over(self, places: Places) -> bool:
+        """Tell whether all would be found where another process found it; if so, go on from there."""
+        same = places.path == self._path and places.top_names == self._top_names
+        return same and self.probes.take_over(places.marks)
 
     def follow(self, imports: Iterable[str], file: str, but: Collection[str] = ()) -> tuple[str, ...]:
         """Return the files of the modules that `file` imports, and of the packages that these are in.

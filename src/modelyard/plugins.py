@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -141,11 +142,20 @@ def load_plugins(project: Path) -> Plugins:
 
 
 def _find(project: Path) -> Iterator[tuple[ModuleType, Source]]:
-    seen: set[Path] = set()
+    seen: set[tuple[int, int] | Path] = set()
     for module, source in (*_built_ins(), *_installed()):
-        seen.add(source.file.resolve())
+        seen.add(_identity(source.file))
         yield module, source
     yield from _in_project(project, seen)
+
+
+def _identity(file: Path) -> tuple[int, int] | Path:
+    """Return what is the same for all paths that lead to `file`; following links costs ten times as much."""
+    try:
+        info = os.stat(file)
+    except OSError:  # a module in a zip archive, or a link to nothing
+        return file
+    return info.st_dev, info.st_ino
 
 
 def _built_ins() -> Iterator[tuple[ModuleType, Source]]:
@@ -183,11 +193,11 @@ def _load_entry_point(point: EntryPoint) -> tuple[ModuleType, Source]:
     return module, Source(f"{distribution.partition(' ')[0]}:{point.name}", "installed", file, distribution)
 
 
-def _in_project(project: Path, seen: set[Path]) -> Iterator[tuple[ModuleType, Source]]:
+def _in_project(project: Path, seen: set[tuple[int, int] | Path]) -> Iterator[tuple[ModuleType, Source]]:
     folder = project / "plugins"
     for file in sorted((*folder.glob("*.py"), *folder.glob("*/*.py"))):
         relative = file.relative_to(folder)
-        if file.stem == "__init__" or relative.parts[0] == "support" or file.resolve() in seen:
+        if file.stem == "__init__" or relative.parts[0] == "support" or _identity(file) in seen:
             continue
         if any(part.startswith(".") for part in relative.parts):
             continue  # what editors leave: .#toy.py, .ipynb_checkpoints/toy-checkpoint.py

@@ -42,6 +42,18 @@ class Probes:
         settled_ns = self._began_ns - RACY_NS
         return all(_mark(path) == mark and (mark is None or mark[3] < settled_ns) for path, mark in self._marks.items())
 
+    @property
+    def marks(self) -> dict[str, Mark]:
+        """What was at each path that was asked for; worth keeping only while all answers `stand`."""
+        return self._marks
+
+    def take_over(self, marks: dict[str, Mark]) -> bool:
+        """Go on from the marks that another process kept, if each is as it was; tell whether they were."""
+        stand = all(_mark(path) == mark for path, mark in marks.items())
+        if stand:
+            self._marks |= marks
+        return stand
+
 
 def _mark(path: str) -> Mark:
     try:
