@@ -264,9 +264,50 @@ def test_a_variant_that_is_what_is_needed_is_taken_and_ships_as_any_other(plugin
 def test_a_baseline_that_was_trained_on_gets_the_training_that_it_lacks(plugins: Plugins) -> None:
     variants = {"base": (use(TRAINING, amount=0.3), use(PACK)), **PRUNED}
     plan = planned(variants, plugins, baseline="base")
-    assert compared(plan) == {"twice": "base-tune"}, "what was trained alike, or less, is compared with the baseline"
+    assert compared(plan) == {"twice": "base-tune"}, "what was trained alike is compared with the baseline"
     chain = plan.stages["optimize:base-tune"]
     assert plan.stages[chain.inputs[0].stage].uses["optimizer"] == use(TUNE, amount=0.3)
+
+
+def unlike(plan: Plan) -> dict[str, str]:
+    return dict(plan.stages["select:shop"].settings["trained_unlike"])
+
+
+def test_what_cannot_be_trained_alike_is_said_with_the_reason(plugins: Plugins) -> None:
+    variants = {"base": (use(TRAINING, amount=0.3), use(PACK)), **PRUNED}
+    before = "the baseline was trained further by tune amount=0.3, the variant by"
+    assert unlike(planned(variants, plugins, baseline="base")) == {
+        "plain": f"{before} nothing",
+        "sparse-noted": f"{before} tune amount=0.3 note=x",
+        "longer": f"{before} tune amount=0.9",
+    }
+    assert unlike(planned(PRUNED, plugins)) == {}
+    assert unlike(planned(variants, plugins, baseline="base", gate=False)) == {}
+
+
+def test_training_in_a_format_that_the_baseline_does_not_have_is_said(plugins: Plugins) -> None:
+    later = msgspec.structs.replace(TUNE, name="late-tune", accepts=("packed",), produces="packed", trains_like="tune")
+    twin = msgspec.structs.replace(later, trains_like="late-tune")
+    known = Plugins(plugins.manager, {**plugins.components, ("optimizer", "late-tune"): twin}, sources=plugins.sources)
+    variants = {"plain": (use(PACK),), "late": (use(PACK), use(twin))}
+    plan = planned(variants, known)
+    assert unlike(plan) == {"late": "in late-tune, pack, the trainer gives raw, but late-tune takes packed"}
+    assert ids(plan, "evaluate") == ["evaluate:plain", "evaluate:late"]
+
+
+def test_a_control_that_the_runtime_does_not_take_is_not_planned(plugins: Plugins) -> None:
+    """The baseline ships as it was trained, and what trains further gives another format."""
+    runner = component("runtime", "runner", accepts=("packed", "raw"))
+    heavy = msgspec.structs.replace(TUNE, name="heavy-tune", produces="heavy", trains_like="heavy-tune")
+    sparse = msgspec.structs.replace(heavy, name="heavy-sparse")
+    bake = component("optimizer", "bake", ("heavy",), "packed")
+    more = {(c.kind, c.name): c for c in (heavy, sparse, bake)}
+    known = Plugins(plugins.manager, {**plugins.components, **more}, sources=plugins.sources)
+    wanted = config({"plain": (), "a": (use(sparse), use(bake))})
+    wanted.uses["runtime"] = Use(runner, {})
+    wanted.settings["gates"]["max_accuracy_drop"] = 0.01
+    plan = build_plan(wanted, known)
+    assert unlike(plan) == {"a": "in heavy-tune, heavy-tune gives heavy, but the runtime takes packed, raw"}
 
 
 @pytest.mark.parametrize("how", [{"gate": False}, {"equal_training": False}])

@@ -27,10 +27,12 @@ class Controls(msgspec.Struct, frozen=True):
     Attributes:
         added: those that no variant is, by name.
         of: the name of the baseline to compare each variant with, for those that were trained on.
+        lacking: why there is none, for variants that were not trained as the baseline was.
     """
 
     added: dict[str, Steps] = {}
     of: dict[str, str] = {}
+    lacking: dict[str, str] = {}
 
 
 def wants_controls(gates: Mapping[str, Any]) -> bool:
@@ -39,9 +41,13 @@ def wants_controls(gates: Mapping[str, Any]) -> bool:
 
 
 def find_controls(
-    variants: Mapping[str, Steps], baseline: str, optimizers: Mapping[str, Component], trained_format: str
+    variants: Mapping[str, Steps],
+    baseline: str,
+    optimizers: Mapping[str, Component],
+    trained_format: str,
+    served_formats: Collection[str],
 ) -> Controls:
-    """Return the baselines that variants are compared with.
+    """Return the baselines that variants are compared with, and why a variant has none that it should have.
 
     A variant that the project has already is taken where its chain is the one that is needed.
 
@@ -50,6 +56,7 @@ def find_controls(
         baseline: the baseline's name.
         optimizers: all model optimizers by name.
         trained_format: the format that the trainer gives.
+        served_formats: the formats that the runtime takes.
 
     Raises:
         PlanError: a model optimizer trains like one that does not exist, or that needs a parameter it has not.
@@ -57,12 +64,20 @@ def find_controls(
     known = {chain_key(steps): name for name, steps in variants.items()}
     more: dict[tuple[str, ...], tuple[Steps, Steps]] = {}
     wanted: dict[str, tuple[str, ...]] = {}
+    lacking: dict[str, str] = {}
+    others = _training(variants[baseline], optimizers)
     for name, steps in variants.items():
-        added = _lacking(steps, variants[baseline], optimizers)
+        own = _training(steps, optimizers)
+        if chain_key(own) == chain_key(others):
+            continue
+        added = own[len(others) :]
         control = _with(added, variants[baseline])
-        if added and _fits(control, trained_format):
-            wanted[name] = chain_key(control)
-            more[wanted[name]] = added, control
+        why = _unlike(own, others) or _misfit(control, trained_format, served_formats)
+        if why:
+            lacking[name] = why
+            continue
+        wanted[name] = chain_key(control)
+        more[wanted[name]] = added, control
     new = {key: found for key, found in more.items() if key not in known}
     suffixes = short_names([added for added, _ in new.values()], ())
     taken = set(variants)
@@ -70,7 +85,7 @@ def find_controls(
         known[key] = _free(f"{baseline}-{suffix}", taken)
         taken.add(known[key])
     of = {name: known[key] for name, key in wanted.items() if known[key] != name}
-    return Controls({known[key]: control for key, (_, control) in new.items()}, of)
+    return Controls({known[key]: control for key, (_, control) in new.items()}, of, lacking)
 
 
 def _free(name: str, taken: Collection[str]) -> str:
@@ -79,10 +94,23 @@ def _free(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def _lacking(steps: Steps, baseline: Steps, optimizers: Mapping[str, Component]) -> Steps:
-    """Return the training that `steps` have beyond the baseline's; nothing if the baseline was trained otherwise."""
-    own, others = _training(steps, optimizers), _training(baseline, optimizers)
-    return own[len(others) :] if chain_key(own)[: len(others)] == chain_key(others) else ()
+def _unlike(own: Steps, others: Steps) -> str:
+    """Return why further training cannot make the baseline, which was trained by `others`, like a variant; else nothing."""
+    if chain_key(own)[: len(others)] == chain_key(others):
+        return ""
+    return f"the baseline was trained further by {_names(others)}, the variant by {_names(own)}"
+
+
+def _names(steps: Steps) -> str:
+    """Return the steps in words, each with the parameters that are not its defaults."""
+    if not steps:
+        return "nothing"
+    return ", ".join(" ".join((step.component.name, *_changed(step))) for step in steps)
+
+
+def _changed(step: Use) -> list[str]:
+    parameters = step.component.parameters
+    return [f"{name}={value}" for name, value in step.params.items() if value != parameters[name].default]
 
 
 def _with(added: Steps, baseline: Steps) -> Steps:
@@ -91,12 +119,15 @@ def _with(added: Steps, baseline: Steps) -> Steps:
     return (*baseline[:place], *added, *baseline[place:])
 
 
-def _fits(steps: Steps, given: str) -> bool:
-    for step in steps:
-        if given not in step.component.accepts:
-            return False
-        given = step.component.produces
-    return True
+def _misfit(control: Steps, given: str, served: Collection[str]) -> str:
+    """Return why a chain cannot be built, the first thing that does not fit; nothing if it can."""
+    before = "the trainer"
+    takers = [(step.component.name, step.component.accepts, step.component.produces) for step in control]
+    for name, accepts, produces in (*takers, ("the runtime", served, "")):
+        if given not in accepts:
+            return f"in {_names(control)}, {before} gives {given}, but {name} takes {listing(accepts)}"
+        before, given = name, produces
+    return ""
 
 
 def _training(steps: Steps, optimizers: Mapping[str, Component]) -> Steps:

@@ -295,13 +295,13 @@ class _Planner:
         if not wants_controls(self.config.settings["gates"]):
             return Controls()
         optimizers = {name: c for (kind, name), c in self.plugins.components.items() if kind == "optimizer"}
-        trained_format = self.config.uses["train"].component.produces
-        return find_controls(self.config.variants, baseline, optimizers, trained_format)
+        trained, served = self.config.uses["train"].component.produces, self.config.uses["runtime"].component.accepts
+        return find_controls(self.config.variants, baseline, optimizers, trained, served)
 
     def select_stage(self, finals: Mapping[str, str], baseline: str, controls: Controls) -> Stage:
         gates = {name: bound for name, bound in self.config.settings["gates"].items() if name != "equal_training"}
         settings = {**self.config.settings["select"], "gates": gates, "baseline": baseline}
-        settings |= {"trained_alike": controls.of, "controls": list(controls.added)}
+        settings |= {"trained_alike": controls.of, "trained_unlike": controls.lacking, "controls": list(controls.added)}
         self.check_variant("rule", settings["rule"], controls.added)
         inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]

@@ -28,6 +28,11 @@ def tune(context, *, epochs: int = 1):
     context.warn(f"trained for {epochs} more")
 
 
+def late(context, *, epochs: int = 1):
+    """Train what is packed."""
+    (context.out / "model.packed").write_bytes(context.model.path.read_bytes())
+
+
 def thin(context, *, epochs: int = 1, ruin: float = 0.0):
     """Drop weights while training further."""
     shift(context, 0.001 * epochs + ruin)
@@ -37,6 +42,7 @@ def thin(context, *, epochs: int = 1, ruin: float = 0.0):
 def modelyard_register_optimizers(register):
     register("tune", tune, accepts=("toy",), produces="toy", trains_like="tune")
     register("thin", thin, accepts=("toy",), produces="toy", trains_like="tune")
+    register("late", late, accepts=("packed",), produces="packed", trains_like="late")
 '''
 MATRIX = """
 [tool.modelyard.matrix.thin]
@@ -110,3 +116,22 @@ def test_a_gain_of_training_does_not_hide_what_an_optimizer_costs(project: Path)
 
     assert misses("gates.equal_training=false") == []
     assert misses() == ["max_accuracy_drop"]
+
+
+def test_what_no_baseline_can_be_trained_like_is_said_wherever_it_is_compared(project: Path) -> None:
+    late = 'variants.late=["pack", "late"]'
+    done = build(project, late, "select")
+    assert done.code == 0, done.output
+    why = "in late, pack, the trainer gives toy, but late takes packed"
+    folder = project / "artifacts/select/toy"
+    rows = {row["variant"]: row for row in json.loads((folder / "selection.json").read_text())["table"]}
+    assert (rows["late"]["compared_with"], rows["late"]["trained_unlike"]) == ("plain", why)
+    assert {name for name, row in rows.items() if row["trained_unlike"]} == {"late"}
+    assert (
+        f"- late: accuracy compared with plain, which was not trained as long: {why}\n"
+        in (folder / "table.md").read_text()
+    )
+    assert build(project, late, "report").code == 0
+    report = json.loads((project / "artifacts/report/toy/report.json").read_text())
+    assert {one["name"]: one["trained_unlike"] for one in report["variants"] if one["trained_unlike"]} == {"late": why}
+    assert why in (project / "artifacts/report/toy/report.md").read_text()

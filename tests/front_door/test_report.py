@@ -24,7 +24,16 @@ def test_a_report_on_a_whole_build(toy: Path) -> None:
     selection = json.loads((toy / "artifacts/select/toy/selection.json").read_text())
     assert found["shipped"] == selection["chosen"]
     for one, row in zip(found["variants"], selection["table"], strict=True):
-        same = ("accuracy", "gzip_bytes", "misses", "undecided", "compared_with", "control", "dominated_by")
+        same = (
+            "accuracy",
+            "gzip_bytes",
+            "misses",
+            "undecided",
+            "compared_with",
+            "trained_unlike",
+            "control",
+            "dominated_by",
+        )
         assert {field: one[field] for field in same} == {field: row[field] for field in same}
     assert {one["state"] for one in found["stages"]} == {"up-to-date"}
     assert all(one["touched"] and one["how"] == "built" for one in found["stages"])

@@ -39,6 +39,7 @@ def collected(
     built: tuple[str, ...] = ("dataset", "train", "evaluate", "select", "image"),
     failure: str = "",
     gates: dict[str, Any] | None = None,
+    **select: Any,
 ) -> Collected:
     """Write artifacts to `folder` and return what the engine would say of them.
 
@@ -54,6 +55,7 @@ def collected(
         built: the kinds of stage that are there.
         failure: why `select` failed.
         gates: the bounds.
+        select: further settings of `select`.
     """
     names = [f"v{number}" for number in range(variants)]
     artifacts: dict[str, str] = {}
@@ -104,7 +106,7 @@ def collected(
         dataset="dataset:data",
         artifacts=artifacts,
         variants=places,
-        select={"rule": "smallest", "baseline": "v0", "gates": gates or {"min_accuracy": 0.5}, "trained_alike": {}},
+        select={"rule": "smallest", "baseline": "v0", "gates": gates or {"min_accuracy": 0.5}, **select},
         selection="select:project",
         image="image:project" if image else "",
         origins=tuple(_origin(stage) for stage in artifacts),

@@ -70,6 +70,16 @@ def test_what_was_measured_on_other_data_is_not_compared(make):
     assert report.variant("v2").against_baseline is not None
 
 
+def test_a_baseline_trained_as_long_that_was_measured_on_other_data_is_not_compared_with_and_that_is_said(make):
+    made = make(variants=4, trained_alike={"v1": "v3", "v2": "v3"}, trained_unlike={}, controls=["v3"])
+    assert measure(made)[0].variant("v1").trained_unlike == ""
+    stale = msgspec.structs.replace(made.variants["v3"], data="f" * 64)
+    report, _ = measure(msgspec.structs.replace(made, variants={**made.variants, "v3": stale}))
+    assert report.variant("v1").compared_with == "v0"
+    assert report.variant("v1").trained_unlike == "v3 is not measured on the same data"
+    assert report.variant("v3").trained_unlike == ""
+
+
 def test_nothing_is_shown_of_samples_that_are_no_longer_there(make):
     made = make()
     stages = [msgspec.structs.replace(s, digest="f" * 64) if s.stage == made.dataset else s for s in made.stages]

@@ -80,6 +80,7 @@ HOWS = {
     "only a data set": {"built": ("dataset",)},
     "failed select": {"built": ("dataset", "train", "evaluate"), "failure": "no variant meets every gate\n  v0: <b>"},
     "no image in the plan": {"image": False},
+    "not trained as long": {"trained_unlike": {"v1": "no <b>chain</b> fits", "v2": "no <b>chain</b> fits"}},
     "missed gates": {"gates": {"min_accuracy": 0.88, "max_latency_p50": 0.0225}},
     "hostile names": {"class_names": HOSTILE},
     "control characters": {"class_names": ("\x01", "a\nb", "\ufffe", "\t!")},
@@ -154,6 +155,16 @@ def test_the_page_says_what_ships_and_what_it_costs(make):
     assert "v1 ships: it labels 87.50\u00a0% of 120 test samples rightly (+2.50 points against v0)" in texts
     assert "75.0\u00a0kB after gzip (2.0 \N{MULTIPLICATION SIGN} smaller)" in texts
     assert "few samples to calibrate with" in texts
+
+
+def test_both_pages_say_which_accuracies_are_compared_with_a_baseline_that_was_not_trained_as_long(make):
+    out = write_page(make(trained_unlike={"v1": "no chain fits", "v2": "no chain fits"}))
+    texts = "".join(read(out).texts)
+    assert "(+2.50 points against v0, which was not trained as long)" in texts
+    assert "The accuracy of v1, v2 is compared with v0, which was not trained as long: no chain fits." in texts
+    markdown = (out / "report.md").read_text()
+    assert "(+2.50 points against v0, which was not trained as long)" in markdown
+    assert "⚠ v1, v2: accuracy compared with v0, which was not trained as long: no chain fits\n" in markdown
 
 
 def test_markdown_is_a_comment_for_a_pull_request(make):

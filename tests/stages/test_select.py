@@ -293,6 +293,18 @@ def test_a_baseline_trained_as_long_is_what_the_drop_is_measured_from_and_does_n
     assert choose(rows, "int8") == "int8", "unless it is asked for"
 
 
+def test_where_there_is_no_baseline_that_was_trained_as_long_the_reason_is_told(tmp_path, out):
+    why = {"int8": "it cannot be built", "pruned": "it cannot be built"}
+    made = select(candidates(tmp_path), out, gates=Gates(), baseline="float32", trained_unlike=why)
+    assert [(row.compared_with, row.trained_unlike) for row in made.table] == [
+        ("float32", ""),
+        *[("float32", "it cannot be built")] * 2,
+    ]
+    said = "- int8, pruned: accuracy compared with float32, which was not trained as long: it cannot be built\n"
+    assert said in (out / "table.md").read_text()
+    assert read_json(out / "selection.json", Selection) == made
+
+
 def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
     made = candidates(tmp_path)
     figures = FIGURES["int8"]

@@ -129,6 +129,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         undecided: each gate on latency whose bound lies within the noise.
         warnings: what its model optimizers warned of.
         compared_with: the variant that its accuracy is compared with: the baseline, or one that was trained as long.
+        trained_unlike: why that is not one that was trained as long, where one was wanted; else empty.
         control: whether it is there for that comparison only.
         is_pareto: no other variant is at least as good in accuracy, sizes and latencies, and better in one of them.
         dominated_by: the variants that are.
@@ -151,6 +152,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     undecided: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     compared_with: str = ""
+    trained_unlike: str = ""
     control: bool = False
     is_pareto: bool = False
     dominated_by: tuple[str, ...] = ()

@@ -119,7 +119,8 @@ def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, .
 
 
 _SAME_AS_ROW = (
-    "accuracy", "size_bytes", "gzip_bytes", "misses", "undecided", "warnings", "compared_with", "control", "dominated_by",
+    "accuracy", "size_bytes", "gzip_bytes", "misses", "undecided", "warnings", "compared_with", "trained_unlike",
+    "control", "dominated_by",
 )  # fmt: skip
 
 
@@ -128,9 +129,12 @@ def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     select = collected.select
     alike = comparable(material, select["baseline"])
     others = [row_of(name, one, Judgement()) for name, one in material.measured.items() if name not in alike]
-    pairs = {name: control for name, control in select.get("trained_alike", {}).items() if {name, control} <= {*alike}}
+    wanted = {name: control for name, control in select.get("trained_alike", {}).items() if name in alike}
+    pairs = {name: control for name, control in wanted.items() if control in alike}
+    apart = {name: f"{control} is not measured on the same data" for name, control in wanted.items()}
+    unlike = {**select.get("trained_unlike", {}), **{name: why for name, why in apart.items() if name not in pairs}}
     gates, controls = Gates.parse(select.get("gates", {})), select.get("controls", ())
-    rows = rows_of(alike, gates, select["baseline"], pairs, controls) if alike else ()
+    rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls) if alike else ()
     return (*rows, *with_front(others))
 
 

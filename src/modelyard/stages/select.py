@@ -67,6 +67,7 @@ def run(job: Job) -> None:
         gates=gates,
         baseline=settings["baseline"],
         trained_alike=settings["trained_alike"],
+        trained_unlike=settings["trained_unlike"],
         controls=settings["controls"],
         log=job.base.log,
     )
@@ -82,6 +83,7 @@ def select(
     gates: Gates,
     baseline: str,
     trained_alike: Mapping[str, str] | None = None,
+    trained_unlike: Mapping[str, str] | None = None,
     controls: Collection[str] = (),
     log: Callable[[str], None] = lambda _: None,
 ) -> Selection:
@@ -100,6 +102,8 @@ def select(
         baseline: the variant that relative bounds and latency ratios compare with.
         trained_alike: for variants that were trained on, the baseline that was trained as long: what their accuracy
             is compared with.
+        trained_unlike: for variants that were not trained as the baseline was, why there is no such baseline: their
+            accuracy is compared with the baseline as it is, and that is said.
         controls: the variants that are there for this comparison alone; one ships only if the rule is its name.
         log: gets the table.
 
@@ -108,7 +112,8 @@ def select(
         GateError: no variant meets every gate, or the one that `rule` names does not.
     """
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
-    rows = rows_of(measured, gates, known("baseline", baseline, candidates), trained_alike or {}, controls)
+    known("baseline", baseline, candidates)
+    rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls)
     chosen = choose(rows, rule)
     selection = Selection(
         chosen=chosen,
@@ -132,6 +137,7 @@ def rows_of(
     gates: Gates,
     baseline: str,
     trained_alike: Mapping[str, str],
+    trained_unlike: Mapping[str, str],
     controls: Collection[str],
 ) -> tuple[Row, ...]:
     """Return the table: a row a variant, with what the gates say of it and what dominates it."""
@@ -139,7 +145,8 @@ def rows_of(
     for name, one in measured.items():
         other = trained_alike.get(name, baseline)
         judgement = gates.judge(one, measured[baseline], measured[other])
-        rows.append(row_of(name, one, judgement, compared_with=other, control=name in controls))
+        why = trained_unlike.get(name, "")
+        rows.append(row_of(name, one, judgement, compared_with=other, trained_unlike=why, control=name in controls))
     return with_front(rows)
 
 

@@ -32,6 +32,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         ratio_low: lower end of its interval, or None.
         ratio_high: upper end of its interval, or None.
         compared_with: the variant that bounds on a drop in accuracy compare it with.
+        trained_unlike: why that is not a baseline that was trained as long, where one was wanted; else empty.
         control: whether it is there for that comparison only: a baseline that was trained as long as other variants
             were. It ships only if the rule is its name.
         misses: each gate that it misses, with value and bound; it does not ship if there is one.
@@ -53,6 +54,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ratio_low: float | None = 1.0
     ratio_high: float | None = 1.0
     compared_with: str = ""
+    trained_unlike: str = ""
     control: bool = False
     misses: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
@@ -83,7 +85,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def row_of(
-    variant: str, measured: Measured, judgement: Judgement, *, compared_with: str = "", control: bool = False
+    variant: str,
+    measured: Measured,
+    judgement: Judgement,
+    *,
+    compared_with: str = "",
+    trained_unlike: str = "",
+    control: bool = False,
 ) -> Row:
     """Return the row of a variant, without what dominates it."""
     evaluation, latency, ratio = measured.evaluation, measured.latency, measured.latency.ratio
@@ -100,6 +108,7 @@ def row_of(
         ratio_low=ratio.low if ratio else 1.0,
         ratio_high=ratio.high if ratio else 1.0,
         compared_with=compared_with,
+        trained_unlike=trained_unlike,
         control=control,
         misses=judgement.misses,
         undecided=judgement.undecided,

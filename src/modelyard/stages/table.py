@@ -64,6 +64,10 @@ def _notes(selection: Selection) -> list[str]:
         texts = [f"warning: {text}" for text in row.warnings]
         if row.compared_with not in ("", selection.baseline):
             texts.append(f"accuracy compared with {row.compared_with}, which was trained as long")
+        if row.trained_unlike:
+            texts.append(
+                f"accuracy compared with {row.compared_with}, which was not trained as long: {row.trained_unlike}"
+            )
         if selection.gates.undecided == "pass":
             texts += [f"{text}, so it passes" for text in row.undecided]
         for text in texts:
