@@ -203,6 +203,16 @@ def test_a_stage_of_an_optimizer_says_what_differs_from_the_defaults(plugins: Pl
     assert len(doc) < 80
 
 
+def test_evaluation_has_the_runtime_without_what_concerns_the_server_alone(plugins: Plugins) -> None:
+    wanted = config({"a": (use(PACK),)})
+    runner = msgspec.structs.replace(plugins.components["runtime", "runner"], serving_only=("note",))
+    wanted.uses["runtime"] = use(runner, amount=0.7, note="x")
+    plan = build_plan(wanted, plugins)
+    assert plan.stages["evaluate:a"].uses["runtime"] == Use(runner, {"amount": 0.7})
+    for stage in ("image:shop", "check:shop"):
+        assert plan.stages[stage].uses["runtime"].params == {"amount": 0.7, "note": "x"}
+
+
 # Baselines that were trained as long
 
 TUNE = msgspec.structs.replace(component("optimizer", "tune", ("raw",), "raw"), trains_like="tune")

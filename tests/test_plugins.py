@@ -278,6 +278,21 @@ RUNTIME = 'accepts=("raw",), server=Path(__file__).parent, requirements=Path(__f
             "'requirements' is",
         ),
         ("runtime", f'register("x", f, {RUNTIME.replace("Path(__file__).parent", "str(1)")})', "trait 'server' is '1'"),
+        (
+            "runtime",
+            'register("x", lambda m, *, thread=1, size: m, accepts=("a",), image=f, serving_only=("threads",))',
+            "trait 'serving_only' names 'threads', did you mean 'thread'?, which is no keyword-only parameter",
+        ),
+        (
+            "runtime",
+            'register("x", lambda m, *, size: m, accepts=("a",), image=f, serving_only=("size",))',
+            "trait 'serving_only' names 'size', which is no keyword-only parameter with a default",
+        ),
+        (
+            "runtime",
+            'register("x", lambda m, *, size=1: m, accepts=("a",), image=f, serving_only="size")',
+            "trait 'serving_only' is 'size'\n  write a tuple of strings",
+        ),
         ("target", 'register("x", f)', "trait 'templates' is missing"),
         (
             "target",

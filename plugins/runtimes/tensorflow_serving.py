@@ -34,6 +34,11 @@ CONFIG = "/etc/tensorflow-serving"
 HighPort = Annotated[int, Meta(ge=1024, le=65535, description="a TCP port, 1024 to 65535")]
 """A port that needs no rights of root."""
 METRICS = "/monitoring/prometheus/metrics"
+SERVING_ONLY = (
+    "model_version", "rest_port", "grpc_port", "rest_timeout_ms", "metrics",
+    "batching", "max_batch_size", "batch_timeout_ms", "max_enqueued_batches", "batch_threads",
+)  # fmt: skip
+"""What shapes the server and its requests, and no answer: here the SavedModel runs without a server, on `threads` alone."""
 
 
 def tensorflow_serving(
@@ -41,8 +46,8 @@ def tensorflow_serving(
     *,
     model_version: PositiveInt = 1,  # noqa: ARG001 - the image's, as are those below
     threads: PositiveInt = 1,
-    rest_port: HighPort = 8501,
-    grpc_port: HighPort = 8500,
+    rest_port: HighPort = 8501,  # noqa: ARG001
+    grpc_port: HighPort = 8500,  # noqa: ARG001
     rest_timeout_ms: PositiveInt = 30_000,  # noqa: ARG001
     metrics: bool = True,  # noqa: ARG001
     batching: bool = False,  # noqa: ARG001
@@ -66,16 +71,7 @@ def tensorflow_serving(
         batch_timeout_ms: with batching, how long it waits for more samples
         max_enqueued_batches: with batching, how many batches may wait; one more is refused
         batch_threads: with batching, how many batches run at once
-
-    Raises:
-        ConfigError: the two ports are one.
     """
-    if rest_port == grpc_port:
-        msg = (
-            f"[tool.modelyard.runtime]: rest_port and grpc_port are both {rest_port}\n"
-            "  give them two ports: TensorFlow Serving would leave REST out"
-        )
-        raise ConfigError(msg)
     import tensorflow as tf
 
     from modelyard.artifacts import Model
@@ -105,7 +101,12 @@ class _SavedModel:
 
 
 def image(context: ServerContext, **params: Any) -> ServerImage:
-    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration."""
+    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration.
+
+    Raises:
+        ConfigError: the two ports are one.
+    """
+    _check_ports(params["rest_port"], params["grpc_port"])
     name, version = context.name, params["model_version"]
     folder = f"/models/{name}/{version}"
     files = configuration(name, params)
@@ -129,6 +130,15 @@ def image(context: ServerContext, **params: Any) -> ServerImage:
             reads_settings=False,
         ),
     )
+
+
+def _check_ports(rest: int, grpc: int) -> None:
+    if rest == grpc:
+        msg = (
+            f"[tool.modelyard.runtime]: rest_port and grpc_port are both {rest}\n"
+            "  give them two ports: TensorFlow Serving would leave REST out"
+        )
+        raise ConfigError(msg)
 
 
 def configuration(name: str, params: dict[str, Any]) -> dict[str, str]:
@@ -190,4 +200,11 @@ def flags(params: dict[str, Any]) -> list[str]:
 def modelyard_register_runtimes(register: RegisterRuntime) -> None:
     """Register the runtime `tensorflow-serving`."""
     traits = TENSORFLOW | {"tools": ("tensorflow", "numpy")}
-    register("tensorflow-serving", tensorflow_serving, accepts=("saved_model",), image=image, **traits)
+    register(
+        "tensorflow-serving",
+        tensorflow_serving,
+        accepts=("saved_model",),
+        image=image,
+        serving_only=SERVING_ONLY,
+        **traits,
+    )

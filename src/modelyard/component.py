@@ -82,6 +82,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     entrypoint: tuple[str, ...] = ()
     server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     image: Callable[..., Any] | None = None
+    serving_only: tuple[str, ...] = ()
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

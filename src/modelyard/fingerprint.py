@@ -131,7 +131,7 @@ class Fingerprinter:
         return parts
 
     def _params(self, use: Use) -> Mapping[str, Any]:
-        inputs = [name for name in use.component.inputs if use.params[name] is not None]
+        inputs = [name for name in use.component.inputs if use.params.get(name) is not None]
         if not inputs:
             return use.params
         return {**use.params, **{name: self._table.content(Path(use.params[name])) for name in inputs}}

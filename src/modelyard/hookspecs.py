@@ -99,6 +99,9 @@ class RegisterRuntime(Protocol):
 
     A server that a base image brings has `image` instead of these: `image(context: ServerContext, **params)` returns a
     `ServerImage`, which says which base, how the server starts there, and what is put beside it.
+
+    `serving_only` names parameters that concern the server alone. `evaluate` does not get them: in it they are at their
+    defaults, and a change of them measures nothing anew. All others count there.
     """
 
     def __call__(
@@ -112,6 +115,7 @@ class RegisterRuntime(Protocol):
         entrypoint: Sequence[str] = ...,
         server_environment: Mapping[str, str] | None = None,
         image: Callable[..., Any] = ...,
+        serving_only: Sequence[str] = (),
         tools: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),

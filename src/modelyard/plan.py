@@ -101,6 +101,12 @@ def _changed(use: Use) -> str:
     return f"({text if len(text) <= _WIDTH else text[: _WIDTH - 1] + '…'}) " if changed else ""
 
 
+def _without_serving(runtime: Use) -> Use:
+    """Return the runtime as models are measured with it: what concerns the server alone is at its default, and in no key."""
+    params = {name: value for name, value in runtime.params.items() if name not in runtime.component.serving_only}
+    return Use(runtime.component, params)
+
+
 class Plan(msgspec.Struct, frozen=True):
     """The stages of a project, each after those that it reads."""
 
@@ -229,12 +235,13 @@ class _Planner:
         for variant, chain in variants.items():
             self.check_formats(variant, chain)
         yield from map(self.optimize, steps)
+        measuring = _without_serving(uses["runtime"])
         finals = {variant: f"optimize:{end}" if end else self.train for variant, end in ends.items()}
         for variant, final in finals.items():
             inputs = [Input("model", final), data]
             if final != finals[baseline]:
                 inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
-            yield self.stage(f"evaluate:{variant}", {"runtime": uses["runtime"]}, settings["evaluate"], *inputs)
+            yield self.stage(f"evaluate:{variant}", {"runtime": measuring}, settings["evaluate"], *inputs)
         yield self.select_stage(finals, baseline, controls)
         yield from self.deployment()
 

@@ -12,7 +12,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -39,12 +39,22 @@ _TRAITS = {
     "model": _COMMON | {"produces"},
     "trainer": _COMMON | {"produces"},
     "optimizer": _COMMON | {"accepts", "produces", "trains_like"},
-    "runtime": _COMMON | {"accepts", "server", "requirements", "entrypoint", "server_environment", "image"},
+    "runtime": _COMMON
+    | {"accepts", "server", "requirements", "entrypoint", "server_environment", "image", "serving_only"},
     "builder": _COMMON | {"templates"},
     "target": _COMMON | {"templates", "deploy"},
 }
 _REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
-_SEQUENCES = {"tools", "reads_environment", "preload", "resources", "accepts", "templates", "entrypoint"}
+_SEQUENCES = {
+    "tools",
+    "reads_environment",
+    "preload",
+    "resources",
+    "accepts",
+    "templates",
+    "entrypoint",
+    "serving_only",
+}
 _PATHS = {"server", "requirements"}
 _VARIABLES = {"environment", "server_environment"}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
@@ -311,6 +321,22 @@ def _check_registration(kind: str, name: str, function: object, traits: dict[str
         wanted = _wanted(trait, value)
         if wanted:
             msg = f"{where}: trait {trait!r} is {value!r}\n  write {wanted}"
+            raise PluginError(msg)
+    _check_serving_only(where, function, traits.get("serving_only", ()))
+
+
+def _check_serving_only(where: str, function: Any, names: Collection[str]) -> None:
+    """Check that each name is a parameter with a default: `evaluate` runs without it."""
+    if not names:
+        return
+    found = inspect.signature(function).parameters.values()
+    known = {p.name for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+    for name in names:
+        if name not in known:
+            msg = (
+                f"{where}: trait 'serving_only' names {name!r}{did_you_mean(name, known)}, "
+                f"which is no keyword-only parameter with a default\n  such parameters: {listing(known)}"
+            )
             raise PluginError(msg)
 
 

@@ -146,7 +146,7 @@ def input_files(stage: Stage) -> dict[str, str]:
         f"{role} {name}": use.params[name]
         for role, use in stage.uses.items()
         for name, parameter in use.component.parameters.items()
-        if parameter.is_input and use.params[name] is not None
+        if parameter.is_input and use.params.get(name) is not None
     }
 
 

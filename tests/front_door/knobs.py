@@ -57,6 +57,10 @@ def data_file(name: str, text: str) -> Change:
     return both(put(name, text), setting("dataset", f'table = "{name}"'))
 
 
+def users_file(name: str, text: str) -> Change:
+    return both(put(name, text), setting("runtime", f'users = "{name}"'))
+
+
 def lock_file(name: str, text: str) -> Change:
     return both(put(name, text), setting("image", f'lock = "{name}"'))
 
@@ -74,6 +78,9 @@ MEANINGFUL: dict[str, Knob] = {
     "round.decimals": knob("optimize:round", edit_all("pyproject.toml", "decimals = 1", "decimals = 0"), edit_all("pyproject.toml", "decimals = 1", "decimals = 2")),
     "scale.factor": knob("optimize:round-scale", edit("pyproject.toml", "factor = 2", "factor = 3"), edit("pyproject.toml", "factor = 2", "factor = 1")),
     "shift.amount": knob("optimize:shift", edit("pyproject.toml", "amount = 0.25", "amount = 0.5")),
+    "runtime.threads": knob(frozenset({*EVALUATE, IMAGE}), setting("runtime", "threads = 2")),
+    "runtime.batching": knob(IMAGE, setting("runtime", "batching = true")),
+    "runtime.users": knob(IMAGE, users_file("users.txt", "ada"), users_file("users.txt", "bob"), users_file("moved.txt", "ada"), meanings=(0, 1, 2, 1)),
     "evaluate.batch_size": knob(EVALUATE, setting("evaluate", "batch_size = 7")),
     "evaluate.latency_samples": knob(EVALUATE, setting("evaluate", "latency_samples = 20")),
     "evaluate.workers": knob(EVALUATE, setting("evaluate", "workers = 1")),

@@ -66,7 +66,7 @@ def test_touching_every_file_runs_nothing(world: Rebuilt) -> None:
 
 def test_every_parameter_and_setting_is_a_knob() -> None:
     tables = {"trainer": "train", "builder": "image", "target": "targets.note"}
-    used = {"points", "centroids", "tarball", "note"}
+    used = {"points", "centroids", "toy", "tarball", "note"}
     found = {f"{table}.{key}" for table in TABLES for key in parameters_of_table(table)}
     for (kind, name), component in load_plugins(TOY).components.items():
         table = name if kind == "optimizer" else tables.get(kind, kind)

@@ -51,6 +51,7 @@ def _facts(component: Component, shadowed: dict[int, Any]) -> dict[str, Any]:
         "produces": component.produces,
         "shadowed_by": str(by) if by else None,
         "parameters": [_parameter_facts(p) for p in component.parameters.values()],
+        "serving_only": component.serving_only,
     }
 
 
@@ -107,13 +108,16 @@ def _explain(component: Component) -> str:
         takes = " or ".join(component.accepts) or "a data set"
         formats = f"\n  takes {takes}" + (f", gives {component.produces}" if component.produces else "")
     own = parameters_of_table(_TABLES.get(component.kind, ""))
-    lines = [_parameter(p) for p in (*component.parameters.values(), *own.values())]
+    lines = [
+        _parameter(p, serving_only=p.name in component.serving_only)
+        for p in (*component.parameters.values(), *own.values())
+    ]
     parameters = "\n".join(lines) or "  (no parameters)"
     head = f"{component.kind} {component.name}  ({_origin(component)}, {component.file}){formats}"
     return f"{head}\n\n{doc}\n\nParameters:\n{parameters}"
 
 
-def _parameter(parameter: Parameter) -> str:
+def _parameter(parameter: Parameter, *, serving_only: bool) -> str:
     default = "required" if parameter.default is REQUIRED else f"default {parameter.default!r}"
-    text = f"  {parameter.name}: {parameter.type_name}; {default}"
+    text = f"  {parameter.name}: {parameter.type_name}; {default}{'; the server alone, not evaluate' if serving_only else ''}"
     return f"{text}\n      {parameter.doc}" if parameter.doc else text

@@ -115,11 +115,37 @@ def test_what_goes_into_the_image(tmp_path):
     assert made.facts.ready == "/v1/models/digits/versions/3/metadata"
 
 
-def test_ports_that_the_server_could_not_have_are_refused(tmp_path):
+def test_ports_that_the_server_could_not_have_are_refused():
     with pytest.raises(ConfigError, match="key 'grpc_port': 443 is not allowed"):
         params(grpc_port=443)
     with pytest.raises(ConfigError, match="rest_port and grpc_port are both 8500"):
-        plugin.tensorflow_serving(tmp_path, **params(rest_port=8500))
+        plugin.image(None, **params(rest_port=8500))
+
+
+def test_what_concerns_the_server_alone_is_all_but_the_threads():
+    assert set(params()) - set(plugin.SERVING_ONLY) == {"threads"}
+    assert set(plugin.SERVING_ONLY) <= set(params())
+
+
+def test_batching_makes_another_image_and_measures_nothing_anew(tmp_path):
+    from modelyard.project import load
+
+    def stages(runtime):
+        tables = (
+            ("dataset", "digits"),
+            ("model", "digits-cnn"),
+            ("train", "tensorflow"),
+            ("runtime", "tensorflow-serving"),
+        )
+        lines = [f'[tool.modelyard.{table}]\nuse = "{name}"\n' for table, name in tables]
+        lines.insert(4, runtime)
+        lines += ['[tool.modelyard.variants]\nserved = ["saved-model"]\n']
+        (tmp_path / "pyproject.toml").write_text('[tool.modelyard]\nname = "small"\n' + "\n".join(lines))
+        return load(tmp_path).plan.stages
+
+    before, after = stages(""), stages("batching = true\nmax_batch_size = 8\nrest_port = 9000")
+    assert {stage for stage in before if before[stage] != after[stage]} == {"image:small", "check:small"}
+    assert stages("threads = 2")["evaluate:served"] != before["evaluate:served"]
 
 
 def test_a_runtime_has_a_server_of_one_kind(tmp_path):

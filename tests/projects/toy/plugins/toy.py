@@ -91,8 +91,14 @@ class Nearest:
         return (weight / weight.sum(axis=1, keepdims=True)).astype("float32")
 
 
-def toy(folder):
-    """Run a toy model."""
+def toy(folder, *, threads: int = 1, batching: bool = False, users: InputPath | None = None):
+    """Run a toy model.
+
+    Args:
+        threads: of one prediction.
+        batching: let the server join requests.
+        users: a file that the server reads.
+    """
     return Nearest(folder)
 
 
@@ -163,6 +169,7 @@ def modelyard_register_runtimes(register):
         server=server,
         requirements=server / "requirements.txt",
         entrypoint=("python3", "-m", "toy_server"),
+        serving_only=("batching", "users"),
     )
 
 
