@@ -23,7 +23,7 @@ import numpy as np
 from modelyard.artifacts import Dataset, Splits
 from modelyard.stages.dataset import write_dataset
 from modelyard_plugins.support.feed import batches
-from modelyard_plugins.support.fitting import compile_classifier
+from modelyard_plugins.support.keras_fitting import compile_classifier
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -87,7 +87,7 @@ def new_model() -> Any:
     from modelyard_plugins.models.guide_cnn import guide_cnn
 
     model = guide_cnn((32, 32, 3), 10)
-    compile_classifier(model, tf_keras.optimizers.Adam(0.001))
+    compile_classifier(tf_keras, model, tf_keras.optimizers.Adam(0.001))
     return model
 
 

@@ -17,7 +17,7 @@ from modelyard.component import (
     type_name,
 )
 from modelyard.errors import ConfigError, PluginError
-from modelyard.params import Fraction, InputPath, NonNegativeInt, OpenFraction, Port, PositiveFloat, PositiveInt
+from modelyard.params import Epochs, Fraction, InputPath, NonNegativeInt, OpenFraction, Port, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,28 @@ def test_the_keyword_only_parameters_are_the_configuration() -> None:
     assert found["sparsity"].doc == "how many weights are zero when it is done."
     assert found["epochs"].doc == "how often the data is seen."
     assert [name for name, parameter in found.items() if parameter.is_input] == ["mask"]
+
+
+def test_a_type_may_say_what_a_parameter_means_and_a_line_of_the_function_says_it_better() -> None:
+    def train(context: object, *, epochs: Epochs = 1, more: Epochs | None = None, pruning: Epochs = 2) -> None:
+        """Train.
+
+        Args:
+            pruning: of those, how many prune.
+        """
+
+    found = parameters_of(train, "here")
+    assert {name: parameter.doc for name, parameter in found.items()} == {
+        "epochs": "how often to go through the training split, at most.",
+        "more": "how often to go through the training split, at most.",
+        "pruning": "of those, how many prune.",
+    }
+    assert {parameter.type_name for parameter in found.values()} == {
+        "a whole number from 1",
+        "a whole number from 1 (or left out)",
+    }
+    with pytest.raises(ConfigError, match="key 'epochs': 0 is not allowed"):
+        check_values(found, {"epochs": 0}, "here")
 
 
 def test_types_are_named_as_a_person_writes_them() -> None:

@@ -78,6 +78,13 @@ def test_the_built_ins_go_through_the_same_hooks(tmp_path: Path) -> None:
     assert {c.source.file for c in plugins.components.values()} <= files
 
 
+def test_every_parameter_of_a_built_in_says_what_it_is(tmp_path: Path) -> None:
+    components = load_plugins(tmp_path).components
+    parameters = {(*key, name): p.doc for key, c in components.items() for name, p in c.parameters.items()}
+    assert len(parameters) > 100
+    assert [key for key, doc in parameters.items() if not doc] == []
+
+
 def test_a_file_in_the_projects_folder_is_a_plugin(make_project: MakeProject) -> None:
     plugins = load_plugins(make_project({"plugins/a.py": optimizer(), "plugins/sub/b.py": optimizer("other-x")}))
     assert found(plugins) == ("project", "plugins/a.py")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.jsonfiles import write_json
 from modelyard_plugins.support.feed import batches
-from modelyard_plugins.support.fitting import compile_classifier, fit
+from modelyard_plugins.support.keras_fitting import compile_classifier, fit
 from modelyard_plugins.support.training import last_figures
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def fine_tune(
     import numpy as np
     import tf_keras
 
-    compile_classifier(model, tf_keras.optimizers.Adam(learning_rate))
+    compile_classifier(tf_keras, model, tf_keras.optimizers.Adam(learning_rate))
     rows = np.arange(context.dataset.facts.splits["train"].samples)
     feed = batches(context.dataset, rows, batch_size, seed=context.seed)
-    history = fit(model, feed, epochs=epochs, context=context, callbacks=callbacks)
+    history = fit(tf_keras, model, feed, epochs=epochs, context=context, callbacks=callbacks)
     write_json(context.out / "history.json", history)
     return last_figures(history)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from modelyard_plugins.support.training import Teller
+from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,15 +14,12 @@ if TYPE_CHECKING:
     from modelyard_plugins.support.torch_feed import Feed
     from modelyard_plugins.support.training import History
 
-Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 
-
-def make_optimizer(name: Optimizer, module: Any, learning_rate: float) -> Any:
-    """Return what moves the weights of `module`."""
+def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
+    """Return what moves the weights of `module`: the one of `OPTIMIZERS` called `name`."""
     import torch
 
-    kinds = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
-    return getattr(torch.optim, kinds[name])(module.parameters(), lr=learning_rate)
+    return getattr(torch.optim, OPTIMIZERS[name])(module.parameters(), lr=learning_rate)
 
 
 class KeepBest:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard.jsonfiles import write_json
 from modelyard_plugins.support.splitting import stratified_split
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 History = dict[str, list[float]]
 """One list a figure (`loss`, `accuracy`, `val_loss` ...), one number an epoch; `epoch` counts from 1."""
 
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "lion": "Lion", "rmsprop": "RMSprop", "sgd": "SGD"}
+"""The class that a trainer's `optimizer` names; tf_keras, Keras 3 and torch.optim call theirs alike (torch has no Lion)."""
+
 _REPORT_EVERY_S = 0.2
 
 
@@ -28,6 +32,22 @@ def last_figures(history: History, epoch: int = -1) -> dict[str, float]:
     """Return the figures of one epoch (by index), for `stage.json`; training figures are called `train_...`."""
     figures = {name: values[epoch] for name, values in history.items() if name != "epoch"}
     return {name if name.startswith("val_") else f"train_{name}": value for name, value in figures.items()}
+
+
+def record(context: StageContext, history: History, parameters: int, best: int | None = None) -> None:
+    """Write `history.json`, and put what a table shows of it into the metrics.
+
+    Args:
+        context: the trainer's context.
+        history: the figures of every epoch.
+        parameters: how many numbers the model holds.
+        best: index of the epoch whose weights are kept; None for the last one, where that was not looked for.
+    """
+    write_json(context.out / "history.json", history)
+    figures = last_figures(history, -1 if best is None else best)
+    context.metrics.update(figures, epochs=len(history["epoch"]), parameters=parameters)
+    if best is not None:
+        context.metrics["best_epoch"] = best + 1
 
 
 class Teller:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import PluginError
-from modelyard.jsonfiles import write_json
-from modelyard.params import NonNegativeInt, OpenFraction, PositiveFloat, PositiveInt
+from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
 from modelyard_plugins.support.torch_feed import Feed
-from modelyard_plugins.support.torch_fitting import KeepBest, Optimizer, fit, make_optimizer
+from modelyard_plugins.support.torch_fitting import KeepBest, fit, make_optimizer
 from modelyard_plugins.support.torch_layout import Layout, module_shape, taking_samples
 from modelyard_plugins.support.torch_program import export_program, first_line, save_program
 from modelyard_plugins.support.torch_start import TORCH, device, start
 from modelyard_plugins.support.training import (
     check_early_stopping,
     check_shapes,
-    last_figures,
+    record,
     refuse_softmax,
     training_rows,
 )
@@ -30,25 +29,19 @@ if TYPE_CHECKING:
 def train(
     context: TrainContext,
     *,
-    epochs: PositiveInt = 10,
-    batch_size: PositiveInt = 32,
-    learning_rate: PositiveFloat = 0.001,
-    optimizer: Optimizer = "adam",
-    early_stopping: NonNegativeInt = 0,
-    validation_fraction: OpenFraction = 0.0,
+    epochs: Epochs = 10,
+    batch_size: BatchSize = 32,
+    learning_rate: LearningRate = 0.001,
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam",
+    early_stopping: EarlyStopping = 0,
+    validation_fraction: ValidationFraction = 0.0,
     layout: Layout = "channels-first",
 ) -> None:
     """Train with PyTorch.
 
     Args:
         context: the data set and the untrained model.
-        epochs: how often to go through the training split, at most.
-        batch_size: samples a step.
-        learning_rate: the optimizer's step size.
         optimizer: what moves the weights.
-        early_stopping: stop after this many epochs without a lower validation loss, and keep the best epoch's
-            weights; 0 never stops. It needs a validation_fraction above 0.
-        validation_fraction: part of the training split that is set apart to measure after each epoch.
         layout: how the module takes samples of two or more axes: with their channels first, as PyTorch's layers do,
             or last, as the data set has them; `input_shape` is said the same way.
     """
@@ -67,11 +60,7 @@ def train(
     history = fit(model, feed, moving, epochs=epochs, context=context, validation=validation, keeper=keeper)
     program = export_program(model.cpu().eval(), context.dataset.facts.input_shape, name, context.log)
     save_program(program, context.out / format_file("torch"))
-    write_json(context.out / "history.json", history)
-    best = -1 if keeper is None else keeper.epoch
-    context.metrics.update(last_figures(history, best), epochs=len(history["epoch"]), parameters=parameters)
-    if keeper is not None:
-        context.metrics["best_epoch"] = best + 1
+    record(context, history, parameters, best=None if keeper is None else keeper.epoch)
 
 
 def _build(context: TrainContext, layout: Layout) -> tuple[Any, str]:

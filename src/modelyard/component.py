@@ -6,7 +6,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,7 @@ class Parameter(msgspec.Struct, frozen=True):
     @property
     def is_input(self) -> bool:
         """Whether the value names a file or folder whose content the stage reads."""
-        metas = [
-            m for a in (self.annotation, *typing.get_args(self.annotation)) for m in getattr(a, "__metadata__", ())
-        ]
-        return any(isinstance(m, msgspec.Meta) and (m.extra or {}).get("input") for m in metas)
+        return any(_extras(self.annotation, "input"))
 
     @property
     def type_name(self) -> str:
@@ -134,7 +131,7 @@ def parameters_of(function: Callable[..., Any], where: str) -> dict[str, Paramet
         if name not in hints:
             msg = f"{where}: parameter {name!r} has no annotation\n  write its type: it is checked against the configuration"
             raise PluginError(msg)
-        found[name] = Parameter(name, hints[name], parameter.default, docs.get(name, ""))
+        found[name] = Parameter(name, hints[name], parameter.default, docs.get(name) or type_doc(hints[name]))
     return found
 
 
@@ -174,6 +171,20 @@ def argument_docs(doc: str) -> dict[str, str]:
         elif inside and name and line.strip():
             docs[name] += " " + line.strip()
     return docs
+
+
+def type_doc(annotation: Any) -> str:
+    """Return the documentation that a type brings for each parameter of its kind (see `modelyard.params`), or none."""
+    return next(_extras(annotation, "doc"), "")
+
+
+def _extras(annotation: Any, key: str) -> Iterator[Any]:
+    """Yield what the type, or one that it is a union of, says beside its bounds under `key`."""
+    for one in (annotation, *typing.get_args(annotation)):
+        for meta in getattr(one, "__metadata__", ()):
+            extra = meta.extra if isinstance(meta, msgspec.Meta) else None
+            if extra and key in extra:
+                yield extra[key]
 
 
 def type_name(annotation: Any) -> str:

@@ -2,6 +2,9 @@
 
 A component's keyword-only parameters are its configuration. An annotation from this module adds
 the bound that the configuration is checked against, and that `doit plugins NAME` prints.
+
+What nearly every trainer takes has a type of its own, which says what the parameter means too: it
+needs no line under `Args:`. A plugin can have such types of its own, with `extra={"doc": "..."}`.
 """
 
 from __future__ import annotations
@@ -35,3 +38,29 @@ InputPath = Annotated[
 
 In the configuration it is relative to the project; the component gets it as an absolute path.
 """
+
+Epochs = Annotated[PositiveInt, Meta(extra={"doc": "how often to go through the training split, at most."})]
+"""A trainer's `epochs`."""
+
+BatchSize = Annotated[PositiveInt, Meta(extra={"doc": "samples a step."})]
+"""A trainer's `batch_size`."""
+
+LearningRate = Annotated[PositiveFloat, Meta(extra={"doc": "the optimizer's step size."})]
+"""A trainer's `learning_rate`."""
+
+EarlyStopping = Annotated[
+    NonNegativeInt,
+    Meta(
+        extra={
+            "doc": "stop after this many epochs without a lower validation loss, and keep the best epoch's weights; "
+            "0 never stops. It needs a validation_fraction above 0."
+        }
+    ),
+]
+"""A trainer's `early_stopping`."""
+
+ValidationFraction = Annotated[
+    OpenFraction,
+    Meta(extra={"doc": "part of the training split that is set apart to measure after each epoch."}),
+]
+"""A trainer's `validation_fraction`."""

@@ -1,4 +1,7 @@
-"""Fit a Keras 2 model and tell the person at the terminal how it goes; for training and for fine-tuning."""
+"""Fit a model of either Keras and tell the person at the terminal how it goes; for training and for fine-tuning.
+
+The package, `tf_keras` or `keras`, is passed in: TensorFlow decides which of them a process has.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,27 @@ if TYPE_CHECKING:
     from modelyard_plugins.support.training import History
 
 
-def compile_classifier(model: Any, optimizer: Any) -> None:
+def compile_classifier(keras: Any, model: Any, optimizer: Any) -> None:
     """Compile `model`, which answers logits, for integer labels."""
-    import tf_keras
-
-    loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    # XLA's kernels, which Keras 3 would take where it can, are not deterministic
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
 
 
 def fit(
-    model: Any, train: Any, *, epochs: int, context: StageContext, validation: Any = None, callbacks: Sequence[Any] = ()
+    keras: Any,
+    model: Any,
+    train: Any,
+    *,
+    epochs: int,
+    context: StageContext,
+    validation: Any = None,
+    callbacks: Sequence[Any] = (),
 ) -> History:
     """Fit a compiled model and return its history.
 
     Args:
+        keras: the package that the model is of.
         model: the model; it is changed in place.
         train: a `tf.data.Dataset` of batches whose number is known.
         epochs: how often to go through `train`, at most.
@@ -37,20 +47,19 @@ def fit(
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
     """
-    teller = _callback(Teller(context, epochs, int(train.cardinality())))
-    fitted = model.fit(train, epochs=epochs, validation_data=validation, verbose=0, callbacks=[*callbacks, teller])
+    telling = _telling(keras, Teller(context, epochs, int(train.cardinality())))
+    fitted = model.fit(train, epochs=epochs, validation_data=validation, verbose=0, callbacks=[*callbacks, telling])
     figures = {name: [float(v) for v in values] for name, values in fitted.history.items()}
     return {"epoch": [e + 1 for e in fitted.epoch], **figures}
 
 
-def _callback(teller: Teller) -> Any:
+def _telling(keras: Any, teller: Teller) -> Any:
     """Return the Keras callback that lets `teller` tell."""
-    import tf_keras
 
-    class Telling(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no types
+    class Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
         def __init__(self) -> None:
             super().__init__()
-            self._supports_tf_logs = True  # no figure is copied out of TensorFlow after each batch
+            self._supports_tf_logs = True  # tf_keras then copies no figure out of TensorFlow after each batch
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it
             teller.begin(epoch)
