@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -16,36 +16,81 @@ from tests.examples.environments import ROOT, copy_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROJECTS = ("cifar10", "fashion-mnist")
+
+class Example(NamedTuple):
+    """What is expected of an example project: its variants, what prunes, what the pruned are compared with."""
+
+    name: str
+    changes: dict[str, str]
+    variants: tuple[str, ...]
+    prunes: str
+    control: str
 
 
-@pytest.fixture(params=PROJECTS)
-def example(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+SIX = ("float32", "float16", "dynamic-range", "int8", "pruned-float32", "pruned-int8")
+ONNX = ("float32", "dynamic-int8", "static-int8", "pt2e-int8", "pruned-float32", "pruned-int8")
+FOLDER = {"dataset.folder": "data"}
+EXAMPLES = (
+    Example("cifar10", FOLDER, SIX, "prune", "float32-fine-tune"),
+    Example("fashion-mnist", FOLDER, SIX, "prune", "float32-fine-tune"),
+    Example("digits-torch", {}, ONNX, "torch-prune", "float32-torch-fine-tune"),
+)
+NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
+
+each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+
+
+@pytest.fixture
+def folder(example: Example, tmp_path: Path) -> Path:
     """A copy of an example project, with an empty folder where it wants its data."""
-    folder = copy_of(ROOT / "examples" / request.param, tmp_path / request.param)
-    (folder / "data").mkdir()
-    return folder
+    copy = copy_of(ROOT / "examples" / example.name, tmp_path / example.name)
+    (copy / "data").mkdir()
+    return copy
 
 
-def test_every_variant_and_target_is_planned(example: Path) -> None:
-    plan = load(example, {"dataset.folder": "data"}).plan
-    variants = ["float32", "float16", "dynamic-range", "int8", "pruned-float32", "pruned-int8"]
-    control = "float32-fine-tune"  # the baseline, trained as long as the pruned variants
-    assert [stage.name for stage in plan.of_kind("evaluate")] == [*variants, control]
+@each_example
+def test_every_variant_and_target_is_planned(example: Example, folder: Path) -> None:
+    plan = load(folder, example.changes).plan
+    # beside them the baseline, trained as long as the pruned variants
+    assert [stage.name for stage in plan.of_kind("evaluate")] == [*example.variants, example.control]
     assert [stage.name for stage in plan.of_kind("render")] == ["kubernetes", "compose"]
-    pruned = [stage for stage in plan.of_kind("optimize") if stage.uses["optimizer"].component.name == "prune"]
+    pruned = [stage for stage in plan.of_kind("optimize") if stage.uses["optimizer"].component.name == example.prunes]
     assert len(pruned) == 1, "the variants share their pruning"
 
 
-@pytest.mark.parametrize("project", PROJECTS)
-def test_every_project_has_the_same_dodo(project: str) -> None:
-    assert (ROOT / "examples" / project / "dodo.py").read_text() == (ROOT / "dodo.py").read_text()
+@each_example
+def test_every_project_has_the_same_dodo(example: Example) -> None:
+    assert (ROOT / "examples" / example.name / "dodo.py").read_text() == (ROOT / "dodo.py").read_text()
 
 
-def test_the_table_in_the_readme_has_every_variant(example: Path) -> None:
-    readme = (example / "README.md").read_text()
-    for variant in load(example, {"dataset.folder": "data"}).config.variants:
+@each_example
+def test_the_table_in_the_readme_has_every_variant(example: Example, folder: Path) -> None:
+    readme = (folder / "README.md").read_text()
+    for variant in load(folder, example.changes).config.variants:
         assert f"\n| {variant} " in readme
+
+
+def test_every_example_that_is_a_project_is_among_them() -> None:
+    projects = {path.parent.name for path in (ROOT / "examples").glob("*/dodo.py")}
+    assert projects == {example.name for example in EXAMPLES}
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.network
+def test_digits_torch_builds_as_it_stands_without_an_engine_and_then_does_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    project = copy_of(ROOT / "examples/digits-torch", tmp_path / "project")
+    done = run_doit(project, env=NO_ENGINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("built 24, restored 0, up to date 0"), done.stdout
+    selection = json.loads((project / "artifacts/select/digits-torch/selection.json").read_text())
+    assert selection["chosen"] == "pruned-int8"
+    deployment = (project / "artifacts/render/kubernetes/40-deployment.yaml").read_text()
+    digest = json.loads((project / "artifacts/image/digits-torch/image.json").read_text())["digest"]
+    assert f"@{digest}" in deployment
+    again = run_doit(project, env=NO_ENGINE)
+    assert again.stdout.splitlines()[-1].startswith("built 0, restored 0, up to date 24"), again.stdout
 
 
 def write_idx(folder: Path) -> None:
