@@ -35,6 +35,11 @@ def test_a_report_on_a_whole_build(toy: Path) -> None:
             "dominated_by",
         )
         assert {field: one[field] for field in same} == {field: row[field] for field in same}
+    for one in found["variants"]:
+        cells = one["confusion_matrix"]
+        triples = zip(cells["label"], cells["answer"], cells["count"], strict=True)
+        right = sum(count for label, answer, count in triples if label == answer)
+        assert (sum(cells["count"]), right / one["samples"]) == (one["samples"], one["accuracy"])
     assert {one["state"] for one in found["stages"]} == {"up-to-date"}
     assert all(one["touched"] and one["how"] == "built" for one in found["stages"])
     assert found["image"]["digest"].startswith("sha256:")

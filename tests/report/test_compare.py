@@ -26,6 +26,13 @@ def test_equal_reports_differ_in_nothing(report):
     assert "Nothing differs" in markdown(diff)
 
 
+def test_a_report_without_matrices_of_an_older_version_is_compared_by_what_it_has(report):
+    older = msgspec.structs.replace(
+        report, variants=tuple(msgspec.structs.replace(one, confusion_matrix=None) for one in report.variants)
+    )
+    assert compare(older, report) == compare(report, report)
+
+
 def test_a_change_is_told_with_both_values_and_its_size(report):
     later = change(report, "v1", accuracy=0.9, gzip_bytes=60_000)
     text = markdown(compare(report, later))

@@ -33,6 +33,19 @@ def test_mistakes_are_named_the_most_frequent_first(measured):
     assert {(one.label, one.answer) for one in report.variants[0].confusions} == {("a", "b"), ("b", "a")}
 
 
+def test_the_whole_confusion_matrix_is_told_by_its_cells(measured):
+    report, material = measured(class_names=("cat", "dog", "bird", "frog"), samples=120, unseen=1)
+    for one in report.variants:
+        found = one.confusion_matrix
+        dense = [[0] * 4 for _ in range(4)]
+        for label, answer, count in zip(found.label, found.answer, found.count, strict=True):
+            dense[label][answer] = count
+        assert dense == [list(row) for row in material.measured[one.name].evaluation.confusion]
+        assert sum(found.count) == 120
+        assert 0 not in found.count
+        assert 3 not in found.label
+
+
 def test_gates_are_judged_without_a_selection(measured):
     report, _ = measured(built=("dataset", "evaluate"), gates={"min_accuracy": 0.88})
     assert report.shipped is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -123,6 +124,25 @@ def test_the_same_build_gives_the_same_bytes(make):
     again = msgspec.structs.replace(made, out=made.out + "-again")
     assert {path.name: path.read_bytes() for path in write_page(again).iterdir()} == first
     assert set(first) == {"index.html", "report.md", "report.json"}
+
+
+def test_each_list_of_numbers_of_the_json_is_one_line(tmp_path):
+    names = ("[\n1,\n2\n]", "b", "c", "d", "e")
+    out = write_page(collected(tmp_path / "project", class_names=names, unseen=1))
+    text = (out / "report.json").read_text()
+    report = json.loads(text)
+    assert report["variants"][0]["class_names"] == list(names)
+    assert report["variants"][0]["per_class"][4] is None
+    cells = report["variants"][1]["confusion_matrix"]
+    assert f'"count": {json.dumps(cells["count"])}' in text
+    assert f'"val_loss": {json.dumps(report["curves"][0]["figures"]["val_loss"])}' in text
+    assert max(map(len, text.splitlines())) < 400
+
+
+def test_a_report_on_a_hundred_classes_stays_small(tmp_path):
+    names = tuple(f"class {n}" for n in range(100))
+    out = write_page(collected(tmp_path / "p", variants=10, class_names=names, samples=300, shape=(5,)))
+    assert (out / "report.json").stat().st_size < 150_000
 
 
 def test_what_a_person_set_up_for_matplotlib_changes_nothing(make, tmp_path, monkeypatch):

@@ -88,6 +88,19 @@ class Confusion(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
+class ConfusionMatrix(msgspec.Struct, frozen=True, kw_only=True):
+    """The cells of a confusion matrix that are not 0: `count[k]` test samples of class `label[k]` were taken for `answer[k]`.
+
+    The three are as long as there are such cells, by label and then by answer; classes are numbers from 0, in the order
+    of `class_names`. `pandas.DataFrame(matrix)` and `scipy.sparse.coo_array((count, (label, answer)))` read them as
+    they are.
+    """
+
+    label: tuple[int, ...]
+    answer: tuple[int, ...]
+    count: tuple[int, ...]
+
+
 class Against(msgspec.Struct, frozen=True, kw_only=True):
     """How a variant's answers to the test samples differ from the baseline's.
 
@@ -133,6 +146,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         control: whether it is there for that comparison only.
         is_pareto: no other variant is at least as good in accuracy, sizes and latencies, and better in one of them.
         dominated_by: the variants that are.
+        confusion_matrix: all its answers by class; None in a report of an older version.
         confusions: its most frequent mistakes, at most 20.
         against_baseline: how its answers differ from the baseline's; None for the baseline, or if that is not measured.
     """
@@ -156,6 +170,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     control: bool = False
     is_pareto: bool = False
     dominated_by: tuple[str, ...] = ()
+    confusion_matrix: ConfusionMatrix | None = None
     confusions: tuple[Confusion, ...] = ()
     against_baseline: Against | None = None
 

@@ -14,6 +14,7 @@ from modelyard.report.facts import (
     Against,
     ClassFacts,
     Confusion,
+    ConfusionMatrix,
     CurveFacts,
     DatasetSummary,
     ImageSummary,
@@ -110,6 +111,7 @@ def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, .
             p99_ms=Interval(value=one.latency.p99_ms, low=one.latency.p99_low_ms, high=one.latency.p99_high_ms),
             latency_ratio=_ratio(one),
             is_pareto=not rows[name].control and not rows[name].dominated_by,
+            confusion_matrix=_confusion_matrix(one),
             confusions=_confusions(one),
             against_baseline=_against(material, name, baseline),
             **{field: getattr(rows[name], field) for field in _SAME_AS_ROW},
@@ -141,6 +143,13 @@ def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
 def _ratio(measured: Measured) -> Interval | None:
     ratio = measured.latency.ratio
     return Interval(value=ratio.p50, low=ratio.low, high=ratio.high) if ratio else None
+
+
+def _confusion_matrix(measured: Measured) -> ConfusionMatrix:
+    matrix = measured.evaluation.confusion
+    cells = [(i, j, count) for i, row in enumerate(matrix) for j, count in enumerate(row) if count]
+    label, answer, count = zip(*cells, strict=True) if cells else ((), (), ())
+    return ConfusionMatrix(label=label, answer=answer, count=count)
 
 
 def _confusions(measured: Measured) -> tuple[Confusion, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from modelyard.report.words import markdown_text
 if TYPE_CHECKING:
     from modelyard.report.facts import Report
     from modelyard.report.material import Material
+
+_NUMBERS = re.compile(rb"\[\s+((?:(?:-?[0-9][0-9.eE+-]*|null),?\s+)+)\]")
+"""A list of numbers in indented JSON; no text holds one, since a line break in it is escaped."""
 
 TEMPLATES = {"index.html": "report/index.html.j2", "report.md": "report/report.md.j2"}
 """The template of each file."""
@@ -42,6 +46,7 @@ def write(report: Report, material: Material, project: Path, out: Path) -> None:
         beside.replace(out / name)
     beside = _beside(out / "report.json")
     write_json(beside, report)
+    beside.write_bytes(_NUMBERS.sub(lambda found: b"[" + b" ".join(found[1].split()) + b"]", beside.read_bytes()))
     beside.replace(out / "report.json")
 
 
