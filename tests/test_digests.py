@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard import digests
-from modelyard.digests import DigestTable, FileEntry, hash_file, manifest_digest, walk
+from modelyard.digests import DigestTable, FileEntry, manifest_digest, walk
 from modelyard.errors import DataError, StoreError
+from modelyard.hashing import Hashed, Sized, hash_and_stat, hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,12 @@ def table(tmp_path: Path) -> Iterator[DigestTable]:
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were read, in order."""
     names: list[str] = []
-    monkeypatch.setattr(digests, "hash_file", lambda path: names.append(Path(path).name) or hash_file(path))
+
+    def counted(files: list[Sized]) -> list[Hashed]:
+        names.extend(Path(path).name for path, _ in files)
+        return hash_and_stat(files)
+
+    monkeypatch.setattr(digests, "hash_and_stat", counted)
     return names
 
 
@@ -103,15 +109,35 @@ def test_a_digest_of_a_file_that_changed_while_it_was_read_is_not_kept(
 ) -> None:
     path = write(tmp_path / "a", "hello")
 
-    def slow(name: str) -> str:
-        digest = hash_file(name)
+    read = os.read
+
+    def slow(file: int, count: int) -> bytes:
+        found = read(file, count)
         write(path, "HELLO")
-        return digest
+        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(digests, "hash_file", slow)
+        patch.setattr(os, "read", slow)
         assert table.file(path) == HELLO
     assert table.file(path) == hash_file(path) != HELLO
+
+
+def test_a_file_that_changes_twice_in_one_tick_is_not_trusted_however_long_reading_it_takes(
+    tmp_path: Path, table: DigestTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "RACY_NS", 200_000_000)
+    path = tmp_path / "a"
+    path.write_text("hello")
+    before = path.stat()
+
+    def slow(files: list[Sized]) -> list[Hashed]:
+        time.sleep(0.3)
+        return hash_and_stat(files)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digests, "hash_and_stat", slow)
+        assert table.file(path) == HELLO
+    assert table.recall(path, before) is None, "a change just after its stat may have the same stat"
 
 
 def test_what_modelyard_wrote_itself_is_not_read(tmp_path: Path, table: DigestTable, hashed: list[str]) -> None:

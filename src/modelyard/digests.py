@@ -22,18 +22,10 @@ from typing import Any
 import msgspec
 
 from modelyard.errors import DataError, StoreError
+from modelyard.hashing import hash_and_stat, unreadable
 
 RACY_NS = 20_000_000
 """A file that changed less than this long ago may change again within the same clock tick of the file system."""
-
-_SMALL_BYTES = 2**16
-"""A file up to this size is read at once: setting up a buffer for it would cost more than hashing it."""
-
-_LARGE_BYTES = 2**20
-"""Files from this size on are hashed side by side; hashing smaller ones gives way to other threads too seldom."""
-
-_BUFFER_BYTES = 2**18
-"""How much of a larger file is read at a time: little enough to be in the core's cache when it is hashed."""
 
 _BATCH = 1000
 """How many files are looked up and written down at once."""
@@ -46,7 +38,7 @@ create table if not exists notes (name text primary key, value blob) without row
 """
 
 
-class FileEntry(msgspec.Struct, frozen=True, array_like=True):
+class FileEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One file of an artifact: SHA-256 in hex, size in bytes, and whether it is executable."""
 
     digest: str
@@ -91,13 +83,13 @@ def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
             with os.scandir(path) as entries:
                 found = sorted(entries, key=_by_name)
         except OSError as exc:
-            raise _unreadable(path, exc) from exc
+            raise unreadable(path, exc) from exc
         for entry in found:
             name = f"{prefix}{entry.name}"
             try:
                 info = entry.stat()
             except OSError as exc:
-                raise _unreadable(entry.path, exc) from exc
+                raise unreadable(entry.path, exc) from exc
             if not name.isprintable():
                 _check_name(name, path)
             if stat.S_ISREG(info.st_mode):
@@ -126,65 +118,7 @@ def _reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise _unreadable(path, exc) from exc
-
-
-def _unreadable(path: str | Path, exc: OSError) -> DataError:
-    return DataError(f"{path}: cannot be read: {exc.strerror}")
-
-
-def hash_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        head = os.read(descriptor, _SMALL_BYTES)
-        if len(head) < _SMALL_BYTES and not os.read(descriptor, 1):
-            return hashlib.sha256(head).hexdigest()
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return _hash_in_parts(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _hash_in_parts(descriptor: int) -> str:
-    """Return the SHA-256 of an open file's bytes, from where it stands.
-
-    The buffer begins at a page, which `hashlib.file_digest`'s does not: copying from the page cache to an
-    address a few bytes off takes four times as long, and a third of the whole.
-    """
-    import mmap
-
-    digest = hashlib.sha256()
-    with mmap.mmap(-1, _BUFFER_BYTES) as pages, memoryview(pages) as buffer:
-        while count := os.readv(descriptor, [buffer]):
-            digest.update(buffer[:count])
-    return digest.hexdigest()
-
-
-def hash_files(files: Sequence[tuple[str, int]]) -> list[str]:
-    """Return the SHA-256 of each file, large ones on all cores: hashing lets other threads run meanwhile.
-
-    Args:
-        files: each file's path, and its size in bytes as far as that is known.
-
-    Raises:
-        DataError: a file cannot be read.
-    """
-    large = [path for path, size in files if size >= _LARGE_BYTES]
-    if len(large) < 2:
-        return [_hash(path) for path, _ in files]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(len(large), os.cpu_count() or 1)) as pool:
-        found = dict(zip(large, pool.map(_hash, large), strict=True))
-    return [found.get(path) or _hash(path) for path, _ in files]
-
-
-def _hash(path: str) -> str:
-    try:
-        return hash_file(path)
-    except OSError as exc:
-        raise _unreadable(path, exc) from exc
+        raise unreadable(path, exc) from exc
 
 
 class DigestTable:
@@ -208,7 +142,7 @@ class DigestTable:
             info = info or os.stat(path)
             return self.recall(path, info) or self._hash([(os.path.abspath(path), info)])[0]
         except OSError as exc:
-            raise _unreadable(path, exc) from exc
+            raise unreadable(path, exc) from exc
 
     def recall(self, path: str | Path, info: os.stat_result) -> str | None:
         """Return the digest of the file at `path`, whose stat is `info`, if it is known; reads nothing."""
@@ -230,16 +164,15 @@ class DigestTable:
 
     def _hash(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
         """Hash files, and write down those that have stood still meanwhile and for a while before."""
-        digests = hash_files([(path, info.st_size) for path, info in files])
-        rows = []
         settled_ns = time.time_ns() - RACY_NS
-        for (path, info), digest in zip(files, digests, strict=True):
-            before = signature(info)
-            if info.st_ctime_ns < settled_ns and signature(os.stat(path)) == before:
-                rows.append((path, *before, digest))
+        rows = []
+        hashed = hash_and_stat([(path, info.st_size) for path, info in files])
+        for (path, info), (digest, after) in zip(files, hashed, strict=True):
+            if info.st_ctime_ns < settled_ns and (mark := signature(info)) == signature(after):
+                rows.append((path, *mark, digest))
         if rows:
             self._write(rows)
-        return digests
+        return [digest for digest, _ in hashed]
 
     def know(self, files: Iterable[tuple[Path, str]]) -> None:
         """Write down digests of files that modelyard has just written itself."""
@@ -277,9 +210,12 @@ class DigestTable:
     def _files(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
         """Return the digests of files by absolute path and stat, asking the table once for all."""
         known = self._signatures([path for path, _ in files])
-        stale = [(path, info) for path, info in files if known.get(path, ())[:4] != signature(info)]
-        fresh = dict(zip((path for path, _ in stale), self._hash(stale), strict=True)) if stale else {}
-        return [fresh.get(path) or str(known[path][4]) for path, _ in files]
+        if not known:
+            return self._hash(files)
+        digests = [_digest_at(info, known.get(path)) for path, info in files]
+        stale = [file for file, digest in zip(files, digests, strict=True) if not digest]
+        fresh = iter(self._hash(stale) if stale else ())
+        return [digest or next(fresh) for digest in digests]
 
     def _signatures(self, paths: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         marks = ",".join("?" * len(paths))
@@ -359,6 +295,11 @@ class DigestTable:
         if self._connection is None:
             self._connection = _connect(self._database, shared=self._shared)
         return self._connection
+
+
+def _digest_at(info: os.stat_result, row: tuple[Any, ...] | None) -> str:
+    """Return the digest in a row of the table if it is that of a file with the stat `info`, else an empty text."""
+    return str(row[4]) if row and row[:4] == signature(info) else ""
 
 
 def remove_database(path: Path) -> None:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from modelyard.digests import FileEntry, hash_file
+from modelyard.digests import FileEntry
 from modelyard.errors import ConfigError
+from modelyard.hashing import hash_file
 
 if TYPE_CHECKING:
     from modelyard.store import Record, Store

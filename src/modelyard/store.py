@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.digests import DigestTable, FileEntry, Manifest, hash_file, hash_files, manifest_digest, signature, walk
+from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, signature, walk
 from modelyard.durable import Batch
 from modelyard.errors import StoreError
+from modelyard.hashing import hash_file, hash_files
 from modelyard.jsonfiles import write_json
 from modelyard.locks import hold, share
 

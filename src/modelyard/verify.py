@@ -11,15 +11,16 @@ from typing import TypeVar
 
 import msgspec
 
-from modelyard.digests import DigestTable, FileEntry, hash_files, signature
+from modelyard.digests import DigestTable, FileEntry, signature
 from modelyard.errors import DataError
 from modelyard.gc import Stored, read_store
+from modelyard.hashing import hash_files
 from modelyard.store import Brief, Store
 
 T = TypeVar("T")
 
-_BATCH = 64
-"""Files that are hashed side by side."""
+_BATCH = 500
+"""Files that are hashed at once."""
 
 
 class Damage(msgspec.Struct, frozen=True):

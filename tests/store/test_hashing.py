@@ -1,9 +1,8 @@
-"""Hashing many files at once gives what hashing each alone gives, and reads no file twice."""
+"""The table of digests under load: many files, many tables, failed writes."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import time
 from pathlib import Path
@@ -11,45 +10,19 @@ from pathlib import Path
 import pytest
 
 from modelyard import digests
-from modelyard.digests import DigestTable, hash_file, hash_files
-from modelyard.errors import DataError
-
-
-@pytest.mark.parametrize(
-    "size",
-    [
-        0,
-        1,
-        digests._SMALL_BYTES - 1,
-        digests._SMALL_BYTES,
-        digests._SMALL_BYTES + 1,
-        digests._LARGE_BYTES,
-        digests._BUFFER_BYTES,
-        digests._BUFFER_BYTES + 12_345,
-    ],
-)
-def test_every_size_is_hashed_whole(size: int, tmp_path: Path) -> None:
-    content = os.urandom(size)
-    (tmp_path / "file").write_bytes(content)
-    assert hash_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
-
-
-def test_large_and_small_files_side_by_side_keep_their_order(tmp_path: Path) -> None:
-    contents = [os.urandom(digests._LARGE_BYTES + n if n % 2 else n) for n in range(9)]
-    files = []
-    for number, content in enumerate(contents):
-        path = tmp_path / str(number)
-        path.write_bytes(content)
-        files.append((str(path), len(content)))
-    assert hash_files(files) == [hashlib.sha256(content).hexdigest() for content in contents]
-    with pytest.raises(DataError, match=r"nothing: cannot be read: No such file"):
-        hash_files([*files, (str(tmp_path / "nothing"), digests._LARGE_BYTES)])
+from modelyard.digests import DigestTable
+from modelyard.hashing import Hashed, Sized, hash_and_stat
 
 
 def test_a_folder_of_several_batches_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "_BATCH", 7)
     read: list[str] = []
-    monkeypatch.setattr(digests, "hash_file", lambda path: read.append(Path(path).name) or hash_file(path))
+
+    def counted(files: list[Sized]) -> list[Hashed]:
+        read.extend(Path(path).name for path, _ in files)
+        return hash_and_stat(files)
+
+    monkeypatch.setattr(digests, "hash_and_stat", counted)
     folder = tmp_path / "folder"
     for number in range(50):
         path = folder / f"{number % 3}" / f"{number}.txt"

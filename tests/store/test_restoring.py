@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import digests
-from modelyard.digests import DigestTable, hash_file
+from modelyard import hashing
+from modelyard.digests import DigestTable
 from modelyard.engine import Engine, Listener
+from modelyard.hashing import Hashed, Sized
 from modelyard.plan import Stage
 from modelyard.project import load
 from modelyard.store import COPY_BELOW_BYTES
@@ -41,12 +42,13 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The large files that were read, in order."""
     names: list[str] = []
 
-    def counted(path: str | Path) -> str:
-        if Path(path).stat().st_size >= COPY_BELOW_BYTES:
-            names.append(str(path))
-        return hash_file(path)
+    plain = hashing._hash_group
 
-    monkeypatch.setattr(digests, "hash_file", counted)
+    def counted(files: list[Sized], **how: bool) -> list[Hashed]:
+        names.extend(path for path, size in files if size >= COPY_BELOW_BYTES)
+        return plain(files, **how)
+
+    monkeypatch.setattr(hashing, "_hash_group", counted)
     return names
 
 
