@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import OpenFraction, PositiveInt
+from modelyard_plugins.support.guide_network import guide_network
 from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -27,21 +28,7 @@ def guide_cnn(
     import tf_keras
 
     check_image_shape("guide-cnn", input_shape, smallest=10)
-    layers = tf_keras.layers
-    return tf_keras.Sequential(
-        [
-            layers.Input(input_shape, name="image"),
-            layers.Conv2D(32, 3, activation="relu", name="conv1"),
-            layers.MaxPooling2D(name="pool1"),
-            layers.Conv2D(64, 3, activation="relu", name="conv2"),
-            layers.MaxPooling2D(name="pool2"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(dense_units, activation="relu", name="dense"),
-            layers.Dropout(dropout, name="dropout"),
-            layers.Dense(classes, name="logits"),
-        ],
-        name="guide_cnn",
-    )
+    return guide_network(tf_keras, input_shape, classes, dropout=dropout, dense_units=dense_units)
 
 
 @hookimpl

@@ -11,11 +11,11 @@ from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
 from modelyard_plugins.support.onnx_model import weighted_operators
 from modelyard_plugins.support.torch_program import first_line, load_program
-from modelyard_plugins.support.torch_start import TORCH, Traits, start
+from modelyard_plugins.support.torch_start import TORCH, start
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext
-    from modelyard.hookspecs import RegisterOptimizer
+    from modelyard.hookspecs import RegisterOptimizer, Traits
 
 Opset = Annotated[int, Meta(ge=18, le=23, description="an ONNX opset from 18 to 23")]
 

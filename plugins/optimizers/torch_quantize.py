@@ -11,11 +11,11 @@ from modelyard.params import PositiveInt
 from modelyard_plugins.support.calibration import calibration_rows
 from modelyard_plugins.support.torch_layers import is_layer
 from modelyard_plugins.support.torch_program import export_program, load_program, save_program
-from modelyard_plugins.support.torch_start import TORCH, Traits, start
+from modelyard_plugins.support.torch_start import TORCH, start
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext
-    from modelyard.hookspecs import RegisterOptimizer
+    from modelyard.hookspecs import RegisterOptimizer, Traits
 
 _BATCH = 32
 """Calibration samples that run at once."""

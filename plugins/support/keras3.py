@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from modelyard_plugins.support.tensorflow import TENSORFLOW, Traits
+from typing import TYPE_CHECKING
+
+from modelyard_plugins.support.tensorflow import TENSORFLOW
+
+if TYPE_CHECKING:
+    from modelyard.hookspecs import Traits
 
 KERAS: Traits = {
     "tools": ("keras", "tensorflow", "numpy"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, StageFailed
 
@@ -10,13 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.contexts import OptimizeContext
-
-
-class Traits(TypedDict):
-    """The traits of a component that quantizes ONNX models; see `modelyard.hookspecs.Register`."""
-
-    tools: tuple[str, ...]
-    preload: tuple[str, ...]
+    from modelyard.hookspecs import Traits
 
 
 ONNX: Traits = {"tools": ("onnx", "onnxruntime", "numpy"), "preload": ("onnx", "onnxruntime.quantization")}

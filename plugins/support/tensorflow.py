@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-class Traits(TypedDict):
-    """The traits of a component that runs TensorFlow; see `modelyard.hookspecs.Register`."""
-
-    tools: tuple[str, ...]
-    environment: Mapping[str, str]
-    preload: tuple[str, ...]
-    resources: tuple[str, ...]
-
+    from modelyard.hookspecs import Traits
 
 _MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 """Keep what a training step frees for the next one.

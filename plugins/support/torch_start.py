@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-class Traits(TypedDict):
-    """The traits of a component that runs PyTorch; see `modelyard.hookspecs.Register`."""
-
-    tools: tuple[str, ...]
-    environment: Mapping[str, str]
-    preload: tuple[str, ...]
-    resources: tuple[str, ...]
-
+    from modelyard.hookspecs import Traits
 
 # CUBLAS_WORKSPACE_CONFIG: without a workspace of fixed size cuBLAS sums differently from run to run, and torch refuses it.
 # OMP_WAIT_POLICY: threads that wait give their core away. Stages run side by side here: on two busy cores an epoch of

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import pluggy
 
@@ -22,16 +22,28 @@ hookspec = pluggy.HookspecMarker("modelyard")
 hookimpl = pluggy.HookimplMarker("modelyard")
 
 
-class Register(Protocol):
-    """Registers a component that needs no traits beyond the common ones.
+class Traits(TypedDict, total=False):
+    """The common traits, all optional, for every kind of component.
 
-    Common traits, all optional, for every kind:
+    Components that have theirs in common keep them in one place: `register(name, function, **TENSORFLOW)`.
+
+    Attributes:
         tools: distributions whose versions shape the output; they enter the action key.
         environment: environment variables to set before the worker starts.
         reads_environment: names of environment variables that the function reads; their values enter the action key.
         preload: modules to import before the stage starts, so that one import may serve several stages.
         resources: named resources that it uses, for instance `gpu`; `[tool.modelyard.resources]` says how many there are.
     """
+
+    tools: Sequence[str]
+    environment: Mapping[str, str]
+    reads_environment: Sequence[str]
+    preload: Sequence[str]
+    resources: Sequence[str]
+
+
+class Register(Protocol):
+    """Registers a component that needs no traits beyond the common ones (see `Traits`)."""
 
     def __call__(
         self,

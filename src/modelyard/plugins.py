@@ -33,7 +33,7 @@ _HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_PREFIX))
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _RANK = {"project": 0, "installed": 1, "built-in": 2}
 
-_COMMON = {"tools", "environment", "reads_environment", "preload", "resources"}
+_COMMON = set(hookspecs.Traits.__annotations__)
 _TRAITS = {
     "dataset": _COMMON,
     "model": _COMMON | {"produces"},
