@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pytest
+from msgspec import Meta
 
 from modelyard.component import (
     REQUIRED,
@@ -227,3 +228,20 @@ def test_a_type_that_no_configuration_can_hold_is_the_plugins_mistake() -> None:
         PluginError, match=r"file \[table\]: the parameter 'odd' has a type that no configuration can hold"
     ):
         check_values(odd, {"odd": [1]}, "file [table]")
+
+
+Mode = Annotated[Literal["a", "b"], Meta(extra={"refused": {"c": ("c is lost", "take b")}})]
+
+
+def test_a_text_that_is_refused_for_a_reason_says_it_and_what_to_take_instead() -> None:
+    def own(*, mode: Mode = "a") -> None:
+        """Do nothing."""
+
+    parameters = parameters_of(own, "here")
+    with pytest.raises(ConfigError) as found:
+        check_values(parameters, {"mode": "c"}, "here")
+    assert str(found.value) == "here: key 'mode': 'c' is not allowed: c is lost\n  allowed: one of 'a', 'b'; take b"
+    for other in ("d", 3, ["c"]):
+        with pytest.raises(ConfigError, match="not allowed") as found:
+            check_values(parameters, {"mode": other}, "here")
+        assert str(found.value).endswith("\n  allowed: one of 'a', 'b'")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
@@ -16,9 +18,18 @@ if TYPE_CHECKING:
     from modelyard.hookspecs import RegisterOptimizer
 
 
-def keras_quantize(
-    context: OptimizeContext, *, mode: Literal["int8", "int4", "float8"] = "int8", skip: tuple[str, ...] = ()
-) -> None:
+_WHY = "Keras up to 3.15 saves such a layer without its zero points, so that the model cannot be read again"
+_INSTEAD = (
+    'for 4-bit weights take mode = "int4"; to calibrate on the training split, quantize after the export: '
+    "onnx-static behind keras-onnx, or recipe static_wi8_ai8 of edge-quantize behind keras-litert"
+)
+_UNSAVED = (_WHY, _INSTEAD)
+"""Source: Keras 3.15.1, `Dense.save_own_variables`, which leaves `kernel_zero` out; mended by keras-team/keras pull request 23321."""
+
+Mode = Annotated[Literal["int8", "int4", "float8"], Meta(extra={"refused": {"gptq": _UNSAVED, "awq": _UNSAVED}})]
+
+
+def keras_quantize(context: OptimizeContext, *, mode: Mode = "int8", skip: tuple[str, ...] = ()) -> None:
     """Quantize the dense and embedding layers of a Keras 3 model; Keras quantizes no others.
 
     The result cannot become LiteRT; `keras-onnx` and `keras-saved-model` take it.

@@ -243,8 +243,15 @@ def _check_value(parameter: Parameter, values: Mapping[str, Any], where: str) ->
         )
         raise PluginError(msg) from exc
     except msgspec.ValidationError as exc:
-        msg = f"{where}: key {parameter.name!r}: {value!r} is not allowed: {_lower(str(exc))}\n  allowed: {parameter.type_name}"
+        refused = next((r[value] for r in _extras(parameter.annotation, "refused") if _is_key(value, r)), None)
+        why, instead = refused or (_lower(str(exc)), "")
+        allowed = parameter.type_name + (f"; {instead}" if instead else "")
+        msg = f"{where}: key {parameter.name!r}: {value!r} is not allowed: {why}\n  allowed: {allowed}"
         raise ConfigError(msg) from exc
+
+
+def _is_key(value: Any, refused: Mapping[str, tuple[str, str]]) -> bool:
+    return isinstance(value, str) and value in refused
 
 
 def _lower(text: str) -> str:

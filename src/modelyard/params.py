@@ -5,6 +5,9 @@ the bound that the configuration is checked against, and that `doit plugins NAME
 
 What nearly every trainer takes has a type of its own, which says what the parameter means too: it
 needs no line under `Args:`. A plugin can have such types of its own, with `extra={"doc": "..."}`.
+
+A text that people will try, and that is refused for a reason, has the reason, and what to write instead:
+`extra={"refused": {"gptq": ("why it is refused", "what to take instead")}}`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import pytest
 from tests.plugins.keras3 import only_convolutions
 
 from modelyard.artifacts import Model
+from modelyard.component import check_values, parameters_of
 from modelyard.errors import ConfigError, DataError, StageFailed
 
 pytestmark = pytest.mark.tensorflow
@@ -100,6 +101,21 @@ def test_keras_quantizes_its_dense_layers_and_says_which_it_leaves(bench, keras3
     smaller = context.metrics["size_bytes"] < keras3_trained.model.path.stat().st_size
     assert smaller == (mode != "float8")
     assert any("not smaller than before" in line for line in context.warnings) == (mode == "float8")
+
+
+@pytest.mark.parametrize("mode", ["gptq", "awq"])
+def test_modes_that_keras_cannot_save_are_refused_by_name_with_the_reason_and_what_fits(mode):
+    from modelyard_plugins.optimizers.keras_quantize import keras_quantize
+
+    parameters = parameters_of(keras_quantize, "here")
+    with pytest.raises(ConfigError) as found:
+        check_values(parameters, {"mode": mode}, "here")
+    told = str(found.value)
+    assert told.startswith(
+        f"here: key 'mode': {mode!r} is not allowed: Keras up to 3.15 saves such a layer without its"
+    )
+    assert "\n  allowed: one of 'int8', 'int4', 'float8'; for 4-bit weights take mode = \"int4\"; to calibrate" in told
+    assert told.count("\n") == 1
 
 
 def test_skip_leaves_a_layer_and_refuses_one_that_is_not_there(bench, keras3_trained):
