@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +188,22 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if not (self.outcomes or self._fresh or self._failed):
             return
         text = f"built {how['built']}, restored {how['restored']}, up to date {reused}"
+        for line in self._undecided():
+            self.screen.line(line)
         if self._failed:
             text = f"failed: {', '.join(self._failed)}; {text}"
         self.screen.line(f"{text} in {duration(time.monotonic() - self._begin)}")
+
+    def _undecided(self) -> Iterator[str]:
+        """Yield a line for each undecided gate of what was selected in this run, and one for those of other variants."""
+        for stage in (stage for name, stage in self.stages.items() if stage.kind == "select" and name in self.outcomes):
+            record = self.engine.record(stage)
+            metrics = record.metrics if record else {}
+            found, chosen = dict(metrics.get("undecided", {})), metrics.get("chosen", "")
+            yield from (f"warning: {chosen} ships with a gate undecided: {text}" for text in found.pop(chosen, ()))
+            if found:
+                place = _relative(self.engine.folder(stage) / "table.md")
+                yield f"note: gates of other variants are undecided, too: {', '.join(sorted(found))}; see {place}"
 
     def _finish(self) -> None:
         try:

@@ -65,7 +65,7 @@ class Gates(msgspec.Struct):
     max_latency_p50: Duration | None = None
     max_latency_p99: Duration | None = None
     max_latency_ratio: PositiveFloat | None = None
-    undecided: Literal["pass", "fail"] = "pass"
+    undecided: Literal["measured", "pass", "fail"] = "measured"
     equal_training: bool = True
 
 

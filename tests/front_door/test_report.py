@@ -51,6 +51,26 @@ def test_a_report_on_a_whole_build(toy: Path) -> None:
     assert (toy / "artifacts/report/toy/index.html").read_bytes() == before
 
 
+def test_an_undecided_gate_of_what_ships_is_told_in_the_last_lines_the_table_and_the_report(toy: Path) -> None:
+    few = ("evaluate.latency_samples=20", 'gates.max_latency_p99="10 s"')  # too few calls to bound the 99th percentile
+    done = build(toy, *few, "select")
+    assert done.code == 0, done.output
+    selection = json.loads((toy / "artifacts/select/toy/selection.json").read_text())
+    chosen = selection["chosen"]
+    (text,) = next(row["undecided"] for row in selection["table"] if row["variant"] == chosen)
+    assert text.startswith("max_latency_p99: ")
+    assert text.endswith(" may be more or less than 10000: undecided, passes as measured")
+    *_, warning, note, last = done.output.splitlines()
+    assert warning == f"warning: {chosen} ships with a gate undecided: {text}"
+    others = ", ".join(sorted(row["variant"] for row in selection["table"] if row["variant"] != chosen))
+    assert note == f"note: gates of other variants are undecided, too: {others}; see artifacts/select/toy/table.md"
+    assert last.startswith("built ")
+    assert f"{chosen}: {text}\n" in (toy / "artifacts/select/toy/table.md").read_text()
+    assert build(toy, *few, "report").code == 0
+    assert next(one for one in report_of(toy)["variants"] if one["name"] == chosen)["undecided"] == [text]
+    assert "undecided" not in build(toy, *few, "select").output, "nothing was selected anew"
+
+
 def test_a_build_does_not_write_it(toy: Path) -> None:
     assert build(toy).code == 0
     assert not (toy / "artifacts/report").exists()

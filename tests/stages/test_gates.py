@@ -25,7 +25,7 @@ def test_bounds_are_read_with_their_units():
         ({"min_accuracy": 90}, r"key 'min_accuracy': 90 is not allowed\n  allowed: a fraction from 0 to 1"),
         ({"max_size_ratio": 0}, r"key 'max_size_ratio': 0 is not allowed\n  allowed: a number above 0"),
         ({"max_latency_ratio": float("nan")}, r"key 'max_latency_ratio': nan is not allowed"),
-        ({"undecided": "maybe"}, r"key 'undecided': 'maybe' is not allowed\n  allowed: 'pass' or 'fail'"),
+        ({"undecided": "maybe"}, r"key 'undecided': 'maybe' is not allowed\n  allowed: 'measured', 'pass' or 'fail'"),
         ({"max_accuracy_drop": "2%"}, r"key 'max_accuracy_drop': '2%' is not allowed"),
     ],
 )
@@ -110,15 +110,22 @@ def test_a_bound_on_latency_within_the_interval_is_undecided_and_passes_or_fails
         assert all(text.startswith(f"{gate}: 5.000") and "(4.000 to 6.000)" in text for text in found.misses)
         return len(found.misses), len(found.undecided)
 
+    assert [judge(bound, "measured") for bound in (3.9, 4.0, 4.9, 5.0, 5.5, 6.0)] == [
+        (1, 0), (1, 1), (1, 1), (0, 1), (0, 1), (0, 0),
+    ]  # fmt: skip
     assert [judge(bound, "pass") for bound in (3.9, 4.0, 5.5, 6.0)] == [(1, 0), (0, 1), (0, 1), (0, 0)]
     assert [judge(bound, "fail") for bound in (3.9, 4.0, 5.5, 6.0)] == [(1, 0), (1, 1), (1, 1), (0, 0)]
 
 
 def test_too_few_calls_for_an_end_of_the_interval_leave_a_gate_undecided():
     variant = measured(p99_ms=5.0, p99_low_ms=None, p99_high_ms=None)
-    for bound in (1, 100):
+    for bound, outcome in ((1, "fails"), (100, "passes")):
         found = Gates.parse({"max_latency_p99": bound}).judge(variant, BASELINE)
-        assert found.undecided == (f"max_latency_p99: 5.000 ms (0 to any) may be more or less than {bound}: undecided",)
+        told = (
+            f"max_latency_p99: 5.000 ms (0 to any) may be more or less than {bound}: undecided, {outcome} as measured"
+        )
+        assert found.undecided == (told,)
+        assert found.misses == ((told,) if outcome == "fails" else ())
 
 
 def test_the_baseline_takes_as_long_as_itself():

@@ -139,7 +139,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         p99_ms: 99 of 100 calls took no longer.
         latency_ratio: its median latency as a part of the baseline's, measured in turns with it; None for the baseline.
         misses: each gate that it misses, with its value and the bound.
-        undecided: each gate on latency whose bound lies within the noise.
+        undecided: each gate on latency whose bound lies within the noise, and whether it passes.
         warnings: what its model optimizers warned of.
         compared_with: the variant that its accuracy is compared with: the baseline, or one that was trained as long.
         trained_unlike: why that is not one that was trained as long, where one was wanted; else empty.

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-9
 """Room for the rounding of a difference of two accuracies: 0.95 - 0.93 is not 0.02."""
 
-Undecided = Literal["pass", "fail"]
+Undecided = Literal["measured", "pass", "fail"]
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """What the gates say of one variant, each with its value and its bound.
 
     Attributes:
-        misses: the gates that it misses, and, if they count as missed, those that are undecided.
-        undecided: gates on latency whose bound lies within the interval of what was measured.
+        misses: the gates that it misses, those included that are undecided and fail.
+        undecided: gates on latency whose bound lies within the interval of what was measured, each with what becomes
+            of it.
     """
 
     misses: tuple[str, ...] = ()
@@ -47,7 +48,8 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
         max_latency_p50_ms: most milliseconds that half of the calls with one sample take.
         max_latency_p99_ms: most milliseconds that 99 of 100 calls with one sample take.
         max_latency_ratio: most that the median latency may be, as a part of the baseline's.
-        undecided: whether a gate on latency passes or fails if its bound lies within the noise.
+        undecided: what becomes of a gate on latency whose bound lies within the noise: it passes or fails as the
+            measured value does, or always.
     """
 
     min_accuracy: float | None = None
@@ -61,7 +63,7 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
     max_latency_p50_ms: float | None = None
     max_latency_p99_ms: float | None = None
     max_latency_ratio: float | None = None
-    undecided: Undecided = "pass"
+    undecided: Undecided = "measured"
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str = "[tool.modelyard.gates]") -> Gates:
@@ -94,11 +96,19 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
                 that is the baseline itself.
         """
         misses = [*self._accuracy(variant, trained_alike or baseline), *self._size(variant, baseline)]
-        late = list(self._latency(variant))
-        undecided = tuple(text for outcome, text in late if outcome == "undecided")
-        misses += [text for outcome, text in late if outcome == "missed"]
-        misses += undecided if self.undecided == "fail" else ()
-        return Judgement(misses=tuple(misses), undecided=undecided)
+        undecided = []
+        for is_sure, is_within, text in self._latency(variant):
+            outcome = "fails" if is_sure else self._outcome(is_within=is_within)
+            told = text if is_sure else f"{text}: undecided, {outcome}"
+            misses += [told] if outcome.startswith("fails") else []
+            undecided += [] if is_sure else [told]
+        return Judgement(misses=tuple(misses), undecided=tuple(undecided))
+
+    def _outcome(self, *, is_within: bool) -> str:
+        """Return what becomes of an undecided gate; `is_within`: the measured value itself is within the bound."""
+        if self.undecided == "measured":
+            return "passes as measured" if is_within else "fails as measured"
+        return "passes" if self.undecided == "pass" else "fails"
 
     def _accuracy(self, variant: Measured, baseline: Measured) -> Iterator[str]:
         accuracy = variant.evaluation.accuracy
@@ -130,7 +140,7 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
                 found = f"{size:,} bytes{after} are {size / of_baseline:.3f} of the baseline's"
                 yield f"max_{name}_ratio: {found}, more than {part:g}"
 
-    def _latency(self, variant: Measured) -> Iterator[tuple[str, str]]:
+    def _latency(self, variant: Measured) -> Iterator[tuple[bool, bool, str]]:
         one = variant.latency
         p50, p99 = (one.p50_low_ms, one.p50_ms, one.p50_high_ms), (one.p99_low_ms, one.p99_ms, one.p99_high_ms)
         ratio = (one.ratio.low, one.ratio.p50, one.ratio.high) if one.ratio else (1.0, 1.0, 1.0)
@@ -141,17 +151,15 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
 
 def _within(
     gate: str, found: tuple[float | None, float, float | None], bound: float | None, unit: str
-) -> Iterator[tuple[str, str]]:
-    """Yield `missed` or `undecided` and why, or nothing if the gate is met, noise included."""
+) -> Iterator[tuple[bool, bool, str]]:
+    """Yield nothing if the gate is met, noise included; else if it is surely missed, if the value itself meets it, and why."""
     low, value, high = found
     if bound is None or (high is not None and high <= bound):
         return
     ends = f"{_number(0.0 if low is None else low)} to {'any' if high is None else _number(high)}"
-    measured = f"{gate}: {_number(value)}{unit} ({ends})"
-    if low is not None and low > bound:
-        yield "missed", f"{measured} is more than {bound:g}"
-    else:
-        yield "undecided", f"{measured} may be more or less than {bound:g}: undecided"
+    is_missed = low is not None and low > bound
+    compared = "is more than" if is_missed else "may be more or less than"
+    yield is_missed, value <= bound, f"{gate}: {_number(value)}{unit} ({ends}) {compared} {bound:g}"
 
 
 def _number(value: float) -> str:
@@ -173,9 +181,9 @@ def _ratio(value: Any, where: str) -> float:
 
 
 def _undecided(value: Any, where: str) -> str:
-    if value in ("pass", "fail"):
+    if value in ("measured", "pass", "fail"):
         return str(value)
-    msg = f"{where}: {value!r} is not allowed\n  allowed: 'pass' or 'fail'"
+    msg = f"{where}: {value!r} is not allowed\n  allowed: 'measured', 'pass' or 'fail'"
     raise ConfigError(msg)
 
 

@@ -73,6 +73,9 @@ def run(job: Job) -> None:
     )
     row = next(r for r in made.table if r.variant == made.chosen)
     job.base.metrics.update(chosen=made.chosen, accuracy=row.accuracy, gzip_bytes=row.gzip_bytes, p99_ms=row.p99_ms)
+    undecided = {r.variant: r.undecided for r in made.table if r.undecided}
+    if undecided:
+        job.base.metrics["undecided"] = undecided
 
 
 def select(

@@ -36,7 +36,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         control: whether it is there for that comparison only: a baseline that was trained as long as other variants
             were. It ships only if the rule is its name.
         misses: each gate that it misses, with value and bound; it does not ship if there is one.
-        undecided: each gate on latency whose bound lies within the noise.
+        undecided: each gate on latency whose bound lies within the noise, and whether it passes; one that fails is
+            missed, too.
         warnings: what the model optimizers of its chain warned of.
         dominated_by: the variants that are at least as good in everything and better in something; none: it is on
             the Pareto front.

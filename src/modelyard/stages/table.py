@@ -68,8 +68,7 @@ def _notes(selection: Selection) -> list[str]:
             texts.append(
                 f"accuracy compared with {row.compared_with}, which was not trained as long: {row.trained_unlike}"
             )
-        if selection.gates.undecided == "pass":
-            texts += [f"{text}, so it passes" for text in row.undecided]
+        texts += [text for text in row.undecided if text not in row.misses]
         for text in texts:
             said.setdefault(text, []).append(row.variant)
     return [*(f"{', '.join(variants)}: {text}" for text, variants in said.items()), *selection.notes]
