@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from modelyard.component import REQUIRED
-from modelyard.config import PLAIN, USING
-from modelyard.settings import TABLES, Name, Seed, parameters_of_table
+from modelyard.settings import PLAIN, TABLES, USING, Name, Seed, parameters_of_table
 
 NAMES = ["a", "0", "a-b", "a" * 52, "3d-net"]
 NOT_NAMES = ["", "-a", "a-", "A", "a_b", "a.b", "a b", "a" * 53, "a\n", "\na", "ä"]

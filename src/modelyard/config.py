@@ -17,15 +17,7 @@ from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.matrix import Combination, expand
 from modelyard.plugins import Plugins
 from modelyard.profiles import choose_profile, lay_over, take_profiles
-from modelyard.settings import Name, Seed, parameters_of_table
-
-SCALARS = ("name", "version", "seed")
-USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
-"""The tables that choose one component with `use`, and the kind of that component."""
-DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
-PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "store")
-GROUPS = ("variants", "matrix", "targets", "resources")
-KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
+from modelyard.settings import DEFAULTS, KEYS, PLAIN, USING, Name, Seed, parameters_of_table
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -78,8 +70,10 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
     profiles = take_profiles(base, KEYS)
     values = dict(overrides or {})
     raw = deepcopy(lay_over(base, choose_profile(profiles, values.pop("profile", "")), DEFAULTS))
-    for key, value in values.items():
-        _override(raw, key, value, plugins)
+    if values:
+        from modelyard.overrides import override  # most builds have none
+
+        override(raw, values, plugins)
     given = " ".join(f"{key}={value}" for key, value in (overrides or {}).items())
     config = _config(_Reader(project, plugins, raw, fallback), given and f"the command line sets {given}")
     for name, tables in profiles.items():
@@ -117,44 +111,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _subtable(table: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = table.get(key)
     return value if isinstance(value, dict) else {}
-
-
-def parse_override(value: str) -> Any:
-    """Return the value of an override: TOML if it is, else the text itself (`rule=smallest` needs no quotes)."""
-    try:
-        return tomllib.loads(f"v = {value}")["v"]
-    except (ValueError, RecursionError):
-        return value
-
-
-def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> None:
-    first, *rest = key.split(".")
-    if first not in KEYS or (first in SCALARS) != (not rest) or "" in rest:
-        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + [*SCALARS, "profile"]
-        msg = (
-            f"command line: unknown key {key!r}{did_you_mean_leaf(key, known)}\n"
-            f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(KEYS)}"
-        )
-        raise ConfigError(msg)
-    table = raw
-    for part in (first, *rest)[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            msg = f"command line: {key!r}: {part!r} is not a table"
-            raise ConfigError(msg)
-    table[(first, *rest)[-1]] = parse_override(value)
-
-
-def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
-    values = _subtable(raw, table)
-    component = plugins.components.get((USING.get(table, ""), str(values.get("use", DEFAULTS.get(table)))))
-    return [*parameters_of_table(table), *values, *(component.parameters if component else ())]
-
-
-def did_you_mean_leaf(key: str, known: list[str]) -> str:
-    """Return `, did you mean 'train.epochs'?` for `epochs`, else the nearest full key."""
-    ends = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
-    return f", did you mean {ends[0]!r}?" if ends else did_you_mean(key, known)
 
 
 class _Reader:

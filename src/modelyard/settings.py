@@ -1,4 +1,4 @@
-"""The tables of `[tool.modelyard]` that are modelyard's own: each key with its type, default and meaning.
+"""What `[tool.modelyard]` may hold, and the tables that are modelyard's own: each key with its type and default.
 
 Tables with `use = "..."` hold a component's parameters too; those come from the component.
 """
@@ -11,6 +11,18 @@ import msgspec
 
 from modelyard.component import REQUIRED, Parameter
 from modelyard.params import Fraction, NonNegativeInt, Port, PositiveFloat, PositiveInt
+
+SCALARS = ("name", "version", "seed")
+"""The keys that are no tables."""
+USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
+"""The tables that choose one component with `use`, and the kind of that component."""
+DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
+"""The component of each table that may be left out."""
+PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "store")
+"""The tables that hold nothing but modelyard's own keys."""
+GROUPS = ("variants", "matrix", "targets", "resources")
+"""The tables whose keys are names that the project chooses."""
+KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
 
 Name = Annotated[
     str,

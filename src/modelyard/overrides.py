@@ -1,0 +1,67 @@
+"""What the command line lays over the configuration: `doit train.epochs=3`."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.settings import DEFAULTS, KEYS, SCALARS, USING, parameters_of_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from modelyard.plugins import Plugins
+
+
+def override(raw: dict[str, Any], values: Mapping[str, str], plugins: Plugins) -> None:
+    """Lay `values` over `raw`.
+
+    Args:
+        raw: `[tool.modelyard]`, changed in place.
+        values: dotted key -> value in TOML, or else text: `{"train.epochs": "3"}`.
+        plugins: they say what keys there are besides, for the messages.
+
+    Raises:
+        ConfigError: there is no such table, or a part of a key is none.
+    """
+    for key, value in values.items():
+        _override(raw, key, value, plugins)
+
+
+def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> None:
+    first, *rest = key.split(".")
+    if first not in KEYS or (first in SCALARS) != (not rest) or "" in rest:
+        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + [*SCALARS, "profile"]
+        msg = (
+            f"command line: unknown key {key!r}{_did_you_mean(key, known)}\n"
+            f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(KEYS)}"
+        )
+        raise ConfigError(msg)
+    table = raw
+    for part in (first, *rest)[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            msg = f"command line: {key!r}: {part!r} is not a table"
+            raise ConfigError(msg)
+    table[(first, *rest)[-1]] = parse_override(value)
+
+
+def parse_override(value: str) -> Any:
+    """Return the value of an override: TOML if it is, else the text itself (`rule=smallest` needs no quotes)."""
+    try:
+        return tomllib.loads(f"v = {value}")["v"]
+    except (ValueError, RecursionError):
+        return value
+
+
+def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
+    values = raw[table] if isinstance(raw.get(table), dict) else {}
+    component = plugins.components.get((USING.get(table, ""), str(values.get("use", DEFAULTS.get(table)))))
+    return [*parameters_of_table(table), *values, *(component.parameters if component else ())]
+
+
+def _did_you_mean(key: str, known: list[str]) -> str:
+    """Return `, did you mean 'train.epochs'?` for `epochs`, else the nearest full key."""
+    ends = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    return f", did you mean {ends[0]!r}?" if ends else did_you_mean(key, known)

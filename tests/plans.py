@@ -1,0 +1,90 @@
+"""Components that do nothing, and the configuration of a project that chains them: for tests of the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from modelyard.component import Component, Source
+from modelyard.config import Config, Use
+from modelyard.errors import PlanError
+from modelyard.plugins import Plugins, load_plugins
+from modelyard.settings import TABLES, USING, parameters_of_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.plan import Plan, Stage
+
+SOURCE = Source("test", "project", Path("test.py"))
+
+
+def nothing(context: object, *, amount: float = 0.5, note: str = "") -> None:
+    """Do nothing."""
+
+
+def component(kind: str, name: str, accepts: tuple[str, ...] = (), produces: str = "") -> Component:
+    return Component(kind, name, nothing, SOURCE, accepts=accepts, produces=produces)
+
+
+def use(found: Component, **params: object) -> Use:
+    return Use(found, {"amount": 0.5, "note": "", **params})
+
+
+PRUNE = component("optimizer", "prune", ("raw",), "raw")
+PACK = component("optimizer", "pack", ("raw",), "packed")
+UNPACK = component("optimizer", "unpack", ("packed",), "raw")
+TRAINER = component("trainer", "trainer", produces="raw")
+COMPONENTS = [
+    component("dataset", "data"),
+    component("model", "net", produces="raw"),
+    TRAINER,
+    component("runtime", "runner", accepts=("packed",)),
+    component("builder", "box"),
+    component("target", "cluster"),
+    PRUNE,
+    PACK,
+    UNPACK,
+]
+
+
+def plugins_of(empty: Path) -> Plugins:
+    """Return the hooks of the project in the folder `empty`, which has no plugins, and the components above."""
+    loaded = load_plugins(empty)
+    return Plugins(loaded.manager, {(c.kind, c.name): c for c in COMPONENTS}, sources=loaded.sources)
+
+
+def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
+    known = {c.kind: c for c in COMPONENTS}
+    values = {t: {n: p.default for n, p in parameters_of_table(t).items()} for t in TABLES}
+    fields: dict[str, object] = {
+        "project": Path("/project"),
+        "name": "shop",
+        "version": "1",
+        "seed": 3,
+        "uses": {table: Use(known[kind]) for table, kind in USING.items()},
+        "settings": values,
+        "variants": variants,
+        "targets": {"staging": Use(known["target"])},
+        "resources": {},
+        **changes,
+    }
+    return Config(**fields)  # type: ignore[arg-type]
+
+
+def ids(plan: Plan, *kinds: str) -> list[str]:
+    return [stage.id for stage in plan.stages.values() if not kinds or stage.kind in kinds]
+
+
+def refused(message_of: Callable[[], object], kind: type[Exception] = PlanError) -> str:
+    with pytest.raises(kind) as caught:
+        message_of()
+    return str(caught.value)
+
+
+def assert_sorted(stages: dict[str, Stage]) -> None:
+    place = {stage_id: number for number, stage_id in enumerate(stages)}
+    for found in stages.values():
+        assert all(place[i.stage] < place[found.id] for i in found.inputs)

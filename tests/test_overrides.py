@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelyard.errors import ConfigError
+from modelyard.overrides import parse_override
+from tests.configs import Load
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
+    return Load(tmp_path_factory.mktemp("config") / "some project")
+
+
+def test_an_override_is_laid_over_the_file(load: Load) -> None:
+    config = load(train__epochs="9", select__rule="fastest", seed="3", variants__more='["pack"]')
+    assert config.uses["train"].params == {"epochs": 9, "rate": 0.1}
+    assert config.settings["select"]["rule"] == "fastest"
+    assert config.seed == 3
+    assert list(config.variants) == ["plain", "pruned", "more"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("epochs", "3", "command line: unknown key 'epochs', did you mean 'train.epochs'?\n  write TABLE.KEY=VALUE"),
+        ("rate", "3", "command line: unknown key 'rate', did you mean 'train.rate'?"),
+        ("threads", "3", "unknown key 'threads', did you mean 'runtime.threads'?"),
+        ("min_accuracy", "3", "unknown key 'min_accuracy', did you mean 'gates.min_accuracy'?"),
+        ("sed", "3", "unknown key 'sed', did you mean 'seed'?"),
+        ("train", "3", "command line: unknown key 'train'"),
+        ("trian.epochs", "3", "unknown key 'trian.epochs', did you mean 'train.epochs'?"),
+        ("seed.x", "3", "command line: unknown key 'seed.x'"),
+        ("train.", "3", "command line: unknown key 'train.'"),
+        ("train.use.x", "3", "command line: 'train.use.x': 'use' is not a table"),
+        ("train.epoch", "3", "unknown key 'epoch', did you mean 'epochs'?"),
+        ("train.epochs", "many", "key 'epochs': 'many' is not allowed: expected `int`, got `str`"),
+    ],
+)
+def test_a_mistaken_override_is_named(key: str, value: str, match: str, load: Load) -> None:
+    load()
+    with pytest.raises(ConfigError) as caught:
+        load.read({key: value})
+    assert match in str(caught.value)
+    assert "command line" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("true", True),
+        ("smallest", "smallest"),
+        ('"3"', "3"),
+        ('["a"]', ["a"]),
+        ("", ""),
+        ("a b", "a b"),
+        ("1" * 5000, "1" * 5000),
+    ],
+)
+def test_an_overrides_value_is_toml_or_else_text(text: str, value: object) -> None:
+    assert parse_override(text) == value
+
+
+SETTINGS = st.sampled_from(
+    [("train.epochs", "train", "epochs"), ("evaluate.warmup", "evaluate", "warmup"), ("serve.port", "serve", "port")]
+)
+
+
+@settings(max_examples=40)
+@given(setting=SETTINGS, value=st.integers(-2, 70000).map(str) | st.sampled_from(["true", '"x"', "1.5", "[1]", "{}"]))
+def test_an_override_equals_the_same_key_in_the_file(setting: tuple[str, str, str], value: str, load: Load) -> None:
+    key, table, name = setting
+    text = f"{name} = {value}" if table != "train" else f'use = "trainer"\n{name} = {value}'
+
+    def outcome(tables: dict[str, str | None], overrides: dict[str, str]) -> tuple[object, ...]:
+        try:
+            config = load(tables, **{k.replace(".", "__"): v for k, v in overrides.items()})
+        except ConfigError as exc:
+            return ("error", str(exc).partition("\n  the command line")[0])
+        return config.settings, {t: use.params for t, use in config.uses.items()}
+
+    base = {"tool.modelyard.train": 'use = "trainer"'}
+    assert outcome({**base, f"tool.modelyard.{table}": text}, {}) == outcome(base, {key: value})
