@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from modelyard.hookspecs import Traits
 
 
-ONNX: Traits = {"tools": ("onnx", "onnxruntime", "numpy"), "preload": ("onnx", "onnxruntime.quantization")}
+ONNX: Traits = {
+    "tools": ("onnx", "onnxruntime", "numpy"),
+    "environment": {"ORT_DISABLE_TELEMETRY": "1"},  # else it sends names and hashes of models to its maker
+    "preload": ("onnx", "onnxruntime.quantization"),
+}
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that hold nearly all of a network's weights and work."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.front_door.builds import build, copy
+from tests.standins import tls
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"
 
@@ -33,3 +34,16 @@ def new_toy(tmp_path: Path) -> Path:
     """Return a toy project that was never built."""
     ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
     return Path(shutil.copytree(TOY, tmp_path / "new", ignore=ignore))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a certificate for 127.0.0.1 that signs itself, and its key, readable by any user."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    tls.certificate(folder)
+    folder.chmod(0o755)
+    for file in (folder / "tls.crt", folder / "tls.key"):
+        file.chmod(0o644)
+    return folder / "tls.crt", folder / "tls.key"

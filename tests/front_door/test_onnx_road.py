@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelyard.testing import check_optimizer, run_doit, write_small_project
+from tests.front_door.builds import copy
+from tests.front_door.hardened import answers_as_evaluated, hardened, loaded
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
@@ -144,3 +147,45 @@ def test_a_second_run_does_nothing(road: Path) -> None:
     done = run_doit(road, env=NO_ENGINE)
 
     assert done.stdout.splitlines()[-1].startswith("built 0, restored 0"), done.stdout
+
+
+def test_quantizing_and_evaluating_keep_no_identifier_for_the_maker_of_onnx_runtime(
+    road: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):  # with any of them it keeps none in any case
+        monkeypatch.delenv(name, raising=False)
+    project = copy(road, tmp_path / "project")
+    (home := tmp_path / "home").mkdir()
+    done = run_doit(project, "seed=1", "evaluate:static", "evaluate:dynamic", env={"HOME": str(home)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "optimize:static: built" in done.stdout
+    assert list(home.rglob("*Microsoft*")) == []
+
+
+@pytest.mark.docker
+def test_the_container_serves_hardened(road: Path, certificate: tuple[Path, Path], docker_engine: None) -> None:
+    with loaded(road / "artifacts/image/small/image.tar") as image, hardened(image, certificate) as url:
+        answers_as_evaluated(road, url, certificate[0])
+
+
+@pytest.mark.docker
+def test_the_container_on_a_base_of_the_engine_serves_hardened(
+    road: Path, certificate: tuple[Path, Path], debian_base: str, tmp_path: Path
+) -> None:
+    import docker
+
+    project = copy(road, tmp_path / "project")
+    settings = ("image.use=docker", f"image.base={debian_base}", "image.repository=modelyard-test-onnx", "image.tag=v1")
+    try:
+        done = run_doit(project, *settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        metrics = json.loads((project / "artifacts/check/small/stage.json").read_text())["metrics"]
+        assert metrics["ran_in"] == "container"
+        assert metrics["largest_difference"] <= 1e-5
+        with hardened("modelyard-test-onnx:v1", certificate) as url:
+            answers_as_evaluated(project, url, certificate[0])
+        again = run_doit(project, *settings)
+        assert again.stdout.splitlines()[-1].startswith("built 0, restored 0"), again.stdout
+    finally:
+        with suppress(docker.errors.ImageNotFound), closing(docker.from_env()) as client:
+            client.images.remove("modelyard-test-onnx:v1", force=True)

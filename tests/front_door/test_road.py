@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +20,8 @@ import pytest
 
 from modelyard.cli import init
 from tests.front_door.builds import artifacts, build
+from tests.front_door.hardened import answers_as_evaluated, hardened, loaded, until_ready
+from tests.standins.tls import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.network]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
@@ -34,13 +34,6 @@ def new_project(folder: Path) -> Path:
     text = file.read_text().replace('use = "oci"', f'use = "oci"\nrepository = "127.0.0.1:{REGISTRY_PORT}/team/road"')
     file.write_text(text.replace("epochs = 5", "epochs = 3").replace("min_accuracy = 0.85", "min_accuracy = 0.7"))
     return folder
-
-
-def free_port() -> int:
-    """Return a TCP port that nothing uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 REGISTRY_PORT = free_port()
@@ -127,71 +120,6 @@ def test_another_folder_umask_and_time_zone_give_the_same_bytes(road: Path, tmp_
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return a certificate for 127.0.0.1 that signs itself, and its key, readable by any user."""
-    folder = tmp_path_factory.mktemp("tls")
-    folder.chmod(0o755)
-    cert, key = folder / "tls.crt", folder / "tls.key"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-keyout",
-        str(key),
-        "-out",
-        str(cert),
-    ]
-    subprocess.run([*command, *subject], check=True, capture_output=True)
-    key.chmod(0o644)
-    return cert, key
-
-
-def ask(url: str, cert: Path, body: object = None, login: str = "ann:s3cret") -> Any:
-    """Send a request over TLS with a password and return the JSON answer."""
-    headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers | {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=str(cert))) as answer:
-        return json.load(answer)
-
-
-def until_ready(url: str, cert: Path, alive: Any) -> None:
-    """Wait until the server at `url` is ready."""
-    end = time.monotonic() + 90
-    while time.monotonic() < end:
-        assert alive(), "the server ended"
-        try:
-            context = ssl.create_default_context(cafile=str(cert))
-            with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=2, context=context):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("the server is not ready")
-
-
-def answers_as_evaluated(project: Path, url: str, cert: Path) -> None:
-    """Check that the server's probabilities are those of the evaluation, and that it asks for the password."""
-    import numpy as np
-
-    samples = np.load(project / "artifacts/dataset/digits/test_x.npy")[:16]
-    expected = np.load(project / "artifacts/select/road/reference/probabilities.npy")[:16]
-    answer = ask(f"{url}/v1/models/road:predict", cert, {"instances": samples.tolist()})
-    np.testing.assert_allclose(np.array(answer["predictions"]), expected, atol=1e-5)
-    tensor = {"name": "input", "shape": list(samples.shape), "datatype": "UINT8", "data": samples.ravel().tolist()}
-    output = ask(f"{url}/v2/models/road/infer", cert, {"inputs": [tensor]})["outputs"][0]
-    np.testing.assert_allclose(np.array(output["data"]).reshape(output["shape"]), expected, atol=1e-5)
-    for login in ("", "ann:wrong"):
-        with pytest.raises(urllib.error.HTTPError, match="401"):
-            ask(f"{url}/v1/models/road", cert, login=login)
-
-
 def test_serve_over_tls_with_a_password(road: Path, certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     port = free_port()
@@ -212,7 +140,11 @@ def test_serve_over_tls_with_a_password(road: Path, certificate: tuple[Path, Pat
         start_new_session=True,
     )
     try:
-        until_ready(f"https://127.0.0.1:{port}", cert, lambda: server.poll() is None)
+        until_ready(
+            f"https://127.0.0.1:{port}",
+            cert,
+            lambda: None if server.poll() is None else f"exit code {server.returncode}",
+        )
         answers_as_evaluated(road, f"https://127.0.0.1:{port}", cert)
     finally:
         os.killpg(server.pid, signal.SIGINT)
@@ -271,49 +203,5 @@ def test_push_to_a_registry_that_is_not_there(road: Path) -> None:
 @pytest.mark.docker
 def test_the_container_serves_hardened(road: Path, certificate: tuple[Path, Path], docker_engine: None) -> None:
     """Not root, read-only root, no capability, TLS and a password from files, a port of one's own."""
-    import docker
-
-    cert, _ = certificate
-    client = docker.from_env()
-    with (road / "artifacts/image/road/image.tar").open("rb") as archive:
-        image = client.images.load(archive)[0]
-    secrets = cert.parent / "login"
-    secrets.mkdir(exist_ok=True)
-    (secrets / "username").write_text("ann\n")
-    (secrets / "password").write_text("s3cret\n")
-    container = client.containers.run(
-        image.id,
-        name=f"modelyard-test-{os.getpid()}",
-        detach=True,
-        read_only=True,
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
-        tmpfs={"/tmp": "size=16m"},
-        volumes={str(cert.parent): {"bind": "/secrets", "mode": "ro"}},
-        ports={"9443/tcp": ("127.0.0.1", None)},
-        environment={
-            "MODELYARD_PORT": "9443",
-            "MODELYARD_TLS_CERT_FILE": "/secrets/tls.crt",
-            "MODELYARD_TLS_KEY_FILE": "/secrets/tls.key",
-            "MODELYARD_USERNAME_FILE": "/secrets/login/username",
-            "MODELYARD_PASSWORD_FILE": "/secrets/login/password",
-            "MODELYARD_DRAIN_S": "0",
-        },
-    )
-    try:
-        container.reload()
-        url = f"https://127.0.0.1:{container.ports['9443/tcp'][0]['HostPort']}"
-
-        def alive() -> bool:
-            container.reload()
-            return bool(container.status == "running")
-
-        until_ready(url, cert, alive)
-        answers_as_evaluated(road, url, cert)
-        assert container.top()["Processes"][0][0] in ("65532", "nonroot")
-        container.stop(timeout=30)
-        container.reload()
-        assert container.attrs["State"]["ExitCode"] == 0, container.logs()
-    finally:
-        container.remove(force=True)
-        client.images.remove(image.id, force=True)
+    with loaded(road / "artifacts/image/road/image.tar") as image, hardened(image, certificate) as url:
+        answers_as_evaluated(road, url, certificate[0])

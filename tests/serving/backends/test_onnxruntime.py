@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -107,3 +110,17 @@ def test_a_model_of_another_runtime_does_not_start(start, folder):
     assert data["format"] == "onnx"
     with pytest.raises(AssertionError, match="not a model that LiteRT can run"), start(folder, BACKEND="litert"):
         pass
+
+
+def test_onnx_runtime_keeps_no_identifier_in_the_home_directory_for_its_maker(folder, tmp_path):
+    silences_it = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME"}
+    shell = {name: value for name, value in os.environ.items() if name not in silences_it}
+    program = (
+        "import pathlib, sys\n"
+        "from modelyard.serving.backends.onnxruntime import open_model\n"
+        "open_model(pathlib.Path(sys.argv[1]))\n"
+    )
+
+    subprocess.run([sys.executable, "-c", program, folder], check=True, env={**shell, "HOME": str(tmp_path)})
+
+    assert list(tmp_path.rglob("*Microsoft*")) == []

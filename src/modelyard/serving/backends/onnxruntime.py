@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Before the import, which looks at it once. From 1.29 on, ONNX Runtime's wheels for Linux else send names, hashes and
+# timings of models to their maker, and keep an identifier in the home directory.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime
