@@ -100,34 +100,42 @@ def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps)
     """Return all layers, the lowest first, and the wheels; the base and the wheels are made side by side."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from modelyard.oci import content as parts
-    from modelyard.oci.wheels import fetch
-
-    content = context.content
-    interpreter = "" if content.base else base.python.executable
-
-    def app() -> tuple[list[Layer], list[Path]]:
-        made: list[Layer] = []
-        wheels: list[Path] = []
-        if not content.base:
-            wheels = fetch(content.requirements, base.python, _downloads(context, "wheels"), steps.report("wheels"))
-        steps.note("pack wheels")
-        trees = parts.app_trees(content, wheels, interpreter, context.log)
-        if "wheels" in trees:
-            inputs = [[(wheel.name, wheel.parent.name) for wheel in wheels], interpreter, parts.SITE]
-            made.append(_upper(cache, base, "wheels", [parts.SITE], inputs, trees["wheels"]))
-        for name, places in (("server", content.server), ("model", content.model)):
-            if name in trees:
-                made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
-        steps.done("wheels, server and model packed")
-        return made, wheels
-
+    interpreter = _interpreter(context, base)  # a base without one is told now, before anything is fetched
     with ThreadPoolExecutor(1) as pool:
-        upper = pool.submit(app)
+        upper = pool.submit(_upper_layers, context, base, interpreter, cache, steps)
         lower = base.layers(cache, steps.report("base"))
         steps.done("base packed")
         made, wheels = upper.result()
     return [*lower, *made], wheels
+
+
+def _interpreter(context: ImageContext, base: Base) -> str:
+    """Return the path of the Python that runs the server; empty if the server needs none."""
+    return "" if context.content.base else base.python.executable
+
+
+def _upper_layers(
+    context: ImageContext, base: Base, interpreter: str, cache: LayerCache, steps: _Steps
+) -> tuple[list[Layer], list[Path]]:
+    """Return the layers of the wheels, the server and the model, those of them that there are, and the wheels."""
+    from modelyard.oci import content as parts
+    from modelyard.oci.wheels import fetch
+
+    content = context.content
+    made: list[Layer] = []
+    wheels: list[Path] = []
+    if not content.base:
+        wheels = fetch(content.requirements, base.python, _downloads(context, "wheels"), steps.report("wheels"))
+    steps.note("pack wheels")
+    trees = parts.app_trees(content, wheels, interpreter, context.log)
+    if "wheels" in trees:
+        inputs = [[(wheel.name, wheel.parent.name) for wheel in wheels], interpreter, parts.SITE]
+        made.append(_upper(cache, base, "wheels", [parts.SITE], inputs, trees["wheels"]))
+    for name, places in (("server", content.server), ("model", content.model)):
+        if name in trees:
+            made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
+    steps.done("wheels, server and model packed")
+    return made, wheels
 
 
 def _upper(
@@ -160,8 +168,7 @@ def _assemble(context: ImageContext, base: Base, layers: list[Layer], epoch: int
 
     content = context.content
     labels = parts.labels(content, epoch, base.name, base.digest)
-    interpreter = "" if content.base else base.python.executable
-    settings = parts.settings(content, interpreter, base.environment, labels)
+    settings = parts.settings(content, _interpreter(context, base), base.environment, labels)
     reference = parse(content.repository, content.tag)
     recipe = Recipe(reference, base.architecture, settings, labels, epoch, base.history)
     image = assemble(layers, recipe)

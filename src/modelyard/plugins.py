@@ -304,6 +304,12 @@ def _check_registration(kind: str, name: str, function: object, traits: dict[str
     if not inspect.isfunction(inspect.unwrap(function)) and not inspect.ismethod(function):  # type: ignore[arg-type]
         msg = f"{where}: the second argument is {function!r}, not a function\n  write a `def` that calls it"
         raise PluginError(msg)
+    _check_traits(kind, traits, where)
+    _check_serving_only(where, function, traits.get("serving_only", ()))
+
+
+def _check_traits(kind: str, traits: dict[str, Any], where: str) -> None:
+    """Check that a component of this kind may have these traits, has those that it must have, each of its type."""
     for trait in sorted(traits.keys() - _TRAITS[kind]):
         msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, _TRAITS[kind])}\n  a {kind} takes: {listing(_TRAITS[kind])}"
         raise PluginError(msg)
@@ -322,7 +328,6 @@ def _check_registration(kind: str, name: str, function: object, traits: dict[str
         if wanted:
             msg = f"{where}: trait {trait!r} is {value!r}\n  write {wanted}"
             raise PluginError(msg)
-    _check_serving_only(where, function, traits.get("serving_only", ()))
 
 
 def _check_serving_only(where: str, function: Any, names: Collection[str]) -> None:

@@ -36,11 +36,6 @@ class TensorSpec:
     shape: tuple[int, ...]
     value_range: tuple[float, float] | None = None
 
-    @property
-    def sample_bytes(self) -> int:
-        """The size of one sample in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
     def check(self, array: NDArray[Any], max_batch: int) -> NDArray[Any]:
         """Return `array` if it is a batch of samples: shape `(N, *shape)`, N from 1 to `max_batch`, values in range.
 
