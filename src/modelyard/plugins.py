@@ -10,9 +10,8 @@ import importlib
 import importlib.util
 import inspect
 import os
-import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -25,40 +24,13 @@ from modelyard import hookspecs
 from modelyard.component import KINDS, Component, Source
 from modelyard.entry_points import entry_points
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.registration import registered
 from modelyard.source_imports import HashedLoader
 
 BUILT_IN = "modelyard_plugins"
 _PREFIX = "modelyard_"
 _HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_PREFIX))
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _RANK = {"project": 0, "installed": 1, "built-in": 2}
-
-_COMMON = set(hookspecs.Traits.__annotations__)
-_TRAITS = {
-    "dataset": _COMMON,
-    "model": _COMMON | {"produces"},
-    "trainer": _COMMON | {"produces"},
-    "optimizer": _COMMON | {"accepts", "produces", "trains_like"},
-    "runtime": _COMMON
-    | {"accepts", "server", "requirements", "entrypoint", "server_environment", "image", "serving_only"},
-    "builder": _COMMON | {"templates"},
-    "target": _COMMON | {"templates", "deploy"},
-}
-_REQUIRED_TRAITS = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
-_SEQUENCES = {
-    "tools",
-    "reads_environment",
-    "preload",
-    "resources",
-    "accepts",
-    "templates",
-    "entrypoint",
-    "serving_only",
-}
-_PATHS = {"server", "requirements"}
-_VARIABLES = {"environment", "server_environment"}
-_PYTHON_SERVER = {"server", "requirements", "entrypoint"}
-"""What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
 
 
 class Plugins(msgspec.Struct, frozen=True):
@@ -285,83 +257,9 @@ def _register_kind(plugins: Plugins, kind: str) -> None:
 
 def _register(plugins: Plugins, kind: str, source: Source) -> Callable[..., None]:
     def register(name: str, function: Callable[..., Any], **traits: Any) -> None:
-        _check_registration(kind, name, function, traits, source)
-        for trait in _SEQUENCES & traits.keys():
-            traits[trait] = tuple(traits[trait])
-        for trait in _VARIABLES & traits.keys():
-            if traits[trait] is None:
-                del traits[trait]
-        _add(plugins, Component(kind, name, function, source, **traits))
+        _add(plugins, registered(kind, name, function, traits, source))
 
     return register
-
-
-def _check_registration(kind: str, name: str, function: object, traits: dict[str, Any], source: Source) -> None:
-    where = f"plugin {source.file}: register({name!r})"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        msg = f"{where}: a name has lower-case letters, digits, dots and dashes, and starts and ends with a letter or digit"
-        raise PluginError(msg)
-    if not inspect.isfunction(inspect.unwrap(function)) and not inspect.ismethod(function):  # type: ignore[arg-type]
-        msg = f"{where}: the second argument is {function!r}, not a function\n  write a `def` that calls it"
-        raise PluginError(msg)
-    _check_traits(kind, traits, where)
-    _check_serving_only(where, function, traits.get("serving_only", ()))
-
-
-def _check_traits(kind: str, traits: dict[str, Any], where: str) -> None:
-    """Check that a component of this kind may have these traits, has those that it must have, each of its type."""
-    for trait in sorted(traits.keys() - _TRAITS[kind]):
-        msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, _TRAITS[kind])}\n  a {kind} takes: {listing(_TRAITS[kind])}"
-        raise PluginError(msg)
-    optional = {"templates"} if kind == "builder" else _PYTHON_SERVER if "image" in traits else set()
-    for trait in sorted(((_PYTHON_SERVER | {"server_environment"}) & traits.keys()) if "image" in traits else ()):
-        msg = (
-            f"{where}: traits 'image' and {trait!r} exclude each other\n"
-            "  a server in Python has server, requirements and entrypoint; one that a base image brings has image"
-        )
-        raise PluginError(msg)
-    for trait in sorted((_REQUIRED_TRAITS & _TRAITS[kind]) - traits.keys() - optional):
-        msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(_TRAITS[kind])}"
-        raise PluginError(msg)
-    for trait, value in sorted(traits.items()):
-        wanted = _wanted(trait, value)
-        if wanted:
-            msg = f"{where}: trait {trait!r} is {value!r}\n  write {wanted}"
-            raise PluginError(msg)
-
-
-def _check_serving_only(where: str, function: Any, names: Collection[str]) -> None:
-    """Check that each name is a parameter with a default: `evaluate` runs without it."""
-    if not names:
-        return
-    found = inspect.signature(function).parameters.values()
-    known = {p.name for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
-    for name in names:
-        if name not in known:
-            msg = (
-                f"{where}: trait 'serving_only' names {name!r}{did_you_mean(name, known)}, "
-                f"which is no keyword-only parameter with a default\n  such parameters: {listing(known)}"
-            )
-            raise PluginError(msg)
-
-
-def _wanted(trait: str, value: Any) -> str:
-    """Return what `value` should be, or nothing if it is that."""
-    if trait in _SEQUENCES:
-        fits = isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
-        return "" if fits else "a tuple of strings, for instance ('tflite',)"
-    if trait in _PATHS:
-        return "" if isinstance(value, Path) and value.exists() else "the Path of what is there"
-    if trait in _VARIABLES:
-        fits = value is None or (
-            isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values()))
-        )
-        return "" if fits else "a dict of strings"
-    if trait == "produces":
-        return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
-    if trait == "trains_like":
-        return "" if isinstance(value, str) else "the name of a model optimizer, for instance 'fine-tune'"
-    return "" if value is None or callable(value) else "a function"
 
 
 def _add(plugins: Plugins, component: Component) -> None:
