@@ -117,7 +117,7 @@ def _interpreter(context: ImageContext, base: Base) -> str:
 def _upper_layers(
     context: ImageContext, base: Base, interpreter: str, cache: LayerCache, steps: _Steps
 ) -> tuple[list[Layer], list[Path]]:
-    """Return the layers of the wheels, the server and the model, those of them that there are, and the wheels."""
+    """Return the layers of the wheels, the server, the model and its facts, those of them that there are, and the wheels."""
     from modelyard.oci import content as parts
     from modelyard.oci.wheels import fetch
 
@@ -131,7 +131,7 @@ def _upper_layers(
     if "wheels" in trees:
         inputs = [[(wheel.name, wheel.parent.name) for wheel in wheels], interpreter, parts.SITE]
         made.append(_upper(cache, base, "wheels", [parts.SITE], inputs, trees["wheels"]))
-    for name, places in (("server", content.server), ("model", content.model)):
+    for name, places in (("server", content.server), ("model", content.model), ("facts", content.model)):
         if name in trees:
             made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
     steps.done("wheels, server and model packed")
@@ -184,7 +184,7 @@ def _write_sbom(context: ImageContext, base: Base, wheels: list[Path], image: Im
         lowest = [sbom.of_deb(package, base.lock.suite) for package in base.lock.packages]
     else:
         lowest = [sbom.Component(base.name, base.digest, base.digest.removeprefix("sha256:"))]
-    model = image.layers[-1]
+    model = next(layer for layer in image.layers[::-1] if layer.name == "model")
     parts = [
         *lowest,
         *map(sbom.of_wheel, wheels),

@@ -78,6 +78,16 @@ def test_the_manifests_name_the_image_by_digest(road: Path) -> None:
         assert reference in path.read_text()
 
 
+def test_the_size_of_each_layer_was_known_before_the_image_was_made(road: Path) -> None:
+    selection = json.loads((road / "artifacts/select/road/selection.json").read_text())
+    (row,) = [row for row in selection["table"] if row["variant"] == selection["chosen"]]
+    sizes = {layer["name"]: layer["size_bytes"] for layer in facts(road)["layers"]}
+    assert row["layer_bytes"] == sizes["model"]
+    assert sizes["facts"] < 1000
+    evaluation = json.loads((road / "artifacts/evaluate" / row["variant"] / "evaluation.json").read_text())
+    assert evaluation["layer_bytes"] == sizes["model"]
+
+
 def test_the_report_tells_what_was_measured_and_shows_digits(road: Path) -> None:
     done = build(road, "report", env=NO_ENGINE)
 

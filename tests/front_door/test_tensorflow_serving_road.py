@@ -111,7 +111,7 @@ def test_the_image_has_the_versioned_model_its_configuration_and_a_numeric_user(
     assert not any(variable.startswith("PYTHON") for variable in config["Env"])
     facts = json.loads((road / "artifacts/image/small/image.json").read_text())
     assert facts["server"]["ready"] == "/v1/models/small/versions/3/metadata"
-    assert [layer["name"] for layer in facts["layers"]] == ["base", "server", "model"]
+    assert [layer["name"] for layer in facts["layers"]] == ["base", "server", "model", "facts"]
 
 
 def test_the_rendered_objects_run_this_image_behind_the_proxy(road: Path) -> None:

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from modelyard.artifacts import Model, ModelFacts, Preprocessing
 from modelyard.contexts import ImageContent
 from modelyard.oci import content as parts
+from modelyard.oci.image import FIXED_EPOCH
+from modelyard.oci.layers import Layer, LayerCache
+from modelyard.stages.evaluate import model_layer_size
 
 
 def content(**changes: object) -> ImageContent:
@@ -47,3 +51,54 @@ def test_trees_hold_server_and_model_where_they_belong(tmp_path: Path) -> None:
     assert list(trees) == ["wheels", "server", "model"]
     assert [path for path, _ in trees["server"]()] == ["app", "app/server", "app/server/main.py"]
     assert [path for path, _ in trees["model"]()] == ["model", "model/m.tflite"]
+
+
+def model_folder(folder: Path, facts: str) -> Path:
+    """Return a model's folder as `select` writes it."""
+    (folder / "saved" / "variables").mkdir(parents=True)
+    (folder / "saved" / "variables" / "v.index").write_bytes(bytes(range(256)) * 40)
+    (folder / "saved" / "model.json").write_text("the model's own")
+    (folder / "model.json").write_text(facts)
+    return folder
+
+
+def layers(places: dict[str, Path], cache: Path) -> dict[str, Layer]:
+    trees = parts.app_trees(content(server={}, model=places), [], "/usr/bin/python3", print)
+    made = LayerCache(cache, "gzip", FIXED_EPOCH)
+    return {name: made.layer(name, trees[name]().digest(), trees[name]) for name in trees if name != "wheels"}
+
+
+def test_what_is_known_of_a_model_has_a_layer_of_its_own_so_that_the_same_model_is_the_same_layer(
+    tmp_path: Path,
+) -> None:
+    one, other = (model_folder(tmp_path / name, f"accuracy of {name}") for name in ("one", "other"))
+    trees = parts.app_trees(content(model={"/model": one}), [], "/usr/bin/python3", print)
+    assert [path for path, _ in trees["facts"]()] == ["model", "model/model.json"]
+    assert [path for path, entry in trees["model"]() if entry.kind == "file"] == [
+        "model/saved/model.json",
+        "model/saved/variables/v.index",
+    ]
+    first, second = (layers({"/model": folder}, tmp_path / "cache") for folder in (one, other))
+    assert first["model"].digest == second["model"].digest
+    assert first["facts"].digest != second["facts"].digest
+
+
+def test_the_facts_that_a_server_of_a_base_has_elsewhere_are_apart_too(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "one", "{}")
+    places = {"/models/n/1": folder / "saved", "/models/n/1/assets.extra/model.json": folder / "model.json"}
+    made = layers(places, tmp_path / "cache")
+    assert list(made) == ["model", "facts"]
+    facts = parts.app_trees(content(model=places), [], "", print)["facts"]()
+    assert "models/n/1/assets.extra/model.json" in facts
+
+
+def test_the_size_that_evaluation_tells_is_that_of_the_layer(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "one", "{}")
+    facts = ModelFacts(
+        format="saved_model", file="saved", input_shape=(2,), input_dtype="uint8",
+        preprocessing=Preprocessing(scale=1.0), class_names=("a", "b"),
+    )  # fmt: skip
+    made = layers({"/model": folder}, tmp_path / "cache")["model"]
+    assert model_layer_size(Model(folder, facts)) == made.size_bytes > 300
+    with made.blob() as blob:
+        assert len(blob.read()) == made.size_bytes

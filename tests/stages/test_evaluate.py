@@ -144,7 +144,7 @@ def test_warnings_of_the_models_chain_are_kept(dataset, model, told, tmp_path):
 
 def test_score_counts_by_class_and_leaves_out_what_is_not_there():
     probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
-    evaluation = score(probabilities, np.array([0, 1, 1, 0]), "abc", size_bytes=1, gzip_bytes=2)
+    evaluation = score(probabilities, np.array([0, 1, 1, 0]), "abc", size_bytes=1, gzip_bytes=2, layer_bytes=3)
     assert evaluation.accuracy == 0.5
     assert evaluation.per_class == (0.5, 0.5, None)
     assert evaluation.confusion == ((1, 1, 0), (1, 1, 0), (0, 0, 0))

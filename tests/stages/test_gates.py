@@ -56,6 +56,7 @@ def measured(
         confusion=((1,),),
         size_bytes=size,
         gzip_bytes=gzip,
+        layer_bytes=gzip,
     )
     return Measured(
         evaluation, Latency(**{"p50_ms": 1.0, "p99_ms": 2.0, "mean_ms": 1.1, "samples": 9, "warmup": 1} | late)

@@ -11,7 +11,7 @@ from modelyard.stages.selection import Row, front_of, with_front
 
 
 def row(variant: str = "a", **changes: Any) -> Row:
-    usual = {"accuracy": 0.9, "size_bytes": 100, "gzip_bytes": 50, "p50_ms": 1.0, "p99_ms": 2.0}
+    usual = {"accuracy": 0.9, "size_bytes": 100, "gzip_bytes": 50, "layer_bytes": 60, "p50_ms": 1.0, "p99_ms": 2.0}
     return Row(variant=variant, **{**usual, **changes})
 
 
@@ -26,6 +26,8 @@ def timed(low: float, value: float, high: float) -> dict[str, float]:
         ({"accuracy": 0.91}, {}, True),
         ({"gzip_bytes": 49}, {}, True),
         ({"accuracy": 0.91, "gzip_bytes": 51}, {}, False),
+        ({"layer_bytes": 59}, {}, True),
+        ({"gzip_bytes": 49, "layer_bytes": 61}, {}, False),
         ({"size_bytes": 99, **timed(0.9, 1.0, 1.2)}, timed(0.8, 0.9, 0.95), True),
         ({"size_bytes": 99, **timed(0.96, 1.0, 1.2)}, timed(0.8, 0.9, 0.95), False),
         (timed(0.8, 0.9, 0.95), timed(0.96, 1.0, 1.2), True),
@@ -51,6 +53,7 @@ ROWS = st.lists(
             f"v{n}",
             accuracy=accuracy,
             gzip_bytes=size,
+            layer_bytes=size,
             **dict(zip(("ratio_low", "ratio", "ratio_high"), sorted(p50), strict=True)),
             **dict(zip(("p99_low_ms", "p99_ms", "p99_high_ms"), sorted(p99), strict=True)),
         )
@@ -72,7 +75,16 @@ def test_rows_never_dominate_each_other_in_a_circle_so_there_is_a_front(rows):
 
 @given(ROWS)
 def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows):
-    best = row("best", accuracy=2, gzip_bytes=-1, **timed(0.1, 0.1, 0.1), p99_ms=0.1, p99_low_ms=0.1, p99_high_ms=0.1)
+    best = row(
+        "best",
+        accuracy=2,
+        gzip_bytes=-1,
+        layer_bytes=-1,
+        **timed(0.1, 0.1, 0.1),
+        p99_ms=0.1,
+        p99_low_ms=0.1,
+        p99_high_ms=0.1,
+    )
     assert front_of(with_front([*rows, best])) == ("best",)
 
 

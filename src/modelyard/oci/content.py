@@ -21,19 +21,41 @@ SITE = "/app/site"
 
 OCI_LABEL = "org.opencontainers.image."
 USER_GROUP = f"{USER}:{USER}"
+FACTS = "model.json"
+"""What is known of a model, its accuracy and its variant's name among them; see `app_trees`."""
 
 
 def app_trees(
     content: ImageContent, wheels: Iterable[Path], interpreter: str, log: Callable[[str], None]
 ) -> dict[str, Callable[[], Tree]]:
-    """Return what makes the trees of the layers `wheels`, `server` and `model`, in this order.
+    """Return what makes the trees of the layers `wheels`, `server`, `model` and `facts`, in this order.
 
-    Where the base brings the server there are no wheels, and `interpreter` is empty.
+    Where the base brings the server there are no wheels, and `interpreter` is empty. `facts` has model.json: so the layer
+    `model` is the same for the same model, whatever its variant is called and however well it does, and it is sent and
+    pulled once.
     """
     made = {} if content.base else {"wheels": lambda: site_tree(wheels, SITE, interpreter, log)}
     if content.server:
         made["server"] = lambda: mapped_tree(content.server)
-    return made | {"model": lambda: mapped_tree(content.model)}
+    made["model"] = lambda: _model_tree(content.model, facts=False)
+    if _facts_places(content.model):
+        made["facts"] = lambda: _model_tree(content.model, facts=True)
+    return made
+
+
+def _model_tree(places: Mapping[str, Path], *, facts: bool) -> Tree:
+    """Return the tree of the model with all but its model.json, or with that alone."""
+    apart, tree = _facts_places(places), Tree()
+    for path, entry in mapped_tree(places):
+        if path in apart if facts else path not in apart:
+            tree.add(path, entry)
+    return tree
+
+
+def _facts_places(places: Mapping[str, Path]) -> set[str]:
+    """Return where model.json lies in the image."""
+    found = {place.strip("/") for place, path in places.items() if path.name == FACTS}
+    return found | {f"{place.strip('/')}/{FACTS}" for place, path in places.items() if (path / FACTS).is_file()}
 
 
 def mapped_tree(places: Mapping[str, Path]) -> Tree:

@@ -10,6 +10,7 @@ import functools
 import gzip
 import hashlib
 import importlib
+import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,10 +96,20 @@ def _known(blob: Path, facts_file: Path) -> _Facts | None:
 def write_layer(tree: Tree, path: Path, compression: Compression, epoch: int) -> _Facts:
     """Write `tree` as a layer to `path` and return its media type, digests and size."""
     with path.open("wb") as file:
-        outer = _Hashing(file)
-        with _compressor(outer, compression) as stream:
-            inner = _Hashing(stream)
-            write_tar(tree, cast("BinaryIO", inner), epoch)
+        return _write(tree, file, compression, epoch)
+
+
+def layer_size(tree: Tree, compression: Compression, epoch: int) -> int:
+    """Return the size in bytes of `tree` as a layer, which is written nowhere."""
+    with open(os.devnull, "wb") as nowhere:
+        return _write(tree, nowhere, compression, epoch).size_bytes
+
+
+def _write(tree: Tree, file: BinaryIO, compression: Compression, epoch: int) -> _Facts:
+    outer = _Hashing(file)
+    with _compressor(outer, compression) as stream:
+        inner = _Hashing(stream)
+        write_tar(tree, cast("BinaryIO", inner), epoch)
     return _Facts(MEDIA_TYPES[compression], outer.digest, inner.digest, outer.size_bytes)
 
 

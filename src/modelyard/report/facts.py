@@ -135,6 +135,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         per_class: its accuracy on each class; None without a sample.
         size_bytes: size of the model's file.
         gzip_bytes: its size after gzip at level 9.
+        layer_bytes: size of its layer in an image of the builder `oci`; None in a report of an older version.
         p50_ms: half of the calls with one sample took no longer, in milliseconds.
         p99_ms: 99 of 100 calls took no longer.
         latency_ratio: its median latency as a part of the baseline's, measured in turns with it; None for the baseline.
@@ -161,6 +162,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     gzip_bytes: int
     p50_ms: Interval
     p99_ms: Interval
+    layer_bytes: int | None = None
     latency_ratio: Interval | None = None
     misses: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()

@@ -121,7 +121,7 @@ def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, .
 
 
 _SAME_AS_ROW = (
-    "accuracy", "size_bytes", "gzip_bytes", "misses", "undecided", "warnings", "compared_with", "trained_unlike",
+    "accuracy", "size_bytes", "gzip_bytes", "layer_bytes", "misses", "undecided", "warnings", "compared_with", "trained_unlike",
     "control", "dominated_by",
 )  # fmt: skip
 

@@ -23,8 +23,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         per_class: the same for each class; None where the test split has no sample of it.
         confusion: `confusion[i][j]` samples of class `i` were labelled `j`.
         size_bytes: size of the model's file as it is.
-        gzip_bytes: its size after gzip at level 9, near to what a registry keeps and a node pulls: an image's layers
-            are compressed like that.
+        gzip_bytes: its size after gzip at level 9, file by file.
+        layer_bytes: size of the model's layer in an image of the builder `oci` at its defaults: what a registry keeps
+            and a node pulls.
         warnings: what the model optimizers of its chain warned of.
     """
 
@@ -35,6 +36,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     confusion: tuple[tuple[int, ...], ...]
     size_bytes: int
     gzip_bytes: int
+    layer_bytes: int
     warnings: tuple[str, ...] = ()
 
 

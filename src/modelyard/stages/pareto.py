@@ -21,7 +21,7 @@ def dominators(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
 def dominates(one: Row, other: Row) -> bool:
     """Tell whether `one` is at least as good as `other` in everything, and better in something.
 
-    Accuracy, size and size after gzip are compared as they are. A latency counts as worse only if it is measurably
+    Accuracy, size, size after gzip and size as a layer are compared as they are. A latency counts as worse only if it is measurably
     so: if its whole interval lies above the other's. Two rows that differ in latency alone are told apart if one is
     measurably better in one of p50 and p99, and its estimate is no worse in the other. With these rules no rows
     dominate each other in a circle, so a front always exists.
@@ -55,6 +55,6 @@ def _is_above(low: float | None, high: float | None) -> bool:
     return low is not None and high is not None and low > high
 
 
-def _exact(row: Row) -> tuple[float, int, int]:
+def _exact(row: Row) -> tuple[float, int, int, int]:
     """Return what is the same every time; less is better."""
-    return -row.accuracy, row.size_bytes, row.gzip_bytes
+    return -row.accuracy, row.size_bytes, row.gzip_bytes, row.layer_bytes

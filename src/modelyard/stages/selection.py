@@ -24,6 +24,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         accuracy: fraction of the test split that it labels rightly.
         size_bytes: size of the model's file.
         gzip_bytes: its size after gzip.
+        layer_bytes: size of its layer in an image.
         p50_ms: half of the calls with one sample took no longer.
         p99_ms: 99 of 100 calls with one sample took no longer.
         p99_low_ms: lower end of its interval, or None.
@@ -47,6 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
     size_bytes: int
     gzip_bytes: int
+    layer_bytes: int
     p50_ms: float
     p99_ms: float
     p99_low_ms: float | None = None
@@ -71,7 +73,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         rule: the rule that picked it.
         baseline: the variant that relative bounds and latency ratios compare with.
         gates: the bounds.
-        front: the variants on the Pareto front over accuracy, size, size after gzip, p50 and p99.
+        front: the variants on the Pareto front over accuracy, size, size after gzip and as a layer, p50 and p99.
         notes: what to know before the latencies are trusted.
         table: all variants.
     """
@@ -101,6 +103,7 @@ def row_of(
         accuracy=evaluation.accuracy,
         size_bytes=evaluation.size_bytes,
         gzip_bytes=evaluation.gzip_bytes,
+        layer_bytes=evaluation.layer_bytes,
         p50_ms=latency.p50_ms,
         p99_ms=latency.p99_ms,
         p99_low_ms=latency.p99_low_ms,

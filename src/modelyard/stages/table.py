@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from modelyard.stages.selection import Row, Selection
 
-_HEAD = ("variant", "accuracy", "size", "gzip", "p50", "p99", "p50 / baseline", "Pareto", "")
+_HEAD = ("variant", "accuracy", "size", "gzip", "layer", "p50", "p99", "p50 / baseline", "Pareto", "")
 
 
 def render_table(selection: Selection) -> str:
@@ -28,6 +28,7 @@ def _cells(row: Row, selection: Selection) -> tuple[str, ...]:
         f"{row.accuracy:.4f}",
         f"{row.size_bytes / 1000:,.1f} kB",
         f"{row.gzip_bytes / 1000:,.1f} kB",
+        f"{row.layer_bytes / 1000:,.1f} kB",
         f"{row.p50_ms:.3f} ms",
         f"{row.p99_ms:.3f} ms",
         "1"

@@ -49,6 +49,7 @@ def make_context(tmp_path: Path, cache: Path) -> Callable[..., ImageContext]:
         (folder / "server" / "__main__.py").write_text(SERVER)
         (folder / "server" / "__init__.py").write_text("")
         (folder / "model" / "model.tflite").write_bytes(bytes(range(256)) * 400)
+        (folder / "model" / "model.json").write_text('{"variant": "int8"}\n')
         caches = changes.pop("cache", cache)
         values = {
             "repository": "modelyard-test-digits",

@@ -36,7 +36,7 @@ def test_builds_for_the_python_of_a_base_without_pip(make_context: Make, docker_
         assert image.labels["dev.modelyard.model.variant"] == 'int8 "quoted" $HOME \\'
         assert facts.archive is None
         diff_ids = image.attrs["RootFS"]["Layers"]
-        assert [layer.digest for layer in facts.layers[1:]] == diff_ids[-3:]
+        assert [layer.digest for layer in facts.layers[1:]] == diff_ids[-4:]
     finally:
         subprocess.run(["docker", "rmi", "-f", name], capture_output=True)
 

@@ -34,7 +34,7 @@ def build(context: ImageContext, **parameters: Any) -> ImageFacts:
 def test_facts_are_those_of_the_archive(make_context: Make) -> None:
     context = make_context()
     facts = build(context)
-    assert [layer.name for layer in facts.layers] == ["base", "python", "wheels", "server", "model"]
+    assert [layer.name for layer in facts.layers] == ["base", "python", "wheels", "server", "model", "facts"]
     assert facts.user == "65532:65532"
     assert facts.base["libc6"]
     done = subprocess.run(["skopeo", "inspect", f"oci-archive:{context.out}/image.tar"], capture_output=True, text=True)
@@ -97,7 +97,10 @@ def test_a_new_model_changes_its_layer_only(make_context: Make) -> None:
     context = make_context("second")
     (next(iter(context.content.model.values())) / "model.tflite").write_bytes(b"new")
     second = build(context)
-    assert [a.digest == b.digest for a, b in zip(first.layers, second.layers, strict=True)] == [True] * 4 + [False]
+    assert [a.digest == b.digest for a, b in zip(first.layers, second.layers, strict=True)] == [True] * 4 + [
+        False,
+        True,
+    ]
     assert first.digest != second.digest
 
 
@@ -117,8 +120,8 @@ def test_an_image_archive_as_base_keeps_its_layers(make_context: Make) -> None:
     lower = make_context("lower")
     below = build(lower)
     facts = build(make_context("upper", tag="v2"), base_image=str(lower.out / "image.tar"))
-    assert [layer.digest for layer in facts.layers[:5]] == [layer.digest for layer in below.layers]
-    assert [layer.name for layer in facts.layers[5:]] == ["wheels", "server", "model"]
+    assert [layer.digest for layer in facts.layers[:6]] == [layer.digest for layer in below.layers]
+    assert [layer.name for layer in facts.layers[6:]] == ["wheels", "server", "model", "facts"]
     assert facts.base == {"image.tar": below.digest}
     assert facts.labels["org.opencontainers.image.base.digest"] == below.digest
 
