@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from modelyard import stage_process
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,3 +79,9 @@ def test_heavy_libraries_are_extras() -> None:
     extras = project["optional-dependencies"]
     everything = {name for text in extras["all"] for name in text.removeprefix("modelyard[").rstrip("]").split(",")}
     assert everything <= extras.keys()
+
+
+def test_every_extra_that_an_error_tells_to_install_exists() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(stage_process._EXTRAS.values()) <= extras.keys()
+    assert "'modelyard[torch-litert]'" in stage_process.how_to_install("litert_torch._convert")

@@ -160,6 +160,7 @@ _EXTRAS = {
     "torch": "torch",
     "torchao": "torch",
     "onnxscript": "torch",
+    "litert_torch": "torch-litert",
     "starlette": "serving",
     "uvicorn": "serving",
     "orjson": "serving",

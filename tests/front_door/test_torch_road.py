@@ -109,6 +109,10 @@ def test_a_chain_of_two_frameworks_is_refused_when_the_project_is_loaded(new: Pa
         load(new, {"variants.float32": '["torch-quantize", "torch-prune", "torch-onnx"]'})
     with pytest.raises(PlanError, match=r"gives torch, but onnxruntime \(the runtime\) takes onnx\n .*: torch-onnx"):
         load(new, {"variants.float32": "[]"})
+    with pytest.raises(PlanError, match=r"'torch-litert' gives tflite, but onnxruntime .*\n .*runtimes .*: litert"):
+        load(new, {"variants.float32": '["torch-litert"]'})
+    with pytest.raises(PlanError, match=r"'torch-quantize' gives torch_int8, but torch-litert takes torch\n"):
+        load(new, {"variants.float32": '["torch-quantize", "torch-litert"]', "runtime.use": "litert"})
 
 
 def test_a_model_of_the_other_framework_is_refused(new: Path) -> None:

@@ -1,0 +1,57 @@
+"""The model optimizer `torch-litert`: a PyTorch model as LiteRT, by Google's litert-torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelyard import hookimpl
+from modelyard.artifacts import format_file
+from modelyard.errors import StageFailed
+from modelyard_plugins.support.torch_program import first_line, load_program
+from modelyard_plugins.support.torch_start import TORCH, start
+
+if TYPE_CHECKING:
+    from modelyard.contexts import OptimizeContext
+    from modelyard.hookspecs import RegisterOptimizer, Traits
+
+
+def torch_litert(context: OptimizeContext) -> None:
+    """Export a PyTorch model as LiteRT: weights stay as they are; edge-quantize may follow.
+
+    The file takes one sample at a time, and the runtime `litert` feeds it so: litert-torch cannot convert what flattens
+    a batch of any size.
+    """
+    start(context.seed)
+    data = _convert(context)
+    (context.out / format_file("tflite")).write_bytes(data)
+    context.metrics["size_bytes"] = len(data)
+
+
+def _convert(context: OptimizeContext) -> bytes:
+    """Return the model as LiteRT.
+
+    Raises:
+        StageFailed: the converter has no counterpart of an operator of the model.
+    """
+    import litert_torch
+    import torch
+
+    module = load_program(context.model.path).module(check_guards=False)
+    module.training = False  # it is exported as it predicts; without the mark the converter warns of the contrary
+    sample = torch.zeros(1, *context.dataset.facts.input_shape)
+    try:
+        return bytes(litert_torch.convert(module, (sample,)).model_content())
+    except Exception as exc:  # torch's, jax's and MLIR's errors have no other class in common
+        context.log(f"{type(exc).__name__}: {exc}")
+        msg = (
+            f"{context.model.path}: cannot be converted to LiteRT: {first_line(exc)}\n"
+            "  replace the operator that the log names, or export with torch-onnx for the runtime onnxruntime"
+        )
+        raise StageFailed(msg) from exc
+
+
+@hookimpl
+def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
+    """Register the model optimizer; what torchao quantized is not accepted: edge-quantize is LiteRT's own way."""
+    traits: Traits = {**TORCH, "tools": (*TORCH["tools"], "litert-torch", "litert-converter", "jax")}
+    register("torch-litert", torch_litert, accepts=("torch",), produces="tflite", **traits)
