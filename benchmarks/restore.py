@@ -82,10 +82,10 @@ def in_process(place: Path, versions: list[Path]) -> dict[str, Way]:
     def from_store(number: int) -> None:
         record = store.find(keys[number])
         assert record is not None
-        if there.exists():
-            with store.keeping_known(outputs[1 - number]):
+        with store.keeping_known(*outputs):
+            if there.exists():
                 shutil.rmtree(there)
-        store.restore(record, there)
+            store.restore(record, there)
 
     def linked(number: int) -> None:
         target = place / "linked.bin"

@@ -30,6 +30,9 @@ RACY_NS = 20_000_000
 _BATCH = 1000
 """How many files are looked up and written down at once."""
 
+_REMEMBERED = 100
+"""How many files of one artifact are also remembered: they are asked for when a later stage runs; of more, the table is asked."""
+
 _SCHEMA = """
 create table if not exists files (
     path text primary key, ino integer, size integer, mtime_ns integer, ctime_ns integer, digest text
@@ -146,9 +149,10 @@ class DigestTable:
 
     def recall(self, path: str | Path, info: os.stat_result) -> str | None:
         """Return the digest of the file at `path`, whose stat is `info`, if it is known; reads nothing."""
-        mark, row = signature(info), self._rows.get(str(path))
+        name, mark = str(path), signature(info)
+        row = self._rows.get(name)
         if row is None or row[:4] != mark:
-            key = os.path.abspath(path)
+            key = os.path.abspath(name)
             row = self._query("select ino, size, mtime_ns, ctime_ns, digest from files where path = ?", key)
         return str(row[4]) if row and row[:4] == mark else None
 
@@ -174,7 +178,7 @@ class DigestTable:
             self._write(rows)
         return [digest for digest, _ in hashed]
 
-    def know(self, files: Iterable[tuple[Path, str]]) -> None:
+    def know(self, files: Iterable[tuple[str | Path, str]]) -> None:
         """Write down digests of files that modelyard has just written itself."""
         self.know_at((path, os.stat(path), digest) for path, digest in files)
 
@@ -183,6 +187,7 @@ class DigestTable:
         rows = [(os.path.abspath(path), *signature(info), digest) for path, info, digest in files]
         if rows:
             self._write(rows)
+            self._rows |= {row[0]: row[1:] for row in rows[:_REMEMBERED]}
 
     def is_known(self, path: str, info: os.stat_result, digest: str) -> bool:
         """Tell whether `path`, whose stat is `info`, holds `digest`; reads the file if its stat changed."""

@@ -20,6 +20,19 @@ _MANY = 256
 """From this many files on, the whole file system is synced: it takes as long as a few hundred files do."""
 
 
+def open_in_folder(path: str | Path, flags: int) -> int:
+    """Open a file for writing, in a folder that is made if need be; that it is there already is the common case.
+
+    Raises:
+        OSError: it cannot be opened, or the folder cannot be made.
+    """
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - where `path` is a text
+        return os.open(path, flags, 0o666)
+
+
 class Batch:
     """Files on their way to their places; what is not there at the end of the block is removed."""
 
@@ -31,8 +44,9 @@ class Batch:
 
     def beside(self, target: Path) -> Path:
         """Return a path that nothing uses, in the folder of `target`, which is made if need be."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{os.getpid()}-{os.urandom(8).hex()}")
+        folder = target.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = Path(f"{folder}/.{os.getpid()}-{os.urandom(8).hex()}")
         self._waiting.append((beside, target))
         return beside
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard.durable import open_in_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -58,7 +60,6 @@ class History:
         """Add a line for `record`; the stage's lock must be held. A history that cannot be written stops no build."""
         line = msgspec.json.encode(entry_of(record, how, _now())) + b"\n"
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             if _append(self._path, line) > LIMIT_BYTES:
                 self._halve()
 
@@ -103,7 +104,7 @@ def _bounded(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def _append(path: Path, line: bytes) -> int:
     """Add `line` in one write, behind a line end if the last line was torn; return the file's size in bytes."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    descriptor = open_in_folder(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from modelyard.durable import open_in_folder
 from modelyard.errors import StoreError
 
 _POLL_S = 0.1
@@ -128,8 +129,7 @@ def _acquire(path: Path, what: str, tell: Callable[[str], None], *, wait: bool, 
 
 def _open(path: Path) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return open_in_folder(path, os.O_RDWR | os.O_CREAT)
     except OSError as exc:
         msg = f"{path}: cannot be opened: {exc.strerror}\n  the project's folder must be writable"
         raise StoreError(msg) from exc

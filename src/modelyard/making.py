@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.digests import DigestTable, manifest_digest
+from modelyard.digests import DigestTable, Manifest, manifest_digest
 from modelyard.errors import StoreError
 from modelyard.freshness import Freshness
 from modelyard.jsonfiles import write_json
@@ -49,7 +49,11 @@ class Maker:
         own = msgspec.structs.replace(
             record, stage=stage.id, inputs=self._freshness.inputs(stage)
         )  # the stage may have another name elsewhere
-        with self._workspace.scratch() as scratch, self._store.using():
+        with (
+            self._workspace.scratch() as scratch,
+            self._store.using(),
+            self._store.keeping_known(own.outputs, self._present(stage)),
+        ):
             try:
                 self._store.restore(own, scratch / "out")
             except StoreError:
@@ -69,7 +73,7 @@ class Maker:
         """
         with self._runner.resources(stage), self._workspace.scratch() as scratch:
             record = self._run(stage, scratch, on_event)
-            with self._store.using():
+            with self._store.using(), self._store.keeping_known(self._present(stage)):
                 self._store.add(record, scratch / "out")
                 self._take(stage, record, scratch, "built")
 
@@ -95,18 +99,21 @@ class Maker:
             git=self._workspace.commit,
         )
 
+    def _present(self, stage: Stage) -> Manifest:
+        """Return the files of the artifact that is about to be replaced, as its record says them."""
+        brief = self._workspace.brief(stage)
+        return brief.outputs if brief else {}
+
     def _take(self, stage: Stage, record: Record, scratch: Path, how: str) -> None:
         """Put the finished folder in the place of the stage's artifact, and its record with it."""
         out, target = scratch / "out", self._workspace.folder(stage)
         write_json(out / "stage.json", record)
         target.parent.mkdir(parents=True, exist_ok=True)
-        old = self._workspace.brief(stage)
         if target.exists():
             target.rename(scratch / "old")
         out.rename(target)
-        with self._store.keeping_known(old.outputs if old else {}):
-            shutil.rmtree(scratch / "old", ignore_errors=True)
-        self._table.know((target / name, entry.digest) for name, entry in record.outputs.items())
+        shutil.rmtree(scratch / "old", ignore_errors=True)
+        self._table.know((f"{target}/{name}", entry.digest) for name, entry in record.outputs.items())
         self._workspace.history(stage).add(record, how)
 
     def close(self) -> None:

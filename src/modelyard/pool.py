@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from modelyard.errors import StageFailed
+from modelyard.jsonfiles import read_bytes, write_bytes
 from modelyard.request import Request, Result
 
 Environment = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
@@ -60,7 +61,7 @@ class Pool:
         Raises:
             StageFailed: the worker died: killed, out of memory, a crash in native code.
         """
-        path.write_bytes(msgspec.json.encode(request))
+        write_bytes(path, msgspec.json.encode(request))
         worker = self._worker((tuple(sorted(environment.items())), preload))
         for event in worker.run(request.id, str(path)):
             if "exit" in event:
@@ -89,9 +90,8 @@ class Pool:
 
 
 def _result(request: Request, event: dict[str, Any], worker: _Worker) -> Result:
-    result = Path(request.result)
-    if result.exists():
-        return _decode(request, result.read_bytes())
+    with contextlib.suppress(FileNotFoundError):
+        return _decode(request, read_bytes(request.result))
     worker.tell(request.log)
     code = event["exit"]
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard.durable import open_in_folder
 from modelyard.errors import StageFailed
 from modelyard.locks import take
 from modelyard.plan import Stage
@@ -58,8 +60,7 @@ class StageRunner:
             StageFailed: the stage failed, or its process died; its log says more.
         """
         log = self._workspace.log(stage)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_bytes(b"")
+        os.close(open_in_folder(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
         (scratch / "out").mkdir()
         request = self._request(stage, scratch, log)
         environment, preload = _environment(stage)

@@ -9,6 +9,7 @@
 Everything is written beside its place, synced and renamed, so that a reader sees all of it or nothing.
 """
 
+# ruff: noqa: PTH101, PTH103, PTH108, PTH120 - objects of pathlib cost more than the calls that they wrap, and each stage pays for them
 from __future__ import annotations
 
 import contextlib
@@ -26,7 +27,7 @@ from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest,
 from modelyard.durable import Batch
 from modelyard.errors import StoreError
 from modelyard.hashing import hash_file, hash_files
-from modelyard.jsonfiles import write_json
+from modelyard.jsonfiles import read_bytes, write_json
 from modelyard.locks import hold, share
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Store:
     def trace(self, key: str) -> Record | None:
         """Return the record of `key`, or None if there is none or it is damaged."""
         try:
-            return read_trace(self.trace_file(key).read_bytes(), key)
+            return read_trace(read_bytes(self._trace(key)), key)
         except (OSError, ValueError):
             return None
 
@@ -165,7 +166,7 @@ class Store:
         missing = self._missing(record)
         whole = in_parallel(self._fetch_object, missing)
         fetched = [entry.digest for entry, is_whole in zip(missing, whole, strict=True) if is_whole]
-        self._know((self.object_file(digest), digest) for digest in fetched)
+        self._know(fetched)
         return all(whole)
 
     def _missing(self, record: Record) -> list[FileEntry]:
@@ -192,11 +193,11 @@ class Store:
             new = {e.digest: name for name, e in record.outputs.items() if not self._is_whole(e)}  # each content once
             for digest, name in new.items():
                 beside = batch.beside(self.object_file(digest))
-                _place(folder / name, beside, record.outputs[name])
+                _place(f"{folder}/{name}", str(beside), record.outputs[name])
                 beside.chmod(0o444)
             write_json(batch.beside(self.trace_file(record.key)), record)
             batch.finish()
-            self._know((self.object_file(entry.digest), entry.digest) for entry in record.outputs.values())
+            self._know(new)
 
     def forget(self, key: str) -> None:
         """Forget what `key` stands for; the objects stay."""
@@ -207,26 +208,30 @@ class Store:
         return all(self._is_whole(entry) for entry in record.outputs.values())
 
     def restore(self, record: Record, folder: Path) -> None:
-        """Write the outputs of `record` into the new folder `folder`.
+        """Write the outputs of `record` into the new folder `folder`; `keeping_known` belongs around it.
 
         Raises:
             StoreError: an object went away meanwhile, or the folder cannot be written.
         """
-        with self.using(), store_errors(folder), self.keeping_known(record.outputs):
+        with self.using(), store_errors(folder):
             folder.mkdir(parents=True)
+            folders = {str(folder)}
             for name, entry in record.outputs.items():
-                target = folder / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _place(self.object_file(entry.digest), target, entry)
+                target = f"{folder}/{name}"
+                parent = os.path.dirname(target)
+                if parent not in folders:
+                    os.makedirs(parent, exist_ok=True)
+                    folders.add(parent)
+                _place(self._object(entry.digest), target, entry)
             with contextlib.suppress(OSError):
-                os.utime(self.trace_file(record.key))  # when it was used last, for `doit gc`
+                os.utime(self._trace(record.key))  # when it was used last, for `doit gc`
 
     # Who uses it
 
     def using(self) -> contextlib.AbstractContextManager[None]:
         """Keep `doit gc` out while the block runs; any number of builds may be inside."""
         return share(
-            self.root / "gc.lock", f"the store {self.root}", self._tell, "is being cleaned by", wait=self._wait
+            Path(f"{self.root}/gc.lock"), f"the store {self.root}", self._tell, "is being cleaned by", wait=self._wait
         )
 
     def cleaning(self) -> contextlib.AbstractContextManager[None]:
@@ -239,73 +244,79 @@ class Store:
         Raises:
             StoreError: another makes it, and this store does not wait.
         """
-        return hold(self.root / "locks" / f"{key}.lock", what, self._tell, wait=self._wait, transient=True)
+        return hold(Path(f"{self.root}/locks/{key}.lock"), what, self._tell, wait=self._wait, transient=True)
 
     # Objects
 
     def object_file(self, digest: str) -> Path:
         """Return where the object with `digest` is."""
-        return self.root / "objects" / digest[:2] / digest[2:]
+        return Path(self._object(digest))
+
+    def _object(self, digest: str) -> str:
+        return f"{self.root}/objects/{digest[:2]}/{digest[2:]}"
 
     def trace_file(self, key: str) -> Path:
         """Return where the trace of `key` is."""
-        return self.root / "traces" / key[:2] / f"{key[2:]}.json"
+        return Path(self._trace(key))
+
+    def _trace(self, key: str) -> str:
+        return f"{self.root}/traces/{key[:2]}/{key[2:]}.json"
 
     def vouches(self, info: os.stat_result, digest: str) -> bool:
         """Tell whether a file with the stat `info` is a hard link to the object with `digest`, known to be whole."""
-        path = self.object_file(digest)
+        path = self._object(digest)
         mine = _stat(path)
         if mine is None:
             return False
         return signature(mine) == signature(info) and mine.st_dev == info.st_dev and self._recall(path, mine) == digest
 
     @contextlib.contextmanager
-    def keeping_known(self, outputs: Manifest) -> Iterator[None]:
+    def keeping_known(self, *outputs: Manifest) -> Iterator[None]:
         """Go on knowing the large objects of `outputs` while the block adds or removes hard links to them.
 
         A link changes an inode's ctime, which otherwise makes the table read the file again.
         """
-        paths = {e.digest: self.object_file(e.digest) for e in outputs.values() if e.size >= COPY_BELOW_BYTES}
-        before = {digest: info for digest, path in paths.items() if (info := self._known_stat(path, digest))}
+        large = {e.digest for manifest in outputs for e in manifest.values() if e.size >= COPY_BELOW_BYTES}
+        before = {digest: info for digest in large if (info := self._known_stat(self._object(digest), digest))}
         try:
             yield
         finally:
+            now = {digest: _stat(self._object(digest)) for digest in before}
             with contextlib.suppress(StoreError):
-                now = {digest: _stat(paths[digest]) for digest in before}
                 self._table.know_at(
-                    (paths[d], info, d)
-                    for d, info in now.items()
-                    if info and signature(info)[:3] == signature(before[d])[:3]
+                    (self._object(digest), info, digest)
+                    for digest, info in now.items()
+                    if info and _was_linked(before[digest], info)
                 )
 
-    def _known_stat(self, path: Path, digest: str) -> os.stat_result | None:
+    def _known_stat(self, path: str, digest: str) -> os.stat_result | None:
         info = _stat(path)
         return info if info and self._recall(path, info) == digest else None
 
-    def _recall(self, path: Path, info: os.stat_result) -> str | None:
+    def _recall(self, path: str, info: os.stat_result) -> str | None:
         try:
             return self._table.recall(path, info)
         except StoreError:  # a store that is not ours to write
             return None
 
-    def _know(self, files: Iterable[tuple[Path, str]]) -> None:
+    def _know(self, digests: Iterable[str]) -> None:
         with contextlib.suppress(StoreError, FileNotFoundError):
-            self._table.know(files)
+            self._table.know((self._object(digest), digest) for digest in digests)
 
     def _is_whole(self, entry: FileEntry) -> bool:
-        path = self.object_file(entry.digest)
+        path = self._object(entry.digest)
         info = _stat(path)
         if info is None:
             return False
         if info.st_size == entry.size and self._has_digest(path, info, entry.digest):
             return True
         with contextlib.suppress(OSError):
-            path.unlink()  # damaged: it must not stand in the way of a whole one
+            os.unlink(path)  # damaged: it must not stand in the way of a whole one
         return False
 
-    def _has_digest(self, path: Path, info: os.stat_result, digest: str) -> bool:
+    def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
         try:
-            return self._table.is_known(str(path), info, digest)
+            return self._table.is_known(path, info, digest)
         except StoreError:
             return hash_file(path) == digest
 
@@ -333,14 +344,20 @@ def read_trace(data: bytes, key: str) -> Record:
     return record
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _was_linked(before: os.stat_result, after: os.stat_result) -> bool:
+    """Tell whether the ctime is all that changed of what counts for a file's digest."""
+    one, other = signature(before), signature(after)
+    return one[:3] == other[:3] and one != other
+
+
+def _stat(path: str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)
     except OSError:
         return None
 
 
-def _place(source: Path, target: Path, entry: FileEntry) -> None:
+def _place(source: str, target: str, entry: FileEntry) -> None:
     """Give `target` the bytes of `source`: a copy when small, else a clone or a hard link, else a copy.
 
     A hard link shares its mode with the store's object, so what is executable gets an inode of its own.
@@ -350,29 +367,38 @@ def _place(source: Path, target: Path, entry: FileEntry) -> None:
         if large and not entry.executable and _link(source, target):
             return
         shutil.copyfile(source, target)
-    target.chmod(0o755 if entry.executable else 0o644)
+    os.chmod(target, 0o755 if entry.executable else 0o644)
 
 
-def _clone(source: Path, target: Path) -> bool:
+_no_clones: set[tuple[int, int]] = set()
+"""The file systems, as from and to, that share no blocks; asking them costs a file that is made and removed."""
+
+
+def _clone(source: str, target: str) -> bool:
     """Share the blocks of `source` copy-on-write, where the file system can (Btrfs, XFS)."""
     ficlone = 0x40049409
+    devices = os.stat(source).st_dev, os.stat(os.path.dirname(target)).st_dev
+    if devices in _no_clones:
+        return False
     import fcntl
 
-    with source.open("rb") as old, target.open("wb") as new:
+    with open(source, "rb") as old, open(target, "wb") as new:
         try:
             fcntl.ioctl(new, ficlone, old.fileno())
-        except OSError:
-            target.unlink()
+        except OSError as exc:
+            os.unlink(target)
+            if exc.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV):
+                _no_clones.add(devices)
             return False
     return True
 
 
-def _link(source: Path, target: Path) -> bool:
+def _link(source: str, target: str) -> bool:
     try:
-        target.hardlink_to(source)
+        os.link(source, target)
     except OSError:
         return False
-    target.chmod(0o444)
+    os.chmod(target, 0o444)
     return True
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from modelyard import git
 from modelyard.digests import manifest_digest
 from modelyard.errors import StoreError
 from modelyard.history import History
+from modelyard.jsonfiles import read_bytes
 from modelyard.locks import hold
 from modelyard.store import Brief, Record
 
@@ -41,11 +41,11 @@ class Workspace:
 
     def folder(self, stage: Stage) -> Path:
         """Return the folder of a stage's artifact."""
-        return self.artifacts / stage.kind / stage.name
+        return Path(f"{self.artifacts}/{stage.kind}/{stage.name}")
 
     def log(self, stage: Stage) -> Path:
         """Return the file of a stage's log."""
-        return self.state / "logs" / stage.kind / f"{stage.name}.log"
+        return Path(f"{self.state}/logs/{stage.kind}/{stage.name}.log")
 
     @property
     def journal_file(self) -> Path:
@@ -54,7 +54,7 @@ class Workspace:
 
     def history(self, stage: Stage) -> History:
         """Return the stage's earlier results."""
-        return History(self.state / "history" / stage.kind / f"{stage.name}.jsonl")
+        return History(Path(f"{self.state}/history/{stage.kind}/{stage.name}.jsonl"))
 
     def cache(self) -> Path:
         """Return the folder for downloads, made if need be."""
@@ -79,7 +79,7 @@ class Workspace:
     def record(self, stage: Stage) -> Record | None:
         """Return the stage's record, or None when there is none that can be read."""
         try:
-            return msgspec.json.decode((self.folder(stage) / "stage.json").read_bytes(), type=Record)
+            return msgspec.json.decode(read_bytes(f"{self.folder(stage)}/stage.json"), type=Record)
         except (OSError, ValueError):
             return None
 
@@ -87,8 +87,7 @@ class Workspace:
         """Return the part of the stage's record that says whether it holds, read now; None if somebody edited it."""
         path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
         try:
-            with open(path, "rb") as file:
-                brief = msgspec.json.decode(file.read(), type=Brief)
+            brief = msgspec.json.decode(read_bytes(path), type=Brief)
         except (OSError, ValueError):
             return None
         return brief if brief.digest == manifest_digest(brief.outputs) else None
@@ -100,9 +99,9 @@ class Workspace:
         Raises:
             StoreError: the system refused something in the block: no room, no permission.
         """
+        scratch = self.unfinished / f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
-            self.unfinished.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.unfinished))
+            scratch.mkdir(mode=0o700, parents=True)
         except OSError as exc:
             msg = f"{self.unfinished}: {exc.strerror}\n  the project's folder must be writable, and its disk must have room"
             raise StoreError(msg) from exc
