@@ -4,22 +4,25 @@
 
 Two versions of one file take turns in one place; a figure is one change of version, where the content of both
 is known to be good. The ways take turns; medians of all rounds. In-process figures are those of the call alone;
-commands include their start, so `python -c pass` and `doit --version` stand beside them.
+commands include their start, so `python -c pass` and `doit --version` stand beside them. `bare doit, link + stat` is
+a doit without modelyard with one task, which does no more than that: the same kind of process as `doit, restoring`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import graphs
 
 from modelyard.digests import DigestTable, manifest_digest
 from modelyard.store import Record, Store, manifest_of
@@ -53,7 +56,7 @@ def main() -> None:
         place = Path(folder)
         versions = [write(place / f"version{n}" / "model.bin", options.megabytes, n) for n in (0, 1)]
         found = in_process(place, versions) | commands(place, versions)
-        found |= builds(place, options.megabytes)
+        found |= builds(place, options.megabytes) | bare_doit(place, versions)
         if options.dvc:
             found |= dvc_checkout(options.dvc, place, versions)
         report(rounds(found, options.rounds), options.megabytes)
@@ -99,12 +102,12 @@ def in_process(place: Path, versions: list[Path]) -> dict[str, Way]:
 def commands(place: Path, versions: list[Path]) -> dict[str, Way]:
     link, copy = place / "ln.bin", place / "cp.bin"
     return {
-        "ln + stat": lambda n: run(["sh", "-c", f"ln -f {versions[n]} {link} && stat {link}"], place),
-        "cp --reflink=auto": lambda n: run(
+        "ln + stat": lambda n: graphs.run_command(["sh", "-c", f"ln -f {versions[n]} {link} && stat {link}"], place),
+        "cp --reflink=auto": lambda n: graphs.run_command(
             ["cp", "--reflink=auto", "--remove-destination", str(versions[n]), str(copy)], place
         ),
-        "python -c pass": lambda _: run([sys.executable, "-c", "pass"], place),
-        "doit --version": lambda _: run([sys.executable, "-m", "doit", "--version"], place),
+        "python -c pass": lambda _: graphs.run_command([sys.executable, "-c", "pass"], place),
+        "doit --version": lambda _: graphs.run_command([sys.executable, "-m", "doit", "--version"], place),
     }
 
 
@@ -121,7 +124,7 @@ def builds(place: Path, megabytes: int) -> dict[str, Way]:
     plugin.write_text(plugin.read_text().replace(line, line + big))
 
     def build(number: int) -> None:
-        run([sys.executable, "-m", "doit", f"train.passes={number + 1}", "train"], project)
+        graphs.run_command([sys.executable, "-m", "doit", f"train.passes={number + 1}", "train"], project)
 
     for number in (0, 1, 0, 1):
         build(number)
@@ -129,31 +132,55 @@ def builds(place: Path, megabytes: int) -> dict[str, Way]:
     return {"doit, restoring": build, "doit, nothing to do": build}
 
 
+BARE_DODO = """import json
+import os
+from pathlib import Path
+
+
+def link():
+    source, target = json.loads(Path("what.json").read_text())
+    Path(target).unlink(missing_ok=True)
+    os.link(source, target)
+    os.stat(target)
+
+
+def task_link():
+    return {"actions": [link]}
+"""
+
+
+def bare_doit(place: Path, versions: list[Path]) -> dict[str, Way]:
+    project = place / "bare"
+    project.mkdir()
+    (project / "dodo.py").write_text(BARE_DODO)
+    command = graphs.bare_doit(place)
+
+    def link(number: int) -> None:
+        (project / "what.json").write_text(json.dumps([str(versions[number]), str(project / "model.bin")]))
+        graphs.run_command(command, project)
+
+    return {"bare doit, link + stat": link}
+
+
 def dvc_checkout(dvc: str, place: Path, versions: list[Path]) -> dict[str, Way]:
     project = place / "dvc"
     project.mkdir()
-    run([dvc, "init", "--no-scm", "-q"], project)
-    run([dvc, "config", "cache.type", "reflink,hardlink,copy"], project)
-    run([dvc, "config", "core.site_cache_dir", str(project / "site")], project)
+    graphs.run_command([dvc, "init", "--no-scm", "-q"], project)
+    graphs.run_command([dvc, "config", "cache.type", "reflink,hardlink,copy"], project)
+    graphs.run_command([dvc, "config", "core.site_cache_dir", str(project / "site")], project)
     target, pointer = project / "model.bin", project / "model.bin.dvc"
     pointers = []
     for version in versions:
         target.unlink(missing_ok=True)
         shutil.copyfile(version, target)
-        run([dvc, "add", "-q", "model.bin"], project)
+        graphs.run_command([dvc, "add", "-q", "model.bin"], project)
         pointers.append(pointer.read_text())
 
     def checkout(number: int) -> None:
         pointer.write_text(pointers[number])
-        run([dvc, "checkout", "-q", "-f"], project)
+        graphs.run_command([dvc, "checkout", "-q", "-f"], project)
 
-    return {"dvc checkout": checkout, "dvc --version": lambda _: run([dvc, "--version"], project)}
-
-
-def run(command: list[str], folder: Path) -> None:
-    subprocess.run(
-        command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "DVC_NO_ANALYTICS": "1"}
-    )
+    return {"dvc checkout": checkout, "dvc --version": lambda _: graphs.run_command([dvc, "--version"], project)}
 
 
 def rounds(found: Mapping[str, Way], count: int) -> dict[str, tuple[float, float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -111,6 +110,8 @@ def expected_s(engine: Engine, stage: Stage) -> float | None:
     if not known:
         record = engine.record(stage)
         known = [record.duration_s] if record else []
+    import statistics  # it brings fractions and decimal, which every build that changes something would load
+
     return statistics.median(known) if known else None
 
 
