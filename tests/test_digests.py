@@ -342,3 +342,19 @@ def test_what_was_read_ahead_can_be_forgotten(table: DigestTable, tmp_path: Path
     table.forget([str(path)])
     assert table.file(path) == HELLO
     assert hashed == ["x", "x"]
+
+
+def test_what_was_just_written_down_of_an_artifact_needs_no_question_and_of_a_folder_of_many_little_memory(
+    table: DigestTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / str(number) for number in range(digests._REMEMBERED + 5)]
+    for path in paths:
+        path.write_text("hello")
+    table.know((path, HELLO) for path in paths)
+    asked: list[str] = []
+    plain = table._query
+    monkeypatch.setattr(table, "_query", lambda *given: (asked.append(given[1]), plain(*given))[1])
+    assert {table.recall(path, path.stat()) for path in paths} == {HELLO}
+    assert len(asked) == 5
+    paths[0].write_text("jello")
+    assert table.recall(paths[0], paths[0].stat()) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelyard import durable
-from modelyard.durable import Batch, sync
+from modelyard.durable import Batch, open_in_folder, sync
 
 
 def fill(batch: Batch, folder: Path, count: int) -> list[Path]:
@@ -69,3 +69,12 @@ def test_the_file_system_says_why_it_cannot_be_synced(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "close", lambda _: None)
     with pytest.raises(OSError, match="Bad file descriptor"):
         sync([tmp_path / "x"] * durable._MANY)
+
+
+def test_a_file_is_opened_in_a_folder_that_is_made_if_need_be(tmp_path: Path) -> None:
+    for _ in range(2):
+        os.close(open_in_folder(tmp_path / "a" / "b" / "file", os.O_WRONLY | os.O_CREAT))
+    assert (tmp_path / "a" / "b" / "file").is_file()
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        open_in_folder(tmp_path / "file" / "below", os.O_WRONLY | os.O_CREAT)

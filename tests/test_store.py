@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -164,6 +166,42 @@ def test_a_large_program_stays_executable(store: Store, tmp_path: Path, monkeypa
         store.add(record, folder / "out")
         store.restore(record, folder / "back")
         assert manifest_of(folder / "back") == record.outputs
+
+
+def test_a_file_system_that_cannot_share_blocks_is_asked_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refuse(*_: object) -> None:
+        asked.append(1)
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(store_module, "COPY_BELOW_BYTES", 4)
+    monkeypatch.setattr(store_module, "_no_clones", set())
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
+    record = keep(store, tmp_path / "out")
+    for name in ("one", "two"):
+        store.restore(record, tmp_path / name)
+        assert manifest_of(tmp_path / name) == record.outputs
+    assert len(asked) == 1
+
+
+def test_a_clone_that_fails_for_another_reason_is_tried_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refuse(*_: object) -> None:
+        asked.append(1)
+        raise OSError(errno.EINVAL, "not now")
+
+    monkeypatch.setattr(store_module, "COPY_BELOW_BYTES", 4)
+    monkeypatch.setattr(store_module, "_no_clones", set())
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
+    record = keep(store, tmp_path / "out")
+    store.restore(record, tmp_path / "one")
+    assert len(asked) == 2
 
 
 def test_an_edit_through_a_hard_link_is_noticed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
