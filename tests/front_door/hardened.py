@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,12 @@ def loaded(archive: Path) -> Iterator[str]:
     import docker
 
     client = docker.from_env()
-    try:
-        with archive.open("rb") as file:
-            image = client.images.load(file)[0].id
-        yield image
-        client.images.remove(image, force=True)
-    finally:
-        client.close()
+    with closing(client), archive.open("rb") as file:
+        image = client.images.load(file)[0].id
+        try:
+            yield image
+        finally:
+            client.images.remove(image, force=True)
 
 
 @contextmanager
