@@ -123,7 +123,6 @@ def evaluate(
         "gzip_bytes": evaluation.gzip_bytes,
         "p50_ms": latency.p50_ms,
         "p99_ms": latency.p99_ms,
-        "layer_bytes": evaluation.layer_bytes,
     }
 
 
