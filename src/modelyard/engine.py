@@ -200,18 +200,20 @@ class Engine:
     def finish(self, *, changed: bool) -> None:
         """End a build: write down in the store what the project needs, and give the remote what it has not got yet.
 
+        What was found out about the code is kept for the next build.
+
         Args:
             changed: whether a stage was brought up to date; otherwise what was written down before still holds.
 
         Raises:
             StoreError: the store cannot be written.
         """
-        self.freshness.keep()
         file = roots_file(self.store.root, self.project.folder)
         if changed or not file.exists():
             register(self.store.root, self.project.folder, self.plan.stages)
         if self._publisher is not None and (roots := read_roots(file)):
             self._publisher.finish(roots.keys.values())
+        self.freshness.keep()
 
     @functools.cached_property
     def _publisher(self) -> Publisher | None:
