@@ -114,6 +114,17 @@ def test_the_image_has_the_versioned_model_its_configuration_and_a_numeric_user(
     assert [layer["name"] for layer in facts["layers"]] == ["base", "server", "model", "facts"]
 
 
+def test_batching_needs_another_image_and_no_model_is_measured_again(road: Path) -> None:
+    def touched(override: str) -> set[str]:
+        done = run_doit(road, override, "plan", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {one["stage"] for one in json.loads(done.stdout)["stages"] if one["state"] != "up-to-date"}
+
+    served = {"image:small", "check:small", "render:kubernetes", "render:compose", "render:guarded"}
+    assert touched("runtime.batching=true") == served
+    assert touched("runtime.threads=2") == {"evaluate:served", "select:small", *served}
+
+
 def test_the_rendered_objects_run_this_image_behind_the_proxy(road: Path) -> None:
     facts = json.loads((road / "artifacts/image/small/image.json").read_text())
     rendered = road / "artifacts/render/kubernetes"
