@@ -65,7 +65,9 @@ def test_an_undecided_gate_of_what_ships_is_told_in_the_last_lines_the_table_and
     others = ", ".join(sorted(row["variant"] for row in selection["table"] if row["variant"] != chosen))
     assert note == f"note: gates of other variants are undecided, too: {others}; see artifacts/select/toy/table.md"
     assert last.startswith("built ")
-    assert f"{chosen}: {text}\n" in (toy / "artifacts/select/toy/table.md").read_text()
+    table = (toy / "artifacts/select/toy/table.md").read_text().splitlines()
+    (names,) = [line.removesuffix(f": {text}") for line in table if line.endswith(f": {text}")]
+    assert chosen in names.removeprefix("- ").split(", "), "variants that a text fits alike share a line"
     assert build(toy, *few, "report").code == 0
     assert next(one for one in report_of(toy)["variants"] if one["name"] == chosen)["undecided"] == [text]
     assert "undecided" not in build(toy, *few, "select").output, "nothing was selected anew"
