@@ -49,6 +49,11 @@ class FileEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     executable: bool = False
 
 
+def is_executable(info: os.stat_result) -> bool:
+    """Tell whether a file's owner may run it: the one bit of its mode that counts in a digest."""
+    return bool(info.st_mode & 0o100)
+
+
 Manifest = dict[str, FileEntry]
 """The files of a folder by their path below it, with `/` between the parts."""
 
@@ -209,7 +214,7 @@ class DigestTable:
             with _reading(path):
                 digests = self._files([(f"{root}/{name}", info) for name, info in batch])
             for (name, info), digest in zip(batch, digests, strict=True):
-                manifest[name] = FileEntry(digest, info.st_size, bool(info.st_mode & 0o100))
+                manifest[name] = FileEntry(digest, info.st_size, is_executable(info))
         return manifest
 
     def _files(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.digests import DigestTable
+from modelyard.digests import DigestTable, FileEntry
 from modelyard.fingerprint import Fingerprint
 from modelyard.freshness import BriefOf, Decision, Freshness
 from modelyard.history import History
@@ -116,8 +116,8 @@ class Engine:
         """Return what a build would do with the stage; see `Freshness.decide`."""
         return self.freshness.decide(stage, brief_of)
 
-    def damage(self, stage: Stage, record: Record) -> dict[str, str]:
-        """Return the outputs that are not as `record` says: today's digest by name, empty for one that is gone."""
+    def damage(self, stage: Stage, record: Record) -> dict[str, FileEntry | None]:
+        """Return the outputs that are not as `record` says: what is there today, by name; None for one that is gone."""
         return self.freshness.damage(stage, record)
 
     # Bringing it up to date

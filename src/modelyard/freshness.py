@@ -6,10 +6,11 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
-from modelyard.digests import DigestTable, manifest_digest, walk
+from modelyard.digests import DigestTable, FileEntry, is_executable, manifest_digest, walk
 from modelyard.errors import DataError, StageFailed
 from modelyard.fingerprint import Fingerprint, Fingerprinter
 from modelyard.plan import Plan, Stage
@@ -156,7 +157,7 @@ class Freshness:
         return brief.digest if not part else manifest_digest(brief.outputs, part)
 
     def is_intact(self, stage: Stage, brief: Brief) -> bool:
-        """Tell whether every output is there with its bytes, and nothing else is."""
+        """Tell whether every output is there with its bytes and may be run if it could be, and nothing else is."""
         folder = f"{self._workspace.artifacts}/{stage.kind}/{stage.name}"
         try:
             found = dict(walk(folder))
@@ -164,7 +165,9 @@ class Freshness:
             return False
         found.pop("stage.json", None)
         return found.keys() == brief.outputs.keys() and all(
-            found[name].st_size == entry.size and self._has_digest(f"{folder}/{name}", found[name], entry.digest)
+            found[name].st_size == entry.size
+            and is_executable(found[name]) == entry.executable
+            and self._has_digest(f"{folder}/{name}", found[name], entry.digest)
             for name, entry in brief.outputs.items()
         )
 
@@ -173,15 +176,17 @@ class Freshness:
             self._table.know_at([(path, info, digest)])  # another link to the object came or went
         return self._table.is_known(path, info, digest)
 
-    def damage(self, stage: Stage, record: Record) -> dict[str, str]:
-        """Return the outputs that are not as `record` says: today's digest by name, empty for one that is gone."""
-        found = {}
-        for name, entry in record.outputs.items():
-            path = self._workspace.folder(stage) / name
-            digest = self._table.file(path) if path.is_file() else ""
-            if digest != entry.digest:
-                found[name] = digest
-        return found
+    def damage(self, stage: Stage, record: Record) -> dict[str, FileEntry | None]:
+        """Return the outputs that are not as `record` says: what is there today, by name; None for one that is gone."""
+        folder = self._workspace.folder(stage)
+        today = {name: self._entry(folder / name) for name in record.outputs}
+        return {name: now for name, now in today.items() if now != record.outputs[name]}
+
+    def _entry(self, path: Path) -> FileEntry | None:
+        if not path.is_file():
+            return None
+        info = path.stat()
+        return FileEntry(self._table.file(path, info), info.st_size, is_executable(info))
 
     def check_unmoved(self, stage: Stage, before: Fingerprint) -> None:
         """Refuse a result whose inputs changed while the stage ran: nobody can say what it was made from.

@@ -14,6 +14,7 @@ from modelyard.forecast import RESTORE, RUN, UP_TO_DATE, Forecast, Verdict, expe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from modelyard.digests import FileEntry
     from modelyard.engine import Engine
     from modelyard.plan import Stage
     from modelyard.store import Record
@@ -151,7 +152,15 @@ def input_files(stage: Stage) -> dict[str, str]:
 
 
 def _outputs(engine: Engine, stage: Stage, record: Record) -> Iterator[Reason]:
-    for name, digest in engine.damage(stage, record).items():
-        old = record.outputs[name].digest
-        text = f"output {name} was " + (f"edited: {show(old)} -> {show(digest)}" if digest else "deleted")
-        yield Reason(kind="output", name=name, text=text, old=old, new=digest or UNSET)
+    for name, now in engine.damage(stage, record).items():
+        old = record.outputs[name]
+        text = f"output {name} {_harm(old, now)}"
+        yield Reason(kind="output", name=name, text=text, old=old.digest, new=now.digest if now else UNSET)
+
+
+def _harm(old: FileEntry, now: FileEntry | None) -> str:
+    if now is None:
+        return "was deleted"
+    if now.digest != old.digest:
+        return f"was edited: {show(old.digest)} -> {show(now.digest)}"
+    return f"is {'' if now.executable else 'not '}executable"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, signature, walk
+from modelyard.digests import DigestTable, FileEntry, Manifest, is_executable, manifest_digest, signature, walk
 from modelyard.durable import Batch
 from modelyard.errors import StoreError
 from modelyard.hashing import hash_file, hash_files
@@ -421,6 +421,6 @@ def manifest_of(folder: Path) -> Manifest:
     files = list(walk(folder))
     digests = hash_files([(f"{folder}/{name}", info.st_size) for name, info in files])
     return {
-        name: FileEntry(digest, info.st_size, bool(info.st_mode & 0o100))
+        name: FileEntry(digest, info.st_size, is_executable(info))
         for (name, info), digest in zip(files, digests, strict=True)
     }

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from modelyard.digests import DigestTable, FileEntry, signature
+from modelyard.digests import DigestTable, FileEntry, is_executable, signature
 from modelyard.errors import DataError
 from modelyard.gc import Stored, read_store
 from modelyard.hashing import hash_files
@@ -171,7 +171,7 @@ def _problem(path: str, entry: FileEntry, digest: str, *, check_mode: bool) -> s
         return f"has {info.st_size} bytes instead of {entry.size}"
     if digest != entry.digest:
         return f"has other bytes: {digest[:12]} instead of {entry.digest[:12]}"
-    if check_mode and bool(info.st_mode & 0o100) != entry.executable:
+    if check_mode and is_executable(info) != entry.executable:
         return f"is {'not ' if entry.executable else ''}executable"
     return ""
 

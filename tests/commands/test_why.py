@@ -53,10 +53,12 @@ def test_names_an_input_file_with_its_digests(toy, run, ask):
 def test_names_an_output_that_was_deleted_or_edited(toy, run):
     (toy / "artifacts/dataset/points/test_x.npy").unlink()
     (toy / "artifacts/dataset/points/dataset.json").write_text("{}")
+    (toy / "artifacts/dataset/points/train_x.npy").chmod(0o755)
     text = run("why", "dataset").stdout
     assert "would be restored from the store" in text
     assert "output test_x.npy was deleted" in text
     assert "output dataset.json was edited: " in text
+    assert "output train_x.npy is executable" in text
 
 
 def test_names_an_environment_variable(toy, monkeypatch, ask):

@@ -176,7 +176,7 @@ def test_everything_comes_back_after_clean(toy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm", ["deleted folder", "deleted file", "edited", "truncated", "record deleted", "record garbled"]
+    "harm", ["deleted folder", "deleted file", "edited", "truncated", "executable", "record deleted", "record garbled"]
 )
 def test_a_harmed_artifact_comes_back(toy: Path, harm: str) -> None:
     before = artifacts(toy)
@@ -191,6 +191,8 @@ def test_a_harmed_artifact_comes_back(toy: Path, harm: str) -> None:
             model.write_text(model.read_text().replace("0", "1", 1))
         case "truncated":
             os.truncate(model, 5)
+        case "executable":
+            model.chmod(0o755)
         case "record deleted":
             record.unlink()
         case "record garbled":
@@ -201,6 +203,7 @@ def test_a_harmed_artifact_comes_back(toy: Path, harm: str) -> None:
     assert done.built == set(), done.output
     assert done.stages["optimize:rounded"] == "restored"
     assert artifacts(toy) == before
+    assert not os.access(model, os.X_OK)
 
 
 def test_a_record_that_was_edited_by_hand_is_not_believed(toy: Path) -> None:
