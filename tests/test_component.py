@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 def prune(
     context: StageContext,
-    scale: int = 1,
     *,
     sparsity: Fraction = 0.5,
     epochs: PositiveInt,
@@ -119,6 +118,26 @@ def test_a_parameter_without_a_type_is_an_error_that_names_it() -> None:
 
     with pytest.raises(PluginError, match=r"^here: parameter 'epochs' has no annotation\n  write its type"):
         parameters_of(loose, "here")
+
+
+def test_a_positional_parameter_is_refused_because_no_configuration_reaches_it() -> None:
+    def loose(context: object, levels: int = 3, *, epochs: int = 1) -> None: ...
+
+    with pytest.raises(PluginError) as caught:
+        parameters_of(loose, "here")
+    expected = (
+        "here: parameter 'levels' is positional, so no configuration reaches it\n"
+        "  put a `*` before it: what stands behind it is the configuration, 'levels' too"
+    )
+    assert str(caught.value) == expected
+    assert list(parameters_of(loose, "here", arguments=2)) == ["epochs"]
+
+
+def test_a_union_that_would_end_the_process_is_refused() -> None:
+    def sized(context: object, *, size: PositiveInt | tuple[int, int] = 1) -> None: ...
+
+    with pytest.raises(PluginError, match=r"^here: parameter 'size' holds a value with bounds or a tuple of fixed"):
+        parameters_of(sized, "here")
 
 
 def test_a_type_that_is_not_imported_is_an_error_that_names_it() -> None:

@@ -15,7 +15,11 @@ MakeProject = Callable[[dict[str, str]], Path]
 
 
 def register(call: str, make_project: MakeProject, kind: str = "optimizer") -> Path:
-    head = "from pathlib import Path\nfrom modelyard import hookimpl\n\ndef f(context):\n    pass\n\n@hookimpl\n"
+    head = (
+        "from pathlib import Path\nfrom modelyard import hookimpl\nfrom modelyard.params import PositiveInt\n\n"
+        "def f(context):\n    pass\n\n"
+        "def sized(context, *, size: PositiveInt | tuple[int, int] = 1):\n    pass\n\n@hookimpl\n"
+    )
     return make_project({"plugins/a.py": f"{head}def modelyard_register_{kind}s(register):\n    {call}\n"})
 
 
@@ -77,6 +81,13 @@ RUNTIME = 'accepts=("raw",), server=Path(__file__).parent, requirements=Path(__f
             "trait 'deploy' is 'kubectl'\n  write a function",
         ),
         ("dataset", 'register("x")', "modelyard_register_datasets raised TypeError"),
+        ("dataset", 'register("x", lambda context, levels=3: 1)', "parameter 'levels' is positional, so no"),
+        (
+            "model",
+            'register("x", lambda shape, classes, width=8: 1, produces="raw")',
+            "parameter 'width' is positional",
+        ),
+        ("dataset", 'register("x", sized)', "parameter 'size' holds a value with bounds or a tuple of fixed length:"),
     ],
 )
 def test_a_wrong_registration_is_named_with_the_plugins_file(

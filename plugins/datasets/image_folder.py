@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
 
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
     from modelyard.contexts import StageContext
     from modelyard.hookspecs import Register
 
+Sides = Annotated[tuple[PositiveInt, ...], Meta(min_length=2, max_length=2, description="[height, width]")]
+"""Two whole numbers from 1."""
+
 
 def image_folder(
     context: StageContext,
     *,
     folder: InputPath,
-    size: PositiveInt | tuple[PositiveInt, PositiveInt] = 32,
+    size: PositiveInt | Sides = 32,
     grayscale: bool = False,
     test_fraction: TestFraction = 0.2,
 ) -> Splits:
@@ -42,7 +47,8 @@ def image_folder(
         test_fraction: part of each class that is set apart for testing, where there are no train and test folders.
     """
     root = Path(folder)
-    shape = ((size, size) if isinstance(size, int) else size, 1 if grayscale else 3)
+    height, width = (size, size) if isinstance(size, int) else size
+    shape = ((height, width), 1 if grayscale else 3)
     if is_split(root):
         train, names = find_pictures(root / "train")
         test, test_names = find_pictures(root / "test")

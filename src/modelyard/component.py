@@ -13,10 +13,13 @@ from typing import Any
 
 import msgspec
 
+from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 
 KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target")
 """The kinds of component, in the order of a build."""
+_ARGUMENTS = {"model": 2}
+"""What a component is called with beside its configuration, where that is not one argument."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -86,9 +89,10 @@ class Component(msgspec.Struct, frozen=True, dict=True):
         """The configuration that the function takes: its keyword-only parameters.
 
         Raises:
-            PluginError: a parameter has no annotation, or one that cannot be read.
+            PluginError: a parameter is positional, has no annotation, or one that no value can be checked against.
         """
-        return parameters_of(self.function, f"{self.kind} {self.name!r} ({self.source.file})")
+        where = f"{self.kind} {self.name!r} ({self.source.file})"
+        return parameters_of(self.function, where, _ARGUMENTS.get(self.kind, 1))
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -112,12 +116,20 @@ class Component(msgspec.Struct, frozen=True, dict=True):
         return doc.partition("\n")[0].rstrip(".")
 
 
-def parameters_of(function: Callable[..., Any], where: str) -> dict[str, Parameter]:
+def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) -> dict[str, Parameter]:
     """Return the keyword-only parameters of `function` by name.
 
+    Args:
+        function: a component's function.
+        where: what to call it in messages.
+        arguments: how many positional arguments it is called with.
+
     Raises:
-        PluginError: an annotation is missing or cannot be resolved.
+        PluginError: a further parameter is positional, so that no value would ever reach it; or an annotation is missing,
+            cannot be resolved, or is one that no value can be checked against.
     """
+    signature = inspect.signature(function).parameters
+    _check_positional(list(signature.values()), where, arguments)
     try:
         hints = typing.get_type_hints(function, include_extras=True, localns=_DEFERRED)
     except (NameError, TypeError) as exc:
@@ -125,14 +137,28 @@ def parameters_of(function: Callable[..., Any], where: str) -> dict[str, Paramet
         raise PluginError(msg) from exc
     docs = argument_docs(inspect.getdoc(function) or "")
     found = {}
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in signature.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         if name not in hints:
             msg = f"{where}: parameter {name!r} has no annotation\n  write its type: it is checked against the configuration"
             raise PluginError(msg)
+        if why := refusal(hints[name]):
+            msg = f"{where}: parameter {name!r} {why}"
+            raise PluginError(msg)
         found[name] = Parameter(name, hints[name], parameter.default, docs.get(name) or type_doc(hints[name]))
     return found
+
+
+def _check_positional(parameters: list[inspect.Parameter], where: str, arguments: int) -> None:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    further = [parameter.name for parameter in parameters if parameter.kind in kinds][arguments:]
+    if further:
+        msg = (
+            f"{where}: parameter {further[0]!r} is positional, so no configuration reaches it\n"
+            f"  put a `*` before it: what stands behind it is the configuration, {further[0]!r} too"
+        )
+        raise PluginError(msg)
 
 
 class _Deferred(dict[str, Any]):
