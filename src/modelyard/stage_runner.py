@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -64,12 +65,20 @@ class StageRunner:
         (scratch / "out").mkdir()
         request = self._request(stage, scratch, log)
         environment, preload = _environment(stage)
-        result, peak = self._pool.run(request, scratch / "request.json", environment, preload, on_event)
+        heard = functools.partial(self._hear, stage, on_event)
+        result, peak = self._pool.run(request, scratch / "request.json", environment, preload, heard)
         if result.failure is not None:
             with log.open("a", encoding="utf-8") as file:
                 file.write(result.failure.traceback)
             raise StageFailed(result.failure.message)
         return Run(result, peak)
+
+    def _hear(self, stage: Stage, on_event: Callable[[dict[str, Any]], None], event: dict[str, Any]) -> None:
+        if "left" in event:
+            processes = "a process" if event["left"] == 1 else f"{event['left']} processes"
+            self._tell(f"{stage.id}: ended {processes} that it left behind: {event['note']}")
+        else:
+            on_event(event)
 
     def _request(self, stage: Stage, scratch: Path, log: Path) -> Request:
         folder, stages = self._workspace.folder, self._project.plan.stages

@@ -27,6 +27,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from modelyard import orphans
 from modelyard.project import Project, load
 from modelyard.request import Request
 from modelyard.source_imports import counts_by_version
@@ -80,7 +81,7 @@ class Server:
 
 
 def fork(child: Callable[[], None]) -> int:
-    """Fork a process that runs `child` and ends, and that dies with this one; return its id."""
+    """Fork a process that runs `child` and ends, that dies with this one and is given what it leaves behind; return its id."""
     parent = os.getpid()
     gc.freeze()  # a collection in the child would else write to, and so copy, every page with an object of ours
     pid = os.fork()
@@ -88,6 +89,7 @@ def fork(child: Callable[[], None]) -> int:
         return pid
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        orphans.adopt()
         if os.getppid() == parent:  # else the parent ended before the line above
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
@@ -106,6 +108,7 @@ class Worker:
         self._requests, self._events = requests, events
         self._inner: tuple[int, BinaryIO] | None = None
         self._given: dict[int, set[int]] = {}
+        self._own = orphans.children()  # what a framework started when it was imported
 
     def run(self) -> None:
         """Serve until stdin is closed, which also happens when the `doit` process dies; then end all below."""
@@ -113,6 +116,7 @@ class Worker:
         for pid in self._given:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        orphans.end()
 
     def _on_line(self, line: str) -> None:
         path, _, how = line.partition("\t")
@@ -142,10 +146,13 @@ class Worker:
         self._given[pid] = set()
 
     def _on_end(self, pid: int, code: int, _: int) -> None:
-        given = self._given.pop(pid)
+        given = self._given.pop(pid, None)
+        if given is None:
+            return  # left behind by a project process that was killed
         if self._inner is not None and self._inner[0] == pid:
             self._inner = None
         if code != 0:
+            orphans.end(self._own | self._given.keys())
             for number in given:  # answered already, unless the process was killed
                 emit(self._events, {"id": number, "exit": code})
 
@@ -163,6 +170,7 @@ class ProjectProcess:
         self._sources = _stamps(Path(request.project))
         self._is_sound = not isinstance(self._loaded, Exception) and _all_before(self._sources, began)
         self._is_first = True
+        self._own = orphans.children()  # what a plugin started when it was loaded
 
     def run(self) -> None:
         """Serve until the outer process has no more requests for this one, and the stages have ended."""
@@ -188,7 +196,13 @@ class ProjectProcess:
         return self._is_sound and all(_stamp(path) == stamp for path, stamp in self._sources.items())
 
     def _on_end(self, pid: int, code: int, peak_memory_bytes: int) -> None:
-        emit(self._events, {"id": self._children.pop(pid), "exit": code, "peak_memory_bytes": peak_memory_bytes})
+        number = self._children.pop(pid, None)
+        if number is None:
+            return  # left behind by a stage, and ended by itself
+        left = orphans.end(self._own | self._children.keys())
+        if left:
+            emit(self._events, {"id": number, "left": len(left), "note": ", ".join(left)})
+        emit(self._events, {"id": number, "exit": code, "peak_memory_bytes": peak_memory_bytes})
 
 
 def _load(request: Request) -> Project | Exception:
@@ -238,6 +252,7 @@ def _all_before(sources: dict[str, Stamp | None], began: int) -> bool:
 
 def main(preload: Sequence[str]) -> None:
     """Import what stages need and serve. A module that is missing is left for the stage to report."""
+    orphans.adopt()
     gc.disable()  # until a stage runs: what is imported stays, and holes in its pages would be copied with them
     events = os.dup(1)
     os.dup2(2, 1)  # what a framework prints on import must not look like an event
