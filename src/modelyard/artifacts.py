@@ -94,14 +94,17 @@ class SplitFacts(msgspec.Struct, frozen=True):
 
 
 class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`dataset.json`: what the splits hold. `mean` and `std` are those of the raw training samples, one a channel."""
+    """`dataset.json`: what the splits hold.
+
+    `mean` and `std` are those of the raw training samples, one a channel; None where `normalize` needs none.
+    """
 
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
     dtype: str
     value_range: tuple[float, float]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
     preprocessing: Preprocessing
     splits: dict[str, SplitFacts]
 

@@ -26,8 +26,6 @@ def test_splits_are_written_as_they_are_with_their_facts(make_splits, told, tmp_
         assert np.array_equal(dataset.y(split), getattr(splits, f"{split}_y"))
         assert dataset.y(split).dtype == np.int64
     assert dataset.facts.splits["train"].per_class == (10, 10, 10)
-    assert dataset.facts.mean == pytest.approx(splits.train_x.reshape(-1, 3).mean(axis=0))
-    assert dataset.facts.std == pytest.approx(splits.train_x.reshape(-1, 3).std(axis=0))
     assert told.calls[-1] == (42, 42)
 
 
@@ -49,6 +47,18 @@ def test_standard_gives_each_channel_mean_0_and_deviation_1(make_splits, told, t
     inputs = Dataset.open(tmp_path).inputs("train").reshape(-1, 3)
     assert inputs.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-5)
     assert inputs.std(axis=0) == pytest.approx([1, 1, 0], abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_mean_and_deviation_are_taken_where_standard_needs_them(make_splits, told, tmp_path, dtype):
+    splits = make_splits()
+    x = splits.train_x.astype(dtype)
+    for normalize in ("unit", "none", "standard"):
+        write_dataset(make_splits(train_x=x, test_x=x[:12]), tmp_path, normalize=normalize, progress=told)
+        facts = Dataset.open(tmp_path).facts
+        assert (facts.mean is None) == (facts.std is None) == (normalize != "standard")
+    assert facts.mean == facts.preprocessing.mean == pytest.approx(x.reshape(-1, 3).mean(axis=0))
+    assert facts.std == facts.preprocessing.std == pytest.approx(x.reshape(-1, 3).std(axis=0))
 
 
 def test_none_leaves_samples_as_they_are(make_splits, told, tmp_path):

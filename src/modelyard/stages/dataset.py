@@ -8,7 +8,8 @@ from modelyard.artifacts import DatasetFacts, Preprocessing, SplitFacts, Splits
 from modelyard.errors import PluginError
 from modelyard.jsonfiles import write_json
 from modelyard.stages.split_checks import check_splits, stored_dtype
-from modelyard.stages.split_files import Moments, write_labels, write_samples
+from modelyard.stages.split_files import write_labels, write_samples
+from modelyard.stages.statistics import statistics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import Progress
     from modelyard.job import Job
+    from modelyard.stages.statistics import Statistics
 
 Normalize = Literal["unit", "standard", "none"]
 
@@ -63,25 +65,32 @@ def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "unit", p
     check_splits(splits)
     dtype = stored_dtype(splits)
     total = len(splits.train_x) + len(splits.test_x)
-    moments = Moments(splits.train_x.shape[-1])
+    found = statistics(dtype, splits.train_x.shape[-1]) if normalize == "standard" else None
     facts = {}
     for name, x, y in (("train", splits.train_x, splits.train_y), ("test", splits.test_x, splits.test_y)):
         done = len(splits.train_x) if name == "test" else 0
         blocks = write_samples(out / f"{name}_x.npy", x, dtype, splits.value_range)
         for block in blocks:
-            if name == "train":
-                moments.add(block)
+            if name == "train" and found is not None:
+                found.add(block)
             done += len(block)
             progress(done, total, unit="samples", note=name)
         write_labels(out / f"{name}_y.npy", y)
         facts[name] = SplitFacts(len(y), _per_class(y, len(splits.class_names)))
-    write_json(out / "dataset.json", _facts(splits, str(dtype), moments, normalize, facts))
+    write_json(
+        out / "dataset.json",
+        _facts(splits, str(dtype), preprocessing(normalize, splits.value_range, found), found, facts),
+    )
     samples = {name: len(getattr(splits, f"{name}_x")) for name in ("train", "test")}
     return {**samples, "classes": len(splits.class_names), "shape": list(splits.train_x.shape[1:])}
 
 
 def _facts(
-    splits: Splits, dtype: str, moments: Moments, normalize: Normalize, facts: dict[str, SplitFacts]
+    splits: Splits,
+    dtype: str,
+    preprocessing: Preprocessing,
+    statistics: Statistics | None,
+    facts: dict[str, SplitFacts],
 ) -> DatasetFacts:
     low, high = (float(bound) for bound in splits.value_range)
     return DatasetFacts(
@@ -89,21 +98,29 @@ def _facts(
         input_shape=tuple(splits.train_x.shape[1:]),
         dtype=dtype,
         value_range=(low, high),
-        mean=moments.mean,
-        std=moments.std,
-        preprocessing=preprocessing(normalize, (low, high), moments),
+        mean=statistics.mean if statistics else None,
+        std=statistics.std if statistics else None,
+        preprocessing=preprocessing,
         splits=facts,
     )
 
 
-def preprocessing(normalize: Normalize, value_range: tuple[float, float], moments: Moments) -> Preprocessing:
-    """Return what turns a raw sample into the model's input. A channel that never changes is not divided."""
-    low, high = value_range
+def preprocessing(
+    normalize: Normalize, value_range: tuple[float, float], statistics: Statistics | None
+) -> Preprocessing:
+    """Return what turns a raw sample into the model's input. A channel that never changes is not divided.
+
+    Args:
+        normalize: see `write_dataset`.
+        value_range: the lowest and highest value of a raw sample.
+        statistics: those of the training samples; only `standard` needs them.
+    """
+    low, high = (float(bound) for bound in value_range)
     if normalize == "unit":
         return Preprocessing(scale=1 / (high - low), mean=(low / (high - low),))
-    if normalize == "standard":
+    if statistics is not None:
         least = (high - low) * _CONSTANT
-        return Preprocessing(mean=moments.mean, std=tuple(std if std > least else 1.0 for std in moments.std))
+        return Preprocessing(mean=statistics.mean, std=tuple(std if std > least else 1.0 for std in statistics.std))
     return Preprocessing()
 
 

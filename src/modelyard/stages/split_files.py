@@ -1,4 +1,4 @@
-"""Write splits as `.npy` files a block at a time, checking values and taking mean and deviation on the way."""
+"""Write splits as `.npy` files a block at a time, checking values on the way."""
 
 from __future__ import annotations
 
@@ -14,39 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_BYTES = 8 << 20
-
-
-class Moments:
-    """Mean and standard deviation of each channel (the last axis), over blocks.
-
-    Source: Chan, Golub, LeVeque 1979, "Updating Formulae and a Pairwise Algorithm", equation 2.1.
-    """
-
-    def __init__(self, channels: int) -> None:
-        self._channels, self._count = channels, 0
-        self._mean: Any = 0.0
-        self._squares: Any = 0.0
-
-    def add(self, block: NDArray[np.generic]) -> None:
-        """Count in a block of samples, shape `(n, ..., channels)`."""
-        import numpy as np
-
-        values = block.reshape(-1, self._channels).astype(np.float64)
-        mean, squares = values.mean(axis=0), values.var(axis=0) * len(values)
-        delta, total = mean - self._mean, self._count + len(values)
-        self._squares = self._squares + squares + delta**2 * (self._count * len(values) / total)
-        self._mean = self._mean + delta * (len(values) / total)
-        self._count = total
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """The mean of each channel."""
-        return tuple(float(value) for value in self._mean)
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        """The standard deviation of each channel, of the samples as a population."""
-        return tuple(float(value) for value in (self._squares / self._count) ** 0.5)
 
 
 def write_samples(
