@@ -196,7 +196,8 @@ def table():
         "data no list": (one(data=5), "input 'input': 'data' must be a list"),
         "few": (one(data=[1]), "input 'input': 'data' has shape [1], expected [1, 8, 8, 1], or flat with 64 values"),
         "other nesting": (one(data=np.zeros((8, 8)).astype(int).tolist()), "input 'input': 'data' has shape [8, 8]"),
-        "ragged": (one(data=[[1], [2, 3]]), "input 'input': Encountered list at unexpected size: 2"),
+        "ragged": (one(data=[[[[1]] * 8, [[1, 2]] * 8] * 4]), "input 'input': Encountered list at unexpected size: 2"),
+        "many": (one(data=[1] * 65), "input 'input': 'data' has shape [65], expected [1, 8, 8, 1]"),
         "float data": (
             one(data=[0.5] * 64),
             "input 'input': JSON Value: 0.5 Type: Number is not of expected type: uint8",

@@ -6,6 +6,7 @@ extension_binary_data.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from . import __version__
 from .body import has_literals, parse_json, read_body
 from .errors import InputError, Overloaded, RequestError
 from .responses import json_response
-from .tensors import TensorError, TensorSpec, dense, from_bytes, text
+from .tensors import TensorError, TensorSpec, dense, from_bytes, nesting, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,18 +199,16 @@ def _from_json(tensor: dict[str, Any], shape: tuple[int, ...], spec: TensorSpec,
     if not isinstance(tensor.get("data"), list):
         msg = f"input {spec.name!r}: 'data' must be a list, nested or flat"
         raise TensorError(msg)
+    found = nesting(tensor["data"])
+    if found not in (shape, (math.prod(shape),)):  # before anything is done once a value
+        expected = f"{list(shape)}, or flat with {math.prod(shape)} values"
+        msg = f"input {spec.name!r}: 'data' has shape {list(found)}, expected {expected}"
+        raise TensorError(msg)
     try:
-        array = dense(tensor["data"], spec.dtype, has_literals=literals)
+        return dense(tensor["data"], spec.dtype, has_literals=literals).reshape(shape)
     except TensorError as exc:
         msg = f"input {spec.name!r}: {exc}"
         raise TensorError(msg) from exc
-    if array.shape == shape:
-        return array
-    if array.ndim != 1 or array.size != int(np.prod(shape)):
-        expected = f"{list(shape)}, or flat with {np.prod(shape)} values"
-        msg = f"input {spec.name!r}: 'data' has shape {list(array.shape)}, expected {expected}"
-        raise TensorError(msg)
-    return array.reshape(shape)
 
 
 def _from_binary(

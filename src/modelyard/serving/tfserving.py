@@ -18,7 +18,7 @@ from starlette.responses import Response
 from .body import has_literals, parse_json, read_body
 from .errors import InputError, Overloaded, RequestError
 from .responses import json_response
-from .tensors import TensorError, TensorSpec, dense, from_b64, is_b64, text
+from .tensors import TensorError, TensorSpec, check_count, dense, from_b64, is_b64, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class TFServing:
     def _samples(self, document: dict[str, Any], *, literals: bool) -> tuple[bool, NDArray[Any]]:
         """Return whether the answer is by rows, and the batch of raw samples."""
         try:
-            rows, array = _batch(document, self._model.input, literals=literals)
+            rows, array = _batch(document, self._model, literals=literals)
             return rows, self._model.input.check(array, self._model.max_batch)
         except TensorError as exc:
             raise RequestError(400, str(exc)) from exc
@@ -176,19 +176,19 @@ def _signature(document: dict[str, Any]) -> str:
     return signature
 
 
-def _batch(document: dict[str, Any], spec: TensorSpec, *, literals: bool) -> tuple[bool, NDArray[Any]]:
+def _batch(document: dict[str, Any], model: Served, *, literals: bool) -> tuple[bool, NDArray[Any]]:
     if "instances" in document and "inputs" in document:
         message = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
         raise TensorError(f"JSON Value: {text(document)} {message}")  # noqa: EM102
     if "instances" in document:
-        return True, _instances(document, spec, literals=literals)
+        return True, _instances(document, model, literals=literals)
     if "inputs" in document:
-        return False, _inputs(document["inputs"], spec, literals=literals)
+        return False, _inputs(document["inputs"], model.input, literals=literals)
     msg = "Missing 'inputs' or 'instances' key"
     raise TensorError(msg)
 
 
-def _instances(document: dict[str, Any], spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
+def _instances(document: dict[str, Any], model: Served, *, literals: bool) -> NDArray[Any]:
     instances = document["instances"]
     if not isinstance(instances, list):
         msg = f"JSON Value: {text(document)} Excepting 'instances' to be an list/array"
@@ -196,12 +196,13 @@ def _instances(document: dict[str, Any], spec: TensorSpec, *, literals: bool) ->
     if not instances:
         msg = f"JSON Value: {text(document)} No values in 'instances' array"
         raise TensorError(msg)
-    if not any(isinstance(item, dict) for item in instances):
+    check_count(len(instances), model.max_batch)  # before anything is done once an instance
+    if dict not in set(map(type, instances)):
         try:
-            return dense(instances, spec.dtype, has_literals=literals)
+            return dense(instances, model.input.dtype, has_literals=literals)
         except TensorError:
             pass  # one by one, to say which
-    return _one_by_one(instances, spec, literals=literals)
+    return _one_by_one(instances, model.input, literals=literals)
 
 
 def _one_by_one(instances: list[Any], spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
