@@ -131,7 +131,7 @@ def _open(path: Path) -> int:
     try:
         return open_in_folder(path, os.O_RDWR | os.O_CREAT)
     except OSError as exc:
-        msg = f"{path}: cannot be opened: {exc.strerror}\n  the project's folder must be writable"
+        msg = f"{path}: cannot be opened: {exc.strerror}\n  the project's folder must be writable, and its disk must have room"
         raise StoreError(msg) from exc
 
 
@@ -160,10 +160,12 @@ _host = functools.cache(socket.gethostname)
 
 
 def _sign(file: int) -> None:
+    """Write down who holds the lock; on a full disk it is held without a word."""
     now = datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds")
     text = f"process {os.getpid()} on {_host()} since {now}"
-    os.ftruncate(file, 0)
-    os.pwrite(file, text.encode(), 0)
+    with contextlib.suppress(OSError):
+        os.ftruncate(file, 0)
+        os.pwrite(file, text.encode(), 0)
 
 
 def _holder(file: int) -> str:

@@ -8,7 +8,6 @@ artifact was replaced since.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -90,26 +89,20 @@ class Link(msgspec.Struct, frozen=True):
 
 def write_build(engine: Engine) -> None:
     """Write `artifacts/build.json`: what every artifact that is there was made of. Readers see all of it or nothing."""
-    target = engine.artifacts / "build.json"
-    beside = target.with_name(f".build.json.{os.getpid()}")
     links = [Link(s, r) for s in engine.plan.stages.values() if (r := engine.record(s)) is not None]
     commit, clean = split_commit(engine.commit)
-    try:
-        write_json(
-            beside,
-            {
-                "format": 1,
-                "project": {"name": engine.project.config.name, "version": engine.project.config.version},
-                "builder": builder(),
-                "source": {"commit": commit, "clean": clean},
-                "finished": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
-                "stages": {link.stage.id: facts(engine, link) for link in links},
-                "images": {link.stage.id: image for link in links if (image := image_of(engine, link))},
-            },
-        )
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    build = {
+        "format": 1,
+        "project": {"name": engine.project.config.name, "version": engine.project.config.version},
+        "builder": builder(),
+        "source": {"commit": commit, "clean": clean},
+        "finished": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        "stages": {link.stage.id: facts(engine, link) for link in links},
+        "images": {link.stage.id: image for link in links if (image := image_of(engine, link))},
+    }
+    with engine.workspace.scratch() as scratch:
+        write_json(scratch / "build.json", build)
+        (scratch / "build.json").replace(engine.artifacts / "build.json")
 
 
 def builder() -> dict[str, str]:

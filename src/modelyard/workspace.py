@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from modelyard.errors import StoreError
 from modelyard.history import History
 from modelyard.jsonfiles import read_bytes
 from modelyard.locks import hold
+from modelyard.scratch import scratch, sweep
 from modelyard.store import Brief, Record
 
 if TYPE_CHECKING:
@@ -99,23 +98,13 @@ class Workspace:
         Raises:
             StoreError: the system refused something in the block: no room, no permission.
         """
-        scratch = self.unfinished / f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
-            scratch.mkdir(mode=0o700, parents=True)
+            with scratch(self.unfinished) as folder:
+                yield folder
         except OSError as exc:
-            msg = f"{self.unfinished}: {exc.strerror}\n  the project's folder must be writable, and its disk must have room"
+            msg = f"{exc.filename or self.unfinished}: {exc.strerror}\n  what was built before is kept; mend this, then run `doit` again"
             raise StoreError(msg) from exc
-        try:
-            yield scratch
-        except OSError as exc:
-            msg = f"{exc.filename or scratch}: {exc.strerror}\n  what was built before is kept; mend this, then run `doit` again"
-            raise StoreError(msg) from exc
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what builds that are no longer alive left half-made."""
-        for folder in self.unfinished.glob("*-*"):
-            pid = folder.name.partition("-")[0]
-            if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-                shutil.rmtree(folder, ignore_errors=True)
+        sweep(self.unfinished)
