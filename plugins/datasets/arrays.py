@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError, did_you_mean, listing
+from modelyard.npy import open_array
 from modelyard.params import InputPath
+from modelyard_plugins.support.npz import SAVE_PLAIN, read_npz
 from modelyard_plugins.support.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 FOUR = ("train_x", "train_y", "test_x", "test_y")
 TWO = ("x", "y")
+_MOST_CLASSES = 1_000_000
 
 
 def arrays(
@@ -54,7 +57,7 @@ def arrays(
         train_x, train_y, test_x, test_y = found["x"][keep], found["y"][keep], found["x"][apart], found["y"][apart]
     else:
         raise _missing(found, Path(path))
-    names = class_names or _class_names(found, train_y)
+    names = class_names or _class_names(found, train_y, Path(path))
     return Splits(train_x, train_y, test_x, test_y, names, value_range or _value_range(train_x, test_x))
 
 
@@ -65,32 +68,14 @@ def read_arrays(path: Path) -> Arrays:
         DataError: there is no such file, it is damaged, or it holds pickled objects.
     """
     if path.is_dir():
-        return {file.stem: _load(file)[""] for file in sorted(path.glob("*.npy"))}
+        return {file.stem: open_array(file, SAVE_PLAIN) for file in sorted(path.glob("*.npy"))}
     if path.suffix != ".npz":
         msg = (
             f"{path}: is neither a folder nor an .npz file\n"
             "  write one with numpy.savez(path, train_x=..., train_y=..., test_x=..., test_y=...)"
         )
         raise DataError(msg)
-    return _load(path)
-
-
-def _load(path: Path) -> Arrays:
-    """Return the arrays of an `.npz` file by name, or the one of an `.npy` file under the empty name."""
-    import zipfile
-
-    import numpy as np
-
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return {"": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as exc:
-        kind = "holds pickled objects, which are never loaded" if "pickle" in str(exc) else f"cannot be read: {exc}"
-        msg = f"{path}: {kind}\n  save plain arrays of numbers with numpy.save or numpy.savez"
-        raise DataError(msg) from exc
+    return read_npz(path)
 
 
 def _check_pair(found: Arrays, path: Path) -> None:
@@ -113,11 +98,20 @@ def _missing(found: Arrays, path: Path) -> DataError:
     return DataError(msg)
 
 
-def _class_names(found: Arrays, labels: NDArray[np.generic]) -> tuple[str, ...]:
+def _class_names(found: Arrays, labels: NDArray[np.generic], path: Path) -> tuple[str, ...]:
+    """Return the names that the file holds, else one a label: as many as there are, however large a label is."""
+    import numpy as np
+
     if "class_names" in found:
         return tuple(str(name) for name in found["class_names"].ravel())
-    whole = labels.dtype.kind in "iu" and labels.size
-    return tuple(str(label) for label in range(int(labels.max()) + 1)) if whole else ()
+    classes = len(np.unique(labels)) if labels.dtype.kind in "iu" else 0
+    if classes > _MOST_CLASSES:
+        msg = (
+            f"{path}: {classes:,} different labels: these are values, not classes\n"
+            f"  at most {_MOST_CLASSES:,} classes are named after their labels: give class_names, or fewer classes"
+        )
+        raise DataError(msg)
+    return tuple(str(label) for label in range(classes))
 
 
 def _value_range(*samples: NDArray[np.generic]) -> tuple[float, float]:

@@ -42,17 +42,19 @@ def read_binary(path: Path, images: int) -> Batch:
     """
     import numpy as np
 
+    record = 1 + 3 * _PIXELS
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(images * record + 1)
     except OSError as exc:
         msg = (
             f"{path}: cannot be read: {exc.strerror}\n"
             f"  unpack all of cifar-10-binary.tar.gz: six files, {', '.join(BATCHES)} (.bin)"
         )
         raise DataError(msg) from exc
-    record = 1 + 3 * _PIXELS
     if len(data) != images * record:
-        msg = f"{path}: {len(data):,} bytes, not the {images * record:,} of {images:,} images\n  {_AGAIN}"
+        relation = "more" if len(data) > images * record else f"{len(data):,}"
+        msg = f"{path}: {relation} bytes, not the {images * record:,} of {images:,} images\n  {_AGAIN}"
         raise DataError(msg)
     rows = np.frombuffer(data, np.uint8).reshape(images, record)
     planes = rows[:, 1:].reshape(images, 3, _SIDE, _SIDE)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
+from modelyard_plugins.support.memory import check_fits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,8 @@ def _read(file: Any, path: Path, dimensions: int) -> NDArray[np.uint8]:
         msg = f"{path}: ends within its header\n  the file is damaged: get it again"
         raise DataError(msg)
     shape = tuple(int(size) for size in np.frombuffer(header, ">u4"))
+    if path.suffix == ".gz":  # a few bytes can unpack to any number
+        check_fits(path, math.prod(shape), "the file is damaged: get it again")
     data = _exactly(file, math.prod(shape), path, shape)
     return np.frombuffer(data, np.uint8).reshape(shape)
 

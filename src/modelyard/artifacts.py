@@ -13,6 +13,7 @@ import msgspec
 
 from modelyard.errors import DataError
 from modelyard.jsonfiles import read_json
+from modelyard.npy import open_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,9 +138,8 @@ class Dataset(msgspec.Struct, frozen=True):
         return self.facts.preprocessing.apply(self.x(split)[rows])
 
     def _load(self, name: str) -> NDArray[np.generic]:
-        import numpy as np
-
-        return np.load(self.folder / name, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        array: NDArray[np.generic] = open_array(self.folder / name)
+        return array
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +168,11 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+def is_single_name(name: str) -> bool:
+    """Return whether `name` stays in the folder that it is looked up in."""
+    return name not in ("", ".", "..") and not {"/", "\0"} & set(name)
+
+
 def self_contained(facts: ModelFacts) -> ModelFacts:
     """Return `facts` for a model with preprocessing and softmax inside: it takes raw samples, it answers probabilities."""
     return msgspec.structs.replace(facts, preprocessing=Preprocessing(), output="probabilities")
@@ -184,11 +189,14 @@ class Model(msgspec.Struct, frozen=True):
         """Open the model in `folder`.
 
         Raises:
-            DataError: `model.json` is missing or damaged, or the file that it names is not there.
+            DataError: `model.json` is missing or damaged, or the file that it names is not there, or elsewhere.
         """
         model = cls(folder, read_json(folder / "model.json", ModelFacts))
+        if not is_single_name(model.facts.file):
+            msg = f"{folder}: model.json names {model.facts.file!r}\n  allowed: the name of a file or folder beside it, without '/'"
+            raise DataError(msg)
         if not model.path.exists():
-            msg = f"{folder}: model.json names {model.facts.file!r}, which is not there"
+            msg = f"{folder}: model.json names {model.facts.file!r}, which is not there\n  build the stage that wrote it again"
             raise DataError(msg)
         return model
 

@@ -60,6 +60,6 @@ def read_json(path: Path, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, ValueError) as exc:  # msgspec's errors, and text that is not UTF-8
-        msg = f"{path}: cannot be read as {kind.__name__}: {exc}"
+    except (OSError, ValueError, RecursionError) as exc:  # msgspec's errors, and text that is not UTF-8
+        msg = f"{path}: cannot be read as {kind.__name__}: {exc}\n  build the stage that wrote it again"
         raise DataError(msg) from exc

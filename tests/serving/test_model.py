@@ -69,6 +69,8 @@ def test_what_modelyard_writes_is_read(tmp_path):
         ("[]", "the top level is not an object"),
         ("\xff", "not a model's facts"),
         ({}, "no key 'file'"),
+        (FACTS | {"file": "../model.tflite"}, "file: '../model.tflite' is not the name of a file"),
+        (FACTS | {"file": 7}, "file: 7 is not the name of a file"),
         (FACTS | {"file": "other.tflite"}, "names 'other.tflite', which is not there"),
         (FACTS | {"input_shape": [8, 0]}, "input_shape: 0 is not a whole number"),
         (FACTS | {"input_shape": 8}, "not a model's facts"),

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.artifacts import Dataset
-from modelyard.errors import DataError
+from modelyard.npy import open_array
 from modelyard.stages.evaluation import Measured, read_measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from modelyard.report.collect import Collected
 
@@ -44,15 +41,13 @@ def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material
     Raises:
         DataError: a file is damaged.
     """
-    import numpy as np
-
     folder = folders.get(collected.dataset)
     measured, answers = {}, {}
     for name, places in collected.variants.items():
         place = Path(places.evaluation)
         if places.stage in folders:
             measured[name] = read_measured(place)
-            answers[name] = _array(np, place / "probabilities.npy")
+            answers[name] = open_array(place / "probabilities.npy", "run `doit evaluate` again")
     return Material(
         dataset=Dataset.open(folder) if folder else None,
         data=next((one.digest for one in collected.stages if one.stage == collected.dataset), ""),
@@ -60,14 +55,6 @@ def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material
         measured_on={name: collected.variants[name].data for name in measured},
         answers=answers,
     )
-
-
-def _array(np: Any, file: Path) -> NDArray[np.float32]:
-    try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as exc:
-        msg = f"{file}: cannot be read: {exc}\n  run `doit evaluate` again"
-        raise DataError(msg) from exc
 
 
 def comparable(material: Material, baseline: str) -> dict[str, Measured]:

@@ -127,9 +127,12 @@ def _facts(folder: Path, data: Any) -> Facts:
     if not isinstance(data, dict):
         msg = "the top level is not an object"
         raise TypeError(msg)
+    if not isinstance(data["file"], str) or {"/", "\0"} & set(data["file"]) or data["file"] in ("", ".", ".."):
+        msg = f"file: {data['file']!r} is not the name of a file or folder beside it"
+        raise ValueError(msg)
     known = {"file", "format", "input_shape", "input_dtype", "preprocessing", "class_names", "output", "value_range"}
     facts = Facts(
-        file=folder / str(data["file"]),
+        file=folder / data["file"],
         format=str(data["format"]),
         input_shape=tuple(_whole("input_shape", size) for size in data["input_shape"]),
         input_dtype=np.dtype(_one_of("input_dtype", data["input_dtype"], DTYPES)),

@@ -12,6 +12,7 @@ from modelyard.artifacts import Dataset, ImageFacts
 from modelyard.errors import StageFailed
 from modelyard.job import Job
 from modelyard.jsonfiles import read_json, write_json
+from modelyard.npy import open_array
 from modelyard.stages.running import Server, running
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run(job: Job) -> None:
     settings = job.stage.settings
     facts = read_json(job.inputs["image"] / "image.json", ImageFacts)
     dataset = Dataset.open(job.inputs["dataset"])
-    reference = np.load(job.inputs["reference"] / "probabilities.npy", mmap_mode="r", allow_pickle=False)
+    reference = open_array(job.inputs["reference"] / "probabilities.npy")
     rows = _spread(len(reference), settings["samples"])
     samples, expected = np.asarray(dataset.x("test")[rows]), np.asarray(reference[rows])
     ask = _ask_server if settings["start"] else _ask_runtime

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
+from modelyard.stages.labels import check_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +29,7 @@ def check_splits(splits: Splits) -> None:
     _check_range(splits)
     for name in ("train", "test"):
         _check_shapes(name, getattr(splits, f"{name}_x"), getattr(splits, f"{name}_y"))
-        _check_labels(name, getattr(splits, f"{name}_y"), splits.class_names)
+        check_labels(f"{name}_y", getattr(splits, f"{name}_y"), len(splits.class_names))
     if splits.train_x.shape[1:] != splits.test_x.shape[1:]:
         train, test = splits.train_x.shape[1:], splits.test_x.shape[1:]
         msg = f"train_x: a sample has the shape {train}, but in test_x it has {test}\n  give both the same"
@@ -82,7 +84,7 @@ def _check_names(splits: Splits) -> None:
     if wrong:
         msg = f"class_names: {wrong[0]!r} is not a name\n  give a text for each class"
         raise DataError(msg)
-    twice = sorted({n for n in names if names.count(n) > 1})
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         msg = f"class_names: {twice[0]!r} is there twice\n  each class needs a name of its own"
         raise DataError(msg)
@@ -112,19 +114,6 @@ def _check_shapes(name: str, x: NDArray[np.generic], y: NDArray[np.generic]) -> 
         raise DataError(msg)
     if x.size == 0:
         msg = f"{name}_x: is empty, its shape is {x.shape}\n  each split needs at least one sample"
-        raise DataError(msg)
-
-
-def _check_labels(name: str, y: NDArray[np.generic], class_names: Any) -> None:
-    if y.dtype.kind not in "iu":
-        msg = f"{name}_y: labels are {y.dtype}\n  give whole numbers from 0, in the order of the class names"
-        raise DataError(msg)
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= len(class_names):
-        msg = (
-            f"{name}_y: labels from {low} to {high}, but there are {len(class_names)} class names\n"
-            f"  labels count from 0 to {len(class_names) - 1}"
-        )
         raise DataError(msg)
 
 

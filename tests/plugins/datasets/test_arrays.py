@@ -77,3 +77,32 @@ def test_a_file_that_is_no_npz_says_what_is_needed(bench, tmp_path):
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(DataError, match=r"neither a folder nor an \.npz file\n.*numpy\.savez"):
         arrays(bench.stage(), path=str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype", "message"),
+    [
+        ([0, 1, 2, 2**31 - 2], np.int32, r"label 2147483646 stands at 10 of 40 samples, the first is sample 3;"),
+        ([0, 1, 2, 2**32 - 1], np.uint32, r"label 4294967295 .*\(-1 without a sign\) means 'unknown'"),
+        ([0, 1, 2, 2**64 - 1], np.uint64, r"label 18446744073709551615 .*\(-1 without a sign\)"),
+        ([0, 1, -1, 2], np.int64, r"label -1 stands at 10 of 40 samples"),
+        ([1, 2, 3, 4], np.int64, r"subtract 1 from each"),
+    ],
+)
+def test_a_label_names_no_more_classes_than_there_are(bench, four, tmp_path, labels, dtype, message):
+    """2^31 - 2 used to make two thousand million names, and -1 none at all."""
+    from modelyard.stages.split_checks import check_splits
+
+    x = np.repeat(four["train_x"], 2, axis=0)
+    np.savez(tmp_path / "a.npz", **four | {"train_x": x, "train_y": np.array(labels * 10, dtype)})
+    splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"))
+    assert splits.class_names == ("0", "1", "2", "3")
+    with pytest.raises(DataError, match=message):
+        check_splits(splits)
+
+
+def test_values_are_not_taken_for_classes(bench, four, tmp_path, monkeypatch):
+    monkeypatch.setattr("modelyard_plugins.datasets.arrays._MOST_CLASSES", 3)
+    np.savez(tmp_path / "a.npz", **four)
+    with pytest.raises(DataError, match=r"a\.npz: 4 different labels: these are values, not classes"):
+        arrays(bench.stage(), path=str(tmp_path / "a.npz"))

@@ -74,3 +74,9 @@ def test_a_missing_file_and_a_file_that_is_not_gzip_are_named(tmp_path):
     (tmp_path / "x.gz").write_bytes(b"\0\0\x08\x01")
     with pytest.raises(DataError, match=r"x\.gz: cannot be read: Not a gzipped file"):
         read_idx(tmp_path / "x.gz", 1)
+
+
+def test_a_small_file_that_unpacks_to_more_than_the_memory_is_refused(monkeypatch):
+    monkeypatch.setattr("modelyard_plugins.support.memory.memory_bytes", lambda: 1000)
+    with pytest.raises(DataError, match=r"x\.gz: unpacks to 1,001 bytes, but the machine has 1,000"):
+        read(idx(np.zeros((1, 1, 1001), np.uint8)), 3, packed=True)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelyard.errors import DataError
+from modelyard.stages.labels import check_labels
+
+
+def said(labels: list[int], dtype: type, classes: int = 3) -> str:
+    with pytest.raises(DataError) as caught:
+        check_labels("train_y", np.array(labels, dtype), classes)
+    return str(caught.value)
+
+
+def test_every_label_of_a_class_passes():
+    check_labels("train_y", np.array([0, 2, 1], np.uint8), 3)
+
+
+def test_labels_that_start_at_1_are_told_to_be_counted_from_0():
+    assert said([1, 2, 3, 1], int).endswith("\n  labels count from 0 to 2: subtract 1 from each")
+
+
+def test_a_negative_label_is_named_with_its_samples():
+    assert said([0, 1, -1, 2, -1], np.int8) == (
+        "train_y: labels from -1 to 2, but there are 3 class names\n  label -1 stands at 2 of 5 samples, the first is "
+        "sample 2; if it means 'unknown' or 'ignore', leave those samples out: labels count from 0 to 2"
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_minus_one_without_a_sign_is_known(dtype):
+    largest = np.iinfo(dtype).max
+    assert f"label {largest} stands at 1 of 4 samples, the first is sample 3; if it (-1 without a sign) means" in said(
+        [0, 1, 2, largest], dtype
+    )
+
+
+def test_a_gap_says_which_label_is_too_large():
+    assert "label 7 stands at 1 of 3 samples, the first is sample 1; labels count from 0 to 2, without a gap" in said(
+        [0, 7, 1], int
+    )
+
+
+def test_labels_that_are_no_whole_numbers_are_refused():
+    assert "labels are float64" in said([0], float)
