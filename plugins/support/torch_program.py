@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, PluginError
+from modelyard_plugins.support.torch_archive import check_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,45 +64,26 @@ def save_program(program: Any, path: Path) -> None:
 
 
 def load_program(path: Path) -> Any:
-    """Read the program in `path`. A file that would have Python objects unpickled is refused.
+    """Read the program in `path`. A file that would have Python objects unpickled, or a text evaluated, is refused.
 
     Raises:
-        DataError: the file is damaged, or holds pickled objects.
+        DataError: the file is damaged, or holds what could run code.
     """
-    import torch
-
-    _refuse_pickle(path)
     try:
-        return torch.export.load(path)
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        check_archive(path)
+        return _loaded(path)
+    except DataError:
+        raise
+    except Exception as exc:  # torch asserts what it expects of a file, and has no error of its own for it
         msg = f"{path}: cannot be read as a program of torch.export: {first_line(exc)}\n  build the stage that wrote it again"
         raise DataError(msg) from exc
 
 
-def _refuse_pickle(path: Path) -> None:
-    """Check that `path` holds its tensors as plain bytes, which is how torch.export saves plain tensors.
+def _loaded(path: Path) -> Any:
+    """Return the program, read by the format's own loader: torch.export.load falls back to one that unpickles."""
+    from torch.export.pt2_archive._package import load_pt2
 
-    Source: `torch/export/pt2_archive`: each `*_config.json` says by payload whether it is pickled, and objects that
-    are no tensors lie below `data/constants` beside the tensors, under names of their own.
-    """
-    import json
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            configs = [json.loads(archive.read(name)) for name in names if name.endswith("_config.json")]
-    except (OSError, ValueError, zipfile.BadZipFile) as exc:
-        msg = f"{path}: cannot be read as a program of torch.export: {exc}\n  build the stage that wrote it again"
-        raise DataError(msg) from exc
-    payloads = {name: meta for config in configs for name, meta in config.get("config", {}).items()}
-    pickled = sorted(name for name, meta in payloads.items() if meta.get("use_pickle"))
-    if pickled:
-        msg = (
-            f"{path}: {', '.join(pickled)} would have to be unpickled, which can run any code\n"
-            "  keep to plain tensors in the model: no tensor subclasses, no custom objects"
-        )
-        raise DataError(msg)
+    return load_pt2(str(path)).exported_programs["model"]
 
 
 def _graphs(module: Any) -> Iterator[Any]:
