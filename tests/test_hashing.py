@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -58,7 +57,7 @@ def test_many_small_files_are_asked_for_at_once_if_the_disk_must_be_waited_for(
     asked: list[int] = []
     counted = itertools.count(step=hashing._FIRST if waits else 0)
     advise = os.posix_fadvise
-    monkeypatch.setattr(hashing, "_waits", lambda: next(counted))
+    monkeypatch.setattr(hashing, "waits", lambda: next(counted))
     monkeypatch.setattr(
         os, "posix_fadvise", lambda file, *rest: (asked.append(os.fstat(file).st_ino), advise(file, *rest))
     )
@@ -91,13 +90,6 @@ def test_the_stat_is_that_after_reading(tmp_path: Path, monkeypatch: pytest.Monk
     [(digest, info)] = hashing.hash_and_stat([(str(path), 5)])
     assert digest == hashlib.sha256(b"hello").hexdigest()
     assert info.st_size == len(b"longer than before")
-
-
-def test_a_thread_that_sleeps_waits_and_one_that_works_does_not() -> None:
-    before = hashing._waits()
-    for _ in range(5):
-        threading.Event().wait(0.001)
-    assert hashing._waits() - before >= 5
 
 
 def write(folder: Path, contents: list[bytes]) -> list[tuple[str, int]]:

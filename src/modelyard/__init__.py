@@ -2,5 +2,8 @@
 
 from modelyard.errors import DataError, GateError, ModelyardError, ToolError
 from modelyard.hookspecs import hookimpl
+from modelyard.system import refuse_windows
+
+refuse_windows()  # before a module is imported that needs what Windows lacks
 
 __all__ = ["DataError", "GateError", "ModelyardError", "ToolError", "hookimpl"]

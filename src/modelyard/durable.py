@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from modelyard.system import sync_file_system
+
 _AT_ONCE = 16
 """How many files are synced at a time."""
 
@@ -77,8 +79,7 @@ def sync(paths: Sequence[Path]) -> None:
     Raises:
         OSError: one cannot be read, or the disk cannot be written.
     """
-    if len(paths) >= _MANY:
-        _sync_file_system(paths[0])
+    if len(paths) >= _MANY and _sync_file_system(paths[0]):
         return
     for start in range(0, len(paths), _AT_ONCE):
         _sync_together(paths[start : start + _AT_ONCE])
@@ -111,14 +112,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_file_system(path: Path) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
+def _sync_file_system(path: Path) -> bool:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if libc.syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(path))
+        return sync_file_system(descriptor)
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, str(path)) from exc
     finally:
         os.close(descriptor)

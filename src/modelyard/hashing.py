@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from modelyard.errors import DataError
+from modelyard.system import read_soon, waits
 
 _SMALL_BYTES = 2**16
 """A file below this size is read at once: setting up a buffer for it would cost more than hashing it."""
@@ -75,19 +76,12 @@ def _side_by_side(files: Sequence[Sized]) -> list[Hashed]:
 
 
 def _in_groups(files: Sequence[Sized]) -> list[Hashed]:
-    before = _waits()
+    before = waits()
     found = _hash_group(files[:_FIRST])
-    is_slow = _waits() - before >= _FIRST // 2
+    is_slow = waits() - before >= _FIRST // 2
     for start in range(_FIRST, len(files), _AT_ONCE):
         found += _hash_group(files[start : start + _AT_ONCE], is_slow=is_slow)
     return found
-
-
-def _waits() -> int:
-    """Return how often this thread gave up its core to wait, for instance for the disk."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _hash_group(files: Sequence[Sized], *, is_slow: bool = False) -> list[Hashed]:
@@ -99,7 +93,7 @@ def _hash_group(files: Sequence[Sized], *, is_slow: bool = False) -> list[Hashed
         with _opened([path for path, _ in files]) as descriptors:
             if is_slow:
                 for descriptor in descriptors:
-                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+                    read_soon(descriptor)
             sizes = [size for _, size in files]
             heads = list(map(os.read, descriptors, [size + 1 if size < _SMALL_BYTES else 0 for size in sizes]))
             digests = list(map(_hexdigest, map(hashlib.sha256, heads)))

@@ -7,19 +7,20 @@ session or process group it has made for itself. So no `setsid` and no double fo
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 from collections.abc import Collection
 from pathlib import Path
+
+from modelyard.system import prctl
 
 _PR_SET_CHILD_SUBREAPER = 36
 _NAME_CHARACTERS = 80
 
 
 def adopt() -> None:
-    """Become the parent of every process below this one whose own parent ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    """Become the parent of every process below this one whose own parent ends; without effect where only init can."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def children() -> set[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import select
 import sys
 import traceback
 from pathlib import Path
@@ -18,14 +19,11 @@ from modelyard.job import Job
 from modelyard.project import Project
 from modelyard.request import Failure, Request, Result
 
-_PIPE_BUF = 4096
-"""A write of up to this many bytes to a pipe is never mixed with another's (POSIX PIPE_BUF on Linux)."""
-
 
 def emit(events: int, event: dict[str, Any]) -> None:
     """Write one event as a line, whole; a line too long for that loses its note."""
     line = msgspec.json.encode(event) + b"\n"
-    if len(line) > _PIPE_BUF:
+    if len(line) > select.PIPE_BUF:
         line = msgspec.json.encode({**event, "note": ""}) + b"\n"
     with contextlib.suppress(BrokenPipeError):
         os.write(events, line)

@@ -22,7 +22,7 @@ from modelyard.workspace import Workspace
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What came of a run: the stage's answer, and the largest resident set of its process in bytes."""
+    """What came of a run: the stage's answer, and the most memory of its own that its process took, in bytes."""
 
     result: Result
     peak_memory_bytes: int

@@ -67,7 +67,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         metrics: numbers that the stage reported.
         started: when the stage began, ISO 8601 with time zone.
         duration_s: how long its work took, in seconds.
-        peak_memory_bytes: the worker's largest resident set.
+        peak_memory_bytes: the most memory that its process took at once, without what it mapped from files.
         git: the commit it was made at, with `+` behind it if the tree was not clean; empty outside git.
         accepted: set if `doit accept` took the code for equivalent to what made it.
     """

@@ -12,7 +12,6 @@ stdout; a project process that notices that its sources changed answers `stale` 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import os
@@ -21,21 +20,36 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 import msgspec
 
 from modelyard import orphans
+from modelyard.memory import MemoryWatch
 from modelyard.project import Project, load
 from modelyard.request import Request
 from modelyard.source_imports import counts_by_version
 from modelyard.stage_process import emit, run_child
+from modelyard.system import die_with_parent, max_rss_bytes
 
-_PR_SET_PDEATHSIG = 1
 _TICK_NS = 20_000_000
 """Two changes of a file within this time may leave the same stat."""
+
+
+_LOOK_EVERY_S = 0.05
+"""How often the memory of running stages is looked at."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process that runs a stage: the number of its request, and its memory."""
+
+    number: int
+    memory: MemoryWatch
 
 
 class Server:
@@ -46,20 +60,24 @@ class Server:
     ) -> None:
         self._lines, self._on_line, self._on_end = lines, on_line, on_end
 
-    def run(self, has_children: Callable[[], bool] = lambda: False) -> None:
-        """Serve until the lines end, and then until `has_children` says no."""
-        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    def run(self, children: Mapping[int, Child] = MappingProxyType({})) -> None:
+        """Serve until the lines end, and then until there are no `children`; look at their memory meanwhile."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with selectors.DefaultSelector() as selector:
             selector.register(self._lines, selectors.EVENT_READ)
             selector.register(wake_read, selectors.EVENT_READ)
-            while selector.get_map().get(self._lines) or has_children():
-                self._step(selector, wake_read)
+            while selector.get_map().get(self._lines) or children:
+                self._step(selector, wake_read, _LOOK_EVERY_S if children else None)
+                for child in children.values():
+                    child.memory.look()
 
-    def _step(self, selector: selectors.BaseSelector, wake: int) -> None:
-        for key, _ in selector.select():
+    def _step(self, selector: selectors.BaseSelector, wake: int, timeout_s: float | None) -> None:
+        for key, _ in selector.select(timeout_s):
             if key.fileobj is self._lines:
                 line = self._lines.readline()
                 if line:
@@ -77,7 +95,7 @@ class Server:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                self._on_end(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
+                self._on_end(pid, os.waitstatus_to_exitcode(status), max_rss_bytes(usage.ru_maxrss))
 
 
 def fork(child: Callable[[], None]) -> int:
@@ -88,7 +106,7 @@ def fork(child: Callable[[], None]) -> int:
     if pid:
         return pid
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent(parent)
         orphans.adopt()
         if os.getppid() == parent:  # else the parent ended before the line above
             signal.set_wakeup_fd(-1)
@@ -132,7 +150,7 @@ class Worker:
     def _replace(self, request: Request) -> None:
         if self._inner is not None:
             self._inner[1].close()  # it ends when its stages have
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        reader, writer = os.pipe()
 
         def child() -> None:
             self._requests.close()
@@ -162,7 +180,7 @@ class ProjectProcess:
 
     def __init__(self, request: Request, paths: BinaryIO, events: int) -> None:
         self._paths, self._events = paths, events
-        self._children: dict[int, int] = {}
+        self._children: dict[int, Child] = {}
         os.chdir(request.project)
         sys.path.insert(0, request.project)
         began = _settled(Path(request.project))
@@ -174,7 +192,7 @@ class ProjectProcess:
 
     def run(self) -> None:
         """Serve until the outer process has no more requests for this one, and the stages have ended."""
-        Server(self._paths, self._on_line, self._on_end).run(lambda: bool(self._children))
+        Server(self._paths, self._on_line, self._on_end).run(self._children)
 
     def _on_line(self, path: str) -> None:
         request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
@@ -190,19 +208,21 @@ class ProjectProcess:
             gc.enable()
             run_child(request, self._loaded, self._events)
 
-        self._children[fork(child)] = request.id
+        pid = fork(child)
+        self._children[pid] = Child(request.id, MemoryWatch(pid))
 
     def _is_current(self) -> bool:
         return self._is_sound and all(_stamp(path) == stamp for path, stamp in self._sources.items())
 
-    def _on_end(self, pid: int, code: int, peak_memory_bytes: int) -> None:
-        number = self._children.pop(pid, None)
-        if number is None:
+    def _on_end(self, pid: int, code: int, largest_bytes: int) -> None:
+        child = self._children.pop(pid, None)
+        if child is None:
             return  # left behind by a stage, and ended by itself
         left = orphans.end(self._own | self._children.keys())
         if left:
-            emit(self._events, {"id": number, "left": len(left), "note": ", ".join(left)})
-        emit(self._events, {"id": number, "exit": code, "peak_memory_bytes": peak_memory_bytes})
+            emit(self._events, {"id": child.number, "left": len(left), "note": ", ".join(left)})
+        peak = child.memory.peak_bytes(largest_bytes)
+        emit(self._events, {"id": child.number, "exit": code, "peak_memory_bytes": peak})
 
 
 def _load(request: Request) -> Project | Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from modelyard.oci.tree import Tree
 from modelyard.stages.evaluation import Evaluation
 from modelyard.stages.latency import measure_latency
 from modelyard.stages.python_server import MODEL
+from modelyard.system import usable_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +99,7 @@ def evaluate(
 
     x, y = dataset.x("test"), dataset.y("test")
     names = dataset.facts.class_names
-    side_by_side = workers or max(1, len(os.sched_getaffinity(0)) // (threads or 1))
+    side_by_side = workers or max(1, len(usable_cpus()) // (threads or 1))
     probabilities = predict(lambda: open_model(model), x, len(names), batch_size, side_by_side, progress)
     np.save(out / "probabilities.npy", probabilities, allow_pickle=False)
     sizes = model_sizes(model.path)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.stages.evaluation import Host, Latency, Ratio
 from modelyard.stages.intervals import CONFIDENCE, quantile_interval
+from modelyard.system import pin, usable_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,19 +86,17 @@ def _alone(lock: Path | None) -> Iterator[None]:
 def _pinned(count: int) -> Iterator[tuple[int, ...]]:
     """Pin this thread, and those that it starts, to the last `count` CPUs: the first ones serve most interrupts.
 
-    Yields the CPUs; none where the system forbids it, as some sandboxes do.
+    Yields the CPUs; none where the system cannot do that (macOS) or forbids it, as some sandboxes do.
     """
-    allowed = os.sched_getaffinity(0)
-    cpus = tuple(sorted(allowed)[-count:])
-    try:
-        os.sched_setaffinity(0, cpus)
-    except OSError:
+    allowed = usable_cpus()
+    cpus = allowed[-count:]
+    if not pin(cpus):
         yield ()
         return
     try:
         yield cpus
     finally:
-        os.sched_setaffinity(0, allowed)
+        pin(allowed)
 
 
 def _times_ms(

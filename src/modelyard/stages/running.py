@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ImageFacts
 from modelyard.errors import StageFailed, ToolError
+from modelyard.system import is_linux
 
 if TYPE_CHECKING:
     from modelyard.oci.rootfs import Rootfs
@@ -56,9 +57,9 @@ def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Ite
     if engine is None and facts.archive is None:
         msg = "check: the image is in a Docker engine, and none answers\n  start it, or use the builder 'oci'"
         raise ToolError(msg)
-    if engine is None and not facts.server.reads_settings:
+    if engine is None and not (facts.server.reads_settings and is_linux()):
         msg = (
-            "check: this image's server runs in a container only, and no Docker engine answers\n"
+            "check: here this image's server runs in a container only, and no Docker engine answers\n"
             "  start one; or go on without: [tool.modelyard.check] start = false, which the result then says"
         )
         raise ToolError(msg)
