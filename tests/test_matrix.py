@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modelyard.config import load_config
 from modelyard.errors import ConfigError
 from modelyard.matrix import MOST, expand
+from modelyard.places import ConfigSource
 from modelyard.plan import build_plan
 from modelyard.plugins import Plugins, load_plugins
 from modelyard.testing import run_doit, write_project
@@ -25,11 +26,11 @@ PRUNED = {
 
 
 def names(matrix: dict[str, Any]) -> list[str]:
-    return [one.variant for one in expand({"pruned": matrix})]
+    return [one.variant for one in expand({"pruned": matrix}, ConfigSource())]
 
 
 def test_there_is_a_variant_for_each_combination_named_by_its_values():
-    found = list(expand({"pruned": PRUNED}))
+    found = list(expand({"pruned": PRUNED}, ConfigSource()))
     assert [one.variant for one in found] == [
         "pruned-0.5-float32",
         "pruned-0.5-int8",
@@ -49,14 +50,14 @@ def test_a_placeholder_alone_keeps_the_values_type_and_within_a_text_becomes_tex
         "brace": "{{n}}",
         "k": 3,
     }
-    (one,) = expand({"m": {"n": [2], "flag": [True], "chain": [step]}})
+    (one,) = expand({"m": {"n": [2], "flag": [True], "chain": [step]}}, ConfigSource())
     assert one.steps == [
         {"use": "x", "n": 2, "deep": [True, {"key": 2}], "text": "a-2-True", "brace": "{n}", "k": 3},
     ]
 
 
 def test_a_value_that_holds_braces_is_not_read_again():
-    (one,) = expand({"m": {"a": ["{b}"], "chain": ["{a}"]}})
+    (one,) = expand({"m": {"a": ["{b}"], "chain": ["{a}"]}}, ConfigSource())
     assert (one.variant, one.steps) == ("m-b", ["{b}"])
 
 
@@ -111,12 +112,12 @@ def test_a_mistake_names_the_axis_and_says_what_to_do(changes: dict[str, Any], m
         names(matrix)
     told = str(caught.value)
     assert message in told
-    assert told.startswith("pyproject.toml [tool.modelyard.matrix.pruned]: ")
+    assert told.startswith("pyproject.toml: [tool.modelyard.matrix.pruned]: ")
 
 
 def test_a_matrix_that_is_no_table_is_refused():
     with pytest.raises(ConfigError, match=r"\.m\]: \[1\] is not a table\n  write \[tool\.modelyard\.matrix\.m\]"):
-        list(expand({"m": [1]}))
+        list(expand({"m": [1]}, ConfigSource()))
 
 
 def test_the_bound_is_what_a_matrix_may_have():

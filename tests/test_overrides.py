@@ -80,7 +80,9 @@ def test_an_override_equals_the_same_key_in_the_file(setting: tuple[str, str, st
         try:
             config = load(tables, **{k.replace(".", "__"): v for k, v in overrides.items()})
         except ConfigError as exc:
-            return ("error", str(exc).partition("\n  the command line")[0])
+            place, told = str(exc).split(": key ", 1)
+            assert place == f"command line: {key}={value}" if overrides else place.startswith("pyproject.toml:")
+            return ("error", told)
         return config.settings, {t: use.params for t, use in config.uses.items()}
 
     base = {"tool.modelyard.train": 'use = "trainer"'}

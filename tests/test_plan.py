@@ -124,7 +124,7 @@ def test_every_part_that_a_stage_reads_has_a_file_that_stands_for_it(plugins: Pl
 
 def test_a_step_that_cannot_take_the_format_names_both_ends_and_what_fits(plugins: Plugins) -> None:
     told = refused(lambda: build_plan(config({"a": (use(PACK), use(PRUNE))}), plugins))
-    assert told.startswith("[tool.modelyard.variants]: a: 'pack' gives packed, but prune takes raw\n")
+    assert told.startswith("pyproject.toml: [tool.modelyard.variants]: a: 'pack' gives packed, but prune takes raw\n")
     assert told.endswith("model optimizers that fit between them: unpack")
 
 

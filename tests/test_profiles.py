@@ -134,7 +134,7 @@ def test_a_mistake_in_the_choice_or_the_form_is_named(
 def test_a_value_is_checked_whether_the_profile_is_chosen_or_not(overrides: dict[str, str], load: Load) -> None:
     tables = {f"{P}.paper.train": "epoch = 3", f"{P}.other": ""}
     found = message(load, tables, **overrides)
-    assert "[tool.modelyard.train]: unknown key 'epoch', did you mean 'epochs'?" in found
+    assert "[tool.modelyard.profiles.paper.train]: unknown key 'epoch', did you mean 'epochs'?" in found
     last = "the command line sets profile=paper" if overrides == {"profile": "paper"} else "in the profile 'paper'"
     assert found.endswith(f"\n  {last}")
 

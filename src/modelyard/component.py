@@ -15,6 +15,7 @@ import msgspec
 
 from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.places import Place, at
 
 KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target")
 """The kinds of component, in the order of a build."""
@@ -231,25 +232,25 @@ def type_name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) and not arguments else str(annotation)
 
 
-def check_values(parameters: Mapping[str, Parameter], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def check_values(parameters: Mapping[str, Parameter], values: Mapping[str, Any], where: Place) -> dict[str, Any]:
     """Return `values` with every default filled in, each checked against its parameter.
 
     Args:
         parameters: what is allowed.
         values: what the configuration says.
-        where: file and table, for messages: `pyproject.toml [tool.modelyard.train]`.
+        where: the table that they come from, for messages.
 
     Raises:
         ConfigError: a key is unknown, a value has the wrong type or range, or a required key is missing.
     """
     for key in values:
         if key not in parameters:
-            msg = f"{where}: unknown key {key!r}{did_you_mean(key, parameters)}\n  allowed: {listing(parameters)}"
+            msg = f"{at(where, key)}: unknown key {key!r}{did_you_mean(key, parameters)}\n  allowed: {listing(parameters)}"
             raise ConfigError(msg)
     return {name: _check_value(parameter, values, where) for name, parameter in parameters.items()}
 
 
-def _check_value(parameter: Parameter, values: Mapping[str, Any], where: str) -> Any:
+def _check_value(parameter: Parameter, values: Mapping[str, Any], where: Place) -> Any:
     if parameter.name not in values:
         if parameter.default is REQUIRED:
             msg = f"{where}: key {parameter.name!r} is missing\n  it is {parameter.type_name}; add `{parameter.name} = ...`"
@@ -258,7 +259,9 @@ def _check_value(parameter: Parameter, values: Mapping[str, Any], where: str) ->
     value = values[parameter.name]
     numbers = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, float)]
     if not all(map(math.isfinite, numbers)):
-        msg = f"{where}: key {parameter.name!r}: {value!r} is not allowed: it is not a finite number"
+        msg = (
+            f"{at(where, parameter.name)}: key {parameter.name!r}: {value!r} is not allowed: it is not a finite number"
+        )
         raise ConfigError(msg)
     try:
         return msgspec.convert(value, parameter.annotation, strict=True)
@@ -272,7 +275,7 @@ def _check_value(parameter: Parameter, values: Mapping[str, Any], where: str) ->
         refused = next((r[value] for r in _extras(parameter.annotation, "refused") if _is_key(value, r)), None)
         why, instead = refused or (_lower(str(exc)), "")
         allowed = parameter.type_name + (f"; {instead}" if instead else "")
-        msg = f"{where}: key {parameter.name!r}: {value!r} is not allowed: {why}\n  allowed: {allowed}"
+        msg = f"{at(where, parameter.name)}: key {parameter.name!r}: {value!r} is not allowed: {why}\n  allowed: {allowed}"
         raise ConfigError(msg) from exc
 
 

@@ -15,6 +15,7 @@ import msgspec
 from modelyard.component import Component, Parameter, check_values
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.matrix import Combination, expand
+from modelyard.places import FILE, ConfigSource, KeyPlace, Where
 from modelyard.plugins import Plugins
 from modelyard.profiles import choose_profile, lay_over, take_profiles
 from modelyard.settings import DEFAULTS, KEYS, PLAIN, USING, Name, Seed, parameters_of_table
@@ -40,6 +41,8 @@ class Config(msgspec.Struct, frozen=True):
         variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
         targets: for each deploy target, its component.
         resources: how many stages may hold each named resource at once.
+        source: what it was read from, for messages.
+        origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
     """
 
     project: Path
@@ -51,6 +54,14 @@ class Config(msgspec.Struct, frozen=True):
     variants: dict[str, tuple[Use, ...]]
     targets: dict[str, Use]
     resources: dict[str, int]
+    source: ConfigSource = ConfigSource()
+    origins: dict[str, tuple[str, ...]] = {}
+
+    def where_variant(self, variant: str) -> Where:
+        """Return the place of a variant, for messages."""
+        table = self.origins.get(variant, ("variants",))
+        where = self.source.where(*table)
+        return where.at(variant) if table == ("variants",) else where
 
 
 def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | None = None) -> Config:
@@ -66,18 +77,21 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
         ConfigError: the file is missing or not TOML, or a key, name or value is not allowed; also in a profile that
             is not chosen, save that the files which it names need not be there.
     """
-    base, fallback = _read(project / "pyproject.toml")
-    profiles = take_profiles(base, KEYS)
-    values = dict(overrides or {})
-    raw = deepcopy(lay_over(base, choose_profile(profiles, values.pop("profile", "")), DEFAULTS))
+    file, values = project / FILE, dict(overrides or {})
+    base, fallback = _read(file)
+    profiles = take_profiles(base, KEYS, ConfigSource(file))
+    profile = values.pop("profile", "")
+    raw = deepcopy(lay_over(base, choose_profile(profiles, profile), DEFAULTS))
     if values:
         from modelyard.overrides import override  # most builds have none
 
         override(raw, values, plugins)
     given = " ".join(f"{key}={value}" for key, value in (overrides or {}).items())
-    config = _config(_Reader(project, plugins, raw, fallback), given and f"the command line sets {given}")
+    reader = _Reader(project, plugins, raw, fallback, ConfigSource(file, profile, values))
+    config = _config(reader, given and f"the command line sets {given}")
     for name, tables in profiles.items():
-        other = _Reader(project, plugins, lay_over(base, tables, DEFAULTS), fallback, look_at_inputs=False)
+        laid = lay_over(base, tables, DEFAULTS)
+        other = _Reader(project, plugins, laid, fallback, ConfigSource(file, name), look_at_inputs=False)
         _config(other, f"in the profile {name!r}")
     return config
 
@@ -86,7 +100,7 @@ def _config(reader: _Reader, note: str) -> Config:
     try:
         return reader.config()
     except ConfigError as exc:
-        if not note:
+        if not note or str(exc).startswith("command line: "):
             raise
         msg = f"{exc}\n  {note}"
         raise ConfigError(msg) from exc
@@ -122,17 +136,19 @@ class _Reader:
         plugins: Plugins,
         raw: dict[str, Any],
         fallback: dict[str, Any],
+        source: ConfigSource,
         *,
         look_at_inputs: bool = True,
     ) -> None:
         self.project, self.plugins, self.raw, self.fallback = project, plugins, raw, fallback
-        self.look_at_inputs = look_at_inputs
+        self.where, self.look_at_inputs = source.where, look_at_inputs
+        self.source, self.origins = source, dict[str, tuple[str, ...]]()
 
     def config(self) -> Config:
         for key in self.raw:
             if key not in KEYS:
                 allowed = (*KEYS, "profiles")
-                msg = f"{self.where()}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
+                msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
         uses = {table: self.use(table) for table in USING}
         return Config(
@@ -143,12 +159,11 @@ class _Reader:
             uses=uses,
             settings={t: self.own(t) for t in ("dataset", "image", *PLAIN)} | {"gates": self.gates()},
             variants=self.variants(),
+            origins=self.origins,
             targets={name: self.target(name) for name in self.table("targets")},
             resources=self.resources(),
+            source=self.source,
         )
-
-    def where(self, *tables: str) -> str:
-        return f"pyproject.toml [{'.'.join(('tool.modelyard', *tables))}]"
 
     def default_name(self) -> str:
         name = str(self.fallback.get("name", self.project.name)).lower()
@@ -159,7 +174,7 @@ class _Reader:
             return msgspec.convert(self.raw.get(key, default), kind, strict=True)
         except msgspec.ValidationError as exc:
             notes = [m.description for m in getattr(kind, "__metadata__", ())]
-            msg = f"{self.where()}: key {key!r}: {self.raw.get(key, default)!r} is not allowed\n  allowed: {notes[0] if notes else kind.__name__}"
+            msg = f"{self.where().at(key)}: key {key!r}: {self.raw.get(key, default)!r} is not allowed\n  allowed: {notes[0] if notes else kind.__name__}"
             raise ConfigError(msg) from exc
 
     def table(self, *path: str) -> dict[str, Any]:
@@ -188,7 +203,7 @@ class _Reader:
         durations = dict.fromkeys(("max_latency_p50", "max_latency_p99"), parse_duration_ms)
         for key, parse in (sizes | durations).items():
             if values[key] is not None:
-                parse(values[key], f"{self.where('gates')}: key {key!r}")
+                parse(values[key], KeyPlace(self.where("gates"), key))
         return values
 
     def use(self, table: str) -> Use:
@@ -199,32 +214,32 @@ class _Reader:
             msg = f"{self.where(table)}: key 'use' is missing\n  it names the {USING[table]}, one of: {listing(known)}"
             raise ConfigError(msg)
         own = parameters_of_table(table)
-        return self.component(USING[table], name, {k: v for k, v in values.items() if k not in own}, (table,), own)
+        others = {k: v for k, v in values.items() if k not in own}
+        return self.component(USING[table], name, others, self.where(table), own)
 
     def component(
         self,
         kind: str,
         name: Any,
         values: dict[str, Any],
-        tables: tuple[str, ...],
+        where: Where,
         own: Mapping[str, Any] | None = None,
     ) -> Use:
-        where = self.where(*tables)
         if not isinstance(name, str):
-            msg = f"{where}: key 'use': {name!r} is not the name of a {kind}"
+            msg = f"{where.at('use')}: key 'use': {name!r} is not the name of a {kind}"
             raise ConfigError(msg)
         if kind == "model" and ":" in name:
             from modelyard.project_code import project_function
 
-            found: Component = project_function(kind, self.project, name, where)
+            found: Component = project_function(kind, self.project, name, where.at("use"))
         else:
-            found = self.plugins.get(kind, name, where)
+            found = self.plugins.get(kind, name, where.at("use"))
         allowed = found.parameters
         unknown = [k for k in values if k not in allowed]
         if unknown:
             everything = {"use", *allowed, *(own or {})}
             msg = (
-                f"{where}: unknown key {unknown[0]!r}{did_you_mean(unknown[0], everything)}\n"
+                f"{where.at(unknown[0])}: unknown key {unknown[0]!r}{did_you_mean(unknown[0], everything)}\n"
                 f"  the {kind} {name!r} takes: {listing(allowed)}; run `doit plugins {name}`"
             )
             raise ConfigError(msg)
@@ -234,22 +249,20 @@ class _Reader:
                 params[key] = self.input_path(params[key], parameter, where)
         return Use(found, params)
 
-    def input_path(self, value: str, parameter: Parameter, where: str) -> str:
+    def input_path(self, value: str, parameter: Parameter, where: Where) -> str:
+        place = KeyPlace(where, parameter.name)
         try:
             path = self.project / Path(value).expanduser()
             near = None if path.exists() else [p.name for p in path.parent.glob("*")]
         except (OSError, RuntimeError, ValueError) as exc:  # a name that is too long, an unknown ~user, a null byte
-            msg = f"{where}: key {parameter.name!r}: {value!r} is not a path: {exc}"
+            msg = f"{place}: {value!r} is not a path: {exc}"
             raise ConfigError(msg) from exc
         if near is not None:
-            msg = (
-                f"{where}: key {parameter.name!r}: there is no {value!r}{did_you_mean(path.name, near)}\n"
-                f"  {parameter.doc or path}"
-            )
+            msg = f"{place}: there is no {value!r}{did_you_mean(path.name, near)}\n  {parameter.doc or path}"
             raise ConfigError(msg)
         return os.path.normpath(path)
 
-    def check_name(self, what: str, name: str, where: str) -> None:
+    def check_name(self, what: str, name: str, where: Where) -> None:
         """Check a name that becomes a task's and a folder's."""
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", name):
             msg = (
@@ -259,59 +272,59 @@ class _Reader:
             raise ConfigError(msg)
 
     def variants(self) -> dict[str, tuple[Use, ...]]:
-        found = {}
+        found: dict[str, tuple[Use, ...]] = {}
         for name, steps in self.table("variants").items():
-            where = self.where("variants")
+            where = self.where("variants").at(name)
             self.check_name("variant", name, where)
             if not isinstance(steps, list):
                 msg = f'{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = ["int8"]'
                 raise ConfigError(msg)
-            found[name] = tuple(self.step(name, step, ("variants", name)) for step in steps)
-        origins = dict.fromkeys(found, "variants")
-        for one in expand(self.table("matrix")):
-            found[one.variant] = self.combination(one, origins)
+            chain = self.where("variants", name)
+            found[name] = tuple(self.step(step, chain.at(number)) for number, step in enumerate(steps))
+            self.origins[name] = ("variants",)
+        for one in expand(self.table("matrix"), self.source):
+            found[one.variant] = self.combination(one)
         if not found:
             msg = f'{self.where("variants")}: there is no variant\n  write at least one, for instance float32 = ["float32"]'
             raise ConfigError(msg)
         return found
 
-    def combination(self, one: Combination, origins: dict[str, str]) -> tuple[Use, ...]:
-        """Return the chain of a variant that a matrix makes; `origins` says which table made each so far."""
+    def combination(self, one: Combination) -> tuple[Use, ...]:
+        """Return the chain of a variant that a matrix makes."""
         tables = ("matrix", one.matrix)
-        self.check_name("variant", one.variant, self.where(*tables))
-        if one.variant in origins:
-            other = f"[tool.modelyard.{origins[one.variant]}]"
-            msg = (
-                f"{self.where(*tables)}: the variant {one.variant!r} is in {other}, too\n  give the matrix another name"
-            )
+        where = self.where(*tables)
+        self.check_name("variant", one.variant, where)
+        if one.variant in self.origins:
+            other = f"[tool.modelyard.{'.'.join(self.origins[one.variant])}]"
+            msg = f"{where}: the variant {one.variant!r} is in {other}, too\n  give the matrix another name"
             raise ConfigError(msg)
-        origins[one.variant] = ".".join(tables)
+        self.origins[one.variant] = tables
         try:
-            return tuple(self.step(one.variant, step, tables) for step in one.steps)
+            return tuple(self.step(step, where.at("chain", n)) for n, step in enumerate(one.steps))
         except ConfigError as exc:
             msg = f"{exc}\n  {one.note}"
             raise ConfigError(msg) from exc
 
-    def step(self, variant: str, step: Any, tables: tuple[str, ...]) -> Use:
+    def step(self, step: Any, where: Where) -> Use:
         values = {"use": step} if isinstance(step, str) else dict(step) if isinstance(step, dict) else {}
         if "use" not in values:
             msg = (
-                f"{self.where(tables[0])}: {variant}: {step!r} is not a step\n"
+                f"{where}: {step!r} is not a step\n"
                 '  write a model optimizer\'s name, or { use = "name", parameter = value }'
             )
             raise ConfigError(msg)
         name = values.pop("use")
-        return self.component("optimizer", name, values, tables)
+        return self.component("optimizer", name, values, where)
 
     def target(self, name: str) -> Use:
-        self.check_name("target", name, self.where("targets"))
+        self.check_name("target", name, self.where("targets").at(name))
         values = self.table("targets", name)
-        return self.component("target", values.pop("use", name), values, ("targets", name))
+        return self.component("target", values.pop("use", name), values, self.where("targets", name))
 
     def resources(self) -> dict[str, int]:
         found = self.table("resources")
         for name, count in found.items():
             if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-                msg = f"{self.where('resources')}: key {name!r}: {count!r} is not allowed\n  allowed: a whole number from 1"
+                msg = f"{self.where('resources').at(name)}: key {name!r}: {count!r} is not allowed\n  allowed: a whole number from 1"
                 raise ConfigError(msg)
         return found

@@ -67,7 +67,7 @@ class Engine:
             return None
         from modelyard.remote import open_remote
 
-        return open_remote(settings, self._tell)
+        return open_remote(settings, self._tell, self.project.config.source.where("store"))
 
     def _tell(self, line: str) -> None:
         self.listener.tell(line)

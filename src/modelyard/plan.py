@@ -13,6 +13,7 @@ from modelyard.config import Config, Use
 from modelyard.controls import Controls, find_controls, wants_controls
 from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.formats import advice
+from modelyard.places import KeyPlace
 from modelyard.plugins import Plugins
 from modelyard.settings import RULES
 
@@ -147,7 +148,7 @@ def _check_resource_names(config: Config, plugins: Plugins) -> None:
     for name in config.resources:
         if name not in known:
             msg = (
-                f"pyproject.toml [tool.modelyard.resources]: unknown resource {name!r}{did_you_mean(name, known)}\n"
+                f"{config.source.where('resources').at(name)}: unknown resource {name!r}{did_you_mean(name, known)}\n"
                 f"  known: {listing(known)}: the kinds of stage, and what components say that they use"
             )
             raise PlanError(msg)
@@ -259,7 +260,7 @@ class _Planner:
                 n for (k, n), c in self.plugins.components.items() if k == "trainer" and c.produces == model.produces
             ]
             msg = (
-                f"[tool.modelyard.train]: the trainer {trainer.name!r} trains {trainer.produces} models, "
+                f"{self.config.source.where('train').at('use')}: the trainer {trainer.name!r} trains {trainer.produces} models, "
                 f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
             )
             raise PlanError(msg)
@@ -281,8 +282,8 @@ class _Planner:
         taker = f"{after.name} (the runtime)" if is_runtime else after.name
         advised = advice(self.plugins, given, after.accepts, is_runtime=is_runtime)
         msg = (
-            f"[tool.modelyard.variants]: {variant}: {before} gives {given}, but {taker} takes {listing(after.accepts)}\n"
-            f"  {advised}"
+            f"{self.config.where_variant(variant)}: {variant}: {before} gives {given}, but {taker} takes "
+            f"{listing(after.accepts)}\n  {advised}"
         )
         raise PlanError(msg)
 
@@ -317,10 +318,8 @@ class _Planner:
     def check_variant(self, key: str, value: str, more: Iterable[str] = ()) -> None:
         allowed = (*(RULES if key == "rule" else ()), *self.config.variants, *more)
         if value not in allowed:
-            near = did_you_mean(value, allowed)
-            msg = (
-                f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed{near}\n  allowed: {', '.join(allowed)}"
-            )
+            place = KeyPlace(self.config.source.where("select"), key)
+            msg = f"{place}: {value!r} is not allowed{did_you_mean(value, allowed)}\n  allowed: {', '.join(allowed)}"
             raise PlanError(msg)
 
     def deployment(self) -> Iterable[Stage]:

@@ -24,6 +24,7 @@ from modelyard import hookspecs
 from modelyard.component import KINDS, Component, Source
 from modelyard.entry_points import entry_points
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.places import Place
 from modelyard.registration import registered
 from modelyard.source_imports import HashedLoader
 
@@ -48,13 +49,13 @@ class Plugins(msgspec.Struct, frozen=True):
     shadowed: list[tuple[Component, Component]] = msgspec.field(default_factory=list)
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
-    def get(self, kind: str, name: str, where: str) -> Component:
+    def get(self, kind: str, name: str, where: Place) -> Component:
         """Return the component of `kind` called `name`.
 
         Args:
             kind: one of `component.KINDS`.
             name: the name in the configuration.
-            where: file and table, for the message.
+            where: where it is named, for the message.
 
         Raises:
             ConfigError: there is none; the message lists those that there are.

@@ -6,32 +6,33 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.places import ConfigSource, Where
 
-WHERE = "pyproject.toml [tool.modelyard.profiles{}]"
 
-
-def take_profiles(raw: dict[str, Any], keys: Collection[str]) -> dict[str, dict[str, Any]]:
+def take_profiles(raw: dict[str, Any], keys: Collection[str], source: ConfigSource) -> dict[str, dict[str, Any]]:
     """Take the profiles out of `[tool.modelyard]`.
 
     Args:
         raw: the table; its key `profiles` is removed.
         keys: the keys that the table, and so a profile, may hold.
+        source: what the table was read from.
 
     Raises:
         ConfigError: `profiles` or one of them is not a table, or holds an unknown key.
     """
     profiles = raw.pop("profiles", {})
-    for name, tables in _table(profiles, "").items():
-        for key in _table(tables, f".{name}"):
+    for name, tables in _table(profiles, source.where("profiles")).items():
+        where = source.where("profiles", name)
+        for key in _table(tables, where):
             if key not in keys:
-                msg = f"{WHERE.format(f'.{name}')}: unknown key {key!r}{did_you_mean(key, keys)}\n  allowed: {listing(keys)}"
+                msg = f"{where.at(key)}: unknown key {key!r}{did_you_mean(key, keys)}\n  allowed: {listing(keys)}"
                 raise ConfigError(msg)
     return dict(profiles)
 
 
-def _table(value: Any, name: str) -> Mapping[str, Any]:
+def _table(value: Any, where: Where) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        msg = f"{WHERE.format(name)}: {value!r} is not a table\n  write [tool.modelyard.profiles.NAME.TABLE]"
+        msg = f"{where}: {value!r} is not a table\n  write [tool.modelyard.profiles.NAME.TABLE]"
         raise ConfigError(msg)
     return value
 

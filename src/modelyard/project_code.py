@@ -19,6 +19,7 @@ import msgspec
 from modelyard import params
 from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.places import Place
 from modelyard.syntax import parse
 
 _NAMES: dict[str, Any] = {
@@ -48,7 +49,7 @@ class ProjectFunction(Component, frozen=True, dict=True):
         return self.path
 
 
-def project_function(kind: str, project: Path, reference: str, where: str) -> ProjectFunction:
+def project_function(kind: str, project: Path, reference: str, where: Place) -> ProjectFunction:
     """Return the component for `reference`, `module:function` in the project.
 
     Raises:
@@ -73,7 +74,7 @@ def project_function(kind: str, project: Path, reference: str, where: str) -> Pr
     return ProjectFunction(kind, reference, _importer(module, name), source, path=path, signature=signature)
 
 
-def _module_file(project: Path, module: str, where: str) -> Path:
+def _module_file(project: Path, module: str, where: Place) -> Path:
     base = project.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():

@@ -21,6 +21,7 @@ import msgspec
 from modelyard.digests import FileEntry
 from modelyard.errors import ConfigError
 from modelyard.hashing import hash_file
+from modelyard.places import KeyPlace, Place
 
 if TYPE_CHECKING:
     from modelyard.store import Record, Store
@@ -49,7 +50,7 @@ class RemoteSettings(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
 
 
-def check_remote(url: str, where: str) -> None:
+def check_remote(url: str, where: Place) -> None:
     """Check that `url` can be a remote, importing nothing.
 
     Raises:
@@ -58,7 +59,7 @@ def check_remote(url: str, where: str) -> None:
     protocol, separator, path = url.partition("://")
     if not (protocol and separator and (path or protocol == "memory")):
         msg = (
-            f"{where}: key 'remote': {url!r} is not the address of a remote store\n"
+            f"{KeyPlace(where, 'remote')}: {url!r} is not the address of a remote store\n"
             "  allowed: 's3://bucket/prefix', 'gs://bucket/prefix', 'file:///folder', 'memory://name', or what fsspec knows"
         )
         raise ConfigError(msg)
@@ -68,11 +69,11 @@ def check_remote(url: str, where: str) -> None:
     if missing:
         extra = _EXTRAS.get(speaker or "s3fs")
         what = f"'modelyard[{extra}]'" if extra else " ".join(missing)
-        msg = f"{where}: key 'remote': {url!r} needs {' and '.join(missing)}, not installed\n  run `python -m pip install {what}`"
+        msg = f"{KeyPlace(where, 'remote')}: {url!r} needs {' and '.join(missing)}, not installed\n  run `python -m pip install {what}`"
         raise ConfigError(msg)
 
 
-def open_remote(settings: Mapping[str, Any], tell: Callable[[str], None]) -> Remote | None:
+def open_remote(settings: Mapping[str, Any], tell: Callable[[str], None], where: Place) -> Remote | None:
     """Return the remote that `[tool.modelyard.store]` names, not yet connected; None if there is none.
 
     Raises:
@@ -81,7 +82,7 @@ def open_remote(settings: Mapping[str, Any], tell: Callable[[str], None]) -> Rem
     url, mode = settings["remote"], settings["mode"]
     if not url or mode == "off":
         return None
-    check_remote(url, "pyproject.toml [tool.modelyard.store]")
+    check_remote(url, where)
     return Remote(RemoteSettings(url, mode == "read-write", settings["timeout_s"], settings["options"]), tell)
 
 

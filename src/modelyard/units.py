@@ -11,6 +11,8 @@ from modelyard.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from modelyard.places import KeyPlace
+
 SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 """Bytes in each unit of size."""
 
@@ -28,12 +30,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def parse_size(value: str | float, where: str) -> int:
+def parse_size(value: str | float, where: str | KeyPlace) -> int:
     """Return a size in bytes, rounded down.
 
     Args:
         value: `"200 kB"`, `"1 MiB"`, or a number of bytes.
-        where: file, table and key, for the message.
+        where: the key that it is the value of, for the message.
 
     Raises:
         ConfigError: it is not a size, or not above 0.
@@ -45,12 +47,12 @@ def parse_size(value: str | float, where: str) -> int:
     return int(size_bytes)
 
 
-def parse_duration_ms(value: str | float, where: str) -> float:
+def parse_duration_ms(value: str | float, where: str | KeyPlace) -> float:
     """Return a duration in milliseconds, above 0.
 
     Args:
         value: `"5 ms"`, `"0.2 s"`, or a number of milliseconds.
-        where: file, table and key, for the message.
+        where: the key that it is the value of, for the message.
 
     Raises:
         ConfigError: it is not a duration, or not above 0.
@@ -62,7 +64,7 @@ def parse_duration_ms(value: str | float, where: str) -> float:
     return duration_ms
 
 
-def _parse(value: str | float, units: Mapping[str, float], plain: str, where: str, allowed: str) -> float:
+def _parse(value: str | float, units: Mapping[str, float], plain: str, where: str | KeyPlace, allowed: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
