@@ -17,6 +17,7 @@ import msgspec
 
 from modelyard.digests import DigestTable
 from modelyard.modules import Modules, Places
+from modelyard.probes import Mark
 from modelyard.source_imports import installed_folders
 from modelyard.syntax import FileCode, read_code
 from modelyard.versions import installed_version
@@ -43,9 +44,10 @@ _OWN = frozenset({"modelyard_plugins", "modelyard_templates"})
 
 
 class Closure(msgspec.Struct, dict=True):
-    """The code that a component stands on: files with the digests of their parts, and installed distributions."""
+    """The code that a component stands on: files with the digests of their parts, where they are, and installed distributions."""
 
     files: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    paths: list[str] = msgspec.field(default_factory=list)
     distributions: dict[str, str] = msgspec.field(default_factory=dict)
 
     @functools.cached_property
@@ -114,6 +116,10 @@ class CodeIndex:
         if not self._modules.stand():
             self._look()
 
+    def mark(self, path: str) -> Mark:
+        """Return what the file system said of a closure's file, at `path`, when it was read."""
+        return self._modules.probes.marks[path]
+
     def closure(self, *files: Path) -> Closure:
         """Return the closure of the modules in `files`, and of the packages that hold them.
 
@@ -139,6 +145,7 @@ class CodeIndex:
                 continue
             source = self._sources.get(path) or self._source(path)
             found.files[self._label(path, found.files)] = source.parts
+            found.paths.append(path)
             todo += source.imports
         return found
 

@@ -153,7 +153,7 @@ class Engine:
             record = None if force else self.store.find(key)  # another build may have made it meanwhile
             if record is not None and self._maker.restore(stage, record):
                 return "restored"
-            self._maker.build(stage, self.listener.on_event)
+            key = self._maker.build(stage, self.listener.on_event)
         if self._publisher is not None:
             self._publisher.submit(key, replace=force)
         return "built"

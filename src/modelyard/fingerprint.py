@@ -10,7 +10,7 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from modelyard.config import Use
 from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
 from modelyard.plan import HOST_BOUND, Stage
 from modelyard.plugins import Plugins
+from modelyard.probes import Mark
 from modelyard.versions import tool_version
 
 STAGES = Path(__file__).parent / "stages"
+SERVER_KINDS = ("image", "check")
+"""The kinds of stage whose key covers the server's files."""
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -51,6 +54,11 @@ class Fingerprinter:
         """Look at every input again."""
         with self._lock:
             self._code.forget()
+            self.forget_files()
+
+    def forget_files(self) -> None:
+        """Look at every input but the code again."""
+        with self._lock:
             self._component_parts.clear()
             self._kind_parts.clear()
 
@@ -88,16 +96,33 @@ class Fingerprinter:
 
     def code(self, stage: Stage) -> dict[str, dict[str, str]]:
         """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
-        closures = [self.closure(STAGES / f"{stage.kind}.py")]
-        closures += [self.closure(*_code_files(use.component)) for use in stage.uses.values()]
-        closures += [
-            self.closure(*files) for hook in _shaping_hooks(stage) if (files := self._plugins.hook_files(hook))
-        ]
         return {
             file: {name: digest[:12] for name, digest in parts.items()}
-            for c in closures
+            for c in self._closures(stage)
             for file, parts in c.files.items()
         }
+
+    def sources(self, stage: Stage) -> dict[str, Mark]:
+        """Return the files of the code that `stage` stands on, each with what the file system said of it when it was read."""
+        with self._lock:
+            return {path: self._code.mark(path) for c in self._closures(stage) for path in c.paths}
+
+    def _closures(self, stage: Stage) -> list[Closure]:
+        hooks = (self._plugins.hook_files(hook) for hook in _shaping_hooks(stage))
+        return [
+            self.closure(STAGES / f"{stage.kind}.py"),
+            *(self.closure(*_code_files(use.component)) for use in stage.uses.values()),
+            *(self.closure(*files) for files in hooks if files),
+        ]
+
+    def input_paths(self, stage: Stage) -> Iterator[tuple[str, str]]:
+        """Yield each file or folder that the key of `stage` is made of beside code and artifacts: its part, and its path."""
+        for role, use in stage.uses.items():
+            yield from ((f"{role} {name}", use.params[name]) for name in _inputs(use))
+            yield from ((f"template {path.name}", str(path)) for path in self._template_files(use.component))
+            if stage.kind in SERVER_KINDS:
+                named = {"server": use.component.server, "requirements": use.component.requirements}
+                yield from ((f"{role} {name}", str(path)) for name, path in named.items() if path)
 
     def closure(self, *files: Path) -> Closure:
         """Return the code closure of the modules in `files`."""
@@ -126,12 +151,12 @@ class Fingerprinter:
         if known is None:
             known = self._component_parts[id(use.component)] = self._of_component(role, use.component)
         parts |= known
-        if stage.kind in ("image", "check"):
+        if stage.kind in SERVER_KINDS:
             parts |= self._files(role, use.component)
         return parts
 
     def _params(self, use: Use) -> Mapping[str, Any]:
-        inputs = [name for name in use.component.inputs if use.params.get(name) is not None]
+        inputs = _inputs(use)
         if not inputs:
             return use.params
         return {**use.params, **{name: self._table.content(Path(use.params[name])) for name in inputs}}
@@ -144,13 +169,18 @@ class Fingerprinter:
         parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
         parts |= {f"environment {name}": value for name, value in component.environment.items()}
         parts |= {f"environment {name}": os.environ.get(name) for name in component.reads_environment}
-        return parts | self._templates(component) if component.templates else parts
+        return parts | self._templates(component)
 
     def _templates(self, component: Component) -> dict[str, Any]:
+        files = self._template_files(component)
+        return {f"template {index} {path.name}": self._table.file(path) for index, path in enumerate(files)}
+
+    def _template_files(self, component: Component) -> list[Path]:
+        if not component.templates:
+            return []
         from modelyard.rendering import template_files
 
-        files = template_files(self._project, component.templates, component.template_folders)
-        return {f"template {index} {path.name}": self._table.file(path) for index, path in enumerate(files)}
+        return template_files(self._project, component.templates, component.template_folders)
 
     def _files(self, role: str, component: Component) -> dict[str, Any]:
         parts: dict[str, Any] = {}
@@ -166,6 +196,11 @@ def _shaping_hooks(stage: Stage) -> tuple[str, ...]:
     """Return the hooks that are called while `stage` runs and may change what it writes."""
     always = ("modelyard_before_stage_run", "modelyard_after_stage_run")
     return (*always, "modelyard_amend_manifests") if stage.kind == "render" else always
+
+
+def _inputs(use: Use) -> list[str]:
+    """Return the parameters of `use` that name a file or folder, and do."""
+    return [name for name in use.component.inputs if use.params.get(name) is not None]
 
 
 def _code_files(component: Component) -> tuple[Path, ...]:

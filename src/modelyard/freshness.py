@@ -15,6 +15,7 @@ from modelyard.errors import DataError, StageFailed
 from modelyard.fingerprint import Fingerprint, Fingerprinter
 from modelyard.plan import Plan, Stage
 from modelyard.project import Project
+from modelyard.sightings import Sighting, Signs, moved, moved_sources, settle, signs_of
 from modelyard.store import Brief, InputRecord, Record, Store
 from modelyard.workspace import Workspace
 
@@ -188,22 +189,50 @@ class Freshness:
         info = path.stat()
         return FileEntry(self._table.file(path, info), info.st_size, is_executable(info))
 
-    def check_unmoved(self, stage: Stage, before: Fingerprint) -> None:
-        """Refuse a result whose inputs changed while the stage ran: nobody can say what it was made from.
+    def sight(self, stage: Stage) -> Sighting:
+        """Return what the stage would run with now: its key, and the signs of all that the key was made of.
+
+        The signs are taken before what they stand for is read, so that no change falls between the two.
 
         Raises:
-            StageFailed: an input, the code or the configuration is not what it was at `before`.
+            StageFailed: an earlier stage has no artifact, or one that is not whole.
         """
-        self.renew(stage)
+        artifacts = {u.id: signs_of(str(self._workspace.folder(u))) for u in self._plan.upstream(stage)}
+        self._briefs = {}
         for upstream in self._plan.upstream(stage):
             brief = self.brief(upstream)
             if brief is None or not self.is_intact(upstream, brief):
+                msg = f"{stage.id}: the artifact of {upstream.id} changed before the stage ran\n  run `doit` again"
+                raise StageFailed(msg)
+        while True:
+            self._fingerprinter.forget_files()
+            files = self._files(stage)
+            fingerprint, sources = self.fingerprint(stage), self._fingerprinter.sources(stage)
+            marks = [mark for mark in sources.values() if mark is not None]
+            waited = settle([*marks, *(one for signs in files.values() for one in signs.values())])
+            if not waited and not moved_sources(sources):
+                break
+            self.renew(stage)
+        return Sighting(fingerprint, self.code(stage), self.inputs(stage), sources, files, artifacts)
+
+    def _files(self, stage: Stage) -> dict[str, Signs]:
+        return {part: signs_of(path) for part, path in self._fingerprinter.input_paths(stage)}
+
+    def check_unmoved(self, stage: Stage, before: Sighting) -> None:
+        """Refuse a result whose inputs changed while the stage ran: nobody can say what it was made from.
+
+        Raises:
+            StageFailed: something that the key was made of is not what it was `before`, or was another in between.
+        """
+        for upstream in self._plan.upstream(stage):
+            if moved(before.artifacts[upstream.id], signs_of(str(self._workspace.folder(upstream))), linked=True):
                 msg = f"{stage.id}: the artifact of {upstream.id} changed while the stage ran\n  its result was not kept; run `doit` again"
                 raise StageFailed(msg)
-        after = self.fingerprint(stage)
-        if after.key != before.key:
-            moved = sorted(
-                n for n in before.parts.keys() | after.parts.keys() if before.parts.get(n) != after.parts.get(n)
-            )
-            msg = f"{stage.id}: changed while the stage ran: {', '.join(moved)}\n  its result was not kept; run `doit` again"
+        now = self._files(stage)
+        parts = [
+            part for part in before.files.keys() | now.keys() if moved(before.files.get(part, {}), now.get(part, {}))
+        ]
+        parts += [os.path.relpath(path, self._workspace.project) for path in moved_sources(before.sources)]
+        if parts:
+            msg = f"{stage.id}: changed while the stage ran: {', '.join(sorted(parts))}\n  its result was not kept; run `doit` again"
             raise StageFailed(msg)

@@ -61,8 +61,8 @@ class Maker:
             self._take(stage, own, scratch, "restored")
         return True
 
-    def build(self, stage: Stage, on_event: OnEvent) -> None:
-        """Run the stage and keep what it made.
+    def build(self, stage: Stage, on_event: OnEvent) -> str:
+        """Run the stage and keep what it made; return its key, which another may have been until now.
 
         Args:
             stage: the stage; all that it reads must be up to date.
@@ -76,9 +76,10 @@ class Maker:
             with self._store.using(), self._store.keeping_known(self._present(stage)):
                 self._store.add(record, scratch / "out")
                 self._take(stage, record, scratch, "built")
+        return record.key
 
     def _run(self, stage: Stage, scratch: Path, on_event: OnEvent) -> Record:
-        before = self._freshness.fingerprint(stage)
+        before = self._freshness.sight(stage)
         began, clock = datetime.now(UTC).astimezone(), time.monotonic()
         run = self._runner.run(stage, scratch, lambda event: on_event(stage, event))
         duration_s = time.monotonic() - clock
@@ -86,12 +87,12 @@ class Maker:
         outputs = manifest_of(scratch / "out")
         return Record(
             stage=stage.id,
-            key=before.key,
+            key=before.fingerprint.key,
             digest=manifest_digest(outputs),
             outputs=outputs,
-            inputs=self._freshness.inputs(stage),
-            parts=before.parts,
-            code=self._freshness.code(stage),
+            inputs=before.inputs,
+            parts=before.fingerprint.parts,
+            code=before.code,
             metrics=run.result.metrics,
             started=began.isoformat(timespec="seconds"),
             duration_s=round(duration_s, 3),

@@ -40,7 +40,9 @@ class Probes:
     def stand(self) -> bool:
         """Tell whether every answer would be the same now, and no file was so young that a change could hide."""
         settled_ns = self._began_ns - RACY_NS
-        return all(_mark(path) == mark and (mark is None or mark[3] < settled_ns) for path, mark in self._marks.items())
+        return all(
+            mark_of(path) == mark and (mark is None or mark[3] < settled_ns) for path, mark in self._marks.items()
+        )
 
     @property
     def marks(self) -> dict[str, Mark]:
@@ -49,13 +51,14 @@ class Probes:
 
     def take_over(self, marks: dict[str, Mark]) -> bool:
         """Go on from the marks that another process kept, if each is as it was; tell whether they were."""
-        stand = all(_mark(path) == mark for path, mark in marks.items())
+        stand = all(mark_of(path) == mark for path, mark in marks.items())
         if stand:
             self._marks |= marks
         return stand
 
 
-def _mark(path: str) -> Mark:
+def mark_of(path: str) -> Mark:
+    """Return the signature of the file at `path`, or None if there is none."""
     try:
         return signature(os.stat(path))
     except OSError:

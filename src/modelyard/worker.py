@@ -29,16 +29,14 @@ from typing import BinaryIO
 import msgspec
 
 from modelyard import orphans
+from modelyard.digests import RACY_NS
 from modelyard.memory import MemoryWatch
+from modelyard.probes import Mark, mark_of
 from modelyard.project import Project, load
 from modelyard.request import Request
 from modelyard.source_imports import counts_by_version
 from modelyard.stage_process import emit, run_child
 from modelyard.system import die_with_parent, max_rss_bytes
-
-_TICK_NS = 20_000_000
-"""Two changes of a file within this time may leave the same stat."""
-
 
 _LOOK_EVERY_S = 0.05
 """How often the memory of running stages is looked at."""
@@ -212,7 +210,7 @@ class ProjectProcess:
         self._children[pid] = Child(request.id, MemoryWatch(pid))
 
     def _is_current(self) -> bool:
-        return self._is_sound and all(_stamp(path) == stamp for path, stamp in self._sources.items())
+        return self._is_sound and all(mark_of(path) == stamp for path, stamp in self._sources.items())
 
     def _on_end(self, pid: int, code: int, largest_bytes: int) -> None:
         child = self._children.pop(pid, None)
@@ -237,35 +235,24 @@ def _load(request: Request) -> Project | Exception:
     return project
 
 
-Stamp = tuple[int, int, int, int]
-
-
-def _stamp(path: str) -> Stamp | None:
-    try:
-        info = os.stat(path)
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
-
-
-def _stamps(project: Path) -> dict[str, Stamp | None]:
+def _stamps(project: Path) -> dict[str, Mark]:
     """Return the stamp of every source file that is loaded, but for installed distributions, and of pyproject.toml."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     # torch.ops and its like call themselves after files that are nowhere
     real = {file for file in files if file and file.startswith(os.sep)}
     sources = {file for file in real if not counts_by_version(file)} | {str(project / "pyproject.toml")}
-    return {file: _stamp(file) for file in sources}
+    return {file: mark_of(file) for file in sources}
 
 
 def _settled(project: Path) -> int:
     """Wait until no file of the project is so young that a second change could hide; return the time in nanoseconds."""
     files = (*project.glob("*.py"), *project.glob("plugins/**/*.py"), project / "pyproject.toml")
-    youngest = max((stamp[3] for file in files if (stamp := _stamp(str(file)))), default=0)
-    time.sleep(max(0, min(_TICK_NS, youngest + _TICK_NS - time.time_ns())) / 1e9)
+    youngest = max((stamp[3] for file in files if (stamp := mark_of(str(file)))), default=0)
+    time.sleep(max(0, min(RACY_NS, youngest + RACY_NS - time.time_ns())) / 1e9)
     return time.time_ns()
 
 
-def _all_before(sources: dict[str, Stamp | None], began: int) -> bool:
+def _all_before(sources: dict[str, Mark], began: int) -> bool:
     """Tell whether every source was last changed before the time `began`: nothing changed while it was loaded."""
     return all(stamp is not None and stamp[3] < began for stamp in sources.values())
 
