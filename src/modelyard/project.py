@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from modelyard.config import Config, load_config
+from modelyard.errors import ConfigError
 from modelyard.plan import Plan, build_plan
 from modelyard.plugins import Plugins, load_plugins
 from modelyard.source_imports import watch_sources
@@ -39,7 +41,18 @@ def load(folder: Path, overrides: Mapping[str, str] | None = None) -> Project:
         ModelyardError: the configuration, a plugin or the plan has a mistake.
     """
     folder = folder.resolve()
+    _check_path(str(folder))
     watch_sources()
     plugins = load_plugins(folder)
     config = load_config(folder, plugins, overrides)
     return Project(folder, plugins, build_plan(config, plugins), dict(overrides or {}))
+
+
+def _check_path(folder: str) -> None:
+    """Refuse a path that a line of text cannot hold: processes hand such lines to each other, and files keep them."""
+    is_text = not any("\ud800" <= sign <= "\udfff" for sign in folder)  # what is no UTF-8 comes as surrogates
+    if is_text and not any(sign < " " or sign == "\x7f" for sign in folder):
+        return
+    why = "has a control character in it" if is_text else "is not UTF-8"
+    msg = f"the project's path {os.fsencode(folder)!r} {why}\n  rename the folder"
+    raise ConfigError(msg)
