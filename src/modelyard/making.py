@@ -81,7 +81,7 @@ class Maker:
     def _run(self, stage: Stage, scratch: Path, on_event: OnEvent) -> Record:
         before = self._freshness.sight(stage)
         began, clock = datetime.now(UTC).astimezone(), time.monotonic()
-        run = self._runner.run(stage, scratch, lambda event: on_event(stage, event))
+        run = self._runner.run(stage, before, scratch, lambda event: on_event(stage, event))
         duration_s = time.monotonic() - clock
         self._freshness.check_unmoved(stage, before)
         outputs = manifest_of(scratch / "out")

@@ -94,6 +94,18 @@ class Stage(msgspec.Struct, frozen=True):
         return f"{_changed(use)}{text}" if use and self.kind == "optimize" else text
 
 
+def outline(stage: Stage) -> str:
+    """Return what the configuration and the plugins say of the stage, as JSON: equal for two processes that see the same."""
+    uses = {role: (_traits(use.component), use.params) for role, use in stage.uses.items()}
+    what = (stage.kind, stage.name, stage.settings, stage.inputs, stage.seed, uses)
+    return msgspec.json.encode(what, order="deterministic", enc_hook=str).decode()
+
+
+def _traits(component: Component) -> tuple[Any, ...]:
+    traits = (component.produces, component.environment, component.templates, component.server, component.requirements)
+    return (component.kind, component.name, component.file, *traits, component.entrypoint, component.server_environment)
+
+
 def _changed(use: Use) -> str:
     """Return the parameters that are not at their defaults, for the many stages of one model optimizer."""
     defaults = {name: parameter.default for name, parameter in use.component.parameters.items()}

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from modelyard.probes import Mark
+
 
 class Request(msgspec.Struct, kw_only=True):
     """What the `doit` process tells a worker, as one JSON file.
@@ -15,6 +17,9 @@ class Request(msgspec.Struct, kw_only=True):
         project: the project's folder.
         overrides: the command line's overrides.
         stage: the stage's id.
+        outline: what the stage is, as the `doit` process sees it (`plan.outline`); the worker must see the same.
+        sources: the files of the code that the stage's key was made of, each with its signature at that time.
+        files: the other files and folders that count: those that the key was made of, and the artifacts that the stage reads.
         inputs: the folder or file of each input, by role.
         out: the empty folder to write to.
         cache: the folder for downloads.
@@ -26,6 +31,9 @@ class Request(msgspec.Struct, kw_only=True):
     project: str
     overrides: dict[str, str]
     stage: str
+    outline: str = ""
+    sources: dict[str, Mark] = {}
+    files: list[str] = []
     inputs: dict[str, str]
     out: str
     cache: str

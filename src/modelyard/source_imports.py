@@ -24,6 +24,9 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from types import CodeType
 
+from modelyard.digests import signature
+from modelyard.probes import Mark
+
 _CHECKED_HASH = (3).to_bytes(4, "little")
 _STANDARD_LIBRARY = f"{os.path.dirname(os.__file__)}/"  # noqa: PTH120 - sysconfig knows it too, after 2 ms
 
@@ -34,7 +37,7 @@ class HashedLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Return the module's code, compiled now if need be."""
         path = self.get_filename(fullname)
-        source = self.get_data(path)
+        source = _read_source(path)
         head = MAGIC_NUMBER + _CHECKED_HASH + source_hash(source)
         cached = cache_from_source(path)
         known = _read(cached)
@@ -44,6 +47,19 @@ class HashedLoader(SourceFileLoader):
         if not sys.dont_write_bytecode:
             self.set_data(cached, head + marshal.dumps(code))
         return code
+
+
+loaded: dict[str, Mark] = {}
+"""The source files that were imported so, each with its signature when it was read; None if that was not one alone."""
+
+
+def _read_source(path: str) -> bytes:
+    with open(path, "rb") as file:
+        before = signature(os.fstat(file.fileno()))
+        source = file.read()
+        mark = before if before == signature(os.fstat(file.fileno())) else None
+    loaded[path] = mark if loaded.get(path, mark) == mark else None
+    return source
 
 
 def _read(path: str) -> bytes:

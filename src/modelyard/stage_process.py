@@ -16,6 +16,7 @@ import msgspec
 from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
 from modelyard.job import Job
+from modelyard.plan import Stage, outline
 from modelyard.project import Project
 from modelyard.request import Failure, Request, Result
 
@@ -78,8 +79,7 @@ def run_request(request: Request, loaded: Project | Exception, events: int) -> R
 def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
     if isinstance(loaded, Exception):
         raise loaded
-    project = loaded
-    stage = project.plan.stages[request.stage]
+    project, stage = loaded, _stage(request, loaded)
 
     def progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
         amount = {"done": float(done), "total": None if total is None else float(total)}  # they may be numpy's
@@ -98,6 +98,19 @@ def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
     )
     inputs = {role: Path(path) for role, path in request.inputs.items()}
     return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log))
+
+
+def _stage(request: Request, project: Project) -> Stage:
+    """Return the stage, which must be what it was when the build began.
+
+    Raises:
+        StageFailed: pyproject.toml or a plugin is another since.
+    """
+    stage = project.plan.stages.get(request.stage)
+    if stage is None or outline(stage) != request.outline:
+        msg = f"{request.stage}: pyproject.toml or a plugin changed since this build began\n  run `doit` again"
+        raise StageFailed(msg)
+    return stage
 
 
 def _run(job: Job) -> dict[str, Any]:

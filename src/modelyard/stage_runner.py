@@ -14,10 +14,11 @@ import msgspec
 from modelyard.durable import open_in_folder
 from modelyard.errors import StageFailed
 from modelyard.locks import take
-from modelyard.plan import Stage
+from modelyard.plan import Stage, outline
 from modelyard.pool import Pool
 from modelyard.project import Project
 from modelyard.request import Request, Result
+from modelyard.sightings import Sighting
 from modelyard.workspace import Workspace
 
 
@@ -49,11 +50,12 @@ class StageRunner:
                 stack.enter_context(take(locks, name, places, self._tell, wait=wait))
             yield
 
-    def run(self, stage: Stage, scratch: Path, on_event: Callable[[dict[str, Any]], None]) -> Run:
+    def run(self, stage: Stage, sighting: Sighting, scratch: Path, on_event: Callable[[dict[str, Any]], None]) -> Run:
         """Run the stage; it writes to the folder `out` in `scratch`.
 
         Args:
             stage: the stage; all that it reads must be there.
+            sighting: what its key was made of.
             scratch: an empty folder.
             on_event: called with each progress event.
 
@@ -63,7 +65,7 @@ class StageRunner:
         log = self._workspace.log(stage)
         os.close(open_in_folder(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
         (scratch / "out").mkdir()
-        request = self._request(stage, scratch, log)
+        request = self._request(stage, sighting, scratch, log)
         environment, preload = _environment(stage)
         heard = functools.partial(self._hear, stage, on_event)
         result, peak = self._pool.run(request, scratch / "request.json", environment, preload, heard)
@@ -80,14 +82,18 @@ class StageRunner:
         else:
             on_event(event)
 
-    def _request(self, stage: Stage, scratch: Path, log: Path) -> Request:
+    def _request(self, stage: Stage, sighting: Sighting, scratch: Path, log: Path) -> Request:
         folder, stages = self._workspace.folder, self._project.plan.stages
+        inputs = {i.role: str(folder(stages[i.stage]) / i.part) for i in stage.inputs}
         return Request(
             id=self._pool.number(),
             project=str(self._project.folder),
             overrides=self._project.overrides,
             stage=stage.id,
-            inputs={i.role: str(folder(stages[i.stage]) / i.part) for i in stage.inputs},
+            outline=outline(stage),
+            sources=sighting.sources,
+            files=[*(path for signs in sighting.files.values() for path in signs), *inputs.values()],
+            inputs=inputs,
             out=str(scratch / "out"),
             cache=str(self._workspace.cache()),
             result=str(scratch / "result.json"),
