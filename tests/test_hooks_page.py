@@ -94,7 +94,9 @@ def test_every_registration_shows_its_arguments(name: str) -> None:
     special = [n for n in inspect.signature(protocol.__call__).parameters if n not in common]
     call = re.search(r"^`register\((.*)\)`$", SECTIONS[name], re.MULTILINE)
     assert call
-    assert re.findall(r"\w+", call[1].replace("=()", "").replace("=None", "").replace('=""', "")) == [
+    assert re.findall(
+        r"\w+", call[1].replace("=()", "").replace("=None", "").replace("=True", "").replace('=""', "")
+    ) == [
         "name",
         "function",
         *special,

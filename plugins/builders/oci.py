@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import ImageFacts, LayerFacts
-from modelyard.errors import ConfigError
+from modelyard.contexts import Problem
 from modelyard.hookspecs import hookimpl
 from modelyard.params import InputPath, PositiveInt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from modelyard.contexts import ImageContext
+    from modelyard.contexts import CheckContext, ImageContext
     from modelyard.oci.base import Base
     from modelyard.oci.image import Image
     from modelyard.oci.layers import Layer, LayerCache
@@ -52,12 +52,10 @@ def oci(
     from modelyard.oci.image import source_epoch
     from modelyard.oci.layers import LayerCache
 
-    _require_server(context, base_image)
     steps = _Steps(context)
     cache = LayerCache(context.cache / "layers", compression, source_epoch())
     with bases.scratch() as scratch:
         if base_image is not None:
-            _require_alone(suite=suite, packages=packages, lock=lock)
             program = context.content.entrypoint[0] if context.content.base else ""
             base: Base = bases.ImageBase(Path(base_image), program)
         else:
@@ -73,27 +71,21 @@ def oci(
     return _facts(context, base, image)
 
 
-def _require_server(context: ImageContext, base_image: str | None) -> None:
-    content = context.content
-    if content.base and base_image is None:
-        program, name = content.entrypoint[0], content.base
-        msg = (
-            f"image builder 'oci': the server {program} comes with the image {name!r}, which this builder cannot make from "
-            "Debian packages\n"
-            f'  skopeo copy docker://{name} oci-archive:base.tar, and set base_image = "base.tar" in '
-            '[tool.modelyard.image]; or use = "docker" where an engine runs'
+def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
+    """Yield what cannot be built upon: no image for a server that needs one; or an image, and Debian packages, too."""
+    if context.brings_server and params["base_image"] is None:
+        named, base = f", {context.base}" if context.base else "", context.base or "NAME:TAG"
+        yield Problem(
+            "base_image",
+            f"the server of the runtime {context.runtime!r} comes with an image{named}, which this builder "
+            "cannot make from Debian packages",
+            f'skopeo copy docker://{base} oci-archive:base.tar, and set base_image = "base.tar"; '
+            'or use = "docker" where an engine runs',
         )
-        raise ConfigError(msg)
-
-
-def _require_alone(**others: object) -> None:
-    given = [name for name, value in others.items() if value]
-    if given:
-        msg = (
-            f"image builder 'oci': `base_image` takes the place of Debian packages, but {given[0]!r} is set, too\n"
-            f"  remove one of `base_image` and {', '.join(f'`{name}`' for name in given)}"
-        )
-        raise ConfigError(msg)
+    others = [key for key in ("suite", "packages", "lock") if params[key]]
+    if params["base_image"] is not None and others:
+        why = f"an image takes the place of Debian packages, but {others[0]!r} is set, too"
+        yield Problem("base_image", why, f"remove it, or {' and '.join(others)}")
 
 
 def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps) -> tuple[list[Layer], list[Path]]:
@@ -246,4 +238,4 @@ class _Steps:
 @hookimpl
 def modelyard_register_builders(register: Any) -> None:
     """Register the builder."""
-    register("oci", oci, reads_environment=("SOURCE_DATE_EPOCH",))
+    register("oci", oci, reads_environment=("SOURCE_DATE_EPOCH",), check=check)

@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard.errors import ConfigError, StageFailed
+from modelyard.contexts import Problem
+from modelyard.errors import StageFailed
 from modelyard.params import PositiveFloat, PositiveInt
 from modelyard_plugins.support.fine_tuning import fine_tune
 from modelyard_plugins.support.keras_files import load_keras, save_keras
@@ -17,9 +18,9 @@ from modelyard_plugins.support.layer_choice import check_any, check_refused, not
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from modelyard.contexts import OptimizeContext
+    from modelyard.contexts import CheckContext, OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
     from modelyard_plugins.support.kernels import Kernels
 
@@ -69,7 +70,7 @@ def cluster(
     places = clusterable_weights(parent, skip)
     before = _kernels(parent, places)
     if preserve_sparsity:
-        check_zeros_can_stay(before, clusters)
+        check_sparse(before, "cluster: preserve_sparsity")
     model = _wrap(parent, places, _options(clusters, initialization, per_channel, preserve_sparsity))
     context.log(f"clustering {', '.join(places)}: {clusters} values each")
     figures = fine_tune(context, model, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
@@ -85,16 +86,10 @@ def cluster(
     context.metrics["unique_weights_per_kernel"] = counts
 
 
-def check_zeros_can_stay(kernels: Kernels, clusters: int) -> None:
-    """Check that there are zeros to preserve, and room for a value beside zero and one more.
-
-    Raises:
-        ConfigError: there are not.
-    """
-    if clusters == 2:
-        msg = "cluster: preserve_sparsity needs clusters = 3 or more: one of the values is zero\n  raise clusters"
-        raise ConfigError(msg)
-    check_sparse(kernels, "cluster: preserve_sparsity")
+def check(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
+    """Yield that there is no room for a value beside zero and one more."""
+    if params["preserve_sparsity"] and params["clusters"] == 2:
+        yield Problem("clusters", "preserve_sparsity takes one of the values, which is zero", "allowed: 3 or more")
 
 
 def clusterable_weights(model: Any, skip: tuple[str, ...]) -> dict[str, list[int]]:
@@ -190,4 +185,12 @@ def check_clusters(kernels: Kernels, clusters: int, channelwise: set[str]) -> No
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("cluster", cluster, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", **TENSORFLOW)
+    register(
+        "cluster",
+        cluster,
+        accepts=("tf_keras",),
+        produces="tf_keras",
+        trains_like="fine-tune",
+        check=check,
+        **TENSORFLOW,
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
+from modelyard.contexts import Problem
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.calibration import calibration_rows
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.contexts import OptimizeContext
+    from modelyard.contexts import CheckContext, OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
 
 Recipe = Literal[
@@ -80,21 +81,26 @@ def _leave_out(quantizer: Any, path: Path, skip: tuple[str, ...]) -> None:
             )
 
 
+def check(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
+    """Yield what is no regular expression."""
+    for pattern in params["skip"]:
+        try:
+            re.compile(pattern)
+        except re.error as exc:
+            why = f"{pattern!r} is no regular expression: {exc}"
+            yield Problem("skip", why, "escape what is meant literally with a backslash")
+
+
 def _matching(pattern: str, operators: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return the scopes of the operators of which a name matches.
 
     Raises:
-        ConfigError: there are none, or `pattern` is no regular expression.
+        ConfigError: there are none.
     """
-    where = f"[tool.modelyard.variants]: edge-quantize: skip: {pattern!r}"
-    try:
-        scopes = [scope for scope, names in operators.items() if any(re.search(pattern, name) for name in names)]
-    except re.error as exc:
-        msg = f"{where} is no regular expression: {exc}\n  escape what is meant literally with a backslash"
-        raise ConfigError(msg) from exc
+    scopes = [scope for scope, names in operators.items() if any(re.search(pattern, name) for name in names)]
     if not scopes:
         names = sorted({name for names in operators.values() for name in names})
-        msg = f"{where} matches no operator\n  names: {', '.join(names)}"
+        msg = f"[tool.modelyard.variants]: edge-quantize: skip: {pattern!r} matches no operator\n  names: {', '.join(names)}"
         raise ConfigError(msg)
     return scopes
 
@@ -146,6 +152,7 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         edge_quantize,
         accepts=("tflite",),
         produces="tflite",
+        check=check,
         tools=("ai-edge-quantizer", "ai-edge-litert", "numpy"),
         preload=("ai_edge_quantizer.quantizer", "ai_edge_quantizer.recipe"),
     )

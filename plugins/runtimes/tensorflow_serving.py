@@ -13,19 +13,19 @@ from msgspec import Meta
 
 from modelyard import hookimpl
 from modelyard.artifacts import ServerFacts
-from modelyard.contexts import ServerImage
-from modelyard.errors import ConfigError
+from modelyard.contexts import Problem, ServerImage
 from modelyard.params import PositiveFloat, PositiveInt
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Model
-    from modelyard.contexts import Predictor, ServerContext
+    from modelyard.contexts import CheckContext, Predictor, ServerContext
     from modelyard.hookspecs import RegisterRuntime
 
 BASE = "tensorflow/serving:2.20.0"
@@ -101,12 +101,7 @@ class _SavedModel:
 
 
 def image(context: ServerContext, **params: Any) -> ServerImage:
-    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration.
-
-    Raises:
-        ConfigError: the two ports are one.
-    """
-    _check_ports(params["rest_port"], params["grpc_port"])
+    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration."""
     name, version = context.name, params["model_version"]
     folder = f"/models/{name}/{version}"
     files = configuration(name, params)
@@ -115,7 +110,6 @@ def image(context: ServerContext, **params: Any) -> ServerImage:
     for file, text in files.items():
         (server / file).write_text(text, encoding="utf-8", newline="\n")
     return ServerImage(
-        base=BASE,
         entrypoint=(PROGRAM, *flags(params)),
         server={f"{CONFIG}/{file}": server / file for file in files},
         # `assets.extra` is where a SavedModel carries what is not TensorFlow's
@@ -127,18 +121,15 @@ def image(context: ServerContext, **params: Any) -> ServerImage:
             protocols=("v1",),
             grpc_port=params["grpc_port"],
             timeout_s=math.ceil(params["rest_timeout_ms"] / 1000) + 1,
-            reads_settings=False,
         ),
     )
 
 
-def _check_ports(rest: int, grpc: int) -> None:
-    if rest == grpc:
-        msg = (
-            f"[tool.modelyard.runtime]: rest_port and grpc_port are both {rest}\n"
-            "  give them two ports: TensorFlow Serving would leave REST out"
-        )
-        raise ConfigError(msg)
+def check(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
+    """Yield what is wrong with the two ports."""
+    if params["rest_port"] == params["grpc_port"]:
+        why = f"rest_port is {params['rest_port']}, too: TensorFlow Serving would leave REST out"
+        yield Problem("grpc_port", why, "allowed: any other port from 1024 to 65535")
 
 
 def configuration(name: str, params: dict[str, Any]) -> dict[str, str]:
@@ -205,6 +196,9 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
         tensorflow_serving,
         accepts=("saved_model",),
         image=image,
+        base=BASE,
+        reads_settings=False,
+        check=check,
         serving_only=SERVING_ONLY,
         **traits,
     )

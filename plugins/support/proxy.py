@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from modelyard.errors import ConfigError
+from modelyard.contexts import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from modelyard.contexts import TargetContext
+    from modelyard.contexts import CheckContext, TargetContext
 
 TEMPLATE = "proxy/nginx.conf.j2"
 CONFIG = "/etc/modelyard/proxy/nginx.conf"
@@ -19,7 +19,7 @@ COMMAND = ("nginx", "-e", "stderr", "-c", CONFIG)
 LEVELS = {"debug": "info", "info": "notice", "warning": "warn", "error": "error"}
 """What nginx calls our levels; its own `debug` needs a build for it."""
 
-_IMAGE = re.compile(r"[^\s@]+:[^\s@:/]+@sha256:[0-9a-f]{64}")
+_IMAGE = r"[^\s@]+:[^\s@:/]+@sha256:[0-9a-f]{64}"
 
 
 def proxied(context: TargetContext, params: Mapping[str, Any]) -> bool:
@@ -32,33 +32,26 @@ def proxy_port(params: Mapping[str, Any]) -> int:
     return int(params["port"] or (8443 if params["tls"] else 8080))
 
 
-def check(target: str, context: TargetContext, params: Mapping[str, Any]) -> None:
-    """Check the parameters that mean something else, or nothing, with a server that does not read our settings.
-
-    Raises:
-        ConfigError: the proxy's image is not named by digest; or a parameter is set that has no effect.
-    """
-    image = params["proxy_image"]
-    if context.image.server.reads_settings:
-        _refuse(target, params, {"proxy_image"}, "the image's server has a password and TLS of its own")
+def problems(context: CheckContext, params: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what means something else, or nothing, with the runtime's server; and a proxy's image that is not pinned."""
+    if context.reads_settings:
+        yield from _without_effect(params, "proxy_image", "the runtime's server has a password and TLS of its own")
         return
-    _refuse(target, params, {"threads"}, "the image's server takes it from [tool.modelyard.runtime]")
-    if not proxied(context, params):
-        _refuse(target, params, {"port"}, "the image's server takes it from [tool.modelyard.runtime]")
-    elif not _IMAGE.fullmatch(image):
-        msg = (
-            f"target {target!r}: proxy_image: {image!r} is not an image with tag and digest; allowed: 'NAME:TAG@sha256:...'\n"
-            "  the image's server has neither password nor TLS: name an nginx image that runs as any user, for instance "
-            "nginxinc/nginx-unprivileged; or set auth = false and tls = false"
+    yield from _without_effect(params, "threads", f"the runtime {context.runtime!r} has it: [tool.modelyard.runtime]")
+    if not (params["auth"] or params["tls"]):
+        yield from _without_effect(params, "port", f"the runtime {context.runtime!r} has it: [tool.modelyard.runtime]")
+    elif not re.fullmatch(_IMAGE, params["proxy_image"]):
+        yield Problem(
+            "proxy_image",
+            f"the server of the runtime {context.runtime!r} has neither password nor TLS, and nginx stands in front of it",
+            "allowed: 'NAME:TAG@sha256:...', an nginx image that runs as any user, for instance of "
+            "nginxinc/nginx-unprivileged; or set auth = false and tls = false",
         )
-        raise ConfigError(msg)
 
 
-def _refuse(target: str, params: Mapping[str, Any], keys: set[str], reason: str) -> None:
-    for key in sorted(keys):
-        if params[key]:
-            msg = f"target {target!r}: {key}: {params[key]!r} has no effect: {reason}\n  remove it from [tool.modelyard.targets.{target}]"
-            raise ConfigError(msg)
+def _without_effect(params: Mapping[str, Any], key: str, reason: str) -> Iterator[Problem]:
+    if params[key]:
+        yield Problem(key, f"it has no effect: {reason}", "remove it")
 
 
 def configuration(

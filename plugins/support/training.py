@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard.contexts import Problem
+from modelyard.errors import PluginError, StageFailed
 from modelyard.jsonfiles import write_json
 from modelyard_plugins.support.splitting import stratified_split
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Dataset
-    from modelyard.contexts import StageContext
+    from modelyard.contexts import CheckContext, StageContext
 
 History = dict[str, list[float]]
 """One list a figure (`loss`, `accuracy`, `val_loss` ...), one number an epoch; `epoch` counts from 1."""
@@ -84,18 +85,10 @@ class Teller:
             raise StageFailed(msg)
 
 
-def check_early_stopping(early_stopping: int, validation_fraction: float) -> None:
-    """Check that there are samples to watch.
-
-    Raises:
-        ConfigError: training shall stop early, but no sample is set apart for validation.
-    """
-    if early_stopping and not validation_fraction:
-        msg = (
-            f"[tool.modelyard.train]: early_stopping = {early_stopping} needs samples to watch\n"
-            "  set validation_fraction, for instance to 0.1"
-        )
-        raise ConfigError(msg)
+def early_stopping_problems(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
+    """Yield that training shall stop early, but no sample is set apart to watch."""
+    if params["early_stopping"] and not params["validation_fraction"]:
+        yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
 
 
 def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.errors import ConfigError
+from modelyard.contexts import Problem
 from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
 from modelyard_plugins.support import proxy
 
 if TYPE_CHECKING:
-    from modelyard.contexts import TargetContext
+    from modelyard.contexts import CheckContext, TargetContext
     from modelyard.hookspecs import RegisterTarget
 
 _TEMPLATE = "compose/compose.yaml.j2"
@@ -65,8 +65,6 @@ def compose(
         labels: labels for the container
     """
     params = {key: value for key, value in locals().items() if key != "context"}
-    _check(params)
-    proxy.check("compose", context, params)
     context.write("compose.yaml", context.render(_TEMPLATE, **_values(context, params)))
     if proxy.proxied(context, params):
         places = {"host": "server", "auth_file": f"{_IN_CONTAINER}/htpasswd", "tls_folder": _IN_CONTAINER}
@@ -75,22 +73,18 @@ def compose(
     context.write(".env", f"COMPOSE_PROJECT_NAME={context.name}\n")
 
 
-def _check(params: Mapping[str, Any]) -> None:
-    problems = {
-        "memory": "" if re.fullmatch(r"[1-9][0-9]*[bkmgBKMG][bB]?", params["memory"]) else "a size: '256m', '1g'",
-        "bind": ""
-        if re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", params["bind"])
-        else "an address: '127.0.0.1', '[::1]'",
-        "port": "0, or 1024 to 65535" if 0 < params["port"] < 1024 or params["port"] > 65535 else "",
-        "secrets_folder": "a folder" if not params["secrets_folder"].strip() else "",
-    }
-    for key, allowed in problems.items():
-        if allowed:
-            msg = (
-                f"target 'compose': {key}: {params[key]!r} is not allowed; allowed: {allowed}\n"
-                "  mend it in [tool.modelyard.targets.compose]"
-            )
-            raise ConfigError(msg)
+def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
+    """Yield what Compose does not allow, and what has no effect with the runtime's server."""
+    if not re.fullmatch(r"[1-9][0-9]*[bkmgBKMG][bB]?", params["memory"]):
+        yield Problem("memory", "it is not a size as Compose reads it", "allowed: '256m', '1g'")
+    if not re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", params["bind"]):
+        yield Problem("bind", "it is not an address", "allowed: '127.0.0.1', '[::1]'")
+    if 0 < params["port"] < 1024 or params["port"] > 65535:
+        why = "no such port can be listened on without rights of root"
+        yield Problem("port", why, "allowed: 1024 to 65535, or 0 for the image's")
+    if not params["secrets_folder"].strip():
+        yield Problem("secrets_folder", "it names no folder", "allowed: a folder, relative to compose.yaml or absolute")
+    yield from proxy.problems(context, params)
 
 
 def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,4 +164,4 @@ def _escaped(value: Any) -> Any:
 @hookimpl
 def modelyard_register_targets(register: RegisterTarget) -> None:
     """Register the target."""
-    register("compose", compose, templates=(_TEMPLATE, proxy.TEMPLATE), tools=("jinja2",))
+    register("compose", compose, templates=(_TEMPLATE, proxy.TEMPLATE), tools=("jinja2",), check=check)

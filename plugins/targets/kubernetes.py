@@ -9,9 +9,10 @@ from modelyard.params import NonNegativeInt, PositiveInt
 from modelyard_plugins.support import proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from modelyard.contexts import TargetContext
+    from modelyard.contexts import CheckContext, Problem, TargetContext
     from modelyard.hookspecs import RegisterTarget
     from modelyard.kubernetes.exposure import Proxy
 
@@ -131,7 +132,6 @@ def kubernetes(
 def _render(context: TargetContext, params: dict[str, Any]) -> None:
     from modelyard.kubernetes.values import template_values
 
-    proxy.check("kubernetes", context, params)
     before = _proxy(context, params) if proxy.proxied(context, params) else None
     values = template_values(context.name, context.version, context.image, context.model, params, before)
     left_out = {
@@ -147,6 +147,14 @@ def _render(context: TargetContext, params: dict[str, Any]) -> None:
     context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))
 
 
+def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
+    """Yield what a cluster does not allow, and what has no effect with the runtime's server."""
+    from modelyard.kubernetes.parameters import problems
+
+    yield from problems(context.name, params)
+    yield from proxy.problems(context, params)
+
+
 def _proxy(context: TargetContext, params: dict[str, Any]) -> Proxy:
     from modelyard.kubernetes.exposure import Proxy
     from modelyard.kubernetes.values import PATHS
@@ -157,7 +165,8 @@ def _proxy(context: TargetContext, params: dict[str, Any]) -> Proxy:
 
 
 def _check(context: TargetContext, version: str) -> None:
-    from modelyard.kubernetes import check, enforce, objects_in, read_folder
+    from modelyard.kubernetes.checking import check, enforce
+    from modelyard.kubernetes.manifests import objects_in, read_folder
 
     documents = objects_in(read_folder(context.out))
     found = check(documents, version=version, image=context.image.reference)
@@ -179,7 +188,7 @@ def _warn_of_id(context: TargetContext) -> int:
 
 def deploy(manifests: Path, *, project: Path, **params: Any) -> None:
     """Apply the objects with kubectl, wait for the pods, and say what happened."""
-    from modelyard.kubernetes import deploy as apply
+    from modelyard.kubernetes.deploying import deploy as apply
 
     apply(manifests, project=project, **params)
 
@@ -193,4 +202,5 @@ def modelyard_register_targets(register: RegisterTarget) -> None:
         templates=(*_FILES.values(), _KUSTOMIZATION, proxy.TEMPLATE),
         deploy=deploy,
         tools=("jinja2",),
+        check=check,
     )

@@ -10,7 +10,7 @@ from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, Val
 from modelyard_plugins.support.keras3 import KERAS, start
 from modelyard_plugins.support.keras3_files import check_model, check_savable, save_keras3
 from modelyard_plugins.support.keras_training import build_classifier, train_classifier
-from modelyard_plugins.support.training import check_early_stopping
+from modelyard_plugins.support.training import early_stopping_problems
 
 if TYPE_CHECKING:
     from modelyard.contexts import TrainContext
@@ -35,7 +35,6 @@ def train(
     """
     import keras
 
-    check_early_stopping(early_stopping, validation_fraction)
     start(context.seed)
     model = build_classifier(context, check_model)
     check_savable(model, "[tool.modelyard.model]")
@@ -56,4 +55,4 @@ def train(
 @hookimpl
 def modelyard_register_trainers(register: RegisterProducer) -> None:
     """Register the trainer."""
-    register("keras", train, produces="keras", **KERAS)
+    register("keras", train, produces="keras", check=early_stopping_problems, **KERAS)

@@ -10,7 +10,7 @@ from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, Val
 from modelyard_plugins.support.keras_files import check_model, save_keras
 from modelyard_plugins.support.keras_training import build_classifier, train_classifier
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
-from modelyard_plugins.support.training import check_early_stopping
+from modelyard_plugins.support.training import early_stopping_problems
 
 if TYPE_CHECKING:
     from modelyard.contexts import TrainContext
@@ -35,7 +35,6 @@ def train(
     """
     import tf_keras
 
-    check_early_stopping(early_stopping, validation_fraction)
     start(context.seed)
     model = build_classifier(context, check_model)
     train_classifier(
@@ -55,4 +54,4 @@ def train(
 @hookimpl
 def modelyard_register_trainers(register: RegisterProducer) -> None:
     """Register the trainer."""
-    register("tensorflow", train, produces="tf_keras", **TENSORFLOW)
+    register("tensorflow", train, produces="tf_keras", check=early_stopping_problems, **TENSORFLOW)

@@ -14,8 +14,8 @@ from modelyard_plugins.support.torch_layout import Layout, module_shape, taking_
 from modelyard_plugins.support.torch_program import export_program, first_line, save_program
 from modelyard_plugins.support.torch_start import TORCH, device, start
 from modelyard_plugins.support.training import (
-    check_early_stopping,
     check_shapes,
+    early_stopping_problems,
     record,
     refuse_softmax,
     training_rows,
@@ -45,7 +45,6 @@ def train(
         layout: how the module takes samples of two or more axes: with their channels first, as PyTorch's layers do,
             or last, as the data set has them; `input_shape` is said the same way.
     """
-    check_early_stopping(early_stopping, validation_fraction)
     start(context.seed)
     model, name = _build(context, layout)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
@@ -119,4 +118,4 @@ def _check_answer(model: Any, name: str, shape: tuple[int, ...], classes: int, l
 @hookimpl
 def modelyard_register_trainers(register: RegisterProducer) -> None:
     """Register the trainer."""
-    register("torch", train, produces="torch", **TORCH)
+    register("torch", train, produces="torch", check=early_stopping_problems, **TORCH)

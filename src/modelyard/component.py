@@ -76,6 +76,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     reads_environment: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
+    check: Callable[..., Any] | None = None
     templates: tuple[str, ...] = ()
     deploy: Callable[..., Any] | None = None
     server: Path | None = None
@@ -83,6 +84,8 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     entrypoint: tuple[str, ...] = ()
     server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     image: Callable[..., Any] | None = None
+    base: str = ""
+    reads_settings: bool = True
     serving_only: tuple[str, ...] = ()
 
     @cached_property

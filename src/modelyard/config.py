@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard import checks
 from modelyard.component import Component, Parameter, check_values
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.matrix import Combination, expand
@@ -143,6 +144,7 @@ class _Reader:
         self.project, self.plugins, self.raw, self.fallback = project, plugins, raw, fallback
         self.where, self.look_at_inputs = source.where, look_at_inputs
         self.source, self.origins = source, dict[str, tuple[str, ...]]()
+        self.used: list[tuple[Use, Where]] = []
 
     def config(self) -> Config:
         for key in self.raw:
@@ -151,19 +153,33 @@ class _Reader:
                 msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
         uses = {table: self.use(table) for table in USING}
-        return Config(
+        config = Config(
             project=self.project,
             name=self.scalar("name", Name, self.default_name()),
             version=self.scalar("version", str, str(self.fallback.get("version", "0"))),
             seed=self.scalar("seed", Seed, 0),
             uses=uses,
-            settings={t: self.own(t) for t in ("dataset", "image", *PLAIN)} | {"gates": self.gates()},
+            settings={t: self.own(t) for t in ("dataset", *PLAIN)} | {"gates": self.gates(), "image": self.image()},
             variants=self.variants(),
             origins=self.origins,
             targets={name: self.target(name) for name in self.table("targets")},
             resources=self.resources(),
             source=self.source,
         )
+        self.check_meaning(config)
+        return config
+
+    def check_meaning(self, config: Config) -> None:
+        """Let each component check what the values of its parameters mean; all that is wrong is told at once."""
+        context = checks.surroundings(config.name, config.version, config.uses["runtime"].component)
+        found: dict[str, None] = {}
+        for use, where in self.used:
+            for problem in checks.problems(use.component, use.params, context):
+                own = problem.key not in use.params
+                value = getattr(context, problem.key) if own else use.params[problem.key]
+                found[checks.told(problem, value, self.where() if own else where)] = None
+        if found:
+            raise ConfigError("\n".join(found))
 
     def default_name(self) -> str:
         name = str(self.fallback.get("name", self.project.name)).lower()
@@ -204,6 +220,18 @@ class _Reader:
         for key, parse in (sizes | durations).items():
             if values[key] is not None:
                 parse(values[key], KeyPlace(self.where("gates"), key))
+        return values
+
+    def image(self) -> dict[str, Any]:
+        """The image's name, which every registry must take."""
+        values = self.own("image")
+        if not (values["repository"] or values["tag"]):
+            return values
+        from modelyard.oci.reference import repository_problem, tag_problem
+
+        for key, rule in {"repository": repository_problem, "tag": tag_problem}.items():
+            if values[key] and (problem := rule(values[key])):
+                raise ConfigError(checks.told(problem, values[key], self.where("image")))
         return values
 
     def use(self, table: str) -> Use:
@@ -247,7 +275,9 @@ class _Reader:
         for key, parameter in allowed.items():
             if self.look_at_inputs and parameter.is_input and params[key] is not None:
                 params[key] = self.input_path(params[key], parameter, where)
-        return Use(found, params)
+        use = Use(found, params)
+        self.used.append((use, where))
+        return use
 
     def input_path(self, value: str, parameter: Parameter, where: Where) -> str:
         place = KeyPlace(where, parameter.name)

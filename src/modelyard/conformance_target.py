@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ImageFacts
+from modelyard.checks import refuse
 from modelyard.component import Component, check_values
 from modelyard.conformance import check_component
-from modelyard.contexts import TargetContext
+from modelyard.contexts import CheckContext, TargetContext
 from modelyard.plugins import load_plugins
 from modelyard.rendering import renderer
 
@@ -104,6 +105,8 @@ def render_target(
         AssertionError: it rendered nothing, or a template that it did not register.
     """
     values = check_values(component.parameters, dict(params or {}), f"target {component.name!r}")
+    known = CheckContext(name=name, version=version, runtime="sample", reads_settings=image.server.reads_settings)
+    refuse(component, values, known, f"target {component.name!r}")
     always = {"name": name, "version": version, "image": image, "model": model, "params": values}
     render = renderer(project, component.template_folders, always)
     with tempfile.TemporaryDirectory(prefix="modelyard-render-") as folder:

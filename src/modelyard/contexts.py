@@ -26,6 +26,40 @@ class Progress(Protocol):
         """Report that `done` of `total` (None: not known) `unit` are done; `note` is a short text, for instance a loss."""
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """What a component's `check` finds wrong with one of its parameters.
+
+    Attributes:
+        key: the parameter; or `name` or `version`, the project's.
+        why: what is wrong with its value, for instance `it is below replicas = 3`.
+        instead: what to do, for instance `allowed: 3 or more`.
+    """
+
+    key: str
+    why: str
+    instead: str
+
+
+class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
+    """For a component's `check`: what the project says beside the component's own parameters.
+
+    Attributes:
+        name: the project's name, a DNS label.
+        version: the project's version.
+        runtime: the runtime's name.
+        brings_server: whether the runtime's server comes with an image; otherwise it is a Python package.
+        base: that image's name, if the runtime says it; else empty.
+        reads_settings: whether the server takes user name, password, certificate ... from the variables `MODELYARD_...`.
+    """
+
+    name: str
+    version: str
+    runtime: str
+    brings_server: bool = False
+    base: str = ""
+    reads_settings: bool = True
+
+
 class StageContext(msgspec.Struct, frozen=True, kw_only=True):
     """What every component may use.
 
@@ -127,13 +161,17 @@ class ServerContext(StageContext, frozen=True, kw_only=True):
 
 
 class ServerImage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a runtime's `image` function returns: the parts of `ImageContent` that make its server, by the same names."""
+    """What a runtime's `image` function returns: the parts of `ImageContent` that make its server, by the same names.
 
-    base: str
+    `base` may be left out where the runtime is registered with it. What the runtime is registered with as
+    `reads_settings` goes into `facts`.
+    """
+
     entrypoint: tuple[str, ...]
     model: Mapping[str, Path]
     port: int
     facts: ServerFacts
+    base: str = ""
     server: Mapping[str, Path] = msgspec.field(default_factory=dict)
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
 

@@ -8,14 +8,14 @@ nothing heavy at the top of a plugin. The stage hooks are called in the worker p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import pluggy
 
 if TYPE_CHECKING:
-    from modelyard.contexts import StageContext
+    from modelyard.contexts import Problem, StageContext
     from modelyard.plan import Stage
 
 hookspec = pluggy.HookspecMarker("modelyard")
@@ -43,7 +43,11 @@ class Traits(TypedDict, total=False):
 
 
 class Register(Protocol):
-    """Registers a component that needs no traits beyond the common ones (see `Traits`)."""
+    """Registers a component that needs no traits beyond the common ones: `Traits`, and `check`.
+
+    `check(context: CheckContext, **params)` yields a `Problem` for each parameter whose value has the right type and
+    cannot be right. It is called whenever the project is loaded: it reads no file and imports nothing heavy.
+    """
 
     def __call__(
         self,
@@ -55,6 +59,7 @@ class Register(Protocol):
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
+        check: Callable[..., Iterable[Problem]] | None = None,
     ) -> None: ...
 
 
@@ -72,6 +77,7 @@ class RegisterProducer(Protocol):
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
+        check: Callable[..., Iterable[Problem]] | None = None,
     ) -> None: ...
 
 
@@ -96,6 +102,7 @@ class RegisterOptimizer(Protocol):
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
+        check: Callable[..., Iterable[Problem]] | None = None,
     ) -> None: ...
 
 
@@ -110,7 +117,9 @@ class RegisterRuntime(Protocol):
     `MODELYARD_NAME`.
 
     A server that a base image brings has `image` instead of these: `image(context: ServerContext, **params)` returns a
-    `ServerImage`, which says which base, how the server starts there, and what is put beside it.
+    `ServerImage`, which says which base, how the server starts there, and what is put beside it. `base` names that image
+    where it is always the same, and `reads_settings` is false if its server does not take user name, password, certificate
+    ... from the variables `MODELYARD_...`: builders and targets then know both before anything is trained.
 
     `serving_only` names parameters that concern the server alone. `evaluate` does not get them: in it they are at their
     defaults, and a change of them measures nothing anew. All others count there.
@@ -127,12 +136,15 @@ class RegisterRuntime(Protocol):
         entrypoint: Sequence[str] = ...,
         server_environment: Mapping[str, str] | None = None,
         image: Callable[..., Any] = ...,
+        base: str = "",
+        reads_settings: bool = True,
         serving_only: Sequence[str] = (),
         tools: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
+        check: Callable[..., Iterable[Problem]] | None = None,
     ) -> None: ...
 
 
@@ -150,6 +162,7 @@ class RegisterBuilder(Protocol):
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
+        check: Callable[..., Iterable[Problem]] | None = None,
     ) -> None: ...
 
 
@@ -172,6 +185,7 @@ class RegisterTarget(Protocol):
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
+        check: Callable[..., Iterable[Problem]] | None = None,
     ) -> None: ...
 
 

@@ -14,14 +14,15 @@ from modelyard.errors import PluginError, did_you_mean, listing
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
-_COMMON = set(hookspecs.Traits.__annotations__)
+_COMMON = {*hookspecs.Traits.__annotations__, "check"}
 TRAITS = {
     "dataset": _COMMON,
     "model": _COMMON | {"produces"},
     "trainer": _COMMON | {"produces"},
     "optimizer": _COMMON | {"accepts", "produces", "trains_like"},
     "runtime": _COMMON
-    | {"accepts", "server", "requirements", "entrypoint", "server_environment", "image", "serving_only"},
+    | {"accepts", "server", "requirements", "entrypoint", "server_environment"}
+    | {"image", "base", "reads_settings", "serving_only"},
     "builder": _COMMON | {"templates"},
     "target": _COMMON | {"templates", "deploy"},
 }
@@ -41,6 +42,7 @@ _PATHS = {"server", "requirements"}
 _VARIABLES = {"environment", "server_environment"}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
+_OF_AN_IMAGE = {"base", "reads_settings"}
 
 
 def registered(
@@ -86,6 +88,9 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str) -> None:
             "  a server in Python has server, requirements and entrypoint; one that a base image brings has image"
         )
         raise PluginError(msg)
+    for trait in sorted(_OF_AN_IMAGE & traits.keys() if "image" not in traits else ()):
+        msg = f"{where}: trait {trait!r} says something of the image that brings the server\n  register 'image', too"
+        raise PluginError(msg)
     for trait in sorted((_REQUIRED & TRAITS[kind]) - traits.keys() - optional):
         msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(TRAITS[kind])}"
         raise PluginError(msg)
@@ -125,6 +130,10 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a dict of strings"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
+    if trait == "reads_settings":
+        return "" if isinstance(value, bool) else "True or False"
+    if trait == "base":
+        return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"
     if trait == "trains_like":
         return "" if isinstance(value, str) else "the name of a model optimizer, for instance 'fine-tune'"
     return "" if value is None or callable(value) else "a function"

@@ -83,7 +83,8 @@ def _type(value: object) -> Any:
 
 
 def _check(context: TargetContext) -> None:
-    from modelyard.kubernetes import check, enforce, objects_in, read_folder
+    from modelyard.kubernetes.checking import check, enforce
+    from modelyard.kubernetes.manifests import objects_in, read_folder
 
     documents = objects_in(read_folder(context.out))
     if documents:

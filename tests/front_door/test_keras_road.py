@@ -103,7 +103,9 @@ def test_the_export_to_litert_keeps_the_contract(litert_road: Path) -> None:
 def test_the_export_to_a_saved_model_keeps_the_contract(road: Path, tmp_path: Path) -> None:
     project = Path(shutil.copytree(road, tmp_path / "project", symlinks=True))
     text = PYPROJECT.replace('"onnxruntime"', '"tensorflow-serving"').partition("[tool.modelyard.variants]")[0]
-    (project / "pyproject.toml").write_text(text + '[tool.modelyard.variants]\nfloat32 = ["keras-saved-model"]\n')
+    (project / "pyproject.toml").write_text(
+        f'{text}[tool.modelyard.image]\nuse = "docker"\n[tool.modelyard.variants]\nfloat32 = ["keras-saved-model"]\n'
+    )
 
     assert check_optimizer("keras-saved-model", project=project).evaluation.accuracy > 0.9
 

@@ -8,7 +8,7 @@ from tests.kubernetes.api_stub import Cluster, serve
 
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
-from modelyard.kubernetes import objects_in, read_folder
+from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.rendering import renderer
 from modelyard_plugins.targets.kubernetes import kubernetes
 

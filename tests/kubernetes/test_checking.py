@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from modelyard.errors import StageFailed
-from modelyard.kubernetes import Finding, check, enforce
+from modelyard.kubernetes.checking import check, enforce
+from modelyard.kubernetes.findings import Finding
 from modelyard.kubernetes.schema import schema_findings
 
 WARNING = Finding("replicas", "warning", "Deployment/a", "runs 1 replica", "run 2")

@@ -9,8 +9,7 @@ import pytest
 from tests.kubernetes.api_stub import STUCK
 
 from modelyard.errors import StageFailed, ToolError
-from modelyard.kubernetes import deploy
-from modelyard.kubernetes.deploying import needed_secrets
+from modelyard.kubernetes.deploying import deploy, needed_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path

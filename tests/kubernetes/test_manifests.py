@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from modelyard.errors import StageFailed
-from modelyard.kubernetes import amend, check, objects_in, read_folder, write_folder
+from modelyard.kubernetes.checking import check
+from modelyard.kubernetes.manifests import amend, objects_in, read_folder, write_folder
 from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelyard.kubernetes import RULES, Finding, check
-from modelyard.kubernetes.findings import findings
+from modelyard.kubernetes.checking import check
+from modelyard.kubernetes.findings import RULES, Finding, findings
 from modelyard.kubernetes.objects import Bundle
 
 Objects = list[dict[str, Any]]

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, Splits, format_file
-from modelyard.contexts import OptimizeContext, StageContext, TrainContext
+from modelyard.checks import refuse
+from modelyard.component import check_values
+from modelyard.contexts import CheckContext, OptimizeContext, StageContext, TrainContext
 from modelyard.jsonfiles import write_json
+from modelyard.plugins import Plugins, load_plugins
 from modelyard.stages.dataset import write_dataset
 
 
@@ -182,3 +185,21 @@ def torch_trained(torch: None, stripes_dataset: Dataset, tmp_path_factory: pytes
     train(context, epochs=4, batch_size=16, learning_rate=0.003)
     model = open_model(context.out, stripes_dataset, "torch")
     return Trained(stripes_dataset, model, context, bench.lines, bench.told)
+
+
+@pytest.fixture(scope="session")
+def built_ins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
+    return load_plugins(tmp_path_factory.mktemp("empty"))
+
+
+@pytest.fixture
+def accept(built_ins: Plugins) -> Callable[..., None]:
+    """Return a function that checks a built-in component's parameters as loading a project does."""
+
+    def check(kind: str, component: str, around: dict[str, Any] | None = None, **params: Any) -> None:
+        found = built_ins.get(kind, component, "test")
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in params.items()}
+        context = CheckContext(**{"name": "digits", "version": "1", "runtime": "served", **(around or {})})
+        refuse(found, check_values(found.parameters, plain, "here"), context, "here")
+
+    return check

@@ -1,8 +1,5 @@
-"""Check Kubernetes objects, and deploy them through the user's `kubectl`."""
+"""Check Kubernetes objects, and deploy them through the user's `kubectl`.
 
-from modelyard.kubernetes.checking import check, enforce
-from modelyard.kubernetes.deploying import deploy
-from modelyard.kubernetes.findings import RULES, Finding
-from modelyard.kubernetes.manifests import amend, objects_in, read_folder, write_folder
-
-__all__ = ["RULES", "Finding", "amend", "check", "deploy", "enforce", "objects_in", "read_folder", "write_folder"]
+Nothing is imported here: what values mean (`syntax`) is looked at whenever a project is loaded, the rules only where
+objects are.
+"""

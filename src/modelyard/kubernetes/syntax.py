@@ -9,10 +9,13 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
+# Texts, not compiled: most loads of a project need few of them, and `re` remembers those.
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_QUANTITY = r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?"
+DNS_LABEL = "lower-case letters, digits and inner '-', 63 at most"
+DNS_SUBDOMAIN = "lower-case letters, digits, '-' and '.', 253 at most"
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _ANNOTATIONS_BYTES = 256 * 1024
@@ -20,22 +23,22 @@ _ANNOTATIONS_BYTES = 256 * 1024
 
 def dns_label(text: object) -> str:
     """Say what keeps `text` from being a DNS label: the name of a Service or a Namespace."""
-    if isinstance(text, str) and len(text) <= 63 and _LABEL.fullmatch(text):
+    if isinstance(text, str) and len(text) <= 63 and re.fullmatch(_LABEL, text):
         return ""
-    return f"{text!r:.80} is not a DNS label: lower-case letters, digits and inner '-', 63 at most"
+    return f"{text!r:.80} is not a DNS label: {DNS_LABEL}"
 
 
 def dns_subdomain(text: object) -> str:
     """Say what keeps `text` from being a DNS subdomain: a host, or the name of most objects."""
-    if isinstance(text, str) and len(text) <= 253 and _SUBDOMAIN.fullmatch(text):
+    if isinstance(text, str) and len(text) <= 253 and re.fullmatch(_SUBDOMAIN, text):
         return ""
-    return f"{text!r:.80} is not a DNS name: lower-case letters, digits, '-' and '.', 253 at most"
+    return f"{text!r:.80} is not a DNS name: {DNS_SUBDOMAIN}"
 
 
 def label_key(text: object) -> str:
     """Say what keeps `text` from being the key of a label or an annotation: `name`, or `dns.name/name`."""
     prefix, slash, name = text.rpartition("/") if isinstance(text, str) else ("", "", "")
-    if len(name) <= 63 and _QUALIFIED.fullmatch(name) and (not slash or not dns_subdomain(prefix)):
+    if len(name) <= 63 and re.fullmatch(_QUALIFIED, name) and (not slash or not dns_subdomain(prefix)):
         return ""
     return (
         f"{text!r:.80} is not a key: letters, digits, '-', '_' and '.', 63 at most, "
@@ -45,7 +48,7 @@ def label_key(text: object) -> str:
 
 def label_value(text: object) -> str:
     """Say what keeps `text` from being the value of a label."""
-    if text == "" or (isinstance(text, str) and len(text) <= 63 and _QUALIFIED.fullmatch(text)):
+    if text == "" or (isinstance(text, str) and len(text) <= 63 and re.fullmatch(_QUALIFIED, text)):
         return ""
     return (
         f"{text!r:.80} is not a label's value: text of letters, digits, '-', '_' and '.', 63 at most, "
@@ -75,7 +78,7 @@ def quantity(text: object) -> Decimal | None:
     """Return the number that a quantity stands for (`500m` is 0.5, `1Ki` is 1024), or None if it is not one."""
     if isinstance(text, int | float) and not isinstance(text, bool):
         text = str(text)
-    found = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
+    found = re.fullmatch(_QUANTITY, text) if isinstance(text, str) else None
     if found is None:
         return None
     number, suffix = Decimal(found[1].rstrip(".")), found[2] or ""

@@ -1,4 +1,4 @@
-"""From the `kubernetes` target's parameters to the values that its templates use, each checked first."""
+"""From the `kubernetes` target's parameters, which `parameters` has checked, to the values that its templates use."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import ConfigError
 from modelyard.kubernetes import syntax
 from modelyard.kubernetes.exposure import ports
+from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from modelyard.artifacts import ImageFacts
     from modelyard.kubernetes.exposure import Proxy
 
-_NAME, _INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
-_OWN_LABELS = (_NAME, _INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
 _MARGIN_S = 5
 PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
 """Where a Secret's keys are files, in the container that reads them."""
@@ -48,7 +47,7 @@ def template_values(
     params: Mapping[str, Any],
     proxy: Proxy | None = None,
 ) -> dict[str, Any]:
-    """Return what the built-in Kubernetes templates need: the parameters, checked, and what follows from them.
+    """Return what the built-in Kubernetes templates need: the parameters, and what follows from them.
 
     Args:
         name: the project's name; every object is called so.
@@ -59,10 +58,9 @@ def template_values(
         proxy: the proxy in front of the server; None: the server is asked directly.
 
     Raises:
-        ConfigError: Kubernetes does not allow a value; the message names the parameter and what is allowed.
+        ConfigError: the image's user is not one that Kubernetes can check.
     """
     p = SimpleNamespace(**params)
-    _check(name, p)
     uid, gid = _user(image)
     own = image.server.reads_settings
     settings = _settings(name, image, p) if own else proxy.files if proxy else {}
@@ -72,7 +70,7 @@ def template_values(
         "name": name,
         "image": image,
         "namespace": p.namespace,
-        "selector": {_NAME: name, _INSTANCE: name},
+        "selector": {NAME: name, INSTANCE: name},
         "labels": _labels(name, version, p),
         "namespace_labels": _labels(name, version, p) | _pod_security(p.kubernetes_version),
         "annotations": annotations,
@@ -94,64 +92,6 @@ def template_values(
         "progress_deadline_s": max(120, p.startup_s * 2),
         **_resources(p),
     }
-
-
-def _check(name: str, p: Any) -> None:
-    """Check every value that reaches an object under its own name, in the words of the configuration."""
-    problems = [
-        ("name", syntax.dns_label(name)),
-        ("namespace", syntax.dns_label(p.namespace) if p.namespace else ""),
-        ("auth_secret", syntax.dns_subdomain(p.auth_secret) if p.auth_secret else ""),
-        ("tls_secret", syntax.dns_subdomain(p.tls_secret) if p.tls_secret else ""),
-        ("ingress_host", syntax.dns_subdomain(p.ingress_host.removeprefix("*.")) if p.ingress_host else ""),
-        ("ingress_class", syntax.dns_subdomain(p.ingress_class) if p.ingress_class else ""),
-        ("ingress_tls_secret", syntax.dns_subdomain(p.ingress_tls_secret) if p.ingress_tls_secret else ""),
-        ("priority_class", syntax.dns_subdomain(p.priority_class) if p.priority_class else ""),
-        *(("image_pull_secrets", syntax.dns_subdomain(secret)) for secret in p.image_pull_secrets),
-        *(("allow_namespaces", syntax.dns_label(namespace)) for namespace in p.allow_namespaces),
-        *(("labels", problem) for problem in syntax.labels_problems(p.labels or {})),
-        *(("node_selector", problem) for problem in syntax.labels_problems(p.node_selector or {})),
-        *(("annotations", problem) for problem in syntax.annotations_problems(p.annotations or {})),
-        *(("ingress_annotations", problem) for problem in syntax.annotations_problems(p.ingress_annotations or {})),
-        *_relations(name, p),
-        *_quantities(p),
-    ]
-    for key, problem in problems:
-        if problem:
-            msg = f"target 'kubernetes': {key}: {problem}\n  mend it in [tool.modelyard.targets.kubernetes]"
-            raise ConfigError(msg)
-
-
-def _relations(name: str, p: Any) -> Iterable[tuple[str, str]]:
-    taken = sorted(set(p.labels or {}) & set(_OWN_LABELS))
-    if taken:
-        yield "labels", f"{taken[0]!r} is set by modelyard; allowed: any other key"
-    if p.create_namespace and not p.namespace:
-        yield "create_namespace", "needs a namespace; allowed with: namespace = '...'"
-    if p.max_replicas < p.replicas:
-        yield (
-            "max_replicas",
-            f"{p.max_replicas} is below replicas = {p.replicas}; allowed: {p.replicas} (no autoscaler) or more",
-        )
-    if (syntax.minor(p.kubernetes_version) or 0) < 29:
-        yield "kubernetes_version", f"{p.kubernetes_version!r} is not known; allowed: '1.29' and later"
-    if 0 < p.port < 1024:
-        yield "port", f"{p.port} needs rights that the server does not have; allowed: 1024 to 65535"
-    if len(name) > 50:
-        yield "name", f"{name!r} is too long for the names made from it; allowed: 50 characters"
-
-
-def _quantities(p: Any) -> Iterable[tuple[str, str]]:
-    keys = ("cpu", "cpu_limit", "memory", "memory_limit", "ephemeral_storage", "tmp_size", "proxy_cpu", "proxy_memory")
-    for key in keys:
-        text = getattr(p, key)
-        number = syntax.quantity(text)
-        if not (text == "" and key.endswith("_limit")) and (number is None or number <= 0):
-            yield key, f"{text!r} is not a quantity; allowed: a number above 0 with a suffix: '500m', '256Mi', '1Gi'"
-    for key in ("cpu", "memory"):
-        request, limit = syntax.quantity(getattr(p, key)), syntax.quantity(getattr(p, f"{key}_limit"))
-        if request is not None and limit is not None and limit < request:
-            yield f"{key}_limit", f"{getattr(p, f'{key}_limit')!r} is below {key} = {getattr(p, key)!r}"
 
 
 def _user(image: ImageFacts) -> tuple[int, int]:
@@ -178,7 +118,7 @@ def _sleeps(p: Any, *, own: bool, proxied: bool) -> dict[str, int]:
 
 def _labels(name: str, version: str, p: Any) -> dict[str, str]:
     own = (name, name, syntax.as_label_value(version), "modelyard")
-    return {**(p.labels or {}), **dict(zip(_OWN_LABELS, own, strict=True))}
+    return {**(p.labels or {}), **dict(zip(OWN_LABELS, own, strict=True))}
 
 
 def _pod_security(version: str) -> dict[str, str]:

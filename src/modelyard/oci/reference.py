@@ -7,10 +7,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from modelyard.contexts import Problem
 from modelyard.errors import ToolError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DOCKER_HUB = "docker.io"
+LONGEST = 255
+"""Characters that a repository may have, its registry included."""
+HOST = re.compile(
+    r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(:[0-9]+)?"
+)
 PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
@@ -41,15 +51,57 @@ def parse(repository: str, tag: str) -> Reference:
     Raises:
         ToolError: one of the two has characters that no registry takes.
     """
-    first, slash, rest = repository.partition("/")
-    has_host = bool(slash) and (first == "localhost" or "." in first or ":" in first)
-    host, path = (first, rest) if has_host else (DOCKER_HUB, repository)
-    if not has_host and not slash:
-        path = f"library/{path}"
-    if not PATH.fullmatch(path) or not TAG.fullmatch(tag):
+    host, path = _parts(repository)
+    if not _is_name(repository) or not TAG.fullmatch(tag):
         msg = (
             f"image {repository!r}, tag {tag!r}: not a name that a registry takes\n"
             "  lower-case letters, digits and . _ - between slashes; a tag also takes capitals, up to 128 characters"
         )
         raise ToolError(msg)
     return Reference(host, path, tag)
+
+
+def _parts(repository: str) -> tuple[str, str]:
+    """Return the registry's host and the path there."""
+    first, slash, rest = repository.partition("/")
+    if slash and (first == "localhost" or "." in first or ":" in first):
+        return first, rest
+    return DOCKER_HUB, repository if slash else f"library/{repository}"
+
+
+def _is_name(repository: str) -> bool:
+    host, path = _parts(repository)
+    return len(repository) <= LONGEST and bool(HOST.fullmatch(host) and PATH.fullmatch(path))
+
+
+def repository_problem(repository: str) -> Problem | None:
+    """Return what keeps `repository` from being an image's name without a tag, or None."""
+    if _is_name(repository):
+        return None
+    for why, better in _corrections(repository):
+        if better != repository and _is_name(better):
+            return Problem("repository", why, f"allowed: {better!r}")
+    why = "no registry takes such a name"
+    return Problem(
+        "repository", why, "allowed: HOST/PATH or PATH, lower-case letters and digits, with . _ - between them"
+    )
+
+
+def _corrections(repository: str) -> Iterator[tuple[str, str]]:
+    """Yield what may be wrong with a repository, and what it would be without that."""
+    bare = repository.rpartition("://")[2]
+    path = _parts(bare)[1]
+    yield "a repository has no scheme", bare
+    yield (
+        "a repository has no tag and no digest; `tag` is a key of its own",
+        re.sub(r"(:[^:/@]+)?(@[^@/]+)?$", "", bare),
+    )
+    yield "a repository has no capitals", bare.removesuffix(path) + path.lower()
+
+
+def tag_problem(tag: str) -> Problem | None:
+    """Return what keeps `tag` from being an image's tag, or None."""
+    if TAG.fullmatch(tag):
+        return None
+    why = "no registry takes such a tag"
+    return Problem("tag", why, "allowed: up to 128 letters, digits and . _ -, the first of them a letter, a digit or _")

@@ -62,10 +62,12 @@ def _brought(job: Job) -> dict[str, Any]:
     assert use.component.image is not None
     context = job.context(ServerContext, name=job.stage.settings["name"], model=Model.open(job.inputs["model"]))
     told = use.component.image(context, **use.params)
-    if not isinstance(told, ServerImage) or not told.base or not told.entrypoint:
+    if not isinstance(told, ServerImage) or not (told.base or use.component.base) or not told.entrypoint:
         msg = (
             f"the runtime {use.component.name!r} ({use.component.source.file}) returned {told!r:.80} from its `image`\n"
             "  it must return a ServerImage with a base and an entrypoint"
         )
         raise PluginError(msg)
-    return {"requirements": ()} | {name: getattr(told, name) for name in ServerImage.__struct_fields__}
+    facts = msgspec.structs.replace(told.facts, reads_settings=use.component.reads_settings)
+    parts = {name: getattr(told, name) for name in ServerImage.__struct_fields__}
+    return {"requirements": ()} | parts | {"base": told.base or use.component.base, "facts": facts}

@@ -36,7 +36,8 @@ def run(job: Job) -> None:
 
 def _check_amended(job: Job, image: ImageFacts) -> None:
     """Let plugins amend Kubernetes objects, and check them again if one did, or if the target is a third party's."""
-    from modelyard.kubernetes import amend, check, enforce, objects_in, read_folder
+    from modelyard.kubernetes.checking import check, enforce
+    from modelyard.kubernetes.manifests import amend, objects_in, read_folder
 
     target = job.stage.uses["target"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from modelyard.contexts import ImageContext
-from modelyard.errors import ConfigError, ToolError
+from modelyard.errors import ToolError
 from modelyard.oci import apt, rootfs
 from modelyard_plugins.builders.oci import oci
 
@@ -180,14 +180,3 @@ def test_an_engine_loads_it_and_runs_it_hardened(make_context: Make, docker_clie
         assert json.loads(done.stdout)["uid"] == 65532
     finally:
         subprocess.run(["docker", "rmi", "-f", name], capture_output=True)
-
-
-def test_base_image_and_packages_exclude_each_other(make_context: Make) -> None:
-    with pytest.raises(ConfigError, match=r"`base_image`.*'packages' is set"):
-        oci(make_context(), base_image="base.tar", packages=("curl",))
-
-
-def test_a_server_that_comes_with_an_image_needs_that_image(make_context: Callable[..., ImageContext]) -> None:
-    context = make_context(base="tensorflow/serving:2.20.0", entrypoint=("/usr/bin/tensorflow_model_server",))
-    with pytest.raises(ConfigError, match=r"skopeo copy docker://tensorflow/serving:2\.20\.0 oci-archive:base\.tar"):
-        oci(context)

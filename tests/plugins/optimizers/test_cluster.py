@@ -73,8 +73,6 @@ def test_zeros_can_only_stay_where_there_are_some(trained, bench):
 
     with pytest.raises(ConfigError, match=r"has no weight that is zero\n  put \{ use = \"prune\" \} before it"):
         cluster(bench.optimize(trained.dataset, trained.model), preserve_sparsity=True)
-    with pytest.raises(ConfigError, match=r"preserve_sparsity needs clusters = 3 or more"):
-        cluster(bench.optimize(trained.dataset, trained.model), preserve_sparsity=True, clusters=2)
     assert not bench.told
 
 

@@ -110,7 +110,7 @@ def test_what_goes_into_the_image(tmp_path):
     assert json.loads(made.model["/models/digits/3/assets.extra/model.json"].read_bytes())["class_names"] == ["a", "b"]
     assert set(made.server) == {"/etc/tensorflow-serving/models.config", "/etc/tensorflow-serving/monitoring.config"}
     assert all(path.is_file() for path in made.server.values())
-    assert (made.port, made.facts.grpc_port, made.facts.reads_settings) == (9001, 9000, False)
+    assert (made.port, made.facts.grpc_port) == (9001, 9000)
     assert made.facts.timeout_s > 30
     assert made.facts.ready == "/v1/models/digits/versions/3/metadata"
 
@@ -118,8 +118,6 @@ def test_what_goes_into_the_image(tmp_path):
 def test_ports_that_the_server_could_not_have_are_refused():
     with pytest.raises(ConfigError, match="key 'grpc_port': 443 is not allowed"):
         params(grpc_port=443)
-    with pytest.raises(ConfigError, match="rest_port and grpc_port are both 8500"):
-        plugin.image(None, **params(rest_port=8500))
 
 
 def test_what_concerns_the_server_alone_is_all_but_the_threads():
@@ -136,9 +134,10 @@ def test_batching_makes_another_image_and_measures_nothing_anew(tmp_path):
             ("model", "digits-cnn"),
             ("train", "tensorflow"),
             ("runtime", "tensorflow-serving"),
+            ("image", "docker"),
         )
         lines = [f'[tool.modelyard.{table}]\nuse = "{name}"\n' for table, name in tables]
-        lines.insert(4, runtime)
+        lines.insert(4, runtime)  # behind the table of the runtime
         lines += ['[tool.modelyard.variants]\nserved = ["saved-model"]\n']
         (tmp_path / "pyproject.toml").write_text('[tool.modelyard]\nname = "small"\n' + "\n".join(lines))
         return load(tmp_path).plan.stages

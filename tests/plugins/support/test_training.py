@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard.errors import PluginError, StageFailed
 from modelyard_plugins.support.training import (
     Teller,
-    check_early_stopping,
     check_shapes,
     last_figures,
     refuse_softmax,
@@ -38,13 +37,6 @@ def test_a_figure_that_is_not_finite_stops_with_advice(bench, value):
     teller.begin(1)
     with pytest.raises(StageFailed, match=r"epoch 2: a figure is not finite: loss (nan|inf)\n  try a smaller"):
         teller.end({"loss": value})
-
-
-def test_stopping_early_needs_samples_to_watch():
-    check_early_stopping(0, 0.0)
-    check_early_stopping(3, 0.1)
-    with pytest.raises(ConfigError, match=r"early_stopping = 3 (.|\n)*set validation_fraction"):
-        check_early_stopping(3, 0.0)
 
 
 def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset):

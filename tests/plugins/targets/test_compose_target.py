@@ -128,17 +128,19 @@ def test_what_a_user_writes_is_read_back_with_the_dollar_doubled(
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"memory": "256Mi"}, "memory: '256Mi' is not allowed; allowed: a size"),
-        ({"bind": "localhost"}, "bind: 'localhost' is not allowed; allowed: an address"),
-        ({"port": 80}, "port: 80 is not allowed; allowed: 0, or 1024 to 65535"),
-        ({"secrets_folder": " "}, "secrets_folder: ' ' is not allowed"),
+        (
+            {"memory": "256Mi"},
+            "'memory': '256Mi' is not allowed: it is not a size as Compose reads it\n  allowed: '256m'",
+        ),
+        ({"bind": "localhost"}, "'bind': 'localhost' is not allowed: it is not an address\n  allowed: '127.0.0.1'"),
+        ({"port": 80}, "'port': 80 is not allowed: no such port"),
+        ({"secrets_folder": " "}, "'secrets_folder': ' ' is not allowed"),
+        ({"around": {"reads_settings": False}, "threads": 2}, "'threads': 2 is not allowed: it has no effect"),
     ],
 )
-def test_what_compose_does_not_allow_is_refused(
-    context: Callable[..., TargetContext], params: dict[str, Any], said: str
-) -> None:
+def test_what_compose_does_not_allow_is_refused(accept: Callable[..., None], params: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compose(context(), **params)
+        accept("target", "compose", **params)
     assert said in str(caught.value)
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
-from modelyard.kubernetes import check, objects_in, read_folder
+from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.deploying import needed_secrets
+from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
@@ -148,14 +149,14 @@ def test_the_objects_are_valid_in_every_version(
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({}, "proxy_image: '' is not an image with tag and digest"),
-        ({**PROXY, "threads": 3}, "threads: 3 has no effect"),
-        ({**PROXY, "proxy_memory": "64 MB"}, "proxy_memory: '64 MB' is not a quantity"),
+        ({}, "'proxy_image' is missing: the server of the runtime 'served' has neither password nor TLS"),
+        ({**PROXY, "threads": 3}, "'threads': 3 is not allowed: it has no effect"),
+        ({**PROXY, "proxy_memory": "64 MB"}, "'proxy_memory': '64 MB' is not allowed: it is not a quantity"),
     ],
 )
 def test_what_is_missing_or_means_nothing_is_said(
-    served: Callable[..., TargetContext], params: dict[str, Any], said: str
+    accept: Callable[..., None], params: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        kubernetes(served(), **params)
+        accept("target", "kubernetes", {"reads_settings": False}, **params)
     assert said in str(caught.value)

@@ -11,7 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelyard.errors import ConfigError, StageFailed
-from modelyard.kubernetes import check, objects_in, read_folder
+from modelyard.kubernetes.checking import check
+from modelyard.kubernetes.manifests import objects_in, read_folder
+from modelyard.kubernetes.parameters import _QUANTITIES
+from modelyard.kubernetes.syntax import quantity
+from modelyard.plugins import Plugins
 from modelyard.rendering import TemplateError
 from modelyard.serving.settings import Settings
 from modelyard_plugins.targets.kubernetes import kubernetes
@@ -223,7 +227,7 @@ def test_what_a_user_writes_is_read_back_exactly(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_text_in_any_parameter_is_right_or_refused_and_changes_no_structure(
-    context: Callable[..., TargetContext], data: st.DataObject
+    context: Callable[..., TargetContext], accept: Callable[..., None], data: st.DataObject
 ) -> None:
     keys = (
         "namespace",
@@ -241,40 +245,88 @@ def test_any_text_in_any_parameter_is_right_or_refused_and_changes_no_structure(
     made = context(version=data.draw(TEXT))
     refused = ""
     try:
-        kubernetes(made, ingress_host="a.example", **{key: text})
+        accept("target", "kubernetes", ingress_host="a.example", **{key: text})
     except ConfigError as exc:
         refused = str(exc)
-    assert refused.startswith(f"target 'kubernetes': {key}: ") if refused else len(objects(made)) == 8
+    if refused:
+        assert refused.startswith(f"here: key '{key}'")
+    else:
+        kubernetes(made, ingress_host="a.example", **{key: text})
+        assert len(objects(made)) == 8
+
+
+QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suffix"
 
 
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"namespace": "My Space"}, "namespace: 'My Space' is not a DNS label"),
-        ({"create_namespace": True}, "create_namespace: needs a namespace"),
-        ({"memory": "256 MB"}, "memory: '256 MB' is not a quantity"),
-        ({"memory": "0"}, "memory: '0' is not a quantity"),
-        ({"cpu": "2"}, "cpu_limit: '1' is below cpu = '2'"),
-        ({"replicas": 9}, "max_replicas: 6 is below replicas = 9"),
-        ({"kubernetes_version": "1.28"}, "kubernetes_version: '1.28' is not known"),
-        ({"kubernetes_version": "latest"}, "kubernetes_version: 'latest' is not known"),
-        ({"labels": {"team": "a b"}}, "labels: 'a b' is not a label's value"),
-        ({"labels": {"app.kubernetes.io/name": "x"}}, "labels: 'app.kubernetes.io/name' is set by modelyard"),
-        ({"annotations": {"a b": "c"}}, "annotations: 'a b' is not a key"),
-        ({"node_selector": {"gpu": "yes please"}}, "node_selector: "),
-        ({"image_pull_secrets": ("A",)}, "image_pull_secrets: 'A' is not a DNS name"),
-        ({"allow_namespaces": ("A",)}, "allow_namespaces: 'A' is not a DNS label"),
-        ({"ingress_host": "https://a.example"}, "ingress_host: 'https://a.example' is not a DNS name"),
-        ({"port": 443}, "port: 443 needs rights"),
+        (
+            {"namespace": "My Space"},
+            "'namespace': 'My Space' is not allowed: 'My Space' is not a DNS label\n  allowed: lower",
+        ),
+        (
+            {"create_namespace": True},
+            "'create_namespace': True is not allowed: it needs a namespace\n  allowed with: namespace",
+        ),
+        ({"memory": "256 MB"}, f"'memory': '256 MB' is not allowed: {QUANTITY}"),
+        ({"memory": "256MB"}, f"'memory': '256MB' is not allowed: {QUANTITY}"),
+        ({"memory": "0"}, f"'memory': '0' is not allowed: {QUANTITY}"),
+        ({"memory": ""}, f"'memory' is missing: {QUANTITY}"),
+        ({"cpu": "2"}, "'cpu_limit': '1' is not allowed: it is below cpu = '2'\n  allowed: '2' or more"),
+        ({"memory_limit": "1Mi"}, "'memory_limit': '1Mi' is not allowed: it is below memory = '256Mi'"),
+        (
+            {"replicas": 9},
+            "'max_replicas': 6 is not allowed: it is below replicas = 9\n  allowed: 9 (no autoscaler) or more",
+        ),
+        ({"kubernetes_version": "1.28"}, "'kubernetes_version': '1.28' is not allowed: no such version is known"),
+        ({"kubernetes_version": "latest"}, "'kubernetes_version': 'latest' is not allowed"),
+        ({"labels": {"team": "a b"}}, "'a b' is not a label's value"),
+        ({"labels": {"app.kubernetes.io/name": "x"}}, "'app.kubernetes.io/name' is set by modelyard"),
+        ({"annotations": {"a b": "c"}}, "'a b' is not a key"),
+        ({"node_selector": {"gpu": "yes please"}}, "'yes please' is not a label's value"),
+        ({"image_pull_secrets": ("A",)}, "'A' is not a DNS name"),
+        ({"allow_namespaces": ("A",)}, "'A' is not a DNS label"),
+        ({"ingress_host": "https://a.example/x"}, "a host has no scheme 'https://'\n  allowed: 'a.example'"),
+        ({"ingress_host": "a.example:80"}, "a host has neither port nor path\n  allowed: 'a.example'"),
+        ({"ingress_host": "A_example"}, "it is not a DNS name\n  allowed: lower-case letters"),
+        ({"port": 443}, "'port': 443 is not allowed: no such port"),
+        ({"service_port": 70000}, "'service_port': 70000 is not allowed: there is no such port"),
+        ({"around": {"name": "My Digits"}}, "'name': 'My Digits' is not allowed: it is not a DNS label"),
+        ({"around": {"name": "a" * 51}}, "it is too long for the names made from it\n  allowed: 50 characters"),
+        (
+            {"proxy_image": "nginx"},
+            "it has no effect: the runtime's server has a password and TLS of its own\n  remove it",
+        ),
+        (
+            {"around": {"reads_settings": False}},
+            "'proxy_image' is missing: the server of the runtime 'served' has neither password",
+        ),
     ],
 )
 def test_what_kubernetes_does_not_allow_is_said_in_the_words_of_the_configuration(
-    context: Callable[..., TargetContext], params: dict[str, Any], said: str
+    accept: Callable[..., None], params: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        kubernetes(context(), **params)
+        accept("target", "kubernetes", **params)
     assert said in str(caught.value)
-    assert "\n  mend it in [tool.modelyard.targets.kubernetes]" in str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once(accept: Callable[..., None]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        accept("target", "kubernetes", memory="256MB", namespace="My NS", replicas=9)
+    assert [line.split("'")[1] for line in str(caught.value).splitlines()[::2]] == [
+        "namespace",
+        "max_replicas",
+        "memory",
+    ]
+
+
+def test_what_is_left_out_is_a_quantity(built_ins: Plugins) -> None:
+    parameters = built_ins.get("target", "kubernetes", "test").parameters
+    assert {key: parameters[key].default for key in _QUANTITIES} == _QUANTITIES
+    for value in filter(None, _QUANTITIES.values()):
+        assert (quantity(value) or 0) > 0
 
 
 @pytest.mark.parametrize("user", ["root", "0:0", "65532", "app:app", ""])
@@ -282,11 +334,6 @@ def test_an_image_without_a_numeric_user_is_refused(context: Callable[..., Targe
     image = msgspec.structs.replace(context().image, user=user)
     with pytest.raises(ConfigError, match="the image runs as"):
         kubernetes(context(image=image))
-
-
-def test_a_name_that_is_no_dns_label_is_refused(context: Callable[..., TargetContext]) -> None:
-    with pytest.raises(ConfigError, match="name: 'My Digits' is not a DNS label"):
-        kubernetes(context(name="My Digits"))
 
 
 # --- a project's own templates

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard.errors import PluginError, StageFailed
 
 
 def sha256(path) -> str:
@@ -104,13 +104,6 @@ def test_early_stopping_keeps_the_best_epoch(tensorflow, stripes_dataset, bench)
     assert context.metrics["epochs"] == min(best + 3, 40)
     assert context.metrics["val_loss"] == history["val_loss"][best]
     assert load_keras(context.out / "model.keras").count_params() == context.metrics["parameters"]
-
-
-def test_early_stopping_without_samples_to_watch_is_refused(tensorflow, stripes_dataset, bench):
-    from modelyard_plugins.trainers.tensorflow import train
-
-    with pytest.raises(ConfigError, match=r"early_stopping = 3 (.|\n)*set validation_fraction"):
-        train(bench.train(stripes_dataset, linear), early_stopping=3)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])

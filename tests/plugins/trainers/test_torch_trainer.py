@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from modelyard.artifacts import Dataset, Splits
-from modelyard.errors import ConfigError, PluginError, StageFailed
+from modelyard.errors import PluginError, StageFailed
 from modelyard.stages.dataset import write_dataset
 
 pytestmark = pytest.mark.torch
@@ -129,13 +129,6 @@ def test_early_stopping_keeps_the_best_epoch(torch, stripes_dataset, bench):
     logits = t.from_numpy(answers(context.out / "model.pt2", stripes_dataset.inputs("train", held_out)))
     loss = t.nn.functional.cross_entropy(logits, t.from_numpy(np.array(stripes_dataset.y("train")[held_out])))
     assert float(loss) == pytest.approx(history["val_loss"][best], rel=1e-4)
-
-
-def test_early_stopping_without_samples_to_watch_is_refused(torch, stripes_dataset, bench):
-    from modelyard_plugins.trainers.torch import train
-
-    with pytest.raises(ConfigError, match=r"early_stopping = 3 (.|\n)*set validation_fraction"):
-        train(bench.train(stripes_dataset, linear), early_stopping=3)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
