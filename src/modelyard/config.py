@@ -113,9 +113,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except FileNotFoundError as exc:
         msg = f"{path}: not found\n  run `modelyard init` to start a project here"
         raise ConfigError(msg) from exc
-    except (ValueError, RecursionError, OSError) as exc:  # not TOML, not UTF-8, or a number of 5,000 digits
-        msg = f"{path}: cannot be read: {exc}"
+    except OSError as exc:
+        msg = f"{path}: cannot be read: {exc.strerror}"
         raise ConfigError(msg) from exc
+    except (ValueError, RecursionError) as exc:
+        from modelyard.toml_mistakes import explain  # nobody makes mistakes as a rule
+
+        raise ConfigError(explain(str(path), path.read_bytes(), exc)) from exc
     raw = _subtable(document, "tool").get("modelyard")
     if not isinstance(raw, dict):
         msg = f"{path}: there is no table [tool.modelyard]\n  run `modelyard init` in an empty folder to see one"

@@ -37,6 +37,20 @@ def lines_of(text: str) -> dict[Key, int]:
     return _Scanner(_tokens(text)).scan()
 
 
+def unclosed(text: str) -> int | None:
+    """Return where the text, array or table begins that a file does not close: its offset, or None if there is none."""
+    open_ones: list[int] = []
+    for match in _TOKEN.finditer(text):
+        token, start = match[0], match.start()
+        if match.lastgroup == "text" and (len(token) == 1 or token[-1] != token[0]):
+            return start - 2 if text[start - 2 : start] == 2 * token[0] else start  # of three quotes the last
+        if token in ("[", "{"):
+            open_ones.append(start)
+        elif token in ("]", "}") and open_ones:
+            open_ones.pop()
+    return open_ones[-1] if open_ones else None
+
+
 def _tokens(text: str) -> list[_Token]:
     found, line = [], 1
     for match in _TOKEN.finditer(text):
