@@ -11,12 +11,12 @@ import yaml
 
 from modelyard.component import Component, Source
 from modelyard.contexts import TargetContext
-from modelyard.errors import PluginError, StageFailed
+from modelyard.errors import PluginError
 from modelyard.kubernetes.checking import RULE_MODULES
 from modelyard.kubernetes.findings import RULES
 from modelyard.plugins import load_plugins
 from modelyard.rendering import renderer
-from modelyard.targets import template_target
+from modelyard.targets import _files, template_target
 
 PLUGIN = """\
 from modelyard import hookimpl
@@ -69,15 +69,22 @@ def test_the_project_overrides_the_template_of_a_plugin(tmp_path: Path) -> None:
     assert (render(component, tmp_path) / "note.yaml").read_text() == 'mine: "all"\n'
 
 
-def test_kubernetes_objects_among_the_files_are_checked(tmp_path: Path) -> None:
-    component = load_plugins(project(tmp_path, "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n")).get(
-        "target", "note", "test"
-    )
-    with pytest.raises(StageFailed, match=r"Pod/a: .*\[own-service-account\]"):
-        render(component, tmp_path)
+@pytest.mark.parametrize(
+    ("templates", "files"),
+    [
+        (("note/a.yaml.j2",), ["a.yaml"]),
+        (("note/a.yaml.j2", "note/b.txt.j2"), ["a.yaml", "b.txt"]),
+        (("helm/Chart.yaml.j2", "helm/templates/x.yaml.j2"), ["Chart.yaml", "templates/x.yaml"]),
+        (("a/x.yaml.j2", "b/x.yaml.j2"), ["a/x.yaml", "b/x.yaml"]),
+        (("a.yaml.j2", "b/c.yaml.j2"), ["a.yaml", "b/c.yaml"]),
+        (("deep/er/a.yaml.j2", "deep/er/b/c.yaml.j2"), ["a.yaml", "b/c.yaml"]),
+    ],
+)
+def test_folders_are_kept_but_the_one_that_all_share(templates: tuple[str, ...], files: list[str]) -> None:
+    assert list(_files("a", templates)) == files
 
 
-@pytest.mark.parametrize("templates", [(), ("a/x.yaml.j2", "b/x.yaml.j2"), "a.yaml.j2"])
+@pytest.mark.parametrize("templates", [(), ("a/x.yaml.j2", "a/x.yaml.j2"), ("x.yaml", "x.yaml.j2"), "a.yaml.j2"])
 def test_each_template_must_give_a_file_of_its_own(templates: Any) -> None:
     with pytest.raises(PluginError, match="target 'a': templates must name one file each"):
         template_target(lambda *_, **__: None, "a", templates=templates)

@@ -21,6 +21,7 @@ from modelyard.testing import (
 
 __all__ = ["project_of", "small_project"]  # fixtures: pytest finds them by name
 
+needs_helm = pytest.mark.skipif(shutil.which("helm") is None, reason="the program helm is not installed")
 TOY = Path(__file__).parent / "projects/toy"
 
 BROKEN = '''
@@ -173,6 +174,78 @@ def add_target(
 def test_a_target_that_keeps_the_contract(tmp_path: Path) -> None:
     files = check_target("note", project=add_target(tmp_path))
     assert files["note.yaml"].endswith('version: "1.0.0"\n')
+
+
+CHART = {
+    "Chart.yaml": "apiVersion: v2\nname: {{ name }}\nversion: 0.1.0\nappVersion: {{ version }}\n",
+    "values.yaml": "image: {repository: {{ image.repository }}, digest: {{ image.digest }}}\n",
+    "templates/config.yaml": """\
+{% raw %}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}
+{{- if .Values.labels }}
+  labels: {{- .Values.labels | toYaml | nindent 4 }}
+{{- end }}
+data: {image: "{{ .Values.image.repository }}@{{ .Values.image.digest }}"}
+{% endraw %}
+""",
+}
+
+
+def add_chart(folder: Path, **changed: str) -> Path:
+    """Write a project whose target is a Helm chart."""
+    names = [f"ours/{name}.j2" for name in CHART]
+    for text, template in zip({**CHART, **changed}.values(), names, strict=True):
+        (folder / "plugins/templates" / template).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "plugins/templates" / template).write_text(text)
+    call = f'template_target(register, "ours", templates={names!r}, doc="A chart.")'
+    (folder / "plugins/ours.py").write_text(
+        "from modelyard import hookimpl\nfrom modelyard.targets import template_target\n\n\n"
+        f"@hookimpl\ndef modelyard_register_targets(register):\n    {call}\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("helm", [pytest.param(True, marks=needs_helm), False], ids=["helm", "no helm"])
+def test_an_idiomatic_helm_chart_keeps_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helm: bool
+) -> None:
+    if not helm:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    files = check_target("ours", project=add_chart(tmp_path))
+    assert list(files) == ["Chart.yaml", "templates/config.yaml", "values.yaml"]
+    assert "{{ .Values.image.digest }}" in files["templates/config.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        (
+            "values.yaml",
+            "image: {repository: {{ image.repository }}}\n",
+            "the chart lacks 'sha256:aaa|without its digest",
+        ),
+        (
+            "values.yaml",
+            "image: {repository: {{ image.repository }}, digest: {{ version | verbatim }}}\n",
+            "without its|lacks",
+        ),
+        pytest.param(
+            "templates/config.yaml", "kind: {% raw %}{{{% endraw %}\n", "cannot be rendered", marks=needs_helm
+        ),
+        pytest.param(
+            "templates/config.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: {{ image.reference }}}\n",
+            r"the objects of the Helm chart in \./ break \d+ rules",
+            marks=needs_helm,
+        ),
+    ],
+)
+def test_a_helm_chart_that_breaks_the_contract(tmp_path: Path, file: str, text: str, said: str) -> None:
+    with pytest.raises((AssertionError, ModelyardError), match=said):
+        check_target("ours", project=add_chart(tmp_path, **{file: text}))
 
 
 @pytest.mark.parametrize(

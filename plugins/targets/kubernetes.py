@@ -126,7 +126,7 @@ def kubernetes(
     """
     params = {key: value for key, value in locals().items() if key != "context"}
     _render(context, params)
-    _check(context, kubernetes_version)
+    _warn_of_id(context)
 
 
 def _render(context: TargetContext, params: dict[str, Any]) -> None:
@@ -164,26 +164,13 @@ def _proxy(context: TargetContext, params: dict[str, Any]) -> Proxy:
     return Proxy.of(params["proxy_image"], proxy.COMMAND, proxy.proxy_port(params), proxy.CONFIG, text, proxy.LIVE)
 
 
-def _check(context: TargetContext, version: str) -> None:
-    from modelyard.kubernetes.checking import check, enforce
-    from modelyard.kubernetes.manifests import objects_in, read_folder
-
-    documents = objects_in(read_folder(context.out))
-    found = check(documents, version=version, image=context.image.reference)
-    context.metrics["objects"] = len(documents)
-    context.metrics["warnings"] = sum(finding.severity == "warning" for finding in found) + _warn_of_id(context)
-    enforce(found, context.log)
-
-
-def _warn_of_id(context: TargetContext) -> int:
-    """Warn of a digest that no registry may know; return how many warnings that are."""
-    if context.image.archive is not None:
-        return 0
-    context.log(
-        f"warning: {context.image.digest} is the image's id in the engine that built it; a registry knows it only if "
-        "that engine keeps images in the containerd store: compare after `docker push`, or use the builder 'oci'"
-    )
-    return 1
+def _warn_of_id(context: TargetContext) -> None:
+    """Warn of a digest that no registry may know."""
+    if context.image.archive is None:
+        context.warn(
+            f"{context.image.digest} is the image's id in the engine that built it; a registry knows it only if "
+            "that engine keeps images in the containerd store: compare after `docker push`, or use the builder 'oci'"
+        )
 
 
 def deploy(manifests: Path, *, project: Path, **params: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ImageFacts
@@ -12,11 +13,14 @@ from modelyard.checks import refuse
 from modelyard.component import Component, check_values
 from modelyard.conformance import check_component
 from modelyard.contexts import CheckContext, TargetContext
+from modelyard.kubernetes.charts import CHART, chart_texts, charts, has_helm
+from modelyard.kubernetes.checking import VERSION
+from modelyard.kubernetes.rendered import check_rendered
 from modelyard.plugins import load_plugins
 from modelyard.rendering import renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 IMAGE = ImageFacts(
     builder="oci",
@@ -55,7 +59,8 @@ def check_target(name: str, *, project: Path | None = None, params: Mapping[str,
 
     It is documented and light to load. It renders the same bytes again, from the templates that it
     registered and no others. Its YAML and JSON can be read, and no text of the user changes what they say. It names
-    the image by its digest. Kubernetes objects break no rule (`template_target` checks them while it renders).
+    the image by its digest. Kubernetes objects break no rule. The templates of a Helm chart are no YAML yet: where `helm`
+    is installed, what it makes of them is held to the same; else that the chart holds the digest.
 
     Args:
         name: the target's name.
@@ -73,16 +78,18 @@ def check_target(name: str, *, project: Path | None = None, params: Mapping[str,
         project = project or Path(nothing)
         component = load_plugins(project).get("target", name, "check_target")
         check_component(component, project)
-        files = render_target(component, project=project, params=params)
+        files = render_target(component, project=project, params=params, looked_at=partial(_check_objects, name))
         again = render_target(component, project=project, params=params)
         assert files == again, f"target {name!r}: other bytes the second time; nothing may depend on folder or time"
-        _check_image(name, files)
-        shapes = {file: _shape(_parsed(name, file, text)) for file, text in files.items()}
+        parsed = partial(
+            _parsed, name, [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == CHART]
+        )
+        shapes = {file: _shape(parsed(file, text)) for file, text in files.items()}
         hostile = {**MODEL, "variant": HOSTILE, "class_names": [HOSTILE, "one"]}
         for file, text in render_target(
             component, project=project, params=params, version=HOSTILE, model=hostile
         ).items():
-            same = _shape(_parsed(name, file, text)) == shapes.get(file)
+            same = _shape(parsed(file, text)) == shapes.get(file)
             assert same, (
                 f"target {name!r}: {file}: a version or class name of the user's changes its structure; quote it"
             )
@@ -98,8 +105,19 @@ def render_target(
     version: str = "1.0.0",
     image: ImageFacts = IMAGE,
     model: Mapping[str, Any] = MODEL,
+    looked_at: Callable[[Path, str], None] | None = None,
 ) -> dict[str, str]:
     """Return what a target renders, the text of each file by its path, as the `render` stage lets it.
+
+    Args:
+        component: the target.
+        project: the project's folder.
+        params: the target's parameters.
+        name: the project's name.
+        version: the project's version.
+        image: the image to run.
+        model: the model's facts.
+        looked_at: is called with the folder while it is there, and with the version of Kubernetes that the target is for.
 
     Raises:
         AssertionError: it rendered nothing, or a template that it did not register.
@@ -128,6 +146,8 @@ def render_target(
         component.function(context, **values)
         files = {p.relative_to(out).as_posix(): p.read_bytes().decode() for p in sorted(out.rglob("*")) if p.is_file()}
         assert files, f"target {component.name!r} wrote nothing; it must call context.write"
+        if looked_at is not None:
+            looked_at(out, str(values.get("kubernetes_version") or VERSION))
         return files
 
 
@@ -142,8 +162,17 @@ def _registered_only(component: Component, render: Callable[..., str]) -> Callab
     return checked
 
 
-def _check_image(name: str, files: Mapping[str, str]) -> None:
-    named = [found for text in files.values() for found in re.findall(re.escape(IMAGE.repository) + r"[^\s\"']*", text)]
+def _check_objects(name: str, folder: Path, version: str) -> None:
+    """Check the objects in `folder`, and that whatever names the image names it by its digest."""
+    check_rendered(
+        folder, name="sample", image=IMAGE.reference, version=version, log=lambda _: None, warn=lambda _: None
+    )
+    found = charts(folder)
+    files = [file for file in folder.rglob("*") if file.is_file() and not any(one in file.parents for one in found)]
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    for chart in found:
+        texts += chart_texts(chart, "sample", version) if has_helm() else [_chart_as_if_rendered(name, chart)]
+    named = [one for text in texts for one in re.findall(re.escape(IMAGE.repository) + r"[^\s\"']*", text)]
     assert named, f"target {name!r}: no file names the image; write {{{{ image.reference }}}}"
     loose = [one for one in named if not one.endswith(IMAGE.digest)]
     assert not loose, (
@@ -151,9 +180,20 @@ def _check_image(name: str, files: Mapping[str, str]) -> None:
     )
 
 
-def _parsed(name: str, file: str, text: str) -> Any:
+def _chart_as_if_rendered(name: str, chart: Path) -> str:
+    """Return the image that a chart can be taken to name, when nobody is there to render it."""
+    texts = [file.read_text(encoding="utf-8") for file in chart.rglob("*") if file.is_file()]
+    parts = [part for part in (IMAGE.repository, IMAGE.digest) if not any(part in text for text in texts)]
+    assert not parts, (
+        f"target {name!r}: the chart lacks {parts[0]!r}; its values hold `image.repository` and `image.digest`"
+    )
+    return IMAGE.reference
+
+
+def _parsed(name: str, chart_folders: Sequence[PurePosixPath], file: str, text: str) -> Any:
     """Return what a YAML or JSON file says; of any other file, what stands before `=` or `:` in each line."""
-    if not file.endswith((".json", ".yaml", ".yml")):
+    is_helms = any(chart / "templates" in PurePosixPath(file).parents for chart in chart_folders)
+    if is_helms or not file.endswith((".json", ".yaml", ".yml")):
         return [re.split(r"[=:]", line)[0].strip() for line in text.splitlines()]
     import yaml  # JSON is YAML
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,12 @@ def template_target(
     doc: str = "",
     deploy: Callable[..., Any] | None = None,
 ) -> None:
-    """Register a target that renders each of `templates` to a file of the template's name without `.j2`.
+    """Register a target that renders each of `templates` to a file of the template's path without `.j2`.
 
-    The templates are looked for in the project's `templates/`, then in a `templates/` folder beside the plugin's
-    module. They may use `name`, `version`, `image`, `model`, and each parameter by its name. Kubernetes objects among
-    what they give are checked against the rules and the schema.
+    The folder that all templates share is left out: `helm/Chart.yaml.j2` and `helm/templates/service.yaml.j2` give
+    `Chart.yaml` and `templates/service.yaml`. The templates are looked for in the project's `templates/`, then in a
+    `templates/` folder beside the plugin's module. They may use `name`, `version`, `image`, `model`, and each parameter
+    by its name.
 
     Args:
         register: what `modelyard_register_targets` was given.
@@ -45,7 +47,6 @@ def template_target(
     def render(context: TargetContext, **params: Any) -> None:
         for file, template in files.items():
             context.write(file, context.render(template, **params))
-        _check(context)
 
     render.__name__ = render.__qualname__ = name
     render.__doc__ = doc or f"Files from {', '.join(templates)}."
@@ -55,11 +56,16 @@ def template_target(
 
 def _files(name: str, templates: Sequence[str]) -> dict[str, str]:
     """Return the template of each file that the target makes, by the file's name."""
-    files = {PurePosixPath(template).name.removesuffix(".j2"): template for template in templates}
+    folders = [PurePosixPath(template).parent.parts for template in templates]
+    shared = len(posixpath.commonprefix(folders)) if folders else 0
+    files = {
+        PurePosixPath(*PurePosixPath(template).parts[shared:]).as_posix().removesuffix(".j2"): template
+        for template in templates
+    }
     if isinstance(templates, str) or not files or len(files) != len(templates):
         msg = (
             f"target {name!r}: templates must name one file each, not {templates!r}\n"
-            "  write templates=('folder/a.yaml.j2', 'folder/b.yaml.j2'), each with a file name of its own"
+            "  write templates=('folder/a.yaml.j2', 'folder/b.yaml.j2'), each of its own"
         )
         raise PluginError(msg)
     return files
@@ -80,12 +86,3 @@ def _type(value: object) -> Any:
     if isinstance(value, list | tuple):
         return tuple[str, ...] if all(isinstance(one, str) for one in value) else tuple[Any, ...]
     return dict[str, str] if isinstance(value, Mapping) else type(value)
-
-
-def _check(context: TargetContext) -> None:
-    from modelyard.kubernetes.checking import check, enforce
-    from modelyard.kubernetes.manifests import objects_in, read_folder
-
-    documents = objects_in(read_folder(context.out))
-    if documents:
-        enforce(check(documents, image=context.image.reference), context.log)

@@ -3,10 +3,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import yaml
 
-from modelyard.errors import StageFailed
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.manifests import amend, objects_in, read_folder, write_folder
 from modelyard_plugins.targets.kubernetes import kubernetes
@@ -25,13 +23,6 @@ def test_only_files_with_objects_are_read_in_order(tmp_path: Path) -> None:
     found = read_folder(tmp_path)
     assert list(found) == ["a.yml", "b.yaml"]
     assert [one["kind"] for one in objects_in(found)] == ["A", "B", "C"]
-
-
-@pytest.mark.parametrize(("text", "said"), [("a: [", "is not YAML"), ("a: 1\na: 2\n", "the key 'a' is there twice")])
-def test_what_kubernetes_would_not_read_is_an_error(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(StageFailed, match=said):
-        read_folder(tmp_path)
 
 
 def test_objects_that_are_written_back_are_the_same_and_the_bytes_are_stable(

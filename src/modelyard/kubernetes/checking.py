@@ -39,14 +39,19 @@ def check(documents: Sequence[Any], *, version: str = VERSION, image: str = "") 
         for place, document in enumerate(documents, 1)
         if not _is_object(document)
     ]
-    objects = [one for one in documents if _is_object(one)]
+    objects = [one for document in documents if _is_object(document) for one in _listed(document)]
     bundle = Bundle(objects, image=image, version=minor(version) or 0)
     found += [*schema_findings(objects, version.removeprefix("v")), *findings(bundle)]
     return sorted(found, key=lambda finding: finding.severity != "error")
 
 
-def enforce(found: Sequence[Finding], log: Callable[[str], None]) -> None:
+def enforce(found: Sequence[Finding], log: Callable[[str], None], what: str = "the Kubernetes objects") -> None:
     """Log the warnings among `found`.
+
+    Args:
+        found: the findings.
+        log: takes a line.
+        what: what was looked at, for the message.
 
     Raises:
         StageFailed: there are errors; the message says each, with its rule, its object and what to do.
@@ -56,8 +61,13 @@ def enforce(found: Sequence[Finding], log: Callable[[str], None]) -> None:
             log(f"warning: {finding}")
     errors = [str(finding) for finding in found if finding.severity == "error"]
     if errors:
-        msg = f"the Kubernetes objects break {len(errors)} rule{'s' * (len(errors) > 1)}:\n" + "\n".join(errors)
+        msg = f"{what} break {len(errors)} rule{'s' * (len(errors) > 1)}:\n" + "\n".join(errors)
         raise StageFailed(msg)
+
+
+def _listed(thing: dict[str, Any]) -> list[Any]:
+    """Return the objects of a `List`, as kubectl reads it; of anything else, the thing itself."""
+    return [one for one in thing.get("items") or () if _is_object(one)] if thing["kind"] == "List" else [thing]
 
 
 def _is_object(document: object) -> bool:

@@ -3,39 +3,89 @@
 from __future__ import annotations
 
 import copy
+import posixpath
+import re
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed, ToolError
 from modelyard.quoting import block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import yaml
 
 
+_SUFFIXES = {".yaml", ".yml", ".json"}
 AMENDED = "90-amended.yaml"
 """The file that holds what plugins add to a target's objects."""
 
 
 def read_folder(folder: Path) -> dict[str, list[Any]]:
-    """Return the documents of each YAML file in `folder` that holds Kubernetes objects, in the files' order.
+    """Return the documents of each YAML or JSON file in `folder` and below that holds Kubernetes objects, by its path.
 
-    Kustomize's own file is left out: it is no object of the cluster.
+    The files stand in their order, those of a folder before those of its folders. Left out is what holds no whole object of
+    the cluster: Kustomize's own files and the patches that they name, and Helm charts, which are read when Helm rendered them.
 
     Raises:
-        StageFailed: a file is not YAML, or says a key twice.
+        StageFailed: a file that holds objects is not YAML, or says a key twice.
     """
-    found = {file.name: read_file(file) for file in sorted(folder.glob("*.y*ml")) if file.stem != "kustomization"}
-    return {name: documents for name, documents in found.items() if any(_is_object(one) for one in documents)}
+    found = {name: read_file(file) for name, file in _files(folder).items()}
+    patches = {name for path, documents in found.items() for name in _patches(path, documents)}
+    return {
+        name: documents
+        for name, documents in found.items()
+        if name not in patches and any(_is_object(one) for one in documents)
+    }
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the files that may hold objects, by their paths below `folder`."""
+    charts = [path.parent for path in folder.rglob("Chart.yaml")]
+    files = [file for file in folder.rglob("*") if file.suffix in _SUFFIXES and file.is_file()]
+    kept = [file for file in files if not any(chart in file.parents for chart in charts)]
+    ordered = sorted(kept, key=lambda file: (file.parent.relative_to(folder).parts, file.name))
+    return {file.relative_to(folder).as_posix(): file for file in ordered}
+
+
+def _patches(path: str, documents: list[Any]) -> Iterator[str]:
+    """Yield the paths of the patches that a kustomization names, as `_files` has them."""
+    for one in documents:
+        if not isinstance(one, dict) or not str(one.get("apiVersion", "")).startswith("kustomize.config.k8s.io/"):
+            continue
+        listed = [*(one.get("patches") or ()), *(one.get("patchesStrategicMerge") or ())]
+        names = [patch.get("path") if isinstance(patch, dict) else patch for patch in listed]
+        yield from (posixpath.normpath(posixpath.join(posixpath.dirname(path), str(name))) for name in names if name)
 
 
 def read_file(file: Path) -> list[Any]:
-    """Return the documents of a YAML file, as Kubernetes reads them.
+    """Return the documents of a YAML file, as Kubernetes reads them; none of one that is not YAML and holds no object.
 
     Raises:
-        StageFailed: the file is not YAML, or says a key twice.
+        StageFailed: the file seems to hold objects, and is not YAML or says a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return []
+    try:
+        return read_text(text, str(file))
+    except StageFailed:
+        if re.search(r"\bapiVersion\b", text) and re.search(r"\bkind\b", text):
+            raise
+        return []  # another program's: tags of its own, or a template of it
+
+
+def read_text(text: str, where: str) -> list[Any]:
+    """Return the documents of a YAML text, as Kubernetes reads them.
+
+    Args:
+        text: the text.
+        where: where it comes from, for messages.
+
+    Raises:
+        StageFailed: it is not YAML, or says a key twice.
     """
     try:
         import yaml
@@ -43,9 +93,9 @@ def read_file(file: Path) -> list[Any]:
         msg = "objects cannot be checked without PyYAML\n  run: python -m pip install 'modelyard[validate]'"
         raise ToolError(msg) from exc
     try:
-        return list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_loader()))
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        msg = f"{file}: is not YAML: {exc}\n  mend the template that made it"
+        return list(yaml.load_all(text, Loader=_loader()))
+    except yaml.YAMLError as exc:
+        msg = f"{where}: is not YAML: {exc}\n  mend the template that made it"
         raise StageFailed(msg) from exc
 
 
@@ -74,13 +124,17 @@ def amend(folder: Path, change: Callable[[list[Any]], object]) -> bool:
     write_folder(folder, {name: each for name, each in after.items() if each})
     for name in [name for name, each in after.items() if not each]:
         (folder / name).unlink()
-    _follow(folder / "kustomization.yaml", [name for name, each in after.items() if each])
+    _follow(folder / "kustomization.yaml", gone={name for name, each in after.items() if not each}, added=bool(added))
     return True
 
 
-def _follow(kustomization: Path, files: list[str]) -> None:
-    if kustomization.is_file():
-        write_folder(kustomization.parent, {kustomization.name: [{**read_file(kustomization)[0], "resources": files}]})
+def _follow(kustomization: Path, *, gone: set[str], added: bool) -> None:
+    """Leave what is gone out of a kustomization, and add what plugins added."""
+    if not kustomization.is_file():
+        return
+    told = read_file(kustomization)[0]
+    kept = [name for name in told.get("resources") or () if name not in gone and name != AMENDED]
+    write_folder(kustomization.parent, {kustomization.name: [{**told, "resources": kept + [AMENDED] * added}]})
 
 
 def objects_in(documents: dict[str, list[Any]]) -> list[Any]:
@@ -89,7 +143,11 @@ def objects_in(documents: dict[str, list[Any]]) -> list[Any]:
 
 
 def _is_object(document: object) -> bool:
-    return isinstance(document, dict) and "apiVersion" in document and "kind" in document
+    """Tell whether a document is meant for the cluster, not for a program such as kustomize, skaffold or kubectl itself."""
+    if not isinstance(document, dict) or "apiVersion" not in document or "kind" not in document:
+        return False
+    group = str(document["apiVersion"]).rpartition("/")[0]
+    return not (group.endswith("config.k8s.io") or (document["kind"] == "Config" and "." not in group))
 
 
 def _loader() -> type[yaml.SafeLoader]:

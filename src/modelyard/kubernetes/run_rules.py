@@ -21,11 +21,20 @@ def _tag(image: str) -> str:
     return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
-@on_container("explicit-tag", "error", "name a tag that is not `latest`")
+@on_container("explicit-tag", "error", "name a tag that is not `latest`, or the digest alone")
 def explicit_tag(_: Bundle, container: Container) -> Iterator[str]:
+    """20: it is said which version runs."""
+    image = text(container.spec, "image")
+    if _tag(image) == "latest" or not (_tag(image) or _DIGEST.search(image)):
+        yield f"container {container.name!r}: image {image!r} has no tag of its own"
+
+
+@on_container("tag-beside-digest", "warning", "name the tag, too: REPOSITORY:TAG@sha256:...")
+def tag_beside_digest(_: Bundle, container: Container) -> Iterator[str]:
     """20: a person can tell what runs."""
-    if _tag(text(container.spec, "image")) in ("", "latest"):
-        yield f"container {container.name!r}: image {text(container.spec, 'image')!r} has no tag of its own"
+    image = text(container.spec, "image")
+    if _DIGEST.search(image) and not _tag(image):
+        yield f"container {container.name!r}: image {image!r} has a digest and no tag"
 
 
 @on_container("image-digest", "error", "name the image by digest: REPOSITORY:TAG@sha256:...")
@@ -46,9 +55,10 @@ def pull_policy(_: Bundle, container: Container) -> Iterator[str]:
 def image_is_built(bundle: Bundle, container: Container) -> Iterator[str]:
     """24: an image of the name that was built is the one that was built."""
     image = text(container.spec, "image")
-    repository = bundle.image.partition("@")[0].rpartition(":")[0]
+    named, _, digest = bundle.image.partition("@")
+    repository = named.rpartition(":")[0]
     same = image == repository or image.startswith((f"{repository}:", f"{repository}@"))
-    if repository and same and image != bundle.image:
+    if repository and same and image not in (bundle.image, f"{repository}@{digest}"):
         yield f"container {container.name!r}: image is {image!r}, the build made {bundle.image!r}"
 
 

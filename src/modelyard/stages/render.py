@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError
@@ -17,6 +15,7 @@ def run(job: Job) -> None:
 
     Raises:
         PluginError: the target wrote nothing.
+        StageFailed: Kubernetes objects among what it wrote break a rule.
     """
     use = job.stage.uses["target"]
     settings = job.stage.settings
@@ -26,25 +25,33 @@ def run(job: Job) -> None:
     render = renderer(job.base.project, use.component.template_folders, always)
     facts = {"name": settings["name"], "version": settings["version"]}
     job.call("target", job.context(TargetContext, image=image, model=model, render=render, **facts))
-    _check_amended(job, image)
     files = sorted(p.name for p in job.base.out.rglob("*") if p.is_file())
     if not files:
         msg = f"the target {use.component.name!r} ({use.component.file}) wrote nothing\n  it must call context.write"
         raise PluginError(msg)
     job.base.metrics["files"] = len(files)
+    _amend(job)
+    _check(job, image)
 
 
-def _check_amended(job: Job, image: ImageFacts) -> None:
-    """Let plugins amend Kubernetes objects, and check them again if one did, or if the target is a third party's."""
-    from modelyard.kubernetes.checking import check, enforce
-    from modelyard.kubernetes.manifests import amend, objects_in, read_folder
-
-    target = job.stage.uses["target"]
-
-    def change(documents: list[dict[str, Any]]) -> None:
-        job.plugins.manager.hook.modelyard_amend_manifests(target=target.component.name, documents=documents)
-
-    if not job.plugins.manager.hook.modelyard_amend_manifests.get_hookimpls() or not amend(job.base.out, change):
+def _amend(job: Job) -> None:
+    """Let plugins change the Kubernetes objects that were rendered."""
+    hook = job.plugins.manager.hook.modelyard_amend_manifests
+    if not hook.get_hookimpls():
         return
-    version = target.params.get("kubernetes_version", "1.32")
-    enforce(check(objects_in(read_folder(job.base.out)), version=version, image=image.reference), job.base.log)
+    from modelyard.kubernetes.manifests import amend
+
+    target = job.stage.uses["target"].component.name
+    amend(job.base.out, lambda documents: hook(target=target, documents=documents))
+
+
+def _check(job: Job, image: ImageFacts) -> None:
+    """Check the Kubernetes objects among what was rendered, whoever rendered them."""
+    from modelyard.kubernetes.checking import VERSION
+    from modelyard.kubernetes.rendered import check_rendered
+
+    version = str(job.stage.uses["target"].params.get("kubernetes_version") or VERSION)
+    name, base = job.stage.settings["name"], job.base
+    found = check_rendered(base.out, name=name, image=image.reference, version=version, log=base.log, warn=base.warn)
+    if found.objects or base.warnings:
+        base.metrics.update(objects=found.objects, warnings=found.warnings + len(base.warnings))

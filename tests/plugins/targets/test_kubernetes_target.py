@@ -14,6 +14,7 @@ from modelyard.errors import ConfigError, StageFailed
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.kubernetes.parameters import _QUANTITIES
+from modelyard.kubernetes.rendered import Checked, check_rendered
 from modelyard.kubernetes.syntax import quantity
 from modelyard.plugins import Plugins
 from modelyard.rendering import TemplateError
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.contexts import TargetContext
+
+
+def looked_at(context: TargetContext) -> Checked:
+    """Check what was rendered as the stage does."""
+    image = context.image.reference
+    return check_rendered(context.out, name=context.name, image=image, log=context.log, warn=context.warn)
+
 
 ALL: dict[str, Any] = {"namespace": "digits", "create_namespace": True, "ingress_host": "digits.example.org"}
 BARE: dict[str, Any] = {"auth": False, "tls": False, "max_replicas": 2, "network_policy": False, "cpu_limit": ""}
@@ -52,7 +60,7 @@ def test_the_default_is_what_a_service_needs_in_the_order_of_need(context: Calla
         "70-networkpolicy.yaml",
         "kustomization.yaml",
     ]
-    assert made.metrics == {"objects": 7, "warnings": 0}
+    assert looked_at(made) == Checked(7, 0)
 
 
 def test_namespace_and_ingress_are_rendered_on_request(context: Callable[..., TargetContext]) -> None:
@@ -98,6 +106,7 @@ def test_what_the_user_chose_to_leave_out_is_a_warning(context: Callable[..., Ta
     said: list[str] = []
     made = msgspec.structs.replace(context(), log=said.append)
     kubernetes(made, **BARE)
+    assert looked_at(made).warnings == len(said)
     assert {line.partition("[")[2].partition("]")[0] for line in said} == {"cpu-limit", "network-policy"}
 
 
@@ -106,8 +115,9 @@ def test_an_image_that_only_an_engine_has_is_a_warning(context: Callable[..., Ta
     image = msgspec.structs.replace(context().image, archive=None, builder="docker")
     made = msgspec.structs.replace(context(image=image), log=said.append)
     kubernetes(made)
-    assert made.metrics["warnings"] == len(said) == 1
-    assert "is the image's id in the engine" in said[0]
+    assert looked_at(made) == Checked(7, 0)
+    assert len(said) == len(made.warnings) == 1
+    assert "is the image's id in the engine" in made.warnings[0]
 
 
 def test_a_change_of_the_settings_rolls_the_pods(context: Callable[..., TargetContext]) -> None:
@@ -355,8 +365,9 @@ def test_an_override_that_breaks_a_rule_stops_the_stage(context: Callable[..., T
     override.parent.mkdir(parents=True)
     block = "{% block pod %}\n      hostNetwork: true\n{% endblock %}\n"
     override.write_text('{% extends "builtin/kubernetes/deployment.yaml.j2" %}\n' + block)
+    kubernetes(made)
     with pytest.raises(StageFailed, match=r"Deployment/digits: hostNetwork is set \[no-host-namespaces\]\n  remove"):
-        kubernetes(made)
+        looked_at(made)
 
 
 def test_an_override_that_misspells_a_name_is_told_which(context: Callable[..., TargetContext]) -> None:
