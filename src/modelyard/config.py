@@ -44,6 +44,7 @@ class Config(msgspec.Struct, frozen=True):
         resources: how many stages may hold each named resource at once.
         source: what it was read from, for messages.
         origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
+        target_names: the names of all targets, of all profiles.
     """
 
     project: Path
@@ -57,6 +58,7 @@ class Config(msgspec.Struct, frozen=True):
     resources: dict[str, int]
     source: ConfigSource = ConfigSource()
     origins: dict[str, tuple[str, ...]] = {}
+    target_names: frozenset[str] = frozenset()
 
     def where_variant(self, variant: str) -> Where:
         """Return the place of a variant, for messages."""
@@ -90,11 +92,12 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
     given = " ".join(f"{key}={value}" for key, value in (overrides or {}).items())
     reader = _Reader(project, plugins, raw, fallback, ConfigSource(file, profile, values))
     config = _config(reader, given and f"the command line sets {given}")
+    names = {*config.targets, *_subtable(base, "targets")}
     for name, tables in profiles.items():
         laid = lay_over(base, tables, DEFAULTS)
         other = _Reader(project, plugins, laid, fallback, ConfigSource(file, name), look_at_inputs=False)
-        _config(other, f"in the profile {name!r}")
-    return config
+        names |= _config(other, f"in the profile {name!r}").targets.keys()
+    return msgspec.structs.replace(config, target_names=frozenset(names))
 
 
 def _config(reader: _Reader, note: str) -> Config:

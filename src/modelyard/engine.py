@@ -17,6 +17,7 @@ from modelyard.freshness import BriefOf, Decision, Freshness
 from modelyard.history import History
 from modelyard.journal import Journal
 from modelyard.jsonfiles import write_json
+from modelyard.leftovers import leftovers, put_away
 from modelyard.making import Maker
 from modelyard.plan import Stage
 from modelyard.project import Project
@@ -200,6 +201,8 @@ class Engine:
     def finish(self, *, changed: bool) -> None:
         """End a build: write down in the store what the project needs, and give the remote what it has not got yet.
 
+        What a target rendered that is no longer in pyproject.toml goes.
+
         What was found out about the code is kept for the next build.
 
         Args:
@@ -209,11 +212,20 @@ class Engine:
             StoreError: the store cannot be written.
         """
         file = roots_file(self.store.root, self.project.folder)
-        if changed or not file.exists():
+        if self._put_away_leftovers() or changed or not file.exists():
             register(self.store.root, self.project.folder, self.plan.stages)
         if self._publisher is not None and (roots := read_roots(file)):
             self._publisher.finish(roots.keys.values())
         self.freshness.keep()
+
+    def _put_away_leftovers(self) -> bool:
+        """Remove what targets rendered that are no longer in pyproject.toml; tell whether there was any."""
+        known = self.project.config.target_names | {stage.name for stage in self.plan.of_kind("render")}
+        found = leftovers(self.workspace, known)
+        for stage in found:
+            with self.workspace.lock(stage, self._tell, wait=self._wait):
+                put_away(stage, self.workspace, self.store, self.table, self._tell)
+        return bool(found)
 
     @functools.cached_property
     def _publisher(self) -> Publisher | None:

@@ -1,98 +1,108 @@
-"""Processes that a stage leaves behind are ended with it, and what they would have written poisons nothing."""
+"""A target that is no longer in pyproject.toml leaves nothing behind that could be applied."""
 
 from __future__ import annotations
 
-import shutil
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.front_door.builds import build
-from tests.front_door.test_faults import start, wait_for
+from tests.front_door.builds import build, copy
 
-WRITER = """
-import sys, time
-open(sys.argv[2], "w").write("I run")
-while True:
-    with open(sys.argv[1], "ab") as file:
-        file.write(b" ")
-"""
-STARTS = {
-    "a child": "subprocess.Popen(command)",
-    "a session of its own": "subprocess.Popen(command, start_new_session=True)",
-    "a daemon": 'subprocess.run(["sh", "-c", \'setsid "$@" &\', "sh", *command])',
-}
+TABLES = '[tool.modelyard.targets.second]\nuse = "note"\n'
 
 
-def leave_behind(project: Path, how: str, then: str = "") -> None:
-    """Let the toy's trainer start, in the way `how`, a program that goes on writing to the model for ever."""
-    (project / "writer.py").write_text(WRITER)
-    path = project / "plugins" / "toy.py"
-    lines = (
-        "import subprocess, sys, time",
-        'command = [sys.executable, "writer.py", str(context.out / "model.toy"), str(context.cache / "runs")]',
-        STARTS[how],
-        'while not (context.cache / "runs").exists(): time.sleep(0.01)',
-        *([then] if then else []),
-    )
-    old = '    context.log("trained")\n'
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, "".join(f"    {line}\n" for line in lines) + old))
+@pytest.fixture(scope="module")
+def built(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a built project with two targets; not to be changed."""
+    folder = copy(built_toy, tmp_path_factory.mktemp("leftovers") / "toy")
+    with (folder / "pyproject.toml").open("a") as file:
+        file.write(TABLES)
+    done = build(folder)
+    assert done.code == 0, done.output
+    return folder
 
 
-def writers(project: Path) -> list[int]:
-    """Return the processes that run the project's `writer.py`."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"writer.py" in arguments and (entry / "cwd").readlink() == project:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+@pytest.fixture
+def two(built: Path, tmp_path: Path) -> Path:
+    return copy(built, tmp_path / "two")
 
 
-@pytest.mark.parametrize("how", STARTS)
-def test_a_process_that_is_left_behind_is_ended_with_its_stage(new_toy: Path, how: str) -> None:
-    leave_behind(new_toy, how)
+def drop(project: Path) -> None:
+    file = project / "pyproject.toml"
+    file.write_text(file.read_text().replace(TABLES, ""))
 
-    done = build(new_toy)
+
+def keep_elsewhere(project: Path) -> None:
+    file = project / "pyproject.toml"
+    profile = TABLES.replace("targets.second", "profiles.more.targets.second")
+    file.write_text(file.read_text().replace(TABLES, profile))
+
+
+def test_manifests_of_a_target_that_is_gone_go_with_the_next_build(two: Path) -> None:
+    drop(two)
+
+    done = build(two)
 
     assert done.code == 0, done.output
-    assert "train:model.build: ended a process that it left behind: " in done.output, done.output
-    assert "writer.py" in done.output
-    assert writers(new_toy) == []
-    made = (new_toy / "artifacts" / "train" / "model.build" / "model.toy").read_bytes()
-    shutil.rmtree(new_toy / "artifacts" / "train")
-    assert build(new_toy).stages["train:model.build"] == "restored"
-    assert (new_toy / "artifacts" / "train" / "model.build" / "model.toy").read_bytes() == made
-    whole = build(new_toy, "verify")
-    assert whole.code == 0, whole.output
+    assert "render:second is no longer in pyproject.toml: artifacts/render/second/ is removed\n" in done.output
+    assert sorted(path.name for path in (two / "artifacts/render").iterdir()) == ["note"]
+    assert not (two / "artifacts/.aside").exists()
+    assert "render:second" not in build(two).output
 
 
-def test_a_stage_that_dies_leaves_nothing_behind(new_toy: Path) -> None:
-    leave_behind(new_toy, "a daemon", then="import os; os.abort()")
+def test_the_target_comes_back_from_the_store(two: Path) -> None:
+    before = (two / "artifacts/render/second/note.txt").read_bytes()
+    drop(two)
+    build(two)
+    with (two / "pyproject.toml").open("a") as file:
+        file.write(TABLES)
 
-    done = build(new_toy)
+    done = build(two)
 
-    assert done.code == 1
-    assert "train:model.build: its process was killed by signal 6" in done.output, done.output
-    assert "train:model.build: ended a process that it left behind: " in done.output, done.output
-    assert writers(new_toy) == []
+    assert done.stages["render:second"] == "restored", done.output
+    assert (two / "artifacts/render/second/note.txt").read_bytes() == before
 
 
-def test_a_killed_build_leaves_nothing_behind(new_toy: Path) -> None:
-    leave_behind(new_toy, "a daemon", then="time.sleep(30)")
-    running = start(new_toy)
-    wait_for(new_toy / ".modelyard" / "cache" / "runs")
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        (lambda folder: (folder / "mine.txt").write_text("mine"), {"mine.txt": "mine"}),
+        (lambda folder: (folder / "note.txt").unlink() or (folder / "note.txt").write_text("x"), {"note.txt": "x"}),
+        (lambda folder: (folder / "stage.json").unlink(), {"note.txt": "modelyard"}),
+        (lambda folder: (folder / "nowhere").symlink_to("/nonexistent"), {"note.txt": "modelyard"}),
+    ],
+    ids=["added", "changed", "record gone", "broken link"],
+)
+def test_what_somebody_added_or_changed_is_moved_aside(
+    two: Path, change: Callable[[Path], object], kept: dict[str, str]
+) -> None:
+    change(two / "artifacts/render/second")
+    drop(two)
 
-    running.kill()
-    running.communicate()
+    done = build(two)
 
-    end = time.monotonic() + 20
-    while writers(new_toy) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert writers(new_toy) == []
+    assert done.code == 0, done.output
+    said = "is removed; what was added or changed there is in artifacts/.aside/render/second.1/\n"
+    assert said in done.output
+    assert not (two / "artifacts/render/second").exists()
+    for name, text in kept.items():
+        assert (two / "artifacts/.aside/render/second.1" / name).read_text().startswith(text)
+
+
+def test_a_target_of_a_profile_that_is_not_chosen_stays(two: Path) -> None:
+    keep_elsewhere(two)
+
+    done = build(two)
+
+    assert done.code == 0, done.output
+    assert "no longer" not in done.output
+    assert (two / "artifacts/render/second/note.txt").is_file()
+
+
+def test_artifacts_of_other_kinds_stay(two: Path) -> None:
+    file = two / "pyproject.toml"
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("rounded = ")))
+
+    assert build(two).code == 0
+    assert (two / "artifacts/evaluate/rounded").is_dir()
