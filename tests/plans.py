@@ -64,6 +64,8 @@ def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
         "name": "shop",
         "version": "1",
         "seed": 3,
+        "threads": 2,
+        "isa": None,
         "uses": {table: Use(known[kind]) for table, kind in USING.items()},
         "settings": values,
         "variants": variants,

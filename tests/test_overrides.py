@@ -27,7 +27,7 @@ def test_an_override_is_laid_over_the_file(load: Load) -> None:
     [
         ("epochs", "3", "command line: unknown key 'epochs', did you mean 'train.epochs'?\n  write TABLE.KEY=VALUE"),
         ("rate", "3", "command line: unknown key 'rate', did you mean 'train.rate'?"),
-        ("threads", "3", "unknown key 'threads', did you mean 'runtime.threads'?"),
+        ("samples", "3", "unknown key 'samples', did you mean 'dataset.samples'?"),
         ("min_accuracy", "3", "unknown key 'min_accuracy', did you mean 'gates.min_accuracy'?"),
         ("sed", "3", "unknown key 'sed', did you mean 'seed'?"),
         ("train", "3", "command line: unknown key 'train'"),

@@ -125,4 +125,4 @@ def _value_range(*samples: NDArray[np.generic]) -> tuple[float, float]:
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("arrays", arrays, tools=("numpy",))
+    register("arrays", arrays, tools=("numpy",), deterministic=True)

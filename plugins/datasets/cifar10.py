@@ -76,4 +76,4 @@ def _splits(batches: list[Batch]) -> Splits:
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("cifar10", cifar10, tools=("pillow",))
+    register("cifar10", cifar10, tools=("pillow",), deterministic=True)

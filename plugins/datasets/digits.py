@@ -34,4 +34,4 @@ def digits(context: StageContext, *, test_fraction: TestFraction = 0.2) -> Split
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("digits", digits, tools=("scikit-learn", "numpy"))
+    register("digits", digits, tools=("scikit-learn", "numpy"), deterministic=True)

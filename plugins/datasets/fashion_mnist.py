@@ -68,4 +68,4 @@ def _find(folder: Path, name: str) -> Path:
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("fashion-mnist", fashion_mnist)
+    register("fashion-mnist", fashion_mnist, deterministic=True)

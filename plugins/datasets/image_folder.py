@@ -135,4 +135,4 @@ def _opened(path: Path, use: Callable[[Any], Any]) -> Any:
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("image-folder", image_folder, tools=("pillow", "numpy"))
+    register("image-folder", image_folder, tools=("pillow", "numpy"), deterministic=True)

@@ -155,4 +155,5 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         check=check,
         tools=("ai-edge-quantizer", "ai-edge-litert", "numpy"),
         preload=("ai_edge_quantizer.quantizer", "ai_edge_quantizer.recipe"),
+        deterministic=True,  # it computes on the CPU
     )

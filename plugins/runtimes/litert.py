@@ -41,4 +41,5 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
         entrypoint=("python3", "-m", "modelyard_serving"),
         tools=("ai-edge-litert", "numpy"),
         preload=("modelyard.serving.backends.litert",),
+        deterministic=True,  # it computes on the CPU
     )

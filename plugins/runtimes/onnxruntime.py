@@ -42,4 +42,5 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
         server_environment={"MODELYARD_BACKEND": "onnxruntime"},
         tools=("onnxruntime", "numpy"),
         preload=("modelyard.serving.backends.onnxruntime",),
+        deterministic=True,  # it computes on the CPU
     )

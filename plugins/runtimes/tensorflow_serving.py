@@ -190,7 +190,8 @@ def flags(params: dict[str, Any]) -> list[str]:
 @hookimpl
 def modelyard_register_runtimes(register: RegisterRuntime) -> None:
     """Register the runtime `tensorflow-serving`."""
-    traits = TENSORFLOW | {"tools": ("tensorflow", "numpy")}
+    # the server runs whatever kernels it has: nothing here makes them deterministic
+    traits = TENSORFLOW | {"tools": ("tensorflow", "numpy"), "deterministic": False}
     register(
         "tensorflow-serving",
         tensorflow_serving,

@@ -15,6 +15,7 @@ KERAS: Traits = {
     "environment": {**TENSORFLOW["environment"], "TF_USE_LEGACY_KERAS": "0", "KERAS_BACKEND": "tensorflow"},
     "preload": ("tensorflow", "keras"),
     "resources": ("gpu",),
+    "deterministic": True,  # by `start`
 }
 
 KERAS_ONNX: Traits = {**KERAS, "tools": (*KERAS["tools"], "onnx", "tf2onnx")}

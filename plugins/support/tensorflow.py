@@ -20,6 +20,7 @@ TENSORFLOW: Traits = {
     "environment": {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", **_MALLOC},
     "preload": ("tensorflow", "tf_keras", "tensorflow_model_optimization"),
     "resources": ("gpu",),
+    "deterministic": True,  # by `start`
 }
 
 TENSORFLOW_ONNX: Traits = {**TENSORFLOW, "tools": (*TENSORFLOW["tools"], "onnx", "tf2onnx")}

@@ -16,6 +16,7 @@ TORCH: Traits = {
     # torch.export imports torch._dynamo when it is first used, which takes as long as torch itself
     "preload": ("torch", "torch._dynamo"),
     "resources": ("gpu",),
+    "deterministic": True,  # by `start`
 }
 
 

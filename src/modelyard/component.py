@@ -77,6 +77,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     preload: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
     check: Callable[..., Any] | None = None
+    deterministic: bool = False
     templates: tuple[str, ...] = ()
     deploy: Callable[..., Any] | None = None
     server: Path | None = None

@@ -19,7 +19,7 @@ from modelyard.matrix import Combination, expand
 from modelyard.places import FILE, ConfigSource, KeyPlace, Where
 from modelyard.plugins import Plugins
 from modelyard.profiles import choose_profile, lay_over, take_profiles
-from modelyard.settings import DEFAULTS, KEYS, PLAIN, USING, Name, Seed, parameters_of_table
+from modelyard.settings import DEFAULTS, KEYS, PLAIN, THREADS, USING, Isa, Name, Seed, Threads, parameters_of_table
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -37,6 +37,8 @@ class Config(msgspec.Struct, frozen=True):
         name: the project's name, a DNS label.
         version: the project's version.
         seed: the seed of every random generator.
+        threads: how many threads each stage computes with.
+        isa: the instruction set that stages use at most; None: what the processor has.
         uses: the component of each table in `USING`.
         settings: modelyard's own values, a dict for each table of `settings.TABLES`.
         variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
@@ -51,6 +53,8 @@ class Config(msgspec.Struct, frozen=True):
     name: str
     version: str
     seed: int
+    threads: int
+    isa: str | None
     uses: dict[str, Use]
     settings: dict[str, dict[str, Any]]
     variants: dict[str, tuple[Use, ...]]
@@ -165,6 +169,8 @@ class _Reader:
             name=self.scalar("name", Name, self.default_name()),
             version=self.scalar("version", str, str(self.fallback.get("version", "0"))),
             seed=self.scalar("seed", Seed, 0),
+            threads=self.scalar("threads", Threads, THREADS),
+            isa=self.scalar("isa", Isa, None),
             uses=uses,
             settings={t: self.own(t) for t in ("dataset", *PLAIN)} | {"gates": self.gates(), "image": self.image()},
             variants=self.variants(),

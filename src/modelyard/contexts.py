@@ -68,6 +68,8 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
         project: the project's folder; read from it only what a parameter names.
         cache: a folder for downloads that outlives the stage; several stages may use it at once.
         seed: the seed for every random generator, from 0.
+        threads: how many threads to compute with. Frameworks are told by environment variables; use it where a library
+            takes the number as an argument, for instance a session of ONNX Runtime.
         progress: reports how far the stage is.
         log: writes a line to the stage's log.
         metrics: numbers to put into `stage.json`; fill it.
@@ -80,6 +82,7 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     progress: Progress
     log: Callable[[str], None]
+    threads: int = 1
     metrics: dict[str, Any] = {}
     warnings: list[str] = []
 

@@ -19,6 +19,8 @@ Label = tuple[str, str, str]
 Code = Mapping[str, Mapping[str, str]]
 """The code of a stage: for each file, the digest of each function."""
 
+_BARE = ("kind", "seed", "machine", "accelerator", "threads", "isa")
+"""Parts of a key that are called by their kind alone."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIXES = {"setting": "setting", "input": "input", "code": "code", "version": "version", "environment": "environment"}
 
@@ -28,7 +30,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: `parameter`, `setting`, `seed`, `component`, `file`, `template`, `code`, `version`, `environment`,
-            `machine` or `input`.
+            `machine`, `accelerator`, `threads`, `isa`, `made on` or `input`.
         name: the parameter's, the setting's, the tool's ... name.
         role: the component's role, for what belongs to one.
         old: the value before; left out if there was none.
@@ -92,7 +94,7 @@ def named(parts: Mapping[str, Any], files: Collection[str] = ()) -> Iterator[tup
 
 def _label(part: str, value: Any, files: Collection[str]) -> Label:
     first, _, rest = part.partition(" ")
-    if part in ("seed", "machine", "kind"):
+    if part in _BARE:
         return part, "", part
     if part == "python":
         return "version", "", "python"
@@ -140,6 +142,11 @@ def compare_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Chang
         for name in dict.fromkeys((*before, *after))
         if not same(before.get(name, UNSET), after.get(name, UNSET))
     ]
+
+
+def compare_machines(old: str, new: str) -> Change | None:
+    """Return that two results were made on machines that compute differently; None if not, or if one is not known."""
+    return Change(kind="made on", name="made on", old=old, new=new) if old and new and old != new else None
 
 
 def compare_outputs(old: Manifest, new: Manifest) -> list[Change]:

@@ -20,6 +20,7 @@ from modelyard.code import Closure, CodeIndex
 from modelyard.component import Component
 from modelyard.config import Use
 from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
+from modelyard.machine import accelerator
 from modelyard.plan import HOST_BOUND, Stage
 from modelyard.plugins import Plugins
 from modelyard.probes import Mark
@@ -85,8 +86,7 @@ class Fingerprinter:
         if stage.seed is not None:
             parts["seed"] = stage.seed
         if stage.kind in HOST_BOUND:
-            parts["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
-            parts["machine"] = os.uname().machine
+            parts |= _host(stage)
         if stage.kind not in self._kind_parts:
             self._kind_parts[stage.kind] = self._of_kind(stage)
         parts |= self._kind_parts[stage.kind]
@@ -190,6 +190,17 @@ class Fingerprinter:
             parts[f"{role} requirements"] = self._table.file(component.requirements)
         parts |= {f"{role} server environment {n}": value for n, value in component.server_environment.items()}
         return parts
+
+
+def _host(stage: Stage) -> dict[str, Any]:
+    """Return what shapes the output of a stage that computes, beside what the project says: the machine's kind, and how much of it."""
+    parts: dict[str, Any] = {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "machine": os.uname().machine,
+        "accelerator": accelerator(),
+        "threads": stage.threads,
+    }
+    return parts | {"isa": stage.isa} if stage.isa else parts
 
 
 def _shaping_hooks(stage: Stage) -> tuple[str, ...]:

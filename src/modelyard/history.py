@@ -38,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         metrics: numbers that the stage reported.
         duration_s: how long its work took when it was built, in seconds.
         git: the commit it was built at, with `+` behind it if the tree was not clean.
+        made_on: the machine that made it, see `store.Record`.
     """
 
     how: str
@@ -48,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Any] = {}
     duration_s: float = 0.0
     git: str = ""
+    made_on: str = ""
 
 
 class History:
@@ -93,6 +95,7 @@ def entry_of(record: Record, how: str, when: str) -> Entry:
         metrics=_bounded(record.metrics),
         duration_s=record.duration_s,
         git=record.git,
+        made_on=record.made_on,
     )
 
 

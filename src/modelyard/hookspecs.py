@@ -33,6 +33,8 @@ class Traits(TypedDict, total=False):
         reads_environment: names of environment variables that the function reads; their values enter the action key.
         preload: modules to import before the stage starts, so that one import may serve several stages.
         resources: named resources that it uses, for instance `gpu`; `[tool.modelyard.resources]` says how many there are.
+        deterministic: whether it gives the same bytes each time on an accelerator, too: it uses none, or lets
+            deterministic kernels run only. Where it does not say so, what it makes on one is recorded as not reproducible.
     """
 
     tools: Sequence[str]
@@ -40,6 +42,7 @@ class Traits(TypedDict, total=False):
     reads_environment: Sequence[str]
     preload: Sequence[str]
     resources: Sequence[str]
+    deterministic: bool
 
 
 class Register(Protocol):
@@ -60,6 +63,7 @@ class Register(Protocol):
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
+        deterministic: bool = False,
     ) -> None: ...
 
 
@@ -78,6 +82,7 @@ class RegisterProducer(Protocol):
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
+        deterministic: bool = False,
     ) -> None: ...
 
 
@@ -103,6 +108,7 @@ class RegisterOptimizer(Protocol):
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
+        deterministic: bool = False,
     ) -> None: ...
 
 
@@ -145,6 +151,7 @@ class RegisterRuntime(Protocol):
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
+        deterministic: bool = False,
     ) -> None: ...
 
 
@@ -163,6 +170,7 @@ class RegisterBuilder(Protocol):
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
+        deterministic: bool = False,
     ) -> None: ...
 
 
@@ -186,6 +194,7 @@ class RegisterTarget(Protocol):
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
+        deterministic: bool = False,
     ) -> None: ...
 
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import msgspec
 
+from modelyard import machine
 from modelyard.digests import DigestTable, Manifest, manifest_digest
 from modelyard.errors import StoreError
 from modelyard.freshness import Freshness
 from modelyard.jsonfiles import write_json
-from modelyard.plan import Stage
+from modelyard.plan import HOST_BOUND, MEASURED, Stage
 from modelyard.project import Project
 from modelyard.stage_runner import StageRunner
 from modelyard.store import Record, Store, manifest_of
@@ -41,7 +42,7 @@ class Maker:
         tell: Callable[[str], None],
     ) -> None:
         self._workspace, self._freshness = workspace, freshness
-        self._store, self._table = store, table
+        self._store, self._table, self._tell = store, table, tell
         self._runner = StageRunner(project, workspace, tell)
 
     def restore(self, stage: Stage, record: Record) -> bool:
@@ -73,6 +74,7 @@ class Maker:
         """
         with self._runner.resources(stage), self._workspace.scratch() as scratch:
             record = self._run(stage, scratch, on_event)
+            self._compare(stage, record)
             with self._store.using(), self._store.keeping_known(self._present(stage)):
                 self._store.add(record, scratch / "out")
                 self._take(stage, record, scratch, "built")
@@ -98,7 +100,15 @@ class Maker:
             duration_s=round(duration_s, 3),
             peak_memory_bytes=run.peak_memory_bytes,
             git=self._workspace.commit,
+            made_on=machine.made_on(),
+            reproducible=_is_reproducible(stage),
         )
+
+    def _compare(self, stage: Stage, record: Record) -> None:
+        """Tell the person if an earlier run with the same key made other bytes."""
+        before = None if stage.kind in MEASURED else self._store.trace(record.key)
+        if before is not None and before.digest != record.digest:
+            self._tell(f"{stage.id}: with the same key it made other bytes than before; {_machines(before, record)}")
 
     def _present(self, stage: Stage) -> Manifest:
         """Return the files of the artifact that is about to be replaced, as its record says them."""
@@ -120,3 +130,16 @@ class Maker:
     def close(self) -> None:
         """End the workers."""
         self._runner.close()
+
+
+def _is_reproducible(stage: Stage) -> bool:
+    """Tell whether the stage makes the same bytes each time on this machine, as far as its component says."""
+    return stage.kind not in HOST_BOUND or stage.is_deterministic or machine.accelerator() == machine.CPU
+
+
+def _machines(before: Record, now: Record) -> str:
+    if not before.reproducible or not now.reproducible:
+        return "it was computed on an accelerator, by kernels that may do that"
+    if before.made_on and before.made_on != now.made_on:
+        return f"then on {before.made_on}, now on {now.made_on}"
+    return "take its random numbers from context.seed alone, or look for what it reads and does not declare"

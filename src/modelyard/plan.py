@@ -15,7 +15,7 @@ from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.formats import advice
 from modelyard.places import KeyPlace
 from modelyard.plugins import Plugins
-from modelyard.settings import RULES
+from modelyard.settings import RULES, THREADS
 
 KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
 """The kinds of stage that leave an artifact, in the order of a build."""
@@ -42,7 +42,10 @@ _WIDTH = 60
 
 SEEDED = frozenset({"dataset", "train", "optimize"})
 HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})
-"""Kinds whose output depends on the machine's architecture and Python; the others give the same bytes anywhere."""
+"""Kinds that compute: their output depends on the machine and on how many threads; the others give the same bytes anywhere."""
+
+MEASURED = frozenset({"evaluate"})
+"""Kinds that measure times, so that they write other bytes each time; the others make the same bytes under the same key."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -70,6 +73,8 @@ class Stage(msgspec.Struct, frozen=True):
         inputs: what it reads of earlier stages.
         seed: the seed, for kinds that draw random numbers.
         resources: named resources that it holds while it runs.
+        threads: how many threads it computes with.
+        isa: the instruction set that it uses at most; None: what the processor has, or it does not compute.
     """
 
     kind: str
@@ -79,11 +84,18 @@ class Stage(msgspec.Struct, frozen=True):
     inputs: tuple[Input, ...] = ()
     seed: int | None = None
     resources: tuple[str, ...] = ()
+    threads: int = THREADS
+    isa: str | None = None
 
     @property
     def id(self) -> str:
         """`kind:name`, also the doit task's name."""
         return f"{self.kind}:{self.name}"
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether its component says that it gives the same bytes each time on an accelerator, too."""
+        return next(iter(self.uses.values())).component.deterministic if self.uses else True
 
     @property
     def doc(self) -> str:
@@ -263,7 +275,8 @@ class _Planner:
         seed = self.config.seed if kind in SEEDED else None
         claimed = {kind, *(name for use in uses.values() for name in use.component.resources)}
         resources = tuple(r for r in self.config.resources if r in claimed)
-        return Stage(kind, name, dict(uses), dict(settings), tuple(inputs), seed, resources)
+        threads, isa = self.config.threads, self.config.isa if kind in HOST_BOUND else None
+        return Stage(kind, name, dict(uses), dict(settings), tuple(inputs), seed, resources, threads, isa)
 
     def check_trainer(self) -> None:
         trainer, model = self.config.uses["train"].component, self.config.uses["model"].component

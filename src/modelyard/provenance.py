@@ -60,6 +60,8 @@ class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
         clean: whether the tree had no changes then; None outside git.
         started: when, ISO 8601.
         duration_s: how long its work took, in seconds.
+        made_on: the machine that made it, see `store.Record`.
+        reproducible: whether the same key makes the same bytes.
         accepted: set if a person took other code for equivalent.
     """
 
@@ -77,6 +79,8 @@ class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
     clean: bool | None
     started: str
     duration_s: float
+    made_on: str
+    reproducible: bool
     accepted: Accepted | None
 
 
@@ -137,14 +141,16 @@ def facts(engine: Engine, link: Link) -> StageFacts:
         clean=clean,
         started=record.started,
         duration_s=record.duration_s,
+        made_on=record.made_on,
+        reproducible=record.reproducible,
         accepted=record.accepted,
     )
 
 
 _GROUPS = {
-    **dict.fromkeys(("parameter", "setting", "seed"), "parameters"),
+    **dict.fromkeys(("parameter", "setting", "seed", "threads", "isa"), "parameters"),
     **dict.fromkeys(("file", "template"), "files"),
-    **dict.fromkeys(("version", "machine"), "tools"),
+    **dict.fromkeys(("version", "machine", "accelerator"), "tools"),
     "component": "components",
     "code": "code",
     "environment": "environment",

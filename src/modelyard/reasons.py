@@ -119,8 +119,22 @@ def _changes(
             text += f" ({os.path.relpath(place)})" if place else ""
         if change.kind == "input" and change.name in sources:
             digests = f"{show(change.old)} -> {show(change.new)}"
-            text = f"input {change.name}: {_other(sources[change.name], verdicts)}: {digests}"
+            source = engine.plan.stages[sources[change.name]]
+            text = (
+                f"input {change.name}: {_other(source.id, verdicts)}: {digests}{_machines(engine, source, change.old)}"
+            )
         yield Reason(kind=change.kind, name=change.name, text=text, old=change.old, new=change.new)
+
+
+def _machines(engine: Engine, source: Stage, digest: Any) -> str:
+    """Return on which machines `source` made the bytes with `digest` and those of now, if it did so with one key."""
+    now = engine.record(source)
+    if now is None:
+        return ""
+    for entry in engine.history(source).entries():
+        if (entry.digest, entry.key) == (digest, now.key) and entry.digest != now.digest:
+            return f", with the same key (then on {entry.made_on}, now on {now.made_on})"
+    return ""
 
 
 def _other(source: str, verdicts: dict[str, Verdict]) -> str:

@@ -130,7 +130,7 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a dict of strings"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
-    if trait == "reads_settings":
+    if trait in ("reads_settings", "deterministic"):
         return "" if isinstance(value, bool) else "True or False"
     if trait == "base":
         return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelyard.differences import Change, CodeChange, compare_code, compare_outputs, compare_parts, compare_values
+from modelyard.differences import (
+    Change,
+    CodeChange,
+    compare_code,
+    compare_machines,
+    compare_outputs,
+    compare_parts,
+    compare_values,
+)
 from modelyard.errors import PlanError, listing
 from modelyard.history import Entry, entry_of
 from modelyard.reasons import input_files
@@ -115,7 +123,10 @@ def _by_key(engine: Engine, prefix: str) -> dict[str, Result]:
 
 
 def _result(engine: Engine, stage: Stage, number: int, entry: Entry) -> Result:
-    return Result(stage=stage, name=f"{stage.id}@{number}", entry=entry, record=record_of(engine, stage, entry.key))
+    record = record_of(engine, stage, entry.key)
+    if record is not None and record.digest != entry.digest:
+        record = None  # the stage made other bytes since, with the same key
+    return Result(stage=stage, name=f"{stage.id}@{number}", entry=entry, record=record)
 
 
 def today(engine: Engine, stage: Stage) -> Result:
@@ -137,12 +148,14 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         code: files whose code differs; None if the record of one is gone.
         metrics: metrics that differ; None if one has not been built.
         outputs: files that differ; None if one has not been built, or its record is gone.
+        made_on: the machines that made them, if they differ; None if not, or if one is not known.
     """
 
     parts: list[Change]
     code: list[CodeChange] | None
     metrics: list[Change] | None
     outputs: list[Change] | None
+    made_on: Change | None = None
 
 
 def compare(one: Result, other: Result) -> Difference:
@@ -156,6 +169,7 @@ def compare(one: Result, other: Result) -> Difference:
         code=compare_code(both[0].code, both[1].code) if len(both) == 2 else None,
         metrics=compare_values(one.entry.metrics, other.entry.metrics) if built else None,
         outputs=compare_outputs(both[0].outputs, both[1].outputs) if built and len(both) == 2 else None,
+        made_on=compare_machines(one.entry.made_on, other.entry.made_on),
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from modelyard.component import REQUIRED, Parameter
 from modelyard.params import Fraction, NonNegativeInt, Port, PositiveFloat, PositiveInt
 
-SCALARS = ("name", "version", "seed")
+SCALARS = ("name", "version", "seed", "threads", "isa")
 """The keys that are no tables."""
 USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
 """The tables that choose one component with `use`, and the kind of that component."""
@@ -33,6 +33,12 @@ Name = Annotated[
 ]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32, description="a whole number from 0 to 4294967295")]
 """What numpy and TensorFlow take as a seed: an unsigned number of 32 bits."""
+Threads = Annotated[int, msgspec.Meta(ge=1, le=1024, description="a whole number from 1 to 1024")]
+"""How many threads one computation may use."""
+THREADS = 2
+"""Of a machine's cores nothing is asked: their number must not shape a model. Two is what the smallest CI machines have."""
+Isa = Annotated[Literal["avx2"] | None, msgspec.Meta(description="'avx2', or leave it out")]
+"""The instructions that computations may use at most; None: all that the processor has."""
 Size = str | int
 Duration = str | float | int
 

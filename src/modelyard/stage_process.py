@@ -93,6 +93,7 @@ def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
         project=Path(request.project),
         cache=Path(request.cache),
         seed=stage.seed or 0,
+        threads=stage.threads,
         progress=progress,
         log=log,
     )

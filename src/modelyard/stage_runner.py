@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard import pinning
 from modelyard.durable import open_in_folder
 from modelyard.errors import StageFailed
 from modelyard.locks import take
@@ -107,7 +108,7 @@ class StageRunner:
 
 def _environment(stage: Stage) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the variables that the stage's worker must have, and the modules that it imports first."""
-    variables: dict[str, str] = {}
+    variables = pinning.variables(stage.threads, stage.isa)
     preload: list[str] = []
     for use in stage.uses.values():
         variables |= use.component.environment

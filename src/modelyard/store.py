@@ -69,6 +69,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         duration_s: how long its work took, in seconds.
         peak_memory_bytes: the most memory that its process took at once, without what it mapped from files.
         git: the commit it was made at, with `+` behind it if the tree was not clean; empty outside git.
+        made_on: the instruction sets, the processor and the accelerator of the machine that made it.
+        reproducible: whether the same key makes the same bytes; false for what an accelerator computed by kernels that
+            add up in any order.
         accepted: set if `doit accept` took the code for equivalent to what made it.
     """
 
@@ -84,6 +87,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float = 0.0
     peak_memory_bytes: int = 0
     git: str = ""
+    made_on: str = ""
+    reproducible: bool = True
     accepted: Accepted | None = None
 
 

@@ -68,6 +68,7 @@ def lock_file(name: str, text: str) -> Change:
 MEANINGFUL: dict[str, Knob] = {
     # Parameters and settings, named `table.key`
     "seed": knob(frozenset({DATASET, TRAIN, *OPTIMIZE}), setting("", "seed = 7")),
+    "threads": knob(frozenset({DATASET, TRAIN, *OPTIMIZE, *EVALUATE}), setting("", "threads = 1"), setting("", "threads = 2"), meanings=(0, 1, 0)),
     "dataset.samples": knob(DATASET, setting("dataset", "samples = 90"), setting("dataset", "samples = 60"), meanings=(0, 1, 0)),
     "dataset.noise": knob(DATASET, setting("dataset", "noise = 0.2")),
     "dataset.normalize": knob(DATASET, setting("dataset", 'normalize = "standard"')),

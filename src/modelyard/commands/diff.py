@@ -60,9 +60,19 @@ def text(one: Any, other: Any, difference: Any) -> str:
         section("code", difference.code, "the store no longer has the record of one"),
         section("metrics", difference.metrics, "one is not built"),
         section("files", difference.outputs, "one is not built, or the store no longer has its record"),
+        section("machines", [difference.made_on] if difference.made_on else [], ""),
     ]
     shown = [s for s in sections if s]
+    if _contradict(one, other):
+        shown.append('the same key made other bytes: see docs/explanation/incremental.md, "Same key, same bytes"')
     return "\n".join((*heads, *(shown or ["nothing differs"])))
+
+
+def _contradict(one: Any, other: Any) -> bool:
+    from modelyard.plan import MEASURED
+
+    both = one.entry.digest, other.entry.digest
+    return one.entry.key == other.entry.key and all(both) and both[0] != both[1] and one.stage.kind not in MEASURED
 
 
 def _head(sign: str, result: Any) -> str:

@@ -59,6 +59,7 @@ def block(stage: str, facts: Any) -> str:
         "code": _pairs({role: digest[:12] for role, digest in facts.code.items()}),
         "tools": _pairs(facts.tools),
         "environment": _pairs(facts.environment),
+        "made on": facts.made_on + ("" if facts.reproducible else ", not reproducible"),
     }
     lines = [f"    {name}: {value}" for name, value in rows.items() if value]
     return "\n".join(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
-import platform
 import resource
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelyard.machine import cpu_model
 from modelyard.stages.evaluation import Host, Latency, Ratio
 from modelyard.stages.intervals import CONFIDENCE, quantile_interval
 from modelyard.system import pin, usable_cpus
@@ -61,7 +61,7 @@ def measure_latency(
         before = _preemptions()
         own, other = _times_ms(models, x, samples, warmup)
         host = Host(
-            cpu_model=_cpu_model(),
+            cpu_model=cpu_model() or os.uname().machine,
             cpus=cpus,
             threads=threads,
             governor=_governor(cpus[0] if cpus else 0),
@@ -180,15 +180,6 @@ def _latency(rounds: Sequence[Sequence[float]], ratio: Ratio | None, host: Host,
 
 def _preemptions() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()  # ARM kernels give no name
 
 
 def _governor(cpu: int) -> str | None:

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from modelyard import ToolError, pinning
+
+
+def test_every_framework_is_told_how_many_threads() -> None:
+    found = pinning.variables(3)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        assert found[name] == "3"
+    assert not {"ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"} & found.keys()
+
+
+def test_instructions_are_bounded_where_the_machine_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinning, "has_instruction_set", lambda name: True)
+    found = pinning.variables(1, "avx2")
+    assert found["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+    assert found["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_machine_without_them_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinning, "has_instruction_set", lambda name: False)
+    with pytest.raises(ToolError, match="key 'isa': this machine has no avx2: "):
+        pinning.variables(1, "avx2")
