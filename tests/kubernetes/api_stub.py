@@ -116,7 +116,10 @@ class Handler(BaseHTTPRequestHandler):
         inside = [one for key, one in self.cluster.objects.items() if key.rpartition("/")[0] == path]
         inside = [one for one in inside if matches(one, query)]
         if query.get("watch"):
-            self.watch(inside, float(query.get("timeoutSeconds", "30")))
+            events = [{"type": "MODIFIED", "object": one} for one in inside]
+            if query.get("sendInitialEvents") == "true":  # as kubectl asks since 1.35, in the place of a list before it
+                events.append({"type": "BOOKMARK", "object": end_of_list(path)})
+            self.watch(events, float(query.get("timeoutSeconds", "30")))
         else:
             group, _, kind, _ = next(
                 one for one in RESOURCES if path.startswith(one[0]) and path.endswith(f"/{one[1]}")
@@ -126,14 +129,14 @@ class Handler(BaseHTTPRequestHandler):
                 {"apiVersion": version, "kind": f"{kind}List", "metadata": {"resourceVersion": "1"}, "items": inside}
             )
 
-    def watch(self, objects: list[dict[str, Any]], timeout_s: float) -> None:
+    def watch(self, events: list[dict[str, Any]], timeout_s: float) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            for one in objects:
-                event = json.dumps({"type": "MODIFIED", "object": one}).encode() + b"\n"
+            for one in events:
+                event = json.dumps(one).encode() + b"\n"
                 self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
             time.sleep(min(timeout_s, 2))
             self.wfile.write(b"0\r\n\r\n")
@@ -151,6 +154,16 @@ class Handler(BaseHTTPRequestHandler):
     def fail(self, code: int, reason: str, message: str) -> None:
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
         self.answer({**status, "message": message, "reason": reason, "code": code}, code)
+
+
+def end_of_list(path: str) -> dict[str, Any]:
+    """Return the object of the bookmark behind the objects that are there already.
+
+    Source: kubernetes.io/docs/reference/using-api/api-concepts, "Streaming lists".
+    """
+    group, _, kind, _ = next(one for one in RESOURCES if path.startswith(one[0]) and path.endswith(f"/{one[1]}"))
+    metadata = {"resourceVersion": "1", "annotations": {"k8s.io/initial-events-end": "true"}}
+    return {"apiVersion": group.removeprefix("apis/").removeprefix("api/"), "kind": kind, "metadata": metadata}
 
 
 def matches(thing: dict[str, Any], query: dict[str, str]) -> bool:
