@@ -63,7 +63,7 @@ class Gc(ProjectCommand):
 
     name = "gc"
     doc_purpose = "bound the store by size, age and what is still needed"
-    doc_usage = ""
+    doc_usage = "[--max-size 5GB] [--older-than 30d] [--keep-ref main] [--forget-missing] [--dry-run]"
     doc_description = (
         "Removes results that no project needs: those not used for longer than --older-than, then those used longest ago"
         " until the store fits into --max-size. Without either: only files that no result names any more."

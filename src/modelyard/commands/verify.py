@@ -25,7 +25,7 @@ class Verify(ProjectCommand):
 
     name = "verify"
     doc_purpose = "hash everything again and report damage"
-    doc_usage = ""
+    doc_usage = "[--repair]"
     doc_description = (
         "Reads every artifact, every object and trace in the store, and every file whose digest is known, and reports"
         " what is not as it should be. Exit code 1 if anything is damaged, even if --repair dropped it."

@@ -1,0 +1,82 @@
+"""Every table of `[tool.modelyard]` that a page shows makes a project that loads."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelyard import cli
+from modelyard.project import load
+from tests.docs.pages import PAGES, ROOT, Block, blocks, merged, write, write_files
+
+
+def pictures(project: Path) -> None:
+    """Two folders of pictures, as the page says that they are."""
+    from PIL import Image
+
+    for name, color in (("cats", "white"), ("dogs", "black")):
+        (project / "pictures" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (40, 30 + number), color).save(project / "pictures" / name / f"{number}.png")
+
+
+def torch_net(project: Path) -> None:
+    """The network of the guide to PyTorch."""
+    for block in blocks("docs/how-to/use-pytorch.md", "python"):
+        write(project, block)
+
+
+def edge(project: Path) -> None:
+    """The plugin of the example, as a file of the project."""
+    source = ROOT / "examples/modelyard-edge/src/modelyard_edge"
+    shutil.copy(source / "__init__.py", project / "plugins/edge.py")
+    shutil.copytree(source / "templates", project / "plugins/templates")
+
+
+def base_image(project: Path) -> None:
+    """An archive of TensorFlow Serving's image; whether it is one is seen when the image is built."""
+    (project / "tensorflow-serving.tar").touch()
+
+
+def arrays(project: Path) -> None:
+    """The data that the page's script makes."""
+    pictures(project)
+    script = next(block for block in blocks("docs/how-to/use-your-own-data.md") if block.file == "make_data.py")
+    with contextlib.chdir(project):
+        exec(script.text, {})
+
+
+BEFORE: dict[str, Callable[[Path], None]] = {
+    "docs/how-to/use-your-own-data.md": arrays,
+    "docs/how-to/serve-with-tensorflow-serving.md": base_image,
+    "docs/reference/optimizers.md": torch_net,
+    "examples/modelyard-edge/README.md": edge,
+}
+"""What a page takes for granted before its tables hold."""
+
+
+def tables() -> list[Block]:
+    return [block for page in PAGES for block in blocks(page, "toml") if "[tool.modelyard" in block.text]
+
+
+@pytest.mark.parametrize("block", tables(), ids=str)
+def test_the_table_makes_a_project_that_loads(block: Block, tmp_path: Path) -> None:
+    project = tmp_path / "net"
+    cli.init(project)
+    BEFORE.get(block.page, lambda _: None)(project)
+    write_files(block.page, project)
+    file = project / "pyproject.toml"
+    file.write_text(merged(file.read_text(encoding="utf-8"), block.text), encoding="utf-8")
+    assert load(project).plan.stages
+
+
+def test_every_table_is_one_that_is_loaded() -> None:
+    """Other TOML would need a test of its own: this one has it in the test of the hooks' page."""
+    loaded = tables()
+    others = [b for page in PAGES for b in blocks(page, "toml") if b not in loaded]
+    assert [b.page for b in others] == ["docs/reference/hooks.md"]
+    assert "[project.entry-points.modelyard]" in others[0].text
