@@ -209,7 +209,8 @@ def test_what_is_fingerprinted_names_each_part(toy_project: Path) -> None:
     assert parts["trainer passes"] == 1
     assert parts["model width"] == 4
     assert parts["input dataset"] == "in dataset:points "
-    assert {name for name in parts if name.startswith("code ")} == {"code stage", "code trainer", "code model"}
+    code = {"code stage", "code trainer", "code model", "code modelyard_read_model_file"}
+    assert {name for name in parts if name.startswith("code ")} == code
     assert parts["version numpy"] == tool_version("numpy") != "not installed"
 
 

@@ -10,7 +10,7 @@ from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
-    from modelyard.hookspecs import RegisterProducer
+    from modelyard.hookspecs import RegisterModel
 
 
 def digits_cnn(
@@ -50,6 +50,6 @@ def digits_cnn(
 
 
 @hookimpl
-def modelyard_register_models(register: RegisterProducer) -> None:
+def modelyard_register_models(register: RegisterModel) -> None:
     """Register the model."""
     register("digits-cnn", digits_cnn, produces="tf_keras", **TENSORFLOW)

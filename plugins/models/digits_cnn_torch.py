@@ -10,7 +10,7 @@ from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.torch_start import TORCH
 
 if TYPE_CHECKING:
-    from modelyard.hookspecs import RegisterProducer
+    from modelyard.hookspecs import RegisterModel
 
 
 def digits_cnn_torch(
@@ -54,6 +54,6 @@ def digits_cnn_torch(
 
 
 @hookimpl
-def modelyard_register_models(register: RegisterProducer) -> None:
+def modelyard_register_models(register: RegisterModel) -> None:
     """Register the model."""
     register("digits-cnn-torch", digits_cnn_torch, produces="torch", **TORCH)

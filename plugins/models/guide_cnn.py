@@ -11,7 +11,7 @@ from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
-    from modelyard.hookspecs import RegisterProducer
+    from modelyard.hookspecs import RegisterModel
 
 
 def guide_cnn(
@@ -32,6 +32,6 @@ def guide_cnn(
 
 
 @hookimpl
-def modelyard_register_models(register: RegisterProducer) -> None:
+def modelyard_register_models(register: RegisterModel) -> None:
     """Register the model."""
     register("guide-cnn", guide_cnn, produces="tf_keras", **TENSORFLOW)

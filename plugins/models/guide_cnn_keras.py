@@ -11,7 +11,7 @@ from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.keras3 import KERAS
 
 if TYPE_CHECKING:
-    from modelyard.hookspecs import RegisterProducer
+    from modelyard.hookspecs import RegisterModel
 
 
 def guide_cnn_keras(
@@ -32,6 +32,6 @@ def guide_cnn_keras(
 
 
 @hookimpl
-def modelyard_register_models(register: RegisterProducer) -> None:
+def modelyard_register_models(register: RegisterModel) -> None:
     """Register the model."""
     register("guide-cnn-keras", guide_cnn_keras, produces="keras", **KERAS)

@@ -10,7 +10,7 @@ from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.torch_start import TORCH
 
 if TYPE_CHECKING:
-    from modelyard.hookspecs import RegisterProducer
+    from modelyard.hookspecs import RegisterModel
 
 
 def guide_cnn_torch(
@@ -49,6 +49,6 @@ def guide_cnn_torch(
 
 
 @hookimpl
-def modelyard_register_models(register: RegisterProducer) -> None:
+def modelyard_register_models(register: RegisterModel) -> None:
     """Register the model."""
     register("guide-cnn-torch", guide_cnn_torch, produces="torch", **TORCH)

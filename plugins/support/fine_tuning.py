@@ -29,7 +29,7 @@ def fine_tune(
 
     Args:
         context: the optimizer's context.
-        model: the model, which answers logits; it is compiled here.
+        model: the model, which answers what the parent does; it is compiled here.
         epochs: how often to go through the training split.
         batch_size: samples a step.
         learning_rate: Adam's step size.
@@ -44,7 +44,7 @@ def fine_tune(
     import numpy as np
     import tf_keras
 
-    compile_classifier(tf_keras, model, tf_keras.optimizers.Adam(learning_rate))
+    compile_classifier(tf_keras, model, tf_keras.optimizers.Adam(learning_rate), context.model.facts.output)
     rows = np.arange(context.dataset.facts.splits["train"].samples)
     feed = batches(context.dataset, rows, batch_size, seed=context.seed)
     history = fit(tf_keras, model, feed, epochs=epochs, context=context, callbacks=callbacks)

@@ -12,13 +12,14 @@ from modelyard_plugins.support.training import Teller
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from modelyard.artifacts import Output
     from modelyard.contexts import StageContext
     from modelyard_plugins.support.training import History
 
 
-def compile_classifier(keras: Any, model: Any, optimizer: Any) -> None:
-    """Compile `model`, which answers logits, for integer labels."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def compile_classifier(keras: Any, model: Any, optimizer: Any, output: Output) -> None:
+    """Compile `model`, which answers logits or probabilities, for integer labels."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=output == "logits")
     # XLA's kernels, which Keras 3 would take where it can, are not deterministic
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard_plugins.support.feed import batches
+from modelyard_plugins.support.keras_facts import ends_in_softmax
 from modelyard_plugins.support.keras_fitting import compile_classifier, fit
-from modelyard_plugins.support.training import OPTIMIZERS, check_shapes, record, refuse_softmax, training_rows
+from modelyard_plugins.support.training import OPTIMIZERS, check_shapes, record, training_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from modelyard.artifacts import Output
     from modelyard.contexts import TrainContext
     from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
 
@@ -26,7 +28,7 @@ def build_classifier(context: TrainContext, check_model: Callable[[Any, str, tup
         check_model: checks that the model, named by its table, is one of the Keras that trains it.
 
     Raises:
-        PluginError: it is not, does not fit the data set, or ends in a softmax.
+        PluginError: it is not, or does not fit the data set.
     """
     facts = context.dataset.facts
     classes = len(facts.class_names)
@@ -34,10 +36,13 @@ def build_classifier(context: TrainContext, check_model: Callable[[Any, str, tup
     check_model(model, "[tool.modelyard.model]", facts.input_shape)
     wanted = ((None, *facts.input_shape), (None, classes))
     check_shapes(model.name, model.input_shape, model.output_shape, wanted=wanted)
-    last = getattr(model.layers[-1], "activation", None)
-    if getattr(last, "__name__", "") == "softmax":
-        refuse_softmax(model.name)
     return model
+
+
+def answers(model: Any, context: TrainContext) -> Output:
+    """Return what `model` answers: probabilities where it ends in a softmax, or where its component says so."""
+    is_softmax = ends_in_softmax({"config": model.get_config()})
+    return "probabilities" if is_softmax else context.facts.output
 
 
 def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the others are
@@ -56,7 +61,7 @@ def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the o
 
     Args:
         keras: the package that the model is of.
-        model: the model, which answers logits; it is compiled here.
+        model: the model, which answers logits or probabilities; it is compiled here.
         context: the data set, and where the history and the figures go.
         optimizer: what moves the weights, one of `OPTIMIZERS`.
 
@@ -64,7 +69,7 @@ def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the o
         StageFailed: the loss or another figure is no longer a finite number.
     """
     moving = getattr(keras.optimizers, OPTIMIZERS[optimizer])(learning_rate=learning_rate)
-    compile_classifier(keras, model, moving)
+    compile_classifier(keras, model, moving, answers(model, context))
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")

@@ -82,6 +82,7 @@ def quantize(parent: Any, names: Collection[str], scheme: Any) -> Any:
     def annotate(layer: Any) -> Any:
         return tfmot.quantization.keras.quantize_annotate_layer(layer) if layer.name in names else layer
 
+    _reserve_names(parent)
     try:
         annotated = tf_keras.models.clone_model(parent, clone_function=annotate)
         with tfmot.quantization.keras.quantize_scope():
@@ -92,6 +93,24 @@ def quantize(parent: Any, names: Collection[str], scheme: Any) -> Any:
             "  leave the layer that it names out with skip"
         )
         raise ConfigError(msg) from exc
+
+
+def _reserve_names(model: Any) -> None:
+    """Let no layer that is made from now on be called, by Keras's counting, as one of `model` is.
+
+    tensorflow-model-optimization splits a separable convolution into two layers without a name. Keras would call them
+    `depthwise_conv2d` and `conv2d`, whatever the model's own layers are called, and their weights would be mixed up.
+
+    Source: tf_keras, `backend.unique_object_name`: the first is `conv2d`, the next `conv2d_1`.
+    """
+    from tf_keras.src import backend
+
+    numbers = backend.get_default_graph_uid_map()
+    for layer in model.layers:
+        name, _, number = layer.name.rpartition("_")
+        if number.isdecimal():
+            numbers["", name] = max(numbers["", name], int(number) + 1)
+        numbers["", layer.name] = max(numbers["", layer.name], 1)
 
 
 def refused_layers(layers: list[Any]) -> dict[str, str]:

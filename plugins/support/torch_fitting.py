@@ -1,18 +1,21 @@
-"""Fit a PyTorch module that answers logits; for training and for fine-tuning."""
+"""Fit a PyTorch module that answers logits or probabilities; for training and for fine-tuning."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import Output
 from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from modelyard.contexts import StageContext
     from modelyard_plugins.support.torch_feed import Feed
     from modelyard_plugins.support.training import History
+
+_Loss = Callable[[Any, Any], Any]
+"""From answers, shape `(N, classes)`, and labels, shape `(N,)`, to the mean loss."""
 
 
 def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
@@ -49,6 +52,7 @@ def fit(
     *,
     epochs: int,
     context: StageContext,
+    output: Output,
     validation: Feed | None = None,
     keeper: KeepBest | None = None,
     after_step: Callable[[], None] | None = None,
@@ -56,11 +60,12 @@ def fit(
     """Fit `module` and return its history.
 
     Args:
-        module: a module that answers logits; it is changed in place, and left in the mode that it came in.
+        module: the module; it is changed in place, and left in the mode that it came in.
         train: batches to learn from.
         optimizer: what moves the weights.
         epochs: how often to go through `train`, at most.
         context: where progress and a line an epoch go.
+        output: what the module answers.
         validation: batches to measure after each epoch, or None.
         keeper: decides, on the validation loss, when to stop; its best weights are put into the module at the end.
         after_step: called after each step.
@@ -72,9 +77,9 @@ def fit(
     teller = Teller(context, epochs, len(train))
     for epoch in range(epochs):
         teller.begin(epoch)
-        figures = _epoch(module, train, optimizer, teller, after_step)
+        figures = _epoch(module, train, optimizer, teller, after_step, _LOSS[output])
         if validation is not None:
-            figures |= {f"val_{name}": value for name, value in measure(module, validation).items()}
+            figures |= {f"val_{name}": value for name, value in measure(module, validation, output).items()}
         teller.end(figures)
         history["epoch"].append(epoch + 1)
         for name, value in figures.items():
@@ -87,24 +92,24 @@ def fit(
 
 
 def _epoch(
-    module: Any, train: Feed, optimizer: Any, teller: Teller, after_step: Callable[[], None] | None
+    module: Any, train: Feed, optimizer: Any, teller: Teller, after_step: Callable[[], None] | None, loss_of: _Loss
 ) -> dict[str, float]:
     figures = _Mean()
     for done, (inputs, labels) in enumerate(train, 1):
         optimizer.zero_grad()
-        logits = module(inputs)
-        loss = _loss(logits, labels)
+        answer = module(inputs)
+        loss = loss_of(answer, labels)
         loss.backward()
         optimizer.step()
         if after_step is not None:
             after_step()
-        figures.add(loss, logits, labels)
+        figures.add(loss, answer, labels)
         teller.step(done)
     return figures.read()
 
 
-def measure(module: Any, feed: Feed) -> dict[str, float]:
-    """Return the loss and the accuracy of `module`, in evaluation mode, over `feed`."""
+def measure(module: Any, feed: Feed, output: Output) -> dict[str, float]:
+    """Return the loss and the accuracy of `module`, which answers `output`, in evaluation mode over `feed`."""
     import torch
 
     figures = _Mean()
@@ -112,16 +117,26 @@ def measure(module: Any, feed: Feed) -> dict[str, float]:
     module.eval()
     with torch.no_grad():
         for inputs, labels in feed:
-            logits = module(inputs)
-            figures.add(_loss(logits, labels), logits, labels)
+            answer = module(inputs)
+            figures.add(_LOSS[output](answer, labels), answer, labels)
     module.train(was_training)
     return figures.read()
 
 
-def _loss(logits: Any, labels: Any) -> Any:
+def _loss_of_logits(logits: Any, labels: Any) -> Any:
     import torch
 
     return torch.nn.functional.cross_entropy(logits, labels)
+
+
+def _loss_of_probabilities(probabilities: Any, labels: Any) -> Any:
+    import torch
+
+    least = torch.finfo(probabilities.dtype).tiny  # the logarithm of 0 has no gradient
+    return torch.nn.functional.nll_loss(probabilities.clamp_min(least).log(), labels)
+
+
+_LOSS: dict[Output, _Loss] = {"logits": _loss_of_logits, "probabilities": _loss_of_probabilities}
 
 
 class _Mean:
@@ -132,9 +147,9 @@ class _Mean:
         self._right: Any = 0
         self._samples = 0
 
-    def add(self, loss: Any, logits: Any, labels: Any) -> None:
+    def add(self, loss: Any, answer: Any, labels: Any) -> None:
         self._loss = self._loss + loss.detach().double() * len(labels)
-        self._right = self._right + (logits.detach().argmax(1) == labels).sum()
+        self._right = self._right + (answer.detach().argmax(1) == labels).sum()
         self._samples += len(labels)
 
     def read(self) -> dict[str, float]:

@@ -51,7 +51,8 @@ def fine_tune(
     feed = Feed(context.dataset, np.arange(samples), batch_size, seed=context.seed, device=where)
     after_step = None if watch is None else watch(program, module, epochs * len(feed))
     optimizer = make_optimizer("adam", module, learning_rate)
-    history = fit(module, feed, optimizer, epochs=epochs, context=context, after_step=after_step)
+    output = context.model.facts.output
+    history = fit(module, feed, optimizer, epochs=epochs, context=context, output=output, after_step=after_step)
     if where.type != "cpu":
         program = move_to_device_pass(program, "cpu")
     context.metrics.update(last_figures(history))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from modelyard.contexts import Problem
 from modelyard.errors import PluginError, StageFailed
@@ -118,16 +118,3 @@ def check_shapes(model: str, takes: Shape, answers: Shape, *, wanted: tuple[Shap
                 "  use the function's arguments input_shape and classes"
             )
             raise PluginError(msg)
-
-
-def refuse_softmax(model: str) -> NoReturn:
-    """Refuse the model called `model`, which ends in a softmax.
-
-    Raises:
-        PluginError: always.
-    """
-    msg = (
-        f"the model {model!r} ends in a softmax, but a model answers logits here\n"
-        "  leave the softmax out: the server applies it"
-    )
-    raise PluginError(msg)

@@ -14,7 +14,7 @@ from modelyard_plugins.support.training import early_stopping_problems
 
 if TYPE_CHECKING:
     from modelyard.contexts import TrainContext
-    from modelyard.hookspecs import RegisterProducer
+    from modelyard.hookspecs import RegisterTrainer
 
 
 def train(
@@ -52,6 +52,6 @@ def train(
 
 
 @hookimpl
-def modelyard_register_trainers(register: RegisterProducer) -> None:
+def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
     register("tensorflow", train, produces="tf_keras", check=early_stopping_problems, **TENSORFLOW)

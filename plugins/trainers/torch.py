@@ -17,13 +17,13 @@ from modelyard_plugins.support.training import (
     check_shapes,
     early_stopping_problems,
     record,
-    refuse_softmax,
     training_rows,
 )
 
 if TYPE_CHECKING:
+    from modelyard.artifacts import Output
     from modelyard.contexts import TrainContext
-    from modelyard.hookspecs import RegisterProducer
+    from modelyard.hookspecs import RegisterTrainer
 
 
 def train(
@@ -46,7 +46,7 @@ def train(
             or last, as the data set has them; `input_shape` is said the same way.
     """
     start(context.seed)
-    model, name = _build(context, layout)
+    model, name, output = _build(context, layout)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     parameters = sum(p.numel() for p in model.parameters())
     context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
@@ -56,14 +56,16 @@ def train(
     validation = Feed(context.dataset, held_out, batch_size, seed=None, device=where) if len(held_out) else None
     keeper = KeepBest(early_stopping) if early_stopping else None
     moving = make_optimizer(optimizer, model, learning_rate)
-    history = fit(model, feed, moving, epochs=epochs, context=context, validation=validation, keeper=keeper)
+    history = fit(
+        model, feed, moving, epochs=epochs, context=context, output=output, validation=validation, keeper=keeper
+    )
     program = export_program(model.cpu().eval(), context.dataset.facts.input_shape, name, context.log)
     save_program(program, context.out / format_file("torch"))
     record(context, history, parameters, best=None if keeper is None else keeper.epoch)
 
 
-def _build(context: TrainContext, layout: Layout) -> tuple[Any, str]:
-    """Return the project's model, checked before time is spent on it, and its name for messages."""
+def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
+    """Return the project's model, checked before time is spent on it, its name for messages, and what it answers."""
     import torch
 
     facts = context.dataset.facts
@@ -81,14 +83,13 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str]:
     whole = taking_samples(model, facts.input_shape, layout).eval()
     program = export_program(whole, facts.input_shape, name, context.log)
     (answer,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
-    if answer.target is torch.ops.aten.softmax.int:
-        refuse_softmax(name)
+    is_softmax = answer.target is torch.ops.aten.softmax.int
     torch.manual_seed(context.seed)  # however many numbers the checks drew
-    return whole, name
+    return whole, name, "probabilities" if is_softmax else context.facts.output
 
 
 def _check_answer(model: Any, name: str, shape: tuple[int, ...], classes: int, log: Any) -> None:
-    """Check with two samples of zeros that `model` takes samples of `shape` and answers one logit a class.
+    """Check with two samples of zeros that `model` takes samples of `shape` and answers one number a class.
 
     Raises:
         PluginError: it does not.
@@ -116,6 +117,6 @@ def _check_answer(model: Any, name: str, shape: tuple[int, ...], classes: int, l
 
 
 @hookimpl
-def modelyard_register_trainers(register: RegisterProducer) -> None:
+def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
     register("torch", train, produces="torch", check=early_stopping_problems, **TORCH)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -154,6 +154,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
         class_names: one name an output.
         output: whether the model answers logits or probabilities.
         value_range: the lowest and highest value of a raw sample; the server refuses others.
+        batch: how many samples the model may be run on at once, where its answer to one depends on the others beside it,
+            so that it is measured and served in batches of that size at most; left out: any number.
         warnings: what the model optimizers that made it warned of, the first one's first.
     """
 
@@ -165,7 +167,24 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     class_names: tuple[str, ...]
     output: Output = "logits"
     value_range: tuple[float, float] | None = None
+    batch: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
     warnings: tuple[str, ...] = ()
+
+    def at_once(self, most: int) -> int:
+        """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
+        return most if self.batch is msgspec.UNSET else min(most, self.batch)
+
+
+class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's file shows of itself, whatever is said of it; None: it shows nothing of that.
+
+    Attributes:
+        output: `probabilities` where the model ends in a softmax.
+        batch: see `ModelFacts.batch`; 1 where activations share one scale that is found while the model runs.
+    """
+
+    output: Output | None = None
+    batch: int | None = None
 
 
 def is_single_name(name: str) -> bool:

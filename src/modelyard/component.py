@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,6 +21,11 @@ KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "targ
 """The kinds of component, in the order of a build."""
 _ARGUMENTS = {"model": 2}
 """What a component is called with beside its configuration, where that is not one argument."""
+
+
+def kind_name(kind: str) -> str:
+    """Return what people call a component of `kind`."""
+    return "model optimizer" if kind == "optimizer" else kind
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -71,6 +76,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     accepts: tuple[str, ...] = ()
     produces: str = ""
     trains_like: str = ""
+    answers: Literal["", "logits", "probabilities"] = ""
     tools: tuple[str, ...] = ()
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     reads_environment: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from modelyard.artifacts import Dataset, ImageFacts, Model, ServerFacts
+from modelyard.artifacts import Dataset, ImageFacts, Model, ModelFacts, ServerFacts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,9 +101,11 @@ class TrainContext(StageContext, frozen=True, kw_only=True):
     Attributes:
         dataset: the data set.
         build_model: call it to get a new, untrained model: `build_model(input_shape, classes)` with its parameters filled in.
+        facts: what `model.json` will say of the trained model, if the trainer returns nothing and the file shows nothing else.
     """
 
     dataset: Dataset
+    facts: ModelFacts
     build_model: Callable[[tuple[int, ...], int], Any]
 
 

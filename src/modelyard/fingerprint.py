@@ -29,6 +29,12 @@ from modelyard.versions import tool_version
 STAGES = Path(__file__).parent / "stages"
 SERVER_KINDS = ("image", "check")
 """The kinds of stage whose key covers the server's files."""
+_HOOKS_OF_KIND = {
+    "train": ("modelyard_read_model_file",),
+    "optimize": ("modelyard_read_model_file",),
+    "render": ("modelyard_amend_manifests",),
+}
+"""The hooks that stages of one kind call, and no others."""
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -206,7 +212,7 @@ def _host(stage: Stage) -> dict[str, Any]:
 def _shaping_hooks(stage: Stage) -> tuple[str, ...]:
     """Return the hooks that are called while `stage` runs and may change what it writes."""
     always = ("modelyard_before_stage_run", "modelyard_after_stage_run")
-    return (*always, "modelyard_amend_manifests") if stage.kind == "render" else always
+    return (*always, *_HOOKS_OF_KIND.get(stage.kind, ()))
 
 
 def _inputs(use: Use) -> list[str]:

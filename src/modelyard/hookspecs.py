@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 import pluggy
 
 if TYPE_CHECKING:
+    from modelyard.artifacts import FileFacts, Model, Output
     from modelyard.contexts import Problem, StageContext
     from modelyard.plan import Stage
 
@@ -67,8 +68,32 @@ class Register(Protocol):
     ) -> None: ...
 
 
-class RegisterProducer(Protocol):
-    """Registers a trainer (`produces` only) or a model (the format that a trainer must accept)."""
+class RegisterModel(Protocol):
+    """Registers a model: `produces` is the format that the trainer must give.
+
+    `answers` says what the model answers, `logits` or `probabilities`; left out, its file says it where it ends in a
+    softmax, and it answers logits where it does not.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        produces: str,
+        answers: Output = ...,
+        tools: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        reads_environment: Sequence[str] = (),
+        preload: Sequence[str] = (),
+        resources: Sequence[str] = (),
+        check: Callable[..., Iterable[Problem]] | None = None,
+        deterministic: bool = False,
+    ) -> None: ...
+
+
+class RegisterTrainer(Protocol):
+    """Registers a trainer: `produces` is the format that it gives."""
 
     def __call__(
         self,
@@ -207,18 +232,20 @@ def modelyard_register_datasets(register: Register) -> None:
 
 
 @hookspec
-def modelyard_register_models(register: RegisterProducer) -> None:
+def modelyard_register_models(register: RegisterModel) -> None:
     """Register models: `function(input_shape, classes, *, ...)` returns a new, untrained model for the trainer.
 
-    `input_shape` leaves the batch axis out; `classes` is the number of outputs. The model answers logits.
+    `input_shape` leaves the batch axis out; `classes` is the number of outputs. The model answers logits, or
+    probabilities where it ends in a softmax.
     """
 
 
 @hookspec
-def modelyard_register_trainers(register: RegisterProducer) -> None:
+def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register trainers: `function(context: TrainContext, *, ...)` trains `context.build_model(...)` and saves it.
 
     The trainer writes the file of its format (see `modelyard.artifacts.format_file`) and `history.json` below `context.out`.
+    It returns nothing; or `ModelFacts`, made from `context.facts`, where the model takes or answers something else.
     """
 
 
@@ -245,6 +272,15 @@ def modelyard_register_builders(register: RegisterBuilder) -> None:
 @hookspec
 def modelyard_register_targets(register: RegisterTarget) -> None:
     """Register deploy targets: `function(context: TargetContext, *, ...)` writes manifests with `context.write`."""
+
+
+@hookspec(firstresult=True)
+def modelyard_read_model_file(model: Model) -> FileFacts | None:
+    """Return what the file of `model`, just written, shows of itself; None for a format that is another's.
+
+    Called in the worker after a trainer or a model optimizer, the nearest plugin's first: the project's, those of installed
+    distributions, the built-in one, which knows `onnx`, `tflite`, `tf_keras`, `keras` and `torch`.
+    """
 
 
 @hookspec

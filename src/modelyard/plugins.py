@@ -21,7 +21,7 @@ import msgspec
 import pluggy
 
 from modelyard import hookspecs
-from modelyard.component import KINDS, Component, Source
+from modelyard.component import KINDS, Component, Source, kind_name
 from modelyard.entry_points import entry_points
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.places import Place
@@ -64,9 +64,8 @@ class Plugins(msgspec.Struct, frozen=True):
             return self.components[kind, name]
         except KeyError:
             known = self.names(kind)
-            what = "model optimizer" if kind == "optimizer" else kind
             msg = (
-                f"{where}: unknown {what} {name!r}{did_you_mean(name, known)}\n"
+                f"{where}: unknown {kind_name(kind)} {name!r}{did_you_mean(name, known)}\n"
                 f"  known: {listing(known)}; run `doit plugins` to see where each comes from"
             )
             raise ConfigError(msg) from None

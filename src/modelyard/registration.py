@@ -17,7 +17,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _COMMON = {*hookspecs.Traits.__annotations__, "check"}
 TRAITS = {
     "dataset": _COMMON,
-    "model": _COMMON | {"produces"},
+    "model": _COMMON | {"produces", "answers"},
     "trainer": _COMMON | {"produces"},
     "optimizer": _COMMON | {"accepts", "produces", "trains_like"},
     "runtime": _COMMON
@@ -134,6 +134,8 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if isinstance(value, bool) else "True or False"
     if trait == "base":
         return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"
+    if trait == "answers":
+        return "" if value in ("logits", "probabilities") else "'logits' or 'probabilities'"
     if trait == "trains_like":
         return "" if isinstance(value, str) else "the name of a model optimizer, for instance 'fine-tune'"
     return "" if value is None or callable(value) else "a function"

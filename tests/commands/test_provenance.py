@@ -29,7 +29,7 @@ def test_build_json_says_what_every_artifact_was_made_of(toy):
     assert train["commit"] == head(toy)
     assert train["clean"] is True
     assert {"helper.py", "model.py", "plugins/toy.py"} <= set(train["sources"])
-    assert set(train["code"]) == {"stage", "trainer", "model"}
+    assert set(train["code"]) == {"stage", "trainer", "model", "modelyard_read_model_file"}
     assert {"python", "numpy"} <= set(train["tools"])
     assert "template" not in str(train["files"])
     assert "note.txt.j2" in found["stages"]["render:note"]["files"]

@@ -57,7 +57,8 @@ class Bench:
         return StageContext(**self._common(seed))
 
     def train(self, dataset: Dataset, build_model: Callable[..., Any], seed: int = 0) -> TrainContext:
-        return TrainContext(**self._common(seed), dataset=dataset, build_model=build_model)
+        facts = model_facts(dataset, "untrained")
+        return TrainContext(**self._common(seed), dataset=dataset, build_model=build_model, facts=facts)
 
     @staticmethod
     def open_model(folder: Path, dataset: Dataset, model_format: str) -> Model:
@@ -67,20 +68,38 @@ class Bench:
         return OptimizeContext(**self._common(seed), dataset=dataset, model=model)
 
 
+def context(out: Path, folder: Path, build_model: Callable[..., Any]) -> TrainContext:
+    """Return a context to train in, of a process of its own: for the data set in `folder`, writing to `out`."""
+    dataset = Dataset.open(folder)
+    return TrainContext(
+        out=out,
+        project=out,
+        cache=out,
+        seed=0,
+        progress=no_progress,
+        log=print,
+        dataset=dataset,
+        build_model=build_model,
+        facts=model_facts(dataset, "untrained"),
+    )
+
+
+def model_facts(dataset: Dataset, model_format: str) -> ModelFacts:
+    """Return what `model.json` says of a model for `dataset`."""
+    facts = dataset.facts
+    return ModelFacts(
+        format=model_format,
+        file=format_file(model_format),
+        input_shape=facts.input_shape,
+        input_dtype=facts.dtype,
+        preprocessing=facts.preprocessing,
+        class_names=facts.class_names,
+    )
+
+
 def open_model(folder: Path, dataset: Dataset, model_format: str) -> Model:
     """Write `model.json` as the stage does after a trainer or an optimizer, and open the model."""
-    facts = dataset.facts
-    write_json(
-        folder / "model.json",
-        ModelFacts(
-            format=model_format,
-            file=format_file(model_format),
-            input_shape=facts.input_shape,
-            input_dtype=facts.dtype,
-            preprocessing=facts.preprocessing,
-            class_names=facts.class_names,
-        ),
-    )
+    write_json(folder / "model.json", model_facts(dataset, model_format))
     return Model.open(folder)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -63,6 +63,8 @@ class Facts:
         class_names: one name an output.
         output: whether the model answers `logits` or `probabilities`.
         value_range: the lowest and the highest value that a raw sample may hold; None: whatever the dtype holds.
+        batch: how many samples the model may be run on at once; None: any number. Where its answer to one depends on the
+            others beside it, a client's answer must not depend on who else asks.
         extra: every other key, for instance `name`, `variant`, `sha256`.
     """
 
@@ -74,6 +76,7 @@ class Facts:
     class_names: tuple[str, ...]
     output: str = "logits"
     value_range: tuple[float, float] | None = None
+    batch: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -106,6 +109,10 @@ class Facts:
             raise InputError(msg)
         return raw
 
+    def at_once(self, most: int) -> int:
+        """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
+        return min(most, self.batch or most)
+
     def label(self, key: str) -> str:
         """Return the extra fact `key` as text, or an empty string."""
         value = self.extra.get(key, "")
@@ -130,7 +137,7 @@ def _facts(folder: Path, data: Any) -> Facts:
     if not isinstance(data["file"], str) or {"/", "\0"} & set(data["file"]) or data["file"] in ("", ".", ".."):
         msg = f"file: {data['file']!r} is not the name of a file or folder beside it"
         raise ValueError(msg)
-    known = {"file", "format", "input_shape", "input_dtype", "preprocessing", "class_names", "output", "value_range"}
+    known = {field.name for field in fields(Facts)}
     facts = Facts(
         file=folder / data["file"],
         format=str(data["format"]),
@@ -140,6 +147,7 @@ def _facts(folder: Path, data: Any) -> Facts:
         class_names=tuple(str(name) for name in data["class_names"]),
         output=_one_of("output", data.get("output", "logits"), ("logits", "probabilities")),
         value_range=_value_range(data.get("value_range")),
+        batch=_whole("batch", data["batch"]) if data.get("batch") is not None else None,
         extra={key: value for key, value in data.items() if key not in known},
     )
     if not facts.file.exists():

@@ -80,7 +80,7 @@ def evaluate(
         model: the model on disk.
         dataset: the data set; its raw test samples are given to the predictor.
         out: a folder that exists.
-        batch_size: samples a call when accuracy is measured.
+        batch_size: samples a call when accuracy is measured; fewer where the model's answers depend on its batch.
         latency_samples: calls with one sample that are timed.
         warmup: calls with one sample before those.
         workers: predictors that measure the accuracy side by side; None for as many as there are CPUs.
@@ -100,7 +100,8 @@ def evaluate(
     x, y = dataset.x("test"), dataset.y("test")
     names = dataset.facts.class_names
     side_by_side = workers or max(1, len(usable_cpus()) // (threads or 1))
-    probabilities = predict(lambda: open_model(model), x, len(names), batch_size, side_by_side, progress)
+    at_once = model.facts.at_once(batch_size)
+    probabilities = predict(lambda: open_model(model), x, len(names), at_once, side_by_side, progress)
     np.save(out / "probabilities.npy", probabilities, allow_pickle=False)
     sizes = model_sizes(model.path)
     warnings = model.facts.warnings

@@ -6,46 +6,38 @@ from typing import Any
 
 from modelyard.artifacts import Dataset, ModelFacts, format_file
 from modelyard.contexts import TrainContext
-from modelyard.errors import PluginError
 from modelyard.job import Job
-from modelyard.jsonfiles import write_json
+from modelyard.stages.model_facts import write_model_facts
 
 
 def run(job: Job) -> None:
     """Train and write the model's file, `history.json` and `model.json`.
 
     Raises:
-        PluginError: the trainer did not write the file of the format that it is registered for.
+        PluginError: the trainer did not write the file of the format that it is registered for, or what the model, the
+            trainer and the file say of the answers differs.
     """
     dataset = Dataset.open(job.inputs["dataset"])
 
     def build_model(input_shape: tuple[int, ...], classes: int) -> Any:
         return job.call("model", input_shape, classes)
 
-    context = job.context(TrainContext, dataset=dataset, build_model=build_model)
-    job.call("trainer", context)
-    trainer = job.stage.uses["trainer"].component
-    facts = ModelFacts(
-        format=trainer.produces,
-        file=format_file(trainer.produces),
-        input_shape=dataset.facts.input_shape,
-        input_dtype=dataset.facts.dtype,
-        preprocessing=dataset.facts.preprocessing,
-        class_names=dataset.facts.class_names,
-        value_range=dataset.facts.value_range,
+    facts = _facts(job, dataset)
+    told = job.call("trainer", job.context(TrainContext, dataset=dataset, build_model=build_model, facts=facts))
+    write_model_facts(job, "trainer", facts, told)
+
+
+def _facts(job: Job, dataset: Dataset) -> ModelFacts:
+    """Return what is known of the model before it is trained."""
+    known = dataset.facts
+    produces = job.stage.uses["trainer"].component.produces
+    return ModelFacts(
+        format=produces,
+        file=format_file(produces),
+        input_shape=known.input_shape,
+        input_dtype=known.dtype,
+        preprocessing=known.preprocessing,
+        class_names=known.class_names,
+        output=job.stage.uses["model"].component.answers or "logits",
+        value_range=known.value_range,
     )
-    write_model_facts(job, facts, trainer.name)
-
-
-def write_model_facts(job: Job, facts: ModelFacts, component: str) -> None:
-    """Write `model.json` beside the file that a component wrote.
-
-    Raises:
-        PluginError: the component did not write that file, or left it empty.
-    """
-    path = job.base.out / facts.file
-    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-        found = ", ".join(sorted(p.name for p in job.base.out.iterdir())) or "nothing"
-        msg = f"{component!r} is registered with produces={facts.format!r} but did not write {facts.file!r}\n  it wrote: {found}"
-        raise PluginError(msg)
-    write_json(job.base.out / "model.json", facts)

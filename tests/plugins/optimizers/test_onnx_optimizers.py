@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from tests.serving.onnx_models import logits, write_onnx
@@ -9,6 +10,7 @@ from modelyard.errors import ConfigError, DataError, StageFailed
 from modelyard.stages.dataset import write_dataset
 from modelyard_plugins.optimizers.onnx_dynamic import onnx_dynamic
 from modelyard_plugins.optimizers.onnx_static import onnx_static
+from modelyard_plugins.support.onnx_facts import onnx_facts
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 
@@ -153,6 +155,34 @@ def test_dynamic_leaves_convolutions_alone_unless_told_and_warns_both_times(pare
         assert np.corrcoef(found.ravel(), right.ravel())[0, 1] > 0.99
     assert plain.metrics["operators_float32"] == 1
     assert slow.metrics["operators_float32"] == 0
+
+
+@pytest.mark.parametrize("convolutions", [False, True])
+def test_a_model_of_dynamic_answers_a_sample_alike_whoever_stands_beside_it(parent, digits, convolutions):
+    from modelyard.serving.backends.onnxruntime import open_model
+
+    context = parent()
+    onnx_dynamic(context, convolutions=convolutions)
+    shown = onnx_facts(context.out / "model.onnx")
+    assert shown.batch == 1
+    raw = digits.x("test")
+    answered = {}
+    for said, facts in (("nothing", {}), ("what the file shows", {"batch": shown.batch})):
+        known = msgspec.to_builtins(context.model.facts) | facts
+        (context.out / "model.json").write_bytes(msgspec.json.encode(known))
+        model = open_model(context.out)
+        alone = np.concatenate([model.predict(one[None]) for one in raw])
+        answered[said] = np.abs(model.predict(raw) - alone).max()
+
+    assert answered["nothing"] > 1e-4, "the tolerance of the check"
+    assert answered["what the file shows"] == 0
+
+
+def test_others_may_run_in_any_batch(parent):
+    context = parent()
+    onnx_static(context)
+
+    assert [onnx_facts(path).batch for path in (context.model.path, context.out / "model.onnx")] == [None, None]
 
 
 @pytest.mark.parametrize("optimizer", [onnx_static, onnx_dynamic])

@@ -304,6 +304,32 @@ def test_a_separable_convolution_is_followed_into_the_two_layers_it_becomes(stri
     assert metrics["unique_weights_per_kernel"]["separable/pointwise_kernel"] == 3
 
 
+def test_a_separable_convolution_stands_beside_layers_that_keras_named(stripes_dataset, bench, tmp_path):
+    import tf_keras
+    from tf_keras import layers
+
+    from modelyard_plugins.support.keras_files import save_keras
+
+    tf_keras.backend.clear_session()  # the first layer without a name is conv2d again, as in the stage
+    model = tf_keras.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.SeparableConv2D(6, 3, activation="relu"),
+            layers.SeparableConv2D(4, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    assert [layer.name for layer in model.layers[:2]] == ["conv2d", "separable_conv2d"]
+    save_keras(model, tmp_path / "model.keras")
+    model, metrics = trained_for_int8(open_model(tmp_path, stripes_dataset, "tf_keras"), stripes_dataset, bench)
+
+    assert {"conv2d/kernel", "separable_conv2d_1/pointwise_kernel"} <= metrics["unique_weights_per_kernel"].keys()
+    assert metrics["quantized_kernels"] == 6
+    assert [one["dtype"] for one in converted(model, stripes_dataset, bench)[1]["kernels"].values()] == ["int8"] * 6
+
+
 def test_a_kernel_that_cannot_be_followed_fails():
     from modelyard_plugins.optimizers.qat import by_the_names_of
 

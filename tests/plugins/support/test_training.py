@@ -8,7 +8,6 @@ from modelyard_plugins.support.training import (
     Teller,
     check_shapes,
     last_figures,
-    refuse_softmax,
     training_rows,
 )
 
@@ -54,8 +53,3 @@ def test_shapes_that_do_not_fit_the_data_set_are_named():
         check_shapes("net", (None, 4), (None, 3), wanted=wanted)
     with pytest.raises(PluginError, match=r"'net' answers the shape \(None, 2\)(.|\n)*input_shape and classes"):
         check_shapes("net", (None, 8, 8, 1), (None, 2), wanted=wanted)
-
-
-def test_a_softmax_is_refused_with_the_reason():
-    with pytest.raises(PluginError, match=r"'net' ends in a softmax(.|\n)*the server applies it"):
-        refuse_softmax("net")

@@ -77,13 +77,11 @@ def test_the_saved_model_holds_no_pickle_no_path_and_no_time(torch_trained):
 _SCRIPT = """
 import sys
 from pathlib import Path
-from modelyard.artifacts import Dataset
-from modelyard.contexts import TrainContext
+from tests.plugins.conftest import context
 from modelyard_plugins.models.digits_cnn_torch import digits_cnn_torch
 from modelyard_plugins.trainers.torch import train
 out, data = Path(sys.argv[1]), Path(sys.argv[2])
-train(TrainContext(out=out, project=out, cache=out, seed=0, progress=lambda *a, **k: None, log=lambda line: None,
-                   dataset=Dataset.open(data), build_model=digits_cnn_torch), epochs=4, batch_size=16, learning_rate=0.003)
+train(context(out, data, digits_cnn_torch), epochs=4, batch_size=16, learning_rate=0.003)
 """
 
 
@@ -242,6 +240,17 @@ def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
     return nn.Sequential(linear(input_shape, classes), nn.Softmax(dim=1))
 
 
+def test_a_model_that_ends_in_a_softmax_learns_what_its_logits_would(torch, stripes_dataset, bench):
+    from modelyard_plugins.trainers.torch import train
+
+    contexts = [bench.train(stripes_dataset, build) for build in (linear, softmax)]
+    for context in contexts:
+        train(context, epochs=3, learning_rate=0.01, validation_fraction=0.1)
+    logits, probabilities = (context.metrics for context in contexts)
+    for name in ("train_loss", "val_loss", "val_accuracy"):
+        assert probabilities[name] == pytest.approx(logits[name], rel=1e-2), name
+
+
 def too_few(input_shape: tuple[int, ...], classes: int) -> Any:
     return linear(input_shape, classes - 1)
 
@@ -273,7 +282,6 @@ def of_forward(body: str) -> Any:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (softmax, r"'Sequential' ends in a softmax(.|\n)*the server applies it"),
         (too_few, r"answers the shape \(None, 2\), but the data set has \(None, 3\)"),
         (other_input, r"cannot take samples of the shape \(None, 1, 8, 8\)(.|\n)*input_shape and classes"),
         (no_module, r"got a builtins\.dict, not a torch\.nn\.Module"),

@@ -65,7 +65,7 @@ class LiteRTModel:
         """
         raw = self.facts.samples(raw)
         outputs = np.empty((len(raw), len(self.facts.class_names)), np.float32)
-        step = CHUNK if self._resizable else self._batch
+        step = self.facts.at_once(CHUNK if self._resizable else self._batch)
         with self._lock:
             for start in range(0, len(raw), step):
                 outputs[start : start + step] = self._run(raw[start : start + step])

@@ -80,7 +80,7 @@ class OnnxModel:
         """
         raw = self.facts.samples(raw)
         outputs = np.empty((len(raw), len(self.facts.class_names)), np.float32)
-        step = self._batch or CHUNK
+        step = self.facts.at_once(self._batch or CHUNK)
         for start in range(0, len(raw), step):
             outputs[start : start + step] = self._run(raw[start : start + step])
         return self.facts.probabilities(outputs)

@@ -1,0 +1,1 @@
+"""What the files of known formats show of themselves."""

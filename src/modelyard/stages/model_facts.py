@@ -1,0 +1,86 @@
+"""What `model.json` says: what the component that made the model returned, held against what its file shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.artifacts import FileFacts, Model, ModelFacts, Output, format_file
+from modelyard.component import kind_name
+from modelyard.errors import PluginError
+from modelyard.jsonfiles import write_json
+
+if TYPE_CHECKING:
+    from modelyard.component import Component
+    from modelyard.job import Job
+
+
+def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warnings: tuple[str, ...] = ()) -> None:
+    """Write `model.json` beside the file that the component `role` wrote.
+
+    Args:
+        job: the stage.
+        role: `trainer` or `optimizer`.
+        given: what was known before: of the data set and the untrained model, or of the parent model.
+        told: what the component returned: nothing, or facts.
+        warnings: what it warned of.
+
+    Raises:
+        PluginError: it returned something else, did not write its file or left it empty, or contradicts the file.
+    """
+    component = job.stage.uses[role].component
+    _check_told(component, told)
+    facts = msgspec.structs.replace(
+        told or given,
+        format=component.produces,
+        file=format_file(component.produces),
+        warnings=tuple(dict.fromkeys((*given.warnings, *warnings))),
+    )
+    model = Model(job.base.out, facts)
+    _check_written(model, component)
+    shown = job.plugins.manager.hook.modelyard_read_model_file(model=model) or FileFacts()
+    said = _said(job, component, told)
+    if said and shown.output and said[1] != shown.output:
+        raise _contradiction(model, said, shown.output)
+    output = shown.output or facts.output
+    batch = facts.batch if shown.batch is None else shown.batch
+    write_json(job.base.out / "model.json", msgspec.structs.replace(facts, output=output, batch=batch))
+
+
+def _said(job: Job, component: Component, told: ModelFacts | None) -> tuple[Component, Output] | None:
+    """Return which component says what the model answers: the one that wrote the file, else the untrained model's."""
+    if told is not None:
+        return component, told.output
+    model = job.stage.uses.get("model")
+    return (model.component, model.component.answers) if model and model.component.answers else None
+
+
+def _contradiction(model: Model, said: tuple[Component, Output], shown: Output) -> PluginError:
+    component, output = said
+    why = " (it ends in a softmax)" if shown == "probabilities" else ""
+    return PluginError(
+        f"the {kind_name(component.kind)} {component.name!r} ({component.file}) says that the model answers {output}, "
+        f"but the file {model.facts.file!r} shows that it answers {shown}{why}\n"
+        f"  let it say {shown}, or nothing: then the file is believed"
+    )
+
+
+def _check_told(component: Component, told: Any) -> None:
+    if told is not None and not isinstance(told, ModelFacts):
+        msg = (
+            f"the {kind_name(component.kind)} {component.name!r} ({component.file}) returned {told!r:.80}\n"
+            "  it returns nothing, or ModelFacts where the new model takes or answers something else"
+        )
+        raise PluginError(msg)
+
+
+def _check_written(model: Model, component: Component) -> None:
+    path = model.path
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        found = ", ".join(sorted(p.name for p in model.folder.iterdir())) or "nothing"
+        msg = (
+            f"{component.name!r} is registered with produces={model.facts.format!r} but did not write "
+            f"{model.facts.file!r}\n  it wrote: {found}"
+        )
+        raise PluginError(msg)
