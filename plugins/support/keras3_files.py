@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import DataError, PluginError
-from modelyard_plugins.support.keras_archive import normalize_archive
+from modelyard_plugins.support.keras_archive import check_archive, normalize_archive
 
 _OWN_LAYER = "a layer of your own needs @keras.saving.register_keras_serializable(), in a plugin's module"
 
@@ -68,18 +68,19 @@ def save_keras3(model: Any, path: Path) -> None:
 
 
 def load_keras3(path: Path) -> Any:
-    """Read the model in `path`, not compiled. Code in the file (a Lambda layer) is refused.
+    """Read the model in `path`, not compiled. What could run code (a Lambda layer, a function by name) is refused.
 
     Raises:
-        DataError: the file is damaged, or holds a layer that is not known here.
+        DataError: the file is damaged, holds a layer that is not known here, or what could run code.
     """
-    import zipfile
-
     import keras
 
     try:
+        check_archive(path, lambda name: keras.saving.get_registered_object(name) is not None)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as exc:
+    except DataError:
+        raise
+    except Exception as exc:  # Keras, its backends and HDF5 have errors of their own for what they cannot read
         msg = f"{path}: cannot be read as a model of Keras 3: {_reason(exc)}\n  {_OWN_LAYER}"
         raise DataError(msg) from exc
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import DataError, PluginError
-from modelyard_plugins.support.keras_archive import normalize_archive
+from modelyard_plugins.support.keras_archive import check_archive, normalize_archive
 
 
 def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
@@ -59,20 +59,21 @@ def save_keras(model: Any, path: Path) -> None:
 
 
 def load_keras(path: Path) -> Any:
-    """Read the model in `path`, not compiled. Code in the file (a Lambda layer) is refused.
+    """Read the model in `path`, not compiled. What could run code (a Lambda layer, a function by name) is refused.
 
     Raises:
-        DataError: the file is damaged, or holds a layer that is not known here.
+        DataError: the file is damaged, holds a layer that is not known here, or what could run code.
     """
-    import zipfile
-
     import tf_keras
 
     try:
+        check_archive(path, lambda name: tf_keras.saving.get_registered_object(name) is not None)
         return tf_keras.models.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as exc:
+    except DataError:
+        raise
+    except Exception as exc:  # Keras, TensorFlow and HDF5 have errors of their own for what they cannot read
         msg = (
-            f"{path}: cannot be read as a Keras model: {str(exc).strip().splitlines()[0]}\n"
+            f"{path}: cannot be read as a Keras model: {(str(exc).strip().splitlines() or [type(exc).__name__])[0]}\n"
             "  a layer of your own needs @tf_keras.saving.register_keras_serializable(), in a plugin's module"
         )
         raise DataError(msg) from exc

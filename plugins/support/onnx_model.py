@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import DataError, StageFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from modelyard.contexts import OptimizeContext
@@ -56,20 +57,30 @@ def load_onnx(path: Path) -> Any:
         DataError: it is damaged, or keeps weights in files beside it, which no artifact holds.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(path, load_external_data=False)
-    except DecodeError as exc:
+        outside = [tensor.name for tensor in _tensors(model) if onnx.external_data_helper.uses_external_data(tensor)]
+    except Exception as exc:  # protobuf has errors of its own, and onnx parses texts beside
         msg = f"{path}: cannot be read as an ONNX model: {exc}\n  build the stage that made it again"
         raise DataError(msg) from exc
-    outside = [t.name for t in model.graph.initializer if onnx.external_data_helper.uses_external_data(t)]
     if outside:
         msg = (
             f"{path}: the weight {outside[0]!r} is in another file\n  save the model as one file, without external data"
         )
         raise DataError(msg)
     return model
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Yield each tensor in `message`, wherever: a weight, a constant, in the body of an If, in a function."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in value if field.is_repeated else (value,):
+                yield from _tensors(inner)
 
 
 def opset(model: Any) -> int:

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
+from modelyard_plugins.support.saved_model_files import check_saved_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -155,10 +156,13 @@ def load_signature(model: Model) -> Any:
     import tensorflow as tf
 
     try:
+        check_saved_model(model.path)
         loaded = tf.saved_model.load(str(model.path))
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as exc:
+    except DataError:
+        raise
+    except Exception as exc:  # TensorFlow and protobuf have errors of their own, and TensorFlow indexes what it expects
         msg = (
-            f"{model.path}: cannot be read as a SavedModel: {str(exc).strip().splitlines()[0]}\n"
+            f"{model.path}: cannot be read as a SavedModel: {(str(exc).strip().splitlines() or [type(exc).__name__])[0]}\n"
             "  build it again: doit -a optimize"
         )
         raise DataError(msg) from exc

@@ -210,6 +210,25 @@ def test_weights_in_another_file_are_refused(parent):
         onnx_static(context)
 
 
+@pytest.mark.parametrize("where", ["constant", "branch"])
+def test_a_tensor_anywhere_in_another_file_is_refused(parent, where):
+    """Not only the weights of the graph itself: a constant, too, and one in the body of an If."""
+    from onnx import helper
+
+    context = parent()
+    model = onnx.load(context.model.path)
+    value = onnx.TensorProto(name="secret", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    value.external_data.add(key="location", value="../../../etc/hostname")
+    node = helper.make_node("Constant", [], ["c"], value=value)
+    if where == "branch":
+        branch = helper.make_graph([node], "branch", [], [helper.make_tensor_value_info("c", 1, [1])])
+        node = helper.make_node("If", ["x"], ["i"], then_branch=branch, else_branch=branch)
+    model.graph.node.append(node)
+    context.model.path.write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match=r"the weight 'secret' is in another file\n  save the model as one file"):
+        onnx_static(context)
+
+
 def test_nothing_to_quantize_is_said(parent):
     context = parent()
     with pytest.raises(StageFailed, match=r"no operator was quantized\n  operators with weights: Conv, Gemm;"):

@@ -83,6 +83,42 @@ def test_a_damaged_folder_is_told_in_words(trained, bench):
         load_signature(Model(folder, replace(trained.model.facts, format="saved_model", file="saved_model")))
 
 
+def test_a_graph_that_writes_a_file_is_refused(trained, bench):
+    import tensorflow as tf
+    from msgspec.structs import replace
+
+    from modelyard_plugins.support.saved_model import load_signature, write_saved_model
+
+    facts = replace(trained.model.facts, format="saved_model", file="saved_model")
+    folder = bench.stage().out
+
+    def call(x):
+        tf.io.write_file(str(folder / "ran"), "x")
+        return x[:, 0, :3, 0]
+
+    write_saved_model(folder / "saved_model", facts, call, ())
+    with pytest.raises(DataError, match=r"has the operator 'WriteFile', which can do more than compute\n  take"):
+        load_signature(Model(folder, facts))
+
+
+@pytest.mark.parametrize("damage", ["link", "file"])
+def test_a_folder_with_more_than_a_saved_model_is_refused(trained, bench, damage):
+    from msgspec.structs import replace
+
+    from modelyard_plugins.support.saved_model import load_signature, write_saved_model
+
+    facts = replace(trained.model.facts, format="saved_model", file="saved_model")
+    folder = bench.stage().out
+    write_saved_model(folder / "saved_model", facts, lambda x: x[:, 0, :3, 0], ())
+    if damage == "link":
+        (folder / "saved_model" / "fingerprint.pb").unlink()
+        (folder / "saved_model" / "fingerprint.pb").symlink_to("/etc/hostname")
+    else:
+        (folder / "saved_model" / "code.py").touch()
+    with pytest.raises(DataError, match=r"holds '(fingerprint\.pb|code\.py)', so it is not just a SavedModel\n  write"):
+        load_signature(Model(folder, facts))
+
+
 def test_its_configuration_can_be_read():
     from modelyard.component import parameters_of
     from modelyard_plugins.optimizers.saved_model import saved_model

@@ -124,3 +124,24 @@ def test_onnx_runtime_keeps_no_identifier_in_the_home_directory_for_its_maker(fo
     subprocess.run([sys.executable, "-c", program, folder], check=True, env={**shell, "HOME": str(tmp_path)})
 
     assert list(tmp_path.rglob("*Microsoft*")) == []
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "link"])
+def test_weights_outside_of_the_folder_are_not_read(tmp_path, location):
+    """ONNX Runtime itself sees to it; this is why the extra asks for a version that does."""
+    import onnx
+
+    folder = write_onnx(tmp_path / "m")
+    (tmp_path / "secret").write_bytes(bytes(1 << 16))
+    (folder / "link").symlink_to("../secret")
+    model = onnx.load(folder / "model.onnx")
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+
+    with pytest.raises(
+        StartError, match=r"model\.onnx: not a model that ONNX Runtime can run: .*[Ee]xternal data path"
+    ):
+        open_model(folder)
