@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from modelyard.deadlines import within
 from modelyard.digests import FileEntry
 from modelyard.errors import ConfigError
 from modelyard.hashing import hash_file
@@ -37,6 +37,8 @@ _ATOMIC = frozenset({*NEEDS, "memory"})
 _AT_ONCE = 8
 _ATTEMPTS = 3
 """How often a request to S3 is made while its server says that it is too busy or failed (5xx); gcsfs tries again by itself."""
+_LARGEST_TRACE_BYTES = 64 << 20
+"""The record of a stage with half a million outputs."""
 _BYTES_PER_S = 1_000_000
 """A transfer slower than this counts as one that does not work."""
 
@@ -101,9 +103,12 @@ class Remote:
 
     def trace(self, key: str) -> Record | None:
         """Return the record of `key`, or None if there is none, it is damaged, or the remote does not work."""
+        from modelyard.bounded_copy import bounded, read_small
         from modelyard.store import read_trace
 
-        data = self._try(lambda fs, root: _absent_is_none(lambda: fs.cat_file(f"{root}/{trace_name(key)}")))
+        with bounded(_LARGEST_TRACE_BYTES) as copy:
+            name = trace_name(key)
+            data = self._try(lambda fs, root: _absent_is_none(lambda: read_small(fs, f"{root}/{name}", copy)))
         if data is None:
             return None
         try:
@@ -124,18 +129,21 @@ class Remote:
 
     def pull(self, entry: FileEntry, target: Path) -> bool:
         """Write the object of `entry` to the new file `target`; False if it cannot be had whole."""
+        from modelyard.bounded_copy import bounded
+
         name = object_name(entry.digest)
-
-        def work(fs: Any, root: str) -> bool | None:
-            return _absent_is_none(lambda: fs.get_file(f"{root}/{name}", str(target)) or True)
-
-        if not self._try(work, entry.size):
+        with bounded(entry.size) as copy:
+            whole = self._try(
+                lambda fs, root: _absent_is_none(lambda: copy.fetch(fs, f"{root}/{name}", target)), entry.size
+            )
+        if whole is None:
             return False
-        found = target.stat().st_size
+        found = target.stat().st_size if whole else None
         if found == entry.size and hash_file(target) == entry.digest:
             return True
         self.distrust(entry.digest)
-        wrong = f"{found} bytes instead of {entry.size}" if found != entry.size else "other bytes than its name says"
+        had = "more bytes" if found is None else f"{found} bytes"
+        wrong = f"{had} instead of {entry.size}" if found != entry.size else "other bytes than its name says"
         self._tell(f"{self.settings.url}: the object {name} is damaged ({wrong}) and was not taken")
         return False
 
@@ -288,30 +296,6 @@ def _protocols(fs: Any) -> frozenset[str]:
 def _reason(exc: Exception) -> str:
     text = " ".join(str(exc).split()) or "no reason given"
     return f"{type(exc).__name__}: {text[:300]}"
-
-
-def within(limit_s: float, work: Callable[[], T]) -> T:
-    """Return what `work` returns.
-
-    Raises:
-        TimeoutError: it did not end within `limit_s` seconds; its thread is left behind.
-    """
-    answer: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answer.put((work(), None))
-        except BaseException as exc:  # it is raised again where it is waited for
-            answer.put((None, exc))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = answer.get(timeout=limit_s)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
 
 
 def in_parallel(work: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
