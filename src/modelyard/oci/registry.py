@@ -6,6 +6,7 @@ Source: OCI distribution-spec 1.1, "Push".
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -16,13 +17,15 @@ from modelyard.oci.archive import SourceImage, read_image
 from modelyard.oci.image import CONFIG, MANIFEST
 from modelyard.oci.image import digest as digest_of
 from modelyard.oci.reference import Reference, parse
-from modelyard.oci.transport import Answer, Body, Client
+from modelyard.oci.transport import Answer, Body, Client, advice_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK_BYTES = 4 << 20
 """What registries behind a proxy accept in one request."""
+MAX_CHUNK_BYTES = 256 << 20
+"""A piece is held in memory; S3 behind a registry asks for 5 MiB."""
 
 Report = Callable[[int, int, str], None]
 """Takes bytes done, bytes in all, and a short text."""
@@ -156,13 +159,22 @@ class _Upload:
         )
 
     def _in_chunks(self, begun: Answer) -> None:
-        least = int(begun.headers.get("oci-chunk-min-length", "0"))
-        length, at = max(self.chunk_bytes or CHUNK_BYTES, least), 0
+        length, at = max(self.chunk_bytes or CHUNK_BYTES, self._least_chunk(begun)), 0
         with self.blob.open() as stream:
             while piece := stream.read(length):
                 begun = self._patch(begun, piece, at)
                 at += len(piece)
         self._require(self._put(begun, b"", 0), 201, "PUT")
+
+    def _least_chunk(self, begun: Answer) -> int:
+        text = begun.headers.get("oci-chunk-min-length", "0")
+        if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) > MAX_CHUNK_BYTES:
+            msg = (
+                f"registry {self.client.host!r}: asks for pieces of at least {text[:40]!r} bytes (OCI-Chunk-Min-Length)\n"
+                f"  allowed: 0 to {MAX_CHUNK_BYTES}; check that it is a registry"
+            )
+            raise ToolError(msg)
+        return int(text)
 
     def _patch(self, begun: Answer, piece: bytes, at: int) -> Answer:
         headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(piece) - 1}"}
@@ -177,7 +189,12 @@ class _Upload:
                 "  check that it is a registry"
             )
             raise ToolError(msg)
-        return urljoin(self.client.root, answer.headers["location"])
+        try:
+            return urljoin(self.client.root, answer.headers["location"])
+        except ValueError as exc:
+            place = answer.headers["location"][:200]
+            msg = f"registry {self.client.host!r}: gave {place!r} as a place to send a blob to: {exc}\n  check that it is a registry"
+            raise ToolError(msg) from exc
 
     def _require(self, answer: Answer, status: int, method: str) -> Answer:
         return require(answer, status, f"{method} blob {self.blob.digest}", self.client.host)
@@ -207,7 +224,7 @@ def require(answer: Answer, status: int, what: str, host: str) -> Answer:
     if answer.status != status:
         msg = (
             f"registry {host!r}: {what}: {answer.status}, expected {status}: {answer.errors()}\n"
-            "  check the repository's name and your rights to it"
+            f"  {advice_for(answer.status, 'check the repository and your rights to it')}"
         )
         raise ToolError(msg)
     return answer

@@ -5,16 +5,19 @@ Source: OCI distribution-spec 1.1; distribution's token authentication specifica
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from modelyard.deadlines import within
 from modelyard.errors import ToolError
 from modelyard.oci.credentials import Credentials, find_credentials
 from modelyard.oci.reference import DOCKER_HUB
@@ -23,6 +26,15 @@ HUB_HOST = "registry-1.docker.io"
 TIMEOUT_S = 120
 TRIES = 4
 AGAIN = (429, 500, 502, 503, 504)
+BYTES_PER_S = 50_000
+"""A line slower than this counts as one that does not work."""
+MAX_ANSWER_BYTES = 4 << 20
+"""More than any answer to a push has; it is held in memory."""
+_ADVICE = {
+    404: "check the repository's name; some registries want it to be made first",
+    413: "the registry, or a proxy in front of it, takes no body of this size: let it take more",
+    429: "the registry asks to wait: push again later, what was sent is kept",
+}
 
 
 @dataclass(frozen=True)
@@ -34,11 +46,12 @@ class Answer:
     body: bytes
 
     def errors(self) -> str:
-        """Return what the registry says went wrong."""
+        """Return what the registry says went wrong, in one line that a terminal can show."""
         try:
-            return "; ".join(f"{e['code']}: {e.get('message', '')}" for e in json.loads(self.body)["errors"])
-        except (ValueError, KeyError, TypeError):
-            return self.body[:200].decode("utf-8", "replace")
+            text = "; ".join(f"{e['code']}: {e.get('message', '')}" for e in json.loads(self.body)["errors"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            text = self.body[:200].decode("utf-8", "replace")
+        return "".join(one if one.isprintable() else " " for one in text[:500])
 
 
 Body = bytes | Callable[[], BinaryIO]
@@ -61,12 +74,18 @@ class Client:
         """Return the answer to a request to `url` (relative to the registry's `/v2/`), repeated while it is busy.
 
         Raises:
-            ToolError: the registry cannot be reached, or authentication fails.
+            ToolError: the registry cannot be reached, authentication fails, or it gave an address that is none.
         """
-        target = urljoin(self.root, url)
+        try:
+            return self._request(method, urljoin(self.root, url), body, size, headers or {})
+        except ValueError as exc:  # of urllib and http.client, for what the registry wants to be asked for
+            msg = f"registry {self.host!r}: gave an address or a header that cannot be used: {exc}\n  check that it is a registry"
+            raise ToolError(msg) from exc
+
+    def _request(self, method: str, target: str, body: Body, size: int, headers: Mapping[str, str]) -> Answer:
         for attempt in range(TRIES):
             try:
-                answer = self._with_login(method, target, body, size, dict(headers or {}))
+                answer = self._with_login(method, target, body, size, dict(headers))
             except (OSError, http.client.HTTPException) as exc:
                 if attempt == TRIES - 1:
                     msg = (
@@ -103,7 +122,7 @@ class Client:
             headers = {**headers, "Authorization": self._authorization}
         if method in ("POST", "PUT", "PATCH"):
             headers = {**headers, "Content-Length": str(len(body) if isinstance(body, bytes) else size)}
-        return send(method, url, body, headers, allow_http=self._plain)
+        return send(method, url, body, headers, allow_http=self._plain, size=size)
 
     def _log_in(self, challenge: str) -> str:
         scheme, _, rest = challenge.partition(" ")
@@ -137,25 +156,53 @@ class Client:
         return self._token_of(answer)
 
     def _token_of(self, answer: Answer) -> str:
-        found = json.loads(answer.body) if answer.status == 200 else {}
-        token = found.get("token") or found.get("access_token")
+        token = _token_in(answer.body) if answer.status == 200 else ""
         if not token:
-            msg = (
-                f"registry {self.host!r}: its token service answered {answer.status}: {answer.errors()}\n"
-                f"  log in with `docker login {self.host}`"
-            )
+            advice = advice_for(answer.status, f"log in with `docker login {self.host}`")
+            said = answer.errors() if answer.status != 200 else f"and gave no token: {answer.errors()}"
+            msg = f"registry {self.host!r}: its token service answered {answer.status}: {said}\n  {advice}"
             raise ToolError(msg)
-        return str(token)
+        return token
 
 
-def send(method: str, url: str, body: Body, headers: Mapping[str, str], *, allow_http: bool) -> Answer:
+def _token_in(body: bytes) -> str:
+    """Return the token that a token service gave; empty if it gave none that a header can hold."""
+    try:
+        found = json.loads(body)
+        token = found.get("token") or found.get("access_token")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return token if isinstance(token, str) and re.fullmatch(r"[\x21-\x7e]+", token) else ""
+
+
+def advice_for(status: int, otherwise: str) -> str:
+    """Return what to do after a registry has answered `status`."""
+    if status >= 500:
+        return "the registry, or a proxy in front of it, has failed: look at its log, and push again: what was sent is kept"
+    return _ADVICE.get(status, otherwise)
+
+
+def send(method: str, url: str, body: Body, headers: Mapping[str, str], *, allow_http: bool, size: int = 0) -> Answer:
     """Send one request and return the answer; a file body is opened anew, so that a request can be repeated.
 
+    Args:
+        method: of the request.
+        url: where to.
+        body: bytes, or what opens a file of `size` bytes.
+        headers: of the request.
+        allow_http: whether `url` may be plain http.
+        size: of a file body, in bytes; the time that it all may take follows from it.
+
     Raises:
-        ToolError: `url` is plain http and that is not allowed.
+        ToolError: `url` is plain http and that is not allowed, or the answer does not end.
+        TimeoutError: the answer is not there in time: one byte a minute is too slow, too.
+        ValueError: `url` is no address.
     """
     parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and (allow_http or is_loopback(parts.netloc))):
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        msg = f"{url[:200]!r} is no address of a web server"
+        raise ValueError(msg)
+    if parts.scheme == "http" and not (allow_http or is_loopback(parts.netloc)):
         msg = (
             f"{parts.scheme}://{parts.netloc}: not https\n"
             "  set `insecure` if this registry is really to be spoken to without encryption"
@@ -163,16 +210,42 @@ def send(method: str, url: str, body: Body, headers: Mapping[str, str], *, allow
         raise ToolError(msg)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=TIMEOUT_S)
+    path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    limit_s = TIMEOUT_S + (len(body) if isinstance(body, bytes) else size) / BYTES_PER_S
     try:
-        content = body if isinstance(body, bytes) else body()
-        path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+        return within(limit_s, lambda: _exchange(connection, method, path, body, headers))
+    except TimeoutError as exc:
+        msg = str(exc) or f"no whole answer within {limit_s:.0f} s"
+        raise TimeoutError(msg) from exc
+    finally:
+        _end(connection)
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, body: Body, headers: Mapping[str, str]
+) -> Answer:
+    content = body if isinstance(body, bytes) else body()
+    try:
         connection.request(method, path, body=content or None, headers=dict(headers))
         response = connection.getresponse()
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        data = response.read(MAX_ANSWER_BYTES + 1)
     finally:
-        connection.close()
-        if not isinstance(body, bytes) and "content" in locals():
-            content.close()  # type: ignore[union-attr]
+        if not isinstance(content, bytes):
+            content.close()
+    if len(data) > MAX_ANSWER_BYTES:
+        msg = (
+            f"registry {connection.host!r}: the answer to {method} {path} has more than {MAX_ANSWER_BYTES:,} bytes\n"
+            "  check that it is a registry"
+        )
+        raise ToolError(msg)
+    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, data)
+
+
+def _end(connection: http.client.HTTPConnection) -> None:
+    """Close `connection`, also for a thread that still sends or waits on it."""
+    with contextlib.suppress(OSError, AttributeError):  # it is closed, or was never open
+        connection.sock.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def is_loopback(netloc: str) -> bool:
@@ -188,4 +261,4 @@ def is_loopback(netloc: str) -> bool:
 
 def _pause_s(answer: Answer, attempt: int) -> float:
     after = answer.headers.get("retry-after", "")
-    return min(float(after), 30.0) if after.isdigit() else 0.5 * 2**attempt
+    return min(float(after), 30.0) if after.isascii() and after.isdigit() else 0.5 * 2**attempt
