@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tomllib
 from importlib.metadata import entry_points
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelyard import stage_process
+from modelyard.extras import extras_of
+from modelyard.plugins import load_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +84,12 @@ def test_heavy_libraries_are_extras() -> None:
     assert everything <= extras.keys()
 
 
-def test_every_extra_that_an_error_tells_to_install_exists() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(stage_process._EXTRAS.values()) <= extras.keys()
+def test_whatever_a_built_in_component_needs_is_brought_by_an_extra_or_by_modelyard_itself(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    own = {re.split(r"[<>=]", line)[0] for line in project["dependencies"]}
+    brought = {name for brought in extras_of("modelyard").values() for name in brought}
+    for component in load_plugins(tmp_path).components.values():
+        assert set(component.needed) <= own | brought | {"jax", "litert-converter"}, (
+            component.name
+        )  # litert-torch has these
     assert "'modelyard[torch-litert]'" in stage_process.how_to_install("litert_torch._convert")

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelyard.artifacts import ImageFacts, LayerFacts
+from modelyard.contexts import Lack
 from modelyard.errors import StageFailed, ToolError
 from modelyard.hookspecs import hookimpl
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from modelyard.contexts import ImageContent, ImageContext
+    from modelyard.contexts import ImageContent, ImageContext, PreflightContext
     from modelyard.oci.python import BasePython
     from modelyard.oci.tree import Tree
 
@@ -60,6 +61,20 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
         return _facts(context, image, found, name, trees, labels)
     finally:
         client.close()
+
+
+def preflight(context: PreflightContext, *, base: str, pull: bool) -> Iterator[Lack]:
+    """Yield that no engine answers, or that it has not got the base."""
+    from modelyard.oci.engine import lacks_image, silence
+
+    name = base or context.base or PYTHON_BASE
+    if why := silence():
+        what = f"no Docker engine answers: {why}"
+        yield Lack(what, 'start one, or set `use = "oci"` in [tool.modelyard.image], which needs no engine')
+    elif not pull and lacks_image(name):
+        yield Lack(
+            f"the engine has no image {name!r}", f"`docker pull {name}`, or set `pull = true` in [tool.modelyard.image]"
+        )
 
 
 def _python_parts(client: Any, context: ImageContext, image_id: str, base: str) -> tuple[str, list[Path]]:
@@ -262,4 +277,11 @@ def _facts(
 @hookimpl
 def modelyard_register_builders(register: Any) -> None:
     """Register the builder."""
-    register("docker", docker, templates=(TEMPLATE,), tools=("docker",), reads_environment=("SOURCE_DATE_EPOCH",))
+    register(
+        "docker",
+        docker,
+        templates=(TEMPLATE,),
+        tools=("docker",),
+        reads_environment=("SOURCE_DATE_EPOCH",),
+        preflight=preflight,
+    )

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import ImageFacts, LayerFacts
-from modelyard.contexts import Problem
+from modelyard.contexts import Lack, Problem
 from modelyard.hookspecs import hookimpl
 from modelyard.params import InputPath, PositiveInt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from modelyard.contexts import CheckContext, ImageContext
+    from modelyard.contexts import CheckContext, ImageContext, PreflightContext
     from modelyard.oci.base import Base
     from modelyard.oci.image import Image
     from modelyard.oci.layers import Layer, LayerCache
@@ -86,6 +86,22 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
     if params["base_image"] is not None and others:
         why = f"an image takes the place of Debian packages, but {others[0]!r} is set, too"
         yield Problem("base_image", why, f"remove it, or {' and '.join(others)}")
+
+
+def preflight(context: PreflightContext, **params: Any) -> Iterator[Lack]:
+    """Yield which programs and modules are missing to fetch packages and wheels, and to compress."""
+    from importlib.util import find_spec
+
+    from modelyard.oci.apt import lacking
+
+    if params["base_image"] is None and (names := lacking()):
+        what = f"this host has no {names[0]!r}, so it cannot make a base of Debian packages"
+        yield Lack(what, "set `base_image` in [tool.modelyard.image] to an image archive or OCI layout")
+    if not context.brings_server and find_spec("pip") is None:
+        what = "this environment has no pip, which fetches the server's wheels"
+        yield Lack(what, "run: python -m ensurepip; or `uv pip install pip` where uv made the environment")
+    if params["compression"] == "zstd":
+        yield Lack("", install=("zstandard",))
 
 
 def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps) -> tuple[list[Layer], list[Path]]:
@@ -238,4 +254,4 @@ class _Steps:
 @hookimpl
 def modelyard_register_builders(register: Any) -> None:
     """Register the builder."""
-    register("oci", oci, reads_environment=("SOURCE_DATE_EPOCH",), check=check)
+    register("oci", oci, reads_environment=("SOURCE_DATE_EPOCH",), check=check, preflight=preflight)

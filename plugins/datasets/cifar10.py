@@ -76,4 +76,5 @@ def _splits(batches: list[Batch]) -> Splits:
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("cifar10", cifar10, tools=("pillow",), deterministic=True)
+    # needs nothing: pillow reads one of the two forms
+    register("cifar10", cifar10, tools=("pillow",), needs=(), deterministic=True)

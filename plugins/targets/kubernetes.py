@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
+from modelyard.contexts import Lack
 from modelyard.params import NonNegativeInt, PositiveInt
 from modelyard_plugins.support import proxy
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from modelyard.contexts import CheckContext, Problem, TargetContext
+    from modelyard.contexts import CheckContext, PreflightContext, Problem, TargetContext
     from modelyard.hookspecs import RegisterTarget
     from modelyard.kubernetes.exposure import Proxy
 
@@ -151,8 +152,16 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
     """Yield what a cluster does not allow, and what has no effect with the runtime's server."""
     from modelyard.kubernetes.parameters import problems
 
-    yield from problems(context.name, params)
+    yield from problems(params)
     yield from proxy.problems(context, params)
+
+
+def preflight(context: PreflightContext, **_: Any) -> Iterator[Lack]:
+    """Yield that there is no kubectl to deploy with."""
+    from shutil import which
+
+    if context.deploys and which("kubectl") is None:
+        yield Lack("kubectl is not found on PATH", "install it: https://kubernetes.io/docs/tasks/tools/")
 
 
 def _proxy(context: TargetContext, params: dict[str, Any]) -> Proxy:
@@ -190,4 +199,5 @@ def modelyard_register_targets(register: RegisterTarget) -> None:
         deploy=deploy,
         tools=("jinja2",),
         check=check,
+        preflight=preflight,
     )

@@ -1,4 +1,4 @@
-"""`modelyard`: the one command that cannot be doit's, since there is no dodo.py yet."""
+"""`modelyard`: what cannot be doit's, since there is no dodo.py yet, or since it is asked before anything is tried."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FILES = ("dodo.py", "pyproject.toml", ".gitignore", "README.md", "plugins/half_
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 if all went well, 2 for a user's mistake."""
+    """Run the command line; 0 if all went well, 1 if the doctor finds something missing, 2 for a user's mistake."""
     parser = argparse.ArgumentParser(
         prog="modelyard", description="Make for deep-learning deployment; builds are run with `doit`."
     )
@@ -28,13 +28,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     new = commands.add_parser("init", help="start a project that builds at once")
     new.add_argument("folder", nargs="?", default=".", help="where to; made if need be (default: here)")
     new.add_argument("--name", help="the project's name (default: the folder's)")
+    looks = commands.add_parser("doctor", help="tell what this machine lacks for the project; exit code 1 if anything")
+    looks.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="values to build with, as doit takes them")
+    looks.add_argument("--json", action="store_true", help="print the answer as JSON, with stable keys")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "doctor":
+            return doctor(options.overrides, as_json=options.json)
         print(init(Path(options.folder), options.name))
     except ModelyardError as exc:
         sys.stderr.write(f"modelyard: {exc}\n")
         return 2
     return 0
+
+
+def doctor(overrides: Sequence[str], *, as_json: bool = False) -> int:
+    """Print what this machine has and lacks for the project in this folder or above, and return the exit code.
+
+    Raises:
+        ModelyardError: there is no project, or it has a mistake.
+    """
+    from modelyard.commands.base import print_json, project_folder
+    from modelyard.doctor import as_text, examine
+    from modelyard.project import load
+
+    wrong = [word for word in overrides if "=" not in word]
+    if wrong:
+        msg = f"doctor: {wrong[0]!r} is no KEY=VALUE\n  usage: modelyard doctor [--json] [KEY=VALUE ...]"
+        raise ConfigError(msg)
+    found = examine(load(project_folder(), dict(word.split("=", 1) for word in overrides)))
+    print_json(found) if as_json else print(as_text(found))
+    return 0 if found.ok else 1
 
 
 def init(folder: Path, name: str | None = None) -> str:

@@ -78,12 +78,14 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     trains_like: str = ""
     answers: Literal["", "logits", "probabilities"] = ""
     tools: tuple[str, ...] = ()
+    needs: tuple[str, ...] | None = None
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     reads_environment: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
     check: Callable[..., Any] | None = None
     deterministic: bool = False
+    preflight: Callable[..., Any] | None = None
     templates: tuple[str, ...] = ()
     deploy: Callable[..., Any] | None = None
     server: Path | None = None
@@ -109,6 +111,11 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     def inputs(self) -> tuple[str, ...]:
         """The parameters that name a file or folder of the project, whose content counts."""
         return tuple(name for name, parameter in self.parameters.items() if parameter.is_input)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The distributions that the function cannot run without."""
+        return self.tools if self.needs is None else self.needs
 
     @property
     def file(self) -> Path:

@@ -60,6 +60,34 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     reads_settings: bool = True
 
 
+class Lack(msgspec.Struct, frozen=True):
+    """What a component's `preflight` finds missing on this machine.
+
+    Attributes:
+        what: what is missing, for instance `no Docker engine answers`.
+        instead: what to do about it.
+        install: the distributions that are missing, if that is what it is; `instead` may then be empty.
+    """
+
+    what: str
+    instead: str = ""
+    install: tuple[str, ...] = ()
+
+
+class PreflightContext(CheckContext, frozen=True, kw_only=True):
+    """For a component's `preflight`: what `check` gets, and the machine's part.
+
+    Attributes:
+        project: the project's folder.
+        cache: the folder for downloads; it need not be there yet.
+        deploys: whether what a target rendered will be applied, too.
+    """
+
+    project: Path
+    cache: Path
+    deploys: bool = False
+
+
 class StageContext(msgspec.Struct, frozen=True, kw_only=True):
     """What every component may use.
 

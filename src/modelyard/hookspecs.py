@@ -16,7 +16,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from modelyard.artifacts import FileFacts, Model, Output
-    from modelyard.contexts import Problem, StageContext
+    from modelyard.contexts import Lack, Problem, StageContext
     from modelyard.plan import Stage
 
 hookspec = pluggy.HookspecMarker("modelyard")
@@ -30,6 +30,7 @@ class Traits(TypedDict, total=False):
 
     Attributes:
         tools: distributions whose versions shape the output; they enter the action key.
+        needs: distributions that the function cannot run without; those of `tools` when it is left out.
         environment: environment variables to set before the worker starts.
         reads_environment: names of environment variables that the function reads; their values enter the action key.
         preload: modules to import before the stage starts, so that one import may serve several stages.
@@ -39,6 +40,7 @@ class Traits(TypedDict, total=False):
     """
 
     tools: Sequence[str]
+    needs: Sequence[str]
     environment: Mapping[str, str]
     reads_environment: Sequence[str]
     preload: Sequence[str]
@@ -47,10 +49,15 @@ class Traits(TypedDict, total=False):
 
 
 class Register(Protocol):
-    """Registers a component that needs no traits beyond the common ones: `Traits`, and `check`.
+    """Registers a component that needs no traits beyond the common ones: `Traits`, `check` and `preflight`.
 
     `check(context: CheckContext, **params)` yields a `Problem` for each parameter whose value has the right type and
     cannot be right. It is called whenever the project is loaded: it reads no file and imports nothing heavy.
+
+    `preflight(context: PreflightContext, **params)` yields a `Lack` for each thing that this machine lacks: a program, a
+    service, a distribution that only some parameters need. It is called in the `doit` process before the first stage of
+    a build runs, if the component's stage is among those that will, and by `modelyard doctor`: it is quick, changes
+    nothing and imports nothing heavy.
     """
 
     def __call__(
@@ -59,12 +66,14 @@ class Register(Protocol):
         function: Callable[..., Any],
         *,
         tools: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
         deterministic: bool = False,
+        preflight: Callable[..., Iterable[Lack]] | None = None,
     ) -> None: ...
 
 
@@ -83,12 +92,14 @@ class RegisterModel(Protocol):
         produces: str,
         answers: Output = ...,
         tools: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
         deterministic: bool = False,
+        preflight: Callable[..., Iterable[Lack]] | None = None,
     ) -> None: ...
 
 
@@ -102,12 +113,14 @@ class RegisterTrainer(Protocol):
         *,
         produces: str,
         tools: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
         deterministic: bool = False,
+        preflight: Callable[..., Iterable[Lack]] | None = None,
     ) -> None: ...
 
 
@@ -128,12 +141,14 @@ class RegisterOptimizer(Protocol):
         produces: str,
         trains_like: str = "",
         tools: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
         deterministic: bool = False,
+        preflight: Callable[..., Iterable[Lack]] | None = None,
     ) -> None: ...
 
 
@@ -171,12 +186,14 @@ class RegisterRuntime(Protocol):
         reads_settings: bool = True,
         serving_only: Sequence[str] = (),
         tools: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
         deterministic: bool = False,
+        preflight: Callable[..., Iterable[Lack]] | None = None,
     ) -> None: ...
 
 
@@ -190,12 +207,14 @@ class RegisterBuilder(Protocol):
         *,
         templates: Sequence[str] = (),
         tools: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
         deterministic: bool = False,
+        preflight: Callable[..., Iterable[Lack]] | None = None,
     ) -> None: ...
 
 
@@ -214,12 +233,14 @@ class RegisterTarget(Protocol):
         templates: Sequence[str],
         deploy: Callable[..., Any] | None = None,
         tools: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         reads_environment: Sequence[str] = (),
         preload: Sequence[str] = (),
         resources: Sequence[str] = (),
         check: Callable[..., Iterable[Problem]] | None = None,
         deterministic: bool = False,
+        preflight: Callable[..., Iterable[Lack]] | None = None,
     ) -> None: ...
 
 

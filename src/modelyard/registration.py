@@ -14,7 +14,7 @@ from modelyard.errors import PluginError, did_you_mean, listing
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
-_COMMON = {*hookspecs.Traits.__annotations__, "check"}
+_COMMON = {*hookspecs.Traits.__annotations__, "check", "preflight"}
 TRAITS = {
     "dataset": _COMMON,
     "model": _COMMON | {"produces", "answers"},
@@ -30,6 +30,7 @@ TRAITS = {
 _REQUIRED = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
 _SEQUENCES = {
     "tools",
+    "needs",
     "reads_environment",
     "preload",
     "resources",
@@ -69,7 +70,7 @@ def registered(
         raise PluginError(msg)
     _check_traits(kind, traits, where)
     _check_serving_only(where, function, traits.get("serving_only", ()))
-    given: dict[str, Any] = {t: tuple(v) if t in _SEQUENCES else v for t, v in traits.items()}
+    given: dict[str, Any] = {t: tuple(v) if t in _SEQUENCES and v is not None else v for t, v in traits.items()}
     component = Component(kind, name, function, source, **{t: v for t, v in given.items() if v is not None})
     if source.origin != "built-in":  # whose parameters a test reads: all fifty take 5 ms of every `doit`
         _ = component.parameters
@@ -118,6 +119,8 @@ def _check_serving_only(where: str, function: Any, names: Collection[str]) -> No
 
 def _wanted(trait: str, value: Any) -> str:
     """Return what `value` should be, or nothing if it is that."""
+    if trait == "needs" and value is None:
+        return ""
     if trait in _SEQUENCES:
         fits = isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
         return "" if fits else "a tuple of strings, for instance ('tflite',)"

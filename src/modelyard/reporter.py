@@ -7,15 +7,17 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from doit.exceptions import InvalidCommand
 from doit.reporter import ConsoleReporter
 
 from modelyard.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
 from modelyard.plan import Stage
+from modelyard.preflight import refuse
 from modelyard.units import duration
 
 _LOG_LINES = 12
@@ -113,12 +115,16 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._fresh = 0
         self._failed: list[str] = []
 
-    def initialize(self, tasks: Any, selected_tasks: Any) -> None:  # noqa: ARG002 - doit's interface
-        """A run begins."""
+    def initialize(self, tasks: Any, selected_tasks: Any) -> None:
+        """A run begins, unless something is missing without which it cannot end well."""
         type(self).on_start()
         self.engine.listener.on_event = self.on_event
         self.engine.listener.tell = self.screen.line
         self.engine.sweep()
+        try:
+            refuse(self.engine, _needed(tasks, selected_tasks))
+        except ModelyardError as exc:
+            raise InvalidCommand(str(exc)) from None
 
     def on_event(self, stage: Stage, event: dict[str, Any]) -> None:
         """Show the progress of a stage."""
@@ -236,6 +242,18 @@ def _tail(log: Path) -> list[str]:
     # the message says what was raised; the traceback is for whoever opens the log
     end = len(lines) - 1 - lines[::-1].index(_TRACEBACK) if _TRACEBACK in lines else len(lines)
     return lines[max(0, end - _LOG_LINES) : end]
+
+
+def _needed(tasks: Mapping[str, Any], selected: Iterable[str]) -> dict[str, None]:
+    """Return the names of the tasks that are selected, and of all that they depend on."""
+    found: dict[str, None] = {}
+    todo = list(selected)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = None
+            todo += tasks[name].task_dep
+    return found
 
 
 def _relative(path: Path) -> str:

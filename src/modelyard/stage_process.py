@@ -15,6 +15,7 @@ import msgspec
 
 from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
+from modelyard.extras import install_command, of_module
 from modelyard.job import Job
 from modelyard.plan import Stage, outline
 from modelyard.project import Project
@@ -159,36 +160,7 @@ def explain(exc: Exception, job: Job | None) -> str:
     return f"{where} raised {type(exc).__name__}: {exc}\n  the traceback is in the log"
 
 
-_EXTRAS = {
-    "tensorflow": "tensorflow",
-    "tf_keras": "tensorflow",
-    "tensorflow_model_optimization": "tensorflow",
-    "ai_edge_litert": "litert",
-    "ai_edge_quantizer": "edge",
-    "keras": "keras",
-    "tf2onnx": "keras",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
-    "torch": "torch",
-    "torchao": "torch",
-    "onnxscript": "torch",
-    "litert_torch": "torch-litert",
-    "starlette": "serving",
-    "uvicorn": "serving",
-    "orjson": "serving",
-    "prometheus_client": "serving",
-    "sklearn": "data",
-    "PIL": "data",
-    "docker": "docker",
-    "kubernetes_validate": "validate",
-    "matplotlib": "report",
-}
-
-
 def how_to_install(module: str, extra: str = "") -> str:
     """Return the command that installs `module`: with the extra that has it, `extra` if that is known."""
-    top = module.partition(".")[0]
-    extra = extra or _EXTRAS.get(top, "")
-    if extra:
-        return f"run: python -m pip install 'modelyard[{extra}]'"
-    return f"install it, for instance with: python -m pip install {top}"
+    command = f"python -m pip install 'modelyard[{extra}]'" if extra else install_command([of_module(module)])
+    return f"run: {command}"

@@ -14,7 +14,7 @@ import pytest
 
 from modelyard.errors import ToolError
 from modelyard.oci.image import Image
-from modelyard.oci.registry import push
+from modelyard.oci.registry import check_push, push
 from modelyard.oci.transport import Client, is_loopback, send
 
 from .conftest import HTPASSWD, PASSWORD, USER
@@ -53,6 +53,21 @@ def test_keeps_the_digest_and_sends_nothing_the_second_time(registry: Start, mak
     assert len(first.sent) == 3
     second = push(archive, f"{host}/team/digits", "v1")
     assert (second.sent, second.sent_bytes, second.digest) == ((), 0, image.digest)
+
+
+def test_whether_a_push_would_be_let_in_can_be_asked(registry: Start, tmp_path: Path) -> None:
+    check_push(f"{registry()}/team/digits")
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    host = registry(f"auth: {{htpasswd: {{realm: test, path: {tmp_path}/htpasswd}}}}")
+    with pytest.raises(ToolError, match="log in with `docker login"):
+        check_push(f"{host}/team/digits")
+    log_in(tmp_path, host, "wrong")
+    with pytest.raises(ToolError, match="log in with `docker login"):
+        check_push(f"{host}/team/digits")
+    log_in(tmp_path, host)
+    check_push(f"{host}/team/digits")
+    with pytest.raises(ToolError, match=r"127.0.0.1:1': cannot be reached: .*\n  check the address"):
+        check_push("127.0.0.1:1/team/digits")
 
 
 def test_a_new_model_sends_its_layer_only(registry: Start, make_image: Make) -> None:

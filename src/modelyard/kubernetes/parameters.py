@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 OWN_LABELS = (NAME, INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
-_LONGEST_NAME = 50
 _SUBDOMAINS = ("auth_secret", "tls_secret", "ingress_class", "ingress_tls_secret", "priority_class")
 _QUANTITIES = {
     "cpu": "250m",
@@ -29,27 +28,14 @@ _QUANTITIES = {
 _ALLOWED_QUANTITY = "allowed: a number above 0 with a suffix: '500m', '256Mi', '1Gi'"
 
 
-def problems(name: str, params: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what Kubernetes does not allow.
-
-    Args:
-        name: the project's name; every object is called so.
-        params: the parameters of the `kubernetes` target.
-    """
+def problems(params: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what Kubernetes does not allow among `params`, the parameters of the `kubernetes` target."""
     p = SimpleNamespace(**params)
-    yield from _project(name)
     yield from _names(p)
     yield from _mappings(p)
     yield from _host(p.ingress_host)
     yield from _relations(p)
     yield from _quantities(p)
-
-
-def _project(name: str) -> Iterator[Problem]:
-    if syntax.dns_label(name):
-        yield Problem("name", "it is not a DNS label", f"allowed: {syntax.DNS_LABEL}")
-    elif len(name) > _LONGEST_NAME:
-        yield Problem("name", "it is too long for the names made from it", f"allowed: {_LONGEST_NAME} characters")
 
 
 def _names(p: Any) -> Iterator[Problem]:

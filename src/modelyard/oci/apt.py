@@ -112,8 +112,13 @@ def _answer(code: int, output: str, errors: str) -> str:
     raise ToolError(msg)
 
 
+def lacking() -> list[str]:
+    """Return those of apt's programs that this host has not got."""
+    return [name for name in ("apt-get", "apt-cache", "apt-config") if not shutil.which(name)]
+
+
 def _require_apt() -> None:
-    missing = [name for name in ("apt-get", "apt-cache", "apt-config") if not shutil.which(name)]
+    missing = lacking()
     if missing:
         msg = (
             f"image builder 'oci': this host has no {missing[0]!r}, so it cannot make a base of Debian packages\n"

@@ -5,6 +5,7 @@ Source: OCI distribution-spec 1.1, "Push".
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -26,6 +27,9 @@ CHUNK_BYTES = 4 << 20
 """What registries behind a proxy accept in one request."""
 MAX_CHUNK_BYTES = 256 << 20
 """A piece is held in memory; S3 behind a registry asks for 5 MiB."""
+
+GREETING_S = 10
+"""How long a registry may take to say whether it would let a push in."""
 
 Report = Callable[[int, int, str], None]
 """Takes bytes done, bytes in all, and a short text."""
@@ -93,6 +97,29 @@ def push(
     names = tuple(blob.digest for blob in sent)
     rest = tuple(blob.digest for blob in blobs if blob not in sent)
     return Pushed(f"{repository}:{tag}@{image.digest}", image.digest, names, sum(b.size_bytes for b in sent), rest)
+
+
+def check_push(repository: str, *, insecure: bool = False) -> None:
+    """Ask the registry whether a push to `repository` would be let in: an upload is begun, and called off.
+
+    Raises:
+        ToolError: the registry cannot be reached, or does not let us in.
+
+    Source: go-containerregistry, `remote.CheckPushPermission`.
+    """
+    where = parse(repository, "latest")
+    scopes = (f"repository:{where.path}:pull,push",)
+    client = Client(where.host, scopes, insecure=insecure, tries=1, timeout_s=GREETING_S)
+    begun = client.request("POST", f"{where.path}/blobs/uploads/")
+    if begun.status not in (201, 202):
+        msg = (
+            f"registry {where.host!r}: {begun.status} where a push to {where.path!r} begins: {begun.errors()}\n"
+            "  check the repository's name, and that you may push there"
+        )
+        raise ToolError(msg)
+    if location := begun.headers.get("location"):
+        with contextlib.suppress(ToolError):
+            client.request("DELETE", location)
 
 
 def _pushable(archive: Path) -> SourceImage:

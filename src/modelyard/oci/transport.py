@@ -60,8 +60,17 @@ Body = bytes | Callable[[], BinaryIO]
 class Client:
     """Speaks with one registry about one repository."""
 
-    def __init__(self, host: str, scopes: tuple[str, ...], *, insecure: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        scopes: tuple[str, ...],
+        *,
+        insecure: bool = False,
+        tries: int = TRIES,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self.host = host
+        self._tries, self._timeout_s = tries, timeout_s
         self._scopes = scopes
         self._plain = insecure or is_loopback(host)
         self._authorization = ""
@@ -83,18 +92,18 @@ class Client:
             raise ToolError(msg) from exc
 
     def _request(self, method: str, target: str, body: Body, size: int, headers: Mapping[str, str]) -> Answer:
-        for attempt in range(TRIES):
+        for attempt in range(self._tries):
             try:
                 answer = self._with_login(method, target, body, size, dict(headers))
             except (OSError, http.client.HTTPException) as exc:
-                if attempt == TRIES - 1:
+                if attempt == self._tries - 1:
                     msg = (
                         f"registry {self.host!r}: cannot be reached: {exc}\n"
                         "  check the address and that the registry runs"
                     )
                     raise ToolError(msg) from exc
             else:
-                if answer.status not in AGAIN or attempt == TRIES - 1:
+                if answer.status not in AGAIN or attempt == self._tries - 1:
                     return answer
                 time.sleep(_pause_s(answer, attempt))
         raise AssertionError
@@ -122,7 +131,7 @@ class Client:
             headers = {**headers, "Authorization": self._authorization}
         if method in ("POST", "PUT", "PATCH"):
             headers = {**headers, "Content-Length": str(len(body) if isinstance(body, bytes) else size)}
-        return send(method, url, body, headers, allow_http=self._plain, size=size)
+        return send(method, url, body, headers, allow_http=self._plain, size=size, timeout_s=self._timeout_s)
 
     def _log_in(self, challenge: str) -> str:
         scheme, _, rest = challenge.partition(" ")
@@ -148,11 +157,18 @@ class Client:
             ]
             form = urlencode([fields[0], ("scope", " ".join(self._scopes)), *more]).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}
-            answer = send("POST", challenge["realm"], form, headers, allow_http=self._plain)
+            answer = send("POST", challenge["realm"], form, headers, allow_http=self._plain, timeout_s=self._timeout_s)
         else:
             login = {"Authorization": credentials.basic} if credentials else {}
             join = "&" if "?" in challenge["realm"] else "?"
-            answer = send("GET", challenge["realm"] + join + urlencode(fields), b"", login, allow_http=self._plain)
+            answer = send(
+                "GET",
+                challenge["realm"] + join + urlencode(fields),
+                b"",
+                login,
+                allow_http=self._plain,
+                timeout_s=self._timeout_s,
+            )
         return self._token_of(answer)
 
     def _token_of(self, answer: Answer) -> str:
@@ -182,7 +198,16 @@ def advice_for(status: int, otherwise: str) -> str:
     return _ADVICE.get(status, otherwise)
 
 
-def send(method: str, url: str, body: Body, headers: Mapping[str, str], *, allow_http: bool, size: int = 0) -> Answer:
+def send(
+    method: str,
+    url: str,
+    body: Body,
+    headers: Mapping[str, str],
+    *,
+    allow_http: bool,
+    size: int = 0,
+    timeout_s: float = TIMEOUT_S,
+) -> Answer:
     """Send one request and return the answer; a file body is opened anew, so that a request can be repeated.
 
     Args:
@@ -191,7 +216,8 @@ def send(method: str, url: str, body: Body, headers: Mapping[str, str], *, allow
         body: bytes, or what opens a file of `size` bytes.
         headers: of the request.
         allow_http: whether `url` may be plain http.
-        size: of a file body, in bytes; the time that it all may take follows from it.
+        size: of a file body, in bytes.
+        timeout_s: how long it all may take, in seconds; a body has a second more for each `BYTES_PER_S`.
 
     Raises:
         ToolError: `url` is plain http and that is not allowed, or the answer does not end.
@@ -209,9 +235,9 @@ def send(method: str, url: str, body: Body, headers: Mapping[str, str], *, allow
         )
         raise ToolError(msg)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=TIMEOUT_S)
+    connection = kind(parts.netloc, timeout=timeout_s)
     path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    limit_s = TIMEOUT_S + (len(body) if isinstance(body, bytes) else size) / BYTES_PER_S
+    limit_s = timeout_s + (len(body) if isinstance(body, bytes) else size) / BYTES_PER_S
     try:
         return within(limit_s, lambda: _exchange(connection, method, path, body, headers))
     except TimeoutError as exc:

@@ -302,8 +302,6 @@ QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suf
         ({"ingress_host": "A_example"}, "it is not a DNS name\n  allowed: lower-case letters"),
         ({"port": 443}, "'port': 443 is not allowed: no such port"),
         ({"service_port": 70000}, "'service_port': 70000 is not allowed: there is no such port"),
-        ({"around": {"name": "My Digits"}}, "'name': 'My Digits' is not allowed: it is not a DNS label"),
-        ({"around": {"name": "a" * 51}}, "it is too long for the names made from it\n  allowed: 50 characters"),
         (
             {"proxy_image": "nginx"},
             "it has no effect: the runtime's server has a password and TLS of its own\n  remove it",
@@ -320,6 +318,12 @@ def test_what_kubernetes_does_not_allow_is_said_in_the_words_of_the_configuratio
     with pytest.raises(ConfigError) as caught:
         accept("target", "kubernetes", **params)
     assert said in str(caught.value)
+
+
+def test_the_longest_name_that_a_project_may_have_fits_every_object(context: Callable[..., TargetContext]) -> None:
+    made = context(name="a" * 52)
+    kubernetes(made, **ALL)
+    assert looked_at(made) == Checked(9, 0)
 
 
 def test_all_that_is_wrong_is_said_at_once(accept: Callable[..., None]) -> None:
