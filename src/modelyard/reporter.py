@@ -18,10 +18,9 @@ from modelyard.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
 from modelyard.plan import Stage
 from modelyard.preflight import refuse
+from modelyard.stage_log import last_lines
 from modelyard.units import duration
 
-_LOG_LINES = 12
-_TRACEBACK = "Traceback (most recent call last):"
 _REDRAW_S = 0.1
 _BAR_WIDTH = 24
 _BYTES = ("B", "bytes")
@@ -174,7 +173,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.engine.journal.failures[task.name] = fail.message.rstrip()
         self.screen.line(f"!! {task.name} failed: {fail.message.rstrip()}")
         log = self.engine.log(self.stages[task.name])
-        lines = _tail(log)
+        lines = last_lines(log)
         if lines:
             shown = "\n".join(f"   | {line}" for line in lines)
             self.screen.line(f"   the last lines of its log, {_relative(log)}:\n{shown}")
@@ -232,16 +231,6 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             self.engine.journal.write(self.engine.workspace.journal_file)
         except OSError as exc:
             self.screen.line(f"warning: {self.engine.workspace.journal_file}: cannot be written: {exc.strerror}")
-
-
-def _tail(log: Path) -> list[str]:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    # the message says what was raised; the traceback is for whoever opens the log
-    end = len(lines) - 1 - lines[::-1].index(_TRACEBACK) if _TRACEBACK in lines else len(lines)
-    return lines[max(0, end - _LOG_LINES) : end]
 
 
 def _needed(tasks: Mapping[str, Any], selected: Iterable[str]) -> dict[str, None]:

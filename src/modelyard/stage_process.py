@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard.blame import line_in, own_line, said
 from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
 from modelyard.extras import install_command, of_module
@@ -70,8 +71,8 @@ def run_request(request: Request, loaded: Project | Exception, events: int) -> R
     try:
         job = _job(request, loaded, events)
         metrics = _run(job)
-    except Exception as exc:
-        if job is not None:
+    except (Exception, SystemExit) as exc:  # a model that calls sys.exit() has failed as well
+        if job is not None and isinstance(exc, Exception):
             _tell_plugins(job, exc)
         return Result(failure=Failure(explain(exc, job), "".join(traceback.format_exception(exc))))
     return Result(metrics=metrics)
@@ -145,19 +146,33 @@ def _tell_plugins(job: Job, error: Exception) -> None:
         traceback.print_exc()  # the stage's own error is what the person must see
 
 
-def explain(exc: Exception, job: Job | None) -> str:
-    """Return what went wrong in words, with the component's name and file when its code raised."""
+def explain(exc: BaseException, job: Job | None) -> str:
+    """Return what went wrong in words: the line of the project's own code, else the component, and what it raised."""
     if isinstance(exc, ModelyardError):
         return str(exc)
-    where = "modelyard"
-    if job is not None:
-        use = next(iter(job.stage.uses.values()), None)
-        where = f"the {use.component.kind} {use.component.name!r} ({use.component.file})" if use else job.stage.id
+    line = own_line(exc, job.base.project, [use.component for use in job.stage.uses.values()]) if job else None
+    if line is None:
+        return _join(_component(exc, job), exc, " ")
+    return _join(str(line), exc, "\n  ")
+
+
+def _component(exc: BaseException, job: Job | None) -> str:
+    """Return the first component of the stage, with the innermost line of its file that the error came through."""
+    use = next(iter(job.stage.uses.values()), None) if job else None
+    if use is None:
+        return job.stage.id if job else "modelyard"
+    number = line_in(exc, use.component.file)
+    place = f"{use.component.file}:{number}" if number else str(use.component.file)
+    return f"the {use.component.kind} {use.component.name!r} ({place})"
+
+
+def _join(where: str, exc: BaseException, separator: str) -> str:
+    """Return the place and what happened there, with the next step."""
     if isinstance(exc, ModuleNotFoundError) and exc.name:
-        return f"{where} needs the module {exc.name!r}, which is not installed\n  {how_to_install(exc.name)}"
+        return f"{where}{separator}needs the module {exc.name!r}, which is not installed\n  {how_to_install(exc.name)}"
     if isinstance(exc, MemoryError):
-        return f"{where} ran out of memory\n  use a smaller batch, or a machine with more"
-    return f"{where} raised {type(exc).__name__}: {exc}\n  the traceback is in the log"
+        return f"{where}{separator}ran out of memory\n  use a smaller batch, or a machine with more"
+    return f"{where}{separator}raised {said(exc)}\n  the traceback is in the log"
 
 
 def how_to_install(module: str, extra: str = "") -> str:

@@ -20,6 +20,7 @@ from modelyard.pool import Pool
 from modelyard.project import Project
 from modelyard.request import Request, Result
 from modelyard.sightings import Sighting
+from modelyard.stage_log import add_traceback
 from modelyard.workspace import Workspace
 
 
@@ -71,8 +72,7 @@ class StageRunner:
         heard = functools.partial(self._hear, stage, on_event)
         result, peak = self._pool.run(request, scratch / "request.json", environment, preload, heard)
         if result.failure is not None:
-            with log.open("a", encoding="utf-8") as file:
-                file.write(result.failure.traceback)
+            add_traceback(log, result.failure.traceback)
             raise StageFailed(result.failure.message)
         return Run(result, peak)
 

@@ -34,3 +34,73 @@ def test_a_value_of_the_command_line_is_named_as_it_was_written(toy_project: Pat
     assert done.returncode == 3
     assert done.stderr.startswith("ERROR: command line: train.passes=many: key 'passes': 'many' is not allowed: ")
     assert len(done.stderr.splitlines()) == 2
+
+
+# A mistake in the project's own code
+
+MODEL = '''\
+"""The toy's model."""
+
+
+def build(input_shape, classes, *, width: int = 4):
+    """Return what the trainer fills in."""
+    return start({})
+
+
+def start(sizes):
+    print("E0000 00:00:1.1 1 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error", flush=True)
+    print("before", flush=True)
+    CODE
+'''
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "second"),
+    [
+        ('return sizes["missing"]', 'model.py:12, in start: return sizes["missing"]', "raised KeyError: 'missing'"),
+        ("raise SystemExit(3)", "model.py:12, in start: raise SystemExit(3)", "raised SystemExit: 3"),
+        (
+            'import numpy; numpy.load(__file__)',
+            "model.py:12, in start: import numpy; numpy.load(__file__)",
+            "raised ValueError: ",
+        ),
+        ("import torhc", "model.py:12, in start: import torhc", "needs the module 'torhc', which is not installed"),
+        (
+            "try: sizes[1]\n    except KeyError as exc: raise ValueError('no size') from exc",
+            "model.py:13, in start: except KeyError as exc: raise ValueError('no size') from exc",
+            "raised ValueError: no size; the first cause is KeyError: 1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_model_is_told_with_its_own_line(
+    code: str, first: str, second: str, toy_project: Path, doit: Doit
+) -> None:
+    (toy_project / "model.py").write_text(MODEL.replace("CODE", code))
+    done = doit(toy_project, "train")
+    lines = done.stdout.splitlines()
+    failed = lines.index(f"!! train:model.build failed: {first}")
+    assert lines[failed + 1].startswith(f"  {second}")
+    assert "trainer" not in done.stdout
+    logged = [line.removeprefix("   | ") for line in lines if line.startswith("   | ")]
+    assert logged == ["before"]
+
+
+def test_a_model_that_does_not_take_what_it_is_given_is_named_and_not_the_trainer(
+    toy_project: Path, doit: Doit
+) -> None:
+    (toy_project / "model.py").write_text("def build(input_shape):\n    return {}\n")
+    lines = doit(toy_project, "train").stdout.splitlines()
+    failed = lines.index("!! train:model.build failed: model.py:1, in build: def build(input_shape):")
+    assert lines[failed + 1] == "  raised TypeError: build() takes 1 positional argument but 2 were given"
+
+
+def test_a_mistake_in_a_plugin_is_told_with_its_line(toy_project: Path, doit: Doit) -> None:
+    plugin = toy_project / "plugins" / "toy.py"
+    text = plugin.read_text()
+    number = 1 + text[: text.index("    for number in range(passes):")].count("\n")
+    plugin.write_text(text.replace("    for number in range(passes):", "    for number in range(passes.real.x):"))
+    lines = doit(toy_project, "train").stdout.splitlines()
+    assert (
+        f"!! train:model.build failed: plugins/toy.py:{number}, in centroids: for number in range(passes.real.x):"
+        in lines
+    )
