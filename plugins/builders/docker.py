@@ -64,9 +64,11 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
 
 
 def preflight(context: PreflightContext, *, base: str, pull: bool) -> Iterator[Lack]:
-    """Yield that no engine answers, or that it has not got the base."""
+    """Yield that no engine answers, or that it has not got the base; and that the image does not leave it."""
     from modelyard.oci.engine import lacks_image, silence
 
+    if context.pushes:
+        yield Lack("the builder 'docker' leaves its image in the engine", "run `docker push`, or use the builder 'oci'")
     name = base or context.base or PYTHON_BASE
     if why := silence():
         what = f"no Docker engine answers: {why}"

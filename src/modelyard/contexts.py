@@ -80,12 +80,14 @@ class PreflightContext(CheckContext, frozen=True, kw_only=True):
     Attributes:
         project: the project's folder.
         cache: the folder for downloads; it need not be there yet.
-        deploys: whether what a target rendered will be applied, too.
+        deploys: for a target: whether what it rendered will be applied, too.
+        pushes: for a builder: whether the image will be pushed, too.
     """
 
     project: Path
     cache: Path
     deploys: bool = False
+    pushes: bool = False
 
 
 class StageContext(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at.
 
     Attributes:
-        state: `ok`; `missing`: a build needs it; `later`: `doit push` or `doit deploy` do.
+        state: `ok`; `missing`: a build needs it; `later`: `doit serve`, `push` or `deploy` do.
         who: the stages and tasks that need it; none: every build.
         what: what is there, or what is missing.
         instead: what to do about what is missing.
@@ -68,8 +68,11 @@ def _checks(project: Project) -> Iterator[Check]:
     yield from _content(project, without)
     yield from (_check("missing", finding) for finding in found)
     targets = project.config.targets
-    tasks = [f"deploy:{name}" for name, use in targets.items() if use.component.deploy]
-    yield from (_check("later", finding) for finding in find(project, (), [f"push:{project.config.name}", *tasks]))
+    tasks = [f"{kind}:{project.config.name}" for kind in ("serve", "push")]
+    tasks += [f"deploy:{name}" for name, use in targets.items() if use.component.deploy]
+    told = {finding.what for finding in found}
+    later = [finding for finding in find(project, (), tasks) if finding.what not in told]
+    yield from (_check("later", finding) for finding in later)
     free = shutil.disk_usage(project.folder).free
     yield Check(state="ok", what=f"{free / 1e6:,.0f} MB free on the disk of the project")
 

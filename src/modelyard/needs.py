@@ -13,7 +13,7 @@ import msgspec
 from modelyard.checks import surroundings
 from modelyard.contexts import Lack, PreflightContext
 from modelyard.errors import PluginError, ToolError
-from modelyard.extras import install_command, missing
+from modelyard.extras import OURS, extras_of, install_command, missing
 
 if TYPE_CHECKING:
     from modelyard.config import Use
@@ -58,7 +58,7 @@ def find(project: Project, stages: Iterable[Stage], tasks: Iterable[str] = ()) -
     Args:
         project: the project.
         stages: the stages that are to run.
-        tasks: the tasks that are to act then: `push:NAME`, `deploy:NAME`.
+        tasks: the tasks that are to act then: `serve:NAME`, `push:NAME`, `deploy:NAME`.
 
     Raises:
         PluginError: a component's `preflight` breaks its contract.
@@ -97,25 +97,33 @@ def _lacks(project: Project, stages: list[Stage], tasks: list[str]) -> Iterator[
                 asked[key] = _of_use(project, use)
             yield from ((stage.id, use, lack) for lack in asked[key])
         yield from ((stage.id, None, lack) for lack in _OF_KINDS.get(stage.kind, _nothing)(stage))
-    config = project.config
     for task in tasks:
-        kind, _, name = task.partition(":")
-        if kind == "push":
-            yield from ((task, None, lack) for lack in _of_push(project))
-        elif kind == "deploy" and name in config.targets:
-            yield from (
-                (task, config.targets[name], lack) for lack in _of_use(project, config.targets[name], deploys=True)
-            )
+        yield from ((task, use, lack) for use, lack in _of_task(project, *task.split(":", 1)))
 
 
-def _of_use(project: Project, use: Use, *, deploys: bool = False) -> list[Lack]:
+def _of_task(project: Project, kind: str, name: str) -> Iterator[tuple[Use | None, Lack]]:
+    """Yield what a task that acts needs beside what its stages do."""
+    config = project.config
+    if kind == "push":
+        yield from ((config.uses["image"], lack) for lack in _of_use(project, config.uses["image"], pushes=True))
+        yield from ((None, lack) for lack in _of_push(project))
+    elif kind == "deploy" and name in config.targets:
+        yield from ((config.targets[name], lack) for lack in _of_use(project, config.targets[name], deploys=True))
+    elif kind == "serve":
+        yield from ((config.uses["runtime"], lack) for lack in _of_serve(config.uses["runtime"]))
+
+
+def _of_use(project: Project, use: Use, *, deploys: bool = False, pushes: bool = False) -> list[Lack]:
     component, config = use.component, project.config
     lacks = [Lack("", install=(name,)) for name in component.needed]
     if component.preflight is None:
         return lacks
     known = surroundings(config.name, config.version, config.uses["runtime"].component)
-    fields: dict[str, Any] = msgspec.structs.asdict(known)
-    context = PreflightContext(**fields, project=project.folder, cache=project.state / "cache", deploys=deploys)
+    fields: dict[str, Any] = msgspec.structs.asdict(known) | {
+        "project": project.folder,
+        "cache": project.state / "cache",
+    }
+    context = PreflightContext(**fields, deploys=deploys, pushes=pushes)
     return lacks + _called(component.preflight, context, use)
 
 
@@ -153,6 +161,21 @@ def _of_check(stage: Stage) -> Iterator[Lack]:
 
 _OF_KINDS: Mapping[str, Callable[[Stage], Iterable[Lack]]] = {"check": _of_check}
 """What stages need beside their components."""
+
+
+def _of_serve(runtime: Use) -> Iterator[Lack]:
+    """A server that can be started here, and the distributions that it stands on, as far as an extra brings them."""
+    component = runtime.component
+    if component.server is None or component.requirements is None:
+        what = f"the server of the runtime {component.name!r} is in its image, not here"
+        yield Lack(what, "run `doit image`, then start the image: `docker run`, or the target `compose`")
+        return
+    from modelyard.stages.python_server import requirement_lines
+
+    owner = component.source.distribution.partition(" ")[0]
+    known = {name for one in (owner, OURS) if one for brought in extras_of(one).values() for name in brought}
+    pinned = (line.partition("==")[0].strip() for line in requirement_lines(component.requirements) if ";" not in line)
+    yield from (Lack("", install=(name,)) for name in (*component.needed, *pinned) if name in known)
 
 
 def _of_push(project: Project) -> Iterator[Lack]:

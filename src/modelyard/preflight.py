@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from modelyard.plan import Stage
 
 
-def refuse(engine: Engine, names: Collection[str]) -> None:
+def refuse(engine: Engine, names: Collection[str], *, forced: bool = False) -> None:
     """Refuse a build that cannot reach its end; a build with nothing to do pays nothing.
 
     Args:
         engine: the project's engine.
         names: the tasks that the build is to bring up to date or to carry out, those that they need included.
+        forced: whether every stage is to run, up to date or not.
 
     Raises:
         ToolError: something is missing; the message tells all of it, with what needs it and what to do.
     """
     stages = [stage for name, stage in engine.plan.stages.items() if name in names]
-    stale = [stage for stage in stages if not _is_fresh(engine, stage)]
+    stale = stages if forced else [stage for stage in stages if not _is_fresh(engine, stage)]
     tasks = [name for name in names if ":" in name and name not in engine.plan.stages]
-    found = _look(engine, stale, tasks) if stale else []
+    found = _look(engine, stale, tasks, forced=forced) if stale else []
     if found:
         lines = [f"  {line}" for finding in found for line in str(finding).splitlines()]
         msg = "\n".join(
@@ -44,17 +45,21 @@ def _is_fresh(engine: Engine, stage: Stage) -> bool:
         return False
 
 
-def _look(engine: Engine, stale: list[Stage], tasks: Collection[str]) -> list[Finding]:
+def _look(engine: Engine, stale: list[Stage], tasks: Collection[str], *, forced: bool) -> list[Finding]:
     """Return what is missing for those stages that will run, or may; what can be restored needs nothing."""
     from modelyard.needs import find
 
     if not (find(engine.project, stale, tasks) or any(_too_small(engine, stale))):
         return []  # whatever runs: nothing is missing, so that nobody need find out what will
+    running = stale if forced else _running(engine, stale)
+    return [*find(engine.project, running, tasks if running else ()), *_too_small(engine, running)]
+
+
+def _running(engine: Engine, stale: list[Stage]) -> list[Stage]:
     from modelyard.forecast import MAYBE, RUN, Forecast
 
     verdicts = Forecast(engine).of(stale)
-    running = [stage for stage in stale if verdicts[stage.id].state in (RUN, MAYBE)]
-    return [*find(engine.project, running, tasks if running else ()), *_too_small(engine, running)]
+    return [stage for stage in stale if verdicts[stage.id].state in (RUN, MAYBE)]
 
 
 def _too_small(engine: Engine, stages: Iterable[Stage]) -> Iterator[Finding]:

@@ -105,6 +105,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     engine: Engine
     stages: dict[str, Stage]
     on_start: Callable[[], None]
+    forced = False
+    """Whether every stage is to run, up to date or not; `doit -a` sets it."""
 
     def __init__(self, outstream: Any, options: dict[str, Any]) -> None:
         super().__init__(outstream, options)
@@ -121,7 +123,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.engine.listener.tell = self.screen.line
         self.engine.sweep()
         try:
-            refuse(self.engine, _needed(tasks, selected_tasks))
+            refuse(self.engine, _needed(tasks, selected_tasks), forced=type(self).forced)
         except ModelyardError as exc:
             raise InvalidCommand(str(exc)) from None
 

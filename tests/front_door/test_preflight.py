@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.extras import missing
 from tests.front_door.builds import Build, build, copy
 
 DOWN = {"TOY_DOWN": "1"}
@@ -142,12 +143,31 @@ def test_a_stage_that_will_run_or_may_is_looked_at_and_others_are_not(served: Pa
     assert done.code == 3, done.output
 
 
+def test_a_stage_that_is_forced_to_run_is_looked_at(served: Path) -> None:
+    done = build(served, "-a", env=DOWN)
+    assert done.code == 3
+    assert "  image:toy: the tarball service of toy is down\n" in done.output
+
+
+@pytest.mark.skipif(
+    not missing(["litert-torch"]), reason="litert-torch is installed, which this test takes for missing"
+)
+def test_what_the_server_stands_on_is_looked_at_before_it_is_served(served: Path) -> None:
+    (served / "server" / "requirements.txt").write_text("litert-torch==0.10 --hash=sha256:00\nno-extra-has-this==1\n")
+    done = build(served, "serve", "train.passes=2")
+    assert done.code == 3, done.output
+    assert "  serve:toy: litert-torch is not installed\n" in done.output
+    assert "    run: python -m pip install 'modelyard[torch-litert]'\n" in done.output
+
+
 def test_a_push_is_looked_at_before_anything_is_trained(served: Path) -> None:
     words = ("push", "train.passes=2", 'image.repository="127.0.0.1:1/team/toy"')
     done = build(served, *words)
     assert done.code == 3
     assert "  push:toy: registry '127.0.0.1:1': cannot be reached: [Errno 111] Connection refused\n" in done.output
     assert "train:model.build" not in done.stages
+    done = build(served, "push", "train.passes=2", "image.use=docker", "image.repository=a/b", env=NO_ENGINE)
+    assert "push:toy: the builder 'docker' leaves its image in the engine\n    run `docker push`, or use" in done.output
 
 
 def test_a_preflight_that_breaks_its_contract_is_the_plugins_mistake(served: Path) -> None:

@@ -59,4 +59,6 @@ class Run(DoitRun):  # type: ignore[misc]
         if options.get("num_process") and options.get("par_type") == "process" and "modelyard.tasks" in sys.modules:
             sys.stderr.write("-P process: stages run in processes of their own anyway, which threads start\n")
             options["par_type"] = "thread"
+        if hasattr(options.get("reporter"), "forced"):
+            options["reporter"].forced = bool(options.get("always"))
         return int(super()._execute(*arguments, **options) or 0)
