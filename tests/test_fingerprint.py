@@ -177,26 +177,29 @@ def test_what_a_function_was_made_from_counts(toy_project: Path, monkeypatch: py
     assert changed(before, fingerprints(toy_project)) == ["optimize"]
 
 
-HOOK = "from modelyard import hookimpl\n\n\n@hookimpl\ndef {hook}({argument}):\n    value = {value}\n"
+HOOK = "from modelyard import hookimpl\n\n\n@hookimpl{options}\ndef {hook}({argument}):\n    value = {value}\n"
 
 
 @pytest.mark.parametrize(
-    ("hook", "argument", "kinds"),
+    ("hook", "argument", "options", "kinds"),
     [
-        ("modelyard_before_stage_run", "stage", None),
-        ("modelyard_after_stage_run", "context", None),
-        ("modelyard_amend_manifests", "documents", ["render"]),
-        ("modelyard_on_stage_error", "error", []),
-        ("modelyard_amend_plan", "stages", []),
+        ("modelyard_before_stage_run", "stage", "", None),
+        ("modelyard_after_stage_run", "context", "", None),
+        ("modelyard_after_stage_run", "context", "(kinds=('train', 'render'))", ["train", "render"]),
+        ("modelyard_before_stage_run", "context", "(observes=True)", []),
+        ("modelyard_after_stage_run", "context", "(observes=True, kinds=('evaluate',))", []),
+        ("modelyard_amend_manifests", "documents", "", ["render"]),
+        ("modelyard_on_stage_error", "error", "", []),
+        ("modelyard_amend_plan", "stages", "", []),
     ],
 )
 def test_a_hook_counts_where_it_may_shape_what_is_written(
-    hook: str, argument: str, kinds: list[str] | None, toy_project: Path
+    hook: str, argument: str, options: str, kinds: list[str] | None, toy_project: Path
 ) -> None:
     plugin = toy_project / "plugins" / "hook.py"
-    plugin.write_text(HOOK.format(hook=hook, argument=argument, value=1))
+    plugin.write_text(HOOK.format(hook=hook, argument=argument, options=options, value=1))
     before = fingerprints(toy_project)
-    plugin.write_text(HOOK.format(hook=hook, argument=argument, value=2))
+    plugin.write_text(HOOK.format(hook=hook, argument=argument, options=options, value=2))
     every = list(dict.fromkeys(i.partition(":")[0] for i in before))
     assert changed(before, fingerprints(toy_project)) == (every if kinds is None else kinds)
 

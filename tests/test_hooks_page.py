@@ -137,7 +137,7 @@ def test_an_edited_hook_that_shapes_outputs_makes_them_stale(project: Path, doit
     assert "up to date 1" in doit(project, "dataset").stdout
     hook = project / "plugins" / "after_stage_run.py"
     hook.write_text(hook.read_text().replace("out_files", "all_files"))
-    assert "built 1" in doit(project, "dataset").stdout
+    assert "built 1" in doit(project, "train").stdout
     error = project / "plugins" / "on_stage_error.py"
     error.write_text(error.read_text().replace("the on-call page", "a page"))
     assert "up to date 1" in doit(project, "dataset").stdout

@@ -6,10 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from modelyard import hookimpl
 from modelyard.artifacts import ImageFacts, LayerFacts
 from modelyard.contexts import Lack
 from modelyard.errors import StageFailed, ToolError
-from modelyard.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

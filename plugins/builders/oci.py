@@ -6,9 +6,9 @@ import threading
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
+from modelyard import hookimpl
 from modelyard.artifacts import ImageFacts, LayerFacts
 from modelyard.contexts import Lack, Problem
-from modelyard.hookspecs import hookimpl
 from modelyard.params import InputPath, PositiveInt
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Make for deep-learning deployment: the names that a plugin author uses."""
 
 from modelyard.errors import DataError, GateError, ModelyardError, ToolError
-from modelyard.hookspecs import hookimpl
+from modelyard.marking import hookimpl
 from modelyard.system import refuse_windows
 
 refuse_windows()  # before a module is imported that needs what Windows lacks

@@ -30,6 +30,7 @@ _NEVER_SHAPE_BYTES = frozenset(
         ".contexts",
         ".errors",
         ".hookspecs",
+        ".marking",
         ".params",
         ".plugins",
         ".config",

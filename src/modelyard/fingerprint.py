@@ -114,7 +114,7 @@ class Fingerprinter:
             return {path: self._code.mark(path) for c in self._closures(stage) for path in c.paths}
 
     def _closures(self, stage: Stage) -> list[Closure]:
-        hooks = (self._plugins.hook_files(hook) for hook in _shaping_hooks(stage))
+        hooks = (self._plugins.hook_files(hook, stage.kind) for hook in _shaping_hooks(stage))
         return [
             self.closure(STAGES / f"{stage.kind}.py"),
             *(self.closure(*_code_files(use.component)) for use in stage.uses.values()),
@@ -141,11 +141,11 @@ class Fingerprinter:
         parts: dict[str, Any] = {"code stage": runner.digest}
         parts |= {f"version {n}": v for n, v in runner.distributions.items()}
         for hook in _shaping_hooks(stage):
-            parts |= self._of_hook(hook)
+            parts |= self._of_hook(hook, stage.kind)
         return parts
 
-    def _of_hook(self, hook: str) -> dict[str, Any]:
-        files = self._plugins.hook_files(hook)
+    def _of_hook(self, hook: str, kind: str) -> dict[str, Any]:
+        files = self._plugins.hook_files(hook, kind)
         if not files:
             return {}
         closure = self.closure(*files)

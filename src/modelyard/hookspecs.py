@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from modelyard.plan import Stage
 
 hookspec = pluggy.HookspecMarker("modelyard")
-hookimpl = pluggy.HookimplMarker("modelyard")
 
 
 class Traits(TypedDict, total=False):
@@ -311,7 +310,11 @@ def modelyard_amend_plan(stages: list[Stage]) -> None:
 
 @hookspec
 def modelyard_before_stage_run(stage: str, context: StageContext) -> None:
-    """Called in the worker before the stage's component; raising stops the stage."""
+    """Called in the worker before the stage's component; raising stops the stage.
+
+    Its code is in every stage's key; with `@hookimpl(kinds=("train",))` it is called for trainings only and in their keys
+    only, and with `@hookimpl(observes=True)` it is in none.
+    """
 
 
 @hookspec
@@ -321,7 +324,7 @@ def modelyard_amend_manifests(target: str, documents: list[dict[str, Any]]) -> N
 
 @hookspec
 def modelyard_after_stage_run(stage: str, context: StageContext) -> None:
-    """Called in the worker after the component returned and before the artifact is taken."""
+    """Called in the worker after the component returned and before the artifact is taken; see above for its key."""
 
 
 @hookspec

@@ -11,8 +11,9 @@ from modelyard.chains import Link, Steps, links
 from modelyard.component import Component
 from modelyard.config import Config, Use
 from modelyard.controls import Controls, find_controls, wants_controls
-from modelyard.errors import PlanError, did_you_mean, listing
+from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.formats import advice
+from modelyard.marking import SCOPED
 from modelyard.places import KeyPlace
 from modelyard.plugins import Plugins
 from modelyard.settings import RULES, THREADS
@@ -154,6 +155,7 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
         PlanError: formats do not fit, two stages share a name, an input does not exist, or there is a cycle.
     """
     _check_resource_names(config, plugins)
+    _check_hook_kinds(plugins)
     stages = list(_Planner(config, plugins).stages())
     plugins.amend_plan(stages)
     for stage in stages:
@@ -165,6 +167,18 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
             raise PlanError(msg)
         _check_resources(stage, config)
     return Plan(config, sort_stages(stages))
+
+
+def _check_hook_kinds(plugins: Plugins) -> None:
+    for hook in SCOPED:
+        for name, scope in plugins.scopes(hook):
+            for kind in scope.kinds:
+                if kind not in KINDS:
+                    msg = (
+                        f"plugin {plugins.sources[name].file}: {hook} is for the kind of stage {kind!r}"
+                        f"{did_you_mean(kind, KINDS)}\n  kinds: {listing(KINDS)}"
+                    )
+                    raise PluginError(msg)
 
 
 def _check_resource_names(config: Config, plugins: Plugins) -> None:

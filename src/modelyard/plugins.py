@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,7 @@ from modelyard import hookspecs
 from modelyard.component import KINDS, Component, Source, kind_name
 from modelyard.entry_points import entry_points
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.marking import SCOPED, Scope, scope_of
 from modelyard.places import Place
 from modelyard.registration import registered
 from modelyard.source_imports import HashedLoader
@@ -83,10 +84,27 @@ class Plugins(msgspec.Struct, frozen=True):
             msg = f"plugin {next(places, '(unknown)')}: modelyard_amend_plan raised {type(exc).__name__}: {exc}"
             raise PluginError(msg) from exc
 
-    def hook_files(self, hook: str) -> tuple[Path, ...]:
-        """Return the files of the plugins that implement `hook`, in the order of their names."""
-        caller = getattr(self.manager.hook, hook)
-        return tuple(sorted(self.sources[found.plugin_name].file for found in caller.get_hookimpls()))
+    def shaping(self, hook: str, kind: str) -> list[str]:
+        """Return the plugins whose `hook` is called for stages of `kind` and may change what they write."""
+        return [name for name, scope in self.scopes(hook) if scope.concerns(kind) and not scope.observes]
+
+    def observing(self, hook: str, kind: str) -> list[str]:
+        """Return the plugins whose `hook` is called for stages of `kind` and changes nothing, as they say."""
+        return [name for name, scope in self.scopes(hook) if scope.concerns(kind) and scope.observes]
+
+    def scopes(self, hook: str) -> list[tuple[str, Scope]]:
+        """Return the plugins that implement `hook`, by name, each with what it says of that."""
+        found = getattr(self.manager.hook, hook).get_hookimpls()
+        return sorted((one.plugin_name, scope_of(one.function)) for one in found)
+
+    def caller(self, hook: str, plugins: Collection[str]) -> pluggy.HookCaller:
+        """Return what calls `hook` in `plugins` alone, in pluggy's order."""
+        others = [name for name, _ in self.scopes(hook) if name not in plugins]
+        return self.manager.subset_hook_caller(hook, [self.manager.get_plugin(name) for name in others])
+
+    def hook_files(self, hook: str, kind: str) -> tuple[Path, ...]:
+        """Return the files of the plugins whose `hook` may shape what stages of `kind` write, in the order of their paths."""
+        return tuple(sorted(self.sources[name].file for name in self.shaping(hook, kind)))
 
     def names(self, kind: str) -> list[str]:
         """Return the names of the components of `kind`, sorted."""
@@ -234,6 +252,9 @@ def _check_hook_names(module: ModuleType, source: Source) -> None:
         marked = hasattr(value, "modelyard_impl")
         if (marked or (name.startswith(_PREFIX) and inspect.isfunction(value))) and name not in _HOOKS:
             msg = f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, _HOOKS)}\n  known: {listing(_HOOKS)}"
+            raise PluginError(msg)
+        if marked and name not in SCOPED and scope_of(value) != Scope():
+            msg = f"plugin {source.file}: {name!r} cannot say `observes` or `kinds`\n  these can: {listing(SCOPED)}"
             raise PluginError(msg)
         if callable(value) and name in _HOOKS and not marked:
             msg = f"plugin {source.file}: {name!r} is not marked as a hook\n  write `@hookimpl` above it (from modelyard import hookimpl)"

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard import lifecycle
 from modelyard.blame import line_in, own_line, said
 from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
@@ -117,13 +118,12 @@ def _stage(request: Request, project: Project) -> Stage:
 
 
 def _run(job: Job) -> dict[str, Any]:
-    hooks = job.plugins.manager.hook
     for use in job.stage.uses.values():
         os.environ.update(use.component.environment)
     runner = importlib.import_module(f"modelyard.stages.{job.stage.kind}")
-    hooks.modelyard_before_stage_run(stage=job.stage.id, context=job.base)
+    lifecycle.call(job, "modelyard_before_stage_run")
     runner.run(job)
-    hooks.modelyard_after_stage_run(stage=job.stage.id, context=job.base)
+    lifecycle.call(job, "modelyard_after_stage_run")
     try:
         return dict(msgspec.to_builtins(job.base.metrics, enc_hook=_plain))
     except TypeError as exc:
@@ -141,7 +141,7 @@ def _plain(value: Any) -> Any:
 
 def _tell_plugins(job: Job, error: Exception) -> None:
     try:
-        job.plugins.manager.hook.modelyard_on_stage_error(stage=job.stage.id, context=job.base, error=error)
+        lifecycle.tell_error(job, error)
     except Exception:
         traceback.print_exc()  # the stage's own error is what the person must see
 
