@@ -105,6 +105,36 @@ def test_a_failed_selection_is_told_with_its_reasons(toy: Path) -> None:
     assert report_of(toy)["notes"] == []
 
 
+def test_what_an_earlier_build_selected_is_not_told_as_what_ships(toy: Path, tmp_path: Path) -> None:
+    assert build(toy, "report").code == 0
+    before = tmp_path / "before.json"
+    before.write_bytes((toy / "artifacts/report/toy/report.json").read_bytes())
+    picked = report_of(toy)["shipped"]
+    changes = ("train.passes=2", "gates.max_size=1")
+    assert build(toy, *changes).code != 0, "no variant is that small"
+    done = build(toy, "report", *changes)
+    why = "select:toy failed: no variant meets every gate"
+    assert f"   note: nothing ships: {why}" in done.output
+    found = report_of(toy)
+    assert (found["shipped"], found["image"]["state"]) == (None, "maybe")
+    assert found["not_shipped"].startswith(why)
+    text = (toy / "artifacts/report/toy/report.md").read_text()
+    assert next(line for line in text.splitlines()[1:] if line).startswith(f"**Nothing ships**: {why}")
+    assert "(shipped)" not in text
+    assert "`, may be out of date" in text
+    page = (toy / "artifacts/report/toy/index.html").read_text()
+    assert f"<strong>Nothing ships</strong>: {why}" in page
+    assert ">shipped</span>" not in page
+    diff = build(toy, "report-diff", str(before), "artifacts/report/toy").output
+    assert f"**Nothing ships**: {why}" in diff
+    assert f"; before it was {picked}." in diff
+    # what is only out of date ships no more, either, until it is built
+    assert build(toy).code == 0
+    assert build(toy, "report", "train.passes=3").code == 0
+    assert "may be out of date" in report_of(toy)["not_shipped"]
+    assert {one["state"] for one in report_of(toy)["variants"]} == {"maybe"}
+
+
 def test_what_the_last_build_did_is_told(toy: Path) -> None:
     assert build(toy, "train.passes=2").code == 0
     assert build(toy).code == 0  # back again: from the store

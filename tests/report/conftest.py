@@ -174,6 +174,14 @@ def _stage(stage: str, every: list[str], artifacts: dict[str, str], failure: str
     )
 
 
+def with_state(made: Collected, stage: str, state: str, failure: str = "") -> Collected:
+    """Return `made` with another state of one stage."""
+    reasons = ("gate min_accuracy: 0.5 -> 0.9",)
+    changed = {"state": state, "failure": failure, "reasons": reasons}
+    stages = (msgspec.structs.replace(one, **changed) if one.stage == stage else one for one in made.stages)
+    return msgspec.structs.replace(made, stages=tuple(stages))
+
+
 def _origin(stage: str) -> Origin:
     return Origin(
         stage=stage,

@@ -9,6 +9,7 @@ from modelyard.errors import DataError
 from modelyard.report.examples import examples
 from modelyard.report.facts import Against
 from modelyard.report.measure import measure
+from tests.report.conftest import with_state
 
 
 def test_every_variant_has_its_figures_and_what_it_breaks(measured):
@@ -58,7 +59,7 @@ def test_gates_are_judged_without_a_selection(measured):
     [
         ({"built": ()}, "no variant is measured"),
         ({"built": ("dataset", "evaluate"), "failure": "no variant meets every gate"}, "no variant meets every gate"),
-        ({"built": ("dataset", "evaluate")}, "no variant is selected to ship"),
+        ({"built": ("dataset", "evaluate")}, "nothing ships: select:project is not built"),
         ({"built": ("dataset", "train", "evaluate", "select")}, "there is no image"),
         ({"built": ("dataset",)}, "not built: train:net, evaluate:v0"),
     ],
@@ -124,3 +125,26 @@ def test_a_history_that_is_none_is_left_out(make):
     for other in ('{"note": "text"}', "[1, 2]", "no JSON"):
         file.write_text(other)
         assert measure(made)[0].curves == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "failure", "why"),
+    [
+        ("stale", "", "select:project, which picked v1, is out of date (gate min_accuracy: 0.5 -> 0.9)"),
+        ("maybe", "", "select:project, which picked v1, may be out of date (gate min_accuracy: 0.5 -> 0.9)"),
+        ("stale", "no variant meets every gate\n  more", "select:project failed: no variant meets every gate"),
+    ],
+)
+def test_what_an_earlier_build_selected_ships_no_more(make, state, failure, why):
+    made = make()
+    report, _ = measure(with_state(made, "select:project", state, failure))
+    assert (report.shipped, report.not_shipped) == (None, why)
+    assert report.notes[0] == f"nothing ships: {why}"
+    assert measure(made)[0].shipped == "v1"
+
+
+def test_figures_and_an_image_of_before_are_marked(make):
+    made = with_state(with_state(make(), "evaluate:v2", "stale"), "image:project", "maybe")
+    report, _ = measure(made)
+    assert [one.state for one in report.variants] == ["up-to-date", "up-to-date", "stale", "up-to-date"]
+    assert (report.image.state, report.state("evaluate:v2"), report.state("nothing")) == ("maybe", "stale", "missing")

@@ -11,7 +11,7 @@ from modelyard.report.facts import Interval
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.report.facts import Origin, Report, VariantFacts
+    from modelyard.report.facts import Origin, Report, State, VariantFacts
 
 SCHEMA = "modelyard.report-diff/1"
 LATENCY_NOISE = 0.25
@@ -31,7 +31,7 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the reports: the project, the commit, and the variant that ships."""
+    """One of the reports: the project, the commit, and the variant that ships, or why none does."""
 
     project: str
     version: str
@@ -39,6 +39,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     clean: bool | None
     baseline: str
     shipped: str | None
+    not_shipped: str = ""
     notes: tuple[str, ...]
 
 
@@ -61,6 +62,7 @@ class VariantChange(msgspec.Struct, frozen=True, kw_only=True):
         p99_ms: 99 of 100 calls took no longer.
         misses: the gates that it misses, in the first report and in the second.
         classes: the classes whose accuracy differs, the worst change first.
+        state: of the stage that measured it, in the second report.
     """
 
     name: str
@@ -71,6 +73,7 @@ class VariantChange(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: Pair
     misses: tuple[tuple[str, ...], tuple[str, ...]]
     classes: tuple[ClassChange, ...]
+    state: State = "up-to-date"
 
     @property
     def differs(self) -> bool:
@@ -116,6 +119,7 @@ class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
         variants: every variant of either report, in the order of the second.
         image_bytes: size of the image.
         image_digest: digests of the image; an empty text where there is none.
+        image_state: of the stage that made the second one.
         layers: the image's layers that differ.
         origins: the data, components, parameters, files, code and tools that differ, of stages in both reports.
     """
@@ -127,6 +131,7 @@ class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[VariantChange, ...]
     image_bytes: Pair
     image_digest: tuple[str, str]
+    image_state: State = "missing"
     layers: tuple[LayerChange, ...]
     origins: tuple[OriginChange, ...] = ()
 
@@ -149,6 +154,7 @@ def compare(a: Report, b: Report) -> ReportDiff:
         variants=tuple(_change(name, a.variant(name), b.variant(name)) for name in names),
         image_bytes=Pair(a.image.size_bytes if a.image else None, b.image.size_bytes if b.image else None),
         image_digest=(a.image.digest if a.image else "", b.image.digest if b.image else ""),
+        image_state=b.image.state if b.image else "missing",
         layers=tuple(_layers(a, b)),
         origins=tuple(_origins(a, b)),
     )
@@ -163,6 +169,7 @@ def _side(report: Report) -> Side:
         clean=project.clean,
         baseline=report.baseline,
         shipped=report.shipped,
+        not_shipped=report.not_shipped,
         notes=report.notes,
     )
 
@@ -180,6 +187,7 @@ def _change(name: str, old: VariantFacts | None, new: VariantFacts | None) -> Va
         p99_ms=pair("p99_ms"),
         misses=(old.misses if old else (), new.misses if new else ()),
         classes=tuple(_classes(old, new)) if old and new else (),
+        state=new.state if new else "missing",
     )
 
 

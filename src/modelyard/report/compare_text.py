@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modelyard.differences import show
 from modelyard.report.compare import is_slower_or_faster
 from modelyard.report.words import markdown_text as text
-from modelyard.report.words import milliseconds, percent, points, signed, size
+from modelyard.report.words import milliseconds, outdated, percent, points, signed, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,10 +45,12 @@ def _place(side: Side) -> str:
 
 def _shipped(diff: ReportDiff) -> Iterator[str]:
     old, new, one = diff.a.shipped, diff.b.shipped, diff.shipped
-    if one is None or (old == new and not one.differs):
-        return
     if new is None:
-        yield f"**Nothing ships any more**; before it was {text(old)}."
+        before = f"; before it was {text(old)}" if old else ""
+        why = f": {text(diff.b.not_shipped)}" if diff.b.not_shipped else ""
+        yield f"**Nothing ships**{why}{before}."
+        return
+    if one is None or (old == new and not one.differs):
         return
     head = f"**{text(new)}** ships" + (", as before" if old == new else f"; before it was {text(old or 'nothing')}")
     yield f"{head}: accuracy {_accuracy(one.accuracy)}, {_size(one.gzip_bytes)} after gzip, {_latency(one.p50_ms)}."
@@ -61,6 +63,7 @@ def _variants(diff: ReportDiff) -> Iterator[str]:
     rows = [("variant", "accuracy", "size", "gzip", "p50", "gates")]
     for one in changed:
         gone = " (gone)" if one.accuracy.b is None else " (new)" if one.accuracy.a is None else ""
+        gone += f" ({outdated(one.state)})" if outdated(one.state) and one.accuracy.b is not None else ""
         rows.append(
             (
                 text(one.name) + gone,
@@ -108,7 +111,8 @@ def _image(diff: ReportDiff) -> Iterator[str]:
     if diff.image_digest[0] == diff.image_digest[1]:
         return
     layers = "; ".join(f"{text(one.name)} {_size(one.size_bytes)}" for one in diff.layers)
-    yield f"Image: {_size(diff.image_bytes)}{f'; layers that changed: {layers}' if layers else ''}."
+    state = f", {outdated(diff.image_state)}" if outdated(diff.image_state) and diff.image_digest[1] else ""
+    yield f"Image{state}: {_size(diff.image_bytes)}{f'; layers that changed: {layers}' if layers else ''}."
 
 
 def _made_of(diff: ReportDiff) -> Iterator[str]:

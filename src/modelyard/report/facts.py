@@ -150,6 +150,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         confusion_matrix: all its answers by class; None in a report of an older version.
         confusions: its most frequent mistakes, at most 20.
         against_baseline: how its answers differ from the baseline's; None for the baseline, or if that is not measured.
+        state: of the stage that measured it: what is told of a variant is of now only if that is up to date.
     """
 
     name: str
@@ -175,6 +176,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     confusion_matrix: ConfusionMatrix | None = None
     confusions: tuple[Confusion, ...] = ()
     against_baseline: Against | None = None
+    state: State = "up-to-date"
 
 
 class CurveFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,7 +198,7 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
 class ImageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The image: its name, the digest of its OCI manifest, its size in bytes as shipped, its layers, lowest first.
 
-    `variant` is the variant that it serves; empty if its labels do not say.
+    `variant` is the variant that it serves; empty if its labels do not say. `state` is that of the stage that made it.
     """
 
     repository: str
@@ -208,6 +210,7 @@ class ImageSummary(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     layers: tuple[LayerSummary, ...]
     base: dict[str, str] = {}
+    state: State = "up-to-date"
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,7 +239,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         dataset: the data set; None if it is not built.
         baseline: the variant that the others are compared with.
         rule: how the variant that ships is picked.
-        shipped: the variant that `select` picked; None if there is no selection.
+        shipped: the variant that ships: what `select` picked, if that stage is up to date; else None.
+        not_shipped: why none ships, in words; empty if one does.
         gates: the bounds that are set, in one unit each, and how what is undecided counts.
         latency_notes: what to know before the latencies are trusted: the machine, its load.
         variants: those that were measured, in the order of the configuration.
@@ -255,6 +259,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     baseline: str
     rule: str
     shipped: str | None
+    not_shipped: str = ""
     gates: dict[str, float | str]
     latency_notes: tuple[str, ...] = ()
     variants: tuple[VariantFacts, ...]
@@ -267,6 +272,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def variant(self, name: str | None) -> VariantFacts | None:
         """Return the measured variant called `name`, or None."""
         return next((one for one in self.variants if one.name == name), None)
+
+    def state(self, stage: str) -> State:
+        """Return the state of a stage."""
+        return next((one.state for one in self.stages if one.stage == stage), "missing")
 
 
 class _Schema(msgspec.Struct):

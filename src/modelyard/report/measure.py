@@ -21,10 +21,12 @@ from modelyard.report.facts import (
     Interval,
     LayerSummary,
     Report,
+    State,
     VariantFacts,
 )
 from modelyard.report.material import Material, comparable, load_material
 from modelyard.report.notes import notes
+from modelyard.report.words import outdated
 from modelyard.stages.evaluation import Measured
 from modelyard.stages.gates import Gates, Judgement
 from modelyard.stages.select import notes_of, rows_of
@@ -48,21 +50,23 @@ def measure(collected: Collected) -> tuple[Report, Material]:
     folders = {stage: Path(folder) for stage, folder in collected.artifacts.items()}
     material = load_material(collected, folders)
     dataset = _dataset(collected.dataset, material.dataset)
-    shipped = _shipped(folders.get(collected.selection))
+    shipped, why = _shipped(collected, folders)
+    states = {one.stage: one.state for one in collected.stages}
     report = Report(
         project=collected.project,
-        notes=tuple(notes(collected, material, shipped)),
+        notes=tuple(notes(collected, material, why)),
         stages=collected.stages,
         dataset=dataset,
         baseline=collected.select["baseline"],
         rule=collected.select.get("rule", ""),
         shipped=shipped,
+        not_shipped=why,
         gates=_gates(collected.select),
         latency_notes=notes_of(material.measured),
-        variants=_variants(collected, material),
+        variants=_variants(collected, material, states),
         unmeasured=tuple(name for name in collected.variants if name not in material.measured),
         curves=tuple(_curves(folders)),
-        image=_image(folders.get(collected.image)),
+        image=_image(folders.get(collected.image), states.get(collected.image, "missing")),
         origins=collected.origins,
         builder=collected.builder,
     )
@@ -85,10 +89,21 @@ def _dataset(stage: str, dataset: Dataset | None) -> DatasetSummary | None:
     )
 
 
-def _shipped(folder: Path | None) -> str | None:
-    if folder is None:
-        return None
-    return str(read_json(folder / "model" / "model.json", dict)["variant"])
+def _shipped(collected: Collected, folders: Mapping[str, Path]) -> tuple[str | None, str]:
+    """Return the variant that ships; or None, and why: what an earlier build selected ships no more."""
+    stage = next((one for one in collected.stages if one.stage == collected.selection), None)
+    if stage is None:
+        return None, "the plan has no stage that selects a variant"
+    if stage.failure:
+        return None, f"{stage.stage} failed: {stage.failure.splitlines()[0]}"
+    if collected.selection not in folders:
+        return None, f"{stage.stage} is not built"
+    picked = str(read_json(folders[collected.selection] / "model" / "model.json", dict)["variant"])
+    if stage.state == "up-to-date":
+        return picked, ""
+    reason = f" ({stage.reasons[0].splitlines()[0]})" if stage.reasons else ""
+    state = f"{'is ' if stage.state == 'stale' else ''}{outdated(stage.state)}"
+    return None, f"{stage.stage}, which picked {picked}, {state}{reason}"
 
 
 def _gates(select: Mapping[str, Any]) -> dict[str, float | str]:
@@ -97,7 +112,7 @@ def _gates(select: Mapping[str, Any]) -> dict[str, float | str]:
     return found if any("latency" in name for name in found) else {n: b for n, b in found.items() if n != "undecided"}
 
 
-def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, ...]:
+def _variants(collected: Collected, material: Material, states: Mapping[str, State]) -> tuple[VariantFacts, ...]:
     rows = {row.variant: row for row in _rows(collected, material)}
     baseline = collected.select["baseline"]
     return tuple(
@@ -114,6 +129,7 @@ def _variants(collected: Collected, material: Material) -> tuple[VariantFacts, .
             confusion_matrix=_confusion_matrix(one),
             confusions=_confusions(one),
             against_baseline=_against(material, name, baseline),
+            state=states.get(collected.variants[name].stage, "missing"),
             **{field: getattr(rows[name], field) for field in _SAME_AS_ROW},
         )
         for name, one in material.measured.items()
@@ -205,11 +221,12 @@ def _numbers(values: Any) -> tuple[float | None, ...] | None:
     return tuple(None if v is None else float(v) for v in values)
 
 
-def _image(folder: Path | None) -> ImageSummary | None:
+def _image(folder: Path | None, state: State) -> ImageSummary | None:
     if folder is None:
         return None
     facts = read_json(folder / "image.json", ImageFacts)
     return ImageSummary(
+        state=state,
         repository=facts.repository,
         tag=facts.tag,
         digest=facts.digest,

@@ -17,18 +17,19 @@ _NAMED = 6
 """So many stages are named; of more, their number is told."""
 
 
-def notes(collected: Collected, material: Material, shipped: str | None) -> Iterator[str]:
-    """Yield the notes; none for a whole build."""
+def notes(collected: Collected, material: Material, not_shipped: str) -> Iterator[str]:
+    """Yield the notes, why nothing ships before all others; none for a whole build."""
+    if not_shipped and collected.selection:
+        yield f"nothing ships: {not_shipped}"
     failed = [one for one in collected.stages if one.failure]
-    yield from (f"{one.stage} failed: {one.failure.splitlines()[0]}" for one in failed)
+    others = [one for one in failed if one.stage != collected.selection]
+    yield from (f"{one.stage} failed: {one.failure.splitlines()[0]}" for one in others)
     if not material.measured:
         yield "no variant is measured"
     elif collected.select["baseline"] not in material.measured:
         yield f"the baseline {collected.select['baseline']!r} is not measured, so no gate is checked"
     else:
         yield from _incomparable(collected.select["baseline"], material)
-    if collected.selection and shipped is None:
-        yield "no variant is selected to ship"
     if collected.image and collected.image not in collected.artifacts:
         yield "there is no image"
     yield from _states(collected.stages, {one.stage for one in failed})

@@ -204,5 +204,5 @@ def _cell(value: float | None) -> str:
 
 def functions() -> dict[str, Any]:
     """Return the functions that templates may call to write numbers."""
-    names = ("percent", "points", "signed", "size", "milliseconds", "times", "ratio", "duration", "short")
+    names = ("percent", "points", "signed", "size", "milliseconds", "times", "ratio", "duration", "short", "outdated")
     return {name: getattr(words, name) for name in names}

@@ -69,6 +69,14 @@ def duration(seconds: float) -> str:
     return units.duration(seconds).replace(" ", _JOINT)
 
 
+_STATES = {"stale": "out of date", "maybe": "may be out of date", "missing": "not built"}
+
+
+def outdated(state: str) -> str:
+    """Return the state of a stage in words if it is not up to date; else an empty text."""
+    return _STATES.get(state, "")
+
+
 def short(digest: str) -> str:
     """Return the first digits of a digest."""
     return digest.removeprefix("sha256:")[:12]
