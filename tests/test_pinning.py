@@ -21,5 +21,5 @@ def test_instructions_are_bounded_where_the_machine_has_them(monkeypatch: pytest
 
 def test_a_machine_without_them_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pinning, "has_instruction_set", lambda name: False)
-    with pytest.raises(ToolError, match="key 'isa': this machine has no avx2: "):
+    with pytest.raises(ToolError, match=r"\[tool.modelyard\]: key 'isa': this machine has no avx2: "):
         pinning.variables(1, "avx2")

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard import pinning
 from modelyard.checks import surroundings
 from modelyard.contexts import Lack, PreflightContext
 from modelyard.errors import PluginError, ToolError
 from modelyard.extras import OURS, extras_of, install_command, missing
+from modelyard.system import is_linux
 
 if TYPE_CHECKING:
     from modelyard.config import Use
@@ -97,6 +99,8 @@ def _lacks(project: Project, stages: list[Stage], tasks: list[str]) -> Iterator[
                 asked[key] = _of_use(project, use)
             yield from ((stage.id, use, lack) for lack in asked[key])
         yield from ((stage.id, None, lack) for lack in _OF_KINDS.get(stage.kind, _nothing)(stage))
+        if stage.isa and (what := pinning.lacks(stage.isa)):
+            yield stage.id, None, Lack(what, pinning.INSTEAD)
     for task in tasks:
         yield from ((task, use, lack) for use, lack in _of_task(project, *task.split(":", 1)))
 
@@ -146,14 +150,14 @@ def _nothing(_: Stage) -> Iterator[Lack]:
 
 
 def _of_check(stage: Stage) -> Iterator[Lack]:
-    """A server that an image brings is started in a container only."""
-    if not stage.settings["start"] or stage.uses["runtime"].component.reads_settings:
+    """A server that an image brings is started in a container only, and so is any where the image's programs do not run."""
+    if not stage.settings["start"] or (stage.uses["runtime"].component.reads_settings and is_linux()):
         return
     from modelyard.oci.engine import silence
 
     yield Lack("", install=("docker",))
     if why := silence():
-        what = f"this image's server runs in a container only, and no Docker engine answers: {why}"
+        what = f"here this image's server runs in a container only, and no Docker engine answers: {why}"
         yield Lack(
             what, "start one; or go on without: [tool.modelyard.check] start = false, which the result then says"
         )

@@ -40,10 +40,16 @@ def variables(threads: int, isa: str | None = None) -> dict[str, str]:
     found = dict.fromkeys(_THREADS, str(threads)) | _FIXED
     if isa is None:
         return found
-    if not has_instruction_set(isa):
-        msg = (
-            f"[tool.modelyard]: key 'isa': this machine has no {isa}: {made_on()}\n"
-            "  build on one that has, or leave `isa` out"
-        )
+    if lacks(isa):
+        msg = f"[tool.modelyard]: key 'isa': {lacks(isa)}\n  {INSTEAD}"
         raise ToolError(msg)
     return found | _ISA[isa]
+
+
+INSTEAD = "build on one that has, or leave `isa` out of [tool.modelyard]"
+"""What to do on a machine that lacks the instructions."""
+
+
+def lacks(isa: str) -> str:
+    """Return that this machine lacks the instructions `isa`, in words; empty if it has them."""
+    return "" if has_instruction_set(isa) else f"this machine has no {isa}: {made_on()}"

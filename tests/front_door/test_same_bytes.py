@@ -107,6 +107,17 @@ def with_machine(folder: Path, **answers: object) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(p for p in (str(folder), os.environ.get("PYTHONPATH")) if p)}
 
 
+def test_a_machine_without_these_instructions_is_told_before_anything_runs(toy: Path, tmp_path: Path) -> None:
+    old = with_machine(tmp_path / "old", has_instruction_set=False, made_on="x86_64 sse4.2 (Old CPU)")
+
+    done = build(toy, "isa=avx2", env=old)
+
+    assert done.code != 0
+    assert done.stages == {}
+    assert "this machine has no avx2: x86_64 sse4.2 (Old CPU)" in done.output
+    assert "build on one that has, or leave `isa` out of [tool.modelyard]" in done.output
+
+
 def test_what_an_accelerator_makes_has_a_key_of_its_own(toy: Path, tmp_path: Path) -> None:
     gpu = with_machine(tmp_path / "gpu", find_accelerator="cuda Toy 9000")
 

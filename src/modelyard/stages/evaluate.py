@@ -39,7 +39,7 @@ def run(job: Job) -> None:
     """
     model, dataset = Model.open(job.inputs["model"]), Dataset.open(job.inputs["dataset"])
     baseline = Model.open(job.inputs["baseline"]) if "baseline" in job.inputs else None
-    threads = job.stage.uses["runtime"].params.get("threads")
+    threads = job.stage.uses["runtime"].params.get("threads")  # else the frameworks' own: as many as any stage may use
     context = job.base
     figures = evaluate(
         lambda one: job.call("runtime", one.folder),
@@ -48,7 +48,7 @@ def run(job: Job) -> None:
         context.out,
         **job.stage.settings,
         baseline=baseline,
-        threads=threads if isinstance(threads, int) else None,
+        threads=threads if isinstance(threads, int) else job.stage.threads,
         lock=context.cache / "latency.lock",
         progress=context.progress,
     )

@@ -64,7 +64,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cpu_model: the processor's name.
         cpus: the CPUs that the calls were pinned to, by number; none where the system forbids pinning.
-        threads: threads of one prediction, as the runtime is configured; None: the runtime does not say.
+        threads: threads of one prediction, as the runtime is configured, or else as any stage may use; None: not known.
         governor: how the first of `cpus` chooses its frequency, for instance `performance`; None in most virtual machines.
         load_1m: the load average of the minute before; above the number of CPUs, calls waited for each other.
         preemptions: how often another process was given the CPU while calls were timed.
