@@ -104,6 +104,13 @@ def test_the_types_of_the_parameters_are_those_of_their_defaults() -> None:
     }
 
 
+def test_what_parameters_mean_and_need_can_be_said() -> None:
+    made: dict[str, Any] = {}
+    said = {"check": lambda context, **_: [], "preflight": lambda context, **_: []}
+    template_target(lambda name, function, **traits: made.update(traits), "a", templates=("a.j2",), **said)
+    assert said.items() <= made.items()
+
+
 def test_registering_targets_imports_nothing_heavy() -> None:
     code = (
         "import sys, modelyard.targets, modelyard_plugins.targets.kubernetes, modelyard_plugins.targets.compose\n"
@@ -125,7 +132,7 @@ def test_the_plugin_in_the_documentation_is_a_target_that_passes_the_rules(
 ) -> None:
     (tmp_path / "plugins/templates/knative").mkdir(parents=True)
     (tmp_path / "plugins/knative.py").write_text(blocks("python")[0])
-    (tmp_path / "plugins/templates/knative/service.yaml.j2").write_text(blocks("yaml")[-1])
+    (tmp_path / "plugins/templates/knative/service.yaml.j2").write_text(blocks("jinja")[-1])
     component = load_plugins(tmp_path).get("target", "knative", "test")
     made = yaml.safe_load((render(component, tmp_path, min_scale=2) / "service.yaml").read_text())
     assert made["spec"]["template"]["metadata"]["annotations"] == {"autoscaling.knative.dev/min-scale": "2"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import PluginError
 
 if TYPE_CHECKING:
-    from modelyard.contexts import TargetContext
+    from modelyard.contexts import Lack, Problem, TargetContext
     from modelyard.hookspecs import RegisterTarget
 
 
@@ -23,6 +23,8 @@ def template_target(
     parameters: Mapping[str, Any] | None = None,
     doc: str = "",
     deploy: Callable[..., Any] | None = None,
+    check: Callable[..., Iterable[Problem]] | None = None,
+    preflight: Callable[..., Iterable[Lack]] | None = None,
 ) -> None:
     """Register a target that renders each of `templates` to a file of the template's path without `.j2`.
 
@@ -38,6 +40,8 @@ def template_target(
         parameters: the target's parameters with their defaults; the type of the default is that of the parameter.
         doc: one line on what the target is, for `doit list`.
         deploy: applies what was rendered; without it the target has no `deploy` task.
+        check: says what the parameters mean, see `hookspecs.Register`.
+        preflight: says what this machine lacks, see there.
 
     Raises:
         PluginError: two templates would give the same file, or there is none.
@@ -51,7 +55,9 @@ def template_target(
     render.__name__ = render.__qualname__ = name
     render.__doc__ = doc or f"Files from {', '.join(templates)}."
     _take(render, parameters or {})
-    register(name, render, templates=tuple(templates), deploy=deploy, tools=("jinja2",))
+    register(
+        name, render, templates=tuple(templates), deploy=deploy, tools=("jinja2",), check=check, preflight=preflight
+    )
 
 
 def _files(name: str, templates: Sequence[str]) -> dict[str, str]:
