@@ -234,7 +234,7 @@ def find(engine: Engine, name: str) -> Link:
         what = f"no image {name!r} that was built here" if name else "no image yet"
         msg = f"provenance: there is {what}\n  run `doit image`, or name a stage; `doit history image` lists them"
         raise PlanError(msg)
-    result = results.find(engine, name)
+    result = results.find(engine, name, "provenance")
     if result.record is None:
         msg = f"provenance: neither artifacts/ nor the store has the record of {result.name} any more"
         raise PlanError(msg)

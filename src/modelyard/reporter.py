@@ -182,6 +182,17 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         elif log.exists():
             self.screen.line(f"   its log is {_relative(log)}")
 
+    def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
+        """Say why a task failed that is no stage: its error in words; a traceback only where its own code raised."""
+        name, fail = result["task"].name, result["exception"]
+        kind = type(fail).__name__
+        if kind == "UnmetDependency":
+            if not result["task"].has_subtask:
+                self.screen.line(f"!! {name}: not run, since what it needs has failed")
+            return
+        told = fail.message.rstrip() if kind == "TaskFailed" else fail.get_msg().rstrip()
+        self.screen.line(f"!! {name} failed: {told}" if write_exception else f"!! {name} failed")
+
     def complete_run(self) -> None:
         """The run is over: sum up."""
         self.screen.clear()

@@ -16,7 +16,7 @@ from modelyard.differences import (
     compare_parts,
     compare_values,
 )
-from modelyard.errors import PlanError, listing
+from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.history import Entry, entry_of
 from modelyard.reasons import input_files
 from modelyard.store import Record
@@ -79,8 +79,8 @@ def pair(engine: Engine, one: str, other: str) -> tuple[Result, Result]:
     return first, today(engine, first.stage) if other == "now" else find(engine, other)
 
 
-def find(engine: Engine, name: str) -> Result:
-    """Return the result that `name` stands for: `STAGE`, `STAGE@N`, or the beginning of a key.
+def find(engine: Engine, name: str, command: str = "diff") -> Result:
+    """Return the result that `name` stands for: `STAGE`, `STAGE@N`, or the beginning of a key; `command` asks for it.
 
     Raises:
         PlanError: there is none, or several.
@@ -88,26 +88,28 @@ def find(engine: Engine, name: str) -> Result:
     stage_name, at, number = name.partition("@")
     stages = [s for s in engine.plan.stages.values() if stage_name in (s.id, s.kind)]
     if stages:
-        return _numbered(engine, name, stages, number if at else "0")
+        return _numbered(engine, name, stages, number if at else "0", command)
     found = {} if len(name) < _LEAST else _by_key(engine, name)
     if len(found) != 1:
         what = f"{len(found)} results: {', '.join(found)}" if found else "no result"
+        known = {*engine.plan.stages, *(s.kind for s in engine.plan.stages.values())}
+        near = "" if found else did_you_mean(stage_name, known)
         msg = (
-            f"diff: {name!r} names {what}\n"
+            f"{command}: {name!r} names {what}{near}\n"
             f"  write STAGE@N, or {_LEAST} or more digits of a key; `doit history STAGE` shows both"
         )
         raise PlanError(msg)
     return next(iter(found.values()))
 
 
-def _numbered(engine: Engine, name: str, stages: Sequence[Stage], number: str) -> Result:
+def _numbered(engine: Engine, name: str, stages: Sequence[Stage], number: str, command: str) -> Result:
     if len(stages) > 1:
-        msg = f"diff: {name!r} names {len(stages)} stages\n  choose one: {listing(s.id for s in stages)}"
+        msg = f"{command}: {name!r} names {len(stages)} stages\n  choose one: {listing(s.id for s in stages)}"
         raise PlanError(msg)
     known = entries(engine, stages[0])
     if not number.isdecimal() or int(number) >= len(known):
         one = stages[0].id
-        msg = f"diff: {one} has {len(known)} results, and no {number!r}\n  `doit history {one}` lists them"
+        msg = f"{command}: {one} has {len(known)} results, and no {number!r}\n  `doit history {one}` lists them"
         raise PlanError(msg)
     return _result(engine, stages[0], int(number), known[int(number)])
 

@@ -12,7 +12,7 @@ OPTIONS = [CmdOption(JSON), CmdOption(option("limit", int, 1, "n"))]
 def test_options_may_stand_behind_names():
     assert options_first(["a", "--limit", "3", "b", "--json"], OPTIONS) == ["--limit", "3", "--json", "a", "b"]
     assert options_first(["a", "--limit=3"], OPTIONS) == ["--limit=3", "a"]
-    assert options_first(["a", "--limit"], OPTIONS) == ["--limit", "", "a"]
+    assert options_first(["a", "--limit"], OPTIONS) == ["--limit"]  # and the parser says that a value is missing
 
 
 def test_what_follows_two_dashes_is_a_name():

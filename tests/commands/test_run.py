@@ -33,7 +33,7 @@ def test_a_misspelt_option_is_told_in_two_lines(run: Run) -> None:
 
     assert failed.returncode == 3
     assert failed.stderr.splitlines() == [
-        "ERROR: Error parsing Command: option --nowait not recognized",
+        "ERROR: run: there is no option '--nowait', did you mean '--no-wait'?",
         "  `doit help run` lists the options",
     ]
 

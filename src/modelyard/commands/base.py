@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from doit import doit_cmd
 from doit.cmd_base import Command
+from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
+from modelyard.commands.wording import hear_no_more, option_error
 from modelyard.errors import ModelyardError, PlanError, did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -43,19 +46,24 @@ class ModelyardCommand(Command):  # type: ignore[misc]
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Run the command with its part of the command line; options may stand behind names, too."""
-        return int(super().parse_execute(options_first(in_args, self.get_options())) or 0)
+        try:
+            return int(super().parse_execute(options_first(in_args, self.get_options())) or 0)
+        except CmdParseError as exc:
+            raise option_error(self.get_name(), exc, self.get_options()) from None
 
     def execute(self, opt_values: Any, pos_args: list[str]) -> int:
         """Run the command; doit calls this."""
         try:
-            return self.run(opt_values, pos_args)
+            code = self.run(opt_values, pos_args)
+            sys.stdout.flush()
         except ModelyardError as exc:
             if os.environ.get("MODELYARD_DEBUG"):
                 raise
             raise InvalidCommand(str(exc)) from None
-        except BrokenPipeError:  # `doit history train | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            hear_no_more()
             return 0
+        return code
 
     def run(self, options: Any, names: list[str]) -> int:
         """Do what the command is for, and return its exit code.
@@ -123,7 +131,10 @@ def options_first(words: Sequence[str], options: Sequence[Any]) -> list[str]:
         if word == "--":
             names += rest
         elif word.startswith("-"):
-            front += [word, *(next(rest, "") for _ in range(word in with_value))]
+            value = list(itertools.islice(rest, int(word in with_value)))
+            if word in with_value and not value:
+                return [word]  # for the parser to say that a value is missing; a name must not become it
+            front += [word, *value]
         else:
             names.append(word)
     return [*front, "--", *names] if any(name.startswith("-") for name in names) else front + names

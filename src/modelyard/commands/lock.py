@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.commands.base import ProjectCommand
+from modelyard.commands.base import ProjectCommand, print_json
 from modelyard.errors import ToolError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ class Lock(ProjectCommand):
         "Writes the lock file that [tool.modelyard.image] names with `lock`, or image.lock.json: every Debian package with "
         "version and SHA-256. Commit it. With it, a build takes these packages and no others; run `doit lock` again to update."
     )
-    cmd_options = ()
 
     def answer(self, engine: Engine, options: Any, names: list[str]) -> int:  # noqa: ARG002 - the interface of commands
         """Resolve today's packages and write the lock file.
@@ -41,6 +40,9 @@ class Lock(ProjectCommand):
             raise ToolError(msg)
         path = Path(params["lock"] or engine.project.folder / _DEFAULT)
         lock = write_lock(path, params["suite"], params["profile"], tuple(params["packages"]))
+        if options["json"]:
+            print_json({"file": str(path), "packages": lock.packages})
+            return 0
         advice = (
             ""
             if params["lock"]

@@ -10,8 +10,10 @@ from typing import Any
 from doit import doit_cmd, plugin
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
+from doit.exceptions import InvalidCommand
 
 from modelyard.commands.base import option
+from modelyard.commands.wording import hear_no_more, option_error, task_error
 from modelyard.entry_points import entry_points, read_once
 
 NO_WAIT = "--no-wait"
@@ -37,9 +39,8 @@ class Run(DoitRun):  # type: ignore[misc]
         words = [word for word in in_args if word != NO_WAIT]
         try:
             return int(super().parse_execute([NO_WAIT, *words] if len(words) < len(in_args) else words) or 0)
-        except CmdParseError as exc:  # doit adds each option's inner representation
-            msg = f"{str(exc).partition(' (parsing options')[0]}\n  `doit help run` lists the options"
-            raise CmdParseError(msg) from None
+        except CmdParseError as exc:
+            raise option_error(self.get_name(), exc, self.get_options()) from None
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; the option reaches the project as an override, before its dodo.py is loaded."""
@@ -48,6 +49,14 @@ class Run(DoitRun):  # type: ignore[misc]
         gc.disable()  # what loading makes, stays: collections in it find nothing and cost 5 % of a build with nothing to do
         try:
             return int(super().execute(params, args) or 0)
+        except InvalidCommand as exc:
+            if exc.not_found is None:
+                raise
+            tasks = (task.name for task in self.task_list)
+            raise task_error(exc.not_found, tasks, others=self.loader.cmd_names) from None
+        except BrokenPipeError:
+            hear_no_more()
+            return 0
         finally:
             gc.enable()
 

@@ -1,0 +1,75 @@
+"""doit's own commands that take tasks, with the errors of the command line in modelyard's words, and quiet before `head`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from doit.cmd_clean import Clean as DoitClean
+from doit.cmd_forget import Forget as DoitForget
+from doit.cmd_ignore import Ignore as DoitIgnore
+from doit.cmd_info import Info as DoitInfo
+from doit.cmd_list import List as DoitList
+from doit.cmdparse import CmdParseError
+from doit.exceptions import InvalidCommand
+
+from modelyard.commands.wording import hear_no_more, option_error, task_error
+
+
+class _Told:
+    """What the commands share: put before doit's class."""
+
+    task_list: Any = ()
+
+    def parse_execute(self: Any, in_args: list[str]) -> int:
+        """Run the command with its part of the command line."""
+        try:
+            return int(super().parse_execute(in_args) or 0)  # type: ignore[misc]
+        except CmdParseError as exc:
+            raise option_error(self.get_name(), exc, self.get_options()) from None
+
+    def execute(self: Any, params: Any, args: list[str]) -> int:
+        """Run the command; doit calls this."""
+        try:
+            code = int(super().execute(params, args) or 0)  # type: ignore[misc]
+            sys.stdout.flush()
+        except BrokenPipeError:
+            hear_no_more()
+            return 0
+        except InvalidCommand as exc:
+            found = re.fullmatch(r"'(.*)' is not a task\.", str(exc))
+            if found is None:
+                raise
+            raise self._no_task(found[1]) from None
+        return code
+
+    def _no_task(self: Any, name: str) -> InvalidCommand:
+        return task_error(name, (task.name for task in self.task_list), command=self.get_name())
+
+
+class List(_Told, DoitList):  # type: ignore[misc]
+    """The command `list`."""
+
+
+class Info(_Told, DoitInfo):  # type: ignore[misc]
+    """The command `info`."""
+
+    def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
+        """Show the task; doit's own looks it up without a word if there is none."""
+        for name in pos_args[:1]:
+            if all(task.name != name for task in self.task_list):
+                raise self._no_task(name)
+        return int(super()._execute(pos_args, hide_status) or 0)
+
+
+class Clean(_Told, DoitClean):  # type: ignore[misc]
+    """The command `clean`."""
+
+
+class Forget(_Told, DoitForget):  # type: ignore[misc]
+    """The command `forget`."""
+
+
+class Ignore(_Told, DoitIgnore):  # type: ignore[misc]
+    """The command `ignore`."""

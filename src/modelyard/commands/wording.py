@@ -1,0 +1,93 @@
+"""doit's own errors of the command line in two lines: what was wrong, with the nearest that there is, and what to do.
+
+doit's text for them holds the inner representation of each option, and knows no nearest name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from doit.cmdparse import CmdParseError
+from doit.exceptions import InvalidCommand
+
+from modelyard.errors import did_you_mean, listing
+
+_ABOUT_AN_OPTION = re.compile(
+    r"Error parsing \w+: option (?P<option>\S+) (?P<what>not recognized|requires argument|not a unique prefix|.*)"
+)
+_NOT_A_VALUE = re.compile(r"Error parsing parameter '(?P<name>\w+)'[^\n]*\n(?P<why>.*)", re.DOTALL)
+_NO_CHOICE = re.compile(r"Error parsing parameter '(?P<name>\w+)'\. Provided '(?P<value>.*)' but available choices")
+_KINDS = {int: "a whole number", float: "a number", bool: "yes or no"}
+
+
+def option_error(command: str, error: CmdParseError, options: Sequence[Any]) -> CmdParseError:
+    """Return an error of doit's option parser in two lines.
+
+    Args:
+        command: the command's name.
+        error: doit's error.
+        options: the command's options, doit's `CmdOption`.
+    """
+    text = str(error).partition(" (parsing options")[0]
+    known = [word for one in options for word in _words(one)]
+    what = _about_an_option(text, known) or _about_a_value(text, options) or text
+    return CmdParseError(f"{command}: {what}\n  `doit help {command}` lists the options")
+
+
+def _words(option: Any) -> list[str]:
+    words = [f"--{option.long}" if option.long else "", f"--{option.inverse}" if option.inverse else ""]
+    return [word for word in (*words, f"-{option.short}" if option.short else "") if word]
+
+
+def _about_an_option(text: str, known: Collection[str]) -> str:
+    found = _ABOUT_AN_OPTION.match(text)
+    if found is None:
+        return ""
+    option, what = found["option"], found["what"]
+    if what == "not recognized":
+        near = ", did you mean 'doit help'?" if option in ("-h", "--help") else did_you_mean(option, known)
+        return f"there is no option {option!r}{near}"
+    if what == "not a unique prefix":
+        return f"option {option!r} may mean several: {listing(word for word in known if word.startswith(option))}"
+    return f"option {option!r} {'needs a value' if what == 'requires argument' else 'takes no value'}"
+
+
+def _about_a_value(text: str, options: Sequence[Any]) -> str:
+    found = _NO_CHOICE.match(text) or _NOT_A_VALUE.match(text)
+    option = next((one for one in options if found and one.name == found["name"]), None)
+    if found is None or option is None:
+        return ""
+    if "value" in found.groupdict():
+        near = did_you_mean(found["value"], option.choices)
+        return (
+            f"option '--{option.long}': {found['value']!r} is not allowed{near}; allowed: {', '.join(option.choices)}"
+        )
+    value = found["why"].strip().rpartition(": ")[2]
+    return f"option '--{option.long}': {value} is not {_KINDS.get(option.type, option.type.__name__)}"
+
+
+def task_error(name: str, tasks: Iterable[str], *, command: str = "", others: Iterable[str] = ()) -> InvalidCommand:
+    """Return the error for a word that names no task.
+
+    Args:
+        name: the word.
+        tasks: the names of all tasks.
+        command: the command's name; empty for plain `doit`.
+        others: what could stand in its place besides: commands.
+    """
+    tasks = list(tasks)
+    kind = name.partition(":")[0]
+    below = [task for task in tasks if task.startswith(f"{kind}:")] if ":" in name else []
+    near = did_you_mean(name, below or [*tasks, *others]) or (did_you_mean(below[0], below[:1]) if below else "")
+    what = "no such task" if command else "no such task or command"
+    hint = "`doit list --all` shows the tasks" + ("" if command else ", `doit help` the commands")
+    return InvalidCommand(f"{f'{command}: ' if command else ''}{name!r}: {what}{near}\n  {hint}")
+
+
+def hear_no_more() -> None:
+    """Write to nothing from now on: whoever read the output has gone (`doit list --all | head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
