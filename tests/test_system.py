@@ -65,6 +65,13 @@ def test_a_resident_set_is_told_in_kilobytes_or_on_macos_in_bytes(monkeypatch: p
     assert system.max_rss_bytes(3) == 3
 
 
+def test_macos_lets_a_process_with_frameworks_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert system.forking_environment() == {}
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert system.forking_environment() == {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
+
+
 def test_what_only_speeds_reading_up_is_left_out(macos: None, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with (tmp_path / "file").open() as file:

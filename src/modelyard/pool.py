@@ -19,6 +19,7 @@ import msgspec
 from modelyard.errors import StageFailed
 from modelyard.jsonfiles import read_bytes, write_bytes
 from modelyard.request import Request, Result
+from modelyard.system import forking_environment
 
 Environment = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
 """What sets workers apart: environment variables and modules to import first."""
@@ -119,7 +120,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={**os.environ, **dict(variables)},
+            env={**os.environ, **forking_environment(), **dict(variables)},
             start_new_session=True,  # Ctrl-C reaches the doit process alone, which then ends its workers
         )
         self._waiting: dict[int, queue.SimpleQueue[dict[str, Any] | None]] = {}

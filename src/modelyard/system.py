@@ -44,6 +44,14 @@ def _die_when_orphaned(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def forking_environment() -> dict[str, str]:
+    """Return the variables without which a process that has loaded frameworks cannot fork: macOS ends it else.
+
+    Source: Apple, "objc4", NSObject initialization in forked processes (macOS 10.13).
+    """
+    return {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"} if sys.platform == "darwin" else {}
+
+
 def prctl(option: int, value: int) -> bool:
     """Call Linux's `prctl`; False where there is none."""
     import ctypes
