@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.errors import DataError
+from modelyard.oci.cache import sha256_file
+from modelyard.oci.seal import read_sealed, write_sealed
 from modelyard_plugins.support.cifar10_files import BATCHES
 from modelyard_plugins.support.download import download
 
@@ -27,13 +30,14 @@ def fetch_binary(context: StageContext, url: str = URL, md5: str = MD5) -> Path:
     """
     import tarfile
 
-    target = context.cache / _FOLDER
-    if target.is_dir():
+    target, note = context.cache / _FOLDER, context.cache / f"{_FOLDER}.json"
+    if target.is_dir() and read_sealed(note) == _digests(target):
         return target
     try:
         archive = context.cache / "cifar-10-binary.tar.gz"
         download(url, archive, md5=md5, progress=context.progress)
         _unpack(archive, target)
+        write_sealed(note, _digests(target))
     except (OSError, tarfile.TarError, KeyError) as exc:
         msg = (
             f"{url}: cannot be downloaded: {exc}\n"
@@ -44,8 +48,13 @@ def fetch_binary(context: StageContext, url: str = URL, md5: str = MD5) -> Path:
     return target
 
 
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
 def _unpack(archive: Path, target: Path) -> None:
     """Unpack the six batches and nothing else, then rename the folder: `target` is whole or not there."""
+    import shutil
     import tarfile
     import tempfile
 
@@ -58,5 +67,6 @@ def _unpack(archive: Path, target: Path) -> None:
                 msg = f"{name}.bin is not a file in the archive"
                 raise tarfile.TarError(msg)
             (folder / f"{name}.bin").write_bytes(member.read())
-        if not target.is_dir():  # another build may have been quicker
+        shutil.rmtree(target, ignore_errors=True)
+        with contextlib.suppress(FileExistsError):  # another build was quicker, from an archive that is as right
             folder.rename(target)

@@ -13,7 +13,7 @@ _TIMEOUT_S = 30.0
 
 
 def download(url: str, target: Path, *, md5: str, progress: Progress) -> Path:
-    """Return `target`, downloaded from `url` unless it is there already.
+    """Return `target`, downloaded from `url` unless it is there already, whole and right.
 
     Args:
         url: where it is.
@@ -27,7 +27,7 @@ def download(url: str, target: Path, *, md5: str, progress: Progress) -> Path:
     import tempfile
     import urllib.request
 
-    if target.exists():
+    if target.exists() and _md5(target) == md5:
         return target
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
         partial = Path(file.name)
@@ -57,3 +57,10 @@ def _copy(answer: BinaryIO, out: BinaryIO, size_bytes: int | None, progress: Pro
     out.flush()
     os.fsync(out.fileno())
     return digest.hexdigest()
+
+
+def _md5(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from modelyard.errors import ToolError
 from modelyard.oci import apt
 from modelyard.oci.archive import read_image
-from modelyard.oci.cache import FileCache, read_json, sha256_json, write_json
+from modelyard.oci.cache import FileCache, sha256_json
 from modelyard.oci.debian import base_tree, packages_tree
 from modelyard.oci.listing import DEFAULT_PATH, Listing, find_python, image_environment
 from modelyard.oci.lock import Lock
 from modelyard.oci.python import BasePython, of_lock
+from modelyard.oci.seal import read_sealed, write_sealed
 from modelyard.oci.sources import host_suite
 
 if TYPE_CHECKING:
@@ -222,12 +223,13 @@ class Wanted:
                 raise
             self.log(f"the packages of an earlier build are taken: {exc}")
             return known
-        write_json(file, {"at": int(time.time()), "lock": lock.as_json()})
+        write_sealed(file, {"at": int(time.time()), "lock": lock.as_json()})
         return lock
 
 
 def _remembered(file: Path) -> tuple[Lock | None, int]:
-    value = read_json(file)
+    """Return the packages that apt has found in the signed index, and when, if one of this user's builds says so."""
+    value = read_sealed(file)
     try:
         return Lock.from_json(value["lock"]), int(value["at"])
     except (KeyError, TypeError, ValueError):

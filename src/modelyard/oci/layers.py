@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from modelyard.errors import ToolError
-from modelyard.oci.cache import atomic_path, read_json, sha256_file, sha256_json, write_json
+from modelyard.oci.cache import atomic_path, sha256_file, sha256_json
+from modelyard.oci.seal import read_sealed, write_sealed
 from modelyard.oci.tar import write_tar
 
 if TYPE_CHECKING:
@@ -81,12 +82,13 @@ class LayerCache:
         if facts is None:
             with atomic_path(blob) as temporary:
                 facts = write_layer(make(), temporary, self.compression, self.epoch)
-            write_json(facts_file, asdict(facts))
+            write_sealed(facts_file, asdict(facts))
         return Layer(name, facts.media_type, facts.digest, facts.diff_id, facts.size_bytes, lambda: blob.open("rb"))
 
 
 def _known(blob: Path, facts_file: Path) -> _Facts | None:
-    value = read_json(facts_file)
+    """Return what is known of `blob` if it is as one of this user's builds has left it: its bytes are not made anew."""
+    value = read_sealed(facts_file)
     if value is None or not blob.is_file():
         return None
     facts = _Facts(**value)

@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from modelyard.errors import ToolError
 from modelyard.oci.cache import FileCache, read_json, sha256_file, sha256_json, write_json
@@ -37,19 +37,34 @@ SCHEMES = {"purelib": "", "platlib": "", "scripts": "bin/", "data": "", "headers
 def fetch(requirements: Sequence[str], python: BasePython, cache: FileCache, report: Report) -> list[Path]:
     """Return the wheels that `requirements` (lines pinned with hashes) name, sorted by file name.
 
+    One from the cache has a SHA-256 that its line names, as pip would ask for: what the cache says of itself is not believed.
+
     Raises:
         ToolError: pip is missing, a line has no hash, or there is no wheel for this Python, C library and machine.
     """
     lines = applicable(requirements, python)
     index = cache.folder / "resolved" / f"{sha256_json([lines, python.version, python.glibc, python.machine])}.json"
-    known = [cache.get(digest, name) for name, digest in read_json(index) or []]
-    if known and None not in known:
-        return [path for path in known if path is not None]
+    known = _known(read_json(index), lines, cache)
+    if known:
+        return known
     wheels = _download(lines, python, cache, report) if lines else []
     for wheel in wheels:
         python.check_wheel(wheel.name)
     write_json(index, [(wheel.name, wheel.parent.name) for wheel in wheels])
     return wheels
+
+
+def _known(index: Any, lines: Sequence[str], cache: FileCache) -> list[Path]:
+    """Return the wheels that the cache has for `lines`, one a line and each with a hash that the line names; or none."""
+    try:
+        names = {str(digest): str(name) for name, digest in index or []}
+    except (TypeError, ValueError):
+        return []
+    pinned = [set(re.findall(r"--hash[= ]sha256:([0-9a-f]{64})\b", line)) & names.keys() for line in lines]
+    if any(len(digests) != 1 for digests in pinned) or len(names) != len(lines) or set().union(*pinned) != names.keys():
+        return []
+    found = [cache.get(digest, name) for digest, name in names.items() if name == Path(name).name]
+    return [path for path in found if path is not None] if len(found) == len(lines) and None not in found else []
 
 
 def _download(lines: Sequence[str], python: BasePython, cache: FileCache, report: Report) -> list[Path]:

@@ -168,6 +168,23 @@ def test_a_download_is_checked_unpacked_and_kept(bench, site, truth):
     assert fetch_binary(context, "http://127.0.0.1:9/never-asked", md5) == folder
 
 
+@pytest.mark.parametrize("poison", ["batch", "archive", "both and the note"])
+def test_a_download_that_was_changed_in_the_cache_is_not_taken(bench, site, truth, poison):
+    url, md5 = site
+    context = bench.stage()
+    folder = fetch_binary(context, url, md5)
+    archive = context.cache / "cifar-10-binary.tar.gz"
+    if poison != "archive":
+        batch = folder / "data_batch_1.bin"
+        batch.write_bytes(bytes(len(batch.read_bytes())))
+    if poison != "batch":
+        archive.write_bytes(archive.read_bytes()[::-1])
+    if poison == "both and the note":
+        note = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+        (context.cache / f"{folder.name}.json").write_text(json.dumps({"seal": "0" * 64, "value": note}))
+    check(read_folder(fetch_binary(context, url, md5), IMAGES), truth)
+
+
 def test_a_wrong_digest_and_no_net_leave_nothing_and_say_what_to_do(bench, site):
     context = bench.stage()
     for url, md5, message in ((site[0], "0" * 32, "has the MD5"), ("http://127.0.0.1:9/x", "0" * 32, "refused")):
