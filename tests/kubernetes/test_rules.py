@@ -242,6 +242,25 @@ def test_a_rule_finds_what_it_is_there_for(good: Objects, rule: str, change: Cha
     assert all(finding.message and finding.remedy for finding in found)
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("DB_PASSWORD", 1),
+        ("db_password", 1),
+        ("PASSWORD_FILE", 0),
+        ("password_file", 0),
+        ("PASSWORD_FILES", 1),
+        ("LOG_FILE", 0),
+        ("LEVEL", 0),
+    ],
+)
+def test_the_file_of_a_secret_may_be_named_and_its_value_may_not(good: Objects, name: str, found: int) -> None:
+    container(good).setdefault("env", []).append({"name": name, "value": "/run/x"})
+    of(good, "ConfigMap").setdefault("data", {})[name] = "/run/x"
+    rules = [finding.rule for finding in broken(good)]
+    assert (rules.count("no-secret-environment"), rules.count("no-secret-values")) == (found, found)
+
+
 def test_a_sleep_before_the_stop_needs_a_cluster_that_knows_it(good: Objects) -> None:
     container(good)["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
     assert [finding.rule for finding in check(good, version="1.29")] == ["sleep-known"]

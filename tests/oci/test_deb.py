@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelyard.errors import ToolError
-from modelyard.oci.deb import control_fields, data_entries, parse_paragraph
+from modelyard.oci.deb import ar_members, control_fields, data_entries, parse_paragraph
 
 from .conftest import ar_bytes, tar_bytes, write_deb
 
@@ -67,3 +67,18 @@ def test_refuses_a_package_cut_short(tmp_path: Path) -> None:
 
 def test_paragraph_joins_continued_lines() -> None:
     assert parse_paragraph("Depends: a,\n b (>= 1)\nSize: 3") == {"Depends": "a, b (>= 1)", "Size": "3"}
+
+
+def test_an_empty_member_at_the_end_is_one(tmp_path: Path) -> None:
+    """Its header ends where the file does."""
+    deb = tmp_path / "a.deb"
+    deb.write_bytes(ar_bytes({"debian-binary": b"2.0\n", "last": b""}))
+    assert list(ar_members(deb)) == [("debian-binary", b"2.0\n"), ("last", b"")]
+
+
+@pytest.mark.parametrize("length", [b"many      ", b"-60       ", b"\0" * 10])
+def test_a_length_that_is_none_is_told(tmp_path: Path, length: bytes) -> None:
+    deb = write_deb(tmp_path / "a.deb", "a", [("./x", b"data")])
+    deb.write_bytes(deb.read_bytes().replace(b"4         `", length + b"`", 1))
+    with pytest.raises(ToolError, match=r"a\.deb: damaged, or not a Debian package: .*\n  remove the file"):
+        control_fields(deb)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,18 @@ def test_every_setting_is_documented(pytestconfig):
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
 
     assert [name for name in KNOWN if f"`{name}`" not in page] == []
+
+
+def test_every_default_is_the_documented_one(pytestconfig):
+    """Setting a variable to what the page calls its default changes nothing."""
+    page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
+    rows = dict(re.findall(r"^\| `(MODELYARD_\w+)` \| ([^|]*?) ?\|", page, re.MULTILINE))
+    fields = {f"MODELYARD_{field.name.upper()}": field.name for field in dataclasses.fields(Settings)}
+    assert rows.keys() == fields.keys()
+    for variable, text in rows.items():
+        default = getattr(Settings(), fields[variable])
+        if not text or variable == "MODELYARD_MODEL_NAME":  # the name in model.json, which is read later
+            assert default is None, variable
+        else:
+            said = re.match(r"`([^`]+)`", text)[1]
+            assert getattr(Settings.read({variable: said}), fields[variable]) == default, variable

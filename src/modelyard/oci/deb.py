@@ -6,11 +6,13 @@ Source: deb(5); an `ar` archive of `debian-binary`, `control.tar.*` and `data.ta
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import importlib
 import io
 import lzma
 import tarfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
@@ -30,11 +32,21 @@ def control_fields(deb: Path) -> tuple[dict[str, str], str, bytes]:
     Raises:
         ToolError: the file is not a Debian package.
     """
-    with tarfile.open(fileobj=io.BytesIO(_member(deb, "control.tar"))) as archive:
+    with _told(deb), tarfile.open(fileobj=io.BytesIO(_member(deb, "control.tar"))) as archive:
         files = {m.name.removeprefix("./"): archive.extractfile(m) for m in archive if m.isfile()}
         contents = {name: stream.read() for name, stream in files.items() if stream is not None}
-    text = contents["control"].decode("utf-8")
-    return parse_paragraph(text), text, contents.get("md5sums", b"")
+        text = contents["control"].decode("utf-8")
+        return parse_paragraph(text), text, contents.get("md5sums", b"")
+
+
+@contextlib.contextmanager
+def _told(deb: Path) -> Iterator[None]:
+    """Turn what is raised for a damaged package into a `ToolError`."""
+    try:
+        yield
+    except (ValueError, KeyError, EOFError, OSError, tarfile.TarError, lzma.LZMAError, zlib.error) as exc:
+        msg = f"{deb}: damaged, or not a Debian package: {exc}\n  remove the file and build again"
+        raise ToolError(msg) from exc
 
 
 def parse_paragraph(text: str) -> dict[str, str]:
@@ -57,7 +69,7 @@ def data_entries(deb: Path) -> Iterator[tuple[str, Entry]]:
         ToolError: the file is not a Debian package, or holds a device node or an unresolved hard link.
     """
     files: dict[str, Entry] = {}
-    with tarfile.open(fileobj=io.BytesIO(_member(deb, "data.tar"))) as archive:
+    with _told(deb), tarfile.open(fileobj=io.BytesIO(_member(deb, "data.tar"))) as archive:
         for member in archive:
             name = member.name.removeprefix("./")
             entry = _entry(archive, member, files, deb)
@@ -101,12 +113,21 @@ def ar_members(path: Path) -> Iterator[tuple[str, bytes]]:
         raise ToolError(msg)
     at = 8
     while at + 60 <= len(data):
-        name, size = data[at : at + 16].decode("ascii").rstrip(" /"), int(data[at + 48 : at + 58])
+        name, size = data[at : at + 16].decode("ascii").rstrip(" /"), _length(data[at + 48 : at + 58])
         if at + 60 + size > len(data):
             msg = f"{path}: ends in the middle of {name!r}\n  remove the file and build again"
             raise ToolError(msg)
         yield name, data[at + 60 : at + 60 + size]
         at += 60 + size + size % 2
+
+
+def _length(field: bytes) -> int:
+    """Return a length in an `ar` header: decimal digits and spaces. A negative one would lead back."""
+    text = field.strip(b" ")
+    if not text.isdigit():
+        msg = f"a member has the length {field!r}"
+        raise ValueError(msg)
+    return int(text)
 
 
 def _decompress(deb: Path, name: str, data: bytes) -> bytes:
