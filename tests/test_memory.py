@@ -3,6 +3,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import time
 
 from modelyard.memory import MemoryWatch
 
@@ -21,6 +22,15 @@ def test_what_is_mapped_from_a_file_does_not_count_and_what_is_taken_does() -> N
     watch.look()
     assert watch.peak_bytes(0) >= before + len(taken) - MIB
     assert watch.peak_bytes(10**12) < 10**12 - 64 * MIB, "what is mapped is taken off what the kernel says"
+
+
+def test_a_young_process_is_looked_at_more_often(monkeypatch) -> None:
+    clock = iter((100.0, 100.0, 100.4, 200.0))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    watch = MemoryWatch(os.getpid())
+    assert watch.look_again_s() == 0.004
+    assert abs(watch.look_again_s() - 0.02) < 1e-6
+    assert watch.look_again_s() == 0.1
 
 
 def test_a_process_that_is_gone_took_what_the_kernel_says() -> None:

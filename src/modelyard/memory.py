@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 _UNIT_BYTES = 1024
+_LOOK_PART = 0.05
+_LOOK_AT_LEAST_S, _LOOK_AT_MOST_S = 0.004, 0.1
 
 
 class MemoryWatch:
@@ -19,6 +22,16 @@ class MemoryWatch:
     def __init__(self, pid: int) -> None:
         self._status = f"/proc/{pid}/status"
         self._own_bytes = self._mapped_bytes = 0
+        self._began = time.monotonic()
+
+    def look_again_s(self) -> float:
+        """Return after how many seconds the next look is due: a twentieth of the process's age.
+
+        What is mapped between two looks is not seen, so that the error is some part of what can be mapped in all. A look
+        takes 30 microseconds.
+        """
+        age_s = time.monotonic() - self._began
+        return min(max(age_s * _LOOK_PART, _LOOK_AT_LEAST_S), _LOOK_AT_MOST_S)
 
     def look(self) -> None:
         """Look at the process; without effect once it has ended, and on a system without `/proc`."""

@@ -38,9 +38,6 @@ from modelyard.source_imports import counts_by_version
 from modelyard.stage_process import emit, run_child
 from modelyard.system import die_with_parent, max_rss_bytes
 
-_LOOK_EVERY_S = 0.05
-"""How often the memory of running stages is looked at."""
-
 
 @dataclass(frozen=True)
 class Child:
@@ -70,7 +67,7 @@ class Server:
             selector.register(self._lines, selectors.EVENT_READ)
             selector.register(wake_read, selectors.EVENT_READ)
             while selector.get_map().get(self._lines) or children:
-                self._step(selector, wake_read, _LOOK_EVERY_S if children else None)
+                self._step(selector, wake_read, min((c.memory.look_again_s() for c in children.values()), default=None))
                 for child in children.values():
                     child.memory.look()
 

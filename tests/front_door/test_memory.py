@@ -21,7 +21,7 @@ def hungry(context, *, megabytes: int = 0, mapped: str = ""):
     if mapped:
         import numpy as np
 
-        np.memmap(mapped, mode="r")[::4096].sum()
+        np.memmap(mapped, mode="r").sum()
     (context.out / "model.toy").write_bytes(context.model.path.read_bytes())
 
 
@@ -57,10 +57,10 @@ def test_a_mapped_file_is_no_memory_of_the_stage(new_toy: Path) -> None:
     (new_toy / "plugins" / "hungry.py").write_text(PLUGIN)
     pyproject = new_toy / "pyproject.toml"
     with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:  # not in memory, as /tmp may be
-        file.truncate(2 * 10**9)
+        file.truncate(10**9)
         variant = f'mapped = [{{ use = "hungry", mapped = "{file.name}" }}, "pack"]'
         pyproject.write_text(pyproject.read_text().replace('plain = ["pack"]', f'plain = ["pack"]\n{variant}'))
         done = build(new_toy, "optimize:mapped")
     assert done.code == 0, done.output
     record = json.loads((new_toy / "artifacts/optimize/hungry/stage.json").read_text())
-    assert 5e6 < record["peak_memory_bytes"] < 200e6
+    assert 5e6 < record["peak_memory_bytes"] < 400e6, "what was mapped since the last look may count"
