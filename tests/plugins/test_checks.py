@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from modelyard.component import check_values
+from modelyard.contexts import PreflightContext
 from modelyard.errors import ConfigError
+from modelyard.plugins import Plugins
 
 SERVED = {"brings_server": True, "base": "tensorflow/serving:2.20.0"}
 
@@ -82,3 +88,45 @@ def test_what_can_be_right_is_accepted(
     accept: Callable[..., None], kind: str, name: str, params: dict[str, Any]
 ) -> None:
     accept(kind, name, **params)
+
+
+@pytest.fixture
+def lacks(built_ins: Plugins, tmp_path: Path) -> Callable[..., list[str]]:
+    """Return a function that asks a built-in component what this machine lacks."""
+
+    def ask(kind: str, name: str, around: dict[str, Any] | None = None, **params: Any) -> list[str]:
+        found = built_ins.get(kind, name, "test")
+        assert found.preflight is not None
+        machine = {"project": tmp_path, "cache": tmp_path / "cache", **(around or {})}
+        context = PreflightContext(**{"name": "digits", "version": "1", "runtime": "served", **machine})
+        return [
+            one.what or ", ".join(one.install)
+            for one in found.preflight(context, **check_values(found.parameters, params, "here"))
+        ]
+
+    return ask
+
+
+def test_what_the_builder_oci_needs(
+    lacks: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lacks("builder", "oci", compression="zstd", base_image="base.tar") == ["zstandard"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=149_000_000))
+    assert lacks("builder", "oci", base_image="b.tar") == [
+        f"the disk of {tmp_path} has 149 MB free, and the first image takes some 150 MB"
+    ]
+    (tmp_path / "cache").mkdir()
+    assert lacks("builder", "oci", base_image="b.tar") == []
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (told,) = lacks("builder", "oci")
+    assert told == "this host has no 'apt-get', so it cannot make a base of Debian packages"
+    assert lacks("target", "kubernetes", {"deploys": True}) == ["kubectl is not found on PATH"]
+    assert lacks("target", "kubernetes") == []
+
+
+def test_what_the_builder_docker_needs(lacks: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
+    assert lacks("builder", "docker", {"pushes": True}) == [
+        "the builder 'docker' leaves its image in the engine",
+        "no Docker engine answers: unix:///nonexistent.sock: No such file or directory",
+    ]
