@@ -14,9 +14,10 @@ from typing import Any
 from doit.exceptions import InvalidCommand
 from doit.reporter import ConsoleReporter
 
+from modelyard import selection_report
 from modelyard.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
-from modelyard.plan import Stage
+from modelyard.plan import KINDS, Stage
 from modelyard.preflight import refuse
 from modelyard.stage_log import last_lines
 from modelyard.units import duration
@@ -113,12 +114,15 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.screen = Screen(outstream)
         self._begin = time.monotonic()
         self.outcomes: dict[str, Outcome] = {}
-        self._fresh = 0
+        self._fresh: set[str] = set()
+        self._asked: tuple[str, ...] = ()
         self._failed: list[str] = []
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """A run begins, unless something is missing without which it cannot end well."""
         type(self).on_start()
+        kinds = [kind for kind in KINDS if self.engine.plan.of_kind(kind)]
+        self._asked = () if list(selected_tasks) == kinds else tuple(selected_tasks)
         self.engine.listener.on_event = self.on_event
         self.engine.listener.tell = self.screen.line
         self.engine.sweep()
@@ -158,7 +162,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def skip_uptodate(self, task: Any) -> None:
         """A task is up to date."""
         if task.name in self.stages:
-            self._fresh += 1
+            self._fresh.add(task.name)
             self.screen.line(f"-- {task.name}", flush=False)  # there may be thousands
         elif not task.has_subtask:
             super().skip_uptodate(task)
@@ -202,15 +206,32 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._write_journal()
         self._finish()
         how = Counter(outcome.how for outcome in self.outcomes.values())
-        reused = self._fresh + how["fresh"]
+        reused = len(self._fresh) + how["fresh"]
         if not (self.outcomes or self._fresh or self._failed):
             return
         text = f"built {how['built']}, restored {how['restored']}, up to date {reused}"
-        for line in self._undecided():
+        for line in (*self._selected(), *self._undecided()):
             self.screen.line(line)
         if self._failed:
             text = f"failed: {', '.join(self._failed)}; {text}"
         self.screen.line(f"{text} in {duration(time.monotonic() - self._begin)}")
+
+    def _selected(self) -> Iterator[str]:
+        """Yield the table of a selection that was made, or failed, in this run, or that was asked for by name."""
+        for stage in self.engine.plan.of_kind("select"):
+            if stage.id in self._failed:
+                yield from selection_report.failed(self.engine, stage)
+            elif stage.id in self.outcomes or (stage.id in self._fresh and {stage.id, stage.kind} & {*self._asked}):
+                yield from selection_report.made(self.engine, stage, self._next())
+
+    def _next(self) -> str:
+        """Return what to do next; nothing while something has failed."""
+        done = {*self.outcomes, *self._fresh}
+        if self._failed:
+            return ""
+        if any(stage.kind in ("image", "check", "render") and stage.id not in done for stage in self.stages.values()):
+            return "`doit` goes on with the image and what is deployed"
+        return "`doit serve` tries it here, `doit report` shows all that is known of it"
 
     def _undecided(self) -> Iterator[str]:
         """Yield a line for each undecided gate of what was selected in this run, and one for those of other variants."""

@@ -104,3 +104,39 @@ def test_a_mistake_in_a_plugin_is_told_with_its_line(toy_project: Path, doit: Do
         f"!! train:model.build failed: plugins/toy.py:{number}, in centroids: for number in range(passes.real.x):"
         in lines
     )
+
+
+# Which variant ships
+
+
+def test_a_selection_prints_the_table_which_one_ships_and_what_is_next(toy_project: Path, doit: Doit) -> None:
+    lines = doit(toy_project, "select").stdout.splitlines()
+    head = next(number for number, line in enumerate(lines) if line.startswith("   variant  accuracy "))
+    assert lines[head + 1].endswith("ms  ships")
+    assert any(line.startswith("   coarse ") and line.endswith("  misses min_accuracy") for line in lines)
+    assert lines[-4].endswith(" of 2 that meet every gate")
+    assert lines[-3:-1] == [
+        "   all figures: artifacts/select/toy/table.md",
+        "   next: `doit` goes on with the image and what is deployed",
+    ]
+    # asked for by name, it is printed again; a build with nothing to do is silent about it
+    assert doit(toy_project, "select").stdout.splitlines()[-6:-1] == lines[-6:-1]
+    assert "`doit serve` tries it here" in doit(toy_project, "select", "image", "check", "render").stdout
+    assert " ships" not in doit(toy_project).stdout
+
+
+def test_a_selection_that_fails_prints_and_keeps_the_table(toy_project: Path, doit: Doit) -> None:
+    done = doit(toy_project, "gates.max_size=1")
+    assert done.returncode == 1
+    assert "!! select:toy failed: no variant meets every gate\n  plain: max_size: " in done.stdout
+    *_, summary, place, then, last = done.stdout.splitlines()
+    assert summary == "   nothing ships: of 3 variants none meets every gate"
+    assert place == "   all figures: .modelyard/logs/select/toy.table.md"
+    assert then == "   next: `doit select gates.max_size=...` tries another bound, and changes no file"
+    assert last.startswith("failed: select:toy; built ")
+    assert "   plain      1.0000  " in done.stdout
+    table = (toy_project / ".modelyard/logs/select/toy.table.md").read_text()
+    assert table.startswith("| variant ")
+    assert "- no variant ships: " in table
+    assert doit(toy_project, "select").returncode == 0
+    assert not (toy_project / ".modelyard/logs/select/toy.table.md").exists()

@@ -138,7 +138,9 @@ def test_none_left_shows_each_variant_with_gate_value_and_bound(tmp_path, out):
     assert text.startswith("no variant meets every gate\n")
     assert "  float32: max_size: 156,000 bytes are more than 40,000\n" in text
     assert "  pruned: min_accuracy: accuracy 0.9100 is below 0.935; max_accuracy_drop: 0.0400 below" in text
-    assert list(out.iterdir()) == []
+    assert sorted(path.name for path in out.iterdir()) == ["selection.json", "table.md"], "no model"
+    assert "no variant ships" in (out / "table.md").read_text()
+    assert read_json(out / "selection.json", Selection).chosen == ""
 
 
 def test_a_named_variant_that_misses_a_gate_fails(tmp_path, out):
@@ -324,6 +326,7 @@ def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
     facts = read_json(out / "model" / "model.json", SelectedModel)
     assert facts.warnings == ()
     gates = Gates.parse({"max_latency_p99": "0.1 ms", "undecided": "fail"})
+    (tmp_path / "other").mkdir()
     with pytest.raises(GateError, match="undecided"):
         select(made, tmp_path / "other", gates=gates, rule="int8", baseline="float32")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.artifacts import Model, ModelFacts
-from modelyard.errors import DataError
+from modelyard.errors import DataError, GateError
 from modelyard.jsonfiles import write_json
 from modelyard.stages.evaluation import Measured, read_measured
 from modelyard.stages.gates import Gates
@@ -60,7 +60,29 @@ def run(job: Job) -> None:
     candidates = {n: Candidate(job.inputs[f"evaluation:{n}"], job.inputs[f"model:{n}"]) for n in names}
     settings = job.stage.settings
     gates = Gates.parse(settings["gates"])
-    made = select(
+    kept = {file: job.log_file.with_suffix(f".{file}") for file in _TOLD}
+    for place in kept.values():
+        place.unlink(missing_ok=True)
+    try:
+        made = _select(job, candidates, gates)
+    except GateError:
+        for file, place in kept.items():
+            shutil.copyfile(job.base.out / file, place)
+        raise
+    row = next(r for r in made.table if r.variant == made.chosen)
+    job.base.metrics.update(chosen=made.chosen, accuracy=row.accuracy, gzip_bytes=row.gzip_bytes, p99_ms=row.p99_ms)
+    undecided = {r.variant: r.undecided for r in made.table if r.undecided}
+    if undecided:
+        job.base.metrics["undecided"] = undecided
+
+
+_TOLD = ("selection.json", "table.md")
+"""What is kept beside the log when no variant ships: a stage that fails leaves no artifact."""
+
+
+def _select(job: Job, candidates: Mapping[str, Candidate], gates: Gates) -> Selection:
+    settings = job.stage.settings
+    return select(
         candidates,
         job.base.out,
         rule=settings["rule"],
@@ -71,11 +93,6 @@ def run(job: Job) -> None:
         controls=settings["controls"],
         log=job.base.log,
     )
-    row = next(r for r in made.table if r.variant == made.chosen)
-    job.base.metrics.update(chosen=made.chosen, accuracy=row.accuracy, gzip_bytes=row.gzip_bytes, p99_ms=row.p99_ms)
-    undecided = {r.variant: r.undecided for r in made.table if r.undecided}
-    if undecided:
-        job.base.metrics["undecided"] = undecided
 
 
 def select(
@@ -93,7 +110,7 @@ def select(
     """Pick a variant and write its model, the table of all, and the answers to compare a server with.
 
     Writes `model/` (the model's file and `model.json`: the same bytes for the same model), `reference/` (the
-    model's answers to the test split), `selection.json` and `table.md`.
+    model's answers to the test split), `selection.json` and `table.md`; these two also if no variant meets every gate.
 
     Args:
         candidates: the variants by name.
@@ -117,9 +134,8 @@ def select(
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
     known("baseline", baseline, candidates)
     rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls)
-    chosen = choose(rows, rule)
     selection = Selection(
-        chosen=chosen,
+        chosen="",
         rule=rule,
         baseline=baseline,
         gates=gates,
@@ -127,12 +143,23 @@ def select(
         notes=notes_of(measured),
         table=rows,
     )
+    try:
+        chosen = choose(rows, rule)
+    except GateError:
+        _write(selection, out)
+        raise
     _copy_model(candidates[chosen], next(row for row in rows if row.variant == chosen), out)
+    selection = msgspec.structs.replace(selection, chosen=chosen)
+    log(_write(selection, out))
+    return selection
+
+
+def _write(selection: Selection, out: Path) -> str:
+    """Write the files that tell of the selection, and return the table."""
     write_json(out / "selection.json", selection)
     text = render_table(selection)
     (out / "table.md").write_text(text, encoding="utf-8", newline="\n")
-    log(text)
-    return selection
+    return text
 
 
 def rows_of(

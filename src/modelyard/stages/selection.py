@@ -69,7 +69,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """`selection.json`: what was picked, by which rule, within which gates, out of what.
 
     Attributes:
-        chosen: the variant that ships.
+        chosen: the variant that ships; empty if none meets every gate.
         rule: the rule that picked it.
         baseline: the variant that relative bounds and latency ratios compare with.
         gates: the bounds.

@@ -72,7 +72,8 @@ def _notes(selection: Selection) -> list[str]:
         texts += [text for text in row.undecided if text not in row.misses]
         for text in texts:
             said.setdefault(text, []).append(row.variant)
-    return [*(f"{', '.join(variants)}: {text}" for text, variants in said.items()), *selection.notes]
+    none = [] if selection.chosen else ["no variant ships: none that the rule may pick meets every gate"]
+    return [*none, *(f"{', '.join(variants)}: {text}" for text, variants in said.items()), *selection.notes]
 
 
 def _line(cells: Sequence[str], widths: list[int]) -> str:
