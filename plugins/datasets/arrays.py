@@ -11,6 +11,7 @@ from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.npy import open_array
 from modelyard.params import InputPath
 from modelyard_plugins.support.npz import SAVE_PLAIN, read_npz
+from modelyard_plugins.support.rows import take_rows
 from modelyard_plugins.support.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def arrays(
     elif all(name in found for name in TWO):
         _check_pair(found, Path(path))
         keep, apart = stratified_split(found["y"], test_fraction, context.seed)
-        train_x, train_y, test_x, test_y = found["x"][keep], found["y"][keep], found["x"][apart], found["y"][apart]
+        train_x, test_x = (take_rows(found["x"], rows, context.cache) for rows in (keep, apart))
+        train_y, test_y = found["y"][keep], found["y"][apart]
     else:
         raise _missing(found, Path(path))
     names = class_names or _class_names(found, train_y, Path(path))

@@ -12,6 +12,7 @@ from modelyard.artifacts import Splits
 from modelyard.errors import DataError
 from modelyard.params import InputPath, PositiveInt
 from modelyard_plugins.support.image_tree import Picture, find_pictures, is_split
+from modelyard_plugins.support.rows import on_disk
 from modelyard_plugins.support.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
@@ -77,14 +78,10 @@ class _Reader:
         self.context, self.size, self.channels, self.total, self.done = context, size, channels, total, 0
 
     def __call__(self, pictures: list[Picture]) -> NDArray[np.uint8]:
-        import tempfile
-
         import numpy as np
 
         shape = (len(pictures), *self.size, self.channels)
-        with tempfile.TemporaryFile(dir=self.context.cache) as file:
-            # the map outlives the file's name and descriptor; memory is given back under pressure
-            images: NDArray[np.uint8] = np.memmap(file, np.uint8, "w+", shape=shape)
+        images: NDArray[np.uint8] = on_disk(self.context.cache, np.uint8, shape)
         for row, (path, _) in enumerate(pictures):
             images[row] = read_picture(path, self.size, self.channels)
             self.done += 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,22 @@ def test_x_and_y_are_split_by_class(bench, four, tmp_path):
     splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"), test_fraction=0.4)
     assert np.bincount(splits.test_y).tolist() == [2, 2, 2, 2]
     assert splits.class_names == ("a", "b", "c", "d")
+
+
+def test_x_and_y_are_split_without_a_copy_in_memory(bench, tmp_path):
+    samples, size = 64, 1 << 19
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (samples, size))
+    x[:] = np.arange(samples, dtype=np.uint8)[:, None]
+    np.save(tmp_path / "y.npy", np.arange(samples) % 2)
+    tracemalloc.start()
+    splits = arrays(bench.stage(), path=str(tmp_path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < x.nbytes / 2
+    assert sorted([*splits.train_x[:, -1], *splits.test_x[:, -1]]) == list(range(samples))
+    assert (splits.train_x == splits.train_x[:, :1]).all()
+    assert np.array_equal(splits.train_x[:, 0] % 2, splits.train_y)
 
 
 def test_the_value_range_is_given_or_found(bench, four, tmp_path):
