@@ -23,7 +23,7 @@ def test_every_table_is_read_and_every_default_filled_in(load: Load) -> None:
     assert config.uses["train"].component.name == "trainer"
     assert config.uses["train"].params == {"epochs": 3, "rate": 0.1}
     assert config.settings["select"] == {"rule": "smallest", "baseline": ""}
-    assert config.settings["dataset"] == {"normalize": "unit"}
+    assert config.settings["dataset"] == {"normalize": "auto"}
     assert config.settings["gates"]["min_accuracy"] is None
     assert [[use.component.name for use in steps] for steps in config.variants.values()] == [
         ["pack"],

@@ -117,10 +117,12 @@ def _samples(context: OptimizeContext, parent: Any, rows: NDArray[np.int64]) -> 
     key, signature = next(iter(signatures.items()))
     name = signature["inputs"][0]
 
-    def samples() -> Iterator[dict[str, NDArray[np.float32]]]:
+    dtype = parent.get_input_details()[0]["dtype"]
+
+    def samples() -> Iterator[dict[str, NDArray[Any]]]:
         for number, row in enumerate(rows):
             context.progress(number, len(rows), unit="samples", note="calibrating")
-            yield {name: context.dataset.inputs("train", slice(row, row + 1))}
+            yield {name: context.dataset.inputs("train", slice(row, row + 1)).astype(dtype, copy=False)}
 
     return {key: list(samples())}
 

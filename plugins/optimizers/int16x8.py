@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows, samples
+from modelyard_plugins.support.calibration import calibration_rows
 from modelyard_plugins.support.litert_convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -31,12 +31,10 @@ def int16x8(context: OptimizeContext, *, calibration_samples: PositiveInt = 200)
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = samples(context.dataset, rows)
         kernels = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [kernels]
 
-    convert(context, configure, weights="int8")
-    context.metrics["calibration_samples"] = len(rows)
+    convert(context, configure, weights="int8", calibration=rows)
     if platform.machine() in _X86:
         context.warn("int16x8 has reference kernels only on x86, some tens of times slower than float32; see p50_ms")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
+from modelyard.artifacts import is_whole
+from modelyard.errors import ConfigError
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows, samples
+from modelyard_plugins.support.calibration import calibration_rows
 from modelyard_plugins.support.litert_convert import convert
 from modelyard_plugins.support.quantized import QAT, skipped_layers
 from modelyard_plugins.support.tensorflow import TENSORFLOW
@@ -32,19 +34,26 @@ def int8(
         context: the parent model and the data set.
         calibration_samples: training samples that the ranges of the activations are measured on; 100 to 500 are usual.
         io: the type of the model's own input and output.
+
+    Raises:
+        ConfigError: `io` is int8, and samples are whole numbers such as token ids.
     """
+    if io == "int8" and is_whole(context.model.facts.input_dtype):
+        msg = (
+            f"int8: io = 'int8': the model takes {context.model.facts.input_dtype}, whole numbers that int8 cannot hold\n"
+            "  leave io out: the model's input stays as it is, its weights and activations become int8"
+        )
+        raise ConfigError(msg)
     if context.model.facts.format == QAT:
         _convert_trained(context, io)
         return
     rows = calibration_rows(context.dataset, calibration_samples, context.seed)
 
     def configure(tf: Any, converter: Any) -> None:
-        converter.representative_dataset = samples(context.dataset, rows)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         _configure(tf, converter, io)
 
-    convert(context, configure, weights="int8")
-    context.metrics["calibration_samples"] = len(rows)
+    convert(context, configure, weights="int8", calibration=rows)
 
 
 def _convert_trained(context: OptimizeContext, io: Io) -> None:

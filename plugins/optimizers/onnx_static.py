@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.errors import ConfigError, StageFailed, did_you_mean, listing
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.calibration import calibration_rows
 from modelyard_plugins.support.onnx_model import ONNX, load_onnx, prepare, report
@@ -63,21 +64,44 @@ def onnx_static(
         reader, ranges = _Reader(context, model.graph.input[0], rows), Path(scratch) / "ranges.json"
         if calibration == "entropy":
             _measure_entropy(prepared, reader, ranges)
-        quantize_static(
-            prepared,
-            target,
-            reader,
-            quant_format=QuantFormat.QDQ,
-            per_channel=per_channel,
-            reduce_range=reduce_range,
-            activation_type=QuantType.QInt8 if activations == "int8" else QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=list(skip),
-            calibrate_method=CalibrationMethod[methods[calibration]],
-            calibration_cache_path=ranges,
-        )
+        with _refusal_in_words(context, per_channel=per_channel):
+            quantize_static(
+                prepared,
+                target,
+                reader,
+                quant_format=QuantFormat.QDQ,
+                per_channel=per_channel,
+                reduce_range=reduce_range,
+                activation_type=QuantType.QInt8 if activations == "int8" else QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=list(skip),
+                calibrate_method=CalibrationMethod[methods[calibration]],
+                calibration_cache_path=ranges,
+            )
     context.metrics["calibration_samples"] = len(rows)
     report(context, target)
+
+
+@contextmanager
+def _refusal_in_words(context: OptimizeContext, *, per_channel: bool) -> Iterator[None]:
+    """Say what to do where ONNX Runtime's quantizer fails on a model, for instance on a bias of more than one axis.
+
+    Raises:
+        StageFailed: it failed.
+    """
+    try:
+        yield
+    except Exception as exc:  # its errors have no other class in common
+        import traceback
+
+        context.log(traceback.format_exc())
+        line = " ".join(f"{type(exc).__name__}: {exc}".split())
+        first = "set per_channel = false, or name" if per_channel else "name"
+        msg = (
+            f"{context.model.path}: ONNX Runtime's quantizer fails: {line:.300}\n"
+            f"  {first} operators to leave in float32 with skip; the log has its traceback"
+        )
+        raise StageFailed(msg) from exc
 
 
 def _measure_entropy(model: Path, reader: _Reader, ranges: Path) -> None:
@@ -105,23 +129,27 @@ class _Reader:
     """Gives ONNX Runtime the calibration samples, preprocessed, one by one or in the model's own fixed batches."""
 
     def __init__(self, context: OptimizeContext, tensor: Any, rows: NDArray[np.int64]) -> None:
+        from onnx import helper
+
         sizes = tensor.type.tensor_type.shape.dim
+        self._dtype = helper.tensor_dtype_to_np_dtype(tensor.type.tensor_type.elem_type)
         self._batches = self._read(context, tensor.name, rows, sizes[0].dim_value)
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
         """Return the next batch by the input's name, or None after the last."""
         return next(self._batches, None)
 
     def _read(
         self, context: OptimizeContext, name: str, rows: NDArray[np.int64], fixed: int
-    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+    ) -> Iterator[dict[str, NDArray[Any]]]:
         import numpy as np
 
         step = fixed or 1  # all batches must have the same size, or the histograms fail
         for start in range(0, len(rows), step):
             chosen = rows[start : start + step]
             context.progress(start, len(rows), unit="samples", note="calibrating")
-            yield {name: context.dataset.inputs("train", np.resize(chosen, step))}  # the last is filled with its own
+            inputs = context.dataset.inputs("train", np.resize(chosen, step))  # the last is filled with its own
+            yield {name: inputs.astype(self._dtype, copy=False)}
 
 
 def _check_skip(model: Any, skip: tuple[str, ...]) -> None:

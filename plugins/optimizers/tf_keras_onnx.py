@@ -22,7 +22,7 @@ def tf_keras_onnx(context: OptimizeContext) -> None:
 
     start(context.seed)
     model = load_keras(context.model.path)
-    signature = [tf.TensorSpec((None, *context.model.facts.input_shape), tf.float32, name=INPUT)]
+    signature = [tf.TensorSpec((None, *context.model.facts.input_shape), model.inputs[0].dtype, name=INPUT)]
     answer = tf.function(lambda inputs: model(inputs, training=False), input_signature=signature)
 
     def export() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file
+from modelyard.artifacts import format_file, input_dtype
 from modelyard.errors import StageFailed
 from modelyard_plugins.support.torch_program import first_line, load_program
 from modelyard_plugins.support.torch_start import TORCH, start
@@ -38,7 +38,8 @@ def _convert(context: OptimizeContext) -> bytes:
 
     module = load_program(context.model.path).module(check_guards=False)
     module.training = False  # it is exported as it predicts; without the mark the converter warns of the contrary
-    sample = torch.zeros(1, *context.dataset.facts.input_shape)
+    facts = context.dataset.facts
+    sample = torch.zeros(1, *facts.input_shape, dtype=getattr(torch, input_dtype(facts.dtype)))
     try:
         return bytes(litert_torch.convert(module, (sample,)).model_content())
     except Exception as exc:  # torch's, jax's and MLIR's errors have no other class in common

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file
+from modelyard.artifacts import format_file, input_dtype
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.calibration import calibration_rows
@@ -45,8 +45,8 @@ def torch_quantize(context: OptimizeContext, *, calibration_samples: PositiveInt
     quantized = convert_pt2e(prepared)
     _drop_unused(quantized)
     context.metrics.update(_count(quantized, context), calibration_samples=len(rows))
-    shape = context.dataset.facts.input_shape
-    program = export_program(quantized, shape, "quantized", context.log)
+    facts = context.dataset.facts
+    program = export_program(quantized, facts.input_shape, "quantized", context.log, input_dtype(facts.dtype))
     save_program(program, context.out / format_file("torch_int8"))
 
 

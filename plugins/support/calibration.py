@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,11 +21,17 @@ def calibration_rows(dataset: Dataset, samples: int, seed: int) -> NDArray[np.in
     return np.sort(np.random.default_rng(seed).choice(there_are, min(samples, there_are), replace=False))
 
 
-def samples(dataset: Dataset, rows: NDArray[np.int64]) -> Callable[[], Iterator[list[NDArray[np.float32]]]]:
-    """Return what the LiteRT converter calibrates with: a function that yields the model's input for one row at a time."""
+def samples(dataset: Dataset, rows: NDArray[np.int64], dtype: str) -> Callable[[], Iterator[list[NDArray[Any]]]]:
+    """Return what the LiteRT converter calibrates with: a function that yields the model's input for one row at a time.
 
-    def generate() -> Iterator[list[NDArray[np.float32]]]:
+    Args:
+        dataset: the data set.
+        rows: rows of the training split, int64, shape `(n,)`.
+        dtype: the type of the model's input.
+    """
+
+    def generate() -> Iterator[list[NDArray[Any]]]:
         for row in rows:
-            yield [dataset.inputs("train", slice(row, row + 1))]
+            yield [dataset.inputs("train", slice(row, row + 1)).astype(dtype, copy=False)]
 
     return generate

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import is_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,7 +21,7 @@ _AHEAD = 4
 def batches(dataset: Dataset, rows: NDArray[np.int64], batch_size: int, *, seed: int | None) -> Any:
     """Return a `tf.data.Dataset` of `(inputs, labels)` for `rows` of the training split.
 
-    Raw samples stay on disk until their batch is due, and become float32 a batch at a time.
+    Raw samples stay on disk until their batch is due, and become float32 a batch at a time; whole numbers stay as they are.
 
     Args:
         dataset: the data set.
@@ -37,7 +39,8 @@ def batches(dataset: Dataset, rows: NDArray[np.int64], batch_size: int, *, seed:
     )
     raw = tf.data.Dataset.from_generator(_Epochs(x, y, rows, batch_size, seed), output_signature=signature)
     counted = raw.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size)))
-    return counted.map(_preprocess(dataset.facts.preprocessing)).prefetch(_AHEAD)
+    ready = counted if is_whole(dataset.facts.dtype) else counted.map(_preprocess(dataset.facts.preprocessing))
+    return ready.prefetch(_AHEAD)
 
 
 class _Epochs:

@@ -36,7 +36,7 @@ def write_onnx(model: Any, input_shape: Sequence[int], path: Path) -> None:
     import onnx
     import tf2onnx  # noqa: F401 - Keras needs it for this format; missing, it is named
 
-    model(np.zeros((1, *input_shape), np.float32))  # Keras exports only what was called
+    model(np.zeros((1, *input_shape), model.inputs[0].dtype))  # Keras exports only what was called
 
     def export() -> Any:
         model.export(path, format="onnx", verbose=False)

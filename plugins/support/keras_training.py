@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard_plugins.support.feed import batches
 from modelyard_plugins.support.keras_facts import ends_in_softmax
 from modelyard_plugins.support.keras_fitting import compile_classifier, fit
-from modelyard_plugins.support.training import OPTIMIZERS, check_shapes, record, training_rows
+from modelyard_plugins.support.training import OPTIMIZERS, check_input_dtype, check_shapes, record, training_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,14 @@ def build_classifier(context: TrainContext, check_model: Callable[[Any, str, tup
     check_model(model, "[tool.modelyard.model]", facts.input_shape)
     wanted = ((None, *facts.input_shape), (None, classes))
     check_shapes(model.name, model.input_shape, model.output_shape, wanted=wanted)
+    check_input_dtype(model.name, input_dtype(model), facts)
     return model
+
+
+def input_dtype(model: Any) -> str:
+    """Return the type of what `model`, of either Keras, takes: `float32`, `int32` ..."""
+    dtype = model.inputs[0].dtype
+    return str(getattr(dtype, "name", dtype))
 
 
 def answers(model: Any, context: TrainContext) -> Output:

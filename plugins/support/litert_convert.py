@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
+from modelyard_plugins.support.calibration import samples
 from modelyard_plugins.support.keras_files import load_keras
+from modelyard_plugins.support.keras_training import input_dtype
 from modelyard_plugins.support.litert_weights import check_types, litert_kernels, weight_figures
 from modelyard_plugins.support.quantized import QAT, load_quantized
 from modelyard_plugins.support.tensorflow import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from modelyard.contexts import OptimizeContext
     from modelyard_plugins.support.kernels import Kernels
@@ -23,6 +28,7 @@ def convert(
     configure: Callable[[Any, Any], None] | None = None,
     *,
     weights: Literal["float32", "float16", "int8"],
+    calibration: NDArray[np.int64] | None = None,
     at_least: Callable[[Any], int | None] = lambda _: None,
     advice: str = "take another conversion, for instance float16",
 ) -> Kernels:
@@ -31,6 +37,7 @@ def convert(
     Args:
         context: the optimizer's context; sizes and what became of the weights are put into its metrics.
         configure: `configure(tf, converter)` sets the converter up.
+        calibration: rows of the training split that the ranges of activations are measured on, int64, shape `(n,)`.
         weights: the type that the weights of two axes or more must have in the end.
         at_least: says of the parent model how many of them; None for all.
         advice: what to do if they have not.
@@ -47,6 +54,9 @@ def convert(
     load = load_quantized if context.model.facts.format == QAT else load_keras
     model = load(context.model.path)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if calibration is not None:
+        converter.representative_dataset = samples(context.dataset, calibration, input_dtype(model))
+        context.metrics["calibration_samples"] = len(calibration)
     if configure is not None:
         configure(tf, converter)
     data = _convert(converter, context)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import is_whole
 from modelyard.errors import DataError
 from modelyard_plugins.support.saved_model_files import check_saved_model
 
@@ -33,7 +34,8 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
     Args:
         folder: where to; it is made.
         facts: of the model that is wrapped: its preprocessing and softmax become part of the graph.
-        call: `call(inputs)` answers a batch: float32 tensors, `(N, *input_shape)` in, `(N, classes)` out.
+        call: `call(inputs)` answers a batch: float32 tensors (or whole numbers as they are), `(N, *input_shape)` in, and
+            float32, `(N, classes)`, out.
         variables: every `tf.Variable` that `call` reads.
     """
     import tensorflow as tf
@@ -53,9 +55,11 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
 
 
 def _preprocess(samples: Any, facts: ModelFacts) -> Any:
-    """Do what `Preprocessing.apply` does, in the graph."""
+    """Do what `modelyard.artifacts.model_inputs` does, in the graph."""
     import tensorflow as tf
 
+    if is_whole(facts.input_dtype):
+        return samples
     how = facts.preprocessing
     scaled = tf.cast(samples, tf.float32) * tf.constant(how.scale, tf.float32)
     return (scaled - tf.constant(how.mean, tf.float32)) / tf.constant(how.std, tf.float32)

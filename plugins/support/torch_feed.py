@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import model_inputs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -46,12 +48,16 @@ class Feed:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Yield inputs, float32, shape `(n, *input_shape)`, and labels, int64, shape `(n,)`, as tensors."""
+        """Yield inputs, shape `(n, *input_shape)`, and labels, int64, shape `(n,)`, as tensors.
+
+        Inputs are float32, or whole numbers as they are.
+        """
         import torch
 
+        facts = self._dataset.facts
         order = self._rows if self._random is None else self._random.permutation(self._rows)
         for begin, end in self._bounds:
             chosen = order[begin:end]
-            inputs = self._dataset.facts.preprocessing.apply(self._x[chosen])
+            inputs = model_inputs(self._x[chosen], facts.dtype, facts.preprocessing)
             labels = self._y[chosen]
             yield torch.from_numpy(inputs).to(self._device), torch.from_numpy(labels).to(self._device)

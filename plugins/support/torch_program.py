@@ -1,7 +1,7 @@
 """A model of the format `torch`: a program of torch.export, in a `.pt2` file without pickle, paths or times.
 
-The program takes what the server sends, float32 samples of the data set's own shape (channels last), and answers
-logits. It needs none of the code that the module was written in, and can be trained further, quantized and exported.
+The program takes samples of the data set's own shape (channels last): float32, or whole numbers as they are. It answers
+logits or probabilities. It needs none of the code that the module was written in, and can be trained further, quantized and exported.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ _OF_THE_SOURCE = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn
 """What torch notes about where a step came from: paths and line numbers of this machine."""
 
 
-def export_program(module: Any, sample_shape: tuple[int, ...], name: str, log: Any) -> Any:
+def export_program(module: Any, sample_shape: tuple[int, ...], name: str, log: Any, dtype: str = "float32") -> Any:
     """Return `module` as a program for batches of any size.
 
     Args:
-        module: a `torch.nn.Module` on the CPU, in evaluation mode, that takes float32 samples, shape `(N, *sample_shape)`.
+        module: a `torch.nn.Module` on the CPU, in evaluation mode, that takes samples of the shape `(N, *sample_shape)`.
         sample_shape: the shape of one sample.
         name: what to call the module in messages.
         log: called with the whole of torch's complaint.
+        dtype: the type of the samples.
 
     Raises:
         PluginError: torch.export cannot follow the module's code, or only for one size of batch.
@@ -35,7 +36,9 @@ def export_program(module: Any, sample_shape: tuple[int, ...], name: str, log: A
 
     batch = torch.export.Dim("batch")
     try:
-        return torch.export.export(module, (torch.zeros(2, *sample_shape),), dynamic_shapes=({0: batch},))
+        return torch.export.export(
+            module, (torch.zeros(2, *sample_shape, dtype=getattr(torch, dtype)),), dynamic_shapes=({0: batch},)
+        )
     except Exception as exc:  # the module's own code runs in there
         log(f"{type(exc).__name__}: {exc}")
         msg = (

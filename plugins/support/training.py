@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import is_whole
 from modelyard.contexts import Problem
 from modelyard.errors import PluginError, StageFailed
 from modelyard.jsonfiles import write_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.artifacts import Dataset
+    from modelyard.artifacts import Dataset, DatasetFacts
     from modelyard.contexts import CheckContext, StageContext
 
 History = dict[str, list[float]]
@@ -100,6 +101,32 @@ def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray
         return stratified_split(labels, fraction, seed)
     return np.arange(len(labels)), np.arange(0)
 
+
+def check_input_dtype(model: str, takes: str, facts: DatasetFacts) -> None:
+    """Check that the model called `model`, whose input is of the type `takes`, can be given the data set's samples.
+
+    Raises:
+        PluginError: it takes whole numbers and the samples are others, or it takes floats which cannot hold them all.
+    """
+    if takes.startswith("float"):
+        most = max(map(abs, facts.value_range))
+        if not is_whole(facts.dtype) or most <= _FLOAT32_EXACT:
+            return
+        msg = (
+            f"the model {model!r} takes {takes}, which cannot hold each of the data set's whole numbers, up to {most:g}\n"
+            f"  let its input be {facts.dtype}"
+        )
+        raise PluginError(msg)
+    if not is_whole(facts.dtype):
+        msg = (
+            f"the model {model!r} takes {takes}, but the data set's samples are {facts.dtype}, which reach it as float32\n"
+            "  give whole numbers as int32 or int64 to the data set, or let the model take float32"
+        )
+        raise PluginError(msg)
+
+
+_FLOAT32_EXACT = 2**24
+"""Every whole number up to this is a float32."""
 
 Shape = tuple[int | None, ...]
 """The shape of a batch; None stands for its size."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file
+from modelyard.artifacts import format_file, input_dtype
 from modelyard.errors import PluginError
 from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
 from modelyard_plugins.support.torch_feed import Feed
@@ -59,7 +59,8 @@ def train(
     history = fit(
         model, feed, moving, epochs=epochs, context=context, output=output, validation=validation, keeper=keeper
     )
-    program = export_program(model.cpu().eval(), context.dataset.facts.input_shape, name, context.log)
+    facts = context.dataset.facts
+    program = export_program(model.cpu().eval(), facts.input_shape, name, context.log, input_dtype(facts.dtype))
     save_program(program, context.out / format_file("torch"))
     record(context, history, parameters, best=None if keeper is None else keeper.epoch)
 
@@ -79,17 +80,18 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
         )
         raise PluginError(msg)
     name = type(model).__name__
-    _check_answer(model, name, shape, classes, context.log)
+    dtype = input_dtype(facts.dtype)
+    _check_answer(model, name, shape, dtype, classes, context.log)
     whole = taking_samples(model, facts.input_shape, layout).eval()
-    program = export_program(whole, facts.input_shape, name, context.log)
+    program = export_program(whole, facts.input_shape, name, context.log, dtype)
     (answer,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
     is_softmax = answer.target is torch.ops.aten.softmax.int
     torch.manual_seed(context.seed)  # however many numbers the checks drew
     return whole, name, "probabilities" if is_softmax else context.facts.output
 
 
-def _check_answer(model: Any, name: str, shape: tuple[int, ...], classes: int, log: Any) -> None:
-    """Check with two samples of zeros that `model` takes samples of `shape` and answers one number a class.
+def _check_answer(model: Any, name: str, shape: tuple[int, ...], dtype: str, classes: int, log: Any) -> None:
+    """Check with two samples of zeros that `model` takes samples of `shape` and `dtype`, and answers one number a class.
 
     Raises:
         PluginError: it does not.
@@ -99,11 +101,12 @@ def _check_answer(model: Any, name: str, shape: tuple[int, ...], classes: int, l
     model.eval()
     try:
         with torch.no_grad():
-            answer = model(torch.zeros(2, *shape))
+            answer = model(torch.zeros(2, *shape, dtype=getattr(torch, dtype)))
     except Exception as exc:  # it is the project's code
         log(f"{type(exc).__name__}: {exc}")
         msg = (
-            f"the model {name!r} cannot take samples of the shape {(None, *shape)} (None: the batch): {first_line(exc)}\n"
+            f"the model {name!r} cannot take {dtype} samples of the shape {(None, *shape)} (None: the batch): "
+            f"{first_line(exc)}\n"
             "  use the function's arguments input_shape and classes; [tool.modelyard.train] layout says where channels are"
         )
         raise PluginError(msg) from exc

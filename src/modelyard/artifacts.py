@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -67,11 +67,32 @@ class Preprocessing(msgspec.Struct, frozen=True):
         return inputs
 
 
+def is_whole(dtype: str) -> bool:
+    """Tell whether samples of `dtype` are whole numbers that mean themselves, such as token ids: int32 or int64.
+
+    uint8 is the type of pictures.
+    """
+    return dtype in ("int32", "int64")
+
+
+def input_dtype(dtype: str) -> str:
+    """Return the type in which samples of `dtype` reach the model: see `model_inputs`."""
+    return dtype if is_whole(dtype) else "float32"
+
+
+def model_inputs(raw: NDArray[np.generic], dtype: str, preprocessing: Preprocessing) -> NDArray[Any]:
+    """Return raw samples of `dtype` as the model takes them: float32, preprocessed; whole numbers as they are."""
+    import numpy as np
+
+    return np.array(raw) if is_whole(dtype) else preprocessing.apply(raw)
+
+
 class Splits(msgspec.Struct, frozen=True):
     """What a data set plugin returns; `modelyard` checks it and writes it down.
 
     Attributes:
-        train_x: raw samples, shape `(N, *input_shape)`, uint8 or float32; a numpy memory map is welcome.
+        train_x: raw samples, shape `(N, *input_shape)`, a numpy memory map is welcome: uint8 (pictures), float32
+            (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are).
         train_y: labels, integers from 0, shape `(N,)`.
         test_x: like `train_x`, shape `(M, *input_shape)`.
         test_y: like `train_y`, shape `(M,)`.
@@ -97,7 +118,8 @@ class SplitFacts(msgspec.Struct, frozen=True):
 class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
     """`dataset.json`: what the splits hold.
 
-    `mean` and `std` are those of the raw training samples, one a channel; None where `normalize` needs none.
+    `dtype` is uint8, float32, int32 or int64. `mean` and `std` are those of the raw training samples, one a channel;
+    None where `normalize` needs none.
     """
 
     class_names: tuple[str, ...]
@@ -133,9 +155,12 @@ class Dataset(msgspec.Struct, frozen=True):
         """Return the labels of `split`, int64, shape `(N,)`, memory-mapped read-only."""
         return self._load(f"{split}_y.npy")
 
-    def inputs(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> NDArray[np.float32]:
-        """Return `rows` of `split` as the model takes them: float32, preprocessed, shape `(n, *input_shape)`."""
-        return self.facts.preprocessing.apply(self.x(split)[rows])
+    def inputs(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> NDArray[Any]:
+        """Return `rows` of `split` as the model takes them, shape `(n, *input_shape)`: float32, preprocessed.
+
+        Whole numbers (int32 and int64) stay what they are.
+        """
+        return model_inputs(self.x(split)[rows], self.facts.dtype, self.facts.preprocessing)
 
     def _load(self, name: str) -> NDArray[np.generic]:
         array: NDArray[np.generic] = open_array(self.folder / name)

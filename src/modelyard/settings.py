@@ -50,7 +50,7 @@ RULES = ("smallest", "smallest-file", "fastest", "most-accurate")
 class Dataset(msgspec.Struct):
     """`[tool.modelyard.dataset]`, beside the data set's own parameters."""
 
-    normalize: Literal["unit", "standard", "none"] = "unit"
+    normalize: Literal["auto", "unit", "standard", "none"] = "auto"
 
 
 class Evaluate(msgspec.Struct):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from modelyard import DataError
-from modelyard.artifacts import Dataset, Splits
+from modelyard.artifacts import Dataset, Preprocessing, Splits
 from modelyard.stages import split_files
 from modelyard.stages.dataset import write_dataset
 
@@ -90,15 +90,31 @@ def test_floats_of_any_kind_become_float32(values, dtype):
         assert np.array_equal(stored, x.astype(np.float32))
 
 
-@given(arrays(np.int64, (5, 3), elements=st.integers(-300, 300)))
-def test_whole_numbers_become_uint8_where_they_fit_and_float32_where_not(x):
-    low, high = float(x.min()), float(x.max()) + 1
+@given(
+    arrays(np.int64, (5, 3), elements=st.integers(0, 100)),
+    st.sampled_from([np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, ">i4"]),
+)
+def test_whole_numbers_stay_what_they_are(x, dtype):
+    """Small ones, too: a vocabulary of a hundred words has ids that a byte would hold."""
     with tempfile.TemporaryDirectory() as folder:
-        splits = Splits(x, np.arange(5) % 2, x[:2], np.arange(2), ("a", "b"), (low, high))
+        splits = Splits(x.astype(dtype), np.arange(5) % 2, x[:2].astype(dtype), np.arange(2), ("a", "b"), (0, 100))
         write_dataset(splits, Path(folder), progress=lambda *a, **k: None)
-        stored = Dataset.open(Path(folder)).x("train")
-        assert stored.dtype == (np.uint8 if low >= 0 and high <= 255 else np.float32)
-        assert np.array_equal(stored.astype(np.int64), x)
+        dataset = Dataset.open(Path(folder))
+        kept = np.int32 if np.can_cast(dtype, np.int32) else np.int64
+        assert dataset.x("train").dtype == dataset.inputs("train").dtype == kept
+        assert np.array_equal(dataset.inputs("train"), x)
+        assert dataset.facts.preprocessing == Preprocessing()
+
+
+@pytest.mark.parametrize("normalize", ["unit", "standard"])
+def test_whole_numbers_are_not_normalized(make_splits, told, tmp_path, normalize):
+    x = np.arange(60).reshape(30, 2)
+    message = (
+        rf"normalize = '{normalize}': the samples are int64, whole numbers (.|\n)*\n  leave normalize out; or give"
+    )
+    with pytest.raises(DataError, match=message):
+        write_dataset(make_splits(train_x=x, test_x=x[:12]), tmp_path, normalize=normalize, progress=told)
+    assert not list(tmp_path.iterdir())
 
 
 def test_memory_maps_and_other_orders_are_written_right(make_splits, told, tmp_path):

@@ -109,6 +109,15 @@ class Facts:
             raise InputError(msg)
         return raw
 
+    def inputs(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return raw samples as the model takes them, of the same shape: float32, normalized.
+
+        Signed whole numbers, such as token ids, stay what they are.
+        """
+        if self.input_dtype.kind == "i":
+            return raw.astype(self.input_dtype, copy=False)
+        return self.preprocessing.apply(raw)
+
     def at_once(self, most: int) -> int:
         """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
         return min(most, self.batch or most)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelyard.artifacts import DatasetFacts, Preprocessing, SplitFacts, Splits
-from modelyard.errors import PluginError
+from modelyard.artifacts import DatasetFacts, Preprocessing, SplitFacts, Splits, is_whole
+from modelyard.errors import DataError, PluginError
 from modelyard.jsonfiles import write_json
 from modelyard.stages.split_checks import check_splits, stored_dtype
 from modelyard.stages.split_files import write_labels, write_samples
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from modelyard.job import Job
     from modelyard.stages.statistics import Statistics
 
-Normalize = Literal["unit", "standard", "none"]
+Normalize = Literal["auto", "unit", "standard", "none"]
 
 _CONSTANT = 1e-7
 """A channel that deviates by less than this part of the value range is constant, but for rounding."""
@@ -40,30 +40,35 @@ def run(job: Job) -> None:
         msg = f"the data set {component.name!r} ({component.file}) returned a {type(splits).__name__}, not Splits"
         raise PluginError(msg)
     normalize = job.stage.settings["normalize"]
-    job.base.metrics.update(write_dataset(splits, job.base.out, normalize=normalize, progress=job.base.progress))
+    figures = write_dataset(splits, job.base.out, normalize=normalize, progress=job.base.progress)
+    job.base.metrics.update(figures)
+    if "dtype" in figures:
+        job.base.warn(f"samples are {figures['dtype']}: they reach the model as they are; pictures are uint8")
 
 
-def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "unit", progress: Progress) -> dict[str, Any]:
+def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "auto", progress: Progress) -> dict[str, Any]:
     """Check `splits` and write `{train,test}_{x,y}.npy` and `dataset.json` to the folder `out`.
 
-    Samples are uint8 or float32 on disk; other integers and floats are converted where nothing is lost but digits.
-    One block of samples is in memory at a time. The same splits always give the same bytes.
+    Samples are uint8, float32, int32 or int64 on disk: floats are converted where nothing is lost but digits, truth
+    values become bytes, and other whole numbers the smaller of the two that holds their type. One block of samples is in memory at a time. The same splits always give the same bytes.
 
     Args:
         splits: what a data set plugin returned.
         out: a folder that exists.
         normalize: what the model sees: `unit` maps the value range to 0..1, `standard` gives each channel of the
-            training split mean 0 and deviation 1, `none` leaves samples as they are.
+            training split mean 0 and deviation 1, `none` leaves samples as they are. `auto` is `unit` for bytes and
+            floats, and `none` for other whole numbers, which are ids of something: dividing would destroy them.
         progress: told how many samples are written.
 
     Returns:
         Figures for `stage.json`.
 
     Raises:
-        DataError: shapes, types, values, labels or class names do not fit; the message says which and where.
+        DataError: shapes, types, values, labels, class names or `normalize` do not fit; the message says which and where.
     """
     check_splits(splits)
     dtype = stored_dtype(splits)
+    normalize = _chosen(normalize, str(dtype))
     total = len(splits.train_x) + len(splits.test_x)
     found = statistics(dtype, splits.train_x.shape[-1]) if normalize == "standard" else None
     facts = {}
@@ -82,7 +87,26 @@ def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "unit", p
         _facts(splits, str(dtype), preprocessing(normalize, splits.value_range, found), found, facts),
     )
     samples = {name: len(getattr(splits, f"{name}_x")) for name in ("train", "test")}
-    return {**samples, "classes": len(splits.class_names), "shape": list(splits.train_x.shape[1:])}
+    kind = {"dtype": str(dtype)} if is_whole(str(dtype)) else {}
+    return {**samples, "classes": len(splits.class_names), "shape": list(splits.train_x.shape[1:]), **kind}
+
+
+def _chosen(normalize: Normalize, dtype: str) -> Normalize:
+    """Return what `auto` stands for.
+
+    Raises:
+        DataError: whole numbers shall be normalized.
+    """
+    if not is_whole(dtype):
+        return "unit" if normalize == "auto" else normalize
+    if normalize in ("auto", "none"):
+        return "none"
+    msg = (
+        f"[tool.modelyard.dataset]: normalize = {normalize!r}: the samples are {dtype}, whole numbers such as token ids, "
+        "which reach the model as they are\n"
+        "  leave normalize out; or give float32 samples if they are measurements, uint8 if they are pictures"
+    )
+    raise DataError(msg)
 
 
 def _facts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Splits
 
-_FLOAT32_EXACT = 2**24
-"""Every whole number up to this is a float32."""
-
 
 def check_splits(splits: Splits) -> None:
     """Check shapes, types, labels, class names and value range.
@@ -25,6 +23,8 @@ def check_splits(splits: Splits) -> None:
     Raises:
         DataError: the first thing that does not fit.
     """
+    for name in ("train_x", "train_y", "test_x", "test_y"):
+        _check_array(name, getattr(splits, name))
     _check_names(splits)
     _check_range(splits)
     for name in ("train", "test"):
@@ -38,10 +38,10 @@ def check_splits(splits: Splits) -> None:
 
 
 def stored_dtype(splits: Splits) -> np.dtype[Any]:
-    """Return the type of the samples on disk: uint8 or float32.
+    """Return the type of the samples on disk: uint8, float32, int32 or int64.
 
     Raises:
-        DataError: the samples are not numbers, the splits differ, or whole numbers do not fit a float32.
+        DataError: the samples are not numbers, the splits differ, or whole numbers do not fit an int64.
     """
     import numpy as np
 
@@ -50,7 +50,7 @@ def stored_dtype(splits: Splits) -> np.dtype[Any]:
         if dtype.kind not in "biuf":
             msg = (
                 f"{name}: samples are {dtype}, which is not allowed\n"
-                "  allowed: uint8 or float32, or what converts to them"
+                "  allowed: uint8, int32, int64 or float32, or what converts to them"
             )
             raise DataError(msg)
     _check_fits_float32(splits)
@@ -58,16 +58,24 @@ def stored_dtype(splits: Splits) -> np.dtype[Any]:
     if len(floats) > 1:
         msg = f"train_x is {kinds['train_x']} but test_x is {kinds['test_x']}\n  give both the same type"
         raise DataError(msg)
-    low, high = splits.value_range
-    if floats == {False} and low >= 0 and high <= 255:
+    return np.dtype(np.float32) if floats == {True} else _whole_dtype(kinds, splits.value_range)
+
+
+def _whole_dtype(kinds: Mapping[str, np.dtype[Any]], value_range: tuple[float, float]) -> np.dtype[Any]:
+    """Return the type of whole numbers on disk: bytes stay bytes, which is what pictures are made of.
+
+    Raises:
+        DataError: they go beyond an int64.
+    """
+    import numpy as np
+
+    if all(dtype.kind == "b" or dtype == np.uint8 for dtype in kinds.values()):
         return np.dtype(np.uint8)
-    if floats == {False} and max(abs(low), abs(high)) > _FLOAT32_EXACT:
-        msg = (
-            f"train_x is {kinds['train_x']} with values up to {high:g}, which a float32 cannot hold exactly\n"
-            "  scale it to float32"
-        )
+    if max(map(abs, value_range)) >= 2**63:
+        msg = f"value_range: {value_range!r} goes beyond what an int64 can hold\n  scale the samples to float32"
         raise DataError(msg)
-    return np.dtype(np.float32)
+    small = (np.can_cast(dtype, np.int32) for dtype in kinds.values())
+    return np.dtype(np.int32) if all(small) else np.dtype(np.int64)
 
 
 def _check_fits_float32(splits: Splits) -> None:
@@ -76,6 +84,21 @@ def _check_fits_float32(splits: Splits) -> None:
     if max(map(abs, splits.value_range)) > float(np.finfo(np.float32).max):
         msg = f"value_range: {splits.value_range!r} goes beyond what a float32 can hold\n  scale the samples"
         raise DataError(msg)
+
+
+def _check_array(name: str, value: Any) -> None:
+    """Check that `value` is an array, or can be looked at like one, as HDF5 data sets can."""
+    if all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
+        return
+    given = f"a {type(value).__name__}"
+    what = "a label" if name.endswith("y") else "a sample"
+    if isinstance(value, Mapping):
+        given += f" of {', '.join(map(repr, value)) or 'nothing'}"
+    msg = (
+        f"{name}: is {given}, not a numpy array\n"
+        f"  give one array, {what} along its first axis; a model has one input, so join parts of a sample into one array"
+    )
+    raise DataError(msg)
 
 
 def _check_names(splits: Splits) -> None:

@@ -229,6 +229,18 @@ def test_a_tensor_anywhere_in_another_file_is_refused(parent, where):
         onnx_static(context)
 
 
+def test_a_model_that_the_quantizer_fails_on_is_refused_with_what_to_try(parent):
+    context = parent()
+    model = onnx.load(context.model.path)
+    (bias,) = (one for one in model.graph.initializer if one.name == "bias")
+    bias.dims[:] = [1, *bias.dims]  # as some exporters write a Gemm's
+    onnx.save(model, context.model.path)
+    with pytest.raises(StageFailed, match=r"quantizer fails: ValueError: .*\n  set per_channel = false, or name oper"):
+        onnx_static(context)
+    assert any("Traceback" in line for line in _lines(context))
+    onnx_static(context, per_channel=False)
+
+
 def test_nothing_to_quantize_is_said(parent):
     context = parent()
     with pytest.raises(StageFailed, match=r"no operator was quantized\n  operators with weights: Conv, Gemm;"):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from modelyard.errors import PluginError, StageFailed
 from modelyard_plugins.support.training import (
     Teller,
+    check_input_dtype,
     check_shapes,
     last_figures,
     training_rows,
@@ -53,3 +55,33 @@ def test_shapes_that_do_not_fit_the_data_set_are_named():
         check_shapes("net", (None, 4), (None, 3), wanted=wanted)
     with pytest.raises(PluginError, match=r"'net' answers the shape \(None, 2\)(.|\n)*input_shape and classes"):
         check_shapes("net", (None, 8, 8, 1), (None, 2), wanted=wanted)
+
+
+@pytest.mark.parametrize(
+    ("takes", "dtype", "highest", "message"),
+    [
+        (
+            "int32",
+            "uint8",
+            255,
+            r"'net' takes int32, but the data set's samples are uint8, which reach it as float32\n  give",
+        ),
+        ("int64", "float32", 1, r"'net' takes int64, but the data set's samples are float32"),
+        (
+            "float32",
+            "int64",
+            2**25,
+            r"'net' takes float32, which cannot hold each .* up to 3\.35544e\+07\n  let its input be int64",
+        ),
+        ("float32", "int32", 2**24, ""),
+        ("int32", "int64", 90_000, ""),
+        ("float32", "uint8", 255, ""),
+    ],
+)
+def test_a_model_must_take_what_the_samples_are(stripes_dataset, takes, dtype, highest, message):
+    facts = msgspec.structs.replace(stripes_dataset.facts, dtype=dtype, value_range=(0, highest))
+    if not message:
+        check_input_dtype("net", takes, facts)
+        return
+    with pytest.raises(PluginError, match=message):
+        check_input_dtype("net", takes, facts)

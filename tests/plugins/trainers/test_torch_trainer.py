@@ -283,7 +283,7 @@ def of_forward(body: str) -> Any:
     ("build", "message"),
     [
         (too_few, r"answers the shape \(None, 2\), but the data set has \(None, 3\)"),
-        (other_input, r"cannot take samples of the shape \(None, 1, 8, 8\)(.|\n)*input_shape and classes"),
+        (other_input, r"cannot take float32 samples of the shape \(None, 1, 8, 8\)(.|\n)*input_shape and classes"),
         (no_module, r"got a builtins\.dict, not a torch\.nn\.Module"),
         (of_forward("return (y, y)"), r"answers tuple, not one tensor of logits"),
         (of_forward("return y.argmax(1)"), r"answers torch\.int64, not one tensor of logits"),

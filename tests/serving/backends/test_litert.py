@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from modelyard.serving.backends.litert import CHUNK, open_model
+from modelyard.serving.backends.litert import CHUNK, open_model, quantize
 from modelyard.serving.errors import InputError, StartError
 
 ALL = ["float32", "float32-raw", "batch-3", "int8", "int8-io", "uint8-io", "int16-io", "int8-io-raw"]
@@ -51,6 +51,14 @@ def test_no_samples_give_no_rows(models):
 def test_another_shape_is_an_input_error(models, shape):
     with pytest.raises(InputError, match=r"expected \[-1, 8, 8, 1\]"):
         open_model(models / "float32").predict(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_a_tensor_without_a_scale_holds_whole_numbers_themselves(dtype):
+    held = quantize(np.array([7, 70_000], np.int64), {"dtype": dtype, "quantization": (0.0, 0)})
+
+    assert held.dtype == dtype
+    assert held.tolist() == [7, 70_000]
 
 
 def test_nan_is_an_input_error_for_an_integer_input(models):

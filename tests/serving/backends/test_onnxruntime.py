@@ -71,6 +71,38 @@ def test_a_model_that_answers_probabilities_gets_no_softmax(tmp_path, raw):
     np.testing.assert_allclose(model.predict(raw), logits(raw), atol=1e-5)
 
 
+@pytest.mark.parametrize(("kind", "dtype"), [(np.int64, "int64"), (np.int64, "int32"), (np.float32, "int32")])
+def test_whole_numbers_reach_the_model_as_they_are(tmp_path, raw, kind, dtype):
+    """A preprocessing would divide them, were it applied: ids are no pictures."""
+    ids = raw.astype(dtype) * 1000 + 1
+    right = open_model(write_onnx(tmp_path / "floats", input_dtype="float32", preprocessing={})).predict(
+        ids.astype(np.float32)
+    )
+    model = open_model(write_onnx(tmp_path / "ids", dtype=kind, input_dtype=dtype))
+
+    np.testing.assert_array_equal(model.predict(ids), right)
+
+
+def test_both_protocols_take_whole_numbers(start, tmp_path, raw):
+    folder = write_onnx(tmp_path / "m", dtype=np.int64, input_dtype="int64", value_range=[0, 90_000])
+    ids = raw.astype(np.int64) * 5000
+    right = open_model(folder).predict(ids)
+    tensor = {"name": "input", "shape": list(raw.shape), "datatype": "INT64", "data": ids.ravel().tolist()}
+    with start(folder, BACKEND="onnxruntime") as server, server.client() as client:
+        v1 = client.post("/v1/models/digits:predict", json={"instances": ids.tolist()}).json()
+        v2 = client.post("/v2/models/digits/infer", json={"inputs": [tensor]}).json()
+        kinds = client.get("/v2/models/digits").json()["inputs"][0]["datatype"]
+        signature = client.get("/v1/models/digits/metadata").json()["metadata"]["signature_def"]["signature_def"]
+        floats = client.post("/v1/models/digits:predict", json={"instances": (ids + 0.5).tolist()})
+        beyond = client.post("/v1/models/digits:predict", json={"instances": (ids + 90_000).tolist()})
+
+    np.testing.assert_allclose(v1["predictions"], right, atol=1e-7)
+    np.testing.assert_allclose(np.reshape(v2["outputs"][0]["data"], right.shape), right, atol=1e-7)
+    assert (kinds, signature["serving_default"]["inputs"]["input"]["dtype"]) == ("INT64", "DT_INT64")
+    assert (floats.status_code, beyond.status_code) == (400, 400)
+    assert "is not of expected type: int64" in floats.json()["error"]
+
+
 @pytest.mark.parametrize("facts", [{"input_shape": [8, 8, 3]}, {"class_names": ["a", "b"]}, {"input_shape": [8, 8]}])
 def test_a_model_json_that_does_not_fit_is_refused(tmp_path, facts):
     with pytest.raises(StartError, match=r"takes \(8, 8, 1\) and answers \(10,\); its model\.json says"):
@@ -78,7 +110,8 @@ def test_a_model_json_that_does_not_fit_is_refused(tmp_path, facts):
 
 
 def test_a_model_with_another_input_type_or_two_outputs_is_refused(tmp_path):
-    with pytest.raises(StartError, match=r"input 'x' is a tensor\(int64\); allowed: tensor\(float\)"):
+    told = r"input 'x' is a tensor\(int64\); allowed: tensor\(float\).*; samples of uint8 reach it as float32: a data set of"
+    with pytest.raises(StartError, match=told):
         open_model(write_onnx(tmp_path / "a", dtype=np.int64))
     with pytest.raises(StartError, match=r"has 2 output tensors \('y', 'l'\), expected one"):
         open_model(write_onnx(tmp_path / "b", outputs=2))

@@ -73,7 +73,7 @@ class LiteRTModel:
 
     def _run(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return the model's own output, dequantized, for at most one run's samples."""
-        inputs = quantize(self.facts.preprocessing.apply(raw), self._input)
+        inputs = quantize(self.facts.inputs(raw), self._input)
         if self._resizable:
             self._resize(len(inputs))
         elif len(inputs) < self._batch:
@@ -99,8 +99,10 @@ class LiteRTModel:
             raise StartError(msg)
 
 
-def quantize(values: NDArray[np.float32], tensor: Mapping[str, Any]) -> NDArray[Any]:
-    """Return `values` as `tensor` holds them: `round(value / scale) + zero_point`, clipped to the dtype; floats stay.
+def quantize(values: NDArray[Any], tensor: Mapping[str, Any]) -> NDArray[Any]:
+    """Return `values` as `tensor` holds them: `round(value / scale) + zero_point`, clipped to the dtype.
+
+    A tensor of floats, or of integers without a scale, holds the values themselves.
 
     Raises:
         InputError: a value is NaN, and the tensor holds integers.
@@ -108,7 +110,7 @@ def quantize(values: NDArray[np.float32], tensor: Mapping[str, Any]) -> NDArray[
     Source: LiteRT 8-bit quantization specification, `real = (int - zero_point) * scale`.
     """
     dtype = np.dtype(tensor["dtype"])
-    if dtype.kind == "f":
+    if dtype.kind == "f" or not tensor["quantization"][0]:
         return values.astype(dtype, copy=False)
     if np.isnan(values).any():
         msg = f"a sample holds NaN, which the model's {dtype} input cannot represent"
@@ -137,8 +139,11 @@ def _only(tensors: list[dict[str, Any]], what: str, facts: Facts) -> dict[str, A
         msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), expected one"
         raise StartError(msg)
     tensor = tensors[0]
-    if np.dtype(tensor["dtype"]).kind in "iu" and not tensor["quantization"][0]:
+    takes_whole = what == "input" and facts.input_dtype.kind == "i"
+    if np.dtype(tensor["dtype"]).kind in "iu" and not tensor["quantization"][0] and not takes_whole:
         msg = f"{facts.file}: {what} tensor {tensor['name']!r} is {np.dtype(tensor['dtype'])} without a scale"
+        if what == "input":
+            msg += f"; samples of {facts.input_dtype} reach it as float32: a data set of int32 or int64 fits it"
         raise StartError(msg)
     return tensor
 

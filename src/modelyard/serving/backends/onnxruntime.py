@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 CHUNK = 16
 """Samples a run at most: enough to fill the kernels, little enough that activations stay small."""
 
-_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_DTYPES = {**_FLOATS, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
 _ERRORS_ONLY = 3
 
 
@@ -87,7 +88,7 @@ class OnnxModel:
 
     def _run(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return the model's own output for at most one run's samples."""
-        inputs = self.facts.preprocessing.apply(raw).astype(_DTYPES[self._input.type], copy=False)
+        inputs = self.facts.inputs(raw).astype(_DTYPES[self._input.type], copy=False)
         if self._batch is not None and len(inputs) < self._batch:
             rest = np.zeros((self._batch - len(inputs), *inputs.shape[1:]), inputs.dtype)
             inputs = np.concatenate([inputs, rest])
@@ -121,8 +122,11 @@ def _only(tensors: list[Any], what: str, facts: Facts) -> Any:
         msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), expected one"
         raise StartError(msg)
     (tensor,) = tensors
-    if tensor.type not in _DTYPES:
-        msg = f"{facts.file}: {what} {tensor.name!r} is a {tensor.type}; allowed: {', '.join(_DTYPES)}"
+    allowed = _DTYPES if what == "input" and facts.input_dtype.kind == "i" else _FLOATS
+    if tensor.type not in allowed:
+        msg = f"{facts.file}: {what} {tensor.name!r} is a {tensor.type}; allowed: {', '.join(allowed)}"
+        if what == "input" and tensor.type in _DTYPES:
+            msg += f"; samples of {facts.input_dtype} reach it as float32: a data set of int32 or int64 fits it"
         raise StartError(msg)
     return tensor
 
