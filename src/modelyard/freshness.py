@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from modelyard.component import kind_name
 from modelyard.digests import DigestTable, FileEntry, is_executable, manifest_digest, walk
 from modelyard.errors import DataError, StageFailed
 from modelyard.fingerprint import Fingerprint, Fingerprinter
@@ -225,9 +226,9 @@ class Freshness:
             StageFailed: something that the key was made of is not what it was `before`, or was another in between.
         """
         for upstream in self._plan.upstream(stage):
-            if moved(before.artifacts[upstream.id], signs_of(str(self._workspace.folder(upstream))), linked=True):
-                msg = f"{stage.id}: the artifact of {upstream.id} changed while the stage ran\n  its result was not kept; run `doit` again"
-                raise StageFailed(msg)
+            paths = moved(before.artifacts[upstream.id], signs_of(str(self._workspace.folder(upstream))), linked=True)
+            if paths:
+                raise self._written_into(stage, upstream, paths)
         now = self._files(stage)
         parts = [
             part for part in before.files.keys() | now.keys() if moved(before.files.get(part, {}), now.get(part, {}))
@@ -236,3 +237,14 @@ class Freshness:
         if parts:
             msg = f"{stage.id}: changed while the stage ran: {', '.join(sorted(parts))}\n  its result was not kept; run `doit` again"
             raise StageFailed(msg)
+
+    def _written_into(self, stage: Stage, upstream: Stage, paths: list[str]) -> StageFailed:
+        """Return the error for an artifact that `stage` only reads, of which `paths` changed while it ran."""
+        changed = ", ".join(os.path.relpath(path, self._workspace.project) for path in paths)
+        used = [use.component for use in stage.uses.values()]
+        makers = " or ".join(f"the {kind_name(one.kind)} {one.name!r} ({one.file})" for one in used)
+        advice = f"if {makers} wrote there, it must write below context.out only; else run `doit` again"
+        return StageFailed(
+            f"{stage.id}: the artifact of {upstream.id} changed while the stage ran, which only reads it: {changed}\n"
+            f"  its result was not kept; {advice if used else 'run `doit` again'}"
+        )

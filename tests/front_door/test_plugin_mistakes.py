@@ -1,4 +1,4 @@
-"""What a component may take as its configuration, seen by a person who runs `doit`."""
+"""What a plugin may take as its configuration and where it may write, seen by a person who runs `doit`."""
 
 from __future__ import annotations
 
@@ -61,3 +61,32 @@ def test_a_parameter_that_no_value_can_reach_is_told_when_its_plugin_is_loaded(
     assert done.code == 3, done.output
     assert told in done.output
     assert "Traceback" not in done.output
+
+
+CARELESS = """
+from modelyard import hookimpl
+
+
+def careless(context):
+    \"\"\"Round in place.\"\"\"
+    data = context.model.path.read_text()
+    context.model.path.write_text(data + " ")
+    (context.out / "model.toy").write_text(data)
+
+
+@hookimpl
+def modelyard_register_optimizers(register):
+    register("careless", careless, accepts=("toy",), produces="toy")
+"""
+
+
+def test_a_plugin_that_writes_into_its_parents_artifact_is_named(new_toy: Path) -> None:
+    (new_toy / "plugins" / "careless.py").write_text(CARELESS)
+
+    done = build(new_toy, 'variants.plain=["careless", "pack"]', "optimize:plain")
+
+    assert done.code != 0
+    told = "the artifact of train:model.build changed while the stage ran, which only reads it: artifacts/train/"
+    assert told in done.output
+    assert "if the model optimizer 'careless' (" in done.output
+    assert "plugins/careless.py) wrote there, it must write below context.out only" in done.output
