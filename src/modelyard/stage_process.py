@@ -23,6 +23,9 @@ from modelyard.plan import Stage, outline
 from modelyard.project import Project
 from modelyard.request import Failure, Request, Result
 
+CRASHED = "the traceback is in the log"
+"""The last line of an error that is none of `modelyard.errors`: whatever raised it did not mean to tell a person."""
+
 
 def emit(events: int, event: dict[str, Any]) -> None:
     """Write one event as a line, whole; a line too long for that loses its note."""
@@ -172,7 +175,7 @@ def _join(where: str, exc: BaseException, separator: str) -> str:
         return f"{where}{separator}needs the module {exc.name!r}, which is not installed\n  {how_to_install(exc.name)}"
     if isinstance(exc, MemoryError):
         return f"{where}{separator}ran out of memory\n  use a smaller batch, or a machine with more"
-    return f"{where}{separator}raised {said(exc)}\n  the traceback is in the log"
+    return f"{where}{separator}raised {said(exc)}\n  {CRASHED}"
 
 
 def how_to_install(module: str, extra: str = "") -> str:
