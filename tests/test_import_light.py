@@ -24,7 +24,7 @@ HEAVY = (
     "yaml",
     "PIL",
     "sklearn",
-    "starlette",
+    "httptools",
     "matplotlib",
 )
 SPY = f"""

@@ -47,7 +47,11 @@ def test_health(client):
 def test_server_metadata(client):
     answer = client.get("/v2").json()
 
-    assert answer == {"name": "modelyard", "version": __version__, "extensions": ["binary_tensor_data"]}
+    assert answer == {
+        "name": "modelyard",
+        "version": __version__,
+        "extensions": ["binary_tensor_data", "classification"],
+    }
 
 
 def test_model_metadata(client):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ import numpy as np
 import pytest
 
 import modelyard.serving
-from modelyard.serving import server as server_module
+from modelyard.serving import listener as listener_module
 from modelyard.serving.errors import StartError
 
 PREDICT = "/v1/models/digits:predict"
@@ -269,16 +268,13 @@ def test_a_port_in_use_is_one_line_and_exit_code_2(models):
 
 
 def test_a_port_that_another_takes_meanwhile_is_said_too():
-    with server_module.listen("127.0.0.1", 0) as mine:
+    with listener_module.listen("127.0.0.1", 0) as mine:
         port = mine.getsockname()[1]
-        with (
-            server_module.listen("127.0.0.1", port) as other,
-            asyncio.Runner(loop_factory=server_module.Loop) as runner,
-        ):
+        with listener_module.listen("127.0.0.1", port) as other:
             other.listen()
 
             with pytest.raises(StartError, match=f"127.0.0.1:{port}: cannot listen: Address already in use"):
-                runner.run(runner.get_loop().create_server(asyncio.Protocol, sock=mine))
+                listener_module.begin(mine)
 
 
 def test_what_is_missing_or_wrong_is_one_line_and_exit_code_2(models, tmp_path):
@@ -386,7 +382,7 @@ def test_the_probe_asks_the_server_on_its_port(start, models, certificate):
 
 def test_ipv6_is_listened_on():
     try:
-        with server_module.listen("::1", 0) as listener:
+        with listener_module.listen("::1", 0) as listener:
             assert listener.family == socket.AF_INET6
     except StartError as exc:
         pytest.skip(f"no IPv6 here: {exc}")

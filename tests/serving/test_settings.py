@@ -23,17 +23,25 @@ def test_every_setting_is_read(tmp_path):
     texts = {
         "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HOST": "::1", "PORT": "0",
         "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
-        "WORKERS": "3", "MAX_QUEUE": "4", "MAX_BATCH": "5", "MAX_BODY_BYTES": "6", "DRAIN_S": "0.5", "GRACE_S": "9",
-        "LOG_LEVEL": "debug",
+        "WORKERS": "3", "BATCHING": "on", "MAX_QUEUE": "4", "QUEUE_S": "4.5", "MAX_BATCH": "5", "MAX_BODY_BYTES": "6",
+        "MAX_HEADER_BYTES": "2048", "MAX_CONNECTIONS": "8", "MEMORY_BYTES": "10", "HEADER_S": "11", "BODY_S": "12",
+        "IDLE_S": "13", "DRAIN_S": "0.5", "GRACE_S": "9", "LOG_LEVEL": "debug",
     }  # fmt: skip
     assert {f"MODELYARD_{name}" for name in texts} == set(KNOWN)
 
     settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
 
     assert settings == Settings(
-        Path("/m"), "digits", "7", "a:b", "::1", 0, "ann", "pa:ss", pem, pem, 2, 3, 4, 5, 6, 0.5, 9.0, "debug"
-    )
+        Path("/m"), "digits", "7", "a:b", "::1", 0, "ann", "pa:ss", pem, pem, 2, 3, True, 4, 4.5, 5, 6, 2048, 8, 10,
+        11.0, 12.0, 13.0, 0.5, 9.0, "debug",
+    )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
+
+
+def test_what_follows_from_the_container_is_auto():
+    settings = Settings.read({"MODELYARD_WORKERS": "auto", "MODELYARD_MEMORY_BYTES": "auto"})
+
+    assert (settings.workers, settings.memory_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
@@ -60,6 +68,8 @@ def test_the_password_is_not_in_the_repr():
         ({"PORT": "-1"}, "allowed: a whole number, 0 to 65535"),
         ({"PORT": "tcp://10.0.0.1:80"}, "enableServiceLinks: false"),
         ({"THREADS": "0"}, "MODELYARD_THREADS: '0'; allowed: a whole number, 1 to 256"),
+        ({"WORKERS": "many"}, "MODELYARD_WORKERS: 'many'; allowed: auto, or a whole number, 1 to 256"),
+        ({"BATCHING": "yes"}, "MODELYARD_BATCHING: 'yes'; allowed: on, off"),
         ({"MODEL_VERSION": "v1"}, "MODELYARD_MODEL_VERSION: 'v1'; allowed: a whole number"),
         ({"MODEL_NAME": "a/b"}, "MODELYARD_MODEL_NAME: 'a/b'; allowed: letters"),
         ({"MODEL_NAME": ""}, "MODELYARD_MODEL_NAME: empty"),

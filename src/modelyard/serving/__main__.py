@@ -31,21 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.read(_environment(options))
         if options.probe:
             return _probe(settings, options.probe)
-        _serve(settings)
+        return _serve(settings)
     except StartError as exc:
         print(f"{__package__ or 'modelyard_serving'}: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings) -> int:
     from .logs import configure
-    from .server import serve
+    from .workers import serve
 
     configure(settings.log_level)
-    serve(settings)
+    return serve(settings)
 
 
 def _probe(settings: Settings, what: str) -> int:

@@ -1,85 +1,126 @@
-"""The ASGI application: routes, errors, and what stands around them."""
+"""What is behind the connections: routes, the password, and a note of each request."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from .auth import BasicAuth
+from .answers import failure
+from .auth import BasicAuth, Guesses, refusal
 from .errors import RequestError
-from .observe import Observe
+from .logs import logger, requests
+from .messages import Response, error_response
+from .metrics import CONTENT_TYPE
+from .observe import MALFORMED, QUIET, operation
 from .oip import OpenInference
-from .responses import error_response
 from .tfserving import TFServing
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
+    from .connection import Connection
+    from .engine import Engine, Work
+    from .limits import Limits
+    from .messages import Request
     from .metrics import Metrics
     from .served import Served
     from .settings import Settings
 
-ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
+class App:
+    """Answers requests, as `connection.Service` says.
 
-class Readiness:
-    """Whether the server takes new traffic: not before it listens, and not while it drains."""
+    Attributes:
+        max_body_bytes: the size of a body as sent.
+    """
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._ready = False
+    def __init__(
+        self,
+        settings: Settings,
+        model: Served,
+        engine: Engine,
+        metrics: Metrics,
+        limits: Limits,
+        is_ready: Callable[[], bool],
+        loop: AbstractEventLoop,
+    ) -> None:
+        self.max_body_bytes = limits.body
+        self._engine, self._metrics, self._is_ready, self._loop = engine, metrics, is_ready, loop
+        self._auth, self._guesses = BasicAuth(settings.username, settings.password), Guesses()
+        self._v1, self._v2 = TFServing(model, limits), OpenInference(model, limits, is_ready)
+        self._labels: dict[str, tuple[str, str]] = {}
+        self._logs_info = logger.isEnabledFor(logging.INFO)
+        self._logs_debug = logger.isEnabledFor(logging.DEBUG)
 
-    def __call__(self) -> bool:
-        """Return whether the server takes new traffic."""
-        return self._ready
+    def began(self) -> None:
+        """Take note of a request."""
+        self._metrics.started()
 
-    def set(self, *, ready: bool) -> None:
-        """Say whether the server takes new traffic."""
-        self._ready = ready
-        self._metrics.ready(ready)
+    def hold_s(self, request: Request, connection: Connection) -> float:
+        """Return how long the request waits before its password is looked at, in seconds."""
+        if connection.trusted or not self._auth.asks(request):
+            return 0.0
+        return self._guesses.wait_s(connection.peer, self._loop.time())
 
+    def admit(self, request: Request, connection: Connection) -> Response | None:
+        """Return the answer to a request that is not to be read: no password, too large, or an unknown wish."""
+        if self._auth.asks(request):
+            if not self._auth.allows(request):
+                self._guesses.note(connection.peer, self._loop.time())
+                return refusal()
+            connection.trusted = True
+        if request.headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+            return error_response(417, "the only expectation that is met is 100-continue")
+        length = request.headers.get(b"content-length")
+        if length is not None and int(length) > self.max_body_bytes:
+            return error_response(413, f"the request's body is larger than {self.max_body_bytes} bytes")
+        return None
 
-def build_app(settings: Settings, model: Served, engine: Engine, metrics: Metrics, readiness: Readiness) -> Starlette:
-    """Return the application that serves `model`."""
-    v1 = TFServing(model, engine, settings.max_body_bytes)
-    v2 = OpenInference(model, engine, settings.max_body_bytes, readiness)
+    def answer(self, request: Request, connection: Connection) -> Callable[[], None] | None:
+        """Answer by `connection.respond`, now or later; if later, return what takes the request back."""
+        try:
+            answer = self._route(request)
+        except Exception as exc:
+            answer = failure(exc)
+        if isinstance(answer, Response):
+            connection.respond(answer)
+            return None
+        return self._engine.submit(answer, connection.respond)
 
-    async def answer_v1(request: Request) -> Response:
-        return await v1(request)
+    def closing(self) -> bool:
+        """Return whether clients are asked to leave."""
+        return not self._is_ready()
 
-    async def answer_metrics(_request: Request) -> Response:
-        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    def answered(self, request: Request | None, status: int, duration_s: float, peer: str) -> None:
+        """Count and log an answer; None: to what is no request."""
+        labels = MALFORMED if request is None else self._label(request.path)
+        self._metrics.finished(labels, status, duration_s, began=request is not None)
+        debug = labels[0] in QUIET and status < 500
+        if self._logs_debug if debug else self._logs_info:
+            fields: dict[str, object] = {
+                "method": "" if request is None else request.method,
+                "path": "" if request is None else request.path[:256].encode("utf-8", "replace").decode(),
+                "status": status,
+                "duration_ms": round(duration_s * 1000, 3),
+                "client": peer,
+            }
+            requests.add(self._loop, "debug" if debug else "info", fields)
 
-    routes = [
-        *v2.routes(),
-        Route("/metrics", answer_metrics),
-        *(Route(f"/{version}/{{rest:path}}", answer_v1, methods=ANY_METHOD) for version in ("v1", "V1")),
-    ]
-    middleware = [Middleware(Observe, metrics=metrics, is_ready=readiness)]
-    if settings.username is not None and settings.password is not None:
-        middleware.append(Middleware(BasicAuth, username=settings.username, password=settings.password))
-    handlers = {RequestError: _refused, HTTPException: _no_route, ClientDisconnect: _left}
-    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return app
+    def _route(self, request: Request) -> Response | Work:
+        path = request.path
+        if path[:4].lower() == "/v1/":
+            return self._v1.answer(request)
+        if path == "/metrics":
+            if request.method not in ("GET", "HEAD"):
+                raise RequestError(405, f"Method Not Allowed: {request.method} {path}")
+            return Response(200, self._metrics.exposition(), CONTENT_TYPE)
+        return self._v2.answer(request)
 
-
-async def _refused(_request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, RequestError)
-    return error_response(exc.status, exc.message)
-
-
-async def _no_route(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, HTTPException)
-    message = f"{exc.detail}: {request.method} {request.url.path}"
-    return error_response(exc.status_code, message, dict(exc.headers or {}))
-
-
-async def _left(_request: Request, _exc: Exception) -> Response:
-    return error_response(499, "the client went away")
+    def _label(self, path: str) -> tuple[str, str]:
+        labels = self._labels.get(path)
+        if labels is None:
+            labels = operation(path)
+            if len(self._labels) < 256:  # the paths that are asked for, not those that a stranger makes up
+                self._labels[path] = labels
+        return labels

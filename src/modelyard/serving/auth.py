@@ -1,4 +1,4 @@
-"""HTTP Basic: a user name and a password in front of everything but the probes.
+"""HTTP Basic: a user name and a password in front of everything but the probes; guesses are slowed.
 
 Source: RFC 7617.
 """
@@ -11,36 +11,70 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from .responses import error_response
+from .messages import Response, error_response
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from .messages import Request
 
 OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
 """What answers without a password: the probes of Kubernetes and Docker, which say nothing of the model."""
 
-CHALLENGE = {"WWW-Authenticate": 'Basic realm="modelyard", charset="UTF-8"'}
+CHALLENGE = ((b"www-authenticate", b'Basic realm="modelyard", charset="UTF-8"'),)
 
 
 class BasicAuth:
-    """ASGI middleware that answers 401 unless the request brings the user name and the password."""
+    """Knows the user name and the password, or that none is asked for."""
 
-    def __init__(self, app: ASGIApp, username: str, password: str) -> None:
-        self._app = app
-        self._expected = _digest(f"{username}:{password}".encode())
+    def __init__(self, username: str | None, password: str | None) -> None:
+        self._expected = None if username is None or password is None else _digest(f"{username}:{password}".encode())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._allows(scope):
-            await error_response(401, "a user name and a password are needed", CHALLENGE)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+    def asks(self, request: Request) -> bool:
+        """Whether `request` needs the user name and the password."""
+        return self._expected is not None and request.path not in OPEN_PATHS
 
-    def _allows(self, scope: Scope) -> bool:
-        headers = [value for name, value in scope["headers"] if name == b"authorization"]
-        given = _credentials(headers[0]) if len(headers) == 1 else b""
+    def allows(self, request: Request) -> bool:
+        """Whether `request` brings them."""
+        header = request.headers.get(b"authorization", b"")
+        given = b"" if b"authorization" in request.repeated else _credentials(header)
         # Digests have one length, so the comparison takes as long for any guess.
-        return hmac.compare_digest(_digest(given), self._expected)
+        return hmac.compare_digest(_digest(given), self._expected or b"")
+
+
+def refusal() -> Response:
+    """Return the answer to a request without the right user name and password."""
+    return error_response(401, "a user name and a password are needed", CHALLENGE)
+
+
+class Guesses:
+    """Wrong passwords by peer, and how long the next request of that peer waits before it is looked at.
+
+    Right ones wait alike, else the wait would tell. Whoever has given the password on a connection does not wait on it.
+    """
+
+    FREE, STEP_S, LONGEST_S = 10, 0.1, 1.0
+    FORGIVE_S = 60.0
+    MOST_PEERS = 1024
+
+    def __init__(self) -> None:
+        self._wrong: dict[str, tuple[int, float]] = {}
+
+    def note(self, peer: str, now_s: float) -> None:
+        """Remember a wrong password from `peer` at `now_s` on a clock that only rises."""
+        count = self._count(peer, now_s) + 1
+        self._wrong.pop(peer, None)  # to the end: the first is the one that has been quiet for longest
+        self._wrong[peer] = count, now_s
+        if len(self._wrong) > self.MOST_PEERS:
+            del self._wrong[next(iter(self._wrong))]
+
+    def wait_s(self, peer: str, now_s: float) -> float:
+        """Return how long a request of `peer` waits, in seconds."""
+        if not self._wrong:
+            return 0.0
+        return min(self.LONGEST_S, max(0, self._count(peer, now_s) - self.FREE) * self.STEP_S)
+
+    def _count(self, peer: str, now_s: float) -> int:
+        count, last_s = self._wrong.get(peer, (0, now_s))
+        return count if now_s - last_s < self.FORGIVE_S else 0
 
 
 def _credentials(header: bytes) -> bytes:

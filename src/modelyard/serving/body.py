@@ -1,4 +1,4 @@
-"""The body of a request: read up to a limit, decompressed up to the same limit, parsed as JSON."""
+"""The body of a request: decompressed up to a limit, and parsed as JSON once its values are counted."""
 
 from __future__ import annotations
 
@@ -9,86 +9,93 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .errors import RequestError
+from .limits import FREELY_BYTES
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from .limits import Limits
+    from .messages import Request
 
-GZIP = zlib.MAX_WBITS | 16
+_WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+"""zlib's names of the formats: `deflate` means the one with zlib's header and checksum (RFC 9110, 8.4.1.2)."""
 
 
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """Return the body of `request`, decompressed if it says gzip.
+def decode(request: Request, limits: Limits) -> bytes | bytearray:
+    """Return the body of `request`, decompressed if it says that it is not.
 
     Raises:
-        RequestError: 413, it is larger than `limit_bytes`; 415, another encoding; 400, damaged gzip.
+        RequestError: 413, it grows beyond the limits; 415, another encoding; 400, it is damaged.
     """
-    body = await _read(request, limit_bytes)
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = (request.text(b"content-encoding") or "identity").strip().lower()
     if encoding in ("identity", ""):
-        return body
-    if encoding in ("gzip", "x-gzip"):
-        return _gunzip(body, limit_bytes)
-    raise RequestError(415, f"unsupported Content-Encoding {encoding!r}; supported: gzip, identity")
+        return request.body
+    if encoding not in _WINDOWS:
+        raise RequestError(415, f"unsupported Content-Encoding {encoding!r}; supported: gzip, deflate, identity")
+    return _inflate(request.body, encoding, limits)
 
 
-async def _read(request: Request, limit_bytes: int) -> bytes:
-    """Read on after the limit, up to four times of it: a client that is still sending would not see the answer."""
-    refusal = RequestError(413, f"the request's body is larger than {limit_bytes} bytes")
-    declared = request.headers.get("content-length", "")
-    too_large = declared.isdecimal() and int(declared) > limit_bytes
-    if too_large and "expect" in request.headers:  # the client has not begun to send
-        raise refusal
-    body, total = bytearray(), 0
-    async for chunk in request.stream():
-        total += len(chunk)
-        too_large = too_large or total > limit_bytes
-        if too_large and total > 4 * limit_bytes:
-            break
-        if not too_large:
-            body += chunk
-    if too_large:
-        raise refusal
-    return bytes(body)
-
-
-def _gunzip(body: bytes, limit_bytes: int) -> bytes:
-    stream = zlib.decompressobj(GZIP)
+def _inflate(body: bytes | bytearray, encoding: str, limits: Limits) -> bytes:
+    stream, limit = zlib.decompressobj(_WINDOWS[encoding]), limits.inflated(len(body))
+    name = encoding.removeprefix("x-")
     try:
-        text = stream.decompress(body, limit_bytes + 1)
+        text = stream.decompress(body, limit + 1)
     except zlib.error as exc:
-        raise RequestError(400, f"the request's body is not gzip: {exc}") from exc
-    if len(text) > limit_bytes:
-        raise RequestError(413, f"the request's body is larger than {limit_bytes} bytes when decompressed")
+        raise RequestError(400, f"the request's body is not {name}: {exc}") from exc
+    if len(text) > limit:
+        raise RequestError(413, f"the request's body is larger than {limit} bytes when decompressed")
     if not stream.eof or stream.unused_data:
-        raise RequestError(400, "the request's body is not gzip: it is cut short, or something follows it")
+        raise RequestError(400, f"the request's body is not {name}: it is cut short, or something follows it")
     return text
 
 
-def parse_json(data: bytes, *, literals: bool = False) -> Any:
+def parse_json(data: bytes | bytearray | memoryview, limits: Limits, *, literals: bool = False) -> Any:
     """Return the JSON value in `data`.
 
     Args:
         data: UTF-8 text.
+        limits: what its values may take.
         literals: take `NaN`, `Infinity` and `-Infinity` as well, as TF Serving does.
 
     Raises:
         ValueError: it is not JSON.
+        RequestError: its values would take too much memory.
     """
+    limits.check_text(data)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        if not literals or not (b"NaN" in data or b"Infinity" in data):
+        text = bytes(data)
+        if not literals or not (b"NaN" in text or b"Infinity" in text):
             raise
     try:
-        return json.loads(data, parse_float=_finite)
+        return json.loads(text, parse_float=_finite)
     except RecursionError as exc:
         msg = "depth limit exceeded"
         raise ValueError(msg) from exc
 
 
-def has_literals(data: bytes) -> bool:
-    """Whether `true` or `false` may be in the JSON text `data`: the cheap test behind `tensors.dense`."""
-    return b"true" in data or b"false" in data
+def has_truth_values(data: bytes | bytearray | memoryview, beside: Any) -> bool:
+    """Whether `true` or `false` may stand among the tensors in the JSON text `data`.
+
+    Clients write them into parameters, and their letters stand in names: those in `beside`, all but the tensors, are
+    counted apart. An escape could hide some.
+    """
+    text = bytes(data)
+    in_all = _letters(text)
+    if not in_all or b"\\" in text:
+        return in_all > 0
+    try:
+        return in_all != _letters(orjson.dumps(beside))
+    except TypeError:  # a number beyond 64 bits
+        return True
+
+
+def _letters(text: bytes) -> int:
+    return text.count(b"true") + text.count(b"false")
+
+
+def is_small(request: Request) -> bool:
+    """Whether reading the body takes well below a millisecond."""
+    return len(request.body) <= FREELY_BYTES and b"content-encoding" not in request.headers
 
 
 def _finite(digits: str) -> float:

@@ -1,62 +1,216 @@
-"""Runs predictions away from the event loop, one worker a copy of the model."""
+"""Runs predictions: a short one at once, a long one away from the event loop, those that wait together."""
 
 from __future__ import annotations
 
 import asyncio
 import queue
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from .errors import Overloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from .messages import Response
     from .metrics import Metrics
     from .model import Predictor
 
+AT_ONCE_S = 0.001
+"""A prediction that takes no longer is made on the event loop: the way to a thread and back costs a good part of it."""
+EVERY_S = 0.5
+
+
+class Work(Protocol):
+    """A request to predict, as a protocol reads and answers it."""
+
+    small: bool
+    """Whether reading it takes well below a millisecond."""
+
+    def read(self) -> NDArray[Any]:
+        """Return the raw samples, shape `(N, *input_shape)`."""
+        ...
+
+    def answer(self, probabilities: NDArray[np.float32]) -> Response:
+        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
+        ...
+
+    def refuse(self, exc: Exception) -> Response:
+        """Return the answer that says what went wrong."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the model is asked.
+
+    Attributes:
+        sample_s: how long one sample takes, in seconds; None: it is not known to be always so.
+        together: how many samples of several requests are predicted at once; 1: each request by itself.
+        max_queue: requests that may wait.
+        queue_s: how long one may wait, in seconds.
+    """
+
+    sample_s: float | None = None
+    together: int = 1
+    max_queue: int = 256
+    queue_s: float = 30.0
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A request that waits or is worked at; `reply` is called on the event loop."""
+
+    work: Work
+    reply: Callable[[Response], None]
+    deadline: float
+    samples: NDArray[Any] | None = None
+    response: Response | None = None
+
 
 class Engine:
-    """A few copies of a model and as many threads; requests beyond them wait, up to a limit."""
+    """A model and the thread in which it predicts; requests that come meanwhile wait, up to a limit."""
 
-    def __init__(self, predictors: Sequence[Predictor], metrics: Metrics, max_queue: int = 256) -> None:
-        self._free: queue.SimpleQueue[Predictor] = queue.SimpleQueue()
-        for predictor in predictors:
-            self._free.put(predictor)
-        self._threads = ThreadPoolExecutor(len(predictors), thread_name_prefix="predict")
-        self._limit = len(predictors) + max_queue
+    def __init__(self, predictor: Predictor, metrics: Metrics, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
+        self._predictor, self._metrics, self._pace, self._loop = predictor, metrics, pace, loop
+        self._waiting: dict[Job, None] = {}
         self._pending = 0
-        self._metrics = metrics
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="predict", daemon=True)
+        self._thread.start()
+        self._sweep()
 
-    async def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`.
-
-        Raises:
-            Overloaded: too many requests wait already.
-            InputError: the model cannot take these samples.
-        """
-        if self._pending >= self._limit:
+    def submit(self, work: Work, reply: Callable[[Response], None]) -> Callable[[], None] | None:
+        """Have `work` done, and `reply` called with the answer; if that is later, return what takes it back."""
+        job = Job(work, reply, 0.0)
+        if work.small and not self._pending and self._pace.sample_s is not None and self._at_once(job):
+            return None
+        if self._pending > self._pace.max_queue:
             msg = f"{self._pending} requests wait already; try again later"
-            raise Overloaded(msg)
+            reply(work.refuse(Overloaded(msg)))
+            return None
+        job.deadline = self._loop.time() + self._pace.queue_s
         self._pending += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, raw)
-        finally:
-            self._pending -= 1
+        self._waiting[job] = None
+        self._queue.put(job)
+        return lambda: self._take_back(job)
 
     def close(self) -> None:
-        """Wait for the predictions that run, and end the threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """End the thread, after the prediction that runs."""
+        self._queue.put(None)
+        self._thread.join()
 
-    def _run(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        predictor = self._free.get()
+    # On the event loop.
+
+    def _at_once(self, job: Job) -> bool:
+        """Answer a small request here and now, unless its samples are many; return whether it is answered."""
+        assert self._pace.sample_s is not None
+        if self._read(job) and len(job.samples) * self._pace.sample_s > AT_ONCE_S:  # type: ignore[arg-type]
+            return False
+        self._predict([job] if job.samples is not None else [])
+        assert job.response is not None
+        job.reply(job.response)
+        return True
+
+    def _take_back(self, job: Job) -> None:
+        """The client has gone: what is not begun is not done."""
+        if self._claim(job):
+            self._pending -= 1
+
+    def _sweep(self) -> None:
+        """Refuse those that have waited for too long, now and every `EVERY_S` seconds."""
+        now = self._loop.time()
+        for job in [job for job in list(self._waiting) if job.deadline <= now]:
+            if self._claim(job):
+                self._pending -= 1
+                msg = f"the request waited for {self._pace.queue_s:g} s; try again later"
+                job.reply(job.work.refuse(Overloaded(msg)))
+        self._loop.call_later(EVERY_S, self._sweep)
+
+    def _done(self, jobs: list[Job]) -> None:
+        self._pending -= len(jobs)
+        for job in jobs:
+            assert job.response is not None
+            job.reply(job.response)
+
+    # In the thread.
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            jobs = self._together(first)
+            self._predict([job for job in jobs if job.response is None])
+            if jobs:
+                self._loop.call_soon_threadsafe(self._done, jobs)
+
+    def _together(self, first: Job) -> list[Job]:
+        """Return `first` and those that wait behind it, as many as are predicted together, and read them."""
+        jobs, samples, job = [], 0, first
+        while True:
+            if self._claim(job):
+                jobs.append(job)
+                if self._read(job):
+                    samples += len(job.samples)  # type: ignore[arg-type]
+            if samples >= self._pace.together or not job.work.small:
+                return jobs
+            try:
+                following = self._queue.get_nowait()
+            except queue.Empty:
+                return jobs
+            if following is None:
+                self._queue.put(None)  # the end is for later
+                return jobs
+            job = following
+
+    # In either.
+
+    def _claim(self, job: Job) -> bool:
+        """Return whether the request was still waiting; of the loop and the thread, only one gets it."""
+        try:
+            del self._waiting[job]
+        except KeyError:
+            return False
+        return True
+
+    def _read(self, job: Job) -> bool:
+        """Read a request's samples, or note what is wrong with them; return whether they are there."""
+        if job.samples is None and job.response is None:
+            try:
+                job.samples = job.work.read()
+            except Exception as exc:
+                job.response = job.work.refuse(exc)
+        return job.samples is not None
+
+    def _predict(self, jobs: list[Job]) -> None:
+        """Predict and answer `jobs`, at once if that works, else one by one, so that each has its own failure."""
+        if len(jobs) > 1:
+            try:
+                self._predict_together(jobs)
+            except Exception:
+                jobs = [job for job in jobs if job.response is None]
+            else:
+                return
+        for job in jobs:
+            try:
+                job.response = job.work.answer(self._run(job.samples))
+            except Exception as exc:
+                job.response = job.work.refuse(exc)
+
+    def _predict_together(self, jobs: list[Job]) -> None:
+        samples = [job.samples for job in jobs]
+        probabilities = self._run(np.concatenate(samples))  # type: ignore[arg-type]
+        parts = np.split(probabilities, np.cumsum([len(part) for part in samples[:-1]]))  # type: ignore[arg-type]
+        for job, part in zip(jobs, parts, strict=True):
+            job.response = job.work.answer(part)
+
+    def _run(self, samples: Any) -> NDArray[np.float32]:
         start = time.perf_counter()
         try:
-            return predictor.predict(raw)
+            return self._predictor.predict(samples)
         finally:
-            self._free.put(predictor)
-            self._metrics.inference(len(raw), time.perf_counter() - start)
+            self._metrics.inference(len(samples), time.perf_counter() - start)

@@ -12,7 +12,7 @@ class InputError(ValueError):
 
 
 class Overloaded(Exception):
-    """Too many requests wait already."""
+    """Too many requests wait already, or one has waited for too long."""
 
 
 class RequestError(Exception):

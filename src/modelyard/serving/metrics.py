@@ -1,71 +1,188 @@
-"""What Prometheus scrapes: requests, predictions, readiness, the model's identity, the process."""
+"""What Prometheus scrapes: requests, predictions, readiness, the model's identity, the processes.
+
+Every worker counts in a row of its own of one piece of shared memory, so any of them can answer for all, nothing is
+written to disk, and counting takes no lock: prometheus-client's way for several processes needs a folder of files.
+
+Source: Prometheus' text format 0.0.4.
+"""
 
 from __future__ import annotations
 
+import mmap
+import os
+from bisect import bisect_left
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+from .observe import LABELS
 
 if TYPE_CHECKING:
-    from .served import Served
+    from collections.abc import Iterable, Iterator, Mapping
 
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+STATUSES = (200, 400, 401, 404, 405, 408, 413, 415, 417, 431, 499, 500, 503, 505)
+_HISTOGRAM = len(SECONDS) + 2  # and those above the last bound, and the sum
+_GAUGES = ("pid", "ready", "active", "connections", "held_bytes")
+_PAIR = len(STATUSES) + _HISTOGRAM
+_PAIRS_AT = len(_GAUGES)
+_INFERENCE_AT = _PAIRS_AT + len(LABELS) * _PAIR
+_SAMPLES_AT = _INFERENCE_AT + _HISTOGRAM
+_WIDTH = _SAMPLES_AT + 1
+_START = {pair: _PAIRS_AT + number * _PAIR for number, pair in enumerate(LABELS)}
+_STATUS = {status: number for number, status in enumerate(STATUSES)}
+
+
+class Board:
+    """The rows of all workers. It is made before they are forked, which then share it."""
+
+    def __init__(self, workers: int = 1) -> None:
+        cells = memoryview(mmap.mmap(-1, workers * _WIDTH * 8)).cast("d")
+        self.rows = [cells[number * _WIDTH : (number + 1) * _WIDTH] for number in range(workers)]
+
+    def ready(self) -> bool:
+        """Return whether every worker takes new traffic."""
+        return all(row[1] for row in self.rows)
+
+    def connections(self) -> list[float]:
+        """Return how many connections each worker that is ready has."""
+        return [row[3] for row in self.rows if row[1]]
+
+    def total(self, place: int) -> float:
+        """Return the sum of a cell over all workers."""
+        return sum(row[place] for row in self.rows)
+
+    def processes(self) -> list[int]:
+        """Return the workers' process numbers."""
+        return [int(row[0]) for row in self.rows if row[0]]
 
 
 class Metrics:
-    """The server's metrics, in a registry of their own."""
+    """One worker's counts, and what all of them add up to."""
 
-    def __init__(self, model: Served) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for each, and nobody asked when the first request came
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        labels = ("protocol", "operation")
-        self._requests = Counter("modelyard_requests", "Requests answered.", (*labels, "code"), registry=self._registry)
-        self._duration = Histogram(
-            "modelyard_request_seconds", "Time to answer.", labels, buckets=SECONDS, registry=self._registry
-        )
-        self._active = Gauge("modelyard_requests_in_progress", "Requests being answered.", registry=self._registry)
-        self._inference = Histogram(
-            "modelyard_inference_seconds", "Time in the model, a request.", buckets=SECONDS, registry=self._registry
-        )
-        self._samples = Counter("modelyard_samples", "Samples given to the model.", registry=self._registry)
-        self._ready = Gauge(
-            "modelyard_ready", "1: takes new traffic; 0: starting or draining.", registry=self._registry
-        )
-        self._model(model)
+    def __init__(self, board: Board, worker: int, model: Mapping[str, str]) -> None:
+        self._board, self._row, self._model = board, board.rows[worker], model
+        for place in range(_PAIRS_AT):  # those of a worker that was here before
+            self._row[place] = 0
+        self._row[0] = os.getpid()
 
     def started(self) -> None:
         """Count a request that has arrived."""
-        self._active.inc()
+        self._row[2] += 1
 
-    def finished(self, protocol: str, operation: str, status: int, duration_s: float) -> None:
+    def finished(self, labels: tuple[str, str], status: int, duration_s: float, *, began: bool = True) -> None:
         """Count a request that was answered with `status` after `duration_s`."""
-        self._active.dec()
-        self._requests.labels(protocol, operation, str(status)).inc()
-        self._duration.labels(protocol, operation).observe(duration_s)
+        if began:
+            self._row[2] -= 1
+        start = _START[labels]
+        self._row[start + _STATUS[status]] += 1
+        _observe(self._row, start + len(STATUSES), duration_s)
 
     def inference(self, samples: int, duration_s: float) -> None:
         """Count `samples` that the model took `duration_s` for."""
-        self._samples.inc(samples)
-        self._inference.observe(duration_s)
+        self._row[_SAMPLES_AT] += samples
+        _observe(self._row, _INFERENCE_AT, duration_s)
 
-    def ready(self, ready: bool) -> None:
-        """Say whether the server takes new traffic."""
-        self._ready.set(int(ready))
+    def ready(self, *, ready: bool) -> None:
+        """Say whether this worker takes new traffic."""
+        self._row[1] = ready
+
+    def held(self, connections: int, held_bytes: int) -> None:
+        """Say how many connections are open, and what their requests hold."""
+        self._row[3], self._row[4] = connections, held_bytes
 
     def exposition(self) -> bytes:
-        """Return every metric in Prometheus' text format 0.0.4."""
-        return generate_latest(self._registry)
+        """Return every metric of all workers in Prometheus' text format 0.0.4."""
+        lines = [*_requests(self._board), *_others(self._board, self._model), *_processes(self._board.processes())]
+        return "\n".join([*lines, ""]).encode()
 
-    def _model(self, model: Served) -> None:
-        facts = {"name": model.name, "version": model.version, **model.identity}
-        gauge = Gauge("modelyard_model_info", "The model that is served.", tuple(facts), registry=self._registry)
-        gauge.labels(**facts).set(1)
+
+def _observe(row: memoryview[float], place: int, duration_s: float) -> None:  # type: ignore[type-arg, unused-ignore]
+    row[place + bisect_left(SECONDS, duration_s)] += 1
+    row[place + _HISTOGRAM - 1] += duration_s
+
+
+def _requests(board: Board) -> Iterator[str]:
+    yield from _head("modelyard_requests_total", "counter", "Requests answered.")
+    for (protocol, name), start in _START.items():
+        for status, number in _STATUS.items():
+            if count := board.total(start + number):
+                labels = f'protocol="{protocol}",operation="{name}",code="{status}"'
+                yield f"modelyard_requests_total{{{labels}}} {count:.0f}"
+    yield from _head("modelyard_request_seconds", "histogram", "Time to answer.")
+    for (protocol, name), start in _START.items():
+        labels = f'protocol="{protocol}",operation="{name}"'
+        yield from _histogram(board, "modelyard_request_seconds", start + len(STATUSES), labels, always=False)
+
+
+def _others(board: Board, model: Mapping[str, str]) -> Iterator[str]:
+    name = "modelyard_inference_seconds"
+    yield from _head(name, "histogram", "Time in the model, a prediction.")
+    yield from _histogram(board, name, _INFERENCE_AT, "", always=True)
+    rows = (
+        ("modelyard_samples_total", "counter", "Samples given to the model.", board.total(_SAMPLES_AT)),
+        ("modelyard_requests_in_progress", "gauge", "Requests being answered.", board.total(2)),
+        ("modelyard_connections", "gauge", "Connections that are open.", board.total(3)),
+        ("modelyard_held_bytes", "gauge", "Bytes that requests on their way hold.", board.total(4)),
+        ("modelyard_ready", "gauge", "1: takes new traffic; 0: starting or draining.", float(board.ready())),
+    )
+    for metric, kind, text, value in rows:
+        yield from _head(metric, kind, text)
+        yield f"{metric} {value:.0f}"
+    yield from _head("modelyard_model_info", "gauge", "The model that is served.")
+    labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in model.items())
+    yield f"modelyard_model_info{{{labels}}} 1"
+
+
+def _histogram(board: Board, name: str, place: int, labels: str, *, always: bool) -> Iterator[str]:
+    counts = [board.total(place + number) for number in range(len(SECONDS) + 1)]
+    if not always and not any(counts):
+        return
+    so_far, before = 0.0, f"{labels}," if labels else ""
+    for bound, count in zip((*SECONDS, "+Inf"), counts, strict=True):
+        so_far += count
+        yield f'{name}_bucket{{{before}le="{bound}"}} {so_far:.0f}'
+    after = f"{{{labels}}}" if labels else ""
+    yield f"{name}_count{after} {so_far:.0f}"
+    yield f"{name}_sum{after} {board.total(place + _HISTOGRAM - 1)!r}"
+
+
+def _processes(numbers: Iterable[int]) -> Iterator[str]:
+    """Return what the workers take together, under the names that every client library of Prometheus uses."""
+    found = [seen for seen in map(_process, numbers) if seen is not None]
+    rows = (
+        ("process_cpu_seconds_total", "counter", "User and system CPU time, in seconds."),
+        ("process_resident_memory_bytes", "gauge", "Resident memory, in bytes."),
+        ("process_virtual_memory_bytes", "gauge", "Virtual memory, in bytes."),
+        ("process_open_fds", "gauge", "Open file descriptors."),
+    )
+    for number, (name, kind, text) in enumerate(rows):
+        yield from _head(name, kind, text)
+        yield f"{name} {sum(seen[number] for seen in found):.12g}"
+    yield from _head("process_start_time_seconds", "gauge", "Start time since the epoch, in seconds.")
+    yield f"process_start_time_seconds {min((seen[4] for seen in found), default=0.0):.12g}"
+
+
+def _process(number: int) -> tuple[float, float, float, float, float] | None:
+    """Return a process' CPU time, resident and virtual memory, open files and start; None: it is gone.
+
+    Source: Linux, proc_pid_stat(5).
+    """
+    folder, ticks = Path("/proc", str(number)), os.sysconf("SC_CLK_TCK")
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        files = sum(1 for _ in (folder / "fd").iterdir())
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+    except OSError:
+        return None
+    cpu = (int(fields[11]) + int(fields[12])) / ticks
+    start = int(boot.split()[1]) + int(fields[19]) / ticks
+    return cpu, int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), int(fields[20]), files, start
+
+
+def _head(name: str, kind: str, text: str) -> list[str]:
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

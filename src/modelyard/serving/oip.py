@@ -7,108 +7,136 @@ extension_binary_data.md.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from starlette.responses import Response
-from starlette.routing import Route
 
 from . import __version__
-from .body import has_literals, parse_json, read_body
-from .errors import InputError, Overloaded, RequestError
-from .responses import json_response
+from .answers import compressed, failure
+from .body import decode, has_truth_values, is_small, parse_json
+from .errors import RequestError
+from .messages import Response, json_response
 from .tensors import TensorError, TensorSpec, dense, from_bytes, nesting, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from starlette.requests import Request
 
-    from .engine import Engine
+    from .limits import Limits
+    from .messages import Request
     from .served import Served
 
 SERVER = "modelyard"
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "classification")
 PLATFORMS = {"tflite": "litert_tflite", "onnx": "onnx_onnxv1"}
 """The protocol's name of a format, `<project>_<format>`; any other format stands for itself."""
 
-HEADER_LENGTH = "inference-header-content-length"
-_MODEL = "/v2/models/{name}"
-_VERSION = _MODEL + "/versions/{version}"
-
-
-@dataclass(frozen=True)
-class Inference:
-    """A request to infer, read and checked: its raw samples, and how the answer is wanted."""
-
-    samples: NDArray[Any]
-    id: str | None
-    binary: bool
+HEADER_LENGTH = b"inference-header-content-length"
+_MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/ready|/infer)?")
 
 
 class OpenInference:
     """Answers what is below `/v2`."""
 
-    def __init__(self, model: Served, engine: Engine, max_body_bytes: int, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, model: Served, limits: Limits, is_ready: Callable[[], bool]) -> None:
         self._model = model
-        self._engine = engine
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
         self._is_ready = is_ready
 
-    def routes(self) -> list[Route]:
-        """Return the protocol's routes."""
-        routes = [
-            Route("/v2", self._server),
-            Route("/v2/health/live", self._live),
-            Route("/v2/health/ready", self._ready),
-        ]
-        for path in (_MODEL, _VERSION):
-            routes += [
-                Route(path, self._metadata),
-                Route(f"{path}/ready", self._model_ready),
-                Route(f"{path}/infer", self._infer, methods=["POST"]),
-            ]
-        return routes
+    def answer(self, request: Request) -> Response | Infer:
+        """Return the answer to `request`, or the prediction that it asks for.
 
-    async def _server(self, _request: Request) -> Response:
+        Raises:
+            RequestError: it cannot be answered.
+        """
+        path, get = request.path, request.method in ("GET", "HEAD")
+        if match := _MODEL.fullmatch(path):
+            return self._answer_model(request, match, get=get)
+        answers = {"/v2": self._server, "/v2/health/live": self._live, "/v2/health/ready": self._ready}
+        if path not in answers:
+            raise RequestError(404, f"Not Found: {request.method} {path}")
+        if not get:
+            raise _not_allowed(request)
+        return answers[path]()
+
+    def _answer_model(self, request: Request, match: re.Match[str], *, get: bool) -> Response | Infer:
+        infers = match["what"] == "/infer"
+        if get == infers or (infers and request.method != "POST"):
+            raise _not_allowed(request)
+        self._check_model(match["name"], match["version"] or self._model.version)
+        if infers:
+            return Infer(self._model, self._limits, request)
+        return self._model_ready() if match["what"] else json_response(metadata(self._model))
+
+    def _server(self) -> Response:
         return json_response({"name": SERVER, "version": __version__, "extensions": EXTENSIONS})
 
-    async def _live(self, _request: Request) -> Response:
+    def _live(self) -> Response:
         return json_response({"live": True})
 
-    async def _ready(self, _request: Request) -> Response:
+    def _ready(self) -> Response:
         ready = self._is_ready()
         return json_response({"ready": ready}, 200 if ready else 503)
 
-    async def _model_ready(self, request: Request) -> Response:
-        self._check_model(request)
+    def _model_ready(self) -> Response:
         ready = self._is_ready()
         return json_response({"name": self._model.name, "ready": ready}, 200 if ready else 503)
 
-    async def _metadata(self, request: Request) -> Response:
-        self._check_model(request)
-        return json_response(metadata(self._model))
-
-    async def _infer(self, request: Request) -> Response:
-        self._check_model(request)
-        body = await read_body(request, self._max_body_bytes)
-        try:
-            inference = read_inference(body, request.headers.get(HEADER_LENGTH), self._model)
-            probabilities = await self._engine.predict(inference.samples)
-            return _answer(self._model, inference, probabilities)
-        except (TensorError, InputError) as exc:
-            raise RequestError(400, str(exc)) from exc
-        except Overloaded as exc:
-            raise RequestError(503, str(exc)) from exc
-
-    def _check_model(self, request: Request) -> None:
-        name, version = request.path_params["name"], request.path_params.get("version", self._model.version)
+    def _check_model(self, name: str, version: str) -> None:
         if name != self._model.name:
             raise RequestError(404, f"unknown model {name!r}; served: {self._model.name!r}")
         if version != self._model.version:
             raise RequestError(404, f"model {name!r} has no version {version!r}; served: {self._model.version!r}")
+
+
+def _not_allowed(request: Request) -> RequestError:
+    return RequestError(405, f"Method Not Allowed: {request.method} {request.path}")
+
+
+class Infer:
+    """A request to infer."""
+
+    def __init__(self, model: Served, limits: Limits, request: Request) -> None:
+        self.small = is_small(request)
+        self._model, self._limits, self._request = model, limits, request
+        self._wanted = Wanted()
+
+    def read(self) -> NDArray[Any]:
+        """Return the raw samples, shape `(N, *input_shape)`.
+
+        Raises:
+            RequestError, TensorError: it is not a request that the model can answer.
+        """
+        body = decode(self._request, self._limits)
+        length = self._request.text(HEADER_LENGTH)
+        samples, self._wanted = read_inference(body, length, self._model, self._limits)
+        return samples
+
+    def answer(self, probabilities: NDArray[np.float32]) -> Response:
+        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
+        return compressed(_answer(self._model, self._wanted, probabilities), self._request)
+
+    def refuse(self, exc: Exception) -> Response:
+        """Return the answer that says what went wrong."""
+        return failure(exc)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How the answer is wanted.
+
+    Attributes:
+        id: the request's, given back.
+        binary: as bytes behind the JSON.
+        classes: the names of so many classes, the likeliest first, in place of every probability; 0: all of these.
+    """
+
+    id: str | None = None
+    binary: bool = False
+    classes: int = 0
 
 
 def metadata(model: Served) -> dict[str, Any]:
@@ -128,33 +156,45 @@ def datatype(dtype: np.dtype[Any]) -> str:
     return {"float32": "FP32", "float64": "FP64"}.get(dtype.name, dtype.name.upper())
 
 
-def read_inference(body: bytes, header_length: str | None, model: Served) -> Inference:
+def read_inference(
+    body: bytes | bytearray, header_length: str | None, model: Served, limits: Limits
+) -> tuple[NDArray[Any], Wanted]:
     """Read a request's body: JSON, followed by binary tensors if `header_length` says where the JSON ends.
 
     Raises:
         TensorError: it is not a request that `model` can answer.
+        RequestError: its values would take too much memory.
     """
     head, binary = _split(body, header_length)
     try:
-        request = parse_json(head)
+        request = parse_json(head, limits)
     except ValueError as exc:
         msg = f"the request is not JSON: {exc}"
         raise TensorError(msg) from exc
     _object(request, "the request")
-    samples = _samples(request, binary, model, literals=has_literals(head))
-    return Inference(samples, _id(request), _wants_binary(request, model))
+    literals = has_truth_values(head, _beside(request))
+    return _samples(request, binary, model, literals=literals), _wanted(request, model)
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+def _beside(request: dict[str, Any]) -> dict[str, Any]:
+    """Return `request` without its tensor's data."""
+    inputs = request.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        return request
+    return {**request, "inputs": {key: value for key, value in inputs[0].items() if key != "data"}}
+
+
+def _split(body: bytes | bytearray, header_length: str | None) -> tuple[bytes | bytearray | memoryview, memoryview]:
     if header_length is None:
-        return body, b""
+        return body, memoryview(b"")
     if not header_length.isascii() or not header_length.isdigit() or int(header_length[:19]) > len(body):
         msg = f"Inference-Header-Content-Length: {header_length!r}; allowed: 0 to {len(body)}, the size of the body"
         raise TensorError(msg)
-    return body[: int(header_length)], body[int(header_length) :]
+    view = memoryview(body)
+    return view[: int(header_length)], view[int(header_length) :]
 
 
-def _samples(request: dict[str, Any], binary: bytes, model: Served, *, literals: bool) -> NDArray[Any]:
+def _samples(request: dict[str, Any], binary: memoryview, model: Served, *, literals: bool) -> NDArray[Any]:
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
         msg = f"'inputs' must be a list of one tensor, {model.input.name!r}"
@@ -212,7 +252,7 @@ def _from_json(tensor: dict[str, Any], shape: tuple[int, ...], spec: TensorSpec,
 
 
 def _from_binary(
-    tensor: dict[str, Any], shape: tuple[int, ...], size: Any, binary: bytes, spec: TensorSpec
+    tensor: dict[str, Any], shape: tuple[int, ...], size: Any, binary: memoryview, spec: TensorSpec
 ) -> NDArray[Any]:
     if "data" in tensor:
         msg = f"input {spec.name!r} has both 'data' and 'binary_data_size'"
@@ -235,12 +275,17 @@ def _id(request: dict[str, Any]) -> str | None:
     return value
 
 
-def _wants_binary(request: dict[str, Any], model: Served) -> bool:
-    """Return whether the output is wanted as bytes; the requested outputs are checked on the way."""
-    default = _flag(_parameters(request), "binary_data_output", default=False)
+def _wanted(request: dict[str, Any], model: Served) -> Wanted:
+    """Return how the output is wanted; what is asked for is checked on the way."""
+    name, parameters = _id(request), _parameters(request)
+    for key in ("sequence_id", "sequence_start", "sequence_end"):
+        if parameters.get(key):
+            msg = f"{key!r} is {text(parameters[key])}, but this model keeps nothing from one request to the next"
+            raise TensorError(msg)
+    default = _flag(parameters, "binary_data_output", default=False)
     outputs = request.get("outputs")
     if outputs is None or outputs == []:
-        return default
+        return Wanted(name, default)
     if not isinstance(outputs, list) or len(outputs) > 1:
         msg = f"'outputs' must be a list of one tensor, {model.output.name!r}"
         raise TensorError(msg)
@@ -248,27 +293,62 @@ def _wants_binary(request: dict[str, Any], model: Served) -> bool:
     if output.get("name") != model.output.name:
         msg = f"unknown output {text(output.get('name'))}; model {model.name!r} answers {model.output.name!r}"
         raise TensorError(msg)
-    return _flag(_parameters(output), "binary_data", default=default)
+    parameters = _parameters(output)
+    return Wanted(name, _flag(parameters, "binary_data", default=default), _classes(parameters, model))
 
 
-def _answer(model: Served, inference: Inference, probabilities: NDArray[np.float32]) -> Response:
+def _classes(parameters: dict[str, Any], model: Served) -> int:
+    """Return how many classes are asked for; Triton's extension "classification"."""
+    count = parameters.get("classification", 0)
+    if type(count) is not int or count < 0:
+        msg = f"'classification' is {text(count)}, expected a whole number, 1 to {len(model.facts.class_names)}"
+        raise TensorError(msg)
+    return min(count, len(model.facts.class_names))
+
+
+def _answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> Response:
     output: dict[str, Any] = {**_tensor(model.output), "shape": list(probabilities.shape)}
     answer: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-    if inference.id is not None:
-        answer["id"] = inference.id
-    if inference.binary:
-        return _binary_answer(answer, output, probabilities)
+    if wanted.id is not None:
+        answer["id"] = wanted.id
+    if wanted.classes:
+        return _classification(answer, output, model.facts.class_names, wanted, probabilities)
+    if wanted.binary:
+        return _binary_answer(answer, output, probabilities.astype("<f4").tobytes())
     if not np.isfinite(probabilities).all():
         msg = f"output {model.output.name!r} holds NaN, which JSON cannot carry; ask for it with 'binary_data'"
         raise TensorError(msg)
     return json_response({**answer, "outputs": [{**output, "data": np.ascontiguousarray(probabilities).ravel()}]})
 
 
-def _binary_answer(answer: dict[str, Any], output: dict[str, Any], probabilities: NDArray[np.float32]) -> Response:
-    data = probabilities.astype("<f4").tobytes()
+def _classification(
+    answer: dict[str, Any],
+    output: dict[str, Any],
+    names: tuple[str, ...],
+    wanted: Wanted,
+    probabilities: NDArray[np.float32],
+) -> Response:
+    """Answer the likeliest classes as `value:index:name`.
+
+    Source: Triton, extension_classification.md.
+    """
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, : wanted.classes]
+    data = [
+        f"{row[one]:f}:{one}:{names[one]}"
+        for row, ones in zip(probabilities, best.tolist(), strict=True)
+        for one in ones
+    ]
+    output = {**output, "datatype": "BYTES", "shape": list(best.shape)}
+    if not wanted.binary:
+        return json_response({**answer, "outputs": [{**output, "data": data}]})
+    texts = [one.encode() for one in data]
+    return _binary_answer(answer, output, b"".join(len(one).to_bytes(4, "little") + one for one in texts))
+
+
+def _binary_answer(answer: dict[str, Any], output: dict[str, Any], data: bytes) -> Response:
     head = json_response({**answer, "outputs": [{**output, "parameters": {"binary_data_size": len(data)}}]}).body
-    headers = {"Inference-Header-Content-Length": str(len(head))}
-    return Response(bytes(head) + data, headers=headers, media_type="application/octet-stream")
+    headers = ((HEADER_LENGTH, b"%d" % len(head)),)
+    return Response(200, head + data, b"application/octet-stream", headers)
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,12 +33,12 @@ class Served:
     facts: Facts
     max_batch: int = 1024
 
-    @property
+    @cached_property
     def input(self) -> TensorSpec:
         """The one input: raw samples, as in the data set."""
         return TensorSpec(INPUT, self.facts.input_dtype, self.facts.input_shape, self.facts.value_range)
 
-    @property
+    @cached_property
     def output(self) -> TensorSpec:
         """The one output: a probability a class."""
         return TensorSpec(OUTPUT, np.dtype(np.float32), (len(self.facts.class_names),))

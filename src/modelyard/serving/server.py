@@ -1,186 +1,203 @@
-"""Listens, serves, and stops without dropping a request."""
+"""One worker: it opens the model, serves, and stops without dropping a request."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
+import gc
 import logging
 import os
+import resource
 import signal
-import socket
 import ssl
+import statistics
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import uvicorn
 
-from .app import Readiness, build_app
-from .backends import open_model
-from .engine import Engine
+from .app import App
+from .backends import BUILT_IN, open_model
+from .engine import Engine, Pace
 from .errors import InputError, StartError
-from .logs import log
+from .gate import Allowance, Gate
+from .limits import HOLDING, MIB, PARSING, UNLIMITED_BYTES, Limits, memory_limit, resident_bytes
+from .listener import Acceptor, begin
+from .logs import log, requests
 from .metrics import Metrics
 from .model import Facts
 from .served import Served
 from .settings import NAME, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import socket
     from pathlib import Path
 
-KEEP_ALIVE_S = 75
-TLS_HANDSHAKE_S = 10.0
-TLS_SHUTDOWN_S = 1.0
+    from numpy.typing import NDArray
+
+    from .metrics import Board
+    from .model import Predictor
+
+TOGETHER = 64
+"""Samples of several requests that are predicted together, at most."""
+SPARE_FILES = 64
+"""File descriptors that are not connections."""
+LEAST_BYTES = 16 * MIB
+_TIMED = 5
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, listener: socket.socket, board: Board, worker: int = 0) -> None:
     """Serve until a signal says stop, then drain.
 
     Raises:
-        StartError: the model, the certificate or the port is not there to be used.
+        StartError: the model or the certificate is not there to be used.
     """
     facts = Facts.read(settings.model_dir)
     model = Served(_name(settings, facts), settings.model_version, facts, settings.max_batch)
-    metrics = Metrics(model)
     tls = _tls(settings.tls_cert_file, settings.tls_key_file)
-    listener = listen(settings.host, settings.port)
-    engine = _engine(settings, facts, metrics)
-    readiness = Readiness(metrics)
-    config = uvicorn.Config(
-        build_app(settings, model, engine, metrics, readiness),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, round(settings.grace_s)),
-        ssl_context_factory=(lambda _config, _default: tls) if tls else None,
-    )
-    try:
-        with asyncio.Runner(loop_factory=Loop) as runner:
-            runner.run(Server(config, settings, model, readiness).serve(sockets=[listener]))
-    finally:
-        engine.close()
-        log(logging.INFO, "stopped")
+    predictor = open_model(settings.backend, settings.model_dir, settings.threads)
+    sample = warm_up(predictor, facts)
+    # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
+    sample_s = median_s(predictor, sample) if settings.backend in BUILT_IN else None
+    metrics = Metrics(board, worker, {"name": model.name, "version": model.version, **model.identity})
+    gc.collect()
+    gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
+    gc.set_threshold(50_000, 20, 20)
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        running = Worker(settings, model, metrics, board, runner.get_loop())
+        running.open(predictor, sample_s)
+        runner.run(running.run(listener, tls))
+    log(logging.INFO, "stopped")
 
 
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop that gives TLS clients little time.
+class Worker:
+    """Serves one listener. SIGTERM drains; a second one, or Ctrl-C, skips the wait; one more drops what is in flight."""
 
-    asyncio waits 30 s for an idle client's farewell, and by default so would every stop of the server.
-    """
+    def __init__(
+        self, settings: Settings, model: Served, metrics: Metrics, board: Board, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._settings, self._model, self._metrics, self._board, self._loop = settings, model, metrics, board, loop
+        self._accepting, self._now = asyncio.Event(), asyncio.Event()
+        self._draining = self._stopping = False
 
-    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
-        """Listen, as asyncio's own loop does.
+    def open(self, predictor: Predictor, sample_s: float | None) -> None:
+        """Put the model behind the connections."""
+        settings, free = self._settings, self._free_bytes()
+        allowance = Allowance(
+            connections=_connections(settings),
+            held_bytes=int(HOLDING * free),
+            header_bytes=settings.max_header_bytes,
+            header_s=settings.header_s,
+            body_s=settings.body_s,
+            idle_s=settings.idle_s,
+        )
+        pace = Pace(sample_s, TOGETHER if settings.batching else 1, settings.max_queue, settings.queue_s)
+        limits = Limits.of(self._model.input, settings.max_batch, settings.max_body_bytes, int(PARSING * free))
+        self._gate = Gate(allowance, self._metrics.held)
+        self._engine = Engine(predictor, self._metrics, pace, self._loop)
+        self._app = App(settings, self._model, self._engine, self._metrics, limits, self._is_ready, self._loop)
 
-        Raises:
-            StartError: another process began to listen there after this one had bound its socket.
-        """
-        if options.get("ssl") is not None:
-            options |= {"ssl_handshake_timeout": TLS_HANDSHAKE_S, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
-        try:
-            return await super().create_server(*args, **options)
-        except OSError as exc:
-            host, port = options["sock"].getsockname()[:2]
-            raise _cannot_listen(host, port, exc) from exc
+    async def run(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Serve until it is stopped and nothing is in flight, or the time for that is over."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop, number)
+        begin(listener)
+        acceptor = Acceptor(listener, self._app, self._gate, tls, self._leave_to_others)
+        self._gate.sweep(self._loop)
+        self._metrics.ready(ready=True)
+        self._say_listening(listener, tls=tls is not None)
+        await self._accepting.wait()
+        acceptor.close()
+        await self._finish()
+        self._engine.close()
+        requests.flush()
 
+    def stop(self, number: signal.Signals) -> None:
+        """Begin to stop, or hurry if that has begun."""
+        wait_s = self._settings.drain_s if number == signal.SIGTERM and not self._draining else 0.0
+        if self._stopping:
+            self._now.set()
+        self._draining = True
+        self._metrics.ready(ready=False)
+        log(logging.INFO, "draining", signal=number.name, wait_s=wait_s)
+        if wait_s:
+            self._loop.call_later(wait_s, self._stop_accepting)
+        else:
+            self._stop_accepting()
 
-class Server(uvicorn.Server):
-    """uvicorn's server, with a stop that first turns readiness off and goes on serving for a while.
+    def _stop_accepting(self) -> None:
+        self._stopping = True
+        self._accepting.set()
 
-    SIGTERM drains; a second one, or Ctrl-C, skips the wait; one more drops what is in flight.
-    """
+    async def _finish(self) -> None:
+        """Let go of idle connections, and wait for the others."""
+        end = self._loop.time() + self._settings.grace_s
+        for connection in list(self._gate.open):
+            connection.leave()
+        while self._gate.open and not self._now.is_set() and self._loop.time() < end:
+            await asyncio.sleep(0.02)
+        for connection in list(self._gate.open):
+            connection.drop()
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, model: Served, readiness: Readiness) -> None:
-        super().__init__(config)
-        self._settings = settings
-        self._model = model
-        self._readiness = readiness
+    def _is_ready(self) -> bool:
+        return not self._draining and self._board.ready()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets)
-        self._readiness.set(ready=True)
-        host, port = (sockets or [])[0].getsockname()[:2]
+    def _leave_to_others(self, connections: int) -> bool:
+        """Whether another worker has fewer connections: then it is given a moment to take the next."""
+        self._metrics.held(connections, self._gate.held_bytes)
+        return len(self._board.rows) > 1 and connections > min(self._board.connections(), default=connections)
+
+    def _free_bytes(self) -> int:
+        """Return this worker's share of the memory that is not taken yet."""
+        limit = self._settings.memory_bytes or memory_limit() or UNLIMITED_BYTES
+        return max(LEAST_BYTES, limit // len(self._board.rows) - resident_bytes())
+
+    def _say_listening(self, listener: socket.socket, *, tls: bool) -> None:
+        host, port = listener.getsockname()[:2]
         log(
             logging.INFO,
             "listening",
             host=host,
             port=port,
-            tls=self.config.is_ssl,
+            tls=tls,
             password=self._settings.username is not None,
             model=self._model.name,
             version=self._model.version,
             **self._model.identity,
         )
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT; uvicorn would raise them again at the end and so not exit with 0."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop, number)
-        yield
 
-    def stop(self, number: signal.Signals) -> None:
-        """Begin to stop, or hurry if that has begun."""
-        wait_s = self._settings.drain_s if number == signal.SIGTERM and self._readiness() else 0.0
-        if self.should_exit:
-            self.force_exit = True
-        self._readiness.set(ready=False)
-        log(logging.INFO, "draining", signal=number.name, wait_s=wait_s)
-        if wait_s:
-            asyncio.get_running_loop().call_later(wait_s, setattr, self, "should_exit", True)
-        else:
-            self.should_exit = True
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to `host` and `port`.
+def warm_up(predictor: Predictor, facts: Facts) -> NDArray[Any]:
+    """Let the model predict, for the first prediction is the slow one; return the sample that it was given.
 
     Raises:
-        StartError: the address is not ours, or another process listens there.
+        StartError: it does not take a sample of the lowest values, or answers another shape than `model.json` says.
     """
-    listener = None
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as exc:
-        if listener is not None:
-            listener.close()
-        raise _cannot_listen(host, port, exc) from exc
-    return listener
-
-
-def _cannot_listen(host: str, port: int, exc: OSError) -> StartError:
-    hint = "MODELYARD_PORT" if exc.errno in (errno.EADDRINUSE, errno.EACCES) else "MODELYARD_HOST"
-    return StartError(f"{host}:{port}: cannot listen: {exc.strerror or exc}; set {hint} to another")
-
-
-def _engine(settings: Settings, facts: Facts, metrics: Metrics) -> Engine:
-    """Open the model once a worker, and let each predict once: the first prediction is the slow one."""
-    predictors = [open_model(settings.backend, settings.model_dir, settings.threads) for _ in range(settings.workers)]
     low = facts.value_range[0] if facts.value_range else 0
     sample = np.full((1, *facts.input_shape), low, facts.input_dtype)
-    for predictor in predictors:
-        try:
-            answer = np.asarray(predictor.predict(sample))
-        except (InputError, RuntimeError, ValueError) as exc:
-            msg = f"{facts.file}: the model does not take a sample of zeros: {exc}"
-            raise StartError(msg) from exc
-        if answer.shape != (1, len(facts.class_names)):
-            msg = f"{facts.file}: answers shape {answer.shape}; model.json names {len(facts.class_names)} classes"
-            raise StartError(msg)
-    return Engine(predictors, metrics, settings.max_queue)
+    try:
+        answer = np.asarray(predictor.predict(sample))
+    except (InputError, RuntimeError, ValueError) as exc:
+        msg = f"{facts.file}: the model does not take a sample of zeros: {exc}"
+        raise StartError(msg) from exc
+    if answer.shape != (1, len(facts.class_names)):
+        msg = f"{facts.file}: answers shape {answer.shape}; model.json names {len(facts.class_names)} classes"
+        raise StartError(msg)
+    return sample
+
+
+def median_s(predictor: Predictor, sample: NDArray[Any]) -> float:
+    """Return how long the model takes for `sample`, in seconds."""
+    times = []
+    for _ in range(_TIMED):
+        start = time.perf_counter()
+        predictor.predict(sample)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _connections(settings: Settings) -> int:
+    """Return how many connections there may be: as many as set, if there are files for them."""
+    return max(1, min(settings.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES))
 
 
 def _name(settings: Settings, facts: Facts) -> str:

@@ -38,10 +38,18 @@ class Settings:
         tls_cert_file: certificate chain in PEM; None: plain HTTP.
         tls_key_file: the certificate's private key in PEM.
         threads: threads that one prediction uses.
-        workers: predictions that run at once, each with its own copy of the model.
+        workers: processes that serve, each with its own copy of the model; 0: as many as the CPU limit has room for.
+        batching: whether requests that wait are predicted together.
         max_queue: requests that may wait for a worker; one more is refused.
+        queue_s: seconds that a request may wait for a worker.
         max_batch: samples that a request may hold.
         max_body_bytes: the size of a request's body, as sent and after decompression.
+        max_header_bytes: the size of a request's line and header fields.
+        max_connections: connections that one worker has at a time.
+        memory_bytes: the memory that all workers may take; 0: the container's limit.
+        header_s: seconds that a request's line and header fields may take to come.
+        body_s: seconds that a request's body may take to come, and its answer to go.
+        idle_s: seconds that a connection may stay open between two requests.
         drain_s: seconds from SIGTERM, with readiness off, to the last accepted connection.
         grace_s: seconds that requests in flight then have to finish.
         log_level: one of `LOG_LEVELS`.
@@ -59,9 +67,17 @@ class Settings:
     tls_key_file: Path | None = None
     threads: int = 1
     workers: int = 1
+    batching: bool = False
     max_queue: int = 256
+    queue_s: float = 30.0
     max_batch: int = 1024
     max_body_bytes: int = 32 * 1024 * 1024
+    max_header_bytes: int = 16 * 1024
+    max_connections: int = 512
+    memory_bytes: int = 0
+    header_s: float = 10.0
+    body_s: float = 30.0
+    idle_s: float = 75.0
     drain_s: float = 5.0
     grace_s: float = 8.0
     log_level: str = "info"
@@ -87,10 +103,18 @@ class Settings:
             tls_cert_file=source.path("MODELYARD_TLS_CERT_FILE"),
             tls_key_file=source.path("MODELYARD_TLS_KEY_FILE"),
             threads=source.integer("MODELYARD_THREADS", cls.threads, 1, 256),
-            workers=source.integer("MODELYARD_WORKERS", cls.workers, 1, 256),
+            workers=source.integer("MODELYARD_WORKERS", cls.workers, 1, 256, auto=True),
+            batching=source.choice("MODELYARD_BATCHING", "off", ("on", "off")) == "on",
             max_queue=source.integer("MODELYARD_MAX_QUEUE", cls.max_queue, 1, 1_000_000),
+            queue_s=source.seconds("MODELYARD_QUEUE_S", cls.queue_s),
             max_batch=source.integer("MODELYARD_MAX_BATCH", cls.max_batch, 1, 1_000_000),
             max_body_bytes=source.integer("MODELYARD_MAX_BODY_BYTES", cls.max_body_bytes, 1, 1 << 40),
+            max_header_bytes=source.integer("MODELYARD_MAX_HEADER_BYTES", cls.max_header_bytes, 1024, 1 << 20),
+            max_connections=source.integer("MODELYARD_MAX_CONNECTIONS", cls.max_connections, 1, 1_000_000),
+            memory_bytes=source.integer("MODELYARD_MEMORY_BYTES", cls.memory_bytes, 1, 1 << 50, auto=True),
+            header_s=source.seconds("MODELYARD_HEADER_S", cls.header_s),
+            body_s=source.seconds("MODELYARD_BODY_S", cls.body_s),
+            idle_s=source.seconds("MODELYARD_IDLE_S", cls.idle_s),
             drain_s=source.seconds("MODELYARD_DRAIN_S", cls.drain_s),
             grace_s=source.seconds("MODELYARD_GRACE_S", cls.grace_s),
             log_level=source.choice("MODELYARD_LOG_LEVEL", cls.log_level, LOG_LEVELS),
@@ -147,18 +171,21 @@ class _Source:
             raise StartError(msg)
         return value
 
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        """Return the whole number `name`, between `low` and `high`."""
+    def integer(self, name: str, default: int, low: int, high: int, *, auto: bool = False) -> int:
+        """Return the whole number `name`, between `low` and `high`; 0 for `auto` where that is allowed."""
         value = self.text(name)
         if value is None:
             return default
+        if auto and value == "auto":
+            return 0
         if not re.fullmatch(r"\d{1,15}", value) or not low <= int(value) <= high:
             hint = (
                 "; Kubernetes sets it for a Service of that name: use enableServiceLinks: false"
                 if "://" in value
                 else ""
             )
-            msg = f"{name}: {value!r}; allowed: a whole number, {low} to {high}{hint}"
+            others = "auto, or " if auto else ""
+            msg = f"{name}: {value!r}; allowed: {others}a whole number, {low} to {high}{hint}"
             raise StartError(msg)
         return int(value)
 

@@ -11,6 +11,7 @@ import json
 import math
 from array import array
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 MAX_RANK = 32
 MAX_TEXT = 200
 TYPE_NAMES = {"float32": "float", "float64": "double"}
-_ENCODER = json.JSONEncoder(indent="")  # piece by piece, where without it the whole text would be made
+# With an indent it goes piece by piece, else the whole text would be made; looking for circles, it would keep the value.
+_ENCODER = json.JSONEncoder(indent="", check_circular=False)
 _TYPES: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}
 """What JSON's parser makes of the values that a kind of dtype takes."""
 _CODES = {(kind, array(code).itemsize): code for kind, codes in (("i", "bhiq"), ("u", "BHIQ")) for code in codes}
@@ -42,6 +44,14 @@ class TensorSpec:
     shape: tuple[int, ...]
     value_range: tuple[float, float] | None = None
 
+    @cached_property
+    def _holds_no_others(self) -> bool:
+        """Whether the dtype has no value outside the range."""
+        if self.value_range is None or self.dtype.kind not in "iu":
+            return False
+        limits = np.iinfo(self.dtype)
+        return bool(self.value_range[0] <= limits.min and limits.max <= self.value_range[1])
+
     def check(self, array: NDArray[Any], max_batch: int) -> NDArray[Any]:
         """Return `array` if it is a batch of samples: shape `(N, *shape)`, N from 1 to `max_batch`, values in range.
 
@@ -60,7 +70,7 @@ class TensorSpec:
 
     def _check_values(self, array: NDArray[Any]) -> None:
         """NaN passes: TF Serving takes it, and what it means is the model's affair."""
-        if self.value_range is None:
+        if self.value_range is None or self._holds_no_others:
             return
         low, high = self.value_range
         outside = (array < low) | (array > high)
@@ -132,7 +142,7 @@ def from_b64(value: dict[str, str], dtype: np.dtype[Any], shape: tuple[int, ...]
     return from_bytes(data, dtype, shape)
 
 
-def from_bytes(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def from_bytes(data: bytes | memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Return little-endian, row-major `data` as an array of `shape`, whose first axis may be -1.
 
     Raises:

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import orjson
-from starlette.responses import Response
 
-from .body import has_literals, parse_json, read_body
-from .errors import InputError, Overloaded, RequestError
-from .responses import json_response
+from .answers import compressed, failure
+from .body import decode, has_truth_values, is_small, parse_json
+from .errors import RequestError
+from .limits import FREELY_BYTES
+from .messages import JSON, Response, json_response
 from .tensors import TensorError, TensorSpec, check_count, dense, from_b64, is_b64, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from starlette.requests import Request
 
-    from .engine import Engine
+    from .limits import Limits
+    from .messages import Request
     from .served import Served
 
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -39,20 +41,24 @@ MAX_INT64 = 2**63 - 1
 class TFServing:
     """Answers what is below `/v1/`."""
 
-    def __init__(self, model: Served, engine: Engine, max_body_bytes: int) -> None:
+    def __init__(self, model: Served, limits: Limits) -> None:
         self._model = model
-        self._engine = engine
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer `request`, or raise `RequestError` with TF Serving's own message."""
-        path = request.scope["path"]
+    def answer(self, request: Request) -> Response | Predict:
+        """Return the answer to `request`, or the prediction that it asks for.
+
+        Raises:
+            RequestError: it cannot be answered; with TF Serving's own message.
+        """
+        path = request.path
         if request.method == "POST" and (match := PREDICTION.fullmatch(path)):
             _check_number(match["version"])
+            target = Target(self._model, match)
             if match["method"].lower() == "predict":
-                return await self._predict(request, match)
-            return await self._example(request, match)
-        if request.method == "GET" and (match := STATUS.fullmatch(path)):
+                return Predict(target, self._limits, request)
+            return self._example(request, target)
+        if request.method in ("GET", "HEAD") and (match := STATUS.fullmatch(path)):
             return self._describe(match)
         raise RequestError(400, f"Malformed request: {request.method} {path}")
 
@@ -60,68 +66,91 @@ class TFServing:
         if match["name"] is None:
             raise RequestError(400, "Missing model name in request.")
         _check_number(match["version"])
+        target = Target(self._model, match)
         if match["metadata"]:
-            self._check_servable(match)
+            target.check_servable()
             return json_response(metadata(self._model))
-        self._check_known(match)
+        target.check_known()
         return json_response(status(self._model))
 
-    async def _predict(self, request: Request, match: re.Match[str]) -> Response:
-        data = await read_body(request, self._max_body_bytes)
-        document = _document(data)
-        signature = _signature(document)
-        self._check_servable(match)
-        if signature not in ("", SIGNATURE):
-            raise RequestError(400, f'Serving signature name: "{signature}" not found in signature def')
-        rows, samples = self._samples(document, literals=has_literals(data))
-        return _answer("predictions" if rows else "outputs", await self._run(samples))
-
-    async def _example(self, request: Request, match: re.Match[str]) -> Response:
-        _signature(_document(await read_body(request, self._max_body_bytes)))
-        self._check_servable(match)
-        method = match["method"].lower()
+    def _example(self, request: Request, target: Target) -> NoReturn:
+        # Only whether it is JSON is looked at, and a large text would be looked at here, on the event loop.
+        if len(request.body) <= FREELY_BYTES and b"content-encoding" not in request.headers:
+            _signature(_document(request.body, self._limits))
+        target.check_servable()
+        method = target.match["method"].lower()
         wanted = f"tensorflow/serving/{method}"
         name = {"classify": "classification", "regress": "regression"}[method]
         message = f"Expected {name} signature method_name to be {wanted}. Was: tensorflow/serving/predict"
         raise RequestError(400, message)
 
-    def _samples(self, document: dict[str, Any], *, literals: bool) -> tuple[bool, NDArray[Any]]:
-        """Return whether the answer is by rows, and the batch of raw samples."""
-        try:
-            rows, array = _batch(document, self._model, literals=literals)
-            return rows, self._model.input.check(array, self._model.max_batch)
-        except TensorError as exc:
-            raise RequestError(400, str(exc)) from exc
 
-    async def _run(self, samples: NDArray[Any]) -> NDArray[np.float32]:
-        try:
-            return await self._engine.predict(samples)
-        except InputError as exc:
-            raise RequestError(400, str(exc)) from exc
-        except Overloaded as exc:
-            raise RequestError(503, str(exc)) from exc
+@dataclass(frozen=True)
+class Target:
+    """Which model, version or label a path names."""
 
-    def _check_servable(self, match: re.Match[str]) -> None:
-        self._check_label(match)
-        name, version = match["name"], match["version"]
-        if name != self._model.name or not self._is_version(version):
+    model: Served
+    match: re.Match[str]
+
+    def check_servable(self) -> None:
+        """Refuse another model or version, as TF Serving does where it is to be asked."""
+        self._check_label()
+        name, version = self.match["name"], self.match["version"]
+        if name != self.model.name or not self._is_version(version):
             wanted = f"Latest({name})" if version is None else f"Specific({name}, {int(version)})"
             raise RequestError(404, f"Servable not found for request: {wanted}")
 
-    def _check_known(self, match: re.Match[str]) -> None:
-        self._check_label(match)
-        name, version = match["name"], match["version"]
-        if version is not None and not (name == self._model.name and self._is_version(version)):
+    def check_known(self) -> None:
+        """Refuse another model or version, as TF Serving does where it is to be described."""
+        self._check_label()
+        name, version = self.match["name"], self.match["version"]
+        if version is not None and not (name == self.model.name and self._is_version(version)):
             raise RequestError(404, f"Could not find version {int(version)} of model {name}")
-        if name != self._model.name:
+        if name != self.model.name:
             raise RequestError(404, f"Could not find any versions of model {name}")
 
-    def _check_label(self, match: re.Match[str]) -> None:
-        if match["label"] is not None:
-            raise RequestError(400, f"Unrecognized servable version label: {match['label']}")
+    def _check_label(self) -> None:
+        if self.match["label"] is not None:
+            raise RequestError(400, f"Unrecognized servable version label: {self.match['label']}")
 
     def _is_version(self, version: str | None) -> bool:
-        return version is None or int(version) == int(self._model.version)
+        return version is None or int(version) == int(self.model.version)
+
+
+class Predict:
+    """A request to `:predict`."""
+
+    def __init__(self, target: Target, limits: Limits, request: Request) -> None:
+        self.small = is_small(request)
+        self._target, self._limits, self._request = target, limits, request
+        self._key = "predictions"
+
+    def read(self) -> NDArray[Any]:
+        """Return the raw samples, shape `(N, *input_shape)`.
+
+        Raises:
+            RequestError, TensorError: it is not a request that the model can answer.
+        """
+        data = decode(self._request, self._limits)
+        document = _document(data, self._limits)
+        signature = _signature(document)
+        self._target.check_servable()
+        if signature not in ("", SIGNATURE):
+            raise RequestError(400, f'Serving signature name: "{signature}" not found in signature def')
+        model = self._target.model
+        beside = {key: value for key, value in document.items() if key not in ("instances", "inputs")}
+        literals = has_truth_values(data, beside)
+        rows, array = _batch(document, model, literals=literals)
+        self._key = "predictions" if rows else "outputs"
+        return model.input.check(array, model.max_batch)
+
+    def answer(self, probabilities: NDArray[np.float32]) -> Response:
+        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
+        return compressed(_answer(self._key, probabilities), self._request)
+
+    def refuse(self, exc: Exception) -> Response:
+        """Return the answer that says what went wrong."""
+        return failure(exc)
 
 
 def status(model: Served) -> dict[str, Any]:
@@ -156,11 +185,11 @@ def _tensor_info(tensor: TensorSpec) -> dict[str, Any]:
     }
 
 
-def _document(data: bytes) -> dict[str, Any]:
+def _document(data: bytes | bytearray, limits: Limits) -> dict[str, Any]:
     if not data:
         raise RequestError(400, "JSON Parse error: The document is empty")
     try:
-        document = parse_json(data, literals=True)
+        document = parse_json(data, limits, literals=True)
     except ValueError as exc:
         raise RequestError(400, f"JSON Parse error: {exc}") from exc
     if not isinstance(document, dict):
@@ -283,4 +312,4 @@ def _answer(key: str, probabilities: NDArray[np.float32]) -> Response:
     shortest = orjson.loads(orjson.dumps(np.nan_to_num(probabilities), option=orjson.OPT_SERIALIZE_NUMPY))
     for row, column in np.argwhere(~np.isfinite(probabilities)):
         shortest[row][column] = float(probabilities[row, column])
-    return Response(json.dumps({key: shortest}), media_type="application/json")
+    return Response(200, json.dumps({key: shortest}).encode(), JSON)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SERVER = """\
 import ctypes, json, os, ssl, sys
-import ai_edge_litert.interpreter, numpy, uvicorn
+import ai_edge_litert.interpreter, httptools, numpy
 root = os.environ["MODELYARD_MODEL_DIR"]
 print(json.dumps({
     "uid": os.getuid(), "numpy": numpy.__file__, "python": list(sys.version_info[:2]),
