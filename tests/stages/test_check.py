@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import msgspec
+import numpy as np
+import pytest
+from tests.plugins.conftest import model_facts
+
+from modelyard.jsonfiles import write_json
+from modelyard.stages.check import _ask_runtime
+
+
+@pytest.mark.parametrize(("said", "calls"), [({"batch": 1}, [1, 1, 1]), ({"batch": 2}, [2, 1]), ({}, [3])])
+def test_without_a_server_the_model_is_run_in_batches_as_it_was_measured(dataset, tmp_path, said, calls):
+    (tmp_path / "model.tflite").write_bytes(b"weights")
+    write_json(tmp_path / "model.json", msgspec.structs.replace(model_facts(dataset, "tflite"), **said))
+    asked: list[np.ndarray] = []
+
+    def predict(raw: np.ndarray) -> np.ndarray:
+        asked.append(raw)
+        return raw.reshape(len(raw), -1)[:, :3].astype(np.float32)
+
+    job = SimpleNamespace(
+        inputs={"model": tmp_path},
+        call=lambda *_: SimpleNamespace(predict=predict),
+        base=SimpleNamespace(log=lambda _: None),
+    )
+    samples = np.asarray(dataset.x("test")[:3])
+    where, answers = _ask_runtime(job, SimpleNamespace(repository="net", tag="1"), samples)
+
+    assert where == "no server: start = false"
+    assert [len(one) for one in asked] == calls
+    assert np.array_equal(answers["the model, without its server"], samples.reshape(3, -1)[:, :3])
