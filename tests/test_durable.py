@@ -14,53 +14,63 @@ from modelyard.durable import Batch, open_in_folder, sync
 def fill(batch: Batch, folder: Path, count: int) -> list[Path]:
     targets = [folder / f"{number % 7}" / f"{number}.bin" for number in range(count)]
     for number, target in enumerate(targets):
-        batch.beside(target).write_text(str(number))
+        draft = batch.draft()
+        Path(draft).write_text(str(number))
+        batch.put(draft, target)
     return targets
 
 
+@pytest.fixture
+def batch(tmp_path: Path) -> Batch:
+    (tmp_path / "unfinished").mkdir()
+    return Batch(tmp_path / "unfinished")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What was synced and what was put in its place, in order."""
+    found: list[tuple[str, str]] = []
+    sync, system, replace = durable._sync, durable._sync_file_system, os.replace
+    monkeypatch.setattr(durable, "_sync", lambda path: (sync(path), found.append(("sync", str(path))))[0])
+    monkeypatch.setattr(durable, "_sync_file_system", lambda path: (system(path), found.append(("all", str(path))))[0])
+    monkeypatch.setattr(os, "replace", lambda a, b: (replace(a, b), found.append(("place", str(b))))[0])
+    return found
+
+
 @pytest.mark.parametrize("count", [1, 3, 40, durable._MANY + 3])
-def test_every_file_gets_its_place_after_it_was_synced(
-    tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+def test_every_file_is_synced_then_gets_its_place_in_order_and_then_its_folder_is_synced(
+    tmp_path: Path, batch: Batch, count: int, calls: list[tuple[str, str]]
 ) -> None:
-    synced: list[str] = []
-    whole: list[str] = []
-    plain, system = durable._sync, durable._sync_file_system
-    monkeypatch.setattr(durable, "_sync", lambda path: (plain(path), synced.append(path.name)))
-    monkeypatch.setattr(durable, "_sync_file_system", lambda path: (system(path), whole.append(path.name)))
-    with Batch() as batch:
-        targets = fill(batch, tmp_path, count)
-        assert not any(target.exists() for target in targets)
-        batch.finish()
-    assert [target.read_text() for target in targets] == [str(number) for number in range(count)]
-    assert sorted(p.name for p in tmp_path.rglob(".*")) == []
-    assert (len(synced), len(whole)) == ((count, 0) if count < durable._MANY else (0, 1))
-
-
-def test_they_come_in_the_order_in_which_they_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    plain = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda path, target: (order.append(target.name), plain(path, target))[1])
-    with Batch() as batch:
-        targets = fill(batch, tmp_path, 5)
-        batch.finish()
-    assert order == [target.name for target in targets]
-
-
-def test_nothing_is_left_where_the_block_fails(tmp_path: Path) -> None:
-    batch = Batch()
-    fill(batch, tmp_path, 3)
-    batch.__exit__(ValueError, ValueError("no room"), None)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_nothing_gets_its_place_if_one_cannot_be_synced(tmp_path: Path) -> None:
-    with Batch() as batch:
-        targets = fill(batch, tmp_path, 3)
-        batch.beside(tmp_path / "never-written")
-        with pytest.raises(FileNotFoundError):
-            batch.finish()
+    targets = fill(batch, tmp_path / "new" / "store", count)
     assert not any(target.exists() for target in targets)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    batch.finish()
+    assert [target.read_text() for target in targets] == [str(number) for number in range(count)]
+    assert list((tmp_path / "unfinished").iterdir()) == []
+    placed = [number for number, (what, _) in enumerate(calls) if what == "place"]
+    assert [calls[number][1] for number in placed] == [str(target) for target in targets]
+    assert placed == list(range(placed[0], placed[0] + count))
+    assert placed[0] == (count if count < durable._MANY else 1)
+    made = {str(tmp_path), str(tmp_path / "new"), str(tmp_path / "new" / "store")}
+    assert {path for _, path in calls[placed[-1] + 1 :]} == made | {str(target.parent) for target in targets}
+
+
+def test_nothing_gets_its_place_if_one_cannot_be_synced(tmp_path: Path, batch: Batch) -> None:
+    targets = fill(batch, tmp_path, 3)
+    batch.put(batch.draft(), tmp_path / "never-written")
+    with pytest.raises(FileNotFoundError):
+        batch.finish()
+    assert not any(target.exists() for target in targets)
+
+
+def test_nothing_gets_its_place_if_the_check_says_no(tmp_path: Path, batch: Batch) -> None:
+    targets = fill(batch, tmp_path, 3)
+
+    def check() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        batch.finish(check)
+    assert not any(target.exists() for target in targets)
 
 
 def test_the_file_system_says_why_it_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from modelyard.hashing import hash_file, hash_files
         hashing._SMALL_BYTES - 1,
         hashing._SMALL_BYTES,
         hashing._SMALL_BYTES + 1,
-        hashing._LARGE_BYTES,
+        hashing.LARGE_BYTES,
         hashing._BUFFER_BYTES,
         hashing._BUFFER_BYTES + 12_345,
     ],
@@ -43,11 +43,11 @@ def test_a_file_that_says_it_is_empty_is_read_to_its_end() -> None:
 
 
 def test_large_and_small_files_side_by_side_keep_their_order(tmp_path: Path) -> None:
-    contents = [os.urandom(hashing._LARGE_BYTES + n if n % 2 else n) for n in range(9)]
+    contents = [os.urandom(hashing.LARGE_BYTES + n if n % 2 else n) for n in range(9)]
     files = write(tmp_path, contents)
     assert hash_files(files) == [hashlib.sha256(content).hexdigest() for content in contents]
     with pytest.raises(DataError, match=r"nothing: cannot be read: No such file"):
-        hash_files([*files, (str(tmp_path / "nothing"), hashing._LARGE_BYTES)])
+        hash_files([*files, (str(tmp_path / "nothing"), hashing.LARGE_BYTES)])
 
 
 @pytest.mark.parametrize("waits", [False, True])

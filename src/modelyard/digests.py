@@ -253,7 +253,9 @@ class DigestTable:
     def forget(self, paths: Iterable[str]) -> None:
         """Forget what is known of `paths`; each is hashed again when it is asked for."""
         self._rows = {}
-        self._use(lambda c: c.executemany("delete from files where path = ?", [(path,) for path in paths]))
+        self._use(
+            lambda c: c.executemany("delete from files where path = ?", [(os.path.abspath(path),) for path in paths])
+        )
 
     def note(self, name: str) -> bytes | None:
         """Return a cached value that another part of modelyard wrote under `name`."""

@@ -1,17 +1,17 @@
 """Write files so that each is seen whole or not at all, also after the power failed.
 
-A file is written beside its place, synced and renamed. Several are synced together: the disk then flushes once
-for all of them, where one after the other would wait for a flush each.
+A file is written elsewhere, synced and renamed to its place, and then the folder that has its name is synced. Several
+are synced together: the disk then flushes once for all of them, where one after the other would wait for a flush each.
 """
 
+# ruff: noqa: PTH105 - objects of pathlib cost more than the calls that they wrap, and each stage pays for them
 from __future__ import annotations
 
-import contextlib
+import itertools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from modelyard.system import sync_file_system
 
@@ -35,46 +35,75 @@ def open_in_folder(path: str | Path, flags: int) -> int:
         return os.open(path, flags, 0o666)
 
 
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of `data` to an open file.
+
+    Raises:
+        OSError: it cannot be written, or not whole.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 class Batch:
-    """Files on their way to their places; what is not there at the end of the block is removed."""
+    """Files on their way to their places.
 
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Path, Path]] = []
+    Args:
+        folder: where they are written first; on the file system of their places.
+    """
 
-    def __enter__(self) -> Batch:
-        return self
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._waiting: list[tuple[str, Path]] = []
 
-    def beside(self, target: Path) -> Path:
-        """Return a path that nothing uses, in the folder of `target`, which is made if need be."""
-        folder = target.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = Path(f"{folder}/.{os.getpid()}-{os.urandom(8).hex()}")
-        self._waiting.append((beside, target))
-        return beside
+    def draft(self) -> str:
+        """Return a path that nothing uses, to write a file to."""
+        return f"{self._folder}/{next(self._numbers)}"
 
-    def finish(self) -> None:
-        """Sync all files, and then put each in its place, in the order in which they were asked for.
+    def put(self, draft: str, target: Path) -> None:
+        """Let the file `draft` become `target` when the batch is finished."""
+        self._waiting.append((draft, target))
+
+    def finish(self, check: Callable[[], None] = lambda: None) -> None:
+        """Have all files on the disk, put each in its place, in the order in which they were put here, and have that on the disk.
+
+        Args:
+            check: called before the first is put in its place; if it raises, none is.
 
         Raises:
             OSError: one cannot be synced or renamed.
         """
-        sync([beside for beside, _ in self._waiting])
-        self._waiting.reverse()
-        while self._waiting:
-            beside, target = self._waiting[-1]
-            beside.replace(target)
-            self._waiting.pop()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for beside, _ in self._waiting:
-            with contextlib.suppress(OSError):
-                beside.unlink()
+        sync([draft for draft, _ in self._waiting])
+        check()
+        _place(self._waiting)
+        self._waiting.clear()
 
 
-def sync(paths: Sequence[Path]) -> None:
-    """Have the content of `paths`, which are on one file system, on the disk.
+def _place(files: Iterable[tuple[str, Path]]) -> None:
+    """Rename each file to its place, and have the names on the disk, those of folders that were made for it included."""
+    changed: set[Path] = set()
+    for draft, target in files:
+        changed |= _make(target.parent)
+        os.replace(draft, target)
+        changed.add(target.parent)
+    sync(sorted(changed))
+
+
+def _make(folder: Path) -> set[Path]:
+    """Make `folder` and those above it, where they are not there; return the folders that have a new one in them."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return set()
+    except FileNotFoundError:
+        return _make(folder.parent) | _make(folder)
+    return {folder.parent}
+
+
+def sync(paths: Sequence[Path | str]) -> None:
+    """Have the content of `paths`, files or folders of one file system, on the disk.
 
     Raises:
         OSError: one cannot be read, or the disk cannot be written.
@@ -85,10 +114,10 @@ def sync(paths: Sequence[Path]) -> None:
         _sync_together(paths[start : start + _AT_ONCE])
 
 
-def _sync_together(paths: Sequence[Path]) -> None:
+def _sync_together(paths: Sequence[Path | str]) -> None:
     errors: list[OSError] = []
 
-    def work(path: Path) -> None:
+    def work(path: Path | str) -> None:
         try:
             _sync(path)
         except OSError as exc:
@@ -104,7 +133,7 @@ def _sync_together(paths: Sequence[Path]) -> None:
         raise errors[0]
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path | str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -112,7 +141,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_file_system(path: Path) -> bool:
+def _sync_file_system(path: Path | str) -> bool:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return sync_file_system(descriptor)

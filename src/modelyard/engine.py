@@ -94,6 +94,7 @@ class Engine:
     def sweep(self) -> None:
         """Remove what builds that are no longer alive left half-made."""
         self.workspace.sweep()
+        self.store.sweep()
 
     # Whether it holds
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
+from modelyard.durable import write_all
 from modelyard.errors import DataError
 from modelyard.system import read_soon, waits
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _SMALL_BYTES = 2**16
 """A file below this size is read at once: setting up a buffer for it would cost more than hashing it."""
 
-_LARGE_BYTES = 2**20
+LARGE_BYTES = 2**20
 """Files from this size on are hashed side by side; hashing smaller ones gives way to other threads too seldom."""
 
 _BUFFER_BYTES = 2**18
@@ -60,19 +65,23 @@ def hash_and_stat(files: Sequence[Sized]) -> list[Hashed]:
     Raises:
         DataError: a file cannot be read.
     """
-    large = [file for file in files if file[1] >= _LARGE_BYTES]
+    large = [file for file in files if file[1] >= LARGE_BYTES]
     if len(large) < 2:
         return _in_groups(files)
-    found = dict(zip(large, _side_by_side(large), strict=True))
-    small = iter(_in_groups([file for file in files if file[1] < _LARGE_BYTES]))
+    hashed = itertools.chain.from_iterable(side_by_side(_hash_group, list(zip(large))))
+    found = dict(zip(large, hashed, strict=True))
+    small = iter(_in_groups([file for file in files if file[1] < LARGE_BYTES]))
     return [found[file] if file in found else next(small) for file in files]
 
 
-def _side_by_side(files: Sequence[Sized]) -> list[Hashed]:
+def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Return what `work`, which lets other threads run meanwhile, makes of each of `items`, on all cores."""
+    if len(items) < 2:
+        return list(map(work, items))
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(min(len(files), os.cpu_count() or 1)) as pool:
-        return list(itertools.chain.from_iterable(pool.map(_hash_group, zip(files))))
+    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, items))
 
 
 def _in_groups(files: Sequence[Sized]) -> list[Hashed]:
@@ -133,18 +142,38 @@ def _hash_open(descriptor: int) -> str:
 
 
 def _hash_in_parts(descriptor: int) -> str:
-    """Return the SHA-256 of an open file's bytes, from where it stands.
+    """Return the SHA-256 of an open file's bytes, from where it stands."""
+    digest = hashlib.sha256()
+    for part in _parts(descriptor):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def copy_open(reader: int, writer: int, size: int) -> str:
+    """Copy an open file of about `size` bytes to another; return the SHA-256 of what was copied, in hex."""
+    digest = hashlib.sha256()
+    for part in _small_parts(reader) if size < _SMALL_BYTES else _parts(reader):
+        digest.update(part)
+        write_all(writer, part)
+    return digest.hexdigest()
+
+
+def _small_parts(descriptor: int) -> Iterator[bytes]:
+    while data := os.read(descriptor, _SMALL_BYTES):
+        yield data
+
+
+def _parts(descriptor: int) -> Iterator[memoryview]:
+    """Yield what is in an open file; a part stands until the next is asked for.
 
     The buffer begins at a page, which `hashlib.file_digest`'s does not: copying from the page cache to an
     address a few bytes off takes four times as long, and a third of the whole.
     """
     import mmap
 
-    digest = hashlib.sha256()
-    with mmap.mmap(-1, _BUFFER_BYTES) as pages, memoryview(pages) as buffer:
-        while count := os.readv(descriptor, [buffer]):
-            digest.update(buffer[:count])
-    return digest.hexdigest()
+    buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES))  # not closed: an error on its way up may still hold a part
+    while count := os.readv(descriptor, [buffer]):
+        yield buffer[:count]
 
 
 def unreadable(path: str | os.PathLike[str], exc: OSError) -> DataError:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from modelyard.durable import write_all
 from modelyard.errors import DataError
 
 T = TypeVar("T")
@@ -29,9 +30,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        write_all(descriptor, data)
     finally:
         os.close(descriptor)
 

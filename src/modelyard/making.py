@@ -16,14 +16,14 @@ from typing import Any
 import msgspec
 
 from modelyard import machine
-from modelyard.digests import DigestTable, Manifest, manifest_digest
+from modelyard.digests import DigestTable, Manifest
 from modelyard.errors import StoreError
 from modelyard.freshness import Freshness
 from modelyard.jsonfiles import write_json
 from modelyard.plan import HOST_BOUND, MEASURED, Stage
 from modelyard.project import Project
 from modelyard.stage_runner import StageRunner
-from modelyard.store import Record, Store, manifest_of
+from modelyard.store import Record, Stats, Store
 from modelyard.workspace import Workspace
 
 OnEvent = Callable[[Stage, dict[str, Any]], None]
@@ -56,10 +56,10 @@ class Maker:
             self._store.keeping_known(own.outputs, self._present(stage)),
         ):
             try:
-                self._store.restore(own, scratch / "out")
+                stats = self._store.restore(own, scratch / "out")
             except StoreError:
                 return False
-            self._take(stage, own, scratch, "restored")
+            self._take(stage, own, stats, scratch, "restored")
         return True
 
     def build(self, stage: Stage, on_event: OnEvent) -> str:
@@ -74,10 +74,11 @@ class Maker:
         """
         with self._runner.resources(stage), self._workspace.scratch() as scratch:
             record = self._run(stage, scratch, on_event)
-            self._compare(stage, record)
+            before = self._store.trace(record.key)
             with self._store.using(), self._store.keeping_known(self._present(stage)):
-                self._store.add(record, scratch / "out")
-                self._take(stage, record, scratch, "built")
+                kept, stats = self._store.add(record, scratch / "out")
+                self._compare(stage, before, kept)
+                self._take(stage, kept, stats, scratch, "built")
         return record.key
 
     def _run(self, stage: Stage, scratch: Path, on_event: OnEvent) -> Record:
@@ -86,12 +87,11 @@ class Maker:
         run = self._runner.run(stage, before, scratch, lambda event: on_event(stage, event))
         duration_s = time.monotonic() - clock
         self._freshness.check_unmoved(stage, before)
-        outputs = manifest_of(scratch / "out")
         return Record(
             stage=stage.id,
             key=before.fingerprint.key,
-            digest=manifest_digest(outputs),
-            outputs=outputs,
+            digest="",  # the store finds out what its outputs are
+            outputs={},
             inputs=before.inputs,
             parts=before.fingerprint.parts,
             code=before.code,
@@ -104,10 +104,9 @@ class Maker:
             reproducible=_is_reproducible(stage),
         )
 
-    def _compare(self, stage: Stage, record: Record) -> None:
+    def _compare(self, stage: Stage, before: Record | None, record: Record) -> None:
         """Tell the person if an earlier run with the same key made other bytes."""
-        before = None if stage.kind in MEASURED else self._store.trace(record.key)
-        if before is not None and before.digest != record.digest:
+        if before is not None and stage.kind not in MEASURED and before.digest != record.digest:
             self._tell(f"{stage.id}: with the same key it made other bytes than before; {_machines(before, record)}")
 
     def _present(self, stage: Stage) -> Manifest:
@@ -115,8 +114,11 @@ class Maker:
         brief = self._workspace.brief(stage)
         return brief.outputs if brief else {}
 
-    def _take(self, stage: Stage, record: Record, scratch: Path, how: str) -> None:
-        """Put the finished folder in the place of the stage's artifact, and its record with it."""
+    def _take(self, stage: Stage, record: Record, stats: Stats, scratch: Path, how: str) -> None:
+        """Put the finished folder in the place of the stage's artifact, and its record with it.
+
+        What is vouched for is what each file was when it was hashed, or written: one that changes behind that is read again.
+        """
         out, target = scratch / "out", self._workspace.folder(stage)
         write_json(out / "stage.json", record)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +126,7 @@ class Maker:
             target.rename(scratch / "old")
         out.rename(target)
         shutil.rmtree(scratch / "old", ignore_errors=True)
-        self._table.know((f"{target}/{name}", entry.digest) for name, entry in record.outputs.items())
+        self._table.know_at((f"{target}/{name}", stats[name], e.digest) for name, e in record.outputs.items())
         self._workspace.history(stage).add(record, how)
 
     def close(self) -> None:

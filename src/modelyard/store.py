@@ -6,35 +6,41 @@
     locks/, gc.lock         who makes what, and who cleans
     digests.sqlite          what is known of the objects; losing it costs time, never a wrong answer
 
-Everything is written beside its place, synced and renamed, so that a reader sees all of it or nothing.
+    .unfinished/            what is being written
+
+Everything is written there, synced and renamed to its place, so that a reader sees all of it or nothing.
 """
 
-# ruff: noqa: PTH101, PTH103, PTH108, PTH120 - objects of pathlib cost more than the calls that they wrap, and each stage pays for them
+# ruff: noqa: PTH103, PTH108, PTH120 - objects of pathlib cost more than the calls that they wrap, and each stage pays for them
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.digests import DigestTable, FileEntry, Manifest, is_executable, manifest_digest, signature, walk
+from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, signature, walk
 from modelyard.durable import Batch
-from modelyard.errors import StoreError
-from modelyard.hashing import hash_file, hash_files
+from modelyard.errors import StageFailed, StoreError
+from modelyard.hashing import hash_file
 from modelyard.jsonfiles import read_bytes, write_json
 from modelyard.locks import hold, share
+from modelyard.placing import SHARE_FROM_BYTES, check_still, give, take_all
+from modelyard.scratch import scratch, sweep
 
 if TYPE_CHECKING:
     from modelyard.remote import Remote
 
-COPY_BELOW_BYTES = 16 * 2**20
-"""Smaller files get an inode of their own: editing such an artifact by hand cannot reach the store's copy."""
+RECORD = "stage.json"
+"""The file of an artifact that holds its record, and so no output's name."""
+
+Stats = Mapping[str, os.stat_result]
+"""The stat of each file of an artifact, by its name there."""
 
 
 class InputRecord(msgspec.Struct, frozen=True):
@@ -180,29 +186,51 @@ class Store:
 
     def _fetch_object(self, entry: FileEntry) -> bool:
         assert self.remote is not None
-        with Batch() as batch:
-            beside = batch.beside(self.object_file(entry.digest))
-            if not self.remote.pull(entry, beside):
+        with self._writing() as batch:
+            draft = Path(batch.draft())
+            if not self.remote.pull(entry, draft):
                 return False
-            beside.chmod(0o444)
+            draft.chmod(0o444)
+            batch.put(str(draft), self.object_file(entry.digest))
             batch.finish()
         return True
 
-    def add(self, record: Record, folder: Path) -> None:
-        """Keep the files of `folder`, which `record` describes, and then the record.
+    def add(self, record: Record, folder: Path) -> tuple[Record, Stats]:
+        """Keep the files of `folder`, and then the record, with these as its outputs.
+
+        Args:
+            record: what is known of the files. If it says what they are, they must be so; else they are all below `folder`.
+            folder: where they are; nobody may write to them any more.
+
+        Returns:
+            The record as it was kept, and the stat that each file had when it was hashed.
 
         Raises:
-            StoreError: the store cannot be written, for instance because the disk is full.
+            StoreError: a file changed meanwhile, or is not what `record` says; or the store cannot be written, for
+                instance because the disk is full.
+            StageFailed: a file has the record's own name.
+            DataError: something there is neither a file nor a folder.
         """
-        with self.using(), store_errors(self.root), Batch() as batch:
-            new = {e.digest: name for name, e in record.outputs.items() if not self._is_whole(e)}  # each content once
-            for digest, name in new.items():
-                beside = batch.beside(self.object_file(digest))
-                _place(f"{folder}/{name}", str(beside), record.outputs[name])
-                beside.chmod(0o444)
-            write_json(batch.beside(self.trace_file(record.key)), record)
-            batch.finish()
+        with self.using(), store_errors(self.root), self._writing() as batch:
+            sizes = {n: e.size for n, e in record.outputs.items()} if record.digest else _found(record.stage, folder)
+            taken = take_all(folder, sizes, batch.draft)
+            kept = _completed(record, {name: one.entry for name, one in taken.items()})
+            new = {one.entry.digest: one.draft for one in taken.values() if not self._is_whole(one.entry)}
+            for digest, draft in new.items():  # each content once
+                batch.put(draft, self.object_file(digest))
+            self._put_trace(batch, kept)
+            batch.finish(lambda: check_still(folder, taken))
             self._know(new)
+        return kept, {name: one.info for name, one in taken.items()}
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Batch]:
+        with scratch(self.root / ".unfinished") as folder:
+            yield Batch(folder)
+
+    def sweep(self) -> None:
+        """Remove what builds that are no longer alive left half-written."""
+        sweep(self.root / ".unfinished")
 
     def forget(self, key: str) -> None:
         """Forget what `key` stands for; the objects stay."""
@@ -212,24 +240,31 @@ class Store:
         """Tell whether every output of `record` is in the store, whole."""
         return all(self._is_whole(entry) for entry in record.outputs.values())
 
-    def restore(self, record: Record, folder: Path) -> None:
+    def restore(self, record: Record, folder: Path) -> Stats:
         """Write the outputs of `record` into the new folder `folder`; `keeping_known` belongs around it.
 
+        Returns:
+            The stat of each file.
+
         Raises:
-            StoreError: an object went away meanwhile, or the folder cannot be written.
+            StoreError: an object went away meanwhile or is not whole, or the folder cannot be written.
         """
         with self.using(), store_errors(folder):
             folder.mkdir(parents=True)
-            folders = {str(folder)}
-            for name, entry in record.outputs.items():
-                target = f"{folder}/{name}"
-                parent = os.path.dirname(target)
-                if parent not in folders:
-                    os.makedirs(parent, exist_ok=True)
-                    folders.add(parent)
-                _place(self._object(entry.digest), target, entry)
+            for parent in {os.path.dirname(name) for name in record.outputs}:
+                os.makedirs(f"{folder}/{parent}", exist_ok=True)
+            stats = {name: self._give(entry, f"{folder}/{name}") for name, entry in record.outputs.items()}
             with contextlib.suppress(OSError):
                 os.utime(self._trace(record.key))  # when it was used last, for `doit gc`
+        return stats
+
+    def _give(self, entry: FileEntry, target: str) -> os.stat_result:
+        path = self._object(entry.digest)
+        try:
+            return give(path, target, entry)
+        except StoreError:
+            self._forget(path)  # so that it is read again, and dropped, before it is trusted again
+            raise
 
     # Who uses it
 
@@ -281,7 +316,7 @@ class Store:
 
         A link changes an inode's ctime, which otherwise makes the table read the file again.
         """
-        large = {e.digest for manifest in outputs for e in manifest.values() if e.size >= COPY_BELOW_BYTES}
+        large = {e.digest for manifest in outputs for e in manifest.values() if e.size >= SHARE_FROM_BYTES}
         before = {digest: info for digest in large if (info := self._known_stat(self._object(digest), digest))}
         try:
             yield
@@ -303,6 +338,10 @@ class Store:
             return self._table.recall(path, info)
         except StoreError:  # a store that is not ours to write
             return None
+
+    def _forget(self, path: str) -> None:
+        with contextlib.suppress(StoreError):
+            self._table.forget([path])
 
     def _know(self, digests: Iterable[str]) -> None:
         with contextlib.suppress(StoreError, FileNotFoundError):
@@ -326,16 +365,21 @@ class Store:
             return hash_file(path) == digest
 
     def _write_trace(self, record: Record) -> None:
-        with Batch() as batch:
-            write_json(batch.beside(self.trace_file(record.key)), record)
+        with self._writing() as batch:
+            self._put_trace(batch, record)
             batch.finish()
+
+    def _put_trace(self, batch: Batch, record: Record) -> None:
+        draft = batch.draft()
+        write_json(Path(draft), record)
+        batch.put(draft, self.trace_file(record.key))
 
 
 def read_trace(data: bytes, key: str) -> Record:
     """Return the record that a trace holds.
 
     Raises:
-        ValueError: it is damaged, stands for another key, or names a file outside its folder.
+        ValueError: it is damaged, stands for another key, or names a file outside its folder or the record itself.
     """
     record = msgspec.json.decode(data, type=Record)
     if record.key != key or record.digest != manifest_digest(record.outputs):
@@ -343,10 +387,41 @@ def read_trace(data: bytes, key: str) -> Record:
         raise ValueError(msg)
     for name, entry in record.outputs.items():
         parts = name.split("/")
-        if {"", ".", ".."} & set(parts) or "\0" in name or not re.fullmatch(r"[0-9a-f]{64}", entry.digest):
+        if (
+            name == RECORD
+            or {"", ".", ".."} & set(parts)
+            or "\0" in name
+            or not re.fullmatch(r"[0-9a-f]{64}", entry.digest)
+        ):
             msg = f"{name!r} is not a file of an artifact"
             raise ValueError(msg)
     return record
+
+
+def _found(stage: str, folder: Path) -> dict[str, int]:
+    """Return the size in bytes of every file below `folder`, by name.
+
+    Raises:
+        StageFailed: one has the record's own name.
+    """
+    sizes = {name: info.st_size for name, info in walk(folder)}
+    if RECORD in sizes:
+        msg = f"{stage}: one of its outputs is called {RECORD!r}, as modelyard's own record is\n  let the component give that file another name"
+        raise StageFailed(msg)
+    return sizes
+
+
+def _completed(record: Record, outputs: Manifest) -> Record:
+    """Return `record` with `outputs`.
+
+    Raises:
+        StoreError: it has others.
+    """
+    digest = manifest_digest(outputs)
+    if record.digest not in ("", digest):
+        msg = f"{record.stage}: its artifact changed while it was kept\n  run `doit {record.stage}`"
+        raise StoreError(msg)
+    return msgspec.structs.replace(record, digest=digest, outputs=outputs)
 
 
 def _was_linked(before: os.stat_result, after: os.stat_result) -> bool:
@@ -362,51 +437,6 @@ def _stat(path: str) -> os.stat_result | None:
         return None
 
 
-def _place(source: str, target: str, entry: FileEntry) -> None:
-    """Give `target` the bytes of `source`: a copy when small, else a clone or a hard link, else a copy.
-
-    A hard link shares its mode with the store's object, so what is executable gets an inode of its own.
-    """
-    large = entry.size >= COPY_BELOW_BYTES
-    if not (large and _clone(source, target)):
-        if large and not entry.executable and _link(source, target):
-            return
-        shutil.copyfile(source, target)
-    os.chmod(target, 0o755 if entry.executable else 0o644)
-
-
-_no_clones: set[tuple[int, int]] = set()
-"""The file systems, as from and to, that share no blocks; asking them costs a file that is made and removed."""
-
-
-def _clone(source: str, target: str) -> bool:
-    """Share the blocks of `source` copy-on-write, where the file system can (Btrfs, XFS)."""
-    ficlone = 0x40049409
-    devices = os.stat(source).st_dev, os.stat(os.path.dirname(target)).st_dev
-    if devices in _no_clones:
-        return False
-    import fcntl
-
-    with open(source, "rb") as old, open(target, "wb") as new:
-        try:
-            fcntl.ioctl(new, ficlone, old.fileno())
-        except OSError as exc:
-            os.unlink(target)
-            if exc.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV):
-                _no_clones.add(devices)
-            return False
-    return True
-
-
-def _link(source: str, target: str) -> bool:
-    try:
-        os.link(source, target)
-    except OSError:
-        return False
-    os.chmod(target, 0o444)
-    return True
-
-
 @contextlib.contextmanager
 def store_errors(place: Path) -> Iterator[None]:
     """Turn what the system says while the store is read or written into a `StoreError`."""
@@ -419,13 +449,3 @@ def store_errors(place: Path) -> Iterator[None]:
             advice = "make room on the disk" if exc.errno in (errno.ENOSPC, errno.EDQUOT) else "check its permissions"
             msg = f"{exc.filename or place}: {exc.strerror}\n  {advice}, then run `doit` again: what was built is kept"
         raise StoreError(msg) from exc
-
-
-def manifest_of(folder: Path) -> Manifest:
-    """Return the manifest of a folder that was just written, reading every file."""
-    files = list(walk(folder))
-    digests = hash_files([(f"{folder}/{name}", info.st_size) for name, info in files])
-    return {
-        name: FileEntry(digest, info.st_size, is_executable(info))
-        for (name, info), digest in zip(files, digests, strict=True)
-    }

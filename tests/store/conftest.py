@@ -13,7 +13,8 @@ import pytest
 
 from modelyard.digests import DigestTable, manifest_digest
 from modelyard.remote import Remote, RemoteSettings, _connect
-from modelyard.store import Record, Store, manifest_of
+from modelyard.store import Record, Store
+from tests.standins.manifests import manifest_of
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"
 KEY = "ab" * 32

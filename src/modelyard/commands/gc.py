@@ -138,6 +138,7 @@ def collect(engine: Engine, bounds: Bounds, options: Any) -> Answer:
         freed = sum(bytes_alone(file) for file in files)
     else:
         freed = sweep(store, files)
+        store.sweep()
         sweep(store, [*forgotten, *users.damaged])
     return Answer(
         store=str(store.root),
