@@ -53,9 +53,15 @@ class Closure(msgspec.Struct, dict=True):
 
     @functools.cached_property
     def digest(self) -> str:
-        """One digest for the meaning of all files; their names do not matter."""
-        meanings = sorted(sorted(parts.items()) for parts in self.files.values())
+        """One digest for the meaning of all files by the names that they are imported by; where they are does not matter."""
+        meanings = sorted((_module_name(label), sorted(parts.items())) for label, parts in self.files.items())
         return hashlib.sha256(msgspec.json.encode(meanings)).hexdigest()
+
+
+def _module_name(label: str) -> str:
+    """Return the last part of a module's name: that of its file, or of the folder that is its package."""
+    folder, _, name = label.rpartition("/")
+    return folder.rpartition("/")[2] if name == "__init__.py" else name
 
 
 class _Source(msgspec.Struct, frozen=True, array_like=True):
@@ -110,7 +116,7 @@ class CodeIndex:
 
     @property
     def _note(self) -> str:
-        return f"sources 1 {sys.version_info[:2]} {self._project}"
+        return f"sources 2 {sys.version_info[:2]} {self._project}"
 
     def forget(self) -> None:
         """Look at every file again, for instance after a stage has run; what is as it was stays known."""
@@ -152,7 +158,10 @@ class CodeIndex:
 
     def _source(self, path: str) -> _Source:
         self._modules.probes.watch(path)
-        note = f"code 2 {sys.version_info[:2]} {self._table.file(path)}"
+        if not path.endswith(".py"):  # a package's data
+            self._sources[path] = data = _Source({"(bytes)": self._table.file(path)}, ())
+            return data
+        note = f"code 3 {sys.version_info[:2]} {self._table.file(path)}"
         known = self._table.note(note)
         if known is None:
             known = msgspec.json.encode(read_code(Path(path)))

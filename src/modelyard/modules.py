@@ -59,14 +59,29 @@ class Modules:
         """Return the files of the modules that `file` imports, and of the packages that these are in.
 
         Args:
-            imports: their names, a relative one with its dots.
+            imports: what it imports, as `syntax.FileCode` says it.
             file: the file with the imports.
             but: names that are not followed.
         """
         folder = os.path.dirname(file)  # noqa: PTH120
         names = dict.fromkeys(step for one in imports for step in _with_packages(one) if step not in but)
-        found = (self._file(name, folder if name[0] == "." else "") for name in names)
+        found = (self._resource(n, folder) if ":" in n else self._file(n, folder if n[0] == "." else "") for n in names)
         return tuple(dict.fromkeys(path for path in found if path is not None))
+
+    def _resource(self, name: str, folder: str) -> str | None:
+        """Return the file that a package's data is, or None if it is not there, or installed.
+
+        Args:
+            name: `package:path`.
+            folder: the folder of the package `.`.
+        """
+        package, _, below = name.partition(":")
+        if package != ".":
+            module = self._file(package, "")
+            home = os.path.dirname(module) if module else f"{self._project}/{package.replace('.', '/')}"  # noqa: PTH120
+            folder = module if module and self.installed_name(module) else home
+        path = os.path.normpath(f"{folder}/{below}")
+        return path if self.installed_name(path) is None and self.probes.is_file(path) else None
 
     def packages_of(self, file: str) -> Iterator[str]:
         """Yield the `__init__.py` of each package that `file` is in; modelyard's own says only what its names are."""
@@ -146,6 +161,9 @@ def _top_names(project: str) -> frozenset[str]:
 
 def _with_packages(name: str) -> Iterator[str]:
     """Yield `a`, `a.b`, `a.b.c` for `a.b.c`: importing a module runs the packages that it is in."""
+    if ":" in name:
+        yield name
+        return
     dot = name.find(".", len(name) - len(name.lstrip(".")))
     while dot >= 0:
         yield name[:dot]

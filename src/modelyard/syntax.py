@@ -9,11 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from modelyard.dynamic_imports import dynamic_imports
 from modelyard.errors import DataError, PluginError
 
 
 class FileCode(msgspec.Struct, frozen=True, array_like=True):
-    """One file: a digest for each top-level function or class and for the rest, and the modules that it imports."""
+    """One file: a digest for each top-level function or class and for the rest, and what it imports.
+
+    An import is the name of a module, a relative one with its dots; or `package:path` for a file that is read as a
+    package's data, with `.` for the package that the file is in.
+    """
 
     parts: dict[str, str]
     imports: tuple[str, ...]
@@ -26,7 +31,7 @@ def read_code(path: Path) -> FileCode:
         PluginError: it has a syntax error.
     """
     tree = parse(path)
-    imports = tuple(dict.fromkeys(_imports(tree)))
+    imports = tuple(dict.fromkeys((*_imports(tree), *dynamic_imports(tree))))
     _strip_docstrings(tree)
     parts: dict[str, list[str]] = {}
     for node in tree.body:
