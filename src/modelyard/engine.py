@@ -153,11 +153,12 @@ class Engine:
         self._announce()
         with self.store.building(key, stage.id):
             record = None if force else self.store.find(key)  # another build may have made it meanwhile
-            if record is not None and self._maker.restore(stage, record):
+            holds = record is not None and not self.freshness.undone(record.discovered)
+            if record is not None and holds and self._maker.restore(stage, record):
                 return "restored"
-            key = self._maker.build(stage, self.listener.on_event)
+            made = self._maker.build(stage, self.listener.on_event)
         if self._publisher is not None:
-            self._publisher.submit(key, replace=force)
+            self._publisher.submit(made.key, replace=force or bool(made.discovered))
         return "built"
 
     def _announce(self) -> None:

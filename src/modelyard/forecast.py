@@ -68,7 +68,9 @@ class Forecast:
         """Return the record that the stage's artifact will have, as far as that is known."""
         verdict = self._verdicts[stage.id]
         record = verdict.decision.record if verdict.state == RESTORE and verdict.decision else None
-        return Brief(record.key, record.digest, record.outputs) if record else self._engine.brief(stage)
+        return (
+            Brief(record.key, record.digest, record.outputs, record.discovered) if record else self._engine.brief(stage)
+        )
 
     def _needed(self, stages: Iterable[Stage]) -> set[str]:
         needed: set[str] = set()
@@ -99,7 +101,7 @@ class Forecast:
         if decision.how == "restored":
             return decision, STORE
         record = self._engine.store.offer(decision.fingerprint.key) if decision.how == "built" else None
-        if record is None:
+        if record is None or self._engine.freshness.undone(record.discovered):
             return decision, ""
         return msgspec.structs.replace(decision, how="restored", record=record), REMOTE
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -15,9 +16,12 @@ from modelyard.digests import DigestTable, FileEntry, is_executable, manifest_di
 from modelyard.errors import DataError, StageFailed
 from modelyard.fingerprint import Fingerprint, Fingerprinter
 from modelyard.plan import Plan, Stage
+from modelyard.probes import mark_of
 from modelyard.project import Project
+from modelyard.request import Seen
 from modelyard.sightings import Sighting, Signs, moved, moved_sources, settle, signs_of
 from modelyard.store import Brief, InputRecord, Record, Store
+from modelyard.variables import digest_of
 from modelyard.workspace import Workspace
 
 BriefOf = Callable[[Stage], Brief | None]
@@ -103,7 +107,10 @@ class Freshness:
             self._has_read_ahead = True
             self._table.read_ahead(self._workspace.artifacts)
         brief = self.brief(stage)
-        return brief is not None and brief.key == self.fingerprint(stage).key and self.is_intact(stage, brief)
+        return brief is not None and brief.key == self.fingerprint(stage).key and self._stands(stage, brief)
+
+    def _stands(self, stage: Stage, brief: Brief) -> bool:
+        return not (brief.discovered and self.undone(brief.discovered)) and self.is_intact(stage, brief)
 
     def fingerprint(self, stage: Stage, brief_of: BriefOf | None = None) -> Fingerprint:
         """Return the stage's fingerprint; everything that it reads must be there.
@@ -144,10 +151,10 @@ class Freshness:
         """
         fingerprint = self.fingerprint(stage, brief_of)
         brief = self.brief(stage)
-        if brief is not None and brief.key == fingerprint.key and self.is_intact(stage, brief):
+        if brief is not None and brief.key == fingerprint.key and self._stands(stage, brief):
             return Decision("fresh", fingerprint)
         record = self._store.trace(fingerprint.key)
-        if record is not None and self._store.has(record):
+        if record is not None and not self.undone(record.discovered) and self._store.has(record):
             return Decision("restored", fingerprint, record)
         return Decision("built", fingerprint)
 
@@ -214,13 +221,25 @@ class Freshness:
             if not waited and not moved_sources(sources):
                 break
             self.renew(stage)
-        return Sighting(fingerprint, self.code(stage), self.inputs(stage), sources, files, artifacts)
+        roots = tuple(path for _, path in self._fingerprinter.input_paths(stage))
+        return Sighting(fingerprint, self.code(stage), self.inputs(stage), sources, files, roots, artifacts)
 
     def _files(self, stage: Stage) -> dict[str, Signs]:
         return {part: signs_of(path) for part, path in self._fingerprinter.input_paths(stage)}
 
-    def check_unmoved(self, stage: Stage, before: Sighting) -> None:
+    def check_unmoved(self, stage: Stage, before: Sighting, seen: Seen) -> list[str]:
         """Refuse a result whose inputs changed while the stage ran: nobody can say what it was made from.
+
+        Code is another matter if the stage ran with what the key was made of, as each module told when it was loaded,
+        and cannot have read it again later.
+
+        Args:
+            stage: the stage.
+            before: what it was to run with.
+            seen: what it was seen to read.
+
+        Returns:
+            The files of its code of which there is another version by now.
 
         Raises:
             StageFailed: something that the key was made of is not what it was `before`, or was another in between.
@@ -230,13 +249,26 @@ class Freshness:
             if paths:
                 raise self._written_into(stage, upstream, paths)
         now = self._files(stage)
-        parts = [
-            part for part in before.files.keys() | now.keys() if moved(before.files.get(part, {}), now.get(part, {}))
-        ]
-        parts += [os.path.relpath(path, self._workspace.project) for path in moved_sources(before.sources)]
+        parts = {p for p in before.files.keys() | now.keys() if moved(before.files.get(p, {}), now.get(p, {}))}
         if parts:
-            msg = f"{stage.id}: changed while the stage ran: {', '.join(sorted(parts))}\n  its result was not kept; run `doit` again"
-            raise StageFailed(msg)
+            self._refuse(stage, ", ".join(sorted(parts)))
+        newer = moved_sources(before.sources)
+        names = [self._name(path) for path in newer]
+        if again := [self._name(path) for path in newer if path in seen.opened]:
+            self._refuse(stage, ", ".join(again), "the stage read it as a file, too")
+        if newer and seen.programs:
+            self._refuse(
+                stage, ", ".join(names), f"the stage started {', '.join(sorted(seen.programs))}, which may have read it"
+            )
+        return names
+
+    def _refuse(self, stage: Stage, what: str, why: str = "") -> NoReturn:
+        reason = f"{why}, so its" if why else "its"
+        msg = f"{stage.id}: changed while the stage ran: {what}\n  {reason} result was not kept; run `doit` again"
+        raise StageFailed(msg)
+
+    def _name(self, path: str) -> str:
+        return os.path.relpath(path, self._workspace.project)
 
     def _written_into(self, stage: Stage, upstream: Stage, paths: list[str]) -> StageFailed:
         """Return the error for an artifact that `stage` only reads, of which `paths` changed while it ran."""
@@ -248,3 +280,28 @@ class Freshness:
             f"{stage.id}: the artifact of {upstream.id} changed while the stage ran, which only reads it: {changed}\n"
             f"  its result was not kept; {advice if used else 'run `doit` again'}"
         )
+
+    # What the stage was seen to read beside
+
+    def discover(self, stage: Stage, seen: Seen) -> dict[str, str]:
+        """Return what counts from now on, as the stage's record says it: for each file and variable that was read, a digest.
+
+        Raises:
+            StageFailed: a file changed while the stage ran.
+        """
+        gone = [path for path, mark in seen.files.items() if mark_of(path) != mark]
+        if gone:
+            self._refuse(stage, ", ".join(self._name(path) for path in sorted(gone)))
+        files = {self._name(path): self._table.file(path) for path in sorted(seen.files)}
+        return files | {f"${name}": digest for name, digest in sorted(seen.variables.items())}
+
+    def undone(self, discovered: Mapping[str, str]) -> dict[str, str]:
+        """Return today's digest of each of `discovered` that is another by now; empty for one that is gone."""
+        today = {name: self._today(name) for name in discovered}
+        return {name: digest for name, digest in today.items() if digest != discovered[name]}
+
+    def _today(self, name: str) -> str:
+        if name.startswith("$"):
+            return digest_of(name[1:])
+        path = os.path.normpath(self._workspace.project / name)
+        return self._table.file(path) if os.path.isfile(path) else ""  # noqa: PTH113 - the hot path

@@ -62,8 +62,8 @@ class Maker:
             self._take(stage, own, stats, scratch, "restored")
         return True
 
-    def build(self, stage: Stage, on_event: OnEvent) -> str:
-        """Run the stage and keep what it made; return its key, which another may have been until now.
+    def build(self, stage: Stage, on_event: OnEvent) -> Record:
+        """Run the stage, keep what it made and return its record, whose key another may have been until now.
 
         Args:
             stage: the stage; all that it reads must be up to date.
@@ -79,14 +79,19 @@ class Maker:
                 kept, stats = self._store.add(record, scratch / "out")
                 self._compare(stage, before, kept)
                 self._take(stage, kept, stats, scratch, "built")
-        return record.key
+        return kept
 
     def _run(self, stage: Stage, scratch: Path, on_event: OnEvent) -> Record:
         before = self._freshness.sight(stage)
         began, clock = datetime.now(UTC).astimezone(), time.monotonic()
         run = self._runner.run(stage, before, scratch, lambda event: on_event(stage, event))
         duration_s = time.monotonic() - clock
-        self._freshness.check_unmoved(stage, before)
+        seen = run.result.seen
+        newer = self._freshness.check_unmoved(stage, before, seen)
+        if newer:
+            self._tell(
+                f"{stage.id}: there is newer code by now: {', '.join(newer)}; kept as what the code made that it ran with"
+            )
         return Record(
             stage=stage.id,
             key=before.fingerprint.key,
@@ -95,6 +100,7 @@ class Maker:
             inputs=before.inputs,
             parts=before.fingerprint.parts,
             code=before.code,
+            discovered=self._freshness.discover(stage, seen),
             metrics=run.result.metrics,
             started=began.isoformat(timespec="seconds"),
             duration_s=round(duration_s, 3),
@@ -106,7 +112,9 @@ class Maker:
 
     def _compare(self, stage: Stage, before: Record | None, record: Record) -> None:
         """Tell the person if an earlier run with the same key made other bytes."""
-        if before is not None and stage.kind not in MEASURED and before.digest != record.digest:
+        if before is None or stage.kind in MEASURED or before.discovered != record.discovered:
+            return
+        if before.digest != record.digest:
             self._tell(f"{stage.id}: with the same key it made other bytes than before; {_machines(before, record)}")
 
     def _present(self, stage: Stage) -> Manifest:

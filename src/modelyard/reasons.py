@@ -25,7 +25,8 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: a kind of `differences.Change`, or `missing` (no artifact), `output` (an artifact's file was deleted,
-            edited or cannot be read), `upstream` (an earlier stage is stale) or `error`.
+            edited or cannot be read), `discovered` (what the stage was seen to read is another), `upstream` (an earlier
+            stage is stale) or `error`.
         name: what it is about.
         text: the reason in words.
         old: the value or digest that the artifact was made with; left out if there was none.
@@ -88,6 +89,7 @@ def reasons(engine: Engine, stage: Stage, verdicts: dict[str, Verdict]) -> Itera
         yield Reason(kind="missing", name=stage.id, text="there is no artifact")
     else:
         yield from _outputs(engine, stage, record)
+        yield from _discovered(engine, record)
         if verdict.decision is not None:
             yield from _changes(engine, stage, record, verdict.decision.fingerprint.parts, verdicts)
     for upstream in engine.plan.upstream(stage):
@@ -178,3 +180,10 @@ def _harm(old: FileEntry, now: FileEntry | None) -> str:
     if now.digest != old.digest:
         return f"was edited: {show(old.digest)} -> {show(now.digest)}"
     return f"is {'' if now.executable else 'not '}executable"
+
+
+def _discovered(engine: Engine, record: Record) -> Iterator[Reason]:
+    for name, digest in engine.freshness.undone(record.discovered).items():
+        old = record.discovered[name]
+        text = f"{name}, which the stage was seen to read: {show(old or None)} -> {show(digest or None)}"
+        yield Reason(kind="discovered", name=name, text=text, old=old or UNSET, new=digest or UNSET)

@@ -48,8 +48,25 @@ class Failure(msgspec.Struct):
     traceback: str = ""
 
 
+class Seen(msgspec.Struct):
+    """What a stage's process, and those forked from it, were seen to read beside the imports of the key's code.
+
+    Attributes:
+        opened: files of the code that were read other than by importing them.
+        programs: programs that were started; what these read, nobody saw.
+        files: files of the project that do not count, each with its signature when it was opened.
+        variables: environment variables that do not count, each with the digest of its value; empty if it was not set.
+    """
+
+    opened: dict[str, None] = {}
+    programs: dict[str, None] = {}
+    files: dict[str, Mark] = {}
+    variables: dict[str, str] = {}
+
+
 class Result(msgspec.Struct):
     """What a worker answers, as one JSON file."""
 
     metrics: dict[str, Any] = {}
     failure: Failure | None = None
+    seen: Seen = msgspec.field(default_factory=Seen)

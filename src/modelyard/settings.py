@@ -18,7 +18,7 @@ USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": 
 """The tables that choose one component with `use`, and the kind of that component."""
 DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
 """The component of each table that may be left out."""
-PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "store")
+PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
 GROUPS = ("variants", "matrix", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
@@ -139,6 +139,21 @@ class Store(msgspec.Struct):
     options: dict[str, Any] = {}
 
 
+class Reads(msgspec.Struct):
+    """`[tool.modelyard.reads]`: what a stage may read of the project beside what its key is made of.
+
+    Attributes:
+        undeclared: what becomes of a file of the project, or of a variable that its code asks for, that does not count:
+            the stage fails and says so (`error`); it counts from then on (`record`); or nobody cares (`allow`).
+        harmless_files: patterns of files, from the project's folder, that shape no result: `["notes/*.md"]`.
+        harmless_variables: environment variables that shape no result, for instance a password.
+    """
+
+    undeclared: Literal["error", "record", "allow"] = "error"
+    harmless_files: list[str] = []
+    harmless_variables: list[str] = []
+
+
 TABLES: dict[str, type[msgspec.Struct]] = {
     "dataset": Dataset,
     "evaluate": Evaluate,
@@ -149,6 +164,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "serve": Serve,
     "push": Push,
     "store": Store,
+    "reads": Reads,
 }
 
 

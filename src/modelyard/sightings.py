@@ -41,6 +41,7 @@ class Sighting(msgspec.Struct, frozen=True):
         inputs: what it reads of earlier stages, as its record says it.
         sources: the files of that code.
         files: the other files that the key was made of, by the part of the key that they are.
+        roots: where these are: files, and folders all of whose files count.
         artifacts: the artifacts that it reads, by stage.
     """
 
@@ -49,6 +50,7 @@ class Sighting(msgspec.Struct, frozen=True):
     inputs: dict[str, InputRecord]
     sources: dict[str, Mark]
     files: dict[str, Signs]
+    roots: tuple[str, ...]
     artifacts: dict[str, Signs]
 
 

@@ -9,10 +9,12 @@ Source: PEP 552, hash-based pycs.
 
 from __future__ import annotations
 
+import linecache
 import marshal
 import os
 import site
 import sys
+from collections.abc import Callable
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -20,7 +22,7 @@ from importlib.machinery import (
     FileFinder,
     SourceFileLoader,
 )
-from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
+from importlib.util import MAGIC_NUMBER, cache_from_source, decode_source, source_hash
 from pathlib import Path
 from types import CodeType
 
@@ -37,9 +39,18 @@ class HashedLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Return the module's code, compiled now if need be."""
         path = self.get_filename(fullname)
-        source = _read_source(path)
-        head = MAGIC_NUMBER + _CHECKED_HASH + source_hash(source)
         cached = cache_from_source(path)
+        reading.update((path, cached))
+        try:
+            return self._code(path, cached)
+        finally:
+            reading.difference_update((path, cached))
+
+    def _code(self, path: str, cached: str) -> CodeType:
+        source = _read_source(path)
+        if on_load:
+            _keep_lines(path, source)
+        head = MAGIC_NUMBER + _CHECKED_HASH + source_hash(source)
         known = _read(cached)
         if known.startswith(head):
             return marshal.loads(known[len(head) :])  # type: ignore[no-any-return]
@@ -52,14 +63,29 @@ class HashedLoader(SourceFileLoader):
 loaded: dict[str, Mark] = {}
 """The source files that were imported so, each with its signature when it was read; None if that was not one alone."""
 
+reading: set[str] = set()
+"""The files that are being read for that."""
+
+on_load: list[Callable[[str, Mark], None]] = []
+"""Called with each source file that is about to run, and its signature."""
+
 
 def _read_source(path: str) -> bytes:
+    """Return the bytes of a source file; what else in this process shows the source shows these from now on."""
     with open(path, "rb") as file:
         before = signature(os.fstat(file.fileno()))
         source = file.read()
         mark = before if before == signature(os.fstat(file.fileno())) else None
     loaded[path] = mark if loaded.get(path, mark) == mark else None
+    for hear in on_load:
+        hear(path, mark)
     return source
+
+
+def _keep_lines(path: str, source: bytes) -> None:
+    """Let tracebacks and `inspect.getsource`, which TensorFlow's autograph uses, see the code that runs, not a later one."""
+    lines = decode_source(source).splitlines(keepends=True)
+    linecache.cache[path] = len(source), None, lines, path
 
 
 def _read(path: str) -> bytes:

@@ -22,6 +22,7 @@ from modelyard.job import Job
 from modelyard.plan import Stage, outline
 from modelyard.project import Project
 from modelyard.request import Failure, Request, Result
+from modelyard.watching import Rules, Watch
 
 CRASHED = "the traceback is in the log"
 """The last line of an error that is none of `modelyard.errors`: whatever raised it did not mean to tell a person."""
@@ -36,12 +37,12 @@ def emit(events: int, event: dict[str, Any]) -> None:
         os.write(events, line)
 
 
-def run_child(request: Request, loaded: Project | Exception, events: int) -> None:
+def run_child(request: Request, loaded: Project | Exception, watch: Watch, events: int) -> None:
     """Run `request` in this process, which was forked for it, and end the process."""
     code = 1
     try:
         _redirect(request.log)
-        result = run_request(request, loaded, events)
+        result = run_request(request, loaded, watch, events)
         Path(request.result).write_bytes(msgspec.json.encode(result))
         code = 0 if result.failure is None else 1
     except BaseException:
@@ -63,23 +64,27 @@ def _redirect(log: str) -> None:
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
 
 
-def run_request(request: Request, loaded: Project | Exception, events: int) -> Result:
+def run_request(request: Request, loaded: Project | Exception, watch: Watch, events: int) -> Result:
     """Run the stage of `request` and return what came of it; no error of a plugin gets past this.
 
     Args:
         request: the stage and its places.
         loaded: the project, or why it cannot be loaded.
+        watch: hears what the stage reads.
         events: the file descriptor that progress is written to.
     """
     job: Job | None = None
     try:
         job = _job(request, loaded, events)
+        watch.begin(request.stage, _rules(request, job), Path(request.result).with_name("seen"))
         metrics = _run(job)
+        seen = watch.end()
     except (Exception, SystemExit) as exc:  # a model that calls sys.exit() has failed as well
         if job is not None and isinstance(exc, Exception):
             _tell_plugins(job, exc)
-        return Result(failure=Failure(explain(exc, job), "".join(traceback.format_exception(exc))))
-    return Result(metrics=metrics)
+        cause = watch.cause(exc)
+        return Result(failure=Failure(explain(cause, job), "".join(traceback.format_exception(exc))))
+    return Result(metrics=metrics, seen=seen)
 
 
 def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
@@ -105,6 +110,15 @@ def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
     )
     inputs = {role: Path(path) for role, path in request.inputs.items()}
     return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log))
+
+
+def _rules(request: Request, job: Job) -> Rules:
+    """Return what counts for the stage of `request`."""
+    components = [use.component for use in job.stage.uses.values()]
+    known = (name for c in components for name in (*c.reads_environment, *c.environment))
+    files = dict.fromkeys(path for file in request.files for path in (file, os.path.realpath(file)))
+    settings = job.plan.config.settings["reads"]
+    return Rules(request.sources, tuple(files), frozenset(known), **settings)
 
 
 def _stage(request: Request, project: Project) -> Stage:

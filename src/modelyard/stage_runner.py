@@ -93,7 +93,7 @@ class StageRunner:
             stage=stage.id,
             outline=outline(stage),
             sources=sighting.sources,
-            files=[*(path for signs in sighting.files.values() for path in signs), *inputs.values()],
+            files=[*sighting.roots, *inputs.values()],
             inputs=inputs,
             out=str(scratch / "out"),
             cache=str(self._workspace.cache()),

@@ -70,6 +70,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         inputs: what it read of earlier stages, by role.
         parts: all that the key was made of, by name.
         code: the files that it stands on, with a digest for each function.
+        discovered: what it was seen to read that is not in the key, files by path and variables by `$NAME`, each with a
+            digest, empty for a variable that was not set: it holds only while these are the same.
         metrics: numbers that the stage reported.
         started: when the stage began, ISO 8601 with time zone.
         duration_s: how long its work took, in seconds.
@@ -88,6 +90,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, InputRecord] = {}
     parts: dict[str, Any] = {}
     code: dict[str, dict[str, str]] = {}
+    discovered: dict[str, str] = {}
     metrics: dict[str, Any] = {}
     started: str = ""
     duration_s: float = 0.0
@@ -104,6 +107,7 @@ class Brief(msgspec.Struct, frozen=True):
     key: str
     digest: str
     outputs: Manifest
+    discovered: dict[str, str] = {}
 
 
 class Store:

@@ -37,6 +37,7 @@ from modelyard.request import Request
 from modelyard.source_imports import counts_by_version
 from modelyard.stage_process import emit, run_child
 from modelyard.system import die_with_parent, max_rss_bytes
+from modelyard.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,9 @@ class ProjectProcess:
         os.chdir(request.project)
         sys.path.insert(0, request.project)
         began = _settled(Path(request.project))
+        self._watch = Watch(request.project)
         self._loaded = _load(request)
+        self._watch.rest()
         self._sources = _stamps(Path(request.project))
         self._is_sound = not isinstance(self._loaded, Exception) and _all_before(self._sources, began)
         self._is_first = True
@@ -201,7 +204,7 @@ class ProjectProcess:
             os.setsid()
             self._paths.close()
             gc.enable()
-            run_child(request, self._loaded, self._events)
+            run_child(request, self._loaded, self._watch, self._events)
 
         pid = fork(child)
         self._children[pid] = Child(request.id, MemoryWatch(pid))

@@ -23,7 +23,7 @@ class Move:
         old, new: the bytes to replace, and by what.
         stage: the stage.
         argument: an override that makes the stage run.
-        moved: what the message names; nothing if the stage no longer looks at the input when it has begun.
+        moved: what the message names; nothing if the stage has loaded the input when it begins, and never looks again.
     """
 
     file: str
@@ -50,7 +50,7 @@ MOVES = {
     ),
     "server file": Move("server/__init__.py", b"real", b"fake", "image:toy", "image.note=x", "runtime server"),
     "data file": Move("data/a.txt", b"origin", b"middle", "dataset:points", "dataset.noise=0.2", "dataset names"),
-    "plugin": Move("plugins/toy.py", b"range(passes)", b"range(passes + 1)", *TRAIN, "plugins/toy.py"),
+    "plugin": Move("plugins/toy.py", b"range(passes)", b"range(passes + 1)", *TRAIN),
     "pyproject": Move("pyproject.toml", b"[project]", b"[project]\ndescription = 'x'", *TRAIN),
 }
 
@@ -100,6 +100,56 @@ def test_an_input_that_changes_and_changes_back_while_a_stage_runs(gated: Path, 
         assert "run `doit` again" in output, output
     assert build(project, move.argument, move.stage).code == 0
     assert artifacts(project) == artifacts(undisturbed)
+
+
+def test_code_that_changes_while_a_stage_runs_throws_nothing_away(gated: Path, tmp_path: Path) -> None:
+    project = copy(gated, tmp_path / "toy")
+    held = HeldBuild(project, TRAIN[0], TRAIN[1], "train")
+    held.pass_on("start")
+    held.reach("end")
+    replace(project / "helper.py", b"/ 2", b"/ 4")
+    (project / "model.py").write_text("def build(:")
+    code, output = held.finish()
+
+    assert code == 0, output
+    assert "train:model.build: there is newer code by now: helper.py, model.py" in output, output
+    model = project / "artifacts" / "train" / "model.build" / "model.toy"
+    kept = model.read_bytes()
+    assert b'"start": 2.0' in kept
+    shutil.copy(gated / "model.py", project)
+    assert build(project, TRAIN[1], "train").stages[TRAIN[0]] == "built"
+    assert b'"start": 1.0' in model.read_bytes()
+    replace(project / "helper.py", b"/ 4", b"/ 2")
+    assert build(project, TRAIN[1], "train").stages[TRAIN[0]] == "restored"
+    assert model.read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("open(__file__).read()", "the stage read it as a file, too"),
+        ("import subprocess; subprocess.run(['true'])", "the stage started true, which may have read it"),
+        (
+            "import multiprocessing; multiprocessing.get_context('spawn').Process(target=print).start()",
+            "the stage started python",
+        ),
+    ],
+    ids=["opened", "a program", "spawned"],
+)
+def test_code_that_changes_and_may_have_been_read_again_is_refused(
+    gated: Path, tmp_path: Path, line: str, why: str
+) -> None:
+    project = copy(gated, tmp_path / "toy")
+    replace(project / "model.py", b"    return {", f"    {line}\n    return {{".encode())
+    held = HeldBuild(project, TRAIN[0], "train")
+    held.pass_on("start")
+    held.reach("end")
+    replace(project / "model.py", b"Return what", b"Give what")
+    code, output = held.finish()
+
+    assert code == 1, output
+    assert "changed while the stage ran: model.py" in output, output
+    assert why in output, output
 
 
 @pytest.mark.parametrize(
