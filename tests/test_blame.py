@@ -90,6 +90,11 @@ def test_an_error_that_hides_its_context_has_no_cause() -> None:
     assert said(error) == "ValueError: x"
 
 
+def test_what_is_said_on_several_lines_stays_below_the_first() -> None:
+    assert said(ValueError("no\n\nshape (3, 3)  \n")) == "ValueError: no\n    shape (3, 3)"
+    assert said(ValueError("x\n" * 20)).count("\n") == 12
+
+
 def test_a_long_line_is_cut(tmp_path: Path) -> None:
     error = error_of(module(tmp_path / "net.py", f"def build():\n    return {{}}[{json.dumps('a' * 200)}]\n"))
     assert len(str(own_line(error, tmp_path))) < 140

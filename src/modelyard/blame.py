@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from modelyard.component import Component
 
 _OURS = f"{os.path.dirname(__file__)}{os.sep}"  # noqa: PTH120 - compared with the names of files in tracebacks
-_LONGEST = 100
+_LONGEST, _LINES = 100, 12
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -90,7 +90,8 @@ def said(error: BaseException) -> str:
 
 
 def _name(error: BaseException) -> str:
-    text = str(error)
+    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
+    text = "\n    ".join((*lines[:_LINES], *(["..."] if len(lines) > _LINES else [])))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

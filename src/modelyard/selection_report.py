@@ -34,7 +34,7 @@ def failed(engine: Engine, stage: Stage) -> Iterator[str]:
         return
     yield from _lines(log.with_suffix(".selection.json"), log.with_suffix(".table.md"))
     gate = missed_most(selection)
-    yield f"   next: `doit {stage.kind} gates.{gate}=...` tries another bound, and changes no file"
+    yield f"   next: `doit {stage.kind} gates.{gate}=...` tries another bound"
 
 
 def _lines(file: Path, table: Path) -> Iterator[str]:

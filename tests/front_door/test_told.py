@@ -132,7 +132,7 @@ def test_a_selection_that_fails_prints_and_keeps_the_table(toy_project: Path, do
     *_, summary, place, then, last = done.stdout.splitlines()
     assert summary == "   nothing ships: of 3 variants none meets every gate"
     assert place == "   all figures: .modelyard/logs/select/toy.table.md"
-    assert then == "   next: `doit select gates.max_size=...` tries another bound, and changes no file"
+    assert then == "   next: `doit select gates.max_size=...` tries another bound"
     assert last.startswith("failed: select:toy; built ")
     assert "   plain      1.0000  " in done.stdout
     table = (toy_project / ".modelyard/logs/select/toy.table.md").read_text()
