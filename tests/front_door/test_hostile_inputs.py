@@ -42,3 +42,51 @@ def test_labels_that_are_no_classes_are_told_in_words(with_labels, doit: Doit, l
     assert done.returncode != 0
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+_PLUGIN = """
+import os
+import pickle
+import zipfile
+
+from modelyard import hookimpl
+
+
+class Runs:
+    def __reduce__(self):
+        return os.mkdir, (os.path.abspath("code-ran"),)
+
+
+def download(context):
+    \"""Hand on a model of somebody else.\"""
+    with zipfile.ZipFile(context.out / "model.pt2", "w") as archive:
+        archive.writestr("version", "8.20")
+        archive.writestr("serialized_exported_program.json", "{}")
+        for part in ("state_dict", "constants", "example_inputs"):
+            archive.writestr(f"serialized_{part}.pt", pickle.dumps(Runs()))
+
+
+@hookimpl
+def modelyard_register_trainers(register):
+    register("download", download, produces="torch")
+"""
+
+
+@pytest.mark.torch
+def test_a_model_that_a_plugin_has_downloaded_runs_no_code(toy_project: Path, doit: Doit):
+    """The format before PyTorch 2.8: torch.export.load unpickles it."""
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    (toy_project / "plugins" / "download.py").write_text(_PLUGIN)
+    pyproject = (toy_project / "pyproject.toml").read_text()
+    head, _, rest = pyproject.partition("[tool.modelyard.runtime]")
+    tail = rest.partition("[tool.modelyard.gates]")[2].partition("[tool.modelyard.image]")[0]
+    variants = '[tool.modelyard.runtime]\nuse = "onnxruntime"\n[tool.modelyard.variants]\nplain = ["torch-onnx"]\n'
+    (toy_project / "pyproject.toml").write_text(
+        f"{head.replace('centroids', 'download')}{variants}[tool.modelyard.gates]{tail}"
+    )
+    done = doit(toy_project, "optimize:plain", timeout_s=300)
+    output = done.stdout + done.stderr
+    assert "model.pt2: cannot be read as a program of torch.export" in output
+    assert "Traceback" not in output
+    assert done.returncode != 0
+    assert not list(toy_project.rglob("code-ran"))
