@@ -1,0 +1,172 @@
+"""Several processes behind one port: readiness, metrics, draining, and one that ends by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tests.serving.test_server import PREDICT, group_is_gone, run, sample_of, wait_until
+
+INFER = "/v2/models/digits/infer"
+
+
+def children(server):
+    path = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
+    with open(path) as file:
+        return [int(number) for number in file.read().split()]
+
+
+def all_ready(server):
+    with server.client() as client:
+        wait_until(lambda: client.get("/v2/health/ready").status_code == 200, 60)
+
+
+def test_two_workers_share_the_port_and_add_up_their_counts(start, models, raw, expected):
+    want = expected(models / "float32", raw)
+    with start(models / "float32", WORKERS="2") as server:
+        all_ready(server)
+        assert len(children(server)) == 2
+        clients = [server.client() for _ in range(4)]
+
+        def ask(number):
+            row = number % len(raw)
+            return row, clients[number % 4].post(PREDICT, json={"instances": raw[row : row + 1].tolist()}).json()
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(ask, range(80)))
+        counts = {sample_of(client, "modelyard_samples_total") for client in clients}
+        served = {pid: cpu_ticks(pid) for pid in children(server)}
+        for client in clients:
+            client.close()
+        assert server.stop() == 0
+
+    for row, answer in answers:
+        np.testing.assert_allclose(answer["predictions"][0], want[row], atol=1e-6)
+    assert counts == {80.0}
+    assert all(served.values())
+    assert group_is_gone(server.process.pid)
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_connections_are_shared_evenly(start, models):
+    with start(models / "float32", WORKERS="2", LOG_LEVEL="debug") as server:
+        all_ready(server)
+        clients = [server.client() for _ in range(8)]
+        for client in clients:
+            assert client.get("/v2/health/live").status_code == 200
+        open_files = [len(os.listdir(f"/proc/{pid}/fd")) for pid in children(server)]  # noqa: PTH208
+        for client in clients:
+            client.close()
+
+    assert abs(open_files[0] - open_files[1]) <= 2, open_files
+
+
+def test_another_worker_takes_the_place_of_one_that_ends(start, models, raw):
+    with start(models / "float32", WORKERS="2") as server:
+        all_ready(server)
+        first, second = children(server)
+        os.kill(second, signal.SIGKILL)
+        ended = server.wait_for_log("a worker ended")
+        wait_until(lambda: len(children(server)) == 2, 30)
+        all_ready(server)
+
+        assert (ended["worker"], ended["code"]) == (1, -signal.SIGKILL)
+        assert first in children(server)
+        with server.client() as client:
+            assert client.post(PREDICT, json={"instances": raw.tolist()}).status_code == 200
+        assert server.stop() == 0
+
+
+def test_no_request_fails_when_workers_are_told_to_stop(start, models, raw):
+    failed, end = [], threading.Event()
+    body = json.dumps({"instances": raw.tolist()}).encode()
+    with start(models / "float32", WORKERS="2", DRAIN_S="1") as server:
+        all_ready(server)
+
+        def ask():
+            with server.client() as client:
+                while not end.is_set():
+                    answer = client.post(PREDICT, content=body)
+                    if answer.status_code != 200:
+                        failed.append(answer.status_code)
+                    if answer.headers.get("connection") == "close":
+                        return
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        server.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(20)
+        end.set()
+        assert server.process.wait(20) == 0
+
+    assert failed == []
+
+
+def test_what_is_wrong_is_said_once(models, tmp_path):
+    result = run(MODEL_DIR=tmp_path, WORKERS=2)
+
+    assert result.returncode == 2
+    assert result.stderr.count("model.json: No such file or directory") == 1
+
+
+def test_workers_end_with_the_process_that_watches_them(start, models):
+    with start(models / "float32", WORKERS="2") as server:
+        all_ready(server)
+        server.process.kill()
+        server.process.wait(10)
+        wait_until(lambda: group_is_gone(server.process.pid))
+
+
+BATCHES = """
+import time, numpy as np, pathlib
+class Noting:
+    asked = 0
+    def predict(self, raw):
+        self.asked += 1
+        while self.asked > 1 and not pathlib.Path({gate!r}).exists(): time.sleep(0.01)
+        if self.asked > 1:
+            with open({sizes!r}, "a") as file: file.write(f"{{len(raw)}} ")
+        if (raw == 9).any(): raise RuntimeError("nine")
+        return np.tile(raw.reshape(len(raw), -1)[:, :1] / 10, 10).astype(np.float32)
+def open_noting(folder, threads): return Noting()
+"""
+
+
+def test_requests_that_wait_are_predicted_together_and_fail_each_for_itself(start, models, tmp_path):
+    gate, sizes = tmp_path / "gate", tmp_path / "sizes"
+    (tmp_path / "noting.py").write_text(BATCHES.format(gate=str(gate), sizes=str(sizes)))
+    command = [sys.executable, "-m", "modelyard.serving"]
+    settings = {"BACKEND": "noting:open_noting", "BATCHING": "on"}
+
+    def ask(number):
+        sample = np.full((1, 8, 8, 1), number).tolist()
+        return client.post(PREDICT, json={"instances": sample})
+
+    with (
+        start(models / "float32", command, tmp_path, **settings) as server,
+        server.client() as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        first = threads.submit(ask, 1)
+        wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 2)
+        others = [threads.submit(ask, number) for number in (2, 3, 9, 4)]
+        wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 6)
+        gate.touch()
+        answers = [future.result(20) for future in (first, *others)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 500, 200]
+    values = [answer.json()["predictions"][0][0] for answer in answers if answer.status_code == 200]
+    np.testing.assert_allclose(values, [0.1, 0.2, 0.3, 0.4], atol=1e-6)
+    assert sizes.read_text().split() == ["1", "4", "1", "1", "1", "1"]
