@@ -32,7 +32,7 @@ def test_every_setting_is_read(tmp_path):
     settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
 
     assert settings == Settings(
-        Path("/m"), "digits", "7", "a:b", "::1", 0, "ann", "pa:ss", pem, pem, 2, 3, True, 4, 4.5, 5, 6, 2048, 8, 10,
+        Path("/m"), "digits", "7", "a:b", "::1", 0, "ann", "pa:ss", pem, pem, 2, 3, "on", 4, 4.5, 5, 6, 2048, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
@@ -69,7 +69,7 @@ def test_the_password_is_not_in_the_repr():
         ({"PORT": "tcp://10.0.0.1:80"}, "enableServiceLinks: false"),
         ({"THREADS": "0"}, "MODELYARD_THREADS: '0'; allowed: a whole number, 1 to 256"),
         ({"WORKERS": "many"}, "MODELYARD_WORKERS: 'many'; allowed: auto, or a whole number, 1 to 256"),
-        ({"BATCHING": "yes"}, "MODELYARD_BATCHING: 'yes'; allowed: on, off"),
+        ({"BATCHING": "yes"}, "MODELYARD_BATCHING: 'yes'; allowed: auto, on, off"),
         ({"MODEL_VERSION": "v1"}, "MODELYARD_MODEL_VERSION: 'v1'; allowed: a whole number"),
         ({"MODEL_NAME": "a/b"}, "MODELYARD_MODEL_NAME: 'a/b'; allowed: letters"),
         ({"MODEL_NAME": ""}, "MODELYARD_MODEL_NAME: empty"),

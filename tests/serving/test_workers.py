@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tests.serving.test_server import PREDICT, group_is_gone, run, sample_of, wait_until
 
+from modelyard.serving import server
+
 INFER = "/v2/models/digits/infer"
 
 
@@ -170,3 +172,25 @@ def test_requests_that_wait_are_predicted_together_and_fail_each_for_itself(star
     values = [answer.json()["predictions"][0][0] for answer in answers if answer.status_code == 200]
     np.testing.assert_allclose(values, [0.1, 0.2, 0.3, 0.4], atol=1e-6)
     assert sizes.read_text().split() == ["1", "4", "1", "1", "1", "1"]
+
+
+def test_whether_it_pays_is_measured_where_nothing_is_set(monkeypatch):
+    class Paced:
+        """A model that takes a millisecond a call, and as much again for each sample beyond the first."""
+
+        def __init__(self, sample_s):
+            self.sample_s = sample_s
+
+        def predict(self, raw):
+            clock.append(0.001 + (len(raw) - 1) * self.sample_s)
+            return raw
+
+    clock = [0.0]
+    monkeypatch.setattr(server.time, "perf_counter", lambda: sum(clock))
+    sample = np.zeros((1, 2), np.uint8)
+
+    assert server.batches("auto", Paced(0.0001), sample, 0.001)
+    assert not server.batches("auto", Paced(0.001), sample, 0.001)
+    assert not server.batches("auto", Paced(0.0001), sample, None)
+    assert server.batches("on", Paced(0.001), sample, None)
+    assert not server.batches("off", Paced(0.0001), sample, 0.001)

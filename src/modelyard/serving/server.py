@@ -43,6 +43,8 @@ SPARE_FILES = 64
 """File descriptors that are not connections."""
 LEAST_BYTES = 16 * MIB
 _TIMED = 5
+_MANY, _PAYS = 16, 0.8
+"""So many samples at once must take less than this part of as many alone."""
 
 
 def serve(settings: Settings, listener: socket.socket, board: Board, worker: int = 0) -> None:
@@ -58,13 +60,14 @@ def serve(settings: Settings, listener: socket.socket, board: Board, worker: int
     sample = warm_up(predictor, facts)
     # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
     sample_s = median_s(predictor, sample) if settings.backend in BUILT_IN else None
+    together = TOGETHER if batches(settings.batching, predictor, sample, sample_s) else 1
     metrics = Metrics(board, worker, {"name": model.name, "version": model.version, **model.identity})
     gc.collect()
     gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         running = Worker(settings, model, metrics, board, runner.get_loop())
-        running.open(predictor, sample_s)
+        running.open(predictor, sample_s, together)
         runner.run(running.run(listener, tls))
     log(logging.INFO, "stopped")
 
@@ -79,7 +82,7 @@ class Worker:
         self._accepting, self._now = asyncio.Event(), asyncio.Event()
         self._draining = self._stopping = False
 
-    def open(self, predictor: Predictor, sample_s: float | None) -> None:
+    def open(self, predictor: Predictor, sample_s: float | None, together: int) -> None:
         """Put the model behind the connections."""
         settings, free = self._settings, self._free_bytes()
         allowance = Allowance(
@@ -90,7 +93,7 @@ class Worker:
             body_s=settings.body_s,
             idle_s=settings.idle_s,
         )
-        pace = Pace(sample_s, TOGETHER if settings.batching else 1, settings.max_queue, settings.queue_s)
+        pace = Pace(sample_s, together, settings.max_queue, settings.queue_s)
         limits = Limits.of(self._model.input, settings.max_batch, settings.max_body_bytes, int(PARSING * free))
         self._gate = Gate(allowance, self._metrics.held)
         self._engine = Engine(predictor, self._metrics, pace, self._loop)
@@ -183,6 +186,18 @@ def warm_up(predictor: Predictor, facts: Facts) -> NDArray[Any]:
         msg = f"{facts.file}: answers shape {answer.shape}; model.json names {len(facts.class_names)} classes"
         raise StartError(msg)
     return sample
+
+
+def batches(setting: str, predictor: Predictor, sample: NDArray[Any], alone_s: float | None) -> bool:
+    """Return whether requests that wait are predicted together: as set, or as it is measured here to pay.
+
+    It is measured at every start, not when the image is built: that is another machine, and the image is the same there.
+    """
+    if setting != "auto" or alone_s is None:
+        return setting == "on"
+    many = np.repeat(sample, _MANY, axis=0)
+    predictor.predict(many)
+    return median_s(predictor, many) / _MANY < _PAYS * alone_s
 
 
 def median_s(predictor: Predictor, sample: NDArray[Any]) -> float:

@@ -39,7 +39,7 @@ class Settings:
         tls_key_file: the certificate's private key in PEM.
         threads: threads that one prediction uses.
         workers: processes that serve, each with its own copy of the model; 0: as many as the CPU limit has room for.
-        batching: whether requests that wait are predicted together.
+        batching: whether requests that wait are predicted together: `auto` where that is measured to pay, `on`, `off`.
         max_queue: requests that may wait for a worker; one more is refused.
         queue_s: seconds that a request may wait for a worker.
         max_batch: samples that a request may hold.
@@ -67,7 +67,7 @@ class Settings:
     tls_key_file: Path | None = None
     threads: int = 1
     workers: int = 1
-    batching: bool = False
+    batching: str = "auto"
     max_queue: int = 256
     queue_s: float = 30.0
     max_batch: int = 1024
@@ -104,7 +104,7 @@ class Settings:
             tls_key_file=source.path("MODELYARD_TLS_KEY_FILE"),
             threads=source.integer("MODELYARD_THREADS", cls.threads, 1, 256),
             workers=source.integer("MODELYARD_WORKERS", cls.workers, 1, 256, auto=True),
-            batching=source.choice("MODELYARD_BATCHING", "off", ("on", "off")) == "on",
+            batching=source.choice("MODELYARD_BATCHING", cls.batching, ("auto", "on", "off")),
             max_queue=source.integer("MODELYARD_MAX_QUEUE", cls.max_queue, 1, 1_000_000),
             queue_s=source.seconds("MODELYARD_QUEUE_S", cls.queue_s),
             max_batch=source.integer("MODELYARD_MAX_BATCH", cls.max_batch, 1, 1_000_000),

@@ -1,0 +1,303 @@
+"""Weigh the server against others that run the same model: CPU seconds of the process tree for 1,000 requests.
+
+    python benchmarks/serving.py MODEL_FOLDER [--floor PYTHON] [--mlserver PYTHON] [--seconds 3] [--rounds 3]
+                                 [--connections 8] [--workers]
+
+MODEL_FOLDER has a LiteRT model and its model.json: artifacts/optimize/int8, say. `--floor` names the Python of an
+environment with uvicorn, httptools, uvloop, orjson, numpy and ai-edge-litert: a bare ASGI function that parses,
+predicts and answers, and checks, counts and logs nothing. `--mlserver`: one with mlserver and ai-edge-litert.
+Servers are pinned to one CPU and `wrk` to another; they take turns. Wall times of a shared machine say little: the
+CPU and its ratio to the floor are what counts. `--workers` measures requests a second with one worker and with two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVING = Path(__file__).parents[1] / "src" / "modelyard" / "serving"
+
+FLOOR = """
+import sys, pathlib, numpy as np, orjson, uvicorn
+sys.path.insert(0, {lib!r})
+from modelyard_serving.backends.litert import open_model
+model = open_model(pathlib.Path({model!r}))
+shape, dtype = (-1, *model.facts.input_shape), model.facts.input_dtype
+async def app(scope, receive, send):
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"): break
+    length = dict(scope["headers"]).get(b"inference-header-content-length")
+    if length:
+        raw = np.frombuffer(body[int(length):], dtype).reshape(shape)
+    else:
+        data = orjson.loads(body)
+        values = data["instances"] if "instances" in data else data["inputs"][0]["data"]
+        raw = np.array(values, dtype).reshape(shape)
+    answer = orjson.dumps({{"outputs": model.predict(raw)}}, option=orjson.OPT_SERIALIZE_NUMPY)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+    await send({{"type": "http.response.start", "status": 200, "headers": headers}})
+    await send({{"type": "http.response.body", "body": answer}})
+uvicorn.run(app, port={port}, http="httptools", loop="uvloop", lifespan="off", access_log=False, log_level="error")
+"""
+
+MLSERVER = """
+import sys, pathlib, numpy as np
+sys.path.insert(0, {lib!r})
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceResponse
+from modelyard_serving.backends.litert import open_model
+class Runtime(MLModel):
+    async def load(self):
+        self.model = open_model(pathlib.Path({model!r}))
+        return True
+    async def predict(self, payload):
+        raw = NumpyCodec.decode_input(payload.inputs[0])
+        answer = NumpyCodec.encode_output("probabilities", self.model.predict(raw))
+        return InferenceResponse(model_name=self.name, outputs=[answer])
+"""
+
+
+@dataclass
+class Form:
+    """A way to send one sample."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def forms(facts: dict[str, object]) -> dict[str, Form]:
+    """Return the forms that clients write, by name."""
+    shape, dtype = tuple(facts["input_shape"]), np.dtype(facts["input_dtype"])
+    sample = np.random.default_rng(5).integers(0, 200, (1, *shape)).astype(dtype)
+    name = {"float32": "FP32"}.get(dtype.name, dtype.name.upper())
+    tensor = {"name": "input", "datatype": name, "shape": list(sample.shape)}
+    flat = {"inputs": [{**tensor, "data": sample.ravel().tolist()}]}
+    triton = {
+        "parameters": {"binary_data_output": True},
+        **flat,
+        "outputs": [{"name": "probabilities", "parameters": {"binary_data": False}}],
+    }
+    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": sample.nbytes}}]}).encode()
+    infer = "/v2/models/m/infer"
+    kind = {"Content-Type": "application/json"}
+    return {
+        "OIP JSON": Form(infer, json.dumps(flat).encode(), kind),
+        "OIP JSON, tritonclient": Form(infer, json.dumps(triton).encode(), kind),
+        "OIP binary": Form(infer, head + sample.tobytes(), {"Inference-Header-Content-Length": str(len(head))}),
+        "instances": Form("/v1/models/m:predict", json.dumps({"instances": sample.tolist()}).encode(), kind),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--floor")
+    parser.add_argument("--mlserver")
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--workers", action="store_true")
+    options = parser.parse_args()
+    model = options.model.resolve()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        place = Path(folder)
+        shutil.copytree(SERVING, place / "modelyard_serving", ignore=shutil.ignore_patterns("__pycache__"))
+        asked = forms(json.loads((model / "model.json").read_text()))
+        scripts = {name: write_script(place, number, form) for number, (name, form) in enumerate(asked.items())}
+        if options.workers:
+            compare_workers(stack, place, model, scripts, options)
+            return
+        servers = {"modelyard": stack.enter_context(modelyard(place, model))}
+        if options.floor:
+            servers["floor"] = stack.enter_context(floor(options.floor, place, model))
+        if options.mlserver:
+            servers["MLServer"] = stack.enter_context(mlserver(options.mlserver, place, model))
+        for connections in options.connections:
+            report(measure(servers, scripts, options, connections), servers, connections)
+
+
+def measure(servers, scripts, options, connections):
+    """Return CPU ms a request, by form and server, of every round."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(options.rounds):
+        for form, script in scripts.items():
+            for name, (process, port) in servers.items():
+                if name == "MLServer" and form in ("instances", "OIP binary"):
+                    continue
+                before = cpu_s(process)
+                done, failed, _rate = wrk(script, port, options.seconds, connections)
+                assert (done > 0, failed) == (True, 0), (name, form, done, failed)
+                found.setdefault((form, name), []).append((cpu_s(process) - before) / done * 1000)
+    return found
+
+
+def report(found, servers, connections) -> None:
+    print(f"\nCPU seconds for 1,000 requests, {connections} connections (of the floor)")
+    print(f"{'':24}" + "".join(f"{name:>20}" for name in servers))
+    for form in dict.fromkeys(form for form, _ in found):
+        base = statistics.median(found.get((form, "floor"), [float("nan")]))
+        cells = ""
+        for name in servers:
+            value = statistics.median(found.get((form, name), [float("nan")]))
+            cells += f"{value:11.3f} {value / base:6.2f} x"
+        print(f"{form:24}{cells}")
+    for name, (process, _) in servers.items():
+        print(f"{name}: {pss_mb(process):.0f} MB")
+
+
+def compare_workers(stack, place, model, scripts, options) -> None:
+    """Print requests a second of one worker and of two, the client beside them on the same CPUs."""
+    servers = {count: stack.enter_context(modelyard(place, model, workers=count, pin=False)) for count in (1, 2)}
+    for form, script in scripts.items():
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        costs: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(options.rounds):
+            for count, (process, port) in servers.items():
+                before = cpu_s(process)
+                done, _, rate = wrk(script, port, options.seconds, 8, pin=False)
+                rates[count].append(rate)
+                costs[count].append((cpu_s(process) - before) / done * 1000)
+        one, two = (statistics.median(rates[count]) for count in (1, 2))
+        spent = ", ".join(f"{statistics.median(costs[count]):.3f}" for count in (1, 2))
+        print(f"{form:24} {one:8.0f} {two:8.0f} requests a second, {two / one:.2f} x; CPU for 1,000: {spent}")
+
+
+def write_script(place: Path, number: int, form: Form) -> Path:
+    """Write what wrk sends."""
+    (place / f"{number}.body").write_bytes(form.body)
+    lines = ['wrk.method = "POST"', f'wrk.path = "{form.path}"']
+    lines += [f'local file = io.open("{place}/{number}.body", "rb")', 'wrk.body = file:read("*a")']
+    lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in form.headers.items()]
+    script = place / f"{number}.lua"
+    script.write_text("\n".join(lines))
+    return script
+
+
+def wrk(script: Path, port: int, seconds: float, connections: int, *, pin: bool = True) -> tuple[int, int, float]:
+    """Return how many requests were answered and how many of these not with 200, and how many a second."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), f"http://127.0.0.1:{port}/"]
+    pinned = ["taskset", "-c", "1"] if pin else []
+    said = subprocess.run([*pinned, *command], capture_output=True, text=True, check=True).stdout
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    done = re.search(r"(\d+) requests in", said)
+    assert rate
+    assert done
+    return int(done[1]), int(bad[1]) if bad else 0, float(rate[1])
+
+
+def tree(process: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [process]
+    for number in found:
+        for file in Path(f"/proc/{number}/task").glob("*/children"):
+            found += [int(child) for child in file.read_text().split()]
+    return found
+
+
+def cpu_s(process: int) -> float:
+    ticks = 0
+    for number in tree(process):
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def pss_mb(process: int) -> float:
+    texts = [Path(f"/proc/{number}/smaps_rollup").read_text() for number in tree(process)]
+    return sum(int(re.search(r"Pss:\s+(\d+)", text)[1]) for text in texts) / 1000  # type: ignore[index]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], port: int, path: str, pin: bool = True, **environment: str
+) -> Iterator[tuple[int, int]]:
+    """Run a server until it answers `path`; give its process and port."""
+    pinned = ["taskset", "-c", "0"] if pin else []
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        [*pinned, *command], env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while True:
+            assert process.poll() is None, command
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).read()
+                break
+            except urllib.error.HTTPError as exc:
+                if exc.code in (500, 400):  # the floor, which was asked for nothing
+                    break
+            except OSError:
+                pass
+            time.sleep(0.02)
+        print(f"{command[-1][-60:]!r} answers after {time.perf_counter() - begin:.2f} s", file=sys.stderr)
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def modelyard(place: Path, model: Path, workers: int = 1, pin: bool = True):
+    port = free_port()
+    settings = {"MODEL_DIR": str(model), "MODEL_NAME": "m", "HOST": "127.0.0.1", "PORT": str(port)}
+    settings |= {"WORKERS": str(workers), "DRAIN_S": "0"}
+    environment = {f"MODELYARD_{name}": value for name, value in settings.items()}
+    command = [sys.executable, "-m", "modelyard_serving"]
+    return running(command, port, "/v2/health/ready", pin, PYTHONPATH=str(place), **environment)
+
+
+def floor(python: str, place: Path, model: Path):
+    port = free_port()
+    code = FLOOR.format(lib=str(place), model=str(model), port=port)
+    return running([python, "-c", code], port, "/")
+
+
+def mlserver(python: str, place: Path, model: Path):
+    folder, ports = place / "mlserver", [free_port() for _ in range(3)]
+    folder.mkdir()
+    (folder / "runtime.py").write_text(MLSERVER.format(lib=str(place), model=str(model)))
+    (folder / "model-settings.json").write_text(json.dumps({"name": "m", "implementation": "runtime.Runtime"}))
+    settings = {
+        "http_port": ports[0],
+        "grpc_port": ports[1],
+        "metrics_port": ports[2],
+        "parallel_workers": 0,
+        "debug": False,
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    command = [str(Path(python).with_name("mlserver")), "start", str(folder)]
+    return running(command, ports[0], "/v2/models/m/ready")
+
+
+if __name__ == "__main__":
+    main()
