@@ -295,12 +295,42 @@ def test_a_state_file_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Pa
         DigestTable(tmp_path / "file" / "state.sqlite").note("n")
 
 
-def test_a_table_without_a_column_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table notes (other text)",
+        "create table files (path text primary key, digest text, seen text)",
+        "create view files as select 1 as path",
+    ],
+)
+def test_the_tables_of_another_version_are_made_anew(statement: str, tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "state.sqlite")
-    connection.execute("create table notes (other text)")
+    connection.execute(statement)
     connection.close()
-    with pytest.raises(StoreError, match=r"state.sqlite: cannot be read or written"):
-        DigestTable(tmp_path / "state.sqlite").note("n")
+    path = write(tmp_path / "x", "hello")
+    table = DigestTable(tmp_path / "state.sqlite")
+    assert (table.note("n"), table.file(path)) == (None, HELLO)
+    table.know([(path, HELLO)])
+    table.close()
+    again = DigestTable(tmp_path / "state.sqlite")
+    assert again.recall(path, path.stat()) == HELLO
+    again.close()
+
+
+def test_a_full_disk_makes_no_state_file_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = DigestTable(tmp_path / "state.sqlite")
+    table.write_note("n", b"kept")
+    with pytest.raises(StoreError, match=r"state.sqlite: cannot be read or written: database or disk is full"):
+        table._use(
+            lambda c: (
+                c.execute("pragma max_page_count = 1"),
+                c.execute("insert into notes values ('x', zeroblob(99999))"),
+            )
+        )
+    table.close()
+    again = DigestTable(tmp_path / "state.sqlite")
+    assert again.note("n") == b"kept"
+    again.close()
 
 
 # Read ahead

@@ -60,7 +60,8 @@ def test_a_free_lock_is_held_without_a_word(lock: Path) -> None:
     told: list[str] = []
     for _ in range(2):
         with hold(lock, "train:net", told.append, wait=False):
-            assert lock.exists()
+            assert lock.read_bytes().startswith(b"process ")
+        assert lock.read_bytes() == b"", "nobody is named who no longer holds it"
     assert told == []
 
 

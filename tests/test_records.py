@@ -199,6 +199,15 @@ def test_damaged_records_are_made_anew(tmp_path: Path) -> None:
         assert open_records(tmp_path).get("task99", "deps:") == ["y"]
 
 
+def test_records_of_another_version_are_made_anew(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "doit.sqlite") as connection:
+        connection.execute("create table doit (task text primary key, data text, more text)")
+    one = open_records(tmp_path)
+    one.set("a", "deps:", ["y"])
+    one.dump()
+    assert open_records(tmp_path).get("a", "deps:") == ["y"]
+
+
 def test_a_task_whose_row_is_damaged_runs_again(tmp_path: Path) -> None:
     one = open_records(tmp_path)
     one.set("a", "deps:", ["x"])

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard import placing
+from modelyard import store as store_module
 from modelyard.digests import DigestTable, manifest_digest
 from modelyard.errors import StoreError
 from modelyard.store import Record, Store
@@ -39,6 +40,7 @@ def table(tmp_path: Path) -> Iterator[DigestTable]:
 def may_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files of four bytes be linked, as for a user whom modes mean something to, on a file system that cannot clone."""
     monkeypatch.setattr(placing, "SHARE_FROM_BYTES", 4)
+    monkeypatch.setattr(store_module, "SHARE_FROM_BYTES", 4)
     monkeypatch.setattr(placing, "clone", lambda source, target: False)
     monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
 
@@ -224,6 +226,21 @@ def test_an_edit_through_a_hard_link_is_noticed(store: Store, tmp_path: Path) ->
     assert not store.has(record)
 
 
+@pytest.mark.usefixtures("may_link")
+def test_what_is_edited_while_a_link_comes_is_not_vouched_for(store: Store, tmp_path: Path) -> None:
+    record = keep(store, tmp_path / "out")
+    path = store.object_file(record.outputs["model.bin"].digest)
+    with store.keeping_known(record.outputs):
+        os.link(path, tmp_path / "another")
+    assert store.vouches(path.stat(), record.outputs["model.bin"].digest), "a link alone changes nothing"
+    with store.keeping_known(record.outputs):
+        path.chmod(0o644)
+        path.write_bytes(b"b model")
+        os.link(path, tmp_path / "a third")
+    assert not store.vouches(path.stat(), record.outputs["model.bin"].digest)
+    assert not store.has(record)
+
+
 # Damage
 
 
@@ -239,7 +256,12 @@ def damage_flip(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-@pytest.mark.parametrize("damage", [damage_truncate, damage_flip, Path.unlink])
+def damage_by_a_folder(path: Path) -> None:
+    path.unlink()
+    (path / "deeper").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_flip, damage_by_a_folder, Path.unlink])
 def test_a_damaged_object_is_not_trusted_and_is_replaced(damage: object, store: Store, tmp_path: Path) -> None:
     record = keep(store, tmp_path / "out")
     target = store.object_file(record.outputs["model.bin"].digest)

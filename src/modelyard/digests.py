@@ -293,10 +293,10 @@ class DigestTable:
         with self._lock:
             try:
                 return work(self._open())
-            except sqlite3.OperationalError as exc:
-                msg = f"{self._database}: cannot be read or written: {exc}\n  check the disk and its permissions"
-                raise StoreError(msg) from exc
-            except sqlite3.DatabaseError:  # damaged: it holds nothing that cannot be found again
+            except sqlite3.DatabaseError as exc:
+                if not is_useless(exc):
+                    msg = f"{self._database}: cannot be read or written: {exc}\n  check the disk and its permissions"
+                    raise StoreError(msg) from exc
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
@@ -314,6 +314,11 @@ def _digest_at(info: os.stat_result, row: tuple[Any, ...] | None) -> str:
     return str(row[4]) if row and row[:4] == signature(info) else ""
 
 
+def is_useless(exc: sqlite3.DatabaseError) -> bool:
+    """Tell whether a database is damaged, or has other tables, as another version's may; else the disk is at fault."""
+    return not isinstance(exc, sqlite3.OperationalError) or exc.sqlite_errorcode == sqlite3.SQLITE_ERROR
+
+
 def remove_database(path: Path) -> None:
     """Remove an SQLite file and its log, which SQLite would play back into a new file of the same name."""
     for end in ("", "-wal", "-shm"):
@@ -325,6 +330,8 @@ def _connect(path: Path, *, shared: bool) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _prepare(path, shared=shared)
     except (OSError, sqlite3.OperationalError) as exc:
+        if isinstance(exc, sqlite3.OperationalError) and is_useless(exc):
+            raise
         msg = f"{path}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
         raise StoreError(msg) from exc
 

@@ -183,13 +183,19 @@ class Engine:
         self.freshness.look_again()
 
     def remove(self, stage: Stage) -> bool:
-        """Remove the stage's artifact; the store keeps what it needs to bring it back. True if there was one."""
+        """Remove the stage's artifact; the store keeps what it needs to bring it back. True if there was one.
+
+        Raises:
+            StoreError: a build changes it, and this one does not wait; or it cannot be removed.
+        """
         folder = self.folder(stage)
-        if not folder.exists():
-            return False
-        brief = self.workspace.brief(stage)
-        with self.store.keeping_known(brief.outputs if brief else {}):
-            shutil.rmtree(folder)
+        with self.workspace.lock(stage, self.listener.tell, wait=self._wait):
+            if not folder.exists():
+                return False
+            brief = self.workspace.brief(stage)
+            with self.store.keeping_known(brief.outputs if brief else {}), self.workspace.scratch() as scratch:
+                folder.rename(scratch / "old")  # whoever reads it sees all of it or nothing
+                shutil.rmtree(scratch / "old")
         self.freshness.look_again()
         return True
 

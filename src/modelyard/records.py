@@ -14,7 +14,7 @@ from typing import Any
 from doit.dependency import FileChangedChecker
 from doit.exceptions import InvalidDodoFile
 
-from modelyard.digests import DigestTable, remove_database
+from modelyard.digests import DigestTable, is_useless, remove_database
 
 forget_stage: dict[str, Callable[[], None]] = {}
 """For each stage's task, what `doit forget` does; filled when the project is loaded, in the same process."""
@@ -42,10 +42,10 @@ class Records:
         """Run a statement and return its rows; a damaged file is made anew, which costs work but loses none."""
         try:
             return self._open().execute(statement, values).fetchall()
-        except (OSError, sqlite3.OperationalError) as exc:
-            msg = f"{self.name}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
-            raise InvalidDodoFile(msg) from None
-        except sqlite3.DatabaseError:
+        except (OSError, sqlite3.DatabaseError) as exc:
+            if isinstance(exc, OSError) or not is_useless(exc):
+                msg = f"{self.name}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
+                raise InvalidDodoFile(msg) from None
             self.dump()
             remove_database(Path(self.name))
             return self._open().execute(statement, values).fetchall()

@@ -18,8 +18,10 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -356,10 +358,9 @@ class Store:
         info = _stat(path)
         if info is None:
             return False
-        if info.st_size == entry.size and self._has_digest(path, info, entry.digest):
+        if S_ISREG(info.st_mode) and info.st_size == entry.size and self._has_digest(path, info, entry.digest):
             return True
-        with contextlib.suppress(OSError):
-            os.unlink(path)  # damaged: it must not stand in the way of a whole one
+        _drop(path)  # damaged: it must not stand in the way of a whole one
         return False
 
     def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
@@ -432,6 +433,12 @@ def _was_linked(before: os.stat_result, after: os.stat_result) -> bool:
     """Tell whether the ctime is all that changed of what counts for a file's digest."""
     one, other = signature(before), signature(after)
     return one[:3] == other[:3] and one != other
+
+
+def _drop(path: str) -> None:
+    """Remove what is in an object's place, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if S_ISDIR(os.lstat(path).st_mode) else os.unlink(path)
 
 
 def _stat(path: str) -> os.stat_result | None:

@@ -121,6 +121,7 @@ class Tasks:
         if self.engine.folder(stage).exists():
             print(f"{stage.id} - removing {self._folder(stage)}")
             if not dryrun:
+                self.engine.listener.tell = print  # no reporter does: this is no build
                 self.engine.remove(stage)
 
 

@@ -89,11 +89,15 @@ class Verifier:
             stage = f"{record.parent.parent.name}:{record.parent.name}"
             advice = f"run `doit {stage}`: it comes back from the store or is made anew"
             try:
-                outputs = msgspec.json.decode(record.read_bytes(), type=Brief).outputs
+                brief = msgspec.json.decode(record.read_bytes(), type=Brief)
             except (OSError, ValueError) as exc:
                 yield Damage("artifact", str(record), f"cannot be read: {exc}", advice, stage)
                 continue
-            files = {str(record.parent / name): entry for name, entry in outputs.items()}
+            kept = self._store.trace(brief.key)
+            if kept is not None and kept.outputs != brief.outputs:
+                self._dropped.append(record)
+                yield Damage("artifact", str(record), _OTHER, _REPAIR, stage)
+            files = {str(record.parent / name): entry for name, entry in brief.outputs.items()}
             self.checked.artifacts += len(files)
             for path, problem in self._problems(files, check_mode=True):
                 yield Damage("artifact", path, problem, advice, stage)
@@ -159,6 +163,9 @@ class Verifier:
         return known[1] if known and known[0] == signature(info) else None
 
 
+_OTHER = (
+    "says other outputs than the store's record of the same key: one of the two was edited, or was made anew elsewhere"
+)
 _GONE = "is not there, or cannot be read"
 _REPAIR = "run `doit verify --repair`: it is dropped, and the next build brings back what it needs"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.digests import DigestTable
+from modelyard.digests import DigestTable, FileEntry, manifest_digest
 from tests.commands.conftest import Run
 
 Hurt = Callable[[Path], Path]
@@ -59,6 +60,14 @@ def torn_record(toy: Path) -> Path:
     return rewrite(model(toy).parent / "stage.json", b"{")
 
 
+def edited_with_its_record(toy: Path) -> Path:
+    path = edited_artifact(toy)
+    record = json.loads((path.parent / "stage.json").read_bytes())
+    record["outputs"][path.name][0] = hashlib.sha256(path.read_bytes()).hexdigest()
+    entries = {name: FileEntry(*entry) for name, entry in record["outputs"].items()}
+    return rewrite(path.parent / "stage.json", json.dumps({**record, "digest": manifest_digest(entries)}).encode())
+
+
 def flipped_object(toy: Path) -> Path:
     path = object_of(toy, model(toy))
     return rewrite(path, b"X" + path.read_bytes()[1:])
@@ -101,6 +110,7 @@ DAMAGES: list[tuple[Hurt, str, str]] = [
     (executable_artifact, "artifact", "is executable"),
     (foreign_file, "artifact", "does not belong to the artifact"),
     (torn_record, "artifact", "cannot be read"),
+    (edited_with_its_record, "artifact", "says other outputs than the store's record of the same key"),
     (flipped_object, "object", "has other bytes"),
     (truncated_object, "object", "has other bytes"),
     (torn_trace, "trace", "cannot be read as the record of its key"),

@@ -127,6 +127,35 @@ def _write_on(project: Path, done: threading.Event) -> None:
             file.flush()
 
 
+def test_a_clean_waits_for_the_build_of_what_it_removes(toy: Path) -> None:
+    plugin = toy / "plugins" / "toy.py"
+    lines = (
+        "import time",
+        'Path(context.cache, "training").touch()',
+        'while not Path(context.cache, "go").exists(): time.sleep(0.01)',
+        'model["trained"] = "anew"',
+    )
+    old = '    write(context.out / "model.toy", model)\n    context.log("trained")\n'
+    text = plugin.read_text()
+    assert old in text
+    plugin.write_text(text.replace(old, "".join(f"    {line}\n" for line in lines) + old))
+    running = start(toy, "train")
+    wait_for(toy / ".modelyard" / "cache" / "training")
+
+    cleaning = start(toy, "clean", "train")
+    assert cleaning.stdout is not None
+    told = next(line for line in cleaning.stdout if "waiting" in line)
+    assert f"waiting for train:model.build, which is being built by process {running.pid} on " in told
+    assert (toy / "artifacts" / "train" / "model.build" / "model.toy").exists()
+
+    (toy / ".modelyard" / "cache" / "go").touch()
+    output = running.communicate(timeout=60)[0]
+    assert (running.returncode, cleaning.wait(60)) == (0, 0), output
+    cleaning.stdout.close()
+    assert not (toy / "artifacts" / "train" / "model.build").exists()
+    assert build(toy, "train").stages["train:model.build"] == "restored"
+
+
 def test_an_edit_in_place_of_a_large_artifact_costs_no_run(new_toy: Path, tmp_path: Path) -> None:
     plugin = new_toy / "plugins" / "toy.py"
     text, old = plugin.read_text(), '    context.log("trained")\n'
