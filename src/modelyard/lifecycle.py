@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -17,8 +19,13 @@ _TICK_NS = 20_000_000
 """Two changes of a file within this time may leave the same stat."""
 
 
-def call(job: Job, hook: str) -> None:
+def call(job: Job, hook: str, unheard: Callable[[], AbstractContextManager[None]]) -> None:
     """Call the implementations of `hook` that concern the stage.
+
+    Args:
+        job: the stage.
+        hook: the hook's name.
+        unheard: lets what only observes read what it likes.
 
     Raises:
         PluginError: one that only observes changed what the stage writes.
@@ -27,7 +34,8 @@ def call(job: Job, hook: str) -> None:
     what: dict[str, Any] = {"stage": job.stage.id, "context": job.base}
     job.plugins.caller(hook, job.plugins.shaping(hook, job.stage.kind))(**what)
     for plugin in job.plugins.observing(hook, job.stage.kind):
-        _observe(job, hook, plugin)
+        with unheard():
+            _observe(job, hook, plugin)
 
 
 def tell_error(job: Job, error: Exception) -> None:

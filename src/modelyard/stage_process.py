@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard import lifecycle
+from modelyard import lifecycle, pinning
 from modelyard.blame import line_in, own_line, said
 from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
@@ -77,12 +77,12 @@ def run_request(request: Request, loaded: Project | Exception, watch: Watch, eve
     try:
         job = _job(request, loaded, events)
         watch.begin(request.stage, _rules(request, job), Path(request.result).with_name("seen"))
-        metrics = _run(job)
+        metrics = _run(job, watch)
         seen = watch.end()
     except (Exception, SystemExit) as exc:  # a model that calls sys.exit() has failed as well
+        cause = watch.cause(exc)
         if job is not None and isinstance(exc, Exception):
             _tell_plugins(job, exc)
-        cause = watch.cause(exc)
         return Result(failure=Failure(explain(cause, job), "".join(traceback.format_exception(exc))))
     return Result(metrics=metrics, seen=seen)
 
@@ -115,7 +115,8 @@ def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
 def _rules(request: Request, job: Job) -> Rules:
     """Return what counts for the stage of `request`."""
     components = [use.component for use in job.stage.uses.values()]
-    known = (name for c in components for name in (*c.reads_environment, *c.environment))
+    known = {name for c in components for name in (*c.reads_environment, *c.environment)}
+    known |= pinning.variables(job.stage.threads, job.stage.isa).keys()
     files = dict.fromkeys(path for file in request.files for path in (file, os.path.realpath(file)))
     settings = job.plan.config.settings["reads"]
     return Rules(request.sources, tuple(files), frozenset(known), **settings)
@@ -134,13 +135,13 @@ def _stage(request: Request, project: Project) -> Stage:
     return stage
 
 
-def _run(job: Job) -> dict[str, Any]:
+def _run(job: Job, watch: Watch) -> dict[str, Any]:
     for use in job.stage.uses.values():
         os.environ.update(use.component.environment)
     runner = importlib.import_module(f"modelyard.stages.{job.stage.kind}")
-    lifecycle.call(job, "modelyard_before_stage_run")
+    lifecycle.call(job, "modelyard_before_stage_run", watch.unheard)
     runner.run(job)
-    lifecycle.call(job, "modelyard_after_stage_run")
+    lifecycle.call(job, "modelyard_after_stage_run", watch.unheard)
     try:
         return dict(msgspec.to_builtins(job.base.metrics, enc_hook=_plain))
     except TypeError as exc:

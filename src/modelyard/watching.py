@@ -12,10 +12,11 @@ Source: PEP 578, Python Runtime Audit Hooks.
 # ruff: noqa: PTH100 - objects of pathlib cost more than the calls that they wrap, and each file that is opened pays for them
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib.util import source_from_cache
 from pathlib import Path
@@ -109,9 +110,7 @@ class Watch:
         self._known.clear()
         self._stage, self._rules, self._path = stage, rules, notes
         _hear_spawns(self._started)
-        for path, mark in rules.sources.items():
-            if source_imports.loaded.get(path, mark) != mark:
-                self._refuse_moved(path)
+        self._check_loaded(rules)
         for kind, name, place in self._heard_early:
             if place[0] in rules.sources:
                 {"file": self._judge, "module": self._judge_module, "variable": self._judge_variable}[kind](name, place)
@@ -120,6 +119,22 @@ class Watch:
         } & rules.sources.keys()
         for path in sorted(imported - source_imports.loaded.keys()):  # modelyard's own, from before it listened
             self._note("opened", path)
+
+    @contextlib.contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Let the block read what it likes: it shapes nothing. What it imports stays, and must be what the key was made of."""
+        rules, self._rules = self._rules, None
+        try:
+            yield
+        finally:
+            self._rules = rules
+        if rules is not None:
+            self._check_loaded(rules)
+
+    def _check_loaded(self, rules: Rules) -> None:
+        for path, mark in rules.sources.items():
+            if source_imports.loaded.get(path, mark) != mark:
+                self._refuse_moved(path)
 
     def end(self) -> Seen:
         """Return what was seen, and hear no more.

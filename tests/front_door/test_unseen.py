@@ -173,3 +173,47 @@ def test_another_way_is_an_error_that_says_what_to_do_or_counts_from_then_on(
         again = train(project, way, value, "reads.undeclared=record")
         assert again.having("fresh") >= {"train:model.build"}, again.output
     assert build(project, "train", "reads.undeclared=allow", env={"TOY_VALUE": "2"}).code == 0
+
+
+def test_what_is_no_input_is_no_error(data: Path, tmp_path: Path) -> None:
+    project = copy(data, tmp_path / "toy")
+    (project / "notes").mkdir()
+    for name in ("notes/a.md", ".venv/lib/python3/site-packages/thing/data.txt", ".git/HEAD", "toy.egg-info/PKG-INFO"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("1")
+    lines = (
+        "import os, sys, warnings",
+        "sys.path.append('.venv/lib/python3/site-packages')",
+        "for name in ('notes/a.md', '.git/HEAD', 'toy.egg-info/PKG-INFO'): open(name).read()",
+        "open('scratch.txt', 'w').write('1'); open('scratch.txt').read()",
+        "open('/etc/hostname').read()",
+        "os.path.exists('sizes.json'); os.environ['TOY_PASSWORD']; os.environ['OMP_NUM_THREADS']",
+        "warnings.warn('look here')",
+        "value = 1",
+    )
+    write(project, Way("", "\n    ".join(lines)))
+    harmless = ("reads.harmless_files=['notes/*']", "reads.harmless_variables=['TOY_PASSWORD']")
+    done = build(project, "train", *harmless, env={"TOY_PASSWORD": "x"})
+    assert done.code == 0, done.output
+
+
+def test_why_names_what_was_discovered(data: Path, tmp_path: Path) -> None:
+    project, way = copy(data, tmp_path / "toy"), UNDECLARED["open"]
+    write(project, way)
+    assert train(project, way, 1, "reads.undeclared=record").code == 0
+    (project / "sizes.json").write_text("2")
+    answer = build(project, "why", "train", "reads.undeclared=record")
+    assert "sizes.json, which the stage was seen to read: " in answer.output, answer.output
+
+
+def test_a_hook_that_only_observes_may_read_what_it_likes(data: Path, tmp_path: Path) -> None:
+    project = copy(data, tmp_path / "toy")
+    (project / "channel.txt").write_text("#training")
+    (project / "plugins" / "chat.py").write_text(
+        "import os\nfrom modelyard import hookimpl\n\n"
+        "@hookimpl(observes=True)\ndef modelyard_after_stage_run(stage, context):\n"
+        "    context.log(open('channel.txt').read() + os.environ.get('CHAT', ''))\n"
+    )
+    done = build(project, "train")
+    assert done.code == 0, done.output
+    assert "#training" in (project / ".modelyard" / "logs" / "train" / "model.build.log").read_text()
