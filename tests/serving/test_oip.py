@@ -318,3 +318,30 @@ def test_no_bytes_are_a_server_error(client, body, length):
     answer = client.post(INFER, content=body, headers={LENGTH: str(length).strip()})
 
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("binary_in", [False, True])
+@pytest.mark.parametrize("binary_out", [False, True])
+@pytest.mark.parametrize("asks_for_output", [False, True])
+def test_what_tritonclient_writes_is_answered(client, models, raw, expected, binary_in, binary_out, asks_for_output):
+    """The bodies of tritonclient.http 2.x: it writes `true` or `false` into every one of them."""
+    request = {"id": "", "parameters": {"binary_data_output": binary_out}}
+    if asks_for_output:
+        request = {"id": "7", "outputs": [{"name": "probabilities", "parameters": {"binary_data": binary_out}}]}
+    if binary_in:
+        answer = client.post(INFER, **binary(raw, **request))
+    else:
+        answer = client.post(INFER, json={**request, "inputs": [tensor(raw, data=raw.ravel().tolist())]})
+
+    assert answer.status_code == 200, answer.text
+    if binary_out:
+        data = np.frombuffer(answer.content[int(answer.headers[LENGTH]) :], "<f4")
+    else:
+        data = answer.json()["outputs"][0]["data"]
+    np.testing.assert_allclose(np.reshape(data, (7, 10)), expected(models / "float32", raw), atol=1e-6)
+
+
+def test_true_among_the_values_is_refused_where_it_stands_elsewhere_too(client):
+    body = {"parameters": {"binary_data_output": True}, "inputs": [tensor(ZERO, data=[*[0] * 63, True])]}
+
+    assert "JSON Value: true Type: True" in error(client.post(INFER, json=body))
