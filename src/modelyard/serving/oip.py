@@ -6,6 +6,7 @@ extension_binary_data.md.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from dataclasses import dataclass
@@ -151,6 +152,7 @@ def metadata(model: Served) -> dict[str, Any]:
     }
 
 
+@functools.cache  # numpy's names cost a tenth of a whole request
 def datatype(dtype: np.dtype[Any]) -> str:
     """Return the protocol's name of `dtype`."""
     return {"float32": "FP32", "float64": "FP64"}.get(dtype.name, dtype.name.upper())
