@@ -333,6 +333,31 @@ def test_a_full_disk_makes_no_state_file_anew(tmp_path: Path, monkeypatch: pytes
     again.close()
 
 
+def test_what_changed_since_the_last_start_of_the_machine_is_read_again_after_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = write(tmp_path / "old", "hello"), write(tmp_path / "new", "hello")
+    monkeypatch.setattr(digests, "_CLOCK_NS", 0)
+    between = old.stat().st_ctime_ns + 1
+    while new.stat().st_ctime_ns <= between:
+        write(new, "hello")
+
+    def known() -> list[bool]:
+        table = DigestTable(tmp_path / "state.sqlite")
+        found = [table.recall(path, path.stat()) == HELLO for path in (old, new)]
+        table.close()
+        return found
+
+    monkeypatch.setattr(digests, "boot", lambda: ("first", between))
+    table = DigestTable(tmp_path / "state.sqlite")
+    table.know([(old, HELLO), (new, HELLO)])
+    table.close()
+    assert known() == [True, True]
+    monkeypatch.setattr(digests, "boot", lambda: ("second", between + 10**12))
+    assert known() == [True, False]
+    assert known() == [True, False]
+
+
 # Read ahead
 
 

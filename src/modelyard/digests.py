@@ -1,6 +1,7 @@
 """Digests of files, each taken once per change: a table keyed by path, inode, size, mtime and ctime.
 
-The table is a cache in the project's state file. Losing it costs time, never a wrong answer.
+The table is a cache in the project's state file. Losing it costs time, never a wrong answer. What changed while the machine
+ran the last time is read again once after it was started anew: its row may have outlived its bytes.
 """
 
 # ruff: noqa: PTH100 - objects of pathlib cost more than the calls that they wrap, and this is the hot path
@@ -23,9 +24,13 @@ import msgspec
 
 from modelyard.errors import DataError, StoreError
 from modelyard.hashing import hash_and_stat, unreadable
+from modelyard.system import boot
 
 RACY_NS = 20_000_000
 """A file that changed less than this long ago may change again within the same clock tick of the file system."""
+
+_CLOCK_NS = 3600 * 10**9
+"""How far the clock may have been set since the machine was started."""
 
 _BATCH = 1000
 """How many files are looked up and written down at once."""
@@ -341,7 +346,20 @@ def _prepare(path: Path, *, shared: bool) -> sqlite3.Connection:
     connection.execute(f"pragma journal_mode = {'delete' if shared else 'wal'}")  # a network's files know no WAL
     connection.execute("pragma synchronous = off")  # a lost row is a file hashed again
     connection.executescript(_SCHEMA)
+    if not shared:  # the store syncs its files before it knows them
+        _doubt(connection)
     return connection
+
+
+def _doubt(connection: sqlite3.Connection) -> None:
+    """Forget the files that changed since the start before this one of the machine: a power cut may have taken their bytes."""
+    now, began_ns = boot()
+    row = connection.execute("select value from notes where name = 'boot'").fetchone()
+    before, _, since_ns = row[0].decode().partition(" ") if row else (now, "", "0")
+    if before != now:
+        connection.execute("delete from files where ctime_ns >= ?", (int(since_ns) - _CLOCK_NS,))
+    if row is None or before != now:
+        connection.execute("insert or replace into notes values ('boot', ?)", (f"{now} {began_ns}".encode(),))
 
 
 def signature(info: os.stat_result) -> tuple[int, int, int, int]:

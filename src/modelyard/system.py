@@ -113,3 +113,12 @@ def sync_file_system(descriptor: int) -> bool:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return True
+
+
+def boot() -> tuple[str, int]:
+    """Return which start of the machine this is, and when that was, in ns since 1970; an empty text where it is not told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip(), time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    except OSError:
+        return "", 0
