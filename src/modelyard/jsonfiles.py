@@ -51,6 +51,19 @@ def read_bytes(path: str | Path) -> bytes:
         os.close(descriptor)
 
 
+def decode(data: bytes, kind: type[T]) -> T:
+    """Return the `kind` that the JSON `data` holds.
+
+    Raises:
+        ValueError: it is not JSON, or holds something else, or is nested more deeply than any record of modelyard's.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except RecursionError as exc:
+        msg = "it is nested too deeply"
+        raise ValueError(msg) from exc
+
+
 def read_json(path: Path, kind: type[T]) -> T:
     """Read the JSON file `path` as a `kind`.
 
@@ -58,7 +71,7 @@ def read_json(path: Path, kind: type[T]) -> T:
         DataError: the file is missing, is not JSON, or does not hold a `kind`.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, ValueError, RecursionError) as exc:  # msgspec's errors, and text that is not UTF-8
+        return decode(path.read_bytes(), kind)
+    except (OSError, ValueError) as exc:  # msgspec's errors, and text that is not UTF-8
         msg = f"{path}: cannot be read as {kind.__name__}: {exc}\n  build the stage that wrote it again"
         raise DataError(msg) from exc

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from modelyard.jsonfiles import write_json
+from modelyard.jsonfiles import decode, write_json
 from modelyard.store import store_errors
 
 
@@ -61,7 +61,7 @@ def artifact_keys(artifacts: Path) -> dict[str, str]:
     for path in sorted(artifacts.glob("[!.]*/[!.]*/stage.json")):
         with contextlib.suppress(OSError, ValueError):
             stage = f"{path.parent.parent.name}:{path.parent.name}"
-            found[stage] = msgspec.json.decode(path.read_bytes(), type=_Keyed).key
+            found[stage] = decode(path.read_bytes(), _Keyed).key
     return found
 
 
@@ -92,7 +92,7 @@ def register(store: Path, project: Path, stages: Iterable[str]) -> None:
 def read_roots(file: Path) -> Roots | None:
     """Return what a project wrote down, or None if it cannot be read."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Roots)
+        return decode(file.read_bytes(), Roots)
     except (OSError, ValueError):
         return None
 

@@ -30,7 +30,7 @@ from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest,
 from modelyard.durable import Batch
 from modelyard.errors import StageFailed, StoreError
 from modelyard.hashing import hash_file
-from modelyard.jsonfiles import read_bytes, write_json
+from modelyard.jsonfiles import decode, read_bytes, write_json
 from modelyard.locks import hold, share
 from modelyard.placing import SHARE_FROM_BYTES, check_still, give, take_all
 from modelyard.scratch import scratch, sweep
@@ -386,7 +386,7 @@ def read_trace(data: bytes, key: str) -> Record:
     Raises:
         ValueError: it is damaged, stands for another key, or names a file outside its folder or the record itself.
     """
-    record = msgspec.json.decode(data, type=Record)
+    record = decode(data, Record)
     if record.key != key or record.digest != manifest_digest(record.outputs):
         msg = "it is not the record of its key"
         raise ValueError(msg)

@@ -15,6 +15,7 @@ from modelyard.digests import DigestTable, FileEntry, is_executable, signature
 from modelyard.errors import DataError
 from modelyard.gc import Stored, read_store
 from modelyard.hashing import hash_files
+from modelyard.jsonfiles import decode
 from modelyard.store import Brief, Store
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class Verifier:
             stage = f"{record.parent.parent.name}:{record.parent.name}"
             advice = f"run `doit {stage}`: it comes back from the store or is made anew"
             try:
-                brief = msgspec.json.decode(record.read_bytes(), type=Brief)
+                brief = decode(record.read_bytes(), Brief)
             except (OSError, ValueError) as exc:
                 yield Damage("artifact", str(record), f"cannot be read: {exc}", advice, stage)
                 continue

@@ -8,13 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from modelyard import git
 from modelyard.digests import manifest_digest
 from modelyard.errors import StoreError
 from modelyard.history import History
-from modelyard.jsonfiles import read_bytes
+from modelyard.jsonfiles import decode, read_bytes
 from modelyard.locks import hold
 from modelyard.scratch import scratch, sweep
 from modelyard.store import Brief, Record
@@ -78,7 +76,7 @@ class Workspace:
     def record(self, stage: Stage) -> Record | None:
         """Return the stage's record, or None when there is none that can be read."""
         try:
-            return msgspec.json.decode(read_bytes(f"{self.folder(stage)}/stage.json"), type=Record)
+            return decode(read_bytes(f"{self.folder(stage)}/stage.json"), Record)
         except (OSError, ValueError):
             return None
 
@@ -86,7 +84,7 @@ class Workspace:
         """Return the part of the stage's record that says whether it holds, read now; None if somebody edited it."""
         path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
         try:
-            brief = msgspec.json.decode(read_bytes(path), type=Brief)
+            brief = decode(read_bytes(path), Brief)
         except (OSError, ValueError):
             return None
         return brief if brief.digest == manifest_digest(brief.outputs) else None

@@ -44,6 +44,18 @@ def test_labels_that_are_no_classes_are_told_in_words(with_labels, doit: Doit, l
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_records_that_are_nested_without_end_are_not_taken(toy: Path, doit: Doit):
+    """Of the artifact and of the store: the stage runs again, and both are whole."""
+    deep = b'{"parts":{"a":' + b"[" * 99_999 + b"]" * 99_999 + b"}}"
+    traces = list((toy / ".modelyard" / "store" / "traces").rglob("*.json"))
+    assert traces
+    for path in (*traces, *(toy / "artifacts" / "train").rglob("stage.json")):
+        path.chmod(0o644)
+        path.write_bytes(deep)
+    done = doit(toy, "train")
+    assert (done.returncode, "Traceback" in done.stdout + done.stderr) == (0, False), done.stdout + done.stderr
+
+
 _PLUGIN = """
 import os
 import pickle

@@ -172,7 +172,9 @@ def test_a_copy_that_nobody_waits_for_writes_no_more(make_store: MakeStore, tmp_
     assert target.stat().st_size <= written + (4 << 20) < entry.size
 
 
-@pytest.mark.parametrize("text", [b"{", b"", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "text", [b"{", b"", b"\xff\xfe", b"null", b'{"parts":{"a":' + b"[" * 9999 + b"]" * 9999 + b"}}"]
+)
 def test_a_damaged_trace_is_never_taken_and_is_replaced(
     text: bytes, place: Place, make_store: MakeStore, tmp_path: Path, told: Told
 ) -> None:
