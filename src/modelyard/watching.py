@@ -12,6 +12,7 @@ Source: PEP 578, Python Runtime Audit Hooks.
 # ruff: noqa: PTH100 - objects of pathlib cost more than the calls that they wrap, and each file that is opened pays for them
 from __future__ import annotations
 
+import _posixsubprocess
 import contextlib
 import os
 import stat
@@ -87,6 +88,7 @@ class Watch:
         self._found: set[str] = set()
         self._notes, self._path = -1, Path()
         self._heard_early: list[tuple[str, str, Place]] = []
+        self._before: set[str] = set()  # the files of modules, modelyard's own, that were loaded before any was heard
         source_imports.on_load[:] = [self._loaded]
         watch_variables(self._asked)
         sys.addaudithook(self._hear)
@@ -94,6 +96,9 @@ class Watch:
     def rest(self) -> None:
         """Hear nothing until a stage begins; what was heard until now counts for the stages whose code asked for it."""
         self._heard_early, self._early = self._early or [], None
+        self._known.clear()  # here, and not in each process that is forked: to drop a name is to write to its page
+        files = {str(getattr(module, "__file__", "")) for module in list(sys.modules.values())}
+        self._before = files - source_imports.loaded.keys()
 
     def begin(self, stage: str, rules: Rules, notes: Path) -> None:
         """Compare what is read from now on with what counts for the stage.
@@ -107,17 +112,13 @@ class Watch:
             StageFailed: its code is not what it was when its key was made, or read something that does not count.
         """
         self._notes = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._known.clear()
         self._stage, self._rules, self._path = stage, rules, notes
         _hear_spawns(self._started)
         self._check_loaded(rules)
         for kind, name, place in self._heard_early:
             if place[0] in rules.sources:
                 {"file": self._judge, "module": self._judge_module, "variable": self._judge_variable}[kind](name, place)
-        imported = {
-            str(getattr(module, "__file__", "")) for module in list(sys.modules.values())
-        } & rules.sources.keys()
-        for path in sorted(imported - source_imports.loaded.keys()):  # modelyard's own, from before it listened
+        for path in sorted(self._before & rules.sources.keys()):
             self._note("opened", path)
 
     @contextlib.contextmanager
@@ -273,8 +274,6 @@ def _regular(path: str) -> os.stat_result | None:
 
 def _hear_spawns(on_spawn: Callable[[str | bytes], None]) -> None:
     """Call `on_spawn` with the program when `multiprocessing` starts Python anew, which no audit event tells."""
-    import _posixsubprocess
-
     plain = _posixsubprocess.fork_exec
 
     def fork_exec(arguments: Sequence[str | bytes], *rest: Any) -> int:
