@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--floor")
     parser.add_argument("--mlserver")
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--workers", action="store_true")
@@ -198,9 +198,9 @@ def write_script(place: Path, number: int, form: Form) -> Path:
     return script
 
 
-def wrk(script: Path, port: int, seconds: float, connections: int, *, pin: bool = True) -> tuple[int, int, float]:
+def wrk(script: Path, port: int, seconds: int, connections: int, *, pin: bool = True) -> tuple[int, int, float]:
     """Return how many requests were answered and how many of these not with 200, and how many a second."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), f"http://127.0.0.1:{port}/"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}/"]
     pinned = ["taskset", "-c", "1"] if pin else []
     said = subprocess.run([*pinned, *command], capture_output=True, text=True, check=True).stdout
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
