@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard import pinning
 from modelyard.code import Closure, CodeIndex
 from modelyard.component import Component
 from modelyard.config import Use
@@ -206,6 +207,7 @@ def _host(stage: Stage) -> dict[str, Any]:
         "accelerator": accelerator(),
         "threads": stage.threads,
     }
+    parts |= {f"environment {name}": value for name, value in pinning.chosen(os.environ, stage.isa).items()}
     return parts | {"isa": stage.isa} if stage.isa else parts
 
 

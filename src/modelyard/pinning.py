@@ -6,6 +6,8 @@ not what the machine happens to have. What was tried stands in docs/explanation/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from modelyard.errors import ToolError
 from modelyard.machine import has_instruction_set, made_on
 
@@ -29,6 +31,22 @@ _ISA = {
         "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR",
     }
 }
+
+
+SHAPING = (
+    *_ISA["avx2"],
+    "DNNL_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "TF_ENABLE_ONEDNN_OPTS",
+)
+"""Variables by which a person chooses kernels; one that is set is in the key of what computes, unless `isa` sets it."""
+
+
+def chosen(environment: Mapping[str, str], isa: str | None) -> dict[str, str]:
+    """Return those of `SHAPING` that a person has set and that reach the frameworks."""
+    own = _ISA[isa] if isa else {}
+    return {name: environment[name] for name in SHAPING if name in environment and name not in own}
 
 
 def variables(threads: int, isa: str | None = None) -> dict[str, str]:

@@ -116,7 +116,7 @@ def _rules(request: Request, job: Job) -> Rules:
     """Return what counts for the stage of `request`."""
     components = [use.component for use in job.stage.uses.values()]
     known = {name for c in components for name in (*c.reads_environment, *c.environment)}
-    known |= pinning.variables(job.stage.threads, job.stage.isa).keys()
+    known |= {*pinning.variables(job.stage.threads, job.stage.isa), *pinning.SHAPING}
     files = dict.fromkeys(path for file in request.files for path in (file, os.path.realpath(file)))
     settings = job.plan.config.settings["reads"]
     return Rules(request.sources, tuple(files), frozenset(known), **settings)

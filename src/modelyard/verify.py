@@ -16,7 +16,7 @@ from modelyard.errors import DataError
 from modelyard.gc import Stored, read_store
 from modelyard.hashing import hash_files
 from modelyard.jsonfiles import decode
-from modelyard.store import Brief, Store
+from modelyard.store import Brief, Record, Store
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class Verifier:
             kept = self._store.trace(brief.key)
             if kept is not None and kept.outputs != brief.outputs:
                 self._dropped.append(record)
-                yield Damage("artifact", str(record), _OTHER, _REPAIR, stage)
+                yield Damage("artifact", str(record), f"{_OTHER}{_machines(record, kept)}", _REPAIR, stage)
             files = {str(record.parent / name): entry for name, entry in brief.outputs.items()}
             self.checked.artifacts += len(files)
             for path, problem in self._problems(files, check_mode=True):
@@ -167,6 +167,18 @@ class Verifier:
 _OTHER = (
     "says other outputs than the store's record of the same key: one of the two was edited, or was made anew elsewhere"
 )
+
+
+def _machines(file: Path, kept: Record) -> str:
+    """Return which machines made an artifact and the store's result of the same key, if they compute differently."""
+    try:
+        here = decode(file.read_bytes(), Record).made_on
+    except (OSError, ValueError):
+        return ""
+    unlike = here and kept.made_on and here != kept.made_on
+    return f" (it was made on {here}, the store's on {kept.made_on})" if unlike else ""
+
+
 _GONE = "is not there, or cannot be read"
 _REPAIR = "run `doit verify --repair`: it is dropped, and the next build brings back what it needs"
 

@@ -76,6 +76,8 @@ def test_how_many_threads_compute_is_a_setting_whatever_the_machine_has(noted: P
     assert seen(noted)["OMP_NUM_THREADS"] == "3"
 
     assert build(noted, "optimize:note").built == set()
+    why = build(noted, "why", "train", env={"ONEDNN_MAX_CPU_ISA": "AVX2"}).output
+    assert "environment ONEDNN_MAX_CPU_ISA: (none) -> AVX2" in why
     assert "threads: 2 -> 4" in build(noted, "why", "train", "threads=4").output
 
 
@@ -153,6 +155,13 @@ def test_other_bytes_under_one_key_are_told_with_the_machines_that_made_them(not
     assert "the same key made other bytes" in diff
     why = build(noted, "why", "optimize:noted").output
     assert "with the same key (then on x86_64 avx2, now on x86_64 avx512)" in why
+
+    stage = noted / "artifacts/optimize/note/stage.json"
+    newer = stage.read_bytes()
+    assert build(noted, "-a", "optimize:note", env=one).code == 0
+    stage.write_bytes(newer)  # as another project, that shares the store, has it
+    verify = build(noted, "verify").output
+    assert "(it was made on x86_64 avx512, the store's on x86_64 avx2)" in verify
 
 
 DIGITS = """
