@@ -47,7 +47,7 @@ class Limits:
     """
 
     body: int
-    values: int = PARSING * UNLIMITED_BYTES  # type: ignore[assignment]
+    values: int = int(PARSING * UNLIMITED_BYTES)
 
     @classmethod
     def of(cls, spec: TensorSpec, max_batch: int, ceiling: int, values: int) -> Limits:
