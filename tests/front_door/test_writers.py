@@ -102,6 +102,10 @@ def test_a_killed_build_leaves_nothing_behind(new_toy: Path) -> None:
 
 
 def test_a_writer_that_nobody_can_end_poisons_nothing(new_toy: Path, built_toy: Path) -> None:
+    plugin = new_toy / "plugins" / "toy.py"
+    old = '    context.log("trained")\n'
+    wait = '    import time\n    while not Path(context.cache, "go").exists(): time.sleep(0.01)\n'
+    plugin.write_text(plugin.read_text().replace(old, wait + old))
     done = threading.Event()
     writer = threading.Thread(target=_write_on, args=(new_toy, done))
     writer.start()
@@ -125,6 +129,7 @@ def _write_on(project: Path, done: threading.Event) -> None:
         while not done.is_set():
             file.write(b" ")
             file.flush()
+            (project / ".modelyard" / "cache" / "go").touch()
 
 
 def test_a_clean_waits_for_the_build_of_what_it_removes(toy: Path) -> None:
