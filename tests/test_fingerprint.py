@@ -215,6 +215,8 @@ def test_what_is_fingerprinted_names_each_part(toy_project: Path) -> None:
     code = {"code stage", "code trainer", "code model", "code modelyard_read_model_file"}
     assert {name for name in parts if name.startswith("code ")} == code
     assert parts["version numpy"] == tool_version("numpy") != "not installed"
+    frameworks = {"tensorflow", "tf-keras", "keras", "torch", "onnx", "onnxruntime", "ai-edge-litert", "ai_edge_litert"}
+    assert not frameworks & {name.removeprefix("version ") for name in parts}, "an update of one would train all again"
 
 
 def test_forget_looks_at_every_input_again(toy_project: Path, tmp_path: Path) -> None:

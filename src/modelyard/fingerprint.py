@@ -36,6 +36,9 @@ _HOOKS_OF_KIND = {
     "render": ("modelyard_amend_manifests",),
 }
 """The hooks that stages of one kind call, and no others."""
+_OF_FIXED_FORMATS = frozenset({"modelyard_read_model_file"})
+"""Hooks that read files of formats which no version of a library changes: one for all frameworks, so that the versions of
+all of them would else be in the key of each one's trainings."""
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -150,7 +153,8 @@ class Fingerprinter:
         if not files:
             return {}
         closure = self.closure(*files)
-        return {f"code {hook}": closure.digest} | {f"version {n}": v for n, v in closure.distributions.items()}
+        versions = {} if hook in _OF_FIXED_FORMATS else closure.distributions
+        return {f"code {hook}": closure.digest} | {f"version {n}": v for n, v in versions.items()}
 
     def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}

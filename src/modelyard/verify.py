@@ -16,6 +16,7 @@ from modelyard.errors import DataError
 from modelyard.gc import Stored, read_store
 from modelyard.hashing import hash_files
 from modelyard.jsonfiles import decode
+from modelyard.plan import MEASURED
 from modelyard.store import Brief, Record, Store
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Verifier:
                 yield Damage("artifact", str(record), f"cannot be read: {exc}", advice, stage)
                 continue
             kept = self._store.trace(brief.key)
-            if kept is not None and kept.outputs != brief.outputs:
+            if kept is not None and kept.outputs != brief.outputs and _makes_the_same_bytes(kept):
                 self._dropped.append(record)
                 yield Damage("artifact", str(record), f"{_OTHER}{_machines(record, kept)}", _REPAIR, stage)
             files = {str(record.parent / name): entry for name, entry in brief.outputs.items()}
@@ -167,6 +168,11 @@ class Verifier:
 _OTHER = (
     "says other outputs than the store's record of the same key: one of the two was edited, or was made anew elsewhere"
 )
+
+
+def _makes_the_same_bytes(record: Record) -> bool:
+    """Tell whether another run of the same key must agree: what measures times, or runs without the promise, need not."""
+    return record.reproducible and record.stage.partition(":")[0] not in MEASURED
 
 
 def _machines(file: Path, kept: Record) -> str:

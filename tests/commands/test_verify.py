@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from modelyard.digests import DigestTable, FileEntry, manifest_digest
-from tests.commands.conftest import Run
+from tests.commands.conftest import Run, run_doit
 
 Hurt = Callable[[Path], Path]
 
@@ -126,6 +127,15 @@ def test_a_whole_project_is_whole(run: Run) -> None:
     answer = json.loads(run("verify", "--json").stdout)
     assert answer["damages"] == []
     assert min(answer["checked"][name] for name in ("artifacts", "objects", "traces", "digests", "read_bytes")) > 5
+
+
+def test_what_another_project_measured_again_is_no_damage(toy: Path, run: Run, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(toy, tmp_path / "other", symlinks=True))
+    shared = f"store.path={toy}/.modelyard/store"
+    assert run_doit(other, "-a", "evaluate", shared).returncode == 0
+    mine, theirs = (p / "artifacts/evaluate/plain/latency.json" for p in (toy, other))
+    assert mine.read_bytes() != theirs.read_bytes()
+    assert run("verify").returncode == 0
 
 
 @pytest.mark.parametrize(("hurt", "what", "problem"), DAMAGES, ids=[hurt.__name__ for hurt, _, _ in DAMAGES])
