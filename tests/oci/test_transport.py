@@ -73,9 +73,9 @@ def odd(server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return answering
 
 
-def refusal(host: str) -> str:
+def refusal(host: str, timeout_s: float = 120) -> str:
     with pytest.raises(ToolError) as caught:
-        Client(host, ("repository:a:pull",)).request("GET", "a/blobs/x")
+        Client(host, ("repository:a:pull",), timeout_s=timeout_s, tries=1).request("GET", "a/blobs/x")
     assert host.partition(":")[0] in str(caught.value)
     assert "\n  " in str(caught.value)
     return str(caught.value)
@@ -95,12 +95,8 @@ def test_an_answer_without_an_end_is_not_read_to_its_end(odd: Callable[[Script],
 
 
 @pytest.mark.parametrize("part", ["headers", "body"])
-def test_an_answer_a_byte_at_a_time_has_an_end(
-    odd: Callable[[Script], str], monkeypatch: pytest.MonkeyPatch, part: str
-) -> None:
+def test_an_answer_a_byte_at_a_time_has_an_end(odd: Callable[[Script], str], part: str) -> None:
     """Each byte comes in time: only the whole does not."""
-    monkeypatch.setattr(transport, "TIMEOUT_S", 0.3)
-    monkeypatch.setattr(transport, "TRIES", 1)
     gone = threading.Event()
 
     def drip(handler: Odd) -> None:
@@ -113,7 +109,7 @@ def test_an_answer_a_byte_at_a_time_has_an_end(
         except OSError:
             gone.set()
 
-    said = refusal(odd(drip))
+    said = refusal(odd(drip), timeout_s=0.3)
     assert "cannot be reached: no whole answer within 0 s" in said
     assert gone.wait(30), "the connection is closed, too: nobody goes on reading"
 
