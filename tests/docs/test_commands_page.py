@@ -17,7 +17,8 @@ from modelyard.locks import hold
 from tests.docs.pages import ROOT, blocks, calls
 from tests.front_door.builds import build
 
-COMMANDS = {point.name for point in entry_points(group="doit.COMMAND") if point.value.startswith("modelyard.")}
+OWN = [point for point in entry_points(group="doit.COMMAND") if point.value.startswith("modelyard.")]
+COMMANDS = {point.name for point in OWN if not point.value.startswith("modelyard.commands.doits:")}
 PAGE = "docs/reference/commands.md"
 EXAMPLES = {block.text.splitlines()[0].removeprefix("$ "): block for block in blocks(PAGE, "console")}
 

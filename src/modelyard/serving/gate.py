@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .logs import log
 
@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
-    from .connection import Connection
+
+class Client(Protocol):
+    """What the gate asks of a connection."""
+
+    def overdue(self) -> None:
+        """Its time is up: answer so, if it can still be answered, and close."""
+
+    def drop(self) -> None:
+        """Close at once."""
+
+    def leave(self) -> None:
+        """Close when the request that is being answered is."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,9 @@ class Gate:
 
     def __init__(self, allowance: Allowance, count: Callable[[int, int], None]) -> None:
         self.allowance = allowance
-        self.open: set[Connection] = set()
+        self.open: set[Client] = set()
         self.held_bytes = 0
-        self._waiting: dict[Connection, float] = {}
+        self._waiting: dict[Client, float] = {}
         self._count = count
         self._warned = False
 
@@ -57,7 +68,7 @@ class Gate:
         self._count(len(self.open), self.held_bytes)
         loop.call_later(self.EVERY_S, self.sweep, loop)
 
-    def enter(self, connection: Connection) -> None:
+    def enter(self, connection: Client) -> None:
         """Let `connection` in, if need be in place of the one that has kept us waiting for longest."""
         if len(self.open) >= self.allowance.connections:
             if not self._warned:
@@ -67,7 +78,7 @@ class Gate:
         self.open.add(connection)
         self._count(len(self.open), self.held_bytes)
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Client) -> None:
         """Forget `connection`, which is closed."""
         self.open.discard(connection)
         self._waiting.pop(connection, None)
@@ -81,12 +92,12 @@ class Gate:
             slowest.drop()
         return slowest is not None
 
-    def wait(self, connection: Connection, deadline: float) -> None:
+    def wait(self, connection: Client, deadline: float) -> None:
         """From now on it is the client's turn, until `deadline` on the loop's clock."""
         self._waiting.pop(connection, None)  # to the end: the first has waited for longest
         self._waiting[connection] = deadline
 
-    def go_on(self, connection: Connection) -> None:
+    def go_on(self, connection: Client) -> None:
         """The client did its part."""
         self._waiting.pop(connection, None)
 
