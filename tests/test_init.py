@@ -39,6 +39,16 @@ def test_a_new_project_is_stale_from_end_to_end(tmp_path: Path) -> None:
     assert {line.split()[0] for line in done.stdout.splitlines()} == {"R"}
 
 
+def test_installing_a_new_project_brings_what_it_needs(tmp_path: Path) -> None:
+    cli.init(tmp_path / "new")
+    python = new_environment(tmp_path / "venv")
+    see(python, editable=True)
+    install(python, tmp_path / "new")
+    asked = "import importlib.metadata as m; print(m.requires('new'), [str(f) for f in m.files('new') if f.suffix == '.py'])"
+    done = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "['modelyard[all]'] []\n"
+
+
 def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     cli.init(tmp_path, "x")
