@@ -54,14 +54,19 @@ class Closure(msgspec.Struct, dict=True):
     @functools.cached_property
     def digest(self) -> str:
         """One digest for the meaning of all files by the names that they are imported by; where they are does not matter."""
-        meanings = sorted((_module_name(label), sorted(parts.items())) for label, parts in self.files.items())
+        packages = {label.split("/")[-2] for label in self.files if label.endswith("/__init__.py")}
+        meanings = sorted((_module_name(label, packages), sorted(parts.items())) for label, parts in self.files.items())
         return hashlib.sha256(msgspec.json.encode(meanings)).hexdigest()
 
 
-def _module_name(label: str) -> str:
-    """Return the last part of a module's name: that of its file, or of the folder that is its package."""
+def _module_name(label: str, packages: Collection[str]) -> str:
+    """Return the last part of a module's name: that of its file, or of the folder that is its package.
+
+    The folder of a package at the top may have any name: links and layouts of sources give it another.
+    """
     folder, _, name = label.rpartition("/")
-    return folder.rpartition("/")[2] if name == "__init__.py" else name
+    outer, _, own = folder.rpartition("/")
+    return own if name == "__init__.py" and outer.rpartition("/")[2] in packages else name
 
 
 class _Source(msgspec.Struct, frozen=True, array_like=True):

@@ -45,6 +45,8 @@ def run_child(request: Request, loaded: Project | Exception, watch: Watch, event
         result = run_request(request, loaded, watch, events)
         Path(request.result).write_bytes(msgspec.json.encode(result))
         code = 0 if result.failure is None else 1
+    except OSError as exc:  # of the log or the answer; the stage's own errors are in the answer
+        print(f"{exc.filename or request.result}: {exc.strerror}", file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
