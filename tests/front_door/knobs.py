@@ -153,6 +153,9 @@ UNTOUCHED = {
     "store.remote": "tests/store has remotes",
     "store.options": "a remote's",
     "name": "stages are called by it",
+    "reads.undeclared": "tests/front_door/test_unseen.py has what is not declared",
+    "reads.harmless_files": "it says what shapes nothing",
+    "reads.harmless_variables": "it says what shapes nothing",
 }
 """Settings that are no knobs, each with the reason."""
 

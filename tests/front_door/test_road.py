@@ -204,7 +204,7 @@ def test_push_keeps_the_digest(road: Path, registry: str) -> None:
 def test_push_to_a_registry_that_is_not_there(road: Path) -> None:
     failed = build(road, "push", "image.repository=127.0.0.1:9/team/road", env=NO_ENGINE, timeout_s=300)
 
-    assert failed.code == 1
+    assert failed.code == 3
     assert "127.0.0.1:9" in failed.output
     assert "Traceback" not in failed.output, failed.output
     assert build(road, env=NO_ENGINE).built == set()
