@@ -34,7 +34,11 @@ def test_all_below_a_process_that_ended_come_to_this_one_and_are_ended() -> None
 
 
 def test_a_long_command_is_cut() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()", "x" * 1000], stdin=subprocess.PIPE) as process:
+    # A program that has said a word has its own command line; one just begun may still have none.
+    program = "print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program, "x" * 1000], **pipes) as process:
+        process.stdout.readline()
         name = orphans._name(process.pid)
         process.communicate(b"\n")
     assert len(name) < 120
