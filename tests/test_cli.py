@@ -1,77 +1,14 @@
+"""The program `modelyard`: how it is called, and how a mistake is told."""
+
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from modelyard.cli import _FILES, init, main
-from modelyard.config import load_config
-from modelyard.errors import ConfigError
-from modelyard.plan import KINDS
-from modelyard.project import load
-
-Doit = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def test_init_writes_a_project_that_loads(tmp_path: Path) -> None:
-    folder = tmp_path / "My Shop_2"
-    told = init(folder)
-    assert told == f"my-shop-2: {len(_FILES)} files in {folder}\n  next: cd '{folder}' && doit"
-    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == sorted(_FILES)
-    project = load(folder)
-    assert project.config.name == "my-shop-2"
-    assert {stage.kind for stage in project.plan.stages.values()} == set(KINDS)
-    assert "@name@" not in "".join((folder / file).read_text() for file in _FILES)
-
-
-def test_a_new_project_lists_its_stages_with_doit(tmp_path: Path, doit: Doit) -> None:
-    init(tmp_path / "shop")
-    listed = doit(tmp_path / "shop", "list")
-    assert listed.returncode == 0, listed.stderr
-    assert {line.split()[0] for line in listed.stdout.splitlines()} >= set(KINDS)
-
-
-@pytest.mark.parametrize(
-    ("folder", "name"), [("a" * 60, "a" * 52), ("a" * 51 + "-b", "a" * 51), ("___", "project"), ("Ärger", "rger")]
-)
-def test_the_name_is_made_from_the_folder(folder: str, name: str, tmp_path: Path) -> None:
-    init(tmp_path / folder)
-    project = load(tmp_path / folder)
-    assert load_config(tmp_path / folder, project.plugins).name == name
-
-
-def test_a_name_can_be_given(tmp_path: Path) -> None:
-    init(tmp_path / "x", "shop")
-    assert load(tmp_path / "x").config.name == "shop"
-
-
-@pytest.mark.parametrize("name", ["Shop", "-shop", "a" * 53, "a\n", "a.b"])
-def test_a_name_that_is_not_allowed_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"is not allowed as a name, did you mean '.+'\?\n  allowed: 1 to 52 lower-case letters"
-    ):
-        init(tmp_path / "x", name)
-    assert not (tmp_path / "x").exists()
-
-
-@pytest.mark.parametrize("file", _FILES)
-def test_nothing_is_overwritten(file: str, tmp_path: Path) -> None:
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).write_text("mine")
-    with pytest.raises(ConfigError, match="is there already\n  choose another folder: nothing is overwritten"):
-        init(tmp_path)
-    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
-
-
-def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"file/x: .*\n  choose a folder that can be made and written"):
-        init(tmp_path / "file" / "x")
-    with pytest.raises(ConfigError, match="choose a folder that can be made"):
-        init(tmp_path / "file")
+from modelyard.cli import main
 
 
 def test_the_command_says_a_mistake_in_two_lines_and_ends_with_2(
@@ -95,8 +32,11 @@ def test_the_command_is_installed_and_knows_its_version(tmp_path: Path) -> None:
     assert (tmp_path / "dodo.py").exists()
 
 
-def test_the_new_dodo_is_the_one_of_this_repository() -> None:
-    """A clone of modelyard and a new project show the same pipeline at a glance."""
-    root = Path(__file__).parents[1]
-    template = (root / "templates" / "project" / "dodo.py.txt").read_text()
-    assert template == (root / "dodo.py").read_text() == (root / "tests/projects/toy/dodo.py").read_text()
+def test_a_package_of_plugins_goes_to_a_folder_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "--plugin", "modelyard-acme"]) == 0
+    assert "next: cd modelyard-acme && python -m pip install" in capsys.readouterr().out
+    assert (tmp_path / "modelyard-acme/src/modelyard_acme/__init__.py").exists()
+    assert main(["init", "--plugin", "modelyard-acme"]) == 2

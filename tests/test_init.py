@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import cli
+from modelyard import scaffold
 from modelyard.project import load
 from modelyard.testing import check_optimizer, run_doit
 from tests.examples.environments import ROOT, clean, copy_of, install, new_environment, see
@@ -23,7 +23,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 def test_a_new_project_is_complete_and_its_plugin_is_in_use(tmp_path: Path) -> None:
-    said = cli.init(tmp_path / "My project")
+    said = scaffold.new_project(tmp_path / "My project")
     assert said == f"my-project: 6 files in {tmp_path}/My project\n  next: cd '{tmp_path}/My project' && doit"
     assert files_in(tmp_path / "My project") == FILES
     assert not [file for file in FILES if "@name@" in (tmp_path / "My project" / file).read_text()]
@@ -33,14 +33,14 @@ def test_a_new_project_is_complete_and_its_plugin_is_in_use(tmp_path: Path) -> N
 
 
 def test_a_new_project_is_stale_from_end_to_end(tmp_path: Path) -> None:
-    cli.init(tmp_path / "new")
+    scaffold.new_project(tmp_path / "new")
     done = run_doit(tmp_path / "new", "list", "--all", "--status", "-q")
     assert done.returncode == 0, done.stderr
     assert {line.split()[0] for line in done.stdout.splitlines()} == {"R"}
 
 
 def test_installing_a_new_project_brings_what_it_needs(tmp_path: Path) -> None:
-    cli.init(tmp_path / "new")
+    scaffold.new_project(tmp_path / "new")
     python = new_environment(tmp_path / "venv")
     see(python, editable=True)
     install(python, tmp_path / "new")
@@ -51,21 +51,21 @@ def test_installing_a_new_project_brings_what_it_needs(tmp_path: Path) -> None:
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    cli.init(tmp_path, "x")
+    scaffold.new_project(tmp_path, "x")
     assert files_in(tmp_path) == FILES | {"notes.txt"}
 
 
 def test_without_a_folder_the_project_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ("net" * 30)).mkdir()
     monkeypatch.chdir(tmp_path / ("net" * 30))
-    assert cli.init(Path(), None).endswith("\n  next: doit")
+    assert scaffold.new_project(Path(), None).endswith("\n  next: doit")
     assert load(Path.cwd()).config.name == ("net" * 30)[:52]
 
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_project_s_own_plugin_keeps_the_contract(tmp_path: Path) -> None:
-    cli.init(tmp_path / "new")
+    scaffold.new_project(tmp_path / "new")
     checked = check_optimizer("half-precision", project=tmp_path / "new")
     assert checked.evaluation.accuracy > 0.85
 

@@ -22,6 +22,12 @@ def test_an_override_is_laid_over_the_file(load: Load) -> None:
     assert list(config.variants) == ["plain", "pruned", "more"]
 
 
+def test_a_whole_table_takes_the_place_of_the_file_s(load: Load) -> None:
+    config = load(train='{ use = "trainer", epochs = 2 }', variants='{ only = ["pack"] }')
+    assert config.uses["train"].params == {"epochs": 2, "rate": 0.1}
+    assert list(config.variants) == ["only"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "match"),
     [

@@ -19,7 +19,8 @@ def override(raw: dict[str, Any], values: Mapping[str, str], plugins: Plugins) -
 
     Args:
         raw: `[tool.modelyard]`, changed in place.
-        values: dotted key -> value in TOML, or else text: `{"train.epochs": "3"}`.
+        values: dotted key -> value in TOML, or else text: `{"train.epochs": "3"}`. A table's name with an inline
+            table replaces the whole table: `{"dataset": '{ use = "digits" }'}`.
         plugins: they say what keys there are besides, for the messages.
 
     Raises:
@@ -31,7 +32,9 @@ def override(raw: dict[str, Any], values: Mapping[str, str], plugins: Plugins) -
 
 def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> None:
     first, *rest = key.split(".")
-    if first not in KEYS or (first in SCALARS) != (not rest) or "" in rest:
+    given = parse_override(value)
+    is_table = first in KEYS and not rest and isinstance(given, dict)  # as a whole: nothing of the file's stays
+    if first not in KEYS or ((first in SCALARS) != (not rest) and not is_table) or "" in rest:
         known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + [*SCALARS, "profile"]
         msg = (
             f"command line: unknown key {key!r}{_did_you_mean(key, known)}\n"
@@ -44,7 +47,7 @@ def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> No
         if not isinstance(table, dict):
             msg = f"command line: {key!r}: {part!r} is not a table"
             raise ConfigError(msg)
-    table[(first, *rest)[-1]] = parse_override(value)
+    table[(first, *rest)[-1]] = given
 
 
 def parse_override(value: str) -> Any:

@@ -27,6 +27,7 @@ import pytest
 
 from modelyard.conformance import check_component
 from modelyard.conformance_optimizer import Checked, check_optimizer, measure
+from modelyard.conformance_stage import check_builder, check_dataset, check_model, check_runtime, check_trainer
 from modelyard.conformance_target import check_target, render_target
 from modelyard.rendering import builtin_folder
 
@@ -37,9 +38,14 @@ if TYPE_CHECKING:
 __all__ = [
     "SMALL_PYPROJECT",
     "Checked",
+    "check_builder",
     "check_component",
+    "check_dataset",
+    "check_model",
     "check_optimizer",
+    "check_runtime",
     "check_target",
+    "check_trainer",
     "measure",
     "project_of",
     "render_target",

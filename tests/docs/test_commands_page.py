@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import cli
+from modelyard import scaffold
 from modelyard.locks import hold
 from tests.docs.pages import ROOT, blocks, calls
 from tests.front_door.builds import build
@@ -93,7 +93,7 @@ def accepted_and_built(project: Path) -> None:
 def scaffolded(project: Path) -> None:
     """`lock` needs an image that is made of Debian packages."""
     shutil.rmtree(project)
-    cli.init(project)
+    scaffold.new_project(project)
 
 
 STATES: dict[str, Callable[[Path], None]] = {

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import yaml
 
-from modelyard import cli
+from modelyard import scaffold
 from modelyard.artifacts import ServerFacts
 from modelyard.conformance_target import IMAGE, render_target
 from modelyard.project import load
@@ -26,7 +26,7 @@ SERVED = "docs/how-to/serve-with-tensorflow-serving.md"
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
     """A new project, as the guides begin with it."""
-    cli.init(tmp_path / "net")
+    scaffold.new_project(tmp_path / "net")
     return tmp_path / "net"
 
 
@@ -81,4 +81,4 @@ def test_the_optimizer_of_the_guide_keeps_the_contract(net: Path) -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=net, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "1 passed" in done.stdout, done.stdout
+    assert "2 passed" in done.stdout, done.stdout

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import cli
+from modelyard import scaffold
 from tests.docs.pages import PAGES, ROOT, Block, blocks, calls, commands, write
 from tests.docs.shell import run
 from tests.kubernetes.api_stub import serve
@@ -196,7 +196,7 @@ def test_the_commands_of_a_page_work_in_a_project_that_is_built(
 @pytest.mark.parametrize("page", sorted(TRAINS))
 def test_the_commands_of_a_page_train_its_model(page: str, tmp_path: Path) -> None:
     project = tmp_path / "net"
-    cli.init(project)
+    scaffold.new_project(project)
     secrets(project)
     follow(page, project, before=TRAINS[page])
     assert list((project / "artifacts/select/net/model").iterdir())
@@ -211,7 +211,7 @@ def test_the_commands_of_a_page_plan_its_builds(page: str, tmp_path: Path) -> No
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, project / name, follow_symlinks=False)
     else:
-        cli.init(project)
+        scaffold.new_project(project)
     run(
         "git init -q -b main && git add . && git -c user.name=ada -c user.email=ada@example.org commit -q -m first",
         project,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import cli
+from modelyard import scaffold
 from modelyard.project import load
 from tests.docs.pages import PAGES, ROOT, Block, blocks, merged, write, write_files
 
@@ -66,7 +66,7 @@ def tables() -> list[Block]:
 @pytest.mark.parametrize("block", tables(), ids=str)
 def test_the_table_makes_a_project_that_loads(block: Block, tmp_path: Path) -> None:
     project = tmp_path / "net"
-    cli.init(project)
+    scaffold.new_project(project)
     BEFORE.get(block.page, lambda _: None)(project)
     write_files(block.page, project)
     file = project / "pyproject.toml"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.cli import init
+from modelyard import scaffold
 from tests.front_door.builds import artifacts, build
 from tests.front_door.hardened import answers_as_evaluated, hardened, loaded, until_ready
 from tests.standins.tls import free_port
@@ -29,7 +29,7 @@ NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
 
 def new_project(folder: Path) -> Path:
     """Start a project as a newcomer does, with an image that is meant for a registry on this machine."""
-    init(folder, "road")
+    scaffold.new_project(folder, "road")
     file = folder / "pyproject.toml"
     text = file.read_text().replace('use = "oci"', f'use = "oci"\nrepository = "127.0.0.1:{REGISTRY_PORT}/team/road"')
     file.write_text(text.replace("epochs = 5", "epochs = 3").replace("min_accuracy = 0.85", "min_accuracy = 0.7"))

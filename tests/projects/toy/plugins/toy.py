@@ -37,7 +37,11 @@ def points(
 
 
 def centroids(context, *, passes: int = 1):
-    """Take the mean of each class."""
+    """Take the mean of each class.
+
+    Args:
+        passes: how often.
+    """
     x, y = context.dataset.inputs("train"), context.dataset.y("train")
     model = context.build_model(context.dataset.facts.input_shape, len(context.dataset.facts.class_names))
     for number in range(passes):
