@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -139,3 +140,126 @@ def test_code_edited_without_a_trace_in_size_or_mtime_is_what_the_worker_runs(to
     os.utime(helper, (1_700_000_000, 1_700_000_000))
     assert doit(toy_project, "train").returncode == 0
     assert '"start": 1.0' in model.read_text()
+
+
+WORK = '''
+import json
+
+import numpy as np
+
+from modelyard import traits
+from modelyard.artifacts import Splits
+
+
+@traits(tools=("numpy",))
+def load(context, *, samples: int = 60):
+    """Make points.
+
+    Args:
+        samples: how many.
+    """
+    y = np.arange(samples) % 3
+    x = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])[y].astype("float32")
+    return Splits(x[:40], y[:40], x[40:], y[40:], ["a", "b", "c"], (-2.0, 2.0))
+
+
+@traits(produces="toy")
+def fit(context):
+    """Take the mean."""
+    x, y = context.dataset.inputs("train"), context.dataset.y("train")
+    model = {**context.build_model((2,), 3), "centers": [x[y == label].mean(axis=0).tolist() for label in range(3)]}
+    (context.out / "model.toy").write_text(json.dumps(model))
+
+
+@traits(accepts=("toy",), produces="packed")
+def squeeze(context, *, decimals: int = 1):
+    """Round it and make it ready."""
+    (context.out / "model.packed").write_text(context.model.path.read_text())
+
+
+@traits(templates=())
+def tell(context, *, word: str = "hello"):
+    """Say a word."""
+    context.write("word.txt", f"{word} {context.image.reference}\\n")
+'''
+"""A project's own data set, trainer, model optimizer and target."""
+
+
+def own(project: Path) -> Path:
+    """Let the toy project use them."""
+    text = (project / "pyproject.toml").read_text()
+    text = text.replace('"points"', '"work:load"').replace('"centroids"', '"work:fit"')
+    text = text.replace(
+        'plain = ["pack"]', 'plain = ["pack"]\nmine = [{ use = "work:squeeze", decimals = 2 }]\n"a" = ["work:squeeze"]'
+    )
+    (project / "pyproject.toml").write_text(f'{text}\n[tool.modelyard.targets.word]\nuse = "work:tell"\n')
+    (project / "work.py").write_text(WORK)
+    return project
+
+
+def test_a_component_of_any_kind_may_be_a_function_of_the_project(toy_project: Path, doit: Doit) -> None:
+    project = own(toy_project)
+    listed = doit(project, "list", "--all")
+    lines = [" ".join(line.split()) for line in listed.stdout.splitlines()]
+    assert "dataset:work.load Make points" in lines, listed.stderr
+    assert "optimize:mine (decimals=2) Round it and make it ready" in lines
+    done = doit(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    image = json.loads((project / "artifacts/image/toy/image.json").read_text())
+    assert (project / "artifacts/render/word/word.txt").read_text().startswith(f"hello {image['repository']}:")
+    assert "built 0, restored 0" in doit(project).stdout
+    told = doit(project, "plugins", "work:squeeze").stdout
+    assert "optimizer work:squeeze" in told
+    assert "takes toy, gives packed\n\nRound it and make it ready.\n\nParameters:\n  decimals: int; default 1" in told
+
+
+def test_an_edit_of_such_a_function_runs_what_it_is_used_in(toy_project: Path, doit: Doit) -> None:
+    project = own(toy_project)
+    (project / "work.py").write_text(WORK.partition("@traits(accepts")[0])
+    (project / "last.py").write_text(
+        "from modelyard import traits\n\n\n@traits(accepts" + WORK.partition("@traits(accepts")[2]
+    )
+    text = (
+        (project / "pyproject.toml")
+        .read_text()
+        .replace("work:squeeze", "last:squeeze")
+        .replace("work:tell", "last:tell")
+    )
+    (project / "pyproject.toml").write_text(text)
+    assert doit(project).returncode == 0
+    (project / "last.py").write_text((project / "last.py").read_text().replace("{word} {", "{word}, {"))
+    told = doit(project).stdout
+    assert "render:word: built" in told
+    assert "train:model.build: built" not in told
+    assert "dataset:work.load: built" not in told
+
+
+@pytest.mark.parametrize(
+    ("decorator", "said"),
+    [
+        (
+            "@traits(**N)",
+            r"bad.py:3: @traits: \*\*N is not imported from modelyard, modelyard_plugins\n  write the traits",
+        ),
+        ("@traits(produces='toy', check=min)", r"bad.py:3: @traits: 'check': min is not a literal\n  write it out"),
+        ("@traits(produce='toy')", r"bad.py:4: fit: @traits: unknown trait 'produce', did you mean 'produces'\?"),
+        ("@traits(produces=3)", r"bad.py:4: fit: @traits: trait 'produces' is 3\n  write the name of a format"),
+        ("@modelyard.traits()", "bad.py:4: fit: @traits: trait 'produces' is missing"),
+        ("", "bad.py:4: fit: @traits: trait 'produces' is missing"),
+    ],
+)
+def test_traits_that_cannot_be_are_told_with_their_line(decorator: str, said: str, toy_project: Path) -> None:
+    (toy_project / "bad.py").write_text(
+        f"import modelyard\nfrom modelyard import traits\n{decorator}\ndef fit(context): ...\n"
+    )
+    with pytest.raises(PluginError, match=said):
+        load_config(toy_project, load_plugins(toy_project), {"train.use": "bad:fit"})
+
+
+def test_common_traits_are_unpacked_by_name(toy_project: Path) -> None:
+    text = "from modelyard import traits\nfrom modelyard_plugins.support.tensorflow import TENSORFLOW as TF\n"
+    (toy_project / "fits.py").write_text(f"{text}@traits(produces='toy', **TF)\ndef fit(context): ...\n")
+    found = load_config(toy_project, load_plugins(toy_project), {"train.use": "fits:fit"}).uses["train"].component
+    assert found.tools[0] == "tensorflow"
+    assert found.environment["TF_USE_LEGACY_KERAS"] == "1"
+    assert "tensorflow" not in sys.modules

@@ -107,7 +107,7 @@ def short_names(chains: Sequence[Steps], taken: Collection[str]) -> list[str]:
 
 
 def _joined(steps: Steps) -> str:
-    return "-".join(step.component.name for step in steps)
+    return "-".join(step.component.label for step in steps)
 
 
 def _varying(group: Sequence[Steps]) -> list[set[str]]:
@@ -121,7 +121,7 @@ def _varying(group: Sequence[Steps]) -> list[set[str]]:
 
 def _marked(steps: Steps, varying: Sequence[set[str]]) -> Iterable[str]:
     for step, keys in zip(steps, varying, strict=True):
-        yield step.component.name
+        yield step.component.label
         yield from (f"{key}-{value}" for key, value in step.params.items() if key in keys)
 
 

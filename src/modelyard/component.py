@@ -123,15 +123,24 @@ class Component(msgspec.Struct, frozen=True, dict=True):
         return Path(inspect.unwrap(self.function).__code__.co_filename)
 
     @property
+    def label(self) -> str:
+        """The name as the names of stages and folders may hold it."""
+        return self.name.replace(":", ".")
+
+    @property
     def template_folders(self) -> list[Path]:
         """Where the component's own templates are: the `templates` folder beside its plugin's module."""
         return [self.source.file.parent / "templates"]
 
     @property
+    def documentation(self) -> str:
+        """The function's docstring, without its indentation."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
     def summary(self) -> str:
-        """The first line of the function's docstring, without the full stop."""
-        doc = inspect.getdoc(self.function) or ""
-        return doc.partition("\n")[0].rstrip(".")
+        """The first line of the documentation, without the full stop."""
+        return self.documentation.partition("\n")[0].rstrip(".")
 
 
 def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) -> dict[str, Parameter]:

@@ -269,7 +269,7 @@ class _Reader:
         if not isinstance(name, str):
             msg = f"{where.at('use')}: key 'use': {name!r} is not the name of a {kind}"
             raise ConfigError(msg)
-        if kind == "model" and ":" in name:
+        if ":" in name:
             from modelyard.project_code import project_function
 
             found: Component = project_function(kind, self.project, name, where.at("use"))

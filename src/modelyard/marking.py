@@ -66,3 +66,13 @@ def scope_of(function: Callable[..., Any]) -> Scope:
     """Return what the hook `function` says of itself; one that pluggy's own marker marked concerns every stage."""
     found: Scope = getattr(function, _SCOPE, Scope())
     return found
+
+
+def traits(**_said: Any) -> Callable[[_Function], _Function]:
+    """Say of a function that the configuration names as `module:function` what a plugin would say when it registers it.
+
+    `@traits(produces="tf_keras", **TENSORFLOW)` above a trainer of the project's own code. The traits are those of the
+    component's kind, see `modelyard.hookspecs`. They are read from the text of the module, which is not imported until
+    the stage runs: they must be literals, or unpack a name that is imported from modelyard or its plugins.
+    """
+    return lambda function: function

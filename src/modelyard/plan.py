@@ -255,8 +255,8 @@ class _Planner:
 
     def __init__(self, config: Config, plugins: Plugins) -> None:
         self.config, self.plugins = config, plugins
-        self.dataset = f"dataset:{config.uses['dataset'].component.name}"
-        self.train = f"train:{config.uses['model'].component.name.replace(':', '.')}"
+        self.dataset = f"dataset:{config.uses['dataset'].component.label}"
+        self.train = f"train:{config.uses['model'].component.label}"
         self.select = f"select:{config.name}"
         self.image = f"image:{config.name}"
         self.check = f"check:{config.name}"

@@ -1,7 +1,7 @@
-"""A model that lives in the project's own code, named `module:function`, read without importing it.
+"""A component that lives in the project's own code, named `module:function`, read without importing it.
 
-Such a module imports a framework at its top; the `doit` process must not. So the parameters come from
-the syntax tree, and the module is imported only in the worker.
+Such a module imports a framework at its top; the `doit` process must not. So the parameters, the traits and the
+documentation come from the syntax tree, and the module is imported only in the worker.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from modelyard import params
 from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.places import Place
+from modelyard.registration import checked_traits
 from modelyard.syntax import parse
 
 _NAMES: dict[str, Any] = {
@@ -30,6 +31,8 @@ _NAMES: dict[str, Any] = {
     "typing": typing,
     "__builtins__": {},
 }
+_LIGHT = ("modelyard", "modelyard_plugins")
+"""The packages whose modules may be imported here to read common traits."""
 
 
 class ProjectFunction(Component, frozen=True, dict=True):
@@ -37,6 +40,12 @@ class ProjectFunction(Component, frozen=True, dict=True):
 
     path: Path = Path()
     signature: dict[str, Parameter] = msgspec.field(default_factory=dict)
+    docstring: str = ""
+
+    @property
+    def documentation(self) -> str:
+        """The function's docstring, read from the syntax tree."""
+        return self.docstring
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -54,7 +63,7 @@ def project_function(kind: str, project: Path, reference: str, where: Place) -> 
 
     Raises:
         ConfigError: there is no such module or function.
-        PluginError: the module has a syntax error, or a default that is not a literal.
+        PluginError: the module has a syntax error, a default that is not a literal, or traits that the kind cannot have.
     """
     module, _, name = reference.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), name)):
@@ -69,9 +78,18 @@ def project_function(kind: str, project: Path, reference: str, where: Place) -> 
     if name not in functions:
         msg = f"{where}: {path} has no function {name!r}{did_you_mean(name, functions)}\n  it has: {listing(functions)}"
         raise ConfigError(msg)
-    signature = _signature(functions[name], path)
-    source = Source(module, "project", path)
-    return ProjectFunction(kind, reference, _importer(module, name), source, path=path, signature=signature)
+    function, source = functions[name], Source(module, "project", path)
+    traits = _traits(kind, function, tree, path)
+    return ProjectFunction(
+        kind,
+        reference,
+        _importer(module, name),
+        source,
+        path=path,
+        signature=_signature(function, path),
+        docstring=ast.get_docstring(function) or "",
+        **traits,
+    )
 
 
 def _module_file(project: Path, module: str, where: Place) -> Path:
@@ -94,6 +112,43 @@ def _signature(function: ast.FunctionDef, path: Path) -> dict[str, Parameter]:
         a.arg: Parameter(a.arg, _annotation(a), _default(d, a, path), docs.get(a.arg, ""))
         for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     }
+
+
+def _traits(kind: str, function: ast.FunctionDef, tree: ast.Module, path: Path) -> dict[str, Any]:
+    """Return what `@traits(...)` above the function says."""
+    calls = [one for one in function.decorator_list if isinstance(one, ast.Call) and _last_name(one.func) == "traits"]
+    said: dict[str, Any] = {}
+    for keyword in (keyword for call in calls for keyword in call.keywords):
+        where = f"{path}:{keyword.value.lineno}: @traits"
+        if keyword.arg is None:
+            said |= _unpacked(keyword.value, tree, where)
+        else:
+            said[keyword.arg] = _literal(keyword.value, f"{where}: {keyword.arg!r}")
+    optional = ("produces",) if kind == "model" else ()  # the trainer says what it trains
+    return checked_traits(kind, said, f"{path}:{function.lineno}: {function.name}: @traits", optional)
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _literal(node: ast.expr, where: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError) as exc:
+        msg = f"{where}: {ast.unparse(node)} is not a literal\n  write it out; a function can be a trait of a plugin's component only: plugins/NAME.py"
+        raise PluginError(msg) from exc
+
+
+def _unpacked(node: ast.expr, tree: ast.Module, where: str) -> dict[str, Any]:
+    """Return the traits that `**NAME` stands for; the module that has them is light, since plugins import it, too."""
+    for one in tree.body:
+        if isinstance(one, ast.ImportFrom) and (one.module or "").partition(".")[0] in _LIGHT:
+            for alias in one.names:
+                if isinstance(node, ast.Name) and node.id == (alias.asname or alias.name):
+                    return dict(getattr(importlib.import_module(str(one.module)), alias.name))
+    msg = f"{where}: **{ast.unparse(node)} is not imported from {listing(_LIGHT)}\n  write the traits out"
+    raise PluginError(msg)
 
 
 def _annotation(argument: ast.arg) -> Any:

@@ -68,21 +68,37 @@ def registered(
     if not inspect.isfunction(inspect.unwrap(function)) and not inspect.ismethod(function):
         msg = f"{where}: the second argument is {function!r}, not a function\n  write a `def` that calls it"
         raise PluginError(msg)
-    _check_traits(kind, traits, where)
+    given = checked_traits(kind, traits, where)
     _check_serving_only(where, function, traits.get("serving_only", ()))
-    given: dict[str, Any] = {t: tuple(v) if t in _SEQUENCES and v is not None else v for t, v in traits.items()}
-    component = Component(kind, name, function, source, **{t: v for t, v in given.items() if v is not None})
+    component = Component(kind, name, function, source, **given)
     if source.origin != "built-in":  # whose parameters a test reads: all fifty take 5 ms of every `doit`
         _ = component.parameters
     return component
 
 
-def _check_traits(kind: str, traits: Mapping[str, Any], where: str) -> None:
-    """Check that a component of this kind may have these traits, has those that it must have, each of its type."""
+def checked_traits(kind: str, traits: Mapping[str, Any], where: str, optional: Collection[str] = ()) -> dict[str, Any]:
+    """Return the traits of a component as `Component` keeps them.
+
+    Args:
+        kind: one of `KINDS`.
+        traits: see `hookspecs`.
+        where: what to call the component in messages.
+        optional: traits that may be missing although a plugin's component needs them.
+
+    Raises:
+        PluginError: a component of this kind may not have such a trait, lacks one that it must have, or one is not of
+            its type.
+    """
+    _check_traits(kind, traits, where, optional)
+    return {t: tuple(v) if t in _SEQUENCES else v for t, v in traits.items() if v is not None}
+
+
+def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Collection[str]) -> None:
     for trait in sorted(traits.keys() - TRAITS[kind]):
         msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, TRAITS[kind])}\n  a {kind} takes: {listing(TRAITS[kind])}"
         raise PluginError(msg)
     optional = {"templates"} if kind == "builder" else _PYTHON_SERVER if "image" in traits else set()
+    optional |= set(may_lack)
     for trait in sorted(((_PYTHON_SERVER | {"server_environment"}) & traits.keys()) if "image" in traits else ()):
         msg = (
             f"{where}: traits 'image' and {trait!r} exclude each other\n"

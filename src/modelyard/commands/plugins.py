@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.commands.base import ModelyardCommand, print_json
 from modelyard.component import REQUIRED, Component, Parameter
 from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.plugins import Plugins as Registry
 from modelyard.plugins import load_plugins
+from modelyard.project import load
+from modelyard.project_code import ProjectFunction
 from modelyard.settings import parameters_of_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _TABLES = {"dataset": "dataset", "builder": "image"}
 """The kinds whose table in the configuration holds keys of modelyard's own, too."""
@@ -29,7 +33,10 @@ class Plugins(ModelyardCommand):
 
     def run(self, options: Any, names: list[str]) -> int:
         """Print the list, or the explanation of each of `names`."""
-        registry = load_plugins(self.folder(options))
+        folder = self.folder(options)
+        registry = load_plugins(folder)
+        if any(":" in name for name in names):
+            registry.components.update(_project_functions(folder))
         if options["json"]:
             chosen = [c for name in names for c in _called(registry, name)] if names else registry.components.values()
             shadowed = {id(far): near.source.file for far, near in registry.shadowed}
@@ -37,6 +44,14 @@ class Plugins(ModelyardCommand):
         else:
             print("\n\n".join(explain(registry, name) for name in names) if names else table(registry))
         return 0
+
+
+def _project_functions(folder: Path) -> dict[tuple[str, str], Component]:
+    """Return the components that the project names as `module:function`, by kind and name."""
+    config = load(folder).config
+    chains = (step for chain in config.variants.values() for step in chain)
+    used = (use.component for use in (*config.uses.values(), *chains, *config.targets.values()))
+    return {(one.kind, one.name): one for one in used if isinstance(one, ProjectFunction)}
 
 
 def _facts(component: Component, shadowed: dict[int, Any]) -> dict[str, Any]:
@@ -102,7 +117,7 @@ def _called(registry: Registry, name: str) -> list[Component]:
 
 
 def _explain(component: Component) -> str:
-    doc = (inspect.getdoc(component.function) or "(no documentation)").partition("\nArgs:")[0].strip()
+    doc = (component.documentation or "(no documentation)").partition("\nArgs:")[0].strip()
     formats = ""
     if component.accepts or component.produces:
         takes = " or ".join(component.accepts) or "a data set"
