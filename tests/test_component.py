@@ -264,3 +264,10 @@ def test_a_text_that_is_refused_for_a_reason_says_it_and_what_to_take_instead() 
         with pytest.raises(ConfigError, match="not allowed") as found:
             check_values(parameters, {"mode": other}, "here")
         assert str(found.value).endswith("\n  allowed: one of 'a', 'b'")
+
+
+def test_what_a_positional_argument_is_may_be_known_to_type_checkers_alone() -> None:
+    def component(context: SomeContext, *, size: int = 1) -> Array:  # type: ignore[name-defined] # noqa: F821
+        """Do something."""
+
+    assert parameters_of(component, "some")["size"].annotation is int

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from modelyard import hookspecs
-from modelyard.component import KINDS
+from modelyard.component import KINDS, Component
 from modelyard.errors import PluginError
+from modelyard.hookspecs import TRAITS
 from modelyard.plugins import load_plugins
-from modelyard.registration import TRAITS
 
 MakeProject = Callable[[dict[str, str]], Path]
 
@@ -124,3 +124,8 @@ def test_every_kind_has_a_hook_and_traits() -> None:
     hooks = {name for name in vars(hookspecs) if name.startswith("modelyard_register_")}
     assert hooks == {f"modelyard_register_{kind}s" for kind in KINDS}
     assert set(TRAITS) == set(KINDS)
+
+
+def test_a_component_keeps_every_trait_that_it_may_be_registered_with() -> None:
+    told = {trait for kind in TRAITS.values() for trait in kind.__annotations__}
+    assert told == set(Component.__struct_fields__) - {"kind", "name", "function", "source"}

@@ -6,7 +6,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -157,16 +157,11 @@ def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) 
     """
     signature = inspect.signature(function).parameters
     _check_positional(list(signature.values()), where, arguments)
-    try:
-        hints = typing.get_type_hints(function, include_extras=True, localns=_DEFERRED)
-    except (NameError, TypeError) as exc:
-        msg = f"{where}: cannot read the parameters' annotations: {exc}\n  import the names at the top of the module"
-        raise PluginError(msg) from exc
+    keywords = {name: one for name, one in signature.items() if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    hints = _resolved(function, keywords, where)
     docs = argument_docs(inspect.getdoc(function) or "")
     found = {}
-    for name, parameter in signature.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
+    for name, parameter in keywords.items():
         if name not in hints:
             msg = f"{where}: parameter {name!r} has no annotation\n  write its type: it is checked against the configuration"
             raise PluginError(msg)
@@ -175,6 +170,19 @@ def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) 
             raise PluginError(msg)
         found[name] = Parameter(name, hints[name], parameter.default, docs.get(name) or type_doc(hints[name]))
     return found
+
+
+def _resolved(function: Callable[..., Any], names: Collection[str], where: str) -> dict[str, Any]:
+    """Return the types of the parameters `names`; those of others may be imported for type checkers alone."""
+    plain = inspect.unwrap(function)
+    written = {name: one for name, one in plain.__annotations__.items() if name in names}
+    try:
+        return typing.get_type_hints(
+            types.SimpleNamespace(__annotations__=written), plain.__globals__, include_extras=True
+        )
+    except (NameError, TypeError) as exc:
+        msg = f"{where}: cannot read the parameters' annotations: {exc}\n  import the names at the top of the module"
+        raise PluginError(msg) from exc
 
 
 def _check_positional(parameters: list[inspect.Parameter], where: str, arguments: int) -> None:
@@ -186,25 +194,6 @@ def _check_positional(parameters: list[inspect.Parameter], where: str, arguments
             f"  put a `*` before it: what stands behind it is the configuration, {further[0]!r} too"
         )
         raise PluginError(msg)
-
-
-class _Deferred(dict[str, Any]):
-    """Names that plugins import for type checkers only; the configuration never holds them."""
-
-    def __contains__(self, name: object) -> bool:
-        return name in _CONTEXT_NAMES
-
-    def __getitem__(self, name: str) -> Any:
-        if name in _CONTEXT_NAMES:
-            return Any
-        raise KeyError(name)
-
-
-_CONTEXT_NAMES = frozenset(
-    {"StageContext", "TrainContext", "OptimizeContext", "ImageContext", "ServerContext", "TargetContext", "Predictor"}
-    | {"Model", "ModelFacts", "ServerImage", "Splits", "ImageFacts", "Path", "tf", "np", "torch", "NDArray"}
-)
-_DEFERRED = _Deferred()
 
 
 def argument_docs(doc: str) -> dict[str, str]:

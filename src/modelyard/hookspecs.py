@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 import pluggy
 
@@ -23,7 +23,7 @@ hookspec = pluggy.HookspecMarker("modelyard")
 
 
 class Traits(TypedDict, total=False):
-    """The common traits, all optional, for every kind of component.
+    """The common traits, all of them optional, for every kind of component.
 
     Components that have theirs in common keep them in one place: `register(name, function, **TENSORFLOW)`.
 
@@ -47,114 +47,68 @@ class Traits(TypedDict, total=False):
     deterministic: bool
 
 
-class Register(Protocol):
-    """Registers a component that needs no traits beyond the common ones: `Traits`, `check` and `preflight`.
+class ComponentTraits(Traits, total=False):
+    """What a component of any kind may be registered with: the common traits, and two functions of its own.
 
-    `check(context: CheckContext, **params)` yields a `Problem` for each parameter whose value has the right type and
-    cannot be right. It is called whenever the project is loaded: it reads no file and imports nothing heavy.
-
-    `preflight(context: PreflightContext, **params)` yields a `Lack` for each thing that this machine lacks: a program, a
-    service, a distribution that only some parameters need. It is called in the `doit` process before the first stage of
-    a build runs, if the component's stage is among those that will, and by `modelyard doctor`: it is quick, changes
-    nothing and imports nothing heavy.
+    Attributes:
+        check: `check(context: CheckContext, **params)` yields a `Problem` for each parameter whose value has the right
+            type and cannot be right. It is called whenever the project is loaded: it reads no file and imports nothing
+            heavy.
+        preflight: `preflight(context: PreflightContext, **params)` yields a `Lack` for each thing that this machine lacks:
+            a program, a service, a distribution that only some parameters need. It is called in the `doit` process before
+            the first stage of a build runs, if the component's stage is among those that will, and by `modelyard doctor`:
+            it is quick, changes nothing and imports nothing heavy.
     """
 
-    def __call__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        *,
-        tools: Sequence[str] = (),
-        needs: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        reads_environment: Sequence[str] = (),
-        preload: Sequence[str] = (),
-        resources: Sequence[str] = (),
-        check: Callable[..., Iterable[Problem]] | None = None,
-        deterministic: bool = False,
-        preflight: Callable[..., Iterable[Lack]] | None = None,
-    ) -> None: ...
+    check: Callable[..., Iterable[Problem]] | None
+    preflight: Callable[..., Iterable[Lack]] | None
 
 
-class RegisterModel(Protocol):
-    """Registers a model: `produces` is the format that the trainer must give.
+class Gives(TypedDict):
+    """What gives a model must say its format: `produces`."""
+
+    produces: str
+
+
+class Takes(TypedDict):
+    """What takes a model must say the formats that it can read: `accepts`."""
+
+    accepts: Sequence[str]
+
+
+class Renders(TypedDict):
+    """What renders must name its templates, as paths below a `templates` folder; they enter the action key."""
+
+    templates: Sequence[str]
+
+
+class ModelTraits(Gives, ComponentTraits, total=False):
+    """Traits of a model: `produces` is the format that the trainer must give.
 
     `answers` says what the model answers, `logits` or `probabilities`; left out, its file says it where it ends in a
     softmax, and it answers logits where it does not.
     """
 
-    def __call__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        *,
-        produces: str,
-        answers: Output = ...,
-        tools: Sequence[str] = (),
-        needs: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        reads_environment: Sequence[str] = (),
-        preload: Sequence[str] = (),
-        resources: Sequence[str] = (),
-        check: Callable[..., Iterable[Problem]] | None = None,
-        deterministic: bool = False,
-        preflight: Callable[..., Iterable[Lack]] | None = None,
-    ) -> None: ...
+    answers: Output
 
 
-class RegisterTrainer(Protocol):
-    """Registers a trainer: `produces` is the format that it gives."""
-
-    def __call__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        *,
-        produces: str,
-        tools: Sequence[str] = (),
-        needs: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        reads_environment: Sequence[str] = (),
-        preload: Sequence[str] = (),
-        resources: Sequence[str] = (),
-        check: Callable[..., Iterable[Problem]] | None = None,
-        deterministic: bool = False,
-        preflight: Callable[..., Iterable[Lack]] | None = None,
-    ) -> None: ...
+class TrainerTraits(Gives, ComponentTraits, total=False):
+    """Traits of a trainer: `produces` is the format that it gives."""
 
 
-class RegisterOptimizer(Protocol):
-    """Registers a model optimizer: it takes one of the formats `accepts` and gives `produces`.
+class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):
+    """Traits of a model optimizer: it takes one of the formats `accepts` and gives `produces`.
 
     One that trains the model further names in `trains_like` the model optimizer that trains as it does, given the
     parameters of the same names, and changes nothing else (which names itself). Its variants are compared with a
     baseline that went through that one, so that extra training is not taken for the optimizer's gain.
     """
 
-    def __call__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        *,
-        accepts: Sequence[str],
-        produces: str,
-        trains_like: str = "",
-        tools: Sequence[str] = (),
-        needs: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        reads_environment: Sequence[str] = (),
-        preload: Sequence[str] = (),
-        resources: Sequence[str] = (),
-        check: Callable[..., Iterable[Problem]] | None = None,
-        deterministic: bool = False,
-        preflight: Callable[..., Iterable[Lack]] | None = None,
-    ) -> None: ...
+    trains_like: str
 
 
-class RegisterRuntime(Protocol):
-    """Registers a runtime.
-
-    `function(model_folder, **params)` opens a model and returns a `Predictor`; evaluation uses it as it ships.
+class RuntimeTraits(Takes, ComponentTraits, total=False):
+    """Traits of a runtime: `function(model_folder, **params)` opens a model and returns a `Predictor`; evaluation uses it as it ships.
 
     A server in Python is copied into the image: `server` is the folder of its package, `entrypoint` the command that
     starts it there, `requirements` a pip requirements file, every line pinned with hashes. `server_environment` are
@@ -170,77 +124,83 @@ class RegisterRuntime(Protocol):
     defaults, and a change of them measures nothing anew. All others count there.
     """
 
-    def __call__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        *,
-        accepts: Sequence[str],
-        server: Path = ...,
-        requirements: Path = ...,
-        entrypoint: Sequence[str] = ...,
-        server_environment: Mapping[str, str] | None = None,
-        image: Callable[..., Any] = ...,
-        base: str = "",
-        reads_settings: bool = True,
-        serving_only: Sequence[str] = (),
-        tools: Sequence[str] = (),
-        needs: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        reads_environment: Sequence[str] = (),
-        preload: Sequence[str] = (),
-        resources: Sequence[str] = (),
-        check: Callable[..., Iterable[Problem]] | None = None,
-        deterministic: bool = False,
-        preflight: Callable[..., Iterable[Lack]] | None = None,
-    ) -> None: ...
+    server: Path
+    requirements: Path
+    entrypoint: Sequence[str]
+    server_environment: Mapping[str, str] | None
+    image: Callable[..., Any]
+    base: str
+    reads_settings: bool
+    serving_only: Sequence[str]
+
+
+class BuilderTraits(ComponentTraits, total=False):
+    """Traits of an image builder; `templates` are the Jinja2 templates that it renders, they enter the action key."""
+
+    templates: Sequence[str]
+
+
+class TargetTraits(Renders, ComponentTraits, total=False):
+    """Traits of a deploy target; `deploy(manifests, *, project, **params)` applies what was rendered.
+
+    Without it the target has no `deploy` task.
+    """
+
+    deploy: Callable[..., Any] | None
+
+
+TRAITS: dict[str, Any] = {
+    "dataset": ComponentTraits,
+    "model": ModelTraits,
+    "trainer": TrainerTraits,
+    "optimizer": OptimizerTraits,
+    "runtime": RuntimeTraits,
+    "builder": BuilderTraits,
+    "target": TargetTraits,
+}
+"""What a component of each kind may, and must, be registered with."""
+
+
+class Register(Protocol):
+    """Registers a data set."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[ComponentTraits]) -> None: ...
+
+
+class RegisterModel(Protocol):
+    """Registers a model."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[ModelTraits]) -> None: ...
+
+
+class RegisterTrainer(Protocol):
+    """Registers a trainer."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[TrainerTraits]) -> None: ...
+
+
+class RegisterOptimizer(Protocol):
+    """Registers a model optimizer."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[OptimizerTraits]) -> None: ...
+
+
+class RegisterRuntime(Protocol):
+    """Registers a runtime."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[RuntimeTraits]) -> None: ...
 
 
 class RegisterBuilder(Protocol):
-    """Registers an image builder; `templates` are the Jinja2 templates that it renders, they enter the action key."""
+    """Registers an image builder."""
 
-    def __call__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        *,
-        templates: Sequence[str] = (),
-        tools: Sequence[str] = (),
-        needs: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        reads_environment: Sequence[str] = (),
-        preload: Sequence[str] = (),
-        resources: Sequence[str] = (),
-        check: Callable[..., Iterable[Problem]] | None = None,
-        deterministic: bool = False,
-        preflight: Callable[..., Iterable[Lack]] | None = None,
-    ) -> None: ...
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[BuilderTraits]) -> None: ...
 
 
 class RegisterTarget(Protocol):
-    """Registers a deploy target.
+    """Registers a deploy target."""
 
-    `templates` are the Jinja2 templates that it renders, as paths below a `templates` folder; they enter the action key.
-    `deploy(manifests, *, project, **params)` applies what was rendered; without it the target has no `deploy` task.
-    """
-
-    def __call__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        *,
-        templates: Sequence[str],
-        deploy: Callable[..., Any] | None = None,
-        tools: Sequence[str] = (),
-        needs: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        reads_environment: Sequence[str] = (),
-        preload: Sequence[str] = (),
-        resources: Sequence[str] = (),
-        check: Callable[..., Iterable[Problem]] | None = None,
-        deterministic: bool = False,
-        preflight: Callable[..., Iterable[Lack]] | None = None,
-    ) -> None: ...
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[TargetTraits]) -> None: ...
 
 
 @hookspec

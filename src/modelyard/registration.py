@@ -8,26 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelyard import hookspecs
 from modelyard.component import Component, Source
 from modelyard.errors import PluginError, did_you_mean, listing
+from modelyard.hookspecs import TRAITS
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
-_COMMON = {*hookspecs.Traits.__annotations__, "check", "preflight"}
-TRAITS = {
-    "dataset": _COMMON,
-    "model": _COMMON | {"produces", "answers"},
-    "trainer": _COMMON | {"produces"},
-    "optimizer": _COMMON | {"accepts", "produces", "trains_like"},
-    "runtime": _COMMON
-    | {"accepts", "server", "requirements", "entrypoint", "server_environment"}
-    | {"image", "base", "reads_settings", "serving_only"},
-    "builder": _COMMON | {"templates"},
-    "target": _COMMON | {"templates", "deploy"},
-}
-"""What a component of each kind may be registered with."""
-_REQUIRED = {"produces", "accepts", "server", "requirements", "entrypoint", "templates"}
 _SEQUENCES = {
     "tools",
     "needs",
@@ -94,11 +80,12 @@ def checked_traits(kind: str, traits: Mapping[str, Any], where: str, optional: C
 
 
 def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Collection[str]) -> None:
-    for trait in sorted(traits.keys() - TRAITS[kind]):
-        msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, TRAITS[kind])}\n  a {kind} takes: {listing(TRAITS[kind])}"
+    known, needed = TRAITS[kind].__annotations__, TRAITS[kind].__required_keys__ - set(may_lack)
+    for trait in sorted(traits.keys() - known):
+        msg = f"{where}: unknown trait {trait!r}{did_you_mean(trait, known)}\n  a {kind} takes: {listing(known)}"
         raise PluginError(msg)
-    optional = {"templates"} if kind == "builder" else _PYTHON_SERVER if "image" in traits else set()
-    optional |= set(may_lack)
+    if kind == "runtime" and "image" not in traits:
+        needed |= _PYTHON_SERVER
     for trait in sorted(((_PYTHON_SERVER | {"server_environment"}) & traits.keys()) if "image" in traits else ()):
         msg = (
             f"{where}: traits 'image' and {trait!r} exclude each other\n"
@@ -108,8 +95,8 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Co
     for trait in sorted(_OF_AN_IMAGE & traits.keys() if "image" not in traits else ()):
         msg = f"{where}: trait {trait!r} says something of the image that brings the server\n  register 'image', too"
         raise PluginError(msg)
-    for trait in sorted((_REQUIRED & TRAITS[kind]) - traits.keys() - optional):
-        msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(TRAITS[kind])}"
+    for trait in sorted(needed - traits.keys()):
+        msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(known)}"
         raise PluginError(msg)
     for trait, value in sorted(traits.items()):
         wanted = _wanted(trait, value)

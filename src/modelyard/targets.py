@@ -40,7 +40,7 @@ def template_target(
         parameters: the target's parameters with their defaults; the type of the default is that of the parameter.
         doc: one line on what the target is, for `doit list`.
         deploy: applies what was rendered; without it the target has no `deploy` task.
-        check: says what the parameters mean, see `hookspecs.Register`.
+        check: says what the parameters mean, see `hookspecs.ComponentTraits`.
         preflight: says what this machine lacks, see there.
 
     Raises:
