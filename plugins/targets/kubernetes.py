@@ -146,6 +146,15 @@ def _render(context: TargetContext, params: dict[str, Any]) -> None:
     for file in files:
         context.write(file, context.render(_FILES[file], **values))
     context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))
+    _name_config(context, values["config_name"])
+
+
+def _name_config(context: TargetContext, name: str) -> None:
+    """Let a project's own template of the ConfigMap put more into it: it is named by all that it holds."""
+    from modelyard.kubernetes.config_names import rename_configs
+    from modelyard.kubernetes.manifests import amend
+
+    amend(context.out, lambda documents: rename_configs(documents, {name}))
 
 
 def check(context: CheckContext, **params: Any) -> Iterator[Problem]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ConfigError
 from modelyard.kubernetes import syntax
+from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
 from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS
 
@@ -64,7 +63,6 @@ def template_values(
     uid, gid = _user(image)
     own = image.server.reads_settings
     settings = _settings(name, image, p) if own else proxy.files if proxy else {}
-    annotations = {**(p.annotations or {}), **_model_annotations(model)}
     return {
         **params,
         "name": name,
@@ -73,10 +71,11 @@ def template_values(
         "selector": {NAME: name, INSTANCE: name},
         "labels": _labels(name, version, p),
         "namespace_labels": _labels(name, version, p) | _pod_security(p.kubernetes_version),
-        "annotations": annotations,
-        "pod_annotations": {**annotations, "modelyard.dev/config-sha256": _digest(settings)},
-        "ingress_annotations": _ingress_annotations(annotations, p),
+        "annotations": p.annotations or {},
+        "deployment_annotations": {**(p.annotations or {}), **_model_annotations(model)},
+        "ingress_annotations": _ingress_annotations(p),
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
+        "config_name": config_name(name, settings),
         "settings": settings,
         "secrets": _secrets(name, p, proxy) if own or proxy else [],
         "proxy": proxy,
@@ -133,10 +132,10 @@ def _model_annotations(model: Mapping[str, Any]) -> dict[str, str]:
     return {f"modelyard.dev/model-{key}": str(model[key]) for key in keys if key in model}
 
 
-def _ingress_annotations(annotations: dict[str, str], p: Any) -> dict[str, str]:
+def _ingress_annotations(p: Any) -> dict[str, str]:
     # This controller speaks plain HTTP to a backend unless told otherwise; others read the Service's appProtocol.
     nginx = {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"} if p.tls and p.ingress_class == "nginx" else {}
-    return {**annotations, **nginx, **(p.ingress_annotations or {})}
+    return {**(p.annotations or {}), **nginx, **(p.ingress_annotations or {})}
 
 
 def _secrets(name: str, p: Any, proxy: Proxy | None) -> list[MountedSecret]:
@@ -180,7 +179,3 @@ def _resources(p: Any) -> dict[str, dict[str, str]]:
         "proxy_requests": proxy,
         "proxy_limits": proxy if p.cpu_limit else {"memory": p.proxy_memory, **storage},
     }
-
-
-def _digest(settings: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

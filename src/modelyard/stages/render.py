@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError
@@ -39,10 +41,17 @@ def _amend(job: Job) -> None:
     hook = job.plugins.manager.hook.modelyard_amend_manifests
     if not hook.get_hookimpls():
         return
+    from modelyard.kubernetes.config_names import named_by_content, rename_configs
     from modelyard.kubernetes.manifests import amend
 
     target = job.stage.uses["target"].component.name
-    amend(job.base.out, lambda documents: hook(target=target, documents=documents))
+
+    def change(documents: list[Any]) -> None:
+        names = named_by_content(documents)
+        hook(target=target, documents=documents)
+        rename_configs(documents, names)
+
+    amend(job.base.out, change)
 
 
 def _check(job: Job, image: ImageFacts) -> None:

@@ -115,9 +115,10 @@ def test_a_change_of_the_proxys_configuration_rolls_the_pods(served: Callable[..
     for size in (1000, 2000):
         made = served()
         kubernetes(made, **PROXY, max_body_bytes=size)
-        template = objects(made)["Deployment"]["spec"]["template"]
-        marks.append(template["metadata"]["annotations"]["modelyard.dev/config-sha256"])
-    assert marks[0] != marks[1]
+        spec = objects(made)["Deployment"]["spec"]["template"]["spec"]
+        marks += [volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume]
+        assert marks[-1] == objects(made)["ConfigMap"]["metadata"]["name"]
+    assert len(set(marks)) == len(marks) == 2
 
 
 def test_without_password_and_tls_there_is_no_proxy(served: Callable[..., TargetContext]) -> None:

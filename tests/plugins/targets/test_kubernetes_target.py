@@ -120,13 +120,45 @@ def test_an_image_that_only_an_engine_has_is_a_warning(context: Callable[..., Ta
     assert "is the image's id in the engine" in made.warnings[0]
 
 
-def test_a_change_of_the_settings_rolls_the_pods(context: Callable[..., TargetContext]) -> None:
-    one, other = context(), context()
+def config_of(context: TargetContext) -> str:
+    """Return the name of the ConfigMap that the server reads, which is there and cannot be changed."""
+    name: str = pod(context)["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    config = objects(context)["ConfigMap"]
+    assert (config["metadata"]["name"], config["immutable"]) == (name, True)
+    return name
+
+
+def test_a_change_of_the_settings_rolls_the_pods_and_leaves_earlier_ones_their_own(
+    context: Callable[..., TargetContext],
+) -> None:
+    one, other, again = context(), context(), context()
     kubernetes(one)
     kubernetes(other, log_level="debug")
-    key = "modelyard.dev/config-sha256"
-    first, second = (objects(c)["Deployment"]["spec"]["template"]["metadata"]["annotations"][key] for c in (one, other))
-    assert first != second
+    kubernetes(again)
+    assert config_of(one) == config_of(again) != config_of(other)
+    assert config_of(one).startswith("digits-")
+
+
+def test_what_a_projects_own_template_adds_to_the_settings_is_in_their_name(
+    context: Callable[..., TargetContext],
+) -> None:
+    plain, more = context(), context()
+    kubernetes(plain)
+    override = more.project / "templates/kubernetes/configmap.yaml.j2"
+    override.parent.mkdir(parents=True)
+    block = '{% block more %}\n  MODELYARD_WORKERS: "2"\n{% endblock %}'
+    override.write_text('{% extends "builtin/kubernetes/configmap.yaml.j2" %}\n' + block)
+    kubernetes(more)
+    assert objects(more)["ConfigMap"]["data"]["MODELYARD_WORKERS"] == "2"
+    assert config_of(plain) != config_of(more)
+
+
+def test_a_new_model_changes_one_object(context: Callable[..., TargetContext]) -> None:
+    old, new = context(), context()
+    kubernetes(old)
+    kubernetes(msgspec.structs.replace(new, model={**new.model, "accuracy": 0.5, "sha256": "d" * 64}))
+    before, after = (objects(one) for one in (old, new))
+    assert [kind for kind in before if before[kind] != after[kind]] == ["Deployment"]
 
 
 def test_the_server_has_time_to_drain(context: Callable[..., TargetContext]) -> None:
