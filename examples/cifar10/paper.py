@@ -2,28 +2,26 @@
 
     python paper.py 0 1 2 > table.md
 
-Each seed is a build, `doit profile=paper seed=N evaluate`: what was built before is restored from the store, so that
+Each seed is a build of `evaluate` with `profile=paper seed=N`: what was built before is restored from the store, so that
 this may be interrupted and called again.
 """
 
-import json
 import statistics
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from modelyard.project import load
+from modelyard import api
 
 FOLDER = Path(__file__).parent
 BASELINE = "float32"
 
 
-def measure(seed: int) -> dict[str, dict]:
+def measure(seed: int) -> dict[str, Any]:
     """Build every variant from `seed` and return its evaluation."""
-    command = [sys.executable, "-m", "doit", "profile=paper", f"seed={seed}", "evaluate"]
-    subprocess.run(command, cwd=FOLDER, check=True, stdout=sys.stderr)
-    files = (FOLDER / "artifacts" / "evaluate").glob("*/evaluation.json")
-    return {file.parent.name: json.loads(file.read_text()) for file in files}
+    project = api.load(FOLDER, {"profile": "paper", "seed": seed})
+    api.build(project, "evaluate", tell=lambda line: print(line, file=sys.stderr))
+    return {name: api.read(project, f"evaluate:{name}").evaluation for name in project.config.variants}
 
 
 def trained_epochs(steps) -> int:
@@ -47,12 +45,14 @@ def spread(values, digits: int, *, sign: bool = False) -> str:
     return text if len(values) < 2 else f"{text} ± {statistics.stdev(values):.{digits}f}"
 
 
-def row(name: str, steps, runs: list[dict[str, dict]], baseline: str) -> list[str]:
+def row(name: str, steps, runs: list[dict[str, Any]], baseline: str) -> list[str]:
     """Return the cells of one variant; differences are taken seed by seed."""
-    points = [100 * run[name]["accuracy"] for run in runs]
-    against = [mine - 100 * run[baseline]["accuracy"] for mine, run in zip(points, runs, strict=True)]
-    size, packed = (statistics.fmean(run[name][key] for run in runs) for key in ("size_bytes", "gzip_bytes"))
-    whole, packed_whole = (statistics.fmean(run[BASELINE][key] for run in runs) for key in ("size_bytes", "gzip_bytes"))
+    points = [100 * run[name].accuracy for run in runs]
+    against = [mine - 100 * run[baseline].accuracy for mine, run in zip(points, runs, strict=True)]
+    size, packed = (statistics.fmean(getattr(run[name], key) for run in runs) for key in ("size_bytes", "gzip_bytes"))
+    whole, packed_whole = (
+        statistics.fmean(getattr(run[BASELINE], key) for run in runs) for key in ("size_bytes", "gzip_bytes")
+    )
     return [
         name,
         str(trained_epochs(steps)),
@@ -65,7 +65,7 @@ def row(name: str, steps, runs: list[dict[str, dict]], baseline: str) -> list[st
     ]
 
 
-def table(variants, runs: list[dict[str, dict]]) -> str:
+def table(variants, runs: list[dict[str, Any]]) -> str:
     """Return the Markdown table of all variants."""
     plain = equally_trained(variants)
     head = ["variant", "epochs more", "accuracy, %", "against equally trained, points"]
@@ -77,7 +77,7 @@ def table(variants, runs: list[dict[str, dict]]) -> str:
 
 def main() -> None:
     seeds = [int(word) for word in sys.argv[1:]] or [0, 1, 2]
-    variants = load(FOLDER, {"profile": "paper"}).config.variants
+    variants = api.load(FOLDER, {"profile": "paper"}).config.variants
     print(table(variants, [measure(seed) for seed in seeds]))
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError
@@ -105,15 +104,6 @@ def way(optimizers: Sequence[Component], start: str, goals: Sequence[str]) -> li
     """Return the fewest model optimizers that lead from the format `start` to one of `goals`, the plain one if it can be."""
     chains = shortest_chains(optimizers, start, goals)
     return list(min(chains, key=lambda chain: (_PLAIN not in chain, chain))) if chains else None
-
-
-def inline_toml(value: Any) -> str:
-    """Return `value` as TOML on one line."""
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {inline_toml(one)}' for key, one in value.items())} }}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(inline_toml, value))}]"
-    return json.dumps(value)
 
 
 def difference(one: Mapping[str, object], two: Mapping[str, object]) -> str:

@@ -19,10 +19,10 @@ from modelyard.conformance_build import (
     check_refusal,
     check_same,
     engine_of,
-    inline_toml,
     run_watched,
     way,
 )
+from modelyard.overrides import inline_toml
 from modelyard.project import Project, load
 from modelyard.stages.evaluation import Evaluation, read_measured
 

@@ -18,11 +18,11 @@ from modelyard.conformance_build import (
     check_refusal,
     check_same,
     engine_of,
-    inline_toml,
     run_watched,
     way,
 )
 from modelyard.jsonfiles import read_json
+from modelyard.overrides import inline_toml
 from modelyard.project import load
 from modelyard.settings import USING
 from modelyard.stages.evaluation import Evaluation, read_measured

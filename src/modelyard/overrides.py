@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.settings import DEFAULTS, KEYS, SCALARS, USING, parameters_of_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from modelyard.plugins import Plugins
 
 
@@ -56,6 +56,15 @@ def parse_override(value: str) -> Any:
         return tomllib.loads(f"v = {value}")["v"]
     except (ValueError, RecursionError):
         return value
+
+
+def inline_toml(value: Any) -> str:
+    """Return `value` as TOML on one line: what `parse_override` reads."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {inline_toml(one)}' for key, one in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(inline_toml, value))}]"
+    return json.dumps(value)
 
 
 def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:

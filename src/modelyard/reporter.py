@@ -15,6 +15,7 @@ from doit.exceptions import InvalidCommand
 from doit.reporter import ConsoleReporter
 
 from modelyard import selection_report
+from modelyard.ending import end_build
 from modelyard.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
 from modelyard.plan import KINDS, Stage
@@ -202,9 +203,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self.screen.clear()
         self.failures: list[dict[str, Any]] = [f for f in self.failures if f["task"].name not in self.stages]
         super().complete_run()
-        self._write_build()
-        self._write_journal()
-        self._finish()
+        end_build(self.engine, changed=bool(self.outcomes), looked=bool(self._fresh), tell=self.screen.line)
         how = Counter(outcome.how for outcome in self.outcomes.values())
         reused = len(self._fresh) + how["fresh"]
         if not (self.outcomes or self._fresh or self._failed):
@@ -243,28 +242,6 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             if found:
                 place = _relative(self.engine.folder(stage) / "table.md")
                 yield f"note: gates of other variants are undecided, too: {', '.join(sorted(found))}; see {place}"
-
-    def _finish(self) -> None:
-        try:
-            self.engine.finish(changed=bool(self.outcomes))
-        except ModelyardError as exc:
-            self.screen.line(f"warning: {exc}")
-
-    def _write_build(self) -> None:
-        """Bring artifacts/build.json up to date; a run that changed nothing leaves it, as reading all records takes time."""
-        if self.outcomes or (self._fresh and not (self.engine.artifacts / "build.json").exists()):
-            from modelyard.provenance import write_build
-
-            try:
-                write_build(self.engine)
-            except (OSError, ModelyardError) as exc:
-                self.screen.line(f"artifacts/build.json could not be written: {exc}")
-
-    def _write_journal(self) -> None:
-        try:
-            self.engine.journal.write(self.engine.workspace.journal_file)
-        except OSError as exc:
-            self.screen.line(f"warning: {self.engine.workspace.journal_file}: cannot be written: {exc.strerror}")
 
 
 def _needed(tasks: Mapping[str, Any], selected: Iterable[str]) -> dict[str, None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 import os
 import sys
@@ -16,7 +15,8 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
 from modelyard.commands.wording import hear_no_more, option_error
-from modelyard.errors import ModelyardError, PlanError, did_you_mean, listing
+from modelyard.errors import ModelyardError, PlanError
+from modelyard.stage_names import stages_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,28 +144,6 @@ def project_folder() -> Path:
     """Return the nearest folder upwards that holds a dodo.py, or this one."""
     here = Path.cwd()
     return next((p for p in (here, *here.parents) if (p / "dodo.py").is_file()), here)
-
-
-def stages_named(plan: Plan, names: Sequence[str], command: str) -> list[Stage]:
-    """Return the stages that `names` stand for, in the order of a build.
-
-    Args:
-        plan: the project's stages.
-        names: stages (`train:digits-cnn`), kinds (`train`: all of that kind) or patterns (`optimize:*`).
-        command: the command's name, for messages.
-
-    Raises:
-        PlanError: a name stands for nothing.
-    """
-    found: set[str] = set()
-    for name in names:
-        matches = [s.id for s in plan.stages.values() if name == s.kind or fnmatch.fnmatchcase(s.id, name)]
-        if not matches:
-            known = {*plan.stages, *(s.kind for s in plan.stages.values())}
-            msg = f"{command}: there is no stage {name!r}{did_you_mean(name, known)}\n  stages: {listing(plan.stages)}"
-            raise PlanError(msg)
-        found.update(matches)
-    return [stage for stage in plan.stages.values() if stage.id in found]
 
 
 def print_json(value: Any) -> None:
