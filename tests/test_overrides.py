@@ -93,3 +93,19 @@ def test_an_override_equals_the_same_key_in_the_file(setting: tuple[str, str, st
 
     base = {"tool.modelyard.train": 'use = "trainer"'}
     assert outcome({**base, f"tool.modelyard.{table}": text}, {}) == outcome(base, {key: value})
+
+
+NUMBERS = st.integers(-(10**12), 10**12).map(str) | st.from_regex(r"[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True)
+
+
+@settings(max_examples=40)
+@given(text=NUMBERS)
+def test_a_number_on_the_command_line_is_the_text_that_was_written_where_a_text_is_meant(text: str, load: Load) -> None:
+    config = load({}, image__tag=text.lstrip("-"), version=text)
+    assert config.version == text
+    assert config.settings["image"]["tag"] == text.lstrip("-")
+
+
+def test_a_number_in_the_file_where_a_text_is_meant_is_told_of_quotes(load: Load) -> None:
+    with pytest.raises(ConfigError, match="allowed: str; a text stands in quotes"):
+        load({"tool.modelyard": "version = 1.30"})

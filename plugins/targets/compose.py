@@ -29,7 +29,7 @@ def compose(
     port: NonNegativeInt = 0,
     auth: bool = True,
     tls: bool = True,
-    secrets_folder: str = "./secrets",
+    secrets_folder: str = "../../../secrets",
     proxy_image: str = "",
     cpus: PositiveFloat = 1.0,
     memory: str = "256m",
@@ -51,8 +51,8 @@ def compose(
         port: the port that the server, or the proxy, listens on in the container; 0: the image's, or the proxy's
         auth: ask for a user name and a password
         tls: serve HTTPS
-        secrets_folder: the folder, beside compose.yaml, with the files username and password (for a proxy: htpasswd),
-            tls.crt and tls.key
+        secrets_folder: the folder with the files username and password (for a proxy: htpasswd), tls.crt and tls.key;
+            relative to compose.yaml, or absolute: the default is secrets/ in the project
         proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
         cpus: the processors that the container may use
         memory: the memory that the container may use, for instance 256m

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,7 +16,7 @@ import msgspec
 
 from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
-from modelyard.places import Place, at
+from modelyard.places import Place, Where, at
 
 KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target")
 """The kinds of component, in the order of a build."""
@@ -287,11 +288,42 @@ def _check_value(parameter: Parameter, values: Mapping[str, Any], where: Place) 
         )
         raise PluginError(msg) from exc
     except msgspec.ValidationError as exc:
+        text = written_text(value, parameter.annotation, at(where, parameter.name))
+        if text is not None:
+            return text
         refused = next((r[value] for r in _extras(parameter.annotation, "refused") if _is_key(value, r)), None)
-        why, instead = refused or (_lower(str(exc)), "")
+        why, instead = refused or (_lower(str(exc)), in_quotes(value, parameter.annotation, str(exc)))
         allowed = parameter.type_name + (f"; {instead}" if instead else "")
         msg = f"{at(where, parameter.name)}: key {parameter.name!r}: {value!r} is not allowed: {why}\n  allowed: {allowed}"
         raise ConfigError(msg) from exc
+
+
+def written_text(value: Any, annotation: Any, place: Place) -> Any:
+    """Return a number of the command line as the text that was written, if that is what is meant: `kubernetes_version=1.30`.
+
+    Args:
+        value: the number that TOML makes of it, or any other value.
+        annotation: what is wanted.
+        place: the place of the value.
+
+    Returns:
+        The text, or None: it is no number, does not come from the command line, or no text is wanted.
+    """
+    text = place.written if isinstance(place, Where) and type(value) in (int, float) else None
+    try:
+        return None if text is None else msgspec.convert(text, annotation, strict=True)
+    except msgspec.ValidationError:
+        return None
+
+
+def in_quotes(value: Any, annotation: Any, refused: str) -> str:
+    """Return what to do about a number where a text is meant: only the file says how it was written, 1.30 is 1.3."""
+    if type(value) in (int, float):
+        try:
+            msgspec.convert(str(value), annotation, strict=True)
+        except msgspec.ValidationError:
+            return ""
+    return 'a text stands in quotes: "..."' if re.match(r"Expected `str.*got `(int|float)`", refused) else ""
 
 
 def _is_key(value: Any, refused: Mapping[str, tuple[str, str]]) -> bool:

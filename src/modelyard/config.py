@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from modelyard import checks
-from modelyard.component import Component, Parameter, check_values
+from modelyard.component import Component, Parameter, check_values, in_quotes, written_text
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.matrix import Combination, expand
 from modelyard.places import FILE, ConfigSource, KeyPlace, Where
@@ -202,8 +202,11 @@ class _Reader:
         try:
             return msgspec.convert(self.raw.get(key, default), kind, strict=True)
         except msgspec.ValidationError as exc:
+            text = written_text(self.raw.get(key, default), kind, self.where().at(key))
+            if text is not None:
+                return text
             notes = [m.description for m in getattr(kind, "__metadata__", ())]
-            msg = f"{self.where().at(key)}: key {key!r}: {self.raw.get(key, default)!r} is not allowed\n  allowed: {notes[0] if notes else kind.__name__}"
+            msg = f"{self.where().at(key)}: key {key!r}: {self.raw.get(key, default)!r} is not allowed\n  allowed: {'; '.join(filter(None, (notes[0] if notes else kind.__name__, in_quotes(self.raw.get(key), kind, str(exc)))))}"
             raise ConfigError(msg) from exc
 
     def table(self, *path: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard.aside import move_aside
 from modelyard.digests import DigestTable, FileEntry
 from modelyard.fingerprint import Fingerprint
 from modelyard.freshness import BriefOf, Decision, Freshness
@@ -193,7 +194,12 @@ class Engine:
             if not folder.exists():
                 return False
             brief = self.workspace.brief(stage)
-            with self.store.keeping_known(brief.outputs if brief else {}), self.workspace.scratch() as scratch:
+            outputs = brief.outputs if brief else {}
+            with self.store.keeping_known(outputs), self.workspace.scratch() as scratch:
+                if aside := move_aside(stage, self.workspace, [outputs], self.table):
+                    self._tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
+                if not folder.exists():
+                    return True
                 folder.rename(scratch / "old")  # whoever reads it sees all of it or nothing
                 shutil.rmtree(scratch / "old")
         self.freshness.look_again()

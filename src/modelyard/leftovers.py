@@ -11,16 +11,15 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from modelyard.digests import walk
-from modelyard.errors import DataError, StoreError
+from modelyard.aside import move_aside, shown
+from modelyard.errors import StoreError
 from modelyard.plan import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Collection
 
     from modelyard.digests import DigestTable
-    from modelyard.store import Brief, Store
+    from modelyard.store import Store
     from modelyard.workspace import Workspace
 
 KIND = "render"
@@ -49,13 +48,13 @@ def put_away(stage: Stage, workspace: Workspace, store: Store, table: DigestTabl
         StoreError: something cannot be moved or removed.
     """
     folder, brief = workspace.folder(stage), workspace.brief(stage)
-    said = f"{stage.id} is no longer in pyproject.toml: {_shown(folder, workspace)} is removed"
+    said = f"{stage.id} is no longer in pyproject.toml: {shown(folder, workspace)} is removed"
     try:
-        rest = _not_ours(folder, brief, table)
-        if rest:
-            said += f"; what was added or changed there is in {_shown(_move(folder, rest, workspace), workspace)}"
+        outputs = brief.outputs if brief else {}
+        aside = move_aside(stage, workspace, [outputs], table)
+        said += f"; what was added or changed there is in {aside}" if aside else ""
         if folder.exists():
-            with store.keeping_known(brief.outputs if brief else {}):
+            with store.keeping_known(outputs):
                 shutil.rmtree(folder)
     except OSError as exc:
         msg = (
@@ -63,37 +62,3 @@ def put_away(stage: Stage, workspace: Workspace, store: Store, table: DigestTabl
         )
         raise StoreError(msg) from exc
     tell(said)
-
-
-def _not_ours(folder: Path, brief: Brief | None, table: DigestTable) -> list[str]:
-    """Return the files that no build wrote as they are; `.` for all, where nobody can tell."""
-    if brief is None:
-        return ["."]
-    try:
-        found = [path for path, _ in walk(folder)]
-    except DataError:
-        return ["."]
-    ours = {"stage.json", *_unchanged(folder, brief, table)}
-    return [path for path in found if path not in ours]
-
-
-def _unchanged(folder: Path, brief: Brief, table: DigestTable) -> Iterator[str]:
-    for path, entry in brief.outputs.items():
-        if (folder / path).is_file() and table.file(folder / path) == entry.digest:
-            yield path
-
-
-def _move(folder: Path, files: Collection[str], workspace: Workspace) -> Path:
-    """Move files of `folder`, or all of it, to a new place, which is returned."""
-    places = workspace.artifacts / ".aside" / KIND
-    number = next(n for n in range(1, 10**6) if not (places / f"{folder.name}.{n}").exists())
-    aside = places / f"{folder.name}.{number}"
-    for file in files:
-        target = aside / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).rename(target)
-    return aside
-
-
-def _shown(path: Path, workspace: Workspace) -> str:
-    return f"{path.relative_to(workspace.project).as_posix()}/"

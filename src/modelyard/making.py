@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from modelyard import machine
+from modelyard.aside import move_aside
 from modelyard.digests import DigestTable, Manifest
 from modelyard.errors import StoreError
 from modelyard.freshness import Freshness
@@ -130,12 +131,19 @@ class Maker:
         out, target = scratch / "out", self._workspace.folder(stage)
         write_json(out / "stage.json", record)
         target.parent.mkdir(parents=True, exist_ok=True)
+        self._spare(stage, record)
         if target.exists():
             target.rename(scratch / "old")
         out.rename(target)
         shutil.rmtree(scratch / "old", ignore_errors=True)
         self._table.know_at((f"{target}/{name}", stats[name], e.digest) for name, e in record.outputs.items())
         self._workspace.history(stage).add(record, how)
+
+    def _spare(self, stage: Stage, record: Record) -> None:
+        """Move what somebody put into the artifact that is about to be replaced, or changed there, aside, and tell so."""
+        aside = move_aside(stage, self._workspace, [self._present(stage), record.outputs], self._table)
+        if aside:
+            self._tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
 
     def close(self) -> None:
         """End the workers."""

@@ -44,6 +44,10 @@ class ConfigSource(msgspec.Struct, frozen=True):
                 return f"{key}={value}"
         return ""
 
+    def text(self, path: tuple[str | int, ...]) -> str | None:
+        """Return what the command line sets for just the key `path`, as it was written; None if it sets nothing."""
+        return self.overrides.get(".".join(map(str, path)))
+
     def find(self, path: tuple[str | int, ...]) -> tuple[tuple[str, ...], int]:
         """Return the table that `path` stands below, and the line of the nearest that there is to it; 0 if none is known.
 
@@ -92,6 +96,11 @@ class Where(msgspec.Struct, frozen=True):
             return f"command line: {given}"
         root, line = self.source.find(full)
         return f"{FILE}{f':{line}' if line else ''}: [{'.'.join((*root, *self.tables))}]"
+
+    @property
+    def written(self) -> str | None:
+        """What the command line sets here, as it was written; None if it sets nothing."""
+        return self.source.text((*self.tables, *self.path))
 
 
 Place = Where | str

@@ -1,4 +1,4 @@
-"""A target that is no longer in pyproject.toml leaves nothing behind that could be applied."""
+"""A target that is gone leaves nothing behind that could be applied; what a person put into an artifact is never removed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_somebody_added_or_changed_is_moved_aside(
     done = build(two)
 
     assert done.code == 0, done.output
-    said = "is removed; what was added or changed there is in artifacts/.aside/render/second.1/\n"
+    said = "is removed; what was added or changed there is in artifacts/.aside/render/second.1/"
     assert said in done.output
     assert not (two / "artifacts/render/second").exists()
     for name, text in kept.items():
@@ -106,3 +106,41 @@ def test_artifacts_of_other_kinds_stay(two: Path) -> None:
 
     assert build(two).code == 0
     assert (two / "artifacts/evaluate/rounded").is_dir()
+
+
+@pytest.mark.parametrize("command", [(), ('version="2.0"',), ("clean", "render:note")], ids=["doit", "stale", "clean"])
+def test_what_a_person_put_into_an_artifact_is_moved_aside(two: Path, command: tuple[str, ...]) -> None:
+    folder = two / "artifacts/render/note"
+    (folder / "secrets").mkdir()
+    (folder / "secrets/password").write_text("hidden")
+
+    done = build(two, *command)
+
+    assert done.code == 0, done.output
+    aside = "artifacts/.aside/render/note.1"
+    said = f"render:note: what was added or changed in its artifact is now in {aside}/: secrets/password"
+    assert said in done.output
+    assert (two / aside / "secrets/password").read_text() == "hidden"
+    assert sorted(path.name for path in (two / aside).iterdir()) == ["secrets"]
+    assert not (folder / "secrets").exists()
+
+
+def test_a_file_that_was_edited_in_an_artifact_is_kept_beside_what_the_build_wrote(two: Path) -> None:
+    file = two / "artifacts/render/note/note.txt"
+    before = file.read_bytes()
+    file.write_text("tried something")
+
+    done = build(two)
+
+    assert done.stages["render:note"] == "restored", done.output
+    assert file.read_bytes() == before
+    assert (two / "artifacts/.aside/render/note.1/note.txt").read_text() == "tried something"
+
+
+def test_a_record_that_is_gone_makes_no_artifact_a_persons(two: Path) -> None:
+    (two / "artifacts/render/note/stage.json").unlink()
+
+    done = build(two)
+
+    assert done.stages["render:note"] == "restored", done.output
+    assert not (two / "artifacts/.aside").exists()

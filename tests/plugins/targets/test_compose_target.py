@@ -65,7 +65,7 @@ def test_secrets_are_files_and_the_settings_name_them(context: Callable[..., Tar
     made = context()
     compose(made)
     found = read(made)
-    assert found["secrets"]["password"] == {"file": "./secrets/password"}
+    assert found["secrets"]["password"] == {"file": "../../../secrets/password"}
     targets = {f"/run/secrets/{one['target']}" for one in found["services"]["server"]["secrets"]}
     environment = found["services"]["server"]["environment"]
     assert {value for key, value in environment.items() if key.endswith("_FILE")} == targets
