@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.contexts import Problem
+from modelyard.errors import ConfigError
 from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
 from modelyard_plugins.support import proxy
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _TEMPLATE = "compose/compose.yaml.j2"
 _IN_CONTAINER = "/run/secrets"
 _MARGIN_S = 5
+_SIZE = re.compile(r"([1-9][0-9]*)([bkmgBKMG])[bB]?")
 
 
 def compose(
@@ -32,7 +34,7 @@ def compose(
     secrets_folder: str = "../../../secrets",
     proxy_image: str = "",
     cpus: PositiveFloat = 1.0,
-    memory: str = "256m",
+    memory: str = "",
     log_level: Literal["debug", "info", "warning", "error"] = "info",
     threads: NonNegativeInt = 0,
     max_body_bytes: PositiveInt = 8 * 1024 * 1024,
@@ -55,7 +57,8 @@ def compose(
             relative to compose.yaml, or absolute: the default is secrets/ in the project
         proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
         cpus: the processors that the container may use
-        memory: the memory that the container may use, for instance 256m
+        memory: the memory that the container may use, for instance 256m; empty: what its server needs, as `check` has measured
+            it, and 256m at least
         log_level: what the server, or the proxy, logs
         threads: threads a prediction; 0: cpus, rounded up
         max_body_bytes: the largest request
@@ -75,8 +78,8 @@ def compose(
 
 def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
     """Yield what Compose does not allow, and what has no effect with the runtime's server."""
-    if not re.fullmatch(r"[1-9][0-9]*[bkmgBKMG][bB]?", params["memory"]):
-        yield Problem("memory", "it is not a size as Compose reads it", "allowed: '256m', '1g'")
+    if params["memory"]:
+        yield from _memory_problems(params, reads_settings=context.reads_settings)
     if not re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", params["bind"]):
         yield Problem("bind", "it is not an address", "allowed: '127.0.0.1', '[::1]'")
     if 0 < params["port"] < 1024 or params["port"] > 65535:
@@ -87,13 +90,49 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
     yield from proxy.problems(context, params)
 
 
+def _memory_problems(params: Mapping[str, Any], *, reads_settings: bool) -> Iterator[Problem]:
+    if not _SIZE.fullmatch(params["memory"]):
+        yield Problem("memory", "it is not a size as Compose reads it", "allowed: '256m', '1g'")
+    elif reads_settings:
+        from modelyard.footprint import SMALL_BYTES, Footprint
+
+        needs = Footprint(SMALL_BYTES, params["max_body_bytes"])
+        if why := needs.problem(_bytes(params["memory"])):
+            yield Problem("memory", why, needs.remedy)
+
+
+def _bytes(size: str) -> int:
+    found = _SIZE.fullmatch(size)
+    assert found is not None
+    return int(found[1]) << 10 * "bkmg".index(found[2].lower())
+
+
+def _memory(context: TargetContext, params: Mapping[str, Any], settings: Mapping[str, str]) -> str:
+    """Return the memory that the container may use.
+
+    Raises:
+        ConfigError: what is set is less than what the server takes, as it was measured.
+    """
+    from modelyard.footprint import Footprint, usual_bytes, worker_bytes, workers_of
+
+    worker = worker_bytes(context.server_memory_bytes, context.model)
+    needs = Footprint(worker, params["max_body_bytes"] if settings else 0, workers_of(settings, params["cpus"]))
+    memory = params["memory"] or f"{usual_bytes(needs) // 2**20}m"
+    if settings and (why := needs.problem(_bytes(memory))):
+        msg = f"target 'compose': memory = {memory!r}: {why}\n  {needs.remedy}"
+        raise ConfigError(msg)
+    return memory
+
+
 def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]:
     image, local = context.image, params["source"] == "engine"
     own, proxied = image.server.reads_settings, proxy.proxied(context, params)
     login = ["htpasswd"] if proxied else ["username", "password"]
     names = login * params["auth"] + ["tls.crt", "tls.key"] * params["tls"]
+    settings = _settings(context, params) if own else {}
     values = {
         **params,
+        "memory": _memory(context, params, settings),
         "reads_settings": own,
         "proxied": proxied,
         "proxy_command": list(proxy.COMMAND),
@@ -104,7 +143,7 @@ def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]
         "port": str(proxy.proxy_port(params) if proxied else params["port"] or image.port),
         "health": _health(context, tls=params["tls"]),
         "host_port": str(params["host_port"]),
-        "settings": _settings(context, params) if own else {},
+        "settings": settings,
         "secrets": [_secret(params["secrets_folder"], name) for name in names],
         "labels": params["labels"] or {},
         "stop_s": params["drain_s"] + params["grace_s"] + _MARGIN_S,

@@ -43,7 +43,7 @@ def kubernetes(
     target_cpu_percent: PositiveInt = 70,
     cpu: str = "250m",
     cpu_limit: str = "1",
-    memory: str = "256Mi",
+    memory: str = "",
     memory_limit: str = "",
     ephemeral_storage: str = "64Mi",
     tmp_size: str = "16Mi",
@@ -90,7 +90,7 @@ def kubernetes(
         target_cpu_percent: share of the requested cpu above which pods are added
         cpu: the cpu that a pod is given
         cpu_limit: the cpu that a pod may use; empty: no limit
-        memory: the memory that a pod is given
+        memory: the memory that a pod is given; empty: what its server needs, as `check` has measured it, and 256Mi at least
         memory_limit: the memory that a pod may use; empty: the same as memory
         ephemeral_storage: room for logs and scratch files
         tmp_size: room in /tmp
@@ -134,7 +134,7 @@ def _render(context: TargetContext, params: dict[str, Any]) -> None:
     from modelyard.kubernetes.values import template_values
 
     before = _proxy(context, params) if proxy.proxied(context, params) else None
-    values = template_values(context.name, context.version, context.image, context.model, params, before)
+    values = template_values(context, params, before)
     left_out = {
         "20-configmap.yaml": not values["settings"],
         "00-namespace.yaml": not params["create_namespace"],
@@ -161,7 +161,7 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
     """Yield what a cluster does not allow, and what has no effect with the runtime's server."""
     from modelyard.kubernetes.parameters import problems
 
-    yield from problems(params)
+    yield from problems(params, reads_settings=context.reads_settings)
     yield from proxy.problems(context, params)
 
 

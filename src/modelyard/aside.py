@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from modelyard.digests import walk
 from modelyard.errors import DataError
+from modelyard.placing import SHARE_FROM_BYTES
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from modelyard.digests import DigestTable, Manifest
+    from modelyard.digests import DigestTable, FileEntry, Manifest
     from modelyard.plan import Stage
     from modelyard.workspace import Workspace
 
@@ -59,17 +61,24 @@ def shown(path: Path, workspace: Workspace) -> str:
 def _not_ours(folder: Path, ours: Collection[Manifest], table: DigestTable) -> Iterator[str]:
     """Yield the files that no build wrote as they are; `.` for all, where nobody can tell."""
     try:
-        found = [path for path, _ in walk(folder)]
+        found = dict(walk(folder))
     except DataError:
         yield "."
         return
     if not any(ours):
         yield from ["."] if found else []
         return
-    for path in found:
-        written = {manifest[path].digest for manifest in ours if path in manifest}
-        if path != "stage.json" and not (written and table.file(folder / path) in written):
+    for path, info in found.items():
+        written = [manifest[path] for manifest in ours if path in manifest]
+        if path != "stage.json" and not any(_is(folder / path, info, entry, table) for entry in written):
             yield path
+
+
+def _is(file: Path, info: os.stat_result, entry: FileEntry, table: DigestTable) -> bool:
+    """Tell whether a file is what a build wrote; one that is large and as long is not read to find that out."""
+    if info.st_size != entry.size:
+        return False
+    return info.st_size >= SHARE_FROM_BYTES or table.file(file, info) == entry.digest
 
 
 def _move(folder: Path, files: Collection[str], places: Path) -> Path:

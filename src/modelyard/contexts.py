@@ -227,6 +227,8 @@ class TargetContext(StageContext, frozen=True, kw_only=True):
         model: the model's facts: `variant`, `format`, `input_shape`, `class_names`, `accuracy`, `size_bytes`, `sha256`.
         render: `render("kubernetes/service.yaml.j2", **values)` gives the text of a template, with `name`, `version`,
             `image`, `model` and the stage's parameters (as `params`) always there; undefined names are an error.
+        server_memory_bytes: what the server of the image took while it was checked, with headroom (see
+            `modelyard.footprint`); 0: it was not started.
     """
 
     name: str
@@ -234,6 +236,7 @@ class TargetContext(StageContext, frozen=True, kw_only=True):
     image: ImageFacts
     model: Mapping[str, Any]
     render: Callable[..., str]
+    server_memory_bytes: int = 0
 
     def write(self, file: str, text: str) -> None:
         """Write `text` to `file` below `out`, UTF-8 with line feeds only."""

@@ -45,8 +45,8 @@ SEEDED = frozenset({"dataset", "train", "optimize"})
 HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})
 """Kinds that compute: their output depends on the machine and on how many threads; the others give the same bytes anywhere."""
 
-MEASURED = frozenset({"evaluate"})
-"""Kinds that measure times, so that they write other bytes each time; the others make the same bytes under the same key."""
+MEASURED = frozenset({"evaluate", "check"})
+"""Kinds that measure times or memory, so that they write other bytes each time; the others make the same bytes under the same key."""
 
 
 class Input(msgspec.Struct, frozen=True):

@@ -58,10 +58,10 @@ def read_lines(output: str) -> dict[str, str]:
 
 
 def artifacts(project: Path) -> dict[str, bytes]:
-    """Return the bytes of every output that is the same each time; times and latencies are not."""
-    unstable = {"stage.json", "latency.json", "selection.json", "table.md", "build.json"}
+    """Return the bytes of every output that is the same each time; times and latencies are not, nor is what was moved aside."""
+    unstable = {"stage.json", "latency.json", "selection.json", "table.md", "build.json", "measured.json"}
     folder = project / "artifacts"
-    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in unstable)
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in unstable and ".aside" not in p.parts)
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,46 @@ def hardened(image: str, certificate: tuple[Path, Path]) -> Iterator[str]:
         container.reload()
         assert container.attrs["State"]["ExitCode"] == 0, container.logs()
         _logged_json(container)
+    finally:
+        container.remove(force=True)
+        client.close()
+
+
+@contextmanager
+def limited(
+    image: str, memory_bytes: int, environment: dict[str, str]
+) -> Iterator[tuple[int, Callable[[], dict[str, Any]]]]:
+    """Run `image` with so much memory and no swap; give its port on this machine, and what asks the engine how it is."""
+    import docker
+
+    client = docker.from_env()
+    container = client.containers.run(
+        image,
+        detach=True,
+        read_only=True,
+        cap_drop=["ALL"],
+        tmpfs={"/tmp": "size=16m"},
+        mem_limit=memory_bytes,
+        memswap_limit=memory_bytes,
+        environment=environment,
+        ports={"8080/tcp": ("127.0.0.1", None)},
+    )
+
+    def state() -> dict[str, Any]:
+        container.reload()
+        told = container.attrs
+        return {key: told["State"][key] for key in ("Running", "OOMKilled")} | {"RestartCount": told["RestartCount"]}
+
+    try:
+        container.reload()
+        port = int(container.ports["8080/tcp"][0]["HostPort"])
+        end = time.monotonic() + 60
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=2):
+                break
+            assert time.monotonic() < end, container.logs()
+            time.sleep(0.1)
+        yield port, state
     finally:
         container.remove(force=True)
         client.close()

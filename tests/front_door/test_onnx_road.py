@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from modelyard.testing import check_optimizer, run_doit, write_small_project
 from tests.front_door.builds import copy
-from tests.front_door.hardened import answers_as_evaluated, hardened, loaded
+from tests.front_door.hardened import answers_as_evaluated, hardened, limited, loaded
+from tests.serving import fuzz
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
@@ -169,6 +171,26 @@ def test_quantizing_and_evaluating_keep_no_identifier_for_the_maker_of_onnx_runt
 def test_the_container_serves_hardened(road: Path, certificate: tuple[Path, Path], docker_engine: None) -> None:
     with loaded(road / "artifacts/image/small/image.tar") as image, hardened(image, certificate) as url:
         answers_as_evaluated(road, url, certificate[0])
+
+
+@pytest.mark.docker
+def test_a_container_with_the_rendered_limits_survives_the_worst_bodies(road: Path, docker_engine: None) -> None:
+    """Its memory and its settings are those that are rendered; the bodies are those of the server's fuzzer."""
+    server = yaml.safe_load((road / "artifacts/render/compose/compose.yaml").read_text())["services"]["server"]
+    memory = int(server["deploy"]["resources"]["limits"]["memory"].removesuffix("m")) * 2**20
+    settings = {key: value for key, value in server["environment"].items() if not key.endswith("_FILE")}
+    assert int(settings["MODELYARD_MAX_BODY_BYTES"]) == fuzz.BODY_BYTES
+    settings["MODELYARD_MAX_BATCH"] = "100000"  # the model is small: bodies may then be as large as the settings allow
+    with (
+        loaded(road / "artifacts/image/small/image.tar") as image,
+        limited(image, memory, settings) as (port, state),
+    ):
+        statuses = fuzz.hail(port, "small", bodies=24)
+        found = state()
+
+    assert found == {"Running": True, "OOMKilled": False, "RestartCount": 0}, statuses
+    assert 413 in statuses
+    assert 500 not in statuses
 
 
 @pytest.mark.docker

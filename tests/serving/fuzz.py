@@ -165,18 +165,23 @@ def body_of(random_: random.Random) -> tuple[str, bytes]:
     return f"{frame[:60]} {unit!r} x {count} {end!r}", (frame % (unit * count + end)).encode()
 
 
-def send(watched: Watched, path: str, body: bytes, headers: dict[str, str]) -> int:
+def post(port: int, path: str, body: bytes, headers: dict[str, str]) -> int:
     """Send a body and return the status of the answer; 0: the connection was closed."""
-    connection = http.client.HTTPConnection("127.0.0.1", watched.server.port, timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         answer.read()
-        status = answer.status
     except (ConnectionError, http.client.HTTPException):
-        status = 0
+        return 0
     finally:
         connection.close()
+    return answer.status
+
+
+def send(watched: Watched, path: str, body: bytes, headers: dict[str, str]) -> int:
+    """Send a body to the server that is watched, and count the status of the answer."""
+    status = post(watched.server.port, path, body, headers)
     watched.statuses[status] = watched.statuses.get(status, 0) + 1
     return status
 
@@ -192,6 +197,17 @@ def once(watched: Watched, random_: random.Random, threads: ThreadPoolExecutor, 
     watched.now = f"{at_once} x {path} {coding} {how}"
     list(threads.map(lambda _: send(watched, path, body, headers), range(at_once)))
     watched.asked += at_once
+
+
+def hail(port: int, name: str, bodies: int, at_once: int = 16, seed: int = 1) -> set[int]:
+    """Send some bodies of the largest size, each several times at once, and return the statuses of the answers."""
+    random_, found = random.Random(seed), set[int]()
+    with ThreadPoolExecutor(at_once) as threads:
+        for _ in range(bodies):
+            path = random_.choice((f"/v1/models/{name}:predict", f"/v2/models/{name}/infer"))
+            _, body = body_of(random_)
+            found.update(threads.map(lambda _, path=path, body=body: post(port, path, body, {}), range(at_once)))
+    return found
 
 
 def peak_bytes(watched: Watched) -> int:

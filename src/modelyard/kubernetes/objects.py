@@ -70,11 +70,13 @@ class Pod:
         owner: the object.
         spec: the pod's spec.
         labels: the pod's labels.
+        annotations: the pod's annotations.
     """
 
     owner: Object
     spec: Object
     labels: Object
+    annotations: Object
 
     @property
     def containers(self) -> list[Container]:
@@ -141,8 +143,13 @@ class Bundle:
 
 def _pods(owner: Object) -> Iterator[Pod]:
     if kind(owner) == "Pod":
-        yield Pod(owner, mapping(owner, "spec"), mapping(owner, "metadata", "labels"))
+        yield _pod(owner, owner)
         return
     path = ("spec", "jobTemplate", "spec", "template") if kind(owner) == "CronJob" else ("spec", "template")
     template = mapping(owner, *path)
-    yield Pod(owner, mapping(template, "spec"), mapping(template, "metadata", "labels"))
+    yield _pod(owner, template)
+
+
+def _pod(owner: Object, template: Object) -> Pod:
+    meta = mapping(template, "metadata")
+    return Pod(owner, mapping(template, "spec"), mapping(meta, "labels"), mapping(meta, "annotations"))

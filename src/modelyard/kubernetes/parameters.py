@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 OWN_LABELS = (NAME, INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
+SERVER_MEMORY = "modelyard.dev/server-memory"
+"""The annotation of a pod that says what one worker of its server takes, headroom included."""
 _SUBDOMAINS = ("auth_secret", "tls_secret", "ingress_class", "ingress_tls_secret", "priority_class")
 _QUANTITIES = {
     "cpu": "250m",
     "cpu_limit": "1",
-    "memory": "256Mi",
+    "memory": "",
     "memory_limit": "",
     "ephemeral_storage": "64Mi",
     "tmp_size": "16Mi",
@@ -28,14 +30,21 @@ _QUANTITIES = {
 _ALLOWED_QUANTITY = "allowed: a number above 0 with a suffix: '500m', '256Mi', '1Gi'"
 
 
-def problems(params: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what Kubernetes does not allow among `params`, the parameters of the `kubernetes` target."""
+def problems(params: Mapping[str, Any], *, reads_settings: bool = True) -> Iterator[Problem]:
+    """Yield what Kubernetes does not allow among `params`, the parameters of the `kubernetes` target.
+
+    Args:
+        params: the parameters.
+        reads_settings: whether the server is modelyard's own, which keeps within its memory by what it refuses.
+    """
     p = SimpleNamespace(**params)
     yield from _names(p)
     yield from _mappings(p)
     yield from _host(p.ingress_host)
     yield from _relations(p)
     yield from _quantities(p)
+    if reads_settings:
+        yield from _memory(p)
 
 
 def _names(p: Any) -> Iterator[Problem]:
@@ -97,6 +106,18 @@ def _quantities(p: Any) -> Iterator[Problem]:
     for key in ("cpu", "memory"):
         if not {key, f"{key}_limit"}.isdisjoint(changed):
             yield from _limit(key, getattr(p, key), getattr(p, f"{key}_limit"))
+
+
+def _memory(p: Any) -> Iterator[Problem]:
+    """Yield a memory that is too little whatever the model; the rule `body-fits-memory` knows what was measured."""
+    memory = syntax.quantity(p.memory_limit or p.memory) if p.memory_limit or p.memory else None
+    if memory is None:
+        return
+    from modelyard.footprint import SMALL_BYTES, Footprint
+
+    needs = Footprint(SMALL_BYTES, p.max_body_bytes)
+    if why := needs.problem(int(memory)):
+        yield Problem("memory_limit" if p.memory_limit else "memory", why, needs.remedy)
 
 
 def _limit(key: str, least: str, limit: str) -> Iterator[Problem]:

@@ -6,8 +6,10 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from modelyard.footprint import SMALL_BYTES, Footprint, workers_of
 from modelyard.kubernetes.findings import on_container, on_pod, on_server
 from modelyard.kubernetes.objects import Bundle, Container, Pod, get, items, mapping, text
+from modelyard.kubernetes.parameters import SERVER_MEMORY
 from modelyard.kubernetes.syntax import quantity
 
 if TYPE_CHECKING:
@@ -68,6 +70,32 @@ def resources(_: Bundle, container: Container) -> Iterator[str]:
     for part, key in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
         if get(container.spec, "resources", part, key) is None:
             yield f"container {container.name!r}: no {key} in {part}"
+
+
+@on_server(
+    "body-fits-memory", "error", "give it more memory, or allow smaller bodies (max_body_bytes) or fewer workers"
+)
+def body_fits_memory(bundle: Bundle, container: Container) -> Iterator[str]:
+    """25: the largest body that the server allows can be taken, and its workers fit into the memory."""
+    settings = _environment(bundle, container)
+    memory = quantity(get(container.spec, "resources", "limits", "memory"))
+    body = settings.get("MODELYARD_MAX_BODY_BYTES", "")
+    if memory is None or not body.isdecimal():
+        return
+    cpus = quantity(get(container.spec, "resources", "limits", "cpu"))
+    worker = quantity(container.pod.annotations.get(SERVER_MEMORY)) or SMALL_BYTES
+    needs = Footprint(int(worker), int(body), workers_of(settings, float(cpus or 1)))
+    if why := needs.problem(int(memory)):
+        yield f"container {container.name!r}: {why}"
+
+
+def _environment(bundle: Bundle, container: Container) -> dict[str, str]:
+    """Return the variables of a container as far as the objects say them."""
+    named = (text(source, "configMapRef", "name") for source in items(container.spec, "envFrom"))
+    found = {
+        key: str(value) for name in named for key, value in mapping(bundle.find("ConfigMap", name), "data").items()
+    }
+    return found | {text(one, "name"): text(one, "value") for one in items(container.spec, "env")}
 
 
 @on_container("cpu-limit", "warning", "set a limit for cpu, or skip this rule with your reason")

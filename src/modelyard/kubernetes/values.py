@@ -8,15 +8,18 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ConfigError
+from modelyard.footprint import Footprint, usual_bytes, worker_bytes, workers_of
 from modelyard.kubernetes import syntax
 from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
-from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS
+from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS, SERVER_MEMORY
+from modelyard.serving.shares import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from modelyard.artifacts import ImageFacts
+    from modelyard.contexts import TargetContext
     from modelyard.kubernetes.exposure import Proxy
 
 _MARGIN_S = 5
@@ -38,31 +41,22 @@ class MountedSecret:
         return PATHS[self.volume]
 
 
-def template_values(
-    name: str,
-    version: str,
-    image: ImageFacts,
-    model: Mapping[str, Any],
-    params: Mapping[str, Any],
-    proxy: Proxy | None = None,
-) -> dict[str, Any]:
+def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Proxy | None = None) -> dict[str, Any]:
     """Return what the built-in Kubernetes templates need: the parameters, and what follows from them.
 
     Args:
-        name: the project's name; every object is called so.
-        version: the project's version.
-        image: the image to run.
-        model: facts about the model, for annotations.
+        context: the project's name, which every object is called by, its version, the image, and the model's facts.
         params: the parameters of the `kubernetes` target.
         proxy: the proxy in front of the server; None: the server is asked directly.
 
     Raises:
         ConfigError: the image's user is not one that Kubernetes can check.
     """
-    p = SimpleNamespace(**params)
+    p, name, version, image = SimpleNamespace(**params), context.name, context.version, context.image
     uid, gid = _user(image)
     own = image.server.reads_settings
     settings = _settings(name, image, p) if own else proxy.files if proxy else {}
+    worker, workers = worker_bytes(context.server_memory_bytes, context.model), workers_of(settings, _cpus(p))
     return {
         **params,
         "name": name,
@@ -72,7 +66,8 @@ def template_values(
         "labels": _labels(name, version, p),
         "namespace_labels": _labels(name, version, p) | _pod_security(p.kubernetes_version),
         "annotations": p.annotations or {},
-        "deployment_annotations": {**(p.annotations or {}), **_model_annotations(model)},
+        "deployment_annotations": {**(p.annotations or {}), **_model_annotations(context.model)}
+        | (_needs(worker) if own else {}),
         "ingress_annotations": _ingress_annotations(p),
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
         "config_name": config_name(name, settings),
@@ -89,7 +84,7 @@ def template_values(
         "has_sleep": (syntax.minor(p.kubernetes_version) or 0) >= 30,
         "startup_tries": math.ceil(p.startup_s / 2),
         "progress_deadline_s": max(120, p.startup_s * 2),
-        **_resources(p),
+        **_resources(p, _memory(p, Footprint(worker, p.max_body_bytes * own, workers))),
     }
 
 
@@ -166,15 +161,27 @@ def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
 
 
 def _threads(p: Any) -> int:
-    return max(1, math.ceil(syntax.quantity(p.cpu_limit or p.cpu) or 1))
+    return max(1, math.ceil(_cpus(p)))
 
 
-def _resources(p: Any) -> dict[str, dict[str, str]]:
+def _cpus(p: Any) -> float:
+    return float(syntax.quantity(p.cpu_limit or p.cpu) or 1)
+
+
+def _needs(worker_bytes: int) -> dict[str, str]:
+    return {SERVER_MEMORY: f"{worker_bytes // MIB}Mi"}
+
+
+def _memory(p: Any, footprint: Footprint) -> str:
+    return p.memory or p.memory_limit or f"{usual_bytes(footprint) // MIB}Mi"
+
+
+def _resources(p: Any, memory: str) -> dict[str, dict[str, str]]:
     storage = {"ephemeral-storage": p.ephemeral_storage}
-    limits = ({"cpu": p.cpu_limit} if p.cpu_limit else {}) | {"memory": p.memory_limit or p.memory}
+    limits = ({"cpu": p.cpu_limit} if p.cpu_limit else {}) | {"memory": p.memory_limit or memory}
     proxy = {"cpu": p.proxy_cpu, "memory": p.proxy_memory, **storage}
     return {
-        "requests": {"cpu": p.cpu, "memory": p.memory, **storage},
+        "requests": {"cpu": p.cpu, "memory": memory, **storage},
         "limits": {**limits, **storage},
         "proxy_requests": proxy,
         "proxy_limits": proxy if p.cpu_limit else {"memory": p.proxy_memory, **storage},

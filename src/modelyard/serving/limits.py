@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import RequestError
+from .shares import MIB, PARSING
 
 if TYPE_CHECKING:
     from .tensors import TensorSpec
 
-MIB = 1024 * 1024
 SLACK_BYTES = MIB
 """What a body may hold beside its values: names, an id, parameters, indentation."""
 GZIP_RATIO = 64
@@ -28,8 +28,6 @@ FREELY_BYTES = 64 * 1024
 """Below this size nothing is counted: the worst of it takes 2 MB."""
 UNLIMITED_BYTES = 1024 * MIB
 """The memory to live on where nothing limits it."""
-PARSING, HOLDING = 0.5, 0.15
-"""The shares of the free memory that the values of one JSON text, and all bodies that wait, may take."""
 
 # What CPython 3.11 takes for each, in bytes, measured with a margin: a number and its places in lists while they grow and
 # are flattened, a list of one, a dict with one key, a key, half a string. The text itself is there three times at most.

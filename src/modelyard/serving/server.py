@@ -20,13 +20,14 @@ from .backends import BUILT_IN, open_model
 from .engine import Engine, Pace
 from .errors import InputError, StartError
 from .gate import Allowance, Gate
-from .limits import HOLDING, MIB, PARSING, UNLIMITED_BYTES, Limits, memory_limit, resident_bytes
+from .limits import UNLIMITED_BYTES, Limits, memory_limit, resident_bytes
 from .listener import Acceptor, begin
 from .logs import log, requests
 from .metrics import Metrics
 from .model import Facts
 from .served import Served
 from .settings import NAME, Settings
+from .shares import HOLDING, LEAST_BYTES, PARSING
 
 if TYPE_CHECKING:
     import socket
@@ -41,7 +42,6 @@ TOGETHER = 64
 """Samples of several requests that are predicted together, at most."""
 SPARE_FILES = 64
 """File descriptors that are not connections."""
-LEAST_BYTES = 16 * MIB
 _TIMED = 5
 _MANY, _PAYS = 16, 0.8
 """So many samples at once must take less than this part of as many alone."""

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
+import itertools
 import json
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts, Model
 from modelyard.errors import StageFailed
+from modelyard.footprint import with_headroom
 from modelyard.job import Job
 from modelyard.jsonfiles import read_json, write_json
 from modelyard.npy import open_array
 from modelyard.stages.running import Server, running
+from modelyard.stages.usage import MEASURED, Usage, of_engine, of_metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
 _TIMEOUT_S = 60
+_CLIENTS, _LOAD_S = 8, 1.0
+"""How many clients ask at once while the memory is measured, and for how many seconds; each ends with an answer."""
 
 
 def run(job: Job) -> None:
@@ -65,7 +76,50 @@ def _ask_server(job: Job, facts: ImageFacts, samples: NDArray[np.generic]) -> tu
         else:
             job.base.log("the server has no password and no TLS of its own: the targets put a proxy in front of it")
         asked = [_PROTOCOLS[protocol] for protocol in facts.server.protocols]
-        return server.how, {title: ask(server, name, samples) for title, ask in asked}
+        answers = {title: ask(server, name, samples) for title, ask in asked}
+        _measure(job, facts, server, [functools.partial(ask, server, name, samples) for _, ask in asked])
+        return server.how, answers
+
+
+def _measure(job: Job, facts: ImageFacts, server: Server, asks: list[Callable[[], object]]) -> None:
+    """Note what the server takes while several clients send it the samples at once."""
+    usage_of = _usage(facts, server)
+    if usage_of is None:
+        return
+    before = usage_of()
+    sent = _load(asks)
+    after = usage_of()
+    cpu_ms = (after.cpu_s - before.cpu_s) / sent * 1000
+    job.base.log(
+        f"{sent} requests under load: {after.memory_bytes / 1e6:.0f} MB, {cpu_ms:.2f} ms of processor time each"
+    )
+    if after.memory_bytes:
+        job.base.metrics.update(server_memory_bytes=after.memory_bytes, cpu_ms_per_request=round(cpu_ms, 2))
+        write_json(job.base.out / MEASURED, {"server_memory_bytes": with_headroom(after.memory_bytes)})
+
+
+def _usage(facts: ImageFacts, server: Server) -> Callable[[], Usage] | None:
+    """Return what asks how much the server takes; None: nobody can be asked."""
+    if facts.server.reads_settings:
+        return lambda: of_metrics(_answer(server, urllib.request.Request(f"{server.url}/metrics")).decode())
+    stats = server.stats
+    return None if stats is None else lambda: of_engine(stats())
+
+
+def _load(asks: list[Callable[[], object]]) -> int:
+    """Call each of `asks` in turn, several at once, for about a second; return how often."""
+    end = time.monotonic() + _LOAD_S
+
+    def client(first: int) -> int:
+        for sent in itertools.count(1):
+            with contextlib.suppress(StageFailed):  # it may refuse what comes at once
+                asks[(first + sent) % len(asks)]()
+            if time.monotonic() > end:
+                break
+        return sent
+
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        return sum(pool.map(client, range(_CLIENTS)))
 
 
 def _ask_runtime(job: Job, facts: ImageFacts, samples: NDArray[np.generic]) -> tuple[str, dict[str, Any]]:
@@ -153,13 +207,20 @@ def _post(server: Server, path: str, body: object) -> Any:
 
 
 def _ask(server: Server, request: urllib.request.Request) -> Any:
+    return json.loads(_answer(server, request))
+
+
+def _answer(server: Server, request: urllib.request.Request) -> bytes:
     if server.password:
         login = base64.b64encode(f"{server.username}:{server.password}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            return json.load(answer)
+            return bytes(answer.read())
     except urllib.error.HTTPError as exc:
         text = exc.read(500).decode(errors="replace")
         msg = f"check: {request.selector}: the server answered {exc.code}: {text}"
+        raise StageFailed(msg) from exc
+    except OSError as exc:
+        msg = f"check: {request.selector}: the server did not answer: {exc}\n  its output is in the log"
         raise StageFailed(msg) from exc

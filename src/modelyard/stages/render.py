@@ -10,6 +10,7 @@ from modelyard.errors import PluginError
 from modelyard.job import Job
 from modelyard.jsonfiles import read_json
 from modelyard.rendering import renderer
+from modelyard.stages.usage import MEASURED
 
 
 def run(job: Job) -> None:
@@ -25,7 +26,7 @@ def run(job: Job) -> None:
     model = read_json(job.inputs["model"] / "model.json", dict)
     always = {**settings, "image": image, "model": model, "params": use.params}
     render = renderer(job.base.project, use.component.template_folders, always)
-    facts = {"name": settings["name"], "version": settings["version"]}
+    facts = {"name": settings["name"], "version": settings["version"], "server_memory_bytes": _measured(job)}
     job.call("target", job.context(TargetContext, image=image, model=model, render=render, **facts))
     files = sorted(p.name for p in job.base.out.rglob("*") if p.is_file())
     if not files:
@@ -34,6 +35,14 @@ def run(job: Job) -> None:
     job.base.metrics["files"] = len(files)
     _amend(job)
     _check(job, image)
+
+
+def _measured(job: Job) -> int:
+    """Return the memory that the server took while it was checked, with headroom; 0: it was not started, or not checked."""
+    checked = job.inputs.get("check")
+    if checked is None or not (checked / MEASURED).exists():
+        return 0
+    return int(read_json(checked / MEASURED, dict)["server_memory_bytes"])
 
 
 def _amend(job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import shutil
 import socket
@@ -11,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,12 +36,14 @@ class Server:
         how: where it runs, for people: `container` or `image files`.
         username: the user name that it asks for; empty: it asks for none.
         password: the password that it asks for.
+        stats: gives what the engine says of its container; None: it runs in none.
     """
 
     url: str
     how: str
     username: str = ""
     password: str = ""
+    stats: Callable[[], Mapping[str, Any]] | None = None
 
 
 @contextlib.contextmanager
@@ -66,9 +69,9 @@ def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Ite
     login = ("check", secrets.token_urlsafe(24)) if facts.server.reads_settings else ("", "")
     settings = _settings(*login) if facts.server.reads_settings else {}
     place = _container(engine, folder, facts, settings, log) if engine else _process(folder, facts, settings, log)
-    with place as (url, is_alive):
+    with place as (url, is_alive, stats):
         _wait(f"{url}{facts.server.ready}", is_alive, timeout_s)
-        yield Server(url, "container" if engine else "image files", *login)
+        yield Server(url, "container" if engine else "image files", *login, stats=stats)
 
 
 def _settings(username: str, password: str) -> dict[str, str]:
@@ -110,7 +113,8 @@ def _container(client: Any, folder: Path, facts: ImageFacts, settings: dict[str,
         return bool(container.status == "running")
 
     try:
-        yield _published(container, facts.port), is_alive
+        stats = functools.partial(client.api.stats, container.id, stream=False, one_shot=True)
+        yield _published(container, facts.port), is_alive, stats
     finally:
         with log.open("ab") as file:
             file.write(container.logs())
@@ -162,7 +166,7 @@ def _process(folder: Path, facts: ImageFacts, settings: dict[str, str], log: Pat
                 rootfs.start_command(root), env=variables, cwd=scratch, stdout=output, stderr=subprocess.STDOUT
             )
         try:
-            yield f"http://127.0.0.1:{port}", lambda: process.poll() is None
+            yield f"http://127.0.0.1:{port}", lambda: process.poll() is None, None
             _check_complete(root, process.pid)
         finally:
             process.terminate()

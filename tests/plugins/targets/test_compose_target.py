@@ -106,6 +106,21 @@ def test_an_image_that_was_loaded_from_the_archive_is_found_by_its_tag(context: 
     assert (server["image"], server["pull_policy"]) == ("registry.example/team/digits:0.1.0", "never")
 
 
+@pytest.mark.parametrize(("measured_mib", "memory"), [(0, "256m"), (384, "512m")])
+def test_the_container_is_given_the_memory_that_was_measured_and_the_usual_at_least(
+    context: Callable[..., TargetContext], measured_mib: int, memory: str
+) -> None:
+    made = msgspec.structs.replace(context(), server_memory_bytes=measured_mib * 2**20)
+    compose(made)
+    assert read(made)["services"]["server"]["deploy"]["resources"]["limits"]["memory"] == memory
+
+
+def test_memory_below_what_was_measured_is_refused(context: Callable[..., TargetContext]) -> None:
+    made = msgspec.structs.replace(context(), server_memory_bytes=384 * 2**20)
+    with pytest.raises(ConfigError, match="memory = '256m': 256Mi is too little for a worker of 384Mi"):
+        compose(made, memory="256m")
+
+
 def test_the_same_input_gives_the_same_bytes(context: Callable[..., TargetContext]) -> None:
     one, other = context(), context()
     compose(one)
@@ -132,6 +147,7 @@ def test_what_a_user_writes_is_read_back_with_the_dollar_doubled(
             {"memory": "256Mi"},
             "'memory': '256Mi' is not allowed: it is not a size as Compose reads it\n  allowed: '256m'",
         ),
+        ({"memory": "100m"}, "'memory': '100m' is not allowed: 100Mi is too little for a worker of 56Mi"),
         ({"bind": "localhost"}, "'bind': 'localhost' is not allowed: it is not an address\n  allowed: '127.0.0.1'"),
         ({"port": 80}, "'port': 80 is not allowed: no such port"),
         ({"secrets_folder": " "}, "'secrets_folder': ' ' is not allowed"),

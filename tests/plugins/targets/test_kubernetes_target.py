@@ -102,6 +102,25 @@ def test_without_tls_and_password_no_secret_is_named(context: Callable[..., Targ
     assert objects(made)["Deployment"]["spec"]["replicas"] == 2
 
 
+@pytest.mark.parametrize(("measured_mib", "memory"), [(0, "256Mi"), (128, "256Mi"), (384, "512Mi"), (3072, "4096Mi")])
+def test_a_pod_is_given_the_memory_that_was_measured_and_the_usual_at_least(
+    context: Callable[..., TargetContext], measured_mib: int, memory: str
+) -> None:
+    made = msgspec.structs.replace(context(), server_memory_bytes=measured_mib * 2**20)
+    kubernetes(made)
+    resources = pod(made)["containers"][0]["resources"]
+    assert (resources["requests"]["memory"], resources["limits"]["memory"]) == (memory, memory)
+    assert looked_at(made) == Checked(7, 0)
+
+
+def test_memory_below_what_was_measured_is_refused(context: Callable[..., TargetContext]) -> None:
+    made = msgspec.structs.replace(context(), server_memory_bytes=384 * 2**20)
+    kubernetes(made, memory="256Mi")
+    said = "256Mi is too little for a worker of 384Mi and bodies of 8388608 bytes \\[body-fits-memory\\]"
+    with pytest.raises(StageFailed, match=said):
+        looked_at(made)
+
+
 def test_what_the_user_chose_to_leave_out_is_a_warning(context: Callable[..., TargetContext]) -> None:
     said: list[str] = []
     made = msgspec.structs.replace(context(), log=said.append)
@@ -314,9 +333,15 @@ QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suf
         ({"memory": "256 MB"}, f"'memory': '256 MB' is not allowed: {QUANTITY}"),
         ({"memory": "256MB"}, f"'memory': '256MB' is not allowed: {QUANTITY}"),
         ({"memory": "0"}, f"'memory': '0' is not allowed: {QUANTITY}"),
-        ({"memory": ""}, f"'memory' is missing: {QUANTITY}"),
+        (
+            {"memory": "64Mi"},
+            "'memory': '64Mi' is not allowed: 64Mi is too little for a worker of 56Mi and bodies of 8388608 bytes\n  give 110Mi or more",
+        ),
         ({"cpu": "2"}, "'cpu_limit': '1' is not allowed: it is below cpu = '2'\n  allowed: '2' or more"),
-        ({"memory_limit": "1Mi"}, "'memory_limit': '1Mi' is not allowed: it is below memory = '256Mi'"),
+        (
+            {"memory": "1Gi", "memory_limit": "300Mi"},
+            "'memory_limit': '300Mi' is not allowed: it is below memory = '1Gi'",
+        ),
         (
             {"replicas": 9},
             "'max_replicas': 6 is not allowed: it is below replicas = 9\n  allowed: 9 (no autoscaler) or more",

@@ -1,0 +1,7 @@
+"""How the server shares out its memory: numbers alone, for whoever says how much it is given."""
+
+MIB = 1024 * 1024
+PARSING, HOLDING = 0.5, 0.15
+"""The shares of the free memory that the values of one JSON text, and all bodies that wait, may take."""
+LEAST_BYTES = 16 * MIB
+"""The free memory that each worker lives on at least, whatever the limit says."""
