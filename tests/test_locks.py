@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -16,15 +17,18 @@ from modelyard import locks
 from modelyard.errors import StoreError
 from modelyard.locks import hold, share, take
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 HOLDER = """
 import sys
 from pathlib import Path
-from modelyard.locks import hold, share
+from modelyard.locks import hold, share, take
 
-with hold(Path(sys.argv[1]), "train:net", print) if sys.argv[2] == "hold" else share(Path(sys.argv[1]), "it", print, "by"):
+path = Path(sys.argv[1])
+ways = {
+    "hold": lambda: hold(path, "train:net", print),
+    "share": lambda: share(path, "it", print, "by", wait=True),
+    "take": lambda: take(path.parent, "gpu", 1, print, wait=True),
+}
+with ways[sys.argv[2]]():
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -39,7 +43,7 @@ def lock(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(lock: Path) -> Iterator[Start]:
-    """Start another process that holds (or shares) the lock until it reads a line or is killed."""
+    """Start another process that holds or shares the lock, or takes the one GPU, until it reads a line or is killed."""
     started: list[subprocess.Popen[str]] = []
 
     def run(how: str = "hold") -> subprocess.Popen[str]:
@@ -74,9 +78,19 @@ def test_a_held_lock_is_refused_with_its_holder_when_nobody_waits(lock: Path, st
     assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d\n  wait for it", told)
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def wait_for(lock: Path, told: list[str]) -> threading.Thread:
+    return wait_in(lambda: hold(lock, "train:net", told.append), told)
+
+
+def wait_in(block: Callable[[], AbstractContextManager[None]], told: list[str]) -> threading.Thread:
+    """Return a thread that waits for `block`, once it has told so."""
+
     def run() -> None:
-        with hold(lock, "train:net", told.append):
+        with block():
             told.append("mine")
 
     thread = threading.Thread(target=run)
@@ -95,6 +109,25 @@ def test_who_waits_is_told_once_who_holds_it_and_goes_on_when_it_is_free(lock: P
     process.communicate("\n", timeout=10)
     thread.join(10)
     assert told[1:] == ["mine"]
+
+
+def test_who_waits_long_is_told_again(lock: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, told = start(), []
+    monkeypatch.setattr(locks, "_TELL_AGAIN_S", 0.0)
+    thread = wait_for(lock, told)
+    while len(told) < 3:
+        time.sleep(0.01)
+    process.communicate("\n", timeout=10)
+    thread.join(10)
+    assert len(set(told[:-1])) == 1
+
+
+def test_a_lock_that_is_refused_leaves_no_file_open(lock: Path, start: Start) -> None:
+    start()
+    before = open_files()
+    with pytest.raises(StoreError), hold(lock, "train:net", print, wait=False):
+        pytest.fail("held twice")
+    assert open_files() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -156,11 +189,47 @@ def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path
 def test_any_number_may_share_what_nobody_else_then_holds(lock: Path, start: Start) -> None:
     start("share")
     with (
-        share(lock, "the store", print, "is used by"),
+        share(lock, "the store", print, "is used by", wait=False),
         pytest.raises(StoreError, match="the store is in use by"),
         hold(lock, "the store", print, wait=False, verb="is in use by"),
     ):
         pytest.fail("held what is shared")
+
+
+def test_what_nobody_shares_any_more_can_be_held(lock: Path) -> None:
+    with share(lock, "the store", print, "is used by", wait=False):
+        pass
+    with hold(lock, "the store", print, wait=False):
+        pass
+
+
+def test_what_is_held_alone_is_not_shared(lock: Path, start: Start) -> None:
+    process, told = start(), []
+    with (
+        pytest.raises(StoreError, match=f"the store is being cleaned by process {process.pid}"),
+        share(lock, "the store", print, "is being cleaned by", wait=False),
+    ):
+        pytest.fail("shared what is held")
+    thread = wait_in(lambda: share(lock, "the store", told.append, "is being cleaned by", wait=True), told)
+    assert told[0].startswith(f"waiting for the store, which is being cleaned by process {process.pid} on ")
+    process.communicate("\n", timeout=10)
+    thread.join(10)
+    assert told[1:] == ["mine"]
+
+
+def test_who_cannot_write_there_shares_nothing_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    went_on = False
+    with share(tmp_path / "file" / "x.lock", "the store", print, "is being cleaned by", wait=False):
+        went_on = True
+    assert went_on
+
+
+def test_a_transient_lock_whose_file_is_gone_is_let_go(lock: Path) -> None:
+    with hold(lock, "x", print, transient=True):
+        lock.unlink()
+    with hold(lock, "x", print, wait=False, transient=True):
+        pass
 
 
 def test_a_transient_lock_leaves_no_file_and_still_lets_in_one_at_a_time(lock: Path) -> None:
@@ -174,6 +243,7 @@ def test_a_transient_lock_leaves_no_file_and_still_lets_in_one_at_a_time(lock: P
                 most.append(len(inside))
                 inside.pop()
 
+    before = open_files()
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -182,6 +252,7 @@ def test_a_transient_lock_leaves_no_file_and_still_lets_in_one_at_a_time(lock: P
     assert len(most) == 30
     assert max(most) == 1
     assert not lock.exists()
+    assert open_files() == before
 
 
 def test_a_resource_has_as_many_places_as_it_says(tmp_path: Path) -> None:
@@ -192,8 +263,8 @@ def test_a_resource_has_as_many_places_as_it_says(tmp_path: Path) -> None:
         with take(tmp_path, "gpu", 2, told.append, wait=False):  # this process's own stages are always waited for
             order.append("third")
 
-    with take(tmp_path, "gpu", 2, told.append):
-        with take(tmp_path, "gpu", 2, told.append):
+    with take(tmp_path, "gpu", 2, told.append, wait=True):
+        with take(tmp_path, "gpu", 2, told.append, wait=True):
             thread = threading.Thread(target=third)
             thread.start()
             time.sleep(0.3)
@@ -202,3 +273,19 @@ def test_a_resource_has_as_many_places_as_it_says(tmp_path: Path) -> None:
 
     assert order == ["one is free", "third"]
     assert told == [], "nobody need be told of stages of the same build"
+
+
+def test_a_resource_that_another_process_holds_is_refused_or_waited_for(lock: Path, start: Start) -> None:
+    process, told = start("take"), []
+    with (
+        pytest.raises(StoreError, match=f"the resource gpu is held by process {process.pid} on .*\n  wait for it"),
+        take(lock.parent, "gpu", 1, print, wait=False),
+    ):
+        pytest.fail("taken twice")
+    thread = wait_in(lambda: take(lock.parent, "gpu", 1, told.append, wait=True), told)
+    time.sleep(0.3)
+    assert len(told) == 1, "once, however often it is tried"
+    assert told[0].startswith(f"waiting for the resource gpu, which is held by process {process.pid} on ")
+    process.communicate("\n", timeout=10)
+    thread.join(10)
+    assert told[1:] == ["mine"]

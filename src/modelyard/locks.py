@@ -60,7 +60,7 @@ def hold(
 
 
 @contextmanager
-def share(path: Path, what: str, tell: Callable[[str], None], verb: str, *, wait: bool = True) -> Iterator[None]:
+def share(path: Path, what: str, tell: Callable[[str], None], verb: str, *, wait: bool) -> Iterator[None]:
     """Keep `path` from being held alone while the block runs; any number may share it.
 
     Who cannot write there shares nothing and goes on: it changes nothing there either.
@@ -81,7 +81,7 @@ def share(path: Path, what: str, tell: Callable[[str], None], verb: str, *, wait
 
 
 @contextmanager
-def take(folder: Path, name: str, count: int, tell: Callable[[str], None], *, wait: bool = True) -> Iterator[None]:
+def take(folder: Path, name: str, count: int, tell: Callable[[str], None], *, wait: bool) -> Iterator[None]:
     """Hold one of the `count` places of the resource `name` while the block runs; builds of other processes count, too.
 
     Args:

@@ -90,7 +90,7 @@ def test_a_resource_limits_what_runs_together(new_toy: Path) -> None:
 def test_a_resource_counts_for_all_builds_of_a_project(new_toy: Path) -> None:
     with (new_toy / "pyproject.toml").open("a") as file:
         file.write("\n[tool.modelyard.resources]\ndataset = 1\n")
-    with take(new_toy / ".modelyard" / "locks", "dataset", 1, print):
+    with take(new_toy / ".modelyard" / "locks", "dataset", 1, print, wait=True):
         refused = build(new_toy, "--no-wait", "dataset")
         waiting = start(new_toy, "dataset")
         output = []

@@ -11,7 +11,9 @@ from modelyard.serving.settings import KNOWN, Settings
 
 
 def test_nothing_set_gives_the_defaults():
-    settings = Settings.read({"PATH": "/bin", "MODELYARD_DEBUG": "1", "MODELYARD_SERVICE_HOST": "10.0.0.1"})
+    settings = Settings.read(
+        {"PATH": "/bin", "MODELYARD_DEBUG": "1", "MODELYARD_SERVICE_HOST": "10.0.0.1", "MY_MODELYARD_PORT": "1"}
+    )
 
     assert settings == Settings()
     assert (settings.host, settings.port, settings.model_version) == ("0.0.0.0", 8080, "1")
@@ -68,12 +70,14 @@ def test_the_password_is_not_in_the_repr():
         ({"PORT": "-1"}, "allowed: a whole number, 0 to 65535"),
         ({"PORT": "tcp://10.0.0.1:80"}, "enableServiceLinks: false"),
         ({"THREADS": "0"}, "MODELYARD_THREADS: '0'; allowed: a whole number, 1 to 256"),
+        ({"THREADS": "auto"}, "MODELYARD_THREADS: 'auto'; allowed: a whole number, 1 to 256"),
         ({"WORKERS": "many"}, "MODELYARD_WORKERS: 'many'; allowed: auto, or a whole number, 1 to 256"),
         ({"BATCHING": "yes"}, "MODELYARD_BATCHING: 'yes'; allowed: auto, on, off"),
         ({"MODEL_VERSION": "v1"}, "MODELYARD_MODEL_VERSION: 'v1'; allowed: a whole number"),
         ({"MODEL_NAME": "a/b"}, "MODELYARD_MODEL_NAME: 'a/b'; allowed: letters"),
         ({"MODEL_NAME": ""}, "MODELYARD_MODEL_NAME: empty"),
         ({"DRAIN_S": "soon"}, "MODELYARD_DRAIN_S: 'soon'; allowed: seconds, 0 to 3600"),
+        ({"DRAIN_S": "3600.1"}, "allowed: seconds, 0 to 3600"),
         ({"DRAIN_S": "nan"}, "allowed: seconds, 0 to 3600"),
         ({"LOG_LEVEL": "loud"}, "MODELYARD_LOG_LEVEL: 'loud'; allowed: debug, info, warning, error"),
         ({"USERNAME": "ann"}, "MODELYARD_USERNAME is set without MODELYARD_PASSWORD"),
@@ -123,3 +127,24 @@ def test_every_default_is_the_documented_one(pytestconfig):
         else:
             said = re.match(r"`([^`]+)`", text)[1]
             assert getattr(Settings.read({variable: said}), fields[variable]) == default, variable
+
+
+def test_every_number_has_the_documented_bounds(pytestconfig):
+    page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
+    rows = dict(re.findall(r"^\| `MODELYARD_(\w+)` \|[^|]*\|(.*)$", page, re.MULTILINE))
+    numbers = [field.name for field in dataclasses.fields(Settings) if field.type == "int"]
+    assert len(numbers) == 9
+    for name in numbers:
+        low, high = map(int, re.search(r", (\d+) to (\d+)[;, ]", rows[name.upper()]).groups())
+        variable = f"MODELYARD_{name.upper()}"
+        assert [getattr(Settings.read({variable: str(end)}), name) for end in (low, high)] == [low, high]
+        for beyond in (low - 1, high + 1):
+            with pytest.raises(StartError, match=f"a whole number, {low} to {high}$"):
+                Settings.read({variable: str(beyond)})
+
+
+def test_every_duration_has_the_documented_bounds(pytestconfig):
+    assert "seconds are 0 to 3600" in (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
+    for name in (field.name for field in dataclasses.fields(Settings) if field.type == "float"):
+        ends = [getattr(Settings.read({f"MODELYARD_{name.upper()}": end}), name) for end in ("0", "0.5", "3600")]
+        assert ends == [0, 0.5, 3600]

@@ -19,6 +19,10 @@ def timed(low: float, value: float, high: float) -> dict[str, float]:
     return {"ratio_low": low, "ratio": value, "ratio_high": high}
 
 
+def tail(low: float, value: float, high: float) -> dict[str, float]:
+    return {"p99_low_ms": low, "p99_ms": value, "p99_high_ms": high}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
@@ -33,6 +37,8 @@ def timed(low: float, value: float, high: float) -> dict[str, float]:
         (timed(0.8, 0.9, 0.95), timed(0.96, 1.0, 1.2), True),
         (timed(0.8, 0.9, 0.95), timed(0.94, 1.0, 1.2), False),
         ({**timed(0.8, 0.9, 0.95), "p99_ms": 2.1}, timed(0.96, 1.0, 1.2), False),
+        ({**timed(0.9, 1.0, 1.2), **tail(1.0, 1.5, 1.9)}, {**timed(0.9, 1.0, 1.2), **tail(2.0, 2.5, 3.0)}, True),
+        ({**timed(0.9, 1.1, 1.2), **tail(1.0, 1.5, 1.9)}, {**timed(0.9, 1.0, 1.2), **tail(2.0, 2.5, 3.0)}, False),
         ({"size_bytes": 99, "p99_low_ms": 3.0, "p99_high_ms": 4.0}, {"p99_low_ms": 1.0, "p99_high_ms": 2.9}, False),
         ({"size_bytes": 99, "p99_low_ms": 3.0, "p99_high_ms": None}, {"p99_low_ms": 1.0, "p99_high_ms": None}, True),
     ],

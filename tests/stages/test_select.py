@@ -14,7 +14,7 @@ from modelyard.errors import ConfigError, DataError, GateError
 from modelyard.jsonfiles import read_json, write_json
 from modelyard.settings import RULES as SETTING
 from modelyard.stages.evaluation import Evaluation, Host, Latency, Measured, Ratio
-from modelyard.stages.gates import Gates
+from modelyard.stages.gates import Gates, Judgement
 from modelyard.stages.pareto import is_slower
 from modelyard.stages.select import Candidate, SelectedModel, select
 from modelyard.stages.selection import RULES, Row, Selection, choose, row_of
@@ -262,6 +262,23 @@ def test_of_variants_that_are_not_measurably_slower_than_the_fastest_the_smalles
 
 def host(cpu_model: str, load_1m: float = 0.5) -> Host:
     return Host(cpu_model=cpu_model, cpus=(1,), threads=1, governor=None, load_1m=load_1m, preemptions=0)
+
+
+@pytest.mark.parametrize("rule", ["smallest", "smallest-file", "fastest"])
+def test_of_variants_of_one_size_the_more_accurate_is_picked(rule):
+    made = {"a": measured(0.93, 100, 50, 0.04, 0.08), "b": measured(0.94, 100, 50, 0.04, 0.08)}
+    rows = tuple(row_of(name, one, Judgement()) for name, one in made.items())
+    assert choose(rows, rule) == "b"
+
+
+def test_a_variant_that_was_not_compared_is_as_fast_as_the_baseline():
+    figures = measured(0.95, 100, 50, 0.04, 0.08)
+    alone = Measured(figures.evaluation, msgspec.structs.replace(figures.latency, ratio=None))
+    row = row_of("baseline", alone, Judgement())
+    assert (row.ratio_low, row.ratio, row.ratio_high) == (1.0, 1.0, 1.0)
+    sizes = {"size_bytes": 100, "gzip_bytes": 50, "layer_bytes": 50}
+    times = {"p50_ms": 0.04, "p99_ms": 0.08, "p99_low_ms": 0.08, "p99_high_ms": 0.08}
+    assert row == Row(variant="baseline", accuracy=0.95, **sizes, **times), "and nothing else is said of it"
 
 
 def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others(tmp_path, out):

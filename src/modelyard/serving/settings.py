@@ -178,7 +178,7 @@ class _Source:
             return default
         if auto and value == "auto":
             return 0
-        if not re.fullmatch(r"\d{1,15}", value) or not low <= int(value) <= high:
+        if not re.fullmatch(r"\d{1,18}", value) or not low <= int(value) <= high:
             hint = (
                 "; Kubernetes sets it for a Service of that name: use enableServiceLinks: false"
                 if "://" in value
@@ -219,7 +219,7 @@ def _file_text(name: str, file: str) -> str:
         reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
         msg = f"{name}_FILE: {file!r} cannot be read: {reason}"
         raise StartError(msg) from exc
-    return text.removesuffix("\n").removesuffix("\r")
+    return text.removesuffix("\n")
 
 
 def _together(first: str, first_value: object, second: str, second_value: object) -> None:

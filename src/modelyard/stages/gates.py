@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -181,7 +181,7 @@ def _ratio(value: Any, where: str) -> float:
 
 
 def _undecided(value: Any, where: str) -> str:
-    if value in ("measured", "pass", "fail"):
+    if value in get_args(Undecided):
         return str(value)
     msg = f"{where}: {value!r} is not allowed\n  allowed: 'measured', 'pass' or 'fail'"
     raise ConfigError(msg)

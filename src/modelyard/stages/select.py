@@ -14,7 +14,7 @@ from modelyard.errors import DataError, GateError
 from modelyard.jsonfiles import write_json
 from modelyard.stages.evaluation import Measured, read_measured
 from modelyard.stages.gates import Gates
-from modelyard.stages.selection import Row, Selection, choose, front_of, known, row_of, with_front
+from modelyard.stages.selection import Row, Selection, check_known, choose, front_of, row_of, with_front
 from modelyard.stages.table import render_table
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def select(
         GateError: no variant meets every gate, or the one that `rule` names does not.
     """
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
-    known("baseline", baseline, candidates)
+    check_known("baseline", baseline, candidates)
     rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls)
     selection = Selection(
         chosen="",

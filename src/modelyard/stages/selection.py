@@ -153,7 +153,7 @@ def choose(rows: Sequence[Row], rule: str) -> str:
     """
     names = [row.variant for row in rows]
     if rule not in RULES:
-        known("rule", rule, (*RULES, *names))
+        check_known("rule", rule, (*RULES, *names))
     asked = [row for row in rows if (rule == row.variant or (rule in RULES and not row.control))]
     fitting = [row for row in asked if not row.misses]
     if not fitting:
@@ -164,11 +164,11 @@ def choose(rows: Sequence[Row], rule: str) -> str:
     return min(fitting, key=RULES.get(rule, _smallest)).variant
 
 
-def known(key: str, value: str, allowed: Collection[str]) -> str:
-    """Return `value` if it is allowed.
+def check_known(key: str, value: str, allowed: Collection[str]) -> None:
+    """Refuse the `value` of `key` if it is none of `allowed`.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is none.
     """
     if value not in allowed:
         msg = (
@@ -176,7 +176,6 @@ def known(key: str, value: str, allowed: Collection[str]) -> str:
             f"  allowed: {', '.join(allowed)}"
         )
         raise ConfigError(msg)
-    return value
 
 
 def _none_left(asked: Sequence[Row], rule: str) -> GateError:
