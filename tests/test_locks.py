@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -76,6 +77,24 @@ def test_a_held_lock_is_refused_with_its_holder_when_nobody_waits(lock: Path, st
     told = str(caught.value)
     assert told.startswith(f"train:net is being built by process {process.pid} on {os.uname().nodename} since 2")
     assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d\n  wait for it", told)
+
+
+def test_the_text_of_a_holder_that_was_killed_does_not_show_behind_the_next(lock: Path) -> None:
+    lock.parent.mkdir()
+    lock.write_text("process 1 on a-machine-with-a-long-name-that-is-no-longer-there since 2001-01-01 00:00:00+00:00")
+    with hold(lock, "train:net", print):
+        assert re.fullmatch(r"process \d+ on \S+ since \S{10} \S{14}", lock.read_text())
+
+
+def test_a_holder_that_has_not_signed_is_another_process(lock: Path) -> None:
+    lock.parent.mkdir()
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with (
+            pytest.raises(StoreError, match="train:net is being built by another process\n"),
+            hold(lock, "train:net", print, wait=False),
+        ):
+            pytest.fail("held twice")
 
 
 def open_files() -> int:
