@@ -75,3 +75,40 @@ def test_a_file_without_the_table_says_how_to_see_one(text: str, tmp_path: Path,
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"there is no table \[tool.modelyard\]\n  run `modelyard init`"):
         load_config(tmp_path, load.plugins)
+
+
+# Targets that extend another
+
+
+def test_a_target_extends_another_key_by_key(load: Load) -> None:
+    tables = {
+        "tool.modelyard.targets.kubernetes": 'namespace = "models"\nreplicas = 3\nlabels = { team = "vision" }',
+        "tool.modelyard.targets.prod": 'extends = "kubernetes"\nlabels = { stage = "prod" }\nmax_replicas = 9',
+        "tool.modelyard.targets.eu": 'extends = "prod"\nnamespace = "eu"',
+    }
+    config = load(tables)
+    prod, eu = config.targets["prod"], config.targets["eu"]
+    assert prod.component.name == eu.component.name == "kubernetes"
+    assert (prod.params["namespace"], prod.params["replicas"], prod.params["max_replicas"]) == ("models", 3, 9)
+    assert eu.params["labels"] == {"team": "vision", "stage": "prod"}
+    assert (eu.params["namespace"], eu.params["max_replicas"]) == ("eu", 9)
+    assert load(tables, targets__kubernetes__replicas="4").targets["eu"].params["replicas"] == 4
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"a": 'extends = "kubernets"'}, "key 'extends': 'kubernets' is no target, did you mean 'kubernetes'?"),
+        ({"a": "extends = 3"}, "key 'extends': 3 is no target"),
+        ({"a": 'extends = "a"'}, "'a' extends itself: a -> a"),
+        ({"a": 'extends = "b"', "b": 'extends = "a"'}, "extends itself: "),
+        ({"a": 'extends = "kubernetes"\nuse = "compose"'}, "'compose' is another component than that of the target"),
+        ({"a": 'extends = "kubernetes"\nreplica = 2'}, "unknown key 'replica', did you mean 'replicas'?"),
+    ],
+)
+def test_a_target_that_extends_what_it_cannot_is_named(load: Load, tables: dict[str, str], said: str) -> None:
+    every = {f"tool.modelyard.targets.{name}": text for name, text in {"kubernetes": "", **tables}.items()}
+    with pytest.raises(ConfigError) as caught:
+        load(every)
+    assert said in str(caught.value)
+    assert "pyproject.toml:" in str(caught.value)

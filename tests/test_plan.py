@@ -98,6 +98,15 @@ def test_evaluation_has_the_runtime_without_what_concerns_the_server_alone(plugi
         assert plan.stages[stage].uses["runtime"].params == {"amount": 0.7, "note": "x"}
 
 
+def test_rendering_has_the_target_without_what_concerns_deploying_alone(plugins: Plugins) -> None:
+    wanted = config({"a": (use(PACK),)})
+    site = msgspec.structs.replace(component("target", "site"), deploy_only=("note",))
+    wanted.targets["site"] = use(site, amount=0.7, note="x")
+    plan = build_plan(wanted, plugins)
+    assert plan.stages["render:site"].uses["target"] == Use(site, {"amount": 0.7})
+    assert wanted.targets["site"].params["note"] == "x"
+
+
 def test_the_baseline_is_the_first_variant_unless_it_is_named(plugins: Plugins) -> None:
     variants = {"a": (use(PACK),), "b": (use(PRUNE), use(PACK))}
     plan = build_plan(config(variants), plugins)

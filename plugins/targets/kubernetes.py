@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.contexts import Lack
+from modelyard.contexts import Lack, Problem
 from modelyard.params import NonNegativeInt, PositiveInt
 from modelyard_plugins.support import proxy
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from modelyard.contexts import CheckContext, PreflightContext, Problem, TargetContext
+    from modelyard.contexts import CheckContext, PreflightContext, TargetContext
     from modelyard.hookspecs import RegisterTarget
     from modelyard.kubernetes.exposure import Proxy
 
@@ -28,6 +28,7 @@ _FILES = {
     "60-poddisruptionbudget.yaml": "kubernetes/poddisruptionbudget.yaml.j2",
     "70-networkpolicy.yaml": "kubernetes/networkpolicy.yaml.j2",
     "80-ingress.yaml": "kubernetes/ingress.yaml.j2",
+    "85-servicemonitor.yaml": "kubernetes/servicemonitor.yaml.j2",
 }
 _KUSTOMIZATION = "kubernetes/kustomization.yaml.j2"
 
@@ -35,6 +36,7 @@ _KUSTOMIZATION = "kubernetes/kustomization.yaml.j2"
 def kubernetes(
     context: TargetContext,
     *,
+    name: str = "",
     namespace: str = "",
     create_namespace: bool = False,
     kubernetes_version: str = "1.32",
@@ -53,6 +55,9 @@ def kubernetes(
     auth_secret: str = "",
     tls: bool = True,
     tls_secret: str = "",
+    tls_server_name: str = "",
+    env: dict[str, str] | None = None,
+    env_from_secrets: dict[str, str] | None = None,
     proxy_image: str = "",
     proxy_cpu: str = "100m",
     proxy_memory: str = "64Mi",
@@ -64,14 +69,25 @@ def kubernetes(
     grace_s: PositiveInt = 20,
     network_policy: bool = True,
     allow_namespaces: tuple[str, ...] = (),
+    allow_scrapers: tuple[str, ...] = (),
+    service_monitor: bool = False,
+    service_monitor_labels: dict[str, str] | None = None,
+    scrape_interval_s: PositiveInt = 30,
     ingress_host: str = "",
     ingress_class: str = "",
     ingress_tls_secret: str = "",
     ingress_annotations: dict[str, str] | None = None,
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "Always",
+    image_reference: Literal["digest", "tag"] = "digest",
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent",
     image_pull_secrets: tuple[str, ...] = (),
     priority_class: str = "",
     node_selector: dict[str, str] | None = None,
+    tolerations: tuple[dict[str, Any], ...] = (),
+    affinity: dict[str, Any] | None = None,
+    spread_over: tuple[str, ...] = ("topology.kubernetes.io/zone", "kubernetes.io/hostname"),
+    spread_strictly: bool = False,
+    gpus: NonNegativeInt = 0,
+    gpu_resource: str = "nvidia.com/gpu",
     labels: dict[str, str] | None = None,
     annotations: dict[str, str] | None = None,
     kube_context: str = "",
@@ -82,6 +98,7 @@ def kubernetes(
 
     Args:
         context: the image, the model's facts, and where to write
+        name: what the objects are called; empty: like the project. Another name lets two environments share a namespace
         namespace: the namespace; empty: that of the user's kubectl context
         create_namespace: also render the Namespace, which then refuses pods that are less strict
         kubernetes_version: the cluster's version, 1.29 or later
@@ -100,6 +117,10 @@ def kubernetes(
         auth_secret: the Secret with the keys username and password (for a proxy: the key htpasswd); empty: NAME-auth
         tls: serve HTTPS
         tls_secret: the Secret of type kubernetes.io/tls; empty: NAME-tls
+        tls_server_name: the name in the certificate, for Prometheus; empty: NAME.NAMESPACE.svc
+        env: more environment variables of the server
+        env_from_secrets: more, each with the Secret and the key that hold its value: VARIABLE = "SECRET/KEY". The value is
+            a file, and the variable VARIABLE_FILE names it
         proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
         proxy_cpu: the cpu that the proxy is given
         proxy_memory: the memory that the proxy may use
@@ -111,14 +132,28 @@ def kubernetes(
         grace_s: how long requests that are then being answered may take
         network_policy: allow no traffic but requests to the server
         allow_namespaces: the namespaces whose pods may send requests; empty: any source
+        allow_scrapers: the namespaces that may send requests, too, for they read /metrics; none are needed without
+            allow_namespaces
+        service_monitor: render a ServiceMonitor of the Prometheus operator, with the password and the certificate of the Secrets
+        service_monitor_labels: the labels by which a Prometheus chooses its ServiceMonitors
+        scrape_interval_s: how often /metrics is read
         ingress_host: the host name of an Ingress with TLS; empty: no Ingress
         ingress_class: the class of the Ingress; empty: the cluster's default
         ingress_tls_secret: the Secret with the Ingress's certificate; empty: NAME-ingress-tls
         ingress_annotations: annotations for the Ingress alone
-        image_pull_policy: when the image is pulled; with a digest, IfNotPresent is as safe as Always
+        image_reference: how the image is named: digest, REPOSITORY:TAG@sha256:...; tag, REPOSITORY:TAG, for clusters into
+            which it is loaded from the archive, and which know no digest
+        image_pull_policy: when the image is pulled; with a digest, IfNotPresent is as safe as Always, and needs no registry
+            to start a pod again
         image_pull_secrets: the Secrets with the registry's passwords
         priority_class: the PriorityClass of the pods
-        node_selector: the labels of the nodes that may run the pods
+        node_selector: the labels of the nodes that may run the pods, beside the image's architecture
+        tolerations: the taints that the pods tolerate, as a pod has them
+        affinity: the affinity of the pods, as a pod has it
+        spread_over: the labels of nodes over whose values the pods are spread
+        spread_strictly: rather leave a pod waiting than spread the pods unevenly
+        gpus: how many GPUs a pod is given; their usual taint is tolerated
+        gpu_resource: what the cluster calls a GPU
         labels: more labels for every object
         annotations: more annotations for every object
         kube_context: the kubectl context to deploy to; empty: the current one
@@ -141,6 +176,7 @@ def _render(context: TargetContext, params: dict[str, Any]) -> None:
         "50-horizontalpodautoscaler.yaml": not values["autoscaled"],
         "70-networkpolicy.yaml": not params["network_policy"],
         "80-ingress.yaml": not params["ingress_host"],
+        "85-servicemonitor.yaml": not params["service_monitor"],
     }
     files = [file for file in _FILES if not left_out.get(file)]
     for file in files:
@@ -163,6 +199,9 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
 
     yield from problems(params, reads_settings=context.reads_settings)
     yield from proxy.problems(context, params)
+    if params["service_monitor"] and not context.reads_settings:
+        why = f"the server of the runtime {context.runtime!r} has its metrics elsewhere, and a proxy before them"
+        yield Problem("service_monitor", why, "remove it, and write a ServiceMonitor of your own")
 
 
 def preflight(context: PreflightContext, **_: Any) -> Iterator[Lack]:
@@ -206,6 +245,7 @@ def modelyard_register_targets(register: RegisterTarget) -> None:
         kubernetes,
         templates=(*_FILES.values(), _KUSTOMIZATION, proxy.TEMPLATE),
         deploy=deploy,
+        deploy_only=("kube_context", "rollout_timeout_s", "force_conflicts"),
         tools=("jinja2",),
         check=check,
         preflight=preflight,

@@ -97,6 +97,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     base: str = ""
     reads_settings: bool = True
     serving_only: tuple[str, ...] = ()
+    deploy_only: tuple[str, ...] = ()
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

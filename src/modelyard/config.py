@@ -15,6 +15,7 @@ import msgspec
 from modelyard import checks
 from modelyard.component import Component, Parameter, check_values, in_quotes, written_text
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.extending import extended
 from modelyard.matrix import Combination, expand
 from modelyard.places import FILE, ConfigSource, KeyPlace, Where
 from modelyard.plugins import Plugins
@@ -364,8 +365,9 @@ class _Reader:
 
     def target(self, name: str) -> Use:
         self.check_name("target", name, self.where("targets").at(name))
-        values = self.table("targets", name)
-        return self.component("target", values.pop("use", name), values, self.where("targets", name))
+        self.table("targets", name)
+        values = extended(self.table("targets"), name, self.where("targets"))
+        return self.component("target", values.pop("use"), values, self.where("targets", name))
 
     def resources(self) -> dict[str, int]:
         found = self.table("resources")

@@ -143,10 +143,14 @@ class BuilderTraits(ComponentTraits, total=False):
 class TargetTraits(Renders, ComponentTraits, total=False):
     """Traits of a deploy target; `deploy(manifests, *, project, **params)` applies what was rendered.
 
+    `deploy_only` names parameters that concern `deploy` alone. The function, `preflight` and the action key do without
+    them: a change of them renders nothing anew.
+
     Without it the target has no `deploy` task.
     """
 
     deploy: Callable[..., Any] | None
+    deploy_only: Sequence[str]
 
 
 TRAITS: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 import msgspec
@@ -127,10 +127,9 @@ def _changed(use: Use) -> str:
     return f"({text if len(text) <= _WIDTH else text[: _WIDTH - 1] + '…'}) " if changed else ""
 
 
-def _without_serving(runtime: Use) -> Use:
-    """Return the runtime as models are measured with it: what concerns the server alone is at its default, and in no key."""
-    params = {name: value for name, value in runtime.params.items() if name not in runtime.component.serving_only}
-    return Use(runtime.component, params)
+def _without(use: Use, names: Collection[str]) -> Use:
+    """Return a component without the parameters `names`: in the stage they are at their defaults, and in no key."""
+    return Use(use.component, {name: value for name, value in use.params.items() if name not in names})
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -274,7 +273,7 @@ class _Planner:
         for variant, chain in variants.items():
             self.check_formats(variant, chain)
         yield from map(self.optimize, steps)
-        measuring = _without_serving(uses["runtime"])
+        measuring = _without(uses["runtime"], uses["runtime"].component.serving_only)
         finals = {variant: f"optimize:{end}" if end else self.train for variant, end in ends.items()}
         for variant, final in finals.items():
             inputs = [Input("model", final), data]
@@ -377,4 +376,5 @@ class _Planner:
         yield self.stage(self.check, {"runtime": uses["runtime"]}, config.settings["check"], *reads)
         for name, use in config.targets.items():
             inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
-            yield self.stage(f"render:{name}", {"target": use}, {k: facts[k] for k in ("name", "version")}, *inputs)
+            shaping = _without(use, use.component.deploy_only)
+            yield self.stage(f"render:{name}", {"target": shaping}, {k: facts[k] for k in ("name", "version")}, *inputs)

@@ -24,12 +24,15 @@ _SEQUENCES = {
     "templates",
     "entrypoint",
     "serving_only",
+    "deploy_only",
 }
 _PATHS = {"server", "requirements"}
 _VARIABLES = {"environment", "server_environment"}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
 _OF_AN_IMAGE = {"base", "reads_settings"}
+_PARTIAL = {"serving_only", "deploy_only"}
+"""Traits that name parameters which one stage, or the only stage, is run without."""
 
 
 def registered(
@@ -55,7 +58,8 @@ def registered(
         msg = f"{where}: the second argument is {function!r}, not a function\n  write a `def` that calls it"
         raise PluginError(msg)
     given = checked_traits(kind, traits, where)
-    _check_serving_only(where, function, traits.get("serving_only", ()))
+    for trait in _PARTIAL & traits.keys():
+        _check_partial(where, function, trait, traits[trait])
     component = Component(kind, name, function, source, **given)
     if source.origin != "built-in":  # whose parameters a test reads: all fifty take 5 ms of every `doit`
         _ = component.parameters
@@ -105,16 +109,14 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Co
             raise PluginError(msg)
 
 
-def _check_serving_only(where: str, function: Any, names: Collection[str]) -> None:
-    """Check that each name is a parameter with a default: `evaluate` runs without it."""
-    if not names:
-        return
+def _check_partial(where: str, function: Any, trait: str, names: Collection[str]) -> None:
+    """Check that each name is a parameter with a default: the function is called without it."""
     found = inspect.signature(function).parameters.values()
     known = {p.name for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
     for name in names:
         if name not in known:
             msg = (
-                f"{where}: trait 'serving_only' names {name!r}{did_you_mean(name, known)}, "
+                f"{where}: trait {trait!r} names {name!r}{did_you_mean(name, known)}, "
                 f"which is no keyword-only parameter with a default\n  such parameters: {listing(known)}"
             )
             raise PluginError(msg)

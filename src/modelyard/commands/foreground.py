@@ -164,7 +164,7 @@ def push(engine: Engine, stage: Stage) -> None:
 
 def deploy(engine: Engine, stage: Stage) -> None:
     """Apply what the target of `stage` rendered."""
-    use = stage.uses["target"]
+    use = engine.project.config.targets[stage.name]  # with what concerns the deployment alone
     assert use.component.deploy is not None
     use.component.deploy(engine.folder(stage), project=engine.project.folder, **use.params)
 

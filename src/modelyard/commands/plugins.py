@@ -67,6 +67,7 @@ def _facts(component: Component, shadowed: dict[int, Any]) -> dict[str, Any]:
         "shadowed_by": str(by) if by else None,
         "parameters": [_parameter_facts(p) for p in component.parameters.values()],
         "serving_only": component.serving_only,
+        "deploy_only": component.deploy_only,
     }
 
 
@@ -74,6 +75,9 @@ def _parameter_facts(parameter: Parameter) -> dict[str, Any]:
     required = parameter.default is REQUIRED
     facts = {"name": parameter.name, "type": parameter.type_name, "required": required, "doc": parameter.doc}
     return facts if required else {**facts, "default": parameter.default}
+
+
+_ALONE = ("; the server alone, not evaluate", "; deploy alone, not render")
 
 
 def table(registry: Registry) -> str:
@@ -124,7 +128,7 @@ def _explain(component: Component) -> str:
         formats = f"\n  takes {takes}" + (f", gives {component.produces}" if component.produces else "")
     own = parameters_of_table(_TABLES.get(component.kind, ""))
     lines = [
-        _parameter(p, serving_only=p.name in component.serving_only)
+        _parameter(p, _ALONE[0] if p.name in component.serving_only else _ALONE[1] * (p.name in component.deploy_only))
         for p in (*component.parameters.values(), *own.values())
     ]
     parameters = "\n".join(lines) or "  (no parameters)"
@@ -132,7 +136,7 @@ def _explain(component: Component) -> str:
     return f"{head}\n\n{doc}\n\nParameters:\n{parameters}"
 
 
-def _parameter(parameter: Parameter, *, serving_only: bool) -> str:
+def _parameter(parameter: Parameter, note: str) -> str:
     default = "required" if parameter.default is REQUIRED else f"default {parameter.default!r}"
-    text = f"  {parameter.name}: {parameter.type_name}; {default}{'; the server alone, not evaluate' if serving_only else ''}"
+    text = f"  {parameter.name}: {parameter.type_name}; {default}{note}"
     return f"{text}\n      {parameter.doc}" if parameter.doc else text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from modelyard.contexts import Problem
+from modelyard.errors import did_you_mean
 from modelyard.kubernetes import syntax
 
 if TYPE_CHECKING:
@@ -15,6 +17,21 @@ NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 OWN_LABELS = (NAME, INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
 SERVER_MEMORY = "modelyard.dev/server-memory"
 """The annotation of a pod that says what one worker of its server takes, headroom included."""
+_NAME_LENGTH = 52
+_SET = {
+    "MODELYARD_MODEL_NAME": "[tool.modelyard] name",
+    "MODELYARD_MODEL_DIR": "nothing: the model is in the image",
+    "MODELYARD_HOST": "nothing: the pod's ports are open to its network alone",
+    "MODELYARD_USERNAME": "auth_secret",
+    "MODELYARD_PASSWORD": "auth_secret",
+    "MODELYARD_TLS_CERT_FILE": "tls_secret",
+    "MODELYARD_TLS_KEY_FILE": "tls_secret",
+    **{
+        f"MODELYARD_{key.upper()}": key
+        for key in ("port", "drain_s", "grace_s", "log_level", "threads", "max_body_bytes")
+    },
+}
+"""The server's settings that follow from parameters or from the image, each with what to set instead."""
 _SUBDOMAINS = ("auth_secret", "tls_secret", "ingress_class", "ingress_tls_secret", "priority_class")
 _QUANTITIES = {
     "cpu": "250m",
@@ -39,6 +56,8 @@ def problems(params: Mapping[str, Any], *, reads_settings: bool = True) -> Itera
     """
     p = SimpleNamespace(**params)
     yield from _names(p)
+    yield from _environment(p, reads_settings=reads_settings)
+    yield from _nodes(p)
     yield from _mappings(p)
     yield from _host(p.ingress_host)
     yield from _relations(p)
@@ -48,7 +67,11 @@ def problems(params: Mapping[str, Any], *, reads_settings: bool = True) -> Itera
 
 
 def _names(p: Any) -> Iterator[Problem]:
-    for key, value in (("namespace", p.namespace), *(("allow_namespaces", one) for one in p.allow_namespaces)):
+    if p.name and (syntax.dns_label(p.name) or len(p.name) > _NAME_LENGTH):
+        allowed = f"allowed: lower-case letters, digits and inner '-', {_NAME_LENGTH} at most"
+        yield Problem("name", "the names of the objects begin with it", allowed)
+    several = (("allow_namespaces", p.allow_namespaces), ("allow_scrapers", p.allow_scrapers))
+    for key, value in (("namespace", p.namespace), *((key, one) for key, names in several for one in names)):
         if value and syntax.dns_label(value):
             yield Problem(key, f"{value!r:.80} is not a DNS label", f"allowed: {syntax.DNS_LABEL}")
     named = [(key, getattr(p, key)) for key in _SUBDOMAINS]
@@ -57,8 +80,47 @@ def _names(p: Any) -> Iterator[Problem]:
             yield Problem(key, f"{value!r:.80} is not a DNS name", f"allowed: {syntax.DNS_SUBDOMAIN}")
 
 
+def _environment(p: Any, *, reads_settings: bool) -> Iterator[Problem]:
+    files = {f"{name}_FILE": "env_from_secrets" for name in p.env_from_secrets or {}}
+    for name, key in {**dict.fromkeys(p.env or {}, "env"), **files}.items():
+        yield from (Problem(key, why, instead) for why, instead in _variable(name, reads_settings=reads_settings))
+    for name, value in (p.env_from_secrets or {}).items():
+        secret, _, inner = value.partition("/")
+        if syntax.dns_subdomain(secret) or not re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", inner):
+            yield Problem(
+                "env_from_secrets", f"{name}: {value!r:.80} names no key of a Secret", "allowed: 'SECRET/KEY'"
+            )
+    for name in sorted(set(p.env or {}) & {*(p.env_from_secrets or {}), *files}):
+        yield Problem("env", f"{name!r} is in env_from_secrets, too", "remove one")
+
+
+def _variable(name: str, *, reads_settings: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a variable's name, and what to do."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        yield f"{name!r:.80} is no variable", "allowed: letters, digits and '_', not beginning with a digit"
+    if not (reads_settings and name.startswith("MODELYARD_")):
+        return
+    from modelyard.serving.settings import KNOWN
+
+    setting = name if name in KNOWN else name.removesuffix("_FILE")
+    if setting not in KNOWN:
+        yield f"the server has no setting {name!r}{did_you_mean(name, KNOWN)}", "see docs/reference/serving.md"
+    elif setting in _SET:
+        yield f"{name!r} is set by modelyard", f"set {_SET[setting]}"
+
+
+def _nodes(p: Any) -> Iterator[Problem]:
+    for key in p.spread_over:
+        if why := syntax.label_key(key):
+            yield Problem("spread_over", why, "name the key of a node's label, for instance 'kubernetes.io/hostname'")
+    if p.gpus and (syntax.label_key(p.gpu_resource) or "/" not in p.gpu_resource):
+        yield Problem(
+            "gpu_resource", "it is not what a device plugin is called", "allowed: for instance 'nvidia.com/gpu'"
+        )
+
+
 def _mappings(p: Any) -> Iterator[Problem]:
-    for key in ("labels", "node_selector"):
+    for key in ("labels", "node_selector", "service_monitor_labels"):
         for why in syntax.labels_problems(getattr(p, key) or {}):
             yield Problem(key, why, "mend it, or leave it out")
     for key in ("annotations", "ingress_annotations"):
@@ -83,6 +145,10 @@ def _host(host: str) -> Iterator[Problem]:
 
 
 def _relations(p: Any) -> Iterator[Problem]:
+    if p.tls_server_name and not (p.service_monitor and p.tls):
+        yield Problem("tls_server_name", "nobody asks for it", "set service_monitor and tls, or remove it")
+    if p.allow_scrapers and not p.allow_namespaces:
+        yield Problem("allow_scrapers", "every namespace may send requests", "name allow_namespaces, too, or remove it")
     if p.create_namespace and not p.namespace:
         yield Problem("create_namespace", "it needs a namespace", "allowed with: namespace = '...'")
     if p.max_replicas < p.replicas:

@@ -60,7 +60,7 @@ def image_is_built(bundle: Bundle, container: Container) -> Iterator[str]:
     named, _, digest = bundle.image.partition("@")
     repository = named.rpartition(":")[0]
     same = image == repository or image.startswith((f"{repository}:", f"{repository}@"))
-    if repository and same and image not in (bundle.image, f"{repository}@{digest}"):
+    if repository and same and image not in (bundle.image, named, f"{repository}@{digest}"):
         yield f"container {container.name!r}: image is {image!r}, the build made {bundle.image!r}"
 
 

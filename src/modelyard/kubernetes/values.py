@@ -12,6 +12,7 @@ from modelyard.footprint import Footprint, usual_bytes, worker_bytes, workers_of
 from modelyard.kubernetes import syntax
 from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
+from modelyard.kubernetes.findings import SKIP
 from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS, SERVER_MEMORY
 from modelyard.serving.shares import MIB
 
@@ -23,13 +24,21 @@ if TYPE_CHECKING:
     from modelyard.kubernetes.exposure import Proxy
 
 _MARGIN_S = 5
+_BY_TAG = "the image is loaded into the cluster, which knows it by its tag (image_reference)"
+ARCHITECTURE = "kubernetes.io/arch"
 PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
 """Where a Secret's keys are files, in the container that reads them."""
 
 
 @dataclass(frozen=True)
 class MountedSecret:
-    """A Secret that the server reads as files: `volume` names it in the pod, `path` is its folder there."""
+    """A Secret that the server reads as files: `volume` names it in the pod, `path` is its folder there.
+
+    Attributes:
+        volume: the name of its volume.
+        name: its own name.
+        keys: those of its keys that are files.
+    """
 
     volume: str
     name: str
@@ -38,7 +47,7 @@ class MountedSecret:
     @property
     def path(self) -> str:
         """The folder in the container."""
-        return PATHS[self.volume]
+        return PATHS.get(self.volume, f"/etc/modelyard/{self.volume}")
 
 
 def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Proxy | None = None) -> dict[str, Any]:
@@ -52,22 +61,36 @@ def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Pr
     Raises:
         ConfigError: the image's user is not one that Kubernetes can check.
     """
-    p, name, version, image = SimpleNamespace(**params), context.name, context.version, context.image
+    p, version, image = SimpleNamespace(**params), context.version, context.image
+    name = p.name or context.name
     uid, gid = _user(image)
     own = image.server.reads_settings
-    settings = _settings(name, image, p) if own else proxy.files if proxy else {}
-    worker, workers = worker_bytes(context.server_memory_bytes, context.model), workers_of(settings, _cpus(p))
+    settings = _settings(context.name, image, p) if own else proxy.files if proxy else {}
+    secret_variables = _secret_variables(p.env_from_secrets or {})
+    env = {**(p.env or {}), **_files_of(p.env_from_secrets or {})}
+    worker, workers = (
+        worker_bytes(context.server_memory_bytes, context.model),
+        workers_of({**settings, **env}, _cpus(p)),
+    )
+    body_bytes = p.max_body_bytes if own else 0
     return {
         **params,
         "name": name,
         "image": image,
+        "image_name": image.reference if p.image_reference == "digest" else f"{image.repository}:{image.tag}",
+        "env": env,
+        "secret_variables": secret_variables,
+        "node_selector": {ARCHITECTURE: image.platform.split("/")[1], **(p.node_selector or {})},
+        "tolerations": [*p.tolerations, *_gpu_tolerations(p)],
+        "allowed_namespaces": [*p.allow_namespaces, *p.allow_scrapers] if p.allow_namespaces else [],
+        "tls_server_name": p.tls_server_name or ".".join(filter(None, (name, p.namespace, "svc" * bool(p.namespace)))),
+        "monitor_labels": _labels(context.name, name, version, p) | (p.service_monitor_labels or {}),
         "namespace": p.namespace,
-        "selector": {NAME: name, INSTANCE: name},
-        "labels": _labels(name, version, p),
-        "namespace_labels": _labels(name, version, p) | _pod_security(p.kubernetes_version),
+        "selector": {NAME: context.name, INSTANCE: name},
+        "labels": _labels(context.name, name, version, p),
+        "namespace_labels": _labels(context.name, context.name, version, p) | _pod_security(p.kubernetes_version),
         "annotations": p.annotations or {},
-        "deployment_annotations": {**(p.annotations or {}), **_model_annotations(context.model)}
-        | (_needs(worker) if own else {}),
+        "deployment_annotations": _deployment_annotations(p, context.model, worker if own else 0),
         "ingress_annotations": _ingress_annotations(p),
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
         "config_name": config_name(name, settings),
@@ -84,7 +107,7 @@ def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Pr
         "has_sleep": (syntax.minor(p.kubernetes_version) or 0) >= 30,
         "startup_tries": math.ceil(p.startup_s / 2),
         "progress_deadline_s": max(120, p.startup_s * 2),
-        **_resources(p, _memory(p, Footprint(worker, p.max_body_bytes * own, workers))),
+        **_resources(p, _memory(p, Footprint(worker, body_bytes, workers))),
     }
 
 
@@ -110,8 +133,8 @@ def _sleeps(p: Any, *, own: bool, proxied: bool) -> dict[str, int]:
     }
 
 
-def _labels(name: str, version: str, p: Any) -> dict[str, str]:
-    own = (name, name, syntax.as_label_value(version), "modelyard")
+def _labels(name: str, instance: str, version: str, p: Any) -> dict[str, str]:
+    own = (name, instance, syntax.as_label_value(version), "modelyard")
     return {**(p.labels or {}), **dict(zip(OWN_LABELS, own, strict=True))}
 
 
@@ -120,6 +143,37 @@ def _pod_security(version: str) -> dict[str, str]:
     levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in modes}
     minor = f"v1.{syntax.minor(version)}"
     return levels | {f"pod-security.kubernetes.io/{mode}-version": minor for mode in modes}
+
+
+def _deployment_annotations(p: Any, model: Mapping[str, Any], worker_bytes: int) -> dict[str, str]:
+    found = {**(p.annotations or {}), **_model_annotations(model)}
+    if worker_bytes:
+        found[SERVER_MEMORY] = f"{worker_bytes // MIB}Mi"
+    if p.image_reference == "tag":
+        found[SKIP] = "; ".join(filter(None, (found.get(SKIP), f"image-digest: {_BY_TAG}")))
+    return found
+
+
+def _secret_variables(variables: Mapping[str, str]) -> list[MountedSecret]:
+    """Return the Secrets that hold values of variables, each once, with the keys that are asked for."""
+    keys: dict[str, dict[str, None]] = {}
+    for value in variables.values():
+        secret, _, key = value.partition("/")
+        keys.setdefault(secret, {})[key] = None
+    return [
+        MountedSecret(f"env-{number}", secret, tuple(names)) for number, (secret, names) in enumerate(keys.items(), 1)
+    ]
+
+
+def _files_of(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that name the files with the values of `variables`."""
+    paths = {one.name: one.path for one in _secret_variables(variables)}
+    found = {variable: value.partition("/") for variable, value in variables.items()}
+    return {f"{variable}_FILE": f"{paths[secret]}/{key}" for variable, (secret, _, key) in found.items()}
+
+
+def _gpu_tolerations(p: Any) -> list[dict[str, str]]:
+    return [{"key": p.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}] if p.gpus else []
 
 
 def _model_annotations(model: Mapping[str, Any]) -> dict[str, str]:
@@ -168,10 +222,6 @@ def _cpus(p: Any) -> float:
     return float(syntax.quantity(p.cpu_limit or p.cpu) or 1)
 
 
-def _needs(worker_bytes: int) -> dict[str, str]:
-    return {SERVER_MEMORY: f"{worker_bytes // MIB}Mi"}
-
-
 def _memory(p: Any, footprint: Footprint) -> str:
     return p.memory or p.memory_limit or f"{usual_bytes(footprint) // MIB}Mi"
 
@@ -179,10 +229,11 @@ def _memory(p: Any, footprint: Footprint) -> str:
 def _resources(p: Any, memory: str) -> dict[str, dict[str, str]]:
     storage = {"ephemeral-storage": p.ephemeral_storage}
     limits = ({"cpu": p.cpu_limit} if p.cpu_limit else {}) | {"memory": p.memory_limit or memory}
+    gpus = {p.gpu_resource: str(p.gpus)} if p.gpus else {}
     proxy = {"cpu": p.proxy_cpu, "memory": p.proxy_memory, **storage}
     return {
         "requests": {"cpu": p.cpu, "memory": memory, **storage},
-        "limits": {**limits, **storage},
+        "limits": {**limits, **storage, **gpus},
         "proxy_requests": proxy,
         "proxy_limits": proxy if p.cpu_limit else {"memory": p.proxy_memory, **storage},
     }

@@ -35,6 +35,30 @@ def looked_at(context: TargetContext) -> Checked:
 
 
 ALL: dict[str, Any] = {"namespace": "digits", "create_namespace": True, "ingress_host": "digits.example.org"}
+FULL: dict[str, Any] = {
+    **ALL,
+    "name": "digits-staging",
+    "env": {"MODELYARD_MAX_BATCH": "64", "TZ": "UTC"},
+    "env_from_secrets": {"TOKEN": "backend/token", "OTHER": "backend/other", "DSN": "database/dsn"},
+    "gpus": 1,
+    "tolerations": ({"key": "spot", "operator": "Exists", "effect": "NoSchedule"},),
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}]
+            }
+        }
+    },
+    "spread_over": ("topology.kubernetes.io/zone",),
+    "spread_strictly": True,
+    "node_selector": {"pool": "models"},
+    "allow_namespaces": ("web",),
+    "allow_scrapers": ("monitoring",),
+    "service_monitor": True,
+    "service_monitor_labels": {"release": "prometheus"},
+    "image_pull_secrets": ("registry",),
+    "priority_class": "high",
+}
 BARE: dict[str, Any] = {"auth": False, "tls": False, "max_replicas": 2, "network_policy": False, "cpu_limit": ""}
 
 
@@ -200,6 +224,86 @@ def test_the_server_reads_the_settings_that_it_is_given(context: Callable[..., T
     assert (found.username, found.password) == ("secret", "secret")
 
 
+def test_pods_run_where_the_image_can_and_where_the_user_says(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, **FULL)
+    spec = pod(made)
+    assert spec["nodeSelector"] == {"kubernetes.io/arch": "amd64", "pool": "models"}
+    assert [one["key"] for one in spec["tolerations"]] == ["spot", "nvidia.com/gpu"]
+    assert "nodeAffinity" in spec["affinity"]
+    (spread,) = spec["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
+    resources = spec["containers"][0]["resources"]
+    assert resources["limits"]["nvidia.com/gpu"] == "1"
+    assert "nvidia.com/gpu" not in resources["requests"]
+
+
+def test_an_image_for_another_processor_runs_on_its_nodes(context: Callable[..., TargetContext]) -> None:
+    made = context(image=msgspec.structs.replace(context().image, platform="linux/arm64/v8"))
+    kubernetes(made)
+    assert pod(made)["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+
+
+def test_variables_are_plain_or_files_of_a_secret(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, **FULL)
+    server, volumes = pod(made)["containers"][0], pod(made)["volumes"]
+    assert {one["name"]: one["value"] for one in server["env"]} == {
+        "MODELYARD_MAX_BATCH": "64",
+        "TZ": "UTC",
+        "TOKEN_FILE": "/etc/modelyard/env-1/token",
+        "OTHER_FILE": "/etc/modelyard/env-1/other",
+        "DSN_FILE": "/etc/modelyard/env-2/dsn",
+    }
+    paths = {one["name"]: one["mountPath"] for one in server["volumeMounts"]}
+    secrets = {one["name"]: one["secret"] for one in volumes if one["name"].startswith("env-")}
+    assert {name: secret["secretName"] for name, secret in secrets.items()} == {"env-1": "backend", "env-2": "database"}
+    assert paths["env-1"] == "/etc/modelyard/env-1"
+    assert [item["key"] for item in secrets["env-1"]["items"]] == ["token", "other"]
+
+
+def test_two_environments_share_a_namespace(context: Callable[..., TargetContext]) -> None:
+    one, other = context(), context()
+    kubernetes(one, namespace="models")
+    kubernetes(other, namespace="models", name="digits-staging")
+    names = [{(kind, thing["metadata"]["name"]) for kind, thing in objects(made).items()} for made in (one, other)]
+    assert not names[0] & names[1]
+    selectors = [objects(made)["Deployment"]["spec"]["selector"]["matchLabels"] for made in (one, other)]
+    assert {selector["app.kubernetes.io/name"] for selector in selectors} == {"digits"}
+    assert [selector["app.kubernetes.io/instance"] for selector in selectors] == ["digits", "digits-staging"]
+    assert objects(other)["ConfigMap"]["data"]["MODELYARD_MODEL_NAME"] == "digits"
+    assert {volume["secret"]["secretName"] for volume in pod(other)["volumes"] if "secret" in volume} == {
+        "digits-staging-auth",
+        "digits-staging-tls",
+    }
+
+
+def test_prometheus_is_told_how_to_read_the_metrics_and_let_in(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, **FULL)
+    monitor, policy = objects(made)["ServiceMonitor"], objects(made)["NetworkPolicy"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["basicAuth"] == {
+        "username": {"name": "digits-staging-auth", "key": "username"},
+        "password": {"name": "digits-staging-auth", "key": "password"},
+    }
+    assert (endpoint["scheme"], endpoint["tlsConfig"]["serverName"]) == ("https", "digits-staging.digits.svc")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]["matchExpressions"][0]["values"] == [
+        "web",
+        "monitoring",
+    ]
+
+
+def test_an_image_that_is_loaded_into_the_cluster_is_named_by_its_tag(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    kubernetes(made, image_reference="tag", annotations={"modelyard.dev/skip": "cpu-limit: a demo"})
+    server = pod(made)["containers"][0]
+    assert server["image"] == "registry.example/team/digits:0.1.0"
+    assert server["imagePullPolicy"] == "IfNotPresent"
+    assert looked_at(made) == Checked(7, 0)
+
+
 def test_the_startup_budget_covers_the_load_of_the_model(context: Callable[..., TargetContext]) -> None:
     made = context()
     kubernetes(made, startup_s=601)
@@ -220,12 +324,12 @@ def test_nginx_is_told_to_speak_tls_to_the_server(context: Callable[..., TargetC
 def test_the_same_input_gives_the_same_bytes(context: Callable[..., TargetContext]) -> None:
     one, other = context(), context()
     for made in (one, other):
-        kubernetes(made, **ALL, labels={"team": "a"}, annotations={"x": "y"})
+        kubernetes(made, **FULL, labels={"team": "a"}, annotations={"x": "y"})
     assert {p.name: p.read_bytes() for p in one.out.iterdir()} == {p.name: p.read_bytes() for p in other.out.iterdir()}
 
 
 @pytest.mark.parametrize("minor", range(29, 38))
-@pytest.mark.parametrize("params", [{}, ALL, BARE], ids=["default", "all", "bare"])
+@pytest.mark.parametrize("params", [{}, ALL, FULL, BARE], ids=["default", "all", "full", "bare"])
 def test_the_objects_are_valid_in_every_version(
     context: Callable[..., TargetContext], minor: int, params: dict[str, Any]
 ) -> None:
@@ -273,13 +377,15 @@ LABELS = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?)?", full
 @given(
     annotations=st.dictionaries(KEYS, TEXT, max_size=4),
     labels=st.dictionaries(KEYS, LABELS | st.just("on"), max_size=4),
+    env=st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True), TEXT, max_size=4),
 )
 def test_what_a_user_writes_is_read_back_exactly(
-    context: Callable[..., TargetContext], annotations: dict[str, str], labels: dict[str, str]
+    context: Callable[..., TargetContext], annotations: dict[str, str], labels: dict[str, str], env: dict[str, str]
 ) -> None:
     annotations.pop("modelyard.dev/skip", None)
     made = context()
-    kubernetes(made, annotations=annotations, labels=labels)
+    kubernetes(made, annotations=annotations, labels=labels, env=env)
+    assert {one["name"]: one["value"] for one in pod(made)["containers"][0].get("env", [])} == env
     for one in objects(made).values():
         assert annotations.items() <= one["metadata"].get("annotations", {}).items()
         assert labels.items() <= one["metadata"]["labels"].items()
@@ -300,20 +406,24 @@ def test_any_text_in_any_parameter_is_right_or_refused_and_changes_no_structure(
         "cpu",
         "memory",
         "tmp_size",
+        "name",
+        "gpu_resource",
+        "tls_server_name",
     )
+    around = {"ingress_host": "a.example", "gpus": 1, "service_monitor": True}
     key = data.draw(st.sampled_from(keys))
     text = data.draw(TEXT)
     made = context(version=data.draw(TEXT))
     refused = ""
     try:
-        accept("target", "kubernetes", ingress_host="a.example", **{key: text})
+        accept("target", "kubernetes", **around, **{key: text})
     except ConfigError as exc:
         refused = str(exc)
     if refused:
         assert refused.startswith(f"here: key '{key}'")
     else:
-        kubernetes(made, ingress_host="a.example", **{key: text})
-        assert len(objects(made)) == 8
+        kubernetes(made, **around, **{key: text})
+        assert len(objects(made)) == 9
 
 
 QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suffix"
@@ -354,6 +464,21 @@ QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suf
         ({"node_selector": {"gpu": "yes please"}}, "'yes please' is not a label's value"),
         ({"image_pull_secrets": ("A",)}, "'A' is not a DNS name"),
         ({"allow_namespaces": ("A",)}, "'A' is not a DNS label"),
+        ({"name": "a" * 53}, "the names of the objects begin with it"),
+        ({"env": {"1A": "x"}}, "'1A' is no variable"),
+        ({"env": {"MODELYARD_PORT": "1"}}, "'MODELYARD_PORT' is set by modelyard\n  set port"),
+        ({"env": {"MODELYARD_MAX_BACH": "1"}}, "no setting 'MODELYARD_MAX_BACH', did you mean 'MODELYARD_MAX_BATCH'?"),
+        ({"env": {"A_FILE": "x"}, "env_from_secrets": {"A": "s/k"}}, "'A_FILE' is in env_from_secrets, too"),
+        ({"env_from_secrets": {"A": "secret"}}, "A: 'secret' names no key of a Secret\n  allowed: 'SECRET/KEY'"),
+        ({"spread_over": ("a b",)}, "'a b' is not a key"),
+        ({"gpus": 1, "gpu_resource": "gpu"}, "it is not what a device plugin is called"),
+        ({"allow_scrapers": ("monitoring",)}, "every namespace may send requests"),
+        ({"service_monitor_labels": {"a": "b c"}}, "'b c' is not a label's value"),
+        ({"tls_server_name": "a.example"}, "nobody asks for it"),
+        (
+            {"around": {"reads_settings": False}, "auth": False, "tls": False, "service_monitor": True},
+            "'service_monitor': True is not allowed: the server of the runtime 'served' has its metrics elsewhere",
+        ),
         ({"ingress_host": "https://a.example/x"}, "a host has no scheme 'https://'\n  allowed: 'a.example'"),
         ({"ingress_host": "a.example:80"}, "a host has neither port nor path\n  allowed: 'a.example'"),
         ({"ingress_host": "A_example"}, "it is not a DNS name\n  allowed: lower-case letters"),
