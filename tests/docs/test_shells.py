@@ -71,7 +71,7 @@ docker() {
     *) return 1 ;;
   esac
 }
-ctr() { command ctr --address /run/docker/containerd/containerd.sock --namespace modelyard-docs "$@" --no-unpack; }
+ctr() { command ctr --address /run/docker/containerd/containerd.sock "${@/k8s.io/modelyard-docs}" --no-unpack; }
 """
 """A container goes to the background, too; Compose is asked whether it can read the file, and started by another test."""
 
