@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import threading
 from pathlib import Path
@@ -9,9 +11,9 @@ import msgspec
 import pytest
 
 from modelyard import durable, placing
-from modelyard.digests import DigestTable
+from modelyard.digests import DigestTable, FileEntry, signature
 from modelyard.errors import StageFailed, StoreError
-from modelyard.placing import SHARE_FROM_BYTES, take, take_all
+from modelyard.placing import SHARE_FROM_BYTES, give, take, take_all
 from modelyard.store import Record, Store
 from tests.standins.manifests import manifest_of, record_of
 
@@ -217,3 +219,52 @@ def test_all_are_taken_in_the_order_of_their_names_whatever_their_sizes(out: Pat
     assert {name: Path(one.draft).read_bytes()[:1] for name, one in taken.items()} == {
         name: (out / name).read_bytes()[:1] for name in taken
     }
+
+
+@pytest.mark.parametrize("executable", [False, True])
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
+def test_what_is_given_has_the_bytes_and_the_mode_of_its_entry(
+    content: bytes, executable: bool, user: str, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "object", tmp_path / "given"
+    source.write_bytes(content)
+    entry = FileEntry(hashlib.sha256(content).hexdigest(), len(content), executable)
+    info = give(str(source), str(target), entry)
+    is_linked = user == "a user" and content == LARGE and not executable
+    assert target.read_bytes() == content
+    assert oct(info.st_mode & 0o777) == ("0o755" if executable else "0o444" if is_linked else "0o644")
+    assert signature(info) == signature(target.stat())
+    assert (info.st_ino == source.stat().st_ino) is is_linked
+
+
+def test_what_cannot_be_linked_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(source: str, target: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), source)
+
+    monkeypatch.setattr(placing, "clone", lambda source, target: False)
+    monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(placing.os, "link", link)
+    (tmp_path / "object").write_bytes(LARGE)
+    entry = FileEntry(hashlib.sha256(LARGE).hexdigest(), len(LARGE))
+    give(str(tmp_path / "object"), str(tmp_path / "given"), entry)
+    assert (tmp_path / "given").read_bytes() == LARGE
+
+
+def test_a_small_output_is_copied_and_no_file_stays_open(out: Path, tmp_path: Path, user: str) -> None:
+    (out / "model.json").write_bytes(b"{}")
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    taken = take(out, "model.json", str(tmp_path / "draft"))
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+    assert taken.entry == manifest_of(out)["model.json"]
+    assert (out / "model.json").stat().st_nlink == 1
+
+
+def test_an_output_that_changes_while_it_is_taken_is_refused_at_once(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out / "model.json").write_bytes(b"{}")
+    monkeypatch.setattr(
+        placing, "copy_open", _then(placing.copy_open, lambda: (out / "model.json").write_bytes(b"[1]"))
+    )
+    with pytest.raises(StoreError, match=r"the output 'model\.json' changed while it was kept"):
+        take(out, "model.json", str(tmp_path / "draft"))

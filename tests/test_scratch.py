@@ -38,6 +38,40 @@ def test_a_folder_is_there_in_the_block_and_nothing_is_left_of_it(tmp_path: Path
     assert list((tmp_path / "unfinished").iterdir()) == []
 
 
+def test_a_folder_that_is_taken_away_in_the_block_is_no_error(tmp_path: Path) -> None:
+    with scratch(tmp_path / "unfinished") as folder:
+        folder.rmdir()
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch_module.os, "urandom", bytes)
+    (tmp_path / bytes(8).hex()).mkdir()
+    with pytest.raises(StoreError, match=f"{tmp_path}: File exists\n  the project's folder must be writable"):
+        scratch(tmp_path).__enter__()
+
+
+def test_who_sweeps_a_folder_in_the_moment_before_it_is_made_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch_module.os, "urandom", bytes)
+    sweeper = scratch_module._alive(tmp_path / bytes(8).hex(), wait=False)
+    sweeper.__enter__()
+    made: list[bool] = []
+
+    def make() -> None:
+        with scratch(tmp_path) as folder:
+            made.append(folder.is_dir())
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    maker.join(0.3)
+    assert made == []
+    sweeper.__exit__(None, None, None)
+    maker.join(10)
+    assert made == [True]
+
+
 def test_a_sweep_takes_what_its_maker_no_longer_holds(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", MAKER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

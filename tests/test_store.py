@@ -306,6 +306,17 @@ def test_a_damaged_trace_is_none(old: str, new: str, store: Store, tmp_path: Pat
     assert store.trace(KEY) is None
 
 
+def test_a_record_without_the_fields_that_came_later_says_nothing_of_them(store: Store) -> None:
+    path = store.trace_file(KEY)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"stage": "train:net", "key": KEY, "digest": manifest_digest({}), "outputs": {}}))
+    record = store.trace(KEY)
+    assert record is not None
+    assert (record.started, record.git, record.made_on) == ("", "", "")
+    assert (record.duration_s, record.peak_memory_bytes) == (0, 0)
+    assert (record.reproducible, record.accepted, record.discovered) == (True, None, {})
+
+
 def test_a_trace_cut_anywhere_is_none(store: Store, tmp_path: Path) -> None:
     keep(store, tmp_path / "out")
     path = store.trace_file(KEY)

@@ -41,6 +41,24 @@ def test_closure_takes_the_first_alternative_that_is_there_and_knows_virtual_nam
     assert closure(known, ["a"], ["mawk"]) == ["a"]
 
 
+def test_closure_takes_one_of_the_alternatives_that_are_there() -> None:
+    known = universe(package("a", "b | c"), package("b"), package("c"))
+    assert closure(known, ["a"], []) == ["a", "b"]
+
+
+def test_a_virtual_name_may_be_asked_for_and_a_package_of_the_name_is_taken_first() -> None:
+    known = universe(package("mawk", "", "awk, sh"), package("sh"))
+    assert closure(known, ["awk"], []) == ["mawk"]
+    assert closure(known, ["sh"], []) == ["sh"]
+
+
+def test_what_must_be_there_before_is_needed_too() -> None:
+    text = f"Package: a\nVersion: 1\nArchitecture: all\nSHA256: {'0' * 64}\nSize: 7\nPre-Depends: b\nDepends: c\n"
+    found = Package.parse(text)
+    assert found.depends == (("b",), ("c",))
+    assert found.layer == "base"
+
+
 def test_closure_ends_on_a_cycle() -> None:
     assert closure(universe(package("a", "b"), package("b", "a")), ["a"], []) == ["a", "b"]
 

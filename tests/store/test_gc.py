@@ -56,11 +56,26 @@ def test_a_sweep_keeps_what_is_needed_and_leaves_no_more_than_it_must(
     if bounds.older_than_s is not None:
         assert all(trace.used > 5.0 - bounds.older_than_s for trace in free)
     gone = [stored.traces[key] for key in plan.traces]
-    if bounds == Bounds():
-        assert gone == []
+    aged = {
+        key
+        for key, trace in stored.traces.items()
+        if bounds.older_than_s is not None and key not in needed and trace.used <= 5.0 - bounds.older_than_s
+    }
+    extra = [key for key in stored.traces if key in set(plan.traces) - aged]
+    assert aged <= set(plan.traces)
+    assert not (bounds.max_size_bytes is None and extra)
+    if extra and bounds.max_size_bytes is not None:
+        last = max(extra, key=lambda key: (stored.traces[key].used, extra.index(key)))
+        objects = _digests(stored.traces[last], stored) - named
+        back = stored.traces[last].size + sum(stored.objects[d] for d in objects)
+        assert size + back > bounds.max_size_bytes, "with the last one it would have been too large"
     assert max((t.used for t in gone), default=0) <= min((t.used for t in free), default=9), (
         "the longest unused go first"
     )
+
+
+def _digests(trace: Trace, stored: Stored) -> set[str]:
+    return trace.record.outputs.keys() & stored.objects.keys()
 
 
 def test_reading_and_sweeping_a_real_store(make_store: MakeStore, tmp_path: Path) -> None:
@@ -70,6 +85,11 @@ def test_reading_and_sweeping_a_real_store(make_store: MakeStore, tmp_path: Path
     os.utime(store.trace_file(old.key), (1, 1))
     (store.root / "objects" / "ab").mkdir(exist_ok=True)
     (store.root / "objects" / "ab" / ".half-written").write_bytes(b"x" * 10)
+    (store.root / "objects" / "abc").mkdir()
+    (store.root / "objects" / "abc" / ("d" * 61)).write_bytes(b"y" * 10)
+    for place in ("traces", "objects"):  # as if they went away in this moment
+        (store.root / place / "aa").mkdir(exist_ok=True)
+        (store.root / place / "aa" / ("a" * 62)).symlink_to("nowhere")
     bad = store.trace_file(KEYS[3])
     bad.parent.mkdir(parents=True, exist_ok=True)
     bad.write_text("{")
@@ -77,11 +97,14 @@ def test_reading_and_sweeping_a_real_store(make_store: MakeStore, tmp_path: Path
     stored = read_store(store)
     assert set(stored.traces) == {old.key, new.key}
     assert len(stored.objects) == 3
-    assert sorted(path.name for path in stored.junk) == sorted([".half-written", bad.name])
+    assert sorted(path.name for path in stored.junk) == sorted([".half-written", "d" * 61, bad.name])
+    assert plan_sweep(stored, set(), Bounds(older_than_s=3600)).traces == [old.key]
     plan = plan_sweep(stored, set(), Bounds(max_size_bytes=stored.size_bytes - 1))
     assert plan.traces == [old.key]
-    freed = sweep(store, files_of(store, stored, plan))
-    assert freed == stored.traces[old.key].size + 300 + 10 + 1
+    files = files_of(store, stored, plan)
+    assert sweep(store, files) == stored.traces[old.key].size + 300 + 20 + 1
+    assert sweep(store, files) == 0, "what is gone frees nothing, and is no error"
+    assert not (store.root / "objects" / "abc").exists(), "nor is an empty folder left"
     assert store.find(old.key) is None
     assert store.find(new.key) == new
     assert read_store(store).size_bytes == plan.after_bytes
@@ -186,6 +209,23 @@ def test_projects_that_are_gone_and_those_of_other_machines(make_store: MakeStor
     assert [file.name for file in users.damaged] == ["bad.json"]
 
 
+def test_a_project_of_another_machine_counts_for_thirty_days_and_its_folder_is_not_looked_for_here(
+    make_store: MakeStore, tmp_path: Path
+) -> None:
+    import msgspec
+
+    store, project = make_store(), tmp_path / "project"
+    stage_json(project, "train:net", KEYS[1])
+    roots = Roots(path=str(project), host="far", updated="2026-01-01T00:00:00+00:00", keys={"train:net": KEYS[0]})
+    assert not roots.is_here
+    assert roots.needed() == {KEYS[0]}
+    (store.root / "projects").mkdir(parents=True)
+    (store.root / "projects" / "far.json").write_bytes(msgspec.json.encode(roots))
+    end = 1_767_225_600.0 + 30 * 86400
+    assert (len(users_of(store, end).alive), len(users_of(store, end + 1).gone)) == (1, 1)
+    assert len(users_of(store).gone) == 1, "today"
+
+
 def roots_here(store: Path) -> str:
     return next(r.host for _, r in all_roots(store) if r and r.path.endswith("here"))
 
@@ -199,7 +239,9 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_a_ref_keeps_the_results_of_its_commits(make_store: MakeStore, tmp_path: Path) -> None:
+def test_a_ref_keeps_the_results_of_its_commits(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repository = tmp_path / "repository"
     repository.mkdir()
     git(repository, "init", "-q", "-b", "main")
@@ -223,3 +265,6 @@ def test_a_ref_keeps_the_results_of_its_commits(make_store: MakeStore, tmp_path:
         keys_of_refs(stored, repository, ["mian"])
     with pytest.raises(ConfigError, match=r"git knows no '--all'"):
         keys_of_refs(stored, repository, ["--all"])
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ConfigError, match=r"git cannot be run: .*\n  install git, or leave --keep-ref out"):
+        keys_of_refs(stored, repository, ["main"])
