@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 TEMPLATE = "proxy/nginx.conf.j2"
 CONFIG = "/etc/modelyard/proxy/nginx.conf"
 LIVE = "/healthz"
-COMMAND = ("nginx", "-e", "stderr", "-c", CONFIG)
+PID = "/tmp/nginx.pid"
+SEEN = "/tmp/certificate"
+"""A checksum of the certificate and its key, as they were last seen."""
+EVERY_S = 5
+"""How often the proxy's container looks at them."""
 LEVELS = {"debug": "info", "info": "notice", "warning": "warn", "error": "error"}
 """What nginx calls our levels; its own `debug` needs a build for it."""
 
+_NGINX = ("nginx", "-e", "stderr", "-c", CONFIG)
 _IMAGE = r"[^\s@]+:[^\s@:/]+@sha256:[0-9a-f]{64}"
 
 
@@ -30,6 +35,24 @@ def proxied(context: TargetContext, params: Mapping[str, Any]) -> bool:
 def proxy_port(params: Mapping[str, Any]) -> int:
     """Return the port that the proxy listens on."""
     return int(params["port"] or (8443 if params["tls"] else 8080))
+
+
+def command(params: Mapping[str, Any], tls_folder: str) -> tuple[str, ...]:
+    """Return the command of the proxy's container: nginx, beside a shell that has it read a changed certificate again.
+
+    nginx goes on with the pair that it has where the new one is none, and reads users and passwords with each request.
+    No word has a `$`, which Compose and Kubernetes would each read in a way of its own.
+
+    Args:
+        params: the target's parameters.
+        tls_folder: the folder of tls.crt and tls.key in the container.
+    """
+    if not params["tls"]:
+        return _NGINX
+    nginx, now = " ".join(_NGINX), f"cat {tls_folder}/tls.crt {tls_folder}/tls.key 2>&1 | cksum"
+    renew = f"{now} > {SEEN}; {nginx} -s reload"
+    watch = f"while sleep {EVERY_S} && test -e {PID}; do {now} | cmp -s - {SEEN} || {{ {renew}; }}; done"
+    return "sh", "-c", f"{now} > {SEEN}; ( {watch} ) & exec {nginx}"
 
 
 def problems(context: CheckContext, params: Mapping[str, Any]) -> Iterator[Problem]:
@@ -44,7 +67,7 @@ def problems(context: CheckContext, params: Mapping[str, Any]) -> Iterator[Probl
         yield Problem(
             "proxy_image",
             f"the server of the runtime {context.runtime!r} has neither password nor TLS, and nginx stands in front of it",
-            "allowed: 'NAME:TAG@sha256:...', an nginx image that runs as any user, for instance of "
+            "allowed: 'NAME:TAG@sha256:...', an nginx image with a shell that runs as any user, for instance of "
             "nginxinc/nginx-unprivileged; or set auth = false and tls = false",
         )
 
@@ -70,6 +93,7 @@ def configuration(
     return context.render(
         TEMPLATE,
         port=proxy_port(params),
+        pid_file=PID,
         host=host,
         rest_port=context.image.port,
         grpc_port=server.grpc_port,

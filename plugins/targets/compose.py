@@ -135,7 +135,7 @@ def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]
         "memory": _memory(context, params, settings),
         "reads_settings": own,
         "proxied": proxied,
-        "proxy_command": list(proxy.COMMAND),
+        "proxy_command": list(proxy.command(params, _IN_CONTAINER)),
         "proxy_config": proxy.CONFIG,
         "image_name": f"{image.repository}:{image.tag}" if local else image.reference,
         "pull_policy": "never" if local else "if_not_present",

@@ -218,7 +218,8 @@ def _proxy(context: TargetContext, params: dict[str, Any]) -> Proxy:
 
     places = {"host": "127.0.0.1", "auth_file": f"{PATHS['auth']}/htpasswd", "tls_folder": PATHS["tls"]}
     text = proxy.configuration(context, params, **places)
-    return Proxy.of(params["proxy_image"], proxy.COMMAND, proxy.proxy_port(params), proxy.CONFIG, text, proxy.LIVE)
+    command = proxy.command(params, PATHS["tls"])
+    return Proxy.of(params["proxy_image"], command, proxy.proxy_port(params), proxy.CONFIG, text, proxy.LIVE)
 
 
 def _warn_of_id(context: TargetContext) -> None:

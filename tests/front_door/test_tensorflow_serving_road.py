@@ -199,8 +199,21 @@ def test_compose_puts_nginx_before_it_and_only_nginx_is_reached(
         assert [host[0]["HostPort"] for host in published] == [str(port)]
         (inside,) = (c for c in containers if c.labels["com.docker.compose.service"] == "server")
         assert list(inside.attrs["NetworkSettings"]["Networks"]) == ["modelyard-test-served_inside"]
+        certificate(tmp_path)
+        for name in ("tls.key", "tls.crt"):  # in place: a file that is mounted by itself stays the one that it was
+            (secrets / name).write_bytes((tmp_path / name).read_bytes())
+        assert _certificate_soon(port, (tmp_path / "tls.crt").read_text())
     finally:
         subprocess.run(["docker", "rmi", "-f", NGINX], capture_output=True)
+
+
+def _certificate_soon(port: int, pem: str) -> bool:
+    """Return whether new connections come to be encrypted with `pem`."""
+    for _ in range(150):
+        if ssl.get_server_certificate(("127.0.0.1", port)) == pem:
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def _works(words: list[str]) -> bool:

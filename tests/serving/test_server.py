@@ -310,8 +310,8 @@ def certificate(tmp_path_factory):
     return folder
 
 
-def make_certificate(folder):
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+def make_certificate(folder, days=2):
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days)]
     names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", folder / "tls.key", "-out", folder / "tls.crt"]
     subprocess.run(["openssl", "req", *kind, *names, *files], check=True, capture_output=True)

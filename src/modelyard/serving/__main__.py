@@ -28,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     options = _parser().parse_args(arguments)
     try:
-        settings = Settings.read(_environment(options))
+        environment = _environment(options)
         if options.probe:
-            return _probe(settings, options.probe)
-        return _serve(settings)
+            return _probe(Settings.to_ask(environment), options.probe)
+        return _serve(Settings.read(environment), environment)
     except StartError as exc:
         print(f"{__package__ or 'modelyard_serving'}: {exc}", file=sys.stderr)
         return 2
@@ -39,12 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
     from .logs import configure
+    from .mounted import Secrets
     from .workers import serve
 
     configure(settings.log_level)
-    return serve(settings)
+    return serve(settings, Secrets(settings, environment))
 
 
 def _probe(settings: Settings, what: str) -> int:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from .answers import failure
-from .auth import BasicAuth, Guesses, refusal
+from .auth import Guesses, refusal
 from .errors import RequestError
 from .logs import logger, requests
 from .messages import Response, error_response
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
+    from .auth import BasicAuth
     from .connection import Connection
     from .engine import Engine, Work
     from .limits import Limits
     from .messages import Request
     from .metrics import Metrics
+    from .mounted import Mounted
     from .served import Served
-    from .settings import Settings
 
 
 class App:
@@ -37,7 +38,7 @@ class App:
 
     def __init__(
         self,
-        settings: Settings,
+        auth: Mounted[BasicAuth],
         model: Served,
         engine: Engine,
         metrics: Metrics,
@@ -47,7 +48,7 @@ class App:
     ) -> None:
         self.max_body_bytes = limits.body
         self._engine, self._metrics, self._is_ready, self._loop = engine, metrics, is_ready, loop
-        self._auth, self._guesses = BasicAuth(settings.username, settings.password), Guesses()
+        self._auth, self._guesses = auth, Guesses()
         self._v1, self._v2 = TFServing(model, limits), OpenInference(model, limits, is_ready)
         self._labels: dict[str, tuple[str, str]] = {}
         self._logs_info = logger.isEnabledFor(logging.INFO)
@@ -59,14 +60,14 @@ class App:
 
     def hold_s(self, request: Request, connection: Connection) -> float:
         """Return how long the request waits before its password is looked at, in seconds."""
-        if connection.trusted or not self._auth.asks(request):
+        if connection.trusted or not self._auth.value.asks(request):
             return 0.0
         return self._guesses.wait_s(connection.peer, self._loop.time())
 
     def admit(self, request: Request, connection: Connection) -> Response | None:
         """Return the answer to a request that is not to be read: no password, too large, or an unknown wish."""
-        if self._auth.asks(request):
-            if not self._auth.allows(request):
+        if self._auth.value.asks(request):
+            if not self._auth.value.allows(request):
                 self._guesses.note(connection.peer, self._loop.time())
                 return refusal()
             connection.trusted = True

@@ -23,21 +23,24 @@ CHALLENGE = ((b"www-authenticate", b'Basic realm="modelyard", charset="UTF-8"'),
 
 
 class BasicAuth:
-    """Knows the user name and the password, or that none is asked for."""
+    """Knows the user name and the passwords, or that none is asked for."""
 
     def __init__(self, username: str | None, password: str | None) -> None:
-        self._expected = None if username is None or password is None else _digest(f"{username}:{password}".encode())
+        lines = [line.removesuffix("\r") for line in (password or "").split("\n")]
+        self._asks = username is not None and password is not None
+        self._expected = [_digest(f"{username}:{line}".encode()) for line in lines if line]
 
     def asks(self, request: Request) -> bool:
-        """Whether `request` needs the user name and the password."""
-        return self._expected is not None and request.path not in OPEN_PATHS
+        """Whether `request` needs the user name and a password."""
+        return self._asks and request.path not in OPEN_PATHS
 
     def allows(self, request: Request) -> bool:
         """Whether `request` brings them."""
         header = request.headers.get(b"authorization", b"")
         given = b"" if b"authorization" in request.repeated else _credentials(header)
-        # Digests have one length, so the comparison takes as long for any guess.
-        return hmac.compare_digest(_digest(given), self._expected or b"")
+        # Digests have one length, and all are compared, so that it takes as long for any guess.
+        digest = _digest(given)
+        return any([hmac.compare_digest(digest, expected) for expected in self._expected])  # noqa: C419 - all of them
 
 
 def refusal() -> Response:

@@ -6,18 +6,19 @@ import asyncio
 import errno
 import logging
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
 from .errors import StartError
 from .logs import log
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
+    from .certificate import Certificate
     from .connection import Service
     from .gate import Gate
+    from .mounted import Mounted
 
 BACKLOG = 2048
 AT_ONCE = 64
@@ -80,10 +81,10 @@ class Acceptor:
         listener: socket.socket,
         service: Service,
         gate: Gate,
-        tls: ssl.SSLContext | None,
+        certificate: Mounted[Certificate | None],
         leave_to_others: Callable[[int], bool],
     ) -> None:
-        self._listener, self._service, self._gate, self._tls = listener, service, gate, tls
+        self._listener, self._service, self._gate, self._certificate = listener, service, gate, certificate
         self._leave_to_others = leave_to_others
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -138,10 +139,13 @@ class Acceptor:
         task.add_done_callback(lambda _: self._tasks.pop(task))
 
     async def _connect(self, peer: socket.socket) -> None:
-        limits = {"ssl_handshake_timeout": TLS_HANDSHAKE_S, "ssl_shutdown_timeout": TLS_SHUTDOWN_S} if self._tls else {}
+        tls: dict[str, Any] = {}
+        if certificate := self._certificate.value:
+            limits = {"ssl_handshake_timeout": TLS_HANDSHAKE_S, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
+            tls = {"ssl": certificate.context, **limits}
         try:
             await self._loop.connect_accepted_socket(
-                lambda: Connection(self._service, self._gate, self._loop), peer, ssl=self._tls, **limits
+                lambda: Connection(self._service, self._gate, self._loop), peer, **tls
             )
         except (OSError, TimeoutError, asyncio.CancelledError):
             peer.close()  # no TLS, or gone before it was there

@@ -23,12 +23,14 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STATUSES = (200, 400, 401, 404, 405, 408, 413, 415, 417, 431, 499, 500, 503, 505)
 _HISTOGRAM = len(SECONDS) + 2  # and those above the last bound, and the sum
-_GAUGES = ("pid", "ready", "active", "connections", "held_bytes")
+_GAUGES = ("pid", "ready", "active", "connections", "held_bytes", "expires")
 _PAIR = len(STATUSES) + _HISTOGRAM
 _PAIRS_AT = len(_GAUGES)
 _INFERENCE_AT = _PAIRS_AT + len(LABELS) * _PAIR
 _SAMPLES_AT = _INFERENCE_AT + _HISTOGRAM
-_WIDTH = _SAMPLES_AT + 1
+_RELOADS_AT = _SAMPLES_AT + 1
+_RELOADS = tuple((what, result) for what in ("password", "certificate") for result in ("success", "failure"))
+_WIDTH = _RELOADS_AT + len(_RELOADS)
 _START = {pair: _PAIRS_AT + number * _PAIR for number, pair in enumerate(LABELS)}
 _STATUS = {status: number for number, status in enumerate(STATUSES)}
 
@@ -91,9 +93,18 @@ class Metrics:
         """Say how many connections are open, and what their requests hold."""
         self._row[3], self._row[4] = connections, held_bytes
 
+    def certificate_expires(self, when_s: float) -> None:
+        """Say when the certificate ends, in seconds since the epoch; 0: there is none."""
+        self._row[5] = when_s
+
+    def reloaded(self, what: str, *, failed: bool) -> None:
+        """Count that `what`, password or certificate, has changed, and whether it was fit to be used."""
+        self._row[_RELOADS_AT + _RELOADS.index((what, "failure" if failed else "success"))] += 1
+
     def exposition(self) -> bytes:
         """Return every metric of all workers in Prometheus' text format 0.0.4."""
-        lines = [*_requests(self._board), *_others(self._board, self._model), *_processes(self._board.processes())]
+        board = self._board
+        lines = [*_requests(board), *_others(board, self._model), *_secrets(board), *_processes(board.processes())]
         return "\n".join([*lines, ""]).encode()
 
 
@@ -132,6 +143,17 @@ def _others(board: Board, model: Mapping[str, str]) -> Iterator[str]:
     yield from _head("modelyard_model_info", "gauge", "The model that is served.")
     labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in model.items())
     yield f"modelyard_model_info{{{labels}}} 1"
+
+
+def _secrets(board: Board) -> Iterator[str]:
+    name = "modelyard_reloads_total"
+    yield from _head(name, "counter", "Mounted secrets read again, a worker each; failure: kept as they were.")
+    for number, (what, result) in enumerate(_RELOADS):
+        yield f'{name}{{what="{what}",result="{result}"}} {board.total(_RELOADS_AT + number):.0f}'
+    if ends := [row[5] for row in board.rows if row[5]]:
+        name = "modelyard_certificate_expiration_timestamp_seconds"
+        yield from _head(name, "gauge", "When the certificate ends, in seconds since the epoch.")
+        yield f"{name} {min(ends):.0f}"
 
 
 def _histogram(board: Board, name: str, place: int, labels: str, *, always: bool) -> Iterator[str]:

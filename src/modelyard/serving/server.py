@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import resource
 import signal
-import ssl
 import statistics
 import time
 from typing import TYPE_CHECKING, Any
@@ -31,12 +29,12 @@ from .shares import HOLDING, LEAST_BYTES, PARSING
 
 if TYPE_CHECKING:
     import socket
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from .metrics import Board
     from .model import Predictor
+    from .mounted import Secrets
 
 TOGETHER = 64
 """Samples of several requests that are predicted together, at most."""
@@ -47,15 +45,14 @@ _MANY, _PAYS = 16, 0.8
 """So many samples at once must take less than this part of as many alone."""
 
 
-def serve(settings: Settings, listener: socket.socket, board: Board, worker: int = 0) -> None:
+def serve(settings: Settings, secrets: Secrets, listener: socket.socket, board: Board, worker: int = 0) -> None:
     """Serve until a signal says stop, then drain.
 
     Raises:
-        StartError: the model or the certificate is not there to be used.
+        StartError: the model is not there to be used.
     """
     facts = Facts.read(settings.model_dir)
     model = Served(_name(settings, facts), settings.model_version, facts, settings.max_batch)
-    tls = _tls(settings.tls_cert_file, settings.tls_key_file)
     predictor = open_model(settings.backend, settings.model_dir, settings.threads)
     sample = warm_up(predictor, facts)
     # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
@@ -66,9 +63,9 @@ def serve(settings: Settings, listener: socket.socket, board: Board, worker: int
     gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        running = Worker(settings, model, metrics, board, runner.get_loop())
+        running = Worker(settings, secrets, model, metrics, board, runner.get_loop())
         running.open(predictor, sample_s, together)
-        runner.run(running.run(listener, tls))
+        runner.run(running.run(listener))
     log(logging.INFO, "stopped")
 
 
@@ -76,9 +73,16 @@ class Worker:
     """Serves one listener. SIGTERM drains; a second one, or Ctrl-C, skips the wait; one more drops what is in flight."""
 
     def __init__(
-        self, settings: Settings, model: Served, metrics: Metrics, board: Board, loop: asyncio.AbstractEventLoop
+        self,
+        settings: Settings,
+        secrets: Secrets,
+        model: Served,
+        metrics: Metrics,
+        board: Board,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._settings, self._model, self._metrics, self._board, self._loop = settings, model, metrics, board, loop
+        self._settings, self._secrets, self._model = settings, secrets, model
+        self._metrics, self._board, self._loop = metrics, board, loop
         self._accepting, self._now = asyncio.Event(), asyncio.Event()
         self._draining = self._stopping = False
 
@@ -97,17 +101,19 @@ class Worker:
         limits = Limits.of(self._model.input, settings.max_batch, settings.max_body_bytes, int(PARSING * free))
         self._gate = Gate(allowance, self._metrics.held)
         self._engine = Engine(predictor, self._metrics, pace, self._loop)
-        self._app = App(settings, self._model, self._engine, self._metrics, limits, self._is_ready, self._loop)
+        auth = self._secrets.auth
+        self._app = App(auth, self._model, self._engine, self._metrics, limits, self._is_ready, self._loop)
 
-    async def run(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def run(self, listener: socket.socket) -> None:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop, number)
+        self._secrets.watch(self._loop, self._metrics)
         begin(listener)
-        acceptor = Acceptor(listener, self._app, self._gate, tls, self._leave_to_others)
+        acceptor = Acceptor(listener, self._app, self._gate, self._secrets.certificate, self._leave_to_others)
         self._gate.sweep(self._loop)
         self._metrics.ready(ready=True)
-        self._say_listening(listener, tls=tls is not None)
+        self._say_listening(listener)
         await self._accepting.wait()
         acceptor.close()
         await self._finish()
@@ -154,14 +160,14 @@ class Worker:
         limit = self._settings.memory_bytes or memory_limit() or UNLIMITED_BYTES
         return max(LEAST_BYTES, limit // len(self._board.rows) - resident_bytes())
 
-    def _say_listening(self, listener: socket.socket, *, tls: bool) -> None:
+    def _say_listening(self, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
         log(
             logging.INFO,
             "listening",
             host=host,
             port=port,
-            tls=tls,
+            tls=self._secrets.certificate.value is not None,
             password=self._settings.username is not None,
             model=self._model.name,
             version=self._model.version,
@@ -222,22 +228,3 @@ def _name(settings: Settings, facts: Facts) -> str:
         msg = f"model.json: name {name!r}; allowed: letters, digits, '.', '_', '-'; or set MODELYARD_MODEL_NAME"
         raise StartError(msg)
     return name
-
-
-def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Return a context for TLS 1.2 and later, or None for plain HTTP."""
-    if certificate is None or key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        # Without a password here, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(certificate, key, password=lambda: "")
-    except (OSError, ssl.SSLError) as exc:
-        unreadable = next((str(path) for path in (certificate, key) if not os.access(path, os.R_OK)), None)
-        unfit = f"{certificate} and {key} are no pair in PEM without a pass phrase"
-        reason = f"{unreadable} cannot be read" if unreadable else unfit
-        msg = f"MODELYARD_TLS_CERT_FILE, MODELYARD_TLS_KEY_FILE: {reason}"
-        raise StartError(msg) from exc
-    return context

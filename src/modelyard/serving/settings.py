@@ -34,7 +34,7 @@ class Settings:
         host: the address to listen on.
         port: the TCP port to listen on; 0: any free one (it is logged).
         username: the name that HTTP Basic asks for; None: no password is asked for.
-        password: the password that HTTP Basic asks for.
+        password: the password that HTTP Basic asks for; several lines are several, each of which is good.
         tls_cert_file: certificate chain in PEM; None: plain HTTP.
         tls_key_file: the certificate's private key in PEM.
         threads: threads that one prediction uses.
@@ -91,6 +91,7 @@ class Settings:
         """
         _refuse_misspelt(environment)
         source = _Source(environment)
+        username, password = read_login(environment)
         settings = cls(
             model_dir=Path(source.text("MODELYARD_MODEL_DIR") or cls.model_dir),
             model_name=source.matching("MODELYARD_MODEL_NAME", NAME, "letters, digits, '.', '_', '-'"),
@@ -98,8 +99,8 @@ class Settings:
             backend=source.text("MODELYARD_BACKEND") or cls.backend,
             host=source.text("MODELYARD_HOST") or cls.host,
             port=source.integer("MODELYARD_PORT", cls.port, 0, 65535),
-            username=source.text("MODELYARD_USERNAME"),
-            password=source.text("MODELYARD_PASSWORD"),
+            username=username,
+            password=password,
             tls_cert_file=source.path("MODELYARD_TLS_CERT_FILE"),
             tls_key_file=source.path("MODELYARD_TLS_KEY_FILE"),
             threads=source.integer("MODELYARD_THREADS", cls.threads, 1, 256),
@@ -119,15 +120,44 @@ class Settings:
             grace_s=source.seconds("MODELYARD_GRACE_S", cls.grace_s),
             log_level=source.choice("MODELYARD_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )
-        settings._check_pairs()
+        _together("MODELYARD_TLS_CERT_FILE", settings.tls_cert_file, "MODELYARD_TLS_KEY_FILE", settings.tls_key_file)
         return settings
 
-    def _check_pairs(self) -> None:
-        _together("MODELYARD_USERNAME", self.username, "MODELYARD_PASSWORD", self.password)
-        _together("MODELYARD_TLS_CERT_FILE", self.tls_cert_file, "MODELYARD_TLS_KEY_FILE", self.tls_key_file)
-        if self.username is not None and ":" in self.username:
-            msg = "MODELYARD_USERNAME: a user name cannot hold ':' (HTTP Basic ends the name there)"
-            raise StartError(msg)
+    @classmethod
+    def to_ask(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings of a server that is to be asked: its secrets, which may just be changing, are left alone.
+
+        Raises:
+            StartError: as `read`.
+        """
+        secret = {*_LOGIN, *(f"{name}_FILE" for name in _LOGIN)}
+        return cls.read({name: value for name, value in environment.items() if name not in secret})
+
+
+_LOGIN = ("MODELYARD_USERNAME", "MODELYARD_PASSWORD")
+
+
+def read_login(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the user name and the password, a line for each that is good.
+
+    Raises:
+        StartError: one of them without the other, or not to be read.
+    """
+    source = _Source(environment)
+    username, password = (source.text(name) for name in _LOGIN)
+    _together(_LOGIN[0], username, _LOGIN[1], password)
+    if username is not None and ":" in username:
+        msg = "MODELYARD_USERNAME: a user name cannot hold ':' (HTTP Basic ends the name there)"
+        raise StartError(msg)
+    if password is not None and not password.strip("\r\n"):
+        msg = "MODELYARD_PASSWORD: nothing but empty lines; give a password in one of them"
+        raise StartError(msg)
+    return username, password
+
+
+def login_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that `read_login` reads."""
+    return tuple(Path(environment[f"{name}_FILE"]) for name in _LOGIN if f"{name}_FILE" in environment)
 
 
 KNOWN = tuple(f"MODELYARD_{name.upper()}" for name in Settings.__dataclass_fields__)

@@ -23,6 +23,7 @@ from .metrics import Board
 if TYPE_CHECKING:
     import socket
 
+    from .mounted import Secrets
     from .settings import Settings
 
 CANNOT_START = 2
@@ -31,11 +32,11 @@ AGAIN_S = 1.0
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, secrets: Secrets) -> int:
     """Serve until a signal says stop; return the exit code.
 
     Raises:
-        StartError: the port, the model or the certificate is not there to be used.
+        StartError: the port or the model is not there to be used.
     """
     from . import server
 
@@ -43,16 +44,16 @@ def serve(settings: Settings) -> int:
     listener = listen(settings.host, settings.port)
     board = Board(count)
     if count == 1:
-        server.serve(settings, listener, board)
+        server.serve(settings, secrets, listener, board)
         return 0
-    return Watch(settings, listener, board).run()
+    return Watch(settings, secrets, listener, board).run()
 
 
 class Watch:
     """Starts workers, and stops them."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, board: Board) -> None:
-        self._settings, self._listener, self._board = settings, listener, board
+    def __init__(self, settings: Settings, secrets: Secrets, listener: socket.socket, board: Board) -> None:
+        self._settings, self._secrets, self._listener, self._board = settings, secrets, listener, board
         self._workers: dict[int, tuple[int, float]] = {}
         self._stopping = False
         self._close_at = float("inf")
@@ -91,7 +92,7 @@ class Watch:
             _end_with_parent(self._alive[0])
             from . import server
 
-            server.serve(self._settings, self._listener, self._board, number)
+            server.serve(self._settings, self._secrets, self._listener, self._board, number)
             code = 0
         except StartError as exc:
             print(f"{__package__}: {exc}", file=sys.stderr)
@@ -128,7 +129,7 @@ class Watch:
     def _ended(self, process: int, code: int) -> None:
         number, started = self._workers.pop(process)
         row = self._board.rows[number]
-        row[1] = row[2] = row[3] = row[4] = 0
+        row[1] = row[2] = row[3] = row[4] = row[5] = 0
         if self._stopping:
             return
         if code == CANNOT_START:

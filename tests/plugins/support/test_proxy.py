@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,9 @@ def nginx(
     )
     config = folder / "nginx.conf"
     config.write_text(re.sub(r"(?<= )/tmp/(?=\w+(\.pid)?;)", f"{folder}/", text))
-    command = [*before, *(str(config) if word == proxy.CONFIG else word for word in proxy.COMMAND)]
+    places = {one: str(folder / Path(one).name) for one in (proxy.CONFIG, proxy.PID, proxy.SEEN)}
+    places[f"sleep {proxy.EVERY_S}"] = "sleep 0.2"
+    command = [*before, *(_placed(word, places) for word in proxy.command(params, str(folder)))]
     process = subprocess.Popen(
         command, stdout=(folder / "access.log").open("ab"), stderr=(folder / "error.log").open("ab")
     )
@@ -103,6 +105,12 @@ def nginx(
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _placed(word: str, places: dict[str, str]) -> str:
+    for old, new in places.items():
+        word = word.replace(old, new)
+    return word
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +283,67 @@ def test_it_runs_as_the_user_of_the_pod_without_any_capability(folder: Path) -> 
             assert "emerg" not in (own / "error.log").read_text()
     finally:
         server.shutdown()
+
+
+@needs_nginx
+def test_a_certificate_and_users_that_change_are_read_again_and_no_request_fails(folder: Path) -> None:
+    """In place, as a file is changed that a container mounts by itself; first a key and a certificate of two pairs."""
+    server = stand_in.server(0, "digits", "1", {}, "127.0.0.1")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    image = msgspec.structs.replace(IMAGE, port=server.server_address[1], server=SERVED)
+    with tempfile.TemporaryDirectory(prefix="modelyard-test-proxy-") as name, tempfile.TemporaryDirectory() as other:
+        own, new = Path(name), Path(other)
+        own.chmod(0o755)
+        for file in ("tls.crt", "tls.key", "htpasswd"):
+            shutil.copy(folder / file, own)
+        certificate(new)
+        trusted = Path(other, "both.crt")
+        trusted.write_bytes((own / "tls.crt").read_bytes() + (new / "tls.crt").read_bytes())
+        with nginx(own, image) as (port, process):
+            before = ssl.get_server_certificate(("127.0.0.1", port))
+            with _asked(Proxied(port, server.seen, trusted, process)) as codes:
+                shutil.copyfile(new / "tls.key", own / "tls.key")
+                _wait_until(lambda: "emerg" in (own / "error.log").read_text())
+                assert ssl.get_server_certificate(("127.0.0.1", port)) == before
+                shutil.copyfile(new / "tls.crt", own / "tls.crt")
+                _wait_until(lambda: ssl.get_server_certificate(("127.0.0.1", port)) != before)
+                time.sleep(0.5)
+            assert ssl.get_server_certificate(("127.0.0.1", port)) == (new / "tls.crt").read_text()
+            assert len(codes) > 10
+            assert set(codes) == {200}
+            (own / "htpasswd").write_text((own / "htpasswd").read_text().replace("user:", "ann:"))
+            assert Proxied(port, [], own / "tls.crt", process).ask("/v1/models/digits")[0] == 401
+        assert (own / "error.log").read_text().count("emerg") == 1, "what is wrong is said once"
+    server.shutdown()
+
+
+@contextlib.contextmanager
+def _asked(one: Proxied) -> Iterator[list[int]]:
+    """Ask again and again, each time on a new connection; gives the answers so far."""
+    codes: list[int] = []
+    end = threading.Event()
+
+    def ask() -> None:
+        while not end.is_set():
+            codes.append(one.ask("/v1/models/digits")[0])
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield codes
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join(10)
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    pytest.fail("it does not come")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from modelyard.errors import ConfigError
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.deploying import needed_secrets
 from modelyard.kubernetes.manifests import objects_in, read_folder
+from modelyard_plugins.support import proxy
 from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def test_the_proxy_reads_its_configuration_certificate_and_users_as_files(
     kubernetes(made, **PROXY, auth_secret="login", port=9443, max_body_bytes=77)
     both = containers(made)
     assert both["proxy"]["image"] == PROXY["proxy_image"]
-    assert both["proxy"]["command"] == ["nginx", "-e", "stderr", "-c", "/etc/modelyard/proxy/nginx.conf"]
+    assert both["proxy"]["command"] == list(proxy.command({"tls": True}, "/etc/modelyard/tls"))
+    assert "$" not in str(both["proxy"]["command"])
+    assert both["proxy"]["command"][-1].endswith("exec nginx -e stderr -c /etc/modelyard/proxy/nginx.conf")
     mounts = {one["mountPath"] for one in both["proxy"]["volumeMounts"]}
     assert mounts == {"/tmp", "/etc/modelyard/proxy", "/etc/modelyard/auth", "/etc/modelyard/tls"}
     assert [one["mountPath"] for one in both["server"]["volumeMounts"]] == ["/tmp"]
