@@ -23,8 +23,8 @@ TOY = Path(__file__).parents[1] / "tests" / "projects" / "toy"
 PLUGIN = '''"""A graph of trivial stages."""
 
 from modelyard import hookimpl
-from modelyard.config import Use
-from modelyard.plan import Input, Stage
+from modelyard.component import Use
+from modelyard.stage import Input, Stage
 
 COUNT = {count}
 

@@ -25,7 +25,8 @@ from pathlib import Path
 import graphs
 
 from modelyard.digests import DigestTable, manifest_digest
-from modelyard.store import Record, Store, manifest_of
+from modelyard.record import Record
+from modelyard.store import Store, manifest_of
 
 Way = Callable[[int], None]
 

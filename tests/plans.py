@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard.component import Component, Source
-from modelyard.config import Config, Use
+from modelyard.component import Component, Source, Use
+from modelyard.config import Config
 from modelyard.errors import PlanError
 from modelyard.plugins import Plugins, load_plugins
 from modelyard.settings import TABLES, USING, parameters_of_table
@@ -16,7 +16,8 @@ from modelyard.settings import TABLES, USING, parameters_of_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelyard.plan import Plan, Stage
+    from modelyard.plan import Plan
+    from modelyard.stage import Stage
 
 SOURCE = Source("test", "project", Path("test.py"))
 

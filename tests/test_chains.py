@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelyard.config import Use
+from modelyard.component import Use
 from modelyard.plan import build_plan
 from modelyard.plugins import Plugins
 from tests.plans import PACK, PRUNE, assert_sorted, config, ids, plugins_of, use

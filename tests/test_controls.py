@@ -5,7 +5,7 @@ import sys
 import msgspec
 import pytest
 
-from modelyard.config import Use
+from modelyard.component import Use
 from modelyard.plan import Plan, build_plan
 from modelyard.plugins import Plugins
 from tests.plans import PACK, PRUNE, component, config, ids, plugins_of, refused, use

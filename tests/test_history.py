@@ -5,7 +5,7 @@ import pytest
 
 from modelyard import history
 from modelyard.history import History
-from modelyard.store import Record
+from modelyard.record import Record
 
 
 def record(number, **more):

@@ -14,7 +14,8 @@ from modelyard import durable, placing
 from modelyard.digests import DigestTable, FileEntry, signature
 from modelyard.errors import StageFailed, StoreError
 from modelyard.placing import SHARE_FROM_BYTES, give, take, take_all
-from modelyard.store import Record, Store
+from modelyard.record import Record
+from modelyard.store import Store
 from tests.standins.manifests import manifest_of, record_of
 
 if TYPE_CHECKING:

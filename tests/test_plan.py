@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelyard.config import Use
+from modelyard.component import Use
 from modelyard.errors import PlanError, PluginError
-from modelyard.plan import PARTS, Input, Plan, Stage, build_plan, sort_stages
+from modelyard.plan import Plan, build_plan, sort_stages
 from modelyard.plugins import Plugins, load_plugins
+from modelyard.stage import PARTS, Input, Stage
 from tests.plans import PACK, PRUNE, assert_sorted, component, config, ids, plugins_of, refused, use
 
 
@@ -215,7 +216,7 @@ def test_every_stage_comes_after_its_inputs(graph: tuple[list[int], list[set[int
 
 AMEND = """
 from modelyard import hookimpl
-from modelyard.plan import Input, Stage
+from modelyard.stage import Input, Stage
 
 
 @hookimpl

@@ -10,9 +10,9 @@ import pytest
 
 from modelyard.config import load_config
 from modelyard.errors import ConfigError
-from modelyard.plan import KINDS
 from modelyard.project import load
 from modelyard.scaffold import _PROJECT, new_plugin, new_project
+from modelyard.stage import KINDS
 from tests.examples.environments import ROOT, clean, install, new_environment, see
 
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -19,7 +19,8 @@ from modelyard import placing
 from modelyard import store as store_module
 from modelyard.digests import DigestTable, manifest_digest
 from modelyard.errors import StoreError
-from modelyard.store import Record, Store
+from modelyard.record import Record
+from modelyard.store import Store
 from tests.standins.manifests import manifest_of
 
 if TYPE_CHECKING:

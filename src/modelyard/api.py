@@ -31,7 +31,7 @@ from modelyard.stages.evaluation import Measured, read_measured
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
 
 Artifact = Dataset | Model | Measured | ImageFacts | Path
 

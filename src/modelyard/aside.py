@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.digests import DigestTable, FileEntry, Manifest
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
     from modelyard.workspace import Workspace
 
 FOLDER = ".aside"

@@ -8,7 +8,7 @@ from itertools import chain, count
 
 import msgspec
 
-from modelyard.config import Use
+from modelyard.component import Use
 
 Steps = tuple[Use, ...]
 _LONGEST = 80

@@ -35,6 +35,7 @@ _NEVER_SHAPE_BYTES = frozenset(
         ".plugins",
         ".config",
         ".plan",
+        ".stage",
         ".settings",
     )
 )

@@ -145,6 +145,13 @@ class Component(msgspec.Struct, frozen=True, dict=True):
         return self.documentation.partition("\n")[0].rstrip(".")
 
 
+class Use(msgspec.Struct, frozen=True):
+    """A component and the values of its parameters, every default filled in."""
+
+    component: Component
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) -> dict[str, Parameter]:
     """Return the keyword-only parameters of `function` by name.
 

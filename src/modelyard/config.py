@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from modelyard import checks
-from modelyard.component import Component, Parameter, check_values, in_quotes, written_text
+from modelyard.component import Component, Parameter, Use, check_values, in_quotes, written_text
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.extending import extended
 from modelyard.matrix import Combination, expand
@@ -21,13 +21,6 @@ from modelyard.places import FILE, ConfigSource, KeyPlace, Where
 from modelyard.plugins import Plugins
 from modelyard.profiles import choose_profile, lay_over, take_profiles
 from modelyard.settings import DEFAULTS, KEYS, PLAIN, THREADS, USING, Isa, Name, Seed, Threads, parameters_of_table
-
-
-class Use(msgspec.Struct, frozen=True):
-    """A component and the values of its parameters, every default filled in."""
-
-    component: Component
-    params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Config(msgspec.Struct, frozen=True):

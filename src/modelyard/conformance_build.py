@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.component import Component
-    from modelyard.plan import Stage
-    from modelyard.store import Record
+    from modelyard.record import Record
+    from modelyard.stage import Stage
 
 HASH_SEEDS = ("1", "2")
 """The orders of sets that a component is tried with: what it writes must not depend on them."""

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from modelyard.component import Component
     from modelyard.engine import Engine
-    from modelyard.plan import Stage
-    from modelyard.store import Record
+    from modelyard.record import Record
+    from modelyard.stage import Stage
 
 Step = str | Mapping[str, Any]
 """A step of a variant: a model optimizer's name, or `{"use": name, parameter: value}`."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from modelyard.component import Component
     from modelyard.contexts import Predictor
     from modelyard.engine import Engine
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
 
 _STAGES = {"dataset": "dataset", "model": "train", "trainer": "train", "builder": "image"}
 """The kind of stage in which a component of each kind is tried; a runtime is tried in `evaluate`."""

@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 
 from modelyard.chains import Steps, chain_key, short_names
-from modelyard.component import REQUIRED, Component
-from modelyard.config import Use
+from modelyard.component import REQUIRED, Component, Use
 from modelyard.errors import PlanError, did_you_mean, listing
 
 GATES = ("max_accuracy_drop", "max_class_accuracy_drop")

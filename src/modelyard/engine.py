@@ -20,10 +20,11 @@ from modelyard.journal import Journal
 from modelyard.jsonfiles import write_json
 from modelyard.leftovers import leftovers, put_away
 from modelyard.making import Maker
-from modelyard.plan import Stage
 from modelyard.project import Project
+from modelyard.record import Brief, Record
 from modelyard.roots import read_roots, register, roots_file
-from modelyard.store import Brief, Record, Store
+from modelyard.stage import Stage
+from modelyard.store import Store
 from modelyard.workspace import Workspace
 
 if TYPE_CHECKING:

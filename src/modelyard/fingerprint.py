@@ -18,13 +18,12 @@ import msgspec
 
 from modelyard import pinning
 from modelyard.code import Closure, CodeIndex
-from modelyard.component import Component
-from modelyard.config import Use
+from modelyard.component import Component, Use
 from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
 from modelyard.machine import accelerator
-from modelyard.plan import HOST_BOUND, Stage
 from modelyard.plugins import Plugins
 from modelyard.probes import Mark
+from modelyard.stage import HOST_BOUND, Stage
 from modelyard.versions import tool_version
 
 STAGES = Path(__file__).parent / "stages"

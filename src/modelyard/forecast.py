@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.errors import ModelyardError
-from modelyard.store import Brief
+from modelyard.record import Brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from modelyard.engine import Engine
     from modelyard.freshness import Decision
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
 
 UP_TO_DATE, RESTORE, RUN, MAYBE = "up-to-date", "restore", "run", "maybe"
 STORE, REMOTE = "store", "remote"

@@ -15,12 +15,14 @@ from modelyard.component import kind_name
 from modelyard.digests import DigestTable, FileEntry, is_executable, manifest_digest, walk
 from modelyard.errors import DataError, StageFailed
 from modelyard.fingerprint import Fingerprint, Fingerprinter
-from modelyard.plan import Plan, Stage
+from modelyard.plan import Plan
 from modelyard.probes import mark_of
 from modelyard.project import Project
+from modelyard.record import Brief, InputRecord, Record
 from modelyard.request import Seen
 from modelyard.sightings import Sighting, Signs, moved, moved_sources, settle, signs_of
-from modelyard.store import Brief, InputRecord, Record, Store
+from modelyard.stage import Stage
+from modelyard.store import Store
 from modelyard.variables import digest_of
 from modelyard.workspace import Workspace
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import msgspec
 
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.record import Record, read_trace
 from modelyard.roots import Roots, all_roots, artifact_keys, needed_keys
-from modelyard.store import Record, Store, read_trace, store_errors
+from modelyard.store import Store, store_errors
 
 OTHER_HOST_DAYS = 30
 """How long a project of another machine, which cannot be looked at from here, counts as alive after a build."""

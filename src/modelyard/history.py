@@ -19,7 +19,7 @@ from modelyard.jsonfiles import decode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from modelyard.store import Record
+    from modelyard.record import Record
 
 LIMIT_BYTES = 2**20
 """Some 1,000 results of a typical stage."""

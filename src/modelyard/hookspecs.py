@@ -17,7 +17,7 @@ import pluggy
 if TYPE_CHECKING:
     from modelyard.artifacts import FileFacts, Model, Output
     from modelyard.contexts import Lack, Problem, StageContext
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
 
 hookspec = pluggy.HookspecMarker("modelyard")
 

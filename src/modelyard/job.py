@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from modelyard.contexts import StageContext
-from modelyard.plan import Plan, Stage
+from modelyard.plan import Plan
 from modelyard.plugins import Plugins
+from modelyard.stage import Stage
 
 C = TypeVar("C", bound=StageContext)
 

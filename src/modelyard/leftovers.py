@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.aside import move_aside, shown
 from modelyard.errors import StoreError
-from modelyard.plan import Stage
+from modelyard.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -21,10 +21,11 @@ from modelyard.digests import DigestTable, Manifest
 from modelyard.errors import StoreError
 from modelyard.freshness import Freshness
 from modelyard.jsonfiles import write_json
-from modelyard.plan import HOST_BOUND, MEASURED, Stage
 from modelyard.project import Project
+from modelyard.record import Record
+from modelyard.stage import HOST_BOUND, MEASURED, Stage
 from modelyard.stage_runner import StageRunner
-from modelyard.store import Record, Stats, Store
+from modelyard.store import Stats, Store
 from modelyard.workspace import Workspace
 
 OnEvent = Callable[[Stage, dict[str, Any]], None]

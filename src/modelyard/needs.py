@@ -18,9 +18,9 @@ from modelyard.extras import OURS, extras_of, install_command, missing
 from modelyard.system import is_linux
 
 if TYPE_CHECKING:
-    from modelyard.config import Use
-    from modelyard.plan import Stage
+    from modelyard.component import Use
     from modelyard.project import Project
+    from modelyard.stage import Stage
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,123 +8,16 @@ from typing import Any, NoReturn
 import msgspec
 
 from modelyard.chains import Link, Steps, links
-from modelyard.component import Component
-from modelyard.config import Config, Use
+from modelyard.component import Component, Use
+from modelyard.config import Config
 from modelyard.controls import Controls, find_controls, wants_controls
 from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.formats import advice
 from modelyard.marking import SCOPED
 from modelyard.places import KeyPlace
 from modelyard.plugins import Plugins
-from modelyard.settings import RULES, THREADS
-
-KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
-"""The kinds of stage that leave an artifact, in the order of a build."""
-
-PARTS = {
-    "select": {"model": "model/model.json", "reference": "reference/probabilities.npy"},
-    "image": {"image.json": "image.json"},
-}
-"""Parts of an artifact that a later stage may depend on alone: the part, and the file that stands for it in doit."""
-
-_DOCS = {
-    "dataset": "{summary}",
-    "train": "{summary}: {name}",
-    "optimize": "{summary}",
-    "evaluate": "measure {name} on the test split, as it ships",
-    "select": "pick the variant that ships, of those that meet every gate: {rule}",
-    "image": "{summary}: {repository}",
-    "check": "start the image's server and compare its answers with the evaluated model",
-    "render": "{summary}",
-}
-
-_WIDTH = 60
-"""Characters of a stage's line that its parameters may take."""
-
-SEEDED = frozenset({"dataset", "train", "optimize"})
-HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})
-"""Kinds that compute: their output depends on the machine and on how many threads; the others give the same bytes anywhere."""
-
-MEASURED = frozenset({"evaluate", "check"})
-"""Kinds that measure times or memory, so that they write other bytes each time; the others make the same bytes under the same key."""
-
-
-class Input(msgspec.Struct, frozen=True):
-    """What a stage reads of an earlier one.
-
-    Attributes:
-        role: what it is to the stage: `dataset`, `model`, `evaluation:int8` ...
-        stage: the earlier stage's id.
-        part: a file or folder of that artifact, or empty for all of it.
-    """
-
-    role: str
-    stage: str
-    part: str = ""
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """One node of the build.
-
-    Attributes:
-        kind: one of `KINDS`.
-        name: what tells it from the others of its kind; also its folder's name.
-        uses: the components that it runs, by role (the component's kind).
-        settings: modelyard's own values for it.
-        inputs: what it reads of earlier stages.
-        seed: the seed, for kinds that draw random numbers.
-        resources: named resources that it holds while it runs.
-        threads: how many threads it computes with.
-        isa: the instruction set that it uses at most; None: what the processor has, or it does not compute.
-    """
-
-    kind: str
-    name: str
-    uses: Mapping[str, Use] = msgspec.field(default_factory=dict)
-    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    inputs: tuple[Input, ...] = ()
-    seed: int | None = None
-    resources: tuple[str, ...] = ()
-    threads: int = THREADS
-    isa: str | None = None
-
-    @property
-    def id(self) -> str:
-        """`kind:name`, also the doit task's name."""
-        return f"{self.kind}:{self.name}"
-
-    @property
-    def is_deterministic(self) -> bool:
-        """Whether its component says that it gives the same bytes each time on an accelerator, too."""
-        return next(iter(self.uses.values())).component.deterministic if self.uses else True
-
-    @property
-    def doc(self) -> str:
-        """One line on what the stage does, for `doit list`."""
-        use = next(iter(self.uses.values()), None)
-        words = {**self.settings, "name": self.name, "summary": use.component.summary if use else ""}
-        text = _DOCS[self.kind].format_map(words)
-        return f"{_changed(use)}{text}" if use and self.kind == "optimize" else text
-
-
-def outline(stage: Stage) -> str:
-    """Return what the configuration and the plugins say of the stage, as JSON: equal for two processes that see the same."""
-    uses = {role: (_traits(use.component), use.params) for role, use in stage.uses.items()}
-    what = (stage.kind, stage.name, stage.settings, stage.inputs, stage.seed, stage.threads, stage.isa, uses)
-    return msgspec.json.encode(what, order="deterministic", enc_hook=str).decode()
-
-
-def _traits(component: Component) -> tuple[Any, ...]:
-    traits = (component.produces, component.environment, component.templates, component.server, component.requirements)
-    return (component.kind, component.name, component.file, *traits, component.entrypoint, component.server_environment)
-
-
-def _changed(use: Use) -> str:
-    """Return the parameters that are not at their defaults, for the many stages of one model optimizer."""
-    defaults = {name: parameter.default for name, parameter in use.component.parameters.items()}
-    changed = [f"{name}={value}" for name, value in use.params.items() if value != defaults[name]]
-    text = " ".join(", ".join(changed).split())
-    return f"({text if len(text) <= _WIDTH else text[: _WIDTH - 1] + '…'}) " if changed else ""
+from modelyard.settings import RULES
+from modelyard.stage import HOST_BOUND, KINDS, SEEDED, Input, Stage
 
 
 def _without(use: Use, names: Collection[str]) -> Use:

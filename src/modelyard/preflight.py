@@ -12,7 +12,7 @@ from modelyard.errors import ModelyardError, ToolError
 if TYPE_CHECKING:
     from modelyard.engine import Engine
     from modelyard.needs import Finding
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
 
 
 def refuse(engine: Engine, names: Collection[str], *, forced: bool = False) -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from modelyard.engine import Engine
-    from modelyard.plan import Stage
-    from modelyard.store import Accepted, InputRecord, Record
+    from modelyard.record import Accepted, InputRecord, Record
+    from modelyard.stage import Stage
 
 BUILD_TYPE = "urn:modelyard:build:1"
 _LEAST = 8

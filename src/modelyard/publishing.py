@@ -73,5 +73,5 @@ class Publisher:
     def _upload(self, key: str) -> None:
         with self._store.using():
             record = self._store.trace(key)
-            if record is not None and self._store.has(record) and self._remote.push(record, self._store):
+            if record is not None and self._store.has(record) and self._remote.push(record, self._store.root):
                 self._uploaded.add(key)

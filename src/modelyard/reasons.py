@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from modelyard.digests import FileEntry
     from modelyard.engine import Engine
-    from modelyard.plan import Stage
-    from modelyard.store import Record
+    from modelyard.record import Record
+    from modelyard.stage import Stage
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,10 +21,9 @@ from modelyard.deadlines import within
 from modelyard.digests import FileEntry
 from modelyard.errors import ConfigError
 from modelyard.hashing import hash_file
+from modelyard.parallel import in_parallel
 from modelyard.places import KeyPlace, Place
-
-if TYPE_CHECKING:
-    from modelyard.store import Record, Store
+from modelyard.record import Record, object_name, read_trace, trace_name
 
 T = TypeVar("T")
 
@@ -34,7 +33,6 @@ _EXTRAS = {"s3fs": "remote", "gcsfs": "gcs"}
 """For each such package, the extra of modelyard's that brings it and fsspec."""
 _ATOMIC = frozenset({*NEEDS, "memory"})
 """Protocols whose uploads appear whole or not at all; elsewhere a file is written beside its place and renamed."""
-_AT_ONCE = 8
 _ATTEMPTS = 3
 """How often a request to S3 is made while its server says that it is too busy or failed (5xx); gcsfs tries again by itself."""
 _LARGEST_TRACE_BYTES = 64 << 20
@@ -104,7 +102,6 @@ class Remote:
     def trace(self, key: str) -> Record | None:
         """Return the record of `key`, or None if there is none, it is damaged, or the remote does not work."""
         from modelyard.bounded_copy import bounded, read_small
-        from modelyard.store import read_trace
 
         with bounded(_LARGEST_TRACE_BYTES) as copy:
             name = trace_name(key)
@@ -153,27 +150,31 @@ class Remote:
 
     # Writing
 
-    def push(self, record: Record, store: Store) -> bool:
-        """Upload a result: its objects, each once, and then its trace. False if it is not there in the end."""
+    def push(self, record: Record, store: Path) -> bool:
+        """Upload a result from the store in the folder `store`: its objects, each once, and then its trace.
+
+        Returns:
+            False if it is not there in the end.
+        """
         trace = trace_name(record.key)
         replace = record.key in self._untrusted
         if not replace and self._try(lambda fs, root: fs.exists(f"{root}/{trace}")):
             return True
         entries = {entry.digest: entry for entry in record.outputs.values()}
-        sent = in_parallel(lambda entry: self._push_object(entry, store.object_file(entry.digest)), entries.values())
+        sent = in_parallel(lambda entry: self._push_object(entry, store), entries.values())
         if not all(sent):
             return False
-        data = store.trace_file(record.key).read_bytes()
+        data = (store / trace).read_bytes()
         return bool(self._try(lambda fs, root: _put_trace(fs, f"{root}/{trace}", data, replace=replace)))
 
-    def _push_object(self, entry: FileEntry, source: Path) -> bool:
+    def _push_object(self, entry: FileEntry, store: Path) -> bool:
         name = object_name(entry.digest)
         replace = entry.digest in self._untrusted
 
         def work(fs: Any, root: str) -> bool:
             path = f"{root}/{name}"
             if replace or _size(fs, path) != entry.size:
-                _put(fs, path, lambda target: fs.put_file(str(source), target))
+                _put(fs, path, lambda target: fs.put_file(str(store / name), target))
             return True
 
         return bool(self._try(work, entry.size))
@@ -206,16 +207,6 @@ class Remote:
             self._tell(
                 f"warning: {self.settings.url} does not work: {reason}\n  this build goes on without it, with the local store"
             )
-
-
-def trace_name(key: str) -> str:
-    """Return the name of the trace of `key` below the remote's root."""
-    return f"traces/{key[:2]}/{key[2:]}.json"
-
-
-def object_name(digest: str) -> str:
-    """Return the name of the object with `digest` below the remote's root."""
-    return f"objects/{digest[:2]}/{digest[2:]}"
 
 
 def _connect(settings: RemoteSettings) -> tuple[Any, str]:
@@ -296,34 +287,3 @@ def _protocols(fs: Any) -> frozenset[str]:
 def _reason(exc: Exception) -> str:
     text = " ".join(str(exc).split()) or "no reason given"
     return f"{type(exc).__name__}: {text[:300]}"
-
-
-def in_parallel(work: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
-    """Return what `work` returns for each item, a few at a time; `work` must end by itself.
-
-    Raises:
-        BaseException: what `work` raised for one of them.
-    """
-    todo = list(enumerate(items))
-    found: dict[int, T] = {}
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        while todo and not errors:
-            try:
-                number, item = todo.pop()
-            except IndexError:  # another thread took the last one
-                return
-            try:
-                found[number] = work(item)
-            except BaseException as exc:  # it is raised again below
-                errors.append(exc)
-
-    threads = [threading.Thread(target=run, daemon=True) for _ in range(min(_AT_ONCE, len(todo)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return [found[number] for number in sorted(found)]

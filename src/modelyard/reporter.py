@@ -18,8 +18,8 @@ from modelyard import selection_report
 from modelyard.ending import end_build
 from modelyard.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
-from modelyard.plan import KINDS, Stage
 from modelyard.preflight import refuse
+from modelyard.stage import KINDS, Stage
 from modelyard.stage_log import last_lines
 from modelyard.units import duration
 

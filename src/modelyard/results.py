@@ -19,13 +19,13 @@ from modelyard.differences import (
 from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.history import Entry, entry_of
 from modelyard.reasons import input_files
-from modelyard.store import Record
+from modelyard.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from modelyard.engine import Engine
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
 
 SHORT = 12
 """Digits of a key that are shown; any number of them that is enough names a result."""

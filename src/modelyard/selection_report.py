@@ -12,7 +12,7 @@ from modelyard.jsonfiles import read_json
 
 if TYPE_CHECKING:
     from modelyard.engine import Engine
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
     from modelyard.stages.selection import Selection
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from modelyard.digests import RACY_NS, signature
 from modelyard.probes import Mark, mark_of
-from modelyard.store import InputRecord
+from modelyard.record import InputRecord
 
 if TYPE_CHECKING:
     from modelyard.fingerprint import Fingerprint

@@ -10,7 +10,8 @@ from modelyard.errors import PlanError, did_you_mean, listing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelyard.plan import Plan, Stage
+    from modelyard.plan import Plan
+    from modelyard.stage import Stage
 
 
 def stages_named(plan: Plan, names: Sequence[str], command: str) -> list[Stage]:

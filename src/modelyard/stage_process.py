@@ -19,9 +19,9 @@ from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
 from modelyard.extras import install_command, of_module
 from modelyard.job import Job
-from modelyard.plan import Stage, outline
 from modelyard.project import Project
 from modelyard.request import Failure, Request, Result
+from modelyard.stage import Stage, outline
 from modelyard.watching import Rules, Watch
 
 CRASHED = "the traceback is in the log"

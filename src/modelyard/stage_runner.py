@@ -15,11 +15,11 @@ from modelyard import pinning
 from modelyard.durable import open_in_folder
 from modelyard.errors import StageFailed
 from modelyard.locks import take
-from modelyard.plan import Stage, outline
 from modelyard.pool import Pool
 from modelyard.project import Project
 from modelyard.request import Request, Result
 from modelyard.sightings import Sighting
+from modelyard.stage import Stage, outline
 from modelyard.stage_log import add_traceback
 from modelyard.workspace import Workspace
 

@@ -17,12 +17,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -30,86 +29,18 @@ from modelyard.digests import DigestTable, FileEntry, Manifest, manifest_digest,
 from modelyard.durable import Batch
 from modelyard.errors import StageFailed, StoreError
 from modelyard.hashing import hash_file
-from modelyard.jsonfiles import decode, read_bytes, write_json
+from modelyard.jsonfiles import read_bytes, write_json
 from modelyard.locks import hold, share
+from modelyard.parallel import in_parallel
 from modelyard.placing import SHARE_FROM_BYTES, check_still, give, take_all
+from modelyard.record import RECORD, Record, object_name, read_trace, trace_name
 from modelyard.scratch import scratch, sweep
 
 if TYPE_CHECKING:
     from modelyard.remote import Remote
 
-RECORD = "stage.json"
-"""The file of an artifact that holds its record, and so no output's name."""
-
 Stats = Mapping[str, os.stat_result]
 """The stat of each file of an artifact, by its name there."""
-
-
-class InputRecord(msgspec.Struct, frozen=True):
-    """What a stage read of an earlier one, and its digest at that time."""
-
-    stage: str
-    part: str
-    digest: str
-
-
-class Accepted(msgspec.Struct, frozen=True):
-    """That a person took new code as equivalent: who (`user@host`), when (ISO 8601), and the key that it was made under."""
-
-    who: str
-    when: str
-    from_key: str
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """`stage.json`: what a stage made and of what.
-
-    Attributes:
-        stage: `kind:name`.
-        key: the action key.
-        digest: the digest of the outputs' manifest.
-        outputs: every file with its digest and size in bytes.
-        inputs: what it read of earlier stages, by role.
-        parts: all that the key was made of, by name.
-        code: the files that it stands on, with a digest for each function.
-        discovered: what it was seen to read that is not in the key, files by path and variables by `$NAME`, each with a
-            digest, empty for a variable that was not set: it holds only while these are the same.
-        metrics: numbers that the stage reported.
-        started: when the stage began, ISO 8601 with time zone.
-        duration_s: how long its work took, in seconds.
-        peak_memory_bytes: the most memory that its process took at once, without what it mapped from files.
-        git: the commit it was made at, with `+` behind it if the tree was not clean; empty outside git.
-        made_on: the instruction sets, the processor and the accelerator of the machine that made it.
-        reproducible: whether the same key makes the same bytes; false for what an accelerator computed by kernels that
-            add up in any order.
-        accepted: set if `doit accept` took the code for equivalent to what made it.
-    """
-
-    stage: str
-    key: str
-    digest: str
-    outputs: Manifest
-    inputs: dict[str, InputRecord] = {}
-    parts: dict[str, Any] = {}
-    code: dict[str, dict[str, str]] = {}
-    discovered: dict[str, str] = {}
-    metrics: dict[str, Any] = {}
-    started: str = ""
-    duration_s: float = 0.0
-    peak_memory_bytes: int = 0
-    git: str = ""
-    made_on: str = ""
-    reproducible: bool = True
-    accepted: Accepted | None = None
-
-
-class Brief(msgspec.Struct, frozen=True):
-    """The fields of a record that say whether it still holds; the rest is skipped when reading."""
-
-    key: str
-    digest: str
-    outputs: Manifest
-    discovered: dict[str, str] = {}
 
 
 class Store:
@@ -178,8 +109,6 @@ class Store:
 
     def _fetch(self, record: Record) -> bool:
         """Bring every output of `record` here; False if one cannot be had."""
-        from modelyard.remote import in_parallel
-
         missing = self._missing(record)
         whole = in_parallel(self._fetch_object, missing)
         fetched = [entry.digest for entry, is_whole in zip(missing, whole, strict=True) if is_whole]
@@ -299,14 +228,14 @@ class Store:
         return Path(self._object(digest))
 
     def _object(self, digest: str) -> str:
-        return f"{self.root}/objects/{digest[:2]}/{digest[2:]}"
+        return f"{self.root}/{object_name(digest)}"
 
     def trace_file(self, key: str) -> Path:
         """Return where the trace of `key` is."""
         return Path(self._trace(key))
 
     def _trace(self, key: str) -> str:
-        return f"{self.root}/traces/{key[:2]}/{key[2:]}.json"
+        return f"{self.root}/{trace_name(key)}"
 
     def vouches(self, info: os.stat_result, digest: str) -> bool:
         """Tell whether a file with the stat `info` is a hard link to the object with `digest`, known to be whole."""
@@ -378,29 +307,6 @@ class Store:
         draft = batch.draft()
         write_json(Path(draft), record)
         batch.put(draft, self.trace_file(record.key))
-
-
-def read_trace(data: bytes, key: str) -> Record:
-    """Return the record that a trace holds.
-
-    Raises:
-        ValueError: it is damaged, stands for another key, or names a file outside its folder or the record itself.
-    """
-    record = decode(data, Record)
-    if record.key != key or record.digest != manifest_digest(record.outputs):
-        msg = "it is not the record of its key"
-        raise ValueError(msg)
-    for name, entry in record.outputs.items():
-        parts = name.split("/")
-        if (
-            name == RECORD
-            or {"", ".", ".."} & set(parts)
-            or "\0" in name
-            or not re.fullmatch(r"[0-9a-f]{64}", entry.digest)
-        ):
-            msg = f"{name!r} is not a file of an artifact"
-            raise ValueError(msg)
-    return record
 
 
 def _found(stage: str, folder: Path) -> dict[str, int]:

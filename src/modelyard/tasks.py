@@ -21,9 +21,9 @@ from modelyard import records
 from modelyard.commands.foreground import foreground_tasks
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError
-from modelyard.plan import KINDS, PARTS, Input, Stage
 from modelyard.project import Project, load
 from modelyard.reporter import reporter_class
+from modelyard.stage import KINDS, PARTS, Input, Stage
 
 
 def load_project(dodo: str) -> Tasks:

@@ -16,8 +16,9 @@ from modelyard.errors import DataError
 from modelyard.gc import Stored, read_store
 from modelyard.hashing import hash_files
 from modelyard.jsonfiles import decode
-from modelyard.plan import MEASURED
-from modelyard.store import Brief, Record, Store
+from modelyard.record import Brief, Record
+from modelyard.stage import MEASURED
+from modelyard.store import Store
 
 T = TypeVar("T")
 

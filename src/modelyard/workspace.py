@@ -14,13 +14,13 @@ from modelyard.errors import StoreError
 from modelyard.history import History
 from modelyard.jsonfiles import decode, read_bytes
 from modelyard.locks import hold
+from modelyard.record import Brief, Record
 from modelyard.scratch import scratch, sweep
-from modelyard.store import Brief, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelyard.plan import Stage
+    from modelyard.stage import Stage
 
 
 class Workspace:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelyard import machine
-from modelyard.plan import HOST_BOUND
+from modelyard.stage import HOST_BOUND
 from tests.front_door.builds import build
 from tests.front_door.knobs import EVALUATE
 

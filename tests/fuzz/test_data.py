@@ -14,7 +14,7 @@ import pytest
 from modelyard.artifacts import Dataset, Model
 from modelyard.jsonfiles import write_json
 from modelyard.oci.lock import Lock
-from modelyard.store import Record, read_trace
+from modelyard.record import Record, read_trace
 
 from .mutations import changed, changed_zip, read, rounds
 

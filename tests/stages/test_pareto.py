@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.stages.pareto import dominates, dominators, is_slower
-from modelyard.stages.selection import Row, front_of, with_front
+from modelyard.stages.row import Row
+from modelyard.stages.selection import front_of, with_front
 
 
 def row(variant: str = "a", **changes: Any) -> Row:

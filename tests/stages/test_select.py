@@ -16,8 +16,9 @@ from modelyard.settings import RULES as SETTING
 from modelyard.stages.evaluation import Evaluation, Host, Latency, Measured, Ratio
 from modelyard.stages.gates import Gates, Judgement
 from modelyard.stages.pareto import is_slower
+from modelyard.stages.row import Row, row_of
 from modelyard.stages.select import Candidate, SelectedModel, select
-from modelyard.stages.selection import RULES, Row, Selection, choose, row_of
+from modelyard.stages.selection import RULES, Selection, choose
 
 if TYPE_CHECKING:
     from pathlib import Path

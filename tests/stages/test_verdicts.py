@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from modelyard.stages.gates import Gates
-from modelyard.stages.selection import Row, Selection
+from modelyard.stages.row import Row
+from modelyard.stages.selection import Selection
 from modelyard.stages.verdicts import missed_most, summary, table_lines
 
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from modelyard.digests import FileEntry, Manifest, manifest_digest
-from modelyard.store import Record
+from modelyard.record import Record
 
 
 def manifest_of(folder: Path) -> Manifest:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from modelyard.digests import DigestTable, manifest_digest
+from modelyard.record import Record
 from modelyard.remote import Remote, RemoteSettings, _connect
-from modelyard.store import Record, Store
+from modelyard.store import Store
 from tests.standins.manifests import manifest_of
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"

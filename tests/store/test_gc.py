@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from modelyard.digests import FileEntry
 from modelyard.errors import ConfigError
 from modelyard.gc import Bounds, Stored, Trace, files_of, keys_of_refs, plan_sweep, read_store, sweep, users_of
+from modelyard.record import Record
 from modelyard.roots import Roots, all_roots, artifact_keys, register, roots_file
-from modelyard.store import Record
 from tests.store.conftest import KEY, MakeStore, keep
 
 KEYS = [f"{n:064x}" for n in range(6)]

@@ -13,8 +13,10 @@ import msgspec
 import pytest
 
 from modelyard.errors import ConfigError
-from modelyard.remote import RemoteSettings, _connect, check_remote, in_parallel, object_name, trace_name
-from modelyard.store import Record, Store
+from modelyard.parallel import in_parallel
+from modelyard.record import Record, object_name, trace_name
+from modelyard.remote import RemoteSettings, _connect, check_remote
+from modelyard.store import Store
 from tests.store.conftest import KEY, MakeStore, Told, keep
 
 FILES = {"model.bin": b"a model" * 1000, "copy/model.bin": b"a model" * 1000, "empty": b""}
@@ -37,7 +39,7 @@ def opened(place: Place) -> tuple[Any, str]:
 
 def push(store: Store, record: Record) -> bool:
     assert store.remote is not None
-    return store.remote.push(record, store)
+    return store.remote.push(record, store.root)
 
 
 def test_what_one_store_gives_another_takes(place: Place, make_store: MakeStore, tmp_path: Path, told: Told) -> None:

@@ -15,8 +15,8 @@ from modelyard.digests import DigestTable
 from modelyard.engine import Engine, Listener
 from modelyard.hashing import Hashed, Sized
 from modelyard.placing import SHARE_FROM_BYTES
-from modelyard.plan import Stage
 from modelyard.project import load
+from modelyard.stage import Stage
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def accepted_record(engine: Any, stage: Any) -> tuple[Any, list[str]] | None:
     """
     from modelyard.differences import compare_code, compare_parts, say
     from modelyard.reasons import input_files
-    from modelyard.store import Accepted
+    from modelyard.record import Accepted
 
     record = engine.record(stage)
     if record is None:

@@ -21,7 +21,8 @@ from modelyard.stage_names import stages_named
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelyard.plan import Plan, Stage
+    from modelyard.plan import Plan
+    from modelyard.stage import Stage
 
 JSON = {
     "name": "json",

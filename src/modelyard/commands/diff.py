@@ -69,7 +69,7 @@ def text(one: Any, other: Any, difference: Any) -> str:
 
 
 def _contradict(one: Any, other: Any) -> bool:
-    from modelyard.plan import MEASURED
+    from modelyard.stage import MEASURED
 
     both = one.entry.digest, other.entry.digest
     return one.entry.key == other.entry.key and all(both) and both[0] != both[1] and one.stage.kind not in MEASURED

@@ -17,7 +17,7 @@ from doit.exceptions import TaskFailed
 
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError, ToolError
-from modelyard.plan import Stage
+from modelyard.stage import Stage
 
 
 class Act(BaseAction):  # type: ignore[misc]

@@ -16,10 +16,11 @@ from modelyard.report.facts import Origin, ProjectFacts, StageFacts, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from modelyard.config import Use
+    from modelyard.component import Use
     from modelyard.engine import Engine
     from modelyard.forecast import Verdict
-    from modelyard.plan import Plan, Stage
+    from modelyard.plan import Plan
+    from modelyard.stage import Stage
 
 
 class VariantPlaces(msgspec.Struct, frozen=True, kw_only=True):

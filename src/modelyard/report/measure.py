@@ -29,8 +29,9 @@ from modelyard.report.notes import notes
 from modelyard.report.words import outdated
 from modelyard.stages.evaluation import Measured
 from modelyard.stages.gates import Gates, Judgement
+from modelyard.stages.row import Row, row_of
 from modelyard.stages.select import notes_of, rows_of
-from modelyard.stages.selection import Row, row_of, with_front
+from modelyard.stages.selection import with_front
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelyard.stages.selection import Row
+    from modelyard.stages.row import Row
 
 
 def dominators(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:

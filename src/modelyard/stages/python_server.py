@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelyard.component import Component
-    from modelyard.config import Use
+    from modelyard.component import Component, Use
 
 APP, MODEL = "/app", "/model"
 

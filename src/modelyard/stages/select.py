@@ -14,7 +14,8 @@ from modelyard.errors import DataError, GateError
 from modelyard.jsonfiles import write_json
 from modelyard.stages.evaluation import Measured, read_measured
 from modelyard.stages.gates import Gates
-from modelyard.stages.selection import Row, Selection, check_known, choose, front_of, row_of, with_front
+from modelyard.stages.row import Row, row_of
+from modelyard.stages.selection import Selection, check_known, choose, front_of, with_front
 from modelyard.stages.table import render_table
 
 if TYPE_CHECKING:

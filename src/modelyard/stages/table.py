@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelyard.stages.selection import Row, Selection
+    from modelyard.stages.row import Row
+    from modelyard.stages.selection import Selection
 
 _HEAD = ("variant", "accuracy", "size", "gzip", "layer", "p50", "p99", "p50 / baseline", "Pareto", "")
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelyard.stages.selection import Row, Selection
+    from modelyard.stages.row import Row
+    from modelyard.stages.selection import Selection
 
 _NAME, _ROWS = 20, 20
 """The longest name that is shown whole, and how many variants are shown."""
