@@ -64,6 +64,11 @@ def task_deploy():
     yield from project.tasks(task_deploy)
 
 
+def task_export():
+    """write the rendered manifests to a folder for git"""
+    yield from project.tasks(task_export)
+
+
 def task_report():
     """write a report on what is built: accuracy, sizes, latency, mistakes, provenance"""
     yield from project.tasks(task_report)

@@ -18,7 +18,7 @@ USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": 
 """The tables that choose one component with `use`, and the kind of that component."""
 DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
 """The component of each table that may be left out."""
-PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "store", "reads")
+PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
 GROUPS = ("variants", "matrix", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
@@ -119,6 +119,12 @@ class Push(msgspec.Struct):
     insecure: bool = False
 
 
+class Export(msgspec.Struct):
+    """`[tool.modelyard.export]`: the folder, below the project's or absolute, that `doit export` writes to, one folder a target."""
+
+    folder: Annotated[str, msgspec.Meta(min_length=1, description="a folder")] = "deploy"
+
+
 class Store(msgspec.Struct):
     """`[tool.modelyard.store]`: where artifacts are kept for reuse; `path` may be shared by several projects.
 
@@ -163,6 +169,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "check": Check,
     "serve": Serve,
     "push": Push,
+    "export": Export,
     "store": Store,
     "reads": Reads,
 }

@@ -127,6 +127,7 @@ MEANINGLESS: dict[str, Knob] = {
     "check.tolerance": knob(NONE, setting("check", "tolerance = 0.5")),
     "check.timeout_s": knob(NONE, setting("check", "timeout_s = 5")),
     "gates.equal_training": knob(NONE, setting("gates", "equal_training = false")),  # no variant of the toy is trained again
+    "export.folder": knob(NONE, setting("export", 'folder = "elsewhere"')),
     "push.insecure": knob(NONE, setting("push", "insecure = true")),
     "store.wait": knob(NONE, setting("store", "wait = false")),
     "store.mode": knob(NONE, setting("store", 'mode = "off"')),

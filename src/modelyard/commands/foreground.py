@@ -1,4 +1,4 @@
-"""Tasks that act instead of making a stage's artifact: `serve`, `push`, `deploy`, `report`. They run only when asked for."""
+"""Tasks that act instead of making a stage's artifact: `serve`, `push`, `deploy`, `export`, `report`. They run only when asked for."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REPORT = "artifacts/report/{}"
 
 
 def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the doit tasks called `name`: `serve`, `push`, `deploy` or `report`."""
+    """Yield the doit tasks called `name`: `serve`, `push`, `deploy`, `export` or `report`."""
     config = engine.project.config
     select, image = f"artifacts/select/{config.name}/model/model.json", f"artifacts/image/{config.name}/image.json"
     needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
@@ -67,12 +67,19 @@ def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
     elif name == "report":
         doc = f"write {REPORT.format(config.name)}/index.html about what is built"
         yield {**_task(config.name, doc, None, lambda: report(engine)), "clean": [(clean_report, [engine])]}
+    elif name == "export":
+        for stage in engine.plan.of_kind("render"):
+            doc = f"write what render:{stage.name} made to {config.settings['export']['folder']}/{stage.name}/, for git"
+            yield _task(stage.name, doc, _rendered(stage), functools.partial(export, engine, stage))
     else:
         for stage in engine.plan.of_kind("render"):
             if stage.uses["target"].component.deploy:
-                handle = f"artifacts/render/{stage.name}/stage.json"
                 apply = functools.partial(deploy, engine, stage)
-                yield _task(stage.name, f"apply what render:{stage.name} made", handle, apply)
+                yield _task(stage.name, f"apply what render:{stage.name} made", _rendered(stage), apply)
+
+
+def _rendered(stage: Stage) -> str:
+    return f"artifacts/render/{stage.name}/stage.json"
 
 
 def _task(name: str, doc: str, needs: str | None, function: Callable[[], None]) -> dict[str, Any]:
@@ -167,6 +174,30 @@ def deploy(engine: Engine, stage: Stage) -> None:
     use = engine.project.config.targets[stage.name]  # with what concerns the deployment alone
     assert use.component.deploy is not None
     use.component.deploy(engine.folder(stage), project=engine.project.folder, **use.params)
+
+
+def export(engine: Engine, stage: Stage) -> None:
+    """Write what the target of `stage` rendered to the folder for git, and say what changed there.
+
+    Raises:
+        ToolError: the folder cannot be written.
+        StageFailed: somebody changed there what an earlier export wrote.
+    """
+    from modelyard.exporting import export as write
+
+    target = engine.project.folder / engine.project.config.settings["export"]["folder"] / stage.name
+    record = engine.record(stage)
+    try:
+        done = write(engine.folder(stage), record.outputs if record else (), target)
+    except OSError as exc:
+        msg = f"export: {exc.filename or target}: {exc.strerror}"
+        raise ToolError(msg) from exc
+    said = f"{len(done.written)} written, {len(done.removed)} removed, {len(done.kept)} unchanged"
+    print(f"   {os.path.relpath(target)}/: {said}")
+    print(
+        "".join(f"     + {name}\n" for name in done.written) + "".join(f"     - {name}\n" for name in done.removed),
+        end="",
+    )
 
 
 def report(engine: Engine) -> None:
