@@ -78,6 +78,8 @@ def more(where: Callable[[Objects], dict[str, Any]], key: str, value: Any) -> Ch
 
 
 JOB = {"template": {"spec": {"containers": [{"name": "a", "image": IMAGE}], "restartPolicy": "Never"}}}
+ENDS = ("ttlSecondsAfterFinished", "backoffLimit", "activeDeadlineSeconds")
+SLEEP = ("lifecycle", "preStop", "sleep", "seconds")
 ROLE = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
 BINDING = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
 
@@ -225,6 +227,231 @@ BROKEN: list[tuple[str, Change]] = [
     ("rendered", put(container, "workingDir", value="/{{ folder }}")),
     ("once", lambda objects: objects.insert(2, copy.deepcopy(of(objects, "ServiceAccount")))),
     ("order", lambda objects: objects.reverse()),
+    ("numeric-user", put(container, "securityContext", "runAsUser", value="10001")),
+    ("numeric-user", put(container, "securityContext", "runAsUser", value=True)),
+    ("high-user", put(container, "securityContext", "runAsGroup", value=10000)),
+    ("high-user", put(container, "securityContext", "runAsUser", value=1)),
+    ("drop-capabilities", put(container, "securityContext", "capabilities")),
+    (
+        "seccomp",
+        both(put(pod, "securityContext", "seccompProfile"), put(container, "securityContext", "seccompProfile")),
+    ),
+    ("no-host-namespaces", put(pod, "hostIPC", value=True)),
+    ("confined", put(container, "securityContext", "seLinuxOptions", value={"role": "sysadm_r"})),
+    *(
+        ("no-probe-host", put(container, *path, value={"host": "example.org", "port": 8080}))
+        for path in (
+            ("readinessProbe", "httpGet"),
+            ("startupProbe", "tcpSocket"),
+            ("lifecycle", "preStop", "httpGet"),
+            ("lifecycle", "postStart", "tcpSocket"),
+        )
+    ),
+    ("own-service-account", put(pod, "serviceAccountName")),
+    ("no-secret-values", put(kind("ConfigMap"), "binaryData", value={"api-key": "eA=="})),
+    ("no-secret-values", add(apiVersion="v1", kind="Secret", data={"a": "eA=="})),
+    *(
+        ("narrow-roles", add(**ROLE, rules=[{"apiGroups": [""], "resources": [name], "verbs": ["get"]}]))
+        for name in ("*", "pods/exec", "pods/attach")
+    ),
+    ("narrow-roles", add(**ROLE, rules=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}])),
+    *(
+        (
+            "volume-group",
+            both(put(pod, "securityContext", "fsGroup"), put(pod, "volumes", value=[{"name": "a", which: {}}])),
+        )
+        for which in ("secret", "emptyDir", "persistentVolumeClaim", "projected", "ephemeral")
+    ),
+    ("explicit-tag", put(container, "image", value="registry.example:5000/other:latest")),
+    ("image-is-built", put(container, "image", value="registry.example/team/digits:0.2.0")),
+    ("image-is-built", put(container, "image", value="registry.example/team/digits")),
+    ("resources", put(container, "resources", "requests", "memory")),
+    ("memory-as-requested", put(container, "resources", "requests", "memory", value="1Mi")),
+    ("ephemeral-storage", put(container, "resources", "requests", "ephemeral-storage")),
+    ("quantities", put(container, "resources", "requests", "memory", value="2Ti")),
+    ("gpu-in-limits", put(container, "resources", "limits", "amd.com/gpu", value="1.5")),
+    ("probes", put(container, "livenessProbe")),
+    ("probe-port", put(container, "startupProbe", "grpc", value={"port": 9000})),
+    ("probe-port", put(container, "livenessProbe", "tcpSocket", value={"port": "metrics"})),
+    *(
+        ("probe-timing", put(container, probe, key))
+        for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+        for key in ("periodSeconds", "failureThreshold")
+    ),
+    ("stop-in-time", both(put(pod, "terminationGracePeriodSeconds"), put(container, *SLEEP, value=30))),
+    ("stop-in-time", both(put(pod, "terminationGracePeriodSeconds", value=9), put(container, *SLEEP, value=9))),
+    ("replicas", both(drop("HorizontalPodAutoscaler"), put(kind("Deployment"), "spec", "replicas", value=1))),
+    ("replicas", put(kind("HorizontalPodAutoscaler"), "spec", "scaleTargetRef", "kind", value="StatefulSet")),
+    *(
+        ("rolling-update", put(kind("Deployment"), "spec", "strategy", value={"rollingUpdate": update}))
+        for update in ({}, {"maxUnavailable": 1}, {"maxUnavailable": "25%"})
+    ),
+    ("budget-exists", put(kind("PodDisruptionBudget"), "spec", "selector", "matchLabels", value={"app": "other"})),
+    ("budget-allows", put(kind("PodDisruptionBudget"), "spec", "maxUnavailable", value="0%")),
+    ("budget-allows", put(kind("PodDisruptionBudget"), "spec", "minAvailable", value="100%")),
+    (
+        "budget-allows",
+        both(
+            drop("HorizontalPodAutoscaler"),
+            put(kind("Deployment"), "spec", "replicas", value=3),
+            put(kind("PodDisruptionBudget"), "spec", "minAvailable", value=3),
+        ),
+    ),
+    (
+        "budget-allows",
+        both(drop("HorizontalPodAutoscaler"), put(kind("PodDisruptionBudget"), "spec", "minAvailable", value=1)),
+    ),
+    ("spread", put(pod, "topologySpreadConstraints", value=[{"labelSelector": {"matchLabels": {"app": "other"}}}])),
+    ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "scaleTargetRef", "kind", value="StatefulSet")),
+    ("autoscaler-floor", put(kind("HorizontalPodAutoscaler"), "spec", "minReplicas")),
+    ("rollout-bounds", put(kind("Deployment"), "spec", "progressDeadlineSeconds")),
+    *(
+        ("stable-selector", put(kind("Deployment"), "spec", "selector", "matchLabels", key, value="1"))
+        for key in ("helm.sh/chart", "version")
+    ),
+    ("service-selects", lambda objects: of(objects, "Service")["spec"].update(ports=[{"port": 80}])),
+    (
+        "ingress-backend",
+        put(kind("Ingress"), "spec", "defaultBackend", value={"service": {"name": "digits", "port": {"number": 9}}}),
+    ),
+    ("ingress-backend", put(kind("Ingress"), "spec", "defaultBackend", value={"service": {"name": "other"}})),
+    ("ingress-tls", put(kind("Ingress"), "spec", "tls", value=[{"hosts": ["other.example.org"]}])),
+    ("network-policy", put(kind("NetworkPolicy"), "spec", "policyTypes", value=["Egress"])),
+    ("network-policy", put(kind("NetworkPolicy"), "spec", "podSelector", "matchLabels", value={"app": "other"})),
+    ("config-exists", more(container, "envFrom", {"configMapRef": {"name": "other"}})),
+    (
+        "config-exists",
+        more(container, "env", {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "other", "key": "a"}}}),
+    ),
+    *(
+        ("job-ends", add(apiVersion="batch/v1", kind="Job", spec={key: 1 for key in ENDS if key != missing} | JOB))
+        for missing in ENDS
+    ),
+    *(
+        ("recommended-labels", put(kind("Service"), "metadata", "labels", f"app.kubernetes.io/{name}"))
+        for name in ("name", "instance", "version", "managed-by")
+    ),
+    *(
+        ("pod-security", put(kind("Namespace"), "metadata", "labels", f"pod-security.kubernetes.io/{key}", value="x"))
+        for key in ("audit", "warn")
+    ),
+    ("names", put(kind("Namespace"), "metadata", "name", value="a.b")),
+    ("rendered", put(container, "workingDir", value="/{% if folder %}")),
+    ("rendered", put(container, "args", value=["a", "{{ b }}"])),
+    ("order", lambda objects: objects.append(objects.pop(0))),
+]
+
+ALLOWED: list[tuple[str, Change]] = [
+    ("run-as-non-root", put(container, "securityContext", "runAsNonRoot")),  # the pod says it
+    ("numeric-user", put(container, "securityContext", "runAsUser", value=1)),
+    ("high-user", put(container, "securityContext", "runAsUser", value=10001)),
+    (
+        "drop-capabilities",
+        put(container, "securityContext", "capabilities", value={"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}),
+    ),
+    ("seccomp", put(container, "securityContext", "seccompProfile", value={"type": "Localhost"})),
+    *(
+        ("volume-types", more(pod, "volumes", {"name": "more", which: {}}))
+        for which in (
+            *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim"),
+            *("projected", "secret"),
+        )
+    ),
+    ("confined", put(container, "securityContext", "procMount", value="Default")),
+    ("confined", put(container, "securityContext", "appArmorProfile", value={"type": "RuntimeDefault"})),
+    ("confined", put(container, "securityContext", "seLinuxOptions", value={"level": "s0:c1,c2"})),
+    *(
+        ("safe-sysctls", put(pod, "securityContext", "sysctls", value=[{"name": name, "value": "1"}]))
+        for name in (
+            *("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start"),
+            *("net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports"),
+            *("net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl"),
+            *("net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
+        )
+    ),
+    ("service-account-exists", put(pod, "serviceAccountName", value="default")),
+    ("narrow-roles", add(**ROLE, rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}])),
+    ("narrow-roles", add(**ROLE, rules=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}])),
+    ("no-cluster-admin", add(**BINDING, roleRef={"kind": "Role", "name": "reader"})),
+    (
+        "volume-group",
+        both(
+            put(pod, "securityContext", "fsGroup"),
+            put(pod, "volumes", value=[{"name": "a", "configMap": {"name": "digits"}}]),
+        ),
+    ),
+    ("explicit-tag", put(container, "image", value="registry.example:5000/other@sha256:" + "a" * 64)),
+    ("explicit-tag", put(container, "image", value="other:1.0")),
+    ("tag-beside-digest", put(container, "image", value="other")),
+    *(
+        ("image-is-built", put(container, "image", value=image))
+        for image in (
+            *(IMAGE.partition("@")[0], f"registry.example/team/digits@{IMAGE.partition('@')[2]}"),
+            *("registry.example/team/digits-next:1", "other:1.0"),
+        )
+    ),
+    ("memory-as-requested", put(container, "resources", "requests", "memory")),
+    ("quantities", put(container, "resources", "requests", "hugepages-2Mi", value="0")),
+    ("scratch-quantities", lambda objects: pod(objects)["volumes"][0].update(emptyDir={"sizeLimit": "1Gi"})),
+    ("gpu-in-limits", put(container, "resources", "limits", "nvidia.com/gpu", value="2")),
+    ("probes-differ", both(put(container, "livenessProbe"), put(container, "readinessProbe"))),
+    ("probe-port", put(container, "readinessProbe", "httpGet", "port", value=8080)),
+    ("stop-in-time", both(put(pod, "terminationGracePeriodSeconds"), put(container, *SLEEP, value=29))),
+    ("replicas", both(drop("HorizontalPodAutoscaler"), put(kind("Deployment"), "spec", "replicas", value=2))),
+    ("replicas", put(kind("HorizontalPodAutoscaler"), "spec", "scaleTargetRef", "kind")),
+    (
+        "replicas-or-autoscaler",
+        both(drop("HorizontalPodAutoscaler"), put(kind("Deployment"), "spec", "replicas", value=2)),
+    ),
+    (
+        "rolling-update",
+        put(kind("Deployment"), "spec", "strategy", value={"rollingUpdate": {"maxUnavailable": "0%"}}),
+    ),
+    (
+        "budget-allows",
+        both(
+            put(kind("PodDisruptionBudget"), "spec", "maxUnavailable"),
+            put(kind("PodDisruptionBudget"), "spec", "minAvailable", value=1),
+        ),
+    ),
+    ("spread", both(put(pod, "topologySpreadConstraints"), put(pod, "affinity", value={"podAntiAffinity": {"a": 1}}))),
+    ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "maxReplicas", value=3)),
+    (
+        "selector-matches",
+        put(kind("Deployment"), "spec", "selector", value={"matchExpressions": [{"key": "a", "operator": "Exists"}]}),
+    ),
+    ("service-selects", put(kind("Service"), "spec", "selector")),
+    (
+        "service-selects",
+        both(
+            put(kind("Service"), "spec", "selector", value={"app": "other"}),
+            put(kind("Service"), "spec", "type", value="ExternalName"),
+        ),
+    ),
+    ("service-selects", lambda objects: of(objects, "Service")["spec"].update(ports=[{"port": 8080}])),
+    (
+        "service-selects",
+        lambda objects: of(objects, "Service")["spec"].update(ports=[{"port": 80, "targetPort": 8080}]),
+    ),
+    (
+        "ingress-backend",
+        put(kind("Ingress"), "spec", "defaultBackend", value={"resource": {"kind": "Bucket", "name": "static"}}),
+    ),
+    ("config-exists", more(container, "envFrom", {"configMapRef": {"name": "other", "optional": True}})),
+    (
+        "monitor-selects",
+        add(
+            apiVersion="monitoring.coreos.com/v1",
+            kind="ServiceMonitor",
+            spec={"selector": {"matchLabels": {"app.kubernetes.io/name": "digits"}}},
+        ),
+    ),
+    ("job-ends", add(apiVersion="batch/v1", kind="Job", spec=dict.fromkeys(ENDS, 0) | JOB)),
+    ("recommended-labels", put(kind("Namespace"), "metadata", "labels", value={})),
+    ("names", put(kind("ConfigMap"), "metadata", "name", value="a.b")),
+    ("rendered", put(kind("ConfigMap"), "metadata", "annotations", value={"note": "{{ a }} {% b %}"})),
+    ("once", lambda objects: objects.insert(2, of(objects, "ServiceAccount") | {"metadata": {"name": "digits"}})),
+    ("order", lambda objects: objects.insert(0, {"apiVersion": "example.org/v1", "kind": "Other"})),
 ]
 
 
@@ -245,10 +472,35 @@ def test_a_rule_finds_what_it_is_there_for(good: Objects, rule: str, change: Cha
     assert all(finding.message and finding.remedy for finding in found)
 
 
+@pytest.mark.parametrize(("rule", "change"), ALLOWED, ids=[f"{n}-{rule}" for n, (rule, _) in enumerate(ALLOWED)])
+def test_a_rule_leaves_alone_what_is_allowed(good: Objects, rule: str, change: Change) -> None:
+    change(good)
+    assert [str(finding) for finding in broken(good) if finding.rule == rule] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "gone"),
+    [
+        ("extensions/v1beta1", 16), ("apps/v1beta1", 16), ("apps/v1beta2", 16), ("networking.k8s.io/v1beta1", 22),
+        ("policy/v1beta1", 25), ("autoscaling/v2beta1", 25), ("autoscaling/v2beta2", 26), ("batch/v1beta1", 25),
+        ("rbac.authorization.k8s.io/v1beta1", 22), ("flowcontrol.apiserver.k8s.io/v1beta2", 29),
+        ("flowcontrol.apiserver.k8s.io/v1beta3", 32), ("apps/v1", None),
+    ],
+)  # fmt: skip
+def test_a_version_of_the_api_is_known_until_it_was_removed(version: str, gone: int | None) -> None:
+    """Source: Kubernetes, "Deprecated API Migration Guide"."""
+    objects = [{"apiVersion": version, "kind": "Thing", "metadata": {"name": "a"}}]
+    for minor in range(14, 36):
+        rules = [finding.rule for finding in findings(Bundle(objects, version=minor))]
+        assert ("api-versions" in rules) is (gone is not None and minor >= gone), minor
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [
         ("DB_PASSWORD", 1),
+        ("api-key", 1),
+        ("tls.private.key", 1),
         ("db_password", 1),
         ("PASSWORD_FILE", 0),
         ("password_file", 0),

@@ -24,7 +24,7 @@ _SYSCTLS = {
     "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
     "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
 }  # fmt: skip
-_SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|api_?key|private_?key|credential)")
+_SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|api[-_.]?key|private[-_.]?key|credential)")
 _HANDLERS = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
