@@ -77,7 +77,7 @@ def objects(store: Store) -> list[Path]:
 
 
 def half_made(store: Store) -> list[Path]:
-    return list((store.root / ".unfinished").iterdir())
+    return list((store.root / ".unfinished").glob("*/*"))
 
 
 def traces(store: Store) -> list[Path]:

@@ -261,7 +261,9 @@ class Engine:
         return self.workspace.commit
 
     def close(self) -> None:
-        """End the workers and close the state files."""
+        """End the workers, remove what was for this build alone and close the state files."""
         self._maker.close()
+        self.workspace.close()
+        self.store.close()
         self.table.close()
         self._objects.close()

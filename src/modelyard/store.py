@@ -34,7 +34,7 @@ from modelyard.locks import hold, share
 from modelyard.parallel import in_parallel
 from modelyard.placing import SHARE_FROM_BYTES, check_still, give, take_all
 from modelyard.record import RECORD, Record, object_name, read_trace, trace_name
-from modelyard.scratch import scratch, sweep
+from modelyard.scratch import Scratch
 
 if TYPE_CHECKING:
     from modelyard.remote import Remote
@@ -64,6 +64,7 @@ class Store:
         wait: bool = True,
     ) -> None:
         self.root, self._table, self.remote, self._tell, self._wait = root, table, remote, tell, wait
+        self._scratch = Scratch(root / ".unfinished")
 
     # Traces
 
@@ -160,12 +161,16 @@ class Store:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Batch]:
-        with scratch(self.root / ".unfinished") as folder:
+        with self._scratch.folder() as folder:
             yield Batch(folder)
 
     def sweep(self) -> None:
         """Remove what builds that are no longer alive left half-written."""
-        sweep(self.root / ".unfinished")
+        self._scratch.sweep()
+
+    def close(self) -> None:
+        """Remove the folder that this process wrote in."""
+        self._scratch.close()
 
     def forget(self, key: str) -> None:
         """Forget what `key` stands for; the objects stay."""

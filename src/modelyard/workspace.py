@@ -15,7 +15,7 @@ from modelyard.history import History
 from modelyard.jsonfiles import decode, read_bytes
 from modelyard.locks import hold
 from modelyard.record import Brief, Record
-from modelyard.scratch import scratch, sweep
+from modelyard.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class Workspace:
     def __init__(self, project: Path, state: Path) -> None:
         self.project, self.state = project, state
         self.artifacts = project / "artifacts"
-        self.unfinished = self.artifacts / ".unfinished"
+        self._scratch = Scratch(self.artifacts / ".unfinished")
 
     def folder(self, stage: Stage) -> Path:
         """Return the folder of a stage's artifact."""
@@ -97,12 +97,16 @@ class Workspace:
             StoreError: the system refused something in the block: no room, no permission.
         """
         try:
-            with scratch(self.unfinished) as folder:
+            with self._scratch.folder() as folder:
                 yield folder
         except OSError as exc:
-            msg = f"{exc.filename or self.unfinished}: {exc.strerror}\n  what was built before is kept; mend this, then run `doit` again"
+            msg = f"{exc.filename or self._scratch.unfinished}: {exc.strerror}\n  what was built before is kept; mend this, then run `doit` again"
             raise StoreError(msg) from exc
 
     def sweep(self) -> None:
         """Remove what builds that are no longer alive left half-made."""
-        sweep(self.unfinished)
+        self._scratch.sweep()
+
+    def close(self) -> None:
+        """Remove the folder that this process made things in."""
+        self._scratch.close()

@@ -123,7 +123,7 @@ def test_a_writer_that_nobody_can_end_poisons_nothing(new_toy: Path, built_toy: 
 
 def _write_on(project: Path, done: threading.Event) -> None:
     """Find the trainer's output and write to it without end."""
-    while not (found := list((project / "artifacts" / ".unfinished").glob("*/out/model.toy"))) and not done.is_set():
+    while not (found := list((project / "artifacts" / ".unfinished").glob("*/*/out/model.toy"))) and not done.is_set():
         time.sleep(0.001)
     with contextlib.suppress(OSError), found[0].open("ab") as file:
         while not done.is_set():
