@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from modelyard.system import sync_file_system
+from modelyard.thread_pool import ThreadPool
 
-_AT_ONCE = 16
-"""How many files are synced at a time."""
+_threads: ThreadPool[Path | str] = ThreadPool(15)
+"""With the thread that asks, as many files are synced at a time."""
 
 _MANY = 256
 """From this many files on, the whole file system is synced: it takes as long as a few hundred files do."""
@@ -110,27 +110,8 @@ def sync(paths: Sequence[Path | str]) -> None:
     """
     if len(paths) >= _MANY and _sync_file_system(paths[0]):
         return
-    for start in range(0, len(paths), _AT_ONCE):
-        _sync_together(paths[start : start + _AT_ONCE])
-
-
-def _sync_together(paths: Sequence[Path | str]) -> None:
-    errors: list[OSError] = []
-
-    def work(path: Path | str) -> None:
-        try:
-            _sync(path)
-        except OSError as exc:
-            errors.append(exc)
-
-    threads = [threading.Thread(target=work, args=(path,)) for path in paths[1:]]
-    for thread in threads:
-        thread.start()
-    work(paths[0])
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
+    if paths:
+        _threads.run(_sync, paths)
 
 
 def _sync(path: Path | str) -> None:

@@ -1,0 +1,65 @@
+"""Threads that stay, for calls that only wait for the system: to start one takes longer than to wake it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Answers = SimpleQueue[Exception | None]
+
+
+class ThreadPool(Generic[T]):
+    """Does one kind of work on several items at a time.
+
+    Args:
+        size: how many threads there may be, beside those that ask.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)  # threads do not survive a fork
+
+    def _begin(self) -> None:
+        self._todo: SimpleQueue[tuple[Callable[[T], None], T, Answers]] = SimpleQueue()
+        self._started = 0
+        self._lock = threading.Lock()
+
+    def run(self, work: Callable[[T], None], items: Sequence[T]) -> None:
+        """Call `work` with each item, the first of them in this thread, and return when all calls have ended.
+
+        Raises:
+            Exception: what `work` raised for the first item that it raised for.
+        """
+        first, *others = items
+        self._start(len(others))
+        answers: Answers = SimpleQueue()
+        for item in others:
+            self._todo.put((work, item, answers))
+        errors = [_attempt(work, first), *(answers.get() for _ in others)]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _start(self, wanted: int) -> None:
+        with self._lock:
+            while self._started < min(wanted, self._size):
+                threading.Thread(target=self._serve, args=(self._todo,), daemon=True).start()
+                self._started += 1
+
+    def _serve(self, todo: SimpleQueue[tuple[Callable[[T], None], T, Answers]]) -> None:
+        while True:
+            work, item, answers = todo.get()
+            answers.put(_attempt(work, item))
+
+
+def _attempt(work: Callable[[T], None], item: T) -> Exception | None:
+    try:
+        work(item)
+    except Exception as exc:
+        return exc
+    return None
