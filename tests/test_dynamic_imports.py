@@ -28,4 +28,4 @@ from modelyard.dynamic_imports import dynamic_imports
     ],
 )
 def test_what_is_written_out_is_found(code: str, found: list[str]) -> None:
-    assert sorted(dynamic_imports(ast.parse(code))) == sorted(found)
+    assert sorted(dynamic_imports(ast.walk(ast.parse(code)))) == sorted(found)

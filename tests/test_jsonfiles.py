@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from modelyard import jsonfiles
-from modelyard.jsonfiles import read_bytes, write_bytes, write_json
+from modelyard.jsonfiles import prepare, read_bytes, write_bytes, write_json
 
 
 @pytest.mark.parametrize("size", [0, 1, jsonfiles._READ_BYTES, jsonfiles._READ_BYTES + 1, 5 * jsonfiles._READ_BYTES])
@@ -34,3 +35,11 @@ def test_a_write_that_takes_a_part_goes_on(tmp_path: Path, monkeypatch: pytest.M
 def test_a_full_disk_is_an_error() -> None:
     with pytest.raises(OSError, match="No space left"):
         write_json(Path("/dev/full"), {"a": 1})
+
+
+def test_a_kind_is_prepared_for_what_is_forked() -> None:
+    class Facts(msgspec.Struct):
+        names: dict[str, tuple[int, ...]]
+
+    prepare([Facts, dict])
+    assert msgspec.json.decode(b'{"names": {"a": [1]}}', type=Facts) == Facts({"a": (1,)})

@@ -25,12 +25,17 @@ def test_what_is_mapped_from_a_file_does_not_count_and_what_is_taken_does() -> N
 
 
 def test_a_young_process_is_looked_at_more_often(monkeypatch) -> None:
-    clock = iter((100.0, 100.0, 100.4, 200.0))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    clock, looks = [100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[-1])
     watch = MemoryWatch(os.getpid())
-    assert watch.look_again_s() == 0.004
-    assert abs(watch.look_again_s() - 0.02) < 1e-6
-    assert watch.look_again_s() == 0.1
+    monkeypatch.setattr(watch, "look", lambda: looks.append(clock[-1]))
+    for now_s, again_s in ((100.004, 0.004), (100.4, 0.02), (100.41, 0.01), (200.0, 0.1)):
+        clock.append(now_s)
+        watch.look_when_due()
+        assert abs(watch.look_again_s() - again_s) < 1e-6
+    assert looks == [100.4, 200.0]
+    clock.append(300.0)
+    assert watch.look_again_s() == 0
 
 
 def test_a_process_that_is_gone_took_what_the_kernel_says() -> None:

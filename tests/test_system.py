@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -23,7 +22,7 @@ def macos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     for name in ("sched_getaffinity", "sched_setaffinity", "posix_fadvise"):
         monkeypatch.delattr(os, name)
-    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    monkeypatch.setattr(system, "_libc", object)
     import resource
 
     monkeypatch.delattr(resource, "RUSAGE_THREAD")

@@ -318,3 +318,7 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     def reference(self) -> str:
         """`repository:tag@digest`, what a Kubernetes manifest names."""
         return f"{self.repository}:{self.tag}@{self.digest}"
+
+
+FACTS = (DatasetFacts, ModelFacts, ImageFacts)
+"""What artifacts say of themselves, each in a JSON file that a later stage reads."""

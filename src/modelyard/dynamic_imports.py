@@ -8,15 +8,15 @@ A name that is computed is not found here; the stage that reads it is told (`mod
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _READERS = frozenset({"read_text", "read_binary", "open_text", "open_binary", "get_data"})
 """Functions of `importlib.resources` and `pkgutil` that take a package and the name of a file in it."""
 
 
-def dynamic_imports(tree: ast.AST) -> Iterator[str]:
-    """Yield what the calls in `tree` import, as `syntax.FileCode` says it."""
-    for node in ast.walk(tree):
+def dynamic_imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield what the calls among `nodes` import, as `syntax.FileCode` says it."""
+    for node in nodes:
         if isinstance(node, ast.Call):
             yield from _called(node)
         if isinstance(node, ast.Call | ast.BinOp) and (found := _resource(node)) and found[1]:

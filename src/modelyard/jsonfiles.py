@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,6 +52,15 @@ def read_bytes(path: str | Path) -> bytes:
         os.close(descriptor)
 
 
+def prepare(kinds: Iterable[type]) -> None:
+    """Find out now how JSON is read as each of `kinds`: up to a millisecond, which processes forked from this one then save.
+
+    msgspec keeps it with the class.
+    """
+    for kind in kinds:
+        msgspec.json.Decoder(kind)
+
+
 def decode(data: bytes, kind: type[T]) -> T:
     """Return the `kind` that the JSON `data` holds.
 
@@ -71,7 +81,7 @@ def read_json(path: Path, kind: type[T]) -> T:
         DataError: the file is missing, is not JSON, or does not hold a `kind`.
     """
     try:
-        return decode(path.read_bytes(), kind)
+        return decode(read_bytes(path), kind)
     except (OSError, ValueError) as exc:  # msgspec's errors, and text that is not UTF-8
         msg = f"{path}: cannot be read as {kind.__name__}: {exc}\n  build the stage that wrote it again"
         raise DataError(msg) from exc

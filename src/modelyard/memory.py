@@ -7,7 +7,7 @@ import time
 
 _UNIT_BYTES = 1024
 _LOOK_PART = 0.05
-_LOOK_AT_LEAST_S, _LOOK_AT_MOST_S = 0.004, 0.1
+_LOOK_AT_LEAST_S, _LOOK_AT_MOST_S = 0.008, 0.1
 
 
 class MemoryWatch:
@@ -23,15 +23,22 @@ class MemoryWatch:
         self._status = f"/proc/{pid}/status"
         self._own_bytes = self._mapped_bytes = 0
         self._began = time.monotonic()
+        self._next = self._began + _LOOK_AT_LEAST_S
 
     def look_again_s(self) -> float:
-        """Return after how many seconds the next look is due: a twentieth of the process's age.
+        """Return in how many seconds the next look is due: from one to the next it is a twentieth of the process's age.
 
         What is mapped between two looks is not seen, so that the error is some part of what can be mapped in all. A look
         takes 30 microseconds.
         """
-        age_s = time.monotonic() - self._began
-        return min(max(age_s * _LOOK_PART, _LOOK_AT_LEAST_S), _LOOK_AT_MOST_S)
+        return max(0.0, self._next - time.monotonic())
+
+    def look_when_due(self) -> None:
+        """Look at the process, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now >= self._next:
+            self.look()
+            self._next = now + min(max((now - self._began) * _LOOK_PART, _LOOK_AT_LEAST_S), _LOOK_AT_MOST_S)
 
     def look(self) -> None:
         """Look at the process; without effect once it has ended, and on a system without `/proc`."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -69,8 +68,13 @@ def sign(path: str) -> Sign:
 
 def signs_of(path: str) -> Signs:
     """Return the signs of what is at `path` and below it, and of each link that a folder above it is."""
-    links = {str(folder): sign(str(folder)) for folder in Path(path).parents if folder.is_symlink()}
+    links = {folder: sign(folder) for folder in _parents(path) if os.path.islink(folder)}  # noqa: PTH114
     return links | signs_below(path)
+
+
+def _parents(path: str) -> Iterator[str]:
+    while (path := os.path.dirname(path)) not in ("", os.sep):  # noqa: PTH120
+        yield path
 
 
 def signs_below(path: str) -> Signs:

@@ -19,6 +19,7 @@ from modelyard.contexts import StageContext
 from modelyard.errors import ModelyardError, StageFailed
 from modelyard.extras import install_command, of_module
 from modelyard.job import Job
+from modelyard.jsonfiles import write_bytes
 from modelyard.project import Project
 from modelyard.request import Failure, Request, Result
 from modelyard.stage import Stage, outline
@@ -43,7 +44,7 @@ def run_child(request: Request, loaded: Project | Exception, watch: Watch, event
     try:
         _redirect(request.log)
         result = run_request(request, loaded, watch, events)
-        Path(request.result).write_bytes(msgspec.json.encode(result))
+        write_bytes(request.result, msgspec.json.encode(result))
         code = 0 if result.failure is None else 1
     except OSError as exc:  # of the log or the answer; the stage's own errors are in the answer
         print(f"{exc.filename or request.result}: {exc.strerror}", file=sys.stderr)

@@ -5,12 +5,17 @@ macOS has no prctl, no CPU affinity, no advice on files, no file system of proce
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_AGAIN_S = 1.0
@@ -54,12 +59,17 @@ def forking_environment() -> dict[str, str]:
 
 def prctl(option: int, value: int) -> bool:
     """Call Linux's `prctl`; False where there is none."""
-    import ctypes
-
-    function = getattr(ctypes.CDLL(None), "prctl", None)
+    function = getattr(_libc(), "prctl", None)
     if function is not None:
         function(option, value)
     return function is not None
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def usable_cpus() -> tuple[int, ...]:
@@ -106,7 +116,7 @@ def sync_file_system(descriptor: int) -> bool:
     """
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     if not hasattr(libc, "syncfs"):
         return False
     if libc.syncfs(descriptor) != 0:

@@ -28,6 +28,7 @@ import msgspec
 from modelyard import source_imports
 from modelyard.digests import signature
 from modelyard.errors import StageFailed
+from modelyard.jsonfiles import read_bytes
 from modelyard.probes import Mark
 from modelyard.request import Seen
 from modelyard.territory import Place, Territory
@@ -75,11 +76,14 @@ class _Note(msgspec.Struct, array_like=True):
     error: str = ""
 
 
+_NOTES = msgspec.json.Decoder(_Note)
+
+
 class Watch:
     """Hears what this process, and those that are forked from it, read of the project; begins with its loading."""
 
     def __init__(self, project: str) -> None:
-        self._territory = Territory(project)
+        self.territory = Territory(project)
         self._rules: Rules | None = None
         self._early: list[tuple[str, str, Place]] | None = []
         self._stage = ""
@@ -159,7 +163,7 @@ class Watch:
     def _read_notes(self) -> list[_Note]:
         if self._notes < 0:
             return []
-        return [msgspec.json.decode(line, type=_Note) for line in self._path.read_bytes().splitlines()]
+        return _NOTES.decode_lines(read_bytes(self._path))
 
     # What is heard
 
@@ -177,15 +181,15 @@ class Watch:
         if isinstance(name, int) or flags & _READS_NOTHING:
             return
         path = os.path.abspath(os.fsdecode(name))  # type: ignore[arg-type]
-        if not path.startswith(self._territory.root) or path in self._known or path in source_imports.reading:
+        if not path.startswith(self.territory.root) or path in self._known or path in source_imports.reading:
             return
         self._known.add(path)
-        if not flags & _MAKES and self._territory.holds(path):  # what it makes is its own from then on
+        if not flags & _MAKES and self.territory.holds(path):  # what it makes is its own from then on
             self._read(path)
 
     def _read(self, path: str) -> None:
         path = source_from_cache(path) if f"{os.sep}__pycache__{os.sep}" in path and path.endswith(".pyc") else path
-        self._tell("file", path, self._judge, self._territory.reader(self._found))
+        self._tell("file", path, self._judge, self.territory.reader(self._found))
 
     def _started(self, program: str | bytes) -> None:
         self._note("programs", Path(os.fsdecode(program)).name)
@@ -196,11 +200,11 @@ class Watch:
             if rules.sources[path] != mark:
                 self._refuse_moved(path)
             return
-        self._tell("module", path, self._judge_module, self._territory.reader(self._found))
+        self._tell("module", path, self._judge_module, self.territory.reader(self._found))
 
     def _asked(self, name: str, file: str) -> None:
-        if file in self._found or self._territory.holds(file):
-            self._tell("variable", name, self._judge_variable, self._territory.reader(self._found))
+        if file in self._found or self.territory.holds(file):
+            self._tell("variable", name, self._judge_variable, self.territory.reader(self._found))
 
     def _tell(self, kind: str, name: str, judge: Callable[[str, Place | None], None], place: Place | None) -> None:
         if self._rules is not None:
@@ -218,17 +222,17 @@ class Watch:
             self._note("opened", path)
         elif rules is not None and not rules.has_file(path):
             remedy = "give it by a parameter of the type InputPath"
-            self._undeclared("files", path, signature(info), f"reads {self._territory.name(path)}", remedy, place)
+            self._undeclared("files", path, signature(info), f"reads {self.territory.name(path)}", remedy, place)
 
     def _judge_module(self, path: str, place: Place | None) -> None:
         info = _regular(path)
         if place is None or info is None or (self._rules is not None and path in self._rules.sources):
             return  # a module that another's code imports is that one's matter
-        if self._territory.is_modelyard(path):
+        if self.territory.is_modelyard(path):
             return
         self._found.add(path)
         remedy = "import it by a name that is written out, from the project's folder"
-        self._undeclared("files", path, signature(info), f"imports {self._territory.name(path)}", remedy, place)
+        self._undeclared("files", path, signature(info), f"imports {self.territory.name(path)}", remedy, place)
 
     def _judge_variable(self, name: str, place: Place | None) -> None:
         rules = self._rules
@@ -242,19 +246,19 @@ class Watch:
         assert rules is not None
         if rules.undeclared == "allow":
             return
-        short = self._territory.name(name) if kind == "files" else name
+        short = self.territory.name(name) if kind == "files" else name
         if kind == "files" and any(fnmatchcase(short, pattern) for pattern in rules.harmless_files):
             return
         if rules.undeclared == "record":
             self._note(kind, name, mark)
             return
-        where = f"{self._territory.name(place[0])}:{place[1]}" if place else self._stage
+        where = f"{self.territory.name(place[0])}:{place[1]}" if place else self._stage
         msg = f"{where}: {what}, which does not count: a change of it would go unseen\n  {remedy}; {_HOW}"
         self._note(kind, name, mark, msg)
         raise StageFailed(msg) from None  # what the opener was about is nobody's concern
 
     def _refuse_moved(self, path: str) -> None:
-        msg = f"{self._stage}: changed while the stage ran: {self._territory.name(path)}\n  its result was not kept; run `doit` again"
+        msg = f"{self._stage}: changed while the stage ran: {self.territory.name(path)}\n  its result was not kept; run `doit` again"
         self._note("files", path, None, msg)
         raise StageFailed(msg)
 

@@ -29,7 +29,9 @@ from typing import BinaryIO
 import msgspec
 
 from modelyard import orphans
+from modelyard.artifacts import FACTS
 from modelyard.digests import RACY_NS
+from modelyard.jsonfiles import prepare
 from modelyard.memory import MemoryWatch
 from modelyard.probes import Mark, mark_of
 from modelyard.project import Project, load
@@ -38,6 +40,8 @@ from modelyard.source_imports import counts_by_version
 from modelyard.stage_process import emit, run_child
 from modelyard.system import die_with_parent, max_rss_bytes
 from modelyard.watching import Watch
+
+_READ_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Server:
         self, lines: BinaryIO, on_line: Callable[[str], None], on_end: Callable[[int, int, int], None]
     ) -> None:
         self._lines, self._on_line, self._on_end = lines, on_line, on_end
+        self._begun = b""
 
     def run(self, children: Mapping[int, Child] = MappingProxyType({})) -> None:
         """Serve until the lines end, and then until there are no `children`; look at their memory meanwhile."""
@@ -70,20 +75,25 @@ class Server:
             while selector.get_map().get(self._lines) or children:
                 self._step(selector, wake_read, min((c.memory.look_again_s() for c in children.values()), default=None))
                 for child in children.values():
-                    child.memory.look()
+                    child.memory.look_when_due()
 
     def _step(self, selector: selectors.BaseSelector, wake: int, timeout_s: float | None) -> None:
         for key, _ in selector.select(timeout_s):
             if key.fileobj is self._lines:
-                line = self._lines.readline()
-                if line:
-                    self._on_line(line.decode().rstrip("\n"))
-                else:
+                if not self._read_lines():
                     selector.unregister(self._lines)
             else:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake, 512)
         self._reap()
+
+    def _read_lines(self) -> bool:
+        """Take what is there to read, and serve the lines that are whole; False at its end. `readline` takes it byte by byte."""
+        data = os.read(self._lines.fileno(), _READ_BYTES)
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        for line in lines:
+            self._on_line(line.decode())
+        return bool(data)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -184,6 +194,7 @@ class ProjectProcess:
         self._loaded = _load(request)
         self._watch.rest()
         self._sources = _stamps(Path(request.project))
+        self._own_sources = {f: m for f, m in self._sources.items() if not self._watch.territory.is_modelyard(f)}
         self._is_sound = not isinstance(self._loaded, Exception) and _all_before(self._sources, began)
         self._is_first = True
         self._own = orphans.children()  # what a plugin started when it was loaded
@@ -196,7 +207,7 @@ class ProjectProcess:
         request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
         failed = self._is_first and isinstance(self._loaded, Exception)
         self._is_first = False
-        if not failed and not self._is_current():
+        if not failed and not self._is_current(request):
             emit(self._events, {"id": request.id, "stale": True})
             return
 
@@ -209,8 +220,16 @@ class ProjectProcess:
         pid = fork(child)
         self._children[pid] = Child(request.id, MemoryWatch(pid))
 
-    def _is_current(self) -> bool:
-        return self._is_sound and all(mark_of(path) == stamp for path, stamp in self._sources.items())
+    def _is_current(self, request: Request) -> bool:
+        """Tell whether a stage that runs with what is loaded here runs with what is on the disk.
+
+        What its key was just made of was looked at for that. Else the project's files count, but modelyard's own do not.
+        """
+        key = request.sources
+        stamps = {**self._own_sources, **{path: self._sources[path] for path in key.keys() & self._sources.keys()}}
+        return self._is_sound and all(
+            key.get(path) == stamp or mark_of(path) == stamp for path, stamp in stamps.items()
+        )
 
     def _on_end(self, pid: int, code: int, largest_bytes: int) -> None:
         child = self._children.pop(pid, None)
@@ -230,6 +249,7 @@ def _load(request: Request) -> Project | Exception:
         for kind in {stage.kind for stage in project.plan.stages.values()}:
             importlib.import_module(f"modelyard.stages.{kind}")
         importlib.import_module("numpy")  # nearly every stage needs it, and importing it takes longer than most
+        prepare(FACTS)
     except Exception as exc:
         return exc
     return project
