@@ -14,6 +14,8 @@ from .settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .otel import Otel
+
 OPTIONS = {
     "--model-dir": "folder with model.json and the model",
     "--model-name": "name of the model in the URLs",
@@ -45,7 +47,16 @@ def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
     from .workers import serve
 
     configure(settings.log_level)
-    return serve(settings, Secrets(settings, environment))
+    return serve(settings, Secrets(settings, environment), _otel(environment))
+
+
+def _otel(environment: Mapping[str, str]) -> Otel | None:
+    """Return where spans are sent to, if anywhere; most servers send none, and load nothing for it."""
+    if not any(name.startswith("OTEL_") for name in environment):
+        return None
+    from .otel import read
+
+    return read(environment)
 
 
 def _probe(settings: Settings, what: str) -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics
     from .mounted import Mounted
     from .served import Served
+    from .traces import Tracer
 
 
 class App:
@@ -42,21 +43,24 @@ class App:
         model: Served,
         engine: Engine,
         metrics: Metrics,
+        tracer: Tracer,
         limits: Limits,
         is_ready: Callable[[], bool],
         loop: AbstractEventLoop,
     ) -> None:
         self.max_body_bytes = limits.body
         self._engine, self._metrics, self._is_ready, self._loop = engine, metrics, is_ready, loop
+        self._tracer = tracer
         self._auth, self._guesses = auth, Guesses()
         self._v1, self._v2 = TFServing(model, limits), OpenInference(model, limits, is_ready)
         self._labels: dict[str, tuple[str, str]] = {}
         self._logs_info = logger.isEnabledFor(logging.INFO)
         self._logs_debug = logger.isEnabledFor(logging.DEBUG)
 
-    def began(self) -> None:
-        """Take note of a request."""
+    def began(self, request: Request) -> None:
+        """Take note of a request, and give it its place in a trace."""
         self._metrics.started()
+        request.trace = self._tracer.begin(request)
 
     def hold_s(self, request: Request, connection: Connection) -> float:
         """Return how long the request waits before its password is looked at, in seconds."""
@@ -97,6 +101,8 @@ class App:
         """Count and log an answer; None: to what is no request."""
         labels = MALFORMED if request is None else self._label(request.path)
         self._metrics.finished(labels, status, duration_s, began=request is not None)
+        if request is not None:
+            self._tracer.ended(request, labels, status, duration_s, peer)
         debug = labels[0] in QUIET and status < 500
         if self._logs_debug if debug else self._logs_info:
             fields: dict[str, object] = {
@@ -106,6 +112,8 @@ class App:
                 "duration_ms": round(duration_s * 1000, 3),
                 "client": peer,
             }
+            if request is not None and request.trace is not None:
+                fields |= {"trace_id": request.trace.trace_id, "span_id": request.trace.span_id}
             requests.add(self._loop, "debug" if debug else "info", fields)
 
     def _route(self, request: Request) -> Response | Work:

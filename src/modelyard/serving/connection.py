@@ -56,8 +56,8 @@ class Service(Protocol):
 
     max_body_bytes: int
 
-    def began(self) -> None:
-        """Take note of a request."""
+    def began(self, request: Request) -> None:
+        """Take note of a request, and give it its place in a trace."""
         ...
 
     def hold_s(self, request: Request, connection: Connection) -> float:
@@ -282,7 +282,7 @@ class Connection(asyncio.Protocol):
             return self._refuse(error_response(400, f"the header {min(twice).decode()!r} came twice"))
         self._request = Request(method, _path(self._url), self._fields, self._repeated)
         self._close = self._close or version == "1.0"
-        self._service.began()
+        self._service.began(self._request)
         wait_s = self._service.hold_s(self._request, self)
         if not wait_s:
             return self._admit(self._request)
@@ -357,8 +357,9 @@ class Connection(asyncio.Protocol):
     # Writing, and closing.
 
     def _write(self, response: Response, *, close: bool) -> None:
-        head = response.head(date=_date(), close=close)
-        bodiless = self._request is not None and self._request.method == "HEAD"
+        request = self._request
+        head = response.head(date=_date(), close=close, trace=None if request is None else request.trace)
+        bodiless = request is not None and request.method == "HEAD"
         self._transport.write(head if bodiless else head + response.body)
         self._note(response.status)
 

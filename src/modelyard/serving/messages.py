@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from .traces import Trace
 
 JSON = b"application/json"
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {499: b"Client Closed Request"}
@@ -24,6 +27,7 @@ class Request:
         headers: values by name in lower case; of one that came twice, the last.
         repeated: the names that came more than once.
         body: as sent, so compressed if `content-encoding` says so.
+        trace: its place in a trace; None until it is noted that the request has begun.
     """
 
     method: str
@@ -31,6 +35,7 @@ class Request:
     headers: dict[bytes, bytes]
     repeated: frozenset[bytes] = frozenset()
     body: bytes | bytearray = b""
+    trace: Trace | None = None
 
     def text(self, name: bytes) -> str | None:
         """Return the header `name` as text."""
@@ -47,16 +52,17 @@ class Response:
     media_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    def head(self, *, date: bytes, close: bool) -> bytes:
+    def head(self, *, date: bytes, close: bool, trace: Trace | None = None) -> bytes:
         """Return the status line and the header fields, with the empty line that ends them."""
         extra = b"".join([b"%b: %b\r\n" % pair for pair in self.headers]) if self.headers else b""
-        return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\ndate: %b\r\n%b%b\r\n" % (
+        return b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\ndate: %b\r\n%b%b%b\r\n" % (
             self.status,
             REASONS[self.status],
             self.media_type,
             len(self.body),
             date,
             extra,
+            b"traceparent: %b\r\n" % trace.parent() if trace is not None else b"",
             b"connection: close\r\n" if close else b"",
         )
 

@@ -30,7 +30,9 @@ _INFERENCE_AT = _PAIRS_AT + len(LABELS) * _PAIR
 _SAMPLES_AT = _INFERENCE_AT + _HISTOGRAM
 _RELOADS_AT = _SAMPLES_AT + 1
 _RELOADS = tuple((what, result) for what in ("password", "certificate") for result in ("success", "failure"))
-_WIDTH = _RELOADS_AT + len(_RELOADS)
+_SPANS_AT = _RELOADS_AT + len(_RELOADS)
+_SPANS = ("sent", "failed", "dropped")
+_WIDTH = _SPANS_AT + len(_SPANS)
 _START = {pair: _PAIRS_AT + number * _PAIR for number, pair in enumerate(LABELS)}
 _STATUS = {status: number for number, status in enumerate(STATUSES)}
 
@@ -101,6 +103,13 @@ class Metrics:
         """Count that `what`, password or certificate, has changed, and whether it was fit to be used."""
         self._row[_RELOADS_AT + _RELOADS.index((what, "failure" if failed else "success"))] += 1
 
+    def spans(self, result: str, count: int) -> None:
+        """Count spans that were `sent`, `failed` to be taken by the collector, or `dropped` since too many waited.
+
+        The first two are one thread's to count, the last is another's: no cell is written by two.
+        """
+        self._row[_SPANS_AT + _SPANS.index(result)] += count
+
     def exposition(self) -> bytes:
         """Return every metric of all workers in Prometheus' text format 0.0.4."""
         board = self._board
@@ -140,6 +149,12 @@ def _others(board: Board, model: Mapping[str, str]) -> Iterator[str]:
     for metric, kind, text, value in rows:
         yield from _head(metric, kind, text)
         yield f"{metric} {value:.0f}"
+    name = "modelyard_spans_total"
+    yield from _head(
+        name, "counter", "Spans of traces; failed: the collector did not take them; dropped: too many waited."
+    )
+    for number, result in enumerate(_SPANS):
+        yield f'{name}{{result="{result}"}} {board.total(_SPANS_AT + number):.0f}'
     yield from _head("modelyard_model_info", "gauge", "The model that is served.")
     labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in model.items())
     yield f"modelyard_model_info{{{labels}}} 1"

@@ -25,6 +25,16 @@ LABELS = (
     MALFORMED,
 )
 """Every pair of a protocol and an operation that there is."""
+_V1, _V2 = "/v1/models/NAME[/versions/N]", "/v2/models/NAME[/versions/N]"
+ROUTES = {
+    **{("tfserving", name): f"{_V1}:{name}" for name in ("predict", "classify", "regress")},
+    ("tfserving", "metadata"): f"{_V1}/metadata",
+    ("tfserving", "describe"): _V1,
+    ("oip", "infer"): f"{_V2}/infer",
+    ("oip", "ready"): f"{_V2}/ready",
+    ("oip", "describe"): "/v2[/models/NAME[/versions/N]]",
+}
+"""The paths that have these labels and a span, as the page of the server writes them."""
 
 
 def operation(path: str) -> tuple[str, str]:

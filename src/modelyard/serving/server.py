@@ -26,6 +26,7 @@ from .model import Facts
 from .served import Served
 from .settings import NAME, Settings
 from .shares import HOLDING, LEAST_BYTES, PARSING
+from .traces import Sampler, Tracer
 
 if TYPE_CHECKING:
     import socket
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from .metrics import Board
     from .model import Predictor
     from .mounted import Secrets
+    from .otel import Otel
 
 TOGETHER = 64
 """Samples of several requests that are predicted together, at most."""
+SPANS_S = 2.0
+"""How long the last spans may take to be sent once nothing is in flight."""
 SPARE_FILES = 64
 """File descriptors that are not connections."""
 _TIMED = 5
@@ -45,7 +49,14 @@ _MANY, _PAYS = 16, 0.8
 """So many samples at once must take less than this part of as many alone."""
 
 
-def serve(settings: Settings, secrets: Secrets, listener: socket.socket, board: Board, worker: int = 0) -> None:
+def serve(
+    settings: Settings,
+    secrets: Secrets,
+    otel: Otel | None,
+    listener: socket.socket,
+    board: Board,
+    worker: int = 0,
+) -> None:
     """Serve until a signal says stop, then drain.
 
     Raises:
@@ -64,7 +75,7 @@ def serve(settings: Settings, secrets: Secrets, listener: socket.socket, board: 
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         running = Worker(settings, secrets, model, metrics, board, runner.get_loop())
-        running.open(predictor, sample_s, together)
+        running.open(predictor, sample_s, together, otel)
         runner.run(running.run(listener))
     log(logging.INFO, "stopped")
 
@@ -86,7 +97,7 @@ class Worker:
         self._accepting, self._now = asyncio.Event(), asyncio.Event()
         self._draining = self._stopping = False
 
-    def open(self, predictor: Predictor, sample_s: float | None, together: int) -> None:
+    def open(self, predictor: Predictor, sample_s: float | None, together: int, otel: Otel | None) -> None:
         """Put the model behind the connections."""
         settings, free = self._settings, self._free_bytes()
         allowance = Allowance(
@@ -101,8 +112,9 @@ class Worker:
         limits = Limits.of(self._model.input, settings.max_batch, settings.max_body_bytes, int(PARSING * free))
         self._gate = Gate(allowance, self._metrics.held)
         self._engine = Engine(predictor, self._metrics, pace, self._loop)
-        auth = self._secrets.auth
-        self._app = App(auth, self._model, self._engine, self._metrics, limits, self._is_ready, self._loop)
+        self._tracer = self._open_tracer(otel)
+        auth, tracer = self._secrets.auth, self._tracer
+        self._app = App(auth, self._model, self._engine, self._metrics, tracer, limits, self._is_ready, self._loop)
 
     async def run(self, listener: socket.socket) -> None:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""
@@ -118,6 +130,7 @@ class Worker:
         acceptor.close()
         await self._finish()
         self._engine.close()
+        self._tracer.close(SPANS_S)
         requests.flush()
 
     def stop(self, number: signal.Signals) -> None:
@@ -146,6 +159,16 @@ class Worker:
             await asyncio.sleep(0.02)
         for connection in list(self._gate.open):
             connection.drop()
+
+    def _open_tracer(self, otel: Otel | None) -> Tracer:
+        """Return what gives requests their place in a trace, and has their spans sent if that is asked for."""
+        if otel is None:
+            return Tracer(Sampler())
+        from .otlp import Sender
+
+        scheme = "http" if self._secrets.certificate.value is None else "https"
+        resource = {"service.name": self._model.name, "service.version": self._model.version} | otel.resource
+        return Tracer(otel.sampler, Sender(otel, resource, self._metrics, self._loop), scheme=scheme)
 
     def _is_ready(self) -> bool:
         return not self._draining and self._board.ready()

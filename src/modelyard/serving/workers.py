@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import socket
 
     from .mounted import Secrets
+    from .otel import Otel
     from .settings import Settings
 
 CANNOT_START = 2
@@ -32,7 +33,7 @@ AGAIN_S = 1.0
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
-def serve(settings: Settings, secrets: Secrets) -> int:
+def serve(settings: Settings, secrets: Secrets, otel: Otel | None) -> int:
     """Serve until a signal says stop; return the exit code.
 
     Raises:
@@ -44,16 +45,19 @@ def serve(settings: Settings, secrets: Secrets) -> int:
     listener = listen(settings.host, settings.port)
     board = Board(count)
     if count == 1:
-        server.serve(settings, secrets, listener, board)
+        server.serve(settings, secrets, otel, listener, board)
         return 0
-    return Watch(settings, secrets, listener, board).run()
+    return Watch(settings, secrets, otel, listener, board).run()
 
 
 class Watch:
     """Starts workers, and stops them."""
 
-    def __init__(self, settings: Settings, secrets: Secrets, listener: socket.socket, board: Board) -> None:
-        self._settings, self._secrets, self._listener, self._board = settings, secrets, listener, board
+    def __init__(
+        self, settings: Settings, secrets: Secrets, otel: Otel | None, listener: socket.socket, board: Board
+    ) -> None:
+        self._settings, self._secrets, self._otel = settings, secrets, otel
+        self._listener, self._board = listener, board
         self._workers: dict[int, tuple[int, float]] = {}
         self._stopping = False
         self._close_at = float("inf")
@@ -92,7 +96,7 @@ class Watch:
             _end_with_parent(self._alive[0])
             from . import server
 
-            server.serve(self._settings, self._secrets, self._listener, self._board, number)
+            server.serve(self._settings, self._secrets, self._otel, self._listener, self._board, number)
             code = 0
         except StartError as exc:
             print(f"{__package__}: {exc}", file=sys.stderr)
