@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +13,6 @@ from modelyard.digests import DigestTable
 from modelyard.fingerprint import Fingerprint, Fingerprinter, server_files
 from modelyard.project import load
 from modelyard.versions import tool_version
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def fingerprints(project: Path, overrides: dict[str, str] | None = None, inputs: str = "in") -> dict[str, Fingerprint]:
@@ -217,6 +216,70 @@ def test_what_is_fingerprinted_names_each_part(toy_project: Path) -> None:
     assert parts["version numpy"] == tool_version("numpy") != "not installed"
     frameworks = {"tensorflow", "tf-keras", "keras", "torch", "onnx", "onnxruntime", "ai-edge-litert", "ai_edge_litert"}
     assert not frameworks & {name.removeprefix("version ") for name in parts}, "an update of one would train all again"
+
+
+def test_what_a_component_says_of_its_surroundings_is_in_the_key(toy_project: Path) -> None:
+    plugin = toy_project / "plugins" / "toy.py"
+    said = 'tools=("msgspec",), environment={"TOY_MODE": "fast"}, reads_environment=("TOY_EPOCH",)'
+    edit(plugin, 'reads_environment=("TOY_EPOCH",)', said)
+    edit(plugin, 'entrypoint=("python3", "-m", "toy_server"),', 'server_environment={"TOY_THREADS": "1"},\n' + _ENTRY)
+    parts = fingerprints(toy_project)["image:toy"].parts
+    assert parts["version msgspec"] == tool_version("msgspec")
+    assert parts["environment TOY_MODE"] == "fast"
+    assert parts["runtime server environment TOY_THREADS"] == "1"
+    requirements = (toy_project / "server" / "requirements.txt").read_bytes()
+    assert parts["runtime requirements"] == hashlib.sha256(requirements).hexdigest()
+
+
+_ENTRY = 'entrypoint=("python3", "-m", "toy_server"),'
+
+
+def test_the_machine_is_in_the_key_of_what_computes_and_of_nothing_else(
+    toy_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    host = {"python", "machine", "accelerator", "threads", "environment MKL_CBWR"}
+    found = fingerprints(toy_project)
+    for stage, one in found.items():
+        computes = stage.partition(":")[0] in ("dataset", "train", "optimize", "evaluate")
+        assert host & one.parts.keys() == (host if computes else set()), stage
+    assert not any("isa" in one.parts for one in found.values())
+    train = fingerprints(toy_project, {"isa": "avx2"})["train:model.build"].parts
+    assert train["isa"] == "avx2"
+    assert train["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def test_the_inputs_of_a_key_are_told_with_their_places(toy_project: Path, tmp_path: Path) -> None:
+    """They are looked at before and after a stage ran."""
+    (toy_project / "a.csv").write_text("0,0,0\n")
+    loaded = load(toy_project, {"dataset.table": "a.csv"})
+    printer = Fingerprinter(loaded.folder, DigestTable(tmp_path / "state.sqlite"), loaded.plugins)
+    paths = {s.kind: dict(printer.input_paths(s)) for s in loaded.plan.stages.values() if s.kind != "optimize"}
+    server = toy_project / "server"
+    assert paths["dataset"] == {"dataset table": str(toy_project / "a.csv")}
+    assert paths["train"] == {}
+    assert paths["image"] == {"runtime server": str(server), "runtime requirements": str(server / "requirements.txt")}
+    templates = toy_project / "templates"
+    assert paths["render"] == {
+        f"template {name}": str(templates / name) for name in ("note.txt.j2", "signature.txt.j2")
+    }
+    assert paths["evaluate"] == {}
+    sources = printer.sources(loaded.plan.stages["train:model.build"])
+    assert {toy_project / "helper.py", toy_project / "plugins" / "toy.py"} <= set(map(Path, sources))
+
+
+def test_forget_looks_at_every_hook_again(toy_project: Path, tmp_path: Path) -> None:
+    plugin = toy_project / "plugins" / "hook.py"
+    text = HOOK.format(hook="modelyard_before_stage_run", argument="stage", options="", value="{value}")
+    plugin.write_text(text.format(value=1))
+    loaded = load(toy_project)
+    printer = Fingerprinter(loaded.folder, DigestTable(tmp_path / "state.sqlite"), loaded.plugins)
+    stage = loaded.plan.stages["train:model.build"]
+    before = printer.fingerprint(stage, lambda *_: "in").key
+    assert plugin in set(map(Path, printer.sources(stage)))
+    plugin.write_text(text.format(value=2))
+    printer.forget()
+    assert printer.fingerprint(stage, lambda *_: "in").key != before
 
 
 def test_forget_looks_at_every_input_again(toy_project: Path, tmp_path: Path) -> None:

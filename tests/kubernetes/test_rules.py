@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.findings import RULES, Finding, findings
 from modelyard.kubernetes.objects import Bundle
+from modelyard.kubernetes.parameters import SERVER_MEMORY
 
 Objects = list[dict[str, Any]]
 Change = Callable[[Objects], None]
@@ -339,6 +341,28 @@ BROKEN: list[tuple[str, Change]] = [
     ("rendered", put(container, "workingDir", value="/{% if folder %}")),
     ("rendered", put(container, "args", value=["a", "{{ b }}"])),
     ("order", lambda objects: objects.append(objects.pop(0))),
+    ("replicas", add(apiVersion="apps/v1", kind="StatefulSet", spec={"template": {}})),
+    ("replicas", put(kind("HorizontalPodAutoscaler"), "spec", "scaleTargetRef", "name", value="other")),
+    (
+        "rolling-update",
+        put(
+            *(kind("Deployment"), "spec", "strategy"),
+            value={"type": "Recreate", "rollingUpdate": {"maxUnavailable": 0}},
+        ),
+    ),
+    (
+        "body-fits-memory",
+        both(
+            put(kind("ConfigMap"), "data", "MODELYARD_WORKERS", value="auto"),
+            put(container, "resources", "limits", "cpu", value="16"),
+        ),
+    ),
+    (
+        "body-fits-memory",
+        put(kind("Deployment"), "spec", "template", "metadata", "annotations", value={SERVER_MEMORY: "10Gi"}),
+    ),
+    ("quantities", put(container, "resources", "requests", "cpu", value="much")),
+    ("high-ports", lambda objects: container(objects)["ports"][0].update(containerPort=1023)),
 ]
 
 ALLOWED: list[tuple[str, Change]] = [
@@ -452,6 +476,42 @@ ALLOWED: list[tuple[str, Change]] = [
     ("rendered", put(kind("ConfigMap"), "metadata", "annotations", value={"note": "{{ a }} {% b %}"})),
     ("once", lambda objects: objects.insert(2, of(objects, "ServiceAccount") | {"metadata": {"name": "digits"}})),
     ("order", lambda objects: objects.insert(0, {"apiVersion": "example.org/v1", "kind": "Other"})),
+    ("high-user", put(container, "securityContext", "runAsUser", value=0)),  # another rule's
+    (
+        "replicas",
+        both(
+            drop("HorizontalPodAutoscaler"),
+            add(apiVersion="keda.sh/v1alpha1", kind="ScaledObject", spec={"scaleTargetRef": {"name": "digits"}}),
+        ),
+    ),
+    *(
+        (
+            "budget-allows",
+            both(
+                drop("HorizontalPodAutoscaler"),
+                *more_changes,
+                put(kind("PodDisruptionBudget"), "spec", "minAvailable", value=least),
+            ),
+        )
+        for least, more_changes in ((0, ()), (2, (put(kind("Deployment"), "spec", "replicas", value=3),)))
+    ),
+    ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "minReplicas")),
+    ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "maxReplicas")),
+    ("body-fits-memory", put(container, "resources", "limits", "memory")),
+    ("body-fits-memory", put(kind("ConfigMap"), "data", "MODELYARD_MAX_BODY_BYTES", value="many")),
+    (
+        "body-fits-memory",
+        both(
+            put(kind("ConfigMap"), "data", "MODELYARD_WORKERS", value="auto"),
+            put(container, "resources", "limits", "cpu"),
+        ),
+    ),
+    ("gpu-in-limits", put(container, "resources", "limits", "nvidia.com/gpu", value="1")),
+    ("probes", put(container, "startupProbe")),
+    ("stop-in-time", put(container, *SLEEP, value="60")),
+    ("high-ports", lambda objects: container(objects)["ports"][0].update(containerPort=1024)),
+    ("high-ports", lambda objects: container(objects)["ports"][0].update(containerPort="80")),
+    ("port-names", more(container, "ports", {"name": "fifteen-letters", "containerPort": 9000})),
 ]
 
 
@@ -476,6 +536,47 @@ def test_a_rule_finds_what_it_is_there_for(good: Objects, rule: str, change: Cha
 def test_a_rule_leaves_alone_what_is_allowed(good: Objects, rule: str, change: Change) -> None:
     change(good)
     assert [str(finding) for finding in broken(good) if finding.rule == rule] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("service-selects", put(kind("Service"), "spec", "selector", value={"app": "other"})),
+        ("ingress-backend", put(kind("Service"), "metadata", "name", value="other")),
+    ],
+)
+def test_of_what_is_not_there_no_more_is_said(good: Objects, rule: str, change: Change) -> None:
+    change(good)
+    assert len([finding for finding in broken(good) if finding.rule == rule]) == 1
+
+
+FIRST_NEEDED = (
+    *("Namespace", "ServiceAccount", "ConfigMap", "Secret", "Service", "Deployment", "HorizontalPodAutoscaler"),
+    *("PodDisruptionBudget", "NetworkPolicy", "Ingress"),
+)
+
+
+@pytest.mark.parametrize(("first", "then"), list(itertools.pairwise(FIRST_NEEDED)))
+def test_what_is_needed_first_stands_first(first: str, then: str) -> None:
+    versions = {
+        **dict.fromkeys(("Deployment",), "apps/v1"),
+        **dict.fromkeys(("NetworkPolicy", "Ingress"), "networking.k8s.io/v1"),
+        "HorizontalPodAutoscaler": "autoscaling/v2",
+        "PodDisruptionBudget": "policy/v1",
+    }
+    pair = [{"apiVersion": versions.get(one, "v1"), "kind": one, "metadata": {"name": "a"}} for one in (first, then)]
+    assert "order" not in {finding.rule for finding in broken(pair)}
+    assert "order" in {finding.rule for finding in broken(pair[::-1])}
+
+
+def test_what_is_wrong_with_a_pods_labels_is_told_once_of_its_owner(good: Objects) -> None:
+    alone = {"name": "alone", "namespace": "digits", "labels": {"team": "a b"}}
+    good.append({"apiVersion": "v1", "kind": "Pod", "metadata": alone, "spec": {}})
+    template = of(good, "Deployment")["spec"]["template"]["metadata"]
+    template["annotations"] = {"a b": "c"}
+    template["labels"]["team"] = "a b"
+    found = [finding.subject for finding in broken(good) if finding.rule == "label-syntax"]
+    assert sorted(found) == ["Deployment/digits", "Deployment/digits", "Pod/alone"]
 
 
 @pytest.mark.parametrize(

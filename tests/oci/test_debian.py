@@ -65,9 +65,14 @@ def test_leaves_out_documentation_and_bytecode_and_keeps_copyright(tmp_path: Pat
     ],
 )
 def test_leaves_out_what_no_server_reads(path: str, tmp_path: Path) -> None:
-    deb = write_deb(tmp_path / "a.deb", "a", [(f"./{path}", b"x"), ("./usr/lib/python3.11/os.py", b"")])
+    deb = write_deb(
+        tmp_path / "a.deb",
+        "a",
+        [("./usr/lib/python3.11/os.py", b""), ("./usr/lib/python3.11/__pycache__", None), (f"./{path}", b"x")],
+    )
     tree = packages_tree([deb], base_tree([]))
     assert path not in tree
+    assert "usr/lib/python3.11/__pycache__" not in tree
     assert "usr/lib/python3.11/os.py" in tree
 
 
