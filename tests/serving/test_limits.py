@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from pathlib import Path
 
@@ -58,14 +59,15 @@ def test_each_mark_has_its_cost(mark: str, cost: int) -> None:
 
 def test_a_small_text_is_not_counted() -> None:
     Limits(MIB, 0).check_text(b"{" * FREELY_BYTES)
-    with pytest.raises(RequestError):
+    with pytest.raises(RequestError) as caught:
         Limits(MIB, 0).check_text(b"{" * (FREELY_BYTES + 1))
+    assert caught.value.status == 413
 
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in place of /sys/fs/cgroup; `self` in it says which group this process is in."""
-    (tmp_path / "self").write_text("5:cpu,cpuacct:/old\n4:memory:/old\n0::/pod/one\n")
+    (tmp_path / "self").write_text("5:cpu,cpuacct:/old\n4:memory:/old\n0::/pod:1/one\n")
 
     def place(*parts: str) -> Path:
         if parts == ("/proc/self/cgroup",):
@@ -73,7 +75,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return tmp_path.joinpath(*parts[1:]) if parts[0] == "/sys/fs/cgroup" else Path(*parts)
 
     monkeypatch.setattr(limits, "Path", place)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8) if pid == 0 else ())
     return tmp_path
 
 
@@ -87,9 +89,11 @@ def write(folder: Path, name: str, text: str) -> None:
     [
         ({}, None, 8),
         ({"memory.max": "1000\n", "cpu.max": "150000 100000\n"}, 1000, 1.5),
-        ({"pod/one/memory.max": "2000\n", "memory.max": "1\n", "pod/one/cpu.max": "400000 100000\n"}, 2000, 4),
+        ({"pod:1/one/memory.max": "2000\n", "memory.max": "1\n", "pod:1/one/cpu.max": "400000 100000\n"}, 2000, 4),
         ({"memory.max": "max\n", "cpu.max": "max 100000\n"}, None, 8),
         ({"cpu.max": "1600000 100000\n"}, None, 8),
+        ({"cpu.max": "150000\n"}, None, 8),
+        ({"memory.max": f"{(1 << 50) - 1}\n"}, (1 << 50) - 1, 8),
         ({"memory/old/memory.limit_in_bytes": "3000\n"}, 3000, 8),
         ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None, 8),
         ({"memory/memory.limit_in_bytes": f"{1 << 50}\n"}, None, 8),
@@ -112,6 +116,8 @@ def test_a_process_whose_group_cannot_be_read_takes_the_root(groups: Path) -> No
 
 def test_what_the_process_holds_is_in_bytes() -> None:
     before = limits.resident_bytes()
+    reserved = mmap.mmap(-1, 512 * MIB)
     held = bytearray(64 * MIB)
     held[::4096] = b"x" * len(held[::4096])
-    assert 48 * MIB < limits.resident_bytes() - before < 128 * MIB
+    assert 48 * MIB < limits.resident_bytes() - before < 128 * MIB, "what is reserved is not held"
+    reserved.close()
