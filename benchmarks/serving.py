@@ -1,13 +1,13 @@
 """Weigh the server against others that run the same model: CPU seconds of the process tree for 1,000 requests.
 
-    python benchmarks/serving.py MODEL_FOLDER [--floor PYTHON] [--mlserver PYTHON] [--seconds 3] [--rounds 3]
-                                 [--connections 8] [--workers]
+    python benchmarks/serving.py MODEL_FOLDER [--floor PYTHON] [--mlserver PYTHON] [--kserve PYTHON] [--bentoml PYTHON]
+                                 [--litserve PYTHON] [--seconds 3] [--rounds 3] [--connections 8] [--workers]
 
-MODEL_FOLDER has a LiteRT model and its model.json: artifacts/optimize/int8, say. `--floor` names the Python of an
-environment with uvicorn, httptools, uvloop, orjson, numpy and ai-edge-litert: a bare ASGI function that parses,
-predicts and answers, and checks, counts and logs nothing. `--mlserver`: one with mlserver and ai-edge-litert.
-Servers are pinned to one CPU and `wrk` to another; they take turns. Wall times of a shared machine say little: the
-CPU and its ratio to the floor are what counts. `--workers` measures requests a second with one worker and with two.
+MODEL_FOLDER has a LiteRT model and its model.json: artifacts/optimize/int8, say. Each PYTHON is that of an environment
+with what `peers.py` says and ai-edge-litert. The floor is a bare ASGI function that parses, predicts and answers, and
+checks, counts and logs nothing. Servers are pinned to one CPU and `wrk` to another; they take turns. Wall times of a
+shared machine say little: the CPU and its ratio to the floor are what counts. `--workers` compares one worker with two:
+requests a second, with the client on the same two CPUs, and the server's CPU for each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,54 +30,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from peers import PEERS, Peer, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERVING = Path(__file__).parents[1] / "src" / "modelyard" / "serving"
-
-FLOOR = """
-import sys, pathlib, numpy as np, orjson, uvicorn
-sys.path.insert(0, {lib!r})
-from modelyard_serving.backends.litert import open_model
-model = open_model(pathlib.Path({model!r}))
-shape, dtype = (-1, *model.facts.input_shape), model.facts.input_dtype
-async def app(scope, receive, send):
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"): break
-    length = dict(scope["headers"]).get(b"inference-header-content-length")
-    if length:
-        raw = np.frombuffer(body[int(length):], dtype).reshape(shape)
-    else:
-        data = orjson.loads(body)
-        values = data["instances"] if "instances" in data else data["inputs"][0]["data"]
-        raw = np.array(values, dtype).reshape(shape)
-    answer = orjson.dumps({{"outputs": model.predict(raw)}}, option=orjson.OPT_SERIALIZE_NUMPY)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
-    await send({{"type": "http.response.start", "status": 200, "headers": headers}})
-    await send({{"type": "http.response.body", "body": answer}})
-uvicorn.run(app, port={port}, http="httptools", loop="uvloop", lifespan="off", access_log=False, log_level="error")
-"""
-
-MLSERVER = """
-import sys, pathlib, numpy as np
-sys.path.insert(0, {lib!r})
-from mlserver import MLModel
-from mlserver.codecs import NumpyCodec
-from mlserver.types import InferenceResponse
-from modelyard_serving.backends.litert import open_model
-class Runtime(MLModel):
-    async def load(self):
-        self.model = open_model(pathlib.Path({model!r}))
-        return True
-    async def predict(self, payload):
-        raw = NumpyCodec.decode_input(payload.inputs[0])
-        answer = NumpyCodec.encode_output("probabilities", self.model.predict(raw))
-        return InferenceResponse(model_name=self.name, outputs=[answer])
-"""
 
 
 @dataclass
@@ -116,8 +73,8 @@ def forms(facts: dict[str, object]) -> dict[str, Form]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
-    parser.add_argument("--floor")
-    parser.add_argument("--mlserver")
+    for name, peer in PEERS.items():
+        parser.add_argument(f"--{name}", metavar="PYTHON", help=f"of an environment with ai-edge-litert {peer.needs}")
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, nargs="*", default=[1, 8])
@@ -133,10 +90,9 @@ def main() -> None:
             compare_workers(stack, place, model, scripts, options)
             return
         servers = {"modelyard": stack.enter_context(modelyard(place, model))}
-        if options.floor:
-            servers["floor"] = stack.enter_context(floor(options.floor, place, model))
-        if options.mlserver:
-            servers["MLServer"] = stack.enter_context(mlserver(options.mlserver, place, model))
+        for name, peer in PEERS.items():
+            if python := getattr(options, name):
+                servers[peer.title] = stack.enter_context(started(peer, Path(python), place, model))
         for connections in options.connections:
             report(measure(servers, scripts, options, connections), servers, connections)
 
@@ -144,10 +100,11 @@ def main() -> None:
 def measure(servers, scripts, options, connections):
     """Return CPU ms a request, by form and server, of every round."""
     found: dict[tuple[str, str], list[float]] = {}
+    understood = {peer.title: peer.forms for peer in PEERS.values()}
     for _ in range(options.rounds):
         for form, script in scripts.items():
             for name, (process, port) in servers.items():
-                if name == "MLServer" and form in ("instances", "OIP binary"):
+                if form not in understood.get(name, scripts):
                     continue
                 before = cpu_s(process)
                 done, failed, _rate = wrk(script, port, options.seconds, connections)
@@ -157,14 +114,17 @@ def measure(servers, scripts, options, connections):
 
 
 def report(found, servers, connections) -> None:
-    print(f"\nCPU seconds for 1,000 requests, {connections} connections (of the floor)")
+    base = "the floor" if "floor" in servers else "modelyard"
+    print(f"\nCPU seconds for 1,000 requests, {connections} connections (of {base})")
     print(f"{'':24}" + "".join(f"{name:>20}" for name in servers))
     for form in dict.fromkeys(form for form, _ in found):
-        base = statistics.median(found.get((form, "floor"), [float("nan")]))
+        base = statistics.median(found.get((form, "floor"), found[form, "modelyard"]))
         cells = ""
         for name in servers:
-            value = statistics.median(found.get((form, name), [float("nan")]))
-            cells += f"{value:11.3f} {value / base:6.2f} x"
+            values = found.get((form, name))
+            cells += (
+                f"{statistics.median(values):11.3f} {statistics.median(values) / base:6.2f} x" if values else " " * 20
+            )
         print(f"{form:24}{cells}")
     for name, (process, _) in servers.items():
         print(f"{name}: {pss_mb(process):.0f} MB")
@@ -233,11 +193,6 @@ def pss_mb(process: int) -> float:
     return sum(int(re.search(r"Pss:\s+(\d+)", text)[1]) for text in texts) / 1000  # type: ignore[index]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
 @contextlib.contextmanager
 def running(
     command: list[str], port: int, path: str, pin: bool = True, **environment: str
@@ -276,27 +231,9 @@ def modelyard(place: Path, model: Path, workers: int = 1, pin: bool = True):
     return running(command, port, "/v2/health/ready", pin, PYTHONPATH=str(place), **environment)
 
 
-def floor(python: str, place: Path, model: Path):
+def started(peer: Peer, python: Path, place: Path, model: Path):
     port = free_port()
-    code = FLOOR.format(lib=str(place), model=str(model), port=port)
-    return running([python, "-c", code], port, "/")
-
-
-def mlserver(python: str, place: Path, model: Path):
-    folder, ports = place / "mlserver", [free_port() for _ in range(3)]
-    folder.mkdir()
-    (folder / "runtime.py").write_text(MLSERVER.format(lib=str(place), model=str(model)))
-    (folder / "model-settings.json").write_text(json.dumps({"name": "m", "implementation": "runtime.Runtime"}))
-    settings = {
-        "http_port": ports[0],
-        "grpc_port": ports[1],
-        "metrics_port": ports[2],
-        "parallel_workers": 0,
-        "debug": False,
-    }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    command = [str(Path(python).with_name("mlserver")), "start", str(folder)]
-    return running(command, ports[0], "/v2/models/m/ready")
+    return running(peer.command(python, peer.write(place, model, port), port), port, peer.ready)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,13 @@ from modelyard.component import REQUIRED, Component, Parameter
 from modelyard.errors import ConfigError
 from tests.configs import Load
 
-_CANDIDATES: dict[type, tuple[Any, ...]] = {bool: (True,), int: (1, 20, 1024), float: (0.25, 1.5), str: ("input.txt",)}
+_CANDIDATES: dict[Any, tuple[Any, ...]] = {
+    bool: (True,),
+    int: (1, 20, 1024),
+    float: (0.25, 1.5),
+    str: ("input.txt",),
+    Any: ("input.txt",),
+}
 _TABLES = {"dataset": "dataset", "model": "model", "trainer": "train", "runtime": "runtime", "builder": "image"}
 
 
@@ -67,6 +73,8 @@ def _fits(value: Any, annotation: Any) -> bool:
 def toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from modelyard.footprint import (
     USUAL_BYTES,
     Footprint,
+    processes,
     step,
     usual_bytes,
     with_headroom,
@@ -69,3 +70,12 @@ def test_what_was_measured_counts_and_else_the_models_size() -> None:
 )
 def test_the_workers_are_those_that_the_variables_ask_for(settings: dict[str, str], workers: int) -> None:
     assert workers_of(settings, 4.0) == workers
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "said"),
+    [(1, 0, (None, "2")), (2, 0, ("2", "1")), (2, 3, ("2", "3")), ("auto", 0, ("auto", "1")), (4, 0, ("4", "1"))],
+)
+def test_workers_share_the_processors_that_a_container_may_use(workers: int | str, threads: int, said: object) -> None:
+    found = processes(workers, threads, 1.5)
+    assert (found.get("MODELYARD_WORKERS"), found["MODELYARD_THREADS"]) == said

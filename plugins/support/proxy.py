@@ -60,6 +60,8 @@ def problems(context: CheckContext, params: Mapping[str, Any]) -> Iterator[Probl
     if context.reads_settings:
         yield from _without_effect(params, "proxy_image", "the runtime's server has a password and TLS of its own")
         return
+    if params["workers"] != 1:
+        yield Problem("workers", f"it has no effect: the runtime {context.runtime!r} is one process", "remove it")
     yield from _without_effect(params, "threads", f"the runtime {context.runtime!r} has it: [tool.modelyard.runtime]")
     if not (params["auth"] or params["tls"]):
         yield from _without_effect(params, "port", f"the runtime {context.runtime!r} has it: [tool.modelyard.runtime]")

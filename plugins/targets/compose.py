@@ -36,6 +36,7 @@ def compose(
     cpus: PositiveFloat = 1.0,
     memory: str = "",
     log_level: Literal["debug", "info", "warning", "error"] = "info",
+    workers: PositiveInt | Literal["auto"] = 1,
     threads: NonNegativeInt = 0,
     max_body_bytes: PositiveInt = 8 * 1024 * 1024,
     startup_s: PositiveInt = 60,
@@ -60,7 +61,8 @@ def compose(
         memory: the memory that the container may use, for instance 256m; empty: what its server needs, as `check` has measured
             it, and 256m at least
         log_level: what the server, or the proxy, logs
-        threads: threads a prediction; 0: cpus, rounded up
+        workers: processes that serve, each with its own copy of the model; auto: as many as cpus have room for
+        threads: threads a prediction; 0: a worker's share of cpus, rounded up
         max_body_bytes: the largest request
         startup_s: how long loading the model may take
         drain_s: how long a container that stops goes on taking requests
@@ -94,9 +96,10 @@ def _memory_problems(params: Mapping[str, Any], *, reads_settings: bool) -> Iter
     if not _SIZE.fullmatch(params["memory"]):
         yield Problem("memory", "it is not a size as Compose reads it", "allowed: '256m', '1g'")
     elif reads_settings:
-        from modelyard.footprint import SMALL_BYTES, Footprint
+        from modelyard.footprint import SMALL_BYTES, Footprint, workers_of
 
-        needs = Footprint(SMALL_BYTES, params["max_body_bytes"])
+        workers = workers_of(_processes(params), params["cpus"])
+        needs = Footprint(SMALL_BYTES, params["max_body_bytes"], workers)
         if why := needs.problem(_bytes(params["memory"])):
             yield Problem("memory", why, needs.remedy)
 
@@ -175,7 +178,7 @@ def _settings(context: TargetContext, params: Mapping[str, Any]) -> dict[str, st
         "MODELYARD_DRAIN_S": str(params["drain_s"]),
         "MODELYARD_GRACE_S": str(params["grace_s"]),
         "MODELYARD_LOG_LEVEL": params["log_level"],
-        "MODELYARD_THREADS": str(params["threads"] or max(1, -int(-params["cpus"] // 1))),
+        **_processes(params),
         "MODELYARD_MAX_BODY_BYTES": str(params["max_body_bytes"]),
     }
     if params["auth"]:
@@ -185,6 +188,12 @@ def _settings(context: TargetContext, params: Mapping[str, Any]) -> dict[str, st
         settings["MODELYARD_TLS_CERT_FILE"] = f"{_IN_CONTAINER}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{_IN_CONTAINER}/tls.key"
     return settings
+
+
+def _processes(params: Mapping[str, Any]) -> dict[str, str]:
+    from modelyard.footprint import processes
+
+    return processes(params["workers"], params["threads"], params["cpus"])
 
 
 def _secret(folder: str, name: str) -> dict[str, str]:

@@ -62,6 +62,7 @@ def kubernetes(
     proxy_cpu: str = "100m",
     proxy_memory: str = "64Mi",
     log_level: Literal["debug", "info", "warning", "error"] = "info",
+    workers: PositiveInt | Literal["auto"] = 1,
     threads: NonNegativeInt = 0,
     max_body_bytes: PositiveInt = 8 * 1024 * 1024,
     startup_s: PositiveInt = 60,
@@ -125,7 +126,8 @@ def kubernetes(
         proxy_cpu: the cpu that the proxy is given
         proxy_memory: the memory that the proxy may use
         log_level: what the server, or the proxy, logs
-        threads: threads a prediction; 0: the cpu limit, rounded up
+        workers: processes that serve in a pod, each with its own copy of the model; auto: as many as the cpu limit has room for
+        threads: threads a prediction; 0: a worker's share of the cpu limit, rounded up
         max_body_bytes: the largest request
         startup_s: how long loading the model may take
         drain_s: how long a pod that stops goes on taking requests, until every node knows that it left the Service

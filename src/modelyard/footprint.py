@@ -99,6 +99,19 @@ def workers_of(settings: Mapping[str, str], cpus: float) -> int:
     return int(told) if told.isdecimal() and int(told) else 1
 
 
+def processes(workers: int | str, threads: int, cpus: float) -> dict[str, str]:
+    """Return the server's variables for its workers, and the threads that each predicts with.
+
+    Args:
+        workers: how many, or `auto`: as many as `cpus` have room for.
+        threads: how many; 0: what a worker's share of `cpus` has room for, and 1 with `auto`.
+        cpus: the processors that the server may use.
+    """
+    share = 1 if workers == "auto" else max(1, math.ceil(cpus / int(workers)))
+    found = {} if workers == 1 else {"MODELYARD_WORKERS": str(workers)}
+    return {**found, "MODELYARD_THREADS": str(threads or share)}
+
+
 def usual_bytes(footprint: Footprint) -> int:
     """Return the memory that a container is given if nobody says how much."""
     return max(USUAL_BYTES, step(footprint.least_bytes))

@@ -28,7 +28,7 @@ _SET = {
     "MODELYARD_TLS_KEY_FILE": "tls_secret",
     **{
         f"MODELYARD_{key.upper()}": key
-        for key in ("port", "drain_s", "grace_s", "log_level", "threads", "max_body_bytes")
+        for key in ("port", "drain_s", "grace_s", "log_level", "workers", "threads", "max_body_bytes")
     },
 }
 """The server's settings that follow from parameters or from the image, each with what to set instead."""
@@ -176,12 +176,17 @@ def _quantities(p: Any) -> Iterator[Problem]:
 
 def _memory(p: Any) -> Iterator[Problem]:
     """Yield a memory that is too little whatever the model; the rule `body-fits-memory` knows what was measured."""
+    if p.workers == "auto" and not p.cpu_limit:
+        why = "without cpu_limit a pod has a worker for each cpu of its node, whatever its memory"
+        yield Problem("workers", why, "allowed: a number, or 'auto' with cpu_limit")
     memory = syntax.quantity(p.memory_limit or p.memory) if p.memory_limit or p.memory else None
     if memory is None:
         return
-    from modelyard.footprint import SMALL_BYTES, Footprint
+    from modelyard.footprint import SMALL_BYTES, Footprint, processes, workers_of
 
-    needs = Footprint(SMALL_BYTES, p.max_body_bytes)
+    cpus = float(syntax.quantity(p.cpu_limit or p.cpu) or 1)
+    workers = workers_of(processes(p.workers, p.threads, cpus), cpus)
+    needs = Footprint(SMALL_BYTES, p.max_body_bytes, workers)
     if why := needs.problem(int(memory)):
         yield Problem("memory_limit" if p.memory_limit else "memory", why, needs.remedy)
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ConfigError
-from modelyard.footprint import Footprint, usual_bytes, worker_bytes, workers_of
+from modelyard.footprint import Footprint, processes, usual_bytes, worker_bytes, workers_of
 from modelyard.kubernetes import syntax
 from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
@@ -202,7 +202,7 @@ def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
         "MODELYARD_DRAIN_S": str(p.drain_s),
         "MODELYARD_GRACE_S": str(p.grace_s),
         "MODELYARD_LOG_LEVEL": p.log_level,
-        "MODELYARD_THREADS": str(p.threads or _threads(p)),
+        **processes(p.workers, p.threads, _cpus(p)),
         "MODELYARD_MAX_BODY_BYTES": str(p.max_body_bytes),
     }
     if p.auth:
@@ -212,10 +212,6 @@ def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
         settings["MODELYARD_TLS_CERT_FILE"] = f"{PATHS['tls']}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{PATHS['tls']}/tls.key"
     return settings
-
-
-def _threads(p: Any) -> int:
-    return max(1, math.ceil(_cpus(p)))
 
 
 def _cpus(p: Any) -> float:

@@ -36,7 +36,7 @@ from modelyard_plugins.support import proxy
 
 DIGEST = "nginxinc/nginx-unprivileged:1.29@sha256:" + "d" * 64
 PARAMS: dict[str, Any] = {
-    "auth": True, "tls": True, "port": 0, "threads": 0, "max_body_bytes": 100_000, "grace_s": 5, "log_level": "info",
+    "auth": True, "tls": True, "port": 0, "workers": 1, "threads": 0, "max_body_bytes": 100_000, "grace_s": 5, "log_level": "info",
     "proxy_image": DIGEST,
 }  # fmt: skip
 SERVED = ServerFacts(

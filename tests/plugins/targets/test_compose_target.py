@@ -99,6 +99,18 @@ def test_the_server_reads_the_settings_that_it_is_given(context: Callable[..., T
     assert (found.model_name, found.port, found.threads, found.password) == ("digits", 8080, 2, "secret")
 
 
+@pytest.mark.parametrize(("workers", "read_as"), [(2, (2, 1)), ("auto", (0, 1))])
+def test_the_workers_share_the_processors(
+    context: Callable[..., TargetContext], workers: int | str, read_as: object
+) -> None:
+    made = context()
+    compose(made, cpus=2, workers=workers, auth=False, tls=False)
+    service = read(made)["services"]["server"]
+    found = Settings.read(service["environment"])
+    assert (found.workers, found.threads) == read_as
+    assert service["deploy"]["resources"]["limits"]["memory"] == "384m"
+
+
 def test_an_image_that_was_loaded_from_the_archive_is_found_by_its_tag(context: Callable[..., TargetContext]) -> None:
     made = context()
     compose(made, source="engine")
@@ -152,6 +164,9 @@ def test_what_a_user_writes_is_read_back_with_the_dollar_doubled(
         ({"port": 80}, "'port': 80 is not allowed: no such port"),
         ({"secrets_folder": " "}, "'secrets_folder': ' ' is not allowed"),
         ({"around": {"reads_settings": False}, "threads": 2}, "'threads': 2 is not allowed: it has no effect"),
+        ({"around": {"reads_settings": False}, "workers": 2}, "'workers': 2 is not allowed: it has no effect"),
+        ({"memory": "256m", "workers": 3}, "'memory': '256m' is not allowed: 256Mi is too little for 3 workers"),
+        ({"memory": "256m", "workers": "auto", "cpus": 3.5}, "256Mi is too little for 3 workers"),
     ],
 )
 def test_what_compose_does_not_allow_is_refused(accept: Callable[..., None], params: dict[str, Any], said: str) -> None:

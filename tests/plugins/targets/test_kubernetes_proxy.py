@@ -155,6 +155,7 @@ def test_the_objects_are_valid_in_every_version(
     [
         ({}, "'proxy_image' is missing: the server of the runtime 'served' has neither password nor TLS"),
         ({**PROXY, "threads": 3}, "'threads': 3 is not allowed: it has no effect"),
+        ({**PROXY, "workers": "auto"}, "'workers': 'auto' is not allowed: it has no effect"),
         ({**PROXY, "proxy_memory": "64 MB"}, "'proxy_memory': '64 MB' is not allowed: it is not a quantity"),
     ],
 )

@@ -224,6 +224,17 @@ def test_the_server_reads_the_settings_that_it_is_given(context: Callable[..., T
     assert (found.username, found.password) == ("secret", "secret")
 
 
+@pytest.mark.parametrize(("workers", "read_as"), [(2, (2, 1)), ("auto", (0, 1))])
+def test_the_workers_of_a_pod_share_its_processors(
+    context: Callable[..., TargetContext], workers: int | str, read_as: object
+) -> None:
+    made = context()
+    kubernetes(made, cpu_limit="2", workers=workers, auth=False, tls=False)
+    found = Settings.read(objects(made)["ConfigMap"]["data"])
+    assert (found.workers, found.threads) == read_as
+    assert pod(made)["containers"][0]["resources"]["limits"]["memory"] == "384Mi"
+
+
 def test_pods_run_where_the_image_can_and_where_the_user_says(context: Callable[..., TargetContext]) -> None:
     made = context()
     kubernetes(made, **FULL)
@@ -448,6 +459,14 @@ QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suf
             "'memory': '64Mi' is not allowed: 64Mi is too little for a worker of 56Mi and bodies of 8388608 bytes\n  give 110Mi or more",
         ),
         ({"cpu": "2"}, "'cpu_limit': '1' is not allowed: it is below cpu = '2'\n  allowed: '2' or more"),
+        (
+            {"workers": "auto", "cpu_limit": ""},
+            "'workers': 'auto' is not allowed: without cpu_limit a pod has a worker for each cpu of its node",
+        ),
+        (
+            {"workers": 3, "memory": "256Mi"},
+            "'memory': '256Mi' is not allowed: 256Mi is too little for 3 workers of 56Mi",
+        ),
         (
             {"memory": "1Gi", "memory_limit": "300Mi"},
             "'memory_limit': '300Mi' is not allowed: it is below memory = '1Gi'",
