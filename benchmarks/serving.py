@@ -118,7 +118,7 @@ def report(found, servers, connections) -> None:
     print(f"\nCPU seconds for 1,000 requests, {connections} connections (of {base})")
     print(f"{'':24}" + "".join(f"{name:>20}" for name in servers))
     for form in dict.fromkeys(form for form, _ in found):
-        base = statistics.median(found.get((form, "floor"), found[form, "modelyard"]))
+        base = statistics.median(found.get((form, "floor")) or found[form, "modelyard"])
         cells = ""
         for name in servers:
             values = found.get((form, name))

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import shutil
 import ssl
 import threading
@@ -299,6 +300,21 @@ def test_files_that_are_written_while_they_are_read_are_read_again(tmp_path):
     with pytest.raises(StartError):
         mounted.look()
     assert (mounted.look(), mounted.value) == (False, "4")
+
+
+def test_without_file_descriptors_nothing_has_changed(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("1")
+    mounted = Mounted([file], file.read_text)
+    limits, before = resource.getrlimit(resource.RLIMIT_NOFILE), mounted.value
+    file.write_text("2")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        looked = mounted.look()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (looked, mounted.value) == (False, before)
+    assert (mounted.look(), mounted.value) == (True, "2")
 
 
 @pytest.mark.parametrize("days", [1, 20_000, 200_000])

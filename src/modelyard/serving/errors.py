@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What the system says when this process, or the machine, has no more to give for now."""
+
 
 class StartError(Exception):
     """The server cannot start: a setting, a file or the port. The message is one line, and says what to do."""

@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
-from .errors import StartError
+from .errors import EXHAUSTED, StartError
 from .logs import log
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ TLS_SHUTDOWN_S = 1.0
 AGAIN_S = 0.1
 OTHERS_S = 0.001
 """How long a process leaves a connection to those that have fewer."""
-
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -122,7 +120,7 @@ class Acceptor:
             self._start(peer)
 
     def _exhausted(self, exc: OSError) -> None:
-        if exc.errno not in _EXHAUSTED:
+        if exc.errno not in EXHAUSTED:
             raise exc
         if not self._warned:
             self._warned = True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .auth import BasicAuth
 from .certificate import Certificate
-from .errors import StartError
+from .errors import EXHAUSTED, StartError
 from .logs import log
 from .settings import login_files, read_login
 
@@ -49,7 +49,7 @@ class Mounted(Generic[T]):
             StartError: the files have changed, and are not fit to be used; it is raised once for each such change.
         """
         seen = _contents(self._files)
-        if seen == self._seen:
+        if seen is None or seen == self._seen:
             return False
         try:
             value = self._read()
@@ -108,13 +108,23 @@ def _details(value: object) -> dict[str, str]:
     return {"expires": datetime.fromtimestamp(value.expires_s, UTC).isoformat()}
 
 
-def _contents(files: Sequence[Path]) -> list[bytes]:
-    """Return what tells the contents of `files` from others, without keeping a secret."""
-    return [_digest(file) for file in files]
+def _contents(files: Sequence[Path]) -> list[bytes] | None:
+    """Return what tells the contents of `files` from others, without keeping a secret; None: this is no time to look."""
+    try:
+        return [_digest(file) for file in files]
+    except OSError:
+        return None
 
 
 def _digest(file: Path) -> bytes:
+    """Return a digest of a file; an empty one if it cannot be read.
+
+    Raises:
+        OSError: it may well be there, but this process has too many files open, or no memory.
+    """
     try:
         return hashlib.sha256(file.read_bytes()).digest()
-    except OSError:
+    except OSError as exc:
+        if exc.errno in EXHAUSTED:
+            raise
         return b""
