@@ -11,9 +11,8 @@ from modelyard_plugins.support import proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from modelyard.contexts import CheckContext, PreflightContext, TargetContext
+    from modelyard.contexts import CheckContext, DeployContext, PreflightContext, TargetContext
     from modelyard.hookspecs import RegisterTarget
     from modelyard.kubernetes.exposure import Proxy
 
@@ -94,6 +93,7 @@ def kubernetes(
     kube_context: str = "",
     rollout_timeout_s: PositiveInt = 300,
     force_conflicts: bool = False,
+    confirm: bool = False,
 ) -> None:
     """Objects for a Kubernetes cluster, checked against its rules and schema; deployed with kubectl.
 
@@ -160,7 +160,8 @@ def kubernetes(
         annotations: more annotations for every object
         kube_context: the kubectl context to deploy to; empty: the current one
         rollout_timeout_s: how long deploy waits for the pods
-        force_conflicts: let deploy take over fields that another tool has set
+        force_conflicts: let deploy take over fields, and objects, of other tools
+        confirm: ask before deploy changes anything: this is production
     """
     params = {key: value for key, value in locals().items() if key != "context"}
     _render(context, params)
@@ -233,11 +234,18 @@ def _warn_of_id(context: TargetContext) -> None:
         )
 
 
-def deploy(manifests: Path, *, project: Path, **params: Any) -> None:
+def deploy(context: DeployContext, **params: Any) -> None:
     """Apply the objects with kubectl, wait for the pods, and say what happened."""
-    from modelyard.kubernetes.deploying import deploy as apply
+    from modelyard.kubernetes.deploying.deploying import deploy as apply
 
-    apply(manifests, project=project, **params)
+    apply(context, **params)
+
+
+def undeploy(context: DeployContext, **params: Any) -> None:
+    """Remove what was deployed."""
+    from modelyard.kubernetes.deploying.undeploying import undeploy as remove
+
+    remove(context, **params)
 
 
 @hookimpl
@@ -248,7 +256,8 @@ def modelyard_register_targets(register: RegisterTarget) -> None:
         kubernetes,
         templates=(*_FILES.values(), _KUSTOMIZATION, proxy.TEMPLATE),
         deploy=deploy,
-        deploy_only=("kube_context", "rollout_timeout_s", "force_conflicts"),
+        undeploy=undeploy,
+        deploy_only=("kube_context", "rollout_timeout_s", "force_conflicts", "confirm"),
         tools=("jinja2",),
         check=check,
         preflight=preflight,

@@ -89,6 +89,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     preflight: Callable[..., Any] | None = None
     templates: tuple[str, ...] = ()
     deploy: Callable[..., Any] | None = None
+    undeploy: Callable[..., Any] | None = None
     server: Path | None = None
     requirements: Path | None = None
     entrypoint: tuple[str, ...] = ()

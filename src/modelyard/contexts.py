@@ -15,6 +15,8 @@ import msgspec
 from modelyard.artifacts import Dataset, ImageFacts, Model, ModelFacts, ServerFacts
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -215,6 +217,66 @@ class ImageContext(StageContext, frozen=True, kw_only=True):
     """For image builders: the content; the builder writes `image.tar` (if it makes an archive) and returns `ImageFacts`."""
 
     content: ImageContent
+
+
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target rendered, now or earlier.
+
+    Attributes:
+        folder: the files.
+        key: the action key of the render.
+        commit: the commit that it was rendered at, with `+` behind it if the tree was not clean; empty outside git.
+        when: when it was rendered, ISO 8601.
+    """
+
+    folder: Path
+    key: str
+    commit: str
+    when: str
+
+
+class DeployContext(msgspec.Struct, frozen=True, kw_only=True):
+    """For a target's `deploy` and `undeploy`: what was rendered, and what a person asked for.
+
+    Attributes:
+        task: the task that is run, for messages: `deploy:kubernetes`.
+        push_task: the task that pushes the image.
+        target: the target's name in the configuration.
+        name: the project's name.
+        version: the project's version.
+        repository: the name of the project's image, without a tag.
+        insecure: whether plain http may be spoken to its registry.
+        who: who deploys.
+        rendered: what is rendered now.
+        earlier: gives an earlier render by its key, or the beginning of one, while it is open.
+        say: takes each line about what is done.
+        asks: puts a question to the person and returns whether they agree; never called with `yes`.
+        to: what to go back to; empty: nothing, what is rendered now is deployed.
+        diff: whether changes are shown line by line.
+        dry_run: whether to tell what would be done, and do nothing.
+        yes: whether the person has agreed already.
+    """
+
+    task: str
+    push_task: str
+    target: str
+    name: str
+    version: str
+    repository: str
+    insecure: bool
+    who: str
+    rendered: Rendered
+    earlier: Callable[[str], AbstractContextManager[Rendered]]
+    say: Callable[[str], None] = print
+    asks: Callable[[str], bool] = lambda _question: False
+    to: str = ""
+    diff: bool = False
+    dry_run: bool = False
+    yes: bool = False
+
+    def agreed(self, question: str) -> bool:
+        """Tell whether the person agrees to what cannot be taken back."""
+        return self.yes or self.asks(question)
 
 
 class TargetContext(StageContext, frozen=True, kw_only=True):

@@ -141,15 +141,16 @@ class BuilderTraits(ComponentTraits, total=False):
 
 
 class TargetTraits(Renders, ComponentTraits, total=False):
-    """Traits of a deploy target; `deploy(manifests, *, project, **params)` applies what was rendered.
+    """Traits of a deploy target; `deploy(context: DeployContext, **params)` applies what was rendered.
 
-    `deploy_only` names parameters that concern `deploy` alone. The function, `preflight` and the action key do without
-    them: a change of them renders nothing anew.
+    Without it the target has no `deploy` task. `undeploy`, of the same form, takes away what was deployed.
 
-    Without it the target has no `deploy` task.
+    `deploy_only` names parameters that concern `deploy` and `undeploy` alone. The function, `preflight` and the action key
+    do without them: a change of them renders nothing anew.
     """
 
     deploy: Callable[..., Any] | None
+    undeploy: Callable[..., Any] | None
     deploy_only: Sequence[str]
 
 

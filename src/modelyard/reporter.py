@@ -106,7 +106,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     desc = "modelyard's own: a line a stage, and a last line that sums up"
     engine: Engine
     stages: dict[str, Stage]
-    on_start: Callable[[], None]
+    on_start: Callable[[Any], None]
     forced = False
     """Whether every stage is to run, up to date or not; `doit -a` sets it."""
 
@@ -121,7 +121,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """A run begins, unless something is missing without which it cannot end well."""
-        type(self).on_start()
+        type(self).on_start(tasks)
         kinds = [kind for kind in KINDS if self.engine.plan.of_kind(kind)]
         self._asked = () if list(selected_tasks) == kinds else tuple(selected_tasks)
         self.engine.listener.on_event = self.on_event
@@ -260,7 +260,7 @@ def _relative(path: Path) -> str:
     return os.path.relpath(path)
 
 
-def reporter_class(engine: Engine, on_start: Callable[[], None]) -> type[Reporter]:
+def reporter_class(engine: Engine, on_start: Callable[[Any], None]) -> type[Reporter]:
     """Return a reporter for the project of `engine`."""
     values = {
         "engine": engine,

@@ -23,6 +23,7 @@ def template_target(
     parameters: Mapping[str, Any] | None = None,
     doc: str = "",
     deploy: Callable[..., Any] | None = None,
+    undeploy: Callable[..., Any] | None = None,
     check: Callable[..., Iterable[Problem]] | None = None,
     preflight: Callable[..., Iterable[Lack]] | None = None,
 ) -> None:
@@ -40,6 +41,7 @@ def template_target(
         parameters: the target's parameters with their defaults; the type of the default is that of the parameter.
         doc: one line on what the target is, for `doit list`.
         deploy: applies what was rendered; without it the target has no `deploy` task.
+        undeploy: takes away what was deployed; without it the target has no `undeploy` task.
         check: says what the parameters mean, see `hookspecs.ComponentTraits`.
         preflight: says what this machine lacks, see there.
 
@@ -56,7 +58,14 @@ def template_target(
     render.__doc__ = doc or f"Files from {', '.join(templates)}."
     _take(render, parameters or {})
     register(
-        name, render, templates=tuple(templates), deploy=deploy, tools=("jinja2",), check=check, preflight=preflight
+        name,
+        render,
+        templates=tuple(templates),
+        deploy=deploy,
+        undeploy=undeploy,
+        tools=("jinja2",),
+        check=check,
+        preflight=preflight,
     )
 
 

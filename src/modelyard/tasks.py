@@ -18,6 +18,7 @@ from doit.action import BaseAction
 from doit.exceptions import InvalidDodoFile, TaskFailed
 
 from modelyard import records
+from modelyard.commands.deployment import hand_down
 from modelyard.commands.foreground import foreground_tasks
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError
@@ -78,7 +79,7 @@ class Tasks:
         """
         kind = creator.__name__.removeprefix("task_")
         if kind not in KINDS:
-            yield from foreground_tasks(self.engine, kind)
+            yield from foreground_tasks(self.engine, kind, creator.__doc__ or "")
             return
         stages = self.project.plan.of_kind(kind)
         fresh = [_Fresh(self.engine, stage) for stage in stages]
@@ -86,7 +87,8 @@ class Tasks:
         for stage in stages:
             yield self._task(stage)
 
-    def _start(self) -> None:
+    def _start(self, tasks: dict[str, Any]) -> None:
+        hand_down(tasks)
         self._running = True
 
     def _forget(self, stage: Stage) -> None:

@@ -1,16 +1,18 @@
-"""A cluster's API on loopback, as much of it as `kubectl apply`, `get` and `rollout status` ask for.
+"""A cluster's API on loopback, as much of it as a deploy asks for, so that the real `kubectl` talks to it.
 
-It keeps objects in memory and starts nothing: how the pods fare is what a test says. It takes server-side apply only,
-refuses what the schema refuses, and answers in the API's own shapes, so that the real `kubectl` talks to it.
-Source: Kubernetes API conventions ("Kubernetes API Concepts": server-side apply, watches; "API discovery").
+It keeps objects in memory, refuses what the schema refuses, merges fields by their managers (`managed_fields`), takes dry
+runs, counts generations, and has a controller that makes a ReplicaSet and pods of a Deployment at once. How the pods fare is
+what a test says. It starts nothing, checks nobody's rights but those that a test takes away, and has no other defaults
+than a Deployment's number of pods: what only a real API says is left to the tests that take a cluster.
+Source: Kubernetes API conventions ("Kubernetes API Concepts": server-side apply, dry run, watches; "API discovery").
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import threading
-import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from tests.kubernetes import managed_fields
+from tests.kubernetes.deployment_controller import reconcile
 
 # path of the group, plural, kind, namespaced
 RESOURCES = [
@@ -29,14 +33,13 @@ RESOURCES = [
     ("api/v1", "serviceaccounts", "ServiceAccount", True),
     ("api/v1", "events", "Event", True),
     ("apis/apps/v1", "deployments", "Deployment", True),
+    ("apis/apps/v1", "replicasets", "ReplicaSet", True),
     ("apis/autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", True),
     ("apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", True),
     ("apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", True),
     ("apis/networking.k8s.io/v1", "ingresses", "Ingress", True),
 ]
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
-READY = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
-STUCK = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "unavailableReplicas": 2}
 
 
 @dataclass
@@ -45,30 +48,89 @@ class Cluster:
 
     Attributes:
         objects: path of the object (`api/v1/namespaces/NS/pods/NAME`) -> the object.
-        applied: the query of each server-side apply, in order, with the kind that was applied.
-        status: the status that each Deployment gets.
-        owner: another field manager that owns every field, so that apply without force is a conflict.
+        written: each write that was no dry run, in order: method, kind and query.
+        statuses: the status of each new pod, by the beginning of a word in its images; any other gets ready.
+        refusal: why the controller can make no pods; empty: it can.
         forbidden: plurals that the user may not read.
+        replicas: every number of pods that a Deployment was given, in order.
     """
 
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
-    applied: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    status: dict[str, Any] = field(default_factory=lambda: dict(READY))
-    owner: str = ""
+    written: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refusal: str = ""
     forbidden: tuple[str, ...] = ()
+    replicas: list[int] = field(default_factory=list)
     kubeconfig: Path = Path()
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _version: int = 0
 
     def add(self, path: str, **content: Any) -> None:
         """Put an object at `path`, for instance `api/v1/namespaces/digits/secrets/digits-auth`."""
+        group, plural, kind, _ = resource(path)
         parts = path.split("/")
-        group, plural, kind, _ = next(one for one in RESOURCES if path.startswith(one[0]) and one[1] in parts[-2:])
         metadata = {"name": parts[-1], **({"namespace": parts[-3]} if plural != "namespaces" else {})}
         version = group.removeprefix("apis/").removeprefix("api/")
-        self.objects[path] = {"apiVersion": version, "kind": kind, "metadata": metadata, **content}
+        self.put(path, {"apiVersion": version, "kind": kind, "metadata": metadata, **content})
+
+    def put(self, path: str, thing: dict[str, Any]) -> dict[str, Any]:
+        """Store an object, as new if it differs from what is there, and let the controller do its part."""
+        with self.lock:
+            return self._put(path, thing)
+
+    def _put(self, path: str, thing: dict[str, Any]) -> dict[str, Any]:
+        before = self.objects.get(path)
+        if before is not None and _content(before) == _content(thing):
+            return before
+        thing = self.stamped(path, thing)
+        self.objects[path] = thing
+        if thing["kind"] == "Deployment":
+            self.replicas.append(thing["spec"]["replicas"])
+            reconcile(self, path)
+        return thing
+
+    def stamped(self, path: str, thing: dict[str, Any]) -> dict[str, Any]:
+        """Return an object with what the server says of it."""
+        before = self.objects.get(path, {"metadata": {}})
+        self._version += 1
+        counted = before["metadata"].get("generation", 0) + (before.get("spec") != thing.get("spec"))
+        stamps = {"generation": max(counted, 1), "resourceVersion": str(self._version), "uid": path}
+        return {**thing, "metadata": {**thing["metadata"], **stamps}}
+
+    def get(self, kind: str, name: str = "digits") -> dict[str, Any] | None:
+        """Return an object of the namespace `digits`, or None."""
+        found = [o for o in self.objects.values() if (o["kind"], o["metadata"]["name"]) == (kind, name)]
+        return found[0] if found else None
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the objects of a kind, in order."""
+        return sorted(one["metadata"]["name"] for one in self.objects.values() if one["kind"] == kind)
+
+    def by_hand(self, path: str, manager: str, *where: str | int, value: Any, subresource: str = "") -> None:
+        """Set a field of an object as a person or a controller does, under `manager`."""
+        changed = copy.deepcopy(self.objects[path])
+        inner: Any = changed
+        for key in where[:-1]:
+            inner = inner[key]
+        inner[where[-1]] = value
+        self.put(path, managed_fields.update(self.objects[path], changed, manager, subresource))
 
     def kinds(self) -> list[str]:
-        """The kinds that were applied, in order."""
-        return [kind for kind, _ in self.applied]
+        """The kinds that were written, in order."""
+        return [kind for _, kind, _ in self.written]
+
+
+def _content(thing: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without its status and what the server stamps onto it."""
+    stamps = ("generation", "resourceVersion", "uid")
+    metadata = {key: value for key, value in thing["metadata"].items() if key not in stamps}
+    return {**{key: value for key, value in thing.items() if key != "status"}, "metadata": metadata}
+
+
+def resource(path: str) -> tuple[str, str, str, bool]:
+    """Return what kind of object is at `path`."""
+    parts = path.split("/")
+    return next(one for one in RESOURCES if path.startswith(one[0]) and one[1] in parts[-2:])
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -78,9 +140,16 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def do_GET(self) -> None:
+    def asked(self) -> tuple[str, dict[str, str]]:
         url = urlsplit(self.path)
-        path, query = url.path.strip("/"), {key: values[-1] for key, values in parse_qs(url.query).items()}
+        return url.path.strip("/"), {key: values[-1] for key, values in parse_qs(url.query).items()}
+
+    def body(self) -> Any:
+        length = int(self.headers.get("Content-Length") or 0)
+        return yaml.safe_load(self.rfile.read(length)) if length else None
+
+    def do_GET(self) -> None:
+        path, query = self.asked()
         plural = next((part for part in reversed(path.split("/")) if part in {one[1] for one in RESOURCES}), "")
         if plural in self.cluster.forbidden:
             self.fail(403, "Forbidden", f'{plural} is forbidden: User "dev" cannot get resource "{plural}"')
@@ -94,54 +163,74 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(404, "NotFound", f'{plural} "{path.rpartition("/")[2]}" not found')
 
     def do_PATCH(self) -> None:
-        url = urlsplit(self.path)
-        path, query = url.path.strip("/"), {key: values[-1] for key, values in parse_qs(url.query).items()}
-        body = yaml.safe_load(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.headers["Content-Type"] != "application/apply-patch+yaml":
-            self.fail(415, "UnsupportedMediaType", "this cluster takes server-side apply only")
-        elif self.cluster.owner and query.get("force") != "true":
-            self.fail(409, "Conflict", f'Apply failed with 1 conflict: conflict with "{self.cluster.owner}": .spec')
-        elif problem := schema_problem(body):
-            self.fail(422, "Invalid", problem)
+        path, query = self.asked()
+        body = self.body()
+        if (namespace := self.namespace_of(path)) not in self.cluster.objects and namespace:
+            self.fail(404, "NotFound", f'namespaces "{namespace.rpartition("/")[2]}" not found')
+        elif self.headers["Content-Type"] == "application/apply-patch+yaml":
+            self.apply(path, query, body)
+        elif self.headers["Content-Type"] == "application/json-patch+json":
+            self.json_patch(path, query, body)
         else:
-            self.cluster.applied.append((body["kind"], query))
-            body["metadata"] |= {"generation": 1, "resourceVersion": str(len(self.cluster.applied)), "uid": path}
-            if body["kind"] == "Deployment":
-                body["status"] = self.cluster.status
-            created = path not in self.cluster.objects
-            self.cluster.objects[path] = body
-            self.answer(body, 201 if created else 200)
+            self.fail(415, "UnsupportedMediaType", "this cluster takes server-side apply and JSON patches only")
+
+    def namespace_of(self, path: str) -> str:
+        found = re.search(r"/namespaces/([^/]+)/", path)
+        return f"api/v1/namespaces/{found[1]}" if found else ""
+
+    def apply(self, path: str, query: dict[str, str], body: dict[str, Any]) -> None:
+        with self.cluster.lock:
+            live = self.cluster.objects.get(path)
+            try:
+                made = managed_fields.apply(live, body, query["fieldManager"], force=query.get("force") == "true")
+            except managed_fields.ConflictError as exc:
+                self.fail(409, "Conflict", str(exc))
+                return
+            if problem := schema_problem(plain(made)) or immutable_problem(live, made):
+                self.fail(422, "Invalid", problem)
+                return
+            if query.get("dryRun") == "All":
+                self.answer(self.cluster.stamped(path, made), 200 if live else 201)
+                return
+            self.cluster.written.append(("apply", body["kind"], query))
+            self.answer(self.cluster.put(path, made), 200 if live else 201)
+
+    def json_patch(self, path: str, query: dict[str, str], body: list[dict[str, Any]]) -> None:
+        thing = copy.deepcopy(self.cluster.objects[path])
+        for one in body:
+            keys = one["path"].strip("/").split("/")
+            inner = thing
+            for key in keys[:-1]:
+                inner = inner[key]
+            if one["op"] == "test" and inner.get(keys[-1]) != one["value"]:
+                self.fail(422, "Invalid", f"the server rejected our request: testing path {one['path']} failed")
+                return
+            inner[keys[-1]] = one["value"]
+        self.cluster.written.append(("patch", thing["kind"], query))
+        self.answer(self.cluster.put(path, thing))
+
+    def do_DELETE(self) -> None:
+        path, query = self.asked()
+        self.body()
+        with self.cluster.lock:
+            gone = self.cluster.objects.pop(path, None)
+            if gone is None:
+                self.fail(404, "NotFound", f'"{path.rpartition("/")[2]}" not found')
+                return
+            self.cluster.written.append(("delete", gone["kind"], query))
+            if gone["kind"] == "Deployment":
+                reconcile(self.cluster, path)
+            self.answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
 
     def list(self, path: str, query: dict[str, str]) -> None:
-        inside = [one for key, one in self.cluster.objects.items() if key.rpartition("/")[0] == path]
-        inside = [one for one in inside if matches(one, query)]
-        if query.get("watch"):
-            events = [{"type": "MODIFIED", "object": one} for one in inside]
-            if query.get("sendInitialEvents") == "true":  # as kubectl asks since 1.35, in the place of a list before it
-                events.append({"type": "BOOKMARK", "object": end_of_list(path)})
-            self.watch(events, float(query.get("timeoutSeconds", "30")))
-        else:
-            group, _, kind, _ = next(
-                one for one in RESOURCES if path.startswith(one[0]) and path.endswith(f"/{one[1]}")
-            )
-            version = group.removeprefix("apis/").removeprefix("api/")
-            self.answer(
-                {"apiVersion": version, "kind": f"{kind}List", "metadata": {"resourceVersion": "1"}, "items": inside}
-            )
-
-    def watch(self, events: list[dict[str, Any]], timeout_s: float) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        try:
-            for one in events:
-                event = json.dumps(one).encode() + b"\n"
-                self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
-            time.sleep(min(timeout_s, 2))
-            self.wfile.write(b"0\r\n\r\n")
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
+        group, _, kind, _ = next(one for one in RESOURCES if path.startswith(one[0]) and path.endswith(f"/{one[1]}"))
+        version = group.removeprefix("apis/").removeprefix("api/")
+        with self.cluster.lock:
+            inside = [one for key, one in self.cluster.objects.items() if key.rpartition("/")[0] == path]
+        items = [one for one in inside if matches(one, query)]
+        self.answer(
+            {"apiVersion": version, "kind": f"{kind}List", "metadata": {"resourceVersion": "1"}, "items": items}
+        )
 
     def answer(self, value: object, code: int = 200) -> None:
         body = json.dumps(value).encode()
@@ -156,14 +245,17 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({**status, "message": message, "reason": reason, "code": code}, code)
 
 
-def end_of_list(path: str) -> dict[str, Any]:
-    """Return the object of the bookmark behind the objects that are there already.
+def plain(thing: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without what the schema of a manifest does not ask about."""
+    metadata = {key: value for key, value in thing["metadata"].items() if key != "managedFields"}
+    return {**{key: value for key, value in thing.items() if key != "status"}, "metadata": metadata}
 
-    Source: kubernetes.io/docs/reference/using-api/api-concepts, "Streaming lists".
-    """
-    group, _, kind, _ = next(one for one in RESOURCES if path.startswith(one[0]) and path.endswith(f"/{one[1]}"))
-    metadata = {"resourceVersion": "1", "annotations": {"k8s.io/initial-events-end": "true"}}
-    return {"apiVersion": group.removeprefix("apis/").removeprefix("api/"), "kind": kind, "metadata": metadata}
+
+def immutable_problem(live: dict[str, Any] | None, made: dict[str, Any]) -> str:
+    """Say that a ConfigMap that cannot be changed would be."""
+    if live and live.get("immutable") and live.get("data") != made.get("data"):
+        return "data: Forbidden: field is immutable when `immutable` is set"
+    return ""
 
 
 def matches(thing: dict[str, Any], query: dict[str, str]) -> bool:

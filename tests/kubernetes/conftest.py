@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import shutil
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from tests.kubernetes.api_stub import Cluster, serve
 
 from modelyard.artifacts import ImageFacts
-from modelyard.contexts import TargetContext
+from modelyard.contexts import DeployContext, Rendered, TargetContext
+from modelyard.errors import ToolError
+from modelyard.kubernetes.deploying.deploying import deploy
+from modelyard.kubernetes.deploying.undeploying import undeploy
 from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.rendering import renderer
 from modelyard_plugins.targets.kubernetes import kubernetes
@@ -83,6 +90,101 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     made.add("api/v1/namespaces/digits/secrets/digits-auth", data={"username": "", "password": ""})
     for name in ("digits-tls", "digits-ingress-tls"):
         made.add(f"api/v1/namespaces/digits/secrets/{name}", data={"tls.crt": "", "tls.key": ""})
+    made.written.clear()
     yield made
     server.shutdown()
     server.server_close()
+
+
+@dataclass
+class Deployer:
+    """Renders with parameters, and deploys that, as a project would whose store keeps every render.
+
+    Attributes:
+        folder: where renders go.
+        namespace: where to.
+        repository: the image's name; that of no registry that could be asked if it is empty.
+        said: the lines of the last deploy.
+        renders: the key of each render, in order.
+        answer: what a person says when asked; None: there is nobody.
+    """
+
+    folder: Path
+    namespace: str = "digits"
+    repository: str = ""
+    said: list[str] = field(default_factory=list)
+    renders: list[str] = field(default_factory=list)
+    answer: bool | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def render(self, digest: str = "a", **params: Any) -> str:
+        """Render with an image of `digest`, and return the key."""
+        work = self.folder / "work"
+        work.mkdir(parents=True)
+        made = make_context(work)
+        image = {"digest": f"sha256:{digest * 64}", "repository": self.repository or IMAGE.repository}
+        made = msgspec.structs.replace(made, image=msgspec.structs.replace(IMAGE, **image))
+        kubernetes(made, **{"namespace": self.namespace, **params})
+        key = hashlib.sha256(b"".join(one.read_bytes() for one in sorted(made.out.iterdir()))).hexdigest()
+        if not (self.folder / key).exists():
+            made.out.rename(self.folder / key)
+        shutil.rmtree(work)
+        self.renders.append(key)
+        return key
+
+    def rendered(self, key: str) -> Rendered:
+        """Return a render by its key."""
+        return Rendered(folder=self.folder / key, key=key, commit="0123456789abcdef", when="2026-11-28T10:00:00")
+
+    @contextlib.contextmanager
+    def earlier(self, key: str) -> Iterator[Rendered]:
+        """Yield the render whose key begins so."""
+        found = [one for one in self.renders if one.startswith(key)]
+        if not found:
+            msg = f"--to {key!r}: no render begins so"
+            raise ToolError(msg)
+        yield self.rendered(found[0])
+
+    def context(self, key: str, **options: Any) -> DeployContext:
+        """Return the context of a deploy of the render `key`."""
+
+        def asks(question: str) -> bool:
+            self.asked.append(question)
+            return bool(self.answer)
+
+        self.said = []
+        return DeployContext(
+            **{"task": "deploy:kubernetes", "target": "kubernetes", "repository": self.repository, **options},
+            push_task="push:digits",
+            name="digits",
+            version="0.1.0",
+            insecure=False,
+            who="ann@example.org",
+            rendered=self.rendered(key),
+            earlier=self.earlier,
+            say=self.said.append,
+            asks=asks,
+        )
+
+    def __call__(self, *, options: dict[str, Any] | None = None, digest: str = "a", **params: Any) -> list[str]:
+        """Render and deploy, and return what was said."""
+        alone = {key: params.pop(key) for key in DEPLOY_ONLY if key in params}
+        key = self.render(digest, **params)
+        deploy(
+            self.context(key, **(options or {})),
+            **{"rollout_timeout_s": 20, "namespace": self.namespace, **alone, **params},
+        )
+        return self.said
+
+    def take_away(self, **options: Any) -> list[str]:
+        """Undeploy what was rendered last, and return what was said."""
+        undeploy(self.context(self.renders[-1], task="undeploy:kubernetes", **options))
+        return self.said
+
+
+DEPLOY_ONLY = ("kube_context", "rollout_timeout_s", "force_conflicts", "confirm")
+
+
+@pytest.fixture
+def deployer(tmp_path: Path) -> Deployer:
+    return Deployer(tmp_path / "renders")

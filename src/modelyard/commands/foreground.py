@@ -1,4 +1,4 @@
-"""Tasks that act instead of making a stage's artifact: `serve`, `push`, `deploy`, `export`, `report`. They run only when asked for."""
+"""Tasks that act instead of making a stage's artifact: `serve`, `push`, `deploy`, `undeploy`, `export`, `report`. They run only when asked for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
+from modelyard.commands import deployment
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.stage import Stage
@@ -28,14 +29,14 @@ class Act(BaseAction):  # type: ignore[misc]
     err: str = ""
     result: Any = None
 
-    def __init__(self, function: Callable[[], None]) -> None:
+    def __init__(self, function: Callable[..., None]) -> None:
         self._function = function
         self.values: dict[str, Any] = {}
 
     def execute(self, out: Any = None, err: Any = None) -> TaskFailed | None:  # noqa: ARG002 - doit's interface
-        """Call the function."""
+        """Call the function with the task's options."""
         try:
-            self._function()
+            self._function(**(self.task.options or {}))
         except ModelyardError as exc:
             return TaskFailed(str(exc))
         return None
@@ -48,10 +49,10 @@ REPORT = "artifacts/report/{}"
 """The report's folder, below the project's."""
 
 
-def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the doit tasks called `name`: `serve`, `push`, `deploy`, `export` or `report`."""
+def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, Any]]:
+    """Yield the doit tasks called `name`: `serve`, `push`, `deploy`, `undeploy`, `export` or `report`; `doc` says what their group does."""
     config = engine.project.config
-    select, image = f"artifacts/select/{config.name}/model/model.json", f"artifacts/image/{config.name}/image.json"
+    select = f"artifacts/select/{config.name}/model/model.json"
     needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
     if needed and needed not in engine.plan.stages:
         return  # a plugin took the stage out of the plan
@@ -62,7 +63,10 @@ def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
     elif name == "push":
         stage = engine.plan.stages[f"image:{config.name}"]
         yield _task(
-            config.name, f"push {stage.settings['repository']} to its registry", image, lambda: push(engine, stage)
+            config.name,
+            f"push {stage.settings['repository']} to its registry",
+            _checked(engine),
+            lambda: push(engine, stage),
         )
     elif name == "report":
         doc = f"write {REPORT.format(config.name)}/index.html about what is built"
@@ -71,11 +75,15 @@ def foreground_tasks(engine: Engine, name: str) -> Iterator[dict[str, Any]]:
         for stage in engine.plan.of_kind("render"):
             doc = f"write what render:{stage.name} made to {config.settings['export']['folder']}/{stage.name}/, for git"
             yield _task(stage.name, doc, _rendered(stage), functools.partial(export, engine, stage))
-    else:
-        for stage in engine.plan.of_kind("render"):
-            if stage.uses["target"].component.deploy:
-                apply = functools.partial(deploy, engine, stage)
-                yield _task(stage.name, f"apply what render:{stage.name} made", _rendered(stage), apply)
+    elif name in deployment.PARAMS:
+        yield from deployment.tasks(engine, name, doc, Act)
+
+
+def _checked(engine: Engine) -> str:
+    """Return what stands for an image that answers as it should; where a plugin took the check away, for the image."""
+    name = engine.project.config.name
+    checked = f"check:{name}" in engine.plan.stages
+    return f"artifacts/check/{name}/stage.json" if checked else f"artifacts/image/{name}/image.json"
 
 
 def _rendered(stage: Stage) -> str:
@@ -167,13 +175,6 @@ def push(engine: Engine, stage: Stage) -> None:
     sent = f"{len(pushed.sent)} blobs sent ({pushed.sent_bytes / 1e6:.1f} MB), {len(pushed.present)} were there"
     screen.clear()
     screen.line(f"   pushed {pushed.reference}: {sent}")
-
-
-def deploy(engine: Engine, stage: Stage) -> None:
-    """Apply what the target of `stage` rendered."""
-    use = engine.project.config.targets[stage.name]  # with what concerns the deployment alone
-    assert use.component.deploy is not None
-    use.component.deploy(engine.folder(stage), project=engine.project.folder, **use.params)
 
 
 def export(engine: Engine, stage: Stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelyard.errors import ToolError
@@ -32,6 +32,10 @@ class Kubectl:
             raise ToolError(msg)
         return cls(program, context, namespace)
 
+    def plain(self) -> Kubectl:
+        """Return it for no namespace: for what is in none."""
+        return replace(self, namespace="")
+
     def words(self, *arguments: str) -> list[str]:
         """Return the whole command for `arguments`."""
         options = [f"--context={self.context}"] if self.context else []
@@ -42,11 +46,9 @@ class Kubectl:
         """Return the command as a person types it."""
         return " ".join(["kubectl", *self.words(*arguments)[1:]])
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run it and return what it said; a failure is the caller's to judge."""
-        return subprocess.run(
-            self.words(*arguments), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run it, with `stdin` to read, and return what it said; a failure is the caller's to judge."""
+        return subprocess.run(self.words(*arguments), capture_output=True, text=True, check=False, input=stdin)
 
     def read(self, *arguments: str) -> Any:
         """Return what `kubectl ... -o json` answers, or None when it fails."""
@@ -56,13 +58,13 @@ class Kubectl:
         except json.JSONDecodeError:
             return None
 
-    def must(self, what: str, *arguments: str) -> str:
+    def must(self, what: str, *arguments: str, stdin: str = "") -> str:
         """Run it and return its output.
 
         Raises:
             ToolError: it failed; the message says `what` failed, the command, and kubectl's own words.
         """
-        done = self.run(*arguments)
+        done = self.run(*arguments, stdin=stdin)
         if done.returncode != 0:
             msg = f"{what}: {last_words(done)}\n  the command was: {self.shown(*arguments)}"
             raise ToolError(msg)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
-OWN_LABELS = (NAME, INSTANCE, "app.kubernetes.io/version", "app.kubernetes.io/managed-by")
+MANAGED_BY = "app.kubernetes.io/managed-by"
+OWN_LABELS = (NAME, INSTANCE, "app.kubernetes.io/version", MANAGED_BY)
 SERVER_MEMORY = "modelyard.dev/server-memory"
 """The annotation of a pod that says what one worker of its server takes, headroom included."""
 _NAME_LENGTH = 52

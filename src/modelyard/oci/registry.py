@@ -23,6 +23,13 @@ from modelyard.oci.transport import Answer, Body, Client, advice_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MANIFESTS = (
+    MANIFEST,
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+"""What an image's digest may be that of."""
 CHUNK_BYTES = 4 << 20
 """What registries behind a proxy accept in one request."""
 MAX_CHUNK_BYTES = 256 << 20
@@ -120,6 +127,20 @@ def check_push(repository: str, *, insecure: bool = False) -> None:
     if location := begun.headers.get("location"):
         with contextlib.suppress(ToolError):
             client.request("DELETE", location)
+
+
+def has_manifest(repository: str, digest: str, *, insecure: bool = False) -> bool:
+    """Tell whether the registry has the image with `digest` in `repository`.
+
+    Raises:
+        ToolError: the registry cannot be reached, does not let us in, or answers neither yes nor no.
+    """
+    where = parse(repository, "latest")
+    scopes = (f"repository:{where.path}:pull",)
+    client = Client(where.host, scopes, insecure=insecure, tries=1, timeout_s=GREETING_S)
+    headers = {"Accept": ", ".join(_MANIFESTS)}
+    answer = client.request("HEAD", f"{where.path}/manifests/{digest}", headers=headers)
+    return answer.status != 404 and bool(require(answer, 200, f"HEAD manifest {digest}", where.host))
 
 
 def _pushable(archive: Path) -> SourceImage:

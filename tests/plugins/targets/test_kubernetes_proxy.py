@@ -10,7 +10,7 @@ import pytest
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
 from modelyard.kubernetes.checking import check
-from modelyard.kubernetes.deploying import needed_secrets
+from modelyard.kubernetes.deploying.secrets import needed_secrets
 from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard_plugins.support import proxy
 from modelyard_plugins.targets.kubernetes import kubernetes

@@ -60,8 +60,13 @@ def task_push():
 
 
 def task_deploy():
-    """apply the rendered manifests and wait for the rollout"""
+    """change the cluster to what is rendered, and wait for the rollout"""
     yield from project.tasks(task_deploy)
+
+
+def task_undeploy():
+    """remove what was deployed"""
+    yield from project.tasks(task_undeploy)
 
 
 def task_export():
