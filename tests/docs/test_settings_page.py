@@ -6,9 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from modelyard.settings import TABLES, parameters_of_table
+from modelyard.settings import TABLES, Seed, Threads, parameters_of_table
 from tests.configs import Load
 from tests.docs.pages import ROOT
 
@@ -59,3 +60,15 @@ def test_every_default_beside_the_tables_is_the_documented_one(tmp_path: Path) -
     for key in ("seed", "threads", "isa"):
         assert value(cells.pop(key)) == getattr(config, key), key
     assert cells.keys() == {"name", "version"}, "these are found out"
+
+
+@pytest.mark.parametrize(("key", "kind"), [("seed", Seed), ("threads", Threads)])
+def test_every_whole_number_beside_the_tables_has_the_documented_bounds(key: str, kind: object) -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| `{key}` \| .* \| .*, (\d+) to (\d+)", page, re.MULTILINE)
+    assert found is not None
+    low, high = map(int, found.groups())
+    assert [msgspec.convert(end, kind) for end in (low, high)] == [low, high]
+    for beyond in (low - 1, high + 1):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(beyond, kind)
