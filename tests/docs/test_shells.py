@@ -21,6 +21,7 @@ from tests.standins import tls
 BUILT = {
     "docs/how-to/ci-reproducible-builds.md",
     "docs/how-to/harden-the-server.md",
+    "docs/how-to/operate-a-service.md",
     "docs/how-to/override-a-template.md",
     "docs/how-to/read-the-report.md",
     "docs/how-to/write-a-target.md",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MARGIN_S = 5
 _BY_TAG = "the image is loaded into the cluster, which knows it by its tag (image_reference)"
 ARCHITECTURE = "kubernetes.io/arch"
+IMAGE_DIGEST = "modelyard.dev/image-digest"
 PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
 """Where a Secret's keys are files, in the container that reads them."""
 
@@ -90,7 +91,7 @@ def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Pr
         "labels": _labels(context.name, name, version, p),
         "namespace_labels": _labels(context.name, context.name, version, p) | _pod_security(p.kubernetes_version),
         "annotations": p.annotations or {},
-        "deployment_annotations": _deployment_annotations(p, context.model, worker if own else 0),
+        "deployment_annotations": _deployment_annotations(p, context.model, worker if own else 0, image.digest),
         "ingress_annotations": _ingress_annotations(p),
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
         "config_name": config_name(name, settings),
@@ -145,11 +146,12 @@ def _pod_security(version: str) -> dict[str, str]:
     return levels | {f"pod-security.kubernetes.io/{mode}-version": minor for mode in modes}
 
 
-def _deployment_annotations(p: Any, model: Mapping[str, Any], worker_bytes: int) -> dict[str, str]:
+def _deployment_annotations(p: Any, model: Mapping[str, Any], worker_bytes: int, digest: str) -> dict[str, str]:
     found = {**(p.annotations or {}), **_model_annotations(model)}
     if worker_bytes:
         found[SERVER_MEMORY] = f"{worker_bytes // MIB}Mi"
     if p.image_reference == "tag":
+        found[IMAGE_DIGEST] = digest  # another image of the same tag is another pod
         found[SKIP] = "; ".join(filter(None, (found.get(SKIP), f"image-digest: {_BY_TAG}")))
     return found
 

@@ -312,6 +312,8 @@ def test_an_image_that_is_loaded_into_the_cluster_is_named_by_its_tag(context: C
     server = pod(made)["containers"][0]
     assert server["image"] == "registry.example/team/digits:0.1.0"
     assert server["imagePullPolicy"] == "IfNotPresent"
+    template = objects(made)["Deployment"]["spec"]["template"]["metadata"]
+    assert template["annotations"]["modelyard.dev/image-digest"] == made.image.digest, "another image is another pod"
     assert looked_at(made) == Checked(7, 0)
 
 
