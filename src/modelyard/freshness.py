@@ -18,7 +18,7 @@ from modelyard.fingerprint import Fingerprint, Fingerprinter
 from modelyard.plan import Plan
 from modelyard.probes import mark_of
 from modelyard.project import Project
-from modelyard.record import Brief, InputRecord, Record
+from modelyard.record import Brief, InputRecord, Record, discovered_key, reads_of, succeed
 from modelyard.request import Seen
 from modelyard.sightings import Sighting, Signs, moved, moved_sources, settle, signs_of
 from modelyard.stage import Stage
@@ -155,10 +155,22 @@ class Freshness:
         brief = self.brief(stage)
         if brief is not None and brief.key == fingerprint.key and self._stands(stage, brief):
             return Decision("fresh", fingerprint)
-        record = self._store.trace(fingerprint.key)
-        if record is not None and not self.undone(record.discovered) and self._store.has(record):
+        record = self._known(fingerprint.key)
+        if record is not None and self._store.has(record):
             return Decision("restored", fingerprint, record)
         return Decision("built", fingerprint)
+
+    def _known(self, key: str) -> Record | None:
+        """Return the record of `key` that holds today, of all that were kept for it: they differ in what was read beside it."""
+        latest = self._store.trace(key)
+        if latest is None or not self.undone(latest.discovered):
+            return latest
+        for names in reads_of(latest):
+            today = {name: self._today(name) for name in names}
+            found = self._store.trace(discovered_key(key, today))
+            if found is not None and found.discovered == today:
+                return succeed(found, latest)
+        return None
 
     def _input_digest(self, stage_id: str, part: str, brief_of: BriefOf) -> str:
         brief = brief_of(self._plan.stages[stage_id])

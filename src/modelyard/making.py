@@ -6,6 +6,7 @@ meet; see docs/explanation/incremental.md.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from modelyard.errors import StoreError
 from modelyard.freshness import Freshness
 from modelyard.jsonfiles import write_json
 from modelyard.project import Project
-from modelyard.record import Record
+from modelyard.record import Record, succeed
 from modelyard.stage import HOST_BOUND, MEASURED, Stage
 from modelyard.stage_runner import StageRunner
 from modelyard.store import Stats, Store
@@ -61,8 +62,18 @@ class Maker:
                 stats = self._store.restore(own, scratch / "out")
             except StoreError:
                 return False
+            self._remember(own)
             self._take(stage, own, stats, scratch, "restored")
         return True
+
+    def _remember(self, record: Record) -> None:
+        """Let what a later result took the key of stand for it again: `doit gc` keeps what projects need by their keys."""
+        if not record.discovered:
+            return
+        latest = self._store.trace(record.key)
+        if latest is None or latest.discovered != record.discovered:
+            with contextlib.suppress(StoreError):  # a store that is not ours to write
+                self._store.put_trace(record)
 
     def build(self, stage: Stage, on_event: OnEvent) -> Record:
         """Run the stage, keep what it made and return its record, whose key another may have been until now.
@@ -75,8 +86,9 @@ class Maker:
             ModelyardError: the stage failed, or what it reads changed meanwhile; what stood before still stands.
         """
         with self._runner.resources(stage), self._workspace.scratch() as scratch:
-            record = self._run(stage, scratch, on_event)
-            before = self._store.trace(record.key)
+            made = self._run(stage, scratch, on_event)
+            before = self._store.trace(made.key)
+            record = succeed(made, before)
             with self._store.using(), self._store.keeping_known(self._present(stage)):
                 kept, stats = self._store.add(record, scratch / "out")
                 self._compare(stage, before, kept)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,6 +14,10 @@ from modelyard.jsonfiles import decode
 
 RECORD = "stage.json"
 """The file of an artifact that holds its record, and so no output's name."""
+
+
+_REMEMBERED = 8
+"""Of how many different reads of one key the names are kept."""
 
 
 class InputRecord(msgspec.Struct, frozen=True):
@@ -43,6 +49,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         code: the files that it stands on, with a digest for each function.
         discovered: what it was seen to read that is not in the key, files by path and variables by `$NAME`, each with a
             digest, empty for a variable that was not set: it holds only while these are the same.
+        discovered_before: the names of what earlier results of the same key were seen to read, where these are others.
         metrics: numbers that the stage reported.
         started: when the stage began, ISO 8601 with time zone.
         duration_s: how long its work took, in seconds.
@@ -62,6 +69,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, Any] = {}
     code: dict[str, dict[str, str]] = {}
     discovered: dict[str, str] = {}
+    discovered_before: list[list[str]] = []
     metrics: dict[str, Any] = {}
     started: str = ""
     duration_s: float = 0.0
@@ -79,6 +87,24 @@ class Brief(msgspec.Struct, frozen=True):
     digest: str
     outputs: Manifest
     discovered: dict[str, str] = {}
+
+
+def discovered_key(key: str, discovered: Mapping[str, str]) -> str:
+    """Return the key of what `key` stood for while the stage read `discovered` as well, which no key can know before."""
+    return hashlib.sha256(msgspec.json.encode([key, discovered], order="deterministic")).hexdigest()
+
+
+def reads_of(record: Record) -> list[list[str]]:
+    """Return the names that results of the record's key were seen to read, its own first."""
+    return [sorted(record.discovered), *record.discovered_before]
+
+
+def succeed(record: Record, earlier: Record | None) -> Record:
+    """Return `record` as what stands for the key of `earlier` from now on, and knows what that one and those before read."""
+    if earlier is None or not (record.discovered or earlier.discovered):
+        return record
+    others = [names for names in reads_of(earlier) if names != sorted(record.discovered)]
+    return msgspec.structs.replace(record, key=earlier.key, discovered_before=others[:_REMEMBERED])
 
 
 def trace_name(key: str) -> str:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from modelyard.jsonfiles import decode, write_json
-from modelyard.store import store_errors
+from modelyard.scratch import Scratch
+from modelyard.store import UNFINISHED, store_errors
 
 
 class Roots(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +83,10 @@ def register(store: Path, project: Path, stages: Iterable[str]) -> None:
     keys = {stage: key for stage, key in (earlier.keys if earlier else {}).items() if stage in set(stages)}
     keys |= artifact_keys(project / "artifacts")
     now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    with store_errors(store):
+    with store_errors(store), closing(Scratch(store / UNFINISHED)) as scratch, scratch.folder() as folder:
         file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(f".{os.getpid()}.new")
-        write_json(beside, Roots(path=str(project), host=socket.gethostname(), updated=now, keys=keys))
-        beside.replace(file)
+        write_json(folder / file.name, Roots(path=str(project), host=socket.gethostname(), updated=now, keys=keys))
+        (folder / file.name).replace(file)
 
 
 def read_roots(file: Path) -> Roots | None:

@@ -33,11 +33,14 @@ from modelyard.jsonfiles import read_bytes, write_json
 from modelyard.locks import hold, share
 from modelyard.parallel import in_parallel
 from modelyard.placing import SHARE_FROM_BYTES, check_still, give, take_all
-from modelyard.record import RECORD, Record, object_name, read_trace, trace_name
+from modelyard.record import RECORD, Record, discovered_key, object_name, read_trace, trace_name
 from modelyard.scratch import Scratch
 
 if TYPE_CHECKING:
     from modelyard.remote import Remote
+
+UNFINISHED = ".unfinished"
+"""The folder of a store in which files are written first."""
 
 Stats = Mapping[str, os.stat_result]
 """The stat of each file of an artifact, by its name there."""
@@ -64,7 +67,7 @@ class Store:
         wait: bool = True,
     ) -> None:
         self.root, self._table, self.remote, self._tell, self._wait = root, table, remote, tell, wait
-        self._scratch = Scratch(root / ".unfinished")
+        self._scratch = Scratch(root / UNFINISHED)
 
     # Traces
 
@@ -105,7 +108,7 @@ class Store:
         if not self._fetch(theirs):
             self.remote.distrust(key)
             return None
-        self._write_trace(theirs)
+        self.put_trace(theirs)
         return theirs
 
     def _fetch(self, record: Record) -> bool:
@@ -154,7 +157,7 @@ class Store:
             new = {one.entry.digest: one.draft for one in taken.values() if not self._is_whole(one.entry)}
             for digest, draft in new.items():  # each content once
                 batch.put(draft, self.object_file(digest))
-            self._put_trace(batch, kept)
+            self._put_traces(batch, kept)
             batch.finish(lambda: check_still(folder, taken))
             self._know(new)
         return kept, {name: one.info for name, one in taken.items()}
@@ -303,10 +306,22 @@ class Store:
         except StoreError:
             return hash_file(path) == digest
 
-    def _write_trace(self, record: Record) -> None:
-        with self._writing() as batch:
-            self._put_trace(batch, record)
+    def put_trace(self, record: Record) -> None:
+        """Let `record`, whose outputs are here, stand for its key.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        with store_errors(self.root), self._writing() as batch:
+            self._put_traces(batch, record)
             batch.finish()
+
+    def _put_traces(self, batch: Batch, record: Record) -> None:
+        """Put the record in the place of its key; if it was seen to read something, it can be found by that later, too."""
+        self._put_trace(batch, record)
+        if record.discovered:
+            key = discovered_key(record.key, record.discovered)
+            self._put_trace(batch, msgspec.structs.replace(record, key=key))
 
     def _put_trace(self, batch: Batch, record: Record) -> None:
         draft = batch.draft()

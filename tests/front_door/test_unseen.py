@@ -197,6 +197,30 @@ def test_what_is_no_input_is_no_error(data: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.output
 
 
+def test_going_back_to_what_was_read_before_restores(data: Path, tmp_path: Path) -> None:
+    project = copy(data, tmp_path / "toy")
+    lines = ("first = open('sizes.json').read()", "value = int(open('more.json').read() if first == '2' else first)")
+    write(project, Way("", "\n    ".join(lines), {"sizes.json": "1", "more.json": "7"}))
+
+    def trained(size: int) -> str:
+        (project / "sizes.json").write_text(str(size))
+        done = build(project, "train", "reads.undeclared=record")
+        return done.stages["train:model.build"]
+
+    for size, how, start in ((1, "built", 1), (2, "built", 7), (1, "restored", 1), (2, "restored", 7)):
+        assert trained(size) == how
+        assert start_value(project) == start
+        assert trained(size) == "fresh"
+    shutil.rmtree(project / "artifacts" / "train")
+    assert trained(1) == "restored"
+    (project / "more.json").write_text("8")
+    assert trained(1) == "fresh"
+    assert trained(2) == "built"
+    assert start_value(project) == 8
+    whole = build(project, "verify")
+    assert whole.code == 0, whole.output
+
+
 def test_why_names_what_was_discovered(data: Path, tmp_path: Path) -> None:
     project, way = copy(data, tmp_path / "toy"), UNDECLARED["open"]
     write(project, way)

@@ -93,6 +93,14 @@ def page(request, tmp_path):
     return write_page(collected(tmp_path / "project", **HOWS[request.param]))
 
 
+def test_what_a_killed_report_left_is_swept_and_nothing_is_left_beside_the_files(tmp_path: Path) -> None:
+    made = collected(tmp_path / "project")
+    left = Path(made.out) / ".unfinished" / "12" / "0"
+    left.mkdir(parents=True)
+    (left / "index.html").write_text("<half")
+    assert {path.name for path in write_page(made).iterdir()} == {"index.html", "report.md", "report.json"}
+
+
 def test_the_page_is_well_formed_and_stands_alone(page):
     reader = read(page)
     assert [name for name, count in Counter(reader.ids).items() if count > 1] == []

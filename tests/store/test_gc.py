@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -175,6 +176,24 @@ def test_a_project_registers_its_artifacts_and_keeps_what_was_cleaned(tmp_path: 
     assert [r.keys for _, r in all_roots(store) if r] == [{"optimize:a": KEYS[1]}], (
         "a stage that is no more needs nothing"
     )
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from modelyard.roots import register
+Path.replace = lambda *_: os._exit(9)
+register(Path(sys.argv[1]), Path(sys.argv[2]), [])
+"""
+
+
+def test_what_is_left_of_a_registration_that_was_killed_is_swept(make_store: MakeStore, tmp_path: Path) -> None:
+    store = make_store()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(store.root), str(tmp_path)], check=False)
+    assert done.returncode == 9
+    assert list((store.root / ".unfinished").iterdir())
+    store.sweep()
+    assert list((store.root / ".unfinished").iterdir()) == list((store.root / "projects").iterdir()) == []
 
 
 def test_what_an_unfinished_build_made_counts(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from modelyard.jsonfiles import write_json
 from modelyard.rendering import renderer
 from modelyard.report.page import functions, lay_out
 from modelyard.report.words import markdown_text
+from modelyard.scratch import Scratch
 
 if TYPE_CHECKING:
     from modelyard.report.facts import Report
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _NUMBERS = re.compile(rb"\[\s+((?:(?:-?[0-9][0-9.eE+-]*|null),?\s+)+)\]")
 """A list of numbers in indented JSON; no text holds one, since a line break in it is escaped."""
+
+_UNFINISHED = ".unfinished"
 
 TEMPLATES = {"index.html": "report/index.html.j2", "report.md": "report/report.md.j2"}
 """The template of each file."""
@@ -40,15 +43,18 @@ def write(report: Report, material: Material, project: Path, out: Path) -> None:
     render = renderer(project, (), values)
     texts = {name: render(template) for name, template in TEMPLATES.items()}
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        beside = _beside(out / name)
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(out / name)
-    beside = _beside(out / "report.json")
-    write_json(beside, report)
-    beside.write_bytes(_NUMBERS.sub(lambda found: b"[" + b" ".join(found[1].split()) + b"]", beside.read_bytes()))
-    beside.replace(out / "report.json")
+    with contextlib.closing(Scratch(out / _UNFINISHED)) as scratch:
+        scratch.sweep()  # what a report that was killed left
+        with scratch.folder() as drafts:
+            for name, text in texts.items():
+                (drafts / name).write_text(text, encoding="utf-8", newline="\n")
+            _write_facts(drafts / "report.json", report)
+            for name in (*texts, "report.json"):
+                (drafts / name).replace(out / name)
+    with contextlib.suppress(OSError):  # another report is being written there
+        (out / _UNFINISHED).rmdir()
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
+def _write_facts(file: Path, report: Report) -> None:
+    write_json(file, report)
+    file.write_bytes(_NUMBERS.sub(lambda found: b"[" + b" ".join(found[1].split()) + b"]", file.read_bytes()))
