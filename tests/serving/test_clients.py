@@ -62,7 +62,7 @@ def test_tritons_client_is_told_of_the_server_and_the_model(triton):
     assert triton.is_model_ready("digits")
     assert triton.is_model_ready("digits", "1")
     assert not triton.is_model_ready("other")
-    assert triton.get_server_metadata()["extensions"] == ["binary_tensor_data", "classification"]
+    assert triton.get_server_metadata()["extensions"] == ["binary_tensor_data", "classification", "schedule_policy"]
     assert [one["shape"] for one in triton.get_model_metadata("digits")["inputs"]] == [[-1, 8, 8, 1]]
 
 
@@ -89,6 +89,20 @@ def test_tritons_client_is_told_what_is_wrong(triton, raw):
     assert caught.value.status() == "400"
     with pytest.raises(InferenceServerException, match="unknown model 'other'"):
         triton.infer("other", **tensors(module, raw, binary_in=True, binary_out=True))
+
+
+def test_tritons_client_says_how_long_it_waits_and_finds_one_priority(triton, models, raw, expected):
+    import tritonclient.http as module
+    from tritonclient.utils import InferenceServerException
+
+    asked = tensors(module, raw, binary_in=True, binary_out=True)
+
+    answer = triton.infer("digits", **asked, priority=0, timeout=5_000_000).as_numpy("probabilities")
+
+    np.testing.assert_allclose(answer, expected(models / "float32", raw), atol=1e-6)
+    with pytest.raises(InferenceServerException, match="'priority' is 2, but requests wait in one line") as caught:
+        triton.infer("digits", **asked, priority=2)
+    assert caught.value.status() == "400"
 
 
 def test_tritons_client_asks_several_things_at_once(triton, models, raw, expected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import sys
 import time
@@ -204,6 +205,38 @@ def test_a_client_that_has_gone_leaves_the_queue_and_none_waits_for_ever(start, 
     assert (predictions, left) == (1, 1)
 
 
+def test_a_request_waits_for_no_longer_than_it_says(start, models, tmp_path):
+    gate = waiting_backend(tmp_path)
+    command = [sys.executable, "-m", "modelyard.serving"]
+    with (
+        start(models / "float32", command, tmp_path, BACKEND="waiting:open_waiting", BATCHING="on") as server,
+        server.client() as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
+
+        def ask(**parameters):
+            answer = threads.submit(client.post, INFER, json=tensor() | {"parameters": parameters})
+            number = next(numbers)
+            wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == number)
+            return answer
+
+        numbers = iter(range(2, 6))
+        first = ask()
+        impatient, patient, silent = ask(timeout=200_000), ask(timeout=60_000_000), ask(timeout=0)
+        time.sleep(0.3)
+        gate.touch()
+        answers = [one.result(timeout=20) for one in (first, impatient, patient, silent)]
+        samples = sample_of(client, "modelyard_samples_total")
+
+    assert [answer.status_code for answer in answers] == [200, 503, 200, 200]
+    assert samples == 3
+    assert answers[1].headers["retry-after"] == "1"
+    assert re.fullmatch(
+        r"the request waited for [\d.]+ s, longer than its timeout of 0\.2 s; try again later",
+        answers[1].json()["error"],
+    )
+
+
 def test_guesses_of_the_password_are_slowed_and_the_right_one_is_still_taken(start, models):
     with start(models / "float32", USERNAME="ann", PASSWORD="right") as server, server.client() as client:
         for number in range(14):
@@ -353,6 +386,27 @@ def test_what_is_not_kept_from_request_to_request_is_refused(client):
 
     assert answer.status_code == 400
     assert "'sequence_id' is 7" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"priority": 1}, "'priority' is 1, but requests wait in one line here; leave it out, or ask with 0"),
+        (
+            {"priority": "high"},
+            "'priority' is \"high\", but requests wait in one line here; leave it out, or ask with 0",
+        ),
+        ({"priority": False}, "'priority' is false, but requests wait in one line here; leave it out, or ask with 0"),
+        ({"timeout": -1}, "'timeout' is -1, expected microseconds, a whole number"),
+        ({"timeout": 1.5}, "'timeout' is 1.5, expected microseconds, a whole number"),
+        ({"timeout": True}, "'timeout' is true, expected microseconds, a whole number"),
+        ({"timeout": "1"}, "'timeout' is \"1\", expected microseconds, a whole number"),
+    ],
+)
+def test_a_schedule_that_cannot_be_kept_is_refused(client, parameters, message):
+    answer = client.post(INFER, json=tensor() | {"parameters": parameters})
+
+    assert (answer.status_code, answer.json()) == (400, {"error": message})
 
 
 def test_an_answer_that_is_not_taken_does_not_stop_others(server, client):

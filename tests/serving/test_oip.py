@@ -50,7 +50,7 @@ def test_server_metadata(client):
     assert answer == {
         "name": "modelyard",
         "version": __version__,
-        "extensions": ["binary_tensor_data", "classification"],
+        "extensions": ["binary_tensor_data", "classification", "schedule_policy"],
     }
 
 

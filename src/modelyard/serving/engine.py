@@ -33,6 +33,11 @@ class Work(Protocol):
     small: bool
     """Whether reading it takes well below a millisecond."""
 
+    @property
+    def timeout_s(self) -> float | None:
+        """How long it may wait by its own word, in seconds, known once it is read; None: it does not say."""
+        ...
+
     def read(self) -> NDArray[Any]:
         """Return the raw samples, shape `(N, *input_shape)`."""
         ...
@@ -65,11 +70,12 @@ class Pace:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request that waits or is worked at; `reply` is called on the event loop."""
+    """A request that waits or is worked at; `reply` is called on the event loop. Times are on the loop's clock."""
 
     work: Work
     reply: Callable[[Response], None]
-    deadline: float
+    arrived: float = 0.0
+    deadline: float = 0.0
     samples: NDArray[Any] | None = None
     response: Response | None = None
 
@@ -88,14 +94,15 @@ class Engine:
 
     def submit(self, work: Work, reply: Callable[[Response], None]) -> Callable[[], None] | None:
         """Have `work` done, and `reply` called with the answer; if that is later, return what takes it back."""
-        job = Job(work, reply, 0.0)
+        job = Job(work, reply)
         if work.small and not self._pending and self._pace.sample_s is not None and self._at_once(job):
             return None
         if self._pending > self._pace.max_queue:
             msg = f"{self._pending} requests wait already; try again later"
             reply(work.refuse(Overloaded(msg)))
             return None
-        job.deadline = self._loop.time() + self._pace.queue_s
+        job.arrived = self._loop.time()
+        job.deadline = job.arrived + self._pace.queue_s
         self._pending += 1
         self._waiting[job] = None
         self._queue.put(job)
@@ -153,8 +160,9 @@ class Engine:
         jobs, samples, job = [], 0, first
         while True:
             if self._claim(job):
+                waited_s = self._loop.time() - job.arrived
                 jobs.append(job)
-                if self._read(job):
+                if self._read(job) and not self._is_late(job, waited_s):
                     samples += len(job.samples)  # type: ignore[arg-type]
             if samples >= self._pace.together or not job.work.small:
                 return jobs
@@ -166,6 +174,15 @@ class Engine:
                 self._queue.put(None)  # the end is for later
                 return jobs
             job = following
+
+    def _is_late(self, job: Job, waited_s: float) -> bool:
+        """Refuse a request that has waited for longer than it says; return whether it has."""
+        limit_s = job.work.timeout_s
+        if limit_s is None or waited_s <= limit_s:
+            return False
+        msg = f"the request waited for {waited_s:.3g} s, longer than its timeout of {limit_s:g} s; try again later"
+        job.response = job.work.refuse(Overloaded(msg))
+        return True
 
     # In either.
 

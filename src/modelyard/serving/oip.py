@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .served import Served
 
 SERVER = "modelyard"
-EXTENSIONS = ("binary_tensor_data", "classification")
+EXTENSIONS = ("binary_tensor_data", "classification", "schedule_policy")
 PLATFORMS = {"tflite": "litert_tflite", "onnx": "onnx_onnxv1"}
 """The protocol's name of a format, `<project>_<format>`; any other format stands for itself."""
 
@@ -105,6 +105,11 @@ class Infer:
         self._model, self._limits, self._request = model, limits, request
         self._wanted = Wanted()
 
+    @property
+    def timeout_s(self) -> float | None:
+        """How long the request may wait by its own word, in seconds, known once it is read; None: it does not say."""
+        return self._wanted.timeout_s
+
     def read(self) -> NDArray[Any]:
         """Return the raw samples, shape `(N, *input_shape)`.
 
@@ -133,11 +138,13 @@ class Wanted:
         id: the request's, given back.
         binary: as bytes behind the JSON.
         classes: the names of so many classes, the likeliest first, in place of every probability; 0: all of these.
+        timeout_s: how long the request may wait, in seconds; None: it does not say.
     """
 
     id: str | None = None
     binary: bool = False
     classes: int = 0
+    timeout_s: float | None = None
 
 
 def metadata(model: Served) -> dict[str, Any]:
@@ -284,10 +291,11 @@ def _wanted(request: dict[str, Any], model: Served) -> Wanted:
         if parameters.get(key):
             msg = f"{key!r} is {text(parameters[key])}, but this model keeps nothing from one request to the next"
             raise TensorError(msg)
+    timeout_s = _timeout_s(parameters)
     default = _flag(parameters, "binary_data_output", default=False)
     outputs = request.get("outputs")
     if outputs is None or outputs == []:
-        return Wanted(name, default)
+        return Wanted(name, default, timeout_s=timeout_s)
     if not isinstance(outputs, list) or len(outputs) > 1:
         msg = f"'outputs' must be a list of one tensor, {model.output.name!r}"
         raise TensorError(msg)
@@ -296,7 +304,22 @@ def _wanted(request: dict[str, Any], model: Served) -> Wanted:
         msg = f"unknown output {text(output.get('name'))}; model {model.name!r} answers {model.output.name!r}"
         raise TensorError(msg)
     parameters = _parameters(output)
-    return Wanted(name, _flag(parameters, "binary_data", default=default), _classes(parameters, model))
+    return Wanted(name, _flag(parameters, "binary_data", default=default), _classes(parameters, model), timeout_s)
+
+
+def _timeout_s(parameters: dict[str, Any]) -> float | None:
+    """Return how long a request may wait, in seconds; that there is one priority only is checked on the way.
+
+    Source: Triton, extension_schedule_policy.md: 0 is what the server does anyway, for both.
+    """
+    priority, timeout_us = parameters.get("priority", 0), parameters.get("timeout", 0)
+    if type(priority) is not int or priority != 0:
+        msg = f"'priority' is {text(priority)}, but requests wait in one line here; leave it out, or ask with 0"
+        raise TensorError(msg)
+    if type(timeout_us) is not int or not 0 <= timeout_us < 1 << 64:
+        msg = f"'timeout' is {text(timeout_us)}, expected microseconds, a whole number"
+        raise TensorError(msg)
+    return timeout_us / 1e6 if timeout_us else None
 
 
 def _classes(parameters: dict[str, Any], model: Served) -> int:

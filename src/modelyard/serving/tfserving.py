@@ -120,6 +120,9 @@ class Target:
 class Predict:
     """A request to `:predict`."""
 
+    timeout_s = None
+    """TF Serving's REST API has no word for how long a request may wait."""
+
     def __init__(self, target: Target, limits: Limits, request: Request) -> None:
         self.small = is_small(request)
         self._target, self._limits, self._request = target, limits, request
