@@ -60,6 +60,9 @@ def test_every_default_beside_the_tables_is_the_documented_one(tmp_path: Path) -
     for key in ("seed", "threads", "isa"):
         assert value(cells.pop(key)) == getattr(config, key), key
     assert cells.keys() == {"name", "version"}, "these are found out"
+    given = 'name = "net"\nversion = "2"\nseed = 1\nthreads = 3\nisa = "avx2"'
+    config = Load(tmp_path / "other")({"tool.modelyard": given})
+    assert (config.name, config.version, config.seed, config.threads, config.isa) == ("net", "2", 1, 3, "avx2")
 
 
 @pytest.mark.parametrize(("key", "kind"), [("seed", Seed), ("threads", Threads)])
