@@ -3,7 +3,8 @@
     python benchmarks/stage_cost.py PYTHON [--stages 50] [--runs 9]
 
 PYTHON is the interpreter of an environment that has the other version: a git worktree of its commit, installed there with
-`pip install --no-deps -e .` beside the same requirements. Both build the same project from nothing (`graphs.py`), in turns.
+`pip install --no-deps -e .` beside the same requirements. Both build the same graph from nothing, in turns; each version's own
+`graphs.py` writes it, since names that plugins import may have moved.
 A stage's cost is the CPU time, user and system, of the build without that of one with nothing to do, over the number of
 stages. The two of a turn ran at about the same load, so their ratio is taken first, and then the median of these.
 """
@@ -16,6 +17,7 @@ import os
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +25,15 @@ from pathlib import Path
 import graphs
 
 from modelyard import orphans
+
+WRITE = """
+import sys
+from pathlib import Path
+import modelyard
+sys.path.insert(0, str(Path(modelyard.__file__).parents[2] / "benchmarks"))
+import graphs
+graphs.write_modelyard(Path(sys.argv[1]), int(sys.argv[2]))
+"""
 
 
 def main() -> None:
@@ -34,8 +45,8 @@ def main() -> None:
     orphans.adopt()  # what a build leaves to end by itself is waited for here, and so counts
     with tempfile.TemporaryDirectory(prefix="modelyard-cost-", dir=Path.cwd()) as folder:
         places = {sys.executable: Path(folder) / "this", options.other: Path(folder) / "other"}
-        for place in places.values():
-            graphs.write_modelyard(place, options.stages)
+        for python, place in places.items():
+            subprocess.run([python, "-c", WRITE, place, str(options.stages)], check=True)
         costs: dict[str, list[float]] = {python: [] for python in places}
         for number in range(options.runs + 1):  # the first turn compiles and warms the caches
             for python, place in places.items():
