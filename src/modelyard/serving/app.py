@@ -113,7 +113,7 @@ class App:
                 "client": peer,
             }
             if request is not None and request.trace is not None:
-                fields |= {"trace_id": request.trace.trace_id, "span_id": request.trace.span_id}
+                fields["trace_id"], fields["span_id"] = request.trace.trace_id, request.trace.span_id
             requests.add(self._loop, "debug" if debug else "info", fields)
 
     def _route(self, request: Request) -> Response | Work:
