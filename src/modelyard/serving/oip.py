@@ -103,7 +103,7 @@ class Infer:
     def __init__(self, model: Served, limits: Limits, request: Request) -> None:
         self.small = is_small(request)
         self._model, self._limits, self._request = model, limits, request
-        self._wanted = Wanted()
+        self._wanted = PLAINLY
 
     @property
     def timeout_s(self) -> float | None:
@@ -147,6 +147,9 @@ class Wanted:
     timeout_s: float | None = None
 
 
+PLAINLY = Wanted()
+
+
 def metadata(model: Served) -> dict[str, Any]:
     """Return the body of `GET /v2/models/<name>`."""
     return {
@@ -181,8 +184,7 @@ def read_inference(
         msg = f"the request is not JSON: {exc}"
         raise TensorError(msg) from exc
     _object(request, "the request")
-    literals = has_truth_values(head, _beside(request))
-    return _samples(request, binary, model, literals=literals), _wanted(request, model)
+    return _samples(request, head, binary, model), _wanted(request, model)
 
 
 def _beside(request: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +205,9 @@ def _split(body: bytes | bytearray, header_length: str | None) -> tuple[bytes | 
     return view[: int(header_length)], view[int(header_length) :]
 
 
-def _samples(request: dict[str, Any], binary: memoryview, model: Served, *, literals: bool) -> NDArray[Any]:
+def _samples(
+    request: dict[str, Any], head: bytes | bytearray | memoryview, binary: memoryview, model: Served
+) -> NDArray[Any]:
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
         msg = f"'inputs' must be a list of one tensor, {model.input.name!r}"
@@ -215,7 +219,7 @@ def _samples(request: dict[str, Any], binary: memoryview, model: Served, *, lite
         if binary:
             msg = f"{len(binary)} bytes follow the JSON, but no input has 'binary_data_size'"
             raise TensorError(msg)
-        array = _from_json(tensor, shape, model.input, literals=literals)
+        array = _from_json(tensor, shape, model.input, literals=has_truth_values(head, _beside(request)))
     else:
         array = _from_binary(tensor, shape, size, binary, model.input)
     return model.input.check(array, model.max_batch)
