@@ -1,6 +1,6 @@
 """The worst bodies that a fuzzer finds, against a server that lives in a real control group.
 
-    python -m tests.serving.fuzz [--seconds 600] [--memory 256] [--workers 1]
+    python -m tests.serving.fuzz [--seconds 600] [--memory 256] [--cpus 1] [--body 8388608] [--workers 1]
 
 Each body is made of a few pieces of JSON, repeated up to the largest size that is taken, with something else at its end,
 plain or compressed, alone or 64 at once. While one is read, `/v2/health/live` is asked without a pause. Printed are the
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
     from tests.serving.conftest import Running
 
-BODY_BYTES = 8 * 1024 * 1024
-"""What the targets `kubernetes` and `compose` render."""
+MIB = 1024 * 1024
 SHAPE = (32, 32, 3)
 PIECES = (
     "0", "1", "255", "256", "999", "1.5", "1e9", "1e300", "0.1", "-1", "true", "false", "null", "[]", "{}", "[0]",
@@ -52,11 +51,34 @@ FRAMES = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Box:
+    """What a container is given, and what its server takes; by default what the targets render for a small model.
+
+    Attributes:
+        memory_mib: the memory of the control group, MiB.
+        cpus: the processors of the control group.
+        body_bytes: the largest body.
+        workers: the server's processes.
+    """
+
+    memory_mib: int = 256
+    cpus: float = 1.0
+    body_bytes: int = 8 * MIB
+    workers: int = 1
+
+
+BOXES = {"the targets'": Box(), "half a processor": Box(cpus=0.5), "the hardened one": Box(192, 0.5, MIB)}
+"""The limits that the targets render by themselves, and those of the page on hardening."""
+_PERIOD_US = 100_000
+
+
 @dataclass
 class Watched:
     """A server, and what was seen of it."""
 
     server: Running
+    box: Box
     group: Path | None
     longest_s: float = 0.0
     longest_of: str = ""
@@ -89,38 +111,52 @@ def write_model(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def limited(memory_bytes: int) -> Iterator[Path | None]:
-    """Give a control group that may use so much memory; None where none can be made."""
-    parents = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
-    files = ["memory.limit_in_bytes", "memory.max"]
-    name = f"modelyard-{os.getpid()}"
-    for parent, file in zip(parents, files, strict=True):
+def limited(box: Box) -> Iterator[list[Path]]:
+    """Give the control groups that hold a process to what `box` says; none where none can be made."""
+    name, quota_us = f"modelyard-{os.getpid()}", int(box.cpus * _PERIOD_US)
+    old = {
+        "memory": {"memory.limit_in_bytes": str(box.memory_mib * MIB)},
+        "cpu": {"cpu.cfs_period_us": str(_PERIOD_US), "cpu.cfs_quota_us": str(quota_us)},
+    }
+    new = {".": {"memory.max": str(box.memory_mib * MIB), "cpu.max": f"{quota_us} {_PERIOD_US}"}}
+    made: list[Path] = []
+    for version in (old, new):
+        made = [Path("/sys/fs/cgroup", folder, name) for folder in version]
         try:
-            (parent / name).mkdir()
-            (parent / name / file).write_text(str(memory_bytes))
+            for group, files in zip(made, version.values(), strict=True):
+                group.mkdir()
+                for file, value in files.items():
+                    (group / file).write_text(value)
         except OSError:
+            made = _removed(made)
             continue
-        try:
-            yield parent / name
-        finally:
-            (parent / name).rmdir()
-        return
-    yield None
+        break
+    try:
+        yield made
+    finally:
+        _removed(made)
+
+
+def _removed(groups: list[Path]) -> list[Path]:
+    for group in groups:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+    return []
 
 
 @contextlib.contextmanager
-def serving(folder: Path, memory_mib: int, workers: int = 1) -> Iterator[Watched]:
-    """Serve the model as the targets render it: its limit on bodies, and on memory."""
+def serving(folder: Path, box: Box) -> Iterator[Watched]:
+    """Serve the model as the targets render it: its limit on bodies, on memory and on processors."""
     from tests.serving.conftest import started
 
-    with limited(memory_mib * 1024 * 1024) as group:
-        enter = f"echo $$ > {group}/cgroup.procs; " if group else ""
+    with limited(box) as groups:
+        enter = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
         command = ["bash", "-c", f"{enter}exec {sys.executable} -m modelyard.serving"]
-        settings = {"BACKEND": "onnxruntime", "MAX_BODY_BYTES": str(BODY_BYTES), "WORKERS": str(workers)}
-        if group is None:
-            settings["MEMORY_BYTES"] = str(memory_mib * 1024 * 1024)
+        settings = {"BACKEND": "onnxruntime", "MAX_BODY_BYTES": str(box.body_bytes), "WORKERS": str(box.workers)}
+        if not groups:
+            settings["MEMORY_BYTES"] = str(box.memory_mib * MIB)
         with started(folder, command, **settings) as server:
-            watched = Watched(server, group)
+            watched = Watched(server, box, groups[0] if groups else None)
             end = threading.Event()
             probe = threading.Thread(target=ask_alive, args=(watched, end))
             probe.start()
@@ -129,11 +165,11 @@ def serving(folder: Path, memory_mib: int, workers: int = 1) -> Iterator[Watched
             finally:
                 end.set()
                 probe.join()
-        wait_until_empty(group)
+        wait_until_empty(groups)
 
 
-def wait_until_empty(group: Path | None) -> None:
-    while group is not None and (group / "cgroup.procs").read_text():
+def wait_until_empty(groups: list[Path]) -> None:
+    while any((group / "cgroup.procs").read_text() for group in groups):
         time.sleep(0.05)
 
 
@@ -155,12 +191,12 @@ def ask_alive(watched: Watched, end: threading.Event) -> None:
         time.sleep(0.01)
 
 
-def body_of(random_: random.Random) -> tuple[str, bytes]:
-    """Return a large body, and how it was made."""
+def body_of(random_: random.Random, largest: int) -> tuple[str, bytes]:
+    """Return a large body, of `largest` bytes at most, and how it was made."""
     pieces = [random_.choice(PIECES) for _ in range(random_.choice((1, 1, 1, 2, 5)))]
     end, frame = random_.choice(ENDS), random_.choice(FRAMES)
     unit = ",".join(pieces) + ","
-    size = random_.choice((BODY_BYTES, BODY_BYTES, BODY_BYTES, BODY_BYTES // 3, 400_000, 3072 * len(unit)))
+    size = min(largest, random_.choice((largest, largest, largest, largest // 3, 400_000, 3072 * len(unit))))
     count = max(1, (size - len(frame) - len(end) - 9) // len(unit))
     return f"{frame[:60]} {unit!r} x {count} {end!r}", (frame % (unit * count + end)).encode()
 
@@ -188,7 +224,7 @@ def send(watched: Watched, path: str, body: bytes, headers: dict[str, str]) -> i
 
 def once(watched: Watched, random_: random.Random, threads: ThreadPoolExecutor, at_once: int) -> None:
     """Send one body, `at_once` times."""
-    how, body = body_of(random_)
+    how, body = body_of(random_, watched.box.body_bytes)
     path = random_.choice(("/v1/models/digits:predict", "/v2/models/digits/infer"))
     coding = random_.choice(("", "", "gzip", "deflate"))
     if coding:
@@ -237,18 +273,21 @@ def fuzz(watched: Watched, seconds: float, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--memory", type=int, default=256, help="of the control group, MiB")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--memory", type=int, default=Box.memory_mib, help="of the control group, MiB")
+    parser.add_argument("--cpus", type=float, default=Box.cpus, help="of the control group")
+    parser.add_argument("--body", type=int, default=Box.body_bytes, help="the largest that the server takes, bytes")
+    parser.add_argument("--workers", type=int, default=Box.workers)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = write_model(Path(folder) / "model")
-        with serving(model, options.memory, options.workers) as watched:
+        box = Box(options.memory, options.cpus, options.body, options.workers)
+        with serving(model, box) as watched:
             fuzz(watched, options.seconds, options.seed)
             peak = peak_bytes(watched)
     print(f"seed {options.seed}, {watched.asked} bodies, answers {dict(sorted(watched.statuses.items()))}")
     print(f"longest without an answer: {watched.longest_s:.3f} s at {watched.longest_of}")
-    print(f"most memory: {peak / 2**20:.0f} MiB of {options.memory}, in a control group: {watched.group is not None}")
+    print(f"most memory: {peak / 2**20:.0f} MiB of {box.memory_mib}, in a control group: {watched.group is not None}")
 
 
 if __name__ == "__main__":
