@@ -91,16 +91,21 @@ def interpreter_probabilities(folder: Path, raw: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Running:
-    """A server that listens; `client` asks it, `logs` are the lines it wrote so far."""
+    """A server that listens; `client` asks it, `logs` and `errors` are the lines it wrote so far."""
 
     process: subprocess.Popen[str]
     port: int
     tls: bool
     logs: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def grpc_port(self) -> int:
+        return int(self.wait_for_log("listening")["grpc_port"])
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=30, **{"verify": False, **options})
@@ -169,7 +174,7 @@ def _listening(process: subprocess.Popen[str], *, tls: bool) -> Running:
 
     threading.Thread(target=listen, daemon=True).start()
     # LiteRT writes to standard error; a full pipe would stop it.
-    errors: list[str] = []
+    errors = running.errors
     threading.Thread(target=lambda: errors.extend(process.stderr), daemon=True).start()
     port = heard.get(timeout=START_S)
     assert port, f"the server ended: {''.join(errors)}"

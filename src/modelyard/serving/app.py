@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .answers import failure
 from .auth import Guesses, refusal
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from .mounted import Mounted
     from .served import Served
     from .traces import Tracer
+
+
+class Peer(Protocol):
+    """A client's connection, of either protocol, as far as the password goes."""
+
+    peer: str
+    trusted: bool
 
 
 class App:
@@ -62,7 +69,7 @@ class App:
         self._metrics.started()
         request.trace = self._tracer.begin(request)
 
-    def hold_s(self, request: Request, connection: Connection) -> float:
+    def hold_s(self, request: Request, connection: Peer) -> float:
         """Return how long the request waits before its password is looked at, in seconds."""
         if connection.trusted or not self._auth.value.asks(request):
             return 0.0
@@ -70,16 +77,22 @@ class App:
 
     def admit(self, request: Request, connection: Connection) -> Response | None:
         """Return the answer to a request that is not to be read: no password, too large, or an unknown wish."""
-        if self._auth.value.asks(request):
-            if not self._auth.value.allows(request):
-                self._guesses.note(connection.peer, self._loop.time())
-                return refusal()
-            connection.trusted = True
+        if (refused := self.check_password(request, connection)) is not None:
+            return refused
         if request.headers.get(b"expect", b"100-continue").lower() != b"100-continue":
             return error_response(417, "the only expectation that is met is 100-continue")
         length = request.headers.get(b"content-length")
         if length is not None and int(length) > self.max_body_bytes:
             return error_response(413, f"the request's body is larger than {self.max_body_bytes} bytes")
+        return None
+
+    def check_password(self, request: Request, connection: Peer) -> Response | None:
+        """Return the refusal of a request that needs the password and does not bring it, or None."""
+        if self._auth.value.asks(request):
+            if not self._auth.value.allows(request):
+                self._guesses.note(connection.peer, self._loop.time())
+                return refusal()
+            connection.trusted = True
         return None
 
     def answer(self, request: Request, connection: Connection) -> Callable[[], None] | None:

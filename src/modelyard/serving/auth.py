@@ -16,7 +16,15 @@ from .messages import Response, error_response
 if TYPE_CHECKING:
     from .messages import Request
 
-OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
+OPEN_PATHS = frozenset(
+    {
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+        "/grpc.health.v1.Health/Check",
+    }
+)
 """What answers without a password: the probes of Kubernetes and Docker, which say nothing of the model."""
 
 CHALLENGE = ((b"www-authenticate", b'Basic realm="modelyard", charset="UTF-8"'),)

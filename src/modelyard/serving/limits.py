@@ -26,6 +26,8 @@ GZIP_RATIO = 64
 """How many times its size a compressed body may grow beyond the first MiB: digits take a third to a twentieth."""
 FREELY_BYTES = 64 * 1024
 """Below this size nothing is counted: the worst of it takes 2 MB."""
+_VARINT_BYTES = 10
+"""What a number takes at most in protobuf: a negative integer."""
 UNLIMITED_BYTES = 1024 * MIB
 """The memory to live on where nothing limits it."""
 
@@ -42,15 +44,18 @@ class Limits:
     Attributes:
         body: its size as sent, and after decompression.
         values: what the values of a JSON text may take in memory.
+        message: the size of a message of gRPC, as sent.
     """
 
     body: int
     values: int = int(PARSING * UNLIMITED_BYTES)
+    message: int = 4 * MIB
 
     @classmethod
     def of(cls, spec: TensorSpec, max_batch: int, ceiling: int, values: int) -> Limits:
         """Return the limits for batches of `spec`, of at most `ceiling` bytes whatever they hold."""
-        return cls(min(ceiling, max_batch * sample_text_bytes(spec) + SLACK_BYTES), values)
+        message = max_batch * math.prod(spec.shape) * _VARINT_BYTES + SLACK_BYTES
+        return cls(min(ceiling, max_batch * sample_text_bytes(spec) + SLACK_BYTES), values, min(ceiling, message))
 
     def inflated(self, sent: int) -> int:
         """Return how large a body of `sent` bytes may be after decompression, in bytes."""

@@ -6,9 +6,10 @@ import asyncio
 import errno
 import logging
 import socket
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from .connection import Connection
 from .errors import EXHAUSTED, StartError
 from .logs import log
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .certificate import Certificate
-    from .connection import Service
     from .gate import Gate
     from .mounted import Mounted
+    from .settings import Settings
 
 BACKLOG = 2048
 AT_ONCE = 64
@@ -31,7 +32,44 @@ OTHERS_S = 0.001
 """How long a process leaves a connection to those that have fewer."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+@dataclass(frozen=True)
+class Listeners:
+    """The sockets that clients connect to: for HTTP, and for gRPC if that is spoken."""
+
+    http: socket.socket
+    grpc: socket.socket | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Listeners:
+        """Return sockets that are bound; clients are refused until the model is there.
+
+        Raises:
+            StartError: an address is not ours, another process listens there, or what gRPC needs is not installed.
+        """
+        if settings.grpc_port is None:
+            return cls(listen(settings.host, settings.port), None)
+        if find_spec("hpack") is None:
+            msg = (
+                "MODELYARD_GRPC_PORT: gRPC needs the package 'hpack', which is not here; "
+                "set grpc = true in [tool.modelyard.image], or run: pip install 'modelyard[grpc]'"
+            )
+            raise StartError(msg)
+        return cls(
+            listen(settings.host, settings.port),
+            listen(settings.host, settings.grpc_port, "MODELYARD_GRPC_PORT"),
+        )
+
+    def close(self) -> None:
+        """Take no more connections."""
+        for one in self.every():
+            one.close()
+
+    def every(self) -> list[socket.socket]:
+        """Return those that there are."""
+        return [self.http] if self.grpc is None else [self.http, self.grpc]
+
+
+def listen(host: str, port: int, setting: str = "MODELYARD_PORT") -> socket.socket:
     """Return a socket that is bound to `host` and `port`; clients are refused until the model is there.
 
     Raises:
@@ -49,16 +87,16 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as exc:
         if listener is not None:
             listener.close()
-        raise _cannot_listen(host, port, exc) from exc
+        raise _cannot_listen(host, port, exc, setting) from exc
     return listener
 
 
-def _cannot_listen(host: str, port: int, exc: OSError) -> StartError:
-    hint = "MODELYARD_PORT" if exc.errno in (errno.EADDRINUSE, errno.EACCES) else "MODELYARD_HOST"
+def _cannot_listen(host: str, port: int, exc: OSError, setting: str) -> StartError:
+    hint = setting if exc.errno in (errno.EADDRINUSE, errno.EACCES) else "MODELYARD_HOST"
     return StartError(f"{host}:{port}: cannot listen: {exc.strerror or exc}; set {hint} to another")
 
 
-def begin(listener: socket.socket) -> None:
+def begin(listener: socket.socket, setting: str = "MODELYARD_PORT") -> None:
     """Let clients connect.
 
     Raises:
@@ -68,7 +106,7 @@ def begin(listener: socket.socket) -> None:
         listener.listen(BACKLOG)
     except OSError as exc:
         host, port = listener.getsockname()[:2]
-        raise _cannot_listen(host, port, exc) from exc
+        raise _cannot_listen(host, port, exc, setting) from exc
 
 
 class Acceptor:
@@ -77,12 +115,12 @@ class Acceptor:
     def __init__(
         self,
         listener: socket.socket,
-        service: Service,
+        connect: Callable[[], asyncio.Protocol],
         gate: Gate,
         certificate: Mounted[Certificate | None],
         leave_to_others: Callable[[int], bool],
     ) -> None:
-        self._listener, self._service, self._gate, self._certificate = listener, service, gate, certificate
+        self._listener, self._connect_to, self._gate, self._certificate = listener, connect, gate, certificate
         self._leave_to_others = leave_to_others
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -142,8 +180,6 @@ class Acceptor:
             limits = {"ssl_handshake_timeout": TLS_HANDSHAKE_S, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
             tls = {"ssl": certificate.context, **limits}
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: Connection(self._service, self._gate, self._loop), peer, **tls
-            )
+            await self._loop.connect_accepted_socket(self._connect_to, peer, **tls)
         except (OSError, TimeoutError, asyncio.CancelledError):
             peer.close()  # no TLS, or gone before it was there

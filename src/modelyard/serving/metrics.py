@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-STATUSES = (200, 400, 401, 404, 405, 408, 413, 415, 417, 431, 499, 500, 503, 505)
+STATUSES = (200, 400, 401, 404, 405, 408, 413, 415, 417, 431, 499, 500, 503, 504, 505)
 _HISTOGRAM = len(SECONDS) + 2  # and those above the last bound, and the sum
 _GAUGES = ("pid", "ready", "active", "connections", "held_bytes", "expires")
 _PAIR = len(STATUSES) + _HISTOGRAM

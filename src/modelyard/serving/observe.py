@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 OPERATIONS = (
+    (re.compile(r"/inference\.GRPCInferenceService/Model(Infer|Ready)"), "oip-grpc"),
+    (re.compile(r"/inference\.GRPCInferenceService/Server(Live|Ready)"), "health-grpc"),
+    (re.compile(r"/inference\.GRPCInferenceService/(?:Server|Model)Metadata"), "oip-grpc"),
+    (re.compile(r"/grpc\.health\.v1\.Health/(Check|Watch)"), "health-grpc"),
     (re.compile(r"/v1/.*:(predict|classify|regress)", re.IGNORECASE), "tfserving"),
     (re.compile(r"/v1/.*/(metadata)", re.IGNORECASE), "tfserving"),
     (re.compile(r"/v1/.*", re.IGNORECASE), "tfserving"),
@@ -13,13 +17,15 @@ OPERATIONS = (
     (re.compile(r"/v2(?:/.*)?"), "oip"),
     (re.compile(r"/(metrics)"), "metrics"),
 )
-QUIET = ("health", "metrics")
+QUIET = ("health", "health-grpc", "metrics")
 MALFORMED = ("http", "malformed")
 """The labels of what is no request."""
 LABELS = (
     *(("tfserving", name) for name in ("predict", "classify", "regress", "metadata", "describe")),
     *(("health", name) for name in ("live", "ready")),
     *(("oip", name) for name in ("infer", "ready", "describe")),
+    *(("oip-grpc", name) for name in ("infer", "ready", "describe")),
+    *(("health-grpc", name) for name in ("live", "ready", "check", "watch")),
     ("metrics", "metrics"),
     ("other", "other"),
     MALFORMED,
@@ -35,6 +41,23 @@ ROUTES = {
     ("oip", "describe"): "/v2[/models/NAME[/versions/N]]",
 }
 """The paths that have these labels and a span, as the page of the server writes them."""
+
+GRPC_CODES = {
+    200: 0,
+    400: 3,
+    401: 16,
+    404: 5,
+    405: 12,
+    408: 4,
+    413: 8,
+    415: 12,
+    431: 8,
+    499: 1,
+    500: 13,
+    503: 14,
+    504: 4,
+}
+"""What gRPC calls the statuses that calls are counted and logged in."""
 
 
 def operation(path: str) -> tuple[str, str]:

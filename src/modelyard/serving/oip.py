@@ -67,7 +67,7 @@ class OpenInference:
         infers = match["what"] == "/infer"
         if get == infers or (infers and request.method != "POST"):
             raise _not_allowed(request)
-        self._check_model(match["name"], match["version"] or self._model.version)
+        check_model(self._model, match["name"], match["version"] or self._model.version)
         if infers:
             return Infer(self._model, self._limits, request)
         return self._model_ready() if match["what"] else json_response(metadata(self._model))
@@ -86,11 +86,17 @@ class OpenInference:
         ready = self._is_ready()
         return json_response({"name": self._model.name, "ready": ready}, 200 if ready else 503)
 
-    def _check_model(self, name: str, version: str) -> None:
-        if name != self._model.name:
-            raise RequestError(404, f"unknown model {name!r}; served: {self._model.name!r}")
-        if version != self._model.version:
-            raise RequestError(404, f"model {name!r} has no version {version!r}; served: {self._model.version!r}")
+
+def check_model(model: Served, name: str, version: str) -> None:
+    """Refuse another model or version than the one that is served.
+
+    Raises:
+        RequestError: 404.
+    """
+    if name != model.name:
+        raise RequestError(404, f"unknown model {name!r}; served: {model.name!r}")
+    if version != model.version:
+        raise RequestError(404, f"model {name!r} has no version {version!r}; served: {model.version!r}")
 
 
 def _not_allowed(request: Request) -> RequestError:
@@ -156,8 +162,8 @@ def metadata(model: Served) -> dict[str, Any]:
         "name": model.name,
         "versions": [model.version],
         "platform": PLATFORMS.get(model.facts.format, model.facts.format),
-        "inputs": [_tensor(model.input)],
-        "outputs": [_tensor(model.output)],
+        "inputs": [tensor(model.input)],
+        "outputs": [tensor(model.output)],
         "parameters": {"class_names": list(model.facts.class_names), **model.identity},
     }
 
@@ -184,7 +190,7 @@ def read_inference(
         msg = f"the request is not JSON: {exc}"
         raise TensorError(msg) from exc
     _object(request, "the request")
-    return _samples(request, head, binary, model), _wanted(request, model)
+    return _samples(request, head, binary, model), read_wanted(request, model)
 
 
 def _beside(request: dict[str, Any]) -> dict[str, Any]:
@@ -213,7 +219,7 @@ def _samples(
         msg = f"'inputs' must be a list of one tensor, {model.input.name!r}"
         raise TensorError(msg)
     tensor = _object(inputs[0], "an input")
-    shape = _check_header(tensor, model)
+    shape = check_header(tensor, model)
     size = _parameters(tensor).get("binary_data_size")
     if size is None:
         if binary:
@@ -225,8 +231,12 @@ def _samples(
     return model.input.check(array, model.max_batch)
 
 
-def _check_header(tensor: dict[str, Any], model: Served) -> tuple[int, ...]:
-    """Return the tensor's shape; its name, datatype and shape are checked before its data is looked at."""
+def check_header(tensor: dict[str, Any], model: Served) -> tuple[int, ...]:
+    """Return the tensor's shape; its name, datatype and shape are checked before its data is looked at.
+
+    Raises:
+        TensorError: the model takes another.
+    """
     spec = model.input
     if tensor.get("name") != spec.name:
         msg = f"unknown input {text(tensor.get('name'))}; model {model.name!r} takes {spec.name!r}"
@@ -288,8 +298,12 @@ def _id(request: dict[str, Any]) -> str | None:
     return value
 
 
-def _wanted(request: dict[str, Any], model: Served) -> Wanted:
-    """Return how the output is wanted; what is asked for is checked on the way."""
+def read_wanted(request: dict[str, Any], model: Served) -> Wanted:
+    """Return how the output is wanted; what is asked for is checked on the way.
+
+    Raises:
+        TensorError: it asks for what is not there.
+    """
     name, parameters = _id(request), _parameters(request)
     for key in ("sequence_id", "sequence_start", "sequence_end"):
         if parameters.get(key):
@@ -336,12 +350,12 @@ def _classes(parameters: dict[str, Any], model: Served) -> int:
 
 
 def _answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> Response:
-    output: dict[str, Any] = {**_tensor(model.output), "shape": list(probabilities.shape)}
+    output: dict[str, Any] = {**tensor(model.output), "shape": list(probabilities.shape)}
     answer: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
     if wanted.id is not None:
         answer["id"] = wanted.id
     if wanted.classes:
-        return _classification(answer, output, model.facts.class_names, wanted, probabilities)
+        return _classification(answer, output, wanted, *likeliest(model, wanted, probabilities))
     if wanted.binary:
         return _binary_answer(answer, output, probabilities.astype("<f4").tobytes())
     if not np.isfinite(probabilities).all():
@@ -350,24 +364,25 @@ def _answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -
     return json_response({**answer, "outputs": [{**output, "data": np.ascontiguousarray(probabilities).ravel()}]})
 
 
-def _classification(
-    answer: dict[str, Any],
-    output: dict[str, Any],
-    names: tuple[str, ...],
-    wanted: Wanted,
-    probabilities: NDArray[np.float32],
-) -> Response:
-    """Answer the likeliest classes as `value:index:name`.
+def likeliest(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> tuple[tuple[int, ...], list[str]]:
+    """Return the likeliest classes as `value:index:name`, row-major, and before them their shape.
 
     Source: Triton, extension_classification.md.
     """
+    names = model.facts.class_names
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, : wanted.classes]
     data = [
         f"{row[one]:f}:{one}:{names[one]}"
         for row, ones in zip(probabilities, best.tolist(), strict=True)
         for one in ones
     ]
-    output = {**output, "datatype": "BYTES", "shape": list(best.shape)}
+    return best.shape, data
+
+
+def _classification(
+    answer: dict[str, Any], output: dict[str, Any], wanted: Wanted, shape: tuple[int, ...], data: list[str]
+) -> Response:
+    output = {**output, "datatype": "BYTES", "shape": list(shape)}
     if not wanted.binary:
         return json_response({**answer, "outputs": [{**output, "data": data}]})
     texts = [one.encode() for one in data]
@@ -380,7 +395,8 @@ def _binary_answer(answer: dict[str, Any], output: dict[str, Any], data: bytes) 
     return Response(200, head + data, b"application/octet-stream", headers)
 
 
-def _tensor(spec: TensorSpec) -> dict[str, Any]:
+def tensor(spec: TensorSpec) -> dict[str, Any]:
+    """Return what metadata and answers say of a tensor."""
     return {"name": spec.name, "datatype": datatype(spec.dtype), "shape": [-1, *spec.shape]}
 
 

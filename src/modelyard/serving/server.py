@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import resource
@@ -15,6 +16,7 @@ import numpy as np
 
 from .app import App
 from .backends import BUILT_IN, open_model
+from .connection import Connection
 from .engine import Engine, Pace
 from .errors import InputError, StartError
 from .gate import Allowance, Gate
@@ -30,9 +32,11 @@ from .traces import Sampler, Tracer
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from .listener import Listeners
     from .metrics import Board
     from .model import Predictor
     from .mounted import Secrets
@@ -53,7 +57,7 @@ def serve(
     settings: Settings,
     secrets: Secrets,
     otel: Otel | None,
-    listener: socket.socket,
+    listeners: Listeners,
     board: Board,
     worker: int = 0,
 ) -> None:
@@ -76,12 +80,12 @@ def serve(
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         running = Worker(settings, secrets, model, metrics, board, runner.get_loop())
         running.open(predictor, sample_s, together, otel)
-        runner.run(running.run(listener))
+        runner.run(running.run(listeners))
     log(logging.INFO, "stopped")
 
 
 class Worker:
-    """Serves one listener. SIGTERM drains; a second one, or Ctrl-C, skips the wait; one more drops what is in flight."""
+    """Serves what listens. SIGTERM drains; a second one, or Ctrl-C, skips the wait; one more drops what is in flight."""
 
     def __init__(
         self,
@@ -115,23 +119,39 @@ class Worker:
         self._tracer = self._open_tracer(otel)
         auth, tracer = self._secrets.auth, self._tracer
         self._app = App(auth, self._model, self._engine, self._metrics, tracer, limits, self._is_ready, self._loop)
+        self._limits = limits
 
-    async def run(self, listener: socket.socket) -> None:
+    async def run(self, listeners: Listeners) -> None:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop, number)
         self._secrets.watch(self._loop, self._metrics)
-        begin(listener)
-        acceptor = Acceptor(listener, self._app, self._gate, self._secrets.certificate, self._leave_to_others)
+        acceptors = [self._accept(listeners.http, lambda: Connection(self._app, self._gate, self._loop))]
+        if listeners.grpc is not None:
+            acceptors.append(self._accept_grpc(listeners.grpc))
         self._gate.sweep(self._loop)
         self._metrics.ready(ready=True)
-        self._say_listening(listener)
+        self._say_listening(listeners)
         await self._accepting.wait()
-        acceptor.close()
+        for acceptor in acceptors:
+            acceptor.close()
         await self._finish()
         self._engine.close()
         self._tracer.close(SPANS_S)
         requests.flush()
+
+    def _accept(
+        self, listener: socket.socket, connect: Callable[[], asyncio.Protocol], setting: str = "MODELYARD_PORT"
+    ) -> Acceptor:
+        begin(listener, setting)
+        return Acceptor(listener, connect, self._gate, self._secrets.certificate, self._leave_to_others)
+
+    def _accept_grpc(self, listener: socket.socket) -> Acceptor:
+        from .grpc import calls, connection
+
+        service = calls.Calls(self._app, self._model, self._engine, self._limits, self._is_ready, self._loop)
+        connect = functools.partial(connection.Connection, service, self._gate, self._loop)
+        return self._accept(listener, connect, "MODELYARD_GRPC_PORT")
 
     def stop(self, number: signal.Signals) -> None:
         """Begin to stop, or hurry if that has begun."""
@@ -183,13 +203,15 @@ class Worker:
         limit = self._settings.memory_bytes or memory_limit() or UNLIMITED_BYTES
         return max(LEAST_BYTES, limit // len(self._board.rows) - resident_bytes())
 
-    def _say_listening(self, listener: socket.socket) -> None:
-        host, port = listener.getsockname()[:2]
+    def _say_listening(self, listeners: Listeners) -> None:
+        host, port = listeners.http.getsockname()[:2]
+        grpc = {} if listeners.grpc is None else {"grpc_port": listeners.grpc.getsockname()[1]}
         log(
             logging.INFO,
             "listening",
             host=host,
             port=port,
+            **grpc,
             tls=self._secrets.certificate.value is not None,
             password=self._settings.username is not None,
             model=self._model.name,

@@ -33,6 +33,7 @@ class Settings:
         backend: `litert`, `onnxruntime`, or `module:function` with `function(folder, threads=1)` returning a predictor.
         host: the address to listen on.
         port: the TCP port to listen on; 0: any free one (it is logged).
+        grpc_port: the TCP port for gRPC; 0: any free one; None: gRPC is not spoken.
         username: the name that HTTP Basic asks for; None: no password is asked for.
         password: the password that HTTP Basic asks for; several lines are several, each of which is good.
         tls_cert_file: certificate chain in PEM; None: plain HTTP.
@@ -61,6 +62,7 @@ class Settings:
     backend: str = "litert"
     host: str = "0.0.0.0"
     port: int = 8080
+    grpc_port: int | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls_cert_file: Path | None = None
@@ -99,6 +101,7 @@ class Settings:
             backend=source.text("MODELYARD_BACKEND") or cls.backend,
             host=source.text("MODELYARD_HOST") or cls.host,
             port=source.integer("MODELYARD_PORT", cls.port, 0, 65535),
+            grpc_port=source.number("MODELYARD_GRPC_PORT", 0, 65535),
             username=username,
             password=password,
             tls_cert_file=source.path("MODELYARD_TLS_CERT_FILE"),
@@ -218,6 +221,10 @@ class _Source:
             msg = f"{name}: {value!r}; allowed: {others}a whole number, {low} to {high}{hint}"
             raise StartError(msg)
         return int(value)
+
+    def number(self, name: str, low: int, high: int) -> int | None:
+        """Return the whole number `name`, between `low` and `high`; None if it is not set."""
+        return None if self.text(name) is None else self.integer(name, low, low, high)
 
     def seconds(self, name: str, default: float) -> float:
         """Return the duration `name` in seconds, 0 to 3600."""

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from .observe import QUIET, ROUTES
+from .observe import GRPC_CODES, QUIET, ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,27 +128,43 @@ class Tracer:
         trace = request.trace
         if self._sender is None or trace is None or not trace.sampled or labels[0] in QUIET:
             return
-        method, route = request.method, ROUTES.get(labels)
-        attributes: dict[str, str | int] = {
-            "http.request.method": method,
-            "url.path": request.path[:256].encode("utf-8", "replace").decode(),
-            "url.scheme": self._scheme,
-            "http.response.status_code": status,
-            "client.address": peer,
-        }
-        if route:
-            attributes["http.route"] = route
         failed = str(status) if status >= 500 else ""
+        attributes: dict[str, str | int] = {"client.address": peer}
+        if labels[0].endswith("-grpc"):
+            name = request.path[1:]
+            attributes |= _of_call(request, status)
+        else:
+            name = f"{request.method} {ROUTES.get(labels, '')}".rstrip()
+            attributes |= {"url.scheme": self._scheme, **_of_request(request, labels, status)}
         if failed:
             attributes["error.type"] = failed
-        self._sender.add(
-            Span(trace, f"{method} {route or ''}".rstrip(), time.time_ns(), duration_s, failed, attributes)
-        )
+        self._sender.add(Span(trace, name, time.time_ns(), duration_s, failed, attributes))
 
     def close(self, wait_s: float) -> None:
         """Send what is left, in no more than `wait_s` seconds."""
         if self._sender is not None:
             self._sender.close(wait_s)
+
+
+def _of_request(request: Request, labels: tuple[str, str], status: int) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
+        "http.request.method": request.method,
+        "url.path": request.path[:256].encode("utf-8", "replace").decode(),
+        "http.response.status_code": status,
+    }
+    if route := ROUTES.get(labels):
+        attributes["http.route"] = route
+    return attributes
+
+
+def _of_call(request: Request, status: int) -> dict[str, str | int]:
+    service, _, method = request.path[1:].partition("/")
+    return {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": method,
+        "rpc.grpc.status_code": GRPC_CODES[status],
+    }
 
 
 def _read(header: bytes) -> tuple[str, str, int] | None:

@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING
 
 from .errors import StartError
 from .limits import cpu_limit
-from .listener import listen
+from .listener import Listeners
 from .logs import log
 from .metrics import Board
 
 if TYPE_CHECKING:
-    import socket
-
     from .mounted import Secrets
     from .otel import Otel
     from .settings import Settings
@@ -42,22 +40,22 @@ def serve(settings: Settings, secrets: Secrets, otel: Otel | None) -> int:
     from . import server
 
     count = settings.workers or max(1, int(cpu_limit() / settings.threads))
-    listener = listen(settings.host, settings.port)
+    listeners = Listeners.of(settings)
     board = Board(count)
     if count == 1:
-        server.serve(settings, secrets, otel, listener, board)
+        server.serve(settings, secrets, otel, listeners, board)
         return 0
-    return Watch(settings, secrets, otel, listener, board).run()
+    return Watch(settings, secrets, otel, listeners, board).run()
 
 
 class Watch:
     """Starts workers, and stops them."""
 
     def __init__(
-        self, settings: Settings, secrets: Secrets, otel: Otel | None, listener: socket.socket, board: Board
+        self, settings: Settings, secrets: Secrets, otel: Otel | None, listeners: Listeners, board: Board
     ) -> None:
         self._settings, self._secrets, self._otel = settings, secrets, otel
-        self._listener, self._board = listener, board
+        self._listeners, self._board = listeners, board
         self._workers: dict[int, tuple[int, float]] = {}
         self._stopping = False
         self._close_at = float("inf")
@@ -77,7 +75,7 @@ class Watch:
                 self._stop(signal.Signals(heard.si_signo))
             self._reap()
             if time.monotonic() >= self._close_at:
-                self._listener.close()
+                self._listeners.close()
         return self._code
 
     def _start(self, number: int) -> None:
@@ -96,7 +94,7 @@ class Watch:
             _end_with_parent(self._alive[0])
             from . import server
 
-            server.serve(self._settings, self._secrets, self._otel, self._listener, self._board, number)
+            server.serve(self._settings, self._secrets, self._otel, self._listeners, self._board, number)
             code = 0
         except StartError as exc:
             print(f"{__package__}: {exc}", file=sys.stderr)

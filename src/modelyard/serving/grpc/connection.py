@@ -1,0 +1,641 @@
+"""One client's connection for gRPC: HTTP/2 in, many calls at a time, and their answers out.
+
+The client is let send as much as is taken from it: a call that waits for its password to be looked at has one window of
+64 KiB, and all of them share that of the connection.
+
+Source: RFC 9113; grpc/doc/PROTOCOL-HTTP2.md.
+"""
+
+# ruff: noqa: TID252 - the package is copied into images under another name
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import hpack
+import orjson
+
+from ..errors import RequestError
+from ..messages import Request, Response, error_response
+from . import frames
+from .frames import CODES, Reason
+from .stream import Stream, timeout_s
+
+if TYPE_CHECKING:
+    from ..gate import Gate
+
+STREAMS = 100
+"""Calls that one connection has at a time."""
+WINDOW_BYTES = 1024 * 1024
+"""What a connection may have sent beyond what was taken."""
+FRAME_BYTES = 64 * 1024
+RESETS = 1000
+"""So many more calls than were answered may be begun and dropped; who drops more does it to keep us busy."""
+LINGER_S = 5.0
+GOODBYE_S = 1.0
+"""How long a client may take to hear that it should go, once it waits for nothing."""
+
+_LENGTHS = {frames.PRIORITY: 5, frames.RST_STREAM: 4, frames.PING: 8, frames.WINDOW_UPDATE: 4}
+_GOODBYE = b"goodbye!"
+_NOT_HTTP2 = "this port speaks gRPC, which is HTTP/2; HTTP/1.1 is spoken at MODELYARD_PORT"
+
+
+class Service(Protocol):
+    """What is behind the connections."""
+
+    max_message_bytes: int
+
+    def began(self, request: Request) -> None:
+        """Take note of a call, and give it its place in a trace."""
+        ...
+
+    def hold_s(self, request: Request, connection: Connection) -> float:
+        """Return how long the call waits before it is looked at, in seconds."""
+        ...
+
+    def admit(self, request: Request, connection: Connection) -> Response | None:
+        """Return the refusal of a call that is not to be read, or None."""
+        ...
+
+    def answer(self, stream: Stream, connection: Connection) -> None:
+        """Answer by `connection.respond`, now or later; if later, note in `stream.take_back` what takes it back."""
+        ...
+
+    def closing(self) -> bool:
+        """Return whether clients are asked to leave."""
+        ...
+
+    def answered(self, request: Request | None, status: int, duration_s: float, peer: str) -> None:
+        """Take note of an answer; None: to what is no call."""
+        ...
+
+
+class _Broken(Exception):
+    """The client does not keep to HTTP/2: the connection ends."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Connection(asyncio.Protocol):
+    """Reads calls, and writes their answers.
+
+    Attributes:
+        peer: the client's address.
+        trusted: whether the client has given the password here.
+    """
+
+    def __init__(self, service: Service, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
+        self.peer, self.trusted = "", False
+        self._service, self._gate, self._loop = service, gate, loop
+        self._decoder = hpack.Decoder(max_header_list_size=gate.allowance.header_bytes)
+        self._buffer = bytearray()
+        self._out: list[bytes] = []
+        self._inside = self._greeted = self._leaving = self._left = self._closed = self._full = False
+        self._streams: dict[int, Stream] = {}
+        self._last = self._answered = self._resets = self._taken = self._held_bytes = 0
+        self._window, self._initial_window, self._frame_bytes = frames.INITIAL_WINDOW, frames.INITIAL_WINDOW, 16_384
+        self._block: tuple[int, int, bytearray] | None = None
+        self._since_s = loop.time()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport: Any = transport
+        address = transport.get_extra_info("peername")
+        self.peer = address[0] if address else ""
+        self._gate.enter(self)
+        self._gate.wait(self, self._loop.time() + self._gate.allowance.header_s)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if self._closed:
+            return
+        self._buffer += data
+        self._inside = True
+        try:
+            self._advance()
+        except _Broken as exc:
+            self._break(exc.reason, str(exc))
+        self._inside = False
+        if not self._hold() and not self._closed:
+            limit = self._gate.allowance.held_bytes
+            self._break(Reason.ENHANCE_YOUR_CALM, f"calls on their way hold {limit} bytes already; try again later")
+        self._settle()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """Forget everything, and take back what is not answered."""
+        self._closed = True
+        self._gate.leave(self)
+        for stream in list(self._streams.values()):
+            self._drop(stream)
+        self._buffer.clear()
+        self._hold()
+
+    def pause_writing(self) -> None:
+        """The client takes its answers slowly: nothing more is read from it meanwhile."""
+        self._full = True
+        if not self._closed:
+            self._transport.pause_reading()
+        self._since_s = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """The client has taken its answers."""
+        self._full = False
+        if not self._closed:
+            self._transport.resume_reading()
+            self._settle()
+
+    # What the server calls.
+
+    def respond(self, stream: Stream, response: Response) -> None:
+        """Answer a call, and be done with it."""
+        if self._streams.get(stream.number) is not stream or stream.ending is not None:
+            return  # the client has gone, or the deadline has passed
+        stream.take_back = None
+        self._answered += 1
+        if response.status == 200:
+            self._open(stream)
+            stream.outgoing += struct.pack(">BL", 0, len(response.body)) + response.body
+            stream.ending = frames.status_field(CODES[200])
+        else:
+            message = frames.message_field(orjson.loads(response.body)["error"])
+            opening = b"" if stream.opened else _opening(stream)
+            stream.ending = opening + frames.status_field(CODES[response.status]) + message
+        stream.turn_s = self._loop.time()
+        self._note(stream, response.status)
+        self._release(stream)
+        self._pump(stream)
+        if self._service.closing():
+            self._say_goodbye()
+        if not self._inside:
+            self._settle()
+
+    def send(self, stream: Stream, message: bytes) -> None:
+        """Send one of several messages."""
+        if self._streams.get(stream.number) is stream and stream.ending is None:
+            self._open(stream)
+            if not stream.outgoing:
+                stream.turn_s = self._loop.time()
+            stream.outgoing += struct.pack(">BL", 0, len(message)) + message
+            self._pump(stream)
+            if not self._inside:
+                self._settle()
+
+    def overdue(self) -> None:
+        """The client has kept us waiting for too long."""
+        late_s = self._loop.time() - self._gate.allowance.body_s
+        late = [one for one in self._streams.values() if self._is_clients_turn(one) and one.turn_s <= late_s]
+        if not self._greeted or self._block or self._full or any(stream.outgoing for stream in late):
+            self.drop()
+            return
+        for stream in late:
+            self._refuse(stream, error_response(408, "the request's message took too long to come"))
+        if not self._streams and self._leaving:
+            self.drop()
+        elif not self._streams:
+            self.leave()
+        else:
+            self._settle()
+
+    def drop(self) -> None:
+        """Close the connection as it is."""
+        self._closed = True
+        self._transport.abort()
+
+    def leave(self) -> None:
+        """Ask the client to go, and close when the calls that are on their way are answered."""
+        if not self._greeted:
+            self.drop()
+            return
+        self._say_goodbye()
+        for stream in list(self._streams.values()):
+            if stream.opened and stream.ending is None:
+                self.respond(stream, error_response(503, "the server stops; try another"))
+        self._settle()
+
+    # Frames.
+
+    def _advance(self) -> None:
+        """Read the frames that are there."""
+        if not self._greeted and not self._greet():
+            return
+        buffer, at = self._buffer, 0
+        try:
+            while len(buffer) - at >= frames.HEAD_BYTES and not self._closed:
+                high, low, kind, flags, number = struct.unpack_from(">HBBBL", buffer, at)
+                size, number = high << 8 | low, number & 0x7FFFFFFF
+                if size > FRAME_BYTES:
+                    raise _Broken(Reason.FRAME_SIZE_ERROR, f"a frame is larger than {FRAME_BYTES} bytes")
+                end = at + frames.HEAD_BYTES + size
+                if end > len(buffer):
+                    return
+                payload, at = bytes(buffer[at + frames.HEAD_BYTES : end]), end
+                self._take(kind, flags, number, payload)
+        finally:
+            del buffer[:at]
+
+    def _greet(self) -> bool:
+        """Read what every client of HTTP/2 says first; return whether it is there."""
+        size = len(frames.PREFACE)
+        if self._buffer[:size] != frames.PREFACE[: len(self._buffer)]:
+            self._service.answered(None, 400, self._loop.time() - self._since_s, self.peer)
+            answer = error_response(400, _NOT_HTTP2)
+            self._out.append(answer.head(date=b"", close=True).replace(b"date: \r\n", b"") + answer.body)
+            self._finish()
+            return False
+        if len(self._buffer) < size:
+            return False
+        del self._buffer[:size]
+        self._greeted = True
+        ours = {
+            frames.MAX_CONCURRENT_STREAMS: STREAMS,
+            frames.MAX_FRAME_SIZE: FRAME_BYTES,
+            frames.MAX_HEADER_LIST_SIZE: self._gate.allowance.header_bytes,
+        }
+        more = frames.window_update(0, WINDOW_BYTES - frames.INITIAL_WINDOW)
+        self._out.append(frames.settings(ours) + more)
+        return True
+
+    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        """Take a frame."""
+        if self._block is not None and (kind != frames.CONTINUATION or number != self._block[0]):
+            raise _Broken(Reason.PROTOCOL_ERROR, "a block of headers is cut short")
+        if kind in _LENGTHS and len(payload) != _LENGTHS[kind]:
+            raise _Broken(Reason.FRAME_SIZE_ERROR, "a frame has another size than its type says")
+        if kind == frames.DATA:
+            self._take_data(number, flags, payload)
+        elif kind == frames.HEADERS:
+            self._take_headers(number, flags, payload)
+        elif kind == frames.CONTINUATION:
+            self._take_continuation(flags, payload)
+        elif kind == frames.SETTINGS:
+            self._take_settings(flags, number, payload)
+        elif kind == frames.WINDOW_UPDATE:
+            self._take_window(number, struct.unpack(">L", payload)[0] & 0x7FFFFFFF)
+        elif kind == frames.PING:
+            self._take_ping(flags, payload)
+        elif kind == frames.RST_STREAM:
+            self._take_reset(number)
+        elif kind == frames.PUSH_PROMISE:
+            raise _Broken(Reason.PROTOCOL_ERROR, "a client cannot push")
+
+    def _take_headers(self, number: int, flags: int, payload: bytes) -> None:
+        if not number % 2:
+            raise _Broken(Reason.PROTOCOL_ERROR, "a client's streams have odd numbers")
+        block = _unpadded(flags, payload)
+        if flags & frames.HAS_PRIORITY:
+            block = block[5:]
+        self._block, self._since_s = (number, flags, bytearray()), self._loop.time()
+        self._take_continuation(flags, block)
+
+    def _take_continuation(self, flags: int, payload: bytes) -> None:
+        if self._block is None:
+            raise _Broken(Reason.PROTOCOL_ERROR, "headers go on that have not begun")
+        number, first_flags, block = self._block
+        block += payload
+        if len(block) > self._gate.allowance.header_bytes:
+            raise _Broken(
+                Reason.ENHANCE_YOUR_CALM, f"headers are larger than {self._gate.allowance.header_bytes} bytes"
+            )
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._take_fields(number, self._decode(bytes(block)), ends=bool(first_flags & frames.END_STREAM))
+
+    def _decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
+        try:
+            return cast("list[tuple[bytes, bytes]]", self._decoder.decode(block, raw=True))
+        except hpack.OversizedHeaderListError as exc:
+            limit = self._gate.allowance.header_bytes
+            raise _Broken(Reason.ENHANCE_YOUR_CALM, f"headers are larger than {limit} bytes") from exc
+        except (hpack.HPACKError, IndexError, ValueError) as exc:
+            raise _Broken(Reason.COMPRESSION_ERROR, "headers cannot be read") from exc
+
+    def _take_fields(self, number: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
+        """Begin a call, or take the fields behind its message, of which none is known."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            if not ends or stream.whole:
+                raise _Broken(Reason.PROTOCOL_ERROR, "headers stand in the middle of a call")
+            self._end(stream)
+            return
+        if number <= self._last:
+            return  # of a call that was answered before it was whole
+        self._last = number
+        if self._left or len(self._streams) >= STREAMS:
+            self._out.append(frames.reset(number, Reason.REFUSED_STREAM))
+            return
+        headers, repeated = _headers(fields)
+        path = headers.get(b":path", b"").decode("latin-1")
+        request = Request(headers.get(b":method", b"").decode("latin-1"), path, headers, repeated)
+        stream = Stream(number, request, time.perf_counter(), self._loop.time(), self._initial_window)
+        stream.whole = ends
+        self._streams[number] = stream
+        self._service.began(request)
+        self._begin(stream)
+
+    def _begin(self, stream: Stream) -> None:
+        """Look at what a call brings beside its message."""
+        request = stream.request
+        if request.method != "POST":
+            self._refuse_plainly(stream, 405, f"a call is made with POST, not {request.method!r}")
+        elif not request.headers.get(b"content-type", b"").startswith(b"application/grpc"):
+            self._refuse_plainly(stream, 415, "a call has the content-type application/grpc")
+        elif wait_s := self._service.hold_s(request, self):
+            stream.timer = self._loop.call_later(wait_s, self._go_on, stream)
+        else:
+            self._admit(stream)
+
+    def _go_on(self, stream: Stream) -> None:
+        self._admit(stream)
+        self._settle()
+
+    def _admit(self, stream: Stream) -> None:
+        stream.timer = None
+        refusal = self._service.admit(stream.request, self)
+        if refusal is None:
+            try:
+                wait_s = timeout_s(stream.request)
+            except RequestError as exc:
+                refusal = error_response(exc.status, exc.message)
+        if refusal is not None:
+            self._refuse(stream, refusal)
+            return
+        stream.admitted, stream.turn_s = True, self._loop.time()
+        if wait_s is not None:
+            stream.timer = self._loop.call_later(wait_s - (time.perf_counter() - stream.start_s), self._late, stream)
+        if stream.data:
+            self._check(stream)
+        if stream.whole and stream.ending is None:
+            self._dispatch(stream)
+
+    def _take_data(self, number: int, flags: int, payload: bytes) -> None:
+        self._taken += len(payload)
+        if self._taken >= WINDOW_BYTES // 2:
+            self._out.append(frames.window_update(0, self._taken))
+            self._taken = 0
+        if not number or number > self._last:
+            raise _Broken(Reason.PROTOCOL_ERROR, "data of a call that has not begun")
+        stream = self._streams.get(number)
+        if stream is None or stream.ending is not None:
+            return  # it is answered already
+        if stream.whole:
+            raise _Broken(Reason.STREAM_CLOSED, "data of a call that had ended")
+        stream.granted -= len(payload)
+        if stream.granted < 0:
+            raise _Broken(Reason.FLOW_CONTROL_ERROR, "more data came than was allowed")
+        data = _unpadded(flags, payload)
+        if data:
+            stream.held += len(data)
+            if not self._gate.hold(len(data)):
+                limit = self._gate.allowance.held_bytes
+                self._refuse(
+                    stream, error_response(503, f"calls on their way hold {limit} bytes already; try again later")
+                )
+                return
+            stream.add(data)
+            if stream.admitted:
+                self._check(stream)
+        if flags & frames.END_STREAM and stream.ending is None:
+            self._end(stream)
+
+    def _check(self, stream: Stream) -> None:
+        """Look at what has come of a message, and let the client send more of it."""
+        try:
+            stream.check(self._service.max_message_bytes)
+        except RequestError as exc:
+            self._refuse(stream, error_response(exc.status, exc.message))
+            return
+        wanted = min((stream.expected or 0) - len(stream.data), WINDOW_BYTES)
+        if stream.granted < wanted and stream.granted < WINDOW_BYTES // 2:
+            self._out.append(frames.window_update(stream.number, wanted - stream.granted))
+            stream.granted = wanted
+
+    def _end(self, stream: Stream) -> None:
+        """The client has sent all of a call."""
+        stream.whole = True
+        if stream.admitted and stream.ending is None:
+            self._dispatch(stream)
+
+    def _dispatch(self, stream: Stream) -> None:
+        try:
+            stream.finish()
+        except RequestError as exc:
+            self._refuse(stream, error_response(exc.status, exc.message))
+            return
+        self._service.answer(stream, self)
+
+    def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number or len(payload) % 6 or (flags & frames.ACK and payload):
+            raise _Broken(Reason.FRAME_SIZE_ERROR, "these are no settings")
+        if flags & frames.ACK:
+            return
+        for at in range(0, len(payload), 6):
+            name, value = struct.unpack_from(">HL", payload, at)
+            if name == frames.INITIAL_WINDOW_SIZE:
+                self._set_initial_window(value)
+            elif name == frames.MAX_FRAME_SIZE:
+                if not 16_384 <= value < 1 << 24:
+                    raise _Broken(Reason.PROTOCOL_ERROR, "a frame's size is out of its bounds")
+                self._frame_bytes = min(value, FRAME_BYTES)
+        self._out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
+
+    def _set_initial_window(self, value: int) -> None:
+        if value > frames.LARGEST_WINDOW:
+            raise _Broken(Reason.FLOW_CONTROL_ERROR, "a window is too large")
+        more, self._initial_window = value - self._initial_window, value
+        for stream in list(self._streams.values()):
+            stream.window += more
+            self._pump(stream)
+
+    def _take_window(self, number: int, more: int) -> None:
+        if number and number > self._last:
+            raise _Broken(Reason.PROTOCOL_ERROR, "a window of a call that has not begun")
+        stream = self._streams.get(number)
+        if number and stream is None:
+            return
+        window = self._window if stream is None else stream.window
+        if not more or window + more > frames.LARGEST_WINDOW:
+            raise _Broken(Reason.PROTOCOL_ERROR if not more else Reason.FLOW_CONTROL_ERROR, "no window")
+        if stream is not None:
+            stream.window += more
+            self._pump(stream)
+            return
+        self._window += more
+        for waiting in list(self._streams.values()):
+            self._pump(waiting)
+
+    def _take_ping(self, flags: int, payload: bytes) -> None:
+        if not flags & frames.ACK:
+            self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
+        elif payload == _GOODBYE and self._leaving and not self._left:
+            self._left = True  # what comes now was begun by a client that knew
+            self._out.append(frames.goaway(self._last, Reason.NO_ERROR))
+
+    def _take_reset(self, number: int) -> None:
+        if not number or number > self._last:
+            raise _Broken(Reason.PROTOCOL_ERROR, "the end of a call that has not begun")
+        stream = self._streams.get(number)
+        if stream is None:
+            return
+        self._drop(stream)
+        self._resets += 1
+        if self._resets > RESETS + self._answered:
+            raise _Broken(Reason.ENHANCE_YOUR_CALM, "very many calls are begun and dropped")
+
+    # Answers.
+
+    def _open(self, stream: Stream) -> None:
+        if not stream.opened:
+            stream.opened = True
+            self._out.append(frames.frame(frames.HEADERS, frames.END_HEADERS, stream.number, _opening(stream)))
+
+    def _pump(self, stream: Stream) -> None:
+        """Send of an answer what the client takes."""
+        if not stream.outgoing and stream.ending is None:
+            return
+        while stream.outgoing and (room := min(stream.window, self._window, self._frame_bytes)) > 0:
+            part, stream.outgoing = stream.outgoing[:room], stream.outgoing[room:]
+            stream.window -= len(part)
+            self._window -= len(part)
+            self._out.append(frames.frame(frames.DATA, 0, stream.number, part))
+        self._keep(stream, len(stream.outgoing))
+        if stream.ending is not None and not stream.outgoing:
+            flags = frames.END_HEADERS | frames.END_STREAM
+            self._out.append(frames.frame(frames.HEADERS, flags, stream.number, stream.ending))
+            if not stream.whole:
+                self._out.append(frames.reset(stream.number, Reason.NO_ERROR))
+            self._forget(stream)
+
+    def _refuse(self, stream: Stream, response: Response) -> None:
+        if stream.take_back is not None:
+            stream.take_back()
+        self.respond(stream, response)
+
+    def _refuse_plainly(self, stream: Stream, status: int, message: str) -> None:
+        """Answer what is no call of gRPC."""
+        stream.ending = frames.plain(status, message)
+        self._note(stream, status)
+        self._pump(stream)
+
+    def _late(self, stream: Stream) -> None:
+        stream.timer = None
+        self._refuse(stream, error_response(504, "the call's deadline has passed"))
+        self._settle()
+
+    def _note(self, stream: Stream, status: int) -> None:
+        self._service.answered(stream.request, status, time.perf_counter() - stream.start_s, self.peer)
+
+    def _drop(self, stream: Stream) -> None:
+        """The client does not want the answer any more."""
+        if stream.take_back is not None:
+            stream.take_back()
+        if stream.ending is None:
+            self._note(stream, 499)
+        self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        self._release(stream)
+        self._streams.pop(stream.number, None)
+
+    def _release(self, stream: Stream) -> None:
+        """Let go of what a call brought."""
+        stream.data, stream.request.body = b"", b""
+        if stream.timer is not None:
+            stream.timer.cancel()
+            stream.timer = None
+        self._keep(stream, 0)
+
+    # The connection.
+
+    def _settle(self) -> None:
+        """Write what there is to write, and note whose turn it is."""
+        if self._out and not self._transport.is_closing():
+            data = b"".join(self._out)
+            self._out = []
+            self._transport.write(data)
+        if self._closed:
+            return
+        if self._left and not self._streams:
+            self._finish()
+            return
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        if not self._greeted:
+            return  # the time for that runs since the connection's start
+        allowance = self._gate.allowance
+        turns = [stream.turn_s for stream in self._streams.values() if self._is_clients_turn(stream)]
+        if self._block or self._full:
+            turns.append(self._since_s)
+        if turns:
+            self._gate.wait(self, min(turns) + allowance.body_s)
+        elif self._streams:
+            self._gate.go_on(self)
+        else:
+            self._gate.wait(self, self._loop.time() + (GOODBYE_S if self._leaving else allowance.idle_s))
+
+    def _is_clients_turn(self, stream: Stream) -> bool:
+        return bool(stream.outgoing) or (stream.admitted and not stream.whole)
+
+    def _keep(self, stream: Stream, size: int) -> None:
+        """Count `size` bytes as what a call holds now."""
+        if size != stream.held:
+            self._gate.hold(size - stream.held)
+            stream.held = size
+
+    def _hold(self) -> bool:
+        """Count what is kept of a frame; return whether there is room for it."""
+        more, self._held_bytes = len(self._buffer) - self._held_bytes, len(self._buffer)
+        return not more or self._gate.hold(more) or more < 0
+
+    def _say_goodbye(self) -> None:
+        """Ask the client to go; what it begins before it has heard that is answered yet (RFC 9113, 6.8)."""
+        if not self._leaving:
+            self._leaving = True
+            self._out.append(frames.goaway(frames.LARGEST_WINDOW, Reason.NO_ERROR))
+            self._out.append(frames.frame(frames.PING, 0, 0, _GOODBYE))
+
+    def _break(self, reason: Reason, text: str) -> None:
+        """Say what was wrong, and close."""
+        self._service.answered(None, 400, 0.0, self.peer)
+        self._out.append(frames.goaway(self._last, reason, text))
+        self._finish()
+
+    def _finish(self) -> None:
+        self._closed = True
+        self._buffer.clear()
+        if self._out:
+            self._transport.write(b"".join(self._out))
+            self._out = []
+        self._gate.wait(self, self._loop.time() + LINGER_S)
+        self._transport.close()
+
+
+def _opening(stream: Stream) -> bytes:
+    """Return the header block before an answer, which names the call's trace."""
+    trace = stream.request.trace
+    return frames.OPENING if trace is None else frames.OPENING + frames.field(b"traceparent", trace.parent())
+
+
+def _unpadded(flags: int, payload: bytes) -> bytes:
+    """Return a frame's payload without what it is padded with."""
+    if not flags & frames.PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise _Broken(Reason.PROTOCOL_ERROR, "a frame is padded with more than it holds")
+    return payload[1 : len(payload) - payload[0]]
+
+
+def _headers(fields: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
+    """Return header fields by name, and the names that came more than once."""
+    headers = dict(fields)
+    if len(headers) == len(fields):
+        return headers, frozenset()
+    names = [name for name, _ in fields]
+    return headers, frozenset(name for name in headers if names.count(name) > 1)
