@@ -165,7 +165,8 @@ def kubernetes(
     """
     params = {key: value for key, value in locals().items() if key != "context"}
     _render(context, params)
-    _warn_of_id(context)
+    if params["image_reference"] == "digest":
+        _warn_of_id(context)
 
 
 def _render(context: TargetContext, params: dict[str, Any]) -> None:
@@ -230,7 +231,8 @@ def _warn_of_id(context: TargetContext) -> None:
     if context.image.archive is None:
         context.warn(
             f"{context.image.digest} is the image's id in the engine that built it; a registry knows it only if "
-            "that engine keeps images in the containerd store: compare after `docker push`, or use the builder 'oci'"
+            "that engine keeps images in the containerd store: compare after `docker push`; or name the image by its tag, "
+            "with image_reference = \"tag\"; or use the builder 'oci'"
         )
 
 

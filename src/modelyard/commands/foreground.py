@@ -163,7 +163,11 @@ def push(engine: Engine, stage: Stage) -> None:
     folder = engine.folder(stage)
     facts = read_json(folder / "image.json", ImageFacts)
     if facts.archive is None:
-        msg = f"push: the builder {facts.builder!r} leaves its image in the engine\n  run `docker push {facts.repository}:{facts.tag}`, or use the builder 'oci'"
+        msg = (
+            f"push: the builder {facts.builder!r} leaves its image in the engine\n"
+            f'  run `docker push {facts.repository}:{facts.tag}`, and name it so: image_reference = "tag" of the target '
+            "`kubernetes`; or use the builder 'oci'"
+        )
         raise ToolError(msg)
     screen = Screen(sys.stdout)
 
