@@ -122,6 +122,17 @@ def test_what_was_done_by_hand_is_taken_back(real: Real) -> None:
     assert "  unchanged 7 objects" in real.deploy(port=9090, tls=False)
 
 
+def test_what_an_earlier_version_deployed_is_taken_over(real: Real) -> None:
+    real.deployer.render(port=9090)
+    real.kubectl("apply", "--server-side", "--field-manager=modelyard", "-k", real.folder)
+    said = real.deploy(options={"dry_run": True})
+    assert "  Deployment/digits: can be tried only when what modelyard set is taken over" in said
+    real.deploy(tls=False)
+    assert [port["containerPort"] for port in real.container["ports"]] == [8080]
+    volumes = real.get("deployment")["spec"]["template"]["spec"]["volumes"]
+    assert [volume["name"] for volume in volumes] == ["tmp", "auth"]
+
+
 def test_one_can_go_back_to_a_revision_with_its_settings(real: Real) -> None:
     real.deploy(ingress_host="digits.example.org")
     first = real.get("deployment")["spec"]

@@ -45,6 +45,7 @@ class Deploy:
         documents: its objects, as kustomize leaves them.
         live: those that are in the cluster.
         earlier: the live objects of the service, rendered or not.
+        is_agreed: whether the person has been asked already.
     """
 
     context: DeployContext
@@ -55,6 +56,7 @@ class Deploy:
     documents: list[Object]
     live: dict[Identity, Any] = field(default_factory=dict)
     earlier: list[Any] = field(default_factory=list)
+    is_agreed: bool = False
 
     @property
     def force(self) -> bool:
@@ -267,8 +269,8 @@ def _plan(one: Deploy) -> list[Change]:
 def _change(one: Deploy, thing: Object, then: Any) -> Change:
     live = one.live_of(thing)
     notes = []
-    if live is not None and (managers := set_by_hand(live)):
-        notes.append(f"taken over from {' and '.join(managers)}")
+    if live is not None and set_by_hand(live):
+        notes.append(f"taken over from {_others(one, thing)}")
     if live is not None and scaling.keeps_number(thing, live):
         then = scaling.with_number(then, live)
         notes.append("the number of pods is left to the autoscaler")
@@ -278,19 +280,44 @@ def _change(one: Deploy, thing: Object, then: Any) -> Change:
 def _tried(one: Deploy) -> dict[Identity, Any]:
     """Return each object as the API says that it will be."""
     tried = attempt(one.kubectl, one.documents, one.cluster.namespace)
-    refused = {which: why for which, why in tried.refused.items() if not _is_taken(one, which, why)}
-    _refuse(refused)
+    _refuse({which: why for which, why in tried.refused.items() if not _is_taken(one, which, why)})
     taken = [thing for thing in one.documents if one.of(thing) in tried.refused]
     forced = attempt(one.kubectl, taken, one.cluster.namespace, force=True)
-    _refuse(forced.refused)
-    return tried.results | forced.results
+    mixed = [thing for thing in taken if one.of(thing) in forced.refused and set_by_hand(one.live_of(thing) or {})]
+    left = {one.of(thing) for thing in mixed}
+    _refuse({which: why for which, why in forced.refused.items() if which not in left})
+    return tried.results | forced.results | _tried_whole(one, mixed)
+
+
+def _tried_whole(one: Deploy, mixed: list[Object]) -> dict[Identity, Any]:
+    """Return objects that can be tried only when what others set in them is taken over: beside it they are not valid.
+
+    That changes no value; what is no longer rendered goes with the apply.
+    """
+    for thing in mixed:
+        one.context.say(f"  {label(thing)}: can be tried only when what {_others(one, thing)} set is taken over")
+    if one.context.dry_run or not mixed:
+        return {one.of(thing): one.live_of(thing) for thing in mixed}
+    _ask(one)
+    for thing in mixed:
+        take_back(one.kubectl, one.live_of(thing))
+    one.live = _live(one)
+    tried = attempt(one.kubectl, mixed, one.cluster.namespace, force=True)
+    _refuse(tried.refused)
+    return tried.results
+
+
+def _others(one: Deploy, thing: Object) -> str:
+    return " and ".join(set_by_hand(one.live_of(thing) or {}))
 
 
 def _is_taken(one: Deploy, which: Identity, why: str) -> bool:
-    """Tell whether a refusal is about fields alone that a deploy takes over."""
+    """Tell whether a refusal is about fields alone that a deploy takes over, or may be."""
     found = conflicts(why)
+    if not found:  # it may be valid without what others set in it
+        return bool(set_by_hand(one.live.get(which) or {}))
     scaled = not Bundle(one.documents).of("HorizontalPodAutoscaler") and which.kind == "apps/Deployment"
-    return bool(found) and all(
+    return all(
         one.force
         or may_be_taken(each.manager)
         or (scaled and each.manager == _SCALER and each.fields == (".spec.replicas",))
@@ -337,9 +364,10 @@ def _ask(one: Deploy) -> None:
     Raises:
         ToolError: the answer is no, or there is nobody to answer.
     """
-    if one.params.get("confirm") and not one.context.agreed(f"change {one.cluster}?"):
+    if one.params.get("confirm") and not one.is_agreed and not one.context.agreed(f"change {one.cluster}?"):
         msg = f"{one.context.task}: not confirmed, so nothing was applied\n  without a terminal: doit {one.context.task} --yes"
         raise ToolError(msg)
+    one.is_agreed = True
 
 
 def _apply(one: Deploy, todo: list[Change]) -> None:
