@@ -23,6 +23,8 @@ from .messages import JSON, Response, json_response
 from .tensors import TensorError, TensorSpec, check_count, dense, from_b64, is_b64, text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from .limits import Limits
@@ -35,6 +37,7 @@ PREDICTION = re.compile(
 )
 STATUS = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
 SIGNATURE = "serving_default"
+METHOD = "tensorflow/serving/predict"
 MAX_INT64 = 2**63 - 1
 
 
@@ -81,7 +84,7 @@ class TFServing:
         method = target.match["method"].lower()
         wanted = f"tensorflow/serving/{method}"
         name = {"classify": "classification", "regress": "regression"}[method]
-        message = f"Expected {name} signature method_name to be {wanted}. Was: tensorflow/serving/predict"
+        message = f"Expected {name} signature method_name to be {wanted}. Was: {METHOD}"
         raise RequestError(400, message)
 
 
@@ -90,7 +93,7 @@ class Target:
     """Which model, version or label a path names."""
 
     model: Served
-    match: re.Match[str]
+    match: re.Match[str] | Mapping[str, Any]
 
     def check_servable(self) -> None:
         """Refuse another model or version, as TF Serving does where it is to be asked."""
@@ -167,7 +170,7 @@ def metadata(model: Served) -> dict[str, Any]:
     signature = {
         "inputs": {model.input.name: _tensor_info(model.input)},
         "outputs": {model.output.name: _tensor_info(model.output)},
-        "method_name": "tensorflow/serving/predict",
+        "method_name": METHOD,
         "defaults": {},
     }
     return {

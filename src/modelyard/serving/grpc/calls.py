@@ -11,6 +11,7 @@ from ..errors import RequestError
 from ..messages import Response
 from .health import Health
 from .oip import Inference
+from .tfserving import ModelStatus, Prediction
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -58,6 +59,8 @@ class Calls:
         self._health = Health(model, is_ready, loop)
         self._services: dict[str, Methods] = {
             "inference.GRPCInferenceService": Inference(model, limits, is_ready),
+            "tensorflow.serving.PredictionService": Prediction(model, limits),
+            "tensorflow.serving.ModelService": ModelStatus(model, limits),
             "grpc.health.v1.Health": self._health,
         }
 

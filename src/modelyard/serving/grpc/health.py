@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from .stream import Stream
 
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
-_NAMES = ("", "inference.GRPCInferenceService", "grpc.health.v1.Health")
+_NAMES = (
+    "",
+    "inference.GRPCInferenceService",
+    "tensorflow.serving.PredictionService",
+    "tensorflow.serving.ModelService",
+    "grpc.health.v1.Health",
+)
 
 
 class Health:
