@@ -51,7 +51,7 @@ class Answer:
             text = "; ".join(f"{e['code']}: {e.get('message', '')}" for e in json.loads(self.body)["errors"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             text = self.body[:200].decode("utf-8", "replace")
-        return "".join(one if one.isprintable() else " " for one in text[:500])
+        return "".join(one if one.isprintable() else " " for one in text[:500]).strip() or "it gives no reason"
 
 
 Body = bytes | Callable[[], BinaryIO]
