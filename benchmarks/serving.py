@@ -40,17 +40,17 @@ SERVING = Path(__file__).parents[1] / "src" / "modelyard" / "serving"
 
 @dataclass
 class Form:
-    """A way to send one sample."""
+    """A way to send samples."""
 
     path: str
     body: bytes
     headers: dict[str, str]
 
 
-def forms(facts: dict[str, object]) -> dict[str, Form]:
-    """Return the forms that clients write, by name."""
+def forms(facts: dict[str, object], samples: int = 1) -> dict[str, Form]:
+    """Return the forms in which clients write so many samples, by name."""
     shape, dtype = tuple(facts["input_shape"]), np.dtype(facts["input_dtype"])
-    sample = np.random.default_rng(5).integers(0, 200, (1, *shape)).astype(dtype)
+    sample = np.random.default_rng(5).integers(0, 200, (samples, *shape)).astype(dtype)
     name = {"float32": "FP32"}.get(dtype.name, dtype.name.upper())
     tensor = {"name": "input", "datatype": name, "shape": list(sample.shape)}
     flat = {"inputs": [{**tensor, "data": sample.ravel().tolist()}]}
@@ -84,7 +84,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         place = Path(folder)
         shutil.copytree(SERVING, place / "modelyard_serving", ignore=shutil.ignore_patterns("__pycache__"))
-        asked = forms(json.loads((model / "model.json").read_text()))
+        facts = json.loads((model / "model.json").read_text())
+        asked = forms(facts)
+        if options.workers:  # a client's own work is little beside that of a large batch
+            asked["OIP binary, 64 samples"] = forms(facts, 64)["OIP binary"]
         scripts = {name: write_script(place, number, form) for number, (name, form) in enumerate(asked.items())}
         if options.workers:
             compare_workers(stack, place, model, scripts, options)
