@@ -47,14 +47,17 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
     client = _engine()
     try:
         found = _base(client, name, pull=pull)
-        interpreter, wheels = (
+        interpreter, wheels, optional = (
             _program(client, content, found.id, name)
             if content.base
             else _python_parts(client, context, found.id, name)
         )
         labels = parts.labels(content, source_epoch(), name, found.id)
         settings = parts.settings(content, interpreter, {}, labels)
-        trees = {layer: make() for layer, make in parts.app_trees(content, wheels, interpreter, context.log).items()}
+        trees = {
+            layer: make()
+            for layer, make in parts.app_trees(content, wheels, interpreter, context.log, optional).items()
+        }
         text = dockerfile(context.project, base=found.id, settings=settings, layers=tuple(trees))
         (context.out / "Dockerfile").write_text(text, encoding="utf-8")
         image = _build(client, context, text, trees)
@@ -79,17 +82,19 @@ def preflight(context: PreflightContext, *, base: str, pull: bool) -> Iterator[L
         )
 
 
-def _python_parts(client: Any, context: ImageContext, image_id: str, base: str) -> tuple[str, list[Path]]:
-    """Return the base's interpreter, and the wheels for it."""
+def _python_parts(client: Any, context: ImageContext, image_id: str, base: str) -> tuple[str, list[Path], list[Path]]:
+    """Return the base's interpreter, and the wheels for it: those of every image, and those that were asked for."""
     from modelyard.oci.cache import FileCache
     from modelyard.oci.wheels import fetch
 
     python = _python(client, image_id, base)
     report = lambda percent, text: context.progress(0, None, note=f"wheels: {text} {percent:.0f} %")  # noqa: E731
-    return python.executable, fetch(context.content.requirements, python, FileCache(context.cache / "wheels"), report)
+    cache, optional = FileCache(context.cache / "wheels"), context.content.optional_requirements
+    wheels = fetch(context.content.requirements, python, cache, report)
+    return python.executable, wheels, fetch(optional, python, cache, report) if optional else []
 
 
-def _program(client: Any, content: ImageContent, image_id: str, base: str) -> tuple[str, list[Path]]:
+def _program(client: Any, content: ImageContent, image_id: str, base: str) -> tuple[str, list[Path], list[Path]]:
     """Check that the base brings the server's program; there is no interpreter, and there are no wheels."""
     import docker as sdk
 
@@ -104,7 +109,7 @@ def _program(client: Any, content: ImageContent, image_id: str, base: str) -> tu
         raise ToolError(msg) from exc
     finally:
         container.remove()
-    return "", []
+    return "", [], []
 
 
 def dockerfile(project: Path, *, base: str, settings: Mapping[str, Any], layers: Sequence[str]) -> str:

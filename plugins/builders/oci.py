@@ -138,18 +138,23 @@ def _upper_layers(
     content = context.content
     made: list[Layer] = []
     wheels: list[Path] = []
+    optional: list[Path] = []
     if not content.base:
-        wheels = fetch(content.requirements, base.python, _downloads(context, "wheels"), steps.report("wheels"))
+        cached, report = _downloads(context, "wheels"), steps.report("wheels")
+        wheels = fetch(content.requirements, base.python, cached, report)
+        if content.optional_requirements:
+            optional = fetch(content.optional_requirements, base.python, cached, report)
     steps.note("pack wheels")
-    trees = parts.app_trees(content, wheels, interpreter, context.log)
-    if "wheels" in trees:
-        inputs = [[(wheel.name, wheel.parent.name) for wheel in wheels], interpreter, parts.SITE]
-        made.append(_upper(cache, base, "wheels", [parts.SITE], inputs, trees["wheels"]))
+    trees = parts.app_trees(content, wheels, interpreter, context.log, optional)
+    for name, files in (("wheels", wheels), ("optional", optional)):
+        if name in trees:
+            inputs = [[(wheel.name, wheel.parent.name) for wheel in files], interpreter, parts.SITE]
+            made.append(_upper(cache, base, name, [parts.SITE], inputs, trees[name]))
     for name, places in (("server", content.server), ("model", content.model), ("facts", content.model)):
         if name in trees:
             made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
     steps.done("wheels, server and model packed")
-    return made, wheels
+    return made, [*wheels, *optional]
 
 
 def _upper(

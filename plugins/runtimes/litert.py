@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import modelyard
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
+from modelyard_plugins.support.ports import HighPort
 
 if TYPE_CHECKING:
     from modelyard.contexts import Predictor
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 
 _SERVER = Path(modelyard.__file__).parent / "serving"
 _REQUIREMENTS = Path(__file__).with_name("litert-requirements.txt")
+_GRPC_REQUIREMENTS = Path(__file__).with_name("grpc-requirements.txt")
 
 
-def litert(model: Path, *, threads: PositiveInt = 1) -> Predictor:
+def litert(model: Path, *, threads: PositiveInt = 1, grpc_port: HighPort | None = None) -> Predictor:  # noqa: ARG001 - the server's
     """LiteRT on the CPU, served over TF Serving's REST API and the Open Inference Protocol v2.
 
     Args:
         model: the folder with model.json and the model
         threads: threads that one prediction uses
+        grpc_port: the port for gRPC; without it, gRPC is not spoken, and what it needs is not in the image
     """
     from modelyard.serving.backends.litert import open_model
 
@@ -38,6 +41,8 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
         accepts=("tflite",),
         server=_SERVER,
         requirements=_REQUIREMENTS,
+        optional_requirements={"grpc_port": _GRPC_REQUIREMENTS},
+        serving_only=("grpc_port",),
         entrypoint=("python3", "-m", "modelyard_serving"),
         tools=("ai-edge-litert", "numpy"),
         preload=("modelyard.serving.backends.litert",),

@@ -7,14 +7,13 @@ session_bundle_config.proto.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
-
-from msgspec import Meta
+from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import ServerFacts
 from modelyard.contexts import Problem, ServerImage
 from modelyard.params import PositiveFloat, PositiveInt
+from modelyard_plugins.support.ports import HighPort
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 BASE = "tensorflow/serving:2.20.0"
 PROGRAM = "/usr/bin/tensorflow_model_server"
 CONFIG = "/etc/tensorflow-serving"
-HighPort = Annotated[int, Meta(ge=1024, le=65535, description="a TCP port, 1024 to 65535")]
-"""A port that needs no rights of root."""
 METRICS = "/monitoring/prometheus/metrics"
 SERVING_ONLY = (
     "model_version", "rest_port", "grpc_port", "rest_timeout_ms", "metrics",

@@ -146,6 +146,7 @@ def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]
         "port": str(proxy.proxy_port(params) if proxied else params["port"] or image.port),
         "health": _health(context, tls=params["tls"]),
         "host_port": str(params["host_port"]),
+        "grpc_port": str(image.server.grpc_port) if own and image.server.grpc_port else "",
         "settings": settings,
         "secrets": [_secret(params["secrets_folder"], name) for name in names],
         "labels": params["labels"] or {},

@@ -92,6 +92,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     undeploy: Callable[..., Any] | None = None
     server: Path | None = None
     requirements: Path | None = None
+    optional_requirements: Mapping[str, Path] = msgspec.field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     image: Callable[..., Any] | None = None
@@ -151,6 +152,12 @@ class Use(msgspec.Struct, frozen=True):
 
     component: Component
     params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def optional_requirements(self) -> tuple[Path, ...]:
+        """The requirements files of the parameters that are set."""
+        files = self.component.optional_requirements
+        return tuple(file for name, file in files.items() if self.params.get(name) not in (None, False))
 
 
 def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) -> dict[str, Parameter]:

@@ -163,6 +163,7 @@ class ImageContent(msgspec.Struct, frozen=True):
         repository: the image's name without a tag.
         tag: the image's tag.
         requirements: lines of a pip requirements file, each pinned with hashes; installed for the base's Python.
+        optional_requirements: further ones, for what was asked for; in a layer of their own.
         server: path in the image -> file or folder here; the server's code, or its configuration.
         model: path in the image -> file or folder here; the model.
         entrypoint: the command, with `python3` standing for the base's interpreter.
@@ -185,6 +186,7 @@ class ImageContent(msgspec.Struct, frozen=True):
     port: int
     base: str = ""
     facts: ServerFacts = ServerFacts()
+    optional_requirements: tuple[str, ...] = ()
 
 
 class ServerContext(StageContext, frozen=True, kw_only=True):

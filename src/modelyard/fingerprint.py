@@ -132,6 +132,7 @@ class Fingerprinter:
             if stage.kind in SERVER_KINDS:
                 named = {"server": use.component.server, "requirements": use.component.requirements}
                 yield from ((f"{role} {name}", str(path)) for name, path in named.items() if path)
+                yield from ((f"{role} requirements {path.name}", str(path)) for path in use.optional_requirements)
 
     def closure(self, *files: Path) -> Closure:
         """Return the code closure of the modules in `files`."""
@@ -162,7 +163,7 @@ class Fingerprinter:
             known = self._component_parts[id(use.component)] = self._of_component(role, use.component)
         parts |= known
         if stage.kind in SERVER_KINDS:
-            parts |= self._files(role, use.component)
+            parts |= self._files(role, use)
         return parts
 
     def _params(self, use: Use) -> Mapping[str, Any]:
@@ -192,12 +193,15 @@ class Fingerprinter:
 
         return template_files(self._project, component.templates, component.template_folders)
 
-    def _files(self, role: str, component: Component) -> dict[str, Any]:
+    def _files(self, role: str, use: Use) -> dict[str, Any]:
         parts: dict[str, Any] = {}
+        component = use.component
         if component.server:
             parts[f"{role} server"] = manifest_digest(server_files(component.server, self._table))
         if component.requirements:
             parts[f"{role} requirements"] = self._table.file(component.requirements)
+        for path in use.optional_requirements:
+            parts[f"{role} requirements {path.name}"] = self._table.file(path)
         parts |= {f"{role} server environment {n}": value for n, value in component.server_environment.items()}
         return parts
 

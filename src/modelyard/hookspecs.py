@@ -111,7 +111,9 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
     """Traits of a runtime: `function(model_folder, **params)` opens a model and returns a `Predictor`; evaluation uses it as it ships.
 
     A server in Python is copied into the image: `server` is the folder of its package, `entrypoint` the command that
-    starts it there, `requirements` a pip requirements file, every line pinned with hashes. `server_environment` are
+    starts it there, `requirements` a pip requirements file, every line pinned with hashes. `optional_requirements` are
+    further ones, by the parameter that they are for: they are in the image, in a layer of their own, where that parameter
+    is set (neither None nor false). `server_environment` are
     environment variables of the server, in the image and for `doit serve`; parameters become further ones,
     `MODELYARD_NAME`.
 
@@ -126,6 +128,7 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
 
     server: Path
     requirements: Path
+    optional_requirements: Mapping[str, Path] | None
     entrypoint: Sequence[str]
     server_environment: Mapping[str, str] | None
     image: Callable[..., Any]

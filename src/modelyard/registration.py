@@ -27,6 +27,7 @@ _SEQUENCES = {
     "deploy_only",
 }
 _PATHS = {"server", "requirements"}
+_PATHS_BY_PARAMETER = {"optional_requirements"}
 _VARIABLES = {"environment", "server_environment"}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
@@ -90,7 +91,11 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Co
         raise PluginError(msg)
     if kind == "runtime" and "image" not in traits:
         needed |= _PYTHON_SERVER
-    for trait in sorted(((_PYTHON_SERVER | {"server_environment"}) & traits.keys()) if "image" in traits else ()):
+    for trait in sorted(
+        ((_PYTHON_SERVER | {"server_environment", "optional_requirements"}) & traits.keys())
+        if "image" in traits
+        else ()
+    ):
         msg = (
             f"{where}: traits 'image' and {trait!r} exclude each other\n"
             "  a server in Python has server, requirements and entrypoint; one that a base image brings has image"
@@ -136,6 +141,9 @@ def _wanted(trait: str, value: Any) -> str:
             isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values()))
         )
         return "" if fits else "a dict of strings"
+    if trait in _PATHS_BY_PARAMETER:
+        fits = value is None or (isinstance(value, Mapping) and all(isinstance(path, Path) for path in value.values()))
+        return "" if fits else "a dict from names of parameters to Paths"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
     if trait in ("reads_settings", "deterministic"):

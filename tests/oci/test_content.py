@@ -53,6 +53,12 @@ def test_trees_hold_server_and_model_where_they_belong(tmp_path: Path) -> None:
     assert [path for path, _ in trees["model"]()] == ["model", "model/m.tflite"]
 
 
+def test_what_only_some_images_have_lies_between_the_wheels_and_the_server(tmp_path: Path) -> None:
+    made = content(server={"/app/server": tmp_path}, model={"/model": tmp_path})
+    trees = parts.app_trees(made, [], "/usr/bin/python3", print, [tmp_path / "one.whl"])
+    assert list(trees) == ["wheels", "optional", "server", "model"]
+
+
 def model_folder(folder: Path, facts: str) -> Path:
     """Return a model's folder as `select` writes it."""
     (folder / "saved" / "variables").mkdir(parents=True)

@@ -49,10 +49,13 @@ def ports(image: ImageFacts, p: Any, proxy: Proxy | None) -> dict[str, Any]:
     service_port = p.service_port or (443 if p.tls else 80)
     values: dict[str, Any] = {"scheme": scheme, "port": p.port or image.port, "service_port": service_port}
     front = {"name": scheme, "protocol": scheme, "port": service_port}
-    if image.server.reads_settings:
-        own = {scheme: values["port"]}
-        return values | {"port_names": own, "probe": {"port": scheme, "scheme": scheme}, "open_ports": [front]}
     grpc = image.server.grpc_port
+    if image.server.reads_settings:
+        own, opened = {scheme: values["port"]}, [front]
+        if grpc:
+            own["grpc"] = grpc
+            opened.append({"name": "grpc", "protocol": "https" if p.tls else "kubernetes.io/h2c", "port": grpc})
+        return values | {"port_names": own, "probe": {"port": scheme, "scheme": scheme}, "open_ports": opened}
     own = {"rest": image.port} | ({"grpc": grpc} if grpc else {})
     opened = [front] if proxy else [{"name": "rest", "protocol": "http", "port": service_port}]
     if grpc and not proxy:

@@ -11,7 +11,7 @@ from modelyard.oci.tree import Tree
 from modelyard.oci.wheels import site_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from modelyard.contexts import ImageContent
@@ -26,15 +26,21 @@ FACTS = "model.json"
 
 
 def app_trees(
-    content: ImageContent, wheels: Iterable[Path], interpreter: str, log: Callable[[str], None]
+    content: ImageContent,
+    wheels: Iterable[Path],
+    interpreter: str,
+    log: Callable[[str], None],
+    optional: Sequence[Path] = (),
 ) -> dict[str, Callable[[], Tree]]:
-    """Return what makes the trees of the layers `wheels`, `server`, `model` and `facts`, in this order.
+    """Return what makes the trees of the layers `wheels`, `optional`, `server`, `model` and `facts`, in this order.
 
-    Where the base brings the server there are no wheels, and `interpreter` is empty. `facts` has model.json: so the layer
+    `optional` has the wheels that not every image of this server has, if there are any. Where the base brings the server there are no wheels, and `interpreter` is empty. `facts` has model.json: so the layer
     `model` is the same for the same model, whatever its variant is called and however well it does, and it is sent and
     pulled once.
     """
     made = {} if content.base else {"wheels": lambda: site_tree(wheels, SITE, interpreter, log)}
+    if optional:
+        made["optional"] = lambda: site_tree(optional, SITE, interpreter, log)
     if content.server:
         made["server"] = lambda: mapped_tree(content.server)
     made["model"] = lambda: _model_tree(content.model, facts=False)

@@ -51,7 +51,7 @@ class Listeners:
         if find_spec("hpack") is None:
             msg = (
                 "MODELYARD_GRPC_PORT: gRPC needs the package 'hpack', which is not here; "
-                "set grpc = true in [tool.modelyard.image], or run: pip install 'modelyard[grpc]'"
+                "an image has it if its runtime has a grpc_port; here, run: pip install 'modelyard[grpc]'"
             )
             raise StartError(msg)
         return cls(

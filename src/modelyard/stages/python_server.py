@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import ServerFacts
+
 if TYPE_CHECKING:
     from modelyard.component import Component, Use
 
@@ -23,6 +25,10 @@ def parts(settings: Any, runtime: Use, model: Path) -> dict[str, Any]:
         "entrypoint": component.entrypoint,
         "environment": environment(settings, runtime),
         "port": settings["port"],
+        "optional_requirements": tuple(
+            line for file in runtime.optional_requirements for line in requirement_lines(file)
+        ),
+        "facts": ServerFacts(grpc_port=runtime.params.get("grpc_port") or 0),
     }
 
 
@@ -33,7 +39,7 @@ def environment(settings: Any, runtime: Use) -> dict[str, str]:
         "MODELYARD_MODEL_NAME": settings["name"],
         "MODELYARD_PORT": str(settings["port"]),
         **runtime.component.server_environment,
-        **{f"MODELYARD_{name.upper()}": str(value) for name, value in runtime.params.items()},
+        **{f"MODELYARD_{name.upper()}": str(value) for name, value in runtime.params.items() if value is not None},
     }
 
 

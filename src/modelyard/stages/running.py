@@ -161,6 +161,8 @@ def _process(folder: Path, facts: ImageFacts, settings: dict[str, str], log: Pat
         root = rootfs.unpack(folder / facts.archive, Path(scratch, "root"))
         port = _free_port()
         variables = rootfs.environment(root) | settings | {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_PORT": str(port)}
+        if "MODELYARD_GRPC_PORT" in variables:
+            variables["MODELYARD_GRPC_PORT"] = "0"  # the image's own may be taken on this machine
         with log.open("ab") as output:
             process = subprocess.Popen(
                 rootfs.start_command(root), env=variables, cwd=scratch, stdout=output, stderr=subprocess.STDOUT

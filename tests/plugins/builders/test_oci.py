@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,11 @@ import pytest
 from modelyard.contexts import ImageContext
 from modelyard.errors import ToolError
 from modelyard.oci import apt, rootfs
+from modelyard.stages.python_server import requirement_lines
+from modelyard_plugins import runtimes
 from modelyard_plugins.builders.oci import oci
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from modelyard.artifacts import ImageFacts
 
 Make = Callable[..., ImageContext]
@@ -102,6 +103,19 @@ def test_a_new_model_changes_its_layer_only(make_context: Make) -> None:
         True,
     ]
     assert first.digest != second.digest
+
+
+def test_what_only_some_images_have_is_a_layer_of_its_own(make_context: Make) -> None:
+    requirements = Path(runtimes.__file__).with_name("grpc-requirements.txt")
+    usual = build(make_context("usual"))
+    context = make_context("more", optional_requirements=requirement_lines(requirements))
+    more = build(context)
+
+    added = [layer for layer in more.layers if layer not in usual.layers]
+    assert [layer.name for layer in added] == ["optional"]
+    assert [layer for layer in more.layers if layer not in added] == list(usual.layers)
+    assert added[0].size_bytes < 150_000
+    assert "hpack" in (context.out / "sbom.spdx.json").read_text()
 
 
 def test_a_lock_gives_the_same_image_and_asks_no_mirror(

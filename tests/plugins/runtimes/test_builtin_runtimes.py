@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,13 +49,15 @@ def test_the_server_in_the_image_is_told_which_runtime_it_has(name, registered):
     assert settings.backend in BUILT_IN
 
 
-def test_its_configuration_is_threads(name, registered):
+def test_its_configuration_is_threads_and_the_port_for_grpc(name, registered):
     function = registered[name][0]
     parameters = parameters_of(function, name)
 
-    assert list(parameters) == ["threads"]
+    assert list(parameters) == ["threads", "grpc_port"]
     assert parameters["threads"].default == 1
-    assert list(inspect.signature(function).parameters) == ["model", "threads"]
+    assert parameters["grpc_port"].default is None
+    assert registered[name][1]["serving_only"] == ("grpc_port",), "it is no part of what is evaluated"
+    assert list(inspect.signature(function).parameters) == ["model", "threads", "grpc_port"]
 
 
 def test_loading_the_plugin_imports_nothing_heavy(name):
@@ -92,3 +95,29 @@ def test_the_runtimes_share_the_server_and_its_requirements():
     }
 
     assert {pin.partition("==")[0] for pin in pins["litert"] ^ pins["onnxruntime"]} == {"ai-edge-litert", "onnxruntime"}
+
+
+def parts_of(registered, **params):
+    """What goes into an image of the runtime with these parameters."""
+    from modelyard.component import Source, Use
+    from modelyard.registration import registered as component_of
+    from modelyard.stages import python_server
+
+    ((name, (function, traits)),) = registered.items()
+    component = component_of(
+        "runtime", name, function, traits, Source("runtimes", "built-in", Path(MODULES["litert"].__file__))
+    )
+    settings = {"name": "digits", "port": 8080}
+    return python_server.parts(settings, Use(component, {"threads": 1, "grpc_port": None} | params), Path("model"))
+
+
+def test_what_grpc_needs_is_in_the_image_only_if_it_has_a_port(registered):
+    without, asked = parts_of(registered), parts_of(registered, grpc_port=8081)
+
+    assert (without["optional_requirements"], without["facts"].grpc_port) == ((), 0)
+    assert not [name for name in without["environment"] if "GRPC" in name]
+    assert [line.partition("==")[0] for line in asked["optional_requirements"]] == ["hpack"]
+    assert HASH.search(asked["optional_requirements"][0])
+    assert asked["environment"] == without["environment"] | {"MODELYARD_GRPC_PORT": "8081"}
+    assert asked["facts"].grpc_port == 8081
+    assert asked["requirements"] == without["requirements"]

@@ -243,3 +243,9 @@ def test_compose_itself_accepts_the_file_with_a_proxy(
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert ("proxy" in yaml.safe_load(done.stdout)["services"]) is bool(params.get("proxy_image"))
+
+
+def test_a_server_that_speaks_grpc_has_a_port_more(context: Callable[..., TargetContext]) -> None:
+    made = context(image=msgspec.structs.replace(context().image, server=ServerFacts(grpc_port=8081)))
+    compose(made)
+    assert read(made)["services"]["server"]["ports"] == ["127.0.0.1:8080:8080", "127.0.0.1:8081:8081"]

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.manifests import objects_in, read_folder
@@ -586,3 +587,27 @@ def test_an_override_that_misspells_a_name_is_told_which(context: Callable[..., 
         TemplateError, match=r"service\.yaml\.j2:2: 'service_prt' is undefined, did you mean 'service_port'\?"
     ):
         kubernetes(made)
+
+
+@pytest.mark.parametrize(("tls", "protocol"), [(True, "https"), (False, "kubernetes.io/h2c")])
+def test_a_server_that_speaks_grpc_has_a_port_more(
+    context: Callable[..., TargetContext], tls: bool, protocol: str
+) -> None:
+    image = msgspec.structs.replace(context().image, server=ServerFacts(grpc_port=8081))
+    made, without = context(image=image), context()
+    kubernetes(made, tls=tls)
+    kubernetes(without, tls=tls)
+
+    assert check(objects_in(read_folder(made.out)), image=made.image.reference) == []
+    found, usual = objects(made), objects(without)
+    scheme = "https" if tls else "http"
+    assert pod(made)["containers"][0]["ports"] == [
+        {"name": scheme, "containerPort": 8080, "protocol": "TCP"},
+        {"name": "grpc", "containerPort": 8081, "protocol": "TCP"},
+    ]
+    opened = [(one["name"], one["port"], one["appProtocol"]) for one in found["Service"]["spec"]["ports"]]
+    assert opened == [(scheme, 443 if tls else 80, scheme), ("grpc", 8081, protocol)]
+    assert [one["port"] for one in found["NetworkPolicy"]["spec"]["ingress"][0]["ports"]] == [scheme, "grpc"]
+    assert [one["name"] for one in usual["Service"]["spec"]["ports"]] == [scheme]
+    probes = [pod(made)["containers"][0][f"{one}Probe"]["httpGet"]["port"] for one in ("liveness", "readiness")]
+    assert probes == [scheme, scheme]
