@@ -145,14 +145,15 @@ def _removed(groups: list[Path]) -> list[Path]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, box: Box) -> Iterator[Watched]:
-    """Serve the model as the targets render it: its limit on bodies, on memory and on processors."""
+def serving(folder: Path, box: Box, **more: str) -> Iterator[Watched]:
+    """Serve the model as the targets render it: its limit on bodies, on memory and on processors; `more` are settings."""
     from tests.serving.conftest import started
 
     with limited(box) as groups:
         enter = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
         command = ["bash", "-c", f"{enter}exec {sys.executable} -m modelyard.serving"]
         settings = {"BACKEND": "onnxruntime", "MAX_BODY_BYTES": str(box.body_bytes), "WORKERS": str(box.workers)}
+        settings |= more
         if not groups:
             settings["MEMORY_BYTES"] = str(box.memory_mib * MIB)
         with started(folder, command, **settings) as server:

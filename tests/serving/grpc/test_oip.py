@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from tests.serving.test_otlp import SAMPLED, TRACE, collector, setting, values
 from tests.serving.test_server import certificate, files, wait_until
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
@@ -20,7 +21,7 @@ client_module = pytest.importorskip("tritonclient.grpc", reason="tritonclient[gr
 messages, stubs = client_module.service_pb2, client_module.service_pb2_grpc
 StatusCode = grpc.StatusCode
 
-__all__ = ["certificate"]
+__all__ = ["certificate", "collector", "setting"]
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -395,6 +396,22 @@ def test_a_call_is_a_part_of_its_clients_trace(server, stub, raw):
     assert [one[1] for one in spans] == [trace_id] * 2
     wait_until(lambda: {one[2] for one in spans} <= {line.get("span_id") for line in server.logs})
     assert {line["trace_id"] for line in server.logs if line.get("span_id") in {one[2] for one in spans}} == {trace_id}
+
+
+def test_a_call_is_a_span_by_the_names_of_calls(start, models, raw, collector, setting):
+    setting()
+    with start(models / "float32", GRPC_PORT="0") as running, channel(running) as one:
+        stub = stubs.GRPCInferenceServiceStub(one)
+        sampled = (("traceparent", SAMPLED),)
+        stub.ServerLive(messages.ServerLiveRequest(), metadata=sampled)
+        stub.ModelInfer(request_of(raw), metadata=sampled)
+        refusal(stub.ModelReady, messages.ModelReadyRequest(name="no"), metadata=sampled)
+        wait_until(lambda: len(collector.spans) == 2)
+    infer, ready = sorted(collector.spans, key=lambda span: span["name"])
+    assert (infer["name"], infer["traceId"], infer["kind"]) == (f"{SERVICE}/ModelInfer", TRACE, 2)
+    known = {"rpc.system": "grpc", "rpc.service": SERVICE, "client.address": "127.0.0.1"}
+    assert values(infer["attributes"]) == known | {"rpc.method": "ModelInfer", "rpc.grpc.status_code": "0"}
+    assert values(ready["attributes"]) == known | {"rpc.method": "ModelReady", "rpc.grpc.status_code": "5"}
 
 
 # The start

@@ -23,6 +23,7 @@ END_STREAM, ACK, END_HEADERS, PADDED, HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 INITIAL_WINDOW, LARGEST_WINDOW = 65_535, (1 << 31) - 1
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 3, 4, 5, 6
 """The settings that are said or heard."""
+LONGEST_MESSAGE = 1000
 PREFIX_BYTES = 5
 """What stands before a message: whether it is compressed, and its size."""
 
@@ -117,7 +118,8 @@ def status_field(code: Code) -> bytes:
 
 
 def message_field(message: str) -> bytes:
-    """Return the field that says why."""
+    """Return the field that says why, cut short: a client may have sent a long name, and takes few headers."""
+    message = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
     return field(
         b"grpc-message", quote(message.encode("utf-8", "replace"), safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~").encode()
     )
