@@ -33,16 +33,18 @@ def test_the_onnx_plugin_predicts_as_the_network_does(raw, tmp_path):
 def test_a_server_runs_on_the_required_wheels_alone(start, models, raw, expected, tmp_path, runtime):
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    requirements = Path(litert.__file__).with_name(f"{runtime}-requirements.txt")
+    needed = [Path(litert.__file__).with_name(f"{name}-requirements.txt") for name in (runtime, "grpc")]
+    requirements = [word for file in needed for word in ("-r", file)]
     options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
-    subprocess.run([python, "-m", "pip", "install", "-q", *options, "-r", requirements], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", *options, *requirements], check=True)
     place = tmp_path / "app"
     shutil.copytree(Path(modelyard.serving.__file__).parent, place / "modelyard_serving")
     model = models / "float32" if runtime == "litert" else write_onnx(tmp_path / "model")
     right = expected(model, raw) if runtime == "litert" else probabilities(raw)
 
     command = [str(python), "-m", "modelyard_serving"]
-    with start(model, command, place, BACKEND=runtime) as server, server.client() as client:
+    with start(model, command, place, BACKEND=runtime, GRPC_PORT="0") as server, server.client() as client:
+        assert server.grpc_port
         answer = client.post("/v1/models/digits:predict", json={"instances": raw.tolist()})
         metrics = client.get("/metrics")
         assert server.stop() == 0

@@ -151,6 +151,8 @@ def test_what_is_not_served_is_refused_in_tf_servings_words(channel, stub, apis,
         stub.Predict(request_of(apis, fit, version_label="canary"))
     with refused(StatusCode.INVALID_ARGUMENT, 'Serving signature name: "x" not found in signature def'):
         stub.Predict(request_of(apis, fit, signature_name="x"))
+    with refused(StatusCode.INVALID_ARGUMENT, 'Serving signature name: "x y" not found in signature def'):
+        stub.Predict(request_of(apis, fit, signature_name="x\ny"))
     with refused(StatusCode.INVALID_ARGUMENT, "Sent extra: {x}. Missing but required: {input}."):
         stub.Predict(request_of(apis, fit, "x"))
     with refused(StatusCode.INVALID_ARGUMENT, "Missing ModelSpec"):

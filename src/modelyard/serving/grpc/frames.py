@@ -118,8 +118,9 @@ def status_field(code: Code) -> bytes:
 
 
 def message_field(message: str) -> bytes:
-    """Return the field that says why, cut short: a client may have sent a long name, and takes few headers."""
+    """Return the field that says why, on one line and cut short: a client may have sent a long name, and takes few headers."""
     message = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
+    message = " ".join(message.splitlines())
     return field(
         b"grpc-message", quote(message.encode("utf-8", "replace"), safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~").encode()
     )
