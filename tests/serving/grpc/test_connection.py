@@ -269,7 +269,15 @@ def test_a_message_that_does_not_come_is_refused_and_the_connection_stays(server
         assert 0.8 < time.monotonic() - begin < 3
 
 
-@pytest.mark.parametrize("sent", [b"", frames.PREFACE[:10], frames.PREFACE + frames.frame(frames.SETTINGS, 0, 0)])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        frames.PREFACE[:10],
+        frames.PREFACE + frames.frame(frames.SETTINGS, 0, 0),
+        frames.PREFACE + frames.frame(frames.HEADERS, 0, 1, b"\x88"),
+    ],
+)
 def test_a_client_that_says_nothing_more_is_let_go(server, sent):
     with Client(server, greet=False) as client:
         begin = time.monotonic()

@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         self._say_goodbye()
         for stream in list(self._streams.values()):
             if stream.opened and stream.ending is None:
-                self.respond(stream, error_response(503, "the server stops; try another"))
+                self._refuse(stream, error_response(503, "the server stops; try another"))
         self._settle()
 
     # Frames.
@@ -569,16 +569,16 @@ class Connection(asyncio.Protocol):
     def _set_deadline(self) -> None:
         if not self._greeted:
             return  # the time for that runs since the connection's start
-        allowance = self._gate.allowance
-        turns = [stream.turn_s for stream in self._streams.values() if self._is_clients_turn(stream)]
+        allowance, now = self._gate.allowance, self._loop.time()
+        ends = [one.turn_s + allowance.body_s for one in self._streams.values() if self._is_clients_turn(one)]
         if self._block or self._full:
-            turns.append(self._since_s)
-        if turns:
-            self._gate.wait(self, min(turns) + allowance.body_s)
+            ends.append(self._since_s + (allowance.body_s if self._full else allowance.header_s))
+        if ends:
+            self._gate.wait(self, min(ends))
         elif self._streams:
             self._gate.go_on(self)
         else:
-            self._gate.wait(self, self._loop.time() + (GOODBYE_S if self._leaving else allowance.idle_s))
+            self._gate.wait(self, now + (GOODBYE_S if self._leaving else allowance.idle_s))
 
     def _is_clients_turn(self, stream: Stream) -> bool:
         return bool(stream.outgoing) or (stream.admitted and not stream.whole)
