@@ -262,4 +262,3 @@ def test_common_traits_are_unpacked_by_name(toy_project: Path) -> None:
     found = load_config(toy_project, load_plugins(toy_project), {"train.use": "fits:fit"}).uses["train"].component
     assert found.tools[0] == "tensorflow"
     assert found.environment["TF_USE_LEGACY_KERAS"] == "1"
-    assert "tensorflow" not in sys.modules
