@@ -18,6 +18,7 @@ import pytest
 
 from modelyard.plugins import load_plugins
 from modelyard.settings import TABLES, parameters_of_table
+from tests.examples.environments import clean
 from tests.front_door.builds import Build, artifacts, build, copy, read_lines
 from tests.front_door.knobs import KNOBS, MEANINGFUL, MEANINGLESS, UNTOUCHED, State
 from tests.front_door.oracle import Rebuilt
@@ -138,7 +139,7 @@ def _as_nobody(project: Path) -> Build:
                 group=65534,
                 extra_groups=[],
                 env={
-                    "PATH": os.environ["PATH"],
+                    **clean(),  # what this machine sets for its numerical libraries counts for them, too
                     "HOME": str(project),
                     "PYTHONPATH": packages,
                     "PYTHONDONTWRITEBYTECODE": "1",
