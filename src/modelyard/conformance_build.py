@@ -114,7 +114,7 @@ def difference(one: Mapping[str, object], two: Mapping[str, object]) -> str:
 def _files(engine: Engine, leave_out: Sequence[Stage]) -> dict[str, str]:
     """Return the digest of every file of the project, but for modelyard's own and the artifacts of some stages."""
     project = engine.project.folder
-    folders = {engine.folder(stage) for stage in leave_out} | {engine.project.state}
+    folders = {engine.folder(stage) for stage in leave_out} | {engine.project.state, engine.workspace.unfinished}
     files = [path for path in project.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {
         str(path.relative_to(project)): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -89,6 +89,11 @@ class Workspace:
             return None
         return brief if brief.digest == manifest_digest(brief.outputs) else None
 
+    @property
+    def unfinished(self) -> Path:
+        """The folder, among the artifacts, of what is half-made."""
+        return self._scratch.unfinished
+
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Give a new folder on the artifacts' file system; what a killed build left there is swept by `sweep`.
