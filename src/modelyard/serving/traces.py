@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from .observe import GRPC_CODES, QUIET, ROUTES
+from .trace import RANDOM, SAMPLED, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,39 +20,10 @@ if TYPE_CHECKING:
     from .messages import Request
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-_SAMPLED, _RANDOM = 1, 2
 _STATE_BYTES = 512
 """What is kept of a `tracestate`; one that is longer may be left out (W3C Trace Context, 3.3.1.5)."""
 _RATIO_BITS = 64
 """The last bits of a trace's number decide whether a ratio takes it, so that every service decides alike."""
-
-
-@dataclass(slots=True)
-class Trace:
-    """A request's place in a trace.
-
-    Attributes:
-        trace_id: the trace's number, 32 hexadecimal digits.
-        span_id: the number of our part of it, 16 hexadecimal digits.
-        parent_id: the number of the client's part; empty: the trace begins here.
-        flags: 1: sampled; 2: the trace's number is random.
-        state: the client's `tracestate`, as sent.
-    """
-
-    trace_id: str
-    span_id: str
-    parent_id: str
-    flags: int
-    state: str = ""
-
-    @property
-    def sampled(self) -> bool:
-        """Whether the span is to be sent."""
-        return bool(self.flags & _SAMPLED)
-
-    def parent(self) -> bytes:
-        """Return the `traceparent` that names our span."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}".encode()
 
 
 @dataclass(slots=True)
@@ -100,7 +72,7 @@ class Sampler:
     def samples(self, trace_id: str, parent_flags: int | None) -> bool:
         """Return whether to send the trace; `parent_flags` are the client's, None if it begins here."""
         if self.parent_based and parent_flags is not None:
-            return bool(parent_flags & _SAMPLED)
+            return bool(parent_flags & SAMPLED)
         return self.ratio > 0 and int(trace_id[-_RATIO_BITS // 4 :], 16) < self.ratio * (1 << _RATIO_BITS)
 
 
@@ -120,7 +92,7 @@ class Tracer:
         trace_id, parent_id, flags = parent
         sampled = self._sampler.samples(trace_id, flags)
         return Trace(
-            trace_id, self._bits(64).to_bytes(8, "big").hex(), parent_id, flags & _RANDOM | sampled, _state(request)
+            trace_id, self._bits(64).to_bytes(8, "big").hex(), parent_id, flags & RANDOM | sampled, _state(request)
         )
 
     def ended(self, request: Request, labels: tuple[str, str], status: int, duration_s: float, peer: str) -> None:
