@@ -31,7 +31,8 @@ def test_the_largest_batch_fits_even_if_it_is_indented() -> None:
     bound = Limits.of(spec, 4, 1 << 40, 1).body
     assert bound == 4 * sample_text_bytes(spec) + MIB
     assert len(text) < bound
-    assert Limits.of(spec, 4, 1000, 1) == Limits(1000, 1), "whatever it holds"
+    assert Limits.of(spec, 4, 1000, 1) == Limits(1000, 1, 1000), "whatever it holds"
+    assert Limits.of(spec, 4, 1 << 40, 1).message == 4 * 28 * 28 * 10 + MIB
 
 
 def test_a_compressed_body_may_grow_to_a_mebibyte_or_64_times_its_size_and_never_beyond_the_bound() -> None:
