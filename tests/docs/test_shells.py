@@ -156,6 +156,12 @@ def follow(page: str, project: Path, *, env: dict[str, str] | None = None, befor
             assert page in UNLIKE or shown(block) <= lines(said), f"{block}: {shown(block) - lines(said)}"
 
 
+def commit_all(project: Path) -> None:
+    """Let the project be a git repository whose commits are ada's."""
+    who = "git config user.name ada && git config user.email ada@example.org"
+    run(f"git init -q -b main && {who} && git add . && git commit -q -m first", project)
+
+
 def shown(block: Block) -> set[str]:
     """Return what a page shows of the output of a `console` block."""
     return (
@@ -188,6 +194,8 @@ def test_the_commands_of_a_page_work_in_a_project_that_is_built(
     page: str, net: Path, cluster: dict[str, str], docker_engine: None, tmp_path: Path
 ) -> None:
     project = Path(shutil.copytree(net, tmp_path / "net", symlinks=True))
+    if any("git add" in commands(block) for block in blocks(page) if block.language == "console"):
+        commit_all(project)
     with background(tmp_path) as env:
         follow(page, project, env=env | cluster, before=SERVED + ENGINE)
 
@@ -213,10 +221,7 @@ def test_the_commands_of_a_page_plan_its_builds(page: str, tmp_path: Path) -> No
             shutil.copy(ROOT / name, project / name, follow_symlinks=False)
     else:
         scaffold.new_project(project)
-    run(
-        "git init -q -b main && git add . && git -c user.name=ada -c user.email=ada@example.org commit -q -m first",
-        project,
-    )
+    commit_all(project)
     follow(page, project / PLANS[page], before=PLAN_ONLY)
 
 

@@ -179,7 +179,7 @@ def test_a_container_with_the_rendered_limits_survives_the_worst_bodies(road: Pa
     server = yaml.safe_load((road / "artifacts/render/compose/compose.yaml").read_text())["services"]["server"]
     memory = int(server["deploy"]["resources"]["limits"]["memory"].removesuffix("m")) * 2**20
     settings = {key: value for key, value in server["environment"].items() if not key.endswith("_FILE")}
-    assert int(settings["MODELYARD_MAX_BODY_BYTES"]) == fuzz.BODY_BYTES
+    assert int(settings["MODELYARD_MAX_BODY_BYTES"]) == fuzz.Box().body_bytes
     settings["MODELYARD_MAX_BATCH"] = "100000"  # the model is small: bodies may then be as large as the settings allow
     with (
         loaded(road / "artifacts/image/small/image.tar") as image,

@@ -142,11 +142,14 @@ def compose(tmp_path: Path) -> Iterator[Callable[..., list[str]]]:
     program = next((w for w in (["docker", "compose"], ["docker-compose"]) if _works(w)), None)
     if program is None:
         pytest.skip("neither `docker compose` nor `docker-compose` is installed")
-    command = [*program, "-p", "modelyard-test-served", "-f", str(tmp_path / "served" / "compose.yaml")]
+    served = (
+        tmp_path / "artifacts" / "render" / "served"
+    )  # as deep as a project's, whose `secrets` lie beside `artifacts`
+    command = [*program, "-p", "modelyard-test-served", "-f", str(served / "compose.yaml")]
 
     def up(rendered: Path, **changes: str) -> list[str]:
-        shutil.copytree(rendered, tmp_path / "served", dirs_exist_ok=True)
-        file = tmp_path / "served" / "compose.yaml"
+        shutil.copytree(rendered, served)
+        file = served / "compose.yaml"
         text = file.read_text()
         for old, new in changes.values():
             assert old in text
@@ -176,8 +179,8 @@ def test_compose_puts_nginx_before_it_and_only_nginx_is_reached(
     road: Path, client: Any, debian_base: str, tmp_path: Path, compose: Callable[..., list[str]]
 ) -> None:
     build_nginx(client, debian_base, NGINX)
-    secrets = tmp_path / "served" / "secrets"
-    secrets.mkdir(parents=True)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
     certificate(secrets)
     hashed = subprocess.run(["openssl", "passwd", "-6", "secret"], check=True, capture_output=True, text=True).stdout
     (secrets / "htpasswd").write_text(f"user:{hashed}")

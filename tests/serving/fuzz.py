@@ -242,7 +242,7 @@ def hail(port: int, name: str, bodies: int, at_once: int = 16, seed: int = 1) ->
     with ThreadPoolExecutor(at_once) as threads:
         for _ in range(bodies):
             path = random_.choice((f"/v1/models/{name}:predict", f"/v2/models/{name}/infer"))
-            _, body = body_of(random_)
+            _, body = body_of(random_, Box().body_bytes)
             found.update(threads.map(lambda _, path=path, body=body: post(port, path, body, {}), range(at_once)))
     return found
 
