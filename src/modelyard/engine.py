@@ -226,6 +226,8 @@ class Engine:
         Raises:
             StoreError: the store cannot be written.
         """
+        if changed:
+            self.sweep()  # of a build that was killed just before this one began, a process may have lived on until now
         file = roots_file(self.store.root, self.project.folder)
         if self._put_away_leftovers() or changed or not file.exists():
             register(self.store.root, self.project.folder, self.plan.stages)

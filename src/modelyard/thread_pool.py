@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-Answers = SimpleQueue[Exception | None]
+Answers = SimpleQueue[tuple[int, Exception | None]]
 
 
 class ThreadPool(Generic[T]):
@@ -25,7 +25,7 @@ class ThreadPool(Generic[T]):
         os.register_at_fork(after_in_child=self._begin)  # threads do not survive a fork
 
     def _begin(self) -> None:
-        self._todo: SimpleQueue[tuple[Callable[[T], None], T, Answers]] = SimpleQueue()
+        self._todo: SimpleQueue[tuple[Callable[[T], None], int, T, Answers]] = SimpleQueue()
         self._started = 0
         self._lock = threading.Lock()
 
@@ -38,11 +38,11 @@ class ThreadPool(Generic[T]):
         first, *others = items
         self._start(len(others))
         answers: Answers = SimpleQueue()
-        for item in others:
-            self._todo.put((work, item, answers))
-        errors = [_attempt(work, first), *(answers.get() for _ in others)]
-        for error in errors:
-            if error is not None:
+        for number, item in enumerate(others, 1):
+            self._todo.put((work, number, item, answers))
+        ended = {0: _attempt(work, first), **dict(answers.get() for _ in others)}  # in the order in which they end
+        for number in range(len(items)):
+            if (error := ended[number]) is not None:
                 raise error
 
     def _start(self, wanted: int) -> None:
@@ -51,10 +51,10 @@ class ThreadPool(Generic[T]):
                 threading.Thread(target=self._serve, args=(self._todo,), daemon=True).start()
                 self._started += 1
 
-    def _serve(self, todo: SimpleQueue[tuple[Callable[[T], None], T, Answers]]) -> None:
+    def _serve(self, todo: SimpleQueue[tuple[Callable[[T], None], int, T, Answers]]) -> None:
         while True:
-            work, item, answers = todo.get()
-            answers.put(_attempt(work, item))
+            work, number, item, answers = todo.get()
+            answers.put((number, _attempt(work, item)))
 
 
 def _attempt(work: Callable[[T], None], item: T) -> Exception | None:

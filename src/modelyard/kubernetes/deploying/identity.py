@@ -46,8 +46,11 @@ def bare(thing: Object) -> dict[str, Any]:
 
 
 def as_stream(things: Iterable[Object]) -> str:
-    """Return objects as the text that `kubectl ... -f -` reads: a stream, each checked by the server as itself."""
-    return "\n---\n".join(json.dumps(one, default=str) for one in things)
+    """Return objects as the text that `kubectl ... -f -` reads: a stream, each checked by the server as itself.
+
+    JSON follows on JSON without a line of dashes, which kubectl before 1.33 takes for a part of a number.
+    """
+    return "\n".join(json.dumps(one, default=str) for one in things)
 
 
 def from_list(answer: str) -> list[Any]:
