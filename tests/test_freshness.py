@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from modelyard import freshness
 from modelyard.engine import Engine
+from modelyard.errors import StageFailed
 from modelyard.freshness import Freshness
 from modelyard.project import load
 
@@ -65,3 +67,37 @@ def test_code_that_changes_between_two_stages_is_seen(engine: Engine, toy_projec
     assert engine.fingerprint(rounded).key == before
     engine.freshness.renew(rounded)
     assert engine.fingerprint(rounded).key != before
+
+
+@pytest.mark.parametrize("harm", ["edited", "removed"])
+def test_a_stage_does_not_begin_on_an_artifact_that_is_not_what_it_was(engine: Engine, harm: str) -> None:
+    rounded = engine.plan.stages["optimize:rounded"]
+    earlier = next(one for one in engine.plan.upstream(rounded) if one.kind == "optimize")
+    model = next(engine.folder(earlier).glob("model.toy"))
+    if harm == "edited":
+        model.chmod(0o644)
+        model.write_text(model.read_text() + " ")
+    else:
+        model.unlink()
+    with pytest.raises(
+        StageFailed, match=f"the artifact of {earlier.id} changed before the stage ran\n  run `doit` again"
+    ):
+        engine.freshness.sight(rounded)
+
+
+def test_a_file_that_moves_while_the_key_is_made_has_the_key_made_again(
+    engine: Engine, toy_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounded = engine.plan.stages["optimize:rounded"]
+    plugin, plain, before = toy_project / "plugins" / "toy.py", freshness.settle, engine.fingerprint(rounded).key
+
+    def edit_once(marks: Any) -> bool:
+        monkeypatch.setattr(freshness, "settle", plain)
+        plugin.write_text(plugin.read_text().replace("round(value, decimals)", "round(value, decimals + 1)"))
+        return False
+
+    monkeypatch.setattr(freshness, "settle", edit_once)
+    sighting = engine.freshness.sight(rounded)
+    assert sighting.fingerprint.key != before
+    engine.freshness.renew(rounded)
+    assert sighting.fingerprint.key == engine.fingerprint(rounded).key
