@@ -120,7 +120,18 @@ def _container(client: Any, folder: Path, facts: ImageFacts, settings: dict[str,
             file.write(container.logs())
         container.remove(force=True)
         if loaded:
-            client.images.remove(image, force=True)
+            _remove(client, image)
+
+
+def _remove(client: Any, image: str) -> None:
+    """Remove an image that was loaded, unless another check runs it by now: that one leaves it to whoever comes last."""
+    from docker.errors import APIError
+
+    try:
+        client.images.remove(image, force=True)
+    except APIError as exc:
+        if exc.status_code not in (404, 409):
+            raise
 
 
 def _load(client: Any, folder: Path, facts: ImageFacts) -> tuple[str, bool]:
