@@ -110,7 +110,7 @@ def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp
         done = done.union(*map(finished, outputs))
         stages += len(done)
         if len(done) == 13:
-            assert artifacts(project) == expected
+            goes_on(project, expected, done)  # the last build, too, was killed: what it left is swept by the next one
             rounds += 1
             project, done = tmp_path / f"round{rounds}", set()
             ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
