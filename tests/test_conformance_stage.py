@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from modelyard.errors import ModelyardError
+from modelyard.locks import hold
+from modelyard.project import state_of
 from modelyard.testing import (
     check_builder,
     check_dataset,
@@ -46,6 +49,17 @@ def test_a_data_set_that_keeps_the_contract(toy: Path) -> None:
     found = check_dataset("points", project=toy, params={"samples": 90}, refuses=[{"samples": "many"}])
     assert len(found.y("train")) == 60
     assert not (toy / "artifacts/train").exists()
+
+
+def test_checks_of_one_project_wait_for_each_other(toy: Path) -> None:
+    """Each would change what the stages of the other read, which `pytest -n` runs beside it."""
+    with ThreadPoolExecutor(1) as beside:
+        with hold(state_of(toy) / "locks" / "checks.lock", "the project", print):
+            waiting = beside.submit(check_dataset, "points", project=toy)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            assert not (toy / "artifacts").exists()
+        assert len(waiting.result().y("test")) == 20
 
 
 def test_a_model_and_its_trainer_that_keep_the_contract(toy: Path) -> None:

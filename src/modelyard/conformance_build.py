@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from modelyard.engine import Engine
 from modelyard.errors import ModelyardError
 from modelyard.formats import shortest_chains
-from modelyard.project import load
+from modelyard.locks import hold
+from modelyard.project import load, state_of
 from modelyard.stage_process import CRASHED
 
 if TYPE_CHECKING:
@@ -21,10 +24,29 @@ if TYPE_CHECKING:
     from modelyard.record import Record
     from modelyard.stage import Stage
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 HASH_SEEDS = ("1", "2")
 """The orders of sets that a component is tried with: what it writes must not depend on them."""
 _PLAIN = "float32"
 """The model optimizer to prefer where a model has only to get from one format to another."""
+
+
+def one_at_a_time(check: Callable[P, R]) -> Callable[P, R]:
+    """Let `check` wait for other checks of its argument `project`: each builds what the stages of another may just read.
+
+    `pytest -n` runs them side by side.
+    """
+    signature = inspect.signature(check)
+
+    @functools.wraps(check)
+    def in_turn(*args: P.args, **kwargs: P.kwargs) -> R:
+        project: Path = signature.bind(*args, **kwargs).arguments["project"]
+        with hold(state_of(project) / "locks" / "checks.lock", str(project), lambda _: None):
+            return check(*args, **kwargs)
+
+    return in_turn
 
 
 @contextmanager

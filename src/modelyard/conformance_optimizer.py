@@ -19,6 +19,7 @@ from modelyard.conformance_build import (
     check_refusal,
     check_same,
     engine_of,
+    one_at_a_time,
     run_watched,
     way,
 )
@@ -58,6 +59,7 @@ class Checked:
     evaluation: Evaluation
 
 
+@one_at_a_time
 def measure(project: Path, steps: Sequence[Step]) -> Evaluation:
     """Build the variant `steps` in `project` and return how it does on the test split.
 
@@ -69,6 +71,7 @@ def measure(project: Path, steps: Sequence[Step]) -> Evaluation:
         return _evaluation(engine)
 
 
+@one_at_a_time
 def check_optimizer(
     name: str,
     *,

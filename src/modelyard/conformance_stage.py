@@ -18,6 +18,7 @@ from modelyard.conformance_build import (
     check_refusal,
     check_same,
     engine_of,
+    one_at_a_time,
     run_watched,
     way,
 )
@@ -101,6 +102,7 @@ def check_builder(
     return read_json(_check("builder", name, project, params, refuses) / "image.json", ImageFacts)
 
 
+@one_at_a_time
 def check_runtime(
     name: str, *, project: Path, params: Mapping[str, Any] | None = None, refuses: Iterable[Mapping[str, Any]] = ()
 ) -> Evaluation:
@@ -141,6 +143,7 @@ def check_runtime(
     return evaluation
 
 
+@one_at_a_time
 def _check(
     kind: str, name: str, project: Path, params: Mapping[str, Any] | None, refuses: Iterable[Mapping[str, Any]]
 ) -> Path:

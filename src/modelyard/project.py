@@ -31,7 +31,12 @@ class Project(msgspec.Struct, frozen=True):
     @property
     def state(self) -> Path:
         """The folder for locks, logs, downloads and the store; git must ignore it."""
-        return self.folder / ".modelyard"
+        return state_of(self.folder)
+
+
+def state_of(folder: Path) -> Path:
+    """Return the folder for locks, logs, downloads and the store of the project in `folder`."""
+    return folder / ".modelyard"
 
 
 def load(folder: Path, overrides: Mapping[str, str] | None = None) -> Project:
