@@ -33,7 +33,7 @@ import tf_keras
 loaded = time.perf_counter()
 from modelyard.artifacts import Dataset, Model
 from modelyard.contexts import OptimizeContext
-from modelyard.plugins import load_plugins
+from modelyard.plugins.load import load_plugins
 
 project, name, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 function = load_plugins(project).get("optimizer", name, "benchmark").function

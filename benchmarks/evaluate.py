@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, Preprocessing, Splits
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard.serving.backends.litert import CHUNK, open_model, quantize
 from modelyard.stages.dataset import write_dataset
 from modelyard.stages.evaluate import predict

@@ -92,11 +92,11 @@ def build_modelyard(folder: Path) -> None:
 
     What it leaves is the same.
     """
-    from modelyard import durable
-    from modelyard.engine import Engine
-    from modelyard.project import load
-    from modelyard.stage_process import run_request
-    from modelyard.stage_runner import Run, StageRunner
+    from modelyard.build.engine import Engine
+    from modelyard.execution.child import run_request
+    from modelyard.execution.runner import Run, StageRunner
+    from modelyard.files import atomic as durable
+    from modelyard.project.load import load
 
     def run(self: StageRunner, stage: Any, scratch: Path, _on_event: Any) -> Run:
         (scratch / "out").mkdir()

@@ -29,9 +29,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from modelyard import digests
-from modelyard.digests import DigestTable
-from modelyard.hashing import Hashed, Sized
+from modelyard.files import digests
+from modelyard.files.digests import DigestTable
+from modelyard.files.hashing import Hashed, Sized
 
 SMALL_BYTES = 2_000
 

@@ -24,9 +24,9 @@ from pathlib import Path
 
 import graphs
 
-from modelyard.digests import DigestTable, manifest_digest
-from modelyard.record import Record
-from modelyard.store import Store, manifest_of
+from modelyard.files.digests import DigestTable, manifest_digest
+from modelyard.store.local import Store, manifest_of
+from modelyard.store.record import Record
 
 Way = Callable[[int], None]
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import graphs
 
-from modelyard import orphans
+from modelyard.execution import orphans
 
 WRITE = """
 import sys

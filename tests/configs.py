@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard.config import Config, load_config
+from modelyard.config.read import Config, load_config
 from modelyard.errors import ConfigError
-from modelyard.plugins import load_plugins
+from modelyard.plugins.load import load_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelyard.component import Component, Source, Use
-from modelyard.config import Config
+from modelyard.config.read import Config
+from modelyard.config.tables import TABLES, USING, parameters_of_table
 from modelyard.errors import PlanError
-from modelyard.plugins import Plugins, load_plugins
-from modelyard.settings import TABLES, USING, parameters_of_table
+from modelyard.plugins.load import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelyard.plan import Plan
+    from modelyard.plan.planner import Plan
     from modelyard.stage import Stage
 
 SOURCE = Source("test", "project", Path("test.py"))

@@ -11,7 +11,7 @@ import pytest
 from modelyard import api
 from modelyard.artifacts import Dataset, ImageFacts, Model
 from modelyard.errors import ConfigError, ModelyardError, PlanError
-from modelyard.stages.evaluation import Measured
+from modelyard.variants.evaluation import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, Preprocessing
 from modelyard.errors import DataError
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -71,7 +71,7 @@ def test_a_run_with_something_to_do_imports_it_in_the_worker_alone(toy_project: 
 
 def test_the_projects_of_this_repository_load_light() -> None:
     root = Path(__file__).parents[1]
-    script = f"{SPY}\nfrom pathlib import Path\nfrom modelyard.project import load\nload(Path({str(root)!r}))"
+    script = f"{SPY}\nfrom pathlib import Path\nfrom modelyard.project.load import load\nload(Path({str(root)!r}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "HEAVY: []"

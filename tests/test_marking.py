@@ -8,7 +8,7 @@ import pytest
 from modelyard import hookimpl
 from modelyard.errors import PluginError
 from modelyard.marking import Scope, scope_of
-from modelyard.project import load
+from modelyard.project.load import load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard import stage_process
-from modelyard.extras import extras_of
-from modelyard.plugins import load_plugins
+from modelyard.execution import child as stage_process
+from modelyard.execution.extras import extras_of
+from modelyard.plugins.load import load_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -81,7 +81,7 @@ def test_what_only_speeds_reading_up_is_left_out(macos: None, tmp_path: Path) ->
 def test_a_file_system_is_synced_at_once_or_file_by_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    from modelyard import durable
+    from modelyard.files import atomic as durable
 
     monkeypatch.setattr(durable, "_MANY", 3)
     files = [tmp_path / str(number) for number in range(3)]

@@ -14,8 +14,8 @@ from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError
 from modelyard.kubernetes.checking import RULE_MODULES
 from modelyard.kubernetes.findings import RULES
-from modelyard.plugins import load_plugins
-from modelyard.rendering import renderer
+from modelyard.plugins.load import load_plugins
+from modelyard.rendering.templates import renderer
 from modelyard.targets import _files, template_target
 
 PLUGIN = """\

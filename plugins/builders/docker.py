@@ -114,7 +114,7 @@ def _program(client: Any, content: ImageContent, image_id: str, base: str) -> tu
 
 def dockerfile(project: Path, *, base: str, settings: Mapping[str, Any], layers: Sequence[str]) -> str:
     """Return the text of the Dockerfile, from the project's template if it has one of the same name."""
-    from modelyard.rendering import environment
+    from modelyard.rendering.templates import environment
 
     made = environment(project, quote=False)
     made.filters |= {"dockerfile": quoted, "exec_form": json.dumps}

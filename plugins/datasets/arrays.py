@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError, did_you_mean, listing
-from modelyard.npy import open_array
+from modelyard.files.npy import open_array
 from modelyard.params import InputPath
 from modelyard_plugins.support.npz import SAVE_PLAIN, read_npz
 from modelyard_plugins.support.rows import take_rows

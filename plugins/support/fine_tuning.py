@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard_plugins.support.feed import batches
 from modelyard_plugins.support.keras_fitting import compile_classifier, fit
 from modelyard_plugins.support.training import last_figures

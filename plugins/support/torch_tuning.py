@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import format_file
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard_plugins.support.torch_feed import Feed
 from modelyard_plugins.support.torch_fitting import fit, make_optimizer
 from modelyard_plugins.support.torch_program import load_program, save_program, trainable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.artifacts import is_whole
 from modelyard.contexts import Problem
 from modelyard.errors import PluginError, StageFailed
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard_plugins.support.splitting import stratified_split
 
 if TYPE_CHECKING:

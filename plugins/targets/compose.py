@@ -96,7 +96,7 @@ def _memory_problems(params: Mapping[str, Any], *, reads_settings: bool) -> Iter
     if not _SIZE.fullmatch(params["memory"]):
         yield Problem("memory", "it is not a size as Compose reads it", "allowed: '256m', '1g'")
     elif reads_settings:
-        from modelyard.footprint import SMALL_BYTES, Footprint, workers_of
+        from modelyard.launch.footprint import SMALL_BYTES, Footprint, workers_of
 
         workers = workers_of(_processes(params), params["cpus"])
         needs = Footprint(SMALL_BYTES, params["max_body_bytes"], workers)
@@ -116,7 +116,7 @@ def _memory(context: TargetContext, params: Mapping[str, Any], settings: Mapping
     Raises:
         ConfigError: what is set is less than what the server takes, as it was measured.
     """
-    from modelyard.footprint import Footprint, usual_bytes, worker_bytes, workers_of
+    from modelyard.launch.footprint import Footprint, usual_bytes, worker_bytes, workers_of
 
     worker = worker_bytes(context.server_memory_bytes, context.model)
     needs = Footprint(worker, params["max_body_bytes"] if settings else 0, workers_of(settings, params["cpus"]))
@@ -192,7 +192,7 @@ def _settings(context: TargetContext, params: Mapping[str, Any]) -> dict[str, st
 
 
 def _processes(params: Mapping[str, Any]) -> dict[str, str]:
-    from modelyard.footprint import processes
+    from modelyard.launch.footprint import processes
 
     return processes(params["workers"], params["threads"], params["cpus"])
 

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts, Model
-from modelyard.ending import end_build
-from modelyard.engine import Engine, Listener, Outcome
+from modelyard.build.engine import Engine, Listener, Outcome
+from modelyard.config.overrides import inline_toml
 from modelyard.errors import ModelyardError, PlanError
-from modelyard.jsonfiles import read_json
-from modelyard.overrides import inline_toml
-from modelyard.preflight import refuse
-from modelyard.project import Project
-from modelyard.project import load as load_project
-from modelyard.stage_names import stages_named, with_upstream
-from modelyard.stages.evaluation import Measured, read_measured
+from modelyard.files.json import read_json
+from modelyard.frontend.ending import end_build
+from modelyard.plan.names import stages_named, with_upstream
+from modelyard.preflight.refusal import refuse
+from modelyard.project.load import Project
+from modelyard.project.load import load as load_project
+from modelyard.variants.evaluation import Measured, read_measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable

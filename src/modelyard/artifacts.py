@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from modelyard.errors import DataError
-from modelyard.jsonfiles import read_json
-from modelyard.npy import open_array
+from modelyard.files.json import read_json
+from modelyard.files.npy import open_array
 
 if TYPE_CHECKING:
     import numpy as np

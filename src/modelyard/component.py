@@ -16,7 +16,7 @@ import msgspec
 
 from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
-from modelyard.places import Place, Where, at
+from modelyard.toml.places import Place, Where, at
 
 KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target")
 """The kinds of component, in the order of a build."""

@@ -292,7 +292,7 @@ class TargetContext(StageContext, frozen=True, kw_only=True):
         render: `render("kubernetes/service.yaml.j2", **values)` gives the text of a template, with `name`, `version`,
             `image`, `model` and the stage's parameters (as `params`) always there; undefined names are an error.
         server_memory_bytes: what the server of the image took while it was checked, with headroom (see
-            `modelyard.footprint`); 0: it was not started.
+            `modelyard.launch.footprint`); 0: it was not started.
     """
 
     name: str

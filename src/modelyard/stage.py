@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from modelyard.component import Component, Use
-from modelyard.settings import THREADS
 
 KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
 """The kinds of stage that leave an artifact, in the order of a build."""
@@ -32,6 +31,9 @@ _DOCS = {
 
 _WIDTH = 60
 """Characters of a stage's line that its parameters may take."""
+
+THREADS = 2
+"""Of a machine's cores nothing is asked: their number must not shape a model. Two is what the smallest CI machines have."""
 
 SEEDED = frozenset({"dataset", "train", "optimize"})
 HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})

@@ -33,7 +33,7 @@ def ready() -> None:
 
 def _told(file: str, error: BaseException) -> str:
     """Return what is wrong with the file, or nothing if the error is another one."""
-    from modelyard.toml_mistakes import explain
+    from modelyard.toml.mistakes import explain
 
     if isinstance(error, OSError):
         return f"{file}: cannot be read: {error.strerror}"

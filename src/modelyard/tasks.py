@@ -17,13 +17,13 @@ from doit import doit_cmd
 from doit.action import BaseAction
 from doit.exceptions import InvalidDodoFile, TaskFailed
 
-from modelyard import records
+from modelyard.build.engine import Engine
 from modelyard.commands.deployment import hand_down
 from modelyard.commands.foreground import foreground_tasks
-from modelyard.engine import Engine
 from modelyard.errors import ModelyardError
-from modelyard.project import Project, load
-from modelyard.reporter import reporter_class
+from modelyard.frontend import doit_records as records
+from modelyard.frontend.reporter import reporter_class
+from modelyard.project.load import Project, load
 from modelyard.stage import KINDS, PARTS, Input, Stage
 
 

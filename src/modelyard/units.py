@@ -11,7 +11,7 @@ from modelyard.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from modelyard.places import KeyPlace
+    from modelyard.toml.places import KeyPlace
 
 SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 """Bytes in each unit of size."""

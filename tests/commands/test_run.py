@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from modelyard.locks import hold
+from modelyard.files.locks import hold
 from tests.commands.conftest import Run, run_doit
 
 

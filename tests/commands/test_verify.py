@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.digests import DigestTable, FileEntry, manifest_digest
+from modelyard.files.digests import DigestTable, FileEntry, manifest_digest
 from tests.commands.conftest import Run, run_doit
 
 Hurt = Callable[[Path], Path]

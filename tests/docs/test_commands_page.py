@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import scaffold
-from modelyard.locks import hold
+from modelyard.files.locks import hold
+from modelyard.frontend import scaffold
 from tests.docs.pages import ROOT, blocks, calls
 from tests.front_door.builds import build
 

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 import yaml
 
-from modelyard import scaffold
 from modelyard.artifacts import ServerFacts
-from modelyard.conformance_target import IMAGE, render_target
-from modelyard.project import load
+from modelyard.frontend import scaffold
+from modelyard.project.load import load
 from modelyard.testing import check_target
+from modelyard.testing.target import IMAGE, render_target
 from tests.docs.pages import write_files
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modelyard.settings import TABLES, Seed, Threads, parameters_of_table
+from modelyard.config.tables import TABLES, Seed, Threads, parameters_of_table
 from tests.configs import Load
 from tests.docs.pages import ROOT
 

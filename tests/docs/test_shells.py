@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import scaffold
+from modelyard.frontend import scaffold
 from tests.docs.pages import PAGES, ROOT, Block, blocks, calls, commands, write
 from tests.docs.shell import run
 from tests.kubernetes.api_stub import serve

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import scaffold
-from modelyard.project import load
+from modelyard.frontend import scaffold
+from modelyard.project.load import load
 from tests.docs.pages import PAGES, ROOT, Block, blocks, merged, write, write_files
 
 

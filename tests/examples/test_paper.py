@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from modelyard.project import load
+from modelyard.project.load import load
 from tests.examples.environments import ROOT, copy_of
 
 if TYPE_CHECKING:

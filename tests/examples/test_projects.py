@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from modelyard.project import load
+from modelyard.project.load import load
 from modelyard.testing import run_doit, small_arrays
 from tests.examples.environments import ROOT, copy_of
 

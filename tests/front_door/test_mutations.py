@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.plugins import load_plugins
-from modelyard.settings import TABLES, parameters_of_table
+from modelyard.config.tables import TABLES, parameters_of_table
+from modelyard.plugins.load import load_plugins
 from tests.examples.environments import clean
 from tests.front_door.builds import Build, artifacts, build, copy, read_lines
 from tests.front_door.knobs import KNOBS, MEANINGFUL, MEANINGLESS, UNTOUCHED, State

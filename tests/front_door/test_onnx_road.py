@@ -54,7 +54,7 @@ TRAINER = '''\
 """Trainer `ridge`: a linear classifier by least squares, written as ONNX."""
 
 from modelyard import hookimpl
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 
 
 def ridge(context, *, penalty: float = 1.0):

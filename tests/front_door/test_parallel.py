@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.locks import take
+from modelyard.files.locks import take
 from tests.front_door.builds import artifacts, build
 from tests.front_door.test_faults import start
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.extras import missing
+from modelyard.execution.extras import missing
 from tests.front_door.builds import Build, build, copy
 
 DOWN = {"TOY_DOWN": "1"}
@@ -54,7 +54,7 @@ def doctor(project: Path, *arguments: str, env: dict[str, str]) -> Build:
     import os
 
     done = subprocess.run(
-        [sys.executable, "-m", "modelyard.cli", "doctor", *arguments],
+        [sys.executable, "-m", "modelyard.commands.cli", "doctor", *arguments],
         cwd=project, env={**os.environ, **env}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return Build(done.returncode, done.stdout + done.stderr, {})

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from modelyard import scaffold
+from modelyard.frontend import scaffold
 from tests.front_door.builds import artifacts, build
 from tests.front_door.hardened import answers_as_evaluated, hardened, loaded, until_ready
 from tests.standins.tls import free_port

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard import machine
+from modelyard.keys import machine
 from modelyard.stage import HOST_BOUND
 from tests.front_door.builds import build
 from tests.front_door.knobs import EVALUATE
@@ -102,7 +102,7 @@ def test_the_instructions_that_compute_can_be_bounded(noted: Path) -> None:
 
 
 def with_machine(folder: Path, **answers: object) -> dict[str, str]:
-    """Return the environment of a build on a machine that answers so, made up where `modelyard.machine` looks."""
+    """Return the environment of a build on a machine that answers so, made up where `modelyard.keys.machine` looks."""
     folder.mkdir(exist_ok=True)
     lines = [f"machine.{name} = lambda *_: {answer!r}" for name, answer in answers.items()]
     (folder / "sitecustomize.py").write_text("\n".join(["from modelyard import machine", *lines]))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from modelyard.errors import PlanError
-from modelyard.project import load
+from modelyard.project.load import load
 from modelyard.testing import check_optimizer, run_doit, write_small_project
 
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.placing import SHARE_FROM_BYTES
+from modelyard.files.placing import SHARE_FROM_BYTES
 from tests.front_door.builds import artifacts, build
 from tests.front_door.test_faults import goes_on, start, wait_for
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from modelyard.artifacts import Dataset, Model
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard.oci.lock import Lock
-from modelyard.record import Record, read_trace
+from modelyard.store.record import Record, read_trace
 
 from .mutations import changed, changed_zip, read, rounds
 
@@ -108,7 +108,7 @@ def test_a_lock_of_packages(tmp_path):
 
 def test_a_trace_is_read_or_raises_what_its_readers_expect():
     """What a remote gives: `Store` and `Remote` take a ValueError for "not taken"."""
-    from modelyard.digests import FileEntry, manifest_digest
+    from modelyard.files.digests import FileEntry, manifest_digest
 
     outputs = {"a/b": FileEntry("ab" * 32, 3, executable=False)}
     record = Record(stage="train:net", key="cd" * 32, digest=manifest_digest(outputs), outputs=outputs)

@@ -16,7 +16,7 @@ from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.deploying import deploy
 from modelyard.kubernetes.deploying.undeploying import undeploy
 from modelyard.kubernetes.manifests import objects_in, read_folder
-from modelyard.rendering import renderer
+from modelyard.rendering.templates import renderer
 from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:

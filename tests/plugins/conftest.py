@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, Splits, format_file
-from modelyard.checks import refuse
 from modelyard.component import check_values
+from modelyard.config.checks import refuse
 from modelyard.contexts import CheckContext, OptimizeContext, StageContext, TrainContext
-from modelyard.jsonfiles import write_json
-from modelyard.plugins import Plugins, load_plugins
+from modelyard.files.json import write_json
+from modelyard.plugins.load import Plugins, load_plugins
 from modelyard.stages.dataset import write_dataset
 
 

@@ -13,7 +13,7 @@ import pytest
 from modelyard.component import check_values
 from modelyard.contexts import PreflightContext
 from modelyard.errors import ConfigError
-from modelyard.plugins import Plugins
+from modelyard.plugins.load import Plugins
 
 SERVED = {"brings_server": True, "base": "tensorflow/serving:2.20.0"}
 

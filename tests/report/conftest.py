@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from modelyard.artifacts import ImageFacts, LayerFacts, Splits
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard.report.collect import Collected, VariantPlaces
 from modelyard.report.facts import Origin, ProjectFacts, Report, StageFacts
 from modelyard.report.material import Material
@@ -19,7 +19,7 @@ from modelyard.report.measure import measure
 from modelyard.report.write import write
 from modelyard.stages.dataset import write_dataset
 from modelyard.stages.evaluate import score
-from modelyard.stages.evaluation import Host, Latency, Ratio
+from modelyard.variants.evaluation import Host, Latency, Ratio
 
 Make = Callable[..., Collected]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modelyard.rendering import TemplateError
+from modelyard.rendering.templates import TemplateError
 from modelyard.report.words import markdown_text
 from tests.report.conftest import collected, write_page
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from modelyard import artifacts
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard.serving import model
 from modelyard.serving.errors import StartError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.plugins.conftest import model_facts
 
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard.stages.check import _ask_runtime
 
 

@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from modelyard import DataError
 from modelyard.artifacts import Dataset, Preprocessing, Splits
-from modelyard.stages import split_files
 from modelyard.stages.dataset import write_dataset
+from modelyard.stages.splits import files as split_files
 
 
 def test_splits_are_written_as_they_are_with_their_facts(make_splits, told, tmp_path):

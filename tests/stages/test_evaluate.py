@@ -11,9 +11,9 @@ import pytest
 
 from modelyard.artifacts import Dataset, Model, ModelFacts
 from modelyard.errors import DataError, PluginError
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard.stages.evaluate import evaluate, model_sizes, score
-from modelyard.stages.evaluation import read_measured
+from modelyard.variants.evaluation import read_measured
 
 
 class Brightness:

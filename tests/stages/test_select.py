@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.artifacts import Model, ModelFacts, Preprocessing
+from modelyard.config.tables import RULES as SETTING
 from modelyard.errors import ConfigError, DataError, GateError
-from modelyard.jsonfiles import read_json, write_json
-from modelyard.settings import RULES as SETTING
-from modelyard.stages.evaluation import Evaluation, Host, Latency, Measured, Ratio
-from modelyard.stages.gates import Gates, Judgement
-from modelyard.stages.pareto import is_slower
-from modelyard.stages.row import Row, row_of
+from modelyard.files.json import read_json, write_json
 from modelyard.stages.select import Candidate, SelectedModel, select
-from modelyard.stages.selection import RULES, Selection, choose
+from modelyard.variants.evaluation import Evaluation, Host, Latency, Measured, Ratio
+from modelyard.variants.gates import Gates, Judgement
+from modelyard.variants.pareto import is_slower
+from modelyard.variants.row import Row, row_of
+from modelyard.variants.selection import RULES, Selection, choose
 
 if TYPE_CHECKING:
     from pathlib import Path

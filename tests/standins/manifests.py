@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from modelyard.digests import FileEntry, Manifest, manifest_digest
-from modelyard.record import Record
+from modelyard.files.digests import FileEntry, Manifest, manifest_digest
+from modelyard.store.record import Record
 
 
 def manifest_of(folder: Path) -> Manifest:

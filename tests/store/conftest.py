@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.digests import DigestTable, manifest_digest
-from modelyard.record import Record
-from modelyard.remote import Remote, RemoteSettings, _connect
-from modelyard.store import Store
+from modelyard.files.digests import DigestTable, manifest_digest
+from modelyard.store.local import Store
+from modelyard.store.record import Record
+from modelyard.store.remote import Remote, RemoteSettings, _connect
 from tests.standins.manifests import manifest_of
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.digests import FileEntry
 from modelyard.errors import ConfigError
-from modelyard.gc import Bounds, Stored, Trace, files_of, keys_of_refs, plan_sweep, read_store, sweep, users_of
-from modelyard.record import Record
-from modelyard.roots import Roots, all_roots, artifact_keys, register, roots_file
+from modelyard.files.digests import FileEntry
+from modelyard.store.gc import Bounds, Stored, Trace, files_of, keys_of_refs, plan_sweep, read_store, sweep, users_of
+from modelyard.store.record import Record
+from modelyard.store.roots import Roots, all_roots, artifact_keys, register, roots_file
 from tests.store.conftest import KEY, MakeStore, keep
 
 KEYS = [f"{n:064x}" for n in range(6)]
@@ -181,7 +181,7 @@ def test_a_project_registers_its_artifacts_and_keeps_what_was_cleaned(tmp_path: 
 KILLED = """
 import os, sys
 from pathlib import Path
-from modelyard.roots import register
+from modelyard.store.roots import register
 Path.replace = lambda *_: os._exit(9)
 register(Path(sys.argv[1]), Path(sys.argv[2]), [])
 """

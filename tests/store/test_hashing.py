@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import digests
-from modelyard.digests import DigestTable
-from modelyard.hashing import Hashed, Sized, hash_and_stat
+from modelyard.files import digests
+from modelyard.files.digests import DigestTable
+from modelyard.files.hashing import Hashed, Sized, hash_and_stat
 
 
 def test_a_folder_of_several_batches_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

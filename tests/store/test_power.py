@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from modelyard import durable
-from modelyard.digests import DigestTable
-from modelyard.store import Store
+from modelyard.files import atomic as durable
+from modelyard.files.digests import DigestTable
+from modelyard.store.local import Store
 from tests.standins.manifests import manifest_of, record_of
 
 KEY = "ab" * 32

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import ConfigError
-from modelyard.parallel import in_parallel
-from modelyard.record import Record, object_name, trace_name
-from modelyard.remote import RemoteSettings, _connect, check_remote
-from modelyard.store import Store
+from modelyard.store.local import Store
+from modelyard.store.record import Record, object_name, trace_name
+from modelyard.store.remote import RemoteSettings, _connect, check_remote
 from tests.store.conftest import KEY, MakeStore, Told, keep
 
 FILES = {"model.bin": b"a model" * 1000, "copy/model.bin": b"a model" * 1000, "empty": b""}
@@ -194,7 +194,7 @@ def test_a_damaged_trace_is_never_taken_and_is_replaced(
 
 
 def test_a_trace_cannot_write_outside_its_folder(make_store: MakeStore, tmp_path: Path, told: Told) -> None:
-    from modelyard.digests import manifest_digest
+    from modelyard.files.digests import manifest_digest
 
     store = make_store("one", f"file://{tmp_path}/remote")
     record = keep(store, tmp_path / "made", FILES)

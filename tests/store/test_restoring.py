@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import hashing, placing
-from modelyard.digests import DigestTable
-from modelyard.engine import Engine, Listener
-from modelyard.hashing import Hashed, Sized
-from modelyard.placing import SHARE_FROM_BYTES
-from modelyard.project import load
+from modelyard.build.engine import Engine, Listener
+from modelyard.files import hashing, placing
+from modelyard.files.digests import DigestTable
+from modelyard.files.hashing import Hashed, Sized
+from modelyard.files.placing import SHARE_FROM_BYTES
+from modelyard.project.load import load
 from modelyard.stage import Stage
 
 

@@ -84,9 +84,9 @@ def accepted_record(engine: Any, stage: Any) -> tuple[Any, list[str]] | None:
         StageFailed: there is no artifact, it was changed by hand, more than code and versions differs, or the store
             already holds what today's code makes.
     """
-    from modelyard.differences import compare_code, compare_parts, say
-    from modelyard.reasons import input_files
-    from modelyard.record import Accepted
+    from modelyard.explain.differences import compare_code, compare_parts, say
+    from modelyard.explain.reasons import input_files
+    from modelyard.store.record import Accepted
 
     record = engine.record(stage)
     if record is None:
@@ -105,8 +105,8 @@ def accepted_record(engine: Any, stage: Any) -> tuple[Any, list[str]] | None:
 
 
 def _refuse_others(engine: Any, stage: Any, record: Any, today: Any) -> None:
-    from modelyard.differences import compare_parts, say
-    from modelyard.reasons import input_files
+    from modelyard.explain.differences import compare_parts, say
+    from modelyard.explain.reasons import input_files
 
     others = [say(c) for c in compare_parts(record.parts, today.parts, input_files(stage)) if c.kind not in EQUIVALENT]
     others += [

@@ -16,12 +16,12 @@ from doit.exceptions import InvalidCommand
 
 from modelyard.commands.wording import hear_no_more, option_error
 from modelyard.errors import ModelyardError, PlanError
-from modelyard.stage_names import stages_named
+from modelyard.plan.names import stages_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelyard.plan import Plan
+    from modelyard.plan.planner import Plan
     from modelyard.stage import Stage
 
 JSON = {
@@ -89,8 +89,8 @@ class ProjectCommand(ModelyardCommand):
 
     def run(self, options: Any, names: list[str]) -> int:
         """Load the project, with the command line's overrides, and answer."""
-        from modelyard.engine import Engine
-        from modelyard.project import load
+        from modelyard.build.engine import Engine
+        from modelyard.project.load import load
 
         overrides = dict(doit_cmd._CMDLINE_VARS or {})  # noqa: SLF001 - doit gives them one by one only
         engine = Engine(load(self.folder(options), overrides))

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
-from modelyard.results import SHORT, entries
+from modelyard.explain.past_results import SHORT, entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from modelyard.build.engine import Engine
     from modelyard.contexts import DeployContext, Rendered
-    from modelyard.engine import Engine
-    from modelyard.record import Record
     from modelyard.stage import Stage
+    from modelyard.store.record import Record
 
 _LEAST = 4
 

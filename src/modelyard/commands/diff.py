@@ -25,7 +25,7 @@ class Diff(ProjectCommand):
 
     def answer(self, engine: Any, options: Any, names: list[str]) -> int:
         """Compare the two results that are named."""
-        from modelyard.results import compare, pair
+        from modelyard.explain.past_results import compare, pair
 
         if len(names) != 2:
             example = "for instance `doit diff train@1 train@0`, or `doit diff train now`"
@@ -76,7 +76,7 @@ def _contradict(one: Any, other: Any) -> bool:
 
 
 def _head(sign: str, result: Any) -> str:
-    from modelyard.results import SHORT
+    from modelyard.explain.past_results import SHORT
 
     entry = result.entry
     when = f"{entry.how} {entry.when.replace('T', ' ')[:19]}" if entry.when else "not built"
@@ -85,7 +85,7 @@ def _head(sign: str, result: Any) -> str:
 
 def section(title: str, changes: Sequence[Any] | None, unknown: str) -> str:
     """Return the lines of one section, or nothing if there is no change."""
-    from modelyard.differences import say
+    from modelyard.explain.differences import say
 
     if changes is None:
         return f"{title}: not known, {unknown}"

@@ -15,8 +15,8 @@ from typing import Any
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
+from modelyard.build.engine import Engine
 from modelyard.commands import deployment
-from modelyard.engine import Engine
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.stage import Stage
 
@@ -108,7 +108,7 @@ def serve(engine: Engine) -> None:
         ToolError: the server ended by itself with an error, which it has printed; or the runtime has none outside of
             its image.
     """
-    from modelyard.stages.python_server import environment, package
+    from modelyard.launch.python_server import environment, package
 
     config = engine.project.config
     runtime = config.uses["runtime"]
@@ -156,9 +156,9 @@ def push(engine: Engine, stage: Stage) -> None:
         ToolError: the image has no archive, or the registry says no.
     """
     from modelyard.artifacts import ImageFacts
-    from modelyard.jsonfiles import read_json
+    from modelyard.files.json import read_json
+    from modelyard.frontend.reporter import Screen, bar
     from modelyard.oci.registry import push as push_archive
-    from modelyard.reporter import Screen, bar
 
     folder = engine.folder(stage)
     facts = read_json(folder / "image.json", ImageFacts)
@@ -188,7 +188,7 @@ def export(engine: Engine, stage: Stage) -> None:
         ToolError: the folder cannot be written.
         StageFailed: somebody changed there what an earlier export wrote.
     """
-    from modelyard.exporting import export as write
+    from modelyard.rendering.exporting import export as write
 
     target = engine.project.folder / engine.project.config.settings["export"]["folder"] / stage.name
     record = engine.record(stage)
@@ -213,8 +213,8 @@ def report(engine: Engine) -> None:
     """
     import msgspec
 
+    from modelyard.execution.protocol import Result
     from modelyard.report.collect import collect
-    from modelyard.request import Result
 
     out = engine.project.folder / REPORT.format(engine.project.config.name)
     with tempfile.TemporaryDirectory(prefix="modelyard-report-") as folder:

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from modelyard.build.engine import Engine
 from modelyard.commands.base import JSON, ProjectCommand, option, print_json
-from modelyard.engine import Engine
 from modelyard.errors import ConfigError, StoreError
-from modelyard.gc import (
+from modelyard.store.gc import (
     Bounds,
     Users,
     bytes_alone,

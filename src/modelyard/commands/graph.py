@@ -32,7 +32,7 @@ class Graph(ProjectCommand):
 
     def answer(self, engine: Any, options: Any, names: list[str]) -> int:
         """Draw the graph."""
-        from modelyard.drawing import FORMATS
+        from modelyard.explain.graph import FORMATS
 
         graph = graph_of(engine, self.stages(engine.plan, names))
         if options["json"]:
@@ -52,7 +52,7 @@ def chosen_format(name: str, output: str) -> str:
     Raises:
         ConfigError: neither the option nor the file's ending names one.
     """
-    from modelyard.drawing import ENDINGS
+    from modelyard.explain.graph import ENDINGS
 
     if name or not output:
         return name or "mermaid"
@@ -65,9 +65,9 @@ def chosen_format(name: str, output: str) -> str:
 
 def graph_of(engine: Any, stages: Sequence[Any]) -> Any:
     """Return the graph of `stages` and all that they read, with the state of each."""
-    from modelyard.drawing import Graph as Drawing
-    from modelyard.drawing import Node
-    from modelyard.forecast import Forecast
+    from modelyard.explain.forecast import Forecast
+    from modelyard.explain.graph import Graph as Drawing
+    from modelyard.explain.graph import Node
 
     verdicts = Forecast(engine).of(stages)
     found = [engine.plan.stages[name] for name in verdicts]

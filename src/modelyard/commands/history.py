@@ -9,7 +9,7 @@ import msgspec
 from modelyard.commands.base import ProjectCommand, option, print_json, table
 
 if TYPE_CHECKING:
-    from modelyard.differences import Change
+    from modelyard.explain.differences import Change
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +70,8 @@ class History(ProjectCommand):
 
 def results(engine: Any, stage: Any, limit: int | None = None) -> list[Line]:
     """Return the results of `stage`, the latest first."""
-    from modelyard.reasons import input_files
-    from modelyard.results import entries, steps
+    from modelyard.explain.past_results import entries, steps
+    from modelyard.explain.reasons import input_files
 
     known = entries(engine, stage)
     changes = steps(known[: limit + 1] if limit else known, input_files(stage))
@@ -94,7 +94,7 @@ def results(engine: Any, stage: Any, limit: int | None = None) -> list[Line]:
 
 def text(stage: str, lines: list[Line]) -> str:
     """Return the results of one stage in words."""
-    from modelyard.results import SHORT
+    from modelyard.explain.past_results import SHORT
 
     if not lines:
         return f"{stage}: no result yet"
@@ -118,7 +118,7 @@ def text(stage: str, lines: list[Line]) -> str:
 
 
 def _say(changes: list[Change]) -> list[str]:
-    from modelyard.differences import say
+    from modelyard.explain.differences import say
 
     plain = [say(change) for change in changes if change.kind != "code"]
     roles = [change.name for change in changes if change.kind == "code"]

@@ -9,7 +9,7 @@ from modelyard.commands.base import ProjectCommand, print_json
 from modelyard.errors import ToolError
 
 if TYPE_CHECKING:
-    from modelyard.engine import Engine
+    from modelyard.build.engine import Engine
 
 _DEFAULT = "image.lock.json"
 

@@ -81,7 +81,7 @@ class Plan(ProjectCommand):
 
 def forecast_steps(engine: Any, stages: Sequence[Any]) -> list[Step]:
     """Return what a build of `stages` would do, with all that they read, in the order of a build."""
-    from modelyard.forecast import Forecast, expected_s
+    from modelyard.explain.forecast import Forecast, expected_s
 
     verdicts = Forecast(engine).of(stages)
     return [
@@ -98,7 +98,7 @@ def forecast_steps(engine: Any, stages: Sequence[Any]) -> list[Step]:
 
 
 def _because(engine: Any, stage: Any, verdicts: dict[str, Any]) -> list[str]:
-    from modelyard.reasons import reasons
+    from modelyard.explain.reasons import reasons
 
     if verdicts[stage.id].state == "up-to-date":
         return []

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.commands.base import ModelyardCommand, print_json
 from modelyard.component import REQUIRED, Component, Parameter
+from modelyard.config.tables import parameters_of_table
 from modelyard.errors import PluginError, did_you_mean, listing
-from modelyard.plugins import Plugins as Registry
-from modelyard.plugins import load_plugins
-from modelyard.project import load
-from modelyard.project_code import ProjectFunction
-from modelyard.settings import parameters_of_table
+from modelyard.plugins.load import Plugins as Registry
+from modelyard.plugins.load import load_plugins
+from modelyard.plugins.project_function import ProjectFunction
+from modelyard.project.load import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ def table(registry: Registry) -> str:
 def _origin(component: Component) -> str:
     source = component.source
     if source.origin == "built-in":
-        from modelyard.versions import tool_version
+        from modelyard.code.versions import tool_version
 
         return f"modelyard {tool_version('modelyard')}"
     return source.distribution or source.name

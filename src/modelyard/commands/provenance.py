@@ -22,7 +22,7 @@ class Provenance(ProjectCommand):
 
     def answer(self, engine: Any, options: Any, names: list[str]) -> int:
         """Print the chain behind the result that is named."""
-        from modelyard.provenance import find, statement
+        from modelyard.explain.provenance import find, statement
 
         if len(names) > 1:
             msg = f"provenance: one digest or stage is allowed, not {len(names)}"
@@ -37,7 +37,7 @@ class Provenance(ProjectCommand):
 
 def text(engine: Any, last: Any) -> str:
     """Return the chain in words, the first stage first."""
-    from modelyard.provenance import chain, facts, image_of
+    from modelyard.explain.provenance import chain, facts, image_of
 
     image = image_of(engine, last)
     links, lost = chain(engine, last)
@@ -68,6 +68,6 @@ def block(stage: str, facts: Any) -> str:
 
 
 def _pairs(values: dict[str, Any]) -> str:
-    from modelyard.differences import show
+    from modelyard.explain.differences import show
 
     return ", ".join(f"{name} {show(value)}" for name, value in values.items())

@@ -14,7 +14,7 @@ from doit.exceptions import InvalidCommand
 
 from modelyard.commands.base import option
 from modelyard.commands.wording import hear_no_more, option_error, task_error
-from modelyard.entry_points import entry_points, read_once
+from modelyard.plugins.entry_points import entry_points, read_once
 
 NO_WAIT = "--no-wait"
 

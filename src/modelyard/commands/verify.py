@@ -9,7 +9,7 @@ import msgspec
 from modelyard.commands.base import JSON, ProjectCommand, option, print_json
 from modelyard.commands.gc import size
 from modelyard.errors import ConfigError
-from modelyard.verify import Checked, Damage, Verifier
+from modelyard.store.verify import Checked, Damage, Verifier
 
 
 class Answer(msgspec.Struct, kw_only=True):

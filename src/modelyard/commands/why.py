@@ -23,8 +23,8 @@ class Why(ProjectCommand):
 
     def answer(self, engine: Any, options: Any, names: list[str]) -> int:
         """Explain each stage that is named."""
-        from modelyard.forecast import Forecast
-        from modelyard.reasons import explain
+        from modelyard.explain.forecast import Forecast
+        from modelyard.explain.reasons import explain
 
         self.need_names(names)
         forecast = Forecast(engine)

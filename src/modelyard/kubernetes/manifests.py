@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed, ToolError
-from modelyard.quoting import block
+from modelyard.rendering.yaml import block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -183,7 +183,7 @@ def _memory(p: Any) -> Iterator[Problem]:
     memory = syntax.quantity(p.memory_limit or p.memory) if p.memory_limit or p.memory else None
     if memory is None:
         return
-    from modelyard.footprint import SMALL_BYTES, Footprint, processes, workers_of
+    from modelyard.launch.footprint import SMALL_BYTES, Footprint, processes, workers_of
 
     cpus = float(syntax.quantity(p.cpu_limit or p.cpu) or 1)
     workers = workers_of(processes(p.workers, p.threads, cpus), cpus)

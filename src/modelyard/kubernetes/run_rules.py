@@ -6,11 +6,11 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from modelyard.footprint import SMALL_BYTES, Footprint, workers_of
 from modelyard.kubernetes.findings import on_container, on_pod, on_server
 from modelyard.kubernetes.objects import Bundle, Container, Pod, get, items, mapping, text
 from modelyard.kubernetes.parameters import SERVER_MEMORY
 from modelyard.kubernetes.syntax import quantity
+from modelyard.launch.footprint import SMALL_BYTES, Footprint, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

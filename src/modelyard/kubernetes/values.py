@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ConfigError
-from modelyard.footprint import Footprint, processes, usual_bytes, worker_bytes, workers_of
 from modelyard.kubernetes import syntax
 from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
 from modelyard.kubernetes.findings import SKIP
 from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS, SERVER_MEMORY
+from modelyard.launch.footprint import Footprint, processes, usual_bytes, worker_bytes, workers_of
 from modelyard.serving.shares import MIB
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from modelyard.deadlines import within
+from modelyard.concurrency.deadlines import within
 from modelyard.errors import ToolError
 from modelyard.oci.credentials import Credentials, find_credentials
 from modelyard.oci.reference import DOCKER_HUB

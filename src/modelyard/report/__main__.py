@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from modelyard.errors import ModelyardError
+from modelyard.execution.child import how_to_install
+from modelyard.execution.protocol import Failure, Result
 from modelyard.report.collect import Collected
-from modelyard.request import Failure, Result
-from modelyard.stage_process import how_to_install
 
 
 def main(request: str, result: str) -> int:

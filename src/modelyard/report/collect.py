@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.forecast import Forecast
-from modelyard.journal import read_journal
-from modelyard.provenance import Link, builder, facts, split_commit
-from modelyard.reasons import reasons
+from modelyard.explain.forecast import Forecast
+from modelyard.explain.provenance import Link, builder, facts, split_commit
+from modelyard.explain.reasons import reasons
+from modelyard.project.last_build import read_journal
 from modelyard.report.facts import Origin, ProjectFacts, StageFacts, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from modelyard.build.engine import Engine
     from modelyard.component import Use
-    from modelyard.engine import Engine
-    from modelyard.forecast import Verdict
-    from modelyard.plan import Plan
+    from modelyard.explain.forecast import Verdict
+    from modelyard.plan.planner import Plan
     from modelyard.stage import Stage
 
 
@@ -165,7 +165,7 @@ def _chain(plan: Plan, stage: Stage) -> list[Use]:
 
 def _step(use: Use) -> str:
     """Return a model optimizer with the parameters that are not the defaults: `prune sparsity=0.5`."""
-    from modelyard.differences import show
+    from modelyard.explain.differences import show
 
     defaults = {name: one.default for name, one in use.component.parameters.items()}
     own = [f"{name}={show(value)}" for name, value in use.params.items() if value != defaults.get(name)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.differences import show
+from modelyard.explain.differences import show
 from modelyard.report.compare import is_slower_or_faster
 from modelyard.report.words import markdown_text as text
 from modelyard.report.words import milliseconds, outdated, percent, points, signed, size

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.artifacts import Dataset
-from modelyard.npy import open_array
-from modelyard.stages.evaluation import Measured, read_measured
+from modelyard.files.npy import open_array
+from modelyard.variants.evaluation import Measured, read_measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

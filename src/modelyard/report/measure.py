@@ -9,7 +9,7 @@ import msgspec
 
 from modelyard.artifacts import Dataset, ImageFacts
 from modelyard.errors import DataError
-from modelyard.jsonfiles import read_json
+from modelyard.files.json import read_json
 from modelyard.report.facts import (
     Against,
     ClassFacts,
@@ -27,11 +27,11 @@ from modelyard.report.facts import (
 from modelyard.report.material import Material, comparable, load_material
 from modelyard.report.notes import notes
 from modelyard.report.words import outdated
-from modelyard.stages.evaluation import Measured
-from modelyard.stages.gates import Gates, Judgement
-from modelyard.stages.row import Row, row_of
 from modelyard.stages.select import notes_of, rows_of
-from modelyard.stages.selection import with_front
+from modelyard.variants.evaluation import Measured
+from modelyard.variants.gates import Gates, Judgement
+from modelyard.variants.row import Row, row_of
+from modelyard.variants.selection import with_front
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.drawing import Graph, Node, implied_edges, svg
+from modelyard.explain.graph import Graph, Node, implied_edges, svg
 from modelyard.report import words
 from modelyard.report.examples import Example, examples
 from modelyard.report.pictures import matrix_picture

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.jsonfiles import write_json
-from modelyard.rendering import renderer
+from modelyard.files.json import write_json
+from modelyard.files.scratch import Scratch
+from modelyard.rendering.templates import renderer
 from modelyard.report.page import functions, lay_out
 from modelyard.report.words import markdown_text
-from modelyard.scratch import Scratch
 
 if TYPE_CHECKING:
     from modelyard.report.facts import Report

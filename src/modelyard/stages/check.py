@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts, Model
 from modelyard.errors import StageFailed
-from modelyard.footprint import with_headroom
-from modelyard.job import Job
-from modelyard.jsonfiles import read_json, write_json
-from modelyard.npy import open_array
-from modelyard.stages.running import Server, running
-from modelyard.stages.usage import MEASURED, Usage, of_engine, of_metrics
+from modelyard.execution.job import Job
+from modelyard.files.json import read_json, write_json
+from modelyard.files.npy import open_array
+from modelyard.launch.footprint import with_headroom
+from modelyard.launch.image_server import Server, running
+from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable

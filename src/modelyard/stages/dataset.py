@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import DatasetFacts, Preprocessing, SplitFacts, Splits, is_whole
 from modelyard.errors import DataError, PluginError
-from modelyard.jsonfiles import write_json
-from modelyard.stages.split_checks import check_splits, stored_dtype
-from modelyard.stages.split_files import write_labels, write_samples
+from modelyard.files.json import write_json
+from modelyard.stages.splits.checks import check_splits, stored_dtype
+from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.statistics import statistics
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.contexts import Progress
-    from modelyard.job import Job
+    from modelyard.execution.job import Job
     from modelyard.stages.statistics import Statistics
 
 Normalize = Literal["auto", "unit", "standard", "none"]

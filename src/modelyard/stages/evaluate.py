@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import PluginError
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
+from modelyard.launch.python_server import MODEL
 from modelyard.oci.image import FIXED_EPOCH
 from modelyard.oci.layers import layer_size
 from modelyard.oci.tree import Tree
-from modelyard.stages.evaluation import Evaluation
-from modelyard.stages.latency import measure_latency
-from modelyard.stages.python_server import MODEL
 from modelyard.system import usable_cpus
+from modelyard.variants.evaluation import Evaluation
+from modelyard.variants.latency import measure_latency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.contexts import Predictor, Progress
-    from modelyard.job import Job
+    from modelyard.execution.job import Job
 
 _SUM_TOLERANCE = 1e-3
 

@@ -9,9 +9,9 @@ import msgspec
 from modelyard.artifacts import ImageFacts, Model
 from modelyard.contexts import ImageContent, ImageContext, ServerContext, ServerImage
 from modelyard.errors import PluginError
-from modelyard.job import Job
-from modelyard.jsonfiles import read_json, write_json
-from modelyard.stages import python_server
+from modelyard.execution.job import Job
+from modelyard.files.json import read_json, write_json
+from modelyard.launch import python_server
 
 _LABEL = "dev.modelyard.model."
 _FACTS = ("variant", "format", "sha256", "accuracy", "size_bytes", "gzip_bytes")

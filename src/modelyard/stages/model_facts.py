@@ -9,11 +9,11 @@ import msgspec
 from modelyard.artifacts import FileFacts, Model, ModelFacts, Output, format_file
 from modelyard.component import kind_name
 from modelyard.errors import PluginError
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 
 if TYPE_CHECKING:
     from modelyard.component import Component
-    from modelyard.job import Job
+    from modelyard.execution.job import Job
 
 
 def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warnings: tuple[str, ...] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.contexts import OptimizeContext
-from modelyard.job import Job
+from modelyard.execution.job import Job
 from modelyard.stages.model_facts import write_model_facts
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError
-from modelyard.job import Job
-from modelyard.jsonfiles import read_json
-from modelyard.rendering import renderer
-from modelyard.stages.usage import MEASURED
+from modelyard.execution.job import Job
+from modelyard.files.json import read_json
+from modelyard.launch.usage import MEASURED
+from modelyard.rendering.templates import renderer
 
 
 def run(job: Job) -> None:

@@ -11,18 +11,18 @@ import msgspec
 
 from modelyard.artifacts import Model, ModelFacts
 from modelyard.errors import DataError, GateError
-from modelyard.jsonfiles import write_json
-from modelyard.stages.evaluation import Measured, read_measured
-from modelyard.stages.gates import Gates
-from modelyard.stages.row import Row, row_of
-from modelyard.stages.selection import Selection, check_known, choose, front_of, with_front
-from modelyard.stages.table import render_table
+from modelyard.files.json import write_json
+from modelyard.variants.evaluation import Measured, read_measured
+from modelyard.variants.gates import Gates
+from modelyard.variants.row import Row, row_of
+from modelyard.variants.selection import Selection, check_known, choose, front_of, with_front
+from modelyard.variants.table import render_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from modelyard.job import Job
+    from modelyard.execution.job import Job
 
 
 @dataclass(frozen=True)

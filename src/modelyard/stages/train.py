@@ -6,7 +6,7 @@ from typing import Any
 
 from modelyard.artifacts import Dataset, ModelFacts, format_file
 from modelyard.contexts import TrainContext
-from modelyard.job import Job
+from modelyard.execution.job import Job
 from modelyard.stages.model_facts import write_model_facts
 
 

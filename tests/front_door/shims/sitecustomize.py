@@ -28,5 +28,5 @@ def _count(limit: int) -> None:
         setattr(os, name, before(getattr(os, name)))
 
 
-if "modelyard.worker" not in sys.orig_argv:
+if "modelyard.execution.worker" not in sys.orig_argv:
     _count(int(os.environ["KILL_AT"]))

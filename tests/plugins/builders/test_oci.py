@@ -13,8 +13,8 @@ import pytest
 
 from modelyard.contexts import ImageContext
 from modelyard.errors import ToolError
+from modelyard.launch.python_server import requirement_lines
 from modelyard.oci import apt, rootfs
-from modelyard.stages.python_server import requirement_lines
 from modelyard_plugins import runtimes
 from modelyard_plugins.builders.oci import oci
 

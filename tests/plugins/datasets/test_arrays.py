@@ -109,7 +109,7 @@ def test_a_file_that_is_no_npz_says_what_is_needed(bench, tmp_path):
 )
 def test_a_label_names_no_more_classes_than_there_are(bench, four, tmp_path, labels, dtype, message):
     """2^31 - 2 used to make two thousand million names, and -1 none at all."""
-    from modelyard.stages.split_checks import check_splits
+    from modelyard.stages.splits.checks import check_splits
 
     x = np.repeat(four["train_x"], 2, axis=0)
     np.savez(tmp_path / "a.npz", **four | {"train_x": x, "train_y": np.array(labels * 10, dtype)})

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from modelyard.errors import ConfigError, PlanError
-from modelyard.project import load
+from modelyard.project.load import load
 from modelyard.testing import run_doit, write_small_project
 
 PCQAT = (

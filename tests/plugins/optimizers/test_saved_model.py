@@ -7,7 +7,7 @@ import pytest
 
 from modelyard import DataError
 from modelyard.artifacts import Model, Preprocessing, self_contained
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 
 
 def digests(folder) -> dict[str, str]:

@@ -100,8 +100,8 @@ def test_the_runtimes_share_the_server_and_its_requirements():
 def parts_of(registered, **params):
     """What goes into an image of the runtime with these parameters."""
     from modelyard.component import Source, Use
-    from modelyard.registration import registered as component_of
-    from modelyard.stages import python_server
+    from modelyard.launch import python_server
+    from modelyard.plugins.register import registered as component_of
 
     ((name, (function, traits)),) = registered.items()
     component = component_of(

@@ -11,7 +11,7 @@ from modelyard.artifacts import Model, self_contained
 from modelyard.component import check_values, parameters_of
 from modelyard.contexts import ServerContext
 from modelyard.errors import ConfigError, PluginError
-from modelyard.jsonfiles import write_json
+from modelyard.files.json import write_json
 from modelyard_plugins.runtimes import tensorflow_serving as plugin
 
 
@@ -126,7 +126,7 @@ def test_what_concerns_the_server_alone_is_all_but_the_threads():
 
 
 def test_batching_makes_another_image_and_measures_nothing_anew(tmp_path):
-    from modelyard.project import load
+    from modelyard.project.load import load
 
     def stages(runtime):
         tables = (
@@ -148,7 +148,7 @@ def test_batching_makes_another_image_and_measures_nothing_anew(tmp_path):
 
 
 def test_a_runtime_has_a_server_of_one_kind(tmp_path):
-    from modelyard.plugins import load_plugins
+    from modelyard.plugins.load import load_plugins
 
     text = (
         "from pathlib import Path\nfrom modelyard import hookimpl\n"

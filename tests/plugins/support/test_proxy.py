@@ -29,9 +29,9 @@ from tests.standins.images import table_of
 from tests.standins.tls import certificate, free_port, needs_nginx
 
 from modelyard.artifacts import ImageFacts, ServerFacts
-from modelyard.conformance_target import IMAGE
 from modelyard.contexts import CheckContext, TargetContext
-from modelyard.rendering import renderer
+from modelyard.rendering.templates import renderer
+from modelyard.testing.target import IMAGE
 from modelyard_plugins.support import proxy
 
 DIGEST = "nginxinc/nginx-unprivileged:1.29@sha256:" + "d" * 64

@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.artifacts import ImageFacts
 from modelyard.contexts import TargetContext
-from modelyard.rendering import renderer
+from modelyard.rendering.templates import renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

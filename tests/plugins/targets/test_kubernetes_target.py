@@ -17,8 +17,8 @@ from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.kubernetes.parameters import _QUANTITIES
 from modelyard.kubernetes.rendered import Checked, check_rendered
 from modelyard.kubernetes.syntax import quantity
-from modelyard.plugins import Plugins
-from modelyard.rendering import TemplateError
+from modelyard.plugins.load import Plugins
+from modelyard.rendering.templates import TemplateError
 from modelyard.serving.settings import Settings
 from modelyard_plugins.targets.kubernetes import kubernetes
 

@@ -1,0 +1,1 @@
+"""The build: which stages are stale, and bringing them up to date."""

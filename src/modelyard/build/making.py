@@ -1,0 +1,176 @@
+"""Make a stage's artifact: bring it back from the store, fetch it from the remote, or run the stage.
+
+The order of the steps is what keeps results right when inputs move, a build is killed, or two builds
+meet; see docs/explanation/incremental.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.build.staleness import Freshness
+from modelyard.errors import StoreError
+from modelyard.execution.runner import StageRunner
+from modelyard.files.digests import DigestTable, Manifest
+from modelyard.files.json import write_json
+from modelyard.keys import machine
+from modelyard.project.aside import move_aside
+from modelyard.project.load import Project
+from modelyard.project.workspace import Workspace
+from modelyard.stage import HOST_BOUND, MEASURED, Stage
+from modelyard.store.local import Stats, Store
+from modelyard.store.record import Record, succeed
+
+OnEvent = Callable[[Stage, dict[str, Any]], None]
+
+
+class Maker:
+    """Makes the artifacts of one project's stages; the stage's lock must be held."""
+
+    def __init__(
+        self,
+        project: Project,
+        workspace: Workspace,
+        freshness: Freshness,
+        store: Store,
+        table: DigestTable,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._workspace, self._freshness = workspace, freshness
+        self._store, self._table, self._tell = store, table, tell
+        self._runner = StageRunner(project, workspace, tell)
+
+    def restore(self, stage: Stage, record: Record) -> bool:
+        """Make the outputs of `record` the stage's artifact; False if the store has lost one."""
+        own = msgspec.structs.replace(
+            record, stage=stage.id, inputs=self._freshness.inputs(stage)
+        )  # the stage may have another name elsewhere
+        with (
+            self._workspace.scratch() as scratch,
+            self._store.using(),
+            self._store.keeping_known(own.outputs, self._present(stage)),
+        ):
+            try:
+                stats = self._store.restore(own, scratch / "out")
+            except StoreError:
+                return False
+            self._remember(own)
+            self._take(stage, own, stats, scratch, "restored")
+        return True
+
+    def _remember(self, record: Record) -> None:
+        """Let what a later result took the key of stand for it again: `doit gc` keeps what projects need by their keys."""
+        if not record.discovered:
+            return
+        latest = self._store.trace(record.key)
+        if latest is None or latest.discovered != record.discovered:
+            with contextlib.suppress(StoreError):  # a store that is not ours to write
+                self._store.put_trace(record)
+
+    def build(self, stage: Stage, on_event: OnEvent) -> Record:
+        """Run the stage, keep what it made and return its record, whose key another may have been until now.
+
+        Args:
+            stage: the stage; all that it reads must be up to date.
+            on_event: called with the stage and each progress event.
+
+        Raises:
+            ModelyardError: the stage failed, or what it reads changed meanwhile; what stood before still stands.
+        """
+        with self._runner.resources(stage), self._workspace.scratch() as scratch:
+            made = self._run(stage, scratch, on_event)
+            before = self._store.trace(made.key)
+            record = succeed(made, before)
+            with self._store.using(), self._store.keeping_known(self._present(stage)):
+                kept, stats = self._store.add(record, scratch / "out")
+                self._compare(stage, before, kept)
+                self._take(stage, kept, stats, scratch, "built")
+        return kept
+
+    def _run(self, stage: Stage, scratch: Path, on_event: OnEvent) -> Record:
+        before = self._freshness.sight(stage)
+        began, clock = datetime.now(UTC).astimezone(), time.monotonic()
+        run = self._runner.run(stage, before, scratch, lambda event: on_event(stage, event))
+        duration_s = time.monotonic() - clock
+        seen = run.result.seen
+        newer = self._freshness.check_unmoved(stage, before, seen)
+        if newer:
+            self._tell(
+                f"{stage.id}: there is newer code by now: {', '.join(newer)}; kept as what the code made that it ran with"
+            )
+        return Record(
+            stage=stage.id,
+            key=before.fingerprint.key,
+            digest="",  # the store finds out what its outputs are
+            outputs={},
+            inputs=before.inputs,
+            parts=before.fingerprint.parts,
+            code=before.code,
+            discovered=self._freshness.discover(stage, seen),
+            metrics=run.result.metrics,
+            started=began.isoformat(timespec="seconds"),
+            duration_s=round(duration_s, 3),
+            peak_memory_bytes=run.peak_memory_bytes,
+            git=self._workspace.commit,
+            made_on=machine.made_on(),
+            reproducible=_is_reproducible(stage),
+        )
+
+    def _compare(self, stage: Stage, before: Record | None, record: Record) -> None:
+        """Tell the person if an earlier run with the same key made other bytes."""
+        if before is None or stage.kind in MEASURED or before.discovered != record.discovered:
+            return
+        if before.digest != record.digest:
+            self._tell(f"{stage.id}: with the same key it made other bytes than before; {_machines(before, record)}")
+
+    def _present(self, stage: Stage) -> Manifest:
+        """Return the files of the artifact that is about to be replaced, as its record says them."""
+        brief = self._workspace.brief(stage)
+        return brief.outputs if brief else {}
+
+    def _take(self, stage: Stage, record: Record, stats: Stats, scratch: Path, how: str) -> None:
+        """Put the finished folder in the place of the stage's artifact, and its record with it.
+
+        What is vouched for is what each file was when it was hashed, or written: one that changes behind that is read again.
+        """
+        out, target = scratch / "out", self._workspace.folder(stage)
+        write_json(out / "stage.json", record)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._spare(stage, record)
+        if target.exists():
+            target.rename(scratch / "old")
+        out.rename(target)
+        shutil.rmtree(scratch / "old", ignore_errors=True)
+        self._table.know_at((f"{target}/{name}", stats[name], e.digest) for name, e in record.outputs.items())
+        self._workspace.history(stage).add(record, how)
+
+    def _spare(self, stage: Stage, record: Record) -> None:
+        """Move what somebody put into the artifact that is about to be replaced, or changed there, aside, and tell so."""
+        aside = move_aside(stage, self._workspace, [self._present(stage), record.outputs], self._table)
+        if aside:
+            self._tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
+
+    def close(self) -> None:
+        """End the workers."""
+        self._runner.close()
+
+
+def _is_reproducible(stage: Stage) -> bool:
+    """Tell whether the stage makes the same bytes each time on this machine, as far as its component says."""
+    return stage.kind not in HOST_BOUND or stage.is_deterministic or machine.accelerator() == machine.CPU
+
+
+def _machines(before: Record, now: Record) -> str:
+    if not before.reproducible or not now.reproducible:
+        return "it was computed on an accelerator, by kernels that may do that"
+    if before.made_on and before.made_on != now.made_on:
+        return f"then on {before.made_on}, now on {now.made_on}"
+    return "take its random numbers from context.seed alone, or look for what it reads and does not declare"

@@ -1,0 +1,1 @@
+"""Code as something that counts: what it means, what it stands on, where it is."""

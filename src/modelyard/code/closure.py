@@ -1,0 +1,207 @@
+"""What a component's code means: the digests of its own file and of all code that it stands on.
+
+The closure of a component is its module and every module of the project, of its plugin package or of
+modelyard that it imports, anywhere in the file. An installed distribution counts by name and version.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from modelyard.code.imports import installed_folders
+from modelyard.code.lookups import Mark
+from modelyard.code.modules import Modules, Places
+from modelyard.code.syntax import FileCode, read_code
+from modelyard.code.versions import installed_version
+from modelyard.files.digests import DigestTable
+
+_NEVER_SHAPE_BYTES = frozenset(
+    {"component", "config", "contexts", "errors", "hookspecs", "marking", "params", "plan", "plugins", "stage"}
+)
+"""Modules and packages of modelyard that say what to build; their changes show in parameters and inputs, not in bytes."""
+
+_OWN = frozenset({"modelyard_plugins", "modelyard_templates"})
+"""Packages that the distribution `modelyard` holds beside the one of its own name."""
+
+
+class Closure(msgspec.Struct, dict=True):
+    """The code that a component stands on: files with the digests of their parts, where they are, and installed distributions."""
+
+    files: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    paths: list[str] = msgspec.field(default_factory=list)
+    distributions: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """One digest for the meaning of all files by the names that they are imported by; where they are does not matter."""
+        packages = {label.split("/")[-2] for label in self.files if label.endswith("/__init__.py")}
+        meanings = sorted((_module_name(label, packages), sorted(parts.items())) for label, parts in self.files.items())
+        return hashlib.sha256(msgspec.json.encode(meanings)).hexdigest()
+
+
+def _module_name(label: str, packages: Collection[str]) -> str:
+    """Return the last part of a module's name: that of its file, or of the folder that is its package.
+
+    The folder of a package at the top may have any name: links and layouts of sources give it another.
+    """
+    folder, _, name = label.rpartition("/")
+    outer, _, own = folder.rpartition("/")
+    return own if name == "__init__.py" and outer.rpartition("/")[2] in packages else name
+
+
+class _Source(msgspec.Struct, frozen=True, array_like=True):
+    """One file of the project's, a plugin's or modelyard's own: what it means, and the files that it imports."""
+
+    parts: dict[str, str]
+    imports: tuple[str, ...]
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """What an earlier process found out, and what it stands on."""
+
+    places: Places
+    sources: dict[str, _Source]
+
+
+class CodeIndex:
+    """Finds closures; a file is parsed and followed once per change."""
+
+    def __init__(self, project: Path, table: DigestTable) -> None:
+        self._project, self._table = project, table
+        self._look()
+        self._recall()
+
+    def _look(self) -> None:
+        """Begin anew."""
+        self._modules = Modules(self._project)
+        self._sources: dict[str, _Source] = {}
+        self._kept = 0
+        self._distributions: dict[str, dict[str, str]] = {}
+        self._closures: dict[tuple[Path, ...], Closure] = {}
+
+    def _recall(self) -> None:
+        """Begin with what an earlier process kept, if all of it still stands."""
+        data = self._table.note(self._note)
+        if data is None:
+            return
+        try:
+            kept = msgspec.msgpack.decode(data, type=_Kept)
+        except msgspec.DecodeError:
+            return
+        if self._modules.take_over(kept.places):
+            self._sources = kept.sources
+            self._kept = len(self._sources)
+
+    def keep(self) -> None:
+        """Keep what was found out for the processes that come; later, if a file is so young that a change could hide."""
+        if len(self._sources) > self._kept and self._modules.stand():
+            kept = _Kept(self._modules.places, self._sources)
+            self._table.write_note(self._note, msgspec.msgpack.encode(kept))
+            self._kept = len(self._sources)
+
+    @property
+    def _note(self) -> str:
+        return f"sources 2 {sys.version_info[:2]} {self._project}"
+
+    def forget(self) -> None:
+        """Look at every file again, for instance after a stage has run; what is as it was stays known."""
+        if not self._modules.stand():
+            self._look()
+
+    def mark(self, path: str) -> Mark:
+        """Return what the file system said of a closure's file, at `path`, when it was read."""
+        return self._modules.probes.marks[path]
+
+    def closure(self, *files: Path) -> Closure:
+        """Return the closure of the modules in `files`, and of the packages that hold them.
+
+        Raises:
+            PluginError: a file has a syntax error.
+            DataError: a file cannot be read.
+        """
+        if files not in self._closures:
+            self._closures[files] = self._closure([str(file) for file in files])
+        return self._closures[files]
+
+    def _closure(self, files: Iterable[str]) -> Closure:
+        found = Closure()
+        todo = [path for file in files for path in (file, *self._modules.packages_of(file))]
+        seen: set[str] = set()
+        while todo:
+            path = todo.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            if top := self._modules.installed_name(path):
+                found.distributions |= self._distribution(top)
+                continue
+            source = self._sources.get(path) or self._source(path)
+            found.files[self._label(path, found.files)] = source.parts
+            found.paths.append(path)
+            todo += source.imports
+        return found
+
+    def _source(self, path: str) -> _Source:
+        self._modules.probes.watch(path)
+        if not path.endswith(".py"):  # a package's data
+            self._sources[path] = data = _Source({"(bytes)": self._table.file(path)}, ())
+            return data
+        note = f"code 3 {sys.version_info[:2]} {self._table.file(path)}"
+        known = self._table.note(note)
+        if known is None:
+            known = msgspec.json.encode(read_code(Path(path)))
+            self._table.write_note(note, known)
+        code = _decode(known)
+        imports = self._modules.follow(code.imports, path, but=_never_shapes_bytes)
+        self._sources[path] = source = _Source(code.parts, imports)
+        return source
+
+    def _label(self, path: str, taken: Collection[str]) -> str:
+        """Return a name for `path` that is the same wherever the project and modelyard are."""
+        below = path.removeprefix(f"{self._project}/")
+        if below != path:
+            return below
+        label = "/".join(path.rsplit("/", 3)[1:])
+        if label not in taken:
+            return label
+        parts = PurePosixPath(path).parts
+        ends = ("/".join(parts[-n:]) for n in range(4, len(parts) + 1))
+        return next((end for end in ends if end not in taken), path)
+
+    def _distribution(self, top: str) -> dict[str, str]:
+        if top not in self._distributions:
+            self._distributions[top] = self._versions("modelyard" if top in _OWN else top)
+        return self._distributions[top]
+
+    def _versions(self, top: str) -> dict[str, str]:
+        try:
+            return {top: installed_version(top)}
+        except importlib.metadata.PackageNotFoundError:
+            return {name: installed_version(name) for name in self._owners().get(top, ())}
+
+    def _owners(self) -> dict[str, list[str]]:
+        """Return which distributions own each top-level module; slow, so it is kept until something is installed."""
+        folders = installed_folders()
+        stamps = [folder.stat().st_mtime_ns for folder in map(Path, folders) if folder.is_dir()]
+        note = f"owners {folders} {stamps}"
+        known = self._table.note(note)
+        if known is None:
+            known = msgspec.json.encode(dict(importlib.metadata.packages_distributions()))
+            self._table.write_note(note, known)
+        return msgspec.json.decode(known, type=dict[str, list[str]])
+
+
+_decode = msgspec.json.Decoder(FileCode).decode
+
+
+def _never_shapes_bytes(name: str) -> bool:
+    """Whether the module `name` is one of modelyard's that say what to build: the whole package, not a file of it."""
+    top, _, rest = name.partition(".")
+    return top == "modelyard" and (not rest or rest.partition(".")[0] in _NEVER_SHAPE_BYTES)

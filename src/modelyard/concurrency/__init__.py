@@ -1,0 +1,1 @@
+"""Work side by side in threads, waited for only so long."""

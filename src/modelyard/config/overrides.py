@@ -1,0 +1,79 @@
+"""What the command line lays over the configuration: `doit train.epochs=3`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from modelyard.config.tables import DEFAULTS, KEYS, SCALARS, USING, parameters_of_table
+from modelyard.errors import ConfigError, did_you_mean, listing
+
+if TYPE_CHECKING:
+    from modelyard.plugins.load import Plugins
+
+
+def override(raw: dict[str, Any], values: Mapping[str, str], plugins: Plugins) -> None:
+    """Lay `values` over `raw`.
+
+    Args:
+        raw: `[tool.modelyard]`, changed in place.
+        values: dotted key -> value in TOML, or else text: `{"train.epochs": "3"}`. A table's name with an inline
+            table replaces the whole table: `{"dataset": '{ use = "digits" }'}`.
+        plugins: they say what keys there are besides, for the messages.
+
+    Raises:
+        ConfigError: there is no such table, or a part of a key is none.
+    """
+    for key, value in values.items():
+        _override(raw, key, value, plugins)
+
+
+def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> None:
+    first, *rest = key.split(".")
+    given = parse_override(value)
+    is_table = first in KEYS and not rest and isinstance(given, dict)  # as a whole: nothing of the file's stays
+    if first not in KEYS or ((first in SCALARS) != (not rest) and not is_table) or "" in rest:
+        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + [*SCALARS, "profile"]
+        msg = (
+            f"command line: unknown key {key!r}{_did_you_mean(key, known)}\n"
+            f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(KEYS)}"
+        )
+        raise ConfigError(msg)
+    table = raw
+    for part in (first, *rest)[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            msg = f"command line: {key!r}: {part!r} is not a table"
+            raise ConfigError(msg)
+    table[(first, *rest)[-1]] = given
+
+
+def parse_override(value: str) -> Any:
+    """Return the value of an override: TOML if it is, else the text itself (`rule=smallest` needs no quotes)."""
+    try:
+        return tomllib.loads(f"v = {value}")["v"]
+    except (ValueError, RecursionError):
+        return value
+
+
+def inline_toml(value: Any) -> str:
+    """Return `value` as TOML on one line: what `parse_override` reads."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {inline_toml(one)}' for key, one in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(inline_toml, value))}]"
+    return json.dumps(value)
+
+
+def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
+    values = raw[table] if isinstance(raw.get(table), dict) else {}
+    component = plugins.components.get((USING.get(table, ""), str(values.get("use", DEFAULTS.get(table)))))
+    return [*parameters_of_table(table), *values, *(component.parameters if component else ())]
+
+
+def _did_you_mean(key: str, known: list[str]) -> str:
+    """Return `, did you mean 'train.epochs'?` for `epochs`, else the nearest full key."""
+    ends = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    return f", did you mean {ends[0]!r}?" if ends else did_you_mean(key, known)

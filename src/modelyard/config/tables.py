@@ -1,0 +1,186 @@
+"""What `[tool.modelyard]` may hold, and the tables that are modelyard's own: each key with its type and default.
+
+Tables with `use = "..."` hold a component's parameters too; those come from the component.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from modelyard.component import REQUIRED, Parameter
+from modelyard.params import Fraction, NonNegativeInt, Port, PositiveFloat, PositiveInt
+
+SCALARS = ("name", "version", "seed", "threads", "isa")
+"""The keys that are no tables."""
+USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
+"""The tables that choose one component with `use`, and the kind of that component."""
+DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
+"""The component of each table that may be left out."""
+PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
+"""The tables that hold nothing but modelyard's own keys."""
+GROUPS = ("variants", "matrix", "targets", "resources")
+"""The tables whose keys are names that the project chooses."""
+KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
+
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?\Z",
+        description="1 to 52 lower-case letters, digits and dashes, not starting or ending with a dash",
+    ),
+]
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32, description="a whole number from 0 to 4294967295")]
+"""What numpy and TensorFlow take as a seed: an unsigned number of 32 bits."""
+Threads = Annotated[int, msgspec.Meta(ge=1, le=1024, description="a whole number from 1 to 1024")]
+"""How many threads one computation may use."""
+Isa = Annotated[Literal["avx2"] | None, msgspec.Meta(description="'avx2', or leave it out")]
+"""The instructions that computations may use at most; None: all that the processor has."""
+Size = str | int
+Duration = str | float | int
+
+
+RULES = ("smallest", "smallest-file", "fastest", "most-accurate")
+"""What `[tool.modelyard.select] rule` may be, beside a variant's name."""
+
+
+class Dataset(msgspec.Struct):
+    """`[tool.modelyard.dataset]`, beside the data set's own parameters."""
+
+    normalize: Literal["auto", "unit", "standard", "none"] = "auto"
+
+
+class Evaluate(msgspec.Struct):
+    """`[tool.modelyard.evaluate]`: how every variant is measured."""
+
+    batch_size: PositiveInt = 256
+    latency_samples: PositiveInt = 400
+    warmup: NonNegativeInt = 20
+    workers: PositiveInt | None = None
+
+
+class Select(msgspec.Struct):
+    """`[tool.modelyard.select]`: which variant is shipped, of those that meet every gate."""
+
+    rule: str = "smallest"
+    baseline: str = ""
+
+
+class Gates(msgspec.Struct):
+    """`[tool.modelyard.gates]`: bounds that a variant must meet; one that is left out bounds nothing."""
+
+    min_accuracy: Fraction | None = None
+    min_class_accuracy: Fraction | None = None
+    max_accuracy_drop: Fraction | None = None
+    max_class_accuracy_drop: Fraction | None = None
+    max_size: Size | None = None
+    max_size_ratio: PositiveFloat | None = None
+    max_gzip_size: Size | None = None
+    max_gzip_ratio: PositiveFloat | None = None
+    max_latency_p50: Duration | None = None
+    max_latency_p99: Duration | None = None
+    max_latency_ratio: PositiveFloat | None = None
+    undecided: Literal["measured", "pass", "fail"] = "measured"
+    equal_training: bool = True
+
+
+class Image(msgspec.Struct):
+    """`[tool.modelyard.image]`, beside the builder's own parameters. `tag` is the model's digest when left out."""
+
+    repository: str = ""
+    tag: str = ""
+
+
+class Check(msgspec.Struct):
+    """`[tool.modelyard.check]`: how the image is compared with the evaluated model before anything is rendered.
+
+    With `start = false` the image's server is not started, and the result says so: for machines that cannot run it.
+    """
+
+    start: bool = True
+    samples: PositiveInt = 32
+    tolerance: PositiveFloat = 1e-4
+    timeout_s: PositiveFloat = 120.0
+
+
+class Serve(msgspec.Struct):
+    """`[tool.modelyard.serve]`: what the server listens on, in the image and under `doit serve`."""
+
+    port: Port = 8080
+    host: str = "127.0.0.1"
+
+
+class Push(msgspec.Struct):
+    """`[tool.modelyard.push]`: `insecure` allows plain http to a registry that is not on this machine."""
+
+    insecure: bool = False
+
+
+class Export(msgspec.Struct):
+    """`[tool.modelyard.export]`: the folder, below the project's or absolute, that `doit export` writes to, one folder a target."""
+
+    folder: Annotated[str, msgspec.Meta(min_length=1, description="a folder")] = "deploy"
+
+
+class Store(msgspec.Struct):
+    """`[tool.modelyard.store]`: where artifacts are kept for reuse; `path` may be shared by several projects.
+
+    Attributes:
+        path: the store's folder, below the project's or absolute.
+        wait: whether to wait for another build that makes the same stage; otherwise that is an error.
+        remote: a store that several machines share, as an fsspec URL; empty for none.
+        mode: whether results are taken from the remote and given to it, only taken, or neither.
+        timeout_s: how long the remote may take to answer, in seconds; each MB of a transfer adds one.
+        options: what fsspec's file system takes, for instance `{ endpoint_url = "https://..." }`; no secrets.
+    """
+
+    path: str = ".modelyard/store"
+    wait: bool = True
+    remote: str = ""
+    mode: Literal["read-write", "read-only", "off"] = "read-write"
+    timeout_s: PositiveFloat = 20.0
+    options: dict[str, Any] = {}
+
+
+class Reads(msgspec.Struct):
+    """`[tool.modelyard.reads]`: what a stage may read of the project beside what its key is made of.
+
+    Attributes:
+        undeclared: what becomes of a file of the project, or of a variable that its code asks for, that does not count:
+            the stage fails and says so (`error`); it counts from then on (`record`); or nobody cares (`allow`).
+        harmless_files: patterns of files, from the project's folder, that shape no result: `["notes/*.md"]`.
+        harmless_variables: environment variables that shape no result, for instance a password.
+    """
+
+    undeclared: Literal["error", "record", "allow"] = "error"
+    harmless_files: list[str] = []
+    harmless_variables: list[str] = []
+
+
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "dataset": Dataset,
+    "evaluate": Evaluate,
+    "select": Select,
+    "gates": Gates,
+    "image": Image,
+    "check": Check,
+    "serve": Serve,
+    "push": Push,
+    "export": Export,
+    "store": Store,
+    "reads": Reads,
+}
+
+
+def parameters_of_table(table: str) -> dict[str, Parameter]:
+    """Return the keys of modelyard's own in `table`; none for a table that has only a component's."""
+    if table not in TABLES:
+        return {}
+    return {f.name: Parameter(f.name, f.type, _default(f)) for f in msgspec.structs.fields(TABLES[table])}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return REQUIRED if field.default is msgspec.NODEFAULT else field.default

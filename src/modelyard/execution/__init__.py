@@ -1,0 +1,1 @@
+"""Running a stage: the workers, the process of its own, and what is heard from inside."""

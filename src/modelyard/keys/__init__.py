@@ -1,0 +1,1 @@
+"""The action key: all that shapes what a stage writes."""

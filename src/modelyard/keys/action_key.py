@@ -1,0 +1,243 @@
+"""The action key of a stage: a digest of all that shapes its output, and of nothing else.
+
+Never a path, a time or a host name. Each part has a name, so that two keys can be compared and the
+difference said in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.code.closure import Closure, CodeIndex
+from modelyard.code.lookups import Mark
+from modelyard.code.versions import tool_version
+from modelyard.component import Component, Use
+from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
+from modelyard.keys import pinning
+from modelyard.keys.machine import accelerator
+from modelyard.plugins.load import Plugins
+from modelyard.stage import HOST_BOUND, Stage
+
+STAGES = Path(__file__).parents[1] / "stages"
+SERVER_KINDS = ("image", "check")
+"""The kinds of stage whose key covers the server's files."""
+_HOOKS_OF_KIND = {
+    "train": ("modelyard_read_model_file",),
+    "optimize": ("modelyard_read_model_file",),
+    "render": ("modelyard_amend_manifests",),
+}
+"""The hooks that stages of one kind call, and no others."""
+_OF_FIXED_FORMATS = frozenset({"modelyard_read_model_file"})
+"""Hooks that read files of formats which no version of a library changes: one for all frameworks, so that the versions of
+all of them would else be in the key of each one's trainings."""
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """What a stage's output depends on: `parts` by name, and the action `key` over them."""
+
+    key: str
+    parts: dict[str, Any]
+
+
+class Fingerprinter:
+    """Takes fingerprints; remembers what does not change between stages of one project.
+
+    Stages that run side by side share it, each in a thread of its own: one asks at a time.
+    """
+
+    def __init__(self, project: Path, table: DigestTable, plugins: Plugins) -> None:
+        self._project, self._table, self._plugins = project, table, plugins
+        self._code = CodeIndex(project, table)
+        self._component_parts: dict[int, dict[str, Any]] = {}
+        self._kind_parts: dict[str, dict[str, Any]] = {}
+        self._lock = threading.RLock()
+
+    def forget(self) -> None:
+        """Look at every input again."""
+        with self._lock:
+            self._code.forget()
+            self.forget_files()
+
+    def forget_files(self) -> None:
+        """Look at every input but the code again."""
+        with self._lock:
+            self._component_parts.clear()
+            self._kind_parts.clear()
+
+    def keep(self) -> None:
+        """Keep what was found out about the code for the processes that come."""
+        with self._lock:
+            self._code.keep()
+
+    def fingerprint(self, stage: Stage, input_digest: Callable[[str, str], str]) -> Fingerprint:
+        """Return the fingerprint of `stage`.
+
+        Args:
+            stage: the stage.
+            input_digest: gives the digest of a part of an earlier stage's output: `input_digest(stage_id, part)`.
+        """
+        with self._lock:
+            parts = self._parts(stage, input_digest)
+        return Fingerprint(hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest(), parts)
+
+    def _parts(self, stage: Stage, input_digest: Callable[[str, str], str]) -> dict[str, Any]:
+        parts: dict[str, Any] = {"kind": stage.kind}
+        parts |= {f"setting {name}": value for name, value in stage.settings.items()}
+        parts |= {f"input {i.role}": input_digest(i.stage, i.part) for i in stage.inputs}
+        if stage.seed is not None:
+            parts["seed"] = stage.seed
+        if stage.kind in HOST_BOUND:
+            parts |= _host(stage)
+        if stage.kind not in self._kind_parts:
+            self._kind_parts[stage.kind] = self._of_kind(stage)
+        parts |= self._kind_parts[stage.kind]
+        for role, use in stage.uses.items():
+            parts |= self._of_use(role, use, stage)
+        return parts
+
+    def code(self, stage: Stage) -> dict[str, dict[str, str]]:
+        """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
+        return {
+            file: {name: digest[:12] for name, digest in parts.items()}
+            for c in self._closures(stage)
+            for file, parts in c.files.items()
+        }
+
+    def sources(self, stage: Stage) -> dict[str, Mark]:
+        """Return the files of the code that `stage` stands on, each with what the file system said of it when it was read."""
+        with self._lock:
+            return {path: self._code.mark(path) for c in self._closures(stage) for path in c.paths}
+
+    def _closures(self, stage: Stage) -> list[Closure]:
+        hooks = (self._plugins.hook_files(hook, stage.kind) for hook in _shaping_hooks(stage))
+        return [
+            self.closure(STAGES / f"{stage.kind}.py"),
+            *(self.closure(*_code_files(use.component)) for use in stage.uses.values()),
+            *(self.closure(*files) for files in hooks if files),
+        ]
+
+    def input_paths(self, stage: Stage) -> Iterator[tuple[str, str]]:
+        """Yield each file or folder that the key of `stage` is made of beside code and artifacts: its part, and its path."""
+        for role, use in stage.uses.items():
+            yield from ((f"{role} {name}", use.params[name]) for name in _inputs(use))
+            yield from ((f"template {path.name}", str(path)) for path in self._template_files(use.component))
+            if stage.kind in SERVER_KINDS:
+                named = {"server": use.component.server, "requirements": use.component.requirements}
+                yield from ((f"{role} {name}", str(path)) for name, path in named.items() if path)
+                yield from ((f"{role} requirements {path.name}", str(path)) for path in use.optional_requirements)
+
+    def closure(self, *files: Path) -> Closure:
+        """Return the code closure of the modules in `files`."""
+        with self._lock:
+            return self._code.closure(*files)
+
+    def _of_kind(self, stage: Stage) -> dict[str, Any]:
+        """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""
+        runner = self.closure(STAGES / f"{stage.kind}.py")
+        parts: dict[str, Any] = {"code stage": runner.digest}
+        parts |= {f"version {n}": v for n, v in runner.distributions.items()}
+        for hook in _shaping_hooks(stage):
+            parts |= self._of_hook(hook, stage.kind)
+        return parts
+
+    def _of_hook(self, hook: str, kind: str) -> dict[str, Any]:
+        files = self._plugins.hook_files(hook, kind)
+        if not files:
+            return {}
+        closure = self.closure(*files)
+        versions = {} if hook in _OF_FIXED_FORMATS else closure.distributions
+        return {f"code {hook}": closure.digest} | {f"version {n}": v for n, v in versions.items()}
+
+    def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
+        parts = {f"{role} {name}": value for name, value in self._params(use).items()}
+        known = self._component_parts.get(id(use.component))
+        if known is None:
+            known = self._component_parts[id(use.component)] = self._of_component(role, use.component)
+        parts |= known
+        if stage.kind in SERVER_KINDS:
+            parts |= self._files(role, use)
+        return parts
+
+    def _params(self, use: Use) -> Mapping[str, Any]:
+        inputs = _inputs(use)
+        if not inputs:
+            return use.params
+        return {**use.params, **{name: self._table.content(Path(use.params[name])) for name in inputs}}
+
+    def _of_component(self, role: str, component: Component) -> dict[str, Any]:
+        parts: dict[str, Any] = {role: component.name}
+        closure = self.closure(*_code_files(component))
+        parts[f"code {role}"] = closure.digest
+        parts |= {f"version {name}": version for name, version in closure.distributions.items()}
+        parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
+        parts |= {f"environment {name}": value for name, value in component.environment.items()}
+        parts |= {f"environment {name}": os.environ.get(name) for name in component.reads_environment}
+        return parts | self._templates(component)
+
+    def _templates(self, component: Component) -> dict[str, Any]:
+        files = self._template_files(component)
+        return {f"template {index} {path.name}": self._table.file(path) for index, path in enumerate(files)}
+
+    def _template_files(self, component: Component) -> list[Path]:
+        if not component.templates:
+            return []
+        from modelyard.rendering.templates import template_files
+
+        return template_files(self._project, component.templates, component.template_folders)
+
+    def _files(self, role: str, use: Use) -> dict[str, Any]:
+        parts: dict[str, Any] = {}
+        component = use.component
+        if component.server:
+            parts[f"{role} server"] = manifest_digest(server_files(component.server, self._table))
+        if component.requirements:
+            parts[f"{role} requirements"] = self._table.file(component.requirements)
+        for path in use.optional_requirements:
+            parts[f"{role} requirements {path.name}"] = self._table.file(path)
+        parts |= {f"{role} server environment {n}": value for n, value in component.server_environment.items()}
+        return parts
+
+
+def _host(stage: Stage) -> dict[str, Any]:
+    """Return what shapes the output of a stage that computes, beside what the project says: the machine's kind, and how much of it."""
+    parts: dict[str, Any] = {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "machine": os.uname().machine,
+        "accelerator": accelerator(),
+        "threads": stage.threads,
+    }
+    parts |= {f"environment {name}": value for name, value in pinning.chosen(os.environ, stage.isa).items()}
+    return parts | {"isa": stage.isa} if stage.isa else parts
+
+
+def _shaping_hooks(stage: Stage) -> tuple[str, ...]:
+    """Return the hooks that are called while `stage` runs and may change what it writes."""
+    always = ("modelyard_before_stage_run", "modelyard_after_stage_run")
+    return (*always, *_HOOKS_OF_KIND.get(stage.kind, ()))
+
+
+def _inputs(use: Use) -> list[str]:
+    """Return the parameters of `use` that name a file or folder, and do."""
+    return [name for name in use.component.inputs if use.params.get(name) is not None]
+
+
+def _code_files(component: Component) -> tuple[Path, ...]:
+    """Return the function's file, and the plugin's that registered it: it may hold what the function was made from."""
+    return tuple(dict.fromkeys((component.file, component.source.file)))
+
+
+def server_files(folder: Path, table: DigestTable) -> Manifest:
+    """Return the files of a server package that go into an image: all but compiled Python."""
+    return {
+        name: FileEntry(table.file(folder / name, info), info.st_size)
+        for name, info in walk(folder)
+        if "__pycache__" not in name
+    }

@@ -1,0 +1,1 @@
+"""Servers: started as they ship, and what they take."""

@@ -1,0 +1,1 @@
+"""The plan: which stages there are, and what each reads."""

@@ -1,0 +1,273 @@
+"""Configuration in, stages out. Pure: no file is read, no framework and no doit is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NoReturn
+
+import msgspec
+
+from modelyard.component import Component, Use
+from modelyard.config.read import Config
+from modelyard.config.tables import RULES
+from modelyard.errors import PlanError, PluginError, did_you_mean, listing
+from modelyard.marking import SCOPED
+from modelyard.plan.baselines import Controls, find_controls, wants_controls
+from modelyard.plan.chains import Link, Steps, links
+from modelyard.plan.formats import advice
+from modelyard.plugins.load import Plugins
+from modelyard.stage import HOST_BOUND, KINDS, SEEDED, Input, Stage
+from modelyard.toml.places import KeyPlace
+
+
+def _without(use: Use, names: Collection[str]) -> Use:
+    """Return a component without the parameters `names`: in the stage they are at their defaults, and in no key."""
+    return Use(use.component, {name: value for name, value in use.params.items() if name not in names})
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The stages of a project, each after those that it reads."""
+
+    config: Config
+    stages: dict[str, Stage]
+
+    def of_kind(self, kind: str) -> list[Stage]:
+        """Return the stages of `kind`, in the order of the plan."""
+        return [stage for stage in self.stages.values() if stage.kind == kind]
+
+    def upstream(self, stage: Stage) -> list[Stage]:
+        """Return the stages that `stage` reads, each once."""
+        return [self.stages[s] for s in dict.fromkeys(i.stage for i in stage.inputs)]
+
+
+def build_plan(config: Config, plugins: Plugins) -> Plan:
+    """Return the stages that `config` asks for, checked from end to end.
+
+    Raises:
+        PlanError: formats do not fit, two stages share a name, an input does not exist, or there is a cycle.
+    """
+    _check_resource_names(config, plugins)
+    _check_hook_kinds(plugins)
+    stages = list(_Planner(config, plugins).stages())
+    plugins.amend_plan(stages)
+    for stage in stages:
+        if not isinstance(stage, Stage) or stage.kind not in KINDS:
+            msg = (
+                f"a plugin's modelyard_amend_plan added {stage!r}, which is no stage\n"
+                f"  kinds of stage: {', '.join(KINDS)}"
+            )
+            raise PlanError(msg)
+        _check_resources(stage, config)
+    return Plan(config, sort_stages(stages))
+
+
+def _check_hook_kinds(plugins: Plugins) -> None:
+    for hook in SCOPED:
+        for name, scope in plugins.scopes(hook):
+            for kind in scope.kinds:
+                if kind not in KINDS:
+                    msg = (
+                        f"plugin {plugins.sources[name].file}: {hook} is for the kind of stage {kind!r}"
+                        f"{did_you_mean(kind, KINDS)}\n  kinds: {listing(KINDS)}"
+                    )
+                    raise PluginError(msg)
+
+
+def _check_resource_names(config: Config, plugins: Plugins) -> None:
+    known = {*KINDS, *(name for component in plugins.components.values() for name in component.resources)}
+    for name in config.resources:
+        if name not in known:
+            msg = (
+                f"{config.source.where('resources').at(name)}: unknown resource {name!r}{did_you_mean(name, known)}\n"
+                f"  known: {listing(known)}: the kinds of stage, and what components say that they use"
+            )
+            raise PlanError(msg)
+
+
+def _check_resources(stage: Stage, config: Config) -> None:
+    for name in stage.resources:
+        if name not in config.resources:
+            msg = (
+                f"stage {stage.id!r} holds the resource {name!r}, which [tool.modelyard.resources] does not have"
+                f"{did_you_mean(name, config.resources)}\n  say how many there are, for instance {name} = 1"
+            )
+            raise PlanError(msg)
+
+
+def sort_stages(stages: Iterable[Stage]) -> dict[str, Stage]:
+    """Return the stages by id, each after its inputs, else in the given order.
+
+    Raises:
+        PlanError: an id is taken twice, an input names no stage, or the inputs form a cycle.
+    """
+    by_id: dict[str, Stage] = {}
+    for stage in stages:
+        if stage.id in by_id:
+            msg = f"two stages are called {stage.id!r}\n  give one of them another name"
+            raise PlanError(msg)
+        by_id[stage.id] = stage
+    done: dict[str, Stage] = {}
+    for root in by_id.values():
+        _visit(root, by_id, done)
+    return done
+
+
+def _visit(root: Stage, by_id: Mapping[str, Stage], done: dict[str, Stage]) -> None:
+    """Add `root` to `done` behind all that it reads; a loop, since a chain may be longer than the recursion limit."""
+    path: dict[str, Stage] = {}
+    todo = [root]
+    while todo:
+        stage = todo[-1]
+        if stage.id in done:
+            todo.pop()
+            continue
+        path[stage.id] = stage
+        waiting = [_known(i, stage, by_id) for i in stage.inputs if i.stage not in done]
+        for one in waiting:
+            if one.id in path:
+                msg = f"the stages {one.id!r} and {stage.id!r} wait for each other\n  a plugin's modelyard_amend_plan made this cycle"
+                raise PlanError(msg)
+        if waiting:
+            todo.append(waiting[0])
+            continue
+        done[stage.id] = stage
+        del path[stage.id]
+        todo.pop()
+
+
+def _known(one: Input, stage: Stage, by_id: Mapping[str, Stage]) -> Stage:
+    if one.stage not in by_id:
+        msg = f"stage {stage.id!r} reads {one.stage!r}, which no stage makes"
+        raise PlanError(msg)
+    return by_id[one.stage]
+
+
+class _Planner:
+    """Makes the stages of a configuration, in the order of a build."""
+
+    def __init__(self, config: Config, plugins: Plugins) -> None:
+        self.config, self.plugins = config, plugins
+        self.dataset = f"dataset:{config.uses['dataset'].component.label}"
+        self.train = f"train:{config.uses['model'].component.label}"
+        self.select = f"select:{config.name}"
+        self.image = f"image:{config.name}"
+        self.check = f"check:{config.name}"
+
+    def stages(self) -> Iterable[Stage]:
+        uses, settings = self.config.uses, self.config.settings
+        yield self.stage(self.dataset, {"dataset": uses["dataset"]}, settings["dataset"])
+        self.check_trainer()
+        data = Input("dataset", self.dataset)
+        yield self.stage(self.train, {"trainer": uses["train"], "model": uses["model"]}, {}, data)
+        baseline = self.baseline()
+        controls = self.controls(baseline)
+        variants = {**self.config.variants, **controls.added}
+        steps, ends = links(variants)
+        for variant, chain in variants.items():
+            self.check_formats(variant, chain)
+        yield from map(self.optimize, steps)
+        measuring = _without(uses["runtime"], uses["runtime"].component.serving_only)
+        finals = {variant: f"optimize:{end}" if end else self.train for variant, end in ends.items()}
+        for variant, final in finals.items():
+            inputs = [Input("model", final), data]
+            if final != finals[baseline]:
+                inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
+            yield self.stage(f"evaluate:{variant}", {"runtime": measuring}, settings["evaluate"], *inputs)
+        yield self.select_stage(finals, baseline, controls)
+        yield from self.deployment()
+
+    def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
+        kind, _, name = stage_id.partition(":")
+        seed = self.config.seed if kind in SEEDED else None
+        claimed = {kind, *(name for use in uses.values() for name in use.component.resources)}
+        resources = tuple(r for r in self.config.resources if r in claimed)
+        threads, isa = self.config.threads, self.config.isa if kind in HOST_BOUND else None
+        return Stage(kind, name, dict(uses), dict(settings), tuple(inputs), seed, resources, threads, isa)
+
+    def check_trainer(self) -> None:
+        trainer, model = self.config.uses["train"].component, self.config.uses["model"].component
+        if model.produces and model.produces != trainer.produces:
+            fitting = [
+                n for (k, n), c in self.plugins.components.items() if k == "trainer" and c.produces == model.produces
+            ]
+            msg = (
+                f"{self.config.source.where('train').at('use')}: the trainer {trainer.name!r} trains {trainer.produces} models, "
+                f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
+            )
+            raise PlanError(msg)
+
+    def check_formats(self, variant: str, steps: Steps) -> None:
+        """Check that each step of a variant takes what the one before gives, and the runtime what the last one gives."""
+        given, before = self.config.uses["train"].component.produces, "the trainer"
+        for step in steps:
+            optimizer = step.component
+            if given not in optimizer.accepts:
+                self.misfit(variant, before, given, optimizer)
+            given, before = optimizer.produces, repr(optimizer.name)
+        runtime = self.config.uses["runtime"].component
+        if given not in runtime.accepts:
+            self.misfit(variant, before, given, runtime)
+
+    def misfit(self, variant: str, before: str, given: str, after: Component) -> NoReturn:
+        is_runtime = after.kind == "runtime"
+        taker = f"{after.name} (the runtime)" if is_runtime else after.name
+        advised = advice(self.plugins, given, after.accepts, is_runtime=is_runtime)
+        msg = (
+            f"{self.config.where_variant(variant)}: {variant}: {before} gives {given}, but {taker} takes "
+            f"{listing(after.accepts)}\n  {advised}"
+        )
+        raise PlanError(msg)
+
+    def optimize(self, link: Link) -> Stage:
+        parent = f"optimize:{link.parent}" if link.parent else self.train
+        inputs = (Input("model", parent), Input("dataset", self.dataset))
+        return self.stage(f"optimize:{link.name}", {"optimizer": link.steps[-1]}, {}, *inputs)
+
+    def baseline(self) -> str:
+        """Return the variant that the others are compared with: the first one unless another is named."""
+        baseline: str = self.config.settings["select"]["baseline"] or next(iter(self.config.variants))
+        self.check_variant("baseline", baseline)
+        return baseline
+
+    def controls(self, baseline: str) -> Controls:
+        """Return the baselines that were trained as long as variants were; none if no gate needs them."""
+        if not wants_controls(self.config.settings["gates"]):
+            return Controls()
+        optimizers = {name: c for (kind, name), c in self.plugins.components.items() if kind == "optimizer"}
+        trained, served = self.config.uses["train"].component.produces, self.config.uses["runtime"].component.accepts
+        return find_controls(self.config.variants, baseline, optimizers, trained, served)
+
+    def select_stage(self, finals: Mapping[str, str], baseline: str, controls: Controls) -> Stage:
+        gates = {name: bound for name, bound in self.config.settings["gates"].items() if name != "equal_training"}
+        settings = {**self.config.settings["select"], "gates": gates, "baseline": baseline}
+        settings |= {"trained_alike": controls.of, "trained_unlike": controls.lacking, "controls": list(controls.added)}
+        self.check_variant("rule", settings["rule"], controls.added)
+        inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
+        inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
+        return self.stage(self.select, {}, settings, *inputs)
+
+    def check_variant(self, key: str, value: str, more: Iterable[str] = ()) -> None:
+        allowed = (*(RULES if key == "rule" else ()), *self.config.variants, *more)
+        if value not in allowed:
+            place = KeyPlace(self.config.source.where("select"), key)
+            msg = f"{place}: {value!r} is not allowed{did_you_mean(value, allowed)}\n  allowed: {', '.join(allowed)}"
+            raise PlanError(msg)
+
+    def deployment(self) -> Iterable[Stage]:
+        config, uses = self.config, self.config.uses
+        model = Input("model", self.select, "model")
+        facts = {"name": config.name, "version": config.version, "port": config.settings["serve"]["port"]}
+        image = {**config.settings["image"], **facts}
+        image["repository"] = image["repository"] or config.name
+        yield self.stage(self.image, {"builder": uses["image"], "runtime": uses["runtime"]}, image, model)
+        reads = (
+            Input("image", self.image),
+            model,
+            Input("reference", self.select, "reference"),
+            Input("dataset", self.dataset),
+        )
+        yield self.stage(self.check, {"runtime": uses["runtime"]}, config.settings["check"], *reads)
+        for name, use in config.targets.items():
+            inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
+            shaping = _without(use, use.component.deploy_only)
+            yield self.stage(f"render:{name}", {"target": shaping}, {k: facts[k] for k in ("name", "version")}, *inputs)

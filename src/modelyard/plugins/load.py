@@ -1,0 +1,298 @@
+"""Find plugins, call their registration hooks, and answer which component a name stands for.
+
+Three places, the nearest wins: the project's `plugins/` folder, then installed distributions (entry
+points of the group `modelyard`), then the built-ins. What is shadowed is kept for `doit plugins`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pluggy
+
+from modelyard import hookspecs
+from modelyard.code.imports import HashedLoader
+from modelyard.component import KINDS, Component, Source, kind_name
+from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.marking import SCOPED, Scope, scope_of
+from modelyard.plugins.entry_points import entry_points
+from modelyard.plugins.register import registered
+from modelyard.toml.places import Place
+
+BUILT_IN = "modelyard_plugins"
+_PREFIX = "modelyard_"
+_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_PREFIX))
+_RANK = {"project": 0, "installed": 1, "built-in": 2}
+
+
+class Plugins(msgspec.Struct, frozen=True):
+    """The plugins of a project.
+
+    Attributes:
+        manager: the pluggy manager, for the hooks that are called during a build.
+        components: the component that a kind and a name stand for.
+        shadowed: components that a nearer plugin replaces, each with the one that replaces it.
+        sources: where each plugin comes from, in the order of registration.
+    """
+
+    manager: pluggy.PluginManager
+    components: dict[tuple[str, str], Component] = msgspec.field(default_factory=dict)
+    shadowed: list[tuple[Component, Component]] = msgspec.field(default_factory=list)
+    sources: dict[str, Source] = msgspec.field(default_factory=dict)
+
+    def get(self, kind: str, name: str, where: Place) -> Component:
+        """Return the component of `kind` called `name`.
+
+        Args:
+            kind: one of `component.KINDS`.
+            name: the name in the configuration.
+            where: where it is named, for the message.
+
+        Raises:
+            ConfigError: there is none; the message lists those that there are.
+        """
+        try:
+            return self.components[kind, name]
+        except KeyError:
+            known = self.names(kind)
+            msg = (
+                f"{where}: unknown {kind_name(kind)} {name!r}{did_you_mean(name, known)}\n"
+                f"  known: {listing(known)}; run `doit plugins` to see where each comes from"
+            )
+            raise ConfigError(msg) from None
+
+    def amend_plan(self, stages: list[Any]) -> None:
+        """Let the plugins change `stages` in place.
+
+        Raises:
+            PluginError: a plugin's hook raised; the message names its file.
+        """
+        try:
+            self.manager.hook.modelyard_amend_plan(stages=stages)
+        except Exception as exc:
+            places = (f"{s.file}{line}" for s in self.sources.values() if (line := _line_of(exc, s.file)))
+            msg = f"plugin {next(places, '(unknown)')}: modelyard_amend_plan raised {type(exc).__name__}: {exc}"
+            raise PluginError(msg) from exc
+
+    def shaping(self, hook: str, kind: str) -> list[str]:
+        """Return the plugins whose `hook` is called for stages of `kind` and may change what they write."""
+        return [name for name, scope in self.scopes(hook) if scope.concerns(kind) and not scope.observes]
+
+    def observing(self, hook: str, kind: str) -> list[str]:
+        """Return the plugins whose `hook` is called for stages of `kind` and changes nothing, as they say."""
+        return [name for name, scope in self.scopes(hook) if scope.concerns(kind) and scope.observes]
+
+    def scopes(self, hook: str) -> list[tuple[str, Scope]]:
+        """Return the plugins that implement `hook`, by name, each with what it says of that."""
+        found = getattr(self.manager.hook, hook).get_hookimpls()
+        return sorted((one.plugin_name, scope_of(one.function)) for one in found)
+
+    def caller(self, hook: str, plugins: Collection[str]) -> pluggy.HookCaller:
+        """Return what calls `hook` in `plugins` alone, in pluggy's order."""
+        others = [name for name, _ in self.scopes(hook) if name not in plugins]
+        return self.manager.subset_hook_caller(hook, [self.manager.get_plugin(name) for name in others])
+
+    def hook_files(self, hook: str, kind: str) -> tuple[Path, ...]:
+        """Return the files of the plugins whose `hook` may shape what stages of `kind` write, in the order of their paths."""
+        return tuple(sorted(self.sources[name].file for name in self.shaping(hook, kind)))
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the components of `kind`, sorted."""
+        return sorted(name for k, name in self.components if k == kind)
+
+
+class _Manager(pluggy.PluginManager):
+    """Looks for hooks where they can be: pluggy looks at all that a module holds, which takes longer than importing it."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        return super().parse_hookimpl_opts(plugin, name) if name.startswith(_PREFIX) else None
+
+
+def load_plugins(project: Path) -> Plugins:
+    """Load the built-in plugins, the installed ones, and those in the `plugins` folder of `project`.
+
+    Raises:
+        PluginError: a plugin cannot be imported, has a misspelt hook, or clashes with another.
+    """
+    manager = _Manager("modelyard")
+    manager.add_hookspecs(hookspecs)
+    plugins = Plugins(manager)
+    for module, source in _find(project):
+        _check_hook_names(module, source)
+        plugins.sources[source.name] = source
+        try:
+            manager.register(module, name=source.name)
+        except (pluggy.PluginValidationError, ValueError) as exc:
+            told = "; ".join(line for line in str(exc).splitlines()[-2:] if line)
+            msg = f"plugin {source.name!r} ({source.file}): {told}\n  see the hook's arguments in modelyard.hookspecs"
+            raise PluginError(msg) from exc
+    for kind in KINDS:
+        _register_kind(plugins, kind)
+    return plugins
+
+
+def _find(project: Path) -> Iterator[tuple[ModuleType, Source]]:
+    seen: set[tuple[int, int] | Path] = set()
+    for module, source in (*_built_ins(), *_installed()):
+        seen.add(_identity(source.file))
+        yield module, source
+    yield from _in_project(project, seen)
+
+
+def _identity(file: Path) -> tuple[int, int] | Path:
+    """Return what is the same for all paths that lead to `file`; following links costs ten times as much."""
+    try:
+        info = os.stat(file)
+    except OSError:  # a module in a zip archive, or a link to nothing
+        return file
+    return info.st_dev, info.st_ino
+
+
+def _built_ins() -> Iterator[tuple[ModuleType, Source]]:
+    package = importlib.import_module(BUILT_IN)
+    root = Path(package.__path__[0])
+    for file in sorted(root.glob("*/*.py")):
+        if file.stem == "__init__" or file.parent.name == "support":
+            continue
+        name = f"{BUILT_IN}.{file.parent.name}.{file.stem}"
+        yield importlib.import_module(name), Source(f"{file.parent.name}.{file.stem}", "built-in", file)
+
+
+def _installed() -> Iterator[tuple[ModuleType, Source]]:
+    for point in sorted(entry_points(group="modelyard"), key=lambda p: (p.name, p.value)):
+        yield _load_entry_point(point)
+
+
+def _load_entry_point(point: EntryPoint) -> tuple[ModuleType, Source]:
+    distribution = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    try:
+        module = point.load()
+    except Exception as exc:
+        msg = (
+            f"plugin {point.name!r} of {distribution}: cannot be imported: {type(exc).__name__}: {exc}\n"
+            f"  update or uninstall {distribution}"
+        )
+        raise PluginError(msg) from exc
+    if not isinstance(module, ModuleType):
+        msg = (
+            f"plugin {point.name!r} of {distribution}: {point.value!r} is not a module\n"
+            f"  update or uninstall {distribution}"
+        )
+        raise PluginError(msg)
+    file = Path(module.__file__ or point.value)
+    return module, Source(f"{distribution.partition(' ')[0]}:{point.name}", "installed", file, distribution)
+
+
+def _in_project(project: Path, seen: set[tuple[int, int] | Path]) -> Iterator[tuple[ModuleType, Source]]:
+    folder = project / "plugins"
+    for file in sorted((*folder.glob("*.py"), *folder.glob("*/*.py"))):
+        relative = file.relative_to(folder)
+        if file.stem == "__init__" or relative.parts[0] == "support" or _identity(file) in seen:
+            continue
+        if any(part.startswith(".") for part in relative.parts):
+            continue  # what editors leave: .#toy.py, .ipynb_checkpoints/toy-checkpoint.py
+        if _is_built_in_twin(file, relative):
+            continue
+        name = ".".join(relative.with_suffix("").parts)
+        yield _import_file(f"modelyard_project.{name}", file), Source(f"plugins/{relative}", "project", file)
+
+
+def _is_built_in_twin(file: Path, relative: Path) -> bool:
+    """Tell whether `file` is modelyard's own plugin, seen in a clone while another copy is installed.
+
+    The clone is both the framework and a project. With a copy that is not editable the paths differ but
+    the bytes do not; a clone whose plugin was edited does shadow the installed one.
+    """
+    twin = Path(importlib.import_module(BUILT_IN).__path__[0]) / relative
+    return twin.is_file() and twin.read_bytes() == file.read_bytes()
+
+
+def _import_file(name: str, file: Path) -> ModuleType:
+    """Import `file` as `name`; the name is stable and is in `sys.modules` before the code runs."""
+    spec = importlib.util.spec_from_file_location(name, file, loader=HashedLoader(name, str(file)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as exc:
+        del sys.modules[name]
+        line = _line_of(exc, file)
+        msg = f"plugin {file}{line}: cannot be imported: {type(exc).__name__}: {exc}\n  mend it, or move it out of plugins/"
+        raise PluginError(msg) from exc
+    return module
+
+
+def _line_of(exc: BaseException, file: Path) -> str:
+    """Return `:LINE` of the last place in `file` that the error went through, or nothing."""
+    if isinstance(exc, SyntaxError) and exc.filename == str(file):
+        return f":{exc.lineno}"
+    lines = []
+    trace = exc.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f":{lines[-1]}" if lines else ""
+
+
+def _check_hook_names(module: ModuleType, source: Source) -> None:
+    for name, value in vars(module).items():
+        marked = hasattr(value, "modelyard_impl")
+        if (marked or (name.startswith(_PREFIX) and inspect.isfunction(value))) and name not in _HOOKS:
+            msg = f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, _HOOKS)}\n  known: {listing(_HOOKS)}"
+            raise PluginError(msg)
+        if marked and name not in SCOPED and scope_of(value) != Scope():
+            msg = f"plugin {source.file}: {name!r} cannot say `observes` or `kinds`\n  these can: {listing(SCOPED)}"
+            raise PluginError(msg)
+        if callable(value) and name in _HOOKS and not marked:
+            msg = f"plugin {source.file}: {name!r} is not marked as a hook\n  write `@hookimpl` above it (from modelyard import hookimpl)"
+            raise PluginError(msg)
+
+
+def _register_kind(plugins: Plugins, kind: str) -> None:
+    caller = getattr(plugins.manager.hook, f"modelyard_register_{kind}s")
+    names = {id(plugins.manager.get_plugin(name)): source for name, source in plugins.sources.items()}
+    for implementation in caller.get_hookimpls():
+        source = names[id(implementation.plugin)]
+        try:
+            implementation.function(_register(plugins, kind, source))
+        except PluginError:
+            raise
+        except Exception as exc:
+            line = _line_of(exc, source.file)
+            msg = f"plugin {source.file}{line}: modelyard_register_{kind}s raised {type(exc).__name__}: {exc}"
+            raise PluginError(msg) from exc
+
+
+def _register(plugins: Plugins, kind: str, source: Source) -> Callable[..., None]:
+    def register(name: str, function: Callable[..., Any], **traits: Any) -> None:
+        _add(plugins, registered(kind, name, function, traits, source))
+
+    return register
+
+
+def _add(plugins: Plugins, component: Component) -> None:
+    place = (component.kind, component.name)
+    other = plugins.components.get(place)
+    if other is None:
+        plugins.components[place] = component
+        return
+    if _RANK[other.source.origin] == _RANK[component.source.origin]:
+        one, two = (f"{c.source.file}{f' ({d})' if (d := c.source.distribution) else ''}" for c in (other, component))
+        msg = f"two plugins register the {component.kind} {component.name!r}:\n  {one}\n  {two}\n  uninstall or rename one of them"
+        raise PluginError(msg)
+    near, far = sorted((other, component), key=lambda c: _RANK[c.source.origin])
+    plugins.components[place] = near
+    plugins.shadowed.append((far, near))

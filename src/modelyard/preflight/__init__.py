@@ -1,0 +1,1 @@
+"""Before a build: what this machine lacks for it."""

@@ -1,0 +1,201 @@
+"""What stages and tasks need of this machine and do not find: what `doit` tells before it starts, and `modelyard doctor` any time.
+
+What a component needs it says itself: the distributions `needs` (or `tools`), and whatever its `preflight` looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.config.checks import surroundings
+from modelyard.contexts import Lack, PreflightContext
+from modelyard.errors import PluginError, ToolError
+from modelyard.execution.extras import OURS, extras_of, install_command, missing
+from modelyard.keys import pinning
+from modelyard.system import is_linux
+
+if TYPE_CHECKING:
+    from modelyard.component import Use
+    from modelyard.project.load import Project
+    from modelyard.stage import Stage
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is missing.
+
+    Attributes:
+        who: the stages and tasks that need it.
+        what: what is missing.
+        instead: what to do about it.
+    """
+
+    who: list[str]
+    what: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.who)}: {self.what}\n  {self.instead}"
+
+
+def shown(names: Sequence[str], most: int = 4) -> str:
+    """Return names as text, some of them if they are many."""
+    rest = len(names) - most
+    return f"{', '.join(names[:most])} and {rest} more" if rest > 1 else ", ".join(names)
+
+
+def called(stage: Stage) -> Iterator[Use]:
+    """Yield the components whose functions are called in a stage."""
+    roles: Mapping[str, Sequence[str]] = {"image": ["builder"], "check": []}  # the rest is asked what it is, not called
+    for role, use in stage.uses.items():
+        if role in roles.get(stage.kind, (role,)):
+            yield use
+
+
+def find(project: Project, stages: Iterable[Stage], tasks: Iterable[str] = ()) -> list[Finding]:
+    """Return what this machine lacks, all distributions in one finding.
+
+    Args:
+        project: the project.
+        stages: the stages that are to run.
+        tasks: the tasks that are to act then: `serve:NAME`, `push:NAME`, `deploy:NAME`.
+
+    Raises:
+        PluginError: a component's `preflight` breaks its contract.
+    """
+    found: dict[Lack, dict[str, None]] = {}
+    near: dict[str, None] = {}
+    for who, use, lack in _lacks(project, list(stages), list(tasks)):
+        if lack.install and not missing(lack.install):
+            continue
+        found.setdefault(lack, {})[who] = None
+        if lack.install and use is not None and use.component.source.distribution:
+            near[use.component.source.distribution.partition(" ")[0]] = None
+    plain = [
+        Finding(who=list(who), what=lack.what, instead=lack.instead) for lack, who in found.items() if not lack.install
+    ]
+    return [*_distributions({lack: who for lack, who in found.items() if lack.install}, list(near)), *plain]
+
+
+def _distributions(found: Mapping[Lack, Iterable[str]], near: list[str]) -> list[Finding]:
+    """Return one finding for all distributions that are missing, with one command."""
+    wanted = list(dict.fromkeys(name for lack in found for name in missing(lack.install)))
+    if not wanted:
+        return []
+    who = list(dict.fromkeys(one for each in found.values() for one in each))
+    what = f"{', '.join(wanted)} {'is' if len(wanted) == 1 else 'are'} not installed"
+    return [Finding(who=who, what=what, instead=f"run: {install_command(wanted, near)}")]
+
+
+def _lacks(project: Project, stages: list[Stage], tasks: list[str]) -> Iterator[tuple[str, Use | None, Lack]]:
+    """Yield each thing that may be missing, who needs it, and the component that says so."""
+    asked: dict[tuple[int, str], list[Lack]] = {}
+    for stage in stages:
+        for use in called(stage):
+            key = id(use.component), repr(use.params)
+            if key not in asked:
+                asked[key] = _of_use(project, use)
+            yield from ((stage.id, use, lack) for lack in asked[key])
+        yield from ((stage.id, None, lack) for lack in _OF_KINDS.get(stage.kind, _nothing)(stage))
+        if stage.isa and (what := pinning.lacks(stage.isa)):
+            yield stage.id, None, Lack(what, pinning.INSTEAD)
+    for task in tasks:
+        yield from ((task, use, lack) for use, lack in _of_task(project, *task.split(":", 1)))
+
+
+def _of_task(project: Project, kind: str, name: str) -> Iterator[tuple[Use | None, Lack]]:
+    """Yield what a task that acts needs beside what its stages do."""
+    config = project.config
+    if kind == "push":
+        yield from ((config.uses["image"], lack) for lack in _of_use(project, config.uses["image"], pushes=True))
+        yield from ((None, lack) for lack in _of_push(project))
+    elif kind == "deploy" and name in config.targets:
+        yield from ((config.targets[name], lack) for lack in _of_use(project, config.targets[name], deploys=True))
+    elif kind == "serve":
+        yield from ((config.uses["runtime"], lack) for lack in _of_serve(config.uses["runtime"]))
+
+
+def _of_use(project: Project, use: Use, *, deploys: bool = False, pushes: bool = False) -> list[Lack]:
+    component, config = use.component, project.config
+    lacks = [Lack("", install=(name,)) for name in component.needed]
+    if component.preflight is None:
+        return lacks
+    known = surroundings(config.name, config.version, config.uses["runtime"].component)
+    fields: dict[str, Any] = msgspec.structs.asdict(known) | {
+        "project": project.folder,
+        "cache": project.state / "cache",
+    }
+    context = PreflightContext(**fields, deploys=deploys, pushes=pushes)
+    return lacks + _called(component.preflight, context, use)
+
+
+def _called(preflight: Callable[..., Any], context: PreflightContext, use: Use) -> list[Lack]:
+    where = f"the {use.component.kind} {use.component.name!r} ({use.component.source.file})"
+    try:
+        found = list(preflight(context, **use.params) or ())
+    except Exception as exc:
+        msg = f"{where}: its preflight raised {type(exc).__name__}: {exc}\n  it must yield what is missing, not raise"
+        raise PluginError(msg) from exc
+    for one in found:
+        if not isinstance(one, Lack):
+            msg = f"{where}: its preflight gave {one!r:.80}, which is no Lack\n  yield Lack(what, instead)"
+            raise PluginError(msg)
+    return found
+
+
+def _nothing(_: Stage) -> Iterator[Lack]:
+    yield from ()
+
+
+def _of_check(stage: Stage) -> Iterator[Lack]:
+    """A server that an image brings is started in a container only, and so is any where the image's programs do not run."""
+    if not stage.settings["start"] or (stage.uses["runtime"].component.reads_settings and is_linux()):
+        return
+    from modelyard.oci.engine import silence
+
+    yield Lack("", install=("docker",))
+    if why := silence():
+        what = f"here this image's server runs in a container only, and no Docker engine answers: {why}"
+        yield Lack(
+            what, "start one; or go on without: [tool.modelyard.check] start = false, which the result then says"
+        )
+
+
+_OF_KINDS: Mapping[str, Callable[[Stage], Iterable[Lack]]] = {"check": _of_check}
+"""What stages need beside their components."""
+
+
+def _of_serve(runtime: Use) -> Iterator[Lack]:
+    """A server that can be started here, and the distributions that it stands on, as far as an extra brings them."""
+    component = runtime.component
+    if component.server is None or component.requirements is None:
+        what = f"the server of the runtime {component.name!r} is in its image, not here"
+        yield Lack(what, "run `doit image`, then start the image: `docker run`, or the target `compose`")
+        return
+    from modelyard.launch.python_server import requirement_lines
+
+    owner = component.source.distribution.partition(" ")[0]
+    known = {name for one in (owner, OURS) if one for brought in extras_of(one).values() for name in brought}
+    lines = [
+        line for file in (component.requirements, *runtime.optional_requirements) for line in requirement_lines(file)
+    ]
+    pinned = (line.partition("==")[0].strip() for line in lines if ";" not in line)
+    yield from (Lack("", install=(name,)) for name in (*component.needed, *pinned) if name in known)
+
+
+def _of_push(project: Project) -> Iterator[Lack]:
+    """A repository that is ours, and a registry that lets us in."""
+    from modelyard.oci.registry import check_push
+
+    settings = project.config.settings
+    if not settings["image"]["repository"]:
+        what = f"no repository is named, and docker.io/library/{project.config.name} is Docker's own"
+        yield Lack(what, 'set `repository = "REGISTRY/PATH"` in [tool.modelyard.image]')
+        return
+    try:
+        check_push(settings["image"]["repository"], insecure=settings["push"]["insecure"])
+    except ToolError as exc:
+        what, _, instead = str(exc).partition("\n  ")
+        yield Lack(what, instead)

@@ -1,0 +1,1 @@
+"""A project's folder: loaded, and where its build keeps its files."""

@@ -1,0 +1,117 @@
+"""Where a project's build keeps its files: artifacts, records, logs, histories, and what is half-made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.errors import StoreError
+from modelyard.files.digests import manifest_digest
+from modelyard.files.json import decode, read_bytes
+from modelyard.files.locks import hold
+from modelyard.files.scratch import Scratch
+from modelyard.project import git
+from modelyard.project.history import History
+from modelyard.store.record import Brief, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.stage import Stage
+
+
+class Workspace:
+    """The files of one project's build.
+
+    Args:
+        project: the project's folder.
+        state: its folder for what git must ignore.
+    """
+
+    def __init__(self, project: Path, state: Path) -> None:
+        self.project, self.state = project, state
+        self.artifacts = project / "artifacts"
+        self._scratch = Scratch(self.artifacts / ".unfinished")
+
+    def folder(self, stage: Stage) -> Path:
+        """Return the folder of a stage's artifact."""
+        return Path(f"{self.artifacts}/{stage.kind}/{stage.name}")
+
+    def log(self, stage: Stage) -> Path:
+        """Return the file of a stage's log."""
+        return Path(f"{self.state}/logs/{stage.kind}/{stage.name}.log")
+
+    @property
+    def journal_file(self) -> Path:
+        """The file that says what the last build did."""
+        return self.state / "last-build.json"
+
+    def history(self, stage: Stage) -> History:
+        """Return the stage's earlier results."""
+        return History(Path(f"{self.state}/history/{stage.kind}/{stage.name}.jsonl"))
+
+    def cache(self) -> Path:
+        """Return the folder for downloads, made if need be."""
+        folder = self.state / "cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @functools.cached_property
+    def commit(self) -> str:
+        """The commit that the project is at, with `+` behind it if the tree is not clean; empty outside git."""
+        return git.commit(self.project)
+
+    def lock(self, stage: Stage, tell: Callable[[str], None], *, wait: bool) -> AbstractContextManager[None]:
+        """Be the only one to change the stage's artifact while the block runs.
+
+        Raises:
+            StoreError: another does, and `wait` is false.
+        """
+        file = self.state / "locks" / f"{stage.kind}-{stage.name}.lock"
+        return hold(file, stage.id, tell, wait=wait)
+
+    def record(self, stage: Stage) -> Record | None:
+        """Return the stage's record, or None when there is none that can be read."""
+        try:
+            return decode(read_bytes(f"{self.folder(stage)}/stage.json"), Record)
+        except (OSError, ValueError):
+            return None
+
+    def brief(self, stage: Stage) -> Brief | None:
+        """Return the part of the stage's record that says whether it holds, read now; None if somebody edited it."""
+        path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
+        try:
+            brief = decode(read_bytes(path), Brief)
+        except (OSError, ValueError):
+            return None
+        return brief if brief.digest == manifest_digest(brief.outputs) else None
+
+    @property
+    def unfinished(self) -> Path:
+        """The folder, among the artifacts, of what is half-made."""
+        return self._scratch.unfinished
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a new folder on the artifacts' file system; what a killed build left there is swept by `sweep`.
+
+        Raises:
+            StoreError: the system refused something in the block: no room, no permission.
+        """
+        try:
+            with self._scratch.folder() as folder:
+                yield folder
+        except OSError as exc:
+            msg = f"{exc.filename or self._scratch.unfinished}: {exc.strerror}\n  what was built before is kept; mend this, then run `doit` again"
+            raise StoreError(msg) from exc
+
+    def sweep(self) -> None:
+        """Remove what builds that are no longer alive left half-made."""
+        self._scratch.sweep()
+
+    def close(self) -> None:
+        """Remove the folder that this process made things in."""
+        self._scratch.close()

@@ -1,0 +1,1 @@
+"""Templates, rendered so that no text becomes structure."""

@@ -1,0 +1,1 @@
+"""Splits of a data set: checked, and written."""

@@ -1,0 +1,388 @@
+"""The content-addressed store: objects by digest, and traces from action keys to outputs.
+
+    objects/ab/cdef...      the bytes of one file
+    traces/ab/cdef....json  the record of the stage that an action key stands for
+    projects/....json       what each project that uses the store still needs
+    locks/, gc.lock         who makes what, and who cleans
+    digests.sqlite          what is known of the objects; losing it costs time, never a wrong answer
+
+    .unfinished/            what is being written
+
+Everything is written there, synced and renamed to its place, so that a reader sees all of it or nothing.
+"""
+
+# ruff: noqa: PTH103, PTH108, PTH120 - objects of pathlib cost more than the calls that they wrap, and each stage pays for them
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from modelyard.concurrency.parallel import in_parallel
+from modelyard.errors import StageFailed, StoreError
+from modelyard.files.atomic import Batch
+from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, signature, walk
+from modelyard.files.hashing import hash_file
+from modelyard.files.json import read_bytes, write_json
+from modelyard.files.locks import hold, share
+from modelyard.files.placing import SHARE_FROM_BYTES, check_still, give, take_all
+from modelyard.files.scratch import Scratch
+from modelyard.store.record import RECORD, Record, discovered_key, object_name, read_trace, trace_name
+
+if TYPE_CHECKING:
+    from modelyard.store.remote import Remote
+
+UNFINISHED = ".unfinished"
+"""The folder of a store in which files are written first."""
+
+Stats = Mapping[str, os.stat_result]
+"""The stat of each file of an artifact, by its name there."""
+
+
+class Store:
+    """Keeps the outputs of stages and gives them back.
+
+    Args:
+        root: the store's folder; several projects may share it.
+        table: what is known of the objects' digests.
+        remote: a store that others share too, for what is not here.
+        tell: called with a line for the person at the terminal.
+        wait: whether to wait for another process that holds what is needed; otherwise that is an error.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        table: DigestTable,
+        remote: Remote | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        *,
+        wait: bool = True,
+    ) -> None:
+        self.root, self._table, self.remote, self._tell, self._wait = root, table, remote, tell, wait
+        self._scratch = Scratch(root / UNFINISHED)
+
+    # Traces
+
+    def trace(self, key: str) -> Record | None:
+        """Return the record of `key`, or None if there is none or it is damaged."""
+        try:
+            return read_trace(read_bytes(self._trace(key)), key)
+        except (OSError, ValueError):
+            return None
+
+    def find(self, key: str) -> Record | None:
+        """Return the record of `key` once all its outputs are here, fetched from the remote if need be."""
+        local = self.trace(key)
+        if local is not None and self.has(local):
+            return local
+        if self.remote is None or not self.remote.is_up:
+            return None
+        with self.using(), store_errors(self.root):
+            return self._pull(key, local)
+
+    def offer(self, key: str) -> Record | None:
+        """Return the record of `key` if the remote has all of its outputs that are not here; nothing is fetched."""
+        if self.remote is None or not self.remote.is_up:
+            return None
+        local = self.trace(key)
+        if local is not None and self.remote.has(self._missing(local)):
+            return local
+        theirs = self.remote.trace(key)
+        return theirs if theirs is not None and self.remote.has(self._missing(theirs)) else None
+
+    def _pull(self, key: str, local: Record | None) -> Record | None:
+        assert self.remote is not None
+        if local is not None and self._fetch(local):
+            return local
+        theirs = self.remote.trace(key)
+        if theirs is None:
+            return None
+        if not self._fetch(theirs):
+            self.remote.distrust(key)
+            return None
+        self.put_trace(theirs)
+        return theirs
+
+    def _fetch(self, record: Record) -> bool:
+        """Bring every output of `record` here; False if one cannot be had."""
+        missing = self._missing(record)
+        whole = in_parallel(self._fetch_object, missing)
+        fetched = [entry.digest for entry, is_whole in zip(missing, whole, strict=True) if is_whole]
+        self._know(fetched)
+        return all(whole)
+
+    def _missing(self, record: Record) -> list[FileEntry]:
+        """Return the outputs of `record` that are not here, each content once."""
+        return list({e.digest: e for e in record.outputs.values() if not self._is_whole(e)}.values())
+
+    def _fetch_object(self, entry: FileEntry) -> bool:
+        assert self.remote is not None
+        with self._writing() as batch:
+            draft = Path(batch.draft())
+            if not self.remote.pull(entry, draft):
+                return False
+            draft.chmod(0o444)
+            batch.put(str(draft), self.object_file(entry.digest))
+            batch.finish()
+        return True
+
+    def add(self, record: Record, folder: Path) -> tuple[Record, Stats]:
+        """Keep the files of `folder`, and then the record, with these as its outputs.
+
+        Args:
+            record: what is known of the files. If it says what they are, they must be so; else they are all below `folder`.
+            folder: where they are; nobody may write to them any more.
+
+        Returns:
+            The record as it was kept, and the stat that each file had when it was hashed.
+
+        Raises:
+            StoreError: a file changed meanwhile, or is not what `record` says; or the store cannot be written, for
+                instance because the disk is full.
+            StageFailed: a file has the record's own name.
+            DataError: something there is neither a file nor a folder.
+        """
+        with self.using(), store_errors(self.root), self._writing() as batch:
+            sizes = {n: e.size for n, e in record.outputs.items()} if record.digest else _found(record.stage, folder)
+            taken = take_all(folder, sizes, batch.draft)
+            kept = _completed(record, {name: one.entry for name, one in taken.items()})
+            new = {one.entry.digest: one.draft for one in taken.values() if not self._is_whole(one.entry)}
+            for digest, draft in new.items():  # each content once
+                batch.put(draft, self.object_file(digest))
+            self._put_traces(batch, kept)
+            batch.finish(lambda: check_still(folder, taken))
+            self._know(new)
+        return kept, {name: one.info for name, one in taken.items()}
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Batch]:
+        with self._scratch.folder() as folder:
+            yield Batch(folder)
+
+    def sweep(self) -> None:
+        """Remove what builds that are no longer alive left half-written."""
+        self._scratch.sweep()
+
+    def close(self) -> None:
+        """Remove the folder that this process wrote in."""
+        self._scratch.close()
+
+    def forget(self, key: str) -> None:
+        """Forget what `key` stands for; the objects stay."""
+        self.trace_file(key).unlink(missing_ok=True)
+
+    def has(self, record: Record) -> bool:
+        """Tell whether every output of `record` is in the store, whole."""
+        return all(self._is_whole(entry) for entry in record.outputs.values())
+
+    def restore(self, record: Record, folder: Path) -> Stats:
+        """Write the outputs of `record` into the new folder `folder`; `keeping_known` belongs around it.
+
+        Returns:
+            The stat of each file.
+
+        Raises:
+            StoreError: an object went away meanwhile or is not whole, or the folder cannot be written.
+        """
+        with self.using(), store_errors(folder):
+            folder.mkdir(parents=True)
+            for parent in {os.path.dirname(name) for name in record.outputs}:
+                os.makedirs(f"{folder}/{parent}", exist_ok=True)
+            stats = {name: self._give(entry, f"{folder}/{name}") for name, entry in record.outputs.items()}
+            with contextlib.suppress(OSError):
+                os.utime(self._trace(record.key))  # when it was used last, for `doit gc`
+        return stats
+
+    def _give(self, entry: FileEntry, target: str) -> os.stat_result:
+        path = self._object(entry.digest)
+        try:
+            return give(path, target, entry)
+        except StoreError:
+            self._forget(path)  # so that it is read again, and dropped, before it is trusted again
+            raise
+
+    # Who uses it
+
+    def using(self) -> contextlib.AbstractContextManager[None]:
+        """Keep `doit gc` out while the block runs; any number of builds may be inside."""
+        return share(
+            Path(f"{self.root}/gc.lock"), f"the store {self.root}", self._tell, "is being cleaned by", wait=self._wait
+        )
+
+    def cleaning(self) -> contextlib.AbstractContextManager[None]:
+        """Keep every build out of the store while the block runs."""
+        return hold(self.root / "gc.lock", f"the store {self.root}", self._tell, wait=self._wait, verb="is in use by")
+
+    def building(self, key: str, what: str) -> contextlib.AbstractContextManager[None]:
+        """Be the only one, of all projects that share the store, to make what `key` stands for.
+
+        Raises:
+            StoreError: another makes it, and this store does not wait.
+        """
+        return hold(Path(f"{self.root}/locks/{key}.lock"), what, self._tell, wait=self._wait, transient=True)
+
+    # Objects
+
+    def object_file(self, digest: str) -> Path:
+        """Return where the object with `digest` is."""
+        return Path(self._object(digest))
+
+    def _object(self, digest: str) -> str:
+        return f"{self.root}/{object_name(digest)}"
+
+    def trace_file(self, key: str) -> Path:
+        """Return where the trace of `key` is."""
+        return Path(self._trace(key))
+
+    def _trace(self, key: str) -> str:
+        return f"{self.root}/{trace_name(key)}"
+
+    def vouches(self, info: os.stat_result, digest: str) -> bool:
+        """Tell whether a file with the stat `info` is a hard link to the object with `digest`, known to be whole."""
+        path = self._object(digest)
+        mine = _stat(path)
+        if mine is None:
+            return False
+        return signature(mine) == signature(info) and mine.st_dev == info.st_dev and self._recall(path, mine) == digest
+
+    @contextlib.contextmanager
+    def keeping_known(self, *outputs: Manifest) -> Iterator[None]:
+        """Go on knowing the large objects of `outputs` while the block adds or removes hard links to them.
+
+        A link changes an inode's ctime, which otherwise makes the table read the file again.
+        """
+        large = {e.digest for manifest in outputs for e in manifest.values() if e.size >= SHARE_FROM_BYTES}
+        before = {digest: info for digest in large if (info := self._known_stat(self._object(digest), digest))}
+        try:
+            yield
+        finally:
+            now = {digest: _stat(self._object(digest)) for digest in before}
+            with contextlib.suppress(StoreError):
+                self._table.know_at(
+                    (self._object(digest), info, digest)
+                    for digest, info in now.items()
+                    if info and _was_linked(before[digest], info)
+                )
+
+    def _known_stat(self, path: str, digest: str) -> os.stat_result | None:
+        info = _stat(path)
+        return info if info and self._recall(path, info) == digest else None
+
+    def _recall(self, path: str, info: os.stat_result) -> str | None:
+        try:
+            return self._table.recall(path, info)
+        except StoreError:  # a store that is not ours to write
+            return None
+
+    def _forget(self, path: str) -> None:
+        with contextlib.suppress(StoreError):
+            self._table.forget([path])
+
+    def _know(self, digests: Iterable[str]) -> None:
+        with contextlib.suppress(StoreError, FileNotFoundError):
+            self._table.know((self._object(digest), digest) for digest in digests)
+
+    def _is_whole(self, entry: FileEntry) -> bool:
+        path = self._object(entry.digest)
+        info = _stat(path)
+        if info is None:
+            return False
+        if S_ISREG(info.st_mode) and info.st_size == entry.size and self._has_digest(path, info, entry.digest):
+            return True
+        _drop(path)  # damaged: it must not stand in the way of a whole one
+        return False
+
+    def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
+        try:
+            return self._table.is_known(path, info, digest)
+        except StoreError:
+            return hash_file(path) == digest
+
+    def put_trace(self, record: Record) -> None:
+        """Let `record`, whose outputs are here, stand for its key.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        with store_errors(self.root), self._writing() as batch:
+            self._put_traces(batch, record)
+            batch.finish()
+
+    def _put_traces(self, batch: Batch, record: Record) -> None:
+        """Put the record in the place of its key; if it was seen to read something, it can be found by that later, too."""
+        self._put_trace(batch, record)
+        if record.discovered:
+            key = discovered_key(record.key, record.discovered)
+            self._put_trace(batch, msgspec.structs.replace(record, key=key))
+
+    def _put_trace(self, batch: Batch, record: Record) -> None:
+        draft = batch.draft()
+        write_json(Path(draft), record)
+        batch.put(draft, self.trace_file(record.key))
+
+
+def _found(stage: str, folder: Path) -> dict[str, int]:
+    """Return the size in bytes of every file below `folder`, by name.
+
+    Raises:
+        StageFailed: one has the record's own name.
+    """
+    sizes = {name: info.st_size for name, info in walk(folder)}
+    if RECORD in sizes:
+        msg = f"{stage}: one of its outputs is called {RECORD!r}, as modelyard's own record is\n  let the component give that file another name"
+        raise StageFailed(msg)
+    return sizes
+
+
+def _completed(record: Record, outputs: Manifest) -> Record:
+    """Return `record` with `outputs`.
+
+    Raises:
+        StoreError: it has others.
+    """
+    digest = manifest_digest(outputs)
+    if record.digest not in ("", digest):
+        msg = f"{record.stage}: its artifact changed while it was kept\n  run `doit {record.stage}`"
+        raise StoreError(msg)
+    return msgspec.structs.replace(record, digest=digest, outputs=outputs)
+
+
+def _was_linked(before: os.stat_result, after: os.stat_result) -> bool:
+    """Tell whether the ctime is all that changed of what counts for a file's digest."""
+    one, other = signature(before), signature(after)
+    return one[:3] == other[:3] and one != other
+
+
+def _drop(path: str) -> None:
+    """Remove what is in an object's place, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if S_ISDIR(os.lstat(path).st_mode) else os.unlink(path)
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def store_errors(place: Path) -> Iterator[None]:
+    """Turn what the system says while the store is read or written into a `StoreError`."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno == errno.ENOENT:
+            msg = f"{exc.filename or place}: went away while it was read\n  run `doit` again: it is made anew"
+        else:
+            advice = "make room on the disk" if exc.errno in (errno.ENOSPC, errno.EDQUOT) else "check its permissions"
+            msg = f"{exc.filename or place}: {exc.strerror}\n  {advice}, then run `doit` again: what was built is kept"
+        raise StoreError(msg) from exc

@@ -1,0 +1,108 @@
+"""What must stay in a store: for each project that uses it, the action keys of its artifacts.
+
+A project writes its keys to `projects/` in the store at the end of a build. Its artifacts count too, so that
+a build that is under way, or was killed, loses nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from modelyard.files.json import decode, write_json
+from modelyard.files.scratch import Scratch
+from modelyard.store.local import UNFINISHED, store_errors
+
+
+class Roots(msgspec.Struct, frozen=True, kw_only=True):
+    """What one project needs.
+
+    Attributes:
+        path: the project's folder.
+        host: the machine that it was built on.
+        updated: when, ISO 8601 with time zone.
+        keys: for each stage, the action key of its last result.
+    """
+
+    path: str
+    host: str
+    updated: str
+    keys: dict[str, str]
+
+    @property
+    def is_of_this_host(self) -> bool:
+        """Whether the project was built on this machine, so that its folder can be looked at."""
+        return self.host == socket.gethostname()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the project's folder is there and can be looked at."""
+        return self.is_of_this_host and Path(self.path).is_dir()
+
+    def needed(self) -> set[str]:
+        """Return the keys that the project needs: those it wrote down, and those of the artifacts it has now."""
+        now = artifact_keys(Path(self.path) / "artifacts") if self.is_here else {}
+        return {*self.keys.values(), *now.values()}
+
+
+class _Keyed(msgspec.Struct, frozen=True):
+    key: str
+
+
+def artifact_keys(artifacts: Path) -> dict[str, str]:
+    """Return the action key of every artifact in the folder `artifacts`, by stage."""
+    found = {}
+    for path in sorted(artifacts.glob("[!.]*/[!.]*/stage.json")):
+        with contextlib.suppress(OSError, ValueError):
+            stage = f"{path.parent.parent.name}:{path.parent.name}"
+            found[stage] = decode(path.read_bytes(), _Keyed).key
+    return found
+
+
+def roots_file(store: Path, project: Path) -> Path:
+    """Return the file in the store that holds what `project` needs; one for each machine."""
+    name = f"{socket.gethostname()}:{project}"
+    return store / "projects" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+
+
+def register(store: Path, project: Path, stages: Iterable[str]) -> None:
+    """Write down what `project` needs: its artifacts' keys; for one of its `stages` that has none now, the last known.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    file = roots_file(store, project)
+    earlier = read_roots(file)
+    keys = {stage: key for stage, key in (earlier.keys if earlier else {}).items() if stage in set(stages)}
+    keys |= artifact_keys(project / "artifacts")
+    now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    with store_errors(store), closing(Scratch(store / UNFINISHED)) as scratch, scratch.folder() as folder:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(folder / file.name, Roots(path=str(project), host=socket.gethostname(), updated=now, keys=keys))
+        (folder / file.name).replace(file)
+
+
+def read_roots(file: Path) -> Roots | None:
+    """Return what a project wrote down, or None if it cannot be read."""
+    try:
+        return decode(file.read_bytes(), Roots)
+    except (OSError, ValueError):
+        return None
+
+
+def all_roots(store: Path) -> Iterator[tuple[Path, Roots | None]]:
+    """Yield the file of each project that uses the store, and what it holds; None if it is damaged."""
+    for file in sorted((store / "projects").glob("*.json")):
+        yield file, read_roots(file)
+
+
+def needed_keys(projects: Iterable[Roots]) -> set[str]:
+    """Return the keys that at least one project needs."""
+    return set().union(*(roots.needed() for roots in projects))

@@ -1,0 +1,77 @@
+"""Give results to the remote store beside the build, in the order in which they were made."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from modelyard.errors import ModelyardError
+from modelyard.files.digests import DigestTable
+from modelyard.store.local import Store
+from modelyard.store.remote import Remote
+
+_TELL_AFTER_S = 2.0
+
+
+class Publisher:
+    """Uploads results in a thread; `finish` waits for it.
+
+    What was uploaded is written down, so that a result that a killed build or a remote that was down left
+    behind is uploaded by the next build.
+    """
+
+    def __init__(self, store: Store, remote: Remote, table: DigestTable, tell: Callable[[str], None]) -> None:
+        self._store, self._remote, self._table, self._tell = store, remote, table, tell
+        self._note = f"uploaded to {remote.settings.url}"
+        self._uploaded = set(msgspec.json.decode(table.note(self._note) or b"[]", type=list[str]))
+        self._submitted: set[str] = set()
+        self._todo: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, key: str, *, replace: bool = False) -> None:
+        """Upload the result of `key`, which was just made; `replace` what stands there for it."""
+        if replace:
+            self._remote.distrust(key)
+        self._uploaded.discard(key)
+        self._submitted.discard(key)
+        self._want(key)
+
+    def _want(self, key: str) -> None:
+        if key in self._uploaded or key in self._submitted:
+            return
+        self._submitted.add(key)
+        self._todo.put(key)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+
+    def finish(self, keys: Iterable[str]) -> None:
+        """Upload the results of `keys` that are not there yet, and wait until all is done."""
+        needed = set(keys)
+        for key in sorted(needed):
+            self._want(key)
+        if self._thread is None:
+            return
+        self._todo.put(None)
+        self._thread.join(_TELL_AFTER_S)
+        if self._thread.is_alive():
+            self._tell(f"giving results to {self._remote.settings.url}; Ctrl-C leaves the rest to the next build")
+            self._thread.join()
+        self._thread = None
+        self._table.write_note(self._note, msgspec.json.encode(sorted(self._uploaded & needed)))
+
+    def _run(self) -> None:
+        while (key := self._todo.get()) is not None:
+            try:
+                self._upload(key)
+            except (OSError, ModelyardError) as exc:
+                self._tell(f"warning: a result was not given to {self._remote.settings.url}: {exc}")
+
+    def _upload(self, key: str) -> None:
+        with self._store.using():
+            record = self._store.trace(key)
+            if record is not None and self._store.has(record) and self._remote.push(record, self._store.root):
+                self._uploaded.add(key)

@@ -1,0 +1,238 @@
+"""Read everything again and say what is damaged: artifacts, the store's objects and traces, the table of digests."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from modelyard.errors import DataError
+from modelyard.files.digests import DigestTable, FileEntry, is_executable, signature
+from modelyard.files.hashing import hash_files
+from modelyard.files.json import decode
+from modelyard.stage import MEASURED
+from modelyard.store.gc import Stored, read_store
+from modelyard.store.local import Store
+from modelyard.store.record import Brief, Record
+
+T = TypeVar("T")
+
+_BATCH = 500
+"""Files that are hashed at once."""
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """One thing that is not as it should be.
+
+    Attributes:
+        what: `artifact`, `object`, `trace` or `digest`.
+        path: the file.
+        problem: what is wrong, in words.
+        advice: what to do.
+        stage: the stage whose artifact it is, or that a trace stands for.
+    """
+
+    what: str
+    path: str
+    problem: str
+    advice: str
+    stage: str = ""
+
+
+class Checked(msgspec.Struct):
+    """How much was looked at: numbers of files, and bytes read."""
+
+    artifacts: int = 0
+    objects: int = 0
+    traces: int = 0
+    digests: int = 0
+    read_bytes: int = 0
+
+
+class Verifier:
+    """Verifies one project and the store that it uses; each inode is read once."""
+
+    def __init__(self, artifacts: Path, store: Store, tables: Iterable[DigestTable]) -> None:
+        self._artifacts, self._store, self._tables = artifacts, store, list(tables)
+        self.checked = Checked()
+        self._seen: dict[tuple[int, int], tuple[tuple[int, int, int, int], str]] = {}
+        self._stale: list[tuple[DigestTable, str]] = []
+        self._dropped: list[Path] = []
+
+    def damages(self) -> Iterator[Damage]:
+        """Yield each damage, as it is found."""
+        yield from self._of_artifacts()
+        stored = read_store(self._store)
+        yield from self._of_objects(stored)
+        yield from self._of_traces(stored)
+        for table in self._tables:
+            yield from self._of_table(table)
+
+    def repair(self) -> int:
+        """Drop every damaged object, trace and digest that was found, and return how many.
+
+        The next build makes or fetches what it needs of them. A damaged artifact stays until then.
+        """
+        with self._store.cleaning():
+            for path in self._dropped:
+                path.unlink(missing_ok=True)
+            for table in self._tables:
+                table.forget([path for owner, path in self._stale if owner is table])
+        return len(self._dropped) + len(self._stale)
+
+    # Artifacts
+
+    def _of_artifacts(self) -> Iterator[Damage]:
+        for record in sorted(self._artifacts.glob("[!.]*/[!.]*/stage.json")):
+            stage = f"{record.parent.parent.name}:{record.parent.name}"
+            advice = f"run `doit {stage}`: it comes back from the store or is made anew"
+            try:
+                brief = decode(record.read_bytes(), Brief)
+            except (OSError, ValueError) as exc:
+                yield Damage("artifact", str(record), f"cannot be read: {exc}", advice, stage)
+                continue
+            kept = self._store.trace(brief.key)
+            if kept is not None and kept.outputs != brief.outputs and _makes_the_same_bytes(kept):
+                self._dropped.append(record)
+                yield Damage("artifact", str(record), f"{_OTHER}{_machines(record, kept)}", _REPAIR, stage)
+            files = {str(record.parent / name): entry for name, entry in brief.outputs.items()}
+            self.checked.artifacts += len(files)
+            for path, problem in self._problems(files, check_mode=True):
+                yield Damage("artifact", path, problem, advice, stage)
+            for path in sorted(_files_below(record.parent) - files.keys() - {str(record)}):
+                yield Damage("artifact", path, "does not belong to the artifact", advice, stage)
+
+    # The store
+
+    def _of_objects(self, stored: Stored) -> Iterator[Damage]:
+        self.checked.objects = len(stored.objects)
+        files = {str(self._store.object_file(d)): FileEntry(d, size) for d, size in stored.objects.items()}
+        for path, problem in self._problems(files, check_mode=False):
+            if problem != _GONE:  # a clean-up of another project took it meanwhile
+                self._dropped.append(Path(path))
+                yield Damage("object", path, problem, _REPAIR)
+
+    def _of_traces(self, stored: Stored) -> Iterator[Damage]:
+        self.checked.traces = len(stored.traces)
+        for path in stored.junk:
+            if path.suffix == ".json" and not path.name.startswith("."):
+                self._dropped.append(path)
+                yield Damage("trace", str(path), "cannot be read as the record of its key", _REPAIR)
+        for trace in stored.traces.values():
+            lost = [name for name, e in trace.record.outputs.items() if not self._store.object_file(e.digest).exists()]
+            if lost and trace.file.exists():
+                self._dropped.append(trace.file)
+                problem = f"names {len(lost)} objects that are not there, the first for {lost[0]!r}"
+                yield Damage("trace", str(trace.file), problem, _REPAIR, trace.record.stage)
+
+    # The tables
+
+    def _of_table(self, table: DigestTable) -> Iterator[Damage]:
+        standing = ((path, digest) for path, before, digest in table.known_files() if _stands(path, before))
+        for batch in _batches(standing):
+            self.checked.digests += len(batch)
+            for (path, digest), found in zip(batch, self._digests([path for path, _ in batch]), strict=True):
+                if found not in ("", digest):
+                    self._stale.append((table, path))
+                    yield Damage("digest", path, f"the table says {digest[:12]}, its bytes say {found[:12]}", _REPAIR)
+
+    # Reading
+
+    def _problems(self, files: dict[str, FileEntry], *, check_mode: bool) -> Iterator[tuple[str, str]]:
+        """Yield each file that is not as its entry says, and what is wrong with it."""
+        for batch in _batches(files.items()):
+            for (path, entry), digest in zip(batch, self._digests([path for path, _ in batch]), strict=True):
+                problem = _problem(path, entry, digest, check_mode=check_mode)
+                if problem:
+                    yield path, problem
+
+    def _digests(self, paths: list[str]) -> list[str]:
+        """Return the digest of each file's bytes, read now or earlier in this run; empty for one that cannot be read."""
+        infos = {path: info for path in paths if (info := _stat(path))}
+        unread = {(i.st_dev, i.st_ino): (path, i) for path, i in infos.items() if self._known(i) is None}
+        digests = _hash([(path, info.st_size) for path, info in unread.values()])
+        for (inode, (_, info)), digest in zip(unread.items(), digests, strict=True):
+            self._seen[inode] = signature(info), digest
+            self.checked.read_bytes += info.st_size
+        return [(self._known(infos[path]) or "") if path in infos else "" for path in paths]
+
+    def _known(self, info: os.stat_result) -> str | None:
+        known = self._seen.get((info.st_dev, info.st_ino))
+        return known[1] if known and known[0] == signature(info) else None
+
+
+_OTHER = (
+    "says other outputs than the store's record of the same key: one of the two was edited, or was made anew elsewhere"
+)
+
+
+def _makes_the_same_bytes(record: Record) -> bool:
+    """Tell whether another run of the same key must agree: what measures times, or runs without the promise, need not."""
+    return record.reproducible and record.stage.partition(":")[0] not in MEASURED
+
+
+def _machines(file: Path, kept: Record) -> str:
+    """Return which machines made an artifact and the store's result of the same key, if they compute differently."""
+    try:
+        here = decode(file.read_bytes(), Record).made_on
+    except (OSError, ValueError):
+        return ""
+    unlike = here and kept.made_on and here != kept.made_on
+    return f" (it was made on {here}, the store's on {kept.made_on})" if unlike else ""
+
+
+_GONE = "is not there, or cannot be read"
+_REPAIR = "run `doit verify --repair`: it is dropped, and the next build brings back what it needs"
+
+
+def _problem(path: str, entry: FileEntry, digest: str, *, check_mode: bool) -> str:
+    info = _stat(path)
+    if not digest or info is None:
+        return _GONE
+    if info.st_size != entry.size:
+        return f"has {info.st_size} bytes instead of {entry.size}"
+    if digest != entry.digest:
+        return f"has other bytes: {digest[:12]} instead of {entry.digest[:12]}"
+    if check_mode and is_executable(info) != entry.executable:
+        return f"is {'not ' if entry.executable else ''}executable"
+    return ""
+
+
+def _files_below(folder: Path) -> set[str]:
+    return {f"{place}/{name}" for place, _, names in os.walk(folder) for name in names}
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return Path(path).stat()
+    except OSError:
+        return None
+
+
+def _stands(path: str, before: tuple[int, int, int, int]) -> bool:
+    info = _stat(path)
+    return info is not None and signature(info) == before
+
+
+def _hash(files: list[tuple[str, int]]) -> list[str]:
+    try:
+        return hash_files(files)
+    except DataError:
+        return [_hash_one(path) for path, _ in files]
+
+
+def _hash_one(path: str) -> str:
+    with contextlib.suppress(DataError):
+        return hash_files([(path, 0)])[0]
+    return ""
+
+
+def _batches(items: Iterable[tuple[str, T]]) -> Iterator[list[tuple[str, T]]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, _BATCH)):
+        yield batch

@@ -1,0 +1,145 @@
+"""Build stages of a project as a build does, twice and watched: what the checks of each kind of component have in common."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from modelyard.build.engine import Engine
+from modelyard.errors import ModelyardError
+from modelyard.execution.child import CRASHED
+from modelyard.files.locks import hold
+from modelyard.plan.formats import shortest_chains
+from modelyard.project.load import load, state_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelyard.component import Component
+    from modelyard.stage import Stage
+    from modelyard.store.record import Record
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HASH_SEEDS = ("1", "2")
+"""The orders of sets that a component is tried with: what it writes must not depend on them."""
+_PLAIN = "float32"
+"""The model optimizer to prefer where a model has only to get from one format to another."""
+
+
+def one_at_a_time(check: Callable[P, R]) -> Callable[P, R]:
+    """Let `check` wait for other checks of its argument `project`: each builds what the stages of another may just read.
+
+    `pytest -n` runs them side by side.
+    """
+    signature = inspect.signature(check)
+
+    @functools.wraps(check)
+    def in_turn(*args: P.args, **kwargs: P.kwargs) -> R:
+        project: Path = signature.bind(*args, **kwargs).arguments["project"]
+        with hold(state_of(project) / "locks" / "checks.lock", str(project), lambda _: None):
+            return check(*args, **kwargs)
+
+    return in_turn
+
+
+@contextmanager
+def engine_of(project: Path, overrides: Mapping[str, str], hash_seed: str = "random") -> Iterator[Engine]:
+    """Give an engine for `project` with `overrides` as on the command line; `hash_seed` decides the order of sets in its workers."""
+    engine = Engine(load(project, overrides))
+    usual = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = hash_seed
+    try:
+        yield engine
+    finally:
+        engine.close()
+        os.environ.pop("PYTHONHASHSEED")
+        if usual is not None:
+            os.environ["PYTHONHASHSEED"] = usual
+
+
+def bring(engine: Engine, stages: Iterable[Stage]) -> None:
+    """Bring `stages` up to date, in their order, and before each whatever else it reads."""
+    for stage in stages:
+        bring(engine, [upstream for upstream in engine.plan.upstream(stage) if not engine.is_fresh(upstream)])
+        engine.bring_up_to_date(stage)
+
+
+def run_watched(engine: Engine, component: Component, stage: Stage, behind: Sequence[Stage] = ()) -> Record:
+    """Run `stage` although its result may be known, and return its record.
+
+    Args:
+        engine: of the project; what the stage reads is up to date.
+        component: the component under test, for the message.
+        stage: the stage that it runs in.
+        behind: later stages, whose artifacts may be missing or old.
+
+    Raises:
+        AssertionError: something in the project changed besides the stage's own artifact.
+    """
+    apart = (stage, *behind)
+    before = _files(engine, apart)
+    engine.bring_up_to_date(stage, force=True)
+    changed = difference(before, _files(engine, apart))
+    assert not changed, f"{component.name!r} changed files of the project: {changed}; write below context.out only"
+    record = engine.record(stage)
+    assert record is not None
+    return record
+
+
+def check_same(component: Component, first: Mapping[str, object], second: Mapping[str, object]) -> None:
+    """Check that two runs wrote the same.
+
+    Raises:
+        AssertionError: they did not; the message names the files.
+    """
+    unlike = difference(first, second)
+    assert not unlike, (
+        f"{component.name!r} wrote other bytes the second time: {unlike}; take every seed from context.seed"
+    )
+
+
+def check_refusal(component: Component, what: object, attempt: Callable[[], object]) -> None:
+    """Check that `attempt`, which gives the component `what`, fails with words that help.
+
+    Raises:
+        AssertionError: it went through, crashed, or does not say what to do.
+    """
+    try:
+        attempt()
+    except ModelyardError as exc:
+        message = str(exc)
+    else:
+        msg = f"{component.name!r} took {what!r}, which it must refuse"
+        raise AssertionError(msg)
+    assert "\n  " in message, f"{component.name!r} refuses, but does not say what to do on a second line: {message}"
+    assert CRASHED not in message, f"{component.name!r} must refuse with an error of modelyard.errors: {message}"
+
+
+def way(optimizers: Sequence[Component], start: str, goals: Sequence[str]) -> list[str] | None:
+    """Return the fewest model optimizers that lead from the format `start` to one of `goals`, the plain one if it can be."""
+    chains = shortest_chains(optimizers, start, goals)
+    return list(min(chains, key=lambda chain: (_PLAIN not in chain, chain))) if chains else None
+
+
+def difference(one: Mapping[str, object], two: Mapping[str, object]) -> str:
+    """Return the names whose values differ, joined by commas."""
+    return ", ".join(sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name)))
+
+
+def _files(engine: Engine, leave_out: Sequence[Stage]) -> dict[str, str]:
+    """Return the digest of every file of the project, but for modelyard's own and the artifacts of some stages."""
+    project = engine.project.folder
+    folders = {engine.folder(stage) for stage in leave_out} | {engine.project.state, engine.workspace.unfinished}
+    files = [path for path in project.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {
+        str(path.relative_to(project)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if folders.isdisjoint(path.parents)
+    }

@@ -1,0 +1,1 @@
+"""Variants: what is measured of each, the gates, and which one ships."""

@@ -1,0 +1,129 @@
+"""What an evaluation says, in two files: what is the same every time, and the latency, which is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from modelyard.files.json import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """`evaluation.json`: how well a model does on the test split, and how large it is.
+
+    Attributes:
+        samples: number of test samples.
+        class_names: one name a class, in the order of the labels.
+        accuracy: fraction of them that the model labels rightly.
+        per_class: the same for each class; None where the test split has no sample of it.
+        confusion: `confusion[i][j]` samples of class `i` were labelled `j`.
+        size_bytes: size of the model's file as it is.
+        gzip_bytes: its size after gzip at level 9, file by file.
+        layer_bytes: size of the model's layer in an image of the builder `oci` at its defaults: what a registry keeps
+            and a node pulls.
+        warnings: what the model optimizers of its chain warned of.
+    """
+
+    samples: int
+    class_names: tuple[str, ...]
+    accuracy: float
+    per_class: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    size_bytes: int
+    gzip_bytes: int
+    layer_bytes: int
+    warnings: tuple[str, ...] = ()
+
+
+class Ratio(msgspec.Struct, frozen=True, kw_only=True):
+    """How a variant's latency compares with that of the baseline, which was measured in turns with it.
+
+    Attributes:
+        p50: the median over all rounds of "the variant's median in this round / the baseline's"; below 1 is faster.
+        low: lower end of its interval; None: too few rounds to say.
+        high: upper end of its interval; None: too few rounds to say.
+        rounds: how often the two took turns.
+        baseline_p50_ms: the baseline's median over all its calls, in milliseconds.
+    """
+
+    p50: float
+    low: float | None
+    high: float | None
+    rounds: int
+    baseline_p50_ms: float
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine that measured, and how busy it was.
+
+    Attributes:
+        cpu_model: the processor's name.
+        cpus: the CPUs that the calls were pinned to, by number; none where the system forbids pinning.
+        threads: threads of one prediction, as the runtime is configured, or else as any stage may use; None: not known.
+        governor: how the first of `cpus` chooses its frequency, for instance `performance`; None in most virtual machines.
+        load_1m: the load average of the minute before; above the number of CPUs, calls waited for each other.
+        preemptions: how often another process was given the CPU while calls were timed.
+    """
+
+    cpu_model: str
+    cpus: tuple[int, ...]
+    threads: int | None
+    governor: str | None
+    load_1m: float
+    preemptions: int
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """`latency.json`: how long one sample takes on the machine that measured, in milliseconds.
+
+    Each interval is that between two order statistics of the calls (see `intervals.quantile_interval`).
+
+    Attributes:
+        p50_ms: half of the calls took no longer.
+        p50_low_ms: lower end of its interval; None: too few calls to say.
+        p50_high_ms: upper end of its interval; None: too few calls to say.
+        p99_ms: 99 of 100 calls took no longer.
+        p99_low_ms: lower end of its interval; None: too few calls to say.
+        p99_high_ms: upper end of its interval; None: too few calls to say, which is so below 368.
+        mean_ms: the mean.
+        samples: calls that were measured.
+        warmup: calls before that.
+        confidence: how often such an interval holds the true value, if the calls are independent of each other.
+        ratio: how it compares with the baseline; None for the baseline itself, and for a variant with the same model.
+        host: what was measured on; None where it is not known.
+    """
+
+    p50_ms: float
+    p50_low_ms: float | None = None
+    p50_high_ms: float | None = None
+    p99_ms: float
+    p99_low_ms: float | None = None
+    p99_high_ms: float | None = None
+    mean_ms: float
+    samples: int
+    warmup: int
+    confidence: float = 0.95
+    ratio: Ratio | None = None
+    host: Host | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the `evaluate` stage found out about one variant."""
+
+    evaluation: Evaluation
+    latency: Latency
+
+
+def read_measured(folder: Path) -> Measured:
+    """Read what the `evaluate` stage left in `folder`.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    return Measured(read_json(folder / "evaluation.json", Evaluation), read_json(folder / "latency.json", Latency))

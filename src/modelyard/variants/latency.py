@@ -1,0 +1,189 @@
+"""Measure latency so that it can be trusted on a machine with other work.
+
+The variant and the baseline take turns in one process, pinned to the same CPUs, so that whatever else the machine
+does falls on both: their ratio is steadier than either time. Every figure comes with its interval.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import resource
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.keys.machine import cpu_model
+from modelyard.system import pin, usable_cpus
+from modelyard.variants.evaluation import Host, Latency, Ratio
+from modelyard.variants.intervals import CONFIDENCE, quantile_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.contexts import Predictor
+
+_ROUNDS = 40
+"""How often variant and baseline take turns, if there are calls enough."""
+_FEWEST = 10
+"""Calls of each in one turn, at least: enough for a median that one interruption does not move."""
+
+
+def measure_latency(
+    open_model: Callable[[], Predictor],
+    x: NDArray[np.generic],
+    *,
+    samples: int,
+    warmup: int,
+    open_baseline: Callable[[], Predictor] | None = None,
+    threads: int | None = None,
+    lock: Path | None = None,
+) -> Latency:
+    """Return how long a model takes for one sample of `x`, and how that compares with the baseline.
+
+    Args:
+        open_model: opens the model. It is called while the process is pinned, so that threads which it starts are, too.
+        x: raw samples, shape `(N, *input_shape)`; the calls go through them in order.
+        samples: calls that are timed.
+        warmup: calls before those.
+        open_baseline: opens the baseline; None if the model is the baseline.
+        threads: threads of one prediction; as many CPUs are used, or one if it is not known.
+        lock: a file; only one process that names it measures at a time.
+    """
+    with _alone(lock), _pinned(threads or 1) as cpus:
+        models = [open_model(), *([open_baseline()] if open_baseline else [])]
+        load_1m = os.getloadavg()[0]
+        before = _preemptions()
+        own, other = _times_ms(models, x, samples, warmup)
+        host = Host(
+            cpu_model=cpu_model() or os.uname().machine,
+            cpus=cpus,
+            threads=threads,
+            governor=_governor(cpus[0] if cpus else 0),
+            load_1m=round(load_1m, 2),
+            preemptions=_preemptions() - before,
+        )
+    return _latency(own, _ratio(own, other) if other else None, host, warmup)
+
+
+@contextmanager
+def _alone(lock: Path | None) -> Iterator[None]:
+    """Wait until no other stage of this project measures: two at once would measure each other."""
+    if lock is None:
+        yield
+        return
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # closing the file, or the end of the process, lets go of it
+        yield
+
+
+@contextmanager
+def _pinned(count: int) -> Iterator[tuple[int, ...]]:
+    """Pin this thread, and those that it starts, to the last `count` CPUs: the first ones serve most interrupts.
+
+    Yields the CPUs; none where the system cannot do that (macOS) or forbids it, as some sandboxes do.
+    """
+    allowed = usable_cpus()
+    cpus = allowed[-count:]
+    if not pin(cpus):
+        yield ()
+        return
+    try:
+        yield cpus
+    finally:
+        pin(allowed)
+
+
+def _times_ms(
+    models: Sequence[Predictor], x: NDArray[np.generic], samples: int, warmup: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Return the times of the model's calls and of the baseline's, in milliseconds, a list for each round."""
+    for model in models:
+        for number in range(warmup):
+            model.predict(_sample(x, number))
+    times: tuple[list[list[float]], list[list[float]]] = ([], [])
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        for start, calls in _turns(samples):
+            both = list(enumerate(models))
+            for which, model in both if len(times[0]) % 2 == 0 else reversed(both):  # neither is always the first
+                if len(models) > 1:
+                    model.predict(_sample(x, start))  # not timed: the caches are full of the other model
+                times[which].append([_time_ms(model, _sample(x, start + n)) for n in range(calls)])
+    finally:
+        if collects:
+            gc.enable()
+    return times
+
+
+def _turns(samples: int) -> Iterator[tuple[int, int]]:
+    """Yield the first call's number and the number of calls of each round; `samples` calls in all."""
+    size = max(1, min(samples // 6, max(_FEWEST, -(-samples // _ROUNDS))))  # a median's interval takes 6 rounds
+    for start in range(0, samples, size):
+        yield start, min(size, samples - start)
+
+
+def _sample(x: NDArray[np.generic], number: int) -> NDArray[np.generic]:
+    import numpy as np
+
+    row = number % len(x)
+    return np.array(x[row : row + 1])
+
+
+def _time_ms(model: Predictor, one: NDArray[np.generic]) -> float:
+    began = time.perf_counter_ns()
+    model.predict(one)
+    return (time.perf_counter_ns() - began) / 1e6
+
+
+def _ratio(own: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> Ratio:
+    import numpy as np
+
+    ratios = [float(np.median(a) / np.median(b)) for a, b in zip(own, other, strict=True)]
+    low, high = quantile_interval(ratios, 0.5)
+    return Ratio(
+        p50=float(np.median(ratios)),
+        low=low,
+        high=high,
+        rounds=len(ratios),
+        baseline_p50_ms=float(np.median(np.concatenate(other))),
+    )
+
+
+def _latency(rounds: Sequence[Sequence[float]], ratio: Ratio | None, host: Host, warmup: int) -> Latency:
+    import numpy as np
+
+    times = [one for turn in rounds for one in turn]
+    p50, p99 = np.percentile(times, [50, 99])
+    (p50_low, p50_high), (p99_low, p99_high) = quantile_interval(times, 0.5), quantile_interval(times, 0.99)
+    return Latency(
+        p50_ms=float(p50),
+        p50_low_ms=p50_low,
+        p50_high_ms=p50_high,
+        p99_ms=float(p99),
+        p99_low_ms=p99_low,
+        p99_high_ms=p99_high,
+        mean_ms=float(np.mean(times)),
+        samples=len(times),
+        warmup=warmup,
+        confidence=CONFIDENCE,
+        ratio=ratio,
+        host=host,
+    )
+
+
+def _preemptions() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _governor(cpu: int) -> str | None:
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,86 @@
+"""The table of all variants as Markdown that is readable as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelyard.variants.row import Row
+    from modelyard.variants.selection import Selection
+
+_HEAD = ("variant", "accuracy", "size", "gzip", "layer", "p50", "p99", "p50 / baseline", "Pareto", "")
+
+
+def render_table(selection: Selection) -> str:
+    """Return the table, and below it what has to be said of single variants and of the latencies."""
+    body = [_cells(row, selection) for row in selection.table]
+    widths = [max(3, *(len(line[column]) for line in (_HEAD, *body))) for column in range(len(_HEAD))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:-2]), *("-" * w for w in widths[-2:])]
+    notes = _notes(selection)
+    table = "".join(_line(cells, widths) for cells in (_HEAD, rule, *body))
+    return table + ("\n" + "".join(f"- {note}\n" for note in notes) if notes else "")
+
+
+def _cells(row: Row, selection: Selection) -> tuple[str, ...]:
+    return (
+        row.variant,
+        f"{row.accuracy:.4f}",
+        f"{row.size_bytes / 1000:,.1f} kB",
+        f"{row.gzip_bytes / 1000:,.1f} kB",
+        f"{row.layer_bytes / 1000:,.1f} kB",
+        f"{row.p50_ms:.3f} ms",
+        f"{row.p99_ms:.3f} ms",
+        "1"
+        if row.variant == selection.baseline
+        else f"{row.ratio:.2f} ({_end(row.ratio_low)} to {_end(row.ratio_high)})",
+        _front(row),
+        _verdict(row, selection),
+    )
+
+
+def _end(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
+
+
+def _front(row: Row) -> str:
+    if row.control:
+        return ""
+    if not row.dominated_by:
+        return "front"
+    more = len(row.dominated_by) - 1
+    return f"behind {row.dominated_by[0]}" + (f" and {more} more" if more else "")
+
+
+def _verdict(row: Row, selection: Selection) -> str:
+    if row.variant == selection.chosen:
+        return f"**shipped** ({selection.rule})"
+    return "; ".join((*(["for comparison"] if row.control else []), *row.misses))
+
+
+def _notes(selection: Selection) -> list[str]:
+    """Return what is to be said, each text once, with the variants that it is said of."""
+    said: dict[str, list[str]] = {}
+    for row in selection.table:
+        texts = [f"warning: {text}" for text in row.warnings]
+        if row.compared_with not in ("", selection.baseline):
+            texts.append(f"accuracy compared with {row.compared_with}, which was trained as long")
+        if row.trained_unlike:
+            texts.append(
+                f"accuracy compared with {row.compared_with}, which was not trained as long: {row.trained_unlike}"
+            )
+        texts += [text for text in row.undecided if text not in row.misses]
+        for text in texts:
+            said.setdefault(text, []).append(row.variant)
+    none = [] if selection.chosen else ["no variant ships: none that the rule may pick meets every gate"]
+    return [*none, *(f"{', '.join(variants)}: {text}" for text, variants in said.items()), *selection.notes]
+
+
+def _line(cells: Sequence[str], widths: list[int]) -> str:
+    left = (0, len(widths) - 2, len(widths) - 1)
+    aligned = [
+        cell.ljust(width) if column in left else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return f"| {' | '.join(aligned)} |\n"

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.configs import Load
+
+from modelyard.config.read import load_config
+from modelyard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
+    return Load(tmp_path_factory.mktemp("config") / "some project")
+
+
+def test_every_table_is_read_and_every_default_filled_in(load: Load) -> None:
+    config = load({"tool.modelyard.resources": "train = 1", "tool.modelyard.targets.cluster": "replicas = 2"})
+    assert (config.project, config.name, config.version, config.seed) == (load.project, "some-project", "2.1", 7)
+    assert config.uses["train"].component.name == "trainer"
+    assert config.uses["train"].params == {"epochs": 3, "rate": 0.1}
+    assert config.settings["select"] == {"rule": "smallest", "baseline": ""}
+    assert config.settings["dataset"] == {"normalize": "auto"}
+    assert config.settings["gates"]["min_accuracy"] is None
+    assert [[use.component.name for use in steps] for steps in config.variants.values()] == [
+        ["pack"],
+        ["prune", "pack"],
+    ]
+    assert config.variants["pruned"][0].params == {"sparsity": 0.5}
+    assert config.targets["cluster"].params == {"replicas": 2}
+    assert config.resources == {"train": 1}
+
+
+def test_a_target_of_another_name_says_what_it_uses(load: Load) -> None:
+    config = load({"tool.modelyard.targets.staging": 'use = "cluster"'})
+    assert config.targets["staging"].component.name == "cluster"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Ünder_score.X", "nder-score-x"), ("a" * 51 + "-b", "a" * 51), ("---", "project"), ("x", "x")],
+)
+def test_the_name_is_made_from_that_of_the_distribution(name: str, expected: str, load: Load) -> None:
+    assert load({"project": f'name = "{name}"'}).name == expected
+
+
+def test_the_name_is_the_folders_without_a_distribution(load: Load) -> None:
+    assert load({"project": None}).name == "some-project"
+
+
+def test_an_input_path_is_relative_to_the_project(load: Load) -> None:
+    config = load({"tool.modelyard.dataset": 'use = "data"\ntable = "./data.csv"'})
+    assert config.uses["dataset"].params["table"] == str(load.project / "data.csv")
+
+
+def test_a_file_that_is_not_there_says_how_to_start(tmp_path: Path, load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"pyproject.toml: not found\n  run `modelyard init`"):
+        load_config(tmp_path, load.plugins)
+
+
+@pytest.mark.parametrize(
+    "text", [b"x = ", b"\xff", b"[tool.modelyard]\nseed = " + b"1" * 5000, b"a = " + b"[" * 5000, b"x = 2024-13-45"]
+)
+def test_a_file_that_is_not_toml_is_an_error_with_its_line_and_column(text: bytes, tmp_path: Path, load: Load) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(text)
+    with pytest.raises(ConfigError, match=r"pyproject.toml:\d+:\d+: .*\n  \d+ \| .*\n +\| +\^\n  "):
+        load_config(tmp_path, load.plugins)
+
+
+@pytest.mark.parametrize("text", ["", "tool = 3", "[tool]\nmodelyard = 3", "[project]\nname = 'x'"])
+def test_a_file_without_the_table_says_how_to_see_one(text: str, tmp_path: Path, load: Load) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"there is no table \[tool.modelyard\]\n  run `modelyard init`"):
+        load_config(tmp_path, load.plugins)
+
+
+# Targets that extend another
+
+
+def test_a_target_extends_another_key_by_key(load: Load) -> None:
+    tables = {
+        "tool.modelyard.targets.kubernetes": 'namespace = "models"\nreplicas = 3\nlabels = { team = "vision" }',
+        "tool.modelyard.targets.prod": 'extends = "kubernetes"\nlabels = { stage = "prod" }\nmax_replicas = 9',
+        "tool.modelyard.targets.eu": 'extends = "prod"\nnamespace = "eu"',
+    }
+    config = load(tables)
+    prod, eu = config.targets["prod"], config.targets["eu"]
+    assert prod.component.name == eu.component.name == "kubernetes"
+    assert (prod.params["namespace"], prod.params["replicas"], prod.params["max_replicas"]) == ("models", 3, 9)
+    assert eu.params["labels"] == {"team": "vision", "stage": "prod"}
+    assert (eu.params["namespace"], eu.params["max_replicas"]) == ("eu", 9)
+    assert load(tables, targets__kubernetes__replicas="4").targets["eu"].params["replicas"] == 4
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"a": 'extends = "kubernets"'}, "key 'extends': 'kubernets' is no target, did you mean 'kubernetes'?"),
+        ({"a": "extends = 3"}, "key 'extends': 3 is no target"),
+        ({"a": 'extends = "a"'}, "'a' extends itself: a -> a"),
+        ({"a": 'extends = "b"', "b": 'extends = "a"'}, "extends itself: "),
+        ({"a": 'extends = "kubernetes"\nuse = "compose"'}, "'compose' is another component than that of the target"),
+        ({"a": 'extends = "kubernetes"\nreplica = 2'}, "unknown key 'replica', did you mean 'replicas'?"),
+    ],
+)
+def test_a_target_that_extends_what_it_cannot_is_named(load: Load, tables: dict[str, str], said: str) -> None:
+    every = {f"tool.modelyard.targets.{name}": text for name, text in {"kubernetes": "", **tables}.items()}
+    with pytest.raises(ConfigError) as caught:
+        load(every)
+    assert said in str(caught.value)
+    assert "pyproject.toml:" in str(caught.value)

@@ -1,0 +1,142 @@
+"""The page on the hooks: one section for each, in their order, and every example works."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from modelyard import hookspecs
+from modelyard.component import KINDS
+from modelyard.plugins.load import load_plugins
+
+if TYPE_CHECKING:
+    import subprocess
+
+Doit = Callable[..., "subprocess.CompletedProcess[str]"]
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "hooks.md").read_text()
+HOOKS = {name: value for name, value in vars(hookspecs).items() if name.startswith("modelyard_")}
+SECTIONS = {text.partition("(")[0]: text for text in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
+CONFIG = """
+[tool.modelyard]
+name = "stripes"
+
+[tool.modelyard.dataset]
+use = "stripes"
+
+[tool.modelyard.model]
+use = "linear"
+
+[tool.modelyard.train]
+use = "least-squares"
+
+[tool.modelyard.runtime]
+use = "numpy"
+
+[tool.modelyard.image]
+use = "archive"
+
+[tool.modelyard.variants]
+full = []
+half = ["half"]
+
+[tool.modelyard.gates]
+min_accuracy = 0.9
+
+[tool.modelyard.targets.note]
+"""
+
+
+def example(hook: str) -> str:
+    blocks = re.findall(r"^```python\n(.*?)^```", SECTIONS[hook], re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 1, hook
+    return str(blocks[0])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of the page's plugins alone, one file for each hook."""
+    for hook in HOOKS:
+        file = tmp_path / "plugins" / f"{hook.removeprefix('modelyard_')}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(example(hook))
+    server = tmp_path / "plugins" / "support" / "matrix_server"
+    server.mkdir(parents=True)
+    (server / "__main__.py").write_text("")
+    (server / "requirements.txt").write_text("")
+    (tmp_path / "pyproject.toml").write_text(CONFIG)
+    (tmp_path / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
+    return tmp_path
+
+
+def test_every_hook_has_a_heading_with_its_signature_in_their_order() -> None:
+    headings = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
+    assert headings == [f"{name}({', '.join(inspect.signature(hook).parameters)})" for name, hook in HOOKS.items()]
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_says_when_and_where_it_is_called(name: str) -> None:
+    doc = inspect.getdoc(HOOKS[name])
+    assert doc
+    assert re.search(r"\bCalled\b", SECTIONS[name])
+    assert re.search(r"\bworkers?\b|`doit` process", SECTIONS[name])
+
+
+@pytest.mark.parametrize("name", [name for name in HOOKS if "register" in name])
+def test_every_registration_shows_its_arguments(name: str) -> None:
+    traits = hookspecs.TRAITS[name.removeprefix("modelyard_register_").removesuffix("s")].__annotations__
+    special = [trait for trait in traits if trait not in hookspecs.ComponentTraits.__annotations__]
+    call = re.search(r"^`register\((.*)\)`$", SECTIONS[name], re.MULTILINE)
+    assert call
+    assert re.findall(
+        r"\w+", call[1].replace("=()", "").replace("=None", "").replace("=True", "").replace('=""', "")
+    ) == [
+        "name",
+        "function",
+        *special,
+        "traits",
+    ]
+    for trait in special:
+        assert f"`{trait}`" in SECTIONS[name] or f"`{trait}(" in SECTIONS[name]
+
+
+@pytest.mark.parametrize("trait", hookspecs.ComponentTraits.__annotations__)
+def test_the_common_traits_are_explained(trait: str) -> None:
+    assert f"- `{trait}`: " in PAGE
+
+
+def test_every_example_implements_its_hook(project: Path) -> None:
+    plugins = load_plugins(project)
+    for name in HOOKS:
+        caller = getattr(plugins.manager.hook, name)
+        files = {plugins.sources[found.plugin_name].file.stem for found in caller.get_hookimpls()}
+        assert name.removeprefix("modelyard_") in files
+    mine = {c.kind for c in plugins.components.values() if c.source.origin == "project"}
+    assert mine == set(KINDS)
+
+
+def test_the_examples_together_build(project: Path, doit: Doit) -> None:
+    done = doit(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (project / "artifacts" / "render" / "note" / "start.txt").read_text()
+    assert re.fullmatch(r"podman run -p 8080:8080 stripes:[0-9a-f]{12}@sha256:[0-9a-f]{64}\n", text)
+    assert "out_files" in (project / "artifacts" / "train" / "linear" / "stage.json").read_text()
+
+
+def test_an_edited_hook_that_shapes_outputs_makes_them_stale(project: Path, doit: Doit) -> None:
+    assert doit(project, "dataset").returncode == 0
+    assert "up to date 1" in doit(project, "dataset").stdout
+    hook = project / "plugins" / "after_stage_run.py"
+    hook.write_text(hook.read_text().replace("out_files", "all_files"))
+    assert "built 1" in doit(project, "train").stdout
+    error = project / "plugins" / "on_stage_error.py"
+    error.write_text(error.read_text().replace("the on-call page", "a page"))
+    assert "up to date 1" in doit(project, "dataset").stdout
+    manifests = project / "plugins" / "amend_manifests.py"
+    manifests.write_text(manifests.read_text().replace("vision", "sound"))
+    assert "up to date 1" in doit(project, "dataset").stdout

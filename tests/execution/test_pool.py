@@ -1,0 +1,43 @@
+"""The workers as the `doit` process sees them; what they run is tested through the front door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelyard.errors import StageFailed
+from modelyard.execution.pool import Pool
+from modelyard.execution.protocol import Request
+
+
+def request_in(folder: Path) -> Request:
+    names = {name: str(folder / name) for name in ("project", "out", "cache", "result", "log")}
+    return Request(id=1, overrides={}, stage="train:net", inputs={}, **names)
+
+
+def test_a_worker_that_crashes_leaves_its_last_words_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash = "import os, sys\nsys.stderr.write('no such instruction\\n')\nsys.stderr.flush()\nos.abort()\n"
+    (tmp_path / "crashes.py").write_text(crash)
+    monkeypatch.chdir(tmp_path)
+    request = request_in(tmp_path)
+    pool = Pool()
+    try:
+        with pytest.raises(StageFailed, match=r"train:net: its worker process ended without an answer\n.*log"):
+            pool.run(request, tmp_path / "request.json", {}, ("crashes",), lambda event: None)
+    finally:
+        pool.close()
+    assert Path(request.log).read_text() == "no such instruction\n"
+
+
+def test_a_project_process_that_cannot_start_says_why_in_the_log(tmp_path: Path) -> None:
+    request = request_in(tmp_path)  # whose project is not there
+    pool = Pool()
+    try:
+        with pytest.raises(StageFailed, match="train:net: its process ended with exit code 1"):
+            pool.run(request, tmp_path / "request.json", {}, (), lambda event: None)
+    finally:
+        pool.close()
+    assert "FileNotFoundError" in Path(request.log).read_text()

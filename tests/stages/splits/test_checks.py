@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelyard import DataError
+from modelyard.stages.splits.checks import check_splits, stored_dtype
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_x": np.zeros((0, 4, 4, 3), np.uint8), "train_y": np.zeros(0, int)}, r"train_x: is empty"),
+        ({"test_x": np.zeros((0, 4, 4, 3), np.uint8), "test_y": np.zeros(0, int)}, r"test_x: is empty"),
+        ({"train_x": np.zeros((30, 0, 4), np.uint8)}, r"train_x: is empty, its shape is \(30, 0, 4\)"),
+        ({"train_x": np.zeros(30, np.uint8)}, r"train_x: has the shape \(30,\)"),
+        ({"train_y": np.zeros((30, 1), int)}, r"train_y: has the shape \(30, 1\) beside 30(.|\n)*needs \(30,\)"),
+        ({"test_y": np.zeros(11, int)}, r"test_y: has the shape \(11,\) beside 12 samples"),
+        ({"test_x": np.zeros((12, 4, 4, 1), np.uint8)}, r"\(4, 4, 3\), but in test_x it has \(4, 4, 1\)"),
+        (
+            {"train_x": {"ids": np.zeros((30, 4)), "mask": np.zeros((30, 4))}},
+            r"train_x: is a dict of 'ids', 'mask', not a numpy array\n  give one array, a sample along its first axis",
+        ),
+        ({"test_x": [np.zeros((12, 4)), np.zeros((12, 4))]}, r"test_x: is a list, not a numpy array\n  "),
+        ({"train_y": None}, r"train_y: is a NoneType, not a numpy array\n  give one array, a label along"),
+        ({"train_y": np.arange(30) % 3.0}, r"train_y: labels are float64"),
+        ({"train_y": np.arange(30) % 3 + 1}, r"train_y: labels from 1 to 3, but there are 3 class names"),
+        ({"test_y": np.arange(12) % 3 - 1}, r"test_y: labels from -1 to 1"),
+        ({"train_y": np.arange(30) % 2 * 2}, r"train_y: no sample of 'b' \(label 1\)"),
+        ({"class_names": ("a", "b", "a")}, r"class_names: 'a' is there twice"),
+        ({"class_names": ("a", " ", "c")}, r"class_names: ' ' is not a name"),
+        ({"class_names": ("a", 1, "c")}, r"class_names: 1 is not a name"),
+        ({"class_names": ("a",)}, r"class_names: 1 class\(es\)"),
+        ({"value_range": (255, 0)}, r"value_range: \(255, 0\) is not a range"),
+        ({"value_range": (0, float("inf"))}, r"value_range: \(0, inf\) is not a range"),
+    ],
+)
+def test_what_does_not_fit_is_said(make_splits, changes, message):
+    with pytest.raises(DataError, match=message):
+        check_splits(make_splits(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"train_x": np.zeros((30, 2), complex)},
+            r"train_x: samples are complex128(.|\n)*allowed: uint8, int32, int64",
+        ),
+        ({"test_x": np.full((12, 2), "x")}, r"test_x: samples are <U1"),
+        ({"train_x": np.zeros((30, 2), object)}, r"train_x: samples are object"),
+        ({"test_x": np.zeros((12, 4, 4, 3), np.float32)}, r"train_x is uint8 but test_x is float32"),
+        (
+            {
+                "train_x": np.zeros((30, 2), np.uint64),
+                "test_x": np.zeros((12, 2), np.uint64),
+                "value_range": (0, 2**63),
+            },
+            r"beyond what an int64 can hold",
+        ),
+        ({"value_range": (0, 1e300)}, r"beyond what a float32 can hold"),
+    ],
+)
+def test_samples_that_cannot_be_stored_are_refused(make_splits, changes, message):
+    with pytest.raises(DataError, match=message):
+        stored_dtype(make_splits(**changes))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "stored"),
+    [
+        (bool, np.uint8, np.uint8),
+        (np.uint8, np.int16, np.int32),
+        (np.int32, np.int64, np.int64),
+        (np.uint32, np.uint32, np.int64),
+    ],
+)
+def test_the_type_on_disk_holds_both_splits(make_splits, train, test, stored):
+    changes = {"train_x": np.ones((30, 2), train), "test_x": np.ones((12, 2), test), "value_range": (0, 1)}
+    assert stored_dtype(make_splits(**changes)) == stored
+
+
+def test_a_class_without_a_test_sample_is_fine(make_splits):
+    check_splits(make_splits(test_y=np.zeros(12, int)))
