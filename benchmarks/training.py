@@ -22,8 +22,8 @@ import numpy as np
 
 from modelyard.artifacts import Dataset, Splits
 from modelyard.stages.dataset import write_dataset
-from modelyard_plugins.support.feed import batches
-from modelyard_plugins.support.keras_fitting import compile_classifier
+from modelyard_plugins.support.keras.feed import batches
+from modelyard_plugins.support.keras.fitting import compile_classifier
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -10,9 +10,9 @@ from modelyard.artifacts import Splits
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.npy import open_array
 from modelyard.params import InputPath
-from modelyard_plugins.support.npz import SAVE_PLAIN, read_npz
-from modelyard_plugins.support.rows import take_rows
-from modelyard_plugins.support.splitting import TestFraction, stratified_split
+from modelyard_plugins.support.data.npz import SAVE_PLAIN, read_npz
+from modelyard_plugins.support.data.rows import take_rows
+from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
     import numpy as np

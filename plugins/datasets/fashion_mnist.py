@@ -9,7 +9,7 @@ from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
 from modelyard.params import InputPath
-from modelyard_plugins.support.idx import read_idx
+from modelyard_plugins.support.data.idx import read_idx
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,9 @@ from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
 from modelyard.params import InputPath, PositiveInt
-from modelyard_plugins.support.image_tree import Picture, find_pictures, is_split
-from modelyard_plugins.support.rows import on_disk
-from modelyard_plugins.support.splitting import TestFraction, stratified_split
+from modelyard_plugins.support.data.image_tree import Picture, find_pictures, is_split
+from modelyard_plugins.support.data.rows import on_disk
+from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable

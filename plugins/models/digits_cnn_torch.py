@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.params import OpenFraction, PositiveInt
 from modelyard_plugins.support.images import check_image_shape
-from modelyard_plugins.support.torch_start import TORCH
+from modelyard_plugins.support.torch.start import TORCH
 
 if TYPE_CHECKING:
     from modelyard.hookspecs import RegisterModel

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import OpenFraction, PositiveInt
-from modelyard_plugins.support.guide_network import guide_network
 from modelyard_plugins.support.images import check_image_shape
+from modelyard_plugins.support.keras.guide_network import guide_network
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:

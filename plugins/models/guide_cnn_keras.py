@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import OpenFraction, PositiveInt
-from modelyard_plugins.support.guide_network import guide_network
 from modelyard_plugins.support.images import check_image_shape
-from modelyard_plugins.support.keras3 import KERAS
+from modelyard_plugins.support.keras.guide_network import guide_network
+from modelyard_plugins.support.keras.keras3 import KERAS
 
 if TYPE_CHECKING:
     from modelyard.hookspecs import RegisterModel

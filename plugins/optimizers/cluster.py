@@ -11,10 +11,10 @@ from modelyard.artifacts import format_file
 from modelyard.contexts import Problem
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveFloat, PositiveInt
-from modelyard_plugins.support.fine_tuning import fine_tune
+from modelyard_plugins.support.keras.fine_tuning import fine_tune
+from modelyard_plugins.support.keras.kernels import check_sparse, check_zeros, leave_out, sparsity, unique_weights
+from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.keras_files import load_keras, save_keras
-from modelyard_plugins.support.kernels import check_sparse, check_zeros, leave_out, sparsity, unique_weights
-from modelyard_plugins.support.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import CheckContext, OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
-    from modelyard_plugins.support.kernels import Kernels
+    from modelyard_plugins.support.keras.kernels import Kernels
 
 Clusters = Annotated[int, Meta(ge=2, description="a whole number from 2")]
 Initialization = Literal["linear", "kmeans++", "density", "random"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard_plugins.support.litert_convert import convert
+from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:

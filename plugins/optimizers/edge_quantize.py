@@ -10,8 +10,8 @@ from modelyard.artifacts import format_file
 from modelyard.contexts import Problem
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows
-from modelyard_plugins.support.litert_model import open_float, operator_names
+from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.litert.model import open_float, operator_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.params import PositiveFloat, PositiveInt
-from modelyard_plugins.support import fine_tuning
+from modelyard_plugins.support.keras import fine_tuning
 from modelyard_plugins.support.keras_files import load_keras, save_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows
-from modelyard_plugins.support.litert_convert import convert
+from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:

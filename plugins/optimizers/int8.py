@@ -8,9 +8,9 @@ from modelyard import hookimpl
 from modelyard.artifacts import is_whole
 from modelyard.errors import ConfigError
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows
-from modelyard_plugins.support.litert_convert import convert
-from modelyard_plugins.support.quantized import QAT, skipped_layers
+from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.keras.quantized import QAT, skipped_layers
+from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:

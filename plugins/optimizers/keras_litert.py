@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard_plugins.support.keras3 import KERAS, start
-from modelyard_plugins.support.keras3_export import write_litert
-from modelyard_plugins.support.keras3_files import load_keras3
+from modelyard_plugins.support.keras.keras3 import KERAS, start
+from modelyard_plugins.support.keras.keras3_export import write_litert
+from modelyard_plugins.support.keras.keras3_files import load_keras3
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

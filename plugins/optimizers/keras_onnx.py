@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
-from modelyard_plugins.support.keras3 import KERAS_ONNX, start
-from modelyard_plugins.support.keras3_export import modes, write_onnx
-from modelyard_plugins.support.keras3_files import load_keras3
+from modelyard_plugins.support.keras.keras3 import KERAS_ONNX, start
+from modelyard_plugins.support.keras.keras3_export import modes, write_onnx
+from modelyard_plugins.support.keras.keras3_files import load_keras3
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

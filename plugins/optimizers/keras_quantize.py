@@ -9,9 +9,9 @@ from msgspec import Meta
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed, did_you_mean, listing
-from modelyard_plugins.support.keras3 import KERAS, start
-from modelyard_plugins.support.keras3_export import leaves
-from modelyard_plugins.support.keras3_files import load_keras3, save_keras3
+from modelyard_plugins.support.keras.keras3 import KERAS, start
+from modelyard_plugins.support.keras.keras3_export import leaves
+from modelyard_plugins.support.keras.keras3_files import load_keras3, save_keras3
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

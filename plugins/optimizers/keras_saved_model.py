@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file, self_contained
-from modelyard_plugins.support.keras3 import KERAS, start
-from modelyard_plugins.support.keras3_files import load_keras3
-from modelyard_plugins.support.saved_model import write_saved_model
+from modelyard_plugins.support.keras.keras3 import KERAS, start
+from modelyard_plugins.support.keras.keras3_files import load_keras3
+from modelyard_plugins.support.keras.saved_model import write_saved_model
 
 if TYPE_CHECKING:
     from modelyard.artifacts import ModelFacts

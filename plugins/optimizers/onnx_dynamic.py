@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard_plugins.support.onnx_model import ONNX, load_onnx, prepare, report
+from modelyard_plugins.support.onnx.model import ONNX, load_onnx, prepare, report
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

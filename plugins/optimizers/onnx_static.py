@@ -11,8 +11,8 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed, did_you_mean, listing
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows
-from modelyard_plugins.support.onnx_model import ONNX, load_onnx, prepare, report
+from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.onnx.model import ONNX, load_onnx, prepare, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

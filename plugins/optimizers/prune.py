@@ -8,11 +8,11 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
-from modelyard_plugins.support import fine_tuning
+from modelyard_plugins.support.keras import fine_tuning
+from modelyard_plugins.support.keras.kernels import leave_out
+from modelyard_plugins.support.keras.kernels import sparsity as sparsity_of
+from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.keras_files import load_keras, save_keras
-from modelyard_plugins.support.kernels import leave_out
-from modelyard_plugins.support.kernels import sparsity as sparsity_of
-from modelyard_plugins.support.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import PositiveFloat, PositiveInt
-from modelyard_plugins.support.fine_tuning import fine_tune
-from modelyard_plugins.support.keras_files import load_keras
-from modelyard_plugins.support.kernels import (
+from modelyard_plugins.support.keras.fine_tuning import fine_tune
+from modelyard_plugins.support.keras.kernels import (
     check_sparse,
     check_zeros,
     leave_out,
@@ -18,8 +17,8 @@ from modelyard_plugins.support.kernels import (
     sparsity,
     unique_weights,
 )
-from modelyard_plugins.support.layer_choice import check_any, check_refused, not_skipped
-from modelyard_plugins.support.quantized import (
+from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
+from modelyard_plugins.support.keras.quantized import (
     QAT,
     load_quantized,
     quantize,
@@ -27,6 +26,7 @@ from modelyard_plugins.support.quantized import (
     refused_layers,
     save_quantized,
 )
+from modelyard_plugins.support.keras_files import load_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
-    from modelyard_plugins.support.kernels import Kernels
+    from modelyard_plugins.support.keras.kernels import Kernels
 
 Preserved = Literal["sparsity", "clusters"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file, self_contained
+from modelyard_plugins.support.keras.saved_model import write_saved_model
 from modelyard_plugins.support.keras_files import load_keras
-from modelyard_plugins.support.saved_model import write_saved_model
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard_plugins.support.keras_files import load_keras
-from modelyard_plugins.support.onnx_export import INPUT, write_export
+from modelyard_plugins.support.onnx.export import INPUT, write_export
 from modelyard_plugins.support.tensorflow import TENSORFLOW_ONNX, start
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.params import PositiveFloat, PositiveInt
-from modelyard_plugins.support.torch_start import TORCH
-from modelyard_plugins.support.torch_tuning import fine_tune
+from modelyard_plugins.support.torch.start import TORCH
+from modelyard_plugins.support.torch.tuning import fine_tune
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import format_file, input_dtype
 from modelyard.errors import StageFailed
-from modelyard_plugins.support.torch_program import first_line, load_program
-from modelyard_plugins.support.torch_start import TORCH, start
+from modelyard_plugins.support.torch.program import first_line, load_program
+from modelyard_plugins.support.torch.start import TORCH, start
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

@@ -9,9 +9,9 @@ from msgspec import Meta
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
-from modelyard_plugins.support.onnx_model import weighted_operators
-from modelyard_plugins.support.torch_program import first_line, load_program
-from modelyard_plugins.support.torch_start import TORCH, start
+from modelyard_plugins.support.onnx.model import weighted_operators
+from modelyard_plugins.support.torch.program import first_line, load_program
+from modelyard_plugins.support.torch.start import TORCH, start
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
-from modelyard_plugins.support.torch_layers import Layer, choose, layers_of
-from modelyard_plugins.support.torch_masks import Schedule, Scope, mask_after_steps, sparsity_by_step
-from modelyard_plugins.support.torch_start import TORCH
-from modelyard_plugins.support.torch_tuning import fine_tune
+from modelyard_plugins.support.torch.layers import Layer, choose, layers_of
+from modelyard_plugins.support.torch.masks import Schedule, Scope, mask_after_steps, sparsity_by_step
+from modelyard_plugins.support.torch.start import TORCH
+from modelyard_plugins.support.torch.tuning import fine_tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable

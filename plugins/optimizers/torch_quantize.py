@@ -8,10 +8,10 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file, input_dtype
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.calibration import calibration_rows
-from modelyard_plugins.support.torch_layers import is_layer
-from modelyard_plugins.support.torch_program import export_program, load_program, save_program
-from modelyard_plugins.support.torch_start import TORCH, start
+from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.torch.layers import is_layer
+from modelyard_plugins.support.torch.program import export_program, load_program, save_program
+from modelyard_plugins.support.torch.start import TORCH, start
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext

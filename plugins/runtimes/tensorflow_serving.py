@@ -82,7 +82,7 @@ class _SavedModel:
     """A SavedModel that TensorFlow has loaded: the graph that the server runs, asked through its signature."""
 
     def __init__(self, model: Model) -> None:
-        from modelyard_plugins.support.saved_model import load_signature
+        from modelyard_plugins.support.keras.saved_model import load_signature
 
         self._signature = load_signature(model)
         self._dtype = model.facts.input_dtype

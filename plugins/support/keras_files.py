@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import DataError, PluginError
-from modelyard_plugins.support.keras_archive import check_archive, normalize_archive
+from modelyard_plugins.support.keras.archive import check_archive, normalize_archive
 
 
 def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:

@@ -10,7 +10,7 @@ from modelyard.artifacts import is_whole
 from modelyard.contexts import Problem
 from modelyard.errors import PluginError, StageFailed
 from modelyard.files.json import write_json
-from modelyard_plugins.support.splitting import stratified_split
+from modelyard_plugins.support.data.splitting import stratified_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
-from modelyard_plugins.support.keras3 import KERAS, start
-from modelyard_plugins.support.keras3_files import check_model, check_savable, save_keras3
-from modelyard_plugins.support.keras_training import build_classifier, train_classifier
+from modelyard_plugins.support.keras.keras3 import KERAS, start
+from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
+from modelyard_plugins.support.keras.training import build_classifier, train_classifier
 from modelyard_plugins.support.training import early_stopping_problems
 
 if TYPE_CHECKING:

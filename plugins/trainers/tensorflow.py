@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
+from modelyard_plugins.support.keras.training import build_classifier, train_classifier
 from modelyard_plugins.support.keras_files import check_model, save_keras
-from modelyard_plugins.support.keras_training import build_classifier, train_classifier
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 from modelyard_plugins.support.training import early_stopping_problems
 

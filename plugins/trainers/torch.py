@@ -8,11 +8,11 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file, input_dtype
 from modelyard.errors import PluginError
 from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
-from modelyard_plugins.support.torch_feed import Feed
-from modelyard_plugins.support.torch_fitting import KeepBest, fit, make_optimizer
-from modelyard_plugins.support.torch_layout import Layout, module_shape, taking_samples
-from modelyard_plugins.support.torch_program import export_program, first_line, save_program
-from modelyard_plugins.support.torch_start import TORCH, device, start
+from modelyard_plugins.support.torch.feed import Feed
+from modelyard_plugins.support.torch.fitting import KeepBest, fit, make_optimizer
+from modelyard_plugins.support.torch.layout import Layout, module_shape, taking_samples
+from modelyard_plugins.support.torch.program import export_program, first_line, save_program
+from modelyard_plugins.support.torch.start import TORCH, device, start
 from modelyard_plugins.support.training import (
     check_shapes,
     early_stopping_problems,

@@ -35,7 +35,7 @@ FORMAT_FILES = {
 A `saved_model` is a TensorFlow SavedModel that clients can send raw samples to, whatever made it: its signature
 `serving_default` takes one tensor, `input` (raw samples in the data set's dtype, shape `(N, *input_shape)`, N free), and
 answers one, `probabilities` (float32, shape `(N, classes)`). Preprocessing and softmax are part of its graph, so its
-`model.json` is that of `self_contained`. `modelyard_plugins.support.saved_model` writes one.
+`model.json` is that of `self_contained`. `modelyard_plugins.support.keras.saved_model` writes one.
 """
 
 Split = Literal["train", "test"]

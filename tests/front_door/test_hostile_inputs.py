@@ -68,7 +68,7 @@ def download(context):
     \"""Hand on a model of somebody else, whose size is code.\"""
     import torch
 
-    from modelyard_plugins.support.torch_program import export_program, save_program
+    from modelyard_plugins.support.torch.program import export_program, save_program
 
     save_program(export_program(torch.nn.Linear(2, 3).eval(), (2,), "net", print), context.out / "whole.pt2")
     code = f"__import__('os').mkdir('{os.path.abspath('code-ran')}')"

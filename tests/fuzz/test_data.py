@@ -45,7 +45,7 @@ def test_npy_files(tmp_path):
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_npz_files(tmp_path, save):
-    from modelyard_plugins.support.npz import read_npz
+    from modelyard_plugins.support.data.npz import read_npz
 
     save(
         tmp_path / "whole.npz",
@@ -62,7 +62,7 @@ def test_npz_files(tmp_path, save):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx_files(tmp_path, packed):
-    from modelyard_plugins.support.idx import read_idx
+    from modelyard_plugins.support.data.idx import read_idx
 
     data = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (5, 4, 4)) + bytes(80)
     path = tmp_path / ("x.gz" if packed else "x")
@@ -81,7 +81,7 @@ def test_pictures(tmp_path, ending):
 
 
 def test_labels_of_cifar10(tmp_path):
-    from modelyard_plugins.support.cifar10_files import _labels
+    from modelyard_plugins.support.data.cifar10_files import _labels
 
     assert True in fuzz(lambda path: _labels(path, 20), json.dumps(list(range(10)) * 2).encode(), tmp_path / "a.json")
 

@@ -27,7 +27,7 @@ def outcomes(load: Callable[[Path], object], data: bytes, path: Path, count: int
 
 def test_onnx_models(tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed")
-    from modelyard_plugins.support.onnx_model import load_onnx
+    from modelyard_plugins.support.onnx.model import load_onnx
     from tests.serving.onnx_models import write_onnx
 
     data = (write_onnx(tmp_path / "whole") / "model.onnx").read_bytes()
@@ -36,7 +36,7 @@ def test_onnx_models(tmp_path):
 
 def test_keras_archives_before_keras_sees_them(tmp_path):
     h5py = pytest.importorskip("h5py", reason="h5py comes with Keras")
-    from modelyard_plugins.support.keras_archive import check_archive
+    from modelyard_plugins.support.keras.archive import check_archive
     from tests.plugins.support.test_keras_config import dense, model, operator
 
     weights = io.BytesIO()
@@ -84,7 +84,7 @@ def test_keras_models(tmp_path, tensorflow):
 def test_programs_of_torch(tmp_path, torch):
     from torch import nn
 
-    from modelyard_plugins.support.torch_program import export_program, load_program, save_program
+    from modelyard_plugins.support.torch.program import export_program, load_program, save_program
 
     save_program(
         export_program(nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval(), (4,), "net", print), tmp_path / "whole.pt2"

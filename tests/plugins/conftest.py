@@ -187,7 +187,7 @@ def pruned(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.fixture(scope="session")
 def torch() -> None:
     """Import PyTorch once, as its worker does, or skip."""
-    from modelyard_plugins.support.torch_start import TORCH
+    from modelyard_plugins.support.torch.start import TORCH
 
     os.environ.update(TORCH["environment"])
     pytest.importorskip("torch")

@@ -16,8 +16,8 @@ from PIL import Image
 
 from modelyard import DataError
 from modelyard_plugins.datasets.cifar10 import cifar10, read_folder
-from modelyard_plugins.support.cifar10_files import BATCHES
-from modelyard_plugins.support.cifar10_net import fetch_binary
+from modelyard_plugins.support.data.cifar10_files import BATCHES
+from modelyard_plugins.support.data.cifar10_net import fetch_binary
 
 IMAGES = 12
 REAL = os.environ.get("MODELYARD_TEST_CIFAR10", "")

@@ -98,7 +98,7 @@ def test_a_softmax_at_the_end_of_an_onnx_file_is_seen(stripes_dataset: Dataset, 
 def test_a_softmax_at_the_end_of_a_torch_program_is_seen(torch: None, stripes_dataset: Dataset, tmp_path: Path) -> None:
     from torch import nn
 
-    from modelyard_plugins.support.torch_program import export_program, save_program
+    from modelyard_plugins.support.torch.program import export_program, save_program
 
     for last, expected in (([nn.Softmax(dim=1)], SOFTMAX), ([], NOTHING), ([nn.LogSoftmax(dim=1)], NOTHING)):
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), *last).eval()

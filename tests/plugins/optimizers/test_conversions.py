@@ -112,7 +112,7 @@ def test_the_weights_have_the_type_that_was_promised(trained, bench, name, dtype
 
 
 def test_weights_of_another_type_fail():
-    from modelyard_plugins.support.litert_weights import check_types
+    from modelyard_plugins.support.litert.weights import check_types
 
     kernels = {"a": np.zeros((2, 2), np.int8), "b": np.zeros((2, 2), np.float32)}
     check_types(kernels, "int8", at_least=1, advice="")
@@ -133,7 +133,7 @@ def test_int16x8_warns_where_it_is_slow(trained, bench, monkeypatch):
 
 
 def test_calibration_takes_distinct_seeded_samples_and_no_more_than_there_are(stripes_dataset):
-    from modelyard_plugins.support.calibration import calibration_rows
+    from modelyard_plugins.support.data.calibration import calibration_rows
 
     rows = calibration_rows(stripes_dataset, 50, 0)
     assert len(set(rows.tolist())) == 50

@@ -20,7 +20,7 @@ def run(optimizer, bench, trained, **params):
 @pytest.fixture(scope="module")
 def right(keras3_trained) -> np.ndarray:
     """What the float model answers to the test split."""
-    from modelyard_plugins.support.keras3_files import load_keras3
+    from modelyard_plugins.support.keras.keras3_files import load_keras3
 
     return np.asarray(load_keras3(keras3_trained.model.path)(keras3_trained.dataset.inputs("test")))
 
@@ -84,7 +84,7 @@ def test_a_saved_model_takes_raw_samples_and_answers_probabilities(bench, keras3
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_keras_quantizes_its_dense_layers_and_says_which_it_leaves(bench, keras3_trained, right, mode):
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
-    from modelyard_plugins.support.keras3_files import load_keras3
+    from modelyard_plugins.support.keras.keras3_files import load_keras3
 
     context = run(keras_quantize, bench, keras3_trained, mode=mode)
 
@@ -129,7 +129,7 @@ def test_skip_leaves_a_layer_and_refuses_one_that_is_not_there(bench, keras3_tra
 
 def test_a_model_without_a_dense_layer_is_refused(bench, keras3_trained, tmp_path):
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
-    from modelyard_plugins.support.keras3_files import save_keras3
+    from modelyard_plugins.support.keras.keras3_files import save_keras3
 
     save_keras3(only_convolutions((8, 8, 1), 3), tmp_path / "model.keras")
     model = bench.open_model(tmp_path, keras3_trained.dataset, "keras")
@@ -156,7 +156,7 @@ def test_a_quantized_model_becomes_onnx_in_int8_but_not_in_float8(bench, keras3_
 
     from modelyard_plugins.optimizers.keras_onnx import keras_onnx
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
-    from modelyard_plugins.support.keras3_files import load_keras3
+    from modelyard_plugins.support.keras.keras3_files import load_keras3
 
     inputs = keras3_trained.dataset.inputs("test")
     warned = {}
@@ -184,7 +184,7 @@ def test_a_layer_that_onnx_lacks_is_named(bench, keras3_trained, tmp_path):
     import tensorflow as tf
 
     from modelyard_plugins.optimizers.keras_onnx import keras_onnx
-    from modelyard_plugins.support.keras3_files import save_keras3
+    from modelyard_plugins.support.keras.keras3_files import save_keras3
 
     @keras.saving.register_keras_serializable("modelyard-tests")
     class Bessel(keras.layers.Layer):

@@ -10,7 +10,7 @@ from modelyard.errors import ConfigError, DataError, StageFailed
 from modelyard.stages.dataset import write_dataset
 from modelyard_plugins.optimizers.onnx_dynamic import onnx_dynamic
 from modelyard_plugins.optimizers.onnx_static import onnx_static
-from modelyard_plugins.support.onnx_facts import onnx_facts
+from modelyard_plugins.support.onnx.facts import onnx_facts
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 
@@ -130,7 +130,7 @@ def test_ranges_come_from_the_training_split_and_the_seed(parent, bench, digits)
 
 
 def test_skip_leaves_operators_in_float32_and_refuses_what_is_not_there(parent):
-    from modelyard_plugins.support.onnx_model import load_onnx, weighted_operators
+    from modelyard_plugins.support.onnx.model import load_onnx, weighted_operators
 
     context = parent()
     (convolution,) = [n for n in weighted_operators(load_onnx(context.model.path))["float32"] if "Conv" in n]

@@ -17,9 +17,9 @@ KERNELS = ("conv1/kernel", "conv2/kernel", "dense/kernel", "logits/kernel")
 
 
 def kernels(model: Model) -> dict[str, np.ndarray]:
+    from modelyard_plugins.support.keras.kernels import model_kernels
+    from modelyard_plugins.support.keras.quantized import load_quantized
     from modelyard_plugins.support.keras_files import load_keras
-    from modelyard_plugins.support.kernels import model_kernels
-    from modelyard_plugins.support.quantized import load_quantized
 
     return model_kernels(load_quantized(model.path) if model.facts.format == "tf_keras_qat" else load_keras(model.path))
 
@@ -67,7 +67,7 @@ def forgotten(clustered, trained, tmp_path_factory) -> Model:
 
 
 def test_the_model_is_read_back_from_disk_with_its_ranges(quantized, trained):
-    from modelyard_plugins.support.quantized import load_quantized, quantized_kernels
+    from modelyard_plugins.support.keras.quantized import load_quantized, quantized_kernels
 
     model, metrics = quantized
     loaded = load_quantized(model.path)
@@ -96,7 +96,7 @@ def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(quantized, t
 def test_the_integers_are_those_that_were_trained(quantized, trained, bench):
     from ai_edge_litert.interpreter import Interpreter
 
-    from modelyard_plugins.support.quantized import load_quantized
+    from modelyard_plugins.support.keras.quantized import load_quantized
 
     data, _ = converted(quantized[0], trained.dataset, bench)
     wanted = load_quantized(quantized[0].path).predict(trained.dataset.inputs("test"), verbose=0)
@@ -171,8 +171,8 @@ def network(*middle, shape=(8, 8, 1)):
 
 
 def refused(model) -> dict[str, str]:
-    from modelyard_plugins.support.layer_choice import not_skipped
-    from modelyard_plugins.support.quantized import refused_layers
+    from modelyard_plugins.support.keras.layer_choice import not_skipped
+    from modelyard_plugins.support.keras.quantized import refused_layers
 
     return refused_layers(not_skipped(model, (), "qat"))
 
@@ -230,7 +230,7 @@ def test_what_the_tool_itself_refuses_is_a_mistake_with_words(trained, bench, mo
     monkeypatch.setattr(module, "refused_layers", lambda _: {})
     from tf_keras import layers
 
-    from modelyard_plugins.support.quantized import quantize
+    from modelyard_plugins.support.keras.quantized import quantize
 
     model = network(layers.Rescaling(2.0, name="scale"))
     with pytest.raises(ConfigError, match=r"refuses .*: Layer scale:.* is not supported(.|\n)*\n  leave the layer"):

@@ -33,8 +33,8 @@ def exported(trained, bench) -> Model:
 def test_it_takes_raw_samples_and_answers_what_its_parent_does(exported, trained):
     import tensorflow as tf
 
+    from modelyard_plugins.support.keras.saved_model import load_signature
     from modelyard_plugins.support.keras_files import load_keras
-    from modelyard_plugins.support.saved_model import load_signature
 
     raw = np.array(trained.dataset.x("test"))
     logits = load_keras(trained.model.path)(trained.dataset.inputs("test"))
@@ -62,7 +62,7 @@ def test_the_same_model_gives_the_same_bytes_however_many_functions_came_before(
 def test_a_model_with_another_signature_is_refused(trained, bench):
     from msgspec.structs import replace
 
-    from modelyard_plugins.support.saved_model import load_signature, write_saved_model
+    from modelyard_plugins.support.keras.saved_model import load_signature, write_saved_model
 
     facts = replace(trained.model.facts, format="saved_model", file="saved_model")
     folder = bench.stage().out
@@ -74,7 +74,7 @@ def test_a_model_with_another_signature_is_refused(trained, bench):
 def test_a_damaged_folder_is_told_in_words(trained, bench):
     from msgspec.structs import replace
 
-    from modelyard_plugins.support.saved_model import load_signature
+    from modelyard_plugins.support.keras.saved_model import load_signature
 
     folder = bench.stage().out
     (folder / "saved_model").mkdir()
@@ -87,7 +87,7 @@ def test_a_graph_that_writes_a_file_is_refused(trained, bench):
     import tensorflow as tf
     from msgspec.structs import replace
 
-    from modelyard_plugins.support.saved_model import load_signature, write_saved_model
+    from modelyard_plugins.support.keras.saved_model import load_signature, write_saved_model
 
     facts = replace(trained.model.facts, format="saved_model", file="saved_model")
     folder = bench.stage().out
@@ -105,7 +105,7 @@ def test_a_graph_that_writes_a_file_is_refused(trained, bench):
 def test_a_folder_with_more_than_a_saved_model_is_refused(trained, bench, damage):
     from msgspec.structs import replace
 
-    from modelyard_plugins.support.saved_model import load_signature, write_saved_model
+    from modelyard_plugins.support.keras.saved_model import load_signature, write_saved_model
 
     facts = replace(trained.model.facts, format="saved_model", file="saved_model")
     folder = bench.stage().out

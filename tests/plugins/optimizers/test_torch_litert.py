@@ -37,8 +37,8 @@ def convert(torch_trained, bench) -> Convert:
 @pytest.fixture
 def model_of(torch_trained, bench) -> Callable[[Any], Model]:
     """Write a module, with the weights that it begins with, as the trainer does."""
-    from modelyard_plugins.support.torch_layout import taking_samples
-    from modelyard_plugins.support.torch_program import export_program, save_program
+    from modelyard_plugins.support.torch.layout import taking_samples
+    from modelyard_plugins.support.torch.program import export_program, save_program
 
     def write(module: Any) -> Model:
         shape = torch_trained.dataset.facts.input_shape
@@ -53,7 +53,7 @@ def model_of(torch_trained, bench) -> Callable[[Any], Model]:
 def torch_logits(model: Model, inputs: np.ndarray) -> np.ndarray:
     import torch
 
-    from modelyard_plugins.support.torch_program import load_program
+    from modelyard_plugins.support.torch.program import load_program
 
     with torch.no_grad():
         return load_program(model.path).module()(torch.from_numpy(inputs)).numpy()

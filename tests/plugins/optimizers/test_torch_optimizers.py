@@ -29,7 +29,7 @@ def optimize(torch_trained, bench) -> Optimize:
 
 def weights(model: Model) -> dict[str, np.ndarray]:
     """The weights of a program by what the model's code calls their layer."""
-    from modelyard_plugins.support.torch_program import load_program
+    from modelyard_plugins.support.torch.program import load_program
 
     state = load_program(model.path).state_dict
     return {
@@ -42,7 +42,7 @@ def weights(model: Model) -> dict[str, np.ndarray]:
 def logits(model: Model, inputs: np.ndarray) -> np.ndarray:
     import torch
 
-    from modelyard_plugins.support.torch_program import load_program
+    from modelyard_plugins.support.torch.program import load_program
 
     with torch.no_grad():
         return load_program(model.path).module()(torch.from_numpy(inputs)).numpy()
@@ -136,7 +136,7 @@ def test_nothing_left_to_prune_is_refused(optimize):
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 20, 21, 133, 4689])
 def test_the_schedule_ends_within_the_steps_that_there_are(steps):
-    from modelyard_plugins.support.torch_masks import sparsity_by_step
+    from modelyard_plugins.support.torch.masks import sparsity_by_step
 
     for kind in ("polynomial", "constant"):
         updates = sparsity_by_step(kind, 0.5, steps)

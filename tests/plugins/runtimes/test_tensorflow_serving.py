@@ -77,7 +77,7 @@ def exported(folder, value_of_class_1=2.0):
     import tensorflow as tf
 
     from modelyard.artifacts import ModelFacts, Preprocessing
-    from modelyard_plugins.support.saved_model import write_saved_model
+    from modelyard_plugins.support.keras.saved_model import write_saved_model
 
     facts = ModelFacts(format="saved_model", file="saved_model", input_shape=(2, 2), input_dtype="uint8",
                        preprocessing=Preprocessing(scale=1 / 255), class_names=("a", "b"))  # fmt: skip

@@ -24,7 +24,7 @@ def fit(bench, dataset, build=small_cnn, **params):
 
 
 def test_training_learns_and_leaves_a_history_and_a_model_without_optimizer_or_time(keras3_trained):
-    from modelyard_plugins.support.keras3_files import load_keras3
+    from modelyard_plugins.support.keras.keras3_files import load_keras3
 
     context, dataset = keras3_trained.context, keras3_trained.dataset
     history = msgspec.json.decode((context.out / "history.json").read_bytes())
@@ -63,7 +63,7 @@ for name, build, epochs in (("a", small_cnn, 4), ("b", shared_object, 1)):
 
 
 def test_another_process_gives_the_same_bytes_whatever_keras_json_says(keras3_trained, bench, tmp_path, pytestconfig):
-    from modelyard_plugins.support.keras3 import KERAS
+    from modelyard_plugins.support.keras.keras3 import KERAS
 
     home = tmp_path / "home"
     (home / ".keras").mkdir(parents=True)

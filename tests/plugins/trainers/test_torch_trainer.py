@@ -30,7 +30,7 @@ def answers(path, inputs: np.ndarray) -> np.ndarray:
     """What the program in `path` answers to preprocessed samples, channels last."""
     import torch
 
-    from modelyard_plugins.support.torch_program import load_program
+    from modelyard_plugins.support.torch.program import load_program
 
     with torch.no_grad():
         return load_program(path).module()(torch.from_numpy(inputs)).numpy()
@@ -86,7 +86,7 @@ train(context(out, data, digits_cnn_torch), epochs=4, batch_size=16, learning_ra
 
 
 def test_another_process_gives_the_same_bytes(torch_trained, tmp_path):
-    from modelyard_plugins.support.torch_start import TORCH
+    from modelyard_plugins.support.torch.start import TORCH
 
     env = {**os.environ, **TORCH["environment"], "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
     env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)

@@ -1,0 +1,1 @@
+"""Data: read, split, drawn for calibration."""

@@ -1,0 +1,198 @@
+"""Write TensorFlow SavedModels that keep the contract of the format `saved_model`, the same model always as the same bytes.
+
+Source: TensorFlow, saved_model.proto, meta_graph.proto, fingerprint.proto.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from modelyard.artifacts import is_whole
+from modelyard.errors import DataError
+from modelyard_plugins.support.keras.saved_model_files import check_saved_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from modelyard.artifacts import Model, ModelFacts
+
+INPUT, OUTPUT, SIGNATURE = "input", "probabilities", "serving_default"
+"""The names that the contract of the format gives (see `modelyard.artifacts.FORMAT_FILES`)."""
+
+_NUMBER = re.compile(r"_(\d+)(?=_|$)")
+"""In a function's name: TensorFlow numbers functions through the life of a process."""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""In the attributes of recurrent layers: it pairs implementations for processors and GPUs."""
+_TRACED = re.compile(r"__(?:inference|forward|backward)_\w+")
+
+
+def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any], variables: Iterable[Any]) -> None:
+    """Write a SavedModel whose signature takes raw samples and answers probabilities.
+
+    Args:
+        folder: where to; it is made.
+        facts: of the model that is wrapped: its preprocessing and softmax become part of the graph.
+        call: `call(inputs)` answers a batch: float32 tensors (or whole numbers as they are), `(N, *input_shape)` in, and
+            float32, `(N, classes)`, out.
+        variables: every `tf.Variable` that `call` reads.
+    """
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = list(variables)
+    raw = tf.TensorSpec((None, *facts.input_shape), tf.as_dtype(facts.input_dtype), name=INPUT)
+
+    @tf.function(input_signature=[raw])  # type: ignore[untyped-decorator]
+    def serve(samples: Any) -> dict[str, Any]:
+        answer = tf.cast(call(_preprocess(samples, facts)), tf.float32)
+        return {OUTPUT: answer if facts.output == "probabilities" else tf.nn.softmax(answer)}
+
+    module.serve = serve
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
+    _normalize(folder)
+
+
+def _preprocess(samples: Any, facts: ModelFacts) -> Any:
+    """Do what `modelyard.artifacts.model_inputs` does, in the graph."""
+    import tensorflow as tf
+
+    if is_whole(facts.input_dtype):
+        return samples
+    how = facts.preprocessing
+    scaled = tf.cast(samples, tf.float32) * tf.constant(how.scale, tf.float32)
+    return (scaled - tf.constant(how.mean, tf.float32)) / tf.constant(how.std, tf.float32)
+
+
+def _normalize(folder: Path) -> None:
+    """Take out what differs from one run to the next: the numbers and the order of functions, the order of maps, a random UUID."""
+    from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
+
+    graph = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
+    names = _Names([f.signature.name for meta in saved.meta_graphs for f in meta.graph_def.library.function])
+    names.put_into(saved)
+    for meta in saved.meta_graphs:
+        meta.graph_def.library.function.sort(key=lambda function: function.signature.name)
+        for function in meta.graph_def.library.function:
+            _forget_captures(function)
+    graph.write_bytes(saved.SerializeToString(deterministic=True))
+    mark = folder / "fingerprint.pb"
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(mark.read_bytes())
+    fingerprint.saved_model_checksum = 0  # of the graph as it was
+    fingerprint.uuid = ""
+    mark.write_bytes(fingerprint.SerializeToString(deterministic=True))
+
+
+def _forget_captures(function: Any) -> None:
+    """Remove the hint that names an argument after the number of the variable that was captured for it."""
+    for argument in function.arg_attr.values():
+        if "_user_specified_name" in argument.attr and argument.attr["_user_specified_name"].s.isdigit():
+            del argument.attr["_user_specified_name"]
+
+
+class _Names:
+    """The names that take the place of those with a number of the process, or a random UUID, in them."""
+
+    def __init__(self, functions: Iterable[str]) -> None:
+        numbered = sorted((tuple(map(int, _NUMBER.findall(name)))[::-1], name) for name in functions)
+        self._new = {
+            name: f"{_NUMBER.sub('', name)}_{place}" for place, (numbers, name) in enumerate(numbered) if numbers
+        }
+        self._uuids: dict[str, str] = {}
+
+    def new(self, text: str) -> str:
+        """Return what takes the place of `text`."""
+        if text in self._new:
+            return self._new[text]
+        if _TRACED.fullmatch(text):
+            return _NUMBER.sub("", text)
+        return _UUID.sub(lambda found: self._uuids.setdefault(found[0], f"uuid-{len(self._uuids)}"), text)
+
+    def put_into(self, message: Any) -> None:
+        """Put the new names wherever `message`, or a message inside of it, holds an old one."""
+        for field, value in message.ListFields():
+            if field.message_type is not None and field.message_type.GetOptions().map_entry:
+                self._put_into_map(field, value)
+            elif field.type == field.TYPE_MESSAGE:
+                for inner in value if field.is_repeated else (value,):
+                    self.put_into(inner)
+            elif field.type in (field.TYPE_STRING, field.TYPE_BYTES) and field.name != "tensor_content":
+                new = [self._text(one) for one in value] if field.is_repeated else self._text(value)
+                self._set(message, field, new)
+
+    def _set(self, message: Any, field: Any, value: Any) -> None:
+        if field.is_repeated:
+            getattr(message, field.name)[:] = value
+        else:
+            setattr(message, field.name, value)
+
+    def _text(self, value: str | bytes) -> str | bytes:
+        if isinstance(value, str):
+            return self.new(value)
+        return self.new(value.decode()).encode() if value.isascii() else value
+
+    def _put_into_map(self, field: Any, entries: Any) -> None:
+        if field.message_type.fields_by_name["value"].message_type is None:
+            renamed = {self._key(key): self._key(value) for key, value in entries.items()}
+            entries.clear()
+            entries.update(renamed)
+            return
+        before = {}
+        for key in sorted(entries):
+            self.put_into(entries[key])
+            before[self._key(key)] = type(entries[key]).FromString(entries[key].SerializeToString())
+        entries.clear()
+        for key, value in before.items():
+            entries[key].CopyFrom(value)
+
+    def _key(self, value: Any) -> Any:
+        return self.new(value) if isinstance(value, str) else value
+
+
+def load_signature(model: Model) -> Any:
+    """Load the SavedModel `model` and return its signature: a function of one tensor that answers a dict of one.
+
+    Raises:
+        DataError: it cannot be loaded, or its signature does not keep the contract of the format.
+    """
+    import tensorflow as tf
+
+    try:
+        check_saved_model(model.path)
+        loaded = tf.saved_model.load(str(model.path))
+    except DataError:
+        raise
+    except Exception as exc:  # TensorFlow and protobuf have errors of their own, and TensorFlow indexes what it expects
+        msg = (
+            f"{model.path}: cannot be read as a SavedModel: {(str(exc).strip().splitlines() or [type(exc).__name__])[0]}\n"
+            "  build it again: doit -a optimize"
+        )
+        raise DataError(msg) from exc
+    signature = loaded.signatures.get(SIGNATURE)
+    found = "no such signature" if signature is None else _described(signature)
+    wanted = _wanted(model)
+    if found != wanted:
+        msg = (
+            f"{model.path}: its signature {SIGNATURE!r} is {found}, not {wanted}\n"
+            "  let the model optimizer write it with modelyard_plugins.support.keras.saved_model.write_saved_model"
+        )
+        raise DataError(msg)
+    signature.owner = loaded  # the variables live as long as what they belong to
+    return signature
+
+
+def _described(signature: Any) -> str:
+    inputs = signature.structured_input_signature[1]
+    return f"{_specs(inputs)} -> {_specs(signature.structured_outputs)}"
+
+
+def _specs(specs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {spec.dtype.name} {list(spec.shape)}" for name, spec in sorted(specs.items()))
+
+
+def _wanted(model: Model) -> str:
+    facts = model.facts
+    taken = f"{INPUT}: {facts.input_dtype} {[None, *facts.input_shape]}"
+    return f"{taken} -> {OUTPUT}: float32 {[None, len(facts.class_names)]}"

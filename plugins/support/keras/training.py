@@ -1,0 +1,90 @@
+"""Train a classifier of either Keras, from the project's model to its history.
+
+The package, `tf_keras` or `keras`, is passed in: TensorFlow decides which of them a process has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard_plugins.support.keras.facts import ends_in_softmax
+from modelyard_plugins.support.keras.feed import batches
+from modelyard_plugins.support.keras.fitting import compile_classifier, fit
+from modelyard_plugins.support.training import OPTIMIZERS, check_input_dtype, check_shapes, record, training_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.artifacts import Output
+    from modelyard.contexts import TrainContext
+    from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
+
+
+def build_classifier(context: TrainContext, check_model: Callable[[Any, str, tuple[int, ...]], None]) -> Any:
+    """Return the project's model, checked before time is spent on it.
+
+    Args:
+        context: the data set and the untrained model.
+        check_model: checks that the model, named by its table, is one of the Keras that trains it.
+
+    Raises:
+        PluginError: it is not, or does not fit the data set.
+    """
+    facts = context.dataset.facts
+    classes = len(facts.class_names)
+    model = context.build_model(facts.input_shape, classes)
+    check_model(model, "[tool.modelyard.model]", facts.input_shape)
+    wanted = ((None, *facts.input_shape), (None, classes))
+    check_shapes(model.name, model.input_shape, model.output_shape, wanted=wanted)
+    check_input_dtype(model.name, input_dtype(model), facts)
+    return model
+
+
+def input_dtype(model: Any) -> str:
+    """Return the type of what `model`, of either Keras, takes: `float32`, `int32` ..."""
+    dtype = model.inputs[0].dtype
+    return str(getattr(dtype, "name", dtype))
+
+
+def answers(model: Any, context: TrainContext) -> Output:
+    """Return what `model` answers: probabilities where it ends in a softmax, or where its component says so."""
+    is_softmax = ends_in_softmax({"config": model.get_config()})
+    return "probabilities" if is_softmax else context.facts.output
+
+
+def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the others are
+    keras: Any,
+    model: Any,
+    context: TrainContext,
+    *,
+    epochs: Epochs,
+    batch_size: BatchSize,
+    learning_rate: LearningRate,
+    optimizer: str,
+    early_stopping: EarlyStopping,
+    validation_fraction: ValidationFraction,
+) -> None:
+    """Train `model` in place, leave it with the weights to ship, and record how it went.
+
+    Args:
+        keras: the package that the model is of.
+        model: the model, which answers logits or probabilities; it is compiled here.
+        context: the data set, and where the history and the figures go.
+        optimizer: what moves the weights, one of `OPTIMIZERS`.
+
+    Raises:
+        StageFailed: the loss or another figure is no longer a finite number.
+    """
+    moving = getattr(keras.optimizers, OPTIMIZERS[optimizer])(learning_rate=learning_rate)
+    compile_classifier(keras, model, moving, answers(model, context))
+    rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
+    counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
+    context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
+    feed = batches(context.dataset, rows, batch_size, seed=context.seed)
+    validation = batches(context.dataset, held_out, batch_size, seed=None) if len(held_out) else None
+    keeper = keras.callbacks.EarlyStopping(monitor="val_loss", patience=early_stopping, restore_best_weights=True)
+    callbacks = [keeper] if early_stopping else []
+    history = fit(keras, model, feed, epochs=epochs, context=context, validation=validation, callbacks=callbacks)
+    if early_stopping:
+        model.set_weights(keeper.best_weights)  # tf_keras restores them only where it did stop
+    record(context, history, model.count_params(), best=int(keeper.best_epoch) if early_stopping else None)

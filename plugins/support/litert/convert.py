@@ -1,0 +1,88 @@
+"""Convert a Keras 2 model to LiteRT (`.tflite`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelyard.artifacts import format_file
+from modelyard.errors import StageFailed
+from modelyard_plugins.support.data.calibration import samples
+from modelyard_plugins.support.keras.quantized import QAT, load_quantized
+from modelyard_plugins.support.keras.training import input_dtype
+from modelyard_plugins.support.keras_files import load_keras
+from modelyard_plugins.support.litert.weights import check_types, litert_kernels, weight_figures
+from modelyard_plugins.support.tensorflow import start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.contexts import OptimizeContext
+    from modelyard_plugins.support.keras.kernels import Kernels
+
+
+def convert(
+    context: OptimizeContext,
+    configure: Callable[[Any, Any], None] | None = None,
+    *,
+    weights: Literal["float32", "float16", "int8"],
+    calibration: NDArray[np.int64] | None = None,
+    at_least: Callable[[Any], int | None] = lambda _: None,
+    advice: str = "take another conversion, for instance float16",
+) -> Kernels:
+    """Read the parent from disk, convert it, and write the model's file.
+
+    Args:
+        context: the optimizer's context; sizes and what became of the weights are put into its metrics.
+        configure: `configure(tf, converter)` sets the converter up.
+        calibration: rows of the training split that the ranges of activations are measured on, int64, shape `(n,)`.
+        weights: the type that the weights of two axes or more must have in the end.
+        at_least: says of the parent model how many of them; None for all.
+        advice: what to do if they have not.
+
+    Returns:
+        The weights of two axes or more that the file holds.
+
+    Raises:
+        StageFailed: the converter cannot take a layer of the model, or leaves the weights in another type.
+    """
+    import tensorflow as tf
+
+    start(context.seed)
+    load = load_quantized if context.model.facts.format == QAT else load_keras
+    model = load(context.model.path)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if calibration is not None:
+        converter.representative_dataset = samples(context.dataset, calibration, input_dtype(model))
+        context.metrics["calibration_samples"] = len(calibration)
+    if configure is not None:
+        configure(tf, converter)
+    data = _convert(converter, context)
+    kernels = litert_kernels(data)
+    check_types(kernels, weights, at_least=at_least(model), advice=advice)
+    (context.out / format_file("tflite")).write_bytes(data)
+    context.metrics.update(size_bytes=len(data), **weight_figures(kernels))
+    return kernels
+
+
+def _convert(converter: Any, context: OptimizeContext) -> bytes:
+    import warnings
+
+    from tensorflow.lite.python.convert import ConverterError
+
+    context.progress(0, 1, unit="models", note="converting to LiteRT")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of missing statistics while it calibrates
+            data = bytes(converter.convert())
+    except ConverterError as exc:
+        msg = (
+            f"{context.model.path}: the LiteRT converter refuses it: {str(exc).strip().splitlines()[0]}\n"
+            "  replace the layer that the log names, or leave this model optimizer out"
+        )
+        context.log(str(exc))
+        raise StageFailed(msg) from exc
+    context.progress(1, 1, unit="models")
+    return data

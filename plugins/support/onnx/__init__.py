@@ -1,0 +1,1 @@
+"""ONNX: models written the same each time, checked, read."""

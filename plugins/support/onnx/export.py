@@ -1,0 +1,44 @@
+"""Write what an exporter makes as ONNX: checked, with names that stay, the same model always as the same bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import StageFailed
+from modelyard_plugins.support.onnx.canonical import canonicalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+INPUT, OUTPUT, BATCH = "image", "logits", "batch"
+"""The names in an exported ONNX model: of its input, its output, and the axis whose size is free."""
+
+
+def write_export(export: Callable[[], Any], model: str, path: Path) -> None:
+    """Write to `path` the `onnx.ModelProto` that `export` returns.
+
+    Args:
+        export: converts the model.
+        model: the model's name, for messages.
+        path: where to.
+
+    Raises:
+        StageFailed: the model cannot be converted.
+    """
+    import onnx
+
+    try:
+        exported = export()
+        canonicalize(exported, input_name=INPUT, output_name=OUTPUT, batch=BATCH)
+        onnx.checker.check_model(
+            exported
+        )  # tf2onnx keeps operations that it does not know, and says so in the log only
+    except (onnx.checker.ValidationError, KeyError, ValueError, TypeError, NotImplementedError) as exc:
+        reason = str(exc).strip().partition("\n")[0]
+        msg = (
+            f"the model {model!r} cannot be converted to ONNX: {reason}\n"
+            "  replace the layer that the log names, or leave this model optimizer out"
+        )
+        raise StageFailed(msg) from exc
+    onnx.save(exported, path)

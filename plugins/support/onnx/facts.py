@@ -1,0 +1,52 @@
+"""What an ONNX file shows of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard.artifacts import FileFacts
+from modelyard.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PASSING = ("Identity", "Cast", "Reshape", "Squeeze", "Flatten", "QuantizeLinear", "DequantizeLinear")
+"""Operators that leave probabilities what they are."""
+_SHARED_SCALE = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
+"""Operators that find one scale for a whole tensor while they run: for all the samples of a batch together.
+
+Source: ONNX, operator DynamicQuantizeLinear; ONNX Runtime, contrib operators.
+"""
+
+
+def onnx_facts(path: Path) -> FileFacts:
+    """Return what the model in `path` shows of itself; nothing if it cannot be read here."""
+    from modelyard_plugins.support.onnx.model import load_onnx
+
+    try:
+        model = load_onnx(path)
+    except (ImportError, OSError, DataError):
+        return FileFacts()
+    shares = any(node.op_type in _SHARED_SCALE for node in _nodes(model))
+    return FileFacts(
+        output="probabilities" if _ends_in_softmax(model.graph) else None,
+        batch=1 if shares else None,
+    )
+
+
+def _ends_in_softmax(graph: Any) -> bool:
+    makers = {made: node for node in graph.node for made in node.output}
+    node = makers.get(graph.output[0].name) if graph.output else None
+    while node is not None and node.op_type in _PASSING:
+        node = makers.get(node.input[0])
+    return node is not None and node.op_type == "Softmax"
+
+
+def _nodes(model: Any) -> Iterator[Any]:
+    """Yield every operator of `model`: of its graph, of the graphs inside of others, and of its functions."""
+    todo = [model.graph, *model.functions]
+    while todo:
+        for node in todo.pop().node:
+            yield node
+            todo += [graph for one in node.attribute for graph in (one.g, *one.graphs) if graph.node]

@@ -1,0 +1,1 @@
+"""PyTorch: what trainers and model optimizers share."""

@@ -1,0 +1,156 @@
+"""Fit a PyTorch module that answers logits or probabilities; for training and for fine-tuning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from modelyard.artifacts import Output
+from modelyard_plugins.support.training import OPTIMIZERS, Teller
+
+if TYPE_CHECKING:
+    from modelyard.contexts import StageContext
+    from modelyard_plugins.support.torch.feed import Feed
+    from modelyard_plugins.support.training import History
+
+_Loss = Callable[[Any, Any], Any]
+"""From answers, shape `(N, classes)`, and labels, shape `(N,)`, to the mean loss."""
+
+
+def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
+    """Return what moves the weights of `module`: the one of `OPTIMIZERS` called `name`."""
+    import torch
+
+    return getattr(torch.optim, OPTIMIZERS[name])(module.parameters(), lr=learning_rate)
+
+
+class KeepBest:
+    """Says when the validation loss no longer falls, and holds the weights of the epoch where it was lowest.
+
+    Source: `keras.callbacks.EarlyStopping(restore_best_weights=True)`, so that both trainers stop at the same epoch.
+    """
+
+    def __init__(self, patience: int) -> None:
+        """Stop after `patience` epochs without a lower loss."""
+        self._patience, self._loss = patience, math.inf
+        self.epoch = -1
+        self.weights: dict[str, Any] = {}
+
+    def is_over(self, epoch: int, loss: float, module: Any) -> bool:
+        """Take note of the loss after `epoch` (from 0), and tell whether to stop."""
+        if loss < self._loss:
+            self._loss, self.epoch = loss, epoch
+            self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        return epoch - self.epoch >= self._patience
+
+
+def fit(
+    module: Any,
+    train: Feed,
+    optimizer: Any,
+    *,
+    epochs: int,
+    context: StageContext,
+    output: Output,
+    validation: Feed | None = None,
+    keeper: KeepBest | None = None,
+    after_step: Callable[[], None] | None = None,
+) -> History:
+    """Fit `module` and return its history.
+
+    Args:
+        module: the module; it is changed in place, and left in the mode that it came in.
+        train: batches to learn from.
+        optimizer: what moves the weights.
+        epochs: how often to go through `train`, at most.
+        context: where progress and a line an epoch go.
+        output: what the module answers.
+        validation: batches to measure after each epoch, or None.
+        keeper: decides, on the validation loss, when to stop; its best weights are put into the module at the end.
+        after_step: called after each step.
+
+    Raises:
+        StageFailed: the loss or another figure is no longer a finite number.
+    """
+    history: History = {"epoch": []}
+    teller = Teller(context, epochs, len(train))
+    for epoch in range(epochs):
+        teller.begin(epoch)
+        figures = _epoch(module, train, optimizer, teller, after_step, _LOSS[output])
+        if validation is not None:
+            figures |= {f"val_{name}": value for name, value in measure(module, validation, output).items()}
+        teller.end(figures)
+        history["epoch"].append(epoch + 1)
+        for name, value in figures.items():
+            history.setdefault(name, []).append(value)
+        if keeper is not None and keeper.is_over(epoch, figures["val_loss"], module):
+            break
+    if keeper is not None:
+        module.load_state_dict(keeper.weights)
+    return history
+
+
+def _epoch(
+    module: Any, train: Feed, optimizer: Any, teller: Teller, after_step: Callable[[], None] | None, loss_of: _Loss
+) -> dict[str, float]:
+    figures = _Mean()
+    for done, (inputs, labels) in enumerate(train, 1):
+        optimizer.zero_grad()
+        answer = module(inputs)
+        loss = loss_of(answer, labels)
+        loss.backward()
+        optimizer.step()
+        if after_step is not None:
+            after_step()
+        figures.add(loss, answer, labels)
+        teller.step(done)
+    return figures.read()
+
+
+def measure(module: Any, feed: Feed, output: Output) -> dict[str, float]:
+    """Return the loss and the accuracy of `module`, which answers `output`, in evaluation mode over `feed`."""
+    import torch
+
+    figures = _Mean()
+    was_training = module.training
+    module.eval()
+    with torch.no_grad():
+        for inputs, labels in feed:
+            answer = module(inputs)
+            figures.add(_LOSS[output](answer, labels), answer, labels)
+    module.train(was_training)
+    return figures.read()
+
+
+def _loss_of_logits(logits: Any, labels: Any) -> Any:
+    import torch
+
+    return torch.nn.functional.cross_entropy(logits, labels)
+
+
+def _loss_of_probabilities(probabilities: Any, labels: Any) -> Any:
+    import torch
+
+    least = torch.finfo(probabilities.dtype).tiny  # the logarithm of 0 has no gradient
+    return torch.nn.functional.nll_loss(probabilities.clamp_min(least).log(), labels)
+
+
+_LOSS: dict[Output, _Loss] = {"logits": _loss_of_logits, "probabilities": _loss_of_probabilities}
+
+
+class _Mean:
+    """The mean of loss and accuracy over all samples of an epoch; read once, so that a GPU need not wait each step."""
+
+    def __init__(self) -> None:
+        self._loss: Any = 0.0
+        self._right: Any = 0
+        self._samples = 0
+
+    def add(self, loss: Any, answer: Any, labels: Any) -> None:
+        self._loss = self._loss + loss.detach().double() * len(labels)
+        self._right = self._right + (answer.detach().argmax(1) == labels).sum()
+        self._samples += len(labels)
+
+    def read(self) -> dict[str, float]:
+        return {"loss": float(self._loss) / self._samples, "accuracy": float(self._right) / self._samples}
