@@ -6,19 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from modelyard.code import syntax
+import modelyard
+import modelyard_plugins
+from modelyard.code import closure, syntax
 from modelyard.code.closure import Closure, CodeIndex
 from modelyard.code.modules import Modules
 from modelyard.code.versions import installed_version
 from modelyard.errors import DataError
 from modelyard.files.digests import RACY_NS, DigestTable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Find = Callable[..., Closure]
 
@@ -56,6 +55,20 @@ def find(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> Itera
 
 
 # The closure
+
+
+def test_what_only_says_what_to_build_counts_for_no_stage_and_no_component(tmp_path: Path) -> None:
+    """An edit of the planner or of a hook's text trains nothing again: what they decide is in parameters and inputs."""
+    core = Path(modelyard.__file__).parent
+    sources = [*(core / "stages").glob("*.py"), *Path(modelyard_plugins.__file__).parent.glob("*/*.py")]
+    table = DigestTable(tmp_path / "state.sqlite")
+    index = CodeIndex(tmp_path, table)
+    counted = {os.path.relpath(path, core) for source in sources for path in index.closure(source).paths}
+    table.close()
+    tops = {name.partition("/")[0].removesuffix(".py") for name in counted if not name.startswith("..")}
+    assert {"stages", "artifacts", "files"} <= tops
+    assert tops.isdisjoint(closure._NEVER_SHAPE_BYTES)
+    assert all((core / name).is_dir() or (core / f"{name}.py").is_file() for name in closure._NEVER_SHAPE_BYTES)
 
 
 def test_the_order_of_functions_means_nothing(project: Path, find: Find) -> None:

@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MADE = ("__pycache__", ".modelyard", "artifacts", "build", "*.egg-info", ".pytest_cache", ".venv", ".git")
+MADE = ("__pycache__", ".modelyard", "artifacts", "*.egg-info", ".pytest_cache", ".venv", ".git")
 
 
 def new_environment(folder: Path) -> Path:
@@ -47,4 +47,10 @@ def clean() -> dict[str, str]:
 
 def copy_of(source: Path, target: Path) -> Path:
     """Copy a folder of this checkout without what was made in it."""
-    return Path(shutil.copytree(source, target, ignore=shutil.ignore_patterns(*MADE)))
+    made = shutil.ignore_patterns(*MADE)
+
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        builds = {"build"}.intersection(names) if "pyproject.toml" in names else set()  # the package `build` is another
+        return made(folder, names) | builds
+
+    return Path(shutil.copytree(source, target, ignore=ignore))
