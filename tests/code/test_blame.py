@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,25 @@ def test_a_line_of_a_module_has_no_function(tmp_path: Path) -> None:
 def test_a_file_that_python_cannot_read_is_named(tmp_path: Path) -> None:
     error = error_of(lambda: module(tmp_path / "net.py", "a = 1\nx = (\n"))
     assert str(own_line(error, tmp_path)) == "net.py:2: x = ("
+
+
+def test_a_line_that_only_the_text_of_the_error_names_is_the_innermost(tmp_path: Path) -> None:
+    """TensorFlow says where a traced function failed; its traceback knows generated code only."""
+    (tmp_path / "net.py").write_text("def build():\n    model.fit()\n\ndef call(x):\n    return x.shap\n")
+    said_so = (
+        f'in user code:\n\n    File "{os.__file__}", line 3, in run  *\n        x\n'
+        f'    File "{tmp_path}/net.py", line 5, in call  *\n        return x.shap\n\n    AttributeError: shap'
+    )
+    run = module(tmp_path / "fit.py", "def build(text):\n    raise AttributeError(text)\n")
+    error = error_of(lambda: run(said_so))
+    assert str(own_line(error, tmp_path)) == "net.py:5, in call: return x.shap"
+
+
+def test_of_a_long_text_the_beginning_and_the_end_are_told() -> None:
+    told = said(ValueError("\n".join(f"line {number}" for number in range(40))))
+    assert told.splitlines()[0] == "ValueError: line 0"
+    assert [line.strip() for line in told.splitlines()[2:5]] == ["line 2", "...", "line 31"]
+    assert told.endswith("line 39")
 
 
 def test_the_cause_is_looked_at_where_the_error_itself_came_through_nothing_of_the_project(tmp_path: Path) -> None:

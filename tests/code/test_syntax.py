@@ -148,5 +148,5 @@ def test_a_file_that_is_not_python_is_a_plugin_error_that_names_it(text: bytes, 
 
 def test_a_syntax_error_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("x = 1\ny = = 2\n")
-    with pytest.raises(PluginError, match=r"bad\.py:2: syntax error"):
+    with pytest.raises(PluginError, match=r"bad\.py:2: syntax error: .*\n  \S"):
         read_code(tmp_path / "bad.py")

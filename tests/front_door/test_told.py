@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from modelyard.frontend.scaffold import new_project
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
@@ -140,3 +142,30 @@ def test_a_selection_that_fails_prints_and_keeps_the_table(toy_project: Path, do
     assert "- no variant ships: " in table
     assert doit(toy_project, "select").returncode == 0
     assert not (toy_project / ".modelyard/logs/select/toy.table.md").exists()
+
+
+LAYER = """
+import tensorflow as tf
+import tf_keras as keras
+
+
+class Odd(keras.layers.Layer):
+    def call(self, x, training=False):
+        return tf.reshape(x, [7, 7]) if training else x
+
+
+def build(input_shape, classes):
+    return keras.Sequential([keras.layers.Input(input_shape), keras.layers.Flatten(), Odd(), keras.layers.Dense(classes)])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_mistake_in_a_layer_that_tensorflow_traced_is_told_with_its_own_line(tmp_path: Path, doit: Doit) -> None:
+    new_project(tmp_path / "net")
+    (tmp_path / "net" / "net.py").write_text(LAYER)
+    done = doit(tmp_path / "net", 'model={ use = "net:build" }', "train")
+    assert (
+        "!! train:net.build failed: net.py:8, in call: return tf.reshape(x, [7, 7]) if training else x" in done.stdout
+    )
+    assert "Dimension size must be evenly divisible by 64" in done.stdout

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from modelyard.component import Component
 
 _OURS = f"{os.path.dirname(os.path.dirname(__file__))}{os.sep}"  # noqa: PTH120 - compared with the names of files in tracebacks
-_LONGEST, _LINES = 100, 12
+_LONGEST = 100
+_FIRST, _LAST = 3, 9
+"""How many lines of an error's text are shown: what failed stands at its beginning, and why, below all frames, at its end."""
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<function>\w+)', re.MULTILINE)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -57,7 +60,12 @@ def own_line(error: BaseException, project: Path, components: Iterable[Component
         components: those that took part; if one of the project's cannot be called as it was, that is its own line.
     """
     for one in chain(error):
-        found = _syntax(one, project) or _signature(one, project, components) or _innermost(one, project)
+        found = (
+            _syntax(one, project)
+            or _signature(one, project, components)
+            or _quoted(one, project)
+            or _innermost(one, project)
+        )
         if found is not None:
             return found
     return None
@@ -91,7 +99,9 @@ def said(error: BaseException) -> str:
 
 def _name(error: BaseException) -> str:
     lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
-    text = "\n    ".join((*lines[:_LINES], *(["..."] if len(lines) > _LINES else [])))
+    if len(lines) > _FIRST + _LAST:
+        lines[_FIRST:-_LAST] = ["..."]
+    text = "\n    ".join(lines)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -108,6 +118,18 @@ def _innermost(error: BaseException, project: Path) -> Line | None:
             found = _line(code.co_filename, trace.tb_lineno, function, project)
         trace = trace.tb_next
     return found
+
+
+def _quoted(error: BaseException, project: Path) -> Line | None:
+    """Return the innermost line of the project that the error's own text names, as TensorFlow tells where a graph failed.
+
+    A function that AutoGraph traced runs as generated code: its traceback does not know the file that a person wrote.
+    """
+    frames = [match for match in _FRAME.finditer(str(error)) if _is_own(match["file"], project)]
+    if not frames:
+        return None
+    last = frames[-1]
+    return _line(last["file"], int(last["line"]), last["function"], project)
 
 
 def _line(file: str, number: int, function: str, project: Path) -> Line:

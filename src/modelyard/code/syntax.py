@@ -51,7 +51,8 @@ def parse(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), str(path))
     except SyntaxError as exc:
-        msg = f"{path}:{exc.lineno}: syntax error: {exc.msg}"
+        line = f"\n  {exc.text.strip()}" if exc.text and exc.text.strip() else ""
+        msg = f"{path}:{exc.lineno}: syntax error: {exc.msg}{line}"
         raise PluginError(msg) from exc
     except (ValueError, RecursionError, MemoryError) as exc:
         msg = f"{path}: not Python: {exc}"
