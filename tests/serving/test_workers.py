@@ -8,10 +8,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from tests.serving.test_server import PREDICT, group_is_gone, run, sample_of, wait_until
+from tests.standins import as_on_macos
 
 from modelyard.serving import server
 
@@ -199,3 +204,14 @@ def test_whether_it_pays_is_measured_where_nothing_is_set(monkeypatch):
     assert not server.batches("auto", Paced(0.0001), sample, None)
     assert server.batches("on", Paced(0.001), sample, None)
     assert not server.batches("off", Paced(0.0001), sample, 0.001)
+
+
+@pytest.mark.parametrize("workers", ["1", "auto"])
+def test_it_serves_where_there_is_nothing_that_linux_alone_has(
+    models: Path, raw: np.ndarray, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", as_on_macos())
+    with start(models / "float32", WORKERS=workers) as server, server.client() as client:
+        assert client.post("/v1/models/digits:predict", json={"instances": raw.tolist()}).status_code == 200
+        assert client.get("/metrics").status_code == 200
+        assert server.stop() == 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import resource
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +108,7 @@ def cpu_limit() -> float:
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst, and scheduler/sched-bwc.rst.
     """
-    there = float(len(os.sched_getaffinity(0)))
+    there = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     quota, period = (*_control("cpu.max").split(), "", "")[:2]
     if not quota:
         quota, period = _control("cpu/cpu.cfs_quota_us"), _control("cpu/cpu.cfs_period_us")
@@ -114,8 +116,15 @@ def cpu_limit() -> float:
 
 
 def resident_bytes() -> int:
-    """Return the memory that this process holds now, in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Return the memory that this process holds now, in bytes; the most that it has held where the system tells no more.
+
+    Source: Linux, proc_pid_statm(5); macOS, getrusage(2), whose `ru_maxrss` is in bytes there.
+    """
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
 
 
 def _control(file: str) -> str:

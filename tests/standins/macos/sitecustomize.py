@@ -1,0 +1,36 @@
+"""Takes away what macOS lacks, from every Python whose path begins with this folder: no Mac is at hand."""
+
+import builtins
+import ctypes
+import io
+import os
+import resource
+
+for name in ("pipe2", "sched_getaffinity", "sched_setaffinity", "posix_fadvise", "posix_fallocate", "memfd_create"):
+    delattr(os, name)
+del resource.RUSAGE_THREAD
+LIBC = ctypes.CDLL
+
+
+class Libc(LIBC):
+    """The C library, without the functions that only Linux has."""
+
+    def __getattr__(self, name):
+        if name in ("prctl", "syncfs"):
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+
+def without_proc(function):
+    def call(path, *rest, **named):
+        if str(path).startswith(("/proc", "/sys")):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return function(path, *rest, **named)
+
+    return call
+
+
+ctypes.CDLL = Libc
+builtins.open = io.open = without_proc(io.open)
+for name in ("open", "stat", "readlink", "listdir", "scandir"):
+    setattr(os, name, without_proc(getattr(os, name)))
