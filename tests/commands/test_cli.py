@@ -40,3 +40,13 @@ def test_a_package_of_plugins_goes_to_a_folder_of_its_name(
     assert "next: cd modelyard-acme && python -m pip install" in capsys.readouterr().out
     assert (tmp_path / "modelyard-acme/src/modelyard_acme/__init__.py").exists()
     assert main(["init", "--plugin", "modelyard-acme"]) == 2
+
+
+def test_a_reader_that_stops_is_no_error(toy: Path) -> None:
+    command = [sys.executable, "-m", "modelyard.commands.cli", "doctor"]
+    with subprocess.Popen(command, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        running.stdout.close()
+        assert running.stderr
+        assert running.stderr.read() == ""
+    assert running.returncode in {0, 1}, "what the doctor finds"

@@ -105,7 +105,7 @@ def with_machine(folder: Path, **answers: object) -> dict[str, str]:
     """Return the environment of a build on a machine that answers so, made up where `modelyard.keys.machine` looks."""
     folder.mkdir(exist_ok=True)
     lines = [f"machine.{name} = lambda *_: {answer!r}" for name, answer in answers.items()]
-    (folder / "sitecustomize.py").write_text("\n".join(["from modelyard import machine", *lines]))
+    (folder / "sitecustomize.py").write_text("\n".join(["from modelyard.keys import machine", *lines]))
     return {"PYTHONPATH": os.pathsep.join(p for p in (str(folder), os.environ.get("PYTHONPATH")) if p)}
 
 

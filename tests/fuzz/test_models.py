@@ -37,7 +37,7 @@ def test_onnx_models(tmp_path):
 def test_keras_archives_before_keras_sees_them(tmp_path):
     h5py = pytest.importorskip("h5py", reason="h5py comes with Keras")
     from modelyard_plugins.support.keras.archive import check_archive
-    from tests.plugins.support.test_keras_config import dense, model, operator
+    from tests.plugins.support.keras.test_config import dense, model, operator
 
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:

@@ -30,14 +30,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     looks.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="values to build with, as doit takes them")
     looks.add_argument("--json", action="store_true", help="print the answer as JSON, with stable keys")
     options = parser.parse_args(arguments)
+    code = 0
     try:
         if options.command == "doctor":
-            return doctor(options.overrides, as_json=options.json)
-        print(init(options.folder, options.name, options.plugin))
+            code = doctor(options.overrides, as_json=options.json)
+        else:
+            print(init(options.folder, options.name, options.plugin))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from modelyard.commands.wording import hear_no_more
+
+        hear_no_more()
     except ModelyardError as exc:
         sys.stderr.write(f"modelyard: {exc}\n")
         return 2
-    return 0
+    return code
 
 
 def init(folder: str | None, name: str | None, plugin: str | None) -> str:

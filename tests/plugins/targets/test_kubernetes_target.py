@@ -434,7 +434,7 @@ def test_any_text_in_any_parameter_is_right_or_refused_and_changes_no_structure(
     except ConfigError as exc:
         refused = str(exc)
     if refused:
-        assert refused.startswith(f"here: key '{key}'")
+        assert refused.startswith((f"here: key '{key}'", f"here: key '{key}_limit'"))  # a request above its limit
     else:
         kubernetes(made, **around, **{key: text})
         assert len(objects(made)) == 9
