@@ -123,6 +123,7 @@ def test_a_selection_prints_the_table_which_one_ships_and_what_is_next(toy_proje
     ]
     # asked for by name, it is printed again; a build with nothing to do is silent about it
     assert doit(toy_project, "select").stdout.splitlines()[-6:-1] == lines[-6:-1]
+    assert "next: `doit` goes on with what is deployed" in doit(toy_project, "select", "image").stdout
     assert "`doit serve` tries it here" in doit(toy_project, "select", "image", "check", "render").stdout
     assert " ships" not in doit(toy_project).stdout
 

@@ -26,6 +26,8 @@ from modelyard.units import duration
 _REDRAW_S = 0.1
 _BAR_WIDTH = 24
 _BYTES = ("B", "bytes")
+_LATER = {"image": "the image", "check": "its check", "render": "what is deployed"}
+"""What comes behind a selection, by kind."""
 
 
 class Screen:
@@ -228,8 +230,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         done = {*self.outcomes, *self._fresh}
         if self._failed:
             return ""
-        if any(stage.kind in ("image", "check", "render") and stage.id not in done for stage in self.stages.values()):
-            return "`doit` goes on with the image and what is deployed"
+        todo = {stage.kind for stage in self.stages.values() if stage.id not in done}
+        if later := [what for kind, what in _LATER.items() if kind in todo]:
+            return f"`doit` goes on with {' and '.join(later)}"
         return "`doit serve` tries it here, `doit report` shows all that is known of it"
 
     def _undecided(self) -> Iterator[str]:
