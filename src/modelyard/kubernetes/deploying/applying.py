@@ -95,6 +95,24 @@ def conflicts(refusal: str) -> list[Conflict]:
     return [Conflict(who, tuple(re.findall(r"\.\S+", fields))) for who, fields in found]
 
 
+def refuse(refused: dict[Identity, str]) -> None:
+    """Say what the API refuses, if it refuses any.
+
+    Args:
+        refused: of each object that it refuses, why.
+
+    Raises:
+        ToolError: it refuses one.
+    """
+    if not refused:
+        return
+    lines = [f"{which.kind.rpartition('/')[2]}/{which.name}: {why}" for which, why in refused.items()]
+    owned = any(conflicts(why) for why in refused.values())
+    more = "to take fields over from others, set force_conflicts = true" if owned else "mend what was rendered"
+    msg = "the cluster refuses the objects, and nothing was applied:\n  " + "\n  ".join(lines) + f"\n  {more}"
+    raise ToolError(msg)
+
+
 def _apply(*options: str) -> list[str]:
     manager = f"--field-manager={FIELD_MANAGER}"
     return ["apply", "--server-side", manager, *options, "-o", "json", "--show-managed-fields", "-f", "-"]

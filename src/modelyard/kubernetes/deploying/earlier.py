@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.kubernetes.config_names import is_hashed
-from modelyard.kubernetes.deploying.identity import as_stream, from_list, identity, is_ours
+from modelyard.kubernetes.deploying.identity import as_stream, bare, from_list, identity, is_ours
 from modelyard.kubernetes.deploying.records import objects_of
 from modelyard.kubernetes.kubectl import last_words
 from modelyard.kubernetes.objects import items, kind, mapping, text
@@ -101,8 +101,6 @@ def remove(kubectl: Kubectl, things: list[Any]) -> None:
     Raises:
         ToolError: the cluster refuses.
     """
-    from modelyard.kubernetes.deploying.identity import bare
-
     if things:
         text_of = as_stream(bare(one) for one in things)
         kubectl.must(

@@ -39,6 +39,17 @@ def is_ours(thing: Object, name: str) -> bool:
     )
 
 
+def service_name(documents: list[Object]) -> str:
+    """Return the name of the service, which all its objects are labelled with; empty: there is no Deployment."""
+    deployment = next((one for one in documents if kind(one) == "Deployment"), {})
+    return text(mapping(deployment, "metadata", "labels"), INSTANCE)
+
+
+def namespace_of(documents: list[Object]) -> str:
+    """Return the namespace that the objects name; empty: they name none."""
+    return next((found for one in documents if (found := text(one, "metadata", "namespace"))), "")
+
+
 def bare(thing: Object) -> dict[str, Any]:
     """Return no more of an object than which one it is."""
     metadata = {key: text(thing, "metadata", key) for key in ("name", "namespace") if text(thing, "metadata", key)}

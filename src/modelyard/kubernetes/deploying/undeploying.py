@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.cluster import reach
 from modelyard.kubernetes.deploying.earlier import deployed, remove
+from modelyard.kubernetes.deploying.identity import namespace_of, service_name
 from modelyard.kubernetes.deploying.records import TARGET, recorded
 from modelyard.kubernetes.kubectl import Kubectl
 from modelyard.kubernetes.manifests import objects_in, read_folder
-from modelyard.kubernetes.objects import Bundle, label, mapping, text
-from modelyard.kubernetes.parameters import INSTANCE
+from modelyard.kubernetes.objects import Bundle, label, text
 
 if TYPE_CHECKING:
     from modelyard.contexts import DeployContext
@@ -29,9 +29,9 @@ def undeploy(context: DeployContext, **params: Any) -> None:
     """
     documents = objects_in(read_folder(context.rendered.folder))
     deployment = next(iter(Bundle(documents).of("Deployment")), {})
-    name = text(mapping(deployment, "metadata", "labels"), INSTANCE) or context.name
-    namespace = next(filter(None, (text(one, "metadata", "namespace") for one in documents)), "")
-    kubectl = Kubectl.find(str(params.get("kube_context") or ""), namespace or str(params.get("namespace") or ""))
+    name = service_name(documents) or context.name
+    namespace = namespace_of(documents) or str(params.get("namespace") or "")
+    kubectl = Kubectl.find(str(params.get("kube_context") or ""), namespace)
     cluster = reach(kubectl)
     context.say(f"{context.task} -> {cluster}")
     live = kubectl.read("get", "deployments.apps", text(deployment, "metadata", "name") or name)
