@@ -7,6 +7,7 @@ import importlib
 import os
 import select
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,20 @@ def emit(events: int, event: dict[str, Any]) -> None:
         os.write(events, line)
 
 
-def run_child(request: Request, loaded: Project | Exception, watch: Watch, events: int) -> None:
-    """Run `request` in this process, which was forked for it, and end the process."""
+def run_child(request: Request, loaded: Project | Exception, watch: Watch, events: int, temporary: Path) -> None:
+    """Run `request` in this process, which was forked for it, and end the process.
+
+    Args:
+        request: the stage and its places.
+        loaded: the project, or why it cannot be loaded.
+        watch: hears what the stage reads.
+        events: the file descriptor that progress is written to.
+        temporary: a new folder for the stage's temporary files, which is for who forked this process to remove.
+    """
     code = 1
     try:
         _redirect(request.log)
+        _put_temporary_files(temporary)
         result = run_request(request, loaded, watch, events)
         write_bytes(request.result, msgspec.json.encode(result))
         code = 0 if result.failure is None else 1
@@ -66,6 +76,12 @@ def _redirect(log: str) -> None:
     os.dup2(target, 2)
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+
+
+def _put_temporary_files(folder: Path) -> None:
+    """Have temporary files made in `folder`: this process ends at once, without what a library does at exit about its own."""
+    folder.mkdir()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
 def run_request(request: Request, loaded: Project | Exception, watch: Watch, events: int) -> Result:

@@ -4,9 +4,10 @@
       project   forked from it: has loaded the project; replaced when a source file of the project changes
         stage   forked from that: runs one stage and ends
 
-Started by `modelyard.execution.pool` as `python -m modelyard.execution.worker MODULE...`. A request is a line on stdin: the path of a
-JSON file (`request.Request`), and ` new` behind it to have the project loaded anew. Events are lines of JSON on
-stdout; a project process that notices that its sources changed answers `stale` and is asked again with ` new`.
+Started by `modelyard.execution.pool` as `python -m modelyard.execution.worker MODULE...`. A request is a line on stdin:
+the path of a JSON file (`protocol.Request`), and `new` behind a tab to have the project loaded anew. Events are lines of
+JSON on stdout; a project process that notices that its sources changed answers `stale` and is asked again with `new`.
+Each stage has a folder of its own for temporary files, which goes with it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import gc
 import importlib
 import os
 import selectors
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +25,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import BinaryIO
 
@@ -46,9 +49,10 @@ _READ_BYTES = 2**16
 
 @dataclass(frozen=True)
 class Child:
-    """A process that runs a stage: the number of its request, and its memory."""
+    """A process that runs a stage: the number of its request, the folder of its temporary files, and its memory."""
 
     number: int
+    temporary: Path
     memory: MemoryWatch
 
 
@@ -128,8 +132,8 @@ def fork(child: Callable[[], None]) -> int:
 class Worker:
     """The outer process: hands each request to the project process, and starts that anew when asked to."""
 
-    def __init__(self, requests: BinaryIO, events: int) -> None:
-        self._requests, self._events = requests, events
+    def __init__(self, requests: BinaryIO, events: int, temporary: Path) -> None:
+        self._requests, self._events, self._temporary = requests, events, temporary
         self._inner: tuple[int, BinaryIO] | None = None
         self._given: dict[int, set[int]] = {}
         self._own = orphans.children()  # what a framework started when it was imported
@@ -161,7 +165,7 @@ class Worker:
         def child() -> None:
             self._requests.close()
             os.close(writer)
-            ProjectProcess(request, os.fdopen(reader, "rb", buffering=0), self._events).run()
+            ProjectProcess(request, os.fdopen(reader, "rb", buffering=0), self._events, self._temporary).run()
             os._exit(0)
 
         pid = fork(child)
@@ -184,8 +188,8 @@ class Worker:
 class ProjectProcess:
     """The inner process: has the project loaded and forks a child for every request."""
 
-    def __init__(self, request: Request, paths: BinaryIO, events: int) -> None:
-        self._paths, self._events = paths, events
+    def __init__(self, request: Request, paths: BinaryIO, events: int, temporary: Path) -> None:
+        self._paths, self._events, self._temporary = paths, events, temporary
         self._children: dict[int, Child] = {}
         os.chdir(request.project)
         sys.path.insert(0, request.project)
@@ -211,14 +215,16 @@ class ProjectProcess:
             emit(self._events, {"id": request.id, "stale": True})
             return
 
+        temporary = self._temporary / str(request.id)
+
         def child() -> None:
             os.setsid()
             self._paths.close()
             gc.enable()
-            run_child(request, self._loaded, self._watch, self._events)
+            run_child(request, self._loaded, self._watch, self._events, temporary)
 
         pid = fork(child)
-        self._children[pid] = Child(request.id, MemoryWatch(pid))
+        self._children[pid] = Child(request.id, temporary, MemoryWatch(pid))
 
     def _is_current(self, request: Request) -> bool:
         """Tell whether a stage that runs with what is loaded here runs with what is on the disk.
@@ -238,6 +244,7 @@ class ProjectProcess:
         left = orphans.end(self._own | self._children.keys())
         if left:
             emit(self._events, {"id": child.number, "left": len(left), "note": ", ".join(left)})
+        shutil.rmtree(child.temporary, ignore_errors=True)
         peak = child.memory.peak_bytes(largest_bytes)
         emit(self._events, {"id": child.number, "exit": code, "peak_memory_bytes": peak})
 
@@ -286,7 +293,9 @@ def main(preload: Sequence[str]) -> None:
     for name in preload:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    Worker(os.fdopen(os.dup(0), "rb", buffering=0), events).run()
+    # here, since this process outlives a `doit` that is killed; not in the project, whose path may be too long for a socket
+    with TemporaryDirectory(prefix="modelyard-", ignore_cleanup_errors=True) as temporary:
+        Worker(os.fdopen(os.dup(0), "rb", buffering=0), events, Path(temporary)).run()
 
 
 if __name__ == "__main__":
