@@ -35,7 +35,7 @@ class Config(msgspec.Struct, frozen=True):
         threads: how many threads each stage computes with.
         isa: the instruction set that stages use at most; None: what the processor has.
         uses: the component of each table in `USING`.
-        settings: modelyard's own values, a dict for each table of `settings.TABLES`.
+        settings: modelyard's own values, a dict for each table of `tables.TABLES`.
         variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
         targets: for each deploy target, its component.
         resources: how many stages may hold each named resource at once.

@@ -17,7 +17,7 @@ class Request(msgspec.Struct, kw_only=True):
         project: the project's folder.
         overrides: the command line's overrides.
         stage: the stage's id.
-        outline: what the stage is, as the `doit` process sees it (`plan.outline`); the worker must see the same.
+        outline: what the stage is, as the `doit` process sees it (`stage.outline`); the worker must see the same.
         sources: the files of the code that the stage's key was made of, each with its signature at that time.
         files: the other files and folders that count: those that the key was made of, and the artifacts that the stage reads.
         inputs: the folder or file of each input, by role.

@@ -1,7 +1,7 @@
 """What a stage reads of the project, heard from inside its process and compared with what its key was made of.
 
 Python tells an audit hook of each file that it opens and each program that it starts; the project's modules are heard of
-where they are loaded (`source_imports`), and variables where they are asked for (`variables`). Processes that are forked
+where they are loaded (`code.imports`), and variables where they are asked for (`variables`). Processes that are forked
 from the stage's are heard as well: each thing is noted once, as a line of a file that all of them have open.
 
 What native code opens by itself is not heard, nor what the programs read that a stage starts.

@@ -60,7 +60,7 @@ class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
         clean: whether the tree had no changes then; None outside git.
         started: when, ISO 8601.
         duration_s: how long its work took, in seconds.
-        made_on: the machine that made it, see `store.Record`.
+        made_on: the machine that made it, see `record.Record`.
         reproducible: whether the same key makes the same bytes.
         accepted: set if a person took other code for equivalent.
     """

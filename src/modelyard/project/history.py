@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         metrics: numbers that the stage reported.
         duration_s: how long its work took when it was built, in seconds.
         git: the commit it was built at, with `+` behind it if the tree was not clean.
-        made_on: the machine that made it, see `store.Record`.
+        made_on: the machine that made it, see `record.Record`.
     """
 
     how: str
