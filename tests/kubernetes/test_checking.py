@@ -3,14 +3,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.kubernetes import test_metadata_rules, test_pod_rules, test_run_rules, test_wiring_rules
+from tests.kubernetes.changes import IMAGE
 
 from modelyard.errors import StageFailed
 from modelyard.kubernetes.checking import check, enforce
-from modelyard.kubernetes.findings import Finding
+from modelyard.kubernetes.findings import RULES, Finding
 from modelyard.kubernetes.schema import schema_findings
 
 WARNING = Finding("replicas", "warning", "Deployment/a", "runs 1 replica", "run 2")
 ERROR = Finding("seccomp", "error", "Deployment/a", "no profile", "set one")
+
+
+def test_the_good_objects_break_no_rule(good: list[dict[str, Any]]) -> None:
+    assert check(good, image=IMAGE) == []
+
+
+def test_every_rule_has_an_object_that_breaks_it() -> None:
+    tables = (test_pod_rules, test_run_rules, test_wiring_rules, test_metadata_rules)
+    assert {name for table in tables for name, _ in table.BROKEN} | {"sleep-known"} == set(RULES)
 
 
 def test_warnings_are_logged_and_errors_stop_the_stage() -> None:
