@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from tests.plugins.targets.kubernetes_objects import ALL, objects, pod
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 PROXY: dict[str, Any] = {"proxy_image": "nginxinc/nginx-unprivileged:1.29@sha256:" + "d" * 64}
 BARE: dict[str, Any] = {"auth": False, "tls": False}
-INGRESS: dict[str, Any] = {"namespace": "digits", "create_namespace": True, "ingress_host": "digits.example.org"}
 
 
 @pytest.fixture
@@ -35,13 +35,8 @@ def served(context: Callable[..., TargetContext]) -> Callable[..., TargetContext
     return lambda: context(image=msgspec.structs.replace(context().image, port=8501, server=facts))
 
 
-def objects(context: TargetContext) -> dict[str, Any]:
-    return {one["kind"]: one for one in objects_in(read_folder(context.out))}
-
-
 def containers(context: TargetContext) -> dict[str, Any]:
-    spec = objects(context)["Deployment"]["spec"]["template"]["spec"]
-    return {one["name"]: one for one in spec["containers"]}
+    return {one["name"]: one for one in pod(context)["containers"]}
 
 
 def test_only_the_proxy_is_open_to_others(served: Callable[..., TargetContext]) -> None:
@@ -138,7 +133,7 @@ def test_without_password_and_tls_there_is_no_proxy(served: Callable[..., Target
 
 @pytest.mark.parametrize(
     ("minor", "params"),
-    [*((minor, PROXY | INGRESS) for minor in range(29, 38)), (29, BARE | INGRESS), (37, BARE | INGRESS)],
+    [*((minor, PROXY | ALL) for minor in range(29, 38)), (29, BARE | ALL), (37, BARE | ALL)],
 )
 def test_the_objects_are_valid_in_every_version(
     served: Callable[..., TargetContext], minor: int, params: dict[str, Any]
