@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.errors import ModelyardError
+from modelyard.plan.names import with_upstream
 from modelyard.store.record import Brief
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ class Forecast:
 
     def of(self, stages: Iterable[Stage]) -> dict[str, Verdict]:
         """Return the verdict on each of `stages` and on all that they read, in the order of a build."""
-        needed = self._needed(stages)
-        for stage in self._plan.stages.values():
-            if stage.id in needed and stage.id not in self._verdicts:
+        needed = with_upstream(self._plan, stages)
+        for stage in needed:
+            if stage.id not in self._verdicts:
                 self._verdicts[stage.id] = self._judge(stage)
-        return {name: self._verdicts[name] for name in self._plan.stages if name in needed}
+        return {stage.id: self._verdicts[stage.id] for stage in needed}
 
     def brief(self, stage: Stage) -> Brief | None:
         """Return the record that the stage's artifact will have, as far as that is known."""
@@ -71,16 +72,6 @@ class Forecast:
         return (
             Brief(record.key, record.digest, record.outputs, record.discovered) if record else self._engine.brief(stage)
         )
-
-    def _needed(self, stages: Iterable[Stage]) -> set[str]:
-        needed: set[str] = set()
-        todo = list(stages)
-        while todo:
-            stage = todo.pop()
-            if stage.id not in needed:
-                needed.add(stage.id)
-                todo += self._plan.upstream(stage)
-        return needed
 
     def _judge(self, stage: Stage) -> Verdict:
         unsettled = [u for u in self._plan.upstream(stage) if not self._verdicts[u.id].is_settled]

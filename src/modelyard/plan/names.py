@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelyard.errors import PlanError, did_you_mean, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from modelyard.plan.planner import Plan
     from modelyard.stage import Stage
@@ -36,7 +36,7 @@ def stages_named(plan: Plan, names: Sequence[str], command: str) -> list[Stage]:
     return [stage for stage in plan.stages.values() if stage.id in found]
 
 
-def with_upstream(plan: Plan, stages: Sequence[Stage]) -> list[Stage]:
+def with_upstream(plan: Plan, stages: Iterable[Stage]) -> list[Stage]:
     """Return `stages` and all that they read, directly or not, in the order of a build."""
     found: set[str] = set()
     todo = list(stages)
