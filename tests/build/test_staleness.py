@@ -10,6 +10,7 @@ from modelyard.build import staleness as freshness
 from modelyard.build.engine import Engine
 from modelyard.build.staleness import Freshness
 from modelyard.errors import StageFailed
+from modelyard.execution.protocol import Seen
 from modelyard.project.load import load
 
 if TYPE_CHECKING:
@@ -83,6 +84,23 @@ def test_a_stage_does_not_begin_on_an_artifact_that_is_not_what_it_was(engine: E
         StageFailed, match=f"the artifact of {earlier.id} changed before the stage ran\n  run `doit` again"
     ):
         engine.freshness.sight(rounded)
+
+
+@pytest.mark.parametrize("which", ["note.txt.j2", "near/note.txt.j2"])
+def test_each_of_two_templates_of_one_name_is_looked_at_after_a_stage_ran(
+    engine: Engine, toy_project: Path, which: str
+) -> None:
+    templates, render = toy_project / "templates", engine.plan.stages["render:note"]
+    (templates / "near").mkdir()
+    (templates / "near" / "note.txt.j2").write_text("near")
+    with (templates / "note.txt.j2").open("a") as file:
+        file.write('{% include "near/note.txt.j2" %}')
+    sighting = engine.freshness.sight(render)
+    assert engine.freshness.check_unmoved(render, sighting, Seen()) == []
+    with (templates / which).open("a") as file:
+        file.write("more")
+    with pytest.raises(StageFailed, match=r"render:note: changed while the stage ran: template note\.txt\.j2\n"):
+        engine.freshness.check_unmoved(render, sighting, Seen())
 
 
 def test_a_file_that_moves_while_the_key_is_made_has_the_key_made_again(

@@ -239,7 +239,10 @@ class Freshness:
         return Sighting(fingerprint, self.code(stage), self.inputs(stage), sources, files, roots, artifacts)
 
     def _files(self, stage: Stage) -> dict[str, Signs]:
-        return {part: signs_of(path) for part, path in self._fingerprinter.input_paths(stage)}
+        files: dict[str, Signs] = {}
+        for part, path in self._fingerprinter.input_paths(stage):
+            files[part] = files.get(part, {}) | signs_of(path)  # templates of several folders may have one name
+        return files
 
     def check_unmoved(self, stage: Stage, before: Sighting, seen: Seen) -> list[str]:
         """Refuse a result whose inputs changed while the stage ran: nobody can say what it was made from.
