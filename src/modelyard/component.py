@@ -154,10 +154,10 @@ class Use(msgspec.Struct, frozen=True):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
-    def optional_requirements(self) -> tuple[Path, ...]:
-        """The requirements files of the parameters that are set."""
+    def optional_requirements(self) -> dict[str, Path]:
+        """The requirements files of the parameters that are set, by parameter."""
         files = self.component.optional_requirements
-        return tuple(file for name, file in files.items() if self.params.get(name) not in (None, False))
+        return {name: file for name, file in files.items() if self.params.get(name) not in (None, False)}
 
 
 def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) -> dict[str, Parameter]:

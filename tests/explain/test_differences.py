@@ -65,7 +65,8 @@ def test_each_kind_of_part_is_named():
     assert one({"input model:int8": a}, {"input model:int8": b}) == ("input", "", "model:int8", a, b)
     assert one({"code model": a}, {"code model": b}) == ("code", "", "model", a, b)
     assert one({"environment X": None}, {"environment X": "1"}) == ("environment", "", "X", None, "1")
-    assert one({"runtime server": a}, {"runtime server": b}) == ("file", "runtime", "server", a, b)
+    for name in ("server", "requirements", "requirements grpc_port"):
+        assert one({f"runtime {name}": a}, {f"runtime {name}": b}) == ("file", "runtime", name, a, b)
     assert one({"runtime server": "x"}, {"runtime server": "y"}) == ("parameter", "runtime", "server", "x", "y")
     assert one({"dataset table": a}, {"dataset table": b}, ["dataset table"]) == ("file", "dataset", "table", a, b)
     assert one({}, {"version numpy": "1"}) == ("version", "", "numpy", UNSET, "1")

@@ -115,6 +115,20 @@ def test_a_servers_file_counts_for_the_image(toy_project: Path) -> None:
     assert changed(after, fingerprints(toy_project)) == []
 
 
+def test_requirements_of_a_parameter_count_where_it_is_set_whatever_they_are_called(toy_project: Path) -> None:
+    for parameter in ("threads", "batching"):
+        (toy_project / parameter).mkdir()
+        (toy_project / parameter / "more.txt").write_text("# none\n")
+    files = '{name: Path(__file__).parents[1] / name / "more.txt" for name in ("threads", "batching")}'
+    edit(toy_project / "plugins" / "toy.py", _ENTRY, f"optional_requirements={files},\n{_ENTRY}")
+    both, one = {"runtime.batching": "true"}, fingerprints(toy_project)
+    assert "runtime requirements batching" not in one["image:toy"].parts
+    for parameter in ("threads", "batching"):
+        before = fingerprints(toy_project, both)
+        (toy_project / parameter / "more.txt").write_text("# some\n")
+        assert changed(before, fingerprints(toy_project, both)) == ["image"], parameter
+
+
 def test_an_environment_variable_that_a_component_reads_counts(
     toy_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,9 +130,9 @@ class Fingerprinter:
             yield from ((f"{role} {name}", use.params[name]) for name in _inputs(use))
             yield from ((f"template {path.name}", str(path)) for path in self._template_files(use.component))
             if stage.kind in SERVER_KINDS:
-                named = {"server": use.component.server, "requirements": use.component.requirements}
-                yield from ((f"{role} {name}", str(path)) for name, path in named.items() if path)
-                yield from ((f"{role} requirements {path.name}", str(path)) for path in use.optional_requirements)
+                if use.component.server:
+                    yield f"{role} server", str(use.component.server)
+                yield from ((part, str(path)) for part, path in _requirements(role, use).items())
 
     def closure(self, *files: Path) -> Closure:
         """Return the code closure of the modules in `files`."""
@@ -194,14 +194,10 @@ class Fingerprinter:
         return template_files(self._project, component.templates, component.template_folders)
 
     def _files(self, role: str, use: Use) -> dict[str, Any]:
-        parts: dict[str, Any] = {}
         component = use.component
+        parts: dict[str, Any] = {part: self._table.file(path) for part, path in _requirements(role, use).items()}
         if component.server:
             parts[f"{role} server"] = manifest_digest(server_files(component.server, self._table))
-        if component.requirements:
-            parts[f"{role} requirements"] = self._table.file(component.requirements)
-        for path in use.optional_requirements:
-            parts[f"{role} requirements {path.name}"] = self._table.file(path)
         parts |= {f"{role} server environment {n}": value for n, value in component.server_environment.items()}
         return parts
 
@@ -227,6 +223,13 @@ def _shaping_hooks(stage: Stage) -> tuple[str, ...]:
 def _inputs(use: Use) -> list[str]:
     """Return the parameters of `use` that name a file or folder, and do."""
     return [name for name in use.component.inputs if use.params.get(name) is not None]
+
+
+def _requirements(role: str, use: Use) -> dict[str, Path]:
+    """Return the server's requirements files, by the part of the key that each is; those of a parameter are called after it."""
+    always = {"": use.component.requirements} if use.component.requirements else {}
+    files = always | use.optional_requirements
+    return {f"{role} requirements {parameter}".rstrip(): path for parameter, path in files.items()}
 
 
 def _code_files(component: Component) -> tuple[Path, ...]:

@@ -26,7 +26,7 @@ def parts(settings: Any, runtime: Use, model: Path) -> dict[str, Any]:
         "environment": environment(settings, runtime),
         "port": settings["port"],
         "optional_requirements": tuple(
-            line for file in runtime.optional_requirements for line in requirement_lines(file)
+            line for file in runtime.optional_requirements.values() for line in requirement_lines(file)
         ),
         "facts": ServerFacts(grpc_port=runtime.params.get("grpc_port") or 0),
     }

@@ -178,9 +178,8 @@ def _of_serve(runtime: Use) -> Iterator[Lack]:
 
     owner = component.source.distribution.partition(" ")[0]
     known = {name for one in (owner, OURS) if one for brought in extras_of(one).values() for name in brought}
-    lines = [
-        line for file in (component.requirements, *runtime.optional_requirements) for line in requirement_lines(file)
-    ]
+    files = (component.requirements, *runtime.optional_requirements.values())
+    lines = [line for file in files for line in requirement_lines(file)]
     pinned = (line.partition("==")[0].strip() for line in lines if ";" not in line)
     yield from (Lack("", install=(name,)) for name in (*component.needed, *pinned) if name in known)
 
