@@ -109,12 +109,15 @@ def outline(stage: Stage) -> str:
 
 
 def _traits(component: Component) -> tuple[Any, ...]:
-    traits = (component.produces, component.environment, component.templates, component.server, component.requirements)
     return (
         component.kind,
         component.name,
         component.file,
-        *traits,
+        component.produces,
+        component.environment,
+        component.templates,
+        component.server,
+        component.requirements,
         component.optional_requirements,
         component.entrypoint,
         component.server_environment,
