@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import DataError, PluginError
-from modelyard_plugins.support.keras.archive import check_archive, normalize_archive
+from modelyard_plugins.support.keras.archive import normalize_archive
+from modelyard_plugins.support.keras.files import check_network, load
 
 
 def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
@@ -19,21 +20,8 @@ def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = No
     """
     import tf_keras
 
-    if not isinstance(model, tf_keras.Model):
-        kind = f"{type(model).__module__}.{type(model).__qualname__}"
-        msg = (
-            f"{where}: got a {kind}, not a tf_keras model\n"
-            "  build it with `import tf_keras` (the Keras 2 API), and return it"
-        )
-        raise PluginError(msg)
-    if input_shape is not None and isinstance(model, tf_keras.Sequential) and not _is_complete(model):
-        model.build((None, *input_shape))
-    if not _is_complete(model):
-        msg = (
-            f"{where}: the model {model.name!r} is neither Sequential (with an input shape) nor Functional\n"
-            "  write it as tf_keras.Sequential([tf_keras.Input(shape), ...]) or tf_keras.Model(inputs, outputs)"
-        )
-        raise PluginError(msg)
+    hint = "build it with `import tf_keras` (the Keras 2 API), and return it"
+    check_network(tf_keras, model, where, input_shape, what="a tf_keras model", hint=hint, is_complete=_is_complete)
 
 
 def _is_complete(model: Any) -> bool:
@@ -47,8 +35,6 @@ def save_keras(model: Any, path: Path) -> None:
     Raises:
         PluginError: the model is neither Sequential nor Functional.
     """
-    import tempfile
-
     check_model(model, str(path))
     plain = type(model).from_config(model.get_config())
     plain.set_weights(model.get_weights())
@@ -66,14 +52,4 @@ def load_keras(path: Path) -> Any:
     """
     import tf_keras
 
-    try:
-        check_archive(path, lambda name: tf_keras.saving.get_registered_object(name) is not None)
-        return tf_keras.models.load_model(path, compile=False, safe_mode=True)
-    except DataError:
-        raise
-    except Exception as exc:  # Keras, TensorFlow and HDF5 have errors of their own for what they cannot read
-        msg = (
-            f"{path}: cannot be read as a Keras model: {(str(exc).strip().splitlines() or [type(exc).__name__])[0]}\n"
-            "  a layer of your own needs @tf_keras.saving.register_keras_serializable(), in a plugin's module"
-        )
-        raise DataError(msg) from exc
+    return load(tf_keras, path, "a Keras model")

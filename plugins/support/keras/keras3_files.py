@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import DataError, PluginError
-from modelyard_plugins.support.keras.archive import check_archive, normalize_archive
+from modelyard_plugins.support.keras.archive import normalize_archive
+from modelyard_plugins.support.keras.files import check_network, load, own_layer, reason
 
-_OWN_LAYER = "a layer of your own needs @keras.saving.register_keras_serializable(), in a plugin's module"
+_WHAT = "a model of Keras 3"
 
 
 def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
@@ -22,21 +23,12 @@ def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = No
     """
     import keras
 
-    if not isinstance(model, keras.Model):
-        kind = f"{type(model).__module__}.{type(model).__qualname__}"
-        msg = (
-            f"{where}: got a {kind}, not a model of Keras 3\n"
-            "  build it with `import keras`, and return it; models of tf_keras have the trainer 'tensorflow'"
-        )
-        raise PluginError(msg)
-    if input_shape is not None and isinstance(model, keras.Sequential) and not model.built:
-        model.build((None, *input_shape))
-    if not getattr(model, "inputs", None):
-        msg = (
-            f"{where}: the model {model.name!r} is neither Sequential nor Functional\n"
-            "  write it as keras.Sequential([keras.Input(shape), ...]) or keras.Model(inputs, outputs)"
-        )
-        raise PluginError(msg)
+    hint = "build it with `import keras`, and return it; models of tf_keras have the trainer 'tensorflow'"
+    check_network(keras, model, where, input_shape, what=_WHAT, hint=hint, is_complete=_is_complete)
+
+
+def _is_complete(model: Any) -> bool:
+    return bool(getattr(model, "inputs", None))
 
 
 def check_savable(model: Any, where: str) -> None:
@@ -45,12 +37,14 @@ def check_savable(model: Any, where: str) -> None:
     Raises:
         PluginError: a layer cannot be read from a file.
     """
+    import keras
+
     with tempfile.TemporaryDirectory() as folder:
         try:
             save_keras3(model, Path(folder) / "model.keras")
         except (DataError, OSError, ValueError, TypeError, NotImplementedError) as exc:
-            reason = str(exc).partition("\n")[0] if isinstance(exc, DataError) else _reason(exc)
-            msg = f"{where}: the model {model.name!r} cannot be saved: {reason}\n  {_OWN_LAYER}"
+            why = str(exc).partition("\n")[0] if isinstance(exc, DataError) else reason(exc)
+            msg = f"{where}: the model {model.name!r} cannot be saved: {why}\n  {own_layer(keras)}"
             raise PluginError(msg) from exc
 
 
@@ -75,18 +69,4 @@ def load_keras3(path: Path) -> Any:
     """
     import keras
 
-    try:
-        check_archive(path, lambda name: keras.saving.get_registered_object(name) is not None)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except DataError:
-        raise
-    except Exception as exc:  # Keras, its backends and HDF5 have errors of their own for what they cannot read
-        msg = f"{path}: cannot be read as a model of Keras 3: {_reason(exc)}\n  {_OWN_LAYER}"
-        raise DataError(msg) from exc
-
-
-def _reason(exc: Exception) -> str:
-    """Return the line of Keras's message that says what is wrong; it may stand below a long configuration."""
-    lines = str(exc).strip().splitlines() or [type(exc).__name__]
-    mark = "Exception encountered: "
-    return next((line.removeprefix(mark) for line in reversed(lines) if line.startswith(mark)), lines[0])
+    return load(keras, path, _WHAT)

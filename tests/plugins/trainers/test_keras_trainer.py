@@ -143,7 +143,10 @@ def of_tf_keras(input_shape, classes):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (subclassed, r"'own' is neither Sequential nor Functional\n  write it as keras\.Sequential"),
+        (
+            subclassed,
+            r"'own' is neither Sequential \(with an input shape\) nor Functional\n  write it as keras\.Sequential",
+        ),
         (own_layer, r"cannot be saved: .*Scale.*\n  a layer of your own needs @keras\.saving"),
         (code_in_the_file, r"cannot be saved: .*[Ll]ambda"),
         (of_tf_keras, r"got a tf_keras\S+, not a model of Keras 3\n  build it with `import keras`"),
