@@ -29,6 +29,8 @@ R = TypeVar("R")
 
 HASH_SEEDS = ("1", "2")
 """The orders of sets that a component is tried with: what it writes must not depend on them."""
+VARIANT = "conformance"
+"""The name of the variant that a component is tried in."""
 _PLAIN = "float32"
 """The model optimizer to prefer where a model has only to get from one format to another."""
 
@@ -67,8 +69,13 @@ def engine_of(project: Path, overrides: Mapping[str, str], hash_seed: str = "ran
 def bring(engine: Engine, stages: Iterable[Stage]) -> None:
     """Bring `stages` up to date, in their order, and before each whatever else it reads."""
     for stage in stages:
-        bring(engine, [upstream for upstream in engine.plan.upstream(stage) if not engine.is_fresh(upstream)])
+        bring_inputs(engine, stage)
         engine.bring_up_to_date(stage)
+
+
+def bring_inputs(engine: Engine, stage: Stage) -> None:
+    """Bring up to date what `stage` reads, and nothing that is so already."""
+    bring(engine, [upstream for upstream in engine.plan.upstream(stage) if not engine.is_fresh(upstream)])
 
 
 def run_watched(engine: Engine, component: Component, stage: Stage, behind: Sequence[Stage] = ()) -> Record:

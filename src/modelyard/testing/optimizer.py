@@ -16,6 +16,7 @@ from modelyard.config.overrides import inline_toml
 from modelyard.project.load import Project, load
 from modelyard.testing.building import (
     HASH_SEEDS,
+    VARIANT,
     bring,
     check_refusal,
     check_same,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 Step = str | Mapping[str, Any]
 """A step of a variant: a model optimizer's name, or `{"use": name, parameter: value}`."""
-
-_VARIANT = "conformance"
 
 
 @dataclass(frozen=True)
@@ -154,17 +153,17 @@ def _chain(
 
 def _engine(project: Path, steps: Sequence[Step], hash_seed: str = "random") -> AbstractContextManager[Engine]:
     """Give an engine for `project` with one more variant."""
-    return engine_of(project, {f"variants.{_VARIANT}": inline_toml(list(steps))}, hash_seed)
+    return engine_of(project, {f"variants.{VARIANT}": inline_toml(list(steps))}, hash_seed)
 
 
 def _path(engine: Engine) -> list[Stage]:
     """Return the stages that measure the variant, in order: data set, training, each step, evaluation."""
     stages = engine.plan.stages
-    path = [stages[f"evaluate:{_VARIANT}"]]
+    path = [stages[f"evaluate:{VARIANT}"]]
     while (model := next((i.stage for i in path[0].inputs if i.role == "model"), None)) is not None:
         path.insert(0, stages[model])
     return [stages[path[0].inputs[0].stage], *path]
 
 
 def _evaluation(engine: Engine) -> Evaluation:
-    return read_measured(engine.folder(engine.plan.stages[f"evaluate:{_VARIANT}"])).evaluation
+    return read_measured(engine.folder(engine.plan.stages[f"evaluate:{VARIANT}"])).evaluation

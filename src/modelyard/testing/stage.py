@@ -17,7 +17,8 @@ from modelyard.files.json import read_json
 from modelyard.project.load import load
 from modelyard.testing.building import (
     HASH_SEEDS,
-    bring,
+    VARIANT,
+    bring_inputs,
     check_refusal,
     check_same,
     engine_of,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 _STAGES = {"dataset": "dataset", "model": "train", "trainer": "train", "builder": "image"}
 """The kind of stage in which a component of each kind is tried; a runtime is tried in `evaluate`."""
-_VARIANT = "conformance"
 _SAMPLES = 16
 _TOLERANCE = 1e-6
 """How far a sample's answer may differ between alone and in a batch: rounding in another order, in float32."""
@@ -136,7 +136,7 @@ def check_runtime(
         "  name a project in which some do"
     )
     for steps in ways:
-        variant = {"variants": inline_toml({_VARIANT: steps})}
+        variant = {"variants": inline_toml({VARIANT: steps})}
         evaluation = _check_runtime(component, project, params or {}, variant)
     for refused in refuses:
         check_refusal(component, refused, partial(_check_runtime, component, project, refused, variant))
@@ -172,7 +172,7 @@ def _built_twice(component: Component, project: Path, overrides: Mapping[str, st
     for seed in HASH_SEEDS:
         with engine_of(project, overrides, seed) as engine:
             stage = _first(engine, _STAGES[component.kind])
-            bring(engine, [one for one in engine.plan.upstream(stage) if not engine.is_fresh(one)])
+            bring_inputs(engine, stage)
             outputs.append(run_watched(engine, component, stage).outputs)
     check_same(component, *outputs)
     return engine.folder(stage)
@@ -190,8 +190,8 @@ def _check_runtime(
     for seed in HASH_SEEDS:
         chosen = {**_choice("runtime", component.name, params), **variant}
         with engine_of(project, chosen, seed) as engine:
-            stage = engine.plan.stages[f"evaluate:{_VARIANT}"]
-            bring(engine, [one for one in engine.plan.upstream(stage) if not engine.is_fresh(one)])
+            stage = engine.plan.stages[f"evaluate:{VARIANT}"]
+            bring_inputs(engine, stage)
             outputs = run_watched(engine, component, stage).outputs
             answers.append({name: one for name, one in outputs.items() if name != "latency.json"})
     check_same(component, *answers)
