@@ -88,6 +88,15 @@ class Stage(msgspec.Struct, frozen=True):
         return f"{self.kind}:{self.name}"
 
     @property
+    def place(self) -> str:
+        """Its artifact's folder, from the project's."""
+        return f"artifacts/{self.kind}/{self.name}"
+
+    def handle(self, part: str = "") -> str:
+        """Return the file, from the project's folder, that stands for its artifact, or for a part of it, in doit's graph."""
+        return f"{self.place}/{PARTS.get(self.kind, {}).get(part, part) or 'stage.json'}"
+
+    @property
     def is_deterministic(self) -> bool:
         """Whether its component says that it gives the same bytes each time on an accelerator, too."""
         return next(iter(self.uses.values())).component.deterministic if self.uses else True

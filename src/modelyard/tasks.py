@@ -24,7 +24,7 @@ from modelyard.errors import ModelyardError
 from modelyard.frontend import doit_records as records
 from modelyard.frontend.reporter import reporter_class
 from modelyard.project.load import Project, load
-from modelyard.stage import KINDS, PARTS, Input, Stage
+from modelyard.stage import KINDS, PARTS, Stage
 
 
 def load_project(dodo: str) -> Tasks:
@@ -100,28 +100,17 @@ class Tasks:
         return {
             "name": stage.name,
             "doc": stage.doc,
-            "file_dep": [self._handle(i) for i in stage.inputs],
-            "targets": [
-                f"{self._folder(stage)}/{file}" for file in ("stage.json", *PARTS.get(stage.kind, {}).values())
-            ],
+            "file_dep": [self.project.plan.stages[i.stage].handle(i.part) for i in stage.inputs],
+            "targets": [stage.handle(part) for part in ("", *PARTS.get(stage.kind, ()))],
             "uptodate": [_Fresh(self.engine, stage)],
             "actions": [_Build(self.engine, stage)],
             "clean": [(self._clean, [stage])],
         }
 
-    def _folder(self, stage: Stage) -> str:
-        return f"artifacts/{stage.kind}/{stage.name}"
-
-    def _handle(self, one: Input) -> str:
-        """Return the file that stands for an input in doit's graph."""
-        stage = self.project.plan.stages[one.stage]
-        file = PARTS.get(stage.kind, {}).get(one.part, one.part) or "stage.json"
-        return f"{self._folder(stage)}/{file}"
-
     def _clean(self, stage: Stage, dryrun: bool) -> None:
         """Remove the artifact of `stage`; the name `dryrun` is doit's."""
         if self.engine.folder(stage).exists():
-            print(f"{stage.id} - removing {self._folder(stage)}")
+            print(f"{stage.id} - removing {stage.place}")
             if not dryrun:
                 self.engine.listener.tell = print  # no reporter does: this is no build
                 self.engine.remove(stage)

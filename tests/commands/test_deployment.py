@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from modelyard.build.engine import Engine
 from modelyard.commands.foreground import foreground_tasks
+from modelyard.project.load import load
+from modelyard.testing import write_small_project
 
 if TYPE_CHECKING:
     from tests.commands.conftest import Run
@@ -109,13 +112,14 @@ def test_undeploy_waits_for_no_build_and_needs_to_know_what_was_rendered(project
     assert [(one["task"], one["text"]) for one in told(project)] == [("undeploy:here", "one")]
 
 
-def test_push_waits_for_the_check_of_the_image() -> None:
-    config = SimpleNamespace(name="net", settings={"push": {"insecure": False}})
-    image = SimpleNamespace(settings={"repository": "registry.example/net"})
-    for stages, needed in (
-        ({"image:net": image, "check:net": 1}, "check/net/stage"),
-        ({"image:net": image}, "image/net/image"),
-    ):
-        engine: Any = SimpleNamespace(project=SimpleNamespace(config=config), plan=SimpleNamespace(stages=stages))
+def push_needs(project: Path) -> list[str]:
+    with closing(Engine(load(project))) as engine:
         [task] = foreground_tasks(engine, "push", "")
-        assert task["file_dep"] == [f"artifacts/{needed}.json"]
+    needs: list[str] = task["file_dep"]
+    return needs
+
+
+def test_push_waits_for_the_check_of_the_image_where_there_is_one(toy: Path, tmp_path: Path) -> None:
+    small = write_small_project(tmp_path / "small")
+    assert push_needs(small) == ["artifacts/check/small/stage.json"]
+    assert push_needs(toy) == ["artifacts/image/toy/image.json"], "its plugin takes the check away"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
-from modelyard.explain.past_results import SHORT, entries
+from modelyard.explain.past_results import LEAST, SHORT, entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from modelyard.stage import Stage
     from modelyard.store.record import Record
 
-_LEAST = 4
+_WHOLE = 64
+"""Digits of a key."""
 
 
 def _flag(name: str, text: str) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def tasks(engine: Engine, name: str, doc: str, act: Callable[[Callable[..., None
             yield {
                 "name": stage.name,
                 "doc": words[name].format(stage.name),
-                "file_dep": [f"artifacts/render/{stage.name}/stage.json"] if name == "deploy" else [],
+                "file_dep": [stage.handle()] if name == "deploy" else [],
                 "uptodate": [False],
                 "params": PARAMS[name],
                 "actions": [act(functools.partial(carry_out, engine, stage, name))],
@@ -161,15 +162,15 @@ def _earlier(engine: Engine, stage: Stage, name: str) -> Iterator[Rendered]:
 
 def _record(engine: Engine, stage: Stage, name: str) -> Record:
     known = {one.key: one.git for one in entries(engine, stage)}
-    keys = [key for key in known if key.startswith(name)] if len(name) >= _LEAST else []
+    keys = [key for key in known if key.startswith(name)] if len(name) >= LEAST else []
     if len(keys) > 1:
         msg = f"--to {name!r}: several renders begin so\n  name more digits: {', '.join(key[:SHORT] for key in keys)}"
         raise ToolError(msg)
     key = keys[0] if keys else name
-    record = engine.store.find(key) if len(key) == len(next(iter(known), "0" * 64)) else None
-    if record is not None and record.stage.startswith("render:"):
-        return record
-    if keys or len(name) == len(next(iter(known), "0" * 64)):
+    if len(key) == _WHOLE:
+        record = engine.store.find(key)
+        if record is not None and record.stage.startswith("render:"):
+            return record
         raise ToolError(_lost(key, known.get(key, "")))
     listed = ", ".join(one[:SHORT] for one in list(known)[:8]) or "none yet"
     msg = f"--to {name!r}: no render of {stage.id} begins so\n  known: {listed}; see `doit history {stage.id}`"

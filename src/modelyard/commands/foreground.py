@@ -51,43 +51,29 @@ REPORT = "artifacts/report/{}"
 
 def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, Any]]:
     """Yield the doit tasks called `name`: `serve`, `push`, `deploy`, `undeploy`, `export` or `report`; `doc` says what their group does."""
-    config = engine.project.config
-    select = f"artifacts/select/{config.name}/model/model.json"
+    config, stages = engine.project.config, engine.plan.stages
     needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
-    if needed and needed not in engine.plan.stages:
+    if needed and needed not in stages:
         return  # a plugin took the stage out of the plan
     if name == "serve":
         port, host = config.settings["serve"]["port"], config.settings["serve"]["host"]
         doc = f"serve the selected model on {host}:{port} until Ctrl-C"
-        yield _task(config.name, doc, select, lambda: serve(engine))
+        yield _task(config.name, doc, stages[f"select:{config.name}"].handle("model"), lambda: serve(engine))
     elif name == "push":
-        stage = engine.plan.stages[f"image:{config.name}"]
-        yield _task(
-            config.name,
-            f"push {stage.settings['repository']} to its registry",
-            _checked(engine),
-            lambda: push(engine, stage),
-        )
+        stage, check = stages[f"image:{config.name}"], stages.get(f"check:{config.name}")
+        doc = f"push {stage.settings['repository']} to its registry"
+        # the image must answer as it should; where a plugin took the check away, it must be there
+        needs = check.handle() if check else stage.handle("image.json")
+        yield _task(config.name, doc, needs, lambda: push(engine, stage))
     elif name == "report":
         doc = f"write {REPORT.format(config.name)}/index.html about what is built"
         yield {**_task(config.name, doc, None, lambda: report(engine)), "clean": [(clean_report, [engine])]}
     elif name == "export":
         for stage in engine.plan.of_kind("render"):
             doc = f"write what render:{stage.name} made to {config.settings['export']['folder']}/{stage.name}/, for git"
-            yield _task(stage.name, doc, _rendered(stage), functools.partial(export, engine, stage))
+            yield _task(stage.name, doc, stage.handle(), functools.partial(export, engine, stage))
     elif name in deployment.PARAMS:
         yield from deployment.tasks(engine, name, doc, Act)
-
-
-def _checked(engine: Engine) -> str:
-    """Return what stands for an image that answers as it should; where a plugin took the check away, for the image."""
-    name = engine.project.config.name
-    checked = f"check:{name}" in engine.plan.stages
-    return f"artifacts/check/{name}/stage.json" if checked else f"artifacts/image/{name}/image.json"
-
-
-def _rendered(stage: Stage) -> str:
-    return f"artifacts/render/{stage.name}/stage.json"
 
 
 def _task(name: str, doc: str, needs: str | None, function: Callable[[], None]) -> dict[str, Any]:

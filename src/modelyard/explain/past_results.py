@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 SHORT = 12
 """Digits of a key that are shown; any number of them that is enough names a result."""
-_LEAST = 4
+LEAST = 4
+"""How many digits name a result at least."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,14 +90,14 @@ def find(engine: Engine, name: str, command: str = "diff") -> Result:
     stages = [s for s in engine.plan.stages.values() if stage_name in (s.id, s.kind)]
     if stages:
         return _numbered(engine, name, stages, number if at else "0", command)
-    found = {} if len(name) < _LEAST else _by_key(engine, name)
+    found = {} if len(name) < LEAST else _by_key(engine, name)
     if len(found) != 1:
         what = f"{len(found)} results: {', '.join(found)}" if found else "no result"
         known = {*engine.plan.stages, *(s.kind for s in engine.plan.stages.values())}
         near = "" if found else did_you_mean(stage_name, known)
         msg = (
             f"{command}: {name!r} names {what}{near}\n"
-            f"  write STAGE@N, or {_LEAST} or more digits of a key; `doit history STAGE` shows both"
+            f"  write STAGE@N, or {LEAST} or more digits of a key; `doit history STAGE` shows both"
         )
         raise PlanError(msg)
     return next(iter(found.values()))
