@@ -9,65 +9,31 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from tests.kubernetes.api_stub import Cluster, serve
+from tests.renders import IMAGE, target_context
 
-from modelyard.artifacts import ImageFacts
-from modelyard.contexts import DeployContext, Rendered, TargetContext
+from modelyard.contexts import DeployContext, Rendered
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.deploying import deploy
 from modelyard.kubernetes.deploying.undeploying import undeploy
 from modelyard.kubernetes.manifests import objects_in, read_folder
-from modelyard.rendering.templates import renderer
 from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-IMAGE = ImageFacts(
-    builder="oci",
-    repository="registry.example/team/digits",
-    tag="0.1.0",
-    digest="sha256:" + "a" * 64,
-    image_id="sha256:" + "b" * 64,
-    size_bytes=1,
-    archive="image.tar",
-    platform="linux/amd64",
-    user="65532:65532",
-    port=8080,
-    labels={},
-    layers=(),
-)
-MODEL = {"variant": "int8", "format": "tflite", "accuracy": 0.98, "sha256": "c" * 64}
-
-
-def make_context(folder: Path) -> TargetContext:
-    """Make a context as the render stage does; `folder` is the project, `folder/out` takes what is written."""
-    (folder / "out").mkdir()
-    always = {"name": "digits", "version": "0.1.0", "image": IMAGE, "model": MODEL, "params": {}}
-    return TargetContext(
-        out=folder / "out",
-        project=folder,
-        cache=folder,
-        seed=0,
-        progress=lambda *_, **__: None,
-        log=print,
-        name="digits",
-        version="0.1.0",
-        image=IMAGE,
-        model=MODEL,
-        render=renderer(folder, (), always),
-    )
+    from modelyard.contexts import TargetContext
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> TargetContext:
-    return make_context(tmp_path)
+    return target_context(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the built-in target with everything on; not to be changed."""
-    made = make_context(tmp_path_factory.mktemp("kubernetes"))
+    made = target_context(tmp_path_factory.mktemp("kubernetes"))
     kubernetes(made, namespace="digits", create_namespace=True, ingress_host="digits.example.org")
     return made.out
 
@@ -121,7 +87,7 @@ class Deployer:
         """Render with an image of `digest`, and return the key."""
         work = self.folder / "work"
         work.mkdir(parents=True)
-        made = make_context(work)
+        made = target_context(work)
         image = {"digest": f"sha256:{digest * 64}", "repository": self.repository or IMAGE.repository}
         made = msgspec.structs.replace(made, image=msgspec.structs.replace(IMAGE, **image))
         kubernetes(made, **{"namespace": self.namespace, **params})
