@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import ConfigError
 from modelyard.store.local import Store
 from modelyard.store.record import Record, object_name, trace_name
@@ -387,10 +386,3 @@ def test_a_missing_package_is_named_with_the_command(
 
 
 # The parts
-
-
-def test_parallel_work_keeps_its_order_and_its_errors() -> None:
-    assert in_parallel(lambda n: n * n, range(100)) == [n * n for n in range(100)]
-    assert in_parallel(str, []) == []
-    with pytest.raises(ZeroDivisionError):
-        in_parallel(lambda n: 1 // n, [1, 0, 1])
