@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .answers import failure
 from .auth import Guesses, refusal
@@ -27,18 +27,12 @@ if TYPE_CHECKING:
     from .metrics import Metrics
     from .mounted import Mounted
     from .served import Served
+    from .service import Peer
     from .traces import Tracer
 
 
-class Peer(Protocol):
-    """A client's connection, of either protocol, as far as the password goes."""
-
-    peer: str
-    trusted: bool
-
-
 class App:
-    """Answers requests, as `connection.Service` says.
+    """Answers requests, as `connection.HttpService` says.
 
     Attributes:
         max_body_bytes: the size of a body as sent.
@@ -75,7 +69,7 @@ class App:
             return 0.0
         return self._guesses.wait_s(connection.peer, self._loop.time())
 
-    def admit(self, request: Request, connection: Connection) -> Response | None:
+    def admit(self, request: Request, connection: Peer) -> Response | None:
         """Return the answer to a request that is not to be read: no password, too large, or an unknown wish."""
         if (refused := self.check_password(request, connection)) is not None:
             return refused

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import httptools
 
 from .messages import Request, Response, error_response
+from .service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,33 +52,17 @@ class Turn(Enum):
     CLOSED = "is closed, or will be when what was written is sent"
 
 
-class Service(Protocol):
-    """What is behind the connections."""
+class HttpService(Service, Protocol):
+    """What is behind the connections for HTTP.
+
+    Attributes:
+        max_body_bytes: the size of a body as sent.
+    """
 
     max_body_bytes: int
 
-    def began(self, request: Request) -> None:
-        """Take note of a request, and give it its place in a trace."""
-        ...
-
-    def hold_s(self, request: Request, connection: Connection) -> float:
-        """Return how long the request waits before it is looked at, in seconds."""
-        ...
-
-    def admit(self, request: Request, connection: Connection) -> Response | None:
-        """Return an answer that needs no body, or None."""
-        ...
-
     def answer(self, request: Request, connection: Connection) -> Callable[[], None] | None:
         """Answer by `connection.respond`, now or later; if later, return what takes the request back."""
-        ...
-
-    def closing(self) -> bool:
-        """Return whether clients are asked to leave."""
-        ...
-
-    def answered(self, request: Request | None, status: int, duration_s: float, peer: str) -> None:
-        """Take note of an answer; None: to what is no request."""
         ...
 
 
@@ -89,7 +74,7 @@ class Connection(asyncio.Protocol):
         trusted: whether the client has given the password here.
     """
 
-    def __init__(self, service: Service, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, service: HttpService, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
         self.peer, self.trusted = "", False
         self._service, self._gate, self._loop = service, gate, loop
         self._parser = httptools.HttpRequestParser(self)

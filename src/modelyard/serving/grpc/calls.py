@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..limits import Limits
     from ..messages import Request
     from ..served import Served
+    from ..service import Peer
     from .connection import Connection
     from .stream import Stream
 
@@ -39,7 +40,7 @@ class Methods(Protocol):
 
 
 class Calls:
-    """Answers calls, as `connection.Service` says.
+    """Answers calls, as `connection.GrpcService` says.
 
     Attributes:
         max_message_bytes: the size of a message as sent.
@@ -68,11 +69,11 @@ class Calls:
         """Take note of a call, and give it its place in a trace."""
         self._app.began(request)
 
-    def hold_s(self, request: Request, connection: Connection) -> float:
+    def hold_s(self, request: Request, connection: Peer) -> float:
         """Return how long the call waits before its password is looked at, in seconds."""
         return self._app.hold_s(request, connection)
 
-    def admit(self, request: Request, connection: Connection) -> Response | None:
+    def admit(self, request: Request, connection: Peer) -> Response | None:
         """Return the refusal of a call without the password, or None."""
         return self._app.check_password(request, connection)
 

@@ -20,6 +20,7 @@ import orjson
 
 from ..errors import RequestError
 from ..messages import Request, Response, error_response
+from ..service import Service
 from . import frames
 from .frames import CODES, Reason
 from .stream import Stream, timeout_s
@@ -43,33 +44,17 @@ _GOODBYE = b"goodbye!"
 _NOT_HTTP2 = "this port speaks gRPC, which is HTTP/2; HTTP/1.1 is spoken at MODELYARD_PORT"
 
 
-class Service(Protocol):
-    """What is behind the connections."""
+class GrpcService(Service, Protocol):
+    """What is behind the connections for gRPC.
+
+    Attributes:
+        max_message_bytes: the size of a message as sent.
+    """
 
     max_message_bytes: int
 
-    def began(self, request: Request) -> None:
-        """Take note of a call, and give it its place in a trace."""
-        ...
-
-    def hold_s(self, request: Request, connection: Connection) -> float:
-        """Return how long the call waits before it is looked at, in seconds."""
-        ...
-
-    def admit(self, request: Request, connection: Connection) -> Response | None:
-        """Return the refusal of a call that is not to be read, or None."""
-        ...
-
     def answer(self, stream: Stream, connection: Connection) -> None:
         """Answer by `connection.respond`, now or later; if later, note in `stream.take_back` what takes it back."""
-        ...
-
-    def closing(self) -> bool:
-        """Return whether clients are asked to leave."""
-        ...
-
-    def answered(self, request: Request | None, status: int, duration_s: float, peer: str) -> None:
-        """Take note of an answer; None: to what is no call."""
         ...
 
 
@@ -89,7 +74,7 @@ class Connection(asyncio.Protocol):
         trusted: whether the client has given the password here.
     """
 
-    def __init__(self, service: Service, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, service: GrpcService, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
         self.peer, self.trusted = "", False
         self._service, self._gate, self._loop = service, gate, loop
         self._decoder = hpack.Decoder(max_header_list_size=gate.allowance.header_bytes)
