@@ -13,16 +13,17 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-import hpack
 import orjson
 
 from ..errors import RequestError
 from ..messages import Request, Response, error_response
 from ..service import Service
 from . import frames
-from .frames import CODES, Reason
+from .frames import CODES, Broken, Reason, unpadded
+from .headers import HeaderBlocks, by_name
+from .outbox import FRAME_BYTES, Outbox, opening
 from .stream import Stream, timeout_s
 
 if TYPE_CHECKING:
@@ -32,14 +33,12 @@ STREAMS = 100
 """Calls that one connection has at a time."""
 WINDOW_BYTES = 1024 * 1024
 """What a connection may have sent beyond what was taken."""
-FRAME_BYTES = 64 * 1024
 RESETS = 1000
 """So many more calls than were answered may be begun and dropped; who drops more does it to keep us busy."""
 LINGER_S = 5.0
 GOODBYE_S = 1.0
 """How long a client may take to hear that it should go, once it waits for nothing."""
 
-_LENGTHS = {frames.PRIORITY: 5, frames.RST_STREAM: 4, frames.PING: 8, frames.WINDOW_UPDATE: 4}
 _GOODBYE = b"goodbye!"
 _NOT_HTTP2 = "this port speaks gRPC, which is HTTP/2; HTTP/1.1 is spoken at MODELYARD_PORT"
 
@@ -58,14 +57,6 @@ class GrpcService(Service, Protocol):
         ...
 
 
-class _Broken(Exception):
-    """The client does not keep to HTTP/2: the connection ends."""
-
-    def __init__(self, reason: Reason, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-
-
 class Connection(asyncio.Protocol):
     """Reads calls, and writes their answers.
 
@@ -77,14 +68,12 @@ class Connection(asyncio.Protocol):
     def __init__(self, service: GrpcService, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
         self.peer, self.trusted = "", False
         self._service, self._gate, self._loop = service, gate, loop
-        self._decoder = hpack.Decoder(max_header_list_size=gate.allowance.header_bytes)
+        self._blocks = HeaderBlocks(gate.allowance.header_bytes)
         self._buffer = bytearray()
-        self._out: list[bytes] = []
+        self._out = Outbox()
         self._inside = self._greeted = self._leaving = self._left = self._closed = self._full = False
         self._streams: dict[int, Stream] = {}
         self._last = self._answered = self._resets = self._taken = self._held_bytes = 0
-        self._window, self._initial_window, self._frame_bytes = frames.INITIAL_WINDOW, frames.INITIAL_WINDOW, 16_384
-        self._block: tuple[int, int, bytearray] | None = None
         self._since_s = loop.time()
 
     # What asyncio calls.
@@ -105,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._inside = True
         try:
             self._advance()
-        except _Broken as exc:
+        except Broken as exc:
             self._break(exc.reason, str(exc))
         self._inside = False
         if not self._hold() and not self._closed:
@@ -145,13 +134,13 @@ class Connection(asyncio.Protocol):
         stream.take_back = None
         self._answered += 1
         if response.status == 200:
-            self._open(stream)
+            self._out.open(stream)
             stream.outgoing += struct.pack(">BL", 0, len(response.body)) + response.body
             stream.ending = frames.status_field(CODES[200])
         else:
             message = frames.message_field(orjson.loads(response.body)["error"])
-            opening = b"" if stream.opened else _opening(stream)
-            stream.ending = opening + frames.status_field(CODES[response.status]) + message
+            begin = b"" if stream.opened else opening(stream)
+            stream.ending = begin + frames.status_field(CODES[response.status]) + message
         stream.turn_s = self._loop.time()
         self._note(stream, response.status)
         self._release(stream)
@@ -164,7 +153,7 @@ class Connection(asyncio.Protocol):
     def send(self, stream: Stream, message: bytes) -> None:
         """Send one of several messages."""
         if self._streams.get(stream.number) is stream and stream.ending is None:
-            self._open(stream)
+            self._out.open(stream)
             if not stream.outgoing:
                 stream.turn_s = self._loop.time()
             stream.outgoing += struct.pack(">BL", 0, len(message)) + message
@@ -176,7 +165,7 @@ class Connection(asyncio.Protocol):
         """The client has kept us waiting for too long."""
         late_s = self._loop.time() - self._gate.allowance.body_s
         late = [one for one in self._streams.values() if self._is_clients_turn(one) and one.turn_s <= late_s]
-        if not self._greeted or self._block or self._full or any(stream.outgoing for stream in late):
+        if not self._greeted or self._blocks.stream or self._full or any(stream.outgoing for stream in late):
             self.drop()
             return
         for stream in late:
@@ -216,7 +205,7 @@ class Connection(asyncio.Protocol):
                 high, low, kind, flags, number = struct.unpack_from(">HBBBL", buffer, at)
                 size, number = high << 8 | low, number & 0x7FFFFFFF
                 if size > FRAME_BYTES:
-                    raise _Broken(Reason.FRAME_SIZE_ERROR, f"a frame is larger than {FRAME_BYTES} bytes")
+                    raise Broken(Reason.FRAME_SIZE_ERROR, f"a frame is larger than {FRAME_BYTES} bytes")
                 end = at + frames.HEAD_BYTES + size
                 if end > len(buffer):
                     return
@@ -231,7 +220,7 @@ class Connection(asyncio.Protocol):
         if self._buffer[:size] != frames.PREFACE[: len(self._buffer)]:
             self._service.answered(None, 400, self._loop.time() - self._since_s, self.peer)
             answer = error_response(400, _NOT_HTTP2)
-            self._out.append(answer.head(date=b"", close=True).replace(b"date: \r\n", b"") + answer.body)
+            self._out.frames.append(answer.head(date=b"", close=True).replace(b"date: \r\n", b"") + answer.body)
             self._finish()
             return False
         if len(self._buffer) < size:
@@ -244,21 +233,22 @@ class Connection(asyncio.Protocol):
             frames.MAX_HEADER_LIST_SIZE: self._gate.allowance.header_bytes,
         }
         more = frames.window_update(0, WINDOW_BYTES - frames.INITIAL_WINDOW)
-        self._out.append(frames.settings(ours) + more)
+        self._out.frames.append(frames.settings(ours) + more)
         return True
 
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         """Take a frame."""
-        if self._block is not None and (kind != frames.CONTINUATION or number != self._block[0]):
-            raise _Broken(Reason.PROTOCOL_ERROR, "a block of headers is cut short")
-        if kind in _LENGTHS and len(payload) != _LENGTHS[kind]:
-            raise _Broken(Reason.FRAME_SIZE_ERROR, "a frame has another size than its type says")
+        begun = self._blocks.stream
+        if begun is not None and (kind != frames.CONTINUATION or number != begun):
+            raise Broken(Reason.PROTOCOL_ERROR, "a block of headers is cut short")
+        if kind in frames.LENGTHS and len(payload) != frames.LENGTHS[kind]:
+            raise Broken(Reason.FRAME_SIZE_ERROR, "a frame has another size than its type says")
         if kind == frames.DATA:
             self._take_data(number, flags, payload)
         elif kind == frames.HEADERS:
             self._take_headers(number, flags, payload)
         elif kind == frames.CONTINUATION:
-            self._take_continuation(flags, payload)
+            self._take_continuation(number, flags, payload)
         elif kind == frames.SETTINGS:
             self._take_settings(flags, number, payload)
         elif kind == frames.WINDOW_UPDATE:
@@ -268,57 +258,41 @@ class Connection(asyncio.Protocol):
         elif kind == frames.RST_STREAM:
             self._take_reset(number)
         elif kind == frames.PUSH_PROMISE:
-            raise _Broken(Reason.PROTOCOL_ERROR, "a client cannot push")
+            raise Broken(Reason.PROTOCOL_ERROR, "a client cannot push")
 
     def _take_headers(self, number: int, flags: int, payload: bytes) -> None:
         if not number % 2:
-            raise _Broken(Reason.PROTOCOL_ERROR, "a client's streams have odd numbers")
-        block = _unpadded(flags, payload)
+            raise Broken(Reason.PROTOCOL_ERROR, "a client's streams have odd numbers")
+        block = unpadded(flags, payload)
         if flags & frames.HAS_PRIORITY:
             block = block[5:]
-        self._block, self._since_s = (number, flags, bytearray()), self._loop.time()
-        self._take_continuation(flags, block)
+        self._since_s = self._loop.time()
+        self._blocks.begin(number, ends=bool(flags & frames.END_STREAM))
+        self._take_continuation(number, flags, block)
 
-    def _take_continuation(self, flags: int, payload: bytes) -> None:
-        if self._block is None:
-            raise _Broken(Reason.PROTOCOL_ERROR, "headers go on that have not begun")
-        number, first_flags, block = self._block
-        block += payload
-        if len(block) > self._gate.allowance.header_bytes:
-            raise _Broken(
-                Reason.ENHANCE_YOUR_CALM, f"headers are larger than {self._gate.allowance.header_bytes} bytes"
-            )
-        if flags & frames.END_HEADERS:
-            self._block = None
-            self._take_fields(number, self._decode(bytes(block)), ends=bool(first_flags & frames.END_STREAM))
-
-    def _decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
-        try:
-            return cast("list[tuple[bytes, bytes]]", self._decoder.decode(block, raw=True))
-        except hpack.OversizedHeaderListError as exc:
-            limit = self._gate.allowance.header_bytes
-            raise _Broken(Reason.ENHANCE_YOUR_CALM, f"headers are larger than {limit} bytes") from exc
-        except (hpack.HPACKError, IndexError, ValueError) as exc:
-            raise _Broken(Reason.COMPRESSION_ERROR, "headers cannot be read") from exc
+    def _take_continuation(self, number: int, flags: int, piece: bytes) -> None:
+        fields = self._blocks.add(piece, last=bool(flags & frames.END_HEADERS))
+        if fields is not None:
+            self._take_fields(number, fields, ends=self._blocks.ends)
 
     def _take_fields(self, number: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
         """Begin a call, or take the fields behind its message, of which none is known."""
         stream = self._streams.get(number)
         if stream is not None:
             if not ends or stream.whole:
-                raise _Broken(Reason.PROTOCOL_ERROR, "headers stand in the middle of a call")
+                raise Broken(Reason.PROTOCOL_ERROR, "headers stand in the middle of a call")
             self._end(stream)
             return
         if number <= self._last:
             return  # of a call that was answered before it was whole
         self._last = number
         if self._left or len(self._streams) >= STREAMS:
-            self._out.append(frames.reset(number, Reason.REFUSED_STREAM))
+            self._out.frames.append(frames.reset(number, Reason.REFUSED_STREAM))
             return
-        headers, repeated = _headers(fields)
+        headers, repeated = by_name(fields)
         path = headers.get(b":path", b"").decode("latin-1")
         request = Request(headers.get(b":method", b"").decode("latin-1"), path, headers, repeated)
-        stream = Stream(number, request, time.perf_counter(), self._loop.time(), self._initial_window)
+        stream = Stream(number, request, time.perf_counter(), self._loop.time(), self._out.initial_window)
         stream.whole = ends
         self._streams[number] = stream
         self._service.began(request)
@@ -362,19 +336,19 @@ class Connection(asyncio.Protocol):
     def _take_data(self, number: int, flags: int, payload: bytes) -> None:
         self._taken += len(payload)
         if self._taken >= WINDOW_BYTES // 2:
-            self._out.append(frames.window_update(0, self._taken))
+            self._out.frames.append(frames.window_update(0, self._taken))
             self._taken = 0
         if not number or number > self._last:
-            raise _Broken(Reason.PROTOCOL_ERROR, "data of a call that has not begun")
+            raise Broken(Reason.PROTOCOL_ERROR, "data of a call that has not begun")
         stream = self._streams.get(number)
         if stream is None or stream.ending is not None:
             return  # it is answered already
         if stream.whole:
-            raise _Broken(Reason.STREAM_CLOSED, "data of a call that had ended")
+            raise Broken(Reason.STREAM_CLOSED, "data of a call that had ended")
         stream.granted -= len(payload)
         if stream.granted < 0:
-            raise _Broken(Reason.FLOW_CONTROL_ERROR, "more data came than was allowed")
-        data = _unpadded(flags, payload)
+            raise Broken(Reason.FLOW_CONTROL_ERROR, "more data came than was allowed")
+        data = unpadded(flags, payload)
         if data:
             stream.held += len(data)
             if not self._gate.hold(len(data)):
@@ -398,7 +372,7 @@ class Connection(asyncio.Protocol):
             return
         wanted = min((stream.expected or 0) - len(stream.data), WINDOW_BYTES)
         if stream.granted < wanted and stream.granted < WINDOW_BYTES // 2:
-            self._out.append(frames.window_update(stream.number, wanted - stream.granted))
+            self._out.frames.append(frames.window_update(stream.number, wanted - stream.granted))
             stream.granted = wanted
 
     def _end(self, stream: Stream) -> None:
@@ -417,84 +391,53 @@ class Connection(asyncio.Protocol):
 
     def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
         if number or len(payload) % 6 or (flags & frames.ACK and payload):
-            raise _Broken(Reason.FRAME_SIZE_ERROR, "these are no settings")
+            raise Broken(Reason.FRAME_SIZE_ERROR, "these are no settings")
         if flags & frames.ACK:
             return
-        for at in range(0, len(payload), 6):
-            name, value = struct.unpack_from(">HL", payload, at)
-            if name == frames.INITIAL_WINDOW_SIZE:
-                self._set_initial_window(value)
-            elif name == frames.MAX_FRAME_SIZE:
-                if not 16_384 <= value < 1 << 24:
-                    raise _Broken(Reason.PROTOCOL_ERROR, "a frame's size is out of its bounds")
-                self._frame_bytes = min(value, FRAME_BYTES)
-        self._out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
-
-    def _set_initial_window(self, value: int) -> None:
-        if value > frames.LARGEST_WINDOW:
-            raise _Broken(Reason.FLOW_CONTROL_ERROR, "a window is too large")
-        more, self._initial_window = value - self._initial_window, value
-        for stream in list(self._streams.values()):
-            stream.window += more
-            self._pump(stream)
+        for name, value in struct.iter_unpack(">HL", payload):
+            more = self._out.set(name, value)
+            for stream in list(self._streams.values()) if more else ():
+                stream.window += more
+                self._pump(stream)
+        self._out.frames.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
 
     def _take_window(self, number: int, more: int) -> None:
         if number and number > self._last:
-            raise _Broken(Reason.PROTOCOL_ERROR, "a window of a call that has not begun")
+            raise Broken(Reason.PROTOCOL_ERROR, "a window of a call that has not begun")
         stream = self._streams.get(number)
         if number and stream is None:
             return
-        window = self._window if stream is None else stream.window
-        if not more or window + more > frames.LARGEST_WINDOW:
-            raise _Broken(Reason.PROTOCOL_ERROR if not more else Reason.FLOW_CONTROL_ERROR, "no window")
-        if stream is not None:
-            stream.window += more
-            self._pump(stream)
-            return
-        self._window += more
-        for waiting in list(self._streams.values()):
+        self._out.widen(stream, more)
+        for waiting in list(self._streams.values()) if stream is None else (stream,):
             self._pump(waiting)
 
     def _take_ping(self, flags: int, payload: bytes) -> None:
         if not flags & frames.ACK:
-            self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
+            self._out.frames.append(frames.frame(frames.PING, frames.ACK, 0, payload))
         elif payload == _GOODBYE and self._leaving and not self._left:
             self._left = True  # what comes now was begun by a client that knew
-            self._out.append(frames.goaway(self._last, Reason.NO_ERROR))
+            self._out.frames.append(frames.goaway(self._last, Reason.NO_ERROR))
 
     def _take_reset(self, number: int) -> None:
         if not number or number > self._last:
-            raise _Broken(Reason.PROTOCOL_ERROR, "the end of a call that has not begun")
+            raise Broken(Reason.PROTOCOL_ERROR, "the end of a call that has not begun")
         stream = self._streams.get(number)
         if stream is None:
             return
         self._drop(stream)
         self._resets += 1
         if self._resets > RESETS + self._answered:
-            raise _Broken(Reason.ENHANCE_YOUR_CALM, "very many calls are begun and dropped")
+            raise Broken(Reason.ENHANCE_YOUR_CALM, "very many calls are begun and dropped")
 
     # Answers.
-
-    def _open(self, stream: Stream) -> None:
-        if not stream.opened:
-            stream.opened = True
-            self._out.append(frames.frame(frames.HEADERS, frames.END_HEADERS, stream.number, _opening(stream)))
 
     def _pump(self, stream: Stream) -> None:
         """Send of an answer what the client takes."""
         if not stream.outgoing and stream.ending is None:
             return
-        while stream.outgoing and (room := min(stream.window, self._window, self._frame_bytes)) > 0:
-            part, stream.outgoing = stream.outgoing[:room], stream.outgoing[room:]
-            stream.window -= len(part)
-            self._window -= len(part)
-            self._out.append(frames.frame(frames.DATA, 0, stream.number, part))
+        ended = self._out.fill(stream)
         self._keep(stream, len(stream.outgoing))
-        if stream.ending is not None and not stream.outgoing:
-            flags = frames.END_HEADERS | frames.END_STREAM
-            self._out.append(frames.frame(frames.HEADERS, flags, stream.number, stream.ending))
-            if not stream.whole:
-                self._out.append(frames.reset(stream.number, Reason.NO_ERROR))
+        if ended:
             self._forget(stream)
 
     def _refuse(self, stream: Stream, response: Response) -> None:
@@ -540,10 +483,8 @@ class Connection(asyncio.Protocol):
 
     def _settle(self) -> None:
         """Write what there is to write, and note whose turn it is."""
-        if self._out and not self._transport.is_closing():
-            data = b"".join(self._out)
-            self._out = []
-            self._transport.write(data)
+        if self._out.frames and not self._transport.is_closing():
+            self._transport.write(self._out.take())
         if self._closed:
             return
         if self._left and not self._streams:
@@ -556,7 +497,7 @@ class Connection(asyncio.Protocol):
             return  # the time for that runs since the connection's start
         allowance, now = self._gate.allowance, self._loop.time()
         ends = [one.turn_s + allowance.body_s for one in self._streams.values() if self._is_clients_turn(one)]
-        if self._block or self._full:
+        if self._blocks.stream or self._full:
             ends.append(self._since_s + (allowance.body_s if self._full else allowance.header_s))
         if ends:
             self._gate.wait(self, min(ends))
@@ -583,44 +524,19 @@ class Connection(asyncio.Protocol):
         """Ask the client to go; what it begins before it has heard that is answered yet (RFC 9113, 6.8)."""
         if not self._leaving:
             self._leaving = True
-            self._out.append(frames.goaway(frames.LARGEST_WINDOW, Reason.NO_ERROR))
-            self._out.append(frames.frame(frames.PING, 0, 0, _GOODBYE))
+            self._out.frames.append(frames.goaway(frames.LARGEST_WINDOW, Reason.NO_ERROR))
+            self._out.frames.append(frames.frame(frames.PING, 0, 0, _GOODBYE))
 
     def _break(self, reason: Reason, text: str) -> None:
         """Say what was wrong, and close."""
         self._service.answered(None, 400, 0.0, self.peer)
-        self._out.append(frames.goaway(self._last, reason, text))
+        self._out.frames.append(frames.goaway(self._last, reason, text))
         self._finish()
 
     def _finish(self) -> None:
         self._closed = True
         self._buffer.clear()
-        if self._out:
-            self._transport.write(b"".join(self._out))
-            self._out = []
+        if self._out.frames:
+            self._transport.write(self._out.take())
         self._gate.wait(self, self._loop.time() + LINGER_S)
         self._transport.close()
-
-
-def _opening(stream: Stream) -> bytes:
-    """Return the header block before an answer, which names the call's trace."""
-    trace = stream.request.trace
-    return frames.OPENING if trace is None else frames.OPENING + frames.field(b"traceparent", trace.parent())
-
-
-def _unpadded(flags: int, payload: bytes) -> bytes:
-    """Return a frame's payload without what it is padded with."""
-    if not flags & frames.PADDED:
-        return payload
-    if not payload or payload[0] >= len(payload):
-        raise _Broken(Reason.PROTOCOL_ERROR, "a frame is padded with more than it holds")
-    return payload[1 : len(payload) - payload[0]]
-
-
-def _headers(fields: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
-    """Return header fields by name, and the names that came more than once."""
-    headers = dict(fields)
-    if len(headers) == len(fields):
-        return headers, frozenset()
-    names = [name for name, _ in fields]
-    return headers, frozenset(name for name in headers if names.count(name) > 1)

@@ -19,6 +19,8 @@ from ..observe import GRPC_CODES
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES = 9
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+LENGTHS = {PRIORITY: 5, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
+"""The sizes of those frames that have one size."""
 END_STREAM, ACK, END_HEADERS, PADDED, HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 INITIAL_WINDOW, LARGEST_WINDOW = 65_535, (1 << 31) - 1
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 3, 4, 5, 6
@@ -40,6 +42,14 @@ class Reason(IntEnum):
     CANCEL = 8
     COMPRESSION_ERROR = 9
     ENHANCE_YOUR_CALM = 11
+
+
+class Broken(Exception):
+    """The client does not keep to HTTP/2: the connection ends."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Code(IntEnum):
@@ -65,6 +75,19 @@ CODES = {status: Code(number) for status, number in GRPC_CODES.items()}
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """Return a frame."""
     return struct.pack(">HBBBL", len(payload) >> 8, len(payload) & 0xFF, kind, flags, stream) + payload
+
+
+def unpadded(flags: int, payload: bytes) -> bytes:
+    """Return a frame's payload without what it is padded with.
+
+    Raises:
+        Broken: that is more than the payload.
+    """
+    if not flags & PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise Broken(Reason.PROTOCOL_ERROR, "a frame is padded with more than it holds")
+    return payload[1 : len(payload) - payload[0]]
 
 
 def settings(values: dict[int, int]) -> bytes:
