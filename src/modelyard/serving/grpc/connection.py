@@ -1,19 +1,18 @@
-"""One client's connection for gRPC: HTTP/2 in, many calls at a time, and their answers out.
+"""One client's connection for gRPC: many calls at a time, and their answers.
 
 The client is let send as much as is taken from it: a call that waits for its password to be looked at has one window of
 64 KiB, and all of them share that of the connection.
 
-Source: RFC 9113; grpc/doc/PROTOCOL-HTTP2.md.
+Source: grpc/doc/PROTOCOL-HTTP2.md.
 """
 
 # ruff: noqa: TID252 - the package is copied into images under another name
 
 from __future__ import annotations
 
-import asyncio
 import struct
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -22,25 +21,20 @@ from ..messages import Request, Response, error_response
 from ..service import Service
 from . import frames
 from .frames import CODES, Broken, Reason, unpadded
-from .headers import HeaderBlocks, by_name
-from .outbox import FRAME_BYTES, Outbox, opening
+from .headers import by_name
+from .http2 import STREAMS, WINDOW_BYTES, Http2
+from .outbox import opening
 from .stream import Stream, timeout_s
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..gate import Gate
 
-STREAMS = 100
-"""Calls that one connection has at a time."""
-WINDOW_BYTES = 1024 * 1024
-"""What a connection may have sent beyond what was taken."""
 RESETS = 1000
 """So many more calls than were answered may be begun and dropped; who drops more does it to keep us busy."""
-LINGER_S = 5.0
 GOODBYE_S = 1.0
 """How long a client may take to hear that it should go, once it waits for nothing."""
-
-_GOODBYE = b"goodbye!"
-_NOT_HTTP2 = "this port speaks gRPC, which is HTTP/2; HTTP/1.1 is spoken at MODELYARD_PORT"
 
 
 class GrpcService(Service, Protocol):
@@ -57,7 +51,7 @@ class GrpcService(Service, Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(Http2):
     """Reads calls, and writes their answers.
 
     Attributes:
@@ -66,64 +60,10 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, service: GrpcService, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
-        self.peer, self.trusted = "", False
-        self._service, self._gate, self._loop = service, gate, loop
-        self._blocks = HeaderBlocks(gate.allowance.header_bytes)
-        self._buffer = bytearray()
-        self._out = Outbox()
-        self._inside = self._greeted = self._leaving = self._left = self._closed = self._full = False
-        self._streams: dict[int, Stream] = {}
-        self._last = self._answered = self._resets = self._taken = self._held_bytes = 0
-        self._since_s = loop.time()
-
-    # What asyncio calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport: Any = transport
-        address = transport.get_extra_info("peername")
-        self.peer = address[0] if address else ""
-        self._gate.enter(self)
-        self._gate.wait(self, self._loop.time() + self._gate.allowance.header_s)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what the client sent."""
-        if self._closed:
-            return
-        self._buffer += data
-        self._inside = True
-        try:
-            self._advance()
-        except Broken as exc:
-            self._break(exc.reason, str(exc))
-        self._inside = False
-        if not self._hold() and not self._closed:
-            limit = self._gate.allowance.held_bytes
-            self._break(Reason.ENHANCE_YOUR_CALM, f"calls on their way hold {limit} bytes already; try again later")
-        self._settle()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        """Forget everything, and take back what is not answered."""
-        self._closed = True
-        self._gate.leave(self)
-        for stream in list(self._streams.values()):
-            self._drop(stream)
-        self._buffer.clear()
-        self._hold()
-
-    def pause_writing(self) -> None:
-        """The client takes its answers slowly: nothing more is read from it meanwhile."""
-        self._full = True
-        if not self._closed:
-            self._transport.pause_reading()
-        self._since_s = self._loop.time()
-
-    def resume_writing(self) -> None:
-        """The client has taken its answers."""
-        self._full = False
-        if not self._closed:
-            self._transport.resume_reading()
-            self._settle()
+        super().__init__(service, gate, loop)
+        self.trusted = False
+        self._service: GrpcService = service
+        self._answered = self._resets = 0
 
     # What the server calls.
 
@@ -177,11 +117,6 @@ class Connection(asyncio.Protocol):
         else:
             self._settle()
 
-    def drop(self) -> None:
-        """Close the connection as it is."""
-        self._closed = True
-        self._transport.abort()
-
     def leave(self) -> None:
         """Ask the client to go, and close when the calls that are on their way are answered."""
         if not self._greeted:
@@ -193,87 +128,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(stream, error_response(503, "the server stops; try another"))
         self._settle()
 
-    # Frames.
-
-    def _advance(self) -> None:
-        """Read the frames that are there."""
-        if not self._greeted and not self._greet():
-            return
-        buffer, at = self._buffer, 0
-        try:
-            while len(buffer) - at >= frames.HEAD_BYTES and not self._closed:
-                high, low, kind, flags, number = struct.unpack_from(">HBBBL", buffer, at)
-                size, number = high << 8 | low, number & 0x7FFFFFFF
-                if size > FRAME_BYTES:
-                    raise Broken(Reason.FRAME_SIZE_ERROR, f"a frame is larger than {FRAME_BYTES} bytes")
-                end = at + frames.HEAD_BYTES + size
-                if end > len(buffer):
-                    return
-                payload, at = bytes(buffer[at + frames.HEAD_BYTES : end]), end
-                self._take(kind, flags, number, payload)
-        finally:
-            del buffer[:at]
-
-    def _greet(self) -> bool:
-        """Read what every client of HTTP/2 says first; return whether it is there."""
-        size = len(frames.PREFACE)
-        if self._buffer[:size] != frames.PREFACE[: len(self._buffer)]:
-            self._service.answered(None, 400, self._loop.time() - self._since_s, self.peer)
-            answer = error_response(400, _NOT_HTTP2)
-            self._out.frames.append(answer.head(date=b"", close=True).replace(b"date: \r\n", b"") + answer.body)
-            self._finish()
-            return False
-        if len(self._buffer) < size:
-            return False
-        del self._buffer[:size]
-        self._greeted = True
-        ours = {
-            frames.MAX_CONCURRENT_STREAMS: STREAMS,
-            frames.MAX_FRAME_SIZE: FRAME_BYTES,
-            frames.MAX_HEADER_LIST_SIZE: self._gate.allowance.header_bytes,
-        }
-        more = frames.window_update(0, WINDOW_BYTES - frames.INITIAL_WINDOW)
-        self._out.frames.append(frames.settings(ours) + more)
-        return True
-
-    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        """Take a frame."""
-        begun = self._blocks.stream
-        if begun is not None and (kind != frames.CONTINUATION or number != begun):
-            raise Broken(Reason.PROTOCOL_ERROR, "a block of headers is cut short")
-        if kind in frames.LENGTHS and len(payload) != frames.LENGTHS[kind]:
-            raise Broken(Reason.FRAME_SIZE_ERROR, "a frame has another size than its type says")
-        if kind == frames.DATA:
-            self._take_data(number, flags, payload)
-        elif kind == frames.HEADERS:
-            self._take_headers(number, flags, payload)
-        elif kind == frames.CONTINUATION:
-            self._take_continuation(number, flags, payload)
-        elif kind == frames.SETTINGS:
-            self._take_settings(flags, number, payload)
-        elif kind == frames.WINDOW_UPDATE:
-            self._take_window(number, struct.unpack(">L", payload)[0] & 0x7FFFFFFF)
-        elif kind == frames.PING:
-            self._take_ping(flags, payload)
-        elif kind == frames.RST_STREAM:
-            self._take_reset(number)
-        elif kind == frames.PUSH_PROMISE:
-            raise Broken(Reason.PROTOCOL_ERROR, "a client cannot push")
-
-    def _take_headers(self, number: int, flags: int, payload: bytes) -> None:
-        if not number % 2:
-            raise Broken(Reason.PROTOCOL_ERROR, "a client's streams have odd numbers")
-        block = unpadded(flags, payload)
-        if flags & frames.HAS_PRIORITY:
-            block = block[5:]
-        self._since_s = self._loop.time()
-        self._blocks.begin(number, ends=bool(flags & frames.END_STREAM))
-        self._take_continuation(number, flags, block)
-
-    def _take_continuation(self, number: int, flags: int, piece: bytes) -> None:
-        fields = self._blocks.add(piece, last=bool(flags & frames.END_HEADERS))
-        if fields is not None:
-            self._take_fields(number, fields, ends=self._blocks.ends)
+    # What the client sends.
 
     def _take_fields(self, number: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
         """Begin a call, or take the fields behind its message, of which none is known."""
@@ -389,35 +244,6 @@ class Connection(asyncio.Protocol):
             return
         self._service.answer(stream, self)
 
-    def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
-        if number or len(payload) % 6 or (flags & frames.ACK and payload):
-            raise Broken(Reason.FRAME_SIZE_ERROR, "these are no settings")
-        if flags & frames.ACK:
-            return
-        for name, value in struct.iter_unpack(">HL", payload):
-            more = self._out.set(name, value)
-            for stream in list(self._streams.values()) if more else ():
-                stream.window += more
-                self._pump(stream)
-        self._out.frames.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
-
-    def _take_window(self, number: int, more: int) -> None:
-        if number and number > self._last:
-            raise Broken(Reason.PROTOCOL_ERROR, "a window of a call that has not begun")
-        stream = self._streams.get(number)
-        if number and stream is None:
-            return
-        self._out.widen(stream, more)
-        for waiting in list(self._streams.values()) if stream is None else (stream,):
-            self._pump(waiting)
-
-    def _take_ping(self, flags: int, payload: bytes) -> None:
-        if not flags & frames.ACK:
-            self._out.frames.append(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif payload == _GOODBYE and self._leaving and not self._left:
-            self._left = True  # what comes now was begun by a client that knew
-            self._out.frames.append(frames.goaway(self._last, Reason.NO_ERROR))
-
     def _take_reset(self, number: int) -> None:
         if not number or number > self._last:
             raise Broken(Reason.PROTOCOL_ERROR, "the end of a call that has not begun")
@@ -479,18 +305,7 @@ class Connection(asyncio.Protocol):
             stream.timer = None
         self._keep(stream, 0)
 
-    # The connection.
-
-    def _settle(self) -> None:
-        """Write what there is to write, and note whose turn it is."""
-        if self._out.frames and not self._transport.is_closing():
-            self._transport.write(self._out.take())
-        if self._closed:
-            return
-        if self._left and not self._streams:
-            self._finish()
-            return
-        self._set_deadline()
+    # Whose turn it is.
 
     def _set_deadline(self) -> None:
         if not self._greeted:
@@ -514,29 +329,3 @@ class Connection(asyncio.Protocol):
         if size != stream.held:
             self._gate.hold(size - stream.held)
             stream.held = size
-
-    def _hold(self) -> bool:
-        """Count what is kept of a frame; return whether there is room for it."""
-        more, self._held_bytes = len(self._buffer) - self._held_bytes, len(self._buffer)
-        return not more or self._gate.hold(more) or more < 0
-
-    def _say_goodbye(self) -> None:
-        """Ask the client to go; what it begins before it has heard that is answered yet (RFC 9113, 6.8)."""
-        if not self._leaving:
-            self._leaving = True
-            self._out.frames.append(frames.goaway(frames.LARGEST_WINDOW, Reason.NO_ERROR))
-            self._out.frames.append(frames.frame(frames.PING, 0, 0, _GOODBYE))
-
-    def _break(self, reason: Reason, text: str) -> None:
-        """Say what was wrong, and close."""
-        self._service.answered(None, 400, 0.0, self.peer)
-        self._out.frames.append(frames.goaway(self._last, reason, text))
-        self._finish()
-
-    def _finish(self) -> None:
-        self._closed = True
-        self._buffer.clear()
-        if self._out.frames:
-            self._transport.write(self._out.take())
-        self._gate.wait(self, self._loop.time() + LINGER_S)
-        self._transport.close()
