@@ -105,7 +105,3 @@ class Gate:
         """Count `size` bytes that are kept for a request; return whether there is room for them."""
         self.held_bytes += size
         return self.held_bytes <= self.allowance.held_bytes
-
-    def release(self, size: int) -> None:
-        """Give back `size` bytes."""
-        self.held_bytes -= size
