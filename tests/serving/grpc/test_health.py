@@ -61,3 +61,18 @@ def test_a_stranger_may_check_but_not_watch(start, models):
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.Watch(health.HealthCheckRequest()))
         assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_request_may_be_compressed_but_not_grow_without_end(start, models):
+    with (
+        start(models / "float32", GRPC_PORT="0") as running,
+        grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel,
+    ):
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        name = health.HealthCheckRequest(service="digits").SerializeToString()
+        unknown = b"\x7a\xe8\x07" + bytes(1000)  # a field that makes it worth compressing
+        answer = check(name + unknown, compression=grpc.Compression.Gzip)
+        assert health.HealthCheckResponse.FromString(answer).status == SERVING
+        with pytest.raises(grpc.RpcError, match="larger than 65536 bytes when decompressed") as caught:
+            check(unknown * 70, compression=grpc.Compression.Gzip)
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

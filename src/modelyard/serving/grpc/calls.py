@@ -57,13 +57,13 @@ class Calls:
     ) -> None:
         self.max_message_bytes = limits.message
         self._app, self._engine = app, engine
-        self._health = Health(model, is_ready, loop)
         self._services: dict[str, Methods] = {
             "inference.GRPCInferenceService": Inference(model, limits, is_ready),
             "tensorflow.serving.PredictionService": Prediction(model, limits),
             "tensorflow.serving.ModelService": ModelStatus(model, limits),
-            "grpc.health.v1.Health": self._health,
         }
+        self._health = Health((*self._services, model.name), is_ready, loop)
+        self._services[Health.NAME] = self._health
 
     def began(self, request: Request) -> None:
         """Take note of a call, and give it its place in a trace."""
