@@ -6,12 +6,13 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from modelyard.kubernetes.deploying import records
 from modelyard.kubernetes.deploying.carrying_out import carry_out
 from modelyard.kubernetes.deploying.cluster import reach
 from modelyard.kubernetes.deploying.identity import namespace_of
 from modelyard.kubernetes.deploying.looking import look
 from modelyard.kubernetes.deploying.planning import plan
+from modelyard.kubernetes.deploying.records import SHORT
+from modelyard.kubernetes.deploying.revisions import render_of, revisions
 from modelyard.kubernetes.deploying.session import Session
 from modelyard.kubernetes.kubectl import Kubectl
 from modelyard.kubernetes.manifests import objects_in, read_folder, read_text
@@ -68,12 +69,10 @@ def _rendered(context: DeployContext, params: dict[str, Any]) -> Iterator[Render
     kubectl = Kubectl.find(str(params.get("kube_context") or ""), str(params.get("namespace") or ""))
     name = str(params.get("name") or context.name)
     reach(kubectl)
-    known = records.revisions(kubectl, name)
+    known = revisions(kubectl, name)
     live = kubectl.read("get", "deployments.apps", name)
-    with context.earlier(records.render_of(context.to, known, live, context.task)) as rendered:
-        context.say(
-            f"back to render {rendered.key[: records.SHORT]} of {rendered.when}, commit {rendered.commit[:10] or '-'}"
-        )
+    with context.earlier(render_of(context.to, known, live, context.task)) as rendered:
+        context.say(f"back to render {rendered.key[:SHORT]} of {rendered.when}, commit {rendered.commit[:10] or '-'}")
         yield rendered
 
 
