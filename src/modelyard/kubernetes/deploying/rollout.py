@@ -30,24 +30,22 @@ class Sight:
         deployment: the live Deployment.
         pods: the pods of its new ReplicaSet.
         sets: the name of that ReplicaSet, once it is made.
-        is_seen: whether the controller has seen what was applied.
     """
 
     deployment: Any
     pods: tuple[State, ...]
     sets: tuple[str, ...]
-    is_seen: bool
 
     @property
     def is_done(self) -> bool:
         """Whether all pods are new ones, and can be asked."""
-        return self.is_seen and is_complete(self.deployment)
+        return is_complete(self.deployment)
 
     @property
     def refusal(self) -> str:
         """Why the cluster lets no pod be made; empty: it does."""
         for one in items(self.deployment, "status", "conditions"):
-            if self.is_seen and text(one, "type") == "ReplicaFailure" and text(one, "status") == "True":
+            if is_seen(self.deployment) and text(one, "type") == "ReplicaFailure" and text(one, "status") == "True":
                 return f"{text(one, 'reason')}: {text(one, 'message')}"
         return ""
 
@@ -58,8 +56,12 @@ def is_complete(deployment: object) -> bool:
     wanted = get(deployment, "spec", "replicas")
     wanted = 1 if wanted is None else wanted
     counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
-    seen = status.get("observedGeneration", 0) >= (get(deployment, "metadata", "generation") or 0)
-    return seen and counts == [wanted] * 3
+    return is_seen(deployment) and counts == [wanted] * 3
+
+
+def is_seen(deployment: object) -> bool:
+    """Tell whether the controller has seen what was applied to a live Deployment last."""
+    return (get(deployment, "status", "observedGeneration") or 0) >= (get(deployment, "metadata", "generation") or 1)
 
 
 def wait(kubectl: Kubectl, deployment: Object, timeout_s: int, back: str, say: Callable[[str], None]) -> None:
@@ -96,18 +98,23 @@ def look(kubectl: Kubectl, deployment: Object) -> Sight:
     """Return how the Deployment and its new pods are now."""
     name = text(deployment, "metadata", "name")
     live = kubectl.read("get", "deployments.apps", name) or {}
-    selector = ",".join(f"{k}={v}" for k, v in mapping(deployment, "spec", "selector", "matchLabels").items())
-    found = items(kubectl.read("get", "replicasets.apps,pods", "-l", selector), "items")
-    seen = (get(live, "status", "observedGeneration") or 0) >= (get(live, "metadata", "generation") or 1)
+    found = items(kubectl.read("get", "replicasets.apps,pods", "-l", _selector(deployment)), "items")
     newest = text(live, "metadata", "annotations", REVISION)
     sets = {
         text(one, "metadata", "uid"): text(one, "metadata", "name")
         for one in found
-        if text(one, "kind") == "ReplicaSet" and seen and text(one, "metadata", "annotations", REVISION) == newest
+        if text(one, "kind") == "ReplicaSet"
+        and is_seen(live)
+        and text(one, "metadata", "annotations", REVISION) == newest
     }
     pods = [one for one in found if text(one, "kind") == "Pod" and _owner(one) in sets]
     alive = [one for one in pods if not get(one, "metadata", "deletionTimestamp")]
-    return Sight(live, tuple(state(one) for one in alive), tuple(sets.values()), seen)
+    return Sight(live, tuple(state(one) for one in alive), tuple(sets.values()))
+
+
+def _selector(deployment: Object) -> str:
+    """Return the labels of a Deployment's pods, as kubectl's option `-l` takes them."""
+    return ",".join(f"{k}={v}" for k, v in mapping(deployment, "spec", "selector", "matchLabels").items())
 
 
 def _owner(thing: Object) -> str:
@@ -126,9 +133,8 @@ def _failure(kubectl: Kubectl, deployment: Object, sight: Sight, why: str, back:
     stuck = [told(one) for one in sight.pods if not one.is_ready]
     reasons = [*filter(None, [why, sight.refusal]), *(stuck or ["no pod was made"] * (not sight.pods))]
     reasons += warnings(kubectl, {*sight.sets, *(one.name for one in sight.pods)})
-    selector = ",".join(f"{k}={v}" for k, v in mapping(deployment, "spec", "selector", "matchLabels").items())
     return (
         f"{label(deployment)} did not get ready:\n  " + "\n  ".join(reasons) + "\n"
-        f"  look further: {kubectl.shown('logs', '-l', selector, '--tail=50', '--all-containers')}\n"
+        f"  look further: {kubectl.shown('logs', '-l', _selector(deployment), '--tail=50', '--all-containers')}\n"
         f"  go back: {back}"
     )
