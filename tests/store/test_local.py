@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from modelyard.files import placing
 from modelyard.files.digests import DigestTable, manifest_digest
 from modelyard.store import local as store_module
 from modelyard.store.local import Store
-from modelyard.store.record import Record
+from modelyard.store.record import Record, discovered_key
 from tests.standins.manifests import manifest_of
 
 if TYPE_CHECKING:
@@ -316,6 +317,28 @@ def test_a_record_without_the_fields_that_came_later_says_nothing_of_them(store:
     assert (record.started, record.git, record.made_on) == ("", "", "")
     assert (record.duration_s, record.peak_memory_bytes) == (0, 0)
     assert (record.reproducible, record.accepted, record.discovered) == (True, None, {})
+
+
+def test_a_record_is_found_by_what_it_was_seen_to_read(store: Store, tmp_path: Path) -> None:
+    read = {"sizes.json": "ab" * 32}
+    record = msgspec.structs.replace(keep(store, tmp_path / "out"), discovered=read)
+    store.put_trace(record)
+    key = discovered_key(KEY, read)
+    assert store.trace(KEY) == record
+    assert store.trace(key) == msgspec.structs.replace(record, key=key)
+
+
+def test_an_object_that_gave_other_bytes_is_not_trusted_again(store: Store, table: DigestTable, tmp_path: Path) -> None:
+    """What the table says of it, which is all that is looked at before, is forgotten."""
+    record = keep(store, tmp_path / "out")
+    damaged = store.object_file(record.outputs["model.bin"].digest)
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"A model")
+    table.know([(str(damaged), record.outputs["model.bin"].digest)])
+    assert store.has(record)
+    with pytest.raises(StoreError, match="has other bytes than its name says"):
+        store.restore(record, tmp_path / "back")
+    assert not store.has(record)
 
 
 def test_a_trace_cut_anywhere_is_none(store: Store, tmp_path: Path) -> None:

@@ -55,6 +55,34 @@ def test_what_one_store_gives_another_takes(place: Place, make_store: MakeStore,
     assert told == []
 
 
+def test_what_the_remote_can_give_is_offered_and_not_fetched(make_store: MakeStore, tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}"
+    one, two = make_store("one", url), make_store("two", url)
+    record = keep(one, tmp_path / "made", FILES)
+    assert two.offer(KEY) is None, "the remote does not know it yet"
+    push(one, record)
+    assert two.offer(KEY) == record
+    assert two.trace(KEY) is None
+    assert not two.has(record)
+
+    two.put_trace(record)  # the record is here, what it stands for is not
+    assert two.offer(KEY) == record
+    fs, root = opened((url, {}))
+    fs.rm(f"{root}/{object_name(record.outputs['model.bin'].digest)}")
+    assert two.offer(KEY) is None
+    assert make_store("three", url).offer(KEY) is None
+    assert make_store("alone").offer(KEY) is None
+
+
+def test_what_was_fetched_is_read_only(make_store: MakeStore, tmp_path: Path) -> None:
+    one, two = (make_store(name, f"memory://{tmp_path.name}") for name in ("one", "two"))
+    record = keep(one, tmp_path / "made", FILES)
+    push(one, record)
+    two.find(KEY)
+    modes = {two.object_file(entry.digest).stat().st_mode & 0o777 for entry in record.outputs.values()}
+    assert modes == {0o444}
+
+
 def test_a_key_that_nobody_made_is_a_miss(place: Place, make_store: MakeStore, told: Told) -> None:
     assert make_store("one", place[0], options=place[1]).find(KEY) is None
     assert told == []
