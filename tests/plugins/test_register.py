@@ -18,7 +18,8 @@ def register(call: str, make_project: MakeProject, kind: str = "optimizer") -> P
     head = (
         "from pathlib import Path\nfrom modelyard import hookimpl\nfrom modelyard.params import PositiveInt\n\n"
         "def f(context):\n    pass\n\n"
-        "def sized(context, *, size: PositiveInt | tuple[int, int] = 1):\n    pass\n\n@hookimpl\n"
+        "def sized(context, *, size: PositiveInt | tuple[int, int] = 1):\n    pass\n\n"
+        "def served(folder, *, grpc: PositiveInt | None = None):\n    pass\n\n@hookimpl\n"
     )
     return make_project({"plugins/a.py": f"{head}def modelyard_register_{kind}s(register):\n    {call}\n"})
 
@@ -74,6 +75,21 @@ RUNTIME = 'accepts=("raw",), server=Path(__file__).parent, requirements=Path(__f
             'register("x", lambda m, *, size=1: m, accepts=("a",), image=f, serving_only="size")',
             "trait 'serving_only' is 'size'\n  write a tuple of strings",
         ),
+        (
+            "runtime",
+            f'register("x", served, {RUNTIME}, optional_requirements={{"grcp": Path(__file__)}})',
+            "trait 'optional_requirements' names 'grcp', did you mean 'grpc'?, which is no keyword-only parameter",
+        ),
+        (
+            "runtime",
+            f'register("x", served, {RUNTIME}, optional_requirements={{"grpc": Path("/lacks")}})',
+            "trait 'optional_requirements' is {'grpc': PosixPath('/lacks')}\n  write a dict from names of parameters",
+        ),
+        (
+            "runtime",
+            'register("x", served, accepts=("a",), image=f, optional_requirements={"grpc": Path()})',
+            "traits 'image' and 'optional_requirements' exclude each other",
+        ),
         ("target", 'register("x", f)', "trait 'templates' is missing"),
         (
             "target",
@@ -107,6 +123,11 @@ def test_a_wrong_registration_is_named_with_the_plugins_file(
         ("dataset", 'register("x", f, environment={"A": "1"}, reads_environment=["B"], preload=("numpy",))'),
         ("model", 'register("x", lambda shape, classes: None, produces="raw")'),
         ("runtime", f'register("x", f, {RUNTIME})'),
+        (
+            "runtime",
+            f'register("x", served, {RUNTIME}, optional_requirements={{"grpc": Path(__file__)}})',
+        ),
+        ("runtime", f'register("x", f, {RUNTIME}, optional_requirements=None)'),
         ("builder", 'register("x", f)'),
         ("target", 'register("x", f, templates=("a.j2",), deploy=f)'),
         ("target", 'register("x", f, templates=(), deploy=None)'),

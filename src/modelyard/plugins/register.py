@@ -31,9 +31,10 @@ _PATHS_BY_PARAMETER = {"optional_requirements"}
 _VARIABLES = {"environment", "server_environment"}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
+_OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
-_PARTIAL = {"serving_only", "deploy_only"}
-"""Traits that name parameters which one stage, or the only stage, is run without."""
+_OF_PARAMETERS = {"serving_only", "deploy_only", "optional_requirements"}
+"""Traits that name parameters, each with a default: a stage is run without them, or they may be left unset."""
 
 
 def registered(
@@ -59,8 +60,8 @@ def registered(
         msg = f"{where}: the second argument is {function!r}, not a function\n  write a `def` that calls it"
         raise PluginError(msg)
     given = checked_traits(kind, traits, where)
-    for trait in _PARTIAL & traits.keys():
-        _check_partial(where, function, trait, traits[trait])
+    for trait in _OF_PARAMETERS & traits.keys():
+        _check_parameters(where, function, trait, traits[trait] or ())
     component = Component(kind, name, function, source, **given)
     if source.origin != "built-in":  # whose parameters a test reads: all fifty take 5 ms of every `doit`
         _ = component.parameters
@@ -91,11 +92,7 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Co
         raise PluginError(msg)
     if kind == "runtime" and "image" not in traits:
         needed |= _PYTHON_SERVER
-    for trait in sorted(
-        ((_PYTHON_SERVER | {"server_environment", "optional_requirements"}) & traits.keys())
-        if "image" in traits
-        else ()
-    ):
+    for trait in sorted(_OF_A_PYTHON_SERVER & traits.keys() if "image" in traits else ()):
         msg = (
             f"{where}: traits 'image' and {trait!r} exclude each other\n"
             "  a server in Python has server, requirements and entrypoint; one that a base image brings has image"
@@ -114,8 +111,8 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Co
             raise PluginError(msg)
 
 
-def _check_partial(where: str, function: Any, trait: str, names: Collection[str]) -> None:
-    """Check that each name is a parameter with a default: the function is called without it."""
+def _check_parameters(where: str, function: Any, trait: str, names: Collection[str]) -> None:
+    """Check that each name is a parameter with a default."""
     found = inspect.signature(function).parameters.values()
     known = {p.name for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
     for name in names:
@@ -135,15 +132,15 @@ def _wanted(trait: str, value: Any) -> str:
         fits = isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
         return "" if fits else "a tuple of strings, for instance ('tflite',)"
     if trait in _PATHS:
-        return "" if isinstance(value, Path) and value.exists() else "the Path of what is there"
+        return "" if _is_there(value) else "the Path of what is there"
     if trait in _VARIABLES:
         fits = value is None or (
             isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values()))
         )
         return "" if fits else "a dict of strings"
     if trait in _PATHS_BY_PARAMETER:
-        fits = value is None or (isinstance(value, Mapping) and all(isinstance(path, Path) for path in value.values()))
-        return "" if fits else "a dict from names of parameters to Paths"
+        fits = value is None or (isinstance(value, Mapping) and all(_is_there(path) for path in value.values()))
+        return "" if fits else "a dict from names of parameters to the Paths of what is there"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
     if trait in ("reads_settings", "deterministic"):
@@ -155,3 +152,7 @@ def _wanted(trait: str, value: Any) -> str:
     if trait == "trains_like":
         return "" if isinstance(value, str) else "the name of a model optimizer, for instance 'fine-tune'"
     return "" if value is None or callable(value) else "a function"
+
+
+def _is_there(value: Any) -> bool:
+    return isinstance(value, Path) and value.exists()
