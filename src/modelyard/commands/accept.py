@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from modelyard.commands import person
 from modelyard.commands.base import ProjectCommand, option, print_json
 from modelyard.errors import StageFailed
 
@@ -66,15 +65,11 @@ def _agreed(count: int, *, may_ask: bool) -> bool:
     Raises:
         StageFailed: there is no terminal to ask on.
     """
-    if not may_ask or not sys.stdin.isatty():
+    if not may_ask or not person.is_there():
         msg = "accept: there is no terminal to ask on\n  add --yes if the artifacts would come out the same"
         raise StageFailed(msg)
-    try:
-        what = "this artifact" if count == 1 else f"these {count} artifacts"
-        return input(f"would today's code make the same bytes as {what}? [y/N] ").strip().lower() in ("y", "yes")
-    except (EOFError, KeyboardInterrupt):
-        print()
-        return False
+    what = "this artifact" if count == 1 else f"these {count} artifacts"
+    return person.agrees(f"would today's code make the same bytes as {what}?")
 
 
 def accepted_record(engine: Any, stage: Any) -> tuple[Any, list[str]] | None:
@@ -100,7 +95,8 @@ def accepted_record(engine: Any, stage: Any) -> tuple[Any, list[str]] | None:
     code = engine.code(stage)
     changes = [say(c) for c in compare_parts(record.parts, today.parts, input_files(stage)) if c.kind != "code"]
     changes += [say(c) for c in compare_code(record.code, code)]
-    mark = Accepted(who=_who(), when=datetime.now(UTC).astimezone().isoformat(timespec="seconds"), from_key=record.key)
+    who, when = f"{person.user()}@{socket.gethostname()}", datetime.now(UTC).astimezone()
+    mark = Accepted(who=who, when=when.isoformat(timespec="seconds"), from_key=record.key)
     return msgspec.structs.replace(record, key=today.key, parts=today.parts, code=code, accepted=mark), changes
 
 
@@ -126,14 +122,6 @@ def _refuse_restorable(engine: Any, stage: Any, key: str) -> None:
             f"  run `doit {stage.id}`: it is brought back without work"
         )
         raise StageFailed(msg)
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _acceptance(stage: Any, record: Any, changes: list[str]) -> Acceptance:

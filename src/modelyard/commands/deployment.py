@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import getpass
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelyard.commands import person
 from modelyard.errors import ToolError
 from modelyard.explain.past_results import LEAST, SHORT, entries
+from modelyard.project.git import email
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,34 +109,12 @@ def _context(engine: Engine, stage: Stage, what: str, options: Mapping[str, Any]
         version=config.version,
         repository=str(image.settings["repository"]) if image else "",
         insecure=config.settings["push"]["insecure"],
-        who=_who(engine.project.folder),
+        who=email(engine.project.folder) or person.user(),
         rendered=Rendered(folder=engine.folder(stage), key=key, commit=git, when=when),
         earlier=functools.partial(_earlier, engine, stage),
-        asks=_asks,
+        asks=person.agrees,
         **options,
     )
-
-
-def _who(folder: Path) -> str:
-    """Return who acts, as git knows them, else by the name on this machine."""
-    with contextlib.suppress(OSError):
-        done = subprocess.run(["git", "config", "user.email"], cwd=folder, capture_output=True, text=True, check=False)
-        if done.stdout.strip():
-            return done.stdout.strip()
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
-def _asks(question: str) -> bool:
-    """Ask on the terminal; without one nobody agrees."""
-    if not sys.stdin.isatty():
-        return False
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 @contextlib.contextmanager
