@@ -328,6 +328,28 @@ def test_a_record_is_found_by_what_it_was_seen_to_read(store: Store, tmp_path: P
     assert store.trace(key) == msgspec.structs.replace(record, key=key)
 
 
+def test_where_the_table_cannot_be_used_the_bytes_themselves_are_looked_at(
+    store: Store, table: DigestTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        msg = "not ours to write"
+        raise StoreError(msg)
+
+    record = keep(store, tmp_path / "out")
+    monkeypatch.setattr(table, "is_known", refuse)
+    assert store.has(record)
+    damaged = store.object_file(record.outputs["model.bin"].digest)
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"A model")
+    assert not store.has(record)
+
+
+def test_a_store_that_is_closed_leaves_nothing_half_written(store: Store, tmp_path: Path) -> None:
+    keep(store, tmp_path / "out")
+    store.close()
+    assert list((store.root / ".unfinished").iterdir()) == []
+
+
 def test_an_object_that_gave_other_bytes_is_not_trusted_again(store: Store, table: DigestTable, tmp_path: Path) -> None:
     """What the table says of it, which is all that is looked at before, is forgotten."""
     record = keep(store, tmp_path / "out")
