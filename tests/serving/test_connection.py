@@ -9,7 +9,6 @@ import socket
 import sys
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -179,23 +178,19 @@ def waiting_backend(folder):
 def test_a_client_that_has_gone_leaves_the_queue_and_none_waits_for_ever(start, models, tmp_path):
     gate = waiting_backend(tmp_path)
     command = [sys.executable, "-m", "modelyard.serving"]
-    body = json.dumps(tensor()).encode()
     with (
         start(models / "float32", command, tmp_path, BACKEND="waiting:open_waiting", QUEUE_S="2") as server,
         server.client() as client,
-        ThreadPoolExecutor(2) as threads,
     ):
-        first = threads.submit(client.post, INFER, content=body)
+        first = server.send(INFER, tensor())
         wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 2)
-        gone = socket.create_connection(("127.0.0.1", server.port))
-        gone.sendall(post(INFER, body))
+        gone = server.send(INFER, tensor())
         wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 3)
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-        gone.close()
+        gone.reset()
         wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 2)
-        late = client.post(INFER, content=body)
+        late = client.post(INFER, json=tensor())
         gate.touch()
-        answer = first.result(timeout=20)
+        answer = first.answer()
         predictions = sample_of(client, "modelyard_inference_seconds_count")
         left = sample_of(client, 'modelyard_requests_total{protocol="oip",operation="infer",code="499"}')
 
@@ -211,21 +206,20 @@ def test_a_request_waits_for_no_longer_than_it_says(start, models, tmp_path):
     with (
         start(models / "float32", command, tmp_path, BACKEND="waiting:open_waiting", BATCHING="on") as server,
         server.client() as client,
-        ThreadPoolExecutor(4) as threads,
     ):
 
         def ask(**parameters):
-            answer = threads.submit(client.post, INFER, json=tensor() | {"parameters": parameters})
+            sent = server.send(INFER, tensor() | {"parameters": parameters})
             number = next(numbers)
             wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == number)
-            return answer
+            return sent
 
         numbers = iter(range(2, 6))
         first = ask()
         impatient, patient, silent = ask(timeout=200_000), ask(timeout=60_000_000), ask(timeout=0)
         time.sleep(0.3)
         gate.touch()
-        answers = [one.result(timeout=20) for one in (first, impatient, patient, silent)]
+        answers = [one.answer() for one in (first, impatient, patient, silent)]
         samples = sample_of(client, "modelyard_samples_total")
 
     assert [answer.status_code for answer in answers] == [200, 503, 200, 200]

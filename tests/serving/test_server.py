@@ -153,15 +153,14 @@ def test_one_request_too_many_is_503(start, models, tmp_path):
     with (
         start(models / "float32", command, tmp_path, BACKEND="waiting:open_waiting", MAX_QUEUE="1") as server,
         server.client() as client,
-        ThreadPoolExecutor(2) as threads,
     ):
-        first = [threads.submit(client.post, PREDICT, json=body) for _ in range(2)]
+        held = [server.send(PREDICT, body) for _ in range(2)]
         wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 3)
         refused = client.post(PREDICT, json=body)
         refused_v2 = client.post("/v2/models/digits/infer", json={"inputs": [tensor]})
         live = client.get("/v2/health/live")
         gate.touch()
-        answers = [future.result(timeout=20) for future in first]
+        answers = [one.answer() for one in held]
 
     assert (refused.status_code, refused.json()) == (503, {"error": "2 requests wait already; try again later"})
     assert (refused_v2.status_code, refused_v2.json()) == (503, refused.json())

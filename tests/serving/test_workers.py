@@ -164,19 +164,18 @@ def test_requests_that_wait_are_predicted_together_and_fail_each_for_itself(star
 
     def ask(number):
         sample = np.full((1, 8, 8, 1), number).tolist()
-        return client.post(PREDICT, json={"instances": sample})
+        return server.send(PREDICT, {"instances": sample})
 
     with (
         start(models / "float32", command, tmp_path, **settings) as server,
         server.client() as client,
-        ThreadPoolExecutor(8) as threads,
     ):
-        first = threads.submit(ask, 1)
+        first = ask(1)
         wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 2)
-        others = [threads.submit(ask, number) for number in (2, 3, 9, 4)]
+        others = [ask(number) for number in (2, 3, 9, 4)]
         wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == 6)
         gate.touch()
-        answers = [future.result(20) for future in (first, *others)]
+        answers = [sent.answer() for sent in (first, *others)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 500, 200]
     values = [answer.json()["predictions"][0][0] for answer in answers if answer.status_code == 200]
