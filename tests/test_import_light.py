@@ -77,6 +77,18 @@ def test_the_projects_of_this_repository_load_light() -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY: []"
 
 
+def test_a_built_in_plugin_is_imported_by_the_projects_that_use_it() -> None:
+    root = Path(__file__).parents[1]
+    script = (
+        f"import sys; from pathlib import Path; from modelyard.project.load import load; project = load(Path({str(root)!r}))\n"
+        "steps = {step.component.name for chain in project.config.variants.values() for step in chain}\n"
+        "found = {name.rpartition('.')[2] for name in sys.modules if name.startswith('modelyard_plugins.optimizers.')}\n"
+        "print({name.replace('_', '-') for name in found} - steps)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert (done.stdout, done.stderr) == ("{'fine-tune'}\n", ""), "what 'prune' trains like is used, too"
+
+
 def test_the_spy_sees_what_is_imported(toy_project: Path) -> None:
     with (toy_project / "dodo.py").open("a") as file:
         file.write("\nimport numpy\n")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.component import Source
 from modelyard.errors import ConfigError, PluginError
-from modelyard.plugins.load import BUILT_IN, Plugins, load_plugins
+from modelyard.plugins.built_ins import BUILT_IN, BuiltIn
+from modelyard.plugins.load import Plugins, _built_in, load_plugins
 
 OPTIMIZER = '''
 from modelyard import hookimpl
@@ -74,6 +76,13 @@ def test_the_built_ins_go_through_the_same_hooks(tmp_path: Path) -> None:
     files = {f for f in root.glob("*/*.py") if f.stem != "__init__" and f.parent.name != "support"}
     assert {source.file for source in plugins.sources.values()} == files
     assert {c.source.file for c in plugins.components.values()} <= files
+
+
+def test_a_built_in_registers_one_component_called_like_its_file() -> None:
+    source = Source("optimizers.int8", "built-in", Path("int8.py"))
+    wrong = BuiltIn(f"{BUILT_IN}.optimizers.int8", source, ("optimizer", "int4"))
+    with pytest.raises(PluginError, match="registers one optimizer, called like its file: 'int4'"):
+        _built_in(wrong)
 
 
 def test_every_parameter_of_a_built_in_says_what_it_is(tmp_path: Path) -> None:

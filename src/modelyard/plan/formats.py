@@ -44,7 +44,7 @@ def advice(plugins: Plugins, given: str, accepted: Sequence[str], *, is_runtime:
         accepted: the formats that are taken.
         is_runtime: whether it is the runtime that takes them, so that another one may help.
     """
-    optimizers = [component for (kind, _), component in plugins.components.items() if kind == "optimizer"]
+    optimizers = list(plugins.of_kind("optimizer").values())
     chains = shortest_chains(optimizers, given, accepted)
     if not chains:
         takers = listing(component.name for component in optimizers if given in component.accepts)
@@ -53,5 +53,5 @@ def advice(plugins: Plugins, given: str, accepted: Sequence[str], *, is_runtime:
         text = f"model optimizers that fit between them: {', '.join(chain[0] for chain in chains)}"
     else:
         text = f"chains that fit between them: {', or '.join(' then '.join(chain) for chain in chains)}"
-    runtimes = [name for (kind, name), c in plugins.components.items() if kind == "runtime" and given in c.accepts]
+    runtimes = [name for name, one in plugins.of_kind("runtime").items() if given in one.accepts]
     return f"{text}; runtimes that take {given}: {listing(runtimes)}" if is_runtime and runtimes else text

@@ -74,6 +74,8 @@ def _check_hook_kinds(plugins: Plugins) -> None:
 
 
 def _check_resource_names(config: Config, plugins: Plugins) -> None:
+    if not config.resources:
+        return
     known = {*KINDS, *(name for component in plugins.components.values() for name in component.resources)}
     for name in config.resources:
         if name not in known:
@@ -187,9 +189,8 @@ class _Planner:
     def check_trainer(self) -> None:
         trainer, model = self.config.uses["train"].component, self.config.uses["model"].component
         if model.produces and model.produces != trainer.produces:
-            fitting = [
-                n for (k, n), c in self.plugins.components.items() if k == "trainer" and c.produces == model.produces
-            ]
+            trainers = self.plugins.of_kind("trainer")
+            fitting = [name for name, one in trainers.items() if one.produces == model.produces]
             msg = (
                 f"{self.config.source.where('train').at('use')}: the trainer {trainer.name!r} trains {trainer.produces} models, "
                 f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
@@ -233,7 +234,7 @@ class _Planner:
         """Return the baselines that were trained as long as variants were; none if no gate needs them."""
         if not wants_controls(self.config.settings["gates"]):
             return Controls()
-        optimizers = {name: c for (kind, name), c in self.plugins.components.items() if kind == "optimizer"}
+        optimizers = self.plugins.of_kind("optimizer")
         trained, served = self.config.uses["train"].component.produces, self.config.uses["runtime"].component.accepts
         return find_controls(self.config.variants, baseline, optimizers, trained, served)
 

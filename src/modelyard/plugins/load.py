@@ -2,16 +2,18 @@
 
 Three places, the nearest wins: the project's `plugins/` folder, then installed distributions (entry
 points of the group `modelyard`), then the built-ins. What is shadowed is kept for `doit plugins`.
+A built-in component is imported when it is asked for: most projects use a few of them.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -25,11 +27,12 @@ from modelyard.code.imports import HashedLoader
 from modelyard.component import KINDS, Component, Source, kind_name
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.marking import SCOPED, Scope, scope_of
+from modelyard.plugins.built_ins import BUILT_IN, BuiltIn, built_ins
+from modelyard.plugins.components import Components, OfKind
 from modelyard.plugins.entry_points import entry_points
 from modelyard.plugins.register import registered
 from modelyard.toml.places import Place
 
-BUILT_IN = "modelyard_plugins"
 _PREFIX = "modelyard_"
 _HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_PREFIX))
 _RANK = {"project": 0, "installed": 1, "built-in": 2}
@@ -46,7 +49,7 @@ class Plugins(msgspec.Struct, frozen=True):
     """
 
     manager: pluggy.PluginManager
-    components: dict[tuple[str, str], Component] = msgspec.field(default_factory=dict)
+    components: MutableMapping[tuple[str, str], Component] = msgspec.field(default_factory=Components)
     shadowed: list[tuple[Component, Component]] = msgspec.field(default_factory=list)
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
@@ -110,6 +113,10 @@ class Plugins(msgspec.Struct, frozen=True):
         """Return the names of the components of `kind`, sorted."""
         return sorted(name for k, name in self.components if k == kind)
 
+    def of_kind(self, kind: str) -> Mapping[str, Component]:
+        """Return the components of `kind` by name."""
+        return OfKind(self.components, kind)
+
 
 class _Manager(pluggy.PluginManager):
     """Looks for hooks where they can be: pluggy looks at all that a module holds, which takes longer than importing it."""
@@ -126,27 +133,54 @@ def load_plugins(project: Path) -> Plugins:
     """
     manager = _Manager("modelyard")
     manager.add_hookspecs(hookspecs)
-    plugins = Plugins(manager)
-    for module, source in _find(project):
-        _check_hook_names(module, source)
-        plugins.sources[source.name] = source
-        try:
-            manager.register(module, name=source.name)
-        except (pluggy.PluginValidationError, ValueError) as exc:
-            told = "; ".join(line for line in str(exc).splitlines()[-2:] if line)
-            msg = f"plugin {source.name!r} ({source.file}): {told}\n  see the hook's arguments in modelyard.hookspecs"
-            raise PluginError(msg) from exc
+    components = Components()
+    plugins = Plugins(manager, components)
+    seen: set[tuple[int, int] | Path] = set()
+    for built_in in built_ins():
+        seen.add(_identity(built_in.source.file))
+        plugins.sources[built_in.source.name] = built_in.source
+        if built_in.component is None:
+            _take(plugins, importlib.import_module(built_in.module), built_in.source)
+        else:
+            components.wait(built_in.component, functools.partial(_built_in, built_in))
+    for module, source in _installed():
+        seen.add(_identity(source.file))
+        _take(plugins, module, source)
+    for module, source in _in_project(project, seen):
+        _take(plugins, module, source)
     for kind in KINDS:
         _register_kind(plugins, kind)
     return plugins
 
 
-def _find(project: Path) -> Iterator[tuple[ModuleType, Source]]:
-    seen: set[tuple[int, int] | Path] = set()
-    for module, source in (*_built_ins(), *_installed()):
-        seen.add(_identity(source.file))
-        yield module, source
-    yield from _in_project(project, seen)
+def _take(plugins: Plugins, module: ModuleType, source: Source) -> None:
+    """Make `module` one of the `plugins`, whose hooks are called."""
+    _check_hook_names(module, source)
+    plugins.sources[source.name] = source
+    try:
+        plugins.manager.register(module, name=source.name)
+    except (pluggy.PluginValidationError, ValueError) as exc:
+        told = "; ".join(line for line in str(exc).splitlines()[-2:] if line)
+        msg = f"plugin {source.name!r} ({source.file}): {told}\n  see the hook's arguments in modelyard.hookspecs"
+        raise PluginError(msg) from exc
+
+
+def _built_in(built_in: BuiltIn) -> Component:
+    """Import a built-in plugin and return the one component that it registers."""
+    assert built_in.component is not None
+    kind, name = built_in.component
+    module, source = importlib.import_module(built_in.module), built_in.source
+    _check_hook_names(module, source)
+    found: list[Component] = []
+
+    def register(name: str, function: Callable[..., Any], **traits: Any) -> None:
+        found.append(registered(kind, name, function, traits, source))
+
+    getattr(module, f"modelyard_register_{kind}s")(register)
+    if [one.name for one in found] != [name]:
+        msg = f"plugin {source.file}: a built-in plugin registers one {kind}, called like its file: {name!r}"
+        raise PluginError(msg)
+    return found[0]
 
 
 def _identity(file: Path) -> tuple[int, int] | Path:
@@ -156,16 +190,6 @@ def _identity(file: Path) -> tuple[int, int] | Path:
     except OSError:  # a module in a zip archive, or a link to nothing
         return file
     return info.st_dev, info.st_ino
-
-
-def _built_ins() -> Iterator[tuple[ModuleType, Source]]:
-    package = importlib.import_module(BUILT_IN)
-    root = Path(package.__path__[0])
-    for file in sorted(root.glob("*/*.py")):
-        if file.stem == "__init__" or file.parent.name == "support":
-            continue
-        name = f"{BUILT_IN}.{file.parent.name}.{file.stem}"
-        yield importlib.import_module(name), Source(f"{file.parent.name}.{file.stem}", "built-in", file)
 
 
 def _installed() -> Iterator[tuple[ModuleType, Source]]:

@@ -143,7 +143,7 @@ def _chain(
 ) -> tuple[list[Step], int] | None:
     """Return a variant with the component in it, handed a model of the format `accepted`, and the steps behind it."""
     uses = project.config.uses
-    optimizers = [c for (kind, _), c in project.plugins.components.items() if kind == "optimizer" and c != component]
+    optimizers = [one for one in project.plugins.of_kind("optimizer").values() if one != component]
     before = way(optimizers, uses["train"].component.produces, (accepted,))
     after = way(optimizers, component.produces, uses["runtime"].component.accepts)
     if before is None or after is None:

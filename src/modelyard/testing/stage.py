@@ -128,7 +128,7 @@ def check_runtime(
     loaded = load(project)
     component = loaded.plugins.get("runtime", name, "check_runtime")
     check_component(component, project)
-    optimizers = [one for (kind, _), one in loaded.plugins.components.items() if kind == "optimizer"]
+    optimizers = list(loaded.plugins.of_kind("optimizer").values())
     start = loaded.config.uses["train"].component.produces
     ways = [found for one in component.accepts if (found := way(optimizers, start, (one,))) is not None]
     assert ways, (

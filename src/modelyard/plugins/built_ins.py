@@ -1,0 +1,42 @@
+"""The plugins that modelyard brings: where they are, and what each is there for.
+
+A file in the folder of a kind registers one component of that kind, called like the file: `optimizers/dynamic_range.py`
+the optimizer `dynamic-range`. So what there is can be told without importing it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from modelyard.component import KINDS, Source
+
+BUILT_IN = "modelyard_plugins"
+
+
+class BuiltIn(NamedTuple):
+    """One built-in plugin.
+
+    Attributes:
+        module: its full name.
+        source: what it is called in messages, and its file.
+        component: the kind and the name of the component that it registers; None: it has other hooks.
+    """
+
+    module: str
+    source: Source
+    component: tuple[str, str] | None
+
+
+def built_ins() -> Iterator[BuiltIn]:
+    """Yield the built-in plugins in the order of their files; none is imported."""
+    root = Path(importlib.import_module(BUILT_IN).__path__[0])
+    for file in sorted(root.glob("*/*.py")):
+        folder, stem = file.parent.name, file.stem
+        if stem == "__init__" or folder == "support":
+            continue
+        kind = folder.removesuffix("s")
+        component = (kind, stem.replace("_", "-")) if kind in KINDS else None
+        yield BuiltIn(f"{BUILT_IN}.{folder}.{stem}", Source(f"{folder}.{stem}", "built-in", file), component)
