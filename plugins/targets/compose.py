@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TEMPLATE = "compose/compose.yaml.j2"
 _IN_CONTAINER = "/run/secrets"
 _MARGIN_S = 5
-_SIZE = re.compile(r"([1-9][0-9]*)([bkmgBKMG])[bB]?")
+_SIZE = r"([1-9][0-9]*)([bkmgBKMG])[bB]?"
 
 
 def compose(
@@ -93,7 +93,7 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
 
 
 def _memory_problems(params: Mapping[str, Any], *, reads_settings: bool) -> Iterator[Problem]:
-    if not _SIZE.fullmatch(params["memory"]):
+    if not re.fullmatch(_SIZE, params["memory"]):
         yield Problem("memory", "it is not a size as Compose reads it", "allowed: '256m', '1g'")
     elif reads_settings:
         from modelyard.launch.footprint import SMALL_BYTES, Footprint, workers_of
@@ -105,7 +105,7 @@ def _memory_problems(params: Mapping[str, Any], *, reads_settings: bool) -> Iter
 
 
 def _bytes(size: str) -> int:
-    found = _SIZE.fullmatch(size)
+    found = re.fullmatch(_SIZE, size)
     assert found is not None
     return int(found[1]) << 10 * "bkmg".index(found[2].lower())
 

@@ -19,7 +19,7 @@ SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**1
 DURATIONS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0, "min": 60_000.0}
 """Milliseconds in each unit of duration."""
 
-_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([^\s0-9.]*)\s*")
+_QUANTITY = r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([^\s0-9.]*)\s*"
 
 
 def duration(seconds: float) -> str:
@@ -67,7 +67,7 @@ def parse_duration_ms(value: str | float, where: str | KeyPlace) -> float:
 def _parse(value: str | float, units: Mapping[str, float], plain: str, where: str | KeyPlace, allowed: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    match = re.fullmatch(_QUANTITY, value) if isinstance(value, str) else None
     if match is None:
         msg = f"{where}: {value!r} cannot be read\n  allowed: {allowed}"
         raise ConfigError(msg)

@@ -283,3 +283,12 @@ def test_finding_a_closure_imports_nothing(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True)
     assert done.stdout == "['helper.py', 'model.py']\n", done.stderr
+
+
+def test_a_folder_that_cannot_be_a_module_is_not_looked_into(project: Path, tmp_path: Path) -> None:
+    (project / "modelyard.egg-info").mkdir()
+    (project / "model.py").write_text("import modelyard.units\n")
+    index = CodeIndex(project, DigestTable(tmp_path / "state.sqlite"))
+    assert any(path.endswith("modelyard/units.py") for path in index.closure(project / "model.py").paths)
+    with pytest.raises(KeyError):
+        index.mark(str(project / "modelyard" / "units.py"))

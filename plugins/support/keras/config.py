@@ -24,12 +24,12 @@ _CODE = frozenset(
 )
 """Layers that hold code, or call what they name."""
 
-_KERAS = re.compile(r"(tf_)?keras|tensorflow_model_optimization")
-_TOOLS = re.compile(r"utils|saving|callbacks|datasets|preprocessing|export|legacy|estimator|wrappers|distribute")
+_KERAS = r"(tf_)?keras|tensorflow_model_optimization"
+_TOOLS = r"utils|saving|callbacks|datasets|preprocessing|export|legacy|estimator|wrappers|distribute"
 """Parts of Keras that are no parts of a model: they download, read and write files."""
-_FUNCTIONS = re.compile(r"activations|losses|metrics|initializers|regularizers|constraints|ops")
+_FUNCTIONS = r"activations|losses|metrics|initializers|regularizers|constraints|ops"
 
-_OPERATORS = re.compile(
+_OPERATORS = (
     r"__operators__\.\w+|(compat\.v[12]\.)?((math|nn|linalg|signal|image|random|bitwise|sparse|ragged|strings)\.)?\w+"
 )
 """The functions of TensorFlow that compute; `io`, `raw_ops`, `saved_model` and others do more."""
@@ -88,7 +88,7 @@ def _reason(one: dict[str, Any], is_registered: Callable[[str], bool]) -> str:
         return f"holds a {kind}, which can run any code"
     if kind in ("TFOpLambda", "SlicingOpLambda"):
         function = str(one.get("config", {}).get("function"))
-        calls = not _OPERATORS.fullmatch(function) or function.rpartition(".")[2] in _DOES_MORE
+        calls = not re.fullmatch(_OPERATORS, function) or function.rpartition(".")[2] in _DOES_MORE
         return f"calls {function!r}, which can do more than compute" if calls else ""
     name = one.get("config") if kind == "function" else one.get("registered_name") or kind
     if module is None or is_registered(str(name)):
@@ -99,10 +99,12 @@ def _reason(one: dict[str, Any], is_registered: Callable[[str], bool]) -> str:
 
 def _is_class(module: str) -> bool:
     first, *rest = module.split(".")
-    return module == "builtins" or (bool(_KERAS.fullmatch(first)) and not any(map(_TOOLS.fullmatch, rest)))
+    return module == "builtins" or (
+        bool(re.fullmatch(_KERAS, first)) and not any(re.fullmatch(_TOOLS, one) for one in rest)
+    )
 
 
 def _is_function(module: str, name: str) -> bool:
     if module == "builtins":  # Keras writes its own functions so, and those of Python would be found, too
         return not hasattr(builtins, name)
-    return _is_class(module) and any(map(_FUNCTIONS.fullmatch, module.split(".")))
+    return _is_class(module) and any(re.fullmatch(_FUNCTIONS, one) for one in module.split("."))

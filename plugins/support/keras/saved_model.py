@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 INPUT, OUTPUT, SIGNATURE = "input", "probabilities", "serving_default"
 """The names that the contract of the format gives (see `modelyard.artifacts.FORMAT_FILES`)."""
 
-_NUMBER = re.compile(r"_(\d+)(?=_|$)")
+_NUMBER = r"_(\d+)(?=_|$)"
 """In a function's name: TensorFlow numbers functions through the life of a process."""
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """In the attributes of recurrent layers: it pairs implementations for processors and GPUs."""
-_TRACED = re.compile(r"__(?:inference|forward|backward)_\w+")
+_TRACED = r"__(?:inference|forward|backward)_\w+"
 
 
 def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any], variables: Iterable[Any]) -> None:
@@ -96,9 +96,9 @@ class _Names:
     """The names that take the place of those with a number of the process, or a random UUID, in them."""
 
     def __init__(self, functions: Iterable[str]) -> None:
-        numbered = sorted((tuple(map(int, _NUMBER.findall(name)))[::-1], name) for name in functions)
+        numbered = sorted((tuple(map(int, re.findall(_NUMBER, name)))[::-1], name) for name in functions)
         self._new = {
-            name: f"{_NUMBER.sub('', name)}_{place}" for place, (numbers, name) in enumerate(numbered) if numbers
+            name: f"{re.sub(_NUMBER, '', name)}_{place}" for place, (numbers, name) in enumerate(numbered) if numbers
         }
         self._uuids: dict[str, str] = {}
 
@@ -106,9 +106,9 @@ class _Names:
         """Return what takes the place of `text`."""
         if text in self._new:
             return self._new[text]
-        if _TRACED.fullmatch(text):
-            return _NUMBER.sub("", text)
-        return _UUID.sub(lambda found: self._uuids.setdefault(found[0], f"uuid-{len(self._uuids)}"), text)
+        if re.fullmatch(_TRACED, text):
+            return re.sub(_NUMBER, "", text)
+        return re.sub(_UUID, lambda found: self._uuids.setdefault(found[0], f"uuid-{len(self._uuids)}"), text)
 
     def put_into(self, message: Any) -> None:
         """Put the new names wherever `message`, or a message inside of it, holds an old one."""

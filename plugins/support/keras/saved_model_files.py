@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_FILES = re.compile(
+_FILES = (
     r"saved_model\.pb|fingerprint\.pb|variables/variables\.(index|data-\d{5}-of-\d{5})|assets/[^/]+|keras_metadata\.pb"
 )
-_REACHES_OUT = re.compile(
+_REACHES_OUT = (
     r"(Read|Write)File|MatchingFiles|\w*PyFunc\w*|\w*Reader(V2)?|(TFRecord|TextLine|FixedLengthRecord|Load|Save|DataService)Dataset\w*"
     r"|Snapshot\w*|Debug\w+|PrintV2|Save|SaveSlices|Restore|RestoreSlice|\w*Summary\w*|LoadAndRemapMatrix|ImportEvent"
     r"|(De|En)codeProto\w*|RemoteCall|Rpc\w*|(_Host)?(Send|Recv)|Gcs\w+|Bigtable\w+|Configure\w+"
@@ -37,7 +37,7 @@ def check_saved_model(folder: Path) -> None:
     from tensorflow.core.protobuf import saved_model_pb2
 
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink())
-    foreign = [name for name in names if not _FILES.fullmatch(name) or (folder / name).is_symlink()]
+    foreign = [name for name in names if not re.fullmatch(_FILES, name) or (folder / name).is_symlink()]
     if foreign or "saved_model.pb" not in names:
         found = repr(foreign[0]) if foreign else "no saved_model.pb"
         msg = f"{folder}: holds {found}, so it is not just a SavedModel\n  write it with tf.saved_model.save"
@@ -57,7 +57,7 @@ def _wrong(graph: Any) -> Iterator[str]:
     for name, nodes in {"": graph.node, **functions}.items():
         saves = not name or name not in called
         for node in nodes:
-            if _REACHES_OUT.fullmatch(node.op) or (node.op in _CHECKPOINT and not saves):
+            if re.fullmatch(_REACHES_OUT, node.op) or (node.op in _CHECKPOINT and not saves):
                 yield node.op
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_COUNTER = re.compile(r"__\d+(?=:\d+$|$)")
+_COUNTER = r"__\d+(?=:\d+$|$)"
 
 
 def canonicalize(model: Any, *, input_name: str, output_name: str, batch: str) -> None:
@@ -31,7 +31,7 @@ def canonicalize(model: Any, *, input_name: str, output_name: str, batch: str) -
     taken = {input_name, output_name}
     weights = {weight.name for weight in graph.initializer}
     for node in nodes:
-        node.name = _free(_COUNTER.sub("", node.name) or node.op_type, taken)
+        node.name = _free(re.sub(_COUNTER, "", node.name) or node.op_type, taken)
         for position, read in enumerate(_reads(node)):
             if read in weights and read not in names:
                 names[read] = _free(f"{node.name}/input{position}", taken)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_ENTRY = re.compile(
+_ENTRY = (
     r"data/weights/(weight_\d+|model_weights_config\.json)|data/constants/(tensor_\d+|model_constants_config\.json)"
     r"|models/model\.json|data/sample_inputs/model\.pt|archive_format|archive_version|byteorder"
     r"|(\.data/)?version|\.data/serialization_id"
 )
 _PROGRAM, _SAMPLES = "models/model.json", "data/sample_inputs/model.pt"
 _CONFIGS = {"data/weights/": "model_weights_config.json", "data/constants/": "model_constants_config.json"}
-_OPERATOR = re.compile(r"torch\.ops\.\w+(\.\w+){1,2}|_operator\.\w+|math\.\w+|torch\.\w*sym_\w+")
+_OPERATOR = r"torch\.ops\.\w+(\.\w+){1,2}|_operator\.\w+|math\.\w+|torch\.\w*sym_\w+"
 _READS_FILES = "torch.ops.aten.from_file"
 _STRUCTURES = {"builtins.tuple", "builtins.list", "builtins.dict", None}
 _EXPANDED_NUMBERS = 1 << 24
@@ -57,7 +57,7 @@ def _refused(path: Path, what: str, advice: str) -> DataError:
 
 def _check_entries(archive: Any, path: Path) -> None:
     names = archive.get_file_names()
-    foreign = [name for name in names if not _ENTRY.fullmatch(name)]
+    foreign = [name for name in names if not re.fullmatch(_ENTRY, name)]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if foreign or twice:
         what = f"holds {foreign[0]!r}" if foreign else f"holds {twice[0]!r} twice"
@@ -98,7 +98,7 @@ def _check_program(program: dict[str, Any], path: Path) -> None:
             raise _refused(
                 path, f"the size {value!r} would have to be evaluated", "build the stage that wrote it again"
             )
-        if key == "target" and not (_OPERATOR.fullmatch(value) and not value.startswith(_READS_FILES)):
+        if key == "target" and not (re.fullmatch(_OPERATOR, value) and not value.startswith(_READS_FILES)):
             raise _refused(
                 path, f"the operator {value!r} is not one of torch.ops", "use operators that torch.export knows"
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 
-_FUNCTIONS = re.compile(
+_FUNCTIONS = (
     r"Symbol|Integer|Rational|Float|Add|Mul|Mod|Max|Min|And|Or|Not|Eq|Ne|Lt|Le|Gt|Ge|Equality|Unequality"
     r"|(Strict)?(Less|Greater)Than|Piecewise|ExprCondPair|floor|ceiling|Abs|FloorDiv|ModularIndexing|Where|PythonMod"
     r"|CleanDiv|(Ceil|Floor|Trunc|Round)ToInt|CeilDiv|(Float|Int)TrueDiv|IsNonOverlappingAndDenseIndicator|TruncToFloat"
@@ -53,7 +53,7 @@ def _parsed(text: str) -> ast.AST | None:
 def _is_size(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        return bool(_FUNCTIONS.fullmatch(name)) or (name in _POWERS and _is_small_power(node))
+        return bool(re.fullmatch(_FUNCTIONS, name)) or (name in _POWERS and _is_small_power(node))
     if isinstance(node, ast.Constant):
         return _is_small(node.value)
     return isinstance(node, _SIZE_NODES) and not (isinstance(node, ast.Name) and node.id.startswith("_"))

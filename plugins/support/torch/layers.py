@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelyard.errors import ConfigError, did_you_mean
 from modelyard_plugins.support.torch.layout import plain_name
@@ -12,8 +11,7 @@ _FILTERS = {"conv1d": 0, "conv2d": 0, "conv3d": 0, "linear": 0, **{f"conv_transp
 """The operators whose second argument is a weight, and the axis of the weight that counts outputs."""
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """A convolution or a linear layer.
 
     Attributes:

@@ -155,8 +155,9 @@ class Modules:
 
 
 def _top_names(project: str) -> frozenset[str]:
+    """Return the names that may be modules in the folder `project`; a folder with a dot, as `x.egg-info`, is none."""
     with os.scandir(project) as entries:
-        return frozenset(entry.name.partition(".")[0] for entry in entries)
+        return frozenset(entry.name if entry.is_dir() else entry.name.partition(".")[0] for entry in entries)
 
 
 def _with_packages(name: str) -> Iterator[str]:

@@ -16,11 +16,11 @@ from doit.exceptions import InvalidCommand
 
 from modelyard.errors import did_you_mean, listing
 
-_ABOUT_AN_OPTION = re.compile(
+_ABOUT_AN_OPTION = (
     r"Error parsing \w+: option (?P<option>\S+) (?P<what>not recognized|requires argument|not a unique prefix|.*)"
 )
-_NOT_A_VALUE = re.compile(r"Error parsing parameter '(?P<name>\w+)'[^\n]*\n(?P<why>.*)", re.DOTALL)
-_NO_CHOICE = re.compile(r"Error parsing parameter '(?P<name>\w+)'\. Provided '(?P<value>.*)' but available choices")
+_NOT_A_VALUE = r"(?s)Error parsing parameter '(?P<name>\w+)'[^\n]*\n(?P<why>.*)"
+_NO_CHOICE = r"Error parsing parameter '(?P<name>\w+)'\. Provided '(?P<value>.*)' but available choices"
 _KINDS = {int: "a whole number", float: "a number", bool: "yes or no"}
 
 
@@ -44,7 +44,7 @@ def _words(option: Any) -> list[str]:
 
 
 def _about_an_option(text: str, known: Collection[str]) -> str:
-    found = _ABOUT_AN_OPTION.match(text)
+    found = re.match(_ABOUT_AN_OPTION, text)
     if found is None:
         return ""
     option, what = found["option"], found["what"]
@@ -57,7 +57,7 @@ def _about_an_option(text: str, known: Collection[str]) -> str:
 
 
 def _about_a_value(text: str, options: Sequence[Any]) -> str:
-    found = _NO_CHOICE.match(text) or _NOT_A_VALUE.match(text)
+    found = re.match(_NO_CHOICE, text) or re.match(_NOT_A_VALUE, text)
     option = next((one for one in options if found and one.name == found["name"]), None)
     if found is None or option is None:
         return ""

@@ -1,9 +1,9 @@
 """What `[tool.modelyard]` may hold, and the tables that are modelyard's own: each key with its type and default.
 
 Tables with `use = "..."` hold a component's parameters too; those come from the component.
-"""
 
-from __future__ import annotations
+Annotations are evaluated here at once, not kept as text: msgspec compiles each text, in every `doit`.
+"""
 
 from typing import Annotated, Any, Literal
 

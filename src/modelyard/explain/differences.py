@@ -21,8 +21,8 @@ Code = Mapping[str, Mapping[str, str]]
 
 _BARE = ("kind", "seed", "machine", "accelerator", "threads", "isa")
 """Parts of a key that are called by their kind alone."""
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_SERVER_FILE = re.compile(r"server|requirements( \w+)?")
+_DIGEST = r"[0-9a-f]{64}"
+_SERVER_FILE = r"server|requirements( \w+)?"
 """The parts of a component that are files of its server; further requirements are called after their parameter."""
 _PREFIXES = {"setting": "setting", "input": "input", "code": "code", "version": "version", "environment": "environment"}
 
@@ -104,7 +104,7 @@ def _label(part: str, value: Any, files: Collection[str]) -> Label:
         return _PREFIXES[first], "", rest
     if not rest and first in KINDS:
         return "component", "", first
-    if part in files or (_SERVER_FILE.fullmatch(rest) and isinstance(value, str) and _DIGEST.fullmatch(value)):
+    if part in files or (re.fullmatch(_SERVER_FILE, rest) and isinstance(value, str) and re.fullmatch(_DIGEST, value)):
         return "file", first, rest
     return "parameter", first, rest
 
@@ -192,7 +192,7 @@ def show(value: Any) -> str:
     if value is UNSET:
         return "(none)"
     if isinstance(value, str):
-        return value[:12] if _DIGEST.fullmatch(value) else value or "''"
+        return value[:12] if re.fullmatch(_DIGEST, value) else value or "''"
     if isinstance(value, float):
         return f"{value:.6g}"
     return "not set" if value is None else msgspec.json.encode(value).decode()

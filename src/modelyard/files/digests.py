@@ -126,7 +126,7 @@ def _check_name(name: str, folder: str) -> None:
 
 
 @contextmanager
-def _reading(path: str | Path) -> Iterator[None]:
+def reading(path: str | Path) -> Iterator[None]:
     """Turn what the system says of `path` into a `DataError`."""
     try:
         yield
@@ -216,14 +216,18 @@ class DigestTable:
         manifest: Manifest = {}
         files = walk(path)
         while batch := list(itertools.islice(files, _BATCH)):
-            with _reading(path):
-                digests = self._files([(f"{root}/{name}", info) for name, info in batch])
+            with reading(path):
+                digests = self.files([(f"{root}/{name}", info) for name, info in batch])
             for (name, info), digest in zip(batch, digests, strict=True):
                 manifest[name] = FileEntry(digest, info.st_size, is_executable(info))
         return manifest
 
-    def _files(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
-        """Return the digests of files by absolute path and stat, asking the table once for all."""
+    def files(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
+        """Return the digests of files by absolute path and stat, asking the table once for all.
+
+        Raises:
+            OSError: one cannot be read.
+        """
         known = self._signatures([path for path, _ in files])
         if not known:
             return self._hash(files)

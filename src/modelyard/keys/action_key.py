@@ -20,7 +20,7 @@ from modelyard.code.closure import Closure, CodeIndex
 from modelyard.code.lookups import Mark
 from modelyard.code.versions import tool_version
 from modelyard.component import Component, Use
-from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
+from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, reading, walk
 from modelyard.keys import pinning
 from modelyard.keys.machine import accelerator
 from modelyard.plugins.load import Plugins
@@ -239,8 +239,8 @@ def _code_files(component: Component) -> tuple[Path, ...]:
 
 def server_files(folder: Path, table: DigestTable) -> Manifest:
     """Return the files of a server package that go into an image: all but compiled Python."""
-    return {
-        name: FileEntry(table.file(folder / name, info), info.st_size)
-        for name, info in walk(folder)
-        if "__pycache__" not in name
-    }
+    root = folder.absolute()
+    files = [(name, info) for name, info in walk(folder) if "__pycache__" not in name]
+    with reading(folder):
+        digests = table.files([(f"{root}/{name}", info) for name, info in files])
+    return {name: FileEntry(digest, info.st_size) for (name, info), digest in zip(files, digests, strict=True)}

@@ -6,8 +6,7 @@ Source: distribution/reference; OCI distribution-spec, pulling manifests.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.contexts import Problem
 from modelyard.errors import ToolError
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
 DOCKER_HUB = "docker.io"
 LONGEST = 255
 """Characters that a repository may have, its registry included."""
-HOST = re.compile(
+HOST = (
     r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(:[0-9]+)?"
 )
-PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
-TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+"""What stands between the slashes of a path."""
+TAG = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """An image's name in parts: registry host (with port), path and tag."""
 
     host: str
@@ -52,7 +51,7 @@ def parse(repository: str, tag: str) -> Reference:
         ToolError: one of the two has characters that no registry takes.
     """
     host, path = _parts(repository)
-    if not _is_name(repository) or not TAG.fullmatch(tag):
+    if not _is_name(repository) or not re.fullmatch(TAG, tag):
         msg = (
             f"image {repository!r}, tag {tag!r}: not a name that a registry takes\n"
             "  lower-case letters, digits and . _ - between slashes; a tag also takes capitals, up to 128 characters"
@@ -71,7 +70,12 @@ def _parts(repository: str) -> tuple[str, str]:
 
 def _is_name(repository: str) -> bool:
     host, path = _parts(repository)
-    return len(repository) <= LONGEST and bool(HOST.fullmatch(host) and PATH.fullmatch(path))
+    components = path.split("/")
+    return (
+        len(repository) <= LONGEST
+        and all(re.fullmatch(COMPONENT, one) for one in components)
+        and bool(re.fullmatch(HOST, host))
+    )
 
 
 def repository_problem(repository: str) -> Problem | None:
@@ -101,7 +105,7 @@ def _corrections(repository: str) -> Iterator[tuple[str, str]]:
 
 def tag_problem(tag: str) -> Problem | None:
     """Return what keeps `tag` from being an image's tag, or None."""
-    if TAG.fullmatch(tag):
+    if re.fullmatch(TAG, tag):
         return None
     why = "no registry takes such a tag"
     return Problem("tag", why, "allowed: up to 128 letters, digits and . _ -, the first of them a letter, a digit or _")
