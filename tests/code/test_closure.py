@@ -15,7 +15,7 @@ import modelyard_plugins
 from modelyard.code import closure, syntax
 from modelyard.code.closure import Closure, CodeIndex
 from modelyard.code.modules import Modules
-from modelyard.code.versions import installed_version
+from modelyard.code.versions import versions_by_name
 from modelyard.errors import DataError
 from modelyard.files.digests import RACY_NS, DigestTable
 
@@ -41,7 +41,7 @@ def find(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> Itera
         for name, text in (files or {}).items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_text(text)
-        installed_version.cache_clear()
+        versions_by_name.cache_clear()
         if request.param == "anew":
             return CodeIndex(project, table).closure(project / root)
         time.sleep(2 * RACY_NS / 1e9)  # what is younger is not kept
@@ -292,3 +292,38 @@ def test_a_folder_that_cannot_be_a_module_is_not_looked_into(project: Path, tmp_
     assert any(path.endswith("modelyard/units.py") for path in index.closure(project / "model.py").paths)
     with pytest.raises(KeyError):
         index.mark(str(project / "modelyard" / "units.py"))
+
+
+def test_a_module_that_is_no_package_is_not_looked_into(project: Path, tmp_path: Path) -> None:
+    (project / "helper.py").write_text("def made(): ...\n")
+    (project / "model.py").write_text("from helper import made\n")
+    index = CodeIndex(project, DigestTable(tmp_path / "state.sqlite"))
+    assert list(index.closure(project / "model.py").files) == ["model.py", "helper.py"]
+    with pytest.raises(KeyError):
+        index.mark(str(project / "helper" / "made.py"))
+
+
+def test_a_package_beside_a_module_of_its_name_wins_as_soon_as_it_is_there(find: Find) -> None:
+    find({"model.py": "from helper import made\n", "helper.py": "made = 1\n"})
+    found = find({"helper/__init__.py": "", "helper/made.py": "made = 2\n"})
+    assert sorted(found.files) == ["helper/__init__.py", "helper/made.py", "model.py"]
+
+
+def test_what_a_closure_is_in_a_key_is_kept_without_its_sources(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "model.py").write_text("import msgspec, helper\n")
+    (project / "helper.py").write_text("made = 1\n")
+    time.sleep(2 * RACY_NS / 1e9)  # what is younger is not kept
+    table = DigestTable(tmp_path / "state.sqlite")
+    index = CodeIndex(project, table)
+    before, closure = index.meaning(project / "model.py"), index.closure(project / "model.py")
+    assert (before.digest, before.distributions) == (closure.digest, closure.distributions)
+    index.keep()
+    later = CodeIndex(project, table)
+    monkeypatch.setattr(CodeIndex, "_closure", None)
+    assert later.meaning(project / "model.py") == before
+    monkeypatch.undo()
+    assert later.closure(project / "model.py").files == closure.files
+    (project / "helper.py").write_text("made = 22\n")
+    assert CodeIndex(project, table).meaning(project / "model.py").digest != before.digest

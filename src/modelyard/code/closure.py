@@ -6,6 +6,7 @@ modelyard that it imports, anywhere in the file. An installed distribution count
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -31,11 +32,26 @@ _OWN = frozenset({"modelyard_plugins", "modelyard_templates"})
 """Packages that the distribution `modelyard` holds beside the one of its own name."""
 
 
+class Meaning(msgspec.Struct, frozen=True):
+    """What a closure is in a key: one digest for all its files, and the version of each installed distribution."""
+
+    digest: str
+    distributions: dict[str, str]
+
+
 class Closure(msgspec.Struct, dict=True):
-    """The code that a component stands on: files with the digests of their parts, where they are, and installed distributions."""
+    """The code that a component stands on.
+
+    Attributes:
+        files: the digest of each part of each file, by a name that is the same wherever the project is.
+        paths: where the files are.
+        installed: the top-level modules of installed distributions.
+        distributions: the versions of these distributions by name.
+    """
 
     files: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     paths: list[str] = msgspec.field(default_factory=list)
+    installed: dict[str, None] = msgspec.field(default_factory=dict)
     distributions: dict[str, str] = msgspec.field(default_factory=dict)
 
     @functools.cached_property
@@ -64,10 +80,18 @@ class _Source(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """What an earlier process found out, and what it stands on."""
+    """What an earlier process found out, and what it stands on.
+
+    Attributes:
+        places: what all of it stands on.
+        closures: the digest and the installed modules of each closure, by the paths of the modules that it is the
+            closure of, a line each: all that a build with nothing to do asks for.
+        sources: a `dict[str, _Source]`.
+    """
 
     places: Places
-    sources: dict[str, _Source]
+    closures: dict[str, tuple[str, tuple[str, ...]]]
+    sources: msgspec.Raw
 
 
 class CodeIndex:
@@ -82,7 +106,9 @@ class CodeIndex:
         """Begin anew."""
         self._modules = Modules(self._project)
         self._sources: dict[str, _Source] = {}
-        self._kept = 0
+        self._unread = msgspec.Raw()
+        self._has_news = False
+        self._digests: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._distributions: dict[str, dict[str, str]] = {}
         self._closures: dict[tuple[Path, ...], Closure] = {}
 
@@ -96,19 +122,26 @@ class CodeIndex:
         except msgspec.DecodeError:
             return
         if self._modules.take_over(kept.places):
-            self._sources = kept.sources
-            self._kept = len(self._sources)
+            self._digests, self._unread = kept.closures, kept.sources
+
+    def _read_sources(self) -> None:
+        """Read what an earlier process kept of the sources; a build with nothing to do does not ask for it."""
+        if self._unread:
+            with contextlib.suppress(msgspec.DecodeError):
+                self._sources = msgspec.msgpack.decode(self._unread, type=dict[str, _Source])
+            self._unread = msgspec.Raw()
 
     def keep(self) -> None:
         """Keep what was found out for the processes that come; later, if a file is so young that a change could hide."""
-        if len(self._sources) > self._kept and self._modules.stand():
-            kept = _Kept(self._modules.places, self._sources)
+        if self._has_news and self._modules.stand():
+            self._read_sources()
+            kept = _Kept(self._modules.places, self._digests, msgspec.Raw(msgspec.msgpack.encode(self._sources)))
             self._table.write_note(self._note, msgspec.msgpack.encode(kept))
-            self._kept = len(self._sources)
+            self._has_news = False
 
     @property
     def _note(self) -> str:
-        return f"sources 2 {sys.version_info[:2]} {self._project}"
+        return f"sources 3 {sys.version_info[:2]} {self._project}"
 
     def forget(self) -> None:
         """Look at every file again, for instance after a stage has run; what is as it was stays known."""
@@ -118,6 +151,21 @@ class CodeIndex:
     def mark(self, path: str) -> Mark:
         """Return what the file system said of a closure's file, at `path`, when it was read."""
         return self._modules.probes.marks[path]
+
+    def meaning(self, *files: Path) -> Meaning:
+        """Return what the closure of the modules in `files` is in a key.
+
+        Raises:
+            PluginError: a file has a syntax error.
+            DataError: a file cannot be read.
+        """
+        name = "\n".join(map(str, files))
+        if name not in self._digests:
+            closure = self.closure(*files)
+            self._digests[name] = closure.digest, tuple(closure.installed)
+            self._has_news = True
+        digest, installed = self._digests[name]
+        return Meaning(digest, {n: version for top in installed for n, version in self._distribution(top).items()})
 
     def closure(self, *files: Path) -> Closure:
         """Return the closure of the modules in `files`, and of the packages that hold them.
@@ -131,6 +179,7 @@ class CodeIndex:
         return self._closures[files]
 
     def _closure(self, files: Iterable[str]) -> Closure:
+        self._read_sources()
         found = Closure()
         todo = [path for file in files for path in (file, *self._modules.packages_of(file))]
         seen: set[str] = set()
@@ -140,6 +189,7 @@ class CodeIndex:
                 continue
             seen.add(path)
             if top := self._modules.installed_name(path):
+                found.installed[top] = None
                 found.distributions |= self._distribution(top)
                 continue
             source = self._sources.get(path) or self._source(path)
@@ -149,6 +199,7 @@ class CodeIndex:
         return found
 
     def _source(self, path: str) -> _Source:
+        self._has_news = True
         self._modules.probes.watch(path)
         if not path.endswith(".py"):  # a package's data
             self._sources[path] = data = _Source({"(bytes)": self._table.file(path)}, ())

@@ -23,7 +23,6 @@ from importlib.machinery import (
     SourceFileLoader,
 )
 from importlib.util import MAGIC_NUMBER, cache_from_source, decode_source, source_hash
-from pathlib import Path
 from types import CodeType
 
 from modelyard.code.lookups import Mark
@@ -72,7 +71,7 @@ on_load: list[Callable[[str, Mark], None]] = []
 
 def _read_source(path: str) -> bytes:
     """Return the bytes of a source file; what else in this process shows the source shows these from now on."""
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:  # it is read at once
         before = signature(os.fstat(file.fileno()))
         source = file.read()
         mark = before if before == signature(os.fstat(file.fileno())) else None
@@ -90,7 +89,8 @@ def _keep_lines(path: str, source: bytes) -> None:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
     except OSError:
         return b""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Modules:
         self._top_names = _top_names(self._project)
         self._specs: dict[str, ModuleSpec | None] = {}
         self._files: dict[tuple[str, str], str | None] = {}
+        self._there: dict[str, bool] = {}
         for folder in self._path:
             if folder and folder != self._project:
                 self.probes.watch(folder)  # new modules may turn up in it
@@ -146,12 +147,21 @@ class Modules:
                 self._specs[top] = None
         return self._specs[top]
 
-    def _below(self, folder: str, names: Iterable[str]) -> str | None:
+    def _below(self, folder: str, names: Sequence[str]) -> str | None:
+        if len(names) > 1:
+            within = self._below(folder, names[:-1])
+            if within is not None and not within.endswith("/__init__.py"):
+                return None  # what is in a module that is no package is no module
         base = "/".join((folder, *names))
         for path in (f"{base}/__init__.py", f"{base}.py"):
-            if self.probes.is_file(path):
+            if self._is_file(path):
                 return path
         return None
+
+    def _is_file(self, path: str) -> bool:
+        if path not in self._there:
+            self._there[path] = self.probes.is_file(path)
+        return self._there[path]
 
 
 def _top_names(project: str) -> frozenset[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from pathlib import Path
+import os
+import re
+import sys
 
 
-@functools.cache
 def installed_version(name: str) -> str:
     """Return the version of the distribution `name`.
 
@@ -17,11 +18,31 @@ def installed_version(name: str) -> str:
     Source: the folder's name, `name-version.dist-info` ("Recording installed projects", packaging specifications);
     reading it off METADATA costs a hundred times as much.
     """
-    found = importlib.metadata.distribution(name)
-    folder = getattr(found, "_path", None)
-    if isinstance(folder, Path) and folder.suffix == ".dist-info" and "-" in folder.stem:
-        return folder.stem.rpartition("-")[2]
-    return found.version
+    return versions_by_name().get(_normal(name)) or importlib.metadata.version(name)
+
+
+@functools.cache
+def versions_by_name() -> dict[str, str]:
+    """Return the versions of all distributions on the path by name, dashes for dots and underscores; empty if a folder's name does not tell."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        for entry in _names(folder or "."):
+            stem, _, kind = entry.rpartition(".")
+            if kind in ("dist-info", "egg-info"):
+                name, _, version = stem.partition("-")
+                found.setdefault(_normal(name), version if kind == "dist-info" else "")
+    return found
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - hundreds of names, in every `doit`
+    except OSError:  # not there, or an archive
+        return []
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def tool_version(name: str) -> str:

@@ -8,10 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.commands import person
 from modelyard.errors import ToolError
-from modelyard.explain.past_results import LEAST, SHORT, entries
-from modelyard.project.git import email
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -100,6 +97,9 @@ def _context(engine: Engine, stage: Stage, what: str, options: Mapping[str, Any]
     if record is None and not options.get("to"):
         msg = f"{what}:{stage.name}: nothing is rendered\n  run: doit render:{stage.name}"
         raise ToolError(msg)
+    from modelyard.commands import person  # like all below: every `doit` imports this module, few deploy
+    from modelyard.project.git import email
+
     git, when, key = (record.git, record.started, record.key) if record else ("", "", "")
     return DeployContext(
         task=f"{what}:{stage.name}",
@@ -138,6 +138,8 @@ def _earlier(engine: Engine, stage: Stage, name: str) -> Iterator[Rendered]:
 
 
 def _record(engine: Engine, stage: Stage, name: str) -> Record:
+    from modelyard.explain.past_results import LEAST, SHORT, entries
+
     known = {one.key: one.git for one in entries(engine, stage)}
     keys = [key for key in known if key.startswith(name)] if len(name) >= LEAST else []
     if len(keys) > 1:
@@ -155,5 +157,7 @@ def _record(engine: Engine, stage: Stage, name: str) -> Record:
 
 
 def _lost(key: str, commit: str) -> str:
+    from modelyard.explain.past_results import SHORT
+
     how = f"check out {commit[:10]}" if commit.rstrip("+") else "check out the commit that it was rendered at"
     return f"render {key[:SHORT]}: the store has it no longer\n  {how}, and run `doit deploy` there"

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.code.closure import Closure, CodeIndex
+from modelyard.code.closure import Closure, CodeIndex, Meaning
 from modelyard.code.lookups import Mark
 from modelyard.code.versions import tool_version
 from modelyard.component import Component, Use
@@ -139,9 +139,14 @@ class Fingerprinter:
         with self._lock:
             return self._code.closure(*files)
 
+    def meaning(self, *files: Path) -> Meaning:
+        """Return what the code closure of the modules in `files` is in a key."""
+        with self._lock:
+            return self._code.meaning(*files)
+
     def _of_kind(self, stage: Stage) -> dict[str, Any]:
         """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""
-        runner = self.closure(STAGES / f"{stage.kind}.py")
+        runner = self.meaning(STAGES / f"{stage.kind}.py")
         parts: dict[str, Any] = {"code stage": runner.digest}
         parts |= {f"version {n}": v for n, v in runner.distributions.items()}
         for hook in _shaping_hooks(stage):
@@ -152,9 +157,9 @@ class Fingerprinter:
         files = self._plugins.hook_files(hook, kind)
         if not files:
             return {}
-        closure = self.closure(*files)
-        versions = {} if hook in _OF_FIXED_FORMATS else closure.distributions
-        return {f"code {hook}": closure.digest} | {f"version {n}": v for n, v in versions.items()}
+        code = self.meaning(*files)
+        versions = {} if hook in _OF_FIXED_FORMATS else code.distributions
+        return {f"code {hook}": code.digest} | {f"version {n}": v for n, v in versions.items()}
 
     def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}
@@ -174,9 +179,9 @@ class Fingerprinter:
 
     def _of_component(self, role: str, component: Component) -> dict[str, Any]:
         parts: dict[str, Any] = {role: component.name}
-        closure = self.closure(*_code_files(component))
-        parts[f"code {role}"] = closure.digest
-        parts |= {f"version {name}": version for name, version in closure.distributions.items()}
+        code = self.meaning(*_code_files(component))
+        parts[f"code {role}"] = code.digest
+        parts |= {f"version {name}": version for name, version in code.distributions.items()}
         parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
         parts |= {f"environment {name}": value for name, value in component.environment.items()}
         parts |= {f"environment {name}": os.environ.get(name) for name in component.reads_environment}
@@ -191,7 +196,19 @@ class Fingerprinter:
             return []
         from modelyard.rendering.templates import template_files
 
-        return template_files(self._project, component.templates, component.template_folders)
+        return template_files(
+            self._project, component.templates, component.template_folders, named=self._templates_named_in
+        )
+
+    def _templates_named_in(self, template: Path) -> list[str]:
+        note = f"template 1 {self._table.file(template)}"
+        known = self._table.note(note)
+        if known is None:
+            from modelyard.rendering.templates import names_in
+
+            known = msgspec.json.encode(names_in(template))
+            self._table.write_note(note, known)
+        return msgspec.json.decode(known, type=list[str])
 
     def _files(self, role: str, use: Use) -> dict[str, Any]:
         component = use.component

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,10 @@ BUILTIN = "builtin/"
 QUOTED = (".yaml.j2", ".yml.j2", ".json.j2")
 """A template whose name ends so has its values quoted."""
 
-_MARKUP = re.compile(
-    r"\{#.*?#\}"
+_MARKUP = (
+    r"(?s)\{#.*?#\}"
     r"|\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}"
-    r"|\{%[-+]?\s*(?P<tag>include|extends|import|from)\b(?P<rest>.*?)[-+]?%\}",
-    re.DOTALL,
+    r"|\{%[-+]?\s*(?P<tag>include|extends|import|from)\b(?P<rest>.*?)[-+]?%\}"
 )
 _TAIL = {
     "include": r"\s+ignore\s+missing\b|\s+with(?:out)?\s+context\b",
@@ -40,7 +39,7 @@ _TAIL = {
     "import": r"\s+as\s",
     "from": r"\s+import\s",
 }
-_NAME = re.compile(r"""\s*(?:"([^"\\]+)"|'([^'\\]+)')\s*""")
+_NAME = r"""\s*(?:"([^"\\]+)"|'([^'\\]+)')\s*"""
 
 
 class TemplateError(ModelyardError):
@@ -62,11 +61,23 @@ def builtin_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations))).resolve()
 
 
-def template_files(project: Path, names: Sequence[str], extra: Sequence[Path] = ()) -> list[Path]:
+def template_files(
+    project: Path,
+    names: Sequence[str],
+    extra: Sequence[Path] = (),
+    *,
+    named: Callable[[Path], Iterable[str]] | None = None,
+) -> list[Path]:
     """Return every file that the templates `names` are made of: each one, and what it includes, extends or imports.
 
     The order depends on the templates alone. A file that one of them names but that is not there is left out: rendering
     reports it, unless the template allows it to be missing.
+
+    Args:
+        project: the project's folder.
+        names: the templates.
+        extra: further folders to look in.
+        named: gives what `names_in` a file are, for who remembers it.
 
     Raises:
         TemplateError: one of `names` is not found; or a template computes the name of another, so that no one can tell
@@ -79,9 +90,18 @@ def template_files(project: Path, names: Sequence[str], extra: Sequence[Path] = 
         if file in found:
             continue
         found[file] = None
-        near = (find(project, name, extra) for name in references(_read(file), str(file)))
+        near = (find(project, name, extra) for name in (named or names_in)(file))
         waiting += reversed([path for path in near if path is not None])
     return list(found)
+
+
+def names_in(file: Path) -> list[str]:
+    """Return the names that the template `file` includes, extends or imports, in its order.
+
+    Raises:
+        TemplateError: it cannot be read, or a name is computed.
+    """
+    return references(_read(file), str(file))
 
 
 def find(project: Path, name: str, extra: Sequence[Path] = ()) -> Path | None:
@@ -100,7 +120,7 @@ def references(source: str, where: str = "template") -> list[str]:
         TemplateError: a name is computed.
     """
     names: list[str] = []
-    for found in _MARKUP.finditer(source):
+    for found in re.finditer(_MARKUP, source):
         if found["tag"]:
             line = source.count("\n", 0, found.start()) + 1
             names += _names(found["tag"], found["rest"], f"{where}:{line}")
@@ -203,7 +223,7 @@ def _names(tag: str, rest: str, where: str) -> Iterator[str]:
         named = named[1:-1].strip().removesuffix(",")
     parts = named.split(",")
     for part in parts:
-        found = _NAME.fullmatch(part)
+        found = re.fullmatch(_NAME, part)
         if found is None:
             msg = (
                 f"{where}: the name of a template is computed: {named!r}\n"
