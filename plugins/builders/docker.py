@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.contexts import ImageContent, ImageContext, PreflightContext
+    from modelyard.oci.image import Image
     from modelyard.oci.python import BasePython
     from modelyard.oci.tree import Tree
 
+ARCHIVE = "image.tar"
 TEMPLATE = "docker/Dockerfile.j2"
 PYTHON_BASE = "python:3.11-slim"
 PROBE = (
@@ -31,8 +33,7 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
     """Build and tag an image in the Docker engine that is running; see builder `oci` for one without an engine.
 
     Nothing is fetched inside the build: the wheels are unpacked beforehand, for the base's own Python. The engine
-    stamps times into what it makes, so the image id differs from build to build, and there is no manifest digest
-    before a push: `digest` is the image id.
+    stamps times into what it makes, so the digest differs from build to build, unless the engine has the layers still.
 
     Args:
         context: what goes into the image.
@@ -60,18 +61,17 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
         }
         text = dockerfile(context.project, base=found.id, settings=settings, layers=tuple(trees))
         (context.out / "Dockerfile").write_text(text, encoding="utf-8")
-        image = _build(client, context, text, trees)
-        return _facts(context, image, found, name, trees, labels)
+        built = _build(client, context, text, trees)
+        names = _layer_names(found.attrs["RootFS"]["Layers"], built.attrs["RootFS"]["Layers"], tuple(trees))
+        return _facts(context, built, _archived(context, built, names), {name: found.id})
     finally:
         client.close()
 
 
 def preflight(context: PreflightContext, *, base: str, pull: bool) -> Iterator[Lack]:
-    """Yield that no engine answers, or that it has not got the base; and that the image does not leave it."""
+    """Yield that no engine answers, or that it has not got the base."""
     from modelyard.oci.engine import lacks_image, silence
 
-    if context.pushes:
-        yield Lack("the builder 'docker' leaves its image in the engine", "run `docker push`, or use the builder 'oci'")
     name = base or context.base or PYTHON_BASE
     if why := silence():
         what = f"no Docker engine answers: {why}"
@@ -251,33 +251,69 @@ def _follow(events: Iterator[Mapping[str, Any]], context: ImageContext) -> str:
     return image_id
 
 
-def _facts(
-    context: ImageContext,
-    image: Any,
-    base: Any,
-    name: str,
-    trees: Mapping[str, Tree],
-    labels: dict[str, str],
-) -> ImageFacts:
-    diff_ids = image.attrs["RootFS"]["Layers"][-len(trees) :]
-    own = [
-        LayerFacts(layer, diff_id, sum(entry.size for _, entry in tree))
-        for (layer, tree), diff_id in zip(trees.items(), diff_ids, strict=True)
-    ]
+def _layer_names(base: Sequence[str], built: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Return what the image's layers are called: a template of the project may make other ones than ours."""
+    above = len(built) - len(base)
+    upper = own if above == len(own) else [f"layer-{number}" for number in range(above)]
+    return [*(f"base-{number}" for number in range(len(base))), *upper]
+
+
+def _archived(context: ImageContext, built: Any, names: Sequence[str]) -> Image:
+    """Write the image's archive, and return what is in it."""
+    from modelyard.oci.image import source_epoch, write_archive
+    from modelyard.oci.layers import LayerCache
+    from modelyard.oci.reference import parse
+    from modelyard.oci.repacking import repack
+
+    saved = context.out / "saved.tar"
+    try:
+        _save(built, saved, context)
+        cache = LayerCache(context.cache / "layers", "gzip", source_epoch())
+        reference = parse(context.content.repository, context.content.tag)
+        context.progress(0, None, note="pack the layers")
+        image = repack(saved, reference, names, cache)
+        write_archive(image, context.out / ARCHIVE)
+        return image
+    finally:
+        saved.unlink(missing_ok=True)
+
+
+def _save(built: Any, path: Path, context: ImageContext) -> None:
+    """Write what the engine has of the image to `path`.
+
+    Raises:
+        ToolError: the engine does not give it.
+    """
+    import docker as sdk
+    from requests import RequestException
+
+    size, done = int(built.attrs["Size"]), 0
+    try:
+        with path.open("wb") as file:
+            for chunk in built.save():
+                done += file.write(chunk)
+                context.progress(min(done, size), size, unit="B", note="save the image")
+    except (sdk.errors.DockerException, RequestException) as exc:
+        msg = f"image builder 'docker': the engine does not save the image: {exc}\n  see the engine's log, and its disk"
+        raise ToolError(msg) from exc
+
+
+def _facts(context: ImageContext, built: Any, image: Image, base: dict[str, str]) -> ImageFacts:
+    layers = tuple(LayerFacts(layer.name, layer.digest, layer.size_bytes) for layer in image.layers)
     return ImageFacts(
         builder="docker",
         repository=context.content.repository,
         tag=context.content.tag,
-        digest=image.id,
-        image_id=image.id,
-        size_bytes=image.attrs["Size"],
-        archive=None,
-        platform=f"{image.attrs['Os']}/{image.attrs['Architecture']}",
-        user=image.attrs["Config"]["User"],
+        digest=image.digest,
+        image_id=built.id,
+        size_bytes=sum(layer.size_bytes for layer in layers),
+        archive=ARCHIVE,
+        platform=f"{built.attrs['Os']}/{image.recipe.architecture}",
+        user=image.recipe.settings.get("User", ""),
         port=context.content.port,
-        labels=labels,
-        layers=(LayerFacts("base", base.id, base.attrs["Size"]), *own),
-        base={name: base.id},
+        labels=dict(image.recipe.annotations),
+        layers=layers,
+        base=base,
     )
 
 

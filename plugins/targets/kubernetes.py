@@ -163,10 +163,7 @@ def kubernetes(
         force_conflicts: let deploy take over fields, and objects, of other tools
         confirm: ask before deploy changes anything: this is production
     """
-    params = {key: value for key, value in locals().items() if key != "context"}
-    _render(context, params)
-    if params["image_reference"] == "digest":
-        _warn_of_id(context)
+    _render(context, {key: value for key, value in locals().items() if key != "context"})
 
 
 def _render(context: TargetContext, params: dict[str, Any]) -> None:
@@ -224,16 +221,6 @@ def _proxy(context: TargetContext, params: dict[str, Any]) -> Proxy:
     text = proxy.configuration(context, params, **places)
     command = proxy.command(params, PATHS["tls"])
     return Proxy.of(params["proxy_image"], command, proxy.proxy_port(params), proxy.CONFIG, text, proxy.LIVE)
-
-
-def _warn_of_id(context: TargetContext) -> None:
-    """Warn of a digest that no registry may know."""
-    if context.image.archive is None:
-        context.warn(
-            f"{context.image.digest} is the image's id in the engine that built it; a registry knows it only if "
-            "that engine keeps images in the containerd store: compare after `docker push`; or name the image by its tag, "
-            "with image_reference = \"tag\"; or use the builder 'oci'"
-        )
 
 
 def deploy(context: DeployContext, **params: Any) -> None:

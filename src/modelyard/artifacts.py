@@ -287,9 +287,9 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
         repository: the image's name without tag, for instance `registry.example/team/digits`.
         tag: the image's tag.
         digest: digest of the OCI manifest (`sha256:...`); what Kubernetes YAML names.
-        image_id: digest of the image's config (`sha256:...`); what `docker images` shows on the classic store.
+        image_id: what an engine calls the image (`sha256:...`); in Docker's classic store the digest of its config.
         size_bytes: sum of the layers as shipped.
-        archive: name of the archive in the same folder, or None when the image lives in an engine only.
+        archive: name of the archive in the same folder, or None where the builder writes none: then `doit push` cannot push it.
         platform: `linux/amd64` or alike.
         user: numeric user and group, `uid:gid`.
         port: the port that the server listens on by default.

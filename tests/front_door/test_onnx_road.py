@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from modelyard.testing import check_optimizer, run_doit, write_small_project
 from tests.front_door.builds import copy
 from tests.front_door.hardened import answers_as_evaluated, hardened, limited, loaded
 from tests.serving import fuzz
+from tests.standins.registry import registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
@@ -216,3 +218,31 @@ def test_the_container_on_a_base_of_the_engine_serves_hardened(
     finally:
         with suppress(docker.errors.ImageNotFound), closing(docker.from_env()) as client:
             client.images.remove("modelyard-test-onnx:v1", force=True)
+
+
+@pytest.mark.docker
+@pytest.mark.registry
+def test_what_the_engine_built_is_pulled_by_the_name_in_the_yaml(
+    road: Path, certificate: tuple[Path, Path], debian_base: str, tmp_path: Path
+) -> None:
+    """The registry gives the digest that is rendered, and the image is the one that the engine built and that was checked."""
+    import docker
+
+    project = copy(road, tmp_path / "project")
+    with registry(tmp_path) as host, closing(docker.from_env()) as client:
+        settings = ("image.use=docker", f"image.base={debian_base}", f"image.repository={host}/team/small")
+        built, pushed = run_doit(project, *settings), run_doit(project, "push", *settings)
+        assert built.returncode == pushed.returncode == 0, built.stdout + pushed.stdout + pushed.stderr
+        facts = json.loads((project / "artifacts/image/small/image.json").read_text())
+        file = yaml.safe_load((project / "artifacts/render/compose/compose.yaml").read_text())
+        name = file["services"]["server"]["image"]
+        assert name == f"{host}/team/small:{facts['tag']}@{facts['digest']}"
+        assert f"pushed {name}" in pushed.stdout
+        client.images.remove(f"{host}/team/small:{facts['tag']}", force=True)
+        try:
+            subprocess.run(["docker", "pull", "--quiet", name], check=True, capture_output=True)
+            assert client.images.get(name).id == facts["image_id"]
+            with hardened(name, certificate) as url:
+                answers_as_evaluated(project, url, certificate[0])
+        finally:
+            client.images.remove(name, force=True)

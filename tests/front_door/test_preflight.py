@@ -23,6 +23,8 @@ def tarball_preflight(context, *, note, base, lock):
 
     if os.environ.get("TOY_DOWN"):
         yield Lack(f"the tarball service of {context.name} is down", "start it")
+    if os.environ.get("TOY_STAYS") and context.pushes:
+        yield Lack("tarballs stay here", "use the builder 'oci'")
 """
 
 
@@ -166,8 +168,9 @@ def test_a_push_is_looked_at_before_anything_is_trained(served: Path) -> None:
     assert done.code == 3
     assert "  push:toy: registry '127.0.0.1:1': cannot be reached: [Errno 111] Connection refused\n" in done.output
     assert "train:model.build" not in done.stages
-    done = build(served, "push", "train.passes=2", "image.use=docker", "image.repository=a/b", env=NO_ENGINE)
-    assert "push:toy: the builder 'docker' leaves its image in the engine\n    run `docker push`, or use" in done.output
+    done = build(served, *words, env={"TOY_STAYS": "1"})
+    assert "  push:toy: tarballs stay here\n    use the builder 'oci'\n" in done.output
+    assert "stay here" not in build(served, env={"TOY_STAYS": "1"}).output
 
 
 def test_a_preflight_that_breaks_its_contract_is_the_plugins_mistake(served: Path) -> None:

@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ import pytest
 from modelyard.frontend import scaffold
 from tests.front_door.builds import artifacts, build
 from tests.front_door.hardened import answers_as_evaluated, hardened, loaded, until_ready
+from tests.standins import registry as standins
 from tests.standins.tls import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.network]
@@ -166,26 +165,8 @@ def test_serve_over_tls_with_a_password(road: Path, certificate: tuple[Path, Pat
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run Debian's docker-registry on this machine."""
-    if not shutil.which("docker-registry"):
-        pytest.skip("docker-registry is not installed")
-    folder = tmp_path_factory.mktemp("registry")
-    config = folder / "config.yml"
-    config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder / 'data'}}}}}\nhttp: {{addr: '127.0.0.1:{REGISTRY_PORT}'}}\n"
-    )
-    server = subprocess.Popen(
-        ["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", REGISTRY_PORT), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{REGISTRY_PORT}"
-    server.terminate()
-    server.wait()
+    with standins.registry(tmp_path_factory.mktemp("registry"), REGISTRY_PORT) as address:
+        yield f"http://{address}"
 
 
 @pytest.mark.registry

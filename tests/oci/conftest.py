@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
-import shutil
-import socket
-import subprocess
 import tarfile
-import time
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -19,6 +16,7 @@ from modelyard.oci.image import Image, Recipe, assemble, write_archive
 from modelyard.oci.layers import LayerCache
 from modelyard.oci.reference import parse
 from modelyard.oci.tree import Entry, Tree
+from tests.standins import registry as standins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -105,42 +103,8 @@ USER, PASSWORD = "keeper", "correct-horse"
 HTPASSWD = "keeper:$2b$05$QWE0NDQ1NjY3Nzg4OTkwMOL/kn9HIeLHgu6xpHlWYLeOHG.Xh8v2C\n"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Start a real registry on loopback; returns `host:port`. `auth` is YAML for its configuration."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("the program docker-registry is not installed")
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(auth: str = "") -> str:
-        port = free_port()
-        config = tmp_path / f"registry-{port}.yml"
-        storage = f"storage: {{filesystem: {{rootdirectory: {tmp_path}/registry-{port}}}}}"
-        config.write_text(
-            f"version: 0.1\n{storage}\nhttp: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: error}}\n{auth}\n"
-        )
-        with (tmp_path / f"registry-{port}.log").open("wb") as log:
-            running.append(subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log))
-        _wait_for(port)
-        return f"127.0.0.1:{port}"
-
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(100):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail("docker-registry did not start")
+    with contextlib.ExitStack() as running:
+        yield lambda auth="": running.enter_context(standins.registry(tmp_path, auth=auth))

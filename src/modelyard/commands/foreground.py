@@ -150,9 +150,8 @@ def push(engine: Engine, stage: Stage) -> None:
     facts = read_json(folder / "image.json", ImageFacts)
     if facts.archive is None:
         msg = (
-            f"push: the builder {facts.builder!r} leaves its image in the engine\n"
-            f'  run `docker push {facts.repository}:{facts.tag}`, and name it so: image_reference = "tag" of the target '
-            "`kubernetes`; or use the builder 'oci'"
+            f"push: the builder {facts.builder!r} writes no archive of its image\n"
+            f"  push {facts.repository}:{facts.tag} as that builder says, or use the builder 'oci' or 'docker'"
         )
         raise ToolError(msg)
     screen = Screen(sys.stdout)

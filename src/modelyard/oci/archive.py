@@ -93,7 +93,7 @@ def open_layer(layer: Layer) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Bin
     """
     try:
         with layer.blob() as blob:
-            content = _HashingReader(_decompressed(blob, layer.media_type))
+            content = _HashingReader(decompressed(blob, layer.media_type))
             with tarfile.open(fileobj=cast("BinaryIO", content), mode="r|") as archive:
                 for member in archive:
                     yield member, lambda member=member: cast("BinaryIO | None", archive.extractfile(member))  # type: ignore[misc]
@@ -109,7 +109,12 @@ def open_layer(layer: Layer) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Bin
         raise ToolError(msg)
 
 
-def _decompressed(blob: BinaryIO, media_type: str) -> BinaryIO:
+def decompressed(blob: BinaryIO, media_type: str) -> BinaryIO:
+    """Return the tar in a layer's `blob`, to be read from its beginning to its end.
+
+    Raises:
+        ToolError: the package that decompresses it is missing.
+    """
     if media_type.endswith("+gzip"):
         return cast("BinaryIO", gzip.GzipFile(fileobj=blob, mode="rb"))
     if not media_type.endswith("+zstd"):

@@ -96,14 +96,19 @@ def digest(data: bytes) -> str:
 def assemble(layers: Sequence[Layer], recipe: Recipe) -> Image:
     """Return the image of `layers`, the lowest first."""
     config = canonical_json(_config(layers, recipe))
-    manifest = {
+    return Image(config, manifest(config, layers, recipe.annotations), tuple(layers), recipe)
+
+
+def manifest(config: bytes, layers: Sequence[Layer], annotations: Mapping[str, str]) -> bytes:
+    """Return the manifest of an image: the same bytes for the same config, layers and annotations."""
+    said = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": digest(config), "size": len(config)},
         "layers": [layer.descriptor() for layer in layers],
-        "annotations": dict(recipe.annotations),
+        "annotations": dict(annotations),
     }
-    return Image(config, canonical_json(manifest), tuple(layers), recipe)
+    return canonical_json(said)
 
 
 def _config(layers: Sequence[Layer], recipe: Recipe) -> dict[str, Any]:

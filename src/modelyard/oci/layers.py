@@ -76,12 +76,16 @@ class LayerCache:
 
     def layer(self, name: str, inputs: object, make: Callable[[], Tree]) -> Layer:
         """Return the layer `name` made of `inputs` (anything JSON holds); `make` is called if the cache lacks it."""
+        return self.tar(name, inputs, lambda stream: write_tar(make(), stream, self.epoch))
+
+    def tar(self, name: str, inputs: object, write: Callable[[BinaryIO], None]) -> Layer:
+        """Return the layer `name` made of `inputs`, whose tar `write` writes if the cache lacks it."""
         key = sha256_json([inputs, self.compression, self.epoch, encoder_version(self.compression), code_digest()])
         blob, facts_file = self.folder / f"{key}.blob", self.folder / f"{key}.json"
         facts = _known(blob, facts_file)
         if facts is None:
             with atomic_path(blob) as temporary:
-                facts = write_layer(make(), temporary, self.compression, self.epoch)
+                facts = _write_layer(write, temporary, self.compression)
             write_sealed(facts_file, asdict(facts))
         return Layer(name, facts.media_type, facts.digest, facts.diff_id, facts.size_bytes, lambda: blob.open("rb"))
 
@@ -95,23 +99,23 @@ def _known(blob: Path, facts_file: Path) -> _Facts | None:
     return facts if facts.digest == f"sha256:{sha256_file(blob)}" else None
 
 
-def write_layer(tree: Tree, path: Path, compression: Compression, epoch: int) -> _Facts:
-    """Write `tree` as a layer to `path` and return its media type, digests and size."""
+def _write_layer(write: Callable[[BinaryIO], None], path: Path, compression: Compression) -> _Facts:
     with path.open("wb") as file:
-        return _write(tree, file, compression, epoch)
+        return _compress(write, file, compression)
 
 
 def layer_size(tree: Tree, compression: Compression, epoch: int) -> int:
     """Return the size in bytes of `tree` as a layer, which is written nowhere."""
     with open(os.devnull, "wb") as nowhere:
-        return _write(tree, nowhere, compression, epoch).size_bytes
+        return _compress(lambda stream: write_tar(tree, stream, epoch), nowhere, compression).size_bytes
 
 
-def _write(tree: Tree, file: BinaryIO, compression: Compression, epoch: int) -> _Facts:
+def _compress(write: Callable[[BinaryIO], None], file: BinaryIO, compression: Compression) -> _Facts:
+    """Write the tar that `write` writes, compressed, to `file`; return its media type, digests and size."""
     outer = _Hashing(file)
     with _compressor(outer, compression) as stream:
         inner = _Hashing(stream)
-        write_tar(tree, cast("BinaryIO", inner), epoch)
+        write(cast("BinaryIO", inner))
     return _Facts(MEDIA_TYPES[compression], outer.digest, inner.digest, outer.size_bytes)
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from modelyard.contexts import ImageContext
 from modelyard.errors import StageFailed, ToolError
+from modelyard.oci.archive import open_layer, read_image
+from modelyard.oci.image import digest
 from modelyard_plugins.builders.docker import docker, dockerfile, quoted
 
 Make = Callable[..., ImageContext]
@@ -31,12 +33,15 @@ def test_builds_for_the_python_of_a_base_without_pip(make_context: Make, docker_
         found = json.loads(done.stdout)
         assert (found["uid"], found["model"]) == (65532, 256 * 400)
         image = docker_client.images.get(name)
-        assert image.id == facts.image_id == facts.digest
+        archived = read_image(context.out / "image.tar")
+        assert image.id == facts.image_id == digest(archived.config_bytes)
+        assert facts.digest == archived.digest
         assert image.labels == facts.labels
         assert image.labels["dev.modelyard.model.variant"] == 'int8 "quoted" $HOME \\'
-        assert facts.archive is None
-        diff_ids = image.attrs["RootFS"]["Layers"]
-        assert [layer.digest for layer in facts.layers[1:]] == diff_ids[-4:]
+        assert [layer.diff_id for layer in archived.layers] == image.attrs["RootFS"]["Layers"]
+        assert [layer.digest for layer in facts.layers] == [layer.digest for layer in archived.layers]
+        assert [layer.name for layer in facts.layers] == ["base-0", "wheels", "server", "model", "facts"]
+        assert sorted(path.name for path in context.out.iterdir()) == ["Dockerfile", "image.tar"]
     finally:
         subprocess.run(["docker", "rmi", "-f", name], capture_output=True)
 
@@ -51,6 +56,25 @@ def test_a_failing_template_of_the_project_is_told_in_the_engines_words(
     (context.project / "templates" / "docker" / "Dockerfile.j2").write_text("FROM {{ base }}\nRUN exit 7\n")
     with pytest.raises(StageFailed, match="code: 7"):
         docker(context, base=debian_base)
+
+
+@pytest.mark.docker
+@pytest.mark.network
+def test_a_template_with_layers_of_its_own_has_them_all_in_the_archive(
+    make_context: Make, docker_client: Any, debian_base: str
+) -> None:
+    context = make_context(requirements=())
+    (context.project / "templates" / "docker").mkdir(parents=True)
+    text = "FROM {{ base }}\nCOPY model/ /\nRUN echo hello > /hello\n"
+    (context.project / "templates" / "docker" / "Dockerfile.j2").write_text(text)
+    facts = docker(context, base=debian_base)
+    try:
+        assert [layer.name for layer in facts.layers] == ["base-0", "layer-0", "layer-1"]
+        upper = read_image(context.out / "image.tar").layers[-1]
+        assert [member.name for member, _ in open_layer(upper)] == ["hello"]
+        assert docker(context, base=debian_base) == facts, "the engine has the layers still"
+    finally:
+        subprocess.run(["docker", "rmi", "-f", f"{facts.repository}:{facts.tag}"], capture_output=True)
 
 
 @pytest.mark.docker

@@ -56,16 +56,6 @@ def test_what_the_user_chose_to_leave_out_is_a_warning(context: Callable[..., Ta
     assert {line.partition("[")[2].partition("]")[0] for line in said} == {"cpu-limit", "network-policy"}
 
 
-def test_an_image_that_only_an_engine_has_is_a_warning(context: Callable[..., TargetContext]) -> None:
-    said: list[str] = []
-    image = msgspec.structs.replace(context().image, archive=None, builder="docker")
-    made = msgspec.structs.replace(context(image=image), log=said.append)
-    kubernetes(made)
-    assert looked_at(made) == Checked(7, 0)
-    assert len(said) == len(made.warnings) == 1
-    assert "is the image's id in the engine" in made.warnings[0]
-
-
 def test_a_new_model_changes_one_object(context: Callable[..., TargetContext]) -> None:
     old, new = context(), context()
     kubernetes(old)
