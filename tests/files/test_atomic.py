@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.files import atomic as durable
-from modelyard.files.atomic import Batch, open_in_folder, sync
+from modelyard.files.atomic import Batch, open_in_folder, replacing, sync
 
 
 def fill(batch: Batch, folder: Path, count: int) -> list[Path]:
@@ -88,3 +88,41 @@ def test_a_file_is_opened_in_a_folder_that_is_made_if_need_be(tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         open_in_folder(tmp_path / "file" / "below", os.O_WRONLY | os.O_CREAT)
+
+
+def test_a_file_is_replaced_at_the_end_of_the_block_and_its_folder_made(tmp_path: Path) -> None:
+    target = tmp_path / "new" / ("name" * 60)
+    for text in ("one", "two"):
+        with replacing(target) as draft:
+            assert draft.parent == target.parent
+            draft.write_text(text)
+            assert not target.exists() or target.read_text() == "one"
+        assert target.read_text() == text
+        assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with replacing(tmp_path / "file") as draft:
+            draft.write_text("half")
+            raise InterruptedError
+
+    (tmp_path / "file").write_text("whole")
+    with pytest.raises(InterruptedError):
+        write_half()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_file_is_written_first_where_the_caller_says(tmp_path: Path) -> None:
+    (tmp_path / "unfinished").mkdir()
+    with replacing(tmp_path / "file", tmp_path / "unfinished") as draft:
+        draft.write_text("x")
+        assert [path.name for path in tmp_path.iterdir()] == ["unfinished"]
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_of_two_who_write_at_once_the_last_stays_whole(tmp_path: Path) -> None:
+    with replacing(tmp_path / "file") as one, replacing(tmp_path / "file") as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["one"]

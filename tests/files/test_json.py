@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from modelyard.files import json as jsonfiles
-from modelyard.files.json import prepare, read_bytes, write_bytes, write_json
+from modelyard.files.json import find_json, prepare, read_bytes, write_bytes, write_json
 
 
 @pytest.mark.parametrize("size", [0, 1, jsonfiles._READ_BYTES, jsonfiles._READ_BYTES + 1, 5 * jsonfiles._READ_BYTES])
@@ -43,3 +43,13 @@ def test_a_kind_is_prepared_for_what_is_forked() -> None:
 
     prepare([Facts, dict])
     assert msgspec.json.decode(b'{"names": {"a": [1]}}', type=Facts) == Facts({"a": (1,)})
+
+
+@pytest.mark.parametrize("text", [b"{", b"", b"\xff", b'{"a": "b"}', b"[1]", b"[" * 99999])
+def test_what_cannot_be_read_is_not_found(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(text)
+    assert find_json(tmp_path / "x.json", dict[str, int]) is None
+    write_json(tmp_path / "x.json", {"a": 1})
+    assert find_json(tmp_path / "x.json", dict[str, int]) == {"a": 1}
+    assert find_json(tmp_path / "none.json", dict[str, int]) is None
+    assert find_json(tmp_path, dict[str, int]) is None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelyard.errors import ToolError
+from modelyard.files.hashing import hash_file
 from modelyard.oci import wheels
-from modelyard.oci.cache import FileCache, sha256_file
+from modelyard.oci.cache import FileCache
 from modelyard.oci.python import BasePython
 
 from .conftest import write_wheel
@@ -82,7 +83,7 @@ def local_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str = "pkg
     wheel = write_wheel(tmp_path / "links" / file, content)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
-    return f"pkg==1 --hash=sha256:{sha256_file(wheel)}"
+    return f"pkg==1 --hash=sha256:{hash_file(wheel)}"
 
 
 def test_fetches_once_and_checks_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

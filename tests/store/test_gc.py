@@ -182,7 +182,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from modelyard.store.roots import register
-Path.replace = lambda *_: os._exit(9)
+os.replace = lambda *_: os._exit(9)
 register(Path(sys.argv[1]), Path(sys.argv[2]), [])
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.errors import DataError
-from modelyard.oci.cache import sha256_file
+from modelyard.files.hashing import hash_file
 from modelyard.oci.seal import read_sealed, write_sealed
 from modelyard_plugins.support.data.cifar10_files import BATCHES
 from modelyard_plugins.support.data.download import download
@@ -49,7 +49,7 @@ def fetch_binary(context: StageContext, url: str = URL, md5: str = MD5) -> Path:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def _unpack(archive: Path, target: Path) -> None:

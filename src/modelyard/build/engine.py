@@ -13,6 +13,7 @@ import msgspec
 
 from modelyard.build.making import Maker
 from modelyard.build.staleness import BriefOf, Decision, Freshness
+from modelyard.files.atomic import replacing
 from modelyard.files.digests import DigestTable, FileEntry
 from modelyard.files.json import write_json
 from modelyard.keys.action_key import Fingerprint
@@ -24,7 +25,7 @@ from modelyard.project.load import Project
 from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage
 from modelyard.store.local import Store
-from modelyard.store.record import Brief, Record
+from modelyard.store.record import RECORD, Brief, Record
 from modelyard.store.roots import read_roots, register, roots_file
 
 if TYPE_CHECKING:
@@ -179,8 +180,8 @@ class Engine:
             self.workspace.scratch() as scratch,
         ):
             self.store.add(record, self.folder(stage))
-            write_json(scratch / "stage.json", record)
-            (scratch / "stage.json").replace(self.folder(stage) / "stage.json")
+            with replacing(self.folder(stage) / RECORD, scratch) as draft:
+                write_json(draft, record)
             self.history(stage).add(record, "accepted")
         self.freshness.look_again()
 

@@ -196,22 +196,21 @@ def report(engine: Engine) -> None:
     Raises:
         ToolError: the report cannot be written; the message says why.
     """
-    import msgspec
-
     from modelyard.execution.protocol import Result
+    from modelyard.files.json import read_json, write_json
     from modelyard.report.collect import collect
 
     out = engine.project.folder / REPORT.format(engine.project.config.name)
     with tempfile.TemporaryDirectory(prefix="modelyard-report-") as folder:
         request, result = Path(folder, "request.json"), Path(folder, "result.json")
-        request.write_bytes(msgspec.json.encode(collect(engine, out)))
+        write_json(request, collect(engine, out))
         command = [sys.executable, "-m", "modelyard.report", str(request), str(result)]
         # of its own session: Ctrl-C reaches the doit process alone, which then ends this one
         code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True).returncode
         if not result.exists():
             msg = f"report: its process ended with exit code {code}\n  its own message is above"
             raise ToolError(msg)
-        failure = msgspec.json.decode(result.read_bytes(), type=Result).failure
+        failure = read_json(result, Result).failure
     if failure is not None:
         raise ToolError(failure.message + (f"\n{failure.traceback}" if os.environ.get("MODELYARD_DEBUG") else ""))
     _tell_report(out)

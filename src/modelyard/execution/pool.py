@@ -18,7 +18,7 @@ import msgspec
 
 from modelyard.errors import StageFailed
 from modelyard.execution.protocol import Request, Result
-from modelyard.files.json import read_bytes, write_bytes
+from modelyard.files.json import decode, read_bytes, write_bytes
 from modelyard.system import forking_environment
 
 Environment = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
@@ -103,8 +103,8 @@ def _result(request: Request, event: dict[str, Any], worker: _Worker) -> Result:
 
 def _decode(request: Request, answer: bytes) -> Result:
     try:
-        return msgspec.json.decode(answer, type=Result)
-    except msgspec.MsgspecError as exc:
+        return decode(answer, Result)
+    except ValueError as exc:
         msg = f"{request.stage}: its answer could not be written whole\n  make room on the disk, then run `doit` again: what was built is kept"
         raise StageFailed(msg) from exc
 

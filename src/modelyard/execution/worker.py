@@ -29,8 +29,6 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import BinaryIO
 
-import msgspec
-
 from modelyard.artifacts import FACTS
 from modelyard.code.imports import counts_by_version
 from modelyard.code.lookups import Mark, mark_of
@@ -40,7 +38,7 @@ from modelyard.execution.memory import MemoryWatch
 from modelyard.execution.protocol import Request
 from modelyard.execution.watching import Watch
 from modelyard.files.digests import RACY_NS
-from modelyard.files.json import prepare
+from modelyard.files.json import decode, prepare, read_bytes
 from modelyard.project.load import Project, load
 from modelyard.system import die_with_parent, max_rss_bytes
 
@@ -148,7 +146,7 @@ class Worker:
 
     def _on_line(self, line: str) -> None:
         path, _, how = line.partition("\t")
-        request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
+        request = decode(read_bytes(path), Request)
         if self._inner is None or how:
             self._replace(request)
         assert self._inner is not None
@@ -208,7 +206,7 @@ class ProjectProcess:
         Server(self._paths, self._on_line, self._on_end).run(self._children)
 
     def _on_line(self, path: str) -> None:
-        request = msgspec.json.decode(Path(path).read_bytes(), type=Request)
+        request = decode(read_bytes(path), Request)
         failed = self._is_first and isinstance(self._loaded, Exception)
         self._is_first = False
         if not failed and not self._is_current(request):

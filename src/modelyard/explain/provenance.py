@@ -19,8 +19,9 @@ from modelyard.code.versions import tool_version
 from modelyard.errors import DataError, PlanError
 from modelyard.explain.differences import named
 from modelyard.explain.reasons import input_files
+from modelyard.files.atomic import replacing
 from modelyard.files.digests import manifest_digest
-from modelyard.files.json import write_json
+from modelyard.files.json import find_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,9 +105,8 @@ def write_build(engine: Engine) -> None:
         "stages": {link.stage.id: facts(engine, link) for link in links},
         "images": {link.stage.id: image for link in links if (image := image_of(engine, link))},
     }
-    with engine.workspace.scratch() as scratch:
-        write_json(scratch / "build.json", build)
-        (scratch / "build.json").replace(engine.artifacts / "build.json")
+    with engine.workspace.scratch() as scratch, replacing(engine.artifacts / "build.json", scratch) as draft:
+        write_json(draft, build)
 
 
 def builder() -> dict[str, str]:
@@ -204,11 +204,7 @@ def image_of(engine: Engine, link: Link) -> ImageFacts | None:
     entry = link.record.outputs.get("image.json")
     if link.stage.kind != "image" or entry is None:
         return None
-    try:
-        content = engine.store.object_file(entry.digest).read_bytes()
-        return msgspec.json.decode(content, type=ImageFacts)
-    except (OSError, msgspec.MsgspecError):
-        return None
+    return find_json(engine.store.object_file(entry.digest), ImageFacts)
 
 
 def find(engine: Engine, name: str) -> Link:

@@ -1,15 +1,17 @@
-"""Write files so that each is seen whole or not at all, also after the power failed.
+"""Write files so that each is seen whole or not at all: one that can be made again (`replacing`), or for good (`Batch`).
 
-A file is written elsewhere, synced and renamed to its place, and then the folder that has its name is synced. Several
-are synced together: the disk then flushes once for all of them, where one after the other would wait for a flush each.
+A file of a batch is there after the power failed, too. It is written elsewhere, synced and renamed to its place, and then
+the folder that has its name is synced. Several are synced together: the disk then flushes once for all of them, where one
+after the other would wait for a flush each.
 """
 
 # ruff: noqa: PTH105 - objects of pathlib cost more than the calls that they wrap, and each stage pays for them
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from modelyard.concurrency.thread_pool import ThreadPool
@@ -17,6 +19,9 @@ from modelyard.system import sync_file_system
 
 _threads: ThreadPool[Path | str] = ThreadPool(15)
 """With the thread that asks, as many files are synced at a time."""
+
+_NAME = 40
+"""How much of a file's name its draft has: a name has 255 bytes at most, and the draft's says more."""
 
 _MANY = 256
 """From this many files on, the whole file system is synced: it takes as long as a few hundred files do."""
@@ -44,6 +49,29 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+@contextlib.contextmanager
+def replacing(target: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Give a path to write to; what is there at the end becomes `target`, or goes if the block raises.
+
+    Whoever reads `target` meanwhile sees all of it or nothing, and any number may write it at once. It is not synced: the
+    power may take it.
+
+    Args:
+        target: the file; the folder that it is in is made if need be.
+        folder: where it is written first, on the file system of `target`; beside it if left out.
+
+    Raises:
+        OSError: it cannot be renamed, or the folder cannot be made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(folder or target.parent, f".{target.name[:_NAME]}.{os.urandom(8).hex()}.new")
+    try:
+        yield draft
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 class Batch:

@@ -74,6 +74,14 @@ def decode(data: bytes, kind: type[T]) -> T:
         raise ValueError(msg) from exc
 
 
+def find_json(path: str | Path, kind: type[T]) -> T | None:
+    """Return the `kind` that the JSON file `path` holds, or None if it is missing or damaged."""
+    try:
+        return decode(read_bytes(path), kind)
+    except (OSError, ValueError):  # msgspec's errors, and text that is not UTF-8
+        return None
+
+
 def read_json(path: Path, kind: type[T]) -> T:
     """Read the JSON file `path` as a `kind`.
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelyard.errors import ToolError
-from modelyard.oci.cache import FileCache, sha256_file
+from modelyard.files.hashing import hash_file
+from modelyard.oci.cache import FileCache
 from modelyard.oci.lock import Lock
 from modelyard.oci.packages import BASE_ROOTS, DENIED, PYTHON_ROOTS, Package, Profile, closure
 from modelyard.oci.sources import apt_settings, host_suite, write_sources
@@ -175,7 +176,7 @@ def _fetch_missing(
 
 
 def _checked(missing: Iterable[Package], files: Iterable[Path], cache: FileCache) -> dict[str, Path]:
-    by_digest = {sha256_file(path): path for path in files}
+    by_digest = {hash_file(path): path for path in files}
     kept = {}
     for package in missing:
         if package.sha256 not in by_digest:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
-from modelyard.oci.cache import atomic_path, canonical_json
+from modelyard.files.atomic import replacing
+from modelyard.oci.cache import canonical_json
 from modelyard.oci.tar import write_tar
 from modelyard.oci.tree import Entry, Tree
 
@@ -135,7 +136,7 @@ def write_archive(image: Image, path: Path) -> None:
     tree.add("index.json", Entry.file(canonical_json(_index(image))))
     tree.add("manifest.json", Entry.file(canonical_json(_docker_manifest(image))))
     tree.add("oci-layout", Entry.file(canonical_json({"imageLayoutVersion": "1.0.0"})))
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+    with replacing(path) as draft, draft.open("wb") as stream:
         write_tar(tree, stream, image.recipe.epoch)
 
 

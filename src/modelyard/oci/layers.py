@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from modelyard.errors import ToolError
-from modelyard.oci.cache import atomic_path, sha256_file, sha256_json
+from modelyard.files.atomic import replacing
+from modelyard.files.hashing import hash_file
+from modelyard.oci.cache import sha256_json
 from modelyard.oci.seal import read_sealed, write_sealed
 from modelyard.oci.tar import write_tar
 
@@ -84,8 +86,8 @@ class LayerCache:
         blob, facts_file = self.folder / f"{key}.blob", self.folder / f"{key}.json"
         facts = _known(blob, facts_file)
         if facts is None:
-            with atomic_path(blob) as temporary:
-                facts = _write_layer(write, temporary, self.compression)
+            with replacing(blob) as draft:
+                facts = _write_layer(write, draft, self.compression)
             write_sealed(facts_file, asdict(facts))
         return Layer(name, facts.media_type, facts.digest, facts.diff_id, facts.size_bytes, lambda: blob.open("rb"))
 
@@ -96,7 +98,7 @@ def _known(blob: Path, facts_file: Path) -> _Facts | None:
     if value is None or not blob.is_file():
         return None
     facts = _Facts(**value)
-    return facts if facts.digest == f"sha256:{sha256_file(blob)}" else None
+    return facts if facts.digest == f"sha256:{hash_file(blob)}" else None
 
 
 def _write_layer(write: Callable[[BinaryIO], None], path: Path, compression: Compression) -> _Facts:
@@ -181,4 +183,4 @@ def encoder_version(compression: Compression) -> str:
 def code_digest() -> str:
     """Return the digest of the modules of this package, so that a layer of older code is not taken."""
     modules = sorted(Path(__file__).parent.glob("*.py"))
-    return sha256_json([(module.name, sha256_file(module)) for module in modules])
+    return sha256_json([(module.name, hash_file(module)) for module in modules])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
-from modelyard.oci.cache import atomic_path
+from modelyard.files.atomic import replacing
 from modelyard.oci.packages import LayerName, Package, Profile
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class Lock:
     def write(self, path: Path) -> None:
         """Write the lock to `path`, all or nothing, one line a field so that a diff can be read."""
         text = json.dumps(self.as_json(), indent=2, sort_keys=True) + "\n"
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        with replacing(path) as draft:
+            draft.write_text(text, encoding="utf-8")
 
     def require(self, suite: str, profile: Profile, extra: Sequence[str], file: Path) -> None:
         """Check that the lock was written for these parameters; an empty `suite` stands for any.

@@ -17,20 +17,23 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from modelyard.oci.cache import canonical_json, read_json, write_json
+from modelyard.files.atomic import replacing
+from modelyard.files.json import find_json, write_json
+from modelyard.oci.cache import canonical_json
 
 _KEY_BYTES = 32
 
 
 def write_sealed(path: Path, value: Any) -> None:
     """Write `value` (anything JSON holds) to `path`, all or nothing, with its seal."""
-    write_json(path, {"seal": _code(path, value), "value": value})
+    with replacing(path) as draft:
+        write_json(draft, {"seal": _code(path, value), "value": value})
 
 
 def read_sealed(path: Path) -> Any:
     """Return what the note `path` says, or None if it is missing, damaged, moved, or not of this user's builds."""
-    found = read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get("seal"), str):
+    found = find_json(path, dict)
+    if found is None or not isinstance(found.get("seal"), str):
         return None
     return found.get("value") if hmac.compare_digest(_code(path, found.get("value")), found["seal"]) else None
 

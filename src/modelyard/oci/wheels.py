@@ -19,10 +19,13 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from modelyard.errors import ToolError
-from modelyard.oci.cache import FileCache, read_json, sha256_file, sha256_json, write_json
+from modelyard.files.atomic import replacing
+from modelyard.files.hashing import hash_file
+from modelyard.files.json import find_json, write_json
+from modelyard.oci.cache import FileCache, sha256_json
 from modelyard.oci.markers import applicable
 from modelyard.oci.tree import Entry, Tree, clean_path, is_bytecode
 
@@ -44,22 +47,20 @@ def fetch(requirements: Sequence[str], python: BasePython, cache: FileCache, rep
     """
     lines = applicable(requirements, python)
     index = cache.folder / "resolved" / f"{sha256_json([lines, python.version, python.glibc, python.machine])}.json"
-    known = _known(read_json(index), lines, cache)
+    known = _known(find_json(index, list[tuple[str, str]]) or [], lines, cache)
     if known:
         return known
     wheels = _download(lines, python, cache, report) if lines else []
     for wheel in wheels:
         python.check_wheel(wheel.name)
-    write_json(index, [(wheel.name, wheel.parent.name) for wheel in wheels])
+    with replacing(index) as draft:
+        write_json(draft, [(wheel.name, wheel.parent.name) for wheel in wheels])
     return wheels
 
 
-def _known(index: Any, lines: Sequence[str], cache: FileCache) -> list[Path]:
+def _known(index: Iterable[tuple[str, str]], lines: Sequence[str], cache: FileCache) -> list[Path]:
     """Return the wheels that the cache has for `lines`, one a line and each with a hash that the line names; or none."""
-    try:
-        names = {str(digest): str(name) for name, digest in index or []}
-    except (TypeError, ValueError):
-        return []
+    names = {digest: name for name, digest in index}
     pinned = [set(re.findall(r"--hash[= ]sha256:([0-9a-f]{64})\b", line)) & names.keys() for line in lines]
     if any(len(digests) != 1 for digests in pinned) or len(names) != len(lines) or set().union(*pinned) != names.keys():
         return []
@@ -74,7 +75,7 @@ def _download(lines: Sequence[str], python: BasePython, cache: FileCache, report
         folder.mkdir()
         _run_pip([*_pip_options(python), "--dest", str(folder), "-r", str(requirements)], len(lines), report)
         files = sorted(folder.iterdir())
-        return [cache.put(file, sha256_file(file), file.name) for file in files]
+        return [cache.put(file, hash_file(file), file.name) for file in files]
 
 
 def _pip_options(python: BasePython) -> list[str]:

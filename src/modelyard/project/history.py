@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.files.atomic import open_in_folder
+from modelyard.files.atomic import open_in_folder, replacing
 from modelyard.files.json import decode
 
 if TYPE_CHECKING:
@@ -80,9 +80,8 @@ class History:
 
     def _halve(self) -> None:
         lines = self._path.read_bytes().splitlines(keepends=True)
-        beside = self._path.with_suffix(".new")
-        beside.write_bytes(b"".join(lines[len(lines) // 2 :]))
-        beside.replace(self._path)
+        with replacing(self._path) as draft:
+            draft.write_bytes(b"".join(lines[len(lines) // 2 :]))
 
 
 def entry_of(record: Record, how: str, when: str) -> Entry:

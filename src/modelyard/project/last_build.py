@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelyard.files.json import decode, write_json
+from modelyard.files.atomic import replacing
+from modelyard.files.json import find_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,15 +27,10 @@ class Journal(msgspec.Struct):
     def write(self, path: Path) -> None:
         """Write the run down, unless nothing happened in it: then the one before still says how things came to be."""
         if self.outcomes or self.failures:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(".new")
-            write_json(beside, self)
-            beside.replace(path)
+            with replacing(path) as draft:
+                write_json(draft, self)
 
 
 def read_journal(path: Path) -> Journal:
     """Return the last run, or an empty one if none can be read."""
-    try:
-        return decode(path.read_bytes(), Journal)
-    except (OSError, ValueError):
-        return Journal()
+    return find_json(path, Journal) or Journal()

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import StoreError
 from modelyard.files.digests import manifest_digest
-from modelyard.files.json import decode, read_bytes
+from modelyard.files.json import find_json
 from modelyard.files.locks import hold
 from modelyard.files.scratch import Scratch
 from modelyard.project import git
 from modelyard.project.history import History
-from modelyard.store.record import Brief, Record
+from modelyard.store.record import RECORD, Brief, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,19 +75,12 @@ class Workspace:
 
     def record(self, stage: Stage) -> Record | None:
         """Return the stage's record, or None when there is none that can be read."""
-        try:
-            return decode(read_bytes(f"{self.folder(stage)}/stage.json"), Record)
-        except (OSError, ValueError):
-            return None
+        return find_json(f"{self.folder(stage)}/{RECORD}", Record)
 
     def brief(self, stage: Stage) -> Brief | None:
         """Return the part of the stage's record that says whether it holds, read now; None if somebody edited it."""
-        path = f"{self.artifacts}/{stage.kind}/{stage.name}/stage.json"
-        try:
-            brief = decode(read_bytes(path), Brief)
-        except (OSError, ValueError):
-            return None
-        return brief if brief.digest == manifest_digest(brief.outputs) else None
+        brief = find_json(f"{self.artifacts}/{stage.kind}/{stage.name}/{RECORD}", Brief)
+        return brief if brief is not None and brief.digest == manifest_digest(brief.outputs) else None
 
     @property
     def unfinished(self) -> Path:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.errors import StageFailed
+from modelyard.files.atomic import replacing
+from modelyard.files.hashing import hash_file
+from modelyard.files.json import decode, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,10 +74,10 @@ def _check_ours(target: Path, there: Mapping[str, str], before: Mapping[str, str
 def _read_list(target: Path) -> dict[str, str]:
     file = target / LIST
     try:
-        found = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+        found = decode(read_bytes(file), dict[str, str])
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.MsgspecError) as exc:
+    except (OSError, ValueError) as exc:
         msg = f"export: {file}: is not the list of an export: {exc}\n  restore it from git, or remove it and the files beside it"
         raise StageFailed(msg) from exc
     for name in found:
@@ -89,16 +92,14 @@ def _digest(target: Path, name: str) -> str:
     file = target / name
     if not file.is_file():
         return "no file" if file.exists() or file.is_symlink() else ""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hash_file(file)
 
 
 def _write(file: Path, data: bytes) -> None:
     if file.is_file() and file.read_bytes() == data:
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.new")
-    draft.write_bytes(data)
-    draft.replace(file)
+    with replacing(file) as draft:
+        draft.write_bytes(data)
 
 
 def _remove(target: Path, name: str) -> None:

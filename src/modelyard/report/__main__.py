@@ -6,23 +6,22 @@ import sys
 import traceback
 from pathlib import Path
 
-import msgspec
-
 from modelyard.errors import ModelyardError
 from modelyard.execution.child import how_to_install
 from modelyard.execution.protocol import Failure, Result
+from modelyard.files.json import decode, read_bytes, write_json
 from modelyard.report.collect import Collected
 
 
 def main(request: str, result: str) -> int:
     """Render, and answer in the file `result`; 0 if all went well."""
-    collected = msgspec.json.decode(Path(request).read_bytes(), type=Collected)
+    collected = decode(read_bytes(request), Collected)
     answer = Result()
     try:
         _render(collected)
     except Exception as exc:
         answer = Result(failure=Failure(_explain(exc), traceback.format_exc()))
-    Path(result).write_bytes(msgspec.json.encode(answer))
+    write_json(Path(result), answer)
     return 0 if answer.failure is None else 1
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from modelyard.artifacts import Model, ModelFacts
 from modelyard.errors import DataError, GateError
+from modelyard.files.hashing import hash_file
 from modelyard.files.json import write_json
 from modelyard.variants.evaluation import Measured, read_measured
 from modelyard.variants.gates import Gates
@@ -219,7 +220,6 @@ def _copy_model(candidate: Candidate, row: Row, out: Path) -> None:
 def model_digest(path: Path) -> str:
     """Return the SHA-256 of a model's file, hex; of a folder, that of a list of its files' names and digests."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(path)
     files = sorted((p.relative_to(path).as_posix(), model_digest(p)) for p in path.rglob("*") if p.is_file())
     return hashlib.sha256(msgspec.json.encode(files)).hexdigest()

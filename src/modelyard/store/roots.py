@@ -6,7 +6,6 @@ a build that is under way, or was killed, loses nothing.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import socket
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from modelyard.files.json import decode, write_json
+from modelyard.files.atomic import replacing
+from modelyard.files.json import find_json, write_json
 from modelyard.files.scratch import Scratch
 from modelyard.store.local import UNFINISHED, store_errors
 
@@ -60,9 +60,8 @@ def artifact_keys(artifacts: Path) -> dict[str, str]:
     """Return the action key of every artifact in the folder `artifacts`, by stage."""
     found = {}
     for path in sorted(artifacts.glob("[!.]*/[!.]*/stage.json")):
-        with contextlib.suppress(OSError, ValueError):
-            stage = f"{path.parent.parent.name}:{path.parent.name}"
-            found[stage] = decode(path.read_bytes(), _Keyed).key
+        if (record := find_json(path, _Keyed)) is not None:
+            found[f"{path.parent.parent.name}:{path.parent.name}"] = record.key
     return found
 
 
@@ -83,18 +82,19 @@ def register(store: Path, project: Path, stages: Iterable[str]) -> None:
     keys = {stage: key for stage, key in (earlier.keys if earlier else {}).items() if stage in set(stages)}
     keys |= artifact_keys(project / "artifacts")
     now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    with store_errors(store), closing(Scratch(store / UNFINISHED)) as scratch, scratch.folder() as folder:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(folder / file.name, Roots(path=str(project), host=socket.gethostname(), updated=now, keys=keys))
-        (folder / file.name).replace(file)
+    roots = Roots(path=str(project), host=socket.gethostname(), updated=now, keys=keys)
+    with (
+        store_errors(store),
+        closing(Scratch(store / UNFINISHED)) as scratch,
+        scratch.folder() as folder,
+        replacing(file, folder) as draft,
+    ):
+        write_json(draft, roots)
 
 
 def read_roots(file: Path) -> Roots | None:
     """Return what a project wrote down, or None if it cannot be read."""
-    try:
-        return decode(file.read_bytes(), Roots)
-    except (OSError, ValueError):
-        return None
+    return find_json(file, Roots)
 
 
 def all_roots(store: Path) -> Iterator[tuple[Path, Roots | None]]:

@@ -14,7 +14,7 @@ import msgspec
 from modelyard.errors import DataError
 from modelyard.files.digests import DigestTable, FileEntry, is_executable, signature
 from modelyard.files.hashing import hash_files
-from modelyard.files.json import decode
+from modelyard.files.json import decode, find_json
 from modelyard.stage import MEASURED
 from modelyard.store.gc import Stored, read_store
 from modelyard.store.local import Store
@@ -178,12 +178,9 @@ def _makes_the_same_bytes(record: Record) -> bool:
 
 def _machines(file: Path, kept: Record) -> str:
     """Return which machines made an artifact and the store's result of the same key, if they compute differently."""
-    try:
-        here = decode(file.read_bytes(), Record).made_on
-    except (OSError, ValueError):
-        return ""
-    unlike = here and kept.made_on and here != kept.made_on
-    return f" (it was made on {here}, the store's on {kept.made_on})" if unlike else ""
+    here = find_json(file, Record)
+    unlike = here is not None and here.made_on and kept.made_on and here.made_on != kept.made_on
+    return f" (it was made on {here.made_on}, the store's on {kept.made_on})" if here and unlike else ""
 
 
 _GONE = "is not there, or cannot be read"

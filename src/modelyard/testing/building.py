@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from modelyard.build.engine import Engine
 from modelyard.errors import ModelyardError
 from modelyard.execution.child import CRASHED
+from modelyard.files.hashing import hash_file
 from modelyard.files.locks import hold
 from modelyard.plan.formats import shortest_chains
 from modelyard.project.load import load, state_of
@@ -145,8 +145,4 @@ def _files(engine: Engine, leave_out: Sequence[Stage]) -> dict[str, str]:
     project = engine.project.folder
     folders = {engine.folder(stage) for stage in leave_out} | {engine.project.state, engine.workspace.unfinished}
     files = [path for path in project.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return {
-        str(path.relative_to(project)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if folders.isdisjoint(path.parents)
-    }
+    return {str(path.relative_to(project)): hash_file(path) for path in files if folders.isdisjoint(path.parents)}
