@@ -14,6 +14,7 @@ import msgspec
 from modelyard.errors import DataError
 from modelyard.files.json import read_json
 from modelyard.files.npy import open_array
+from modelyard.signature import Signature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,6 +183,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
         batch: how many samples the model may be run on at once, where its answer to one depends on the others beside it,
             so that it is measured and served in batches of that size at most; left out: any number.
         warnings: what the model optimizers that made it warned of, the first one's first.
+        signature: the tensors that the file says it takes and answers; left out where it does not say.
     """
 
     format: str
@@ -194,6 +196,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     value_range: tuple[float, float] | None = None
     batch: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
     warnings: tuple[str, ...] = ()
+    signature: Signature | msgspec.UnsetType = msgspec.UNSET
 
     def at_once(self, most: int) -> int:
         """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
@@ -206,10 +209,12 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         output: `probabilities` where the model ends in a softmax.
         batch: see `ModelFacts.batch`; 1 where activations share one scale that is found while the model runs.
+        signature: the tensors that it takes and answers.
     """
 
     output: Output | None = None
     batch: int | None = None
+    signature: Signature | None = None
 
 
 def is_single_name(name: str) -> bool:

@@ -77,6 +77,8 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     source: Source
     accepts: tuple[str, ...] = ()
     produces: str = ""
+    produces_by: Callable[..., str] | None = None
+    takes_model: bool = True
     trains_like: str = ""
     answers: Literal["", "logits", "probabilities"] = ""
     tools: tuple[str, ...] = ()
@@ -153,6 +155,12 @@ class Use(msgspec.Struct, frozen=True):
 
     component: Component
     params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def produces(self) -> str:
+        """The format of the model that it gives, with these parameters."""
+        by = self.component.produces_by
+        return by(**self.params) if by else self.component.produces
 
     @property
     def optional_requirements(self) -> dict[str, Path]:

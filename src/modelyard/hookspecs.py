@@ -70,6 +70,12 @@ class Gives(TypedDict):
     produces: str
 
 
+class GivesByParameters(TypedDict):
+    """What gives a model of one of several formats may say which by a function of its parameters: `produces(**params)`."""
+
+    produces: str | Callable[..., str]
+
+
 class Takes(TypedDict):
     """What takes a model must say the formats that it can read: `accepts`."""
 
@@ -92,8 +98,14 @@ class ModelTraits(Gives, ComponentTraits, total=False):
     answers: Output
 
 
-class TrainerTraits(Gives, ComponentTraits, total=False):
-    """Traits of a trainer: `produces` is the format that it gives."""
+class TrainerTraits(GivesByParameters, ComponentTraits, total=False):
+    """Traits of a trainer: `produces` is the format that it gives.
+
+    `takes_model` is false if it trains no model of the project's: it brings one, which was trained elsewhere. The project
+    then has no `[tool.modelyard.model]`, and `context.build_model` is not to be called.
+    """
+
+    takes_model: bool
 
 
 class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):

@@ -112,7 +112,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 def outline(stage: Stage) -> str:
     """Return what the configuration and the plugins say of the stage, as JSON: equal for two processes that see the same."""
-    uses = {role: (_traits(use.component), use.params) for role, use in stage.uses.items()}
+    uses = {role: (_traits(use.component), use.produces, use.params) for role, use in stage.uses.items()}
     what = (stage.kind, stage.name, stage.settings, stage.inputs, stage.seed, stage.threads, stage.isa, uses)
     return msgspec.json.encode(what, order="deterministic", enc_hook=str).decode()
 
@@ -122,7 +122,6 @@ def _traits(component: Component) -> tuple[Any, ...]:
         component.kind,
         component.name,
         component.file,
-        component.produces,
         component.environment,
         component.templates,
         component.server,

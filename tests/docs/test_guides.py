@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from modelyard.frontend import scaffold
 from modelyard.project.load import load
 from modelyard.testing import check_target
 from modelyard.testing.target import IMAGE, render_target
-from tests.docs.pages import write_files
+from tests.docs.pages import blocks, commands, write, write_files
+from tests.docs.shell import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,3 +84,16 @@ def test_the_optimizer_of_the_guide_keeps_the_contract(net: Path) -> None:
         cwd=net, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "2 passed" in done.stdout, done.stdout
+
+
+def test_the_model_of_the_guide_is_imported(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    for block in blocks("docs/how-to/import-a-model.md"):
+        if block.file:
+            write(tmp_path, block)
+        elif block.language == "console":
+            run(commands(block), tmp_path)
+    figures = json.loads((tmp_path / "imported/artifacts/evaluate/as-it-is/evaluation.json").read_text())
+    assert figures["accuracy"] > 0.85
+    shipped = tmp_path / "imported/artifacts/select/imported/model/model.json"
+    assert json.loads(shipped.read_text())["signature"]["inputs"][0]["name"] == "pixels"

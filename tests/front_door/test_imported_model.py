@@ -12,7 +12,6 @@ from modelyard.testing import run_doit, write_small_project
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "use-your-own-model.md"
 PYPROJECT = """\
 [project]
 name = "brought"
@@ -23,17 +22,14 @@ use = "arrays"
 path = "data.npz"
 normalize = "none"
 
-[tool.modelyard.model]
-use = "net:none"
-
 [tool.modelyard.train]
-use = "bring"
+use = "import"
 path = "elsewhere.keras"
+model_format = "tf_keras"
 
 [tool.modelyard.variants]
 float32 = ["float32"]
 """
-NET = '"""The model is elsewhere."""\n\n\ndef none(input_shape, classes):\n    """Nothing to build."""\n'
 
 
 def elsewhere(path: Path) -> None:
@@ -45,9 +41,7 @@ def elsewhere(path: Path) -> None:
 
 
 def test_a_softmax_in_the_file_is_not_followed_by_another(tmp_path: Path) -> None:
-    plugin = PAGE.read_text().partition("```python plugins/bring.py\n")[2].partition("```")[0]
-    files = {"pyproject.toml": PYPROJECT, "net.py": NET, "plugins/bring.py": plugin}
-    project = write_small_project(tmp_path / "project", files)
+    project = write_small_project(tmp_path / "project", {"pyproject.toml": PYPROJECT})
     x, y = np.tile(np.eye(3, dtype=np.float32), (6, 1)), np.arange(18) % 3
     np.savez(project / "data.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     elsewhere(project / "elsewhere.keras")

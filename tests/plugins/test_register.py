@@ -53,6 +53,13 @@ RUNTIME = 'accepts=("raw",), server=Path(__file__).parent, requirements=Path(__f
             "trait 'environment' is {'N': 1}\n  write",
         ),
         ("trainer", 'register("x", f)', "trait 'produces' is missing"),
+        ("trainer", 'register("x", f, produces=3)', "trait 'produces' is 3"),
+        (
+            "trainer",
+            'register("x", f, produces="raw", takes_model=1)',
+            "trait 'takes_model' is 1\n  write True or False",
+        ),
+        ("optimizer", 'register("x", f, accepts=("raw",), produces=f)', "trait 'produces' is <function f"),
         ("runtime", 'register("x", f, accepts=("a",))', "trait 'entrypoint' is missing"),
         (
             "runtime",
@@ -149,4 +156,4 @@ def test_every_kind_has_a_hook_and_traits() -> None:
 
 def test_a_component_keeps_every_trait_that_it_may_be_registered_with() -> None:
     told = {trait for kind in TRAITS.values() for trait in kind.__annotations__}
-    assert told == set(Component.__struct_fields__) - {"kind", "name", "function", "source"}
+    assert told == set(Component.__struct_fields__) - {"kind", "name", "function", "source", "produces_by"}

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import FileFacts
+from modelyard.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -20,7 +22,7 @@ def keras_facts(path: Path) -> FileFacts:
             config = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return FileFacts()
-    return FileFacts(output="probabilities" if ends_in_softmax(config) else None)
+    return FileFacts(output="probabilities" if ends_in_softmax(config) else None, signature=_signature(config))
 
 
 def ends_in_softmax(config: Any) -> bool:
@@ -51,3 +53,50 @@ def _is_softmax(activation: Any) -> bool:
     if isinstance(activation, Mapping):
         return activation.get("class_name") == "Softmax" or activation.get("config") == "softmax"
     return bool(activation == "softmax")
+
+
+def _signature(config: Any) -> Signature | None:
+    """Return the layers that a model begins and ends with, as tensors; the configuration holds no shape of its outputs."""
+    own = config.get("config") if isinstance(config, Mapping) else None
+    layers = own.get("layers") if isinstance(own, Mapping) else None
+    if not isinstance(own, Mapping) or not layers:
+        return None
+    named = {_name(layer): layer.get("config") or {} for layer in layers}
+    starts = list(_names(own.get("input_layers"))) or [_name(layers[0])]
+    ends = list(_names(own.get("output_layers"))) or [_name(layers[-1])]
+    if not all(_batch_shape(named.get(name, {})) for name in starts):
+        return None  # it takes whatever shape it is called with first
+    inputs = (TensorSpec(name, _dtype(named[name]), _axes(_batch_shape(named[name]))) for name in starts)
+    return Signature(tuple(inputs), tuple(TensorSpec(name, _dtype(named.get(name, {}))) for name in ends))
+
+
+def _name(layer: Mapping[str, Any]) -> str:
+    return str(layer.get("name") or (layer.get("config") or {}).get("name", ""))
+
+
+def _names(references: Any) -> Iterator[str]:
+    """Yield the layers that are referred to, `[name, node, tensor]` each, in whatever lists and dicts."""
+    if isinstance(references, Mapping):
+        for one in references.values():
+            yield from _names(one)
+    elif isinstance(references, list) and references and isinstance(references[0], str):
+        yield references[0]
+    elif isinstance(references, list):
+        for one in references:
+            yield from _names(one)
+
+
+def _batch_shape(layer: Mapping[str, Any]) -> list[int | None]:
+    return layer.get("batch_shape") or layer.get("batch_input_shape") or []
+
+
+def _axes(shape: list[int | None]) -> tuple[int | str, ...]:
+    return tuple("" if length is None else length for length in shape)
+
+
+def _dtype(layer: Mapping[str, Any]) -> str:
+    """Return the type that a layer computes in: a name, or a policy of types with a name."""
+    said = layer.get("dtype")
+    own = said.get("config") if isinstance(said, Mapping) else None
+    name = own.get("name") if isinstance(own, Mapping) else said
+    return name if isinstance(name, str) and "_" not in name else ""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import FileFacts
+from modelyard.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -17,10 +19,10 @@ def litert_facts(path: Path) -> FileFacts:
     try:
         schema = _schema()
         model = schema.Model.GetRootAs(path.read_bytes(), 0)
-        is_softmax = _ends_in_softmax(schema, model)
+        is_softmax, signature = _ends_in_softmax(schema, model), _signature(schema, model)
     except (ImportError, OSError, IndexError, TypeError, AttributeError, struct.error):  # of what is no such file
         return FileFacts()
-    return FileFacts(output="probabilities" if is_softmax else None)
+    return FileFacts(output="probabilities" if is_softmax else None, signature=signature)
 
 
 def _schema() -> Any:
@@ -30,6 +32,36 @@ def _schema() -> Any:
     except ImportError:
         from tensorflow.lite.python import schema_py_generated
     return schema_py_generated
+
+
+def _signature(schema: Any, model: Any) -> Signature:
+    """Return what the model takes and answers, by the names of its one signature, else by those of the tensors."""
+    graph = model.Subgraphs(0)
+    named: dict[int, str] = {}
+    if model.SignatureDefsLength() == 1:
+        definition = model.SignatureDefs(0)
+        maps = [definition.Inputs(index) for index in range(definition.InputsLength())]
+        maps += [definition.Outputs(index) for index in range(definition.OutputsLength())]
+        named = {one.TensorIndex(): one.Name().decode() for one in maps}
+    return Signature(
+        tuple(_tensor(schema, graph, graph.Inputs(index), named) for index in range(graph.InputsLength())),
+        tuple(_tensor(schema, graph, graph.Outputs(index), named) for index in range(graph.OutputsLength())),
+    )
+
+
+def _tensor(schema: Any, graph: Any, index: int, named: Mapping[int, str]) -> TensorSpec:
+    tensor = graph.Tensors(index)
+    lengths = [tensor.Shape(axis) for axis in range(tensor.ShapeLength())]
+    if tensor.ShapeSignatureLength() == len(lengths):  # -1 for an axis that varies
+        lengths = [tensor.ShapeSignature(axis) for axis in range(len(lengths))]
+    shape = tuple(int(length) if length > 0 else "" for length in lengths)
+    return TensorSpec(named.get(index) or tensor.Name().decode(), _dtype(schema, tensor.Type()), shape)
+
+
+def _dtype(schema: Any, number: int) -> str:
+    names = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+    name = names.get(number, "").lower()
+    return "bytes" if name == "string" else name
 
 
 def _ends_in_softmax(schema: Any, model: Any) -> bool:

@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def open_float(path: Path) -> Any:
-    """Return an interpreter of the model in `path`, whose tensors are float32.
+def open_interpreter(path: Path) -> Any:
+    """Return an interpreter of the model in `path`, ready to run.
 
     Raises:
         DataError: it is no LiteRT model.
-        StageFailed: it is quantized already, or holds weights in float16.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -25,6 +24,17 @@ def open_float(path: Path) -> Any:
     except (ValueError, RuntimeError) as exc:
         msg = f"{path}: cannot be read as a LiteRT model: {' '.join(str(exc).split())}\n  build the stage that made it again"
         raise DataError(msg) from exc
+    return interpreter
+
+
+def open_float(path: Path) -> Any:
+    """Return an interpreter of the model in `path`, whose tensors are float32.
+
+    Raises:
+        DataError: it is no LiteRT model.
+        StageFailed: it is quantized already, or holds weights in float16.
+    """
+    interpreter = open_interpreter(path)
     kinds = {kind for tensor in interpreter.get_tensor_details() if (kind := _reduced(tensor))}
     if kinds:
         msg = (

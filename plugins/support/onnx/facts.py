@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import FileFacts
 from modelyard.errors import DataError
+from modelyard.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,34 @@ def onnx_facts(path: Path) -> FileFacts:
     return FileFacts(
         output="probabilities" if _ends_in_softmax(model.graph) else None,
         batch=1 if shares else None,
+        signature=onnx_signature(model),
     )
+
+
+def onnx_signature(model: Any) -> Signature:
+    """Return what `model`, an `onnx.ModelProto`, takes and answers; what it brings itself is no input."""
+    brought = {tensor.name for tensor in model.graph.initializer}
+    inputs = tuple(_tensor(one) for one in model.graph.input if one.name not in brought)
+    return Signature(inputs, tuple(_tensor(one) for one in model.graph.output))
+
+
+def _tensor(value: Any) -> TensorSpec:
+    kind = value.type.tensor_type
+    shape = tuple(_axis(one) for one in kind.shape.dim) if kind.HasField("shape") else None
+    return TensorSpec(value.name, _dtype(kind.elem_type), shape)
+
+
+def _axis(dimension: Any) -> int | str:
+    """Return the length of an axis, or its name; some exporters write -1 for one that varies."""
+    return dimension.dim_value if dimension.dim_value > 0 else str(dimension.dim_param)
+
+
+def _dtype(number: int) -> str:
+    import onnx
+
+    if number == onnx.TensorProto.STRING:
+        return "bytes"
+    return str(onnx.helper.tensor_dtype_to_np_dtype(number)) if number else ""
 
 
 def _ends_in_softmax(graph: Any) -> bool:

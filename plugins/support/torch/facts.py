@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import FileFacts
+from modelyard.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_DTYPES = {
+    1: "uint8",
+    2: "int8",
+    3: "int16",
+    4: "int32",
+    5: "int64",
+    6: "float16",
+    7: "float32",
+    8: "float64",
+    12: "bool",
+    13: "bfloat16",
+}
+"""Source: `torch/_export/serde/schema.py`, `ScalarType`."""
 _SOFTMAX = ("torch.ops.aten.softmax.int", "torch.ops.aten._softmax.default")
 
 
@@ -23,11 +38,31 @@ def torch_facts(path: Path) -> FileFacts:
     try:
         with zipfile.ZipFile(path) as archive:
             name = next(one for one in archive.namelist() if one.endswith("models/model.json"))
-            graph = json.loads(archive.read(name))["graph_module"]["graph"]
-        is_softmax = _maker(graph).get("target") in _SOFTMAX
+            module = json.loads(archive.read(name))["graph_module"]
+        is_softmax, signature = _maker(module["graph"]).get("target") in _SOFTMAX, _signature(module)
     except (OSError, ValueError, LookupError, TypeError, StopIteration, zipfile.BadZipFile):
         return FileFacts()
-    return FileFacts(output="probabilities" if is_softmax else None)
+    return FileFacts(output="probabilities" if is_softmax else None, signature=signature)
+
+
+def _signature(module: Mapping[str, Any]) -> Signature:
+    said, values = module["signature"], module["graph"]["tensor_values"]
+    inputs = [one["user_input"]["arg"] for one in said["input_specs"] if "user_input" in one]
+    outputs = [one["user_output"]["arg"] for one in said["output_specs"] if "user_output" in one]
+    return Signature(*(tuple(_tensor(one["as_tensor"]["name"], values) for one in side) for side in (inputs, outputs)))
+
+
+def _tensor(name: str, values: Mapping[str, Any]) -> TensorSpec:
+    value = values[name]
+    return TensorSpec(name, _DTYPES.get(value["dtype"], ""), tuple(_axis(one) for one in value["sizes"]))
+
+
+def _axis(size: Mapping[str, Any]) -> int | str:
+    """Return the length of an axis, or the name of its symbol."""
+    if "as_int" in size:
+        return int(size["as_int"])
+    found = re.search(r"'(\w+)'", size["as_expr"]["expr_str"])
+    return found[1] if found else ""
 
 
 def _maker(graph: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -123,9 +123,10 @@ def _called(registry: Registry, name: str) -> list[Component]:
 def _explain(component: Component) -> str:
     doc = (component.documentation or "(no documentation)").partition("\nArgs:")[0].strip()
     formats = ""
-    if component.accepts or component.produces:
+    if component.accepts or component.produces or component.produces_by:
         takes = " or ".join(component.accepts) or "a data set"
-        formats = f"\n  takes {takes}" + (f", gives {component.produces}" if component.produces else "")
+        gives = component.produces or ("what its parameters say" if component.produces_by else "")
+        formats = f"\n  takes {takes}" + (f", gives {gives}" if gives else "")
     own = parameters_of_table(_TABLES.get(component.kind, ""))
     lines = [
         _parameter(p, _ALONE[0] if p.name in component.serving_only else _ALONE[1] * (p.name in component.deploy_only))

@@ -34,7 +34,7 @@ class Config(msgspec.Struct, frozen=True):
         seed: the seed of every random generator.
         threads: how many threads each stage computes with.
         isa: the instruction set that stages use at most; None: what the processor has.
-        uses: the component of each table in `USING`.
+        uses: the component of each table in `USING`; no `model` where the trainer brings one.
         settings: modelyard's own values, a dict for each table of `tables.TABLES`.
         variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
         targets: for each deploy target, its component.
@@ -158,7 +158,7 @@ class _Reader:
                 allowed = (*KEYS, "profiles")
                 msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
-        uses = {table: self.use(table) for table in USING}
+        uses = self.uses()
         config = Config(
             project=self.project,
             name=self.scalar("name", Name, self.default_name()),
@@ -244,6 +244,17 @@ class _Reader:
             if values[key] and (problem := rule(values[key])):
                 raise ConfigError(checks.told(problem, values[key], self.where("image")))
         return values
+
+    def uses(self) -> dict[str, Use]:
+        trainer = self.use("train")
+        if not trainer.component.takes_model and "model" in self.raw:
+            msg = (
+                f"{self.where('model')}: the trainer {trainer.component.name!r} brings the model, and trains none of the project's\n"
+                "  remove the table, or choose another trainer in [tool.modelyard.train]"
+            )
+            raise ConfigError(msg)
+        tables = [table for table in USING if table != "model" or trainer.component.takes_model]
+        return {table: trainer if table == "train" else self.use(table) for table in tables}
 
     def use(self, table: str) -> Use:
         values = self.table(table)

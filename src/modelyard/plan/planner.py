@@ -150,7 +150,8 @@ class _Planner:
     def __init__(self, config: Config, plugins: Plugins) -> None:
         self.config, self.plugins = config, plugins
         self.dataset = f"dataset:{config.uses['dataset'].component.label}"
-        self.train = f"train:{config.uses['model'].component.label}"
+        model = config.uses.get("model")
+        self.train = f"train:{model.component.label if model else config.name}"
         self.select = f"select:{config.name}"
         self.image = f"image:{config.name}"
         self.check = f"check:{config.name}"
@@ -160,7 +161,8 @@ class _Planner:
         yield self.stage(self.dataset, {"dataset": uses["dataset"]}, settings["dataset"])
         self.check_trainer()
         data = Input("dataset", self.dataset)
-        yield self.stage(self.train, {"trainer": uses["train"], "model": uses["model"]}, {}, data)
+        model = {"model": uses["model"]} if "model" in uses else {}
+        yield self.stage(self.train, {"trainer": uses["train"], **model}, {}, data)
         baseline = self.baseline()
         controls = self.controls(baseline)
         variants = {**self.config.variants, **controls.added}
@@ -186,20 +188,27 @@ class _Planner:
         threads, isa = self.config.threads, self.config.isa if kind in HOST_BOUND else None
         return Stage(kind, name, dict(uses), dict(settings), tuple(inputs), seed, resources, threads, isa)
 
+    @property
+    def trained(self) -> str:
+        """The format of the model that every variant begins with."""
+        return self.config.uses["train"].produces
+
     def check_trainer(self) -> None:
-        trainer, model = self.config.uses["train"].component, self.config.uses["model"].component
-        if model.produces and model.produces != trainer.produces:
+        if "model" not in self.config.uses:
+            return
+        model, trainer, given = self.config.uses["model"].component, self.config.uses["train"].component, self.trained
+        if model.produces and model.produces != given:
             trainers = self.plugins.of_kind("trainer")
             fitting = [name for name, one in trainers.items() if one.produces == model.produces]
             msg = (
-                f"{self.config.source.where('train').at('use')}: the trainer {trainer.name!r} trains {trainer.produces} models, "
+                f"{self.config.source.where('train').at('use')}: the trainer {trainer.name!r} trains {given} models, "
                 f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
             )
             raise PlanError(msg)
 
     def check_formats(self, variant: str, steps: Steps) -> None:
         """Check that each step of a variant takes what the one before gives, and the runtime what the last one gives."""
-        given, before = self.config.uses["train"].component.produces, "the trainer"
+        given, before = self.trained, "the trainer"
         for step in steps:
             optimizer = step.component
             if given not in optimizer.accepts:
@@ -235,8 +244,8 @@ class _Planner:
         if not wants_controls(self.config.settings["gates"]):
             return Controls()
         optimizers = self.plugins.of_kind("optimizer")
-        trained, served = self.config.uses["train"].component.produces, self.config.uses["runtime"].component.accepts
-        return find_controls(self.config.variants, baseline, optimizers, trained, served)
+        served = self.config.uses["runtime"].component.accepts
+        return find_controls(self.config.variants, baseline, optimizers, self.trained, served)
 
     def select_stage(self, finals: Mapping[str, str], baseline: str, controls: Controls) -> Stage:
         gates = {name: bound for name, bound in self.config.settings["gates"].items() if name != "equal_training"}

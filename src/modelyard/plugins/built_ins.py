@@ -1,7 +1,7 @@
 """The plugins that modelyard brings: where they are, and what each is there for.
 
 A file in the folder of a kind registers one component of that kind, called like the file: `optimizers/dynamic_range.py`
-the optimizer `dynamic-range`. So what there is can be told without importing it.
+the optimizer `dynamic-range`, `trainers/import_.py` the trainer `import`. So what there is can be told without importing it.
 """
 
 from __future__ import annotations
@@ -38,5 +38,5 @@ def built_ins() -> Iterator[BuiltIn]:
         if stem == "__init__" or folder == "support":
             continue
         kind = folder.removesuffix("s")
-        component = (kind, stem.replace("_", "-")) if kind in KINDS else None
+        component = (kind, stem.rstrip("_").replace("_", "-")) if kind in KINDS else None
         yield BuiltIn(f"{BUILT_IN}.{folder}.{stem}", Source(f"{folder}.{stem}", "built-in", file), component)

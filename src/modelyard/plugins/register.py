@@ -82,7 +82,10 @@ def checked_traits(kind: str, traits: Mapping[str, Any], where: str, optional: C
             its type.
     """
     _check_traits(kind, traits, where, optional)
-    return {t: tuple(v) if t in _SEQUENCES else v for t, v in traits.items() if v is not None}
+    found = {t: tuple(v) if t in _SEQUENCES else v for t, v in traits.items() if v is not None}
+    if callable(found.get("produces")):
+        found["produces_by"] = found.pop("produces")
+    return found
 
 
 def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Collection[str]) -> None:
@@ -105,7 +108,7 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Co
         msg = f"{where}: trait {trait!r} is missing\n  a {kind} takes: {listing(known)}"
         raise PluginError(msg)
     for trait, value in sorted(traits.items()):
-        wanted = _wanted(trait, value)
+        wanted = "" if kind == "trainer" and trait == "produces" and callable(value) else _wanted(trait, value)
         if wanted:
             msg = f"{where}: trait {trait!r} is {value!r}\n  write {wanted}"
             raise PluginError(msg)
@@ -143,7 +146,7 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a dict from names of parameters to the Paths of what is there"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
-    if trait in ("reads_settings", "deterministic"):
+    if trait in ("reads_settings", "deterministic", "takes_model"):
         return "" if isinstance(value, bool) else "True or False"
     if trait == "base":
         return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"

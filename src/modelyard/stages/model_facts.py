@@ -8,8 +8,9 @@ import msgspec
 
 from modelyard.artifacts import FileFacts, Model, ModelFacts, Output, format_file
 from modelyard.component import kind_name
-from modelyard.errors import PluginError
+from modelyard.errors import PluginError, StageFailed
 from modelyard.files.json import write_json
+from modelyard.stages.signature_check import misfit
 
 if TYPE_CHECKING:
     from modelyard.component import Component
@@ -28,24 +29,32 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
 
     Raises:
         PluginError: it returned something else, did not write its file or left it empty, or contradicts the file.
+        StageFailed: the file takes or answers other tensors than the data set's.
     """
-    component = job.stage.uses[role].component
+    component, produces = job.stage.uses[role].component, job.stage.uses[role].produces
     _check_told(component, told)
     facts = msgspec.structs.replace(
         told or given,
-        format=component.produces,
-        file=format_file(component.produces),
+        format=produces,
+        file=format_file(produces),
         warnings=tuple(dict.fromkeys((*given.warnings, *warnings))),
     )
     model = Model(job.base.out, facts)
     _check_written(model, component)
     shown = job.plugins.manager.hook.modelyard_read_model_file(model=model) or FileFacts()
+    if shown.signature and (why := misfit(shown.signature, facts)):
+        msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
+        raise StageFailed(msg)
     said = _said(job, component, told)
     if said and shown.output and said[1] != shown.output:
         raise _contradiction(model, said, shown.output)
-    output = shown.output or facts.output
-    batch = facts.batch if shown.batch is None else shown.batch
-    write_json(job.base.out / "model.json", msgspec.structs.replace(facts, output=output, batch=batch))
+    facts = msgspec.structs.replace(
+        facts,
+        output=shown.output or facts.output,
+        batch=facts.batch if shown.batch is None else shown.batch,
+        signature=shown.signature or msgspec.UNSET,
+    )
+    write_json(job.base.out / "model.json", facts)
 
 
 def _said(job: Job, component: Component, told: ModelFacts | None) -> tuple[Component, Output] | None:

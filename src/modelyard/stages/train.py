@@ -6,6 +6,7 @@ from typing import Any
 
 from modelyard.artifacts import Dataset, ModelFacts, format_file
 from modelyard.contexts import TrainContext
+from modelyard.errors import PluginError
 from modelyard.execution.job import Job
 from modelyard.stages.model_facts import write_model_facts
 
@@ -20,6 +21,10 @@ def run(job: Job) -> None:
     dataset = Dataset.open(job.inputs["dataset"])
 
     def build_model(input_shape: tuple[int, ...], classes: int) -> Any:
+        if "model" not in job.stage.uses:
+            trainer = job.stage.uses["trainer"].component
+            msg = f"the trainer {trainer.name!r} ({trainer.file}) is registered with takes_model=False, but asks for a model"
+            raise PluginError(msg)
         return job.call("model", input_shape, classes)
 
     facts = _facts(job, dataset)
@@ -29,8 +34,8 @@ def run(job: Job) -> None:
 
 def _facts(job: Job, dataset: Dataset) -> ModelFacts:
     """Return what is known of the model before it is trained."""
-    known = dataset.facts
-    produces = job.stage.uses["trainer"].component.produces
+    known, model = dataset.facts, job.stage.uses.get("model")
+    produces = job.stage.uses["trainer"].produces
     return ModelFacts(
         format=produces,
         file=format_file(produces),
@@ -38,6 +43,6 @@ def _facts(job: Job, dataset: Dataset) -> ModelFacts:
         input_dtype=known.dtype,
         preprocessing=known.preprocessing,
         class_names=known.class_names,
-        output=job.stage.uses["model"].component.answers or "logits",
+        output=(model.component.answers if model else "") or "logits",
         value_range=known.value_range,
     )

@@ -144,7 +144,7 @@ def _chain(
     """Return a variant with the component in it, handed a model of the format `accepted`, and the steps behind it."""
     uses = project.config.uses
     optimizers = [one for one in project.plugins.of_kind("optimizer").values() if one != component]
-    before = way(optimizers, uses["train"].component.produces, (accepted,))
+    before = way(optimizers, uses["train"].produces, (accepted,))
     after = way(optimizers, component.produces, uses["runtime"].component.accepts)
     if before is None or after is None:
         return None

@@ -16,8 +16,10 @@ SOFTMAX, NOTHING = FileFacts(output="probabilities"), FileFacts()
 
 
 def shown(path: Path, dataset: Dataset, model_format: str) -> FileFacts | None:
+    """Return what the file shows beside its signature."""
     facts = msgspec.structs.replace(model_facts(dataset, model_format), file=path.name)
-    return modelyard_read_model_file(Model(path.parent, facts))
+    found = modelyard_read_model_file(Model(path.parent, facts))
+    return found and msgspec.structs.replace(found, signature=None)
 
 
 def keras_models(keras: Any) -> dict[str, tuple[Any, FileFacts]]:

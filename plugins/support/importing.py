@@ -1,0 +1,89 @@
+"""Look at a model's file that somebody brings: whether it is what its format says, and can run no code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DISTRIBUTIONS = {
+    "onnx": ("onnx",),
+    "keras": ("keras", "tensorflow"),
+    "tf_keras": ("tf-keras", "tensorflow"),
+    "tflite": ("ai-edge-litert",),
+    "torch": ("torch",),
+}
+"""The formats that can be brought, each with the distributions that read it."""
+
+
+def check_file(model_format: str, copy: Path, given: Path) -> None:
+    """Read the model in `copy` as `model_format`; errors name the file that was `given`.
+
+    Raises:
+        DataError: it is damaged, of another format, or holds what could run code.
+    """
+    try:
+        _READERS[model_format](copy)
+    except DataError as exc:
+        why, _, advice = str(exc).replace(str(copy), str(given)).partition("\n  ")
+        if advice.startswith("build the stage"):  # no stage made it
+            advice = f"is it a whole file of the format {model_format!r}? export the model again"
+        msg = f"{why}\n  {advice}"
+        raise DataError(msg) from exc
+
+
+def _read_onnx(path: Path) -> Any:
+    from modelyard_plugins.support.onnx.model import load_onnx
+
+    return load_onnx(path)
+
+
+def _read_keras(path: Path) -> Any:
+    from modelyard_plugins.support.keras.keras3_files import load_keras3
+
+    return load_keras3(path)
+
+
+def _read_tf_keras(path: Path) -> Any:
+    from modelyard_plugins.support.keras_files import load_keras
+
+    return load_keras(path)
+
+
+def _read_litert(path: Path) -> Any:
+    from modelyard_plugins.support.litert.model import open_interpreter
+
+    return open_interpreter(path)
+
+
+def _read_torch(path: Path) -> Any:
+    from modelyard_plugins.support.torch.program import load_program
+
+    return load_program(path)
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    "onnx": _read_onnx,
+    "keras": _read_keras,
+    "tf_keras": _read_tf_keras,
+    "tflite": _read_litert,
+    "torch": _read_torch,
+}
+
+
+def turn_input(path: Path) -> None:
+    """Let the ONNX model in `path`, which takes its channels first, take them last.
+
+    Raises:
+        StageFailed: its input has no channels to turn.
+    """
+    import onnx
+
+    from modelyard_plugins.support.onnx.layout import with_channels_last
+    from modelyard_plugins.support.onnx.model import load_onnx
+
+    onnx.save(with_channels_last(load_onnx(path)), path)

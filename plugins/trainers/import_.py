@@ -1,0 +1,95 @@
+"""The trainer `import`: takes a model that is trained already."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from modelyard import hookimpl
+from modelyard.artifacts import Output, format_file
+from modelyard.contexts import Lack, Problem
+from modelyard.params import InputPath
+from modelyard_plugins.support.importing import DISTRIBUTIONS, check_file, turn_input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from modelyard.artifacts import ModelFacts
+    from modelyard.contexts import CheckContext, PreflightContext, TrainContext
+    from modelyard.hookspecs import RegisterTrainer
+
+_SUFFIXES = {".onnx": "onnx", ".keras": "keras", ".tflite": "tflite", ".pt2": "torch"}
+
+
+def import_model(
+    context: TrainContext,
+    *,
+    path: InputPath,
+    model_format: Literal["onnx", "keras", "tf_keras", "tflite", "torch"] | None = None,
+    answers: Output | None = None,
+    layout: Literal["channels-last", "channels-first"] = "channels-last",
+    licence: str = "",
+    origin: str = "",
+) -> ModelFacts | None:
+    """Bring a model that was trained elsewhere; its file stays what it is, byte for byte, unless `layout` turns its input.
+
+    The model takes one tensor, the data set's samples as `normalize` leaves them, and answers one score for each class.
+
+    Args:
+        context: the data set.
+        path: the model's file: ONNX (`.onnx`, weights inside), Keras (`.keras`), LiteRT (`.tflite`) or a program of
+            torch.export (`.pt2`, saved without sample inputs).
+        model_format: the format of the file, where its suffix does not say it: `tf_keras` for a `.keras` file of Keras 2.
+        answers: whether it answers `logits` or `probabilities`, where its file does not show it.
+        layout: how an ONNX model takes samples of two or more axes: with their channels last, as the data set has them, or
+            first, as PyTorch's exporter writes it; the model is then given a first operator that turns them.
+        licence: its licence, an SPDX expression; it is kept in the stage's record.
+        origin: where it is from, for instance an address; it is kept in the stage's record.
+    """
+    produces = format_of(path=path, model_format=model_format)
+    place = context.out / format_file(produces)
+    shutil.copyfile(path, place)
+    check_file(produces, place, Path(path))
+    if layout == "channels-first":
+        turn_input(place)
+    told = {key: text for key, text in {"licence": licence, "origin": origin}.items() if text}
+    context.metrics.update(size_bytes=place.stat().st_size, **told)
+    context.log(f"imported {Path(path).name}: {produces}, {place.stat().st_size:,} bytes")
+    return msgspec.structs.replace(context.facts, output=answers) if answers else None
+
+
+def format_of(*, path: str, model_format: str | None, **_: Any) -> str:
+    """Return the format of the model in the file `path`; empty if nothing says it."""
+    return model_format or _SUFFIXES.get(Path(path).suffix.lower(), "")
+
+
+def problems(_context: CheckContext, **params: Any) -> Iterator[Problem]:
+    """Yield that nothing says which format the file has, or that its input cannot be turned."""
+    if params["layout"] != "channels-last" and format_of(**params) not in ("onnx", ""):
+        yield Problem("layout", "only an ONNX model can be turned", "export the model with its channels last")
+    if not format_of(**params):
+        known = ", ".join(sorted(_SUFFIXES))
+        yield Problem("path", f"its suffix is none of {known}", "set model_format, for instance model_format = 'onnx'")
+
+
+def lacks(_context: PreflightContext, **params: Any) -> Iterator[Lack]:
+    """Yield the distributions that read this format; those that are there count as nothing."""
+    yield Lack("", install=DISTRIBUTIONS[format_of(**params)])
+
+
+@hookimpl
+def modelyard_register_trainers(register: RegisterTrainer) -> None:
+    """Register the trainer."""
+    register(
+        "import",
+        import_model,
+        produces=format_of,
+        takes_model=False,
+        check=problems,
+        preflight=lacks,
+        deterministic=True,
+        tools=(),
+    )

@@ -1,0 +1,200 @@
+"""A model that was trained elsewhere goes the same road as one that is trained here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modelyard.testing import run_doit, write_small_project
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+PYPROJECT = """\
+[project]
+name = "brought"
+version = "1.0"
+
+[tool.modelyard.dataset]
+use = "arrays"
+path = "pictures.npz"
+normalize = "none"
+
+[tool.modelyard.train]
+use = "import"
+path = "net.onnx"
+licence = "MIT"
+
+[tool.modelyard.runtime]
+use = "onnxruntime"
+
+[tool.modelyard.variants]
+as-it-is = []
+"""
+WEIGHTS = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
+
+
+def net(shape: tuple[Any, ...] = ("batch", 4, 3, 2), ends: tuple[str, ...] = ("Softmax",), classes: int = 3) -> Any:
+    """Return a model: whatever is in a sample times `WEIGHTS`."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    names = ["pixels", "flat", "sums", *ends]
+    kinds_of = [("Flatten", []), ("MatMul", ["weights"]), *((end, []) for end in ends)]
+    nodes = [
+        helper.make_node(kind, [taken, *more], [made])
+        for (kind, more), taken, made in zip(kinds_of, names, names[1:], strict=False)
+    ]
+    weights = onnx.numpy_helper.from_array(WEIGHTS[:, :classes], "weights")
+    taken = helper.make_tensor_value_info("pixels", kinds.FLOAT, shape)
+    given = helper.make_tensor_value_info(names[-1], kinds.FLOAT, ("batch", classes))
+    graph = helper.make_graph(nodes, "net", [taken], [given], [weights])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def pictures() -> np.ndarray[Any, Any]:
+    return np.random.default_rng(1).normal(size=(30, 4, 3, 2)).astype(np.float32)
+
+
+def answers(samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the probabilities of samples with their axes in the model's order."""
+    sums = samples.reshape(len(samples), -1) @ WEIGHTS
+    raised = np.exp(sums - sums.max(1, keepdims=True))
+    probabilities: np.ndarray[Any, Any] = raised / raised.sum(1, keepdims=True)
+    return probabilities
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = write_small_project(tmp_path_factory.mktemp("brought") / "brought", {"pyproject.toml": PYPROJECT})
+    x, y = pictures(), np.arange(30) % 3
+    np.savez(project / "pictures.npz", train_x=x, train_y=y, test_x=x, test_y=y)
+    onnx.save(net(), project / "net.onnx")
+    return project
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "brought"))
+
+
+def facts(project: Path) -> Any:
+    return json.loads((project / "artifacts/train/brought/model.json").read_text())
+
+
+def served(project: Path) -> np.ndarray[Any, Any]:
+    found: np.ndarray[Any, Any] = np.load(project / "artifacts/select/brought/reference/probabilities.npy")
+    return found
+
+
+def test_the_file_is_measured_as_it_is_and_another_one_is_stale(project: Path) -> None:
+    done = run_doit(project, "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "artifacts/train/brought/model.onnx").read_bytes() == (project / "net.onnx").read_bytes()
+    assert (facts(project)["format"], facts(project)["output"]) == ("onnx", "probabilities")
+    assert facts(project)["signature"]["inputs"] == [
+        {"name": "pixels", "dtype": "float32", "shape": ["batch", 4, 3, 2]}
+    ]
+    np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
+    record = json.loads((project / "artifacts/train/brought/stage.json").read_text())
+    assert record["metrics"] == {"size_bytes": (project / "net.onnx").stat().st_size, "licence": "MIT"}
+
+    assert "built 0," in run_doit(project, "select").stdout
+    (project / "net.onnx").rename(project / "renamed.onnx")
+    done = run_doit(project, "train.path=renamed.onnx", "select")
+    assert "built 0," in done.stdout, "the content counts, not the name"
+    onnx.save(net(ends=()), project / "renamed.onnx")
+    done = run_doit(project, "train.path=renamed.onnx", "select")
+    assert ".  train:brought: built" in done.stdout
+    assert facts(project)["output"] == "logits"
+    np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
+
+
+def test_channels_that_come_first_are_turned(project: Path) -> None:
+    onnx.save(net(shape=("batch", 2, 4, 3)), project / "net.onnx")
+    done = run_doit(project, "train")
+    assert done.returncode != 0
+    assert (
+        "gave a model that takes 'pixels', float32 (batch, 2, 4, 3), but the data set's samples are (any, 4, 3, 2)"
+        in done.stdout
+    )
+    assert "its channels come first" in done.stdout
+    done = run_doit(project, "train.layout=channels-first", "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    np.testing.assert_allclose(served(project), answers(pictures().transpose(0, 3, 1, 2)), atol=1e-5)
+
+
+def test_a_batch_that_is_fixed_is_filled_up(project: Path) -> None:
+    onnx.save(net(shape=(7, 4, 3, 2)), project / "net.onnx")
+    done = run_doit(project, "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
+
+
+def test_what_the_file_does_not_show_can_be_said_and_must_be_true(project: Path) -> None:
+    done = run_doit(project, "train.answers=logits", "train")
+    assert done.returncode != 0
+    assert (
+        "says that the model answers logits, but the file 'model.onnx' shows that it answers probabilities"
+        in done.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("cut.onnx", net().SerializeToString()[:200], "cut.onnx: cannot be read as an ONNX model: "),
+        ("text.onnx", b"not a model", "is it a whole file of the format 'onnx'? export the model again"),
+        (
+            "five.onnx",
+            net(classes=2).SerializeToString(),
+            "answers 'Softmax', float32 (batch, 2), but the data set has 3 classes",
+        ),
+        (
+            "net.bin",
+            b"",
+            "'path': '{project}/net.bin' is not allowed: its suffix is none of .keras, .onnx, .pt2, .tflite",
+        ),
+    ],
+)
+def test_what_is_no_such_model_is_told_with_its_name(project: Path, name: str, content: bytes, told: str) -> None:
+    (project / name).write_bytes(content)
+    done = run_doit(project, f"train.path={name}", "train")
+    assert done.returncode != 0
+    assert told.format(project=project) in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_only_an_onnx_model_is_turned(project: Path) -> None:
+    (project / "net.tflite").write_bytes(b"")
+    done = run_doit(project, "train.path=net.tflite", "train.layout=channels-first", "train")
+    assert "only an ONNX model can be turned\n  export the model with its channels last" in done.stderr
+
+
+def test_a_model_beside_it_is_refused(project: Path) -> None:
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.modelyard.model]\nuse = "net:build"\n')
+    done = run_doit(project, "list")
+    assert "the trainer 'import' brings the model, and trains none of the project's\n  remove the table" in done.stderr
+
+
+@pytest.mark.torch
+def test_a_program_of_torch_export_is_brought(project: Path) -> None:
+    torch = pytest.importorskip("torch")
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 3, bias=False)).eval()
+    with torch.no_grad():
+        flat[1].weight.copy_(torch.from_numpy(WEIGHTS.T.copy()))
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(flat, (torch.zeros(2, 4, 3, 2),), dynamic_shapes=[{0: batch}])
+    torch.export.save(program, project / "net.pt2")
+    words = ("train.path=net.pt2", 'variants={onnx = ["torch-onnx"]}')
+    done = run_doit(project, *words, "train")
+    assert "its sample inputs would have to be unpickled" in done.stdout
+    program.example_inputs = None
+    torch.export.save(program, project / "net.pt2")
+    done = run_doit(project, *words, "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
