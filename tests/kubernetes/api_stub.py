@@ -51,7 +51,10 @@ class Cluster:
         written: each write that was no dry run, in order: method, kind and query.
         statuses: the status of each new pod, by the beginning of a word in its images; any other gets ready.
         refusal: why the controller can make no pods; empty: it can.
-        forbidden: plurals that the user may not read.
+        forbidden: plurals, and paths, that the user may not read.
+        role_in: the namespace outside of which the user may do nothing, the namespace itself included; empty: there is none.
+        reads_namespaces: whether that user may read namespaces all the same.
+        asked: verb, group and plural of all that was asked for and is in a namespace.
         replicas: every number of pods that a Deployment was given, in order.
     """
 
@@ -60,6 +63,9 @@ class Cluster:
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusal: str = ""
     forbidden: tuple[str, ...] = ()
+    role_in: str = ""
+    reads_namespaces: bool = False
+    asked: set[tuple[str, str, str]] = field(default_factory=set)
     replicas: list[int] = field(default_factory=list)
     kubeconfig: Path = Path()
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -129,6 +135,11 @@ def _content(thing: dict[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in thing.items() if key != "status"}, "metadata": metadata}
 
 
+def plural_of(path: str) -> str:
+    """Return the plural of the kind of the objects at `path`; empty: it is none of an object."""
+    return next((part for part in reversed(path.split("/")) if part in {one[1] for one in RESOURCES}), "")
+
+
 def resource(path: str) -> tuple[str, str, str, bool]:
     """Return what kind of object is at `path`."""
     parts = path.split("/")
@@ -152,9 +163,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, query = self.asked()
-        plural = next((part for part in reversed(path.split("/")) if part in {one[1] for one in RESOURCES}), "")
-        if plural in self.cluster.forbidden:
-            self.fail(403, "Forbidden", f'{plural} is forbidden: User "dev" cannot get resource "{plural}"')
+        plural = plural_of(path)
+        self.note("list" if path.endswith(f"/{plural}") else "get", path)
+        readable = self.cluster.reads_namespaces and plural == "namespaces"
+        if {plural, path} & {*self.cluster.forbidden} or (self.is_outside(path) and not readable):
+            self.forbid(path, "get")
         elif (found := discovery(path)) is not None:
             self.answer(found)
         elif path in self.cluster.objects:
@@ -167,7 +180,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         path, query = self.asked()
         body = self.body()
-        if (namespace := self.namespace_of(path)) not in self.cluster.objects and namespace:
+        self.note("patch", path)
+        if self.is_outside(path):
+            self.forbid(path, "patch")
+        elif (namespace := self.namespace_of(path)) not in self.cluster.objects and namespace:
             self.fail(404, "NotFound", f'namespaces "{namespace.rpartition("/")[2]}" not found')
         elif self.headers["Content-Type"] == "application/apply-patch+yaml":
             self.apply(path, query, body)
@@ -175,6 +191,21 @@ class Handler(BaseHTTPRequestHandler):
             self.json_patch(path, query, body)
         else:
             self.fail(415, "UnsupportedMediaType", "this cluster takes server-side apply and JSON patches only")
+
+    def note(self, verb: str, path: str) -> None:
+        """Note what right was needed."""
+        if "/namespaces/" in path and (plural := plural_of(path)) not in ("", "namespaces"):
+            parts = path.split("/")
+            self.cluster.asked.add((verb, parts[1] if parts[0] == "apis" else "", plural))
+
+    def is_outside(self, path: str) -> bool:
+        """Tell whether a path is of no object in the namespace that the user's Role is for."""
+        role = self.cluster.role_in
+        return bool(role) and discovery(path) is None and f"/namespaces/{role}/" not in path
+
+    def forbid(self, path: str, verb: str) -> None:
+        what = plural_of(path)
+        self.fail(403, "Forbidden", f'{what} is forbidden: User "dev" cannot {verb} resource "{what}"')
 
     def namespace_of(self, path: str) -> str:
         found = re.search(r"/namespaces/([^/]+)/", path)
@@ -191,6 +222,8 @@ class Handler(BaseHTTPRequestHandler):
             if problem := schema_problem(plain(made)) or immutable_problem(live, made):
                 self.fail(422, "Invalid", problem)
                 return
+            if live is None:
+                self.note("create", path)
             if query.get("dryRun") == "All":
                 self.answer(self.cluster.stamped(path, made), 200 if live else 201)
                 return
@@ -214,6 +247,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         path, query = self.asked()
         self.body()
+        self.note("delete", path)
         with self.cluster.lock:
             gone = self.cluster.objects.pop(path, None)
             if gone is None:

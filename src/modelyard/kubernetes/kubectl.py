@@ -77,5 +77,10 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
     return "\n  ".join(lines[:8]) or f"kubectl ended with code {done.returncode} and said nothing"
 
 
+def is_forbidden(words: str) -> bool:
+    """Tell whether `kubectl` says that the user has not the right to do what it was asked for."""
+    return "(Forbidden)" in words
+
+
 def _is_log(line: str) -> bool:
     return line[:1] in "EWI" and line[1:5].isdigit()

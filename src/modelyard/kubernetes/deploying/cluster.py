@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
-from modelyard.kubernetes.kubectl import last_words
+from modelyard.kubernetes.kubectl import is_forbidden, last_words
 from modelyard.kubernetes.objects import get, items, mapping, text
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class Cluster:
 
 
 def reach(kubectl: Kubectl) -> Cluster:
-    """Return the cluster that `kubectl` talks to.
+    """Return the cluster that `kubectl` talks to; one that does not tell its version to everybody does answer.
 
     Raises:
         ToolError: it does not answer.
     """
     done = kubectl.run("version", "--request-timeout=15s", "-o", "json")
-    if done.returncode != 0:
+    if done.returncode != 0 and not is_forbidden(done.stderr):
         msg = (
             f"the cluster does not answer: {last_words(done)}\n"
             "  see `kubectl config get-contexts`; choose one with `kube_context` or `kubectl config use-context`"
@@ -51,6 +51,8 @@ def reach(kubectl: Kubectl) -> Cluster:
     view = kubectl.read("config", "view", "--minify")
     known: Any = next(iter(items(view, "contexts")), {})
     server = text(next(iter(items(view, "clusters")), {}), "cluster", "server")
-    version = get(json.loads(done.stdout), "serverVersion", "gitVersion") or "(unknown version)"
+    version = (
+        get(json.loads(done.stdout or "{}"), "serverVersion", "gitVersion") or "of a version that it does not tell"
+    )
     namespace = kubectl.namespace or text(mapping(known, "context"), "namespace") or "default"
     return Cluster(text(known, "name"), server, version, namespace)

@@ -12,6 +12,7 @@ from modelyard.kubernetes.deploying.earlier import deployed
 from modelyard.kubernetes.deploying.identity import is_ours
 from modelyard.kubernetes.deploying.images import check_images
 from modelyard.kubernetes.deploying.secrets import check_secrets
+from modelyard.kubernetes.kubectl import is_forbidden, last_words
 from modelyard.kubernetes.objects import Bundle, label, text
 
 if TYPE_CHECKING:
@@ -46,8 +47,14 @@ def _check_image(one: Session) -> None:
 
 
 def _namespace_is_there(one: Session) -> bool:
-    """Tell whether there is the namespace; who may not look at namespaces may deploy into one all the same."""
+    """Tell whether there is the namespace.
+
+    Who has rights to what is in one namespace, and none to the namespace itself, deploys into it as it is.
+    """
     done = one.kubectl.run("get", "namespace", one.cluster.namespace, "-o", "name")
+    if is_forbidden(done.stderr):
+        for thing in Bundle(one.documents).of("Namespace"):
+            one.leave(thing, last_words(done))
     return done.returncode == 0 or "(NotFound)" not in done.stderr
 
 

@@ -9,6 +9,7 @@ from modelyard.kubernetes.deploying.applying import attempt, conflicts, refuse
 from modelyard.kubernetes.deploying.changes import Change, judge
 from modelyard.kubernetes.deploying.earlier import no_longer_rendered
 from modelyard.kubernetes.deploying.ownership import may_be_taken, set_by_hand, take_back
+from modelyard.kubernetes.kubectl import is_forbidden
 from modelyard.kubernetes.objects import Bundle, label
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ def _change(one: Session, thing: Object, then: Any) -> Change:
 def _tried(one: Session) -> dict[Identity, Any]:
     """Return each object as the API says that it will be."""
     tried = attempt(one.kubectl, one.documents, one.cluster.namespace)
+    for thing in Bundle(one.documents).of("Namespace"):  # it is there: only what is in it must be one's own to change
+        if is_forbidden(why := tried.refused.get(one.of(thing), "")):
+            one.leave(thing, why)
+            del tried.refused[one.of(thing)]
     refuse({which: why for which, why in tried.refused.items() if not _is_taken(one, which, why)})
     taken = [thing for thing in one.documents if one.of(thing) in tried.refused]
     forced = attempt(one.kubectl, taken, one.cluster.namespace, force=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.identity import Identity, as_stream, from_list, identity, service_name
-from modelyard.kubernetes.objects import kind
+from modelyard.kubernetes.objects import kind, label
 
 if TYPE_CHECKING:
     from modelyard.contexts import DeployContext, Rendered
@@ -74,6 +74,11 @@ class Session:
         words = ["get", "-o", "json", "--ignore-not-found", "--show-managed-fields", "-f", "-"]
         found = self.kubectl.must("cannot read what is deployed", *words, stdin=as_stream(self.documents))
         return {self.of(thing): thing for thing in from_list(found)}
+
+    def leave(self, thing: Object, why: str) -> None:
+        """Go on without an object that the user has no right to, and say so."""
+        self.documents = [one for one in self.documents if one is not thing]
+        self.context.say(f"warning: {label(thing)} is left as it is: {why}")
 
     def ask(self) -> None:
         """Ask before production is changed, once, if the target says that this is production.

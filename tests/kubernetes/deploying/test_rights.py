@@ -1,0 +1,54 @@
+"""Rights to one namespace are enough: those of the page, no more and no less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.docs.pages import blocks
+from tests.kubernetes.deployed import NAMESPACE, told
+
+if TYPE_CHECKING:
+    from tests.kubernetes.api_stub import Cluster
+    from tests.kubernetes.conftest import Deployer
+
+
+def role() -> list[dict[str, Any]]:
+    """Return the rules of the Role on the page."""
+    every = [yaml.safe_load(one.text) for one in blocks("docs/reference/targets.md", "yaml")]
+    [found] = [one["rules"] for one in every if one.get("kind") == "Role"]
+    return list(found)
+
+
+def test_the_role_on_the_page_is_what_a_deploy_asks_for(deployer: Deployer, cluster: Cluster) -> None:
+    cluster.role_in = "digits"
+    assert deployer(ingress_host="digits.example.org")[-1].startswith("deployed render")
+    said = deployer(max_replicas=2, network_policy=False, tls=False)
+    assert not [line for line in said if line.startswith("warning")]
+    assert sorted(told(said, "remove")) == ["HorizontalPodAutoscaler/digits", "Ingress/digits", "NetworkPolicy/digits"]
+    deployer(options={"to": "1"})
+    assert deployer.take_away(yes=True)[-1].endswith(" objects; the Namespace and the Secrets are left")
+    rules = role()
+    for verb, group, plural in cluster.asked:
+        assert any(
+            verb in rule["verbs"] and group in rule["apiGroups"] and plural in rule["resources"] for rule in rules
+        ), f"the page gives no right to {verb} {plural} ({group or 'core'})"
+    named = {(verb, plural) for rule in rules for verb in rule["verbs"] for plural in rule["resources"]}
+    assert {plural for _, plural in named} == {plural for _, _, plural in cluster.asked} | {"events"}
+
+
+@pytest.mark.parametrize(("reads_namespaces", "verb"), [(False, "get"), (True, "patch")])
+def test_a_namespace_that_one_has_no_right_to_is_left_as_it_is(
+    reads_namespaces: bool, verb: str, deployer: Deployer, cluster: Cluster
+) -> None:
+    deployer()
+    namespace = cluster.objects[NAMESPACE]
+    cluster.role_in, cluster.reads_namespaces = "digits", reads_namespaces
+    said = deployer(create_namespace=True, digest="b")
+    [warning] = [line for line in said if line.startswith("warning: ")]
+    assert warning.startswith("warning: Namespace/digits is left as it is: Error from server (Forbidden): namespaces ")
+    assert f'cannot {verb} resource "namespaces"' in warning
+    assert "go back: doit deploy:kubernetes --to " in said[-1]
+    assert cluster.objects[NAMESPACE] is namespace
+    assert told(said, "remove") == []
