@@ -1,0 +1,48 @@
+"""What was deployed before and is no longer rendered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.kubernetes.deployed import NAMESPACE, told
+
+if TYPE_CHECKING:
+    from tests.kubernetes.api_stub import Cluster
+    from tests.kubernetes.conftest import Deployer
+
+
+def test_what_is_no_longer_rendered_is_removed_and_told_before(deployer: Deployer, cluster: Cluster) -> None:
+    deployer(ingress_host="digits.example.org")
+    said = deployer(max_replicas=2, network_policy=False, options={"dry_run": True})
+    gone = ["HorizontalPodAutoscaler/digits", "Ingress/digits", "NetworkPolicy/digits"]
+    assert sorted(told(said, "remove")) == gone
+    assert len(cluster.names("Ingress")) == 1
+    assert sorted(told(deployer(max_replicas=2, network_policy=False), "remove")) == gone
+    assert cluster.names("Ingress") == cluster.names("NetworkPolicy") == []
+
+
+def test_others_objects_with_the_label_of_the_manager_stay(deployer: Deployer, cluster: Cluster) -> None:
+    labels = {"app.kubernetes.io/managed-by": "modelyard", "app.kubernetes.io/instance": "other"}
+    cluster.add(f"{NAMESPACE}/services/other", spec={})
+    cluster.objects[f"{NAMESPACE}/services/other"]["metadata"]["labels"] = labels
+    deployer()
+    deployer.take_away(yes=True)
+    assert cluster.names("Service") == ["other"]
+
+
+def test_settings_stay_as_long_as_a_revision_reads_them(deployer: Deployer, cluster: Cluster) -> None:
+    for port in (9001, 9002):
+        deployer(port=port)
+    assert len(cluster.names("ConfigMap")) == 2
+    [oldest] = [path for path, one in cluster.objects.items() if revision_of(one) == "1"]
+    read = str(cluster.objects[oldest]["spec"])
+    del cluster.objects[oldest]  # as the controller does beyond the revisionHistoryLimit
+    deployer(port=9003)
+    assert len(cluster.names("ConfigMap")) == 2
+    assert not any(name in read for name in cluster.names("ConfigMap"))
+
+
+def revision_of(thing: dict[str, Any]) -> str:
+    """Return the revision of a ReplicaSet; empty for other objects."""
+    notes = thing["metadata"].get("annotations", {}) if thing["kind"] == "ReplicaSet" else {}
+    return str(notes.get("deployment.kubernetes.io/revision", ""))

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from modelyard.errors import StageFailed
+
+if TYPE_CHECKING:
+    from tests.kubernetes.api_stub import Cluster
+    from tests.kubernetes.conftest import Deployer
+
+
+def test_time_is_up_for_pods_that_do_not_get_ready(deployer: Deployer, cluster: Cluster) -> None:
+    unplaced = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    cluster.statuses["sha256"] = {"conditions": [unplaced]}
+    with pytest.raises(
+        StageFailed,
+        match=r"(?s)not within 1 s\n  Pod/digits-\S+: Unschedulable: 0/3 nodes.*go back: doit undeploy:kubernetes",
+    ) as caught:
+        deployer(rollout_timeout_s=1)
+    assert "look further: kubectl --namespace=digits logs -l app.kubernetes.io/" in str(caught.value)
+
+
+def test_pods_that_may_not_be_made_are_told(deployer: Deployer, cluster: Cluster) -> None:
+    cluster.refusal = "exceeded quota"
+    with pytest.raises(StageFailed, match=r"(?s)FailedCreate: exceeded quota\n  no pod was made"):
+        deployer()
