@@ -90,6 +90,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     check: Callable[..., Any] | None = None
     deterministic: bool = False
     preflight: Callable[..., Any] | None = None
+    scripts: Callable[..., Any] | None = None
     templates: tuple[str, ...] = ()
     deploy: Callable[..., Any] | None = None
     undeploy: Callable[..., Any] | None = None
@@ -161,6 +162,12 @@ class Use(msgspec.Struct, frozen=True):
         """The format of the model that it gives, with these parameters."""
         by = self.component.produces_by
         return by(**self.params) if by else self.component.produces
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """The Python files of the project that it runs with these parameters, relative to the project."""
+        by = self.component.scripts
+        return tuple(by(**self.params) or ()) if by else ()
 
     @property
     def optional_requirements(self) -> dict[str, Path]:

@@ -58,10 +58,13 @@ class ComponentTraits(Traits, total=False):
             a program, a service, a distribution that only some parameters need. It is called in the `doit` process before
             the first stage of a build runs, if the component's stage is among those that will, and by `modelyard doctor`:
             it is quick, changes nothing and imports nothing heavy.
+        scripts: `scripts(**params)` yields the Python files of the project, relative to it, that the parameters name and the
+            function runs. They count as the component's own code does: by meaning, with all that they import.
     """
 
     check: Callable[..., Iterable[Problem]] | None
     preflight: Callable[..., Iterable[Lack]] | None
+    scripts: Callable[..., Iterable[str]] | None
 
 
 class Gives(TypedDict):

@@ -86,14 +86,20 @@ def test_the_optimizer_of_the_guide_keeps_the_contract(net: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
-def test_the_model_of_the_guide_is_imported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "project", "least"),
+    [("import-a-model", "imported", 0.85), ("train-with-your-own-script", "scripted", 0.9)],
+)
+def test_the_project_of_a_guide_that_trains_nothing_here_is_built(
+    page: str, project: str, least: float, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxruntime")
-    for block in blocks("docs/how-to/import-a-model.md"):
+    for block in blocks(f"docs/how-to/{page}.md"):
         if block.file:
             write(tmp_path, block)
         elif block.language == "console":
             run(commands(block), tmp_path)
-    figures = json.loads((tmp_path / "imported/artifacts/evaluate/as-it-is/evaluation.json").read_text())
-    assert figures["accuracy"] > 0.85
-    shipped = tmp_path / "imported/artifacts/select/imported/model/model.json"
-    assert json.loads(shipped.read_text())["signature"]["inputs"][0]["name"] == "pixels"
+    artifacts = tmp_path / project / "artifacts"
+    assert json.loads((artifacts / "evaluate/as-it-is/evaluation.json").read_text())["accuracy"] > least
+    facts = json.loads((artifacts / f"select/{project}/model/model.json").read_text())
+    assert facts["signature"]["inputs"][0]["name"] == "pixels"

@@ -51,6 +51,7 @@ UNLIKE = {"README.md"}
 
 ELSEWHERE = {
     "docs/how-to/import-a-model.md": "tests/docs/test_guides.py",
+    "docs/how-to/train-with-your-own-script.md": "tests/docs/test_guides.py",
     "docs/reference/commands.md": "tests/docs/test_commands_page.py",
     "docs/tutorial/first-project.md": "the fixture `net`",
 }

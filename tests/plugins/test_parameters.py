@@ -87,6 +87,8 @@ def tables(component: Component, parameter: Parameter, value: Any) -> dict[str, 
         return {"tool.modelyard.variants": f"a = [{{ {step} }}]"}
     table = _TABLES.get(component.kind, "targets.a")
     found: dict[str, str | None] = {f"tool.modelyard.{table}": "\n".join([f'use = "{component.name}"', *lines])}
+    if not component.takes_model:
+        found["tool.modelyard.model"] = None
     if component.base:  # a server that comes with an image: a builder that takes one
         found["tool.modelyard.image"] = 'use = "docker"'
     return found
@@ -105,8 +107,10 @@ def main(folder: Path) -> None:
                     load(tables(component, parameter, value))
                 except (
                     ConfigError
-                ) as exc:  # its type is taken; what it means may be refused, by the component's own check
-                    if component.check is None or f"key {parameter.name!r}: " not in str(exc):
+                ) as exc:  # the types are taken; what they mean may be refused, by the component's own check
+                    needed = [p.name for p in component.parameters.values() if p.default is REQUIRED]
+                    told = any(f"key {name!r}: " in str(exc) for name in (parameter.name, *needed))
+                    if component.check is None or not told:
                         raise
 
 

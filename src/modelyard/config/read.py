@@ -299,7 +299,21 @@ class _Reader:
                 params[key] = self.input_path(params[key], parameter, where)
         use = Use(found, params)
         self.used.append((use, where))
+        self.check_scripts(use, where)
         return use
+
+    def check_scripts(self, use: Use, where: Where) -> None:
+        for script in use.scripts if self.look_at_inputs else ():
+            path = self.project / script
+            if path.is_file() and path.resolve().is_relative_to(self.project):
+                continue
+            near = [one.name for one in path.parent.glob("*.py")]
+            component = use.component
+            msg = (
+                f"{where}: the {component.kind} {component.name!r} runs {script!r}, which is no file of the project"
+                f"{did_you_mean(path.name, near)}\n  write it, or name another, relative to {self.project}"
+            )
+            raise ConfigError(msg)
 
     def input_path(self, value: str, parameter: Parameter, where: Where) -> str:
         place = KeyPlace(where, parameter.name)

@@ -121,6 +121,7 @@ class Fingerprinter:
         return [
             self.closure(STAGES / f"{stage.kind}.py"),
             *(self.closure(*_code_files(use.component)) for use in stage.uses.values()),
+            *(self.closure(*files) for use in stage.uses.values() if (files := self._scripts(use))),
             *(self.closure(*files) for files in hooks if files),
         ]
 
@@ -167,9 +168,16 @@ class Fingerprinter:
         if known is None:
             known = self._component_parts[id(use.component)] = self._of_component(role, use.component)
         parts |= known
+        if files := self._scripts(use):
+            code = self.meaning(*files)
+            parts[f"code {role} scripts"] = code.digest
+            parts |= {f"version {name}": version for name, version in code.distributions.items()}
         if stage.kind in SERVER_KINDS:
             parts |= self._files(role, use)
         return parts
+
+    def _scripts(self, use: Use) -> tuple[Path, ...]:
+        return tuple(self._project / script for script in use.scripts)
 
     def _params(self, use: Use) -> Mapping[str, Any]:
         inputs = _inputs(use)
