@@ -19,15 +19,15 @@ from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.toml.places import Place, Where, at
 
-KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target")
-"""The kinds of component, in the order of a build."""
+KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target", "kind")
+"""The kinds of component, in the order of a build; a `kind` of stage that a plugin adds is one, too."""
 _ARGUMENTS = {"model": 2}
 """What a component is called with beside its configuration, where that is not one argument."""
 
 
 def kind_name(kind: str) -> str:
     """Return what people call a component of `kind`."""
-    return "model optimizer" if kind == "optimizer" else kind
+    return {"optimizer": "model optimizer", "kind": "kind of stage"}.get(kind, kind)
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -104,6 +104,13 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     reads_settings: bool = True
     serving_only: tuple[str, ...] = ()
     deploy_only: tuple[str, ...] = ()
+    after: str = ""
+    plan: Callable[..., Any] | None = None
+    plan_only: tuple[str, ...] = ()
+    seeded: bool = False
+    host_bound: bool = False
+    measures: bool = False
+    parts: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.stage import Input, Stage
+
 
 class Progress(Protocol):
     """Tells the person at the terminal how far a stage is."""
@@ -92,6 +94,38 @@ class PreflightContext(CheckContext, frozen=True, kw_only=True):
     pushes: bool = False
 
 
+class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
+    """For the `plan` of a kind of stage: what is planned already, and how to make a stage.
+
+    Attributes:
+        name: the project's name, a DNS label.
+        version: the project's version.
+        variants: the names of the variants that the project asks for.
+        stages: the stages that are planned already, by id (`evaluate:int8`).
+        make: makes a stage of the kind; call `stage` instead.
+    """
+
+    name: str
+    version: str
+    variants: tuple[str, ...]
+    stages: Mapping[str, Stage]
+    make: Callable[..., Stage]
+
+    def of_kind(self, kind: str) -> list[Stage]:
+        """Return the stages of `kind` that are planned already, in the order of a build; none if there is no such kind."""
+        return [stage for stage in self.stages.values() if stage.kind == kind]
+
+    def stage(self, name: str, *inputs: Input, **settings: Any) -> Stage:
+        """Return a stage of the kind.
+
+        Args:
+            name: tells it from the others of its kind; its task is `KIND:name`, its folder `artifacts/KIND/name`.
+            inputs: what it reads, each in a role: `Input("model", "optimize:int8")`.
+            settings: further values for it, as JSON can hold them; they are in its key, and in the context of its run.
+        """
+        return self.make(name, inputs, settings)
+
+
 class StageContext(msgspec.Struct, frozen=True, kw_only=True):
     """What every component may use.
 
@@ -125,6 +159,21 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
         """
         self.log(f"warning: {text}")
         self.warnings.append(text)
+
+
+class KindContext(StageContext, frozen=True, kw_only=True):
+    """For the stages of a kind that a plugin registered.
+
+    Attributes:
+        name: the stage's name, as `plan` said.
+        inputs: what the stage reads, a folder or file by role, as `plan` said. `Model.open` and
+            `Dataset.open` of `modelyard.artifacts` open what modelyard's own stages made.
+        settings: what `plan` said of the stage beside its inputs.
+    """
+
+    name: str
+    inputs: Mapping[str, Path]
+    settings: Mapping[str, Any]
 
 
 class TrainContext(StageContext, frozen=True, kw_only=True):

@@ -172,6 +172,35 @@ class TargetTraits(Renders, ComponentTraits, total=False):
     deploy_only: Sequence[str]
 
 
+class Stands(TypedDict):
+    """What a kind of stage must say: the kind that it stands behind, and the function that plans its stages."""
+
+    after: str
+    plan: Callable[..., Iterable[Stage]]
+
+
+class KindTraits(Stands, ComponentTraits, total=False):
+    """Traits of a kind of stage. Its stages are planned where `[tool.modelyard.NAME]` is there, which holds its parameters.
+
+    `after` names the kind behind which it stands, in the order of a build. `plan(context: PlanContext, **params)` yields
+    its stages, each made by `context.stage(name, *inputs)`; it is called whenever the project is loaded, after the stages
+    of modelyard's own and those of the kinds that stand before it are planned.
+
+    `plan_only` names parameters that concern `plan` alone: the function and the action key do without them.
+
+    `seeded` says that its stages draw random numbers: they get the project's seed. `host_bound` says that they compute, so
+    that their output depends on the machine and on how many threads there are. `measures` says that they measure times or
+    memory, and so write other bytes each time. `parts` names what a later stage may read alone, each with the file that
+    stands for it: `{"scores.json": "scores.json"}`.
+    """
+
+    plan_only: Sequence[str]
+    seeded: bool
+    host_bound: bool
+    measures: bool
+    parts: Mapping[str, str]
+
+
 TRAITS: dict[str, Any] = {
     "dataset": ComponentTraits,
     "model": ModelTraits,
@@ -180,6 +209,7 @@ TRAITS: dict[str, Any] = {
     "runtime": RuntimeTraits,
     "builder": BuilderTraits,
     "target": TargetTraits,
+    "kind": KindTraits,
 }
 """What a component of each kind may, and must, be registered with."""
 
@@ -224,6 +254,12 @@ class RegisterTarget(Protocol):
     """Registers a deploy target."""
 
     def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[TargetTraits]) -> None: ...
+
+
+class RegisterKind(Protocol):
+    """Registers a kind of stage."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[KindTraits]) -> None: ...
 
 
 @hookspec
@@ -275,6 +311,14 @@ def modelyard_register_builders(register: RegisterBuilder) -> None:
 @hookspec
 def modelyard_register_targets(register: RegisterTarget) -> None:
     """Register deploy targets: `function(context: TargetContext, *, ...)` writes manifests with `context.write`."""
+
+
+@hookspec
+def modelyard_register_kinds(register: RegisterKind) -> None:
+    """Register kinds of stage: `function(context: KindContext, *, ...)` runs one stage and writes below `context.out`.
+
+    What it reads of earlier stages is in `context.inputs`, a folder or file by role, as `plan` said.
+    """
 
 
 @hookspec(firstresult=True)

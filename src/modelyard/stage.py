@@ -8,39 +8,13 @@ from typing import Any
 import msgspec
 
 from modelyard.component import Component, Use
-
-KINDS = ("dataset", "train", "optimize", "evaluate", "select", "image", "check", "render")
-"""The kinds of stage that leave an artifact, in the order of a build."""
-
-PARTS = {
-    "select": {"model": "model/model.json", "reference": "reference/probabilities.npy"},
-    "image": {"image.json": "image.json"},
-}
-"""Parts of an artifact that a later stage may depend on alone: the part, and the file that stands for it in doit."""
-
-_DOCS = {
-    "dataset": "{summary}",
-    "train": "{summary}: {name}",
-    "optimize": "{summary}",
-    "evaluate": "measure {name} on the test split, as it ships",
-    "select": "pick the variant that ships, of those that meet every gate: {rule}",
-    "image": "{summary}: {repository}",
-    "check": "start the image's server and compare its answers with the evaluated model",
-    "render": "{summary}",
-}
+from modelyard.kinds import BUILT_IN, Kind
 
 _WIDTH = 60
 """Characters of a stage's line that its parameters may take."""
 
 THREADS = 2
 """Of a machine's cores nothing is asked: their number must not shape a model. Two is what the smallest CI machines have."""
-
-SEEDED = frozenset({"dataset", "train", "optimize"})
-HOST_BOUND = frozenset({"dataset", "train", "optimize", "evaluate"})
-"""Kinds that compute: their output depends on the machine and on how many threads; the others give the same bytes anywhere."""
-
-MEASURED = frozenset({"evaluate", "check"})
-"""Kinds that measure times or memory, so that they write other bytes each time; the others make the same bytes under the same key."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -61,7 +35,7 @@ class Stage(msgspec.Struct, frozen=True):
     """One node of the build.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: what the kind is called, see `modelyard.kinds`.
         name: what tells it from the others of its kind; also its folder's name.
         uses: the components that it runs, by role (the component's kind).
         settings: modelyard's own values for it.
@@ -70,6 +44,7 @@ class Stage(msgspec.Struct, frozen=True):
         resources: named resources that it holds while it runs.
         threads: how many threads it computes with.
         isa: the instruction set that it uses at most; None: what the processor has, or it does not compute.
+        registered: the kind's row, where a plugin registered it; the plan fills it in.
     """
 
     kind: str
@@ -81,6 +56,12 @@ class Stage(msgspec.Struct, frozen=True):
     resources: tuple[str, ...] = ()
     threads: int = THREADS
     isa: str | None = None
+    registered: Kind | None = None
+
+    @property
+    def row(self) -> Kind:
+        """All that there is to know of its kind."""
+        return self.registered or BUILT_IN[self.kind]
 
     @property
     def id(self) -> str:
@@ -94,7 +75,7 @@ class Stage(msgspec.Struct, frozen=True):
 
     def handle(self, part: str = "") -> str:
         """Return the file, from the project's folder, that stands for its artifact, or for a part of it, in doit's graph."""
-        return f"{self.place}/{PARTS.get(self.kind, {}).get(part, part) or 'stage.json'}"
+        return f"{self.place}/{self.row.parts.get(part, part) or 'stage.json'}"
 
     @property
     def is_deterministic(self) -> bool:
@@ -106,8 +87,8 @@ class Stage(msgspec.Struct, frozen=True):
         """One line on what the stage does, for `doit list`."""
         use = next(iter(self.uses.values()), None)
         words = {**self.settings, "name": self.name, "summary": use.component.summary if use else ""}
-        text = _DOCS[self.kind].format_map(words)
-        return f"{_changed(use)}{text}" if use and self.kind == "optimize" else text
+        text = self.row.doc.format_map(words)
+        return f"{_changed(use)}{text}" if use and self.row.many else text
 
 
 def outline(stage: Stage) -> str:
@@ -133,7 +114,7 @@ def _traits(component: Component) -> tuple[Any, ...]:
 
 
 def _changed(use: Use) -> str:
-    """Return the parameters that are not at their defaults, for the many stages of one model optimizer."""
+    """Return the parameters that are not at their defaults, for the many stages of one kind."""
     defaults = {name: parameter.default for name, parameter in use.component.parameters.items()}
     changed = [f"{name}={value}" for name, value in use.params.items() if value != defaults[name]]
     text = " ".join(", ".join(changed).split())

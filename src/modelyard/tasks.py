@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,8 +23,10 @@ from modelyard.commands.foreground import foreground_tasks
 from modelyard.errors import ModelyardError
 from modelyard.frontend import doit_records as records
 from modelyard.frontend.reporter import reporter_class
+from modelyard.frontend.task_names import FOREGROUND, check_task_names
+from modelyard.kinds import BUILT_IN
 from modelyard.project.load import Project, load
-from modelyard.stage import KINDS, PARTS, Stage
+from modelyard.stage import Stage
 
 
 def load_project(dodo: str) -> Tasks:
@@ -51,6 +53,8 @@ class Tasks:
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        if project.plan.kinds is not BUILT_IN:
+            check_task_names(project.plugins)
         self.engine = Engine(project)
         self._running = False
         for stage in project.plan.stages.values():
@@ -61,7 +65,7 @@ class Tasks:
     def config(self) -> dict[str, Any]:
         """Return doit's configuration for the project: `DOIT_CONFIG = project.config()`."""
         return {
-            "default_tasks": [kind for kind in KINDS if self.project.plan.of_kind(kind)],
+            "default_tasks": self.project.plan.present_kinds,
             "backend": "modelyard",
             "dep_file": str(self.project.state / "doit.sqlite"),
             "check_file_uptodate": records.checker(self.engine.table),  # one table for all files
@@ -70,22 +74,41 @@ class Tasks:
             "verbosity": 2,
         }
 
-    def tasks(self, creator: Callable[[], object]) -> Iterator[dict[str, Any]]:
-        """Yield the doit tasks that `creator` stands for.
+    def tasks(self, creator: Callable[[], object] | None = None) -> Iterator[dict[str, Any]]:
+        """Return the doit tasks that `creator` stands for.
 
         Args:
             creator: the function in dodo.py that yields from this: `task_train` for the stages of the kind `train`,
-                `task_serve` for a task that acts and leaves no artifact. Its docstring describes the group.
+                `task_serve` for a task that acts and leaves no artifact. Its docstring describes the group. Left out,
+                everything that dodo.py has no function for: the kinds of stage that plugins add, and those that were
+                not there when dodo.py was written.
         """
-        kind = creator.__name__.removeprefix("task_")
-        if kind not in KINDS:
-            yield from foreground_tasks(self.engine, kind, creator.__doc__ or "")
+        if creator is not None:
+            return self._group(creator.__name__.removeprefix("task_"), creator.__doc__ or "")
+        here = inspect.currentframe()
+        assert here is not None
+        assert here.f_back is not None
+        return self._others({name.removeprefix("task_") for name in here.f_back.f_globals if name.startswith("task_")})
+
+    def _group(self, name: str, doc: str) -> Iterator[dict[str, Any]]:
+        """Yield the tasks of a kind of stage, or those that act, and their group."""
+        if name not in self.project.plan.kinds:
+            yield from foreground_tasks(self.engine, name, doc)
             return
-        stages = self.project.plan.of_kind(kind)
+        stages = self.project.plan.of_kind(name)
         fresh = [_Fresh(self.engine, stage) for stage in stages]
-        yield {"name": None, "actions": None, "doc": creator.__doc__, "uptodate": [lambda: all(f() for f in fresh)]}
+        yield {"name": None, "actions": None, "doc": doc, "uptodate": [lambda: all(f() for f in fresh)]}
         for stage in stages:
             yield self._task(stage)
+
+    def _others(self, named: Collection[str]) -> Iterator[dict[str, Any]]:
+        """Yield the tasks of all groups but those that are `named`."""
+        plan = self.project.plan
+        groups = {kind: plan.kinds[kind].title for kind in plan.present_kinds} | FOREGROUND
+        yield {"basename": "_others", "actions": None}  # hidden; without a task doit would list an empty group
+        for name, title in groups.items():
+            if name not in named:
+                yield from ({"basename": name, **task} for task in self._group(name, title))
 
     def _start(self, tasks: dict[str, Any]) -> None:
         hand_down(tasks)
@@ -101,7 +124,7 @@ class Tasks:
             "name": stage.name,
             "doc": stage.doc,
             "file_dep": [self.project.plan.stages[i.stage].handle(i.part) for i in stage.inputs],
-            "targets": [stage.handle(part) for part in ("", *PARTS.get(stage.kind, ()))],
+            "targets": [stage.handle(part) for part in ("", *stage.row.parts)],
             "uptodate": [_Fresh(self.engine, stage)],
             "actions": [_Build(self.engine, stage)],
             "clean": [(self._clean, [stage])],

@@ -49,6 +49,9 @@ half = ["half"]
 min_accuracy = 0.9
 
 [tool.modelyard.targets.note]
+
+[tool.modelyard.agreement]
+least = 0.8
 """
 
 
@@ -94,7 +97,8 @@ def test_every_registration_shows_its_arguments(name: str) -> None:
     call = re.search(r"^`register\((.*)\)`$", SECTIONS[name], re.MULTILINE)
     assert call
     assert re.findall(
-        r"\w+", call[1].replace("=()", "").replace("=None", "").replace("=True", "").replace('=""', "")
+        r"\w+",
+        call[1].replace("=()", "").replace("=None", "").replace("=True", "").replace("=False", "").replace('=""', ""),
     ) == [
         "name",
         "function",
@@ -125,7 +129,17 @@ def test_the_examples_together_build(project: Path, doit: Doit) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     text = (project / "artifacts" / "render" / "note" / "start.txt").read_text()
     assert re.fullmatch(r"podman run -p 8080:8080 stripes:[0-9a-f]{12}@sha256:[0-9a-f]{64}\n", text)
+    assert (project / "artifacts" / "agreement" / "half" / "agreement.txt").read_text() == "1.0000\n"
     assert "out_files" in (project / "artifacts" / "train" / "linear" / "stage.json").read_text()
+
+
+def test_a_kind_of_stage_is_listed_as_the_page_shows(project: Path, doit: Doit) -> None:
+    section = SECTIONS["modelyard_register_kinds"]
+    (command, screen), *others = re.findall(r"^```console\n\$ doit (.*)\n((?:.*\n)*?)```", section, re.MULTILINE)
+    assert not others
+    (table,) = re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert table in CONFIG
+    assert doit(project, *command.split()).stdout == screen
 
 
 def test_an_edited_hook_that_shapes_outputs_makes_them_stale(project: Path, doit: Doit) -> None:

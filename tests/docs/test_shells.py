@@ -53,6 +53,7 @@ ELSEWHERE = {
     "docs/how-to/import-a-model.md": "tests/docs/test_guides.py",
     "docs/how-to/train-with-your-own-script.md": "tests/docs/test_guides.py",
     "docs/reference/commands.md": "tests/docs/test_commands_page.py",
+    "docs/reference/hooks.md": "tests/docs/test_hooks.py",
     "docs/tutorial/first-project.md": "the fixture `net`",
 }
 

@@ -59,10 +59,17 @@ def imported(project: Path) -> None:
         exec(script.text, {})
 
 
+def kind_of_stage(project: Path) -> None:
+    """The page's plugin that adds a kind of stage."""
+    source = next(b for b in blocks("docs/reference/hooks.md", "python") if "modelyard_register_kinds" in b.text)
+    (project / "plugins/agreement.py").write_text(source.text)
+
+
 BEFORE: dict[str, Callable[[Path], None]] = {
     "docs/how-to/import-a-model.md": imported,
     "docs/how-to/use-your-own-data.md": arrays,
     "docs/how-to/serve-with-tensorflow-serving.md": base_image,
+    "docs/reference/hooks.md": kind_of_stage,
     "docs/reference/optimizers.md": torch_net,
     "examples/modelyard-edge/README.md": edge,
 }

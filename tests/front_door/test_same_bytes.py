@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelyard.keys import machine
-from modelyard.stage import HOST_BOUND
+from modelyard.kinds import BUILT_IN
 from tests.front_door.builds import build
 from tests.front_door.knobs import EVALUATE
 
@@ -126,7 +126,7 @@ def test_what_an_accelerator_makes_has_a_key_of_its_own(toy: Path, tmp_path: Pat
     done = build(toy, env=gpu)
 
     kinds = {stage.partition(":")[0] for stage in done.built}
-    assert kinds >= HOST_BOUND, done.output
+    assert kinds >= {row.name for row in BUILT_IN.values() if row.host_bound}, done.output
     assert "accelerator: cuda Toy 9000 -> cpu" in build(toy, "why", "train").output
     trained = record(toy, "train:model.build")
     assert not trained["reproducible"]

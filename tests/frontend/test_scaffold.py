@@ -12,8 +12,8 @@ from tests.examples.environments import ROOT, clean, install, new_environment, s
 from modelyard.config.read import load_config
 from modelyard.errors import ConfigError
 from modelyard.frontend.scaffold import _PROJECT, new_plugin, new_project
+from modelyard.kinds import BUILT_IN
 from modelyard.project.load import load
-from modelyard.stage import KINDS
 
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -25,7 +25,7 @@ def test_init_writes_a_project_that_loads(tmp_path: Path) -> None:
     assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == sorted(_PROJECT)
     project = load(folder)
     assert project.config.name == "my-shop-2"
-    assert {stage.kind for stage in project.plan.stages.values()} == set(KINDS)
+    assert {stage.kind for stage in project.plan.stages.values()} == set(BUILT_IN)
     assert "@name@" not in "".join((folder / file).read_text() for file in _PROJECT)
 
 
@@ -33,7 +33,7 @@ def test_a_new_project_lists_its_stages_with_doit(tmp_path: Path, doit: Doit) ->
     new_project(tmp_path / "shop")
     listed = doit(tmp_path / "shop", "list")
     assert listed.returncode == 0, listed.stderr
-    assert {line.split()[0] for line in listed.stdout.splitlines()} >= set(KINDS)
+    assert {line.split()[0] for line in listed.stdout.splitlines()} >= set(BUILT_IN)
 
 
 @pytest.mark.parametrize(

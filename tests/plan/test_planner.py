@@ -14,7 +14,7 @@ from modelyard.component import Use
 from modelyard.errors import PlanError, PluginError
 from modelyard.plan.planner import Plan, build_plan, sort_stages
 from modelyard.plugins.load import Plugins, load_plugins
-from modelyard.stage import PARTS, Input, Stage
+from modelyard.stage import Input, Stage
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_every_part_that_a_stage_reads_has_a_file_that_stands_for_it(plugins: Pl
     parts = [(plan.stages[i.stage].kind, i.part) for s in plan.stages.values() for i in s.inputs if i.part]
     assert parts
     for kind, part in parts:
-        assert part in PARTS[kind]
+        assert part in plan.kinds[kind].parts
 
 
 # What does not fit

@@ -138,6 +138,7 @@ def test_a_wrong_registration_is_named_with_the_plugins_file(
         ("builder", 'register("x", f)'),
         ("target", 'register("x", f, templates=("a.j2",), deploy=f)'),
         ("target", 'register("x", f, templates=(), deploy=None)'),
+        ("kind", 'register("x", f, after="select", plan=f, parts={"a": "a"}, seeded=True)'),
     ],
 )
 def test_a_right_registration_is_a_component(kind: str, call: str, make_project: MakeProject) -> None:

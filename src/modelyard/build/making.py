@@ -25,7 +25,7 @@ from modelyard.keys import machine
 from modelyard.project.aside import move_aside
 from modelyard.project.load import Project
 from modelyard.project.workspace import Workspace
-from modelyard.stage import HOST_BOUND, MEASURED, Stage
+from modelyard.stage import Stage
 from modelyard.store.local import Stats, Store
 from modelyard.store.record import Record, succeed
 
@@ -126,7 +126,7 @@ class Maker:
 
     def _compare(self, stage: Stage, before: Record | None, record: Record) -> None:
         """Tell the person if an earlier run with the same key made other bytes."""
-        if before is None or stage.kind in MEASURED or before.discovered != record.discovered:
+        if before is None or stage.row.measures or before.discovered != record.discovered:
             return
         if before.digest != record.digest:
             self._tell(f"{stage.id}: with the same key it made other bytes than before; {_machines(before, record)}")
@@ -165,7 +165,7 @@ class Maker:
 
 def _is_reproducible(stage: Stage) -> bool:
     """Tell whether the stage makes the same bytes each time on this machine, as far as its component says."""
-    return stage.kind not in HOST_BOUND or stage.is_deterministic or machine.accelerator() == machine.CPU
+    return not stage.row.host_bound or stage.is_deterministic or machine.accelerator() == machine.CPU
 
 
 def _machines(before: Record, now: Record) -> str:

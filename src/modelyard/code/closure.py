@@ -24,7 +24,7 @@ from modelyard.code.versions import installed_version
 from modelyard.files.digests import DigestTable
 
 _NEVER_SHAPE_BYTES = frozenset(
-    {"component", "config", "contexts", "errors", "hookspecs", "marking", "params", "plan", "plugins", "stage"}
+    {"component", "config", "contexts", "errors", "hookspecs", "kinds", "marking", "params", "plan", "plugins", "stage"}
 )
 """Modules and packages of modelyard that say what to build; their changes show in parameters and inputs, not in bytes."""
 

@@ -69,10 +69,8 @@ def text(one: Any, other: Any, difference: Any) -> str:
 
 
 def _contradict(one: Any, other: Any) -> bool:
-    from modelyard.stage import MEASURED
-
     both = one.entry.digest, other.entry.digest
-    return one.entry.key == other.entry.key and all(both) and both[0] != both[1] and one.stage.kind not in MEASURED
+    return one.entry.key == other.entry.key and all(both) and both[0] != both[1] and not one.stage.row.measures
 
 
 def _head(sign: str, result: Any) -> str:

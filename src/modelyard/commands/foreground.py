@@ -55,6 +55,8 @@ def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, 
     needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
     if needed and needed not in stages:
         return  # a plugin took the stage out of the plan
+    if name not in deployment.PARAMS:
+        yield {"name": None, "actions": None, "doc": doc}
     if name == "serve":
         port, host = config.settings["serve"]["port"], config.settings["serve"]["host"]
         doc = f"serve the selected model on {host}:{port} until Ctrl-C"

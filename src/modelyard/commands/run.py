@@ -14,6 +14,7 @@ from doit.exceptions import InvalidCommand
 
 from modelyard.commands.base import option
 from modelyard.commands.wording import hear_no_more, option_error, task_error
+from modelyard.frontend.task_names import no_tasks
 from modelyard.plugins.entry_points import entry_points, read_once
 
 NO_WAIT = "--no-wait"
@@ -52,6 +53,8 @@ class Run(DoitRun):  # type: ignore[misc]
         except InvalidCommand as exc:
             if exc.not_found is None:
                 raise
+            if self.sel_default_tasks:  # dodo.py does not choose them, the project does
+                raise InvalidCommand(no_tasks(exc.not_found)) from None
             tasks = (task.name for task in self.task_list)
             raise task_error(exc.not_found, tasks, others=self.loader.cmd_names) from None
         except BrokenPipeError:

@@ -42,7 +42,7 @@ class Verify(ProjectCommand):
         if names:
             msg = f"verify: takes no {names[0]!r}\n  usage: doit verify [--repair] [--json]"
             raise ConfigError(msg)
-        verifier = Verifier(engine.artifacts, engine.store, engine.tables)
+        verifier = Verifier(engine.artifacts, engine.store, engine.tables, engine.plan.kinds)
         damages = []
         for damage in verifier.damages():
             damages.append(damage)

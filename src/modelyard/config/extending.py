@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.config.profiles import lay_over
-from modelyard.config.tables import DEFAULTS
 from modelyard.errors import ConfigError, did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def extended(targets: Mapping[str, Any], name: str, where: Where) -> dict[str, A
                 f"is extended\n  allowed: {merged['use']!r}, or no {EXTENDS!r}"
             )
             raise ConfigError(msg)
-        merged = lay_over(merged, own, DEFAULTS) if one != chain[-1] else {**merged, **own}
+        merged = lay_over(merged, own, {}) if one != chain[-1] else {**merged, **own}
     return merged
 
 

@@ -7,7 +7,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelyard.config.tables import DEFAULTS, KEYS, SCALARS, USING, parameters_of_table
+from modelyard.config.keys import default_components, keys_of
+from modelyard.config.tables import SCALARS, USING, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -31,14 +32,15 @@ def override(raw: dict[str, Any], values: Mapping[str, str], plugins: Plugins) -
 
 
 def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> None:
+    keys = keys_of(plugins)
     first, *rest = key.split(".")
     given = parse_override(value)
-    is_table = first in KEYS and not rest and isinstance(given, dict)  # as a whole: nothing of the file's stays
-    if first not in KEYS or ((first in SCALARS) != (not rest) and not is_table) or "" in rest:
-        known = [f"{table}.{k}" for table in KEYS for k in _keys_of(table, raw, plugins)] + [*SCALARS, "profile"]
+    is_table = first in keys and not rest and isinstance(given, dict)  # as a whole: nothing of the file's stays
+    if first not in keys or ((first in SCALARS) != (not rest) and not is_table) or "" in rest:
+        known = [f"{table}.{k}" for table in keys for k in _keys_of(table, raw, plugins)] + [*SCALARS, "profile"]
         msg = (
             f"command line: unknown key {key!r}{_did_you_mean(key, known)}\n"
-            f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(KEYS)}"
+            f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(keys)}"
         )
         raise ConfigError(msg)
     table = raw
@@ -69,7 +71,8 @@ def inline_toml(value: Any) -> str:
 
 def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
     values = raw[table] if isinstance(raw.get(table), dict) else {}
-    component = plugins.components.get((USING.get(table, ""), str(values.get("use", DEFAULTS.get(table)))))
+    kind, default = USING.get(table, "kind"), default_components(plugins).get(table, table)
+    component = plugins.components.get((kind, str(values.get("use", default))))
     return [*parameters_of_table(table), *values, *(component.parameters if component else ())]
 
 

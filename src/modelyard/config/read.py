@@ -15,9 +15,10 @@ import msgspec
 from modelyard.component import Component, Parameter, Use, check_values, in_quotes, written_text
 from modelyard.config import checks
 from modelyard.config.extending import extended
+from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
 from modelyard.config.profiles import choose_profile, lay_over, take_profiles
-from modelyard.config.tables import DEFAULTS, KEYS, PLAIN, USING, Isa, Name, Seed, Threads, parameters_of_table
+from modelyard.config.tables import PLAIN, USING, Isa, Name, Seed, Threads, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.plugins.load import Plugins
 from modelyard.stage import THREADS
@@ -42,6 +43,7 @@ class Config(msgspec.Struct, frozen=True):
         source: what it was read from, for messages.
         origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
         target_names: the names of all targets, of all profiles.
+        kinds: for each kind of stage that a plugin registered and the project asks for, its component.
     """
 
     project: Path
@@ -58,6 +60,7 @@ class Config(msgspec.Struct, frozen=True):
     source: ConfigSource = ConfigSource()
     origins: dict[str, tuple[str, ...]] = {}
     target_names: frozenset[str] = frozenset()
+    kinds: dict[str, Use] = {}
 
     def where_variant(self, variant: str) -> Where:
         """Return the place of a variant, for messages."""
@@ -81,9 +84,10 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
     """
     file, values = project / FILE, dict(overrides or {})
     base, fallback = _read(file)
-    profiles = take_profiles(base, KEYS, ConfigSource(file))
+    defaults = default_components(plugins)
+    profiles = take_profiles(base, keys_of(plugins), ConfigSource(file))
     profile = values.pop("profile", "")
-    raw = deepcopy(lay_over(base, choose_profile(profiles, profile), DEFAULTS))
+    raw = deepcopy(lay_over(base, choose_profile(profiles, profile), defaults))
     if values:
         from modelyard.config.overrides import override  # most builds have none
 
@@ -93,7 +97,7 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
     config = _config(reader, given and f"the command line sets {given}")
     names = {*config.targets, *_subtable(base, "targets")}
     for name, tables in profiles.items():
-        laid = lay_over(base, tables, DEFAULTS)
+        laid = lay_over(base, tables, defaults)
         other = _Reader(project, plugins, laid, fallback, ConfigSource(file, name), look_at_inputs=False)
         names |= _config(other, f"in the profile {name!r}").targets.keys()
     return msgspec.structs.replace(config, target_names=frozenset(names))
@@ -153,9 +157,10 @@ class _Reader:
         self.used: list[tuple[Use, Where]] = []
 
     def config(self) -> Config:
+        keys = keys_of(self.plugins)
         for key in self.raw:
-            if key not in KEYS:
-                allowed = (*KEYS, "profiles")
+            if key not in keys:
+                allowed = (*keys, "profiles")
                 msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
         uses = self.uses()
@@ -172,6 +177,7 @@ class _Reader:
             origins=self.origins,
             targets={name: self.target(name) for name in self.table("targets")},
             resources=self.resources(),
+            kinds={name: self.kind(name) for name in self.plugins.of_kind("kind") if name in self.raw},
             source=self.source,
         )
         self.check_meaning(config)
@@ -258,7 +264,7 @@ class _Reader:
 
     def use(self, table: str) -> Use:
         values = self.table(table)
-        name = values.pop("use", DEFAULTS.get(table))
+        name = values.pop("use", default_components(self.plugins).get(table))
         if name is None:
             known = self.plugins.names(USING[table])
             msg = f"{self.where(table)}: key 'use' is missing\n  it names the {USING[table]}, one of: {listing(known)}"
@@ -387,6 +393,9 @@ class _Reader:
         self.table("targets", name)
         values = extended(self.table("targets"), name, self.where("targets"))
         return self.component("target", values.pop("use"), values, self.where("targets", name))
+
+    def kind(self, name: str) -> Use:
+        return self.component("kind", name, self.table(name), self.where(name))
 
     def resources(self) -> dict[str, int]:
         found = self.table("resources")

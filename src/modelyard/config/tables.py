@@ -16,13 +16,12 @@ SCALARS = ("name", "version", "seed", "threads", "isa")
 """The keys that are no tables."""
 USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
 """The tables that choose one component with `use`, and the kind of that component."""
-DEFAULTS = {"train": "tensorflow", "runtime": "litert", "image": "oci"}
-"""The component of each table that may be left out."""
 PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
 GROUPS = ("variants", "matrix", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
 KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
+"""What there may be in every project; the kinds of stage that plugins registered have tables of their name besides."""
 
 Name = Annotated[
     str,

@@ -158,7 +158,7 @@ def _stage(request: Request, project: Project) -> Stage:
 def _run(job: Job, watch: Watch) -> dict[str, Any]:
     for use in job.stage.uses.values():
         os.environ.update(use.component.environment)
-    runner = importlib.import_module(f"modelyard.stages.{job.stage.kind}")
+    runner = importlib.import_module(job.stage.row.runner)
     lifecycle.call(job, "modelyard_before_stage_run", watch.unheard)
     runner.run(job)
     lifecycle.call(job, "modelyard_after_stage_run", watch.unheard)

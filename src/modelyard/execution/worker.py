@@ -251,8 +251,8 @@ def _load(request: Request) -> Project | Exception:
     """Load the project and what its stages share; an error is for the stage to report."""
     try:
         project = load(Path(request.project), request.overrides)
-        for kind in {stage.kind for stage in project.plan.stages.values()}:
-            importlib.import_module(f"modelyard.stages.{kind}")
+        for runner in {stage.row.runner for stage in project.plan.stages.values()}:
+            importlib.import_module(runner)
         importlib.import_module("numpy")  # nearly every stage needs it, and importing it takes longer than most
         prepare(FACTS)
     except Exception as exc:

@@ -19,15 +19,14 @@ from modelyard.errors import ModelyardError
 from modelyard.execution.log import last_lines
 from modelyard.frontend import selection_report
 from modelyard.frontend.ending import end_build
+from modelyard.frontend.task_names import no_tasks
 from modelyard.preflight.refusal import refuse
-from modelyard.stage import KINDS, Stage
+from modelyard.stage import Stage
 from modelyard.units import duration
 
 _REDRAW_S = 0.1
 _BAR_WIDTH = 24
 _BYTES = ("B", "bytes")
-_LATER = {"image": "the image", "check": "its check", "render": "what is deployed"}
-"""What comes behind a selection, by kind."""
 
 
 class Screen:
@@ -124,15 +123,25 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def initialize(self, tasks: Any, selected_tasks: Any) -> None:
         """A run begins, unless something is missing without which it cannot end well."""
         type(self).on_start(tasks)
-        kinds = [kind for kind in KINDS if self.engine.plan.of_kind(kind)]
+        kinds = self.engine.plan.present_kinds
         self._asked = () if list(selected_tasks) == kinds else tuple(selected_tasks)
         self.engine.listener.on_event = self.on_event
         self.engine.listener.tell = self.screen.line
         self.engine.sweep()
+        self._check_dodo(tasks, selected_tasks)
         try:
             refuse(self.engine, _needed(tasks, selected_tasks), forced=type(self).forced)
         except ModelyardError as exc:
             raise InvalidCommand(str(exc)) from None
+
+    def _check_dodo(self, tasks: Mapping[str, Any], selected: Iterable[str]) -> None:
+        """Check that there are tasks for all that the selected stages read."""
+        plan = self.engine.plan
+        lost = {kind for kind in plan.present_kinds if kind not in tasks}
+        needed = _needed(tasks, selected) if lost else ()
+        for one in (one for name in needed if name in plan.stages for one in plan.upstream(plan.stages[name])):
+            if one.kind in lost:
+                raise InvalidCommand(no_tasks(one.kind))
 
     def on_event(self, stage: Stage, event: dict[str, Any]) -> None:
         """Show the progress of a stage."""
@@ -231,7 +240,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         if self._failed:
             return ""
         todo = {stage.kind for stage in self.stages.values() if stage.id not in done}
-        if later := [what for kind, what in _LATER.items() if kind in todo]:
+        if later := [row.coming for row in self.engine.plan.kinds.values() if row.coming and row.name in todo]:
             return f"`doit` goes on with {' and '.join(later)}"
         return "`doit serve` tries it here, `doit report` shows all that is known of it"
 

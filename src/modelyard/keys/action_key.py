@@ -23,21 +23,11 @@ from modelyard.component import Component, Use
 from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, reading, walk
 from modelyard.keys import pinning
 from modelyard.keys.machine import accelerator
+from modelyard.kinds import AROUND, ShapingHook
 from modelyard.plugins.load import Plugins
-from modelyard.stage import HOST_BOUND, Stage
+from modelyard.stage import Stage
 
-STAGES = Path(__file__).parents[1] / "stages"
-SERVER_KINDS = ("image", "check")
-"""The kinds of stage whose key covers the server's files."""
-_HOOKS_OF_KIND = {
-    "train": ("modelyard_read_model_file",),
-    "optimize": ("modelyard_read_model_file",),
-    "render": ("modelyard_amend_manifests",),
-}
-"""The hooks that stages of one kind call, and no others."""
-_OF_FIXED_FORMATS = frozenset({"modelyard_read_model_file"})
-"""Hooks that read files of formats which no version of a library changes: one for all frameworks, so that the versions of
-all of them would else be in the key of each one's trainings."""
+_SOURCES = Path(__file__).parents[2]
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -94,7 +84,7 @@ class Fingerprinter:
         parts |= {f"input {i.role}": input_digest(i.stage, i.part) for i in stage.inputs}
         if stage.seed is not None:
             parts["seed"] = stage.seed
-        if stage.kind in HOST_BOUND:
+        if stage.row.host_bound:
             parts |= _host(stage)
         if stage.kind not in self._kind_parts:
             self._kind_parts[stage.kind] = self._of_kind(stage)
@@ -117,9 +107,9 @@ class Fingerprinter:
             return {path: self._code.mark(path) for c in self._closures(stage) for path in c.paths}
 
     def _closures(self, stage: Stage) -> list[Closure]:
-        hooks = (self._plugins.hook_files(hook, stage.kind) for hook in _shaping_hooks(stage))
+        hooks = (self._plugins.hook_files(hook.name, stage.kind) for hook in _shaping_hooks(stage))
         return [
-            self.closure(STAGES / f"{stage.kind}.py"),
+            self.closure(_runner_file(stage)),
             *(self.closure(*_code_files(use.component)) for use in stage.uses.values()),
             *(self.closure(*files) for use in stage.uses.values() if (files := self._scripts(use))),
             *(self.closure(*files) for files in hooks if files),
@@ -130,7 +120,7 @@ class Fingerprinter:
         for role, use in stage.uses.items():
             yield from ((f"{role} {name}", use.params[name]) for name in _inputs(use))
             yield from ((f"template {path.name}", str(path)) for path in self._template_files(use.component))
-            if stage.kind in SERVER_KINDS:
+            if stage.row.packs_server:
                 if use.component.server:
                     yield f"{role} server", str(use.component.server)
                 yield from ((part, str(path)) for part, path in _requirements(role, use).items())
@@ -147,20 +137,20 @@ class Fingerprinter:
 
     def _of_kind(self, stage: Stage) -> dict[str, Any]:
         """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""
-        runner = self.meaning(STAGES / f"{stage.kind}.py")
+        runner = self.meaning(_runner_file(stage))
         parts: dict[str, Any] = {"code stage": runner.digest}
         parts |= {f"version {n}": v for n, v in runner.distributions.items()}
         for hook in _shaping_hooks(stage):
             parts |= self._of_hook(hook, stage.kind)
         return parts
 
-    def _of_hook(self, hook: str, kind: str) -> dict[str, Any]:
-        files = self._plugins.hook_files(hook, kind)
+    def _of_hook(self, hook: ShapingHook, kind: str) -> dict[str, Any]:
+        files = self._plugins.hook_files(hook.name, kind)
         if not files:
             return {}
         code = self.meaning(*files)
-        versions = {} if hook in _OF_FIXED_FORMATS else code.distributions
-        return {f"code {hook}": code.digest} | {f"version {n}": v for n, v in versions.items()}
+        versions = code.distributions if hook.by_version else {}
+        return {f"code {hook.name}": code.digest} | {f"version {n}": v for n, v in versions.items()}
 
     def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}
@@ -172,7 +162,7 @@ class Fingerprinter:
             code = self.meaning(*files)
             parts[f"code {role} scripts"] = code.digest
             parts |= {f"version {name}": version for name, version in code.distributions.items()}
-        if stage.kind in SERVER_KINDS:
+        if stage.row.packs_server:
             parts |= self._files(role, use)
         return parts
 
@@ -239,10 +229,14 @@ def _host(stage: Stage) -> dict[str, Any]:
     return parts | {"isa": stage.isa} if stage.isa else parts
 
 
-def _shaping_hooks(stage: Stage) -> tuple[str, ...]:
+def _runner_file(stage: Stage) -> Path:
+    """Return the file of the module whose `run` runs the stage; modelyard's own, found without importing it."""
+    return _SOURCES.joinpath(*stage.row.runner.split(".")).with_suffix(".py")
+
+
+def _shaping_hooks(stage: Stage) -> tuple[ShapingHook, ...]:
     """Return the hooks that are called while `stage` runs and may change what it writes."""
-    always = ("modelyard_before_stage_run", "modelyard_after_stage_run")
-    return (*always, *_HOOKS_OF_KIND.get(stage.kind, ()))
+    return (*AROUND, *stage.row.hooks)
 
 
 def _inputs(use: Use) -> list[str]:

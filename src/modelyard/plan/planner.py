@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import msgspec
@@ -11,25 +11,29 @@ from modelyard.component import Component, Use
 from modelyard.config.read import Config
 from modelyard.config.tables import RULES
 from modelyard.errors import PlanError, PluginError, did_you_mean, listing
+from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED
 from modelyard.plan.baselines import Controls, find_controls, wants_controls
 from modelyard.plan.chains import Link, Steps, links
 from modelyard.plan.formats import advice
+from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
-from modelyard.stage import HOST_BOUND, KINDS, SEEDED, Input, Stage
+from modelyard.stage import Input, Stage
 from modelyard.toml.places import KeyPlace
 
 
-def _without(use: Use, names: Collection[str]) -> Use:
-    """Return a component without the parameters `names`: in the stage they are at their defaults, and in no key."""
-    return Use(use.component, {name: value for name, value in use.params.items() if name not in names})
-
-
 class Plan(msgspec.Struct, frozen=True):
-    """The stages of a project, each after those that it reads."""
+    """The stages of a project, each after those that it reads; and the kinds that there may be, in the order of a build."""
 
     config: Config
     stages: dict[str, Stage]
+    kinds: Mapping[str, Kind] = msgspec.field(default_factory=lambda: BUILT_IN)
+
+    @property
+    def present_kinds(self) -> list[str]:
+        """The kinds that there are stages of, in the order of a build."""
+        there = {stage.kind for stage in self.stages.values()}
+        return [kind for kind in self.kinds if kind in there]
 
     def of_kind(self, kind: str) -> list[Stage]:
         """Return the stages of `kind`, in the order of the plan."""
@@ -49,26 +53,51 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
     _check_resource_names(config, plugins)
     _check_hook_kinds(plugins)
     stages = list(_Planner(config, plugins).stages())
+    if config.kinds:
+        from modelyard.plan.registered import with_registered  # most projects have none
+
+        stages = with_registered(stages, config, plugins)
     plugins.amend_plan(stages)
-    for stage in stages:
-        if not isinstance(stage, Stage) or stage.kind not in KINDS:
+    checked = [_checked(stage, config, plugins.kinds) for stage in stages]
+    plan = Plan(config, sort_stages(checked), plugins.kinds)
+    for stage in plan.stages.values():
+        _check_parts(stage, plan)
+    return plan
+
+
+def _checked(stage: Any, config: Config, kinds: Mapping[str, Kind]) -> Stage:
+    """Return a stage that a plugin may have made, with the row of its kind."""
+    if not isinstance(stage, Stage) or stage.kind not in kinds:
+        msg = (
+            f"a plugin's modelyard_amend_plan added {stage!r}, which is no stage\n  kinds of stage: {', '.join(kinds)}"
+        )
+        raise PlanError(msg)
+    _check_resources(stage, config)
+    if stage.kind in BUILT_IN or stage.registered is not None:
+        return stage
+    return msgspec.structs.replace(stage, registered=kinds[stage.kind])
+
+
+def _check_parts(stage: Stage, plan: Plan) -> None:
+    """Check that each part that `stage` reads is one, which doit knows the file of."""
+    for one in stage.inputs:
+        read = plan.stages[one.stage]
+        if one.part and one.part not in read.row.parts:
             msg = (
-                f"a plugin's modelyard_amend_plan added {stage!r}, which is no stage\n"
-                f"  kinds of stage: {', '.join(KINDS)}"
+                f"stage {stage.id!r} reads the part {one.part!r} of {read.id!r}{did_you_mean(one.part, read.row.parts)}\n"
+                f"  parts of a stage of the kind {read.kind!r}: {listing(read.row.parts)}; or leave it out and read all"
             )
             raise PlanError(msg)
-        _check_resources(stage, config)
-    return Plan(config, sort_stages(stages))
 
 
 def _check_hook_kinds(plugins: Plugins) -> None:
     for hook in SCOPED:
         for name, scope in plugins.scopes(hook):
             for kind in scope.kinds:
-                if kind not in KINDS:
+                if kind not in plugins.kinds:
                     msg = (
                         f"plugin {plugins.sources[name].file}: {hook} is for the kind of stage {kind!r}"
-                        f"{did_you_mean(kind, KINDS)}\n  kinds: {listing(KINDS)}"
+                        f"{did_you_mean(kind, plugins.kinds)}\n  kinds: {listing(plugins.kinds)}"
                     )
                     raise PluginError(msg)
 
@@ -76,7 +105,7 @@ def _check_hook_kinds(plugins: Plugins) -> None:
 def _check_resource_names(config: Config, plugins: Plugins) -> None:
     if not config.resources:
         return
-    known = {*KINDS, *(name for component in plugins.components.values() for name in component.resources)}
+    known = {*plugins.kinds, *(name for component in plugins.components.values() for name in component.resources)}
     for name in config.resources:
         if name not in known:
             msg = (
@@ -170,7 +199,7 @@ class _Planner:
         for variant, chain in variants.items():
             self.check_formats(variant, chain)
         yield from map(self.optimize, steps)
-        measuring = _without(uses["runtime"], uses["runtime"].component.serving_only)
+        measuring = without(uses["runtime"], uses["runtime"].component.serving_only)
         finals = {variant: f"optimize:{end}" if end else self.train for variant, end in ends.items()}
         for variant, final in finals.items():
             inputs = [Input("model", final), data]
@@ -182,11 +211,7 @@ class _Planner:
 
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
-        seed = self.config.seed if kind in SEEDED else None
-        claimed = {kind, *(name for use in uses.values() for name in use.component.resources)}
-        resources = tuple(r for r in self.config.resources if r in claimed)
-        threads, isa = self.config.threads, self.config.isa if kind in HOST_BOUND else None
-        return Stage(kind, name, dict(uses), dict(settings), tuple(inputs), seed, resources, threads, isa)
+        return new_stage(BUILT_IN[kind], name, uses, settings, inputs, self.config)
 
     @property
     def trained(self) -> str:
@@ -279,5 +304,5 @@ class _Planner:
         yield self.stage(self.check, {"runtime": uses["runtime"]}, config.settings["check"], *reads)
         for name, use in config.targets.items():
             inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
-            shaping = _without(use, use.component.deploy_only)
+            shaping = without(use, use.component.deploy_only)
             yield self.stage(f"render:{name}", {"target": shaping}, {k: facts[k] for k in ("name", "version")}, *inputs)

@@ -7,7 +7,7 @@ the optimizer `dynamic-range`, `trainers/import_.py` the trainer `import`. So wh
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,12 @@ class BuiltIn(NamedTuple):
     module: str
     source: Source
     component: tuple[str, str] | None
+
+
+def defaults() -> Mapping[str, str]:
+    """Return, for kinds of component, the name of the one that a project gets which names none."""
+    found: Mapping[str, str] = importlib.import_module(f"{BUILT_IN}.defaults").DEFAULTS
+    return found
 
 
 def built_ins() -> Iterator[BuiltIn]:

@@ -26,10 +26,13 @@ from modelyard import hookspecs
 from modelyard.code.imports import HashedLoader
 from modelyard.component import KINDS, Component, Source, kind_name
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.kinds import BUILT_IN as BUILT_IN_KINDS
+from modelyard.kinds import Kind
 from modelyard.marking import SCOPED, Scope, scope_of
-from modelyard.plugins.built_ins import BUILT_IN, BuiltIn, built_ins
+from modelyard.plugins.built_ins import BUILT_IN, BuiltIn, built_ins, defaults
 from modelyard.plugins.components import Components, OfKind
 from modelyard.plugins.entry_points import entry_points
+from modelyard.plugins.kinds import kinds_of
 from modelyard.plugins.register import registered
 from modelyard.toml.places import Place
 
@@ -46,12 +49,16 @@ class Plugins(msgspec.Struct, frozen=True):
         components: the component that a kind and a name stand for.
         shadowed: components that a nearer plugin replaces, each with the one that replaces it.
         sources: where each plugin comes from, in the order of registration.
+        kinds: the kinds of stage by name, in the order of a build.
+        defaults: for kinds of component, the name of the one that a project gets which names none.
     """
 
     manager: pluggy.PluginManager
     components: MutableMapping[tuple[str, str], Component] = msgspec.field(default_factory=Components)
     shadowed: list[tuple[Component, Component]] = msgspec.field(default_factory=list)
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
+    kinds: Mapping[str, Kind] = msgspec.field(default_factory=lambda: BUILT_IN_KINDS)
+    defaults: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def get(self, kind: str, name: str, where: Place) -> Component:
         """Return the component of `kind` called `name`.
@@ -83,7 +90,7 @@ class Plugins(msgspec.Struct, frozen=True):
         try:
             self.manager.hook.modelyard_amend_plan(stages=stages)
         except Exception as exc:
-            places = (f"{s.file}{line}" for s in self.sources.values() if (line := _line_of(exc, s.file)))
+            places = (f"{s.file}{line}" for s in self.sources.values() if (line := line_of(exc, s.file)))
             msg = f"plugin {next(places, '(unknown)')}: modelyard_amend_plan raised {type(exc).__name__}: {exc}"
             raise PluginError(msg) from exc
 
@@ -134,7 +141,7 @@ def load_plugins(project: Path) -> Plugins:
     manager = _Manager("modelyard")
     manager.add_hookspecs(hookspecs)
     components = Components()
-    plugins = Plugins(manager, components)
+    plugins = Plugins(manager, components, defaults=defaults())
     seen: set[tuple[int, int] | Path] = set()
     for built_in in built_ins():
         seen.add(_identity(built_in.source.file))
@@ -150,7 +157,7 @@ def load_plugins(project: Path) -> Plugins:
         _take(plugins, module, source)
     for kind in KINDS:
         _register_kind(plugins, kind)
-    return plugins
+    return msgspec.structs.replace(plugins, kinds=kinds_of(plugins.of_kind("kind").values()))
 
 
 def _take(plugins: Plugins, module: ModuleType, source: Source) -> None:
@@ -252,13 +259,13 @@ def _import_file(name: str, file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as exc:
         del sys.modules[name]
-        line = _line_of(exc, file)
+        line = line_of(exc, file)
         msg = f"plugin {file}{line}: cannot be imported: {type(exc).__name__}: {exc}\n  mend it, or move it out of plugins/"
         raise PluginError(msg) from exc
     return module
 
 
-def _line_of(exc: BaseException, file: Path) -> str:
+def line_of(exc: BaseException, file: Path) -> str:
     """Return `:LINE` of the last place in `file` that the error went through, or nothing."""
     if isinstance(exc, SyntaxError) and exc.filename == str(file):
         return f":{exc.lineno}"
@@ -295,7 +302,7 @@ def _register_kind(plugins: Plugins, kind: str) -> None:
         except PluginError:
             raise
         except Exception as exc:
-            line = _line_of(exc, source.file)
+            line = line_of(exc, source.file)
             msg = f"plugin {source.file}{line}: modelyard_register_{kind}s raised {type(exc).__name__}: {exc}"
             raise PluginError(msg) from exc
 

@@ -25,15 +25,17 @@ _SEQUENCES = {
     "entrypoint",
     "serving_only",
     "deploy_only",
+    "plan_only",
 }
 _PATHS = {"server", "requirements"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
-_VARIABLES = {"environment", "server_environment"}
+_DICTS = {"environment", "server_environment", "parts"}
+_FLAGS = {"reads_settings", "deterministic", "takes_model", "seeded", "host_bound", "measures"}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
 _OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
-_OF_PARAMETERS = {"serving_only", "deploy_only", "optional_requirements"}
+_OF_PARAMETERS = {"serving_only", "deploy_only", "plan_only", "optional_requirements"}
 """Traits that name parameters, each with a default: a stage is run without them, or they may be left unset."""
 
 
@@ -136,7 +138,7 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a tuple of strings, for instance ('tflite',)"
     if trait in _PATHS:
         return "" if _is_there(value) else "the Path of what is there"
-    if trait in _VARIABLES:
+    if trait in _DICTS:
         fits = value is None or (
             isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values()))
         )
@@ -146,8 +148,12 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a dict from names of parameters to the Paths of what is there"
     if trait == "produces":
         return "" if isinstance(value, str) and value else "the name of a format, for instance 'tflite'"
-    if trait in ("reads_settings", "deterministic", "takes_model"):
+    if trait in _FLAGS:
         return "" if isinstance(value, bool) else "True or False"
+    if trait == "after":
+        return "" if isinstance(value, str) else "the name of a kind of stage, for instance 'select'"
+    if trait == "plan":
+        return "" if callable(value) else "a function"
     if trait == "base":
         return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"
     if trait == "answers":

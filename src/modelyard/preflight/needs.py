@@ -5,6 +5,7 @@ What a component needs it says itself: the distributions `needs` (or `tools`), a
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from modelyard.contexts import Lack, PreflightContext
 from modelyard.errors import PluginError, ToolError
 from modelyard.execution.extras import OURS, extras_of, install_command, missing
 from modelyard.keys import pinning
-from modelyard.system import is_linux
 
 if TYPE_CHECKING:
     from modelyard.component import Use
@@ -48,10 +48,8 @@ def shown(names: Sequence[str], most: int = 4) -> str:
 
 def called(stage: Stage) -> Iterator[Use]:
     """Yield the components whose functions are called in a stage."""
-    roles: Mapping[str, Sequence[str]] = {"image": ["builder"], "check": []}  # the rest is asked what it is, not called
-    for role, use in stage.uses.items():
-        if role in roles.get(stage.kind, (role,)):
-            yield use
+    calls = stage.row.calls
+    yield from (use for role, use in stage.uses.items() if calls is None or role in calls)
 
 
 def find(project: Project, stages: Iterable[Stage], tasks: Iterable[str] = ()) -> list[Finding]:
@@ -98,7 +96,7 @@ def _lacks(project: Project, stages: list[Stage], tasks: list[str]) -> Iterator[
             if key not in asked:
                 asked[key] = _of_use(project, use)
             yield from ((stage.id, use, lack) for lack in asked[key])
-        yield from ((stage.id, None, lack) for lack in _OF_KINDS.get(stage.kind, _nothing)(stage))
+        yield from ((stage.id, None, lack) for lack in _of_kind(stage))
         if stage.isa and (what := pinning.lacks(stage.isa)):
             yield stage.id, None, Lack(what, pinning.INSTEAD)
     for task in tasks:
@@ -145,26 +143,11 @@ def _called(preflight: Callable[..., Any], context: PreflightContext, use: Use) 
     return found
 
 
-def _nothing(_: Stage) -> Iterator[Lack]:
-    yield from ()
-
-
-def _of_check(stage: Stage) -> Iterator[Lack]:
-    """A server that an image brings is started in a container only, and so is any where the image's programs do not run."""
-    if not stage.settings["start"] or (stage.uses["runtime"].component.reads_settings and is_linux()):
-        return
-    from modelyard.oci.engine import silence
-
-    yield Lack("", install=("docker",))
-    if why := silence():
-        what = f"here this image's server runs in a container only, and no Docker engine answers: {why}"
-        yield Lack(
-            what, "start one; or go on without: [tool.modelyard.check] start = false, which the result then says"
-        )
-
-
-_OF_KINDS: Mapping[str, Callable[[Stage], Iterable[Lack]]] = {"check": _of_check}
-"""What stages need beside their components."""
+def _of_kind(stage: Stage) -> Iterable[Lack]:
+    """Return what a stage needs beside its components."""
+    module, _, function = stage.row.lacks.partition(":")
+    found: Iterable[Lack] = getattr(importlib.import_module(module), function)(stage) if module else ()
+    return found
 
 
 def _of_serve(runtime: Use) -> Iterator[Lack]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from modelyard.errors import DataError
 from modelyard.files.digests import DigestTable, FileEntry, is_executable, signature
 from modelyard.files.hashing import hash_files
 from modelyard.files.json import decode, find_json
-from modelyard.stage import MEASURED
+from modelyard.kinds import Kind
 from modelyard.store.gc import Stored, read_store
 from modelyard.store.local import Store
 from modelyard.store.record import Brief, Record
@@ -57,8 +57,8 @@ class Checked(msgspec.Struct):
 class Verifier:
     """Verifies one project and the store that it uses; each inode is read once."""
 
-    def __init__(self, artifacts: Path, store: Store, tables: Iterable[DigestTable]) -> None:
-        self._artifacts, self._store, self._tables = artifacts, store, list(tables)
+    def __init__(self, artifacts: Path, store: Store, tables: Iterable[DigestTable], kinds: Mapping[str, Kind]) -> None:
+        self._artifacts, self._store, self._tables, self._kinds = artifacts, store, list(tables), kinds
         self.checked = Checked()
         self._seen: dict[tuple[int, int], tuple[tuple[int, int, int, int], str]] = {}
         self._stale: list[tuple[DigestTable, str]] = []
@@ -97,7 +97,7 @@ class Verifier:
                 yield Damage("artifact", str(record), f"cannot be read: {exc}", advice, stage)
                 continue
             kept = self._store.trace(brief.key)
-            if kept is not None and kept.outputs != brief.outputs and _makes_the_same_bytes(kept):
+            if kept is not None and kept.outputs != brief.outputs and self._makes_the_same_bytes(kept):
                 self._dropped.append(record)
                 yield Damage("artifact", str(record), f"{_OTHER}{_machines(record, kept)}", _REPAIR, stage)
             files = {str(record.parent / name): entry for name, entry in brief.outputs.items()}
@@ -106,6 +106,14 @@ class Verifier:
                 yield Damage("artifact", path, problem, advice, stage)
             for path in sorted(_files_below(record.parent) - files.keys() - {str(record)}):
                 yield Damage("artifact", path, "does not belong to the artifact", advice, stage)
+
+    def _makes_the_same_bytes(self, record: Record) -> bool:
+        """Tell whether another run of the same key must agree: what measures, or runs without the promise, need not.
+
+        Nor need what a plugin's kind of stage made that is not there any more: it may have measured.
+        """
+        kind = self._kinds.get(record.stage.partition(":")[0])
+        return record.reproducible and kind is not None and not kind.measures
 
     # The store
 
@@ -169,11 +177,6 @@ class Verifier:
 _OTHER = (
     "says other outputs than the store's record of the same key: one of the two was edited, or was made anew elsewhere"
 )
-
-
-def _makes_the_same_bytes(record: Record) -> bool:
-    """Tell whether another run of the same key must agree: what measures times, or runs without the promise, need not."""
-    return record.reproducible and record.stage.partition(":")[0] not in MEASURED
 
 
 def _machines(file: Path, kept: Record) -> str:

@@ -77,3 +77,8 @@ def task_export():
 def task_report():
     """write a report on what is built: accuracy, sizes, latency, mistakes, provenance"""
     yield from project.tasks(task_report)
+
+
+def task_others():
+    """what plugins add, and whatever else this file does not name"""
+    yield from project.tasks()
