@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.artifacts import Model, ModelFacts, Preprocessing
-from modelyard.config.tables import RULES as SETTING
 from modelyard.errors import ConfigError, DataError, GateError
 from modelyard.files.json import read_json, write_json
+from modelyard.metrics.rules import rules_of
+from modelyard.metrics.standard import STANDARD
 from modelyard.stages.select import Candidate, SelectedModel, select
 from modelyard.variants.evaluation import Evaluation, Host, Latency, Measured, Ratio
 from modelyard.variants.gates import Gates, Judgement
-from modelyard.variants.pareto import is_slower
 from modelyard.variants.row import Row, row_of
-from modelyard.variants.selection import RULES, Selection, choose
+from modelyard.variants.selection import Selection, choose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,7 +146,7 @@ def test_none_left_shows_each_variant_with_gate_value_and_bound(tmp_path, out):
 
 def test_a_named_variant_that_misses_a_gate_fails(tmp_path, out):
     with pytest.raises(GateError, match=r"'pruned', which the rule names, does not meet every gate\n  pruned: min_acc"):
-        select(candidates(tmp_path), out, rule="pruned", gates=Gates(min_accuracy=0.92), baseline="float32")
+        select(candidates(tmp_path), out, rule="pruned", gates=Gates.parse({"min_accuracy": 0.92}), baseline="float32")
 
 
 @pytest.mark.parametrize(
@@ -204,14 +204,12 @@ def pick(made: tuple[Row, ...], rule: str) -> Row | None:
     return next(row for row in made if row.variant == name)
 
 
+RULES = rules_of(STANDARD)
+
+
 def worth(row: Row, rule: str) -> float:
     """The figure that a rule looks at first; less is better."""
-    return {
-        "smallest": row.gzip_bytes,
-        "smallest-file": row.size_bytes,
-        "fastest": row.p50_ms,
-        "most-accurate": -row.accuracy,
-    }[rule]
+    return row.metric(RULES[rule]).cost
 
 
 @given(rows, bounds, st.sampled_from(sorted(RULES)))
@@ -246,19 +244,19 @@ def test_the_order_of_the_variants_does_not_matter(figures, rule, random):
     assert choose(tuple(made), rule) == chosen
 
 
-def test_the_configuration_allows_the_rules_that_there_are():
-    assert tuple(RULES) == SETTING
-
-
 def test_of_variants_that_are_not_measurably_slower_than_the_fastest_the_smallest_is_the_fastest():
-    usual = {"accuracy": 0.9, "size_bytes": 9, "p50_ms": 1.0, "p99_ms": 2.0}
+    def timed(name: str, gzip: int, low: float, value: float, high: float) -> Row:
+        one = measured(0.9, 9, gzip, 1.0, 2.0)
+        ratio = Ratio(p50=value, low=low, high=high, rounds=40, baseline_p50_ms=0.04)
+        again = {"ratio": ratio, "metrics": ()}
+        return row_of(name, Measured(one.evaluation, msgspec.structs.replace(one.latency, **again)), Judgement())
+
     rows = [
-        Row(variant="hair-faster", gzip_bytes=9, layer_bytes=9, ratio=0.80, ratio_low=0.7, ratio_high=0.9, **usual),
-        Row(variant="smaller", gzip_bytes=5, layer_bytes=5, ratio=0.81, ratio_low=0.75, ratio_high=0.9, **usual),
-        Row(variant="slower", gzip_bytes=1, layer_bytes=1, ratio=0.95, ratio_low=0.91, ratio_high=0.97, **usual),
+        timed("hair-faster", 9, 0.7, 0.80, 0.9),
+        timed("smaller", 5, 0.75, 0.81, 0.9),
+        timed("slower", 1, 0.91, 0.95, 0.97),
     ]
-    assert [is_slower(row, rows[0]) for row in rows] == [False, False, True]
-    assert choose(rows, "fastest") == "smaller"
+    assert choose(rows, "fastest") == choose(rows, "best-latency-ratio") == "smaller"
 
 
 def host(cpu_model: str, load_1m: float = 0.5) -> Host:
@@ -274,12 +272,11 @@ def test_of_variants_of_one_size_the_more_accurate_is_picked(rule):
 
 def test_a_variant_that_was_not_compared_is_as_fast_as_the_baseline():
     figures = measured(0.95, 100, 50, 0.04, 0.08)
-    alone = Measured(figures.evaluation, msgspec.structs.replace(figures.latency, ratio=None))
+    alone = Measured(figures.evaluation, msgspec.structs.replace(figures.latency, ratio=None, metrics=()))
     row = row_of("baseline", alone, Judgement())
-    assert (row.ratio_low, row.ratio, row.ratio_high) == (1.0, 1.0, 1.0)
-    sizes = {"size_bytes": 100, "gzip_bytes": 50, "layer_bytes": 50}
-    times = {"p50_ms": 0.04, "p99_ms": 0.08, "p99_low_ms": 0.08, "p99_high_ms": 0.08}
-    assert row == Row(variant="baseline", accuracy=0.95, **sizes, **times), "and nothing else is said of it"
+    ratio = row.metric("latency_ratio")
+    assert (ratio.low, ratio.value, ratio.high) == (1.0, 1.0, 1.0)
+    assert row == Row(variant="baseline", metrics=tuple(alone.metrics.values())), "and nothing else is said of it"
 
 
 def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others(tmp_path, out):
@@ -331,7 +328,8 @@ def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
     figures = FIGURES["int8"]
     warned = msgspec.structs.replace(figures.evaluation, warnings=("slow kernels on x86",))
     write_json(made["int8"].evaluation / "evaluation.json", warned)
-    late = msgspec.structs.replace(figures.latency, p99_low_ms=0.05, p99_high_ms=0.3, host=host("Fast CPU", 3.5))
+    ends = {"p99_low_ms": 0.05, "p99_high_ms": 0.3, "metrics": ()}
+    late = msgspec.structs.replace(figures.latency, **ends, host=host("Fast CPU", 3.5))
     write_json(made["int8"].evaluation / "latency.json", late)
     select(made, out, gates=Gates.parse({"max_latency_p99": "0.1 ms"}), rule="int8", baseline="float32")
     text = (out / "table.md").read_text()

@@ -6,14 +6,20 @@ import pytest
 
 from modelyard.config import tables as settings
 from modelyard.errors import ConfigError
-from modelyard.variants import gates
+from modelyard.metrics.gating import gates_of
+from modelyard.metrics.standard import STANDARD
 from modelyard.variants.evaluation import Evaluation, Latency, Measured, Ratio
 from modelyard.variants.gates import Gates
 
 
 def test_bounds_are_read_with_their_units():
     read = Gates.parse({"min_accuracy": 1, "max_size": "1 MiB", "max_latency_p99": "0.2 s", "max_accuracy_drop": None})
-    assert read == Gates(min_accuracy=1.0, max_size_bytes=2**20, max_latency_p99_ms=200.0)
+    assert read.told() == {
+        "min_accuracy": 1.0,
+        "max_size_bytes": 2**20,
+        "max_latency_p99_ms": 200.0,
+        "undecided": "measured",
+    }
 
 
 @pytest.mark.parametrize(
@@ -38,10 +44,12 @@ def test_a_gate_that_cannot_be_read_says_why(values, message):
         Gates.parse(values)
 
 
-def test_the_configuration_and_the_stage_know_the_same_gates():
+def test_every_gate_of_the_configuration_can_be_judged():
     configured = set(settings.parameters_of_table("gates")) - {"equal_training"}  # the plan's
-    assert configured == set(gates._PARSERS)
-    assert len(configured) == len(Gates.__struct_fields__)
+    assert configured == {*gates_of(STANDARD), "undecided"}
+    values = {key: 0.5 for key in configured if key != "undecided"}
+    values |= {key: 1000 for key in values if key.endswith("size")}
+    assert len(Gates.parse(values).bounds) == len(configured) - 1
 
 
 def measured(

@@ -5,23 +5,33 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from modelyard.variants.pareto import dominates, dominators, is_slower
+from modelyard.metrics import Metric
+from modelyard.metrics.standard import ACCURACY, LATENCY_RATIO, STANDARD
+from modelyard.variants.pareto import dominates, dominators
 from modelyard.variants.row import Row
 from modelyard.variants.selection import front_of, with_front
 
 
 def row(variant: str = "a", **changes: Any) -> Row:
-    usual = {"accuracy": 0.9, "size_bytes": 100, "gzip_bytes": 50, "layer_bytes": 60, "p50_ms": 1.0, "p99_ms": 2.0}
-    return Row(variant=variant, **{**usual, **changes})
+    """Return a row; a latency is given by its ends and its value."""
+    usual = {"accuracy": 0.9, "size": 100, "gzip_size": 50, "layer_size": 60, "latency_p99": (None, 2.0, None)}
+    usual |= {"latency_p50": 1.0, "latency_ratio": (1.0, 1.0, 1.0)}
+    found = []
+    for one in STANDARD:
+        value = {**usual, **changes}[one.name]
+        low, middle, high = value if isinstance(value, tuple) else (None, value, None)
+        found.append(one.of(middle, (low, high) if isinstance(value, tuple) else None))
+    return Row(variant=variant, metrics=tuple(found))
 
 
-def timed(low: float, value: float, high: float) -> dict[str, float]:
-    return {"ratio_low": low, "ratio": value, "ratio_high": high}
+def timed(low: float | None, value: float, high: float | None) -> dict[str, Any]:
+    return {"latency_ratio": (low, value, high)}
 
 
-def tail(low: float, value: float, high: float) -> dict[str, float]:
-    return {"p99_low_ms": low, "p99_ms": value, "p99_high_ms": high}
+def tail(low: float | None, value: float, high: float | None) -> dict[str, Any]:
+    return {"latency_p99": (low, value, high)}
 
 
 @pytest.mark.parametrize(
@@ -29,19 +39,19 @@ def tail(low: float, value: float, high: float) -> dict[str, float]:
     [
         ({}, {}, False),
         ({"accuracy": 0.91}, {}, True),
-        ({"gzip_bytes": 49}, {}, True),
-        ({"accuracy": 0.91, "gzip_bytes": 51}, {}, False),
-        ({"layer_bytes": 59}, {}, True),
-        ({"gzip_bytes": 49, "layer_bytes": 61}, {}, False),
-        ({"size_bytes": 99, **timed(0.9, 1.0, 1.2)}, timed(0.8, 0.9, 0.95), True),
-        ({"size_bytes": 99, **timed(0.96, 1.0, 1.2)}, timed(0.8, 0.9, 0.95), False),
+        ({"gzip_size": 49}, {}, True),
+        ({"accuracy": 0.91, "gzip_size": 51}, {}, False),
+        ({"layer_size": 59}, {}, True),
+        ({"gzip_size": 49, "layer_size": 61}, {}, False),
+        ({"size": 99, **timed(0.9, 1.0, 1.2)}, timed(0.8, 0.9, 0.95), True),
+        ({"size": 99, **timed(0.96, 1.0, 1.2)}, timed(0.8, 0.9, 0.95), False),
         (timed(0.8, 0.9, 0.95), timed(0.96, 1.0, 1.2), True),
         (timed(0.8, 0.9, 0.95), timed(0.94, 1.0, 1.2), False),
-        ({**timed(0.8, 0.9, 0.95), "p99_ms": 2.1}, timed(0.96, 1.0, 1.2), False),
+        ({**timed(0.8, 0.9, 0.95), **tail(None, 2.1, None)}, timed(0.96, 1.0, 1.2), False),
         ({**timed(0.9, 1.0, 1.2), **tail(1.0, 1.5, 1.9)}, {**timed(0.9, 1.0, 1.2), **tail(2.0, 2.5, 3.0)}, True),
         ({**timed(0.9, 1.1, 1.2), **tail(1.0, 1.5, 1.9)}, {**timed(0.9, 1.0, 1.2), **tail(2.0, 2.5, 3.0)}, False),
-        ({"size_bytes": 99, "p99_low_ms": 3.0, "p99_high_ms": 4.0}, {"p99_low_ms": 1.0, "p99_high_ms": 2.9}, False),
-        ({"size_bytes": 99, "p99_low_ms": 3.0, "p99_high_ms": None}, {"p99_low_ms": 1.0, "p99_high_ms": None}, True),
+        ({"size": 99, **tail(3.0, 3.5, 4.0)}, tail(1.0, 2.0, 2.9), False),
+        ({"size": 99, **tail(3.0, 3.5, None)}, tail(1.0, 2.0, None), True),
     ],
 )
 def test_one_dominates_if_it_is_no_worse_anywhere_noise_aside_and_better_somewhere(one, other, expected):
@@ -59,10 +69,10 @@ ROWS = st.lists(
         row(
             f"v{n}",
             accuracy=accuracy,
-            gzip_bytes=size,
-            layer_bytes=size,
-            **dict(zip(("ratio_low", "ratio", "ratio_high"), sorted(p50), strict=True)),
-            **dict(zip(("p99_low_ms", "p99_ms", "p99_high_ms"), sorted(p99), strict=True)),
+            gzip_size=size,
+            layer_size=size,
+            latency_ratio=tuple(sorted(p50)),
+            latency_p99=tuple(sorted(p99)),
         )
         for n, (accuracy, size, p50, p99) in enumerate(many)
     ]
@@ -85,23 +95,30 @@ def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows):
     best = row(
         "best",
         accuracy=2,
-        gzip_bytes=-1,
-        layer_bytes=-1,
+        gzip_size=-1,
+        layer_size=-1,
         **timed(0.1, 0.1, 0.1),
-        p99_ms=0.1,
-        p99_low_ms=0.1,
-        p99_high_ms=0.1,
+        **tail(0.1, 0.1, 0.1),
     )
     assert front_of(with_front([*rows, best])) == ("best",)
 
 
 def test_a_row_that_is_there_for_comparison_neither_dominates_nor_is_on_the_front():
-    rows = with_front([row("a"), row("tuned", accuracy=0.99, control=True), row("b", gzip_bytes=60)])
+    rows = with_front([row("a"), replace(row("tuned", accuracy=0.99), control=True), row("b", gzip_size=60)])
     assert [one.dominated_by for one in rows] == [(), (), ("a",)]
     assert front_of(rows) == ("a",)
 
 
-def test_slower_is_what_lies_above_beyond_doubt():
-    assert is_slower(row(**timed(1.1, 1.2, 1.3)), row())
-    assert not is_slower(row(**timed(1.0, 1.2, 1.3)), row())
-    assert not is_slower(row(ratio_low=None, ratio=9.0, ratio_high=None), row())
+def test_worse_is_what_lies_beyond_it_without_doubt():
+    def ratio(low: float | None, value: float, high: float | None) -> Metric:
+        return LATENCY_RATIO.of(value, (low, high))
+
+    assert ratio(1.1, 1.2, 1.3).is_worse(ratio(1.0, 1.0, 1.0))
+    assert not ratio(1.0, 1.2, 1.3).is_worse(ratio(1.0, 1.0, 1.0))
+    assert not ratio(None, 9.0, None).is_worse(ratio(1.0, 1.0, 1.0))
+    faster = replace(ratio(1.1, 1.2, 1.3), better="higher")
+    slower = replace(ratio(0.8, 0.9, 1.0), better="higher")
+    assert slower.is_worse(faster)
+    assert not faster.is_worse(slower)
+    assert ACCURACY.of(0.8).is_worse(ACCURACY.of(0.81))
+    assert not ACCURACY.of(0.81).is_worse(ACCURACY.of(0.8))

@@ -4,19 +4,29 @@ from typing import Any
 
 import pytest
 
-from modelyard.variants.gates import Gates
+from modelyard.variants.evaluation import Evaluation, Latency, Measured
 from modelyard.variants.row import Row
 from modelyard.variants.selection import Selection
 from modelyard.variants.verdicts import missed_most, summary, table_lines
 
 
 def row(name: str, accuracy: float = 0.9, size: int = 20_000, **more: Any) -> Row:
-    sizes = {"size_bytes": size, "gzip_bytes": size, "layer_bytes": size}
-    return Row(variant=name, accuracy=accuracy, **sizes, p50_ms=0.0123, p99_ms=0.1, **more)
+    evaluation = Evaluation(
+        samples=100,
+        class_names=(),
+        accuracy=accuracy,
+        per_class=(),
+        confusion=(),
+        size_bytes=size,
+        gzip_bytes=size,
+        layer_bytes=size,
+    )
+    measured = Measured(evaluation, Latency(p50_ms=0.0123, p99_ms=0.1, mean_ms=0.02, samples=9, warmup=1))
+    return Row(variant=name, metrics=tuple(measured.metrics.values()), **more)
 
 
 def selection(chosen: str, *rows: Row, rule: str = "smallest") -> Selection:
-    return Selection(chosen=chosen, rule=rule, baseline=rows[0].variant, gates=Gates(), front=(), table=rows)
+    return Selection(chosen=chosen, rule=rule, baseline=rows[0].variant, gates={}, front=(), table=rows)
 
 
 MISSES = ("max_size: 179 bytes are more than 1", "min_accuracy: accuracy 0.3 is below 0.5")

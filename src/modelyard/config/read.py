@@ -20,6 +20,8 @@ from modelyard.config.matrix import Combination, expand
 from modelyard.config.profiles import choose_profile, lay_over, take_profiles
 from modelyard.config.tables import PLAIN, USING, Isa, Name, Seed, Threads, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.metrics.gating import gates_of
+from modelyard.metrics.standard import STANDARD
 from modelyard.plugins.load import Plugins
 from modelyard.stage import THREADS
 from modelyard.toml.places import FILE, ConfigSource, KeyPlace, Where
@@ -229,14 +231,10 @@ class _Reader:
 
     def gates(self) -> dict[str, Any]:
         """The gates, whose units are checked now: not only when every variant has been trained and measured."""
-        from modelyard.units import parse_duration_ms, parse_size
-
         values = self.own("gates")
-        sizes = dict.fromkeys(("max_size", "max_gzip_size"), parse_size)
-        durations = dict.fromkeys(("max_latency_p50", "max_latency_p99"), parse_duration_ms)
-        for key, parse in (sizes | durations).items():
+        for key, gate in gates_of(STANDARD).items():
             if values[key] is not None:
-                parse(values[key], KeyPlace(self.where("gates"), key))
+                gate.parse(values[key], KeyPlace(self.where("gates"), key))
         return values
 
     def image(self) -> dict[str, Any]:

@@ -5,12 +5,16 @@ Tables with `use = "..."` hold a component's parameters too; those come from the
 Annotations are evaluated here at once, not kept as text: msgspec compiles each text, in every `doit`.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from modelyard.component import REQUIRED, Parameter
-from modelyard.params import Fraction, NonNegativeInt, Port, PositiveFloat, PositiveInt
+from modelyard.metrics import Quantity
+from modelyard.metrics.gating import gates_of
+from modelyard.metrics.standard import STANDARD
+from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
 
 SCALARS = ("name", "version", "seed", "threads", "isa")
 """The keys that are no tables."""
@@ -36,12 +40,6 @@ Threads = Annotated[int, msgspec.Meta(ge=1, le=1024, description="a whole number
 """How many threads one computation may use."""
 Isa = Annotated[Literal["avx2"] | None, msgspec.Meta(description="'avx2', or leave it out")]
 """The instructions that computations may use at most; None: all that the processor has."""
-Size = str | int
-Duration = str | float | int
-
-
-RULES = ("smallest", "smallest-file", "fastest", "most-accurate")
-"""What `[tool.modelyard.select] rule` may be, beside a variant's name."""
 
 
 class Dataset(msgspec.Struct):
@@ -67,19 +65,8 @@ class Select(msgspec.Struct):
 
 
 class Gates(msgspec.Struct):
-    """`[tool.modelyard.gates]`: bounds that a variant must meet; one that is left out bounds nothing."""
+    """`[tool.modelyard.gates]`, beside the gates themselves, which the metrics make: see `metrics.gating`."""
 
-    min_accuracy: Fraction | None = None
-    min_class_accuracy: Fraction | None = None
-    max_accuracy_drop: Fraction | None = None
-    max_class_accuracy_drop: Fraction | None = None
-    max_size: Size | None = None
-    max_size_ratio: PositiveFloat | None = None
-    max_gzip_size: Size | None = None
-    max_gzip_ratio: PositiveFloat | None = None
-    max_latency_p50: Duration | None = None
-    max_latency_p99: Duration | None = None
-    max_latency_ratio: PositiveFloat | None = None
     undecided: Literal["measured", "pass", "fail"] = "measured"
     equal_training: bool = True
 
@@ -176,7 +163,13 @@ def parameters_of_table(table: str) -> dict[str, Parameter]:
     """Return the keys of modelyard's own in `table`; none for a table that has only a component's."""
     if table not in TABLES:
         return {}
-    return {f.name: Parameter(f.name, f.type, _default(f)) for f in msgspec.structs.fields(TABLES[table])}
+    gates = gate_parameters(STANDARD) if table == "gates" else {}
+    return gates | {f.name: Parameter(f.name, f.type, _default(f)) for f in msgspec.structs.fields(TABLES[table])}
+
+
+def gate_parameters(quantities: Iterable[Quantity]) -> dict[str, Parameter]:
+    """Return the gates on `quantities` as keys of a table: each may be left out, and then bounds nothing."""
+    return {key: Parameter(key, gate.annotation, None) for key, gate in gates_of(quantities).items()}
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -14,10 +14,9 @@ import msgspec
 
 from modelyard.component import REQUIRED, Component, Use
 from modelyard.errors import PlanError, did_you_mean, listing
+from modelyard.metrics.gating import gates_of
+from modelyard.metrics.standard import STANDARD
 from modelyard.plan.chains import Steps, chain_key, short_names
-
-GATES = ("max_accuracy_drop", "max_class_accuracy_drop")
-"""The gates that compare accuracies with the baseline's."""
 
 
 class Controls(msgspec.Struct, frozen=True):
@@ -35,8 +34,10 @@ class Controls(msgspec.Struct, frozen=True):
 
 
 def wants_controls(gates: Mapping[str, Any]) -> bool:
-    """Tell whether a gate compares accuracies with the baseline's, and is to compare what was trained alike."""
-    return bool(gates["equal_training"]) and any(gates[name] is not None for name in GATES)
+    """Tell whether a gate on a drop below the baseline's is set, and is to compare what was trained alike."""
+    known = gates_of(STANDARD)
+    drops = [bound for key, bound in gates.items() if key in known and known[key].how == "drop"]
+    return bool(gates["equal_training"]) and any(bound is not None for bound in drops)
 
 
 def find_controls(

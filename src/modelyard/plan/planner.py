@@ -9,10 +9,11 @@ import msgspec
 
 from modelyard.component import Component, Use
 from modelyard.config.read import Config
-from modelyard.config.tables import RULES
 from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED
+from modelyard.metrics.rules import rules_of
+from modelyard.metrics.standard import STANDARD
 from modelyard.plan.baselines import Controls, find_controls, wants_controls
 from modelyard.plan.chains import Link, Steps, links
 from modelyard.plan.formats import advice
@@ -273,7 +274,8 @@ class _Planner:
         return find_controls(self.config.variants, baseline, optimizers, self.trained, served)
 
     def select_stage(self, finals: Mapping[str, str], baseline: str, controls: Controls) -> Stage:
-        gates = {name: bound for name, bound in self.config.settings["gates"].items() if name != "equal_training"}
+        given = self.config.settings["gates"].items()
+        gates = {name: bound for name, bound in given if name != "equal_training" and bound is not None}
         settings = {**self.config.settings["select"], "gates": gates, "baseline": baseline}
         settings |= {"trained_alike": controls.of, "trained_unlike": controls.lacking, "controls": list(controls.added)}
         self.check_variant("rule", settings["rule"], controls.added)
@@ -282,7 +284,7 @@ class _Planner:
         return self.stage(self.select, {}, settings, *inputs)
 
     def check_variant(self, key: str, value: str, more: Iterable[str] = ()) -> None:
-        allowed = (*(RULES if key == "rule" else ()), *self.config.variants, *more)
+        allowed = (*(rules_of(STANDARD) if key == "rule" else ()), *self.config.variants, *more)
         if value not in allowed:
             place = KeyPlace(self.config.source.where("select"), key)
             msg = f"{place}: {value!r} is not allowed{did_you_mean(value, allowed)}\n  allowed: {', '.join(allowed)}"

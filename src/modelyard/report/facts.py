@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelyard.errors import DataError
+from modelyard.metrics import Metric, metric_of
 
 SCHEMA = "modelyard.report/1"
 """Fields are added under the same name; a field that changes its meaning or goes makes it `/2`."""
@@ -140,7 +141,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         p99_ms: 99 of 100 calls took no longer.
         latency_ratio: its median latency as a part of the baseline's, measured in turns with it; None for the baseline.
         misses: each gate that it misses, with its value and the bound.
-        undecided: each gate on latency whose bound lies within the noise, and whether it passes.
+        undecided: each gate whose bound lies within the noise, and whether it passes.
         warnings: what its model optimizers warned of.
         compared_with: the variant that its accuracy is compared with: the baseline, or one that was trained as long.
         trained_unlike: why that is not one that was trained as long, where one was wanted; else empty.
@@ -151,6 +152,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         confusions: its most frequent mistakes, at most 20.
         against_baseline: how its answers differ from the baseline's; None for the baseline, or if that is not measured.
         state: of the stage that measured it: what is told of a variant is of now only if that is up to date.
+        metrics: all that was measured of it, the figures above among them; none in a report of an older version.
     """
 
     name: str
@@ -177,6 +179,11 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     confusions: tuple[Confusion, ...] = ()
     against_baseline: Against | None = None
     state: State = "up-to-date"
+    metrics: tuple[Metric, ...] = ()
+
+    def metric(self, name: str) -> Metric:
+        """Return the metric called `name`."""
+        return metric_of(self.metrics, name)
 
 
 class CurveFacts(msgspec.Struct, frozen=True, kw_only=True):

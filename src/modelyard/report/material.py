@@ -9,11 +9,13 @@ import msgspec
 
 from modelyard.artifacts import Dataset
 from modelyard.files.npy import open_array
+from modelyard.metrics.standard import STANDARD
 from modelyard.variants.evaluation import Measured, read_measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from modelyard.metrics import Quantity
     from modelyard.report.collect import Collected
 
 
@@ -55,6 +57,12 @@ def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material
         measured_on={name: collected.variants[name].data for name in measured},
         answers=answers,
     )
+
+
+def quantities_of(material: Material) -> tuple[Quantity, ...]:
+    """Return what is measured, in the order of the tables; what every evaluation measures where nothing is measured yet."""
+    found = {name: one for measured in material.measured.values() for name, one in measured.metrics.items()}
+    return tuple(found.values()) or STANDARD
 
 
 def comparable(material: Material, baseline: str) -> dict[str, Measured]:

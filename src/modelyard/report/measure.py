@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from modelyard.artifacts import Dataset, ImageFacts
 from modelyard.errors import DataError
 from modelyard.files.json import read_json
@@ -24,7 +22,7 @@ from modelyard.report.facts import (
     State,
     VariantFacts,
 )
-from modelyard.report.material import Material, comparable, load_material
+from modelyard.report.material import Material, comparable, load_material, quantities_of
 from modelyard.report.notes import notes
 from modelyard.report.words import outdated
 from modelyard.stages.select import notes_of, rows_of
@@ -34,8 +32,9 @@ from modelyard.variants.row import Row, row_of
 from modelyard.variants.selection import with_front
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from modelyard.metrics import Quantity
     from modelyard.report.collect import Collected
 
 _CONFUSIONS = 20
@@ -62,7 +61,7 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         rule=collected.select.get("rule", ""),
         shipped=shipped,
         not_shipped=why,
-        gates=_gates(collected.select),
+        gates=_gates(collected.select, quantities_of(material)),
         latency_notes=notes_of(material.measured),
         variants=_variants(collected, material, states),
         unmeasured=tuple(name for name in collected.variants if name not in material.measured),
@@ -107,10 +106,10 @@ def _shipped(collected: Collected, folders: Mapping[str, Path]) -> tuple[str | N
     return None, f"{stage.stage}, which picked {picked}, {state}{reason}"
 
 
-def _gates(select: Mapping[str, Any]) -> dict[str, float | str]:
-    bounds = msgspec.structs.asdict(Gates.parse(select.get("gates", {})))
-    found = {name: bound for name, bound in bounds.items() if bound is not None}
-    return found if any("latency" in name for name in found) else {n: b for n, b in found.items() if n != "undecided"}
+def _gates(select: Mapping[str, Any], quantities: Iterable[Quantity]) -> dict[str, float | str]:
+    gates = Gates.parse(select.get("gates", {}), quantities=quantities)
+    found = gates.told()
+    return found if gates.can_be_undecided else {name: bound for name, bound in found.items() if name != "undecided"}
 
 
 def _variants(collected: Collected, material: Material, states: Mapping[str, State]) -> tuple[VariantFacts, ...]:
@@ -120,9 +119,6 @@ def _variants(collected: Collected, material: Material, states: Mapping[str, Sta
         VariantFacts(
             name=name,
             steps=collected.variants[name].steps,
-            samples=one.evaluation.samples,
-            class_names=one.evaluation.class_names,
-            per_class=one.evaluation.per_class,
             p50_ms=Interval(value=one.latency.p50_ms, low=one.latency.p50_low_ms, high=one.latency.p50_high_ms),
             p99_ms=Interval(value=one.latency.p99_ms, low=one.latency.p99_low_ms, high=one.latency.p99_high_ms),
             latency_ratio=_ratio(one),
@@ -131,16 +127,16 @@ def _variants(collected: Collected, material: Material, states: Mapping[str, Sta
             confusions=_confusions(one),
             against_baseline=_against(material, name, baseline),
             state=states.get(collected.variants[name].stage, "missing"),
+            metrics=rows[name].metrics,
+            **{field: getattr(one.evaluation, field) for field in _SAME_AS_EVALUATION},
             **{field: getattr(rows[name], field) for field in _SAME_AS_ROW},
         )
         for name, one in material.measured.items()
     )
 
 
-_SAME_AS_ROW = (
-    "accuracy", "size_bytes", "gzip_bytes", "layer_bytes", "misses", "undecided", "warnings", "compared_with", "trained_unlike",
-    "control", "dominated_by",
-)  # fmt: skip
+_SAME_AS_EVALUATION = ("samples", "class_names", "accuracy", "per_class", "size_bytes", "gzip_bytes", "layer_bytes")
+_SAME_AS_ROW = ("misses", "undecided", "warnings", "compared_with", "trained_unlike", "control", "dominated_by")
 
 
 def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
@@ -152,7 +148,8 @@ def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     pairs = {name: control for name, control in wanted.items() if control in alike}
     apart = {name: f"{control} is not measured on the same data" for name, control in wanted.items()}
     unlike = {**select.get("trained_unlike", {}), **{name: why for name, why in apart.items() if name not in pairs}}
-    gates, controls = Gates.parse(select.get("gates", {})), select.get("controls", ())
+    gates = Gates.parse(select.get("gates", {}), quantities=quantities_of(material))
+    controls = select.get("controls", ())
     rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls) if alike else ()
     return (*rows, *with_front(others))
 

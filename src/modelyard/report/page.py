@@ -90,7 +90,7 @@ def lay_out(report: Report, material: Material) -> Page:
     baseline, shipped = report.variant(report.baseline), report.variant(report.shipped)
     others = [one for one in report.variants if one is not baseline]
     focus = shipped or next(iter(others), baseline)
-    ordered = [one for one in dict.fromkeys((baseline, focus, *_front_first(report.variants))) if one]
+    ordered = list({one.name: one for one in (baseline, focus, *_front_first(report.variants)) if one}.values())
     size_points = [_point(report, one, one.gzip_bytes / 1000) for one in report.variants]
     latency_points = [_point(report, one, one.p50_ms.value, one.p50_ms) for one in report.variants]
     several = len(report.variants) > 1
@@ -204,5 +204,5 @@ def _cell(value: float | None) -> str:
 
 def functions() -> dict[str, Any]:
     """Return the functions that templates may call to write numbers."""
-    names = ("percent", "points", "signed", "size", "milliseconds", "times", "ratio", "duration", "short", "outdated")
+    names = ("percent", "points", "signed", "size", "milliseconds", "times", "figure", "duration", "short", "outdated")
     return {name: getattr(words, name) for name in names}

@@ -6,12 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from modelyard import units
+from modelyard.metrics import figures as metrics
 
 if TYPE_CHECKING:
-    from modelyard.report.facts import Interval
+    from modelyard.metrics import Metric
 
 MINUS = "\N{MINUS SIGN}"
 _JOINT = "\N{NO-BREAK SPACE}"
+_DASH = "\N{EN DASH}"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#+!|~&@])")
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _APART = "\N{ZERO WIDTH SPACE}"
@@ -57,11 +59,19 @@ def times(new: float, old: float, smaller: str, larger: str) -> str:
     return f"{old / new:.1f} {_TIMES} {smaller}" if new < old else f"{new / old:.1f} {_TIMES} {larger}"
 
 
-def ratio(interval: Interval) -> str:
-    """Return a ratio with its interval: `0.90 (0.88 to 0.93)`; an end that is not known is left out."""
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:.2f}"
-    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+def ratio(metric: Metric) -> str:
+    """Return a ratio with its interval: `0.90 (0.88 to 0.93)`; an end that is not known is left out, and what is exact is a dash."""
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.2f}"
+    return f"{metric.value:.2f} ({metric.low:.2f} to {metric.high:.2f})" if metric.low < metric.high else _DASH
+
+
+def figure(metric: Metric) -> str:
+    """Return a metric's value in the unit that suits it."""
+    plain = {"fraction": percent, "bytes": size, "ms": milliseconds}.get(metric.unit)
+    if metric.unit == "ratio":
+        return ratio(metric)
+    return plain(metric.value) if plain else metrics.cell(metric).replace(" ", _JOINT)
 
 
 def duration(seconds: float) -> str:

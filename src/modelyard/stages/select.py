@@ -13,7 +13,7 @@ from modelyard.artifacts import Model, ModelFacts
 from modelyard.errors import DataError, GateError
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import write_json
-from modelyard.variants.evaluation import Measured, read_measured
+from modelyard.variants.evaluation import Evaluation, Measured, read_measured
 from modelyard.variants.gates import Gates
 from modelyard.variants.row import Row, row_of
 from modelyard.variants.selection import Selection, check_known, choose, front_of, with_front
@@ -61,7 +61,8 @@ def run(job: Job) -> None:
     names = [role.partition(":")[2] for role in job.inputs if role.startswith("evaluation:")]
     candidates = {n: Candidate(job.inputs[f"evaluation:{n}"], job.inputs[f"model:{n}"]) for n in names}
     settings = job.stage.settings
-    gates = Gates.parse(settings["gates"])
+    measured = read_measured(next(iter(candidates.values())).evaluation)
+    gates = Gates.parse(settings["gates"], quantities=measured.metrics.values())
     kept = {file: job.log_file.with_suffix(f".{file}") for file in _TOLD}
     for place in kept.values():
         place.unlink(missing_ok=True)
@@ -71,8 +72,13 @@ def run(job: Job) -> None:
         for file, place in kept.items():
             shutil.copyfile(job.base.out / file, place)
         raise
-    row = next(r for r in made.table if r.variant == made.chosen)
-    job.base.metrics.update(chosen=made.chosen, accuracy=row.accuracy, gzip_bytes=row.gzip_bytes, p99_ms=row.p99_ms)
+    one = read_measured(candidates[made.chosen].evaluation)
+    figures = {
+        "accuracy": one.evaluation.accuracy,
+        "gzip_bytes": one.evaluation.gzip_bytes,
+        "p99_ms": one.latency.p99_ms,
+    }
+    job.base.metrics.update(chosen=made.chosen, **figures)
     undecided = {r.variant: r.undecided for r in made.table if r.undecided}
     if undecided:
         job.base.metrics["undecided"] = undecided
@@ -118,8 +124,8 @@ def select(
         candidates: the variants by name.
         out: a folder that exists.
         rule: `smallest` (fewest bytes after gzip, then raw), `smallest-file` (the other way round), `fastest` (of those
-            that are not measurably slower than the fastest the smallest), `most-accurate` (then the smallest), or a
-            variant's name. What is then still equal is settled by name.
+            that are not measurably slower than the fastest the smallest), `most-accurate` (then the smallest),
+            `best-METRIC`, or a variant's name. What is then still equal is settled by name.
         gates: what a variant must meet; the rule picks among those that do.
         baseline: the variant that relative bounds and latency ratios compare with.
         trained_alike: for variants that were trained on, the baseline that was trained as long: what their accuracy
@@ -140,7 +146,7 @@ def select(
         chosen="",
         rule=rule,
         baseline=baseline,
-        gates=gates,
+        gates=gates.told(),
         front=front_of(rows),
         notes=notes_of(measured),
         table=rows,
@@ -150,7 +156,7 @@ def select(
     except GateError:
         _write(selection, out)
         raise
-    _copy_model(candidates[chosen], next(row for row in rows if row.variant == chosen), out)
+    _copy_model(candidates[chosen], chosen, measured[chosen].evaluation, out)
     selection = msgspec.structs.replace(selection, chosen=chosen)
     log(_write(selection, out))
     return selection
@@ -198,7 +204,7 @@ def notes_of(measured: Mapping[str, Measured]) -> tuple[str, ...]:
     return (f"latency of one sample on {models[0]}, {how}, {busy}; in brackets the 95 % interval",)
 
 
-def _copy_model(candidate: Candidate, row: Row, out: Path) -> None:
+def _copy_model(candidate: Candidate, variant: str, evaluation: Evaluation, out: Path) -> None:
     model = Model.open(candidate.model)
     (out / "model").mkdir()
     target = out / "model" / model.facts.file
@@ -206,12 +212,14 @@ def _copy_model(candidate: Candidate, row: Row, out: Path) -> None:
         shutil.copytree(model.path, target)
     else:
         shutil.copyfile(model.path, target)
-    figures = {name: getattr(row, name) for name in ("variant", "accuracy", "size_bytes", "gzip_bytes")}
+    figures = {name: getattr(evaluation, name) for name in ("accuracy", "size_bytes", "gzip_bytes")}
     facts = msgspec.structs.asdict(model.facts) | {"warnings": ()}  # they are in the table; a server needs none
-    write_json(out / "model" / "model.json", SelectedModel(**facts, **figures, sha256=model_digest(target)))
+    write_json(
+        out / "model" / "model.json", SelectedModel(**facts, variant=variant, **figures, sha256=model_digest(target))
+    )
     reference = candidate.evaluation / "probabilities.npy"
     if not reference.is_file():
-        msg = f"{candidate.evaluation}: there is no probabilities.npy\n  evaluate the variant {row.variant!r} again"
+        msg = f"{candidate.evaluation}: there is no probabilities.npy\n  evaluate the variant {variant!r} again"
         raise DataError(msg)
     (out / "reference").mkdir()
     shutil.copyfile(reference, out / "reference" / reference.name)

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.files.json import read_json
+from modelyard.metrics import Metric
+from modelyard.metrics.standard import (
+    ACCURACY,
+    GZIP_SIZE,
+    LATENCY_P50,
+    LATENCY_P99,
+    LATENCY_RATIO,
+    LAYER_SIZE,
+    SIZE,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -27,6 +38,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         layer_bytes: size of the model's layer in an image of the builder `oci` at its defaults: what a registry keeps
             and a node pulls.
         warnings: what the model optimizers of its chain warned of.
+        metrics: all that is the same every time, as rows; the figures above are among them.
     """
 
     samples: int
@@ -38,6 +50,18 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     gzip_bytes: int
     layer_bytes: int
     warnings: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Say the figures as rows, too, where they are not there."""
+        if not self.metrics:
+            msgspec.structs.force_setattr(self, "metrics", tuple(self._rows()))
+
+    def _rows(self) -> Iterator[Metric]:
+        yield ACCURACY.of(self.accuracy, per_group=dict(zip(self.class_names, self.per_class, strict=True)))
+        yield SIZE.of(self.size_bytes)
+        yield GZIP_SIZE.of(self.gzip_bytes)
+        yield LAYER_SIZE.of(self.layer_bytes)
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +120,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
         confidence: how often such an interval holds the true value, if the calls are independent of each other.
         ratio: how it compares with the baseline; None for the baseline itself, and for a variant with the same model.
         host: what was measured on; None where it is not known.
+        metrics: all that is measured anew each time, as rows; the figures above are among them.
     """
 
     p50_ms: float
@@ -110,6 +135,18 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float = 0.95
     ratio: Ratio | None = None
     host: Host | None = None
+    metrics: tuple[Metric, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Say the figures as rows, too, where they are not there."""
+        if not self.metrics:
+            msgspec.structs.force_setattr(self, "metrics", tuple(self._rows()))
+
+    def _rows(self) -> Iterator[Metric]:
+        yield LATENCY_P50.of(self.p50_ms, (self.p50_low_ms, self.p50_high_ms))
+        yield LATENCY_P99.of(self.p99_ms, (self.p99_low_ms, self.p99_high_ms))
+        ratio = self.ratio  # the baseline takes as long as itself
+        yield LATENCY_RATIO.of(ratio.p50, (ratio.low, ratio.high)) if ratio else LATENCY_RATIO.of(1.0, (1.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -118,6 +155,11 @@ class Measured:
 
     evaluation: Evaluation
     latency: Latency
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """All metrics by name, in the order of the tables."""
+        return {one.name: one for one in (*self.evaluation.metrics, *self.latency.metrics)}
 
 
 def read_measured(folder: Path) -> Measured:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.errors import ConfigError, GateError, did_you_mean
-from modelyard.variants.gates import Gates
-from modelyard.variants.pareto import dominators, is_slower
+from modelyard.metrics.rules import TIES, rules_of
+from modelyard.variants.pareto import dominators
 from modelyard.variants.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,8 +22,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         chosen: the variant that ships; empty if none meets every gate.
         rule: the rule that picked it.
         baseline: the variant that relative bounds and latency ratios compare with.
-        gates: the bounds.
-        front: the variants on the Pareto front over accuracy, size, size after gzip and as a layer, p50 and p99.
+        gates: the bounds that are set, each in one unit, and how what is undecided counts.
+        front: the variants on the Pareto front over all metrics that are objectives.
         notes: what to know before the latencies are trusted.
         table: all variants.
     """
@@ -31,7 +31,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     chosen: str
     rule: str
     baseline: str
-    gates: Gates
+    gates: dict[str, float | str]
     front: tuple[str, ...]
     notes: tuple[str, ...] = ()
     table: tuple[Row, ...]
@@ -48,19 +48,6 @@ def front_of(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(row.variant for row in rows if not row.control and not row.dominated_by)
 
 
-def _smallest(row: Row) -> tuple[float | str, ...]:
-    return row.gzip_bytes, row.size_bytes, -row.accuracy, row.variant
-
-
-RULES: dict[str, Callable[[Row], tuple[float | str, ...]]] = {
-    "smallest": _smallest,
-    "smallest-file": lambda row: (row.size_bytes, row.gzip_bytes, -row.accuracy, row.variant),
-    "fastest": _smallest,  # of those that are not measurably slower than the fastest
-    "most-accurate": lambda row: (-row.accuracy, row.gzip_bytes, row.size_bytes, row.variant),
-}
-"""The rules, each with what it sorts the variants by; the name, at the end, settles what is still equal."""
-
-
 def choose(rows: Sequence[Row], rule: str) -> str:
     """Return the name of the variant that `rule` picks among those that miss no gate.
 
@@ -69,16 +56,27 @@ def choose(rows: Sequence[Row], rule: str) -> str:
         GateError: there is none.
     """
     names = [row.variant for row in rows]
-    if rule not in RULES:
-        check_known("rule", rule, (*RULES, *names))
-    asked = [row for row in rows if (rule == row.variant or (rule in RULES and not row.control))]
+    rules = rules_of(metric for row in rows[:1] for metric in row.metrics)
+    if rule not in rules:
+        check_known("rule", rule, (*rules, *names))
+    asked = [row for row in rows if (rule == row.variant or (rule in rules and not row.control))]
     fitting = [row for row in asked if not row.misses]
     if not fitting:
-        raise _none_left(asked, rule)
-    if rule == "fastest":
-        best = min(fitting, key=lambda row: (row.ratio, *_smallest(row)))
-        fitting = [row for row in fitting if not is_slower(row, best)]
-    return min(fitting, key=RULES.get(rule, _smallest)).variant
+        raise _none_left(asked, rule, is_rule=rule in rules)
+    if rule in rules:
+        fitting = _best(fitting, rules[rule])
+    return min(fitting, key=_ties).variant
+
+
+def _best(rows: Sequence[Row], metric: str) -> list[Row]:
+    """Return the rows that are not worse in `metric` than the best one: of what is not steady, not measurably worse."""
+    best = min(rows, key=lambda row: (row.metric(metric).cost, *_ties(row)))
+    return [row for row in rows if not row.metric(metric).is_worse(best.metric(metric))]
+
+
+def _ties(row: Row) -> tuple[float | str, ...]:
+    """Return what settles what is equal by the rule; the name settles what is still equal."""
+    return *(row.metric(name).cost for name in TIES), row.variant
 
 
 def check_known(key: str, value: str, allowed: Collection[str]) -> None:
@@ -95,9 +93,9 @@ def check_known(key: str, value: str, allowed: Collection[str]) -> None:
         raise ConfigError(msg)
 
 
-def _none_left(asked: Sequence[Row], rule: str) -> GateError:
+def _none_left(asked: Sequence[Row], rule: str, *, is_rule: bool) -> GateError:
     head = "no variant meets every gate"
-    if rule not in RULES:
+    if not is_rule:
         head = f"the variant {rule!r}, which the rule names, does not meet every gate"
     lines = [f"  {row.variant}: {'; '.join(row.misses)}" for row in asked]
     msg = "\n".join((head, *lines, "  change [tool.modelyard.gates], or train or optimize differently"))

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelyard.metrics.figures import cell
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelyard.variants.row import Row
     from modelyard.variants.selection import Selection
 
-_HEAD = ("variant", "accuracy", "size", "gzip", "layer", "p50", "p99", "p50 / baseline", "Pareto", "")
-
 
 def render_table(selection: Selection) -> str:
     """Return the table, and below it what has to be said of single variants and of the latencies."""
     body = [_cells(row, selection) for row in selection.table]
-    widths = [max(3, *(len(line[column]) for line in (_HEAD, *body))) for column in range(len(_HEAD))]
+    head = ("variant", *(one.head for one in selection.table[0].metrics), "Pareto", "")
+    widths = [max(3, *(len(line[column]) for line in (head, *body))) for column in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:-2]), *("-" * w for w in widths[-2:])]
     notes = _notes(selection)
-    table = "".join(_line(cells, widths) for cells in (_HEAD, rule, *body))
+    table = "".join(_line(cells, widths) for cells in (head, rule, *body))
     return table + ("\n" + "".join(f"- {note}\n" for note in notes) if notes else "")
 
 
 def _cells(row: Row, selection: Selection) -> tuple[str, ...]:
-    return (
-        row.variant,
-        f"{row.accuracy:.4f}",
-        f"{row.size_bytes / 1000:,.1f} kB",
-        f"{row.gzip_bytes / 1000:,.1f} kB",
-        f"{row.layer_bytes / 1000:,.1f} kB",
-        f"{row.p50_ms:.3f} ms",
-        f"{row.p99_ms:.3f} ms",
-        "1"
-        if row.variant == selection.baseline
-        else f"{row.ratio:.2f} ({_end(row.ratio_low)} to {_end(row.ratio_high)})",
-        _front(row),
-        _verdict(row, selection),
-    )
-
-
-def _end(value: float | None) -> str:
-    return "?" if value is None else f"{value:.2f}"
+    return row.variant, *map(cell, row.metrics), _front(row), _verdict(row, selection)
 
 
 def _front(row: Row) -> str:

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from modelyard.metrics.figures import cell
+from modelyard.metrics.rules import TIES, rules_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from modelyard.metrics import Metric
     from modelyard.variants.row import Row
     from modelyard.variants.selection import Selection
 
@@ -28,26 +32,42 @@ def table_lines(selection: Selection) -> list[str]:
     """Return a line for each variant: its figures, and whether it ships or why not."""
     winner = next((row for row in selection.table if row.variant == selection.chosen), None)
     rows = sorted(selection.table, key=lambda row: _rank(row, winner))
+    head = ("variant", *(one.head for one in _told(rows[0])), "")
     cells = [(*_figures(row), _verdict(row, winner, selection.rule)) for row in rows[:_ROWS]]
-    widths = [max(len(line[column]) for line in (_HEAD, *cells)) for column in range(len(_HEAD))]
-    return [_line(line, widths) for line in (_HEAD, *cells)]
+    widths = [max(len(line[column]) for line in (head, *cells)) for column in range(len(head))]
+    return [_line(line, widths) for line in (head, *cells)]
 
 
-_HEAD = ("variant", "accuracy", "gzip", "p50", "")
+def _told(row: Row) -> list[Metric]:
+    """Return the metrics that the narrowest table has room for."""
+    return [one for one in row.metrics if one.detail == 0]
 
 
 def summary(selection: Selection) -> str:
     """Return which variant ships, and what picked it; or that none does."""
     rows = [row for row in selection.table if not row.control or row.variant == selection.chosen]
     fitting = [row for row in rows if not row.misses]
-    if not selection.chosen and selection.rule not in _PICKS:
+    pick = _pick(selection)
+    if not selection.chosen and not pick:
         return f"nothing ships: {selection.rule}, which the rule names, does not meet every gate"
     if not selection.chosen:
         return f"nothing ships: of {len(rows)} variants none meets every gate"
-    if selection.rule not in _PICKS:
+    if not pick:
         return f"{selection.chosen} ships: the rule names it"
-    many = "the only one that meets" if len(fitting) == 1 else f"{_PICKS[selection.rule]} of {len(fitting)} that meet"
+    many = "the only one that meets" if len(fitting) == 1 else f"{pick} of {len(fitting)} that meet"
     return f"{selection.chosen} ships: {many} every gate"
+
+
+def _pick(selection: Selection) -> str:
+    """Return what the rule picks, in words; empty if it names a variant."""
+    metric = _metric_of(selection.rule, selection.table[0])
+    return _PICKS.get(selection.rule, f"the best by {metric.head}") if metric else ""
+
+
+def _metric_of(rule: str, row: Row) -> Metric | None:
+    """Return the metric that `rule` looks at first; None if it names a variant."""
+    name = rules_of(row.metrics).get(rule)
+    return row.metric(name) if name else None
 
 
 def missed_most(selection: Selection) -> str:
@@ -66,13 +86,9 @@ def _rank(row: Row, winner: Row | None) -> tuple[bool, bool, bool]:
     return row is not winner, bool(row.misses), row.control
 
 
-def _figures(row: Row) -> tuple[str, str, str, str]:
+def _figures(row: Row) -> tuple[str, ...]:
     name = row.variant if len(row.variant) <= _NAME else f"{row.variant[: _NAME - 1]}…"
-    return name, f"{row.accuracy:.4f}", _size(row.gzip_bytes), f"{row.p50_ms:.3f} ms"
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes} B" if size_bytes < 1000 else f"{size_bytes / 1000:,.1f} kB"
+    return name, *map(cell, _told(row))
 
 
 def _verdict(row: Row, winner: Row | None, rule: str) -> str:
@@ -88,14 +104,19 @@ def _verdict(row: Row, winner: Row | None, rule: str) -> str:
 
 def _beaten(row: Row, winner: Row, rule: str) -> str:
     """Return why `rule` picked `winner` and not a variant that meets every gate as well."""
-    if rule not in _PICKS:
+    first = _metric_of(rule, row)
+    if first is None:
         return "not what the rule names"
-    if rule == "most-accurate" and row.accuracy < winner.accuracy:
-        return "less accurate"
-    size = "size_bytes" if rule == "smallest-file" else "gzip_bytes"
-    if rule == "fastest" and getattr(row, size) <= getattr(winner, size):
-        return "slower"
-    return "larger" if getattr(row, size) > getattr(winner, size) else "no better, and later by name"
+    if first.is_worse(winner.metric(first.name)):
+        return _worse(first)
+    ties = [row.metric(name) for name in TIES if row.metric(name).cost != winner.metric(name).cost]
+    if not ties:
+        return "no better, and later by name"
+    return _worse(ties[0]) if ties[0].is_worse(winner.metric(ties[0].name)) else _worse(first)
+
+
+def _worse(metric: Metric) -> str:
+    return metric.worse or f"worse in {metric.head}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
