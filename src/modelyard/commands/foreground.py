@@ -198,14 +198,16 @@ def report(engine: Engine) -> None:
     Raises:
         ToolError: the report cannot be written; the message says why.
     """
+    import msgspec
+
     from modelyard.execution.protocol import Result
-    from modelyard.files.json import read_json, write_json
+    from modelyard.files.json import read_json, write_bytes
     from modelyard.report.collect import collect
 
     out = engine.project.folder / REPORT.format(engine.project.config.name)
     with tempfile.TemporaryDirectory(prefix="modelyard-report-") as folder:
         request, result = Path(folder, "request.json"), Path(folder, "result.json")
-        write_json(request, collect(engine, out))
+        write_bytes(request, msgspec.json.encode(collect(engine, out)))  # the variants keep their order
         command = [sys.executable, "-m", "modelyard.report", str(request), str(result)]
         # of its own session: Ctrl-C reaches the doit process alone, which then ends this one
         code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True).returncode
