@@ -102,6 +102,21 @@ def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray
     return np.arange(len(labels)), np.arange(0)
 
 
+def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str) -> NDArray[np.float32] | None:
+    """Return what a sample of each class counts in the loss, float32, shape `(classes,)`; None: each as much.
+
+    A class's weight is inversely proportional to how many of `rows` are of it, and the mean over all rows is 1.
+
+    Source: King and Zeng, "Logistic Regression in Rare Events Data" (2001), as scikit-learn's `class_weight="balanced"`.
+    """
+    import numpy as np
+
+    if class_weights == "none":
+        return None
+    counts = np.bincount(dataset.y("train")[rows], minlength=len(dataset.facts.class_names))
+    return (len(rows) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+
+
 def check_input_dtype(model: str, takes: str, facts: DatasetFacts) -> None:
     """Check that the model called `model`, whose input is of the type `takes`, can be given the data set's samples.
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
+from modelyard.params import (
+    BatchSize,
+    ClassWeights,
+    EarlyStopping,
+    Epochs,
+    Flip,
+    LearningRate,
+    Schedule,
+    Shift,
+    ValidationFraction,
+)
 from modelyard_plugins.support.keras.keras3 import KERAS, start
 from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
 from modelyard_plugins.support.keras.training import build_classifier, train_classifier
@@ -26,6 +36,10 @@ def train(
     optimizer: Literal["adam", "adamw", "lion", "rmsprop", "sgd"] = "adam",
     early_stopping: EarlyStopping = 0,
     validation_fraction: ValidationFraction = 0.0,
+    class_weights: ClassWeights = "none",
+    schedule: Schedule = "constant",
+    flip: Flip = False,
+    shift: Shift = 0,
 ) -> None:
     """Train with Keras 3 on TensorFlow.
 
@@ -48,6 +62,10 @@ def train(
         optimizer=optimizer,
         early_stopping=early_stopping,
         validation_fraction=validation_fraction,
+        class_weights=class_weights,
+        schedule=schedule,
+        flip=flip,
+        shift=shift,
     )
     save_keras3(model, context.out / format_file("keras"))
 

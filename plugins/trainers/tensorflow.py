@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
+from modelyard.params import (
+    BatchSize,
+    ClassWeights,
+    EarlyStopping,
+    Epochs,
+    Flip,
+    LearningRate,
+    Schedule,
+    Shift,
+    ValidationFraction,
+)
 from modelyard_plugins.support.keras.training import build_classifier, train_classifier
 from modelyard_plugins.support.keras_files import check_model, save_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
@@ -26,6 +36,10 @@ def train(
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam",
     early_stopping: EarlyStopping = 0,
     validation_fraction: ValidationFraction = 0.0,
+    class_weights: ClassWeights = "none",
+    schedule: Schedule = "constant",
+    flip: Flip = False,
+    shift: Shift = 0,
 ) -> None:
     """Train with TensorFlow (tf-keras, the Keras 2 API).
 
@@ -47,6 +61,10 @@ def train(
         optimizer=optimizer,
         early_stopping=early_stopping,
         validation_fraction=validation_fraction,
+        class_weights=class_weights,
+        schedule=schedule,
+        flip=flip,
+        shift=shift,
     )
     save_keras(model, context.out / format_file("tf_keras"))
 

@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelyard import hookimpl
 from modelyard.artifacts import format_file, input_dtype
 from modelyard.errors import PluginError
-from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
+from modelyard.params import (
+    BatchSize,
+    ClassWeights,
+    EarlyStopping,
+    Epochs,
+    Flip,
+    LearningRate,
+    Schedule,
+    Shift,
+    ValidationFraction,
+)
+from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.torch.feed import Feed
-from modelyard_plugins.support.torch.fitting import KeepBest, fit, make_optimizer
+from modelyard_plugins.support.torch.fitting import KeepBest, falling, fit, make_optimizer
 from modelyard_plugins.support.torch.layout import Layout, module_shape, taking_samples
 from modelyard_plugins.support.torch.program import export_program, first_line, save_program
 from modelyard_plugins.support.torch.start import TORCH, device, start
@@ -17,6 +28,7 @@ from modelyard_plugins.support.training import (
     check_shapes,
     early_stopping_problems,
     record,
+    sample_weights,
     training_rows,
 )
 
@@ -35,6 +47,10 @@ def train(
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam",
     early_stopping: EarlyStopping = 0,
     validation_fraction: ValidationFraction = 0.0,
+    class_weights: ClassWeights = "none",
+    schedule: Schedule = "constant",
+    flip: Flip = False,
+    shift: Shift = 0,
     layout: Layout = "channels-first",
 ) -> None:
     """Train with PyTorch.
@@ -46,18 +62,29 @@ def train(
             or last, as the data set has them; `input_shape` is said the same way.
     """
     start(context.seed)
+    augmenting = Augmenting(flip, shift)
+    augmenting.check(context.dataset.facts.input_shape)
     model, name, output = _build(context, layout)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     parameters = sum(p.numel() for p in model.parameters())
     context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
     where = device()
     model.to(where).train()
-    feed = Feed(context.dataset, rows, batch_size, seed=context.seed, device=where)
+    feed = Feed(context.dataset, rows, batch_size, seed=context.seed, device=where, augmenting=augmenting)
     validation = Feed(context.dataset, held_out, batch_size, seed=None, device=where) if len(held_out) else None
     keeper = KeepBest(early_stopping) if early_stopping else None
     moving = make_optimizer(optimizer, model, learning_rate)
     history = fit(
-        model, feed, moving, epochs=epochs, context=context, output=output, validation=validation, keeper=keeper
+        model,
+        feed,
+        moving,
+        epochs=epochs,
+        context=context,
+        output=output,
+        validation=validation,
+        keeper=keeper,
+        after_step=falling(moving, epochs * len(feed)) if schedule == "cosine" else None,
+        class_weights=sample_weights(context.dataset, rows, class_weights),
     )
     facts = context.dataset.facts
     program = export_program(model.cpu().eval(), facts.input_shape, name, context.log, input_dtype(facts.dtype))

@@ -12,7 +12,7 @@ A text that people will try, and that is refused for a reason, has the reason, a
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -67,3 +67,29 @@ ValidationFraction = Annotated[
     Meta(extra={"doc": "part of the training split that is set apart to measure after each epoch."}),
 ]
 """A trainer's `validation_fraction`."""
+
+ClassWeights = Annotated[
+    Literal["none", "balanced"],
+    Meta(
+        extra={
+            "doc": "`balanced` lets each class count as much as every other in the loss, however many samples it has; "
+            "`none` lets each sample count as much."
+        }
+    ),
+]
+"""A trainer's `class_weights`."""
+
+Schedule = Annotated[
+    Literal["constant", "cosine"],
+    Meta(extra={"doc": "`cosine` lets the learning rate fall to 0 along half a cosine over all epochs."}),
+]
+"""A trainer's `schedule`."""
+
+Flip = Annotated[bool, Meta(extra={"doc": "mirror half of the pictures, drawn anew each epoch."})]
+"""A trainer's `flip`."""
+
+Shift = Annotated[
+    NonNegativeInt,
+    Meta(extra={"doc": "move each picture by up to so many pixels in each direction, drawn anew each epoch."}),
+]
+"""A trainer's `shift`."""

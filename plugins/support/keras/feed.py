@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import is_whole
+from modelyard_plugins.support.data.augmenting import Augmenting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Dataset, Preprocessing
 
+NOTHING = Augmenting()
 _AHEAD = 4
 """Batches that are made while the model is busy with one."""
 
 
-def batches(dataset: Dataset, rows: NDArray[np.int64], batch_size: int, *, seed: int | None) -> Any:
-    """Return a `tf.data.Dataset` of `(inputs, labels)` for `rows` of the training split.
+def batches(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    batch_size: int,
+    *,
+    seed: int | None,
+    augmenting: Augmenting = NOTHING,
+    class_weights: NDArray[np.float32] | None = None,
+) -> Any:
+    """Return a `tf.data.Dataset` of `(inputs, labels)`, or of `(inputs, labels, weights)`, for `rows` of the training split.
 
     Raw samples stay on disk until their batch is due, and become float32 a batch at a time; whole numbers stay as they are.
 
@@ -28,6 +38,8 @@ def batches(dataset: Dataset, rows: NDArray[np.int64], batch_size: int, *, seed:
         rows: the samples to feed, int64, shape `(n,)`.
         batch_size: samples a batch; the last one may be smaller.
         seed: shuffle anew each epoch, from this seed; None keeps the order.
+        augmenting: what is done to pictures, drawn from the same seed.
+        class_weights: what a sample of each class counts, shape `(classes,)`; None: there are no weights.
     """
     import tensorflow as tf
 
@@ -37,9 +49,12 @@ def batches(dataset: Dataset, rows: NDArray[np.int64], batch_size: int, *, seed:
         tf.TensorSpec((None, *shape), tf.as_dtype(x.dtype)),
         tf.TensorSpec((None,), tf.int64),
     )
-    raw = tf.data.Dataset.from_generator(_Epochs(x, y, rows, batch_size, seed), output_signature=signature)
+    epochs = _Epochs(x, y, rows, batch_size, seed, augmenting)
+    raw = tf.data.Dataset.from_generator(epochs, output_signature=signature)
     counted = raw.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size)))
     ready = counted if is_whole(dataset.facts.dtype) else counted.map(_preprocess(dataset.facts.preprocessing))
+    if class_weights is not None:
+        ready = ready.map(_weigh(class_weights))
     return ready.prefetch(_AHEAD)
 
 
@@ -47,11 +62,18 @@ class _Epochs:
     """Called once an epoch; yields its batches."""
 
     def __init__(
-        self, x: NDArray[np.generic], y: NDArray[np.generic], rows: NDArray[np.int64], batch_size: int, seed: int | None
+        self,
+        x: NDArray[np.generic],
+        y: NDArray[np.generic],
+        rows: NDArray[np.int64],
+        batch_size: int,
+        seed: int | None,
+        augmenting: Augmenting,
     ) -> None:
         import numpy as np
 
         self.x, self.y, self.rows, self.batch_size = x, y, rows, batch_size
+        self.augmenting = augmenting
         self.random = None if seed is None else np.random.default_rng(seed)
 
     def __call__(self) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
@@ -61,7 +83,10 @@ class _Epochs:
     def epoch(self, order: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
-            yield self.x[chosen], self.y[chosen]
+            samples = self.x[chosen]
+            if self.augmenting and self.random is not None:
+                samples = self.augmenting.apply(samples, self.random)
+            yield samples, self.y[chosen]
 
 
 def _preprocess(preprocessing: Preprocessing) -> Any:
@@ -74,3 +99,15 @@ def _preprocess(preprocessing: Preprocessing) -> Any:
         return (tf.cast(raw, tf.float32) * preprocessing.scale - mean) / std, labels
 
     return preprocess
+
+
+def _weigh(class_weights: NDArray[np.float32]) -> Any:
+    """Return a function for `tf.data` that puts each sample's weight behind its label."""
+    import tensorflow as tf
+
+    weights = tf.constant(class_weights)
+
+    def weigh(inputs: Any, labels: Any) -> tuple[Any, Any, Any]:
+        return inputs, labels, tf.gather(weights, labels)
+
+    return weigh

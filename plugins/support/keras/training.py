@@ -7,17 +7,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.keras.facts import ends_in_softmax
 from modelyard_plugins.support.keras.feed import batches
 from modelyard_plugins.support.keras.fitting import compile_classifier, fit
-from modelyard_plugins.support.training import OPTIMIZERS, check_input_dtype, check_shapes, record, training_rows
+from modelyard_plugins.support.training import (
+    OPTIMIZERS,
+    check_input_dtype,
+    check_shapes,
+    record,
+    sample_weights,
+    training_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelyard.artifacts import Output
     from modelyard.contexts import TrainContext
-    from modelyard.params import BatchSize, EarlyStopping, Epochs, LearningRate, ValidationFraction
+    from modelyard.params import (
+        BatchSize,
+        ClassWeights,
+        EarlyStopping,
+        Epochs,
+        Flip,
+        LearningRate,
+        Schedule,
+        Shift,
+        ValidationFraction,
+    )
 
 
 def build_classifier(context: TrainContext, check_model: Callable[[Any, str, tuple[int, ...]], None]) -> Any:
@@ -63,6 +81,10 @@ def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the o
     optimizer: str,
     early_stopping: EarlyStopping,
     validation_fraction: ValidationFraction,
+    class_weights: ClassWeights,
+    schedule: Schedule,
+    flip: Flip,
+    shift: Shift,
 ) -> None:
     """Train `model` in place, leave it with the weights to ship, and record how it went.
 
@@ -75,12 +97,17 @@ def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the o
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
     """
-    moving = getattr(keras.optimizers, OPTIMIZERS[optimizer])(learning_rate=learning_rate)
-    compile_classifier(keras, model, moving, answers(model, context))
+    augmenting = Augmenting(flip, shift)
+    augmenting.check(context.dataset.facts.input_shape)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
+    steps = epochs * -(-len(rows) // batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
+    moving = getattr(keras.optimizers, OPTIMIZERS[optimizer])(learning_rate=rate)
+    compile_classifier(keras, model, moving, answers(model, context))
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
-    feed = batches(context.dataset, rows, batch_size, seed=context.seed)
+    weights = sample_weights(context.dataset, rows, class_weights)
+    feed = batches(context.dataset, rows, batch_size, seed=context.seed, augmenting=augmenting, class_weights=weights)
     validation = batches(context.dataset, held_out, batch_size, seed=None) if len(held_out) else None
     keeper = keras.callbacks.EarlyStopping(monitor="val_loss", patience=early_stopping, restore_best_weights=True)
     callbacks = [keeper] if early_stopping else []

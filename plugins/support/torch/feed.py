@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import model_inputs
+from modelyard_plugins.support.data.augmenting import Augmenting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from modelyard.artifacts import Dataset
 
 
+NOTHING = Augmenting()
+
+
 class Feed:
     """The batches of some rows of the training split; each iteration is an epoch, `len` says how many batches it has.
 
@@ -23,7 +27,14 @@ class Feed:
     """
 
     def __init__(
-        self, dataset: Dataset, rows: NDArray[np.int64], batch_size: int, *, seed: int | None, device: Any
+        self,
+        dataset: Dataset,
+        rows: NDArray[np.int64],
+        batch_size: int,
+        *,
+        seed: int | None,
+        device: Any,
+        augmenting: Augmenting = NOTHING,
     ) -> None:
         """Make a feed.
 
@@ -33,10 +44,11 @@ class Feed:
             batch_size: samples a batch; the last one may be smaller, or larger by one.
             seed: shuffle anew each epoch, from this seed; None keeps the order.
             device: where the batches go.
+            augmenting: what is done to pictures, drawn from the same seed.
         """
         import numpy as np
 
-        self._dataset, self._rows, self._device = dataset, rows, device
+        self._dataset, self._rows, self._device, self._augmenting = dataset, rows, device, augmenting
         self._x, self._y = dataset.x("train"), dataset.y("train")
         self._random = None if seed is None else np.random.default_rng(seed)
         ends = list(range(batch_size, len(rows), batch_size))
@@ -58,6 +70,9 @@ class Feed:
         order = self._rows if self._random is None else self._random.permutation(self._rows)
         for begin, end in self._bounds:
             chosen = order[begin:end]
-            inputs = model_inputs(self._x[chosen], facts.dtype, facts.preprocessing)
+            samples = self._x[chosen]
+            if self._augmenting and self._random is not None:
+                samples = self._augmenting.apply(samples, self._random)
+            inputs = model_inputs(samples, facts.dtype, facts.preprocessing)
             labels = self._y[chosen]
             yield torch.from_numpy(inputs).to(self._device), torch.from_numpy(labels).to(self._device)

@@ -10,6 +10,9 @@ from modelyard.artifacts import Output
 from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from modelyard.contexts import StageContext
     from modelyard_plugins.support.torch.feed import Feed
     from modelyard_plugins.support.training import History
@@ -23,6 +26,17 @@ def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
     import torch
 
     return getattr(torch.optim, OPTIMIZERS[name])(module.parameters(), lr=learning_rate)
+
+
+def falling(optimizer: Any, steps: int) -> Callable[[], None]:
+    """Return what lets the learning rate of `optimizer` fall to 0 over `steps` steps, along half a cosine; call it after each.
+
+    Source: Loshchilov and Hutter, "SGDR" (2017), without restarts; `keras.optimizers.schedules.CosineDecay`.
+    """
+    import torch
+
+    step: Callable[[], None] = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps).step
+    return step
 
 
 class KeepBest:
@@ -56,6 +70,7 @@ def fit(
     validation: Feed | None = None,
     keeper: KeepBest | None = None,
     after_step: Callable[[], None] | None = None,
+    class_weights: NDArray[np.float32] | None = None,
 ) -> History:
     """Fit `module` and return its history.
 
@@ -69,15 +84,17 @@ def fit(
         validation: batches to measure after each epoch, or None.
         keeper: decides, on the validation loss, when to stop; its best weights are put into the module at the end.
         after_step: called after each step.
+        class_weights: what a sample of each class counts in the loss, shape `(classes,)`; None: each as much.
 
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
     """
     history: History = {"epoch": []}
     teller = Teller(context, epochs, len(train))
+    loss_of = _LOSS[output] if class_weights is None else _weighted(_LOSS[output], class_weights)
     for epoch in range(epochs):
         teller.begin(epoch)
-        figures = _epoch(module, train, optimizer, teller, after_step, _LOSS[output])
+        figures = _epoch(module, train, optimizer, teller, after_step, loss_of)
         if validation is not None:
             figures |= {f"val_{name}": value for name, value in measure(module, validation, output).items()}
         teller.end(figures)
@@ -123,20 +140,32 @@ def measure(module: Any, feed: Feed, output: Output) -> dict[str, float]:
     return figures.read()
 
 
-def _loss_of_logits(logits: Any, labels: Any) -> Any:
+def _loss_of_logits(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     import torch
 
-    return torch.nn.functional.cross_entropy(logits, labels)
+    return torch.nn.functional.cross_entropy(logits, labels, reduction=reduction)
 
 
-def _loss_of_probabilities(probabilities: Any, labels: Any) -> Any:
+def _loss_of_probabilities(probabilities: Any, labels: Any, reduction: str = "mean") -> Any:
     import torch
 
     least = torch.finfo(probabilities.dtype).tiny  # the logarithm of 0 has no gradient
-    return torch.nn.functional.nll_loss(probabilities.clamp_min(least).log(), labels)
+    return torch.nn.functional.nll_loss(probabilities.clamp_min(least).log(), labels, reduction=reduction)
 
 
-_LOSS: dict[Output, _Loss] = {"logits": _loss_of_logits, "probabilities": _loss_of_probabilities}
+_LOSS: dict[Output, Callable[..., Any]] = {"logits": _loss_of_logits, "probabilities": _loss_of_probabilities}
+
+
+def _weighted(loss_of: Callable[..., Any], class_weights: NDArray[np.float32]) -> _Loss:
+    """Return the mean of weighted losses over all samples of a batch, as Keras takes it: not over the sum of the weights."""
+    import torch
+
+    weights = torch.from_numpy(class_weights)
+
+    def weighted(answer: Any, labels: Any) -> Any:
+        return (loss_of(answer, labels, reduction="none") * weights.to(labels.device)[labels]).mean()
+
+    return weighted
 
 
 class _Mean:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from modelyard.errors import DataError
+from modelyard_plugins.support.data.augmenting import Augmenting
+
+SHAPES = st.tuples(st.integers(1, 4), st.integers(2, 6), st.integers(2, 6), st.integers(1, 3))
+PICTURES = st.one_of(
+    hnp.arrays(np.uint8, SHAPES),
+    hnp.arrays(np.float32, SHAPES, elements=st.floats(-1, 1, width=32)),
+)
+
+
+def moved(picture: np.ndarray[Any, Any], down: int, right: int) -> np.ndarray[Any, Any]:
+    """Return the picture moved, the slow way: a pixel takes the value of the one that comes to lie there, or the nearest."""
+    height, width, _ = picture.shape
+    found = np.empty_like(picture)
+    for row in range(height):
+        for column in range(width):
+            found[row, column] = picture[min(max(row + down, 0), height - 1), min(max(column + right, 0), width - 1)]
+    return found
+
+
+@given(PICTURES, st.booleans(), st.integers(0, 1), st.integers(0, 2**32 - 1))
+def test_each_picture_is_one_of_those_that_it_may_become(
+    pictures: np.ndarray[Any, Any], flip: bool, shift: int, seed: int
+) -> None:
+    before = pictures.copy()
+    changed = Augmenting(flip, shift).apply(pictures, np.random.default_rng(seed))
+    assert (changed.dtype, changed.shape) == (pictures.dtype, pictures.shape)
+    np.testing.assert_array_equal(pictures, before)
+    steps = range(-shift, shift + 1)
+    for picture, found in zip(pictures, changed, strict=True):
+        sides = [picture, picture[:, ::-1]] if flip else [picture]
+        assert any(
+            np.array_equal(found, moved(side, down, right)) for side in sides for down in steps for right in steps
+        )
+
+
+def test_all_that_a_picture_may_become_comes_up_and_the_seed_decides() -> None:
+    picture = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1)
+    many = np.repeat(picture, 400, axis=0)
+    changed = Augmenting(flip=True, shift=1).apply(many, np.random.default_rng(0))
+    assert len({one.tobytes() for one in changed}) == 18
+    again = Augmenting(flip=True, shift=1).apply(many, np.random.default_rng(0))
+    np.testing.assert_array_equal(changed, again)
+
+
+@pytest.mark.parametrize(
+    ("augmenting", "shape", "told"),
+    [
+        (Augmenting(flip=True), (8,), r"flip and shift change pictures(.|\n)*shape \(8,\)"),
+        (Augmenting(shift=1), (8, 8), r"flip and shift change pictures"),
+        (Augmenting(shift=4), (8, 4, 3), r"shift = 4 moves a picture of 8 x 4 pixels out of sight\n  allowed: 0 to 3"),
+    ],
+)
+def test_what_cannot_be_changed_so_is_refused(augmenting: Augmenting, shape: tuple[int, ...], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        augmenting.check(shape)
+
+
+def test_nothing_asked_for_fits_whatever_it_is() -> None:
+    Augmenting().check((8,))
+    assert not Augmenting()
+    Augmenting(shift=3).check((8, 4, 3))
