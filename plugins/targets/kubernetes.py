@@ -27,6 +27,8 @@ _FILES = {
     "60-poddisruptionbudget.yaml": "kubernetes/poddisruptionbudget.yaml.j2",
     "70-networkpolicy.yaml": "kubernetes/networkpolicy.yaml.j2",
     "80-ingress.yaml": "kubernetes/ingress.yaml.j2",
+    "82-httproute.yaml": "kubernetes/httproute.yaml.j2",
+    "83-backendtlspolicy.yaml": "kubernetes/backendtlspolicy.yaml.j2",
     "85-servicemonitor.yaml": "kubernetes/servicemonitor.yaml.j2",
 }
 _KUSTOMIZATION = "kubernetes/kustomization.yaml.j2"
@@ -77,6 +79,10 @@ def kubernetes(
     ingress_class: str = "",
     ingress_tls_secret: str = "",
     ingress_annotations: dict[str, str] | None = None,
+    gateway: str = "",
+    gateway_listener: str = "",
+    gateway_hosts: tuple[str, ...] = (),
+    gateway_ca: str = "",
     image_reference: Literal["digest", "tag"] = "digest",
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent",
     image_pull_secrets: tuple[str, ...] = (),
@@ -118,7 +124,7 @@ def kubernetes(
         auth_secret: the Secret with the keys username and password (for a proxy: the key htpasswd); empty: NAME-auth
         tls: serve HTTPS
         tls_secret: the Secret of type kubernetes.io/tls; empty: NAME-tls
-        tls_server_name: the name in the certificate, for Prometheus; empty: NAME.NAMESPACE.svc
+        tls_server_name: the name in the certificate, for Prometheus and a Gateway; empty: NAME.NAMESPACE.svc
         env: more environment variables of the server
         env_from_secrets: more, each with the Secret and the key that hold its value: VARIABLE = "SECRET/KEY". The value is
             a file, and the variable VARIABLE_FILE names it
@@ -143,6 +149,11 @@ def kubernetes(
         ingress_class: the class of the Ingress; empty: the cluster's default
         ingress_tls_secret: the Secret with the Ingress's certificate; empty: NAME-ingress-tls
         ingress_annotations: annotations for the Ingress alone
+        gateway: the Gateway that an HTTPRoute is attached to, NAME or NAMESPACE/NAME; empty: no HTTPRoute
+        gateway_listener: the listener of the Gateway; empty: every one that lets the route in
+        gateway_hosts: the host names of the HTTPRoute; empty: those of the listener
+        gateway_ca: the ConfigMap with the key ca.crt by which the Gateway trusts the pods' certificate; empty: no
+            BackendTLSPolicy
         image_reference: how the image is named: digest, REPOSITORY:TAG@sha256:...; tag, REPOSITORY:TAG, for clusters into
             which it is loaded from the archive, and which know no digest
         image_pull_policy: when the image is pulled; with a digest, IfNotPresent is as safe as Always, and needs no registry
@@ -177,6 +188,8 @@ def _render(context: TargetContext, params: dict[str, Any]) -> None:
         "50-horizontalpodautoscaler.yaml": not values["autoscaled"],
         "70-networkpolicy.yaml": not params["network_policy"],
         "80-ingress.yaml": not params["ingress_host"],
+        "82-httproute.yaml": not params["gateway"],
+        "83-backendtlspolicy.yaml": not params["gateway_ca"],
         "85-servicemonitor.yaml": not params["service_monitor"],
     }
     files = [file for file in _FILES if not left_out.get(file)]

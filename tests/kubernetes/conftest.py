@@ -34,7 +34,8 @@ def context(tmp_path: Path) -> TargetContext:
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the built-in target with everything on; not to be changed."""
     made = target_context(tmp_path_factory.mktemp("kubernetes"))
-    kubernetes(made, namespace="digits", create_namespace=True, ingress_host="digits.example.org")
+    outside = {"ingress_host": "digits.example.org", "gateway": "infra/web", "gateway_ca": "digits-ca"}
+    kubernetes(made, namespace="digits", create_namespace=True, **outside)
     return made.out
 
 

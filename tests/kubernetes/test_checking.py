@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.kubernetes import test_metadata_rules, test_pod_rules, test_run_rules, test_wiring_rules
+from tests.kubernetes import test_metadata_rules, test_pod_rules, test_route_rules, test_run_rules, test_wiring_rules
 from tests.kubernetes.changes import IMAGE
 
 from modelyard.errors import StageFailed
@@ -20,7 +20,7 @@ def test_the_good_objects_break_no_rule(good: list[dict[str, Any]]) -> None:
 
 
 def test_every_rule_has_an_object_that_breaks_it() -> None:
-    tables = (test_pod_rules, test_run_rules, test_wiring_rules, test_metadata_rules)
+    tables = (test_pod_rules, test_run_rules, test_wiring_rules, test_route_rules, test_metadata_rules)
     assert {name for table in tables for name, _ in table.BROKEN} | {"sleep-known"} == set(RULES)
 
 

@@ -24,6 +24,7 @@ _REMOVED = {
 _ORDER = (
     "Namespace", "ServiceAccount", "ConfigMap", "Secret", "Service", "Deployment", "HorizontalPodAutoscaler",
     "PodDisruptionBudget", "NetworkPolicy", "Ingress",
+    "gateway.networking.k8s.io/HTTPRoute", "gateway.networking.k8s.io/BackendTLSPolicy",
 )  # fmt: skip
 
 

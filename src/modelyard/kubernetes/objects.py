@@ -12,6 +12,8 @@ from typing import Any
 
 Object = Mapping[str, Any]
 
+_NESTED = ("rbac.authorization", "flowcontrol.apiserver", "internal.apiserver")
+"""What stands before `.k8s.io` in Kubernetes' own groups, where that is more than one word."""
 POD_OWNERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod")
 
 
@@ -43,8 +45,13 @@ def text(value: object, *keys: str) -> str:
 def kind(thing: Object) -> str:
     """Return the kind of an object of Kubernetes' own, or `group/kind` of another's, or an empty text."""
     group, slash, _ = text(thing, "apiVersion").rpartition("/")
-    own = not slash or "." not in group or group.endswith(".k8s.io")
-    return text(thing, "kind") if own else f"{group}/{text(thing, 'kind')}"
+    return text(thing, "kind") if not slash or _is_own(group) else f"{group}/{text(thing, 'kind')}"
+
+
+def _is_own(group: str) -> bool:
+    """Tell whether a group of the API is Kubernetes' own; `gateway.networking.k8s.io` and its like are installed."""
+    inner = group.removesuffix(".k8s.io")
+    return "." not in inner or (inner != group and inner in _NESTED)
 
 
 def label(thing: object) -> str:

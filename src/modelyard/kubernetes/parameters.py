@@ -33,7 +33,15 @@ _SET = {
     },
 }
 """The server's settings that follow from parameters or from the image, each with what to set instead."""
-_SUBDOMAINS = ("auth_secret", "tls_secret", "ingress_class", "ingress_tls_secret", "priority_class")
+_SUBDOMAINS = (
+    "auth_secret",
+    "tls_secret",
+    "ingress_class",
+    "ingress_tls_secret",
+    "gateway_listener",
+    "gateway_ca",
+    "priority_class",
+)
 _QUANTITIES = {
     "cpu": "250m",
     "cpu_limit": "1",
@@ -60,7 +68,8 @@ def problems(params: Mapping[str, Any], *, reads_settings: bool = True) -> Itera
     yield from _environment(p, reads_settings=reads_settings)
     yield from _nodes(p)
     yield from _mappings(p)
-    yield from _host(p.ingress_host)
+    yield from _host("ingress_host", p.ingress_host)
+    yield from _gateway(p)
     yield from _relations(p)
     yield from _quantities(p)
     if reads_settings:
@@ -131,23 +140,36 @@ def _mappings(p: Any) -> Iterator[Problem]:
         yield Problem("labels", f"{taken!r} is set by modelyard", "allowed: any other key")
 
 
-def _host(host: str) -> Iterator[Problem]:
+def _gateway(p: Any) -> Iterator[Problem]:
+    namespace, slash, name = p.gateway.rpartition("/")
+    if p.gateway and (syntax.dns_subdomain(name) or (slash and syntax.dns_label(namespace))):
+        yield Problem("gateway", "it names no Gateway", "allowed: 'NAME' or 'NAMESPACE/NAME'")
+    for host in p.gateway_hosts:
+        yield from _host("gateway_hosts", host)
+    for key in ("gateway_listener", "gateway_hosts", "gateway_ca"):
+        if getattr(p, key) and not p.gateway:
+            yield Problem(key, "there is no HTTPRoute that it is for", "set gateway, or remove it")
+    if p.gateway_ca and not p.tls:
+        yield Problem("gateway_ca", "the pods serve without TLS", "set tls = true, or remove it")
+
+
+def _host(key: str, host: str) -> Iterator[Problem]:
     if not host or not syntax.dns_subdomain(host.removeprefix("*.")):
         return
     scheme, marked, rest = host.rpartition("://")
     bare = rest.partition("/")[0].partition(":")[0]
     if bare != host and not syntax.dns_subdomain(bare):
         what = f"a host has no scheme {scheme + marked!r}" if marked else "a host has neither port nor path"
-        yield Problem("ingress_host", what, f"allowed: {bare!r}")
+        yield Problem(key, what, f"allowed: {bare!r}")
     else:
-        yield Problem(
-            "ingress_host", "it is not a DNS name", f"allowed: {syntax.DNS_SUBDOMAIN}; '*.' may stand before it"
-        )
+        yield Problem(key, "it is not a DNS name", f"allowed: {syntax.DNS_SUBDOMAIN}; '*.' may stand before it")
 
 
 def _relations(p: Any) -> Iterator[Problem]:
-    if p.tls_server_name and not (p.service_monitor and p.tls):
-        yield Problem("tls_server_name", "nobody asks for it", "set service_monitor and tls, or remove it")
+    if p.tls_server_name and not (p.tls and (p.service_monitor or p.gateway_ca)):
+        yield Problem(
+            "tls_server_name", "nobody asks for it", "set tls, and service_monitor or gateway_ca, or remove it"
+        )
     if p.allow_scrapers and not p.allow_namespaces:
         yield Problem("allow_scrapers", "every namespace may send requests", "name allow_namespaces, too, or remove it")
     if p.create_namespace and not p.namespace:

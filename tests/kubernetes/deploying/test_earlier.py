@@ -21,6 +21,18 @@ def test_what_is_no_longer_rendered_is_removed_and_told_before(deployer: Deploye
     assert cluster.names("Ingress") == cluster.names("NetworkPolicy") == []
 
 
+def test_a_route_of_a_gateway_goes_with_it(deployer: Deployer, cluster: Cluster) -> None:
+    deployer(gateway="infra/web", gateway_ca="our-ca")
+    assert cluster.names("HTTPRoute") == cluster.names("BackendTLSPolicy") == ["digits"]
+    cluster.written.clear()
+    assert deployer(gateway="infra/web", gateway_ca="our-ca")[-1].endswith(" runs")
+    assert cluster.written == []
+    said = deployer(ingress_host="digits.example.org")
+    assert sorted(told(said, "remove")) == ["BackendTLSPolicy/digits", "HTTPRoute/digits"]
+    assert told(said, "create") == ["Ingress/digits"]
+    assert cluster.names("HTTPRoute") == cluster.names("BackendTLSPolicy") == []
+
+
 def test_others_objects_with_the_label_of_the_manager_stay(deployer: Deployer, cluster: Cluster) -> None:
     labels = {"app.kubernetes.io/managed-by": "modelyard", "app.kubernetes.io/instance": "other"}
     cluster.add(f"{NAMESPACE}/services/other", spec={})

@@ -81,21 +81,26 @@ def test_any_text_in_any_parameter_is_right_or_refused_and_changes_no_structure(
         "name",
         "gpu_resource",
         "tls_server_name",
+        "gateway",
+        "gateway_listener",
+        "gateway_ca",
     )
-    around = {"ingress_host": "a.example", "gpus": 1, "service_monitor": True}
+    around = {"ingress_host": "a.example", "gpus": 1, "service_monitor": True, "gateway": "web"}
     key = data.draw(st.sampled_from(keys))
     text = data.draw(TEXT)
     made = context(version=data.draw(TEXT))
     refused = ""
     try:
-        accept("target", "kubernetes", **around, **{key: text})
+        accept("target", "kubernetes", **{**around, key: text})
     except ConfigError as exc:
         refused = str(exc)
     if refused:
         assert refused.startswith((f"here: key '{key}'", f"here: key '{key}_limit'"))  # a request above its limit
     else:
-        kubernetes(made, **around, **{key: text})
-        assert len(objects(made)) == 9
+        kubernetes(made, **{**around, key: text})
+        assert len(objects(made)) == (
+            9 if key == "gateway" and not text else 11 if key == "gateway_ca" and text else 10
+        )
 
 
 QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suffix"
@@ -161,6 +166,14 @@ QUANTITY = "it is not a quantity above 0\n  allowed: a number above 0 with a suf
         ),
         ({"ingress_host": "https://a.example/x"}, "a host has no scheme 'https://'\n  allowed: 'a.example'"),
         ({"ingress_host": "a.example:80"}, "a host has neither port nor path\n  allowed: 'a.example'"),
+        ({"gateway": "web/"}, "it names no Gateway\n  allowed: 'NAME' or 'NAMESPACE/NAME'"),
+        ({"gateway": "a/b/web"}, "it names no Gateway"),
+        (
+            {"gateway": "web", "gateway_hosts": ("a.example:80",)},
+            "'gateway_hosts': ('a.example:80',) is not allowed: a host",
+        ),
+        ({"gateway_hosts": ("a.example",)}, "there is no HTTPRoute that it is for\n  set gateway, or remove it"),
+        ({"gateway": "web", "gateway_ca": "ca", "tls": False}, "the pods serve without TLS"),
         ({"ingress_host": "A_example"}, "it is not a DNS name\n  allowed: lower-case letters"),
         ({"port": 443}, "'port': 443 is not allowed: no such port"),
         ({"service_port": 70000}, "'service_port': 70000 is not allowed: there is no such port"),

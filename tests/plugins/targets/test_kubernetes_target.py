@@ -48,6 +48,40 @@ def test_namespace_and_ingress_are_rendered_on_request(context: Callable[..., Ta
     assert all(one["metadata"]["namespace"] == "digits" for kind, one in found.items() if kind != "Namespace")
 
 
+def test_a_gateway_gets_a_route_and_trusts_the_pods(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    outside = {"gateway": "infra/web", "gateway_listener": "https", "gateway_hosts": ("a.example", "*.b.example")}
+    kubernetes(made, namespace="digits", **outside, gateway_ca="our-ca", tls_server_name="net.internal")
+    found = objects(made)
+    assert found["HTTPRoute"]["spec"] == {
+        "parentRefs": [{"name": "web", "namespace": "infra", "sectionName": "https"}],
+        "hostnames": ["a.example", "*.b.example"],
+        "rules": [{"backendRefs": [{"name": "digits", "port": 443}]}],
+    }
+    assert found["BackendTLSPolicy"]["spec"] == {
+        "targetRefs": [{"group": "", "kind": "Service", "name": "digits", "sectionName": "https"}],
+        "validation": {
+            "hostname": "net.internal",
+            "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "our-ca"}],
+        },
+    }
+    assert looked_at(made) == Checked(9, 0)
+
+
+def test_a_gateway_that_would_not_speak_tls_to_the_pods_is_a_warning(context: Callable[..., TargetContext]) -> None:
+    said: list[str] = []
+    made, plain = msgspec.structs.replace(context(), log=said.append), context()
+    kubernetes(made, gateway="web")
+    assert looked_at(made) == Checked(8, 1)
+    assert "HTTPRoute/digits: port 443 of Service 'digits' speaks TLS, and no BackendTLSPolicy says so" in said[0]
+    kubernetes(plain, gateway="web", tls=False)
+    assert objects(plain)["HTTPRoute"]["spec"] == {
+        "parentRefs": [{"name": "web"}],
+        "rules": [{"backendRefs": [{"name": "digits", "port": 80}]}],
+    }
+    assert looked_at(plain) == Checked(8, 0)
+
+
 def test_what_the_user_chose_to_leave_out_is_a_warning(context: Callable[..., TargetContext]) -> None:
     said: list[str] = []
     made = msgspec.structs.replace(context(), log=said.append)
