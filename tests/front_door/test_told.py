@@ -112,7 +112,8 @@ def test_a_mistake_in_a_plugin_is_told_with_its_line(toy_project: Path, doit: Do
 
 
 def test_a_selection_prints_the_table_which_one_ships_and_what_is_next(toy_project: Path, doit: Doit) -> None:
-    lines = doit(toy_project, "select").stdout.splitlines()
+    done = doit(toy_project, "select")
+    lines = [line for line in done.stdout.splitlines() if "undecided" not in line]  # 60 test samples decide little
     head = next(number for number, line in enumerate(lines) if line.startswith("   variant  accuracy "))
     assert lines[head + 1].endswith("ms  ships")
     assert any(line.startswith("   coarse ") and line.endswith("  misses min_accuracy") for line in lines)

@@ -9,6 +9,7 @@ from modelyard.errors import DataError
 from modelyard.report.examples import examples
 from modelyard.report.facts import Against
 from modelyard.report.measure import measure
+from modelyard.variants.intervals import mcnemar
 from tests.report.conftest import with_state
 
 
@@ -20,7 +21,8 @@ def test_every_variant_has_its_figures_and_what_it_breaks(measured):
     # v0 errs at the multiples of 7, v1 at those of 8: they agree where both do
     wrong = {n for n in range(120) if n % 7 == 0}, {n for n in range(120) if n % 8 == 0}
     broken, mended = len(wrong[1] - wrong[0]), len(wrong[0] - wrong[1])
-    assert one.against_baseline == Against(differ=broken + mended, broken=broken, mended=mended)
+    p_value = mcnemar(broken, mended)
+    assert one.against_baseline == Against(differ=broken + mended, broken=broken, mended=mended, p_value=p_value)
     assert report.variant("v0").against_baseline is None
     assert one.latency_ratio.value == 0.9
     assert report.variant("v2").warnings == ("few samples to calibrate with",)
@@ -51,7 +53,7 @@ def test_gates_are_judged_without_a_selection(measured):
     report, _ = measured(built=("dataset", "evaluate"), gates={"min_accuracy": 0.88})
     assert report.shipped is None
     assert [one.name for one in report.variants if one.misses] == ["v0", "v1"]
-    assert report.gates == {"min_accuracy": 0.88}
+    assert report.gates == {"min_accuracy": 0.88, "undecided": "measured"}
 
 
 @pytest.mark.parametrize(

@@ -55,13 +55,21 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
     out.mkdir()
     numbers = {"batch_size": 5, "latency_samples": 7, "warmup": 3, "workers": 1}
     metrics = evaluate(lambda _: predictor, model, dataset, out, **numbers, progress=told)
-    assert sorted(p.name for p in out.iterdir()) == ["evaluation.json", "latency.json", "probabilities.npy"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "evaluation.json",
+        "latency.json",
+        "per_sample",
+        "probabilities.npy",
+    ]
     assert predictor.calls == [5, 5, 2] + [1] * 10
     assert told.calls == [(5, 12), (10, 12), (12, 12)]
     probabilities = np.load(out / "probabilities.npy")
     assert probabilities.dtype == np.float32
     assert np.array_equal(probabilities, Brightness().predict(dataset.x("test")))
     measured = read_measured(out)
+    right = measured.per_sample("accuracy")
+    assert (right.dtype, right.tolist()) == (bool, (probabilities.argmax(axis=1) == dataset.y("test")).tolist())
+    assert measured.per_sample("size") is None
     expected = (dataset.x("test").mean(axis=(1, 2)).argmax(axis=1) == dataset.y("test")).mean()
     assert measured.evaluation.accuracy == metrics["accuracy"] == expected
     assert measured.evaluation.class_names == ("a", "b", "c")

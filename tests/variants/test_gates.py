@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from modelyard.config import tables as settings
 from modelyard.errors import ConfigError
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.standard import STANDARD
-from modelyard.variants.evaluation import Evaluation, Latency, Measured, Ratio
-from modelyard.variants.gates import Gates
+from modelyard.variants.evaluation import PER_SAMPLE, Evaluation, Latency, Measured, Ratio
+from modelyard.variants.gates import Gates, Judgement
 
 
 def test_bounds_are_read_with_their_units():
@@ -85,7 +86,6 @@ BASELINE = measured()
 @pytest.mark.parametrize(
     ("variant", "gate", "at", "beyond", "text"),
     [
-        ({"accuracy": 0.8}, "min_accuracy", 0.8, 0.81, "accuracy 0.8000 is below 0.81"),
         ({"per_class": (0.9, 0.7)}, "min_class_accuracy", 0.7, 0.71, "accuracy 0.7000 on 'dog' is below 0.71"),
         ({"accuracy": 0.8}, "max_accuracy_drop", 0.1, 0.09, "0.1000 below the baseline is more than 0.09"),
         (
@@ -128,6 +128,41 @@ def test_a_bound_on_latency_within_the_interval_is_undecided_and_passes_or_fails
     ]  # fmt: skip
     assert [judge(bound, "pass") for bound in (3.9, 4.0, 5.5, 6.0)] == [(1, 0), (0, 1), (0, 1), (0, 0)]
     assert [judge(bound, "fail") for bound in (3.9, 4.0, 5.5, 6.0)] == [(1, 0), (1, 1), (1, 1), (0, 0)]
+
+
+def test_a_bound_on_accuracy_within_its_interval_is_undecided_and_passes_or_fails_as_set():
+    def judge(bound: float, undecided: str = "measured") -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found = Gates.parse({"min_accuracy": bound, "undecided": undecided}).judge(measured(accuracy=0.8), BASELINE)
+        return found.misses, found.undecided
+
+    assert judge(0.71) == ((), ())  # below the interval of 80 of 100
+    assert judge(0.87) == (("min_accuracy: accuracy 0.8000 (0.7112 to 0.8666) is below 0.87",), ())
+    near = "min_accuracy: accuracy 0.8000 (0.7112 to 0.8666) may be more or less than"
+    assert judge(0.8) == ((), (f"{near} 0.8: undecided, passes as measured",))
+    told = (f"{near} 0.81: undecided, fails as measured",)
+    assert judge(0.81) == (told, told)
+    assert judge(0.81, "pass") == ((), (f"{near} 0.81: undecided, passes",))
+    assert judge(0.8, "fail") == ((f"{near} 0.8: undecided, fails",),) * 2
+
+
+def test_a_drop_is_judged_by_the_samples_that_only_one_of_the_two_labels_rightly(tmp_path):
+    def on_disk(name: str, wrong: set[int]) -> Measured:
+        right = np.array([row not in wrong for row in range(1000)])
+        (tmp_path / name / PER_SAMPLE).mkdir(parents=True)
+        np.save(tmp_path / name / PER_SAMPLE / "accuracy.npy", right)
+        one = measured(accuracy=float(right.mean()))
+        return Measured(one.evaluation, one.latency, tmp_path / name)
+
+    baseline, near = on_disk("baseline", set(range(50))), on_disk("near", set(range(62)))
+    apart = on_disk("apart", set(range(500, 562)))
+    bounds = Gates.parse({"max_accuracy_drop": 0.025})
+    assert bounds.judge(near, baseline) == Judgement(), "the same 12 points, but only 12 samples differ"
+    (text,) = bounds.judge(apart, baseline).undecided
+    assert text.startswith("max_accuracy_drop: 0.0120 below the baseline (-0.0")
+    assert text.endswith(" may be more or less than 0.025: undecided, passes as measured")
+    (text,) = Gates.parse({"max_accuracy_drop": 0.001}).judge(near, baseline).misses
+    assert text.endswith(" is more than 0.001"), "that some of it is lost is sure"
+    assert Gates.parse({"max_accuracy_drop": 0}).judge(baseline, baseline) == Judgement(), "it is itself"
 
 
 def test_too_few_calls_for_an_end_of_the_interval_leave_a_gate_undecided():

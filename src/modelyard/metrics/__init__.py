@@ -26,6 +26,7 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         worse: what a variant is whose value is worse, for instance `larger`; empty: `worse in` and the title.
         group: what there is one further value for, for instance `class`; empty: there are none.
         steady: whether it is the same every time. What is not is compared by its intervals.
+        sampled: whether another test split would give another value, so that it has an interval although it is steady.
         objective: whether it counts on the Pareto front.
         detail: how much a table must tell to have its column: 0 for the narrowest, 3 for those that tell all.
         ratio_gate: the name of the gate on its part of the baseline's; empty: `max_NAME_ratio`.
@@ -39,6 +40,7 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worse: str = ""
     group: str = ""
     steady: bool = True
+    sampled: bool = False
     objective: bool = True
     detail: int = 2
     ratio_gate: str = ""

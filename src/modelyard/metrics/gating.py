@@ -38,7 +38,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def can_be_undecided(self) -> bool:
         """Whether what it bounds has an interval, within which the bound may lie."""
-        return not self.of.steady
+        return not self.of.steady or (self.of.sampled and self.how != "ratio" and not self.by_group)
 
     @property
     def annotation(self) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from modelyard.metrics import Quantity
 
-ACCURACY = Quantity(name="accuracy", better="higher", unit="fraction", worse="less accurate", group="class", detail=0)
+ACCURACY = Quantity(
+    name="accuracy", better="higher", unit="fraction", worse="less accurate", group="class", sampled=True, detail=0
+)
 SIZE = Quantity(name="size", better="lower", unit="bytes", worse="larger", detail=1)
 GZIP_SIZE = Quantity(
     name="gzip_size",

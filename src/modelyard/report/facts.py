@@ -109,11 +109,14 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
         differ: samples that the two label differently.
         broken: of those, the baseline was right and the variant is wrong.
         mended: of those, the baseline was wrong and the variant is right.
+        p_value: how likely chance alone makes the two accuracies differ so much: McNemar's test, mid-p; None in a
+            report of an older version.
     """
 
     differ: int
     broken: int
     mended: int
+    p_value: float | None = None
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,8 @@ from modelyard.report.words import outdated
 from modelyard.stages.select import notes_of, rows_of
 from modelyard.variants.evaluation import Measured
 from modelyard.variants.gates import Gates, Judgement
+from modelyard.variants.intervals import mcnemar
+from modelyard.variants.paired import pairs_of
 from modelyard.variants.row import Row, row_of
 from modelyard.variants.selection import with_front
 
@@ -182,10 +184,12 @@ def _against(material: Material, name: str, baseline: str) -> Against | None:
     labels = material.dataset.y("test")
     own, other = material.answers[name], material.answers[baseline]
     one, base = own.argmax(axis=1), other.argmax(axis=1)
+    pairs = pairs_of(base == labels, one == labels)
     return Against(
         differ=int((one != base).sum()),
-        broken=int(((base == labels) & (one != labels)).sum()),
-        mended=int(((base != labels) & (one == labels)).sum()),
+        broken=pairs.broken,
+        mended=pairs.mended,
+        p_value=mcnemar(pairs.broken, pairs.mended),
     )
 
 

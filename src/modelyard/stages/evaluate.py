@@ -11,11 +11,12 @@ from modelyard.artifacts import Dataset, Model
 from modelyard.errors import PluginError
 from modelyard.files.json import write_json
 from modelyard.launch.python_server import MODEL
+from modelyard.metrics.standard import ACCURACY
 from modelyard.oci.image import FIXED_EPOCH
 from modelyard.oci.layers import layer_size
 from modelyard.oci.tree import Tree
 from modelyard.system import usable_cpus
-from modelyard.variants.evaluation import Evaluation
+from modelyard.variants.evaluation import PER_SAMPLE, Evaluation
 from modelyard.variants.latency import measure_latency
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a model on the test split.
 
-    Writes `evaluation.json` and `probabilities.npy` (float32, shape `(samples, classes)`), which are the same every
-    time on one machine, and `latency.json`, which is not.
+    Writes `evaluation.json`, `probabilities.npy` (float32, shape `(samples, classes)`) and `per_sample/accuracy.npy` (bool,
+    shape `(samples,)`), which are the same every time on one machine, and `latency.json`, which is not.
 
     Args:
         open_model: opens a model with the runtime.
@@ -103,6 +104,7 @@ def evaluate(
     at_once = model.facts.at_once(batch_size)
     probabilities = predict(lambda: open_model(model), x, len(names), at_once, side_by_side, progress)
     np.save(out / "probabilities.npy", probabilities, allow_pickle=False)
+    save_per_sample(out, ACCURACY.name, probabilities.argmax(axis=1) == np.asarray(y))
     sizes = model_sizes(model.path)
     warnings = model.facts.warnings
     figures = {"size_bytes": sizes[0], "gzip_bytes": sizes[1], "layer_bytes": model_layer_size(model)}
@@ -125,6 +127,14 @@ def evaluate(
         "p50_ms": latency.p50_ms,
         "p99_ms": latency.p99_ms,
     }
+
+
+def save_per_sample(out: Path, metric: str, values: NDArray[np.generic]) -> None:
+    """Write a metric's value for each test sample, shape `(samples,)`: what two variants are compared by, in pairs."""
+    import numpy as np
+
+    (out / PER_SAMPLE).mkdir(exist_ok=True)
+    np.save(out / PER_SAMPLE / f"{metric}.npy", values, allow_pickle=False)
 
 
 def predict(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelyard.files.json import read_json
+from modelyard.files.npy import open_array
 from modelyard.metrics import Metric
 from modelyard.metrics.standard import (
     ACCURACY,
@@ -18,10 +19,14 @@ from modelyard.metrics.standard import (
     LAYER_SIZE,
     SIZE,
 )
+from modelyard.variants.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+PER_SAMPLE = "per_sample"
+"""The folder of an evaluation with a metric's value for each test sample, `NAME.npy`."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +63,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "metrics", tuple(self._rows()))
 
     def _rows(self) -> Iterator[Metric]:
-        yield ACCURACY.of(self.accuracy, per_group=dict(zip(self.class_names, self.per_class, strict=True)))
+        interval = wilson_interval(round(self.accuracy * self.samples), self.samples)
+        yield ACCURACY.of(self.accuracy, interval, dict(zip(self.class_names, self.per_class, strict=True)))
         yield SIZE.of(self.size_bytes)
         yield GZIP_SIZE.of(self.gzip_bytes)
         yield LAYER_SIZE.of(self.layer_bytes)
@@ -151,15 +157,27 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Measured:
-    """What the `evaluate` stage found out about one variant."""
+    """What the `evaluate` stage found out about one variant.
+
+    Attributes:
+        evaluation: what is the same every time.
+        latency: what is not.
+        folder: where the values of single samples are; None: they are not known.
+    """
 
     evaluation: Evaluation
     latency: Latency
+    folder: Path | None = None
 
     @property
     def metrics(self) -> dict[str, Metric]:
         """All metrics by name, in the order of the tables."""
         return {one.name: one for one in (*self.evaluation.metrics, *self.latency.metrics)}
+
+    def per_sample(self, metric: str) -> Any:
+        """Return a metric's value for each test sample, shape `(samples,)`, memory-mapped; None if it has none."""
+        file = self.folder / PER_SAMPLE / f"{metric}.npy" if self.folder else None
+        return open_array(file, "run `doit evaluate` again") if file and file.is_file() else None
 
 
 def read_measured(folder: Path) -> Measured:
@@ -168,4 +186,5 @@ def read_measured(folder: Path) -> Measured:
     Raises:
         DataError: a file is missing or damaged.
     """
-    return Measured(read_json(folder / "evaluation.json", Evaluation), read_json(folder / "latency.json", Latency))
+    evaluation, latency = (folder / f"{name}.json" for name in ("evaluation", "latency"))
+    return Measured(read_json(evaluation, Evaluation), read_json(latency, Latency), folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.metrics.figures import ends, number, said
+from modelyard.variants.paired import pairs_interval
 
 if TYPE_CHECKING:
     from modelyard.metrics import Interval, Metric
@@ -73,7 +74,7 @@ def finding(gate: Gate, variant: Measured, baseline: Measured) -> Finding | None
     if gate.how == "ratio":
         return _ratio(own, other)
     if gate.how == "drop":
-        return _group_drop(own, other) if gate.by_group else _drop(own, other)
+        return _group_drop(own, other) if gate.by_group else _drop(own, other, pairs_interval(own, variant, baseline))
     return _worst_group(own) if gate.by_group else _value(own)
 
 
@@ -98,10 +99,10 @@ def _worst_group(own: Metric) -> Finding | None:
     return Finding(value=value, interval=None, from_below=True, unit=own.unit, subject=subject)
 
 
-def _drop(own: Metric, other: Metric) -> Finding:
+def _drop(own: Metric, other: Metric, interval: Interval | None) -> Finding:
     value = other.value - own.value
-    subject = f"{number(value, own.unit)} below the baseline"
-    return Finding(value=value, interval=None, from_below=False, unit=own.unit, subject=subject, room=_ROUNDING)
+    subject = f"{number(value, own.unit)} below the baseline{ends(interval, own.unit)}"
+    return Finding(value=value, interval=interval, from_below=False, unit=own.unit, subject=subject, room=_ROUNDING)
 
 
 def _group_drop(own: Metric, other: Metric) -> Finding | None:
