@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import ImageFacts, LayerFacts
-from modelyard.contexts import Lack, Problem
+from modelyard.contexts import Lack, Locked, Problem
+from modelyard.errors import ToolError
 from modelyard.params import InputPath, PositiveInt
 
 if TYPE_CHECKING:
@@ -108,6 +109,21 @@ def preflight(context: PreflightContext, **params: Any) -> Iterator[Lack]:
     if not context.cache.exists() and (free := shutil.disk_usage(context.project).free) < FIRST_BYTES:
         what = f"the disk of {context.project} has {free / 1e6:,.0f} MB free, and the first image takes some {FIRST_BYTES / 1e6:,.0f} MB"
         yield Lack(what, "make room: packages, wheels and layers are kept for the next image")
+
+
+def lock_packages(file: Path, **params: Any) -> Locked:
+    """Write every Debian package of today's base to the file of `lock`, or to `file`.
+
+    Raises:
+        ToolError: the base is an image, or apt cannot resolve the packages.
+    """
+    from modelyard.oci.apt import write_lock
+
+    if params["base_image"] is not None:
+        msg = "lock: the image's base is `base_image`, not made of Debian packages\n  remove it from [tool.modelyard.image]"
+        raise ToolError(msg)
+    path = Path(params["lock"] or file)
+    return Locked(path, write_lock(path, params["suite"], params["profile"], tuple(params["packages"])).packages)
 
 
 def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps) -> tuple[list[Layer], list[Path]]:
@@ -265,4 +281,4 @@ class _Steps:
 @hookimpl
 def modelyard_register_builders(register: Any) -> None:
     """Register the builder."""
-    register("oci", oci, reads_environment=("SOURCE_DATE_EPOCH",), check=check, preflight=preflight)
+    register("oci", oci, reads_environment=("SOURCE_DATE_EPOCH",), check=check, preflight=preflight, lock=lock_packages)

@@ -104,6 +104,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     reads_settings: bool = True
     serving_only: tuple[str, ...] = ()
     deploy_only: tuple[str, ...] = ()
+    lock: Callable[..., Any] | None = None
     after: str = ""
     plan: Callable[..., Any] | None = None
     plan_only: tuple[str, ...] = ()

@@ -78,6 +78,18 @@ class Lack(msgspec.Struct, frozen=True):
     install: tuple[str, ...] = ()
 
 
+class Locked(msgspec.Struct, frozen=True):
+    """What a builder's `lock` wrote down.
+
+    Attributes:
+        file: the lock file.
+        packages: what is locked, as JSON can hold it, one item a package.
+    """
+
+    file: Path
+    packages: tuple[Any, ...]
+
+
 class PreflightContext(CheckContext, frozen=True, kw_only=True):
     """For a component's `preflight`: what `check` gets, and the machine's part.
 

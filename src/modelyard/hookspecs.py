@@ -16,7 +16,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from modelyard.artifacts import FileFacts, Model, Output
-    from modelyard.contexts import Lack, Problem, StageContext
+    from modelyard.contexts import Lack, Locked, Problem, StageContext
     from modelyard.stage import Stage
 
 hookspec = pluggy.HookspecMarker("modelyard")
@@ -153,9 +153,14 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
 
 
 class BuilderTraits(ComponentTraits, total=False):
-    """Traits of an image builder; `templates` are the Jinja2 templates that it renders, they enter the action key."""
+    """Traits of an image builder; `templates` are the Jinja2 templates that it renders, they enter the action key.
+
+    `lock(file: Path, **params)` is what `doit lock` calls: it writes down exactly what the image's base is made of today, to
+    the file that the parameters name or else to `file`, and returns `Locked`. Without it there is nothing to lock.
+    """
 
     templates: Sequence[str]
+    lock: Callable[..., Locked] | None
 
 
 class TargetTraits(Renders, ComponentTraits, total=False):

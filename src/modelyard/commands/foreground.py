@@ -103,7 +103,7 @@ def serve(engine: Engine) -> None:
     if runtime.component.server is None:
         msg = (
             f"serve: the server of the runtime {runtime.component.name!r} is in its image, not here\n"
-            "  run `doit image`, then start the image: `docker run`, or the target `compose`"
+            "  run `doit image`, then start the image, for instance with `docker run`"
         )
         raise ToolError(msg)
     settings = {"name": config.name, "port": config.settings["serve"]["port"]}
@@ -153,7 +153,7 @@ def push(engine: Engine, stage: Stage) -> None:
     if facts.archive is None:
         msg = (
             f"push: the builder {facts.builder!r} writes no archive of its image\n"
-            f"  push {facts.repository}:{facts.tag} as that builder says, or use the builder 'oci' or 'docker'"
+            f"  push {facts.repository}:{facts.tag} as that builder says, or use a builder that writes an archive"
         )
         raise ToolError(msg)
     screen = Screen(sys.stdout)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.commands.base import ProjectCommand, print_json
-from modelyard.errors import ToolError
+from modelyard.errors import ToolError, listing
 
 if TYPE_CHECKING:
     from modelyard.build.engine import Engine
@@ -29,24 +28,19 @@ class Lock(ProjectCommand):
         """Resolve today's packages and write the lock file.
 
         Raises:
-            ToolError: the image's builder does not use Debian packages, or apt cannot resolve them.
+            ToolError: the image's builder has nothing to lock, or cannot find out what there is today.
         """
-        from modelyard.oci.apt import write_lock
-
         builder = engine.project.config.uses["image"]
-        params = builder.params
-        if builder.component.name != "oci" or params.get("base_image"):
-            msg = "lock: the image's base is not made of Debian packages\n  a lock is for the builder 'oci' without base_image"
+        if builder.component.lock is None:
+            able = [name for name, one in engine.project.plugins.of_kind("builder").items() if one.lock is not None]
+            msg = f"lock: the builder {builder.component.name!r} has nothing to lock\n  builders that have: {listing(able)}"
             raise ToolError(msg)
-        path = Path(params["lock"] or engine.project.folder / _DEFAULT)
-        lock = write_lock(path, params["suite"], params["profile"], tuple(params["packages"]))
+        usual = engine.project.folder / _DEFAULT
+        locked = builder.component.lock(usual, **builder.params)
         if options["json"]:
-            print_json({"file": str(path), "packages": lock.packages})
+            print_json({"file": str(locked.file), "packages": locked.packages})
             return 0
-        advice = (
-            ""
-            if params["lock"]
-            else f'\n  now write `lock = "{_DEFAULT}"` below [tool.modelyard.image], and commit both'
-        )
-        print(f"{path.name}: {len(lock.packages)} packages{advice}")
+        is_new = locked.file == usual and not builder.params.get("lock")
+        advice = f'\n  now write `lock = "{_DEFAULT}"` below [tool.modelyard.image], and commit both' if is_new else ""
+        print(f"{locked.file.name}: {len(locked.packages)} packages{advice}")
         return 0

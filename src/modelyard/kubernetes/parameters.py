@@ -1,4 +1,4 @@
-"""What Kubernetes allows as parameters of the `kubernetes` target; looked at whenever a project is loaded."""
+"""What Kubernetes allows as parameters of a target; looked at whenever a project is loaded."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _ALLOWED_QUANTITY = "allowed: a number above 0 with a suffix: '500m', '256Mi', '
 
 
 def problems(params: Mapping[str, Any], *, reads_settings: bool = True) -> Iterator[Problem]:
-    """Yield what Kubernetes does not allow among `params`, the parameters of the `kubernetes` target.
+    """Yield what Kubernetes does not allow among `params`, a target's parameters.
 
     Args:
         params: the parameters.

@@ -1,4 +1,4 @@
-"""From the `kubernetes` target's parameters, which `parameters` has checked, to the values that its templates use."""
+"""From a target's parameters, which `parameters` has checked, to the values that its templates use."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Pr
 
     Args:
         context: the project's name, which every object is called by, its version, the image, and the model's facts.
-        params: the parameters of the `kubernetes` target.
+        params: the target's parameters.
         proxy: the proxy in front of the server; None: the server is asked directly.
 
     Raises:
@@ -119,8 +119,8 @@ def _user(image: ImageFacts) -> tuple[int, int]:
     uid, _, gid = image.user.partition(":")
     if not (uid.isdecimal() and gid.isdecimal() and int(uid) and int(gid)):
         msg = (
-            f"target 'kubernetes': the image runs as {image.user!r}; a cluster needs numbers above 0: 'UID:GID'\n"
-            f"  use the image builder 'oci', or let {image.builder!r} set a numeric user"
+            f"the image runs as {image.user!r}; a cluster needs numbers above 0: 'UID:GID'\n"
+            f"  let the image builder {image.builder!r} set a numeric user, or use another"
         )
         raise ConfigError(msg)
     return int(uid), int(gid)

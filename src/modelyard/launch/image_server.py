@@ -58,7 +58,7 @@ def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Ite
     """
     engine = _engine()
     if engine is None and facts.archive is None:
-        msg = f"check: the builder {facts.builder!r} leaves its image in a Docker engine, and none answers\n  start it, or use the builder 'oci'"
+        msg = f"check: the builder {facts.builder!r} leaves its image in a Docker engine, and none answers\n  start it, or use a builder that writes an archive"
         raise ToolError(msg)
     if engine is None and not (facts.server.reads_settings and is_linux()):
         msg = (

@@ -122,7 +122,7 @@ def _require_apt() -> None:
     missing = lacking()
     if missing:
         msg = (
-            f"image builder 'oci': this host has no {missing[0]!r}, so it cannot make a base of Debian packages\n"
+            f"apt: this host has no {missing[0]!r}, so it cannot make a base of Debian packages\n"
             "  set `base_image` to an image archive or OCI layout, as `skopeo copy` and `docker save` write them"
         )
         raise ToolError(msg)

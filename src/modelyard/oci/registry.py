@@ -147,8 +147,7 @@ def _pushable(archive: Path) -> SourceImage:
     image = read_image(archive)
     if not image.manifest:
         msg = (
-            f"{archive}: has no OCI manifest, so its digest in a registry is not known\n"
-            "  push the archive that the `oci` builder wrote"
+            f"{archive}: has no OCI manifest, so its digest in a registry is not known\n  push an archive that has one"
         )
         raise ToolError(msg)
     return image

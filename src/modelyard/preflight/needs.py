@@ -155,7 +155,7 @@ def _of_serve(runtime: Use) -> Iterator[Lack]:
     component = runtime.component
     if component.server is None or component.requirements is None:
         what = f"the server of the runtime {component.name!r} is in its image, not here"
-        yield Lack(what, "run `doit image`, then start the image: `docker run`, or the target `compose`")
+        yield Lack(what, "run `doit image`, then start the image, for instance with `docker run`")
         return
     from modelyard.launch.python_server import requirement_lines
 

@@ -139,7 +139,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         per_class: its accuracy on each class; None without a sample.
         size_bytes: size of the model's file.
         gzip_bytes: its size after gzip at level 9.
-        layer_bytes: size of its layer in an image of the builder `oci`; None in a report of an older version.
+        layer_bytes: size of its layer in an image, as gzip makes it; None in a report of an older version.
         p50_ms: half of the calls with one sample took no longer, in milliseconds.
         p99_ms: 99 of 100 calls took no longer.
         latency_ratio: its median latency as a part of the baseline's, measured in turns with it; None for the baseline.

@@ -240,7 +240,7 @@ def model_sizes(path: Path) -> tuple[int, int]:
 
 
 def model_layer_size(model: Model) -> int:
-    """Return the size in bytes of the layer that the builder `oci`, at its defaults, makes of the model for a Python server.
+    """Return the size in bytes of the layer that holds the model in an image with a Python server, as gzip at the fixed epoch makes it.
 
     Another compression, another SOURCE_DATE_EPOCH or another place in the image, as TensorFlow Serving has, makes another
     size; with gzip, by some bytes.

@@ -31,8 +31,6 @@ HASH_SEEDS = ("1", "2")
 """The orders of sets that a component is tried with: what it writes must not depend on them."""
 VARIANT = "conformance"
 """The name of the variant that a component is tried in."""
-_PLAIN = "float32"
-"""The model optimizer to prefer where a model has only to get from one format to another."""
 
 
 def one_at_a_time(check: Callable[P, R]) -> Callable[P, R]:
@@ -130,9 +128,13 @@ def check_refusal(component: Component, what: object, attempt: Callable[[], obje
 
 
 def way(optimizers: Sequence[Component], start: str, goals: Sequence[str]) -> list[str] | None:
-    """Return the fewest model optimizers that lead from the format `start` to one of `goals`, the plain one if it can be."""
+    """Return the fewest model optimizers that lead from the format `start` to one of `goals`; of several, the simplest.
+
+    The one with the fewest parameters is the simplest: a model has only to get from one format to another.
+    """
     chains = shortest_chains(optimizers, start, goals)
-    return list(min(chains, key=lambda chain: (_PLAIN not in chain, chain))) if chains else None
+    parameters = {one.name: len(one.parameters) for one in optimizers}
+    return list(min(chains, key=lambda chain: (sum(map(parameters.__getitem__, chain)), chain))) if chains else None
 
 
 def difference(one: Mapping[str, object], two: Mapping[str, object]) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 IMAGE = ImageFacts(
-    builder="oci",
+    builder="sample",
     repository="registry.example/team/sample",
     tag="1.0.0",
     digest="sha256:" + "a" * 64,
@@ -39,7 +39,7 @@ IMAGE = ImageFacts(
 """The image that targets are checked with."""
 
 MODEL: Mapping[str, Any] = {
-    "variant": "int8",
+    "variant": "small",
     "format": "tflite",
     "input_shape": [8, 8, 1],
     "class_names": ["zero", "one"],

@@ -40,7 +40,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         confusion: `confusion[i][j]` samples of class `i` were labelled `j`.
         size_bytes: size of the model's file as it is.
         gzip_bytes: its size after gzip at level 9, file by file.
-        layer_bytes: size of the model's layer in an image of the builder `oci` at its defaults: what a registry keeps
+        layer_bytes: size of the model's layer in an image, as gzip at the fixed epoch makes it: what a registry keeps
             and a node pulls.
         warnings: what the model optimizers of its chain warned of.
         metrics: all that is the same every time, as rows; the figures above are among them.

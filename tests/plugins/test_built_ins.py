@@ -1,0 +1,93 @@
+"""The built-in plugins, and that the core names none of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelyard.config.tables import USING
+from modelyard.plugins.built_ins import built_ins, defaults
+from modelyard.plugins.load import load_plugins
+
+CORE = Path(__file__).parents[2] / "src/modelyard"
+NAMES = sorted({one.component[1] for one in built_ins() if one.component})
+OTHERWISE = {
+    "artifacts.py": ({"keras", "torch"}, "formats of files, called like the library that writes them"),
+    "commands/cli.py": ({"command"}, "an argument of argparse"),
+    "execution/watching.py": ({"import"}, "an event that Python tells auditors of"),
+    "kubernetes/deploying/cluster.py": ({"cluster"}, "a key of kubeconfig"),
+    "launch/needs.py": ({"docker"}, "the distribution that speaks to an engine"),
+    "rendering/templates.py": ({"import"}, "a word of Jinja's"),
+    "serving/backends/__init__.py": ({"litert", "onnxruntime"}, "the server's own backends, which it is shipped with"),
+    "serving/settings.py": ({"litert"}, "the server's own backend"),
+    "testing/__init__.py": (
+        {"arrays", "digits-cnn", "float32", "tensorflow"},
+        "the small project that plugin authors are given to try theirs in",
+    ),
+    "testing/component.py": (
+        {"docker", "keras", "onnxruntime", "tensorflow", "torch"},
+        "modules that take long to import",
+    ),
+}
+"""Words that are something else in their file, and what."""
+DTYPES = {"float16", "float32", "int8"}
+"""Model optimizers that are called like the type that they give."""
+
+
+def texts(code: str) -> Iterator[str]:
+    """Yield each text of the code that is no docstring; of one with values in it, what stands between them in one piece."""
+    tree = ast.parse(code)
+    nodes = list(ast.walk(tree))
+    parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone | parts:
+            yield node.value
+
+
+def named(text: str) -> set[str]:
+    """Return the built-in components that a text is the name of, or names in quotes; one of an example stands for any."""
+    if "for instance" in text:
+        return set()
+    quoted = re.findall(r"""['"`]([a-z0-9-]+)['"`]""", text)
+    return {name for name in NAMES if name in (text, *quoted)} - (DTYPES if text in DTYPES else set())
+
+
+def found() -> dict[str, set[str]]:
+    names: dict[str, set[str]] = {}
+    for file in sorted(CORE.rglob("*.py")):
+        for text in texts(file.read_text()):
+            names.setdefault(str(file.relative_to(CORE)), set()).update(named(text))
+    return {file: inside for file, inside in names.items() if inside}
+
+
+def test_the_core_names_no_built_in_component() -> None:
+    assert found() == {file: names for file, (names, _) in OTHERWISE.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("oci", {"oci"}),
+        ("use the builder 'oci'", {"oci"}),
+        ("or the target `compose`, or kubernetes", {"compose"}),
+        ("for instance 'fine-tune'", set()),
+        ("float32", set()),
+        ('use = "float32"', {"float32"}),
+    ],
+)
+def test_what_names_a_component_is_seen(text: str, names: set[str]) -> None:
+    assert named(text) == names
+
+
+def test_what_a_project_gets_that_names_none_is_there(tmp_path: Path) -> None:
+    plugins = load_plugins(tmp_path)
+    assert plugins.defaults == defaults()
+    assert set(defaults()) <= set(USING.values())
+    assert all((kind, name) in plugins.components for kind, name in defaults().items())
