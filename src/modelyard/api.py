@@ -86,7 +86,7 @@ def build(project: Project, *names: str, tell: Callable[[str], None] = print) ->
 
 
 def _up_to_date(engine: Engine, stage: Stage, tell: Callable[[str], None]) -> Outcome:
-    if engine.is_fresh(stage):
+    if engine.judge.is_up_to_date(stage):
         return Outcome("fresh", 0.0)
     try:
         outcome = engine.bring_up_to_date(stage)
@@ -118,10 +118,10 @@ def read(project: Project, name: str) -> Artifact:
         raise PlanError(msg)
     engine = Engine(project)
     try:
-        if not engine.is_fresh(found[0]):
+        if not engine.judge.is_up_to_date(found[0]):
             msg = f"read: {found[0].id} is not up to date\n  bring it up to date: api.build(project, {found[0].id!r})"
             raise PlanError(msg)
-        return _artifact(found[0].kind, engine.folder(found[0]))
+        return _artifact(found[0].kind, engine.workspace.folder(found[0]))
     finally:
         engine.close()
 

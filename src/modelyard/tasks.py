@@ -18,7 +18,9 @@ from doit.action import BaseAction
 from doit.exceptions import InvalidDodoFile, TaskFailed
 
 from modelyard.build.engine import Engine
+from modelyard.build.verdict import of_all
 from modelyard.commands.deployment import hand_down
+from modelyard.commands.doits import STATE
 from modelyard.commands.foreground import foreground_tasks
 from modelyard.errors import ModelyardError
 from modelyard.frontend import doit_records as records
@@ -97,7 +99,13 @@ class Tasks:
             return
         stages = self.project.plan.of_kind(name)
         fresh = [_Fresh(self.engine, stage) for stage in stages]
-        yield {"name": None, "actions": None, "doc": doc, "uptodate": [lambda: all(f() for f in fresh)]}
+        yield {
+            "name": None,
+            "actions": None,
+            "doc": doc,
+            "uptodate": [lambda: all(f() for f in fresh)],
+            "meta": {STATE: lambda: of_all(f.state for f in fresh)},
+        }
         for stage in stages:
             yield self._task(stage)
 
@@ -120,19 +128,21 @@ class Tasks:
             self.engine.forget(stage)
 
     def _task(self, stage: Stage) -> dict[str, Any]:
+        fresh = _Fresh(self.engine, stage)
         return {
             "name": stage.name,
             "doc": stage.doc,
             "file_dep": [self.project.plan.stages[i.stage].handle(i.part) for i in stage.inputs],
             "targets": [stage.handle(part) for part in ("", *stage.row.parts)],
-            "uptodate": [_Fresh(self.engine, stage)],
+            "uptodate": [fresh],
+            "meta": {STATE: lambda: fresh.state},
             "actions": [_Build(self.engine, stage)],
             "clean": [(self._clean, [stage])],
         }
 
     def _clean(self, stage: Stage, dryrun: bool) -> None:
         """Remove the artifact of `stage`; the name `dryrun` is doit's."""
-        if self.engine.folder(stage).exists():
+        if self.engine.workspace.folder(stage).exists():
             print(f"{stage.id} - removing {stage.place}")
             if not dryrun:
                 self.engine.listener.tell = print  # no reporter does: this is no build
@@ -147,11 +157,13 @@ class _Fresh:
     def __init__(self, engine: Engine, stage: Stage) -> None:
         self._engine, self._stage = engine, stage
 
+    @property
+    def state(self) -> str:
+        """What a build would do with the stage; `doit list --status` shows it."""
+        return self._engine.judge.verdict(self._stage).state
+
     def __call__(self) -> bool:
-        try:
-            return self._engine.is_fresh(self._stage)
-        except ModelyardError:
-            return False  # the action meets the same mistake and reports it as the stage's failure
+        return self._engine.judge.is_up_to_date(self._stage)
 
 
 class _Build(BaseAction):  # type: ignore[misc]
@@ -168,10 +180,7 @@ class _Build(BaseAction):  # type: ignore[misc]
 
     def execute(self, out: Any = None, err: Any = None) -> TaskFailed | None:  # noqa: ARG002 - doit's interface
         """Bring the stage up to date; it was up to date already only if the user forces it (`doit -a`)."""
-        try:
-            forced = self._engine.is_fresh(self._stage)
-        except ModelyardError:
-            forced = False
+        forced = self._engine.judge.is_up_to_date(self._stage)
         try:
             outcome = self._engine.bring_up_to_date(self._stage, force=forced)
         except ModelyardError as exc:

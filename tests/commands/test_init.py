@@ -36,7 +36,7 @@ def test_a_new_project_is_stale_from_end_to_end(tmp_path: Path) -> None:
     scaffold.new_project(tmp_path / "new")
     done = run_doit(tmp_path / "new", "list", "--all", "--status", "-q")
     assert done.returncode == 0, done.stderr
-    assert {line.split()[0] for line in done.stdout.splitlines()} == {"R"}
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {"run"}
 
 
 def test_installing_a_new_project_brings_what_it_needs(tmp_path: Path) -> None:

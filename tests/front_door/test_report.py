@@ -122,7 +122,7 @@ def test_what_an_earlier_build_selected_is_not_told_as_what_ships(toy: Path, tmp
     text = (toy / "artifacts/report/toy/report.md").read_text()
     assert next(line for line in text.splitlines()[1:] if line).startswith(f"**Nothing ships**: {why}")
     assert "(shipped)" not in text
-    assert "`, may be out of date" in text
+    assert "`, may be stale" in text
     page = (toy / "artifacts/report/toy/index.html").read_text()
     assert f"<strong>Nothing ships</strong>: {why}" in page
     assert ">shipped</span>" not in page
@@ -132,7 +132,7 @@ def test_what_an_earlier_build_selected_is_not_told_as_what_ships(toy: Path, tmp
     # what is only out of date ships no more, either, until it is built
     assert build(toy).code == 0
     assert build(toy, "report", "train.passes=3").code == 0
-    assert "may be out of date" in report_of(toy)["not_shipped"]
+    assert "may be stale" in report_of(toy)["not_shipped"]
     assert {one["state"] for one in report_of(toy)["variants"]} == {"maybe"}
 
 
@@ -150,7 +150,7 @@ def test_answers_to_data_that_is_gone_are_not_held_against_new_samples(toy: Path
     build(toy, "report", "dataset.noise=0.9")
     found = report_of(toy)
     assert [one["against_baseline"] for one in found["variants"]] == [None] * 3
-    assert any("out of date" in note and "train:model.build" in note for note in found["notes"]), found["notes"]
+    assert any(note.startswith("stale: ") and "train:model.build" in note for note in found["notes"]), found["notes"]
 
 
 def test_overrides_count(toy: Path) -> None:

@@ -147,7 +147,7 @@ def test_only_what_depends_on_an_edit_is_built_again(road: Path) -> None:
     net.write_text(NET.replace('"""Build it."""', '"""Build it anew."""  # a comment'))
     assert run_doit(road, "select").stdout.splitlines()[-1].startswith("built 0"), "a comment retrains nothing"
     net.write_text(NET.replace("nn.Dropout(0.1)", "nn.Dropout(0.2)"))
-    assert "R train:net.build" in " ".join(run_doit(road, "list", "--all", "--status").stdout.split())
+    assert "run train:net.build" in " ".join(run_doit(road, "list", "--all", "--status").stdout.split())
     net.write_text(NET)
 
 

@@ -61,9 +61,9 @@ def test_gates_are_judged_without_a_selection(measured):
     [
         ({"built": ()}, "no variant is measured"),
         ({"built": ("dataset", "evaluate"), "failure": "no variant meets every gate"}, "no variant meets every gate"),
-        ({"built": ("dataset", "evaluate")}, "nothing ships: select:project is not built"),
+        ({"built": ("dataset", "evaluate")}, "nothing ships: select:project is missing"),
         ({"built": ("dataset", "train", "evaluate", "select")}, "there is no image"),
-        ({"built": ("dataset",)}, "not built: train:net, evaluate:v0"),
+        ({"built": ("dataset",)}, "missing: train:net, evaluate:v0"),
     ],
 )
 def test_what_is_missing_is_a_note(measured, how, note):
@@ -132,8 +132,8 @@ def test_a_history_that_is_none_is_left_out(make):
 @pytest.mark.parametrize(
     ("state", "failure", "why"),
     [
-        ("stale", "", "select:project, which picked v1, is out of date (gate min_accuracy: 0.5 -> 0.9)"),
-        ("maybe", "", "select:project, which picked v1, may be out of date (gate min_accuracy: 0.5 -> 0.9)"),
+        ("stale", "", "select:project, which picked v1, is stale (gate min_accuracy: 0.5 -> 0.9)"),
+        ("maybe", "", "select:project, which picked v1, may be stale (gate min_accuracy: 0.5 -> 0.9)"),
         ("stale", "no variant meets every gate\n  more", "select:project failed: no variant meets every gate"),
     ],
 )

@@ -67,7 +67,7 @@ class Builder:
             load(project, {k.replace("_", "."): v for k, v in overrides.items()}), Listener(tell=self.told.append)
         )
         self.train: Stage = self.engine.plan.of_kind("train")[0]
-        self.weights = self.engine.folder(self.train) / "weights.bin"
+        self.weights = self.engine.workspace.folder(self.train) / "weights.bin"
 
     def build(self) -> str:
         for stage in self.engine.plan.upstream(self.train):
@@ -75,7 +75,7 @@ class Builder:
         return self.engine.bring_up_to_date(self.train).how
 
     def object(self) -> Path:
-        record = self.engine.record(self.train)
+        record = self.engine.workspace.record(self.train)
         assert record is not None
         return self.engine.store.object_file(record.outputs["weights.bin"].digest)
 

@@ -1,4 +1,4 @@
-"""Make a stage's artifact: bring it back from the store, fetch it from the remote, or run the stage.
+"""Bring a stage up to date: leave its artifact, bring one back from the store, fetch one from the remote, or run the stage.
 
 The order of the steps is what keeps results right when inputs move, a build is killed, or two builds
 meet; see docs/explanation/incremental.md.
@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from modelyard.build.staleness import Freshness
+from modelyard.build.inputs import InputGuard
+from modelyard.build.judge import Judge
+from modelyard.build.verdict import UP_TO_DATE
 from modelyard.errors import StoreError
 from modelyard.execution.runner import StageRunner
 from modelyard.files.digests import DigestTable, Manifest
@@ -27,9 +29,17 @@ from modelyard.project.load import Project
 from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage
 from modelyard.store.local import Stats, Store
-from modelyard.store.record import Record, succeed
+from modelyard.store.record import RECORD, Record, succeed
+from modelyard.store.roots import register, roots_file
 
 OnEvent = Callable[[Stage, dict[str, Any]], None]
+
+
+class Made(NamedTuple):
+    """How a stage was brought up to date, `built`, `restored` or `fresh`; and its record if it was built."""
+
+    how: str
+    record: Record | None = None
 
 
 class Maker:
@@ -39,19 +49,55 @@ class Maker:
         self,
         project: Project,
         workspace: Workspace,
-        freshness: Freshness,
+        judge: Judge,
         store: Store,
         table: DigestTable,
         tell: Callable[[str], None],
     ) -> None:
-        self._workspace, self._freshness = workspace, freshness
+        self._project, self._workspace, self._judge = project, workspace, judge
         self._store, self._table, self._tell = store, table, tell
+        self._guard = InputGuard(project.plan, workspace, judge, table)
         self._runner = StageRunner(project, workspace, tell)
 
-    def restore(self, stage: Stage, record: Record) -> bool:
+    def make(self, stage: Stage, on_event: OnEvent, *, force: bool) -> Made:
+        """Make the stage's artifact what a build would make now, in the cheapest way.
+
+        Args:
+            stage: the stage; all that it reads must be up to date.
+            on_event: called with the stage and each progress event.
+            force: run the stage even if its result is there.
+
+        Raises:
+            ModelyardError: the stage failed, or what it reads changed meanwhile; what stood before still stands.
+        """
+        self._judge.renew(stage)
+        verdict = None if force else self._judge.verdict_if(stage)
+        if verdict is not None and verdict.state == UP_TO_DATE:
+            return Made("fresh")
+        if verdict is not None and verdict.restored is not None and self._restore(stage, verdict.restored):
+            return Made("restored")
+        return self._obtain(stage, on_event, force=force)
+
+    def _obtain(self, stage: Stage, on_event: OnEvent, *, force: bool) -> Made:
+        """Bring the stage's result from the remote, or run it; one at a time of all builds that share the store."""
+        key = self._judge.fingerprint(stage).key
+        self._announce()
+        with self._store.building(key, stage.id):
+            record = None if force else self._store.find(key)  # another build may have made it meanwhile
+            holds = record is not None and not self._judge.inspector.undone(record.discovered)
+            if record is not None and holds and self._restore(stage, record):
+                return Made("restored")
+            return Made("built", self._build(stage, on_event))
+
+    def _announce(self) -> None:
+        """Let the store know the project before its first build ends, so that what it needs stays there."""
+        if not roots_file(self._store.root, self._project.folder).exists():
+            register(self._store.root, self._project.folder, self._project.plan.stages)
+
+    def _restore(self, stage: Stage, record: Record) -> bool:
         """Make the outputs of `record` the stage's artifact; False if the store has lost one."""
         own = msgspec.structs.replace(
-            record, stage=stage.id, inputs=self._freshness.inputs(stage)
+            record, stage=stage.id, inputs=self._judge.inputs(stage)
         )  # the stage may have another name elsewhere
         with (
             self._workspace.scratch() as scratch,
@@ -75,16 +121,8 @@ class Maker:
             with contextlib.suppress(StoreError):  # a store that is not ours to write
                 self._store.put_trace(record)
 
-    def build(self, stage: Stage, on_event: OnEvent) -> Record:
-        """Run the stage, keep what it made and return its record, whose key another may have been until now.
-
-        Args:
-            stage: the stage; all that it reads must be up to date.
-            on_event: called with the stage and each progress event.
-
-        Raises:
-            ModelyardError: the stage failed, or what it reads changed meanwhile; what stood before still stands.
-        """
+    def _build(self, stage: Stage, on_event: OnEvent) -> Record:
+        """Run the stage, keep what it made and return its record, whose key another may have been until now."""
         with self._runner.resources(stage), self._workspace.scratch() as scratch:
             made = self._run(stage, scratch, on_event)
             before = self._store.trace(made.key)
@@ -96,12 +134,12 @@ class Maker:
         return kept
 
     def _run(self, stage: Stage, scratch: Path, on_event: OnEvent) -> Record:
-        before = self._freshness.sight(stage)
+        before = self._guard.sight(stage)
         began, clock = datetime.now(UTC).astimezone(), time.monotonic()
         run = self._runner.run(stage, before, scratch, lambda event: on_event(stage, event))
         duration_s = time.monotonic() - clock
         seen = run.result.seen
-        newer = self._freshness.check_unmoved(stage, before, seen)
+        newer = self._guard.check_unmoved(stage, before, seen)
         if newer:
             self._tell(
                 f"{stage.id}: there is newer code by now: {', '.join(newer)}; kept as what the code made that it ran with"
@@ -114,7 +152,7 @@ class Maker:
             inputs=before.inputs,
             parts=before.fingerprint.parts,
             code=before.code,
-            discovered=self._freshness.discover(stage, seen),
+            discovered=self._guard.discover(stage, seen),
             metrics=run.result.metrics,
             started=began.isoformat(timespec="seconds"),
             duration_s=round(duration_s, 3),
@@ -142,7 +180,7 @@ class Maker:
         What is vouched for is what each file was when it was hashed, or written: one that changes behind that is read again.
         """
         out, target = scratch / "out", self._workspace.folder(stage)
-        write_json(out / "stage.json", record)
+        write_json(out / RECORD, record)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._spare(stage, record)
         if target.exists():

@@ -79,49 +79,44 @@ def accepted_record(engine: Any, stage: Any) -> tuple[Any, list[str]] | None:
         StageFailed: there is no artifact, it was changed by hand, more than code and versions differs, or the store
             already holds what today's code makes.
     """
-    from modelyard.explain.differences import compare_code, compare_parts, say
-    from modelyard.explain.reasons import input_files
+    from modelyard.build.verdict import RESTORE, UP_TO_DATE
+    from modelyard.explain.reasons import reasons
     from modelyard.store.record import Accepted
 
-    record = engine.record(stage)
+    judge, record = engine.judge, engine.workspace.record(stage)
     if record is None:
         msg = f"accept: {stage.id} has no artifact to accept\n  run `doit {stage.id}`"
         raise StageFailed(msg)
-    today = engine.fingerprint(stage)
-    _refuse_others(engine, stage, record, today)
-    if today.key == record.key:
+    today = judge.fingerprint(stage)
+    verdict = judge.verdict_if(stage, ask_remote=True)
+    found = [
+        one for one in reasons(engine, stage, {**judge.verdicts([stage]), stage.id: verdict}) if one.kind != "upstream"
+    ]
+    _refuse_others(stage, [one.text for one in found if one.kind not in EQUIVALENT])
+    if verdict.state == UP_TO_DATE:
         return None
-    _refuse_restorable(engine, stage, today.key)
-    code = engine.code(stage)
-    changes = [say(c) for c in compare_parts(record.parts, today.parts, input_files(stage)) if c.kind != "code"]
-    changes += [say(c) for c in compare_code(record.code, code)]
+    if verdict.state == RESTORE:
+        raise StageFailed(_restorable(stage))
     who, when = f"{person.user()}@{socket.gethostname()}", datetime.now(UTC).astimezone()
     mark = Accepted(who=who, when=when.isoformat(timespec="seconds"), from_key=record.key)
-    return msgspec.structs.replace(record, key=today.key, parts=today.parts, code=code, accepted=mark), changes
+    accepted = msgspec.structs.replace(
+        record, key=today.key, parts=today.parts, code=judge.keys.code(stage), accepted=mark
+    )
+    return accepted, [one.text for one in found]
 
 
-def _refuse_others(engine: Any, stage: Any, record: Any, today: Any) -> None:
-    from modelyard.explain.differences import compare_parts, say
-    from modelyard.explain.reasons import input_files
-
-    others = [say(c) for c in compare_parts(record.parts, today.parts, input_files(stage)) if c.kind not in EQUIVALENT]
-    others += [
-        f"output {name} was {'edited' if now else 'deleted'}" for name, now in engine.damage(stage, record).items()
-    ]
+def _refuse_others(stage: Any, others: list[str]) -> None:
     if others:
         lines = "\n".join(f"  {line}" for line in others)
         msg = f"accept: {stage.id} differs in more than code and versions:\n{lines}\n  run `doit {stage.id}`"
         raise StageFailed(msg)
 
 
-def _refuse_restorable(engine: Any, stage: Any, key: str) -> None:
-    kept = engine.store.trace(key)
-    if (kept is not None and engine.store.has(kept)) or engine.store.offer(key) is not None:
-        msg = (
-            f"accept: the store holds what today's code makes of {stage.id}\n"
-            f"  run `doit {stage.id}`: it is brought back without work"
-        )
-        raise StageFailed(msg)
+def _restorable(stage: Any) -> str:
+    return (
+        f"accept: the store holds what today's code makes of {stage.id}\n"
+        f"  run `doit {stage.id}`: it is brought back without work"
+    )
 
 
 def _acceptance(stage: Any, record: Any, changes: list[str]) -> Acceptance:

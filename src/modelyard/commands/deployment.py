@@ -93,7 +93,7 @@ def _context(engine: Engine, stage: Stage, what: str, options: Mapping[str, Any]
     from modelyard.contexts import DeployContext, Rendered
 
     config, image = engine.project.config, engine.plan.stages.get(f"image:{engine.project.config.name}")
-    record = engine.record(stage)
+    record = engine.workspace.record(stage)
     if record is None and not options.get("to"):
         msg = f"{what}:{stage.name}: nothing is rendered\n  run: doit render:{stage.name}"
         raise ToolError(msg)
@@ -110,7 +110,7 @@ def _context(engine: Engine, stage: Stage, what: str, options: Mapping[str, Any]
         repository=str(image.settings["repository"]) if image else "",
         insecure=config.settings["push"]["insecure"],
         who=email(engine.project.folder) or person.user(),
-        rendered=Rendered(folder=engine.folder(stage), key=key, commit=git, when=when),
+        rendered=Rendered(folder=engine.workspace.folder(stage), key=key, commit=git, when=when),
         earlier=functools.partial(_earlier, engine, stage),
         asks=person.agrees,
         **options,

@@ -14,7 +14,11 @@ from doit.cmd_list import List as DoitList
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
+from modelyard.build.verdict import in_words
 from modelyard.commands.wording import hear_no_more, option_error, task_error
+
+STATE = "state"
+"""The name, in the `meta` of a stage's task, of what tells the stage's state."""
 
 
 class _Told:
@@ -49,7 +53,25 @@ class _Told:
 
 
 class List(_Told, DoitList):  # type: ignore[misc]
-    """The command `list`."""
+    """The command `list`; `--status` shows what a build would do with each stage, in the words of every other command."""
+
+    cmd_options = tuple(
+        {**one, "help": "show what a run would do: up to date, restore, maybe, run, ignored"}
+        if one["name"] == "status"
+        else one
+        for one in DoitList.cmd_options
+    )
+
+    def _print_task(self, template: str, task: Any, status: bool, list_deps: bool, tasks: Any) -> None:
+        if status:
+            template = template.replace("{status}", f"{self._state(task, tasks):<10}")
+        super()._print_task(template, task, False, list_deps, tasks)
+
+    def _state(self, task: Any, tasks: Any) -> str:
+        if self.dep_manager.status_is_ignore(task):
+            return "ignored"
+        told = (task.meta or {}).get(STATE)
+        return in_words(told() if told else self.dep_manager.get_status(task, tasks).status)
 
 
 class Info(_Told, DoitInfo):  # type: ignore[misc]

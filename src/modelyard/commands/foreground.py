@@ -107,7 +107,7 @@ def serve(engine: Engine) -> None:
         )
         raise ToolError(msg)
     settings = {"name": config.name, "port": config.settings["serve"]["port"]}
-    model = engine.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
+    model = engine.workspace.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
     command = [sys.executable if w == "python3" else w for w in runtime.component.entrypoint]
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
         Path(folder, package(runtime.component)).symlink_to(runtime.component.server)
@@ -148,7 +148,7 @@ def push(engine: Engine, stage: Stage) -> None:
     from modelyard.frontend.reporter import Screen, bar
     from modelyard.oci.registry import push as push_archive
 
-    folder = engine.folder(stage)
+    folder = engine.workspace.folder(stage)
     facts = read_json(folder / "image.json", ImageFacts)
     if facts.archive is None:
         msg = (
@@ -178,9 +178,9 @@ def export(engine: Engine, stage: Stage) -> None:
     from modelyard.rendering.exporting import export as write
 
     target = engine.project.folder / engine.project.config.settings["export"]["folder"] / stage.name
-    record = engine.record(stage)
+    record = engine.workspace.record(stage)
     try:
-        done = write(engine.folder(stage), record.outputs if record else (), target)
+        done = write(engine.workspace.folder(stage), record.outputs if record else (), target)
     except OSError as exc:
         msg = f"export: {exc.filename or target}: {exc.strerror}"
         raise ToolError(msg) from exc

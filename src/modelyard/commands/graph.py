@@ -65,21 +65,14 @@ def chosen_format(name: str, output: str) -> str:
 
 def graph_of(engine: Any, stages: Sequence[Any]) -> Any:
     """Return the graph of `stages` and all that they read, with the state of each."""
-    from modelyard.explain.forecast import Forecast
     from modelyard.explain.graph import Graph as Drawing
     from modelyard.explain.graph import Node
 
-    verdicts = Forecast(engine).of(stages)
+    verdicts = engine.judge.verdicts(stages)
     found = [engine.plan.stages[name] for name in verdicts]
-    nodes = [Node(stage.id, _state(engine, stage, verdicts[stage.id].state)) for stage in found]
+    nodes = [Node(stage.id, verdicts[stage.id].standing) for stage in found]
     edges = [(upstream.id, stage.id) for stage in found for upstream in engine.plan.upstream(stage)]
     return Drawing(nodes, edges)
-
-
-def _state(engine: Any, stage: Any, state: str) -> str:
-    if engine.brief(stage) is None:
-        return "missing"
-    return state if state in ("up-to-date", "maybe") else "stale"
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard.build.verdict import MAYBE, REMOTE, RESTORE, RUN, UP_TO_DATE, in_words
 from modelyard.commands.base import ProjectCommand, print_json, table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         stage: the stage.
-        state: `up-to-date`, `restore`, `run` or `maybe`; see `forecast.Verdict`.
+        state: `up-to-date`, `restore`, `run` or `maybe`; see `verdict.Verdict`.
         otherwise: for `maybe`: `up-to-date` or `restore`, if all that it reads comes out the same.
         source: where a `restore` comes from: `store` or `remote`; else empty.
         expected_s: how long it would run, in seconds; None if it never ran.
@@ -81,16 +82,18 @@ class Plan(ProjectCommand):
 
 def forecast_steps(engine: Any, stages: Sequence[Any]) -> list[Step]:
     """Return what a build of `stages` would do, with all that they read, in the order of a build."""
-    from modelyard.explain.forecast import Forecast, expected_s
+    from modelyard.explain.forecast import expected_s
 
-    verdicts = Forecast(engine).of(stages)
+    verdicts = engine.judge.verdicts(stages)
     return [
         Step(
             stage=name,
             state=verdict.state,
             otherwise=verdict.otherwise,
             source=verdict.source,
-            expected_s=expected_s(engine, engine.plan.stages[name]) if verdict.state in ("run", "maybe") else None,
+            expected_s=expected_s(engine.workspace, engine.plan.stages[name])
+            if verdict.state in (RUN, MAYBE)
+            else None,
             because=_because(engine, engine.plan.stages[name], verdicts),
         )
         for name, verdict in verdicts.items()
@@ -100,7 +103,7 @@ def forecast_steps(engine: Any, stages: Sequence[Any]) -> list[Step]:
 def _because(engine: Any, stage: Any, verdicts: dict[str, Any]) -> list[str]:
     from modelyard.explain.reasons import reasons
 
-    if verdicts[stage.id].state == "up-to-date":
+    if verdicts[stage.id].state == UP_TO_DATE:
         return []
     found = list(reasons(engine, stage, verdicts))
     own = [reason.text.partition("\n")[0] for reason in found if reason.kind != "upstream"]
@@ -112,14 +115,14 @@ def add_up(steps: Sequence[Step]) -> Total:
     states = [step.state for step in steps]
     known = [(step.state, step.expected_s) for step in steps if step.expected_s is not None]
     return Total(
-        run=states.count("run"),
-        maybe=states.count("maybe"),
-        restore=states.count("restore"),
-        from_remote=sum(step.state == "restore" and step.source == "remote" for step in steps),
-        up_to_date=states.count("up-to-date"),
-        least_s=round(sum(s for state, s in known if state == "run"), 3),
+        run=states.count(RUN),
+        maybe=states.count(MAYBE),
+        restore=states.count(RESTORE),
+        from_remote=sum(step.state == RESTORE and step.source == REMOTE for step in steps),
+        up_to_date=states.count(UP_TO_DATE),
+        least_s=round(sum(s for state, s in known if state == RUN), 3),
         most_s=round(sum(s for _, s in known), 3),
-        unknown=states.count("run") + states.count("maybe") - len(known),
+        unknown=states.count(RUN) + states.count(MAYBE) - len(known),
     )
 
 
@@ -129,7 +132,7 @@ def text(steps: Sequence[Step], total: Total) -> str:
 
     rows = [
         (
-            step.state.replace("-", " "),
+            in_words(step.state),
             step.stage,
             "" if step.state not in ("run", "maybe") else "?" if step.expected_s is None else duration(step.expected_s),
             _shorten([*_origin(step), *step.because]),
@@ -147,7 +150,7 @@ def text(steps: Sequence[Step], total: Total) -> str:
 
 
 def _origin(step: Step) -> list[str]:
-    return ["from the remote"] if step.state == "restore" and step.source == "remote" else []
+    return ["from the remote"] if step.state == RESTORE and step.source == REMOTE else []
 
 
 def _shorten(because: Sequence[str], limit: int = 2) -> str:

@@ -42,7 +42,8 @@ class Verify(ProjectCommand):
         if names:
             msg = f"verify: takes no {names[0]!r}\n  usage: doit verify [--repair] [--json]"
             raise ConfigError(msg)
-        verifier = Verifier(engine.artifacts, engine.store, engine.tables, engine.plan.kinds)
+        tables = [engine.table, engine.store.table]
+        verifier = Verifier(engine.workspace.artifacts, engine.store, tables, engine.plan.kinds)
         damages = []
         for damage in verifier.damages():
             damages.append(damage)

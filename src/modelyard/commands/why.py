@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from modelyard.build.verdict import RESTORE, RUN, UP_TO_DATE
 from modelyard.commands.base import ProjectCommand, print_json
 
 
@@ -23,12 +24,10 @@ class Why(ProjectCommand):
 
     def answer(self, engine: Any, options: Any, names: list[str]) -> int:
         """Explain each stage that is named."""
-        from modelyard.explain.forecast import Forecast
         from modelyard.explain.reasons import explain
 
         self.need_names(names)
-        forecast = Forecast(engine)
-        found = [explain(engine, forecast, stage) for stage in self.stages(engine.plan, names)]
+        found = [explain(engine, stage) for stage in self.stages(engine.plan, names)]
         if options["json"]:
             print_json(found)
         else:
@@ -56,11 +55,11 @@ def headline(explanation: Any) -> str:
     """Return what a build would do with the stage, in words."""
     from modelyard.units import duration
 
-    if explanation.state == "up-to-date":
+    if explanation.state == UP_TO_DATE:
         return "is up to date"
-    if explanation.state == "restore":
+    if explanation.state == RESTORE:
         return f"is stale, and would be restored from the {_SOURCES[explanation.source]}:"
-    if explanation.state == "run":
+    if explanation.state == RUN:
         last = "" if explanation.expected_s is None else f" (about {duration(explanation.expected_s)})"
         return f"is stale, and would run{last}:"
     source = _SOURCES.get(explanation.source)

@@ -51,8 +51,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def entries(engine: Engine, stage: Stage) -> list[Entry]:
     """Return the results of `stage`, the latest first: what the history holds, and the artifact if it does not."""
-    found = engine.history(stage).entries()[::-1]
-    record = engine.record(stage)
+    found = engine.workspace.history(stage).entries()[::-1]
+    record = engine.workspace.record(stage)
     if record is not None and (not found or found[0].key != record.key):
         found.insert(0, entry_of(record, "built", record.started))
     return found
@@ -60,7 +60,7 @@ def entries(engine: Engine, stage: Stage) -> list[Entry]:
 
 def record_of(engine: Engine, stage: Stage, key: str) -> Record | None:
     """Return the full record of a key of `stage`, from the artifact or the store; None if neither has it."""
-    present = engine.record(stage)
+    present = engine.workspace.record(stage)
     return present if present is not None and present.key == key else engine.store.trace(key)
 
 
@@ -134,12 +134,12 @@ def _result(engine: Engine, stage: Stage, number: int, entry: Entry) -> Result:
 
 def today(engine: Engine, stage: Stage) -> Result:
     """Return what today's configuration and code make of `stage`: with metrics and files if that is there already."""
-    fingerprint, name = engine.fingerprint(stage), f"{stage.id} now"
+    fingerprint, name = engine.judge.fingerprint(stage), f"{stage.id} now"
     record = record_of(engine, stage, fingerprint.key)
     if record is not None:
         return Result(stage=stage, name=name, entry=entry_of(record, "built", record.started), record=record)
     entry = Entry(how="", when="", key=fingerprint.key, digest="", parts=fingerprint.parts)
-    code = Record(stage=stage.id, key=entry.key, digest="", outputs={}, code=engine.code(stage))
+    code = Record(stage=stage.id, key=entry.key, digest="", outputs={}, code=engine.judge.keys.code(stage))
     return Result(stage=stage, name=name, entry=entry, record=code)
 
 

@@ -94,8 +94,8 @@ class Link(msgspec.Struct, frozen=True):
 
 def write_build(engine: Engine) -> None:
     """Write `artifacts/build.json`: what every artifact that is there was made of. Readers see all of it or nothing."""
-    links = [Link(s, r) for s in engine.plan.stages.values() if (r := engine.record(s)) is not None]
-    commit, clean = split_commit(engine.commit)
+    links = [Link(s, r) for s in engine.plan.stages.values() if (r := engine.workspace.record(s)) is not None]
+    commit, clean = split_commit(engine.workspace.commit)
     build = {
         "format": 1,
         "project": {"name": engine.project.config.name, "version": engine.project.config.version},
@@ -105,7 +105,7 @@ def write_build(engine: Engine) -> None:
         "stages": {link.stage.id: facts(engine, link) for link in links},
         "images": {link.stage.id: image for link in links if (image := image_of(engine, link))},
     }
-    with engine.workspace.scratch() as scratch, replacing(engine.artifacts / "build.json", scratch) as draft:
+    with engine.workspace.scratch() as scratch, replacing(engine.workspace.artifacts / "build.json", scratch) as draft:
         write_json(draft, build)
 
 
@@ -187,11 +187,11 @@ def _has(record: Record, read: InputRecord) -> bool:
 
 def records(engine: Engine, stage: Stage) -> Iterator[Record]:
     """Yield the records of `stage` that are left, the artifact's first, then the latest first; each key once."""
-    present = engine.record(stage)
+    present = engine.workspace.record(stage)
     if present is not None:
         yield present
     seen = {present.key} if present else set()
-    for entry in reversed(engine.history(stage).entries()):
+    for entry in reversed(engine.workspace.history(stage).entries()):
         if entry.key not in seen:
             seen.add(entry.key)
             record = engine.store.trace(entry.key)

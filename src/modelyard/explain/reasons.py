@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from modelyard.build.verdict import RESTORE, RUN, UP_TO_DATE
 from modelyard.explain.differences import CodeChange, compare_code, compare_parts, say, show
-from modelyard.explain.forecast import RESTORE, RUN, UP_TO_DATE, Forecast, Verdict, expected_s, roots
+from modelyard.explain.forecast import expected_s, roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from modelyard.build.engine import Engine
-    from modelyard.files.digests import FileEntry
+    from modelyard.build.verdict import Findings, Harm, Verdict
     from modelyard.stage import Stage
     from modelyard.store.record import Record
 
@@ -25,7 +26,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: a kind of `differences.Change`, or `missing` (no artifact), `output` (an artifact's file was deleted,
-            edited or cannot be read), `discovered` (what the stage was seen to read is another), `upstream` (an earlier
+            edited or added, or cannot be read), `discovered` (what the stage was seen to read is another), `upstream` (an earlier
             stage is stale) or `error`.
         name: what it is about.
         text: the reason in words.
@@ -47,9 +48,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         stage: the stage.
-        state: see `forecast.Verdict`.
-        otherwise: see `forecast.Verdict`.
-        source: see `forecast.Verdict`.
+        state: see `verdict.Verdict`.
+        otherwise: see `verdict.Verdict`.
+        source: see `verdict.Verdict`.
         reasons: why it is not up to date; empty if it is.
         roots: the stages farthest upstream that make it stale, itself not included.
         expected_s: how long it is expected to run, in seconds; None if it never ran.
@@ -64,9 +65,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     expected_s: float | None
 
 
-def explain(engine: Engine, forecast: Forecast, stage: Stage) -> Explanation:
+def explain(engine: Engine, stage: Stage) -> Explanation:
     """Return why `stage` is stale, or that it is not."""
-    verdicts = forecast.of([stage])
+    verdicts = engine.judge.verdicts([stage])
     verdict = verdicts[stage.id]
     found = [] if verdict.state == UP_TO_DATE else list(reasons(engine, stage, verdicts))
     return Explanation(
@@ -75,23 +76,23 @@ def explain(engine: Engine, forecast: Forecast, stage: Stage) -> Explanation:
         otherwise=verdict.otherwise,
         source=verdict.source,
         reasons=found,
-        roots=roots(engine, stage, verdicts),
-        expected_s=expected_s(engine, stage),
+        roots=roots(engine.plan, stage, verdicts),
+        expected_s=expected_s(engine.workspace, stage),
     )
 
 
 def reasons(engine: Engine, stage: Stage, verdicts: dict[str, Verdict]) -> Iterator[Reason]:
     """Yield every reason why `stage` is stale; `verdicts` holds it and all that it reads."""
-    verdict, record = verdicts[stage.id], engine.record(stage)
+    verdict, record = verdicts[stage.id], engine.workspace.record(stage)
     if verdict.error:
         yield Reason(kind="error", name=stage.id, text=verdict.error)
-    if record is None:
-        yield Reason(kind="missing", name=stage.id, text="there is no artifact")
-    else:
-        yield from _outputs(engine, stage, record)
-        yield from _discovered(engine, record)
-        if verdict.decision is not None:
-            yield from _changes(engine, stage, record, verdict.decision.fingerprint.parts, verdicts)
+    if verdict.findings.absent:
+        yield Reason(kind="missing", name=stage.id, text=verdict.findings.absent)
+    elif record is not None:
+        yield from _outputs(stage, verdict.findings)
+        yield from _discovered(record, verdict.findings)
+        if verdict.fingerprint is not None:
+            yield from _changes(engine, stage, record, verdict.fingerprint.parts, verdicts)
     for upstream in engine.plan.upstream(stage):
         if not verdicts[upstream.id].is_settled:
             yield _upstream(stage, upstream, verdicts[upstream.id])
@@ -110,7 +111,7 @@ def _changes(
     paths = input_files(stage)
     changes = compare_parts(record.parts, today, paths)
     if any(c.kind == "code" for c in changes):
-        yield from _code(record, engine.code(stage))
+        yield from _code(record, engine.judge.keys.code(stage))
     sources = {i.role: i.stage for i in stage.inputs}
     for change in changes:
         text = say(change)
@@ -130,10 +131,10 @@ def _changes(
 
 def _machines(engine: Engine, source: Stage, digest: Any) -> str:
     """Return on which machines `source` made the bytes with `digest` and those of now, if it did so with one key."""
-    now = engine.record(source)
+    now = engine.workspace.record(source)
     if now is None:
         return ""
-    for entry in engine.history(source).entries():
+    for entry in engine.workspace.history(source).entries():
         if (entry.digest, entry.key) == (digest, now.key) and entry.digest != now.digest:
             return f", with the same key (then on {entry.made_on}, now on {now.made_on})"
     return ""
@@ -167,23 +168,28 @@ def input_files(stage: Stage) -> dict[str, str]:
     }
 
 
-def _outputs(engine: Engine, stage: Stage, record: Record) -> Iterator[Reason]:
-    for name, now in engine.damage(stage, record).items():
-        old = record.outputs[name]
-        text = f"output {name} {_harm(old, now)}"
-        yield Reason(kind="output", name=name, text=text, old=old.digest, new=now.digest if now else UNSET)
+def _outputs(stage: Stage, findings: Findings) -> Iterator[Reason]:
+    if findings.unreadable:
+        yield Reason(kind="output", name=stage.place, text=findings.unreadable)
+    for name, harm in findings.damage.items():
+        old, new = (UNSET if one is None else one.digest for one in (harm.old, harm.new))
+        yield Reason(kind="output", name=name, text=f"output {name} {_harm(harm)}", old=old, new=new)
 
 
-def _harm(old: FileEntry, now: FileEntry | None) -> str:
-    if now is None:
+def _harm(harm: Harm) -> str:
+    if harm.new is None:
         return "was deleted"
-    if now.digest != old.digest:
-        return f"was edited: {show(old.digest)} -> {show(now.digest)}"
-    return f"is {'' if now.executable else 'not '}executable"
+    if harm.old is None:
+        return "was added"
+    if not harm.new.digest:
+        return "cannot be read"
+    if harm.new.digest != harm.old.digest:
+        return f"was edited: {show(harm.old.digest)} -> {show(harm.new.digest)}"
+    return f"is {'' if harm.new.executable else 'not '}executable"
 
 
-def _discovered(engine: Engine, record: Record) -> Iterator[Reason]:
-    for name, digest in engine.freshness.undone(record.discovered).items():
+def _discovered(record: Record, findings: Findings) -> Iterator[Reason]:
+    for name, digest in findings.undone.items():
         old = record.discovered[name]
         text = f"{name}, which the stage was seen to read: {show(old or None)} -> {show(digest or None)}"
         yield Reason(kind="discovered", name=name, text=text, old=old or UNSET, new=digest or UNSET)

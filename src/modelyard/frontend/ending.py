@@ -34,7 +34,7 @@ def end_build(engine: Engine, *, changed: bool, looked: bool, tell: Callable[[st
 
 def _write_provenance(engine: Engine, *, changed: bool, looked: bool, tell: Callable[[str], None]) -> None:
     """Bring artifacts/build.json up to date; a build that changed nothing leaves it, as reading all records takes time."""
-    if not changed and (not looked or (engine.artifacts / "build.json").exists()):
+    if not changed and (not looked or (engine.workspace.artifacts / "build.json").exists()):
         return
     from modelyard.explain.provenance import write_build
 

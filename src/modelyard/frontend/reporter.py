@@ -166,7 +166,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         )
 
     def _metrics(self, name: str) -> str:
-        record = self.engine.record(self.stages[name])
+        record = self.engine.workspace.record(self.stages[name])
         numbers = {k: v for k, v in (record.metrics if record else {}).items() if isinstance(v, int | float | str)}
         text = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in list(numbers.items())[:4])
         return f"  ({text})" if text else ""
@@ -190,7 +190,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._failed.append(task.name)
         self.engine.journal.failures[task.name] = fail.message.rstrip()
         self.screen.line(f"!! {task.name} failed: {fail.message.rstrip()}")
-        log = self.engine.log(self.stages[task.name])
+        log = self.engine.workspace.log(self.stages[task.name])
         lines = last_lines(log)
         if lines:
             shown = "\n".join(f"   | {line}" for line in lines)
@@ -247,12 +247,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def _undecided(self) -> Iterator[str]:
         """Yield a line for each undecided gate of what was selected in this run, and one for those of other variants."""
         for stage in (stage for name, stage in self.stages.items() if stage.kind == "select" and name in self.outcomes):
-            record = self.engine.record(stage)
+            record = self.engine.workspace.record(stage)
             metrics = record.metrics if record else {}
             found, chosen = dict(metrics.get("undecided", {})), metrics.get("chosen", "")
             yield from (f"warning: {chosen} ships with a gate undecided: {text}" for text in found.pop(chosen, ()))
             if found:
-                place = _relative(self.engine.folder(stage) / "table.md")
+                place = _relative(self.engine.workspace.folder(stage) / "table.md")
                 yield f"note: gates of other variants are undecided, too: {', '.join(sorted(found))}; see {place}"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def made(engine: Engine, stage: Stage, then: str) -> Iterator[str]:
     """Yield the lines about a selection that a variant came out of; `then` is what to do next, if anything."""
-    folder = engine.folder(stage)
+    folder = engine.workspace.folder(stage)
     yield from _lines(folder / "selection.json", folder / "table.md")
     if then:
         yield f"   next: {then}"
@@ -28,7 +28,7 @@ def failed(engine: Engine, stage: Stage) -> Iterator[str]:
     """Yield the lines about a selection that no variant came out of; none if it failed for another reason."""
     from modelyard.variants.verdicts import missed_most
 
-    log = engine.log(stage)
+    log = engine.workspace.log(stage)
     selection = _read(log.with_suffix(".selection.json"))
     if selection is None:
         return

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.errors import ModelyardError, ToolError
+from modelyard.errors import ToolError
 
 if TYPE_CHECKING:
     from modelyard.build.engine import Engine
@@ -27,7 +27,7 @@ def refuse(engine: Engine, names: Collection[str], *, forced: bool = False) -> N
         ToolError: something is missing; the message tells all of it, with what needs it and what to do.
     """
     stages = [stage for name, stage in engine.plan.stages.items() if name in names]
-    stale = stages if forced else [stage for stage in stages if not _is_fresh(engine, stage)]
+    stale = stages if forced else [stage for stage in stages if not engine.judge.needs_nothing(stage)]
     tasks = [name for name in names if ":" in name and name not in engine.plan.stages]
     found = _look(engine, stale, tasks, forced=forced) if stale else []
     if found:
@@ -36,13 +36,6 @@ def refuse(engine: Engine, names: Collection[str], *, forced: bool = False) -> N
             ["this build cannot reach its end, so that nothing was started:", *lines, _advice(engine, found, stale)]
         )
         raise ToolError(msg)
-
-
-def _is_fresh(engine: Engine, stage: Stage) -> bool:
-    try:
-        return engine.is_fresh(stage)
-    except ModelyardError:
-        return False
 
 
 def _look(engine: Engine, stale: list[Stage], tasks: Collection[str], *, forced: bool) -> list[Finding]:
@@ -56,10 +49,8 @@ def _look(engine: Engine, stale: list[Stage], tasks: Collection[str], *, forced:
 
 
 def _running(engine: Engine, stale: list[Stage]) -> list[Stage]:
-    from modelyard.explain.forecast import MAYBE, RUN, Forecast
-
-    verdicts = Forecast(engine).of(stale)
-    return [stage for stage in stale if verdicts[stage.id].state in (RUN, MAYBE)]
+    verdicts = engine.judge.verdicts(stale)
+    return [stage for stage in stale if not verdicts[stage.id].is_settled]
 
 
 def _too_small(engine: Engine, stages: Iterable[Stage]) -> Iterator[Finding]:
@@ -67,7 +58,9 @@ def _too_small(engine: Engine, stages: Iterable[Stage]) -> Iterator[Finding]:
     from modelyard.preflight.needs import Finding
 
     sizes = {
-        stage.id: sum(e.size for e in brief.outputs.values()) for stage in stages if (brief := engine.brief(stage))
+        stage.id: sum(e.size for e in brief.outputs.values())
+        for stage in stages
+        if (brief := engine.judge.brief(stage))
     }
     needed = sum(sizes.values())
     for place in {_disk(path): path for path in (engine.store.root, engine.project.folder)}.values():

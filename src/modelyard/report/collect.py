@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.explain.forecast import Forecast
+from modelyard.build.verdict import UP_TO_DATE
 from modelyard.explain.provenance import Link, builder, facts, split_commit
 from modelyard.explain.reasons import reasons
 from modelyard.project.last_build import read_journal
-from modelyard.report.facts import Origin, ProjectFacts, StageFacts, State
+from modelyard.report.facts import Origin, ProjectFacts, StageFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from modelyard.build.engine import Engine
+    from modelyard.build.verdict import Verdict
     from modelyard.component import Use
-    from modelyard.explain.forecast import Verdict
     from modelyard.plan.planner import Plan
     from modelyard.stage import Stage
 
@@ -67,8 +67,10 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 def collect(engine: Engine, out: Path) -> Collected:
     """Return what is known of the build; nothing is built."""
     plan, config = engine.plan, engine.project.config
-    commit, clean = split_commit(engine.commit)
-    links = [Link(stage, record) for stage in plan.stages.values() if (record := engine.record(stage)) is not None]
+    commit, clean = split_commit(engine.workspace.commit)
+    links = [
+        Link(stage, record) for stage in plan.stages.values() if (record := engine.workspace.record(stage)) is not None
+    ]
     select = next(iter(plan.of_kind("select")), None)
     return Collected(
         out=str(out),
@@ -76,7 +78,7 @@ def collect(engine: Engine, out: Path) -> Collected:
         project=ProjectFacts(name=config.name, version=config.version, commit=commit, clean=clean),
         stages=_stages(engine),
         dataset=_first(plan.of_kind("dataset")),
-        artifacts={link.stage.id: str(engine.folder(link.stage)) for link in links},
+        artifacts={link.stage.id: str(engine.workspace.folder(link.stage)) for link in links},
         variants=_variants(engine),
         select=dict(select.settings) if select else {"baseline": next(iter(config.variants))},
         selection=select.id if select else "",
@@ -93,7 +95,7 @@ def _first(stages: list[Stage]) -> str:
 def _stages(engine: Engine) -> tuple[StageFacts, ...]:
     own = engine.journal  # of this run, if it did anything before the report
     journal = own if own.outcomes or own.failures else read_journal(engine.workspace.journal_file)
-    verdicts = Forecast(engine).of(engine.plan.stages.values())
+    verdicts = engine.judge.verdicts(engine.plan.stages.values())
     return tuple(
         _stage(engine, engine.plan.stages[name], verdicts, journal.outcomes, journal.failures) for name in verdicts
     )
@@ -106,13 +108,13 @@ def _stage(
     outcomes: Mapping[str, str],
     failures: Mapping[str, str],
 ) -> StageFacts:
-    record = engine.record(stage)
-    last = next(reversed(engine.history(stage).entries()), None)
-    state = _state(verdicts[stage.id], is_there=record is not None)
-    is_fresh = state == "up-to-date"
+    record = engine.workspace.record(stage)
+    last = next(reversed(engine.workspace.history(stage).entries()), None)
+    state = verdicts[stage.id].standing
+    is_fresh = state == UP_TO_DATE
     return StageFacts(
         stage=stage.id,
-        state=state,
+        state=state,  # type: ignore[arg-type]
         how=last.how if record and last and last.key == record.key else "built" if record else "",  # type: ignore[arg-type]
         touched=outcomes.get(stage.id, "fresh") != "fresh",
         started=record.started if record else "",
@@ -122,12 +124,6 @@ def _stage(
         reasons=() if is_fresh else tuple(reason.text for reason in reasons(engine, stage, verdicts)),
         failure="" if is_fresh else failures.get(stage.id, ""),
     )
-
-
-def _state(verdict: Verdict, *, is_there: bool) -> State:
-    if not is_there:
-        return "missing"
-    return verdict.state if verdict.state in ("up-to-date", "maybe") else "stale"  # type: ignore[return-value]
 
 
 def _variants(engine: Engine) -> dict[str, VariantPlaces]:
@@ -145,12 +141,12 @@ def _measuring(plan: Plan) -> list[tuple[str, Stage]]:
 
 
 def _places(engine: Engine, stage: Stage) -> VariantPlaces:
-    record = engine.record(stage)
+    record = engine.workspace.record(stage)
     read = record.inputs.get("dataset") if record else None
     return VariantPlaces(
         stage=stage.id,
         steps=tuple(_step(use) for use in _chain(engine.plan, stage)),
-        evaluation=str(engine.folder(stage)),
+        evaluation=str(engine.workspace.folder(stage)),
         data=read.digest if read else "",
     )
 

@@ -244,7 +244,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         schema: `modelyard.report/1`.
         project: what was built.
-        notes: what is missing or out of date, and what failed, in words.
+        notes: what is missing or stale, and what failed, in words.
         stages: the stages, in the order of a build.
         dataset: the data set; None if it is not built.
         baseline: the variant that the others are compared with.

@@ -26,7 +26,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
         dataset: the data set; None if it is not built.
         data: the digest of the data set.
         measured: what was measured of each variant.
-        measured_on: the digest of the data that each was measured on: another one if it is out of date.
+        measured_on: the digest of the data that each was measured on: another one if it is stale.
         answers: class probabilities for the test samples, float32, shape `(samples, classes)`, by variant.
     """
 

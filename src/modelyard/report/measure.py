@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts
+from modelyard.build.verdict import STALE, UP_TO_DATE
 from modelyard.errors import DataError
 from modelyard.files.json import read_json
 from modelyard.report.facts import (
@@ -99,12 +100,12 @@ def _shipped(collected: Collected, folders: Mapping[str, Path]) -> tuple[str | N
     if stage.failure:
         return None, f"{stage.stage} failed: {stage.failure.splitlines()[0]}"
     if collected.selection not in folders:
-        return None, f"{stage.stage} is not built"
+        return None, f"{stage.stage} is missing"
     picked = str(read_json(folders[collected.selection] / "model" / "model.json", dict)["variant"])
-    if stage.state == "up-to-date":
+    if stage.state == UP_TO_DATE:
         return picked, ""
     reason = f" ({stage.reasons[0].splitlines()[0]})" if stage.reasons else ""
-    state = f"{'is ' if stage.state == 'stale' else ''}{outdated(stage.state)}"
+    state = f"{'is ' if stage.state == STALE else ''}{outdated(stage.state)}"
     return None, f"{stage.stage}, which picked {picked}, {state}{reason}"
 
 
@@ -180,7 +181,7 @@ def _against(material: Material, name: str, baseline: str) -> Against | None:
     if name == baseline or baseline not in material.answers or material.dataset is None:
         return None
     if not material.data == material.measured_on[name] == material.measured_on[baseline]:
-        return None  # one of them is out of date
+        return None  # one of them is stale
     labels = material.dataset.y("test")
     own, other = material.answers[name], material.answers[baseline]
     one, base = own.argmax(axis=1), other.argmax(axis=1)

@@ -1,9 +1,10 @@
-"""What a reader of the report must know before anything else: what failed, is missing or is out of date."""
+"""What a reader of the report must know before anything else: what failed, is missing or is stale."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelyard.build.verdict import MAYBE, MISSING, STALE, STANDINGS
 from modelyard.report.material import comparable
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def _incomparable(baseline: str, material: Material) -> Iterator[str]:
 
 
 def _states(stages: Sequence[StageFacts], told: set[str]) -> Iterator[str]:
-    for state, words in (("missing", "not built"), ("stale", "out of date"), ("maybe", "may be out of date")):
+    for state in (MISSING, STALE, MAYBE):
         found = [one.stage for one in stages if one.state == state and one.stage not in told]
         if found:
             more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-            yield f"{words}: {', '.join(found[:_NAMED])}{more}"
+            yield f"{STANDINGS[state]}: {', '.join(found[:_NAMED])}{more}"

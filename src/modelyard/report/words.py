@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from modelyard import units
+from modelyard.build.verdict import STANDINGS, UP_TO_DATE
 from modelyard.metrics import figures as metrics
 
 if TYPE_CHECKING:
@@ -79,12 +80,9 @@ def duration(seconds: float) -> str:
     return units.duration(seconds).replace(" ", _JOINT)
 
 
-_STATES = {"stale": "out of date", "maybe": "may be out of date", "missing": "not built"}
-
-
 def outdated(state: str) -> str:
     """Return the state of a stage in words if it is not up to date; else an empty text."""
-    return _STATES.get(state, "")
+    return "" if state == UP_TO_DATE else STANDINGS[state]
 
 
 def short(digest: str) -> str:

@@ -66,7 +66,7 @@ class Store:
         *,
         wait: bool = True,
     ) -> None:
-        self.root, self._table, self.remote, self._tell, self._wait = root, table, remote, tell, wait
+        self.root, self.table, self.remote, self._tell, self._wait = root, table, remote, tell, wait
         self._scratch = Scratch(root / UNFINISHED)
 
     # Traces
@@ -266,7 +266,7 @@ class Store:
         finally:
             now = {digest: _stat(self._object(digest)) for digest in before}
             with contextlib.suppress(StoreError):
-                self._table.know_at(
+                self.table.know_at(
                     (self._object(digest), info, digest)
                     for digest, info in now.items()
                     if info and _was_linked(before[digest], info)
@@ -278,17 +278,17 @@ class Store:
 
     def _recall(self, path: str, info: os.stat_result) -> str | None:
         try:
-            return self._table.recall(path, info)
+            return self.table.recall(path, info)
         except StoreError:  # a store that is not ours to write
             return None
 
     def _forget(self, path: str) -> None:
         with contextlib.suppress(StoreError):
-            self._table.forget([path])
+            self.table.forget([path])
 
     def _know(self, digests: Iterable[str]) -> None:
         with contextlib.suppress(StoreError, FileNotFoundError):
-            self._table.know((self._object(digest), digest) for digest in digests)
+            self.table.know((self._object(digest), digest) for digest in digests)
 
     def _is_whole(self, entry: FileEntry) -> bool:
         path = self._object(entry.digest)
@@ -302,7 +302,7 @@ class Store:
 
     def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
         try:
-            return self._table.is_known(path, info, digest)
+            return self.table.is_known(path, info, digest)
         except StoreError:
             return hash_file(path) == digest
 

@@ -73,7 +73,7 @@ def bring(engine: Engine, stages: Iterable[Stage]) -> None:
 
 def bring_inputs(engine: Engine, stage: Stage) -> None:
     """Bring up to date what `stage` reads, and nothing that is so already."""
-    bring(engine, [upstream for upstream in engine.plan.upstream(stage) if not engine.is_fresh(upstream)])
+    bring(engine, [upstream for upstream in engine.plan.upstream(stage) if not engine.judge.is_up_to_date(upstream)])
 
 
 def run_watched(engine: Engine, component: Component, stage: Stage, behind: Sequence[Stage] = ()) -> Record:
@@ -93,7 +93,7 @@ def run_watched(engine: Engine, component: Component, stage: Stage, behind: Sequ
     engine.bring_up_to_date(stage, force=True)
     changed = difference(before, _files(engine, apart))
     assert not changed, f"{component.name!r} changed files of the project: {changed}; write below context.out only"
-    record = engine.record(stage)
+    record = engine.workspace.record(stage)
     assert record is not None
     return record
 
@@ -145,6 +145,9 @@ def difference(one: Mapping[str, object], two: Mapping[str, object]) -> str:
 def _files(engine: Engine, leave_out: Sequence[Stage]) -> dict[str, str]:
     """Return the digest of every file of the project, but for modelyard's own and the artifacts of some stages."""
     project = engine.project.folder
-    folders = {engine.folder(stage) for stage in leave_out} | {engine.project.state, engine.workspace.unfinished}
+    folders = {engine.workspace.folder(stage) for stage in leave_out} | {
+        engine.project.state,
+        engine.workspace.unfinished,
+    }
     files = [path for path in project.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {str(path.relative_to(project)): hash_file(path) for path in files if folders.isdisjoint(path.parents)}

@@ -135,7 +135,7 @@ def _run(component: Component, project: Path, steps: list[Step], after: int, *, 
         bring(engine, before)
         record = run_watched(engine, component, subject, behind)
         bring(engine, behind)
-        return _Run(record, Model.open(engine.folder(subject)), _evaluation(engine))
+        return _Run(record, Model.open(engine.workspace.folder(subject)), _evaluation(engine))
 
 
 def _chain(
@@ -166,4 +166,4 @@ def _path(engine: Engine) -> list[Stage]:
 
 
 def _evaluation(engine: Engine) -> Evaluation:
-    return read_measured(engine.folder(engine.plan.stages[f"evaluate:{VARIANT}"])).evaluation
+    return read_measured(engine.workspace.folder(engine.plan.stages[f"evaluate:{VARIANT}"])).evaluation

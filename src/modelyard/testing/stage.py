@@ -175,7 +175,7 @@ def _built_twice(component: Component, project: Path, overrides: Mapping[str, st
             bring_inputs(engine, stage)
             outputs.append(run_watched(engine, component, stage).outputs)
     check_same(component, *outputs)
-    return engine.folder(stage)
+    return engine.workspace.folder(stage)
 
 
 def _first(engine: Engine, kind: str) -> Stage:
@@ -195,11 +195,11 @@ def _check_runtime(
             outputs = run_watched(engine, component, stage).outputs
             answers.append({name: one for name, one in outputs.items() if name != "latency.json"})
     check_same(component, *answers)
-    inputs = {one.role: engine.folder(engine.plan.stages[one.stage]) for one in stage.inputs}
+    inputs = {one.role: engine.workspace.folder(engine.plan.stages[one.stage]) for one in stage.inputs}
     model, dataset = Model.open(inputs["model"]), Dataset.open(inputs["dataset"])
     values = check_values(component.parameters, dict(params), f"runtime {component.name!r}")
     _check_answers(component, component.function(model.folder, **values), model, dataset.x("test")[:_SAMPLES])
-    return read_measured(engine.folder(stage)).evaluation
+    return read_measured(engine.workspace.folder(stage)).evaluation
 
 
 def _check_answers(component: Component, predictor: Predictor, model: Model, raw: NDArray[np.generic]) -> None:
