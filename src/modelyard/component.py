@@ -19,7 +19,7 @@ from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.toml.places import Place, Where, at
 
-KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "builder", "target", "kind")
+KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "metric", "gate", "builder", "target", "kind")
 """The kinds of component, in the order of a build; a `kind` of stage that a plugin adds is one, too."""
 _ARGUMENTS = {"model": 2}
 """What a component is called with beside its configuration, where that is not one argument."""
@@ -105,6 +105,10 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     serving_only: tuple[str, ...] = ()
     deploy_only: tuple[str, ...] = ()
     lock: Callable[..., Any] | None = None
+    better: Literal["higher", "lower"] = "higher"
+    unit: str = ""
+    title: str = ""
+    steady: bool = True
     after: str = ""
     plan: Callable[..., Any] | None = None
     plan_only: tuple[str, ...] = ()

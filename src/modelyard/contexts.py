@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.metrics import Metric
     from modelyard.stage import Input, Stage
 
 
@@ -215,6 +216,44 @@ class Predictor(Protocol):
     def predict(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`."""
         ...
+
+
+class MetricContext(StageContext, frozen=True, kw_only=True):
+    """For metrics: a variant as it ships, and what it answers to the test split.
+
+    Attributes:
+        model: the model.
+        dataset: the data set; `dataset.y("test")` are the labels, int64, shape `(samples,)`.
+        answers: the class probabilities, float32, shape `(samples, classes)`.
+        open_model: opens the model anew with the runtime that serves it.
+    """
+
+    model: Model
+    dataset: Dataset
+    answers: NDArray[np.float32]
+    open_model: Callable[[], Predictor]
+
+
+class GateContext(msgspec.Struct, frozen=True, kw_only=True):
+    """For gates: what was measured of a variant, and of the baseline.
+
+    Attributes:
+        variant: the variant's name.
+        metrics: its metrics by name: `metrics["accuracy"].value`.
+        baseline: those of the baseline.
+        class_names: one name a class, in the order of the labels.
+        confusion: `confusion[i][j]` test samples of class `i` were labelled `j`.
+        answers: the class probabilities for the test samples, float32, shape `(samples, classes)`, memory-mapped.
+        baseline_answers: those of the baseline.
+    """
+
+    variant: str
+    metrics: Mapping[str, Metric]
+    baseline: Mapping[str, Metric]
+    class_names: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    answers: NDArray[np.float32]
+    baseline_answers: NDArray[np.float32]
 
 
 class ImageContent(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ import pluggy
 if TYPE_CHECKING:
     from modelyard.artifacts import FileFacts, Model, Output
     from modelyard.contexts import Lack, Locked, Problem, StageContext
+    from modelyard.metrics import Better, Unit
     from modelyard.stage import Stage
 
 hookspec = pluggy.HookspecMarker("modelyard")
@@ -152,6 +153,28 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
     serving_only: Sequence[str]
 
 
+class Directed(TypedDict):
+    """What measures must say which of two values is the better one: `better` is `higher` or `lower`."""
+
+    better: Better
+
+
+class MetricTraits(Directed, ComponentTraits, total=False):
+    """Traits of a metric: what its values are, see `modelyard.metrics.Quantity`.
+
+    `unit` is that of its values; `title` the head of its column. `steady=False` says that another run gives another value,
+    as times and memory do: then it is compared by its interval, and is in no reproducible file.
+    """
+
+    unit: Unit
+    title: str
+    steady: bool
+
+
+class GateTraits(ComponentTraits, total=False):
+    """Traits of a gate: none but those that every component may have."""
+
+
 class BuilderTraits(ComponentTraits, total=False):
     """Traits of an image builder; `templates` are the Jinja2 templates that it renders, they enter the action key.
 
@@ -212,6 +235,8 @@ TRAITS: dict[str, Any] = {
     "trainer": TrainerTraits,
     "optimizer": OptimizerTraits,
     "runtime": RuntimeTraits,
+    "metric": MetricTraits,
+    "gate": GateTraits,
     "builder": BuilderTraits,
     "target": TargetTraits,
     "kind": KindTraits,
@@ -247,6 +272,18 @@ class RegisterRuntime(Protocol):
     """Registers a runtime."""
 
     def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[RuntimeTraits]) -> None: ...
+
+
+class RegisterMetric(Protocol):
+    """Registers a metric."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[MetricTraits]) -> None: ...
+
+
+class RegisterGate(Protocol):
+    """Registers a gate."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[GateTraits]) -> None: ...
 
 
 class RegisterBuilder(Protocol):
@@ -306,6 +343,23 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
 @hookspec
 def modelyard_register_runtimes(register: RegisterRuntime) -> None:
     """Register runtimes: what runs a model, both when it is evaluated and in the image."""
+
+
+@hookspec
+def modelyard_register_metrics(register: RegisterMetric) -> None:
+    """Register metrics: `function(context: MetricContext, *, ...)` returns what it measured of one variant.
+
+    A number; or a number and the ends of its 95 % interval, `(value, low, high)`; or an array with a value for each test
+    sample, whose mean is the metric. It is measured where the project has it in `[tool.modelyard.metrics]`.
+    """
+
+
+@hookspec
+def modelyard_register_gates(register: RegisterGate) -> None:
+    """Register gates: `function(context: GateContext, *, ...)` yields each reason why a variant must not ship, as a text.
+
+    It judges what was measured, and is asked where the project has it in `[tool.modelyard.gates]`, as a table.
+    """
 
 
 @hookspec

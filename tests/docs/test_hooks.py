@@ -47,6 +47,10 @@ half = ["half"]
 
 [tool.modelyard.gates]
 min_accuracy = 0.9
+max_log_loss = 0.7
+confusion = { most = 0.2 }
+
+[tool.modelyard.metrics.log-loss]
 
 [tool.modelyard.targets.note]
 

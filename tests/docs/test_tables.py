@@ -71,6 +71,7 @@ BEFORE: dict[str, Callable[[Path], None]] = {
     "docs/how-to/serve-with-tensorflow-serving.md": base_image,
     "docs/reference/hooks.md": kind_of_stage,
     "docs/reference/optimizers.md": torch_net,
+    "docs/reference/selection.md": edge,
     "examples/modelyard-edge/README.md": edge,
 }
 """What a page takes for granted before its tables hold."""

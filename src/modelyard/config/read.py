@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from modelyard.config.extending import extended
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
 from modelyard.config.profiles import choose_profile, lay_over, take_profiles
-from modelyard.config.tables import PLAIN, USING, Isa, Name, Seed, Threads, parameters_of_table
+from modelyard.config.tables import PLAIN, USING, Isa, Name, Seed, Threads, gate_parameters, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
+from modelyard.metrics.registered import quantity_of
 from modelyard.metrics.standard import STANDARD
 from modelyard.plugins.load import Plugins
 from modelyard.stage import THREADS
@@ -45,6 +47,8 @@ class Config(msgspec.Struct, frozen=True):
         source: what it was read from, for messages.
         origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
         target_names: the names of all targets, of all profiles.
+        metrics: the plugins' metrics that are measured beside those of every evaluation, by name.
+        gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
         kinds: for each kind of stage that a plugin registered and the project asks for, its component.
     """
 
@@ -63,12 +67,24 @@ class Config(msgspec.Struct, frozen=True):
     origins: dict[str, tuple[str, ...]] = {}
     target_names: frozenset[str] = frozenset()
     kinds: dict[str, Use] = {}
+    metrics: dict[str, Use] = {}
+    gates: dict[str, Use] = {}
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What is measured of every variant."""
+        return quantities(self.metrics)
 
     def where_variant(self, variant: str) -> Where:
         """Return the place of a variant, for messages."""
         table = self.origins.get(variant, ("variants",))
         where = self.source.where(*table)
         return where.at(variant) if table == ("variants",) else where
+
+
+def quantities(metrics: Mapping[str, Use]) -> tuple[Quantity, ...]:
+    """Return what is measured: what every evaluation measures, and the `metrics` of plugins."""
+    return (*STANDARD, *(quantity_of(name, use.component) for name, use in metrics.items()))
 
 
 def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | None = None) -> Config:
@@ -166,6 +182,8 @@ class _Reader:
                 msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
         uses = self.uses()
+        settings = {table: self.own(table) for table in ("dataset", *PLAIN) if table != "gates"}
+        metrics = {name: self.metric(name) for name in self.table("metrics")}
         config = Config(
             project=self.project,
             name=self.scalar("name", Name, self.default_name()),
@@ -174,7 +192,9 @@ class _Reader:
             threads=self.scalar("threads", Threads, THREADS),
             isa=self.scalar("isa", Isa, None),
             uses=uses,
-            settings={t: self.own(t) for t in ("dataset", *PLAIN)} | {"gates": self.gates(), "image": self.image()},
+            settings=settings | {"gates": self.bounds(metrics), "image": self.image()},
+            metrics=metrics,
+            gates=self.gates(metrics),
             variants=self.variants(),
             origins=self.origins,
             targets={name: self.target(name) for name in self.table("targets")},
@@ -229,13 +249,41 @@ class _Reader:
             values = {k: v for k, v in values.items() if k in parameters}
         return check_values(parameters, values, self.where(table))
 
-    def gates(self) -> dict[str, Any]:
-        """The gates, whose units are checked now: not only when every variant has been trained and measured."""
-        values = self.own("gates")
-        for key, gate in gates_of(STANDARD).items():
+    def metric(self, name: str) -> Use:
+        """A metric of a plugin's; it has a name of its own, by which gates call it."""
+        where = self.where("metrics").at(name)
+        taken = [one.name for one in STANDARD]
+        if not re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", name) or name.replace("-", "_") in taken:
+            msg = (
+                f"{where}: {name!r} is not allowed as the name of a metric\n"
+                f"  allowed: lower-case letters, digits and dashes, but for what is always measured: {listing(taken)}"
+            )
+            raise ConfigError(msg)
+        values = self.table("metrics", name)
+        return self.component("metric", values.pop("use", name), values, self.where("metrics", name))
+
+    def bounds(self, metrics: Mapping[str, Use]) -> dict[str, Any]:
+        """The gates that bound a metric, whose units are checked now: not only when every variant has been measured."""
+        where, gates = self.where("gates"), gates_of(quantities(metrics))
+        parameters = gate_parameters(quantities(metrics)) | parameters_of_table("gates")
+        values = check_values(parameters, self.without_tables(parameters), where)
+        for key, gate in gates.items():
             if values[key] is not None:
-                gate.parse(values[key], KeyPlace(self.where("gates"), key))
+                gate.parse(values[key], KeyPlace(where, key))
         return values
+
+    def without_tables(self, known: Collection[str]) -> dict[str, Any]:
+        """What `[tool.modelyard.gates]` holds beside the tables, which are gates of plugins."""
+        return {key: v for key, v in self.table("gates").items() if key in known or not isinstance(v, dict)}
+
+    def gates(self, metrics: Mapping[str, Use]) -> dict[str, Use]:
+        """The gates of plugins: the tables in `[tool.modelyard.gates]`."""
+        bounds = {*gate_parameters(quantities(metrics)), *parameters_of_table("gates")}
+        return {name: self.gate(name) for name in self.table("gates") if name not in self.without_tables(bounds)}
+
+    def gate(self, name: str) -> Use:
+        values = self.table("gates", name)
+        return self.component("gate", values.pop("use", name), values, self.where("gates", name))
 
     def image(self) -> dict[str, Any]:
         """The image's name, which every registry must take."""

@@ -22,7 +22,7 @@ USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": 
 """The tables that choose one component with `use`, and the kind of that component."""
 PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
-GROUPS = ("variants", "matrix", "targets", "resources")
+GROUPS = ("variants", "matrix", "metrics", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
 KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
 """What there may be in every project; the kinds of stage that plugins registered have tables of their name besides."""

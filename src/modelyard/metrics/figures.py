@@ -45,5 +45,5 @@ def ends(interval: Interval | None, unit: str) -> str:
     if interval is None:
         return ""
     low, high = interval
-    least = number(0.0 if low is None else low, unit)
+    least = ("0" if unit else "any") if low is None else number(low, unit)
     return f" ({least} to {'any' if high is None else number(high, unit)})"

@@ -7,15 +7,15 @@ and the plan adds to the baseline's chain that twin with the same parameters. Va
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from modelyard.component import REQUIRED, Component, Use
 from modelyard.errors import PlanError, did_you_mean, listing
+from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
-from modelyard.metrics.standard import STANDARD
 from modelyard.plan.chains import Steps, chain_key, short_names
 
 
@@ -33,9 +33,9 @@ class Controls(msgspec.Struct, frozen=True):
     lacking: dict[str, str] = {}
 
 
-def wants_controls(gates: Mapping[str, Any]) -> bool:
+def wants_controls(gates: Mapping[str, Any], quantities: Iterable[Quantity]) -> bool:
     """Tell whether a gate on a drop below the baseline's is set, and is to compare what was trained alike."""
-    known = gates_of(STANDARD)
+    known = gates_of(quantities)
     drops = [bound for key, bound in gates.items() if key in known and known[key].how == "drop"]
     return bool(gates["equal_training"]) and any(bound is not None for bound in drops)
 

@@ -13,7 +13,6 @@ from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED
 from modelyard.metrics.rules import rules_of
-from modelyard.metrics.standard import STANDARD
 from modelyard.plan.baselines import Controls, find_controls, wants_controls
 from modelyard.plan.chains import Link, Steps, links
 from modelyard.plan.formats import advice
@@ -206,7 +205,8 @@ class _Planner:
             inputs = [Input("model", final), data]
             if final != finals[baseline]:
                 inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
-            yield self.stage(f"evaluate:{variant}", {"runtime": measuring}, settings["evaluate"], *inputs)
+            own = {f"metric {name}": use for name, use in self.config.metrics.items()}
+            yield self.stage(f"evaluate:{variant}", {"runtime": measuring, **own}, settings["evaluate"], *inputs)
         yield self.select_stage(finals, baseline, controls)
         yield from self.deployment()
 
@@ -267,7 +267,7 @@ class _Planner:
 
     def controls(self, baseline: str) -> Controls:
         """Return the baselines that were trained as long as variants were; none if no gate needs them."""
-        if not wants_controls(self.config.settings["gates"]):
+        if not wants_controls(self.config.settings["gates"], self.config.quantities):
             return Controls()
         optimizers = self.plugins.of_kind("optimizer")
         served = self.config.uses["runtime"].component.accepts
@@ -281,10 +281,11 @@ class _Planner:
         self.check_variant("rule", settings["rule"], controls.added)
         inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
-        return self.stage(self.select, {}, settings, *inputs)
+        uses = {f"gate {name}": use for name, use in self.config.gates.items()}
+        return self.stage(self.select, uses, settings, *inputs)
 
     def check_variant(self, key: str, value: str, more: Iterable[str] = ()) -> None:
-        allowed = (*(rules_of(STANDARD) if key == "rule" else ()), *self.config.variants, *more)
+        allowed = (*(rules_of(self.config.quantities) if key == "rule" else ()), *self.config.variants, *more)
         if value not in allowed:
             place = KeyPlace(self.config.source.where("select"), key)
             msg = f"{place}: {value!r} is not allowed{did_you_mean(value, allowed)}\n  allowed: {', '.join(allowed)}"

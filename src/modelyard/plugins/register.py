@@ -6,11 +6,12 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from modelyard.component import Component, Source
 from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.hookspecs import TRAITS
+from modelyard.metrics import Better, Unit
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
@@ -30,11 +31,12 @@ _SEQUENCES = {
 _PATHS = {"server", "requirements"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
 _DICTS = {"environment", "server_environment", "parts"}
-_FLAGS = {"reads_settings", "deterministic", "takes_model", "seeded", "host_bound", "measures"}
+_FLAGS = {"reads_settings", "deterministic", "takes_model", "seeded", "host_bound", "measures", "steady"}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
 _OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
+_CHOICES: dict[str, tuple[str, ...]] = {"better": get_args(Better), "unit": get_args(Unit)}
 _OF_PARAMETERS = {"serving_only", "deploy_only", "plan_only", "optional_requirements"}
 """Traits that name parameters, each with a default: a stage is run without them, or they may be left unset."""
 
@@ -156,6 +158,10 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if callable(value) else "a function"
     if trait == "base":
         return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"
+    if trait in _CHOICES:
+        return "" if value in _CHOICES[trait] else " or ".join(map(repr, _CHOICES[trait]))
+    if trait == "title":
+        return "" if isinstance(value, str) else "the head of its column, for instance 'log loss'"
     if trait == "answers":
         return "" if value in ("logits", "probabilities") else "'logits' or 'probabilities'"
     if trait == "trains_like":

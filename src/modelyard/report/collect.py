@@ -32,6 +32,13 @@ class VariantPlaces(msgspec.Struct, frozen=True, kw_only=True):
     data: str
 
 
+class OwnGate(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate of a plugin's: the component, as the configuration names it, and its parameters."""
+
+    component: str
+    params: dict[str, Any]
+
+
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
     """What the process that renders needs, as one JSON file.
 
@@ -47,6 +54,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         selection: the stage that picks the variant that ships; empty if there is none.
         image: the image's stage; empty if there is none.
         origins: what the artifacts were made of.
+        own_gates: the gates of plugins, by name.
         builder: versions of modelyard, doit and Python.
     """
 
@@ -62,6 +70,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     origins: tuple[Origin, ...]
     builder: dict[str, str]
+    own_gates: dict[str, OwnGate] = {}
 
 
 def collect(engine: Engine, out: Path) -> Collected:
@@ -85,7 +94,16 @@ def collect(engine: Engine, out: Path) -> Collected:
         image=_first(plan.of_kind("image")),
         origins=tuple(_origin(engine, link) for link in links),
         builder=builder(),
+        own_gates=_own_gates(select),
     )
+
+
+def _own_gates(select: Stage | None) -> dict[str, OwnGate]:
+    uses = select.uses if select else {}
+    return {
+        role.removeprefix("gate "): OwnGate(component=use.component.name, params=use.params)
+        for role, use in uses.items()
+    }
 
 
 def _first(stages: list[Stage]) -> str:

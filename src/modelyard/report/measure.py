@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts
 from modelyard.build.verdict import STALE, UP_TO_DATE
+from modelyard.component import Use
 from modelyard.errors import DataError
 from modelyard.files.json import read_json
 from modelyard.report.facts import (
@@ -30,6 +32,7 @@ from modelyard.stages.select import notes_of, rows_of
 from modelyard.variants.evaluation import Measured
 from modelyard.variants.gates import Gates, Judgement
 from modelyard.variants.intervals import mcnemar
+from modelyard.variants.own_gates import OwnGate, own_gates
 from modelyard.variants.paired import pairs_of
 from modelyard.variants.row import Row, row_of
 from modelyard.variants.selection import with_front
@@ -153,13 +156,34 @@ def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     unlike = {**select.get("trained_unlike", {}), **{name: why for name, why in apart.items() if name not in pairs}}
     gates = Gates.parse(select.get("gates", {}), quantities=quantities_of(material))
     controls = select.get("controls", ())
-    rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls) if alike else ()
+    own = _own_gates(collected)
+    rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls, own) if alike else ()
     return (*rows, *with_front(others))
 
 
 def _ratio(measured: Measured) -> Interval | None:
     ratio = measured.latency.ratio
     return Interval(value=ratio.p50, low=ratio.low, high=ratio.high) if ratio else None
+
+
+def _own_gates(collected: Collected) -> dict[str, OwnGate]:
+    """Return the gates of plugins, which this process has not loaded yet."""
+    if not collected.own_gates:
+        return {}
+    from modelyard.plugins.load import load_plugins
+    from modelyard.plugins.project_function import project_function
+
+    folder = Path(collected.folder)
+    sys.path.insert(0, str(folder))  # as in a build
+    plugins, uses = load_plugins(folder), {}
+    for name, one in collected.own_gates.items():
+        where = f"the gate {name!r}"
+        own = ":" in one.component
+        component = (
+            project_function("gate", folder, one.component, where) if own else plugins.get("gate", one.component, where)
+        )
+        uses[name] = Use(component, one.params)
+    return own_gates(uses)
 
 
 def _confusion_matrix(measured: Measured) -> ConfusionMatrix:

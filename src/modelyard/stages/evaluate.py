@@ -15,8 +15,9 @@ from modelyard.metrics.standard import ACCURACY
 from modelyard.oci.image import FIXED_EPOCH
 from modelyard.oci.layers import layer_size
 from modelyard.oci.tree import Tree
+from modelyard.stages.own_metrics import add_own_metrics
 from modelyard.system import usable_cpus
-from modelyard.variants.evaluation import PER_SAMPLE, Evaluation
+from modelyard.variants.evaluation import Evaluation, save_per_sample
 from modelyard.variants.latency import measure_latency
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run(job: Job) -> None:
         lock=context.cache / "latency.lock",
         progress=context.progress,
     )
-    context.metrics.update(figures)
+    context.metrics.update(figures | add_own_metrics(job, model, dataset))
 
 
 def evaluate(
@@ -127,14 +128,6 @@ def evaluate(
         "p50_ms": latency.p50_ms,
         "p99_ms": latency.p99_ms,
     }
-
-
-def save_per_sample(out: Path, metric: str, values: NDArray[np.generic]) -> None:
-    """Write a metric's value for each test sample, shape `(samples,)`: what two variants are compared by, in pairs."""
-    import numpy as np
-
-    (out / PER_SAMPLE).mkdir(exist_ok=True)
-    np.save(out / PER_SAMPLE / f"{metric}.npy", values, allow_pickle=False)
 
 
 def predict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,8 @@ from modelyard.files.hashing import hash_file
 from modelyard.files.json import write_json
 from modelyard.variants.evaluation import Evaluation, Measured, read_measured
 from modelyard.variants.gates import Gates
+from modelyard.variants.own_gates import OwnGate, own_gates
+from modelyard.variants.own_gates import misses as own_misses
 from modelyard.variants.row import Row, row_of
 from modelyard.variants.selection import Selection, check_known, choose, front_of, with_front
 from modelyard.variants.table import render_table
@@ -99,6 +102,7 @@ def _select(job: Job, candidates: Mapping[str, Candidate], gates: Gates) -> Sele
         trained_alike=settings["trained_alike"],
         trained_unlike=settings["trained_unlike"],
         controls=settings["controls"],
+        own=own_gates({role.removeprefix("gate "): use for role, use in job.stage.uses.items()}),
         log=job.base.log,
     )
 
@@ -113,6 +117,7 @@ def select(
     trained_alike: Mapping[str, str] | None = None,
     trained_unlike: Mapping[str, str] | None = None,
     controls: Collection[str] = (),
+    own: Mapping[str, OwnGate] = MappingProxyType({}),
     log: Callable[[str], None] = lambda _: None,
 ) -> Selection:
     """Pick a variant and write its model, the table of all, and the answers to compare a server with.
@@ -133,6 +138,7 @@ def select(
         trained_unlike: for variants that were not trained as the baseline was, why there is no such baseline: their
             accuracy is compared with the baseline as it is, and that is said.
         controls: the variants that are there for this comparison alone; one ships only if the rule is its name.
+        own: the gates of plugins.
         log: gets the table.
 
     Raises:
@@ -141,7 +147,7 @@ def select(
     """
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
     check_known("baseline", baseline, candidates)
-    rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls)
+    rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls, own)
     selection = Selection(
         chosen="",
         rule=rule,
@@ -177,12 +183,15 @@ def rows_of(
     trained_alike: Mapping[str, str],
     trained_unlike: Mapping[str, str],
     controls: Collection[str],
+    own: Mapping[str, OwnGate] = MappingProxyType({}),
 ) -> tuple[Row, ...]:
     """Return the table: a row a variant, with what the gates say of it and what dominates it."""
     rows = []
     for name, one in measured.items():
         other = trained_alike.get(name, baseline)
         judgement = gates.judge(one, measured[baseline], measured[other])
+        ruled_out = own_misses(own, name, one, measured[baseline])
+        judgement = msgspec.structs.replace(judgement, misses=(*judgement.misses, *ruled_out))
         why = trained_unlike.get(name, "")
         rows.append(row_of(name, one, judgement, compared_with=other, trained_unlike=why, control=name in controls))
     return with_front(rows)

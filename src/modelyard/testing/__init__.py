@@ -30,6 +30,7 @@ from modelyard.testing.component import check_component
 from modelyard.testing.optimizer import Checked, check_optimizer, measure
 from modelyard.testing.stage import check_builder, check_dataset, check_model, check_runtime, check_trainer
 from modelyard.testing.target import check_target, render_target
+from modelyard.testing.variants import check_gate, check_metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,8 @@ __all__ = [
     "check_builder",
     "check_component",
     "check_dataset",
+    "check_gate",
+    "check_metric",
     "check_model",
     "check_optimizer",
     "check_runtime",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 PER_SAMPLE = "per_sample"
 """The folder of an evaluation with a metric's value for each test sample, `NAME.npy`."""
 
@@ -174,10 +177,24 @@ class Measured:
         """All metrics by name, in the order of the tables."""
         return {one.name: one for one in (*self.evaluation.metrics, *self.latency.metrics)}
 
+    @property
+    def answers(self) -> Any:
+        """The class probabilities for the test samples, float32, shape `(samples, classes)`, memory-mapped."""
+        assert self.folder is not None
+        return open_array(self.folder / "probabilities.npy", "run `doit evaluate` again")
+
     def per_sample(self, metric: str) -> Any:
         """Return a metric's value for each test sample, shape `(samples,)`, memory-mapped; None if it has none."""
         file = self.folder / PER_SAMPLE / f"{metric}.npy" if self.folder else None
         return open_array(file, "run `doit evaluate` again") if file and file.is_file() else None
+
+
+def save_per_sample(out: Path, metric: str, values: NDArray[np.generic]) -> None:
+    """Write a metric's value for each test sample, shape `(samples,)`: what two variants are compared by, in pairs."""
+    import numpy as np
+
+    (out / PER_SAMPLE).mkdir(exist_ok=True)
+    np.save(out / PER_SAMPLE / f"{metric}.npy", values, allow_pickle=False)
 
 
 def read_measured(folder: Path) -> Measured:

@@ -12,10 +12,11 @@ from modelyard_plugins.support.keras_files import load_keras, save_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
-    from modelyard.contexts import OptimizeContext
-    from modelyard.hookspecs import RegisterOptimizer, RegisterTarget
+    from modelyard.contexts import MetricContext, OptimizeContext
+    from modelyard.hookspecs import RegisterMetric, RegisterOptimizer, RegisterTarget
 
 Levels = Annotated[int, Meta(ge=2, le=65536, description="a whole number from 2 to 65536")]
+Bins = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 
 
 def round_weights(context: OptimizeContext, *, levels: Levels = 32) -> None:
@@ -37,6 +38,30 @@ def round_weights(context: OptimizeContext, *, levels: Levels = 32) -> None:
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
     register("round-weights", round_weights, accepts=("tf_keras",), produces="tf_keras", **TENSORFLOW)
+
+
+def calibration(context: MetricContext, *, bins: Bins = 10) -> float:
+    """Measure how far the answers' confidence lies from how often they are right: the expected calibration error.
+
+    Args:
+        context: the answers to the test split.
+        bins: how many ranges of confidence are looked at.
+
+    Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
+    """
+    import numpy as np
+
+    confidence = context.answers.max(axis=1).astype("float64")
+    right = context.answers.argmax(axis=1) == context.dataset.y("test")
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, confidence - right, bins)
+    return float(abs(gaps).sum() / len(right))
+
+
+@hookimpl
+def modelyard_register_metrics(register: RegisterMetric) -> None:
+    """Register the metric."""
+    register("calibration", calibration, better="lower", unit="fraction")
 
 
 @hookimpl
