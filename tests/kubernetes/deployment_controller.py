@@ -25,13 +25,15 @@ def reconcile(cluster: Cluster, path: str) -> None:
         return
     newest = _newest(cluster, deployment, path, sets)
     wanted = deployment["spec"]["replicas"]
-    if not cluster.refusal:
-        _scale(cluster, newest, wanted if _gets_ready(cluster, newest) else 1)
+    surges = any(one["metadata"]["uid"] != newest["metadata"]["uid"] for one in sets)  # one new pod beside the old ones
+    made = 0 if cluster.refusal else wanted if _gets_ready(cluster, newest) or not surges else 1
+    if made:
+        _scale(cluster, newest, made)
     ready = wanted if _gets_ready(cluster, newest) and not cluster.refusal else 0
     for one in sets:
         if one["metadata"]["uid"] != newest["metadata"]["uid"] and ready:
             _scale(cluster, one, 0)
-    _tell(cluster, deployment, path, newest, ready)
+    _tell(cluster, deployment, path, newest, made, ready)
 
 
 def _sets(cluster: Cluster, path: str) -> list[dict[str, Any]]:
@@ -92,9 +94,10 @@ def _scale(cluster: Cluster, one: dict[str, Any], number: int) -> None:
         cluster.objects[path] = cluster.stamped(path, pod)
 
 
-def _tell(cluster: Cluster, deployment: dict[str, Any], path: str, newest: dict[str, Any], ready: int) -> None:
+def _tell(
+    cluster: Cluster, deployment: dict[str, Any], path: str, newest: dict[str, Any], made: int, ready: int
+) -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": cluster.refusal}
-    made = ready or (0 if cluster.refusal else 1)
     status = {
         "observedGeneration": deployment["metadata"]["generation"],
         "replicas": made,

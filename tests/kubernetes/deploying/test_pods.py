@@ -8,6 +8,7 @@ import pytest
 from tests.kubernetes.deployed import NAMESPACE, waiting
 
 from modelyard.errors import StageFailed
+from modelyard.kubernetes.deploying.pods import state, told
 
 if TYPE_CHECKING:
     from tests.kubernetes.api_stub import Cluster
@@ -53,10 +54,26 @@ def test_warnings_of_the_cluster_about_the_new_pods_are_told(deployer: Deployer,
     cluster.statuses["sha256"] = waiting("ErrImagePull")
     with pytest.raises(StageFailed):
         deployer()
-    [pod] = cluster.names("Pod")
+    pod, _ = cluster.names("Pod")
     for number, who in enumerate((pod, "other-a")):
         event = {"type": "Warning", "reason": "Failed", "message": f"of {who}", "involvedObject": {"name": who}}
         cluster.add(f"{NAMESPACE}/events/{number}", **event)
     with pytest.raises(StageFailed, match=f"event Failed on {pod}: of {pod}") as caught:
         deployer()
     assert "other-a" not in str(caught.value)
+
+
+def test_what_keeps_several_pods_is_said_once() -> None:
+    pods = []
+    for number, name in enumerate(("net-1-a", "net-1-b", "net-1-c")):
+        uid = f"0{number}345678-90ab-cdef-0123-456789abcdef"
+        message = f"back-off {number}0s restarting failed container=server pod={name}_models({uid})"
+        status = waiting("CrashLoopBackOff", message, **ENDED)
+        pods.append(state({"metadata": {"name": name}, "status": status}))
+    pods.append(state({"metadata": {"name": "net-1-d"}, "status": waiting("ErrImagePull", "no such image")}))
+    crashed, waits = told(pods)
+    who, _, why = crashed.partition(": ")
+    assert who == "Pod/net-1-a, Pod/net-1-b, Pod/net-1-c"
+    ended = "server ended with code 2 (Error)\n    listening\n    TLS: not a key"
+    assert why == f"CrashLoopBackOff: back-off 00s restarting failed container=server; {ended}"
+    assert waits == "Pod/net-1-d: ErrImagePull: no such image"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.kubernetes.deployed import waiting
 
 from modelyard.errors import StageFailed
 
@@ -16,7 +17,7 @@ def test_time_is_up_for_pods_that_do_not_get_ready(deployer: Deployer, cluster: 
     cluster.statuses["sha256"] = {"conditions": [unplaced]}
     with pytest.raises(
         StageFailed,
-        match=r"(?s)not within 1 s\n  Pod/digits-\S+: Unschedulable: 0/3 nodes.*go back: doit undeploy:kubernetes",
+        match=r"(?s)not within 1 s\n  Pod/digits-\S+, Pod/digits-\S+: Unschedulable: 0/3 nodes.*go back: doit undeploy:kubernetes",
     ) as caught:
         deployer(rollout_timeout_s=1)
     assert "look further: kubectl --namespace=digits logs -l app.kubernetes.io/" in str(caught.value)
@@ -26,3 +27,16 @@ def test_pods_that_may_not_be_made_are_told(deployer: Deployer, cluster: Cluster
     cluster.refusal = "exceeded quota"
     with pytest.raises(StageFailed, match=r"(?s)FailedCreate: exceeded quota\n  no pod was made"):
         deployer()
+
+
+def test_pods_of_one_state_are_told_on_one_line(deployer: Deployer, cluster: Cluster) -> None:
+    cluster.statuses["sha256"] = waiting("ErrImagePull", "no such image")
+    with pytest.raises(StageFailed) as caught:
+        deployer(replicas=5, max_replicas=5)
+    names = cluster.names("Pod")
+    told = [line for line in deployer.said if line.startswith("  pod")]
+    assert told == [f"  pods {', '.join(names[:3])} and 2 more: ErrImagePull"]
+    assert str(caught.value).count("no such image") == 1
+    assert f"Pod/{names[0]}, Pod/{names[1]}, Pod/{names[2]} and 2 more: ErrImagePull: no such image" in str(
+        caught.value
+    )

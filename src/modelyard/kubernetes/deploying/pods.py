@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelyard.kubernetes.objects import get, items, label, mapping, text
+from modelyard.kubernetes.objects import get, items, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from modelyard.kubernetes.kubectl import Kubectl
     from modelyard.kubernetes.objects import Object
 
 _HOPELESS = {
@@ -19,16 +19,22 @@ _HOPELESS = {
 }  # fmt: skip
 """Reasons of the kubelet's that a deploy does not wait out."""
 _LAST_WORDS = 6
-_EVENTS = 4
-_NOISE = {"MissingClusterDNS", "BackOff"}
-"""Warnings that say nothing of the pod, or what its state says already."""
+_NAMED = 3
+_OF_ONE_POD = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]+")
+"""What differs from pod to pod in a message: uids, addresses, ports, times, counts."""
+_WHICH = re.compile(r" pod=\S+")
+"""What the kubelet puts behind a back-off: the pod's own name and uid."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How a pod fares: `short` on one line, `reasons` in full, and whether there is `hope` that waiting helps."""
+    """How a pod fares: `short` on one line, `reasons` in full, and whether there is `hope` that waiting helps.
+
+    `made` is when it was made, as the API says it.
+    """
 
     name: str
+    made: str
     short: str
     reasons: tuple[str, ...]
     is_ready: bool
@@ -47,8 +53,8 @@ def state(pod: Object) -> State:
     words = _words(statuses)
     short = "ready" if ready else ", ".join(words) or text(unplaced, "reason") or text(pod, "status", "phase") or "made"
     hope = ready or not (_HOPELESS & set(words))
-    name = text(pod, "metadata", "name")
-    return State(name, short, tuple(reasons) or (short,), ready, hope)
+    name, made = text(pod, "metadata", "name"), text(pod, "metadata", "creationTimestamp")
+    return State(name, made, short, tuple(reasons) or (short,), ready, hope)
 
 
 def _words(statuses: list[Object]) -> list[str]:
@@ -71,7 +77,7 @@ def _words(statuses: list[Object]) -> list[str]:
 def _reasons(status: Object) -> Iterator[str]:
     waiting = mapping(status, "state", "waiting")
     if waiting:
-        yield f"{text(waiting, 'reason')}: {text(waiting, 'message')}".rstrip(": ")
+        yield f"{text(waiting, 'reason')}: {_WHICH.sub('', text(waiting, 'message'))}".rstrip(": ")
     for one in (mapping(status, "state", "terminated"), mapping(status, "lastState", "terminated")):
         if one:
             yield _ended(text(status, "name"), one)
@@ -86,17 +92,20 @@ def _ended(container: str, how: Object) -> str:
     return "\n    ".join([f"{who}ended with code {how.get('exitCode')} ({text(how, 'reason')})", *said])
 
 
-def told(pod: State) -> str:
-    """Return what keeps a pod, for a message."""
-    return f"{label({'kind': 'Pod', 'metadata': {'name': pod.name}})}: {'; '.join(pod.reasons)}"
+def told(pods: Iterable[State]) -> list[str]:
+    """Return what keeps pods, for a message: what keeps several of them, once."""
+    same: dict[tuple[str, ...], list[State]] = {}
+    for one in pods:
+        same.setdefault(tuple(alike(reason, one.name) for reason in one.reasons), []).append(one)
+    return [f"{named([f'Pod/{one.name}' for one in each])}: {'; '.join(each[0].reasons)}" for each in same.values()]
 
 
-def warnings(kubectl: Kubectl, names: Collection[str]) -> list[str]:
-    """Return the last warnings of the cluster about the pods and ReplicaSets `names`."""
-    events = items(kubectl.read("get", "events", "--field-selector=type=Warning"), "items")
-    mine = [one for one in events if text(one, "involvedObject", "name") in names and text(one, "reason") not in _NOISE]
-    mine.sort(key=lambda one: text(one, "lastTimestamp") or text(one, "eventTime"))
-    said = [
-        f"event {text(one, 'reason')} on {text(one, 'involvedObject', 'name')}: {text(one, 'message')}" for one in mine
-    ]
-    return list(dict.fromkeys(said))[-_EVENTS:]
+def named(names: Sequence[str]) -> str:
+    """Return names on one line, the first few of many."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def alike(message: str, name: str) -> str:
+    """Return a message about the pod `name` without what differs from pod to pod, to tell whether two say the same."""
+    return _OF_ONE_POD.sub("0", message.replace(name, "") if name else message)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
-from modelyard.kubernetes.deploying.pods import State, state, told, warnings
+from modelyard.kubernetes.deploying.events import warnings
+from modelyard.kubernetes.deploying.pods import State, named, state, told
 from modelyard.kubernetes.deploying.records import REVISION
 from modelyard.kubernetes.objects import get, items, label, mapping, text
 
@@ -122,17 +123,21 @@ def _owner(thing: Object) -> str:
 
 
 def _tell(sight: Sight, before: dict[str, str], say: Callable[[str], None]) -> dict[str, str]:
+    """Say how the pods fare whose state has changed, those of one state on one line; return the states of all."""
     now = {one.name: one.short for one in sight.pods}
+    changed: dict[str, list[str]] = {}
     for name, short in now.items():
         if before.get(name) != short:
-            say(f"  pod {name}: {short}")
+            changed.setdefault(short, []).append(name)
+    for short, names in changed.items():
+        say(f"  pod{'s' * (len(names) > 1)} {named(names)}: {short}")
     return now
 
 
 def _failure(kubectl: Kubectl, deployment: Object, sight: Sight, why: str, back: str) -> str:
-    stuck = [told(one) for one in sight.pods if not one.is_ready]
+    stuck = told(one for one in sight.pods if not one.is_ready)
     reasons = [*filter(None, [why, sight.refusal]), *(stuck or ["no pod was made"] * (not sight.pods))]
-    reasons += warnings(kubectl, {*sight.sets, *(one.name for one in sight.pods)})
+    reasons += warnings(kubectl, sight.pods, sight.sets)
     return (
         f"{label(deployment)} did not get ready:\n  " + "\n  ".join(reasons) + "\n"
         f"  look further: {kubectl.shown('logs', '-l', _selector(deployment), '--tail=50', '--all-containers')}\n"
