@@ -1,0 +1,64 @@
+"""Start the server of an image from the image's own files, without an engine and without root."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.errors import StageFailed
+from modelyard.launch.started import Started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from modelyard.artifacts import ImageFacts
+    from modelyard.oci.rootfs import Rootfs
+
+
+@contextlib.contextmanager
+def from_files(folder: Path, facts: ImageFacts, settings: dict[str, str], log: Path) -> Iterator[Started]:
+    """Run the image's own Python on the image's own files; what it takes of this machine is refused at the end."""
+    from modelyard.oci import rootfs
+
+    assert facts.archive is not None
+    with tempfile.TemporaryDirectory(prefix="modelyard-check-") as scratch:
+        root = rootfs.unpack(folder / facts.archive, Path(scratch, "root"))
+        port = _free_port()
+        variables = rootfs.environment(root) | settings | {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_PORT": str(port)}
+        if "MODELYARD_GRPC_PORT" in variables:
+            variables["MODELYARD_GRPC_PORT"] = "0"  # the image's own may be taken on this machine
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                rootfs.start_command(root), env=variables, cwd=scratch, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            yield Started(f"http://127.0.0.1:{port}", "image files", lambda: process.poll() is None)
+            _check_complete(root, process.pid)
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=15)
+            process.kill()
+            process.wait()
+            shutil.rmtree(root.folder, ignore_errors=True)
+
+
+def _check_complete(root: Rootfs, pid: int) -> None:
+    """Refuse an image that ran only because this machine has a library that the image lacks."""
+    from modelyard.oci.rootfs import foreign_libraries
+
+    foreign = foreign_libraries(root, pid)
+    if foreign:
+        msg = f"check: the image's server uses files of this machine: {', '.join(foreign)}\n  add the packages that hold them to the image: [tool.modelyard.image] packages"
+        raise StageFailed(msg)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
