@@ -48,7 +48,18 @@ FRAMES = (
     '{"parameters":{"binary_data_output":true},"inputs":[{"name":"input","datatype":"UINT8","shape":[682,32,32,3],"data":[%s]}]}',
     '{"id":"true","inputs":[{"name":"input","datatype":"UINT8","shape":[1,32,32,3],"data":[%s]}]}',
     '{"signature_name":[%s],"instances":[1]}', '{"outputs":[%s]}', '{"inputs":[%s],"instances":[1]}', "%s", "[%s]",
+    '{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"instances":[%s]}}',
+    '[{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"instances":[%s]}}]',
 )  # fmt: skip
+
+
+ROUTES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/v1/models/digits:predict", {}),
+    ("/v2/models/digits/infer", {}),
+    ("/events", {"content-type": "application/cloudevents+json"}),
+    ("/events", {"content-type": "application/cloudevents-batch+json"}),
+)
+"""Where large bodies are sent to, and what they are said to be."""
 
 
 @dataclass(frozen=True)
@@ -226,11 +237,11 @@ def send(watched: Watched, path: str, body: bytes, headers: dict[str, str]) -> i
 def once(watched: Watched, random_: random.Random, threads: ThreadPoolExecutor, at_once: int) -> None:
     """Send one body, `at_once` times."""
     how, body = body_of(random_, watched.box.body_bytes)
-    path = random_.choice(("/v1/models/digits:predict", "/v2/models/digits/infer"))
+    path, headers = random_.choice(ROUTES)
     coding = random_.choice(("", "", "gzip", "deflate"))
     if coding:
         body = gzip.compress(body, 1) if coding == "gzip" else zlib.compress(body, 1)
-    headers = {"content-encoding": coding} if coding else {}
+    headers = {**headers, "content-encoding": coding} if coding else headers
     watched.now = f"{at_once} x {path} {coding} {how}"
     list(threads.map(lambda _: send(watched, path, body, headers), range(at_once)))
     watched.asked += at_once

@@ -24,7 +24,7 @@ def test_every_setting_is_read(tmp_path):
     pem.touch()
     texts = {
         "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HOST": "::1", "PORT": "0",
-        "GRPC_PORT": "1",
+        "GRPC_PORT": "1", "EVENTS_AUTH": "none", "EVENTS_SOURCE": "/models/digits",
         "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
         "WORKERS": "3", "BATCHING": "on", "MAX_QUEUE": "4", "QUEUE_S": "4.5", "MAX_BATCH": "5", "MAX_BODY_BYTES": "6",
         "MAX_HEADER_BYTES": "2048", "MAX_CONNECTIONS": "8", "MEMORY_BYTES": "10", "HEADER_S": "11", "BODY_S": "12",
@@ -35,7 +35,7 @@ def test_every_setting_is_read(tmp_path):
     settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
 
     assert settings == Settings(
-        Path("/m"), "digits", "7", "a:b", "::1", 0, 1, "ann", "pa:ss", pem, pem, 2, 3, "on", 4, 4.5, 5, 6, 2048, 8, 10,
+        Path("/m"), "digits", "7", "a:b", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits", pem, pem, 2, 3, "on", 4, 4.5, 5, 6, 2048, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
@@ -68,6 +68,8 @@ def test_the_password_is_not_in_the_repr():
     [
         ({"PORT": "http"}, "MODELYARD_PORT: 'http'; allowed: a whole number, 0 to 65535"),
         ({"GRPC_PORT": "65536"}, "MODELYARD_GRPC_PORT: '65536'; allowed: a whole number, 0 to 65535"),
+        ({"EVENTS_AUTH": "token"}, "MODELYARD_EVENTS_AUTH: 'token'; allowed: basic, none"),
+        ({"EVENTS_SOURCE": "a b"}, "MODELYARD_EVENTS_SOURCE: 'a b'; allowed: a URI reference"),
         ({"PORT": "65536"}, "allowed: a whole number, 0 to 65535"),
         ({"PORT": "-1"}, "allowed: a whole number, 0 to 65535"),
         ({"PORT": "tcp://10.0.0.1:80"}, "enableServiceLinks: false"),

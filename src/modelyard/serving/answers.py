@@ -22,14 +22,20 @@ _LEVEL = 1
 
 def failure(exc: Exception) -> Response:
     """Return the answer that says what went wrong: the client's mistake in words, anything else in the log alone."""
+    wrong = refusal_of(exc)
+    return error_response(wrong.status, wrong.message)
+
+
+def refusal_of(exc: Exception) -> RequestError:
+    """Return the status and the words for what went wrong; what is not the client's mistake is logged."""
     if isinstance(exc, RequestError):
-        return error_response(exc.status, exc.message)
+        return exc
     if isinstance(exc, TensorError | InputError):
-        return error_response(400, str(exc))
+        return RequestError(400, str(exc))
     if isinstance(exc, Overloaded):
-        return error_response(503, str(exc))
+        return RequestError(503, str(exc))
     logger.error("failed", exc_info=exc)
-    return error_response(500, FAILED)
+    return RequestError(500, FAILED)
 
 
 def compressed(response: Response, request: Request) -> Response:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .answers import failure
-from .auth import Guesses, refusal
+from .auth import EVENTS, Guesses, refusal
 from .errors import RequestError
 from .logs import logger, requests
 from .messages import Response, error_response
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .auth import BasicAuth
     from .connection import Connection
     from .engine import Engine, Work
+    from .events.sink import Sink
     from .limits import Limits
     from .messages import Request
     from .metrics import Metrics
@@ -48,7 +50,9 @@ class App:
         limits: Limits,
         is_ready: Callable[[], bool],
         loop: AbstractEventLoop,
+        events_source: str | None = None,
     ) -> None:
+        self._model, self._limits, self._events_source = model, limits, events_source
         self.max_body_bytes = limits.body
         self._engine, self._metrics, self._is_ready, self._loop = engine, metrics, is_ready, loop
         self._tracer = tracer
@@ -92,6 +96,8 @@ class App:
     def answer(self, request: Request, connection: Connection) -> Callable[[], None] | None:
         """Answer by `connection.respond`, now or later; if later, return what takes the request back."""
         try:
+            if request.path == EVENTS:
+                return self._sink.answer(request, connection.respond)
             answer = self._route(request)
         except Exception as exc:
             answer = failure(exc)
@@ -99,6 +105,13 @@ class App:
             connection.respond(answer)
             return None
         return self._engine.submit(answer, connection.respond)
+
+    @cached_property
+    def _sink(self) -> Sink:
+        """What takes events; it is imported with the first."""
+        from .events.sink import Sink
+
+        return Sink(self._model, self._events_source, self._limits, self._engine, self._metrics, self._loop)
 
     def closing(self) -> bool:
         """Return whether clients are asked to leave."""
@@ -123,7 +136,7 @@ class App:
                 fields["trace_id"], fields["span_id"] = request.trace.trace_id, request.trace.span_id
             requests.add(self._loop, "debug" if debug else "info", fields)
 
-    def _route(self, request: Request) -> Response | Work:
+    def _route(self, request: Request) -> Response | Work[Response]:
         path = request.path
         if path[:4].lower() == "/v1/":
             return self._v1.answer(request)

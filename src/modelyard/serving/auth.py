@@ -27,20 +27,24 @@ OPEN_PATHS = frozenset(
 )
 """What answers without a password: the probes of Kubernetes and Docker, which say nothing of the model."""
 
+EVENTS = "/events"
+"""What brokers deliver events to; some can send no password."""
+
 CHALLENGE = ((b"www-authenticate", b'Basic realm="modelyard", charset="UTF-8"'),)
 
 
 class BasicAuth:
     """Knows the user name and the passwords, or that none is asked for."""
 
-    def __init__(self, username: str | None, password: str | None) -> None:
+    def __init__(self, username: str | None, password: str | None, *, open_events: bool = False) -> None:
         lines = [line.removesuffix("\r") for line in (password or "").split("\n")]
         self._asks = username is not None and password is not None
+        self._open = OPEN_PATHS | {EVENTS} if open_events else OPEN_PATHS
         self._expected = [_digest(f"{username}:{line}".encode()) for line in lines if line]
 
     def asks(self, request: Request) -> bool:
         """Whether `request` needs the user name and a password."""
-        return self._asks and request.path not in OPEN_PATHS
+        return self._asks and request.path not in self._open
 
     def allows(self, request: Request) -> bool:
         """Whether `request` brings them."""

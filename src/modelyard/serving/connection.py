@@ -265,7 +265,8 @@ class Connection(asyncio.Protocol):
             return self._refuse(error_response(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is"))
         if twice := self._repeated & _SINGLE:
             return self._refuse(error_response(400, f"the header {min(twice).decode()!r} came twice"))
-        self._request = Request(method, _path(self._url), self._fields, self._repeated)
+        path, query = _path(self._url)
+        self._request = Request(method, path, self._fields, self._repeated, query=query)
         self._close = self._close or version == "1.0"
         self._service.began(self._request)
         wait_s = self._service.hold_s(self._request, self)
@@ -396,12 +397,13 @@ class Connection(asyncio.Protocol):
         self._gate.wait(self, self._loop.time() + time_s)
 
 
-def _path(target: bytes) -> str:
-    """Return the path of a request's target, decoded; of the absolute form, too (RFC 9112, 3.2.2)."""
+def _path(target: bytes) -> tuple[str, str]:
+    """Return the path of a request's target, decoded, and its query; of the absolute form, too (RFC 9112, 3.2.2)."""
     if target[:1] != b"/" and (authority := _AUTHORITY.match(target)):
         target = target[authority.end() :] or b"/"
-    path = target.partition(b"?")[0].decode("ascii")
-    return unquote(path) if "%" in path else path
+    before, _, query = target.partition(b"?")
+    path = before.decode("ascii")
+    return unquote(path) if "%" in path else path, query.decode("latin-1")
 
 
 _second, _text = 0, b""

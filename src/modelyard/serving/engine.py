@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .messages import Response
     from .metrics import Metrics
     from .model import Predictor
 
 AT_ONCE_S = 0.001
 """A prediction that takes no longer is made on the event loop: the way to a thread and back costs a good part of it."""
 EVERY_S = 0.5
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 
 
-class Work(Protocol):
+class Work(Protocol[A_co]):
     """A request to predict, as a protocol reads and answers it."""
 
     small: bool
@@ -42,11 +43,11 @@ class Work(Protocol):
         """Return the raw samples, shape `(N, *input_shape)`."""
         ...
 
-    def answer(self, probabilities: NDArray[np.float32]) -> Response:
+    def answer(self, probabilities: NDArray[np.float32]) -> A_co:
         """Return the answer that carries `probabilities`, shape `(N, classes)`."""
         ...
 
-    def refuse(self, exc: Exception) -> Response:
+    def refuse(self, exc: Exception) -> A_co:
         """Return the answer that says what went wrong."""
         ...
 
@@ -72,19 +73,24 @@ class Pace:
 class Job:
     """A request that waits or is worked at; `reply` is called on the event loop. Times are on the loop's clock."""
 
-    work: Work
-    reply: Callable[[Response], None]
+    work: Work[Any]
+    reply: Callable[[Any], None]
     arrived: float = 0.0
     deadline: float = 0.0
     samples: NDArray[Any] | None = None
-    response: Response | None = None
+    response: Any = None
 
 
 class Engine:
-    """A model and the thread in which it predicts; requests that come meanwhile wait, up to a limit."""
+    """A model and the thread in which it predicts; requests that come meanwhile wait, up to a limit.
+
+    Attributes:
+        max_queue: how many may wait.
+    """
 
     def __init__(self, predictor: Predictor, metrics: Metrics, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
         self._predictor, self._metrics, self._pace, self._loop = predictor, metrics, pace, loop
+        self.max_queue = pace.max_queue
         self._waiting: dict[Job, None] = {}
         self._pending = 0
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -92,7 +98,7 @@ class Engine:
         self._thread.start()
         self._sweep()
 
-    def submit(self, work: Work, reply: Callable[[Response], None]) -> Callable[[], None] | None:
+    def submit(self, work: Work[A], reply: Callable[[A], None]) -> Callable[[], None] | None:
         """Have `work` done, and `reply` called with the answer; if that is later, return what takes it back."""
         job = Job(work, reply)
         if work.small and not self._pending and self._pace.sample_s is not None and self._at_once(job):

@@ -28,6 +28,7 @@ class Request:
         repeated: the names that came more than once.
         body: as sent, so compressed if `content-encoding` says so.
         trace: its place in a trace; None until it is noted that the request has begun.
+        query: what follows the path's `?`, as sent.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Request:
     repeated: frozenset[bytes] = frozenset()
     body: bytes | bytearray = b""
     trace: Trace | None = None
+    query: str = ""
 
     def text(self, name: bytes) -> str | None:
         """Return the header `name` as text."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-STATUSES = (200, 400, 401, 404, 405, 408, 413, 415, 417, 431, 499, 500, 503, 504, 505)
+STATUSES = (200, 202, 400, 401, 404, 405, 408, 413, 415, 417, 431, 499, 500, 503, 504, 505)
 _HISTOGRAM = len(SECONDS) + 2  # and those above the last bound, and the sum
 _GAUGES = ("pid", "ready", "active", "connections", "held_bytes", "expires")
 _PAIR = len(STATUSES) + _HISTOGRAM
@@ -32,7 +32,9 @@ _RELOADS_AT = _SAMPLES_AT + 1
 _RELOADS = tuple((what, result) for what in ("password", "certificate") for result in ("success", "failure"))
 _SPANS_AT = _RELOADS_AT + len(_RELOADS)
 _SPANS = ("sent", "failed", "dropped")
-_WIDTH = _SPANS_AT + len(_SPANS)
+_EVENTS_AT = _SPANS_AT + len(_SPANS)
+_EVENTS = ("done", "expired", "unprocessable", "failed", "returned")
+_WIDTH = _EVENTS_AT + len(_EVENTS)
 _START = {pair: _PAIRS_AT + number * _PAIR for number, pair in enumerate(LABELS)}
 _STATUS = {status: number for number, status in enumerate(STATUSES)}
 
@@ -110,6 +112,10 @@ class Metrics:
         """
         self._row[_SPANS_AT + _SPANS.index(result)] += count
 
+    def event(self, outcome: str) -> None:
+        """Count an event: `done`, `expired`, `unprocessable`, `failed`, or `returned` to be sent again."""
+        self._row[_EVENTS_AT + _EVENTS.index(outcome)] += 1
+
     def exposition(self) -> bytes:
         """Return every metric of all workers in Prometheus' text format 0.0.4."""
         board = self._board
@@ -155,6 +161,10 @@ def _others(board: Board, model: Mapping[str, str]) -> Iterator[str]:
     )
     for number, result in enumerate(_SPANS):
         yield f'{name}{{result="{result}"}} {board.total(_SPANS_AT + number):.0f}'
+    name = "modelyard_events_total"
+    yield from _head(name, "counter", "Events; returned: nothing was wrong with them, they are to be sent again.")
+    for number, outcome in enumerate(_EVENTS):
+        yield f'{name}{{outcome="{outcome}"}} {board.total(_EVENTS_AT + number):.0f}'
     yield from _head("modelyard_model_info", "gauge", "The model that is served.")
     labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in model.items())
     yield f"modelyard_model_info{{{labels}}} 1"

@@ -74,7 +74,10 @@ class Secrets:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         certificate, key = settings.tls_cert_file, settings.tls_key_file
-        self.auth = Mounted(login_files(environment), lambda: BasicAuth(*read_login(environment)))
+        open_events = settings.events_auth == "none"
+        self.auth = Mounted(
+            login_files(environment), lambda: BasicAuth(*read_login(environment), open_events=open_events)
+        )
         self.certificate: Mounted[Certificate | None] = (
             Mounted((), lambda: None)
             if certificate is None or key is None

@@ -19,6 +19,7 @@ OPERATIONS = (
     (re.compile(r"/v2/models/.*/(infer|ready)"), "oip"),
     (re.compile(r"/v2(?:/.*)?"), "oip"),
     (re.compile(r"/(metrics)"), "metrics"),
+    (re.compile(r"/(events)"), "events"),
 )
 QUIET = ("health", "health-grpc", "metrics")
 MALFORMED = ("http", "malformed")
@@ -31,6 +32,7 @@ LABELS = (
     *(("tfserving-grpc", name) for name in ("predict", "metadata", "describe")),
     *(("health-grpc", name) for name in ("live", "ready", "check", "watch")),
     ("metrics", "metrics"),
+    ("events", "events"),
     ("other", "other"),
     MALFORMED,
 )
@@ -42,6 +44,7 @@ ROUTES = {
     ("tfserving", "describe"): _V1,
     ("oip", "infer"): f"{_V2}/infer",
     ("oip", "ready"): f"{_V2}/ready",
+    ("events", "events"): "/events",
     ("oip", "describe"): "/v2[/models/NAME[/versions/N]]",
 }
 """The paths that have these labels and a span, as the page of the server writes them."""

@@ -190,7 +190,17 @@ def read_inference(
         msg = f"the request is not JSON: {exc}"
         raise TensorError(msg) from exc
     _object(request, "the request")
-    return _samples(request, head, binary, model), read_wanted(request, model)
+    literals = has_truth_values(head, _beside(request))
+    return _samples(request, binary, model, literals=literals), read_wanted(request, model)
+
+
+def read_document(request: dict[str, Any], model: Served, *, literals: bool) -> tuple[NDArray[Any], Wanted]:
+    """Read a request that was parsed already; `literals` says whether `true` or `false` may stand among its values.
+
+    Raises:
+        TensorError: it is not a request that `model` can answer.
+    """
+    return _samples(request, memoryview(b""), model, literals=literals), read_wanted(request, model)
 
 
 def _beside(request: dict[str, Any]) -> dict[str, Any]:
@@ -211,9 +221,7 @@ def _split(body: bytes | bytearray, header_length: str | None) -> tuple[bytes | 
     return view[: int(header_length)], view[int(header_length) :]
 
 
-def _samples(
-    request: dict[str, Any], head: bytes | bytearray | memoryview, binary: memoryview, model: Served
-) -> NDArray[Any]:
+def _samples(request: dict[str, Any], binary: memoryview, model: Served, *, literals: bool) -> NDArray[Any]:
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
         msg = f"'inputs' must be a list of one tensor, {model.input.name!r}"
@@ -225,7 +233,7 @@ def _samples(
         if binary:
             msg = f"{len(binary)} bytes follow the JSON, but no input has 'binary_data_size'"
             raise TensorError(msg)
-        array = _from_json(tensor, shape, model.input, literals=has_truth_values(head, _beside(request)))
+        array = _from_json(tensor, shape, model.input, literals=literals)
     else:
         array = _from_binary(tensor, shape, size, binary, model.input)
     return model.input.check(array, model.max_batch)
@@ -350,18 +358,27 @@ def _classes(parameters: dict[str, Any], model: Served) -> int:
 
 
 def _answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> Response:
-    output: dict[str, Any] = {**tensor(model.output), "shape": list(probabilities.shape)}
-    answer: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-    if wanted.id is not None:
-        answer["id"] = wanted.id
-    if wanted.classes:
-        return _classification(answer, output, wanted, *likeliest(model, wanted, probabilities))
     if wanted.binary:
-        return _binary_answer(answer, output, probabilities.astype("<f4").tobytes())
-    if not np.isfinite(probabilities).all():
+        return _binary_answer(model, wanted, probabilities)
+    if not wanted.classes and not np.isfinite(probabilities).all():
         msg = f"output {model.output.name!r} holds NaN, which JSON cannot carry; ask for it with 'binary_data'"
         raise TensorError(msg)
-    return json_response({**answer, "outputs": [{**output, "data": np.ascontiguousarray(probabilities).ravel()}]})
+    return json_response(document(model, wanted, probabilities))
+
+
+def document(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    """Return the answer that carries `probabilities`, shape `(N, classes)`, as a JSON value."""
+    if not wanted.classes:
+        values = {"shape": list(probabilities.shape), "data": np.ascontiguousarray(probabilities).ravel()}
+    else:
+        shape, texts = likeliest(model, wanted, probabilities)
+        values = {"datatype": "BYTES", "shape": list(shape), "data": texts}
+    return {**_named(model, wanted), "outputs": [{**tensor(model.output), **values}]}
+
+
+def _named(model: Served, wanted: Wanted) -> dict[str, Any]:
+    named = {"model_name": model.name, "model_version": model.version}
+    return named if wanted.id is None else {**named, "id": wanted.id}
 
 
 def likeliest(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> tuple[tuple[int, ...], list[str]]:
@@ -379,18 +396,16 @@ def likeliest(model: Served, wanted: Wanted, probabilities: NDArray[np.float32])
     return best.shape, data
 
 
-def _classification(
-    answer: dict[str, Any], output: dict[str, Any], wanted: Wanted, shape: tuple[int, ...], data: list[str]
-) -> Response:
-    output = {**output, "datatype": "BYTES", "shape": list(shape)}
-    if not wanted.binary:
-        return json_response({**answer, "outputs": [{**output, "data": data}]})
-    texts = [one.encode() for one in data]
-    return _binary_answer(answer, output, b"".join(len(one).to_bytes(4, "little") + one for one in texts))
-
-
-def _binary_answer(answer: dict[str, Any], output: dict[str, Any], data: bytes) -> Response:
-    head = json_response({**answer, "outputs": [{**output, "parameters": {"binary_data_size": len(data)}}]}).body
+def _binary_answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> Response:
+    if not wanted.classes:
+        told: dict[str, Any] = {"shape": list(probabilities.shape)}
+        data = probabilities.astype("<f4").tobytes()
+    else:
+        shape, texts = likeliest(model, wanted, probabilities)
+        told = {"datatype": "BYTES", "shape": list(shape)}
+        data = b"".join(len(one).to_bytes(4, "little") + one for one in map(str.encode, texts))
+    output = {**tensor(model.output), **told, "parameters": {"binary_data_size": len(data)}}
+    head = json_response({**_named(model, wanted), "outputs": [output]}).body
     headers = ((HEADER_LENGTH, b"%d" % len(head)),)
     return Response(200, head + data, b"application/octet-stream", headers)
 

@@ -118,7 +118,17 @@ class Worker:
         self._engine = Engine(predictor, self._metrics, pace, self._loop)
         self._tracer = self._open_tracer(otel)
         auth, tracer = self._secrets.auth, self._tracer
-        self._app = App(auth, self._model, self._engine, self._metrics, tracer, limits, self._is_ready, self._loop)
+        self._app = App(
+            auth,
+            self._model,
+            self._engine,
+            self._metrics,
+            tracer,
+            limits,
+            self._is_ready,
+            self._loop,
+            settings.events_source,
+        )
         self._limits = limits
 
     async def run(self, listeners: Listeners) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -36,6 +37,8 @@ class Settings:
         grpc_port: the TCP port for gRPC; 0: any free one; None: gRPC is not spoken.
         username: the name that HTTP Basic asks for; None: no password is asked for.
         password: the password that HTTP Basic asks for; several lines are several, each of which is good.
+        events_auth: who may send events: `basic`, as everything else asks for it, or `none`: everybody.
+        events_source: what answers to events say that they come from; None: the model's name and version.
         tls_cert_file: certificate chain in PEM; None: plain HTTP.
         tls_key_file: the certificate's private key in PEM.
         threads: threads that one prediction uses.
@@ -65,6 +68,8 @@ class Settings:
     grpc_port: int | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    events_auth: str = "basic"
+    events_source: str | None = None
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
     threads: int = 1
@@ -104,6 +109,8 @@ class Settings:
             grpc_port=source.number("MODELYARD_GRPC_PORT", 0, 65535),
             username=username,
             password=password,
+            events_auth=source.choice("MODELYARD_EVENTS_AUTH", cls.events_auth, ("basic", "none")),
+            events_source=source.matching("MODELYARD_EVENTS_SOURCE", _URI, "a URI reference"),
             tls_cert_file=source.path("MODELYARD_TLS_CERT_FILE"),
             tls_key_file=source.path("MODELYARD_TLS_KEY_FILE"),
             threads=source.integer("MODELYARD_THREADS", cls.threads, 1, 256),

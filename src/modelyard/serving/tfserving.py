@@ -146,7 +146,7 @@ class Predict:
         model = self._target.model
         beside = {key: value for key, value in document.items() if key not in ("instances", "inputs")}
         literals = has_truth_values(data, beside)
-        rows, array = _batch(document, model, literals=literals)
+        rows, array = read_document(document, model, literals=literals)
         self._key = "predictions" if rows else "outputs"
         return model.input.check(array, model.max_batch)
 
@@ -211,7 +211,12 @@ def _signature(document: dict[str, Any]) -> str:
     return signature
 
 
-def _batch(document: dict[str, Any], model: Served, *, literals: bool) -> tuple[bool, NDArray[Any]]:
+def read_document(document: dict[str, Any], model: Served, *, literals: bool) -> tuple[bool, NDArray[Any]]:
+    """Return whether `document` asks by `instances`, in rows, and what it asks; of `inputs` it is one tensor.
+
+    Raises:
+        TensorError: it has neither, both, or one that is no tensor.
+    """
     if "instances" in document and "inputs" in document:
         message = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
         raise TensorError(f"JSON Value: {text(document)} {message}")  # noqa: EM102

@@ -85,8 +85,9 @@ class Tracer:
 
     def begin(self, request: Request) -> Trace:
         """Return the place of `request`: in its client's trace if it names one well, else in a new one."""
-        header = request.headers.get(b"traceparent")
-        if header is None or b"traceparent" in request.repeated or (parent := _read(header)) is None:
+        name = b"traceparent" if b"traceparent" in request.headers else b"ce-traceparent"  # an event has its own
+        header = request.headers.get(name)
+        if header is None or name in request.repeated or (parent := read_parent(header)) is None:
             digits = self._bits(192).to_bytes(24, "big").hex()  # formatting the number takes six times as long
             return Trace(digits[:32], digits[32:], "", int(self._sampler.samples(digits[:32], None)))
         trace_id, parent_id, flags = parent
@@ -139,7 +140,7 @@ def _of_call(request: Request, status: int) -> dict[str, str | int]:
     }
 
 
-def _read(header: bytes) -> tuple[str, str, int] | None:
+def read_parent(header: bytes) -> tuple[str, str, int] | None:
     """Return the trace's and the parent's number and the flags of a `traceparent`; None: it is none."""
     match = _PARENT.fullmatch(header.strip(b" \t"))
     if match is None:

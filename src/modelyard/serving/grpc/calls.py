@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Methods(Protocol):
     """A service: its methods by name."""
 
-    def answer(self, method: str, request: Request) -> Response | Work:
+    def answer(self, method: str, request: Request) -> Response | Work[Response]:
         """Return the answer to a call, or the prediction that it asks for.
 
         Raises:
@@ -100,7 +100,7 @@ class Calls:
         """Count and log an answer; None: to what is no call."""
         self._app.answered(request, status, duration_s, peer)
 
-    def _route(self, request: Request) -> Response | Work:
+    def _route(self, request: Request) -> Response | Work[Response]:
         _, _, rest = request.path.partition("/")
         name, _, method = rest.partition("/")
         service = self._services.get(name)

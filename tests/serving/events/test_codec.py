@@ -1,0 +1,145 @@
+"""Our codec beside the CloudEvents SDK's, and beside what no codec may do to us."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cloudevents.core.bindings import http as sdk
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelyard.serving.errors import RequestError
+from modelyard.serving.events import http, structured
+from modelyard.serving.events.event import NO_DOCUMENT, Event, parse_time
+from modelyard.serving.events.http import Mode
+from modelyard.serving.limits import Limits
+from modelyard.serving.messages import Request
+
+LIMITS = Limits(body=1 << 20)
+TEXT = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), min_size=1, max_size=30
+)  # without the noncharacters, which are unassigned
+NAMES = st.from_regex(r"[a-z][a-z0-9]{0,12}", fullmatch=True).filter(
+    lambda name: (
+        name not in {"data", "specversion", "id", "source", "type", "time", "subject", "dataschema"}
+        and name not in {"datacontenttype", "expirytime", "recordedtime"}
+    )
+)
+EVENTS = st.fixed_dictionaries(
+    {"id": TEXT, "source": TEXT, "type": TEXT},
+    optional={"subject": TEXT},
+)
+
+
+def refused(request):
+    """Return how `request` is refused; None: it is read. Nothing else may be raised."""
+    try:
+        mode = http.read_mode(request)
+        (http.read_batch(request, LIMITS) if mode is Mode.BATCH else http.read_one(request, mode, LIMITS))
+    except RequestError as exc:
+        return exc
+    return None
+
+
+def request_of(headers, body):
+    fields = {name.lower().encode(): value.encode("latin-1") for name, value in headers.items()}
+    return Request("POST", "/events", fields, body=bytes(body))
+
+
+@settings(max_examples=200, deadline=None)
+@given(EVENTS, st.dictionaries(NAMES, TEXT, max_size=3))
+def test_what_the_sdk_writes_is_read(attributes, more):
+    known = {"specversion": "1.0", **attributes, **more}
+    event = CloudEvent(attributes={**known, "datacontenttype": "application/json"}, data={"a": [1, True]})
+
+    for message, mode in (
+        (sdk.to_binary_event(event), Mode.BINARY),
+        (sdk.to_structured_event(event), Mode.STRUCTURED),
+    ):
+        request = request_of(message.headers, message.body)
+        assert http.read_mode(request) is mode
+        read = http.read_one(request, mode, LIMITS)
+        kept = {name: read.get(name) for name in known}
+        assert kept == known
+        data = read.document if read.document is not NO_DOCUMENT else json.loads(bytes(read.data))
+        assert data == {"a": [1, True]}
+
+
+@settings(max_examples=200, deadline=None)
+@given(EVENTS, st.dictionaries(NAMES, TEXT, max_size=3))
+def test_the_sdk_and_we_read_what_we_write(attributes, more):
+    known = {"specversion": "1.0", **attributes, **more, "datacontenttype": "application/json"}
+    event = Event(known, b'{"predictions":[[0.5]]}')
+
+    for mode in (Mode.BINARY, Mode.STRUCTURED):
+        response = http.write_one(event, mode)
+        headers = {name.decode(): value.decode() for name, value in response.headers}
+        headers["content-type"] = response.media_type.decode()
+        theirs = sdk.from_http_event(sdk.HTTPMessage(headers, response.body))
+        ours = http.read_one(request_of(headers, response.body), mode, LIMITS)
+        assert {name: theirs.get_attributes()[name] for name in known} == known
+        assert {name: ours[name] for name in known} == known
+        assert theirs.get_data() == {"predictions": [[0.5]]}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["ce-id", "ce-source", "ce-type", "ce-specversion", "ce-x", "ce-"]), st.binary()),
+    st.sampled_from(["application/json", "application/cloudevents+json", "application/cloudevents-batch+json", ";"]),
+    st.binary(max_size=60)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda one: (
+            st.lists(one, max_size=3)
+            | st.dictionaries(st.sampled_from(["specversion", "id", "data", "data_base64", "datacontenttype"]), one)
+        ),
+    ).map(lambda value: json.dumps(value).encode()),
+)
+def test_rubbish_is_refused_in_words(headers, media_type, body):
+    fields = {name.encode(): value for name, value in headers.items()} | {b"content-type": media_type.encode()}
+    request = Request("POST", "/events", fields, body=body)
+
+    refusal = refused(request)
+
+    assert refusal is None or (refusal.status in (400, 413, 415) and refusal.message)
+
+
+def test_the_specifications_own_events_are_read():
+    example = {
+        "specversion": "1.0",
+        "type": "com.example.someevent",
+        "source": "/mycontext",
+        "subject": None,
+        "id": "C234-1234-1234",
+        "time": "2018-04-05T17:31:00Z",
+        "comexampleextension1": "value",
+        "comexampleothervalue": 5,
+        "datacontenttype": "text/xml",
+        "data_base64": "PG11Y2ggd293PVwieG1sXCIvPg==",
+    }
+    read = structured.read_one(json.dumps(example).encode(), LIMITS)
+
+    assert read["comexampleothervalue"] == "5"
+    assert read.get("subject") is None
+    assert read.data == b'<much wow=\\"xml\\"/>'
+    quoted = http.binary(
+        {b"ce-id": b'"A \\" %C3%A9"', b"ce-type": b"t", b"ce-source": b"/s", b"ce-specversion": b"1.0"}, b"", None
+    )
+    assert quoted["id"] == 'A " \u00e9'
+    assert quoted.data is None
+
+
+@pytest.mark.parametrize("text", ["2016-12-31T23:59:60Z", "1985-04-12t23:20:50.52z", "1996-12-19T16:39:57-08:00"])
+def test_times_of_rfc_3339_are_read(text):
+    assert parse_time(text).tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2016-12-31", "2016-12-31T23:59:59", "2016-13-31T23:59:59Z", "2016-12-31T23:59Z", "", "\u0662016-12-31T23:59:59Z"],
+)
+def test_other_times_are_refused(text):
+    with pytest.raises(RequestError, match=r"RFC 3339"):
+        parse_time(text)
