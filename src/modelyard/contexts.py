@@ -226,12 +226,14 @@ class MetricContext(StageContext, frozen=True, kw_only=True):
         dataset: the data set; `dataset.y("test")` are the labels, int64, shape `(samples,)`.
         answers: the class probabilities, float32, shape `(samples, classes)`.
         open_model: opens the model anew with the runtime that serves it.
+        side_by_side: how many models that predict at once keep every processor busy.
     """
 
     model: Model
     dataset: Dataset
     answers: NDArray[np.float32]
     open_model: Callable[[], Predictor]
+    side_by_side: int = 1
 
 
 class GateContext(msgspec.Struct, frozen=True, kw_only=True):

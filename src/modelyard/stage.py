@@ -37,7 +37,7 @@ class Stage(msgspec.Struct, frozen=True):
     Attributes:
         kind: what the kind is called, see `modelyard.kinds`.
         name: what tells it from the others of its kind; also its folder's name.
-        uses: the components that it runs, by role (the component's kind).
+        uses: the components that it runs, by role: the component's kind, with a name where there may be several.
         settings: modelyard's own values for it.
         inputs: what it reads of earlier stages.
         seed: the seed, for kinds that draw random numbers.

@@ -158,3 +158,22 @@ def test_a_metric_that_returns_no_number_fails_its_stage_in_words(own: Path, ret
     assert message in done.output
     assert "it returns a finite number, (value, low, high), or an array" in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_project_asks_for_throughput_gates_it_and_ships_by_it(toy: Path) -> None:
+    asked = ("metrics.throughput.seconds=0.3",)
+    done = build(toy, "select", *asked)
+    assert done.code == 0, done.output
+    assert done.built == {"evaluate:plain", "evaluate:rounded", "evaluate:coarse", "select:toy"}
+    assert " throughput |" in (toy / "artifacts/select/toy/table.md").read_text()
+    for row in selection(toy)["table"]:
+        (found,) = [one for one in row["metrics"] if one["name"] == "throughput"]
+        assert 0 < found["interval"][0] <= found["value"] <= found["interval"][1]
+    evaluation = (toy / "artifacts/evaluate/plain/evaluation.json").read_text()
+    assert "throughput" not in evaluation, "that is the same every time"
+    assert build(toy, "select", *asked, "select.rule=best-throughput").built == {"select:toy"}
+    refused = build(toy, "select", *asked, "gates.min_throughput=1e12")
+    assert refused.code != 0
+    assert refused.built == set()
+    assert "min_throughput: throughput " in refused.output
+    assert " is below 1e+12" in refused.output

@@ -102,7 +102,7 @@ def _label(part: str, value: Any, files: Collection[str]) -> Label:
         return "version", "", "python"
     if rest and first in _PREFIXES:
         return _PREFIXES[first], "", rest
-    if not rest and first in KINDS:
+    if not rest and first.partition(":")[0] in KINDS:
         return "component", "", first
     if part in files or (re.fullmatch(_SERVER_FILE, rest) and isinstance(value, str) and re.fullmatch(_DIGEST, value)):
         return "file", first, rest

@@ -205,7 +205,7 @@ class _Planner:
             inputs = [Input("model", final), data]
             if final != finals[baseline]:
                 inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
-            own = {f"metric {name}": use for name, use in self.config.metrics.items()}
+            own = {f"metric:{name}": use for name, use in self.config.metrics.items()}
             yield self.stage(f"evaluate:{variant}", {"runtime": measuring, **own}, settings["evaluate"], *inputs)
         yield self.select_stage(finals, baseline, controls)
         yield from self.deployment()
@@ -281,7 +281,7 @@ class _Planner:
         self.check_variant("rule", settings["rule"], controls.added)
         inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
-        uses = {f"gate {name}": use for name, use in self.config.gates.items()}
+        uses = {f"gate:{name}": use for name, use in self.config.gates.items()}
         return self.stage(self.select, uses, settings, *inputs)
 
     def check_variant(self, key: str, value: str, more: Iterable[str] = ()) -> None:

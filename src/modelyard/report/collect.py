@@ -101,7 +101,7 @@ def collect(engine: Engine, out: Path) -> Collected:
 def _own_gates(select: Stage | None) -> dict[str, OwnGate]:
     uses = select.uses if select else {}
     return {
-        role.removeprefix("gate "): OwnGate(component=use.component.name, params=use.params)
+        role.removeprefix("gate:"): OwnGate(component=use.component.name, params=use.params)
         for role, use in uses.items()
     }
 

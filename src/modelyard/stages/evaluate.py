@@ -41,7 +41,8 @@ def run(job: Job) -> None:
     """
     model, dataset = Model.open(job.inputs["model"]), Dataset.open(job.inputs["dataset"])
     baseline = Model.open(job.inputs["baseline"]) if "baseline" in job.inputs else None
-    threads = job.stage.uses["runtime"].params.get("threads")  # else the frameworks' own: as many as any stage may use
+    told = job.stage.uses["runtime"].params.get("threads")  # else the frameworks' own: as many as any stage may use
+    threads = told if isinstance(told, int) else job.stage.threads
     context = job.base
     figures = evaluate(
         lambda one: job.call("runtime", one.folder),
@@ -50,11 +51,11 @@ def run(job: Job) -> None:
         context.out,
         **job.stage.settings,
         baseline=baseline,
-        threads=threads if isinstance(threads, int) else job.stage.threads,
+        threads=threads,
         lock=context.cache / "latency.lock",
         progress=context.progress,
     )
-    context.metrics.update(figures | add_own_metrics(job, model, dataset))
+    context.metrics.update(figures | add_own_metrics(job, model, dataset, as_many_as_fit(threads)))
 
 
 def evaluate(
@@ -101,8 +102,8 @@ def evaluate(
 
     x, y = dataset.x("test"), dataset.y("test")
     names = dataset.facts.class_names
-    side_by_side = workers or max(1, len(usable_cpus()) // (threads or 1))
     at_once = model.facts.at_once(batch_size)
+    side_by_side = workers or as_many_as_fit(threads)
     probabilities = predict(lambda: open_model(model), x, len(names), at_once, side_by_side, progress)
     np.save(out / "probabilities.npy", probabilities, allow_pickle=False)
     save_per_sample(out, ACCURACY.name, probabilities.argmax(axis=1) == np.asarray(y))
@@ -128,6 +129,11 @@ def evaluate(
         "p50_ms": latency.p50_ms,
         "p99_ms": latency.p99_ms,
     }
+
+
+def as_many_as_fit(threads: int | None) -> int:
+    """Return how many predictors with so many threads keep every processor busy."""
+    return max(1, len(usable_cpus()) // (threads or 1))
 
 
 def predict(

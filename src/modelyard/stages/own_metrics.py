@@ -23,11 +23,17 @@ if TYPE_CHECKING:
     from modelyard.execution.job import Job
     from modelyard.metrics import Metric, Quantity
 
-_PREFIX = "metric "
+_PREFIX = "metric:"
 
 
-def add_own_metrics(job: Job, model: Model, dataset: Dataset) -> dict[str, float]:
+def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int) -> dict[str, float]:
     """Measure what the metrics of plugins measure, add it to the files of the evaluation, and return the values by name.
+
+    Args:
+        job: the stage.
+        model: the model on disk.
+        dataset: the data set.
+        side_by_side: how many models that predict at once keep every processor busy.
 
     Raises:
         PluginError: a metric returns something else than a number, one with its interval, or one for each test sample.
@@ -42,6 +48,7 @@ def add_own_metrics(job: Job, model: Model, dataset: Dataset) -> dict[str, float
         dataset=dataset,
         answers=open_array(out / "probabilities.npy"),
         open_model=lambda: job.call("runtime", model.folder),
+        side_by_side=side_by_side,
     )
     found = [
         _measured(name, use.component, use.component.function(context, **use.params), out) for name, use in uses.items()

@@ -102,7 +102,7 @@ def _select(job: Job, candidates: Mapping[str, Candidate], gates: Gates) -> Sele
         trained_alike=settings["trained_alike"],
         trained_unlike=settings["trained_unlike"],
         controls=settings["controls"],
-        own=own_gates({role.removeprefix("gate "): use for role, use in job.stage.uses.items()}),
+        own=own_gates({role.removeprefix("gate:"): use for role, use in job.stage.uses.items()}),
         log=job.base.log,
     )
 

@@ -1,0 +1,1 @@
+"""Metrics beside those of every evaluation; a project asks for them in `[tool.modelyard.metrics]`."""
