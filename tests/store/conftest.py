@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ TOY = Path(__file__).parents[1] / "projects" / "toy"
 KEY = "ab" * 32
 
 MakeStore = Callable[..., Store]
+Place = tuple[str, dict[str, Any]]
 
 
 class Told(list[str]):
@@ -132,3 +134,11 @@ def toy(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(params=["file", "memory", "s3", "gs"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """The URL of an empty remote, and the options that it needs."""
+    if request.param in ("s3", "gs"):
+        return request.getfixturevalue("bucket" if request.param == "s3" else "gs_bucket")  # type: ignore[no-any-return]
+    return (f"file://{tmp_path}/remote", {}) if request.param == "file" else (f"memory://{tmp_path.name}", {})

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from modelyard.errors import ConfigError
 from modelyard.files.digests import FileEntry
-from modelyard.store.gc import Bounds, Stored, Trace, files_of, keys_of_refs, plan_sweep, read_store, sweep, users_of
+from modelyard.store.gc import Bounds, Stored, Trace, files_of, keys_of_refs, plan_sweep, read_store, users_of
+from modelyard.store.local import Store
+from modelyard.store.objects import Listed
 from modelyard.store.record import Record
 from modelyard.store.roots import Roots, all_roots, artifact_keys, register, roots_file
 from tests.store.conftest import KEY, MakeStore, keep
@@ -26,14 +28,15 @@ DIGESTS = [f"{n:064x}" for n in range(100, 106)]
 
 @st.composite
 def stores(draw: st.DrawFn) -> Stored:
-    objects = {d: draw(st.integers(0, 50)) for d in DIGESTS if draw(st.booleans())}
+    objects = {d: Listed(d, draw(st.integers(0, 50)), 0.0) for d in DIGESTS if draw(st.booleans())}
     traces = {}
     for key in KEYS:
         if draw(st.booleans()):
             outputs = {d: FileEntry(d, 1) for d in draw(st.sets(st.sampled_from(DIGESTS)))}
             record = Record(stage="s:s", key=key, digest="", outputs=outputs)
-            traces[key] = Trace(Path(key), draw(st.integers(1, 9)), float(draw(st.integers(0, 5))), record)
-    return Stored(traces=traces, objects=objects, junk=[])
+            traces[key] = Trace(Listed(key, draw(st.integers(1, 9)), float(draw(st.integers(0, 5)))), record)
+    growing = draw(st.sets(st.sampled_from(DIGESTS + KEYS))) & (objects.keys() | traces.keys())
+    return Stored(traces=traces, objects=objects, junk=[], growing=frozenset(growing))
 
 
 BOUNDS = st.builds(Bounds, st.none() | st.integers(0, 200), st.none() | st.integers(0, 6).map(float))
@@ -44,33 +47,34 @@ def test_a_sweep_keeps_what_is_needed_and_leaves_no_more_than_it_must(
     stored: Stored, needed: set[str], bounds: Bounds
 ) -> None:
     plan = plan_sweep(stored, needed, bounds, now=5.0)
+    needed = needed | stored.growing
     left = {key: trace for key, trace in stored.traces.items() if key not in plan.traces}
-    named = {name for trace in left.values() for name in trace.record.outputs}
+    named = {name for trace in left.values() for name in trace.record.outputs} | stored.growing
 
     assert not needed & set(plan.traces)
     assert set(plan.objects) == stored.objects.keys() - named, "exactly what no trace names any more"
-    size = sum(t.size for t in left.values()) + sum(stored.objects[d] for d in named & stored.objects.keys())
+    size = sum(t.file.size for t in left.values()) + sum(stored.objects[d].size for d in named & stored.objects.keys())
     assert plan.after_bytes == size
     free = [trace for key, trace in left.items() if key not in needed]
     if bounds.max_size_bytes is not None and size > bounds.max_size_bytes:
         assert free == []
     if bounds.older_than_s is not None:
-        assert all(trace.used > 5.0 - bounds.older_than_s for trace in free)
+        assert all(trace.file.used > 5.0 - bounds.older_than_s for trace in free)
     gone = [stored.traces[key] for key in plan.traces]
     aged = {
         key
         for key, trace in stored.traces.items()
-        if bounds.older_than_s is not None and key not in needed and trace.used <= 5.0 - bounds.older_than_s
+        if bounds.older_than_s is not None and key not in needed and trace.file.used <= 5.0 - bounds.older_than_s
     }
     extra = [key for key in stored.traces if key in set(plan.traces) - aged]
     assert aged <= set(plan.traces)
     assert not (bounds.max_size_bytes is None and extra)
     if extra and bounds.max_size_bytes is not None:
-        last = max(extra, key=lambda key: (stored.traces[key].used, extra.index(key)))
+        last = max(extra, key=lambda key: (stored.traces[key].file.used, extra.index(key)))
         objects = _digests(stored.traces[last], stored) - named
-        back = stored.traces[last].size + sum(stored.objects[d] for d in objects)
+        back = stored.traces[last].file.size + sum(stored.objects[d].size for d in objects)
         assert size + back > bounds.max_size_bytes, "with the last one it would have been too large"
-    assert max((t.used for t in gone), default=0) <= min((t.used for t in free), default=9), (
+    assert max((t.file.used for t in gone), default=0) <= min((t.file.used for t in free), default=9), (
         "the longest unused go first"
     )
 
@@ -98,13 +102,15 @@ def test_reading_and_sweeping_a_real_store(make_store: MakeStore, tmp_path: Path
     stored = read_store(store)
     assert set(stored.traces) == {old.key, new.key}
     assert len(stored.objects) == 3
-    assert sorted(path.name for path in stored.junk) == sorted([".half-written", "d" * 61, bad.name])
+    assert sorted(Path(one.name).name for one in stored.junk) == sorted([".half-written", "d" * 61, bad.name])
     assert plan_sweep(stored, set(), Bounds(older_than_s=3600)).traces == [old.key]
     plan = plan_sweep(stored, set(), Bounds(max_size_bytes=stored.size_bytes - 1))
     assert plan.traces == [old.key]
-    files = files_of(store, stored, plan)
-    assert sweep(store, files) == stored.traces[old.key].size + 300 + 20 + 1
-    assert sweep(store, files) == 0, "what is gone frees nothing, and is no error"
+    files = files_of(stored, plan)
+    freed = stored.traces[old.key].file.size + 300 + 20 + 1
+    assert store.remove(files, dry_run=True) == freed
+    assert store.remove(files) == freed
+    assert store.remove(files) == 0, "what is gone frees nothing, and is no error"
     assert not (store.root / "objects" / "abc").exists(), "nor is an empty folder left"
     assert store.find(old.key) is None
     assert store.find(new.key) == new
@@ -117,7 +123,7 @@ def test_what_is_still_linked_frees_nothing(make_store: MakeStore, tmp_path: Pat
     os.link(store.object_file(record.outputs["model"].digest), tmp_path / "link")
     stored = read_store(store)
     plan = plan_sweep(stored, set(), Bounds(max_size_bytes=0))
-    assert sweep(store, files_of(store, stored, plan)) == stored.traces[KEY].size
+    assert store.remove(files_of(stored, plan)) == stored.traces[KEY].file.size
 
 
 def test_a_restored_result_counts_as_used(make_store: MakeStore, tmp_path: Path) -> None:
@@ -162,18 +168,19 @@ def stage_json(project: Path, stage: str, key: str) -> None:
     (folder / "stage.json").write_text(f'{{"key": "{key}"}}')
 
 
-def test_a_project_registers_its_artifacts_and_keeps_what_was_cleaned(tmp_path: Path) -> None:
-    project, store = tmp_path / "project", tmp_path / "store"
+def test_a_project_registers_its_artifacts_and_keeps_what_was_cleaned(make_store: MakeStore, tmp_path: Path) -> None:
+    project, shared = tmp_path / "project", make_store()
+    store = shared.root
     stage_json(project, "train:net", KEYS[0])
     stage_json(project, "optimize:a", KEYS[1])
     register(store, project, ["train:net", "optimize:a"])
     (project / "artifacts/train/net/stage.json").unlink()
     register(store, project, ["train:net", "optimize:a"])
-    [(_, roots)] = all_roots(store)
+    [(_, roots)] = all_roots(shared)
     assert roots is not None
     assert roots.keys == {"train:net": KEYS[0], "optimize:a": KEYS[1]}
     register(store, project, ["optimize:a"])
-    assert [r.keys for _, r in all_roots(store) if r] == [{"optimize:a": KEYS[1]}], (
+    assert [r.keys for _, r in all_roots(shared) if r] == [{"optimize:a": KEYS[1]}], (
         "a stage that is no more needs nothing"
     )
 
@@ -196,10 +203,10 @@ def test_what_is_left_of_a_registration_that_was_killed_is_swept(make_store: Mak
     assert list((store.root / ".unfinished").iterdir()) == list((store.root / "projects").iterdir()) == []
 
 
-def test_what_an_unfinished_build_made_counts(tmp_path: Path) -> None:
-    project, store = tmp_path / "project", tmp_path / "store"
+def test_what_an_unfinished_build_made_counts(make_store: MakeStore, tmp_path: Path) -> None:
+    project, store = tmp_path / "project", make_store()
     project.mkdir()
-    register(store, project, ["train:net"])
+    register(store.root, project, ["train:net"])
     stage_json(project, "train:net", KEYS[0])
     [(_, roots)] = all_roots(store)
     assert roots is not None
@@ -223,9 +230,9 @@ def test_projects_that_are_gone_and_those_of_other_machines(make_store: MakeStor
     (store.root / "projects" / "bad.json").write_text("{")
     now = 1_769_904_000.0  # 2026-02-01
     users = users_of(store, now)
-    assert {Path(r.path).name + r.host for r in users.alive.values()} == {f"here{roots_here(store.root)}", "projectfar"}
+    assert {Path(r.path).name + r.host for r in users.alive.values()} == {f"here{roots_here(store)}", "projectfar"}
     assert sorted(Path(r.path).name for r in users.gone.values()) == ["gone", "project"]
-    assert [file.name for file in users.damaged] == ["bad.json"]
+    assert [file.name for file in users.damaged] == ["projects/bad.json"]
 
 
 def test_a_project_of_another_machine_counts_for_thirty_days_and_its_folder_is_not_looked_for_here(
@@ -245,7 +252,7 @@ def test_a_project_of_another_machine_counts_for_thirty_days_and_its_folder_is_n
     assert len(users_of(store).gone) == 1, "today"
 
 
-def roots_here(store: Path) -> str:
+def roots_here(store: Store) -> str:
     return next(r.host for _, r in all_roots(store) if r and r.path.endswith("here"))
 
 

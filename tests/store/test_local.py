@@ -112,7 +112,7 @@ def test_what_is_restored_is_what_was_added(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(placing, "SHARE_FROM_BYTES", copy_below)
         store.add(record, folder / "out")
-        assert store.has(record)
+        assert store.has_all(record)
         assert store.trace(KEY) == record
         store.restore(record, folder / "back")
     found = {
@@ -157,7 +157,7 @@ def test_editing_a_small_artifact_by_hand_does_not_reach_the_store(store: Store,
     store.restore(record, tmp_path / "back")
     for folder in ("out", "back"):
         (tmp_path / folder / "model.bin").write_bytes(b"edited!")
-    assert store.has(record)
+    assert store.has_all(record)
     store.restore(record, tmp_path / "again")
     assert (tmp_path / "again" / "model.bin").read_bytes() == b"a model"
 
@@ -225,7 +225,7 @@ def test_an_edit_through_a_hard_link_is_noticed(store: Store, tmp_path: Path) ->
     path = tmp_path / "back" / "model.bin"
     path.chmod(0o644)
     path.write_bytes(b"EDITED!")
-    assert not store.has(record)
+    assert not store.has_all(record)
 
 
 @pytest.mark.usefixtures("may_link")
@@ -240,7 +240,7 @@ def test_what_is_edited_while_a_link_comes_is_not_vouched_for(store: Store, tmp_
         path.write_bytes(b"b model")
         os.link(path, tmp_path / "a third")
     assert not store.vouches(path.stat(), record.outputs["model.bin"].digest)
-    assert not store.has(record)
+    assert not store.has_all(record)
 
 
 # Damage
@@ -269,10 +269,10 @@ def test_a_damaged_object_is_not_trusted_and_is_replaced(damage: object, store: 
     target = store.object_file(record.outputs["model.bin"].digest)
     target.chmod(0o644)
     damage(target)  # type: ignore[operator]
-    assert not store.has(record)
+    assert not store.has_all(record)
     assert not target.exists(), "it must not stand in the way of a whole one"
     store.add(record, tmp_path / "out")
-    assert store.has(record)
+    assert store.has_all(record)
     assert target.read_bytes() == b"a model"
 
 
@@ -337,11 +337,11 @@ def test_where_the_table_cannot_be_used_the_bytes_themselves_are_looked_at(
 
     record = keep(store, tmp_path / "out")
     monkeypatch.setattr(table, "is_known", refuse)
-    assert store.has(record)
+    assert store.has_all(record)
     damaged = store.object_file(record.outputs["model.bin"].digest)
     damaged.chmod(0o644)
     damaged.write_bytes(b"A model")
-    assert not store.has(record)
+    assert not store.has_all(record)
 
 
 def test_a_store_that_is_closed_leaves_nothing_half_written(store: Store, tmp_path: Path) -> None:
@@ -357,10 +357,10 @@ def test_an_object_that_gave_other_bytes_is_not_trusted_again(store: Store, tabl
     damaged.chmod(0o644)
     damaged.write_bytes(b"A model")
     table.know([(str(damaged), record.outputs["model.bin"].digest)])
-    assert store.has(record)
+    assert store.has_all(record)
     with pytest.raises(StoreError, match="has other bytes than its name says"):
         store.restore(record, tmp_path / "back")
-    assert not store.has(record)
+    assert not store.has_all(record)
 
 
 def test_a_trace_cut_anywhere_is_none(store: Store, tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_a_bit_flipped_in_what_was_kept_never_gives_another_artifact(store: Stor
     for place in range(0, len(whole), 3):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         found = store.trace(KEY)
-        if found is not None and store.has(found):
+        if found is not None and store.has_all(found):
             assert (found.key, found.digest, found.outputs) == (record.key, record.digest, record.outputs)
 
 
@@ -438,7 +438,7 @@ def _add_many(root: Path, folder: Path, database: Path, start: object) -> None:
     for _ in range(20):
         store.add(record, folder)
         assert store.trace(KEY) == record
-        assert store.has(record)
+        assert store.has_all(record)
 
 
 def test_two_processes_may_add_the_same_record(tmp_path: Path) -> None:
@@ -456,7 +456,7 @@ def test_two_processes_may_add_the_same_record(tmp_path: Path) -> None:
     store = Store(tmp_path / "store", DigestTable(tmp_path / "state.sqlite"))
     record = store.trace(KEY)
     assert record is not None
-    assert store.has(record)
+    assert store.has_all(record)
     assert len(objects(store)) == 10
     assert half_made(store) == []
 

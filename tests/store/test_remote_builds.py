@@ -179,3 +179,79 @@ def test_a_mistake_in_the_settings_is_told_at_load(toy: MakeToy) -> None:
     assert "Traceback" not in done.output
     wrong = build(toy("two", 'mode = "readonly"'), "dataset")
     assert "key 'mode': 'readonly' is not allowed" in wrong.output
+
+
+def age(remote: Path, days: float = 3) -> None:
+    """Let everything at a remote have been written some days ago."""
+    then = time.time() - days * 86400
+    for path in remote.rglob("*"):
+        os.utime(path, (then, then))
+
+
+def traces_at(remote: Path) -> list[str]:
+    return sorted(json.loads(path.read_bytes())["stage"] for path in (remote / "traces").rglob("*.json"))
+
+
+def test_a_remote_is_cleaned_of_what_no_project_needs(toy: MakeToy, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    one, two = (toy(name, f'remote = "file://{remote}"') for name in ("one", "two"))
+    assert build(one, "train").code == 0
+    assert build(two, "train", "train.passes=3").code == 0
+    assert build(one, "train", "train.passes=2").code == 0
+    assert build(one, "train").having("restored") == {"train:model.build"}
+    assert len(list((remote / "projects").iterdir())) == 2, "each project says there what it needs"
+    assert traces_at(remote).count("train:model.build") == 3
+    clean = ("gc", "--remote", "--older-than", "1d")
+    assert "freed 0 B: 0 results, 0 files of file://" in build(one, *clean).output, "all of it is young"
+    age(remote)
+    dry = build(one, *clean, "--dry-run", "--json")
+    assert (json.loads(dry.output)["traces"], json.loads(dry.output)["dry_run"]) == (1, True)
+    assert traces_at(remote).count("train:model.build") == 3
+    done = json.loads(build(one, *clean, "--json").output)
+    assert done["freed_bytes"] == json.loads(dry.output)["freed_bytes"] == done["before_bytes"] - done["after_bytes"]
+    assert traces_at(remote).count("train:model.build") == 2, "the other project's stays"
+    assert build(toy("three", f'remote = "file://{remote}"'), "train", "train.passes=3").built == set()
+    assert build(one, "train", "train.passes=2").having("restored") == {"train:model.build"}, (
+        "the store here is another"
+    )
+
+
+def test_what_was_removed_from_a_remote_is_given_again_if_it_is_needed(toy: MakeToy, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    one = toy("one", f'remote = "file://{remote}"')
+    first = build(one, GOAL)
+    model = json.loads((one / "artifacts/train/model.build/stage.json").read_bytes())["outputs"]["model.toy"][0]
+    path = remote / "objects" / model[:2] / model[2:]
+    assert build(one, "verify", "--remote").output.endswith("all whole\n")
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+
+    told = build(one, "verify", "--remote")
+    assert told.code == 1
+    assert f"damaged object: file://{remote}/objects/{model[:2]}/{model[2:]}: has other bytes" in told.output
+    assert path.exists(), "without --repair nothing changes"
+    assert build(one, "verify", "--remote", "--repair").code == 1
+    assert not path.exists()
+    assert build(one, "verify", "--remote").code == 0
+    assert build(one, GOAL).built == set()
+    assert path.exists()
+    assert build(toy("two", f'remote = "file://{remote}"'), GOAL).having("restored") == first.built
+
+
+def test_a_remote_that_cannot_be_cleaned_is_told(toy: MakeToy, tmp_path: Path, credentials: None) -> None:
+    for settings, words in (
+        ((), "gc: --remote: the remote is not set, or off\n  set `remote = ...`"),
+        (
+            (f'remote = "file://{tmp_path}/r"', 'mode = "read-only"'),
+            "gc: --remote: the remote is read-only here\n  set ",
+        ),
+        (
+            ('remote = "s3://b/x"', 'options = { endpoint_url = "http://127.0.0.1:9" }', "timeout_s = 3"),
+            "s3://b/x does not work: ",
+        ),
+    ):
+        project = toy(f"project{len(words)}", *settings)
+        done = build(project, "gc", "--remote")
+        assert done.code == 3, done.output
+        assert words in done.output
+        assert "Traceback" not in done.output
+    assert build(toy("reader", f'remote = "file://{tmp_path}/r"', 'mode = "read-only"'), "verify", "--remote").code == 0

@@ -24,7 +24,7 @@ from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage
 from modelyard.store.local import Store
 from modelyard.store.record import RECORD, Record
-from modelyard.store.roots import read_roots, register, roots_file
+from modelyard.store.roots import register, roots_file
 
 if TYPE_CHECKING:
     from modelyard.store.remote import Remote
@@ -171,8 +171,8 @@ class Engine:
         file = roots_file(self.store.root, self.project.folder)
         if self._put_away_leftovers() or changed or not file.exists():
             register(self.store.root, self.project.folder, self.plan.stages)
-        if self._publisher is not None and (roots := read_roots(file)):
-            self._publisher.finish(roots.keys.values())
+        if self._publisher is not None:
+            self._publisher.finish(file)
         self.judge.keys.keep()
 
     def _put_away_leftovers(self) -> bool:

@@ -198,7 +198,7 @@ class Judge:
         if findings.is_none:
             return Verdict(state=UP_TO_DATE, fingerprint=today)
         kept = self.inspector.known(today.key)
-        if kept is not None and self._store.has(kept):
+        if kept is not None and self._store.has_all(kept):
             return Verdict(state=RESTORE, source=STORE, fingerprint=today, record=kept, findings=findings)
         offered = self._offered(today.key) if ask_remote else None
         if offered is not None:

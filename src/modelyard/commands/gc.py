@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -13,16 +14,17 @@ from modelyard.errors import ConfigError, StoreError
 from modelyard.store.gc import (
     Bounds,
     Users,
-    bytes_alone,
     files_of,
     keys_in_use,
     keys_of_refs,
     plan_sweep,
     read_store,
-    sweep,
     users_of,
 )
+from modelyard.store.objects import ObjectStore
 from modelyard.units import parse_size
+
+REMOTE = option("remote", bool, False, "the remote store instead of the one here")
 
 _DAY_S = 86400.0
 _AGES = {"h": 3600.0, "d": _DAY_S, "w": 7 * _DAY_S}
@@ -32,7 +34,7 @@ class Answer(msgspec.Struct, kw_only=True):
     """What `doit gc --json` prints; sizes in bytes.
 
     Attributes:
-        store: the store's folder.
+        store: the store's folder, or the address of the remote.
         dry_run: whether nothing was removed.
         traces: how many results went.
         objects: how many files went.
@@ -63,7 +65,7 @@ class Gc(ProjectCommand):
 
     name = "gc"
     doc_purpose = "bound the store by size, age and what is still needed"
-    doc_usage = "[--max-size 5GB] [--older-than 30d] [--keep-ref main] [--forget-missing] [--dry-run]"
+    doc_usage = "[--max-size 5GB] [--older-than 30d] [--keep-ref main] [--forget-missing] [--remote] [--dry-run]"
     doc_description = (
         "Removes results that no project needs: those not used for longer than --older-than, then those used longest ago"
         " until the store fits into --max-size. Without either: only files that no result names any more."
@@ -78,6 +80,7 @@ class Gc(ProjectCommand):
             "keep the results that were made at a commit of this git branch or tag; may be repeated",
         ),
         option("forget_missing", bool, False, "drop what only projects need that are gone"),
+        REMOTE,
         option("dry_run", bool, False, "remove nothing, and say what would be removed"),
         JSON,
     )
@@ -88,11 +91,9 @@ class Gc(ProjectCommand):
             msg = f"gc: takes no {names[0]!r}\n  usage: doit gc [--max-size 5GB] [--older-than 30d] [--keep-ref main]"
             raise ConfigError(msg)
         bounds = Bounds(parse_max_size(options["max_size"]), parse_age_s(options["older_than"]))
-        if options["dry_run"]:
-            answer = collect(engine, bounds, options)
-        else:
-            with engine.store.cleaning():
-                answer = collect(engine, bounds, options)
+        store = chosen_store(engine, "gc", remote=options["remote"], writes=not options["dry_run"])
+        with contextlib.nullcontext() if options["dry_run"] else store.cleaning():
+            answer = collect(engine, store, bounds, options)
         print_json(answer) if options["json"] else print(text(answer, bounds))
         return 0
 
@@ -123,25 +124,47 @@ def parse_age_s(value: str) -> float | None:
     return float(match[1]) * _AGES[match[2]]
 
 
-def collect(engine: Engine, bounds: Bounds, options: Any) -> Answer:
+def chosen_store(engine: Engine, command: str, *, remote: bool, writes: bool) -> ObjectStore:
+    """Return the store that a command is about: the one here, or the remote.
+
+    Raises:
+        ConfigError: there is no remote, or it is not to be written to.
+    """
+    if not remote:
+        return engine.store
+    if engine.remote is None or (writes and not engine.remote.settings.writes):
+        what = "is read-only here" if engine.remote else "is not set, or off"
+        msg = f'{command}: --remote: the remote {what}\n  set `remote = ...` and `mode = "read-write"` in [tool.modelyard.store]'
+        raise ConfigError(msg)
+    return engine.remote
+
+
+def forget_what_is_there(engine: Engine, store: ObjectStore) -> None:
+    """Let the next build look what the remote still has, if `store`, of which something was removed, is the remote."""
+    if engine.remote is not None and store is engine.remote:
+        from modelyard.store.upload import forget_uploads
+
+        forget_uploads(engine.table, engine.remote)
+
+
+def collect(engine: Engine, store: ObjectStore, bounds: Bounds, options: Any) -> Answer:
     """Find what may go, remove it unless this is a dry run, and return what that was."""
-    store, folder = engine.store, engine.project.folder
+    folder = engine.project.folder
     stored, users = read_store(store), users_of(store)
     if users.damaged and not options["forget_missing"]:
-        msg = f"{users.damaged[0]}: cannot be read, so nobody knows what that project needs\n  build it again, or add --forget-missing"
+        msg = f"{store.place}/{users.damaged[0].name}: cannot be read, so nobody knows what that project needs\n  build it again, or add --forget-missing"
         raise StoreError(msg)
     forgotten = dict(users.gone) if options["forget_missing"] else {}
     needed = keys_in_use(_without(users, forgotten), folder) | keys_of_refs(stored, folder, options["keep_ref"])
+    needed |= set() if store is engine.store else keys_in_use(users_of(engine.store), folder)  # they may share it
     plan = plan_sweep(stored, needed, bounds)
-    files = files_of(store, stored, plan)
-    if options["dry_run"]:
-        freed = sum(bytes_alone(file) for file in files)
-    else:
-        freed = sweep(store, files)
-        store.sweep()
-        sweep(store, [*forgotten, *users.damaged])
+    freed = store.remove(files_of(stored, plan), dry_run=options["dry_run"])
+    if not options["dry_run"]:
+        engine.store.sweep()
+        store.remove([*forgotten, *users.damaged])
+        forget_what_is_there(engine, store)
     return Answer(
-        store=str(store.root),
+        store=store.place,
         dry_run=options["dry_run"],
         traces=len(plan.traces),
         objects=len(plan.objects) + len(plan.junk),

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from modelyard.commands.base import JSON, ProjectCommand, option, print_json
-from modelyard.commands.gc import size
+from modelyard.commands.gc import REMOTE, chosen_store, forget_what_is_there, size
 from modelyard.errors import ConfigError
-from modelyard.store.verify import Checked, Damage, Verifier
+from modelyard.store.verify import Checked, Damage, StoreVerifier, Verifier
 
 
 class Answer(msgspec.Struct, kw_only=True):
@@ -25,7 +25,7 @@ class Verify(ProjectCommand):
 
     name = "verify"
     doc_purpose = "hash everything again and report damage"
-    doc_usage = "[--repair]"
+    doc_usage = "[--repair] [--remote]"
     doc_description = (
         "Reads every artifact, every object and trace in the store, and every file whose digest is known, and reports"
         " what is not as it should be. Exit code 1 if anything is damaged, even if --repair dropped it."
@@ -34,22 +34,27 @@ class Verify(ProjectCommand):
         option(
             "repair", bool, False, "drop damaged objects, traces and digests, so that the next build brings them back"
         ),
+        REMOTE,
         JSON,
     )
 
     def answer(self, engine: Any, options: Any, names: list[str]) -> int:
         """Verify, print each damage as it is found, and sum up."""
         if names:
-            msg = f"verify: takes no {names[0]!r}\n  usage: doit verify [--repair] [--json]"
+            msg = f"verify: takes no {names[0]!r}\n  usage: doit verify [--repair] [--remote] [--json]"
             raise ConfigError(msg)
+        store = chosen_store(engine, "verify", remote=options["remote"], writes=options["repair"])
         tables = [engine.table, engine.store.table]
-        verifier = Verifier(engine.workspace.artifacts, engine.store, tables, engine.plan.kinds)
+        here = Verifier(engine.workspace.artifacts, engine.store, tables, engine.plan.kinds)
+        verifier = StoreVerifier(store) if options["remote"] else here
         damages = []
         for damage in verifier.damages():
             damages.append(damage)
             if not options["json"]:
                 print(line(damage))
         dropped = verifier.repair() if options["repair"] and damages else 0
+        if dropped:
+            forget_what_is_there(engine, store)
         answer = Answer(checked=verifier.checked, damages=damages, dropped=dropped)
         print_json(answer) if options["json"] else print(summary(answer))
         return 1 if damages else 0

@@ -20,7 +20,12 @@ _READ_BYTES = 2**14
 
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON with sorted keys, two-space indent and a final newline: the same bytes every time."""
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2) + b"\n")
+    write_bytes(path, as_json(value))
+
+
+def as_json(value: object) -> bytes:
+    """Return `value` as `write_json` writes it."""
+    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2) + b"\n"
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -5,20 +5,20 @@ What a project that uses the store needs stays, whatever the bounds say. See doc
 
 from __future__ import annotations
 
-import contextlib
-import os
+import math
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import ConfigError, did_you_mean, listing
-from modelyard.store.local import Store, store_errors
-from modelyard.store.record import Record, read_trace
+from modelyard.store.objects import UNLISTED_S, Listed, ObjectStore
+from modelyard.store.record import Record, object_name, read_trace
 from modelyard.store.roots import Roots, all_roots, artifact_keys, needed_keys
 
 OTHER_HOST_DAYS = 30
@@ -33,11 +33,9 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """A trace in the store: its file, size in bytes and last use (seconds since 1970), and what it names."""
+    """A trace in a store: its file, and what it names."""
 
-    file: Path
-    size: int
-    used: float
+    file: Listed
     record: Record
 
 
@@ -46,18 +44,20 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         traces: by action key.
-        objects: the size in bytes of each object, by digest.
+        objects: by digest.
         junk: damaged traces, and what killed builds left half-written.
+        growing: the keys and digests of what may belong to a result that is being written, and so stays.
     """
 
     traces: dict[str, Trace]
-    objects: dict[str, int]
-    junk: list[Path]
+    objects: dict[str, Listed]
+    junk: list[Listed]
+    growing: frozenset[str] = frozenset()
 
     @property
     def size_bytes(self) -> int:
         """The size of all traces and objects, in bytes."""
-        return sum(t.size for t in self.traces.values()) + sum(self.objects.values())
+        return sum(t.file.size for t in self.traces.values()) + sum(one.size for one in self.objects.values())
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,38 +65,43 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
     traces: list[str]
     objects: list[str]
-    junk: list[Path]
+    junk: list[Listed]
     before_bytes: int
     after_bytes: int
 
 
-def read_store(store: Store) -> Stored:
-    """Return what is in the store."""
-    traces, junk = {}, []
-    for file in _files(store.root / "traces"):
-        try:
-            info = file.stat()
-            record = read_trace(file.read_bytes(), file.parent.name + file.stem)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError):
-            junk.append(file)
-            continue
-        traces[record.key] = Trace(file, info.st_size, info.st_mtime, record)
+def read_store(store: ObjectStore, now: float | None = None) -> Stored:
+    """Return what is in the store.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    settled = math.inf if store.is_exclusive else (now or time.time()) - UNLISTED_S
+    listed = list(store.list("traces"))
+    found = in_parallel(lambda file: _trace(store, file), listed)
+    traces = {one.record.key: one for one in found if isinstance(one, Trace)}
+    damaged = [file for file, one in zip(listed, found, strict=True) if one is None]
+    junk = [file for file in damaged if file.used <= settled or file.name.endswith(".json")]  # a trace comes whole
     objects = {}
-    for file in _files(store.root / "objects"):
-        digest = file.parent.name + file.name
-        if store.object_file(digest) != file or len(digest) != 64:
+    for file in store.list("objects"):  # behind the traces, so that what they name is seen
+        digest = "".join(file.name.split("/")[1:])
+        if object_name(digest) == file.name and len(digest) == 64:
+            objects[digest] = file
+        elif file.used <= settled:
             junk.append(file)
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            objects[digest] = file.stat().st_size
-    return Stored(traces=traces, objects=objects, junk=junk)
+    growing = {digest for digest, file in objects.items() if file.used > settled}
+    growing |= {key for key, trace in traces.items() if trace.file.used > settled}
+    return Stored(traces=traces, objects=objects, junk=junk, growing=frozenset(growing))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in sorted(names))
+def _trace(store: ObjectStore, file: Listed) -> Trace | bool | None:
+    """Return a trace; None for one that is damaged, False for one that went away meanwhile."""
+    try:
+        data = store.load(file.name)
+        key = "".join(file.name.split("/")[1:]).removesuffix(".json")
+        return False if data is None else Trace(file, read_trace(data, key))
+    except ValueError:
+        return None
 
 
 def plan_sweep(stored: Stored, needed: set[str], bounds: Bounds, now: float | None = None) -> Sweep:
@@ -109,19 +114,24 @@ def plan_sweep(stored: Stored, needed: set[str], bounds: Bounds, now: float | No
         now: seconds since 1970; today if left out.
     """
     oldest = -1.0 if bounds.older_than_s is None else (now or time.time()) - bounds.older_than_s
-    free = sorted((t for key, t in stored.traces.items() if key not in needed), key=lambda t: t.used)
-    going = [t for t in free if t.used <= oldest]
+    free = sorted(
+        (t for key, t in stored.traces.items() if key not in needed | stored.growing), key=lambda t: t.file.used
+    )
+    going = [t for t in free if t.file.used <= oldest]
     gone = {t.record.key for t in going}
     uses = Counter(d for key, t in stored.traces.items() if key not in gone for d in _digests(t, stored))
-    size = sum(stored.objects[d] for d in uses) + sum(t.size for key, t in stored.traces.items() if key not in gone)
+    uses.update(stored.growing & stored.objects.keys())
+    size = sum(stored.objects[d].size for d in uses) + sum(
+        t.file.size for key, t in stored.traces.items() if key not in gone
+    )
     for trace in free[len(going) :]:
         if bounds.max_size_bytes is None or size <= bounds.max_size_bytes:
             break
         gone.add(trace.record.key)
-        size -= trace.size
+        size -= trace.file.size
         for digest in _digests(trace, stored):
             uses[digest] -= 1
-            size -= 0 if uses[digest] else stored.objects[digest]
+            size -= 0 if uses[digest] else stored.objects[digest].size
     unused = sorted(d for d in stored.objects if not uses[d])
     return Sweep(
         traces=sorted(gone), objects=unused, junk=stored.junk, before_bytes=stored.size_bytes, after_bytes=size
@@ -132,35 +142,10 @@ def _digests(trace: Trace, stored: Stored) -> set[str]:
     return {entry.digest for entry in trace.record.outputs.values()} & stored.objects.keys()
 
 
-def files_of(store: Store, stored: Stored, what: Sweep) -> list[Path]:
+def files_of(stored: Stored, what: Sweep) -> list[Listed]:
     """Return the files that are to go, traces before their objects."""
     traces = [stored.traces[key].file for key in what.traces]
-    return [*traces, *(store.object_file(digest) for digest in what.objects), *what.junk]
-
-
-def sweep(store: Store, files: Iterable[Path]) -> int:
-    """Remove `files` of the store and return how many bytes that freed on the disk.
-
-    Raises:
-        StoreError: something cannot be removed.
-    """
-    freed = 0
-    with store_errors(store.root):
-        for file in files:
-            freed += bytes_alone(file)
-            file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                file.parent.rmdir()
-    return freed
-
-
-def bytes_alone(file: Path) -> int:
-    """Return what removing `file` frees, in bytes: nothing if it is a hard link to an artifact that stays."""
-    try:
-        info = file.stat()
-    except FileNotFoundError:
-        return 0
-    return info.st_size if info.st_nlink == 1 else 0
+    return [*traces, *(stored.objects[digest] for digest in what.objects), *what.junk]
 
 
 # What stays
@@ -169,15 +154,19 @@ def bytes_alone(file: Path) -> int:
 class Users(msgspec.Struct, frozen=True):
     """The projects that use a store: those that count, those that are gone, by the file that names each."""
 
-    alive: dict[Path, Roots]
-    gone: dict[Path, Roots]
-    damaged: list[Path]
+    alive: dict[Listed, Roots]
+    gone: dict[Listed, Roots]
+    damaged: list[Listed]
 
 
-def users_of(store: Store, now: float | None = None) -> Users:
-    """Return the projects that use the store."""
+def users_of(store: ObjectStore, now: float | None = None) -> Users:
+    """Return the projects that use the store.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
     users = Users({}, {}, [])
-    for file, roots in all_roots(store.root):
+    for file, roots in all_roots(store):
         if roots is None:
             users.damaged.append(file)
         elif _is_gone(roots, now or time.time()):

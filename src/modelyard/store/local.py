@@ -32,8 +32,9 @@ from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_d
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import read_bytes, write_json
 from modelyard.files.locks import hold, share
-from modelyard.files.placing import SHARE_FROM_BYTES, check_still, give, take_all
+from modelyard.files.placing import SHARE_FROM_BYTES, check_still, copy, give, take_all
 from modelyard.files.scratch import Scratch
+from modelyard.store.objects import Listed, transfer, transfer_objects
 from modelyard.store.record import RECORD, Record, discovered_key, object_name, read_trace, trace_name
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Store:
     def find(self, key: str) -> Record | None:
         """Return the record of `key` once all its outputs are here, fetched from the remote if need be."""
         local = self.trace(key)
-        if local is not None and self.has(local):
+        if local is not None and self.has_all(local):
             return local
         if self.remote is None or not self.remote.is_up:
             return None
@@ -93,46 +94,28 @@ class Store:
         if self.remote is None or not self.remote.is_up:
             return None
         local = self.trace(key)
-        if local is not None and self.remote.has(self._missing(local)):
+        if local is not None and self._can_be_had(local):
             return local
         theirs = self.remote.trace(key)
-        return theirs if theirs is not None and self.remote.has(self._missing(theirs)) else None
+        return theirs if theirs is not None and self._can_be_had(theirs) else None
+
+    def _can_be_had(self, record: Record) -> bool:
+        """Tell whether each output of `record` is here or at the remote."""
+        assert self.remote is not None
+        missing = {e.digest: e for e in record.outputs.values() if not self.has(e)}
+        return all(in_parallel(self.remote.has, missing.values()))
 
     def _pull(self, key: str, local: Record | None) -> Record | None:
         assert self.remote is not None
-        if local is not None and self._fetch(local):
+        if local is not None and transfer_objects(local.outputs.values(), self.remote, self):
             return local
         theirs = self.remote.trace(key)
         if theirs is None:
             return None
-        if not self._fetch(theirs):
+        if not transfer(theirs, self.remote, self):
             self.remote.distrust(key)
             return None
-        self.put_trace(theirs)
         return theirs
-
-    def _fetch(self, record: Record) -> bool:
-        """Bring every output of `record` here; False if one cannot be had."""
-        missing = self._missing(record)
-        whole = in_parallel(self._fetch_object, missing)
-        fetched = [entry.digest for entry, is_whole in zip(missing, whole, strict=True) if is_whole]
-        self._know(fetched)
-        return all(whole)
-
-    def _missing(self, record: Record) -> list[FileEntry]:
-        """Return the outputs of `record` that are not here, each content once."""
-        return list({e.digest: e for e in record.outputs.values() if not self._is_whole(e)}.values())
-
-    def _fetch_object(self, entry: FileEntry) -> bool:
-        assert self.remote is not None
-        with self._writing() as batch:
-            draft = Path(batch.draft())
-            if not self.remote.pull(entry, draft):
-                return False
-            draft.chmod(0o444)
-            batch.put(str(draft), self.object_file(entry.digest))
-            batch.finish()
-        return True
 
     def add(self, record: Record, folder: Path) -> tuple[Record, Stats]:
         """Keep the files of `folder`, and then the record, with these as its outputs.
@@ -150,11 +133,11 @@ class Store:
             StageFailed: a file has the record's own name.
             DataError: something there is neither a file nor a folder.
         """
-        with self.using(), store_errors(self.root), self._writing() as batch:
+        with self.using(), store_errors(self.root), self._batch() as batch:
             sizes = {n: e.size for n, e in record.outputs.items()} if record.digest else _found(record.stage, folder)
             taken = take_all(folder, sizes, batch.draft)
             kept = _completed(record, {name: one.entry for name, one in taken.items()})
-            new = {one.entry.digest: one.draft for one in taken.values() if not self._is_whole(one.entry)}
+            new = {one.entry.digest: one.draft for one in taken.values() if not self.has(one.entry)}
             for digest, draft in new.items():  # each content once
                 batch.put(draft, self.object_file(digest))
             self._put_traces(batch, kept)
@@ -163,7 +146,7 @@ class Store:
         return kept, {name: one.info for name, one in taken.items()}
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[Batch]:
+    def _batch(self) -> Iterator[Batch]:
         with self._scratch.folder() as folder:
             yield Batch(folder)
 
@@ -179,9 +162,9 @@ class Store:
         """Forget what `key` stands for; the objects stay."""
         self.trace_file(key).unlink(missing_ok=True)
 
-    def has(self, record: Record) -> bool:
+    def has_all(self, record: Record) -> bool:
         """Tell whether every output of `record` is in the store, whole."""
-        return all(self._is_whole(entry) for entry in record.outputs.values())
+        return all(self.has(entry) for entry in record.outputs.values())
 
     def restore(self, record: Record, folder: Path) -> Stats:
         """Write the outputs of `record` into the new folder `folder`; `keeping_known` belongs around it.
@@ -228,6 +211,78 @@ class Store:
             StoreError: another makes it, and this store does not wait.
         """
         return hold(Path(f"{self.root}/locks/{key}.lock"), what, self._tell, wait=self._wait, transient=True)
+
+    # As a store among others: see `objects.ObjectStore`
+
+    is_exclusive = True
+    """`cleaning` keeps every build out."""
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    def read(self, entry: FileEntry, folder: Path) -> Path | None:  # noqa: ARG002 - no copy is needed
+        """Return the object's own file; None if it is not whole."""
+        return self.object_file(entry.digest) if self.has(entry) else None
+
+    def write(self, entry: FileEntry, file: Path) -> bool:
+        """Keep the bytes of `file`, which moves here if `writing` gave its folder and is copied if not.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        with store_errors(self.root), self._batch() as batch:
+            draft = str(file) if file.is_relative_to(self._scratch.unfinished) else batch.draft()
+            if draft != str(file) and copy(str(file), draft, 0o444)[0] != entry.digest:
+                return False  # it is another by now
+            os.chmod(draft, 0o444)  # noqa: PTH101
+            batch.put(draft, self.object_file(entry.digest))
+            batch.finish()
+        self._know([entry.digest])
+        return True
+
+    def list(self, folder: str) -> Iterator[Listed]:
+        """Yield the files below `folder`; one that goes away meanwhile is left out."""
+        for place, _, names in os.walk(f"{self.root}/{folder}"):
+            for name in sorted(names):
+                path = f"{place}/{name}"
+                info = _stat(path)
+                if info is not None:
+                    yield Listed(path[len(str(self.root)) + 1 :], info.st_size, info.st_mtime)
+
+    def load(self, name: str) -> bytes | None:
+        """Return the bytes of a small file, none of one that cannot be read; None if it is not there."""
+        try:
+            return read_bytes(f"{self.root}/{name}")
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return b""
+
+    def digest(self, name: str, size_bytes: int) -> str | None:  # noqa: ARG002 - the kernel knows where a file ends
+        """Return the SHA-256 of a file, read now; None if it is not there, or cannot be read."""
+        with contextlib.suppress(OSError):
+            return hash_file(f"{self.root}/{name}")
+        return None
+
+    def remove(self, files: Iterable[Listed], *, dry_run: bool = False) -> int:
+        """Remove files, unless this is a dry run; return what that frees: a file that an artifact links to frees nothing."""
+        freed = 0
+        with store_errors(self.root):
+            for one in files:
+                file = self.root / one.name
+                info = _stat(str(file))
+                freed += info.st_size if info is not None and info.st_nlink == 1 else 0
+                if not dry_run:
+                    file.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):
+                        file.parent.rmdir()
+        return freed
+
+    def writing(self) -> contextlib.AbstractContextManager[Path]:
+        """Give a folder for files on their way in, on the store's file system; it is gone at the end of the block."""
+        return self._scratch.folder()
 
     # Objects
 
@@ -290,7 +345,8 @@ class Store:
         with contextlib.suppress(StoreError, FileNotFoundError):
             self.table.know((self._object(digest), digest) for digest in digests)
 
-    def _is_whole(self, entry: FileEntry) -> bool:
+    def has(self, entry: FileEntry) -> bool:
+        """Tell whether the object of `entry` is here, whole; what stands in its place and is damaged goes."""
         path = self._object(entry.digest)
         info = _stat(path)
         if info is None:
@@ -306,15 +362,16 @@ class Store:
         except StoreError:
             return hash_file(path) == digest
 
-    def put_trace(self, record: Record) -> None:
-        """Let `record`, whose outputs are here, stand for its key.
+    def put_trace(self, record: Record) -> bool:
+        """Let `record`, whose outputs are here, stand for its key; it is there at the end.
 
         Raises:
             StoreError: the store cannot be written.
         """
-        with store_errors(self.root), self._writing() as batch:
+        with store_errors(self.root), self._batch() as batch:
             self._put_traces(batch, record)
             batch.finish()
+        return True
 
     def _put_traces(self, batch: Batch, record: Record) -> None:
         """Put the record in the place of its key; if it was seen to read something, it can be found by that later, too."""

@@ -7,21 +7,26 @@ nothing. What comes in is checked by size and SHA-256. A remote that does not wo
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
+import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from modelyard.concurrency.deadlines import within
-from modelyard.concurrency.parallel import in_parallel
-from modelyard.errors import ConfigError
+from modelyard.errors import ConfigError, StoreError
 from modelyard.files.digests import FileEntry
 from modelyard.files.hashing import hash_file
+from modelyard.files.json import as_json
+from modelyard.store.objects import Listed, ObjectStore, transfer
 from modelyard.store.record import Record, object_name, read_trace, trace_name
 from modelyard.toml.places import KeyPlace, Place
 
@@ -37,6 +42,8 @@ _ATTEMPTS = 3
 """How often a request to S3 is made while its server says that it is too busy or failed (5xx); gcsfs tries again by itself."""
 _LARGEST_TRACE_BYTES = 64 << 20
 """The record of a stage with half a million outputs."""
+_LISTING_BYTES = 100_000_000
+"""What a listing counts as: one of half a million objects."""
 _BYTES_PER_S = 1_000_000
 """A transfer slower than this counts as one that does not work."""
 
@@ -115,69 +122,146 @@ class Remote:
             self._tell(f"{self.settings.url}: the trace {trace_name(key)} is damaged and was not taken: {exc}")
             return None
 
-    def has(self, entries: Iterable[FileEntry]) -> bool:
-        """Tell whether the remote has an object of the right size for each of `entries`; none is read."""
+    def has(self, entry: FileEntry) -> bool:
+        """Tell whether the remote has an object of the right size for `entry`, and it was not found damaged; none is read."""
+        name = object_name(entry.digest)
+        return entry.digest not in self._untrusted and bool(
+            self._try(lambda fs, root: _size(fs, f"{root}/{name}") == entry.size)
+        )
 
-        def is_there(entry: FileEntry) -> bool:
-            name = object_name(entry.digest)
-            return bool(self._try(lambda fs, root: _size(fs, f"{root}/{name}") == entry.size))
-
-        return all(in_parallel(is_there, entries))
-
-    def pull(self, entry: FileEntry, target: Path) -> bool:
-        """Write the object of `entry` to the new file `target`; False if it cannot be had whole."""
+    def read(self, entry: FileEntry, folder: Path) -> Path | None:
+        """Write the object of `entry` to a new file in `folder`, which is returned; None if it cannot be had whole."""
         from modelyard.store.bounded_copy import bounded
 
-        name = object_name(entry.digest)
+        name, target = object_name(entry.digest), folder / entry.digest
         with bounded(entry.size) as copy:
             whole = self._try(
                 lambda fs, root: _absent_is_none(lambda: copy.fetch(fs, f"{root}/{name}", target)), entry.size
             )
         if whole is None:
-            return False
+            return None
         found = target.stat().st_size if whole else None
         if found == entry.size and hash_file(target) == entry.digest:
-            return True
+            return target
         self.distrust(entry.digest)
         had = "more bytes" if found is None else f"{found} bytes"
         wrong = f"{had} instead of {entry.size}" if found != entry.size else "other bytes than its name says"
-        self._tell(f"{self.settings.url}: the object {name} is damaged ({wrong}) and was not taken")
-        return False
+        self._tell(f"{self.place}: the object {name} is damaged ({wrong}) and was not taken")
+        return None
 
     def distrust(self, name: str) -> None:
         """Let the next push replace the trace or object `name`, which is damaged or names what is not there."""
         self._untrusted.add(name)
 
+    def list(self, folder: str) -> Iterator[Listed]:
+        """Yield the files below `folder`.
+
+        Raises:
+            StoreError: the remote does not work.
+        """
+        found = self._must(
+            lambda fs, root: (_absent_is_none(lambda: fs.find(f"{root}/{folder}", detail=True)), root), _LISTING_BYTES
+        )
+        for path, info in sorted((found[0] or {}).items()):
+            name = path.lstrip("/").removeprefix(found[1].lstrip("/")).lstrip("/")
+            yield Listed(name, int(info["size"] or 0), _written(info))
+
+    def load(self, name: str) -> bytes | None:
+        """Return the bytes of a small file; None if it is not there, and none of them if it is too long.
+
+        Raises:
+            StoreError: the remote does not work.
+        """
+        from modelyard.store.bounded_copy import bounded, read_small
+
+        with bounded(_LARGEST_TRACE_BYTES) as copy:
+            return self._must(lambda fs, root: _absent_is_none(lambda: read_small(fs, f"{root}/{name}", copy)))
+
+    def digest(self, name: str, size_bytes: int) -> str | None:
+        """Return the SHA-256 of a file, read now; None if it is not there, empty if it is longer than that.
+
+        Raises:
+            StoreError: the remote does not work.
+        """
+        from modelyard.store.bounded_copy import bounded
+
+        with self.writing() as folder, bounded(size_bytes) as copy:
+            target = folder / "file"
+            whole = self._must(
+                lambda fs, root: _absent_is_none(lambda: copy.fetch(fs, f"{root}/{name}", target)), size_bytes
+            )
+            return hash_file(target) if whole else None if whole is None else ""
+
     # Writing
 
-    def push(self, record: Record, store: Path) -> bool:
-        """Upload a result from the store in the folder `store`: its objects, each once, and then its trace.
-
-        Returns:
-            False if it is not there in the end.
-        """
-        trace = trace_name(record.key)
-        replace = record.key in self._untrusted
-        if not replace and self._try(lambda fs, root: fs.exists(f"{root}/{trace}")):
+    def push(self, record: Record, source: ObjectStore) -> bool:
+        """Give the remote a result unless it has one for the key already, which stays; tell whether it is there."""
+        name = trace_name(record.key)
+        if record.key not in self._untrusted and self._try(lambda fs, root: fs.exists(f"{root}/{name}")):
             return True
-        entries = {entry.digest: entry for entry in record.outputs.values()}
-        sent = in_parallel(lambda entry: self._push_object(entry, store), entries.values())
-        if not all(sent):
-            return False
-        data = (store / trace).read_bytes()
-        return bool(self._try(lambda fs, root: _put_trace(fs, f"{root}/{trace}", data, replace=replace)))
+        return transfer(record, source, self)
 
-    def _push_object(self, entry: FileEntry, store: Path) -> bool:
+    def write(self, entry: FileEntry, file: Path) -> bool:
+        """Upload the object of `entry`; tell whether it is there."""
         name = object_name(entry.digest)
-        replace = entry.digest in self._untrusted
 
         def work(fs: Any, root: str) -> bool:
-            path = f"{root}/{name}"
-            if replace or _size(fs, path) != entry.size:
-                _put(fs, path, lambda target: fs.put_file(str(store / name), target))
+            _put(fs, f"{root}/{name}", lambda target: fs.put_file(str(file), target))
             return True
 
         return bool(self._try(work, entry.size))
+
+    def put_trace(self, record: Record) -> bool:
+        """Let `record` stand for its key, unless another build has put one there meanwhile; tell whether one is there."""
+        name, data, replace = trace_name(record.key), as_json(record), record.key in self._untrusted
+        return bool(self._try(lambda fs, root: _put_trace(fs, f"{root}/{name}", data, replace=replace)))
+
+    def register(self, name: str, data: bytes) -> bool:
+        """Write down what a project needs, for who cleans the remote; tell whether that went well."""
+
+        def work(fs: Any, root: str) -> bool:
+            _put(fs, f"{root}/{name}", lambda target: fs.pipe_file(target, data))
+            return True
+
+        return bool(self._try(work))
+
+    def remove(self, files: Iterable[Listed], *, dry_run: bool = False) -> int:
+        """Remove files, unless this is a dry run; return how many bytes that frees.
+
+        Raises:
+            StoreError: the remote does not work, or does not let us.
+        """
+
+        def remove_one(one: Listed) -> int:
+            if not dry_run:
+                self._must(lambda fs, root: _absent_is_none(lambda: fs.rm_file(f"{root}/{one.name}")))
+            return one.size
+
+        return sum(remove_one(one) for one in files)  # in their order: traces go before what they name
+
+    # As a store among others: see `objects.ObjectStore`
+
+    is_exclusive = False
+    """Nobody can be kept out."""
+
+    @property
+    def place(self) -> str:
+        """The address."""
+        return self.settings.url
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Path]:
+        """Give a folder for files on their way; it is gone at the end of the block."""
+        with tempfile.TemporaryDirectory(prefix="modelyard-") as folder:
+            yield Path(folder)
+
+    def using(self) -> contextlib.AbstractContextManager[None]:
+        """Keep nobody out."""
+        return contextlib.nullcontext()
+
+    def cleaning(self) -> contextlib.AbstractContextManager[None]:
+        """Keep nobody out."""
+        return contextlib.nullcontext()
 
     # The connection
 
@@ -192,6 +276,19 @@ class Remote:
             self._give_up(exc, limit_s)
             return None
 
+    def _must(self, work: Callable[[Any, str], T], size_bytes: int = 0) -> T:
+        """Return what `work(file_system, root)` returns.
+
+        Raises:
+            StoreError: the remote does not work.
+        """
+        limit_s = self.settings.timeout_s + size_bytes / _BYTES_PER_S
+        try:
+            return within(limit_s, lambda: work(*self._open()))
+        except Exception as exc:
+            msg = f"{self.place} does not work: {self._why(exc, limit_s)}\n  check its address, the network and your credentials"
+            raise StoreError(msg) from exc
+
     def _open(self) -> tuple[Any, str]:
         with self._opening:
             if self._opened is None or self._process != os.getpid():  # a connection does not survive a fork
@@ -202,11 +299,14 @@ class Remote:
         with self._ending:
             was_up, self.is_up = self.is_up, False
         if was_up:
-            slow = f"no answer within {limit_s:.0f} s (store.timeout_s is {self.settings.timeout_s:g})"
-            reason = slow if isinstance(exc, TimeoutError) and not str(exc) else _reason(exc)
             self._tell(
-                f"warning: {self.settings.url} does not work: {reason}\n  this build goes on without it, with the local store"
+                f"warning: {self.place} does not work: {self._why(exc, limit_s)}\n  this build goes on without it, with the local store"
             )
+
+    def _why(self, exc: Exception, limit_s: float) -> str:
+        if isinstance(exc, TimeoutError) and not str(exc):
+            return f"no answer within {limit_s:.0f} s (store.timeout_s is {self.settings.timeout_s:g})"
+        return _reason(exc)
 
 
 def _connect(settings: RemoteSettings) -> tuple[Any, str]:
@@ -248,6 +348,19 @@ def _size(fs: Any, path: str) -> int | None:
     """Return the size of `path` in bytes, or None if it is not there."""
     info = _absent_is_none(lambda: fs.info(path))
     return info["size"] if info else None
+
+
+def _written(info: Mapping[str, Any]) -> float:
+    """Return when a file was written, in seconds since 1970; now, if the file system does not say: then it counts as new."""
+    for name in ("mtime", "LastModified", "updated", "last_modified", "created"):
+        when = info.get(name)
+        if isinstance(when, str):
+            when = datetime.fromisoformat(when)
+        if isinstance(when, datetime):
+            return when.timestamp()
+        if when is not None:
+            return float(when)
+    return time.time()
 
 
 def _put(fs: Any, path: str, write: Callable[[str], object]) -> None:

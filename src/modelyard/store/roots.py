@@ -16,9 +16,13 @@ from pathlib import Path
 import msgspec
 
 from modelyard.files.atomic import replacing
-from modelyard.files.json import find_json, write_json
+from modelyard.files.json import decode, find_json, write_json
 from modelyard.files.scratch import Scratch
 from modelyard.store.local import UNFINISHED, store_errors
+from modelyard.store.objects import Listed, ObjectStore
+
+PROJECTS = "projects"
+"""The folder of a store in which each project that uses it has a file."""
 
 
 class Roots(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +72,7 @@ def artifact_keys(artifacts: Path) -> dict[str, str]:
 def roots_file(store: Path, project: Path) -> Path:
     """Return the file in the store that holds what `project` needs; one for each machine."""
     name = f"{socket.gethostname()}:{project}"
-    return store / "projects" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+    return store / PROJECTS / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
 
 
 def register(store: Path, project: Path, stages: Iterable[str]) -> None:
@@ -97,10 +101,23 @@ def read_roots(file: Path) -> Roots | None:
     return find_json(file, Roots)
 
 
-def all_roots(store: Path) -> Iterator[tuple[Path, Roots | None]]:
-    """Yield the file of each project that uses the store, and what it holds; None if it is damaged."""
-    for file in sorted((store / "projects").glob("*.json")):
-        yield file, read_roots(file)
+def all_roots(store: ObjectStore) -> Iterator[tuple[Listed, Roots | None]]:
+    """Yield the file of each project that uses the store, and what it holds; None if it is damaged.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    for file in store.list(PROJECTS):
+        data = store.load(file.name) if file.name.endswith(".json") else None
+        if data is not None:
+            yield file, _roots(data)
+
+
+def _roots(data: bytes) -> Roots | None:
+    try:
+        return decode(data, Roots)
+    except ValueError:
+        return None
 
 
 def needed_keys(projects: Iterable[Roots]) -> set[str]:

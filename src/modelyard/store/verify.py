@@ -1,16 +1,17 @@
-"""Read everything again and say what is damaged: artifacts, the store's objects and traces, the table of digests."""
+"""Read everything again and say what is damaged: artifacts, a store's objects and traces, the table of digests."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import DataError
 from modelyard.files.digests import DigestTable, FileEntry, is_executable, signature
 from modelyard.files.hashing import hash_files
@@ -18,7 +19,8 @@ from modelyard.files.json import decode, find_json
 from modelyard.kinds import Kind
 from modelyard.store.gc import Stored, read_store
 from modelyard.store.local import Store
-from modelyard.store.record import Brief, Record
+from modelyard.store.objects import Listed, ObjectStore
+from modelyard.store.record import Brief, Record, object_name
 
 T = TypeVar("T")
 
@@ -54,36 +56,106 @@ class Checked(msgspec.Struct):
     read_bytes: int = 0
 
 
-class Verifier:
-    """Verifies one project and the store that it uses; each inode is read once."""
+class StoreVerifier:
+    """Verifies what one store holds, here or remote."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.checked = Checked()
+        self._dropped: list[Listed] = []
+        self._stored = Stored(traces={}, objects={}, junk=[])
+
+    def damages(self) -> Iterator[Damage]:
+        """Yield each damage, as it is found.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        self._stored = read_store(self._store)
+        yield from self._of_objects(self._stored)
+        yield from self._of_traces(self._stored)
+
+    def repair(self) -> int:
+        """Drop every damaged object and trace that was found, and return how many; the next build makes what it needs of them.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        with self._store.cleaning():
+            return self._drop()
+
+    def _drop(self) -> int:
+        if not self._store.is_exclusive:  # a trace of what is gone must not keep others from giving the result
+            self._dropped += self._naming({file.name for file in self._dropped})
+        self._store.remove(self._dropped)
+        return len(self._dropped)
+
+    def _naming(self, objects: Collection[str]) -> list[Listed]:
+        """Return the traces that name one of `objects`."""
+        return [
+            trace.file
+            for trace in self._stored.traces.values()
+            if any(object_name(entry.digest) in objects for entry in trace.record.outputs.values())
+        ]
+
+    def _of_objects(self, stored: Stored) -> Iterator[Damage]:
+        self.checked.objects = len(stored.objects)
+        for batch in _batches(stored.objects.items()):
+            found = self._digests_of([file for _, file in batch])
+            for (digest, file), read in zip(batch, found, strict=True):
+                if read not in (None, digest):  # one that is gone by now was taken by another's clean-up
+                    self._dropped.append(file)
+                    what = f"{read[:12]} instead of {digest[:12]}" if read else "more than it is listed with"
+                    yield Damage("object", self._path(file), f"has other bytes: {what}", _REPAIR)
+
+    def _digests_of(self, files: list[Listed]) -> list[str | None]:
+        self.checked.read_bytes += sum(file.size for file in files)
+        return in_parallel(lambda file: self._store.digest(file.name, file.size), files)
+
+    def _of_traces(self, stored: Stored) -> Iterator[Damage]:
+        self.checked.traces = len(stored.traces)
+        for file in stored.junk:
+            if file.name.startswith("traces/") and file.name.endswith(".json") and "/." not in file.name:
+                self._dropped.append(file)
+                yield Damage("trace", self._path(file), "cannot be read as the record of its key", _REPAIR)
+        for trace in stored.traces.values():
+            lost = [name for name, entry in trace.record.outputs.items() if entry.digest not in stored.objects]
+            if lost and self._store.load(trace.file.name) is not None:
+                self._dropped.append(trace.file)
+                problem = f"names {len(lost)} objects that are not there, the first for {lost[0]!r}"
+                yield Damage("trace", self._path(trace.file), problem, _REPAIR, trace.record.stage)
+
+    def _path(self, file: Listed) -> str:
+        return f"{self._store.place}/{file.name}"
+
+
+class Verifier(StoreVerifier):
+    """Verifies one project and the store here that it uses; each inode is read once."""
 
     def __init__(self, artifacts: Path, store: Store, tables: Iterable[DigestTable], kinds: Mapping[str, Kind]) -> None:
-        self._artifacts, self._store, self._tables, self._kinds = artifacts, store, list(tables), kinds
-        self.checked = Checked()
+        super().__init__(store)
+        self._artifacts, self._kept, self._tables, self._kinds = artifacts, store, list(tables), kinds
         self._seen: dict[tuple[int, int], tuple[tuple[int, int, int, int], str]] = {}
         self._stale: list[tuple[DigestTable, str]] = []
-        self._dropped: list[Path] = []
+        self._records: list[Path] = []
 
     def damages(self) -> Iterator[Damage]:
         """Yield each damage, as it is found."""
         yield from self._of_artifacts()
-        stored = read_store(self._store)
-        yield from self._of_objects(stored)
-        yield from self._of_traces(stored)
+        yield from super().damages()
         for table in self._tables:
             yield from self._of_table(table)
 
-    def repair(self) -> int:
-        """Drop every damaged object, trace and digest that was found, and return how many.
+    def _drop(self) -> int:
+        """Drop the digests, too, and records that were edited; a damaged artifact stays until the next build."""
+        for record in self._records:
+            record.unlink(missing_ok=True)
+        for table in self._tables:
+            table.forget([path for owner, path in self._stale if owner is table])
+        return super()._drop() + len(self._records) + len(self._stale)
 
-        The next build makes or fetches what it needs of them. A damaged artifact stays until then.
-        """
-        with self._store.cleaning():
-            for path in self._dropped:
-                path.unlink(missing_ok=True)
-            for table in self._tables:
-                table.forget([path for owner, path in self._stale if owner is table])
-        return len(self._dropped) + len(self._stale)
+    def _digests_of(self, files: list[Listed]) -> list[str | None]:
+        return [digest or None for digest in self._digests([self._path(file) for file in files])]
 
     # Artifacts
 
@@ -96,13 +168,13 @@ class Verifier:
             except (OSError, ValueError) as exc:
                 yield Damage("artifact", str(record), f"cannot be read: {exc}", advice, stage)
                 continue
-            kept = self._store.trace(brief.key)
+            kept = self._kept.trace(brief.key)
             if kept is not None and kept.outputs != brief.outputs and self._makes_the_same_bytes(kept):
-                self._dropped.append(record)
+                self._records.append(record)
                 yield Damage("artifact", str(record), f"{_OTHER}{_machines(record, kept)}", _REPAIR, stage)
             files = {str(record.parent / name): entry for name, entry in brief.outputs.items()}
             self.checked.artifacts += len(files)
-            for path, problem in self._problems(files, check_mode=True):
+            for path, problem in self._problems(files):
                 yield Damage("artifact", path, problem, advice, stage)
             for path in sorted(_files_below(record.parent) - files.keys() - {str(record)}):
                 yield Damage("artifact", path, "does not belong to the artifact", advice, stage)
@@ -114,29 +186,6 @@ class Verifier:
         """
         kind = self._kinds.get(record.stage.partition(":")[0])
         return record.reproducible and kind is not None and not kind.measures
-
-    # The store
-
-    def _of_objects(self, stored: Stored) -> Iterator[Damage]:
-        self.checked.objects = len(stored.objects)
-        files = {str(self._store.object_file(d)): FileEntry(d, size) for d, size in stored.objects.items()}
-        for path, problem in self._problems(files, check_mode=False):
-            if problem != _GONE:  # a clean-up of another project took it meanwhile
-                self._dropped.append(Path(path))
-                yield Damage("object", path, problem, _REPAIR)
-
-    def _of_traces(self, stored: Stored) -> Iterator[Damage]:
-        self.checked.traces = len(stored.traces)
-        for path in stored.junk:
-            if path.suffix == ".json" and not path.name.startswith("."):
-                self._dropped.append(path)
-                yield Damage("trace", str(path), "cannot be read as the record of its key", _REPAIR)
-        for trace in stored.traces.values():
-            lost = [name for name, e in trace.record.outputs.items() if not self._store.object_file(e.digest).exists()]
-            if lost and trace.file.exists():
-                self._dropped.append(trace.file)
-                problem = f"names {len(lost)} objects that are not there, the first for {lost[0]!r}"
-                yield Damage("trace", str(trace.file), problem, _REPAIR, trace.record.stage)
 
     # The tables
 
@@ -151,11 +200,11 @@ class Verifier:
 
     # Reading
 
-    def _problems(self, files: dict[str, FileEntry], *, check_mode: bool) -> Iterator[tuple[str, str]]:
+    def _problems(self, files: dict[str, FileEntry]) -> Iterator[tuple[str, str]]:
         """Yield each file that is not as its entry says, and what is wrong with it."""
         for batch in _batches(files.items()):
             for (path, entry), digest in zip(batch, self._digests([path for path, _ in batch]), strict=True):
-                problem = _problem(path, entry, digest, check_mode=check_mode)
+                problem = _problem(path, entry, digest)
                 if problem:
                     yield path, problem
 
@@ -190,7 +239,7 @@ _GONE = "is not there, or cannot be read"
 _REPAIR = "run `doit verify --repair`: it is dropped, and the next build brings back what it needs"
 
 
-def _problem(path: str, entry: FileEntry, digest: str, *, check_mode: bool) -> str:
+def _problem(path: str, entry: FileEntry, digest: str) -> str:
     info = _stat(path)
     if not digest or info is None:
         return _GONE
@@ -198,7 +247,7 @@ def _problem(path: str, entry: FileEntry, digest: str, *, check_mode: bool) -> s
         return f"has {info.st_size} bytes instead of {entry.size}"
     if digest != entry.digest:
         return f"has other bytes: {digest[:12]} instead of {entry.digest[:12]}"
-    if check_mode and is_executable(info) != entry.executable:
+    if is_executable(info) != entry.executable:
         return f"is {'not ' if entry.executable else ''}executable"
     return ""
 
