@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from modelyard.contexts import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from modelyard.contexts import CheckContext, TargetContext
 
@@ -27,17 +27,40 @@ _NGINX = ("nginx", "-e", "stderr", "-c", CONFIG)
 _IMAGE = r"[^\s@]+:[^\s@:/]+@sha256:[0-9a-f]{64}"
 
 
-def proxied(context: TargetContext, params: Mapping[str, Any]) -> bool:
+class Served(Protocol):
+    """What a target's parameters say of how the server is asked."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def auth(self) -> bool: ...
+    @property
+    def tls(self) -> bool: ...
+    @property
+    def proxy_image(self) -> str: ...
+    @property
+    def workers(self) -> int | Literal["auto"]: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def max_body_bytes(self) -> int: ...
+    @property
+    def grace_s(self) -> int: ...
+    @property
+    def log_level(self) -> str: ...
+
+
+def proxied(context: TargetContext, params: Served) -> bool:
     """Return whether the image's server needs the proxy for what `params` (`auth`, `tls`) ask for."""
-    return not context.image.server.reads_settings and (params["auth"] or params["tls"])
+    return not context.image.server.reads_settings and (params.auth or params.tls)
 
 
-def proxy_port(params: Mapping[str, Any]) -> int:
+def proxy_port(params: Served) -> int:
     """Return the port that the proxy listens on."""
-    return int(params["port"] or (8443 if params["tls"] else 8080))
+    return int(params.port or (8443 if params.tls else 8080))
 
 
-def command(params: Mapping[str, Any], tls_folder: str) -> tuple[str, ...]:
+def command(params: Served, tls_folder: str) -> tuple[str, ...]:
     """Return the command of the proxy's container: nginx, beside a shell that has it read a changed certificate again.
 
     nginx goes on with the pair that it has where the new one is none, and reads users and passwords with each request.
@@ -47,7 +70,7 @@ def command(params: Mapping[str, Any], tls_folder: str) -> tuple[str, ...]:
         params: the target's parameters.
         tls_folder: the folder of tls.crt and tls.key in the container.
     """
-    if not params["tls"]:
+    if not params.tls:
         return _NGINX
     nginx, now = " ".join(_NGINX), f"cat {tls_folder}/tls.crt {tls_folder}/tls.key 2>&1 | cksum"
     renew = f"{now} > {SEEN}; {nginx} -s reload"
@@ -55,17 +78,17 @@ def command(params: Mapping[str, Any], tls_folder: str) -> tuple[str, ...]:
     return "sh", "-c", f"{now} > {SEEN}; ( {watch} ) & exec {nginx}"
 
 
-def problems(context: CheckContext, params: Mapping[str, Any]) -> Iterator[Problem]:
+def problems(context: CheckContext, params: Served) -> Iterator[Problem]:
     """Yield what means something else, or nothing, with the runtime's server; and a proxy's image that is not pinned."""
     if context.reads_settings:
         yield from _without_effect(params, "proxy_image", "the runtime's server has a password and TLS of its own")
         return
-    if params["workers"] != 1:
+    if params.workers != 1:
         yield Problem("workers", f"it has no effect: the runtime {context.runtime!r} is one process", "remove it")
     yield from _without_effect(params, "threads", f"the runtime {context.runtime!r} has it: [tool.modelyard.runtime]")
-    if not (params["auth"] or params["tls"]):
+    if not (params.auth or params.tls):
         yield from _without_effect(params, "port", f"the runtime {context.runtime!r} has it: [tool.modelyard.runtime]")
-    elif not re.fullmatch(_IMAGE, params["proxy_image"]):
+    elif not re.fullmatch(_IMAGE, params.proxy_image):
         yield Problem(
             "proxy_image",
             f"the server of the runtime {context.runtime!r} has neither password nor TLS, and nginx stands in front of it",
@@ -74,14 +97,12 @@ def problems(context: CheckContext, params: Mapping[str, Any]) -> Iterator[Probl
         )
 
 
-def _without_effect(params: Mapping[str, Any], key: str, reason: str) -> Iterator[Problem]:
-    if params[key]:
+def _without_effect(params: Served, key: str, reason: str) -> Iterator[Problem]:
+    if getattr(params, key):
         yield Problem(key, f"it has no effect: {reason}", "remove it")
 
 
-def configuration(
-    context: TargetContext, params: Mapping[str, Any], *, host: str, auth_file: str, tls_folder: str
-) -> str:
+def configuration(context: TargetContext, params: Served, *, host: str, auth_file: str, tls_folder: str) -> str:
     """Return nginx's configuration for the server of `context.image`.
 
     Args:
@@ -99,11 +120,11 @@ def configuration(
         host=host,
         rest_port=context.image.port,
         grpc_port=server.grpc_port,
-        auth_file=auth_file if params["auth"] else "",
-        cert_file=f"{tls_folder}/tls.crt" if params["tls"] else "",
-        key_file=f"{tls_folder}/tls.key" if params["tls"] else "",
-        max_body_bytes=params["max_body_bytes"],
+        auth_file=auth_file if params.auth else "",
+        cert_file=f"{tls_folder}/tls.crt" if params.tls else "",
+        key_file=f"{tls_folder}/tls.key" if params.tls else "",
+        max_body_bytes=params.max_body_bytes,
         timeout_s=server.timeout_s,
-        grace_s=params["grace_s"],
-        log_level=LEVELS[params["log_level"]],
+        grace_s=params.grace_s,
+        log_level=LEVELS[params.log_level],
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from modelyard import hookimpl
 from modelyard.contexts import Problem
 from modelyard.errors import ConfigError
-from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
 from modelyard_plugins.support import proxy
+from modelyard_plugins.support.compose_params import ComposeParams
 
 if TYPE_CHECKING:
     from modelyard.contexts import CheckContext, TargetContext
@@ -22,54 +24,13 @@ _MARGIN_S = 5
 _SIZE = r"([1-9][0-9]*)([bkmgBKMG])[bB]?"
 
 
-def compose(
-    context: TargetContext,
-    *,
-    source: Literal["registry", "engine"] = "registry",
-    bind: str = "127.0.0.1",
-    host_port: Port = 8080,
-    port: NonNegativeInt = 0,
-    auth: bool = True,
-    tls: bool = True,
-    secrets_folder: str = "../../../secrets",
-    proxy_image: str = "",
-    cpus: PositiveFloat = 1.0,
-    memory: str = "",
-    log_level: Literal["debug", "info", "warning", "error"] = "info",
-    workers: PositiveInt | Literal["auto"] = 1,
-    threads: NonNegativeInt = 0,
-    max_body_bytes: PositiveInt = 8 * 1024 * 1024,
-    startup_s: PositiveInt = 60,
-    drain_s: NonNegativeInt = 0,
-    grace_s: PositiveInt = 10,
-    labels: dict[str, str] | None = None,
-) -> None:
+def compose(context: TargetContext, *, params: ComposeParams) -> None:
     """A compose.yaml for one machine, as strict as the Kubernetes objects.
 
     Args:
         context: the image, and where to write
-        source: registry: the image is pulled by digest; engine: it was loaded from the archive and is found by its tag
-        bind: the address of the machine that takes requests
-        host_port: the port of the machine that takes requests
-        port: the port that the server, or the proxy, listens on in the container; 0: the image's, or the proxy's
-        auth: ask for a user name and a password
-        tls: serve HTTPS
-        secrets_folder: the folder with the files username and password (for a proxy: htpasswd), tls.crt and tls.key;
-            relative to compose.yaml, or absolute: the default is secrets/ in the project
-        proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
-        cpus: the processors that the container may use
-        memory: the memory that the container may use, for instance 256m; empty: what its server needs, as `check` has measured
-            it, and 256m at least
-        log_level: what the server, or the proxy, logs
-        workers: processes that serve, each with its own copy of the model; auto: as many as cpus have room for
-        threads: threads a prediction; 0: a worker's share of cpus, rounded up
-        max_body_bytes: the largest request
-        startup_s: how long loading the model may take
-        drain_s: how long a container that stops goes on taking requests
-        grace_s: how long requests that are then being answered may take
-        labels: labels for the container
+        params: the configuration
     """
-    params = {key: value for key, value in locals().items() if key != "context"}
     context.write("compose.yaml", context.render(_TEMPLATE, **_values(context, params)))
     if proxy.proxied(context, params):
         places = {"host": "server", "auth_file": f"{_IN_CONTAINER}/htpasswd", "tls_folder": _IN_CONTAINER}
@@ -78,29 +39,29 @@ def compose(
     context.write(".env", f"COMPOSE_PROJECT_NAME={context.name}\n")
 
 
-def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
+def check(context: CheckContext, *, params: ComposeParams) -> Iterator[Problem]:
     """Yield what Compose does not allow, and what has no effect with the runtime's server."""
-    if params["memory"]:
+    if params.memory:
         yield from _memory_problems(params, reads_settings=context.reads_settings)
-    if not re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", params["bind"]):
+    if not re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", params.bind):
         yield Problem("bind", "it is not an address", "allowed: '127.0.0.1', '[::1]'")
-    if 0 < params["port"] < 1024 or params["port"] > 65535:
+    if 0 < params.port < 1024 or params.port > 65535:
         why = "no such port can be listened on without rights of root"
         yield Problem("port", why, "allowed: 1024 to 65535, or 0 for the image's")
-    if not params["secrets_folder"].strip():
+    if not params.secrets_folder.strip():
         yield Problem("secrets_folder", "it names no folder", "allowed: a folder, relative to compose.yaml or absolute")
     yield from proxy.problems(context, params)
 
 
-def _memory_problems(params: Mapping[str, Any], *, reads_settings: bool) -> Iterator[Problem]:
-    if not re.fullmatch(_SIZE, params["memory"]):
+def _memory_problems(params: ComposeParams, *, reads_settings: bool) -> Iterator[Problem]:
+    if not re.fullmatch(_SIZE, params.memory):
         yield Problem("memory", "it is not a size as Compose reads it", "allowed: '256m', '1g'")
     elif reads_settings:
         from modelyard.launch.footprint import SMALL_BYTES, Footprint, workers_of
 
-        workers = workers_of(_processes(params), params["cpus"])
-        needs = Footprint(SMALL_BYTES, params["max_body_bytes"], workers)
-        if why := needs.problem(_bytes(params["memory"])):
+        workers = workers_of(_processes(params), params.cpus)
+        needs = Footprint(SMALL_BYTES, params.max_body_bytes, workers)
+        if why := needs.problem(_bytes(params.memory)):
             yield Problem("memory", why, needs.remedy)
 
 
@@ -110,7 +71,7 @@ def _bytes(size: str) -> int:
     return int(found[1]) << 10 * "bkmg".index(found[2].lower())
 
 
-def _memory(context: TargetContext, params: Mapping[str, Any], settings: Mapping[str, str]) -> str:
+def _memory(context: TargetContext, params: ComposeParams, settings: Mapping[str, str]) -> str:
     """Return the memory that the container may use.
 
     Raises:
@@ -119,22 +80,22 @@ def _memory(context: TargetContext, params: Mapping[str, Any], settings: Mapping
     from modelyard.launch.footprint import Footprint, usual_bytes, worker_bytes, workers_of
 
     worker = worker_bytes(context.server_memory_bytes, context.model)
-    needs = Footprint(worker, params["max_body_bytes"] if settings else 0, workers_of(settings, params["cpus"]))
-    memory = params["memory"] or f"{usual_bytes(needs) // 2**20}m"
+    needs = Footprint(worker, params.max_body_bytes if settings else 0, workers_of(settings, params.cpus))
+    memory = params.memory or f"{usual_bytes(needs) // 2**20}m"
     if settings and (why := needs.problem(_bytes(memory))):
         msg = f"target 'compose': memory = {memory!r}: {why}\n  {needs.remedy}"
         raise ConfigError(msg)
     return memory
 
 
-def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]:
-    image, local = context.image, params["source"] == "engine"
+def _values(context: TargetContext, params: ComposeParams) -> dict[str, Any]:
+    image, local = context.image, params.source == "engine"
     own, proxied = image.server.reads_settings, proxy.proxied(context, params)
     login = ["htpasswd"] if proxied else ["username", "password"]
-    names = login * params["auth"] + ["tls.crt", "tls.key"] * params["tls"]
+    names = login * params.auth + ["tls.crt", "tls.key"] * params.tls
     settings = _settings(context, params) if own else {}
     values = {
-        **params,
+        **msgspec.structs.asdict(params),
         "memory": _memory(context, params, settings),
         "reads_settings": own,
         "proxied": proxied,
@@ -143,15 +104,15 @@ def _values(context: TargetContext, params: Mapping[str, Any]) -> dict[str, Any]
         "image_name": f"{image.repository}:{image.tag}" if local else image.reference,
         "pull_policy": "never" if local else "if_not_present",
         "user": image.user,
-        "port": str(proxy.proxy_port(params) if proxied else params["port"] or image.port),
-        "health": _health(context, tls=params["tls"]),
-        "host_port": str(params["host_port"]),
+        "port": str(proxy.proxy_port(params) if proxied else params.port or image.port),
+        "health": _health(context, tls=params.tls),
+        "host_port": str(params.host_port),
         "grpc_port": str(image.server.grpc_port) if own and image.server.grpc_port else "",
         "settings": settings,
-        "secrets": [_secret(params["secrets_folder"], name) for name in names],
-        "labels": params["labels"] or {},
-        "stop_s": params["drain_s"] + params["grace_s"] + _MARGIN_S,
-        "cpus": f"{params['cpus']:g}",
+        "secrets": [_secret(params.secrets_folder, name) for name in names],
+        "labels": params.labels or {},
+        "stop_s": params.drain_s + params.grace_s + _MARGIN_S,
+        "cpus": f"{params.cpus:g}",
     }
     return {key: _escaped(value) for key, value in values.items()}
 
@@ -172,29 +133,29 @@ def _health(context: TargetContext, *, tls: bool) -> list[str]:
     return ["CMD", "python3", "-c", f"{how}; u.urlopen({url}, timeout=2{context_of})"]
 
 
-def _settings(context: TargetContext, params: Mapping[str, Any]) -> dict[str, str]:
+def _settings(context: TargetContext, params: ComposeParams) -> dict[str, str]:
     settings = {
         "MODELYARD_MODEL_NAME": context.name,
-        "MODELYARD_PORT": str(params["port"] or context.image.port),
-        "MODELYARD_DRAIN_S": str(params["drain_s"]),
-        "MODELYARD_GRACE_S": str(params["grace_s"]),
-        "MODELYARD_LOG_LEVEL": params["log_level"],
+        "MODELYARD_PORT": str(params.port or context.image.port),
+        "MODELYARD_DRAIN_S": str(params.drain_s),
+        "MODELYARD_GRACE_S": str(params.grace_s),
+        "MODELYARD_LOG_LEVEL": params.log_level,
         **_processes(params),
-        "MODELYARD_MAX_BODY_BYTES": str(params["max_body_bytes"]),
+        "MODELYARD_MAX_BODY_BYTES": str(params.max_body_bytes),
     }
-    if params["auth"]:
+    if params.auth:
         settings["MODELYARD_USERNAME_FILE"] = f"{_IN_CONTAINER}/username"
         settings["MODELYARD_PASSWORD_FILE"] = f"{_IN_CONTAINER}/password"
-    if params["tls"]:
+    if params.tls:
         settings["MODELYARD_TLS_CERT_FILE"] = f"{_IN_CONTAINER}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{_IN_CONTAINER}/tls.key"
     return settings
 
 
-def _processes(params: Mapping[str, Any]) -> dict[str, str]:
+def _processes(params: ComposeParams) -> dict[str, str]:
     from modelyard.launch.footprint import processes
 
-    return processes(params["workers"], params["threads"], params["cpus"])
+    return processes(params.workers, params.threads, params.cpus)
 
 
 def _secret(folder: str, name: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ import msgspec
 from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.toml.places import Place, Where, at
+from modelyard.typed_params import struct_of
 
 KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "metric", "gate", "builder", "target", "kind")
 """The kinds of component, in the order of a build; a `kind` of stage that a plugin adds is one, too."""
@@ -119,7 +120,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """The configuration that the function takes: its keyword-only parameters.
+        """The configuration that the function takes: its keyword-only parameters, or the fields of the struct `params`.
 
         Raises:
             PluginError: a parameter is positional, has no annotation, or one that no value can be checked against.
@@ -189,7 +190,7 @@ class Use(msgspec.Struct, frozen=True):
 
 
 def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) -> dict[str, Parameter]:
-    """Return the keyword-only parameters of `function` by name.
+    """Return the keyword-only parameters of `function` by name; the fields of `params`, if that is a struct and the only one.
 
     Args:
         function: a component's function.
@@ -202,6 +203,8 @@ def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) 
     """
     signature = inspect.signature(function).parameters
     _check_positional(list(signature.values()), where, arguments)
+    if struct := struct_of(function):
+        return _fields(struct, where)
     keywords = {name: one for name, one in signature.items() if one.kind is inspect.Parameter.KEYWORD_ONLY}
     hints = _resolved(function, keywords, where)
     docs = argument_docs(inspect.getdoc(function) or "")
@@ -210,11 +213,42 @@ def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) 
         if name not in hints:
             msg = f"{where}: parameter {name!r} has no annotation\n  write its type: it is checked against the configuration"
             raise PluginError(msg)
-        if why := refusal(hints[name]):
-            msg = f"{where}: parameter {name!r} {why}"
-            raise PluginError(msg)
-        found[name] = Parameter(name, hints[name], parameter.default, docs.get(name) or type_doc(hints[name]))
+        found[name] = _parameter(name, hints[name], parameter.default, docs, where)
     return found
+
+
+def _parameter(name: str, annotation: Any, default: Any, docs: Mapping[str, str], where: str) -> Parameter:
+    if why := refusal(annotation):
+        msg = f"{where}: parameter {name!r} {why}"
+        raise PluginError(msg)
+    return Parameter(name, annotation, default, docs.get(name) or type_doc(annotation))
+
+
+def _fields(struct: type[msgspec.Struct], where: str) -> dict[str, Parameter]:
+    docs = argument_docs(inspect.getdoc(struct) or "")
+    try:
+        fields = msgspec.structs.fields(struct)
+    except (NameError, TypeError) as exc:
+        msg = (
+            f"{where}: cannot read the fields of {struct.__name__}: {exc}\n  import the names at the top of its module"
+        )
+        raise PluginError(msg) from exc
+    return {one.name: _parameter(one.name, one.type, default_of(one), docs, where) for one in fields}
+
+
+def default_of(field: msgspec.structs.FieldInfo) -> Any:
+    """Return the default of a struct's field; `REQUIRED` if it has none."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return REQUIRED if field.default is msgspec.NODEFAULT else field.default
+
+
+def optional_names(function: Callable[..., Any]) -> set[str]:
+    """Return the names of the parameters that have a default."""
+    if struct := struct_of(function):
+        return {one.name for one in msgspec.structs.fields(struct) if not one.required}
+    found = inspect.signature(function).parameters.values()
+    return {one.name for one in found if one.kind is one.KEYWORD_ONLY and one.default is not one.empty}
 
 
 def _resolved(function: Callable[..., Any], names: Collection[str], where: str) -> dict[str, Any]:
@@ -253,12 +287,12 @@ def _check_positional(parameters: list[inspect.Parameter], where: str, arguments
 
 
 def argument_docs(doc: str) -> dict[str, str]:
-    """Return the text of each argument in the `Args:` section of a Google-style docstring."""
+    """Return the text of each argument, or attribute, in the `Args:` or `Attributes:` section of a Google-style docstring."""
     docs: dict[str, str] = {}
     name = ""
     inside = False
     for line in doc.splitlines():
-        if line.strip() in {"Args:", "Arguments:"}:
+        if line.strip() in {"Args:", "Arguments:", "Attributes:"}:
             inside = True
         elif inside and line and not line[0].isspace():
             break

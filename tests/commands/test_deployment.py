@@ -114,7 +114,7 @@ def test_undeploy_waits_for_no_build_and_needs_to_know_what_was_rendered(project
 
 def push_needs(project: Path) -> list[str]:
     with closing(Engine(load(project))) as engine:
-        [task] = foreground_tasks(engine, "push", "")
+        [_, task] = foreground_tasks(engine, "push", "")  # the group comes first
     needs: list[str] = task["file_dep"]
     return needs
 

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from tests.kubernetes.api_stub import Cluster, serve
 from tests.renders import IMAGE, target_context
+from tests.targets import kubernetes
 
 from modelyard.contexts import DeployContext, Rendered
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.deploying import deploy
 from modelyard.kubernetes.deploying.undeploying import undeploy
 from modelyard.kubernetes.manifests import objects_in, read_folder
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,10 +4,10 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from tests.targets import kubernetes
 
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.manifests import amend, objects_in, read_folder, write_folder
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from pathlib import Path

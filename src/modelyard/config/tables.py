@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from modelyard.component import REQUIRED, Parameter
+from modelyard.component import Parameter, default_of
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.standard import STANDARD
@@ -164,15 +164,9 @@ def parameters_of_table(table: str) -> dict[str, Parameter]:
     if table not in TABLES:
         return {}
     gates = gate_parameters(STANDARD) if table == "gates" else {}
-    return gates | {f.name: Parameter(f.name, f.type, _default(f)) for f in msgspec.structs.fields(TABLES[table])}
+    return gates | {f.name: Parameter(f.name, f.type, default_of(f)) for f in msgspec.structs.fields(TABLES[table])}
 
 
 def gate_parameters(quantities: Iterable[Quantity]) -> dict[str, Parameter]:
     """Return the gates on `quantities` as keys of a table: each may be left out, and then bounds nothing."""
     return {key: Parameter(key, gate.annotation, None) for key, gate in gates_of(quantities).items()}
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return REQUIRED if field.default is msgspec.NODEFAULT else field.default

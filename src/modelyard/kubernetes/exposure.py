@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from modelyard.artifacts import ImageFacts
+    from modelyard.kubernetes.target_params import KubernetesParams
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Proxy:
         return cls(image, command, port, folder, {name: text}, live)
 
 
-def ports(image: ImageFacts, p: Any, proxy: Proxy | None) -> dict[str, Any]:
+def ports(image: ImageFacts, p: KubernetesParams, proxy: Proxy | None) -> dict[str, Any]:
     """Return the template values on ports.
 
     `port_names` are the server's: name -> number; `probe` how the kubelet asks it; `open_ports` what the Service and the

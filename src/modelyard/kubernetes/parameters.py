@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard.contexts import Problem
 from modelyard.errors import did_you_mean
 from modelyard.kubernetes import syntax
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from modelyard.kubernetes.target_params import KubernetesParams
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -56,14 +57,13 @@ _QUANTITIES = {
 _ALLOWED_QUANTITY = "allowed: a number above 0 with a suffix: '500m', '256Mi', '1Gi'"
 
 
-def problems(params: Mapping[str, Any], *, reads_settings: bool = True) -> Iterator[Problem]:
-    """Yield what Kubernetes does not allow among `params`, a target's parameters.
+def problems(p: KubernetesParams, *, reads_settings: bool = True) -> Iterator[Problem]:
+    """Yield what Kubernetes does not allow among `p`, a target's parameters.
 
     Args:
-        params: the parameters.
+        p: the parameters.
         reads_settings: whether the server is modelyard's own, which keeps within its memory by what it refuses.
     """
-    p = SimpleNamespace(**params)
     yield from _names(p)
     yield from _environment(p, reads_settings=reads_settings)
     yield from _nodes(p)
@@ -76,7 +76,7 @@ def problems(params: Mapping[str, Any], *, reads_settings: bool = True) -> Itera
         yield from _memory(p)
 
 
-def _names(p: Any) -> Iterator[Problem]:
+def _names(p: KubernetesParams) -> Iterator[Problem]:
     if p.name and (syntax.dns_label(p.name) or len(p.name) > _NAME_LENGTH):
         allowed = f"allowed: lower-case letters, digits and inner '-', {_NAME_LENGTH} at most"
         yield Problem("name", "the names of the objects begin with it", allowed)
@@ -90,7 +90,7 @@ def _names(p: Any) -> Iterator[Problem]:
             yield Problem(key, f"{value!r:.80} is not a DNS name", f"allowed: {syntax.DNS_SUBDOMAIN}")
 
 
-def _environment(p: Any, *, reads_settings: bool) -> Iterator[Problem]:
+def _environment(p: KubernetesParams, *, reads_settings: bool) -> Iterator[Problem]:
     files = {f"{name}_FILE": "env_from_secrets" for name in p.env_from_secrets or {}}
     for name, key in {**dict.fromkeys(p.env or {}, "env"), **files}.items():
         yield from (Problem(key, why, instead) for why, instead in _variable(name, reads_settings=reads_settings))
@@ -119,7 +119,7 @@ def _variable(name: str, *, reads_settings: bool) -> Iterator[tuple[str, str]]:
         yield f"{name!r} is set by modelyard", f"set {_SET[setting]}"
 
 
-def _nodes(p: Any) -> Iterator[Problem]:
+def _nodes(p: KubernetesParams) -> Iterator[Problem]:
     for key in p.spread_over:
         if why := syntax.label_key(key):
             yield Problem("spread_over", why, "name the key of a node's label, for instance 'kubernetes.io/hostname'")
@@ -129,7 +129,7 @@ def _nodes(p: Any) -> Iterator[Problem]:
         )
 
 
-def _mappings(p: Any) -> Iterator[Problem]:
+def _mappings(p: KubernetesParams) -> Iterator[Problem]:
     for key in ("labels", "node_selector", "service_monitor_labels"):
         for why in syntax.labels_problems(getattr(p, key) or {}):
             yield Problem(key, why, "mend it, or leave it out")
@@ -140,7 +140,7 @@ def _mappings(p: Any) -> Iterator[Problem]:
         yield Problem("labels", f"{taken!r} is set by modelyard", "allowed: any other key")
 
 
-def _gateway(p: Any) -> Iterator[Problem]:
+def _gateway(p: KubernetesParams) -> Iterator[Problem]:
     namespace, slash, name = p.gateway.rpartition("/")
     if p.gateway and (syntax.dns_subdomain(name) or (slash and syntax.dns_label(namespace))):
         yield Problem("gateway", "it names no Gateway", "allowed: 'NAME' or 'NAMESPACE/NAME'")
@@ -165,7 +165,7 @@ def _host(key: str, host: str) -> Iterator[Problem]:
         yield Problem(key, "it is not a DNS name", f"allowed: {syntax.DNS_SUBDOMAIN}; '*.' may stand before it")
 
 
-def _relations(p: Any) -> Iterator[Problem]:
+def _relations(p: KubernetesParams) -> Iterator[Problem]:
     if p.tls_server_name and not (p.tls and (p.service_monitor or p.gateway_ca)):
         yield Problem(
             "tls_server_name", "nobody asks for it", "set tls, and service_monitor or gateway_ca, or remove it"
@@ -186,7 +186,7 @@ def _relations(p: Any) -> Iterator[Problem]:
         yield Problem("service_port", "there is no such port", "allowed: 1 to 65535, or 0 for 443 with TLS and else 80")
 
 
-def _quantities(p: Any) -> Iterator[Problem]:
+def _quantities(p: KubernetesParams) -> Iterator[Problem]:
     changed = [key for key, usual in _QUANTITIES.items() if getattr(p, key) != usual]
     for key in changed:
         number = syntax.quantity(getattr(p, key))
@@ -197,7 +197,7 @@ def _quantities(p: Any) -> Iterator[Problem]:
             yield from _limit(key, getattr(p, key), getattr(p, f"{key}_limit"))
 
 
-def _memory(p: Any) -> Iterator[Problem]:
+def _memory(p: KubernetesParams) -> Iterator[Problem]:
     """Yield a memory that is too little whatever the model; the rule `body-fits-memory` knows what was measured."""
     if p.workers == "auto" and not p.cpu_limit:
         why = "without cpu_limit a pod has a worker for each cpu of its node, whatever its memory"

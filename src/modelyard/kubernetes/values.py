@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from modelyard.errors import ConfigError
 from modelyard.kubernetes import syntax
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from modelyard.artifacts import ImageFacts
     from modelyard.contexts import TargetContext
     from modelyard.kubernetes.exposure import Proxy
+    from modelyard.kubernetes.target_params import KubernetesParams
 
 _MARGIN_S = 5
 _BY_TAG = "the image is loaded into the cluster, which knows it by its tag (image_reference)"
@@ -51,7 +53,7 @@ class MountedSecret:
         return PATHS.get(self.volume, f"/etc/modelyard/{self.volume}")
 
 
-def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Proxy | None = None) -> dict[str, Any]:
+def template_values(context: TargetContext, params: KubernetesParams, proxy: Proxy | None = None) -> dict[str, Any]:
     """Return what the built-in Kubernetes templates need: the parameters, and what follows from them.
 
     Args:
@@ -62,7 +64,7 @@ def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Pr
     Raises:
         ConfigError: the image's user is not one that Kubernetes can check.
     """
-    p, version, image = SimpleNamespace(**params), context.version, context.image
+    p, version, image = params, context.version, context.image
     name = p.name or context.name
     uid, gid = _user(image)
     own = image.server.reads_settings
@@ -75,7 +77,7 @@ def template_values(context: TargetContext, params: Mapping[str, Any], proxy: Pr
     )
     body_bytes = p.max_body_bytes if own else 0
     return {
-        **params,
+        **msgspec.structs.asdict(params),
         "name": name,
         "image": image,
         "image_name": image.reference if p.image_reference == "digest" else f"{image.repository}:{image.tag}",
@@ -126,7 +128,7 @@ def _user(image: ImageFacts) -> tuple[int, int]:
     return int(uid), int(gid)
 
 
-def _sleeps(p: Any, *, own: bool, proxied: bool) -> dict[str, int]:
+def _sleeps(p: KubernetesParams, *, own: bool, proxied: bool) -> dict[str, int]:
     """Return how long each container is kept from SIGTERM, in seconds; a server that drains by itself, not at all.
 
     Another goes on until the proxy has finished what it was asked.
@@ -137,7 +139,7 @@ def _sleeps(p: Any, *, own: bool, proxied: bool) -> dict[str, int]:
     }
 
 
-def _labels(name: str, instance: str, version: str, p: Any) -> dict[str, str]:
+def _labels(name: str, instance: str, version: str, p: KubernetesParams) -> dict[str, str]:
     own = (name, instance, syntax.as_label_value(version), "modelyard")
     return {**(p.labels or {}), **dict(zip(OWN_LABELS, own, strict=True))}
 
@@ -149,7 +151,9 @@ def _pod_security(version: str) -> dict[str, str]:
     return levels | {f"pod-security.kubernetes.io/{mode}-version": minor for mode in modes}
 
 
-def _deployment_annotations(p: Any, model: Mapping[str, Any], worker_bytes: int, digest: str) -> dict[str, str]:
+def _deployment_annotations(
+    p: KubernetesParams, model: Mapping[str, Any], worker_bytes: int, digest: str
+) -> dict[str, str]:
     found = {**(p.annotations or {}), **_model_annotations(model)}
     if worker_bytes:
         found[SERVER_MEMORY] = f"{worker_bytes // MIB}Mi"
@@ -177,7 +181,7 @@ def _files_of(variables: Mapping[str, str]) -> dict[str, str]:
     return {f"{variable}_FILE": f"{paths[secret]}/{key}" for variable, (secret, _, key) in found.items()}
 
 
-def _gpu_tolerations(p: Any) -> list[dict[str, str]]:
+def _gpu_tolerations(p: KubernetesParams) -> list[dict[str, str]]:
     return [{"key": p.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}] if p.gpus else []
 
 
@@ -186,20 +190,20 @@ def _model_annotations(model: Mapping[str, Any]) -> dict[str, str]:
     return {f"modelyard.dev/model-{key}": str(model[key]) for key in keys if key in model}
 
 
-def _ingress_annotations(p: Any) -> dict[str, str]:
+def _ingress_annotations(p: KubernetesParams) -> dict[str, str]:
     # This controller speaks plain HTTP to a backend unless told otherwise; others read the Service's appProtocol.
     nginx = {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"} if p.tls and p.ingress_class == "nginx" else {}
     return {**(p.annotations or {}), **nginx, **(p.ingress_annotations or {})}
 
 
-def _secrets(name: str, p: Any, proxy: Proxy | None) -> list[MountedSecret]:
+def _secrets(name: str, p: KubernetesParams, proxy: Proxy | None) -> list[MountedSecret]:
     keys = ("htpasswd",) if proxy else ("username", "password")
     auth = MountedSecret("auth", p.auth_secret or f"{name}-auth", keys)
     tls = MountedSecret("tls", p.tls_secret or f"{name}-tls", ("tls.crt", "tls.key"))
     return [auth] * p.auth + [tls] * p.tls
 
 
-def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
+def _settings(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, str]:
     """Return the server's environment: text, all of it, as a ConfigMap wants."""
     settings = {
         "MODELYARD_MODEL_NAME": name,
@@ -219,15 +223,15 @@ def _settings(name: str, image: ImageFacts, p: Any) -> dict[str, str]:
     return settings
 
 
-def _cpus(p: Any) -> float:
+def _cpus(p: KubernetesParams) -> float:
     return float(syntax.quantity(p.cpu_limit or p.cpu) or 1)
 
 
-def _memory(p: Any, footprint: Footprint) -> str:
+def _memory(p: KubernetesParams, footprint: Footprint) -> str:
     return p.memory or p.memory_limit or f"{usual_bytes(footprint) // MIB}Mi"
 
 
-def _resources(p: Any, memory: str) -> dict[str, dict[str, str]]:
+def _resources(p: KubernetesParams, memory: str) -> dict[str, dict[str, str]]:
     storage = {"ephemeral-storage": p.ephemeral_storage}
     limits = ({"cpu": p.cpu_limit} if p.cpu_limit else {}) | {"memory": p.memory_limit or memory}
     gpus = {p.gpu_resource: str(p.gpus)} if p.gpus else {}

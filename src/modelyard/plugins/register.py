@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from modelyard.component import Component, Source
+from modelyard.component import Component, Source, optional_names
 from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.hookspecs import TRAITS
 from modelyard.metrics import Better, Unit
+from modelyard.typed_params import taking_values
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
@@ -37,6 +38,8 @@ _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 _OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
 _CHOICES: dict[str, tuple[str, ...]] = {"better": get_args(Better), "unit": get_args(Unit)}
+_FUNCTIONS = {"check", "preflight", "deploy", "undeploy", "image", "lock", "plan"}
+"""Traits that are functions, which are called with the parameters."""
 _OF_PARAMETERS = {"serving_only", "deploy_only", "plan_only", "optional_requirements"}
 """Traits that name parameters, each with a default: a stage is run without them, or they may be left unset."""
 
@@ -66,7 +69,8 @@ def registered(
     given = checked_traits(kind, traits, where)
     for trait in _OF_PARAMETERS & traits.keys():
         _check_parameters(where, function, trait, traits[trait] or ())
-    component = Component(kind, name, function, source, **given)
+    called = {trait: taking_values(value) for trait, value in given.items() if trait in _FUNCTIONS}
+    component = Component(kind, name, taking_values(function), source, **{**given, **called})
     if source.origin != "built-in":  # whose parameters a test reads: all fifty take 5 ms of every `doit`
         _ = component.parameters
     return component
@@ -120,8 +124,7 @@ def _check_traits(kind: str, traits: Mapping[str, Any], where: str, may_lack: Co
 
 def _check_parameters(where: str, function: Any, trait: str, names: Collection[str]) -> None:
     """Check that each name is a parameter with a default."""
-    found = inspect.signature(function).parameters.values()
-    known = {p.name for p in found if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+    known = optional_names(function)
     for name in names:
         if name not in known:
             msg = (

@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -85,13 +86,13 @@ def nginx(
     params = {**PARAMS, **changes, "port": free_port()}
     made = context_of(folder, image)
     text = proxy.configuration(
-        made, params, host="127.0.0.1", auth_file=str(folder / "htpasswd"), tls_folder=str(folder)
+        made, SimpleNamespace(**params), host="127.0.0.1", auth_file=str(folder / "htpasswd"), tls_folder=str(folder)
     )
     config = folder / "nginx.conf"
     config.write_text(re.sub(r"(?<= )/tmp/(?=\w+(\.pid)?;)", f"{folder}/", text))
     places = {one: str(folder / Path(one).name) for one in (proxy.CONFIG, proxy.PID, proxy.SEEN)}
     places[f"sleep {proxy.EVERY_S}"] = "sleep 0.2"
-    command = [*before, *(_placed(word, places) for word in proxy.command(params, str(folder)))]
+    command = [*before, *(_placed(word, places) for word in proxy.command(SimpleNamespace(**params), str(folder)))]
     process = subprocess.Popen(
         command, stdout=(folder / "access.log").open("ab"), stderr=(folder / "error.log").open("ab")
     )
@@ -361,4 +362,4 @@ def _wait_until(holds: Callable[[], bool]) -> None:
 )
 def test_what_means_nothing_is_refused(changes: dict[str, Any], reads_settings: bool, said: list[str]) -> None:
     context = CheckContext(name="digits", version="1", runtime="served", reads_settings=reads_settings)
-    assert [found.key for found in proxy.problems(context, {**PARAMS, **changes})] == said
+    assert [found.key for found in proxy.problems(context, SimpleNamespace(**{**PARAMS, **changes}))] == said

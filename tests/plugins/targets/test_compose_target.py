@@ -11,11 +11,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.standins import tensorflow_model_server as stand_in
+from tests.targets import compose
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
 from modelyard.serving.settings import Settings
-from modelyard_plugins.targets.compose import compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.plugins.targets.kubernetes_objects import looked_at, pod
+from tests.targets import kubernetes
 
 from modelyard.errors import StageFailed
 from modelyard.rendering.templates import TemplateError
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.plugins.targets.kubernetes_objects import ALL, looked_at, objects, pod
+from tests.targets import kubernetes
 
 from modelyard.errors import ConfigError
 from modelyard.kubernetes.parameters import _QUANTITIES
 from modelyard.kubernetes.rendered import Checked
 from modelyard.kubernetes.syntax import quantity
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from tests.plugins.targets.kubernetes_objects import BARE, FULL, looked_at, objects, pod
+from tests.targets import kubernetes
 
 from modelyard.errors import StageFailed
 from modelyard.kubernetes.rendered import Checked
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

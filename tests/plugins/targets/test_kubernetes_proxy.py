@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from tests.plugins.targets.kubernetes_objects import ALL, objects, pod
+from tests.targets import kubernetes
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.deploying.secrets import needed_secrets
 from modelyard.kubernetes.manifests import objects_in, read_folder
+from modelyard.kubernetes.target_params import KubernetesParams
 from modelyard_plugins.support import proxy
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ def test_the_proxy_reads_its_configuration_certificate_and_users_as_files(
     kubernetes(made, **PROXY, auth_secret="login", port=9443, max_body_bytes=77)
     both = containers(made)
     assert both["proxy"]["image"] == PROXY["proxy_image"]
-    assert both["proxy"]["command"] == list(proxy.command({"tls": True}, "/etc/modelyard/tls"))
+    assert both["proxy"]["command"] == list(proxy.command(KubernetesParams(tls=True), "/etc/modelyard/tls"))
     assert "$" not in str(both["proxy"]["command"])
     assert both["proxy"]["command"][-1].endswith("exec nginx -e stderr -c /etc/modelyard/proxy/nginx.conf")
     mounts = {one["mountPath"] for one in both["proxy"]["volumeMounts"]}

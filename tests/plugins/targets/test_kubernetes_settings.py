@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.plugins.targets.kubernetes_objects import FULL, objects, pod
+from tests.targets import kubernetes
 
 from modelyard.serving.settings import Settings
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

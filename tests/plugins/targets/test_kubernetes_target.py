@@ -10,12 +10,12 @@ import msgspec
 import pytest
 import yaml
 from tests.plugins.targets.kubernetes_objects import ALL, BARE, FULL, looked_at, objects, pod
+from tests.targets import kubernetes
 
 from modelyard.artifacts import ServerFacts
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.kubernetes.rendered import Checked
-from modelyard_plugins.targets.kubernetes import kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

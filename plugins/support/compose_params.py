@@ -1,0 +1,56 @@
+"""The configuration of the target `compose`.
+
+Annotations are evaluated here at once, not kept as text: msgspec compiles each text, in every `doit`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
+
+
+class ComposeParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What the target `compose` takes.
+
+    Attributes:
+        source: registry: the image is pulled by digest; engine: it was loaded from the archive and is found by its tag
+        bind: the address of the machine that takes requests
+        host_port: the port of the machine that takes requests
+        port: the port that the server, or the proxy, listens on in the container; 0: the image's, or the proxy's
+        auth: ask for a user name and a password
+        tls: serve HTTPS
+        secrets_folder: the folder with the files username and password (for a proxy: htpasswd), tls.crt and tls.key;
+            relative to compose.yaml, or absolute: the default is secrets/ in the project
+        proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
+        cpus: the processors that the container may use
+        memory: the memory that the container may use, for instance 256m; empty: what its server needs, as `check` has measured
+            it, and 256m at least
+        log_level: what the server, or the proxy, logs
+        workers: processes that serve, each with its own copy of the model; auto: as many as cpus have room for
+        threads: threads a prediction; 0: a worker's share of cpus, rounded up
+        max_body_bytes: the largest request
+        startup_s: how long loading the model may take
+        drain_s: how long a container that stops goes on taking requests
+        grace_s: how long requests that are then being answered may take
+        labels: labels for the container
+    """
+
+    source: Literal["registry", "engine"] = "registry"
+    bind: str = "127.0.0.1"
+    host_port: Port = 8080
+    port: NonNegativeInt = 0
+    auth: bool = True
+    tls: bool = True
+    secrets_folder: str = "../../../secrets"
+    proxy_image: str = ""
+    cpus: PositiveFloat = 1.0
+    memory: str = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    workers: PositiveInt | Literal["auto"] = 1
+    threads: NonNegativeInt = 0
+    max_body_bytes: PositiveInt = 8 * 1024 * 1024
+    startup_s: PositiveInt = 60
+    drain_s: NonNegativeInt = 0
+    grace_s: PositiveInt = 10
+    labels: dict[str, str] | None = None
