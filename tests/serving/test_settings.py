@@ -25,6 +25,9 @@ def test_every_setting_is_read(tmp_path):
     texts = {
         "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HOST": "::1", "PORT": "0",
         "GRPC_PORT": "1", "EVENTS_AUTH": "none", "EVENTS_SOURCE": "/models/digits",
+        "EVENTS_URL": "nats://b:4222", "EVENTS_INPUT": "a.in", "EVENTS_OUTPUT": "a.out", "EVENTS_DEAD_LETTER": "a.dead",
+        "EVENTS_GROUP": "g", "EVENTS_ACK_WAIT_S": "21", "EVENTS_ATTEMPTS": "22", "EVENTS_RETRY_S": "23",
+        "EVENTS_MAX_IN_FLIGHT": "24",
         "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
         "WORKERS": "3", "BATCHING": "on", "MAX_QUEUE": "4", "QUEUE_S": "4.5", "MAX_BATCH": "5", "MAX_BODY_BYTES": "6",
         "MAX_HEADER_BYTES": "2048", "MAX_CONNECTIONS": "8", "MEMORY_BYTES": "10", "HEADER_S": "11", "BODY_S": "12",
@@ -35,7 +38,8 @@ def test_every_setting_is_read(tmp_path):
     settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
 
     assert settings == Settings(
-        Path("/m"), "digits", "7", "a:b", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits", pem, pem, 2, 3, "on", 4, 4.5, 5, 6, 2048, 8, 10,
+        Path("/m"), "digits", "7", "a:b", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits",
+        "nats://b:4222", "a.in", "a.out", "a.dead", "g", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 6, 2048, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
@@ -68,6 +72,14 @@ def test_the_password_is_not_in_the_repr():
     [
         ({"PORT": "http"}, "MODELYARD_PORT: 'http'; allowed: a whole number, 0 to 65535"),
         ({"GRPC_PORT": "65536"}, "MODELYARD_GRPC_PORT: '65536'; allowed: a whole number, 0 to 65535"),
+        ({"EVENTS_URL": "nats://u:p@h"}, "allowed: nats://HOST:PORT, and no user name in it"),
+        (
+            {"EVENTS_URL": "nats://h", "EVENTS_OUTPUT": "b"},
+            "MODELYARD_EVENTS_URL is set without MODELYARD_EVENTS_INPUT",
+        ),
+        ({"EVENTS_URL": "nats://h", "EVENTS_INPUT": "a", "EVENTS_OUTPUT": "a"}, "events would go round"),
+        ({"EVENTS_INPUT": "a.*"}, "without wildcards"),
+        ({"EVENTS_GROUP": "a.b"}, "letters, digits, '_', '-'"),
         ({"EVENTS_AUTH": "token"}, "MODELYARD_EVENTS_AUTH: 'token'; allowed: basic, none"),
         ({"EVENTS_SOURCE": "a b"}, "MODELYARD_EVENTS_SOURCE: 'a b'; allowed: a URI reference"),
         ({"PORT": "65536"}, "allowed: a whole number, 0 to 65535"),
@@ -137,7 +149,7 @@ def test_every_number_has_the_documented_bounds(pytestconfig):
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
     rows = dict(re.findall(r"^\| `MODELYARD_(\w+)` \|[^|]*\|(.*)$", page, re.MULTILINE))
     numbers = [field.name for field in dataclasses.fields(Settings) if field.type == "int"]
-    assert len(numbers) == 9
+    assert len(numbers) == 11
     for name in numbers:
         low, high = map(int, re.search(r", (\d+) to (\d+)[;, ]", rows[name.upper()]).groups())
         variable = f"MODELYARD_{name.upper()}"

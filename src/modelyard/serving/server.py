@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .events.consumer import Consumer
     from .listener import Listeners
     from .metrics import Board
     from .model import Predictor
@@ -100,6 +101,7 @@ class Worker:
         self._metrics, self._board, self._loop = metrics, board, loop
         self._accepting, self._now = asyncio.Event(), asyncio.Event()
         self._draining = self._stopping = False
+        self._consumer: Consumer[Any] | None = None
 
     def open(self, predictor: Predictor, sample_s: float | None, together: int, otel: Otel | None) -> None:
         """Put the model behind the connections."""
@@ -142,13 +144,40 @@ class Worker:
         self._gate.sweep(self._loop)
         self._metrics.ready(ready=True)
         self._say_listening(listeners)
+        consuming = self._consume()
         await self._accepting.wait()
         for acceptor in acceptors:
             acceptor.close()
-        await self._finish()
+        await asyncio.gather(self._finish(), *consuming)
         self._engine.close()
         self._tracer.close(SPANS_S)
         requests.flush()
+
+    def _consume(self) -> list[asyncio.Task[None]]:
+        """Take events from a broker, if one is named."""
+        settings = self._settings
+        if settings.events_url is None:
+            return []
+        from .events import consumer, nats, result
+
+        assert settings.events_input is not None
+        assert settings.events_output is not None
+        place = nats.Place(
+            settings.events_url,
+            settings.events_input,
+            settings.events_output,
+            settings.events_dead_letter or f"{settings.events_input}.dead",
+            settings.events_group or self._model.name.replace(".", "-"),
+            max(1.0, settings.events_ack_wait_s),
+        )
+        results = result.Results.of(self._model, settings.events_source)
+        patience = consumer.Patience(
+            settings.events_max_in_flight, settings.events_attempts, settings.events_retry_s, place.ack_wait_s
+        )
+        self._consumer = consumer.Consumer(
+            nats.Nats(place), self._engine, results, self._limits, self._metrics, patience
+        )
+        return [self._loop.create_task(self._consumer.run(settings.grace_s))]
 
     def _accept(
         self, listener: socket.socket, connect: Callable[[], asyncio.Protocol], setting: str = "MODELYARD_PORT"
@@ -169,6 +198,8 @@ class Worker:
         if self._stopping:
             self._now.set()
         self._draining = True
+        if self._consumer is not None:
+            self._consumer.stop()
         self._metrics.ready(ready=False)
         log(logging.INFO, "draining", signal=number.name, wait_s=wait_s)
         if wait_s:

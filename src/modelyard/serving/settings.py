@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+_BROKER = re.compile(r"nats://[^@/?#\s]+")
+_SUBJECT = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
+_SUBJECTS = "a subject, words with '.' between them, without wildcards"
+_GROUP = re.compile(r"[A-Za-z0-9_-]+")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -38,6 +42,15 @@ class Settings:
         username: the name that HTTP Basic asks for; None: no password is asked for.
         password: the password that HTTP Basic asks for; several lines are several, each of which is good.
         events_auth: who may send events: `basic`, as everything else asks for it, or `none`: everybody.
+        events_url: the broker that events are taken from, `nats://HOST:PORT`; None: none.
+        events_input: the subject that they come from.
+        events_output: the subject that answers go to.
+        events_dead_letter: the subject for what cannot be answered; None: the input's name and `.dead`.
+        events_group: the name under which the broker knows all consumers that share the work.
+        events_ack_wait_s: seconds after which an event whose consumer says nothing more is handed to another.
+        events_attempts: how often an event is tried that the model fails on.
+        events_retry_s: seconds that it rests after the first time; each time twice as long.
+        events_max_in_flight: events that one worker holds at a time.
         events_source: what answers to events say that they come from; None: the model's name and version.
         tls_cert_file: certificate chain in PEM; None: plain HTTP.
         tls_key_file: the certificate's private key in PEM.
@@ -70,6 +83,15 @@ class Settings:
     password: str | None = field(default=None, repr=False)
     events_auth: str = "basic"
     events_source: str | None = None
+    events_url: str | None = None
+    events_input: str | None = None
+    events_output: str | None = None
+    events_dead_letter: str | None = None
+    events_group: str | None = None
+    events_ack_wait_s: float = 30.0
+    events_attempts: int = 5
+    events_retry_s: float = 1.0
+    events_max_in_flight: int = 64
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
     threads: int = 1
@@ -111,6 +133,15 @@ class Settings:
             password=password,
             events_auth=source.choice("MODELYARD_EVENTS_AUTH", cls.events_auth, ("basic", "none")),
             events_source=source.matching("MODELYARD_EVENTS_SOURCE", _URI, "a URI reference"),
+            events_url=source.matching("MODELYARD_EVENTS_URL", _BROKER, "nats://HOST:PORT, and no user name in it"),
+            events_input=source.matching("MODELYARD_EVENTS_INPUT", _SUBJECT, _SUBJECTS),
+            events_output=source.matching("MODELYARD_EVENTS_OUTPUT", _SUBJECT, _SUBJECTS),
+            events_dead_letter=source.matching("MODELYARD_EVENTS_DEAD_LETTER", _SUBJECT, _SUBJECTS),
+            events_group=source.matching("MODELYARD_EVENTS_GROUP", _GROUP, "letters, digits, '_', '-'"),
+            events_ack_wait_s=source.seconds("MODELYARD_EVENTS_ACK_WAIT_S", cls.events_ack_wait_s),
+            events_attempts=source.integer("MODELYARD_EVENTS_ATTEMPTS", cls.events_attempts, 1, 1000),
+            events_retry_s=source.seconds("MODELYARD_EVENTS_RETRY_S", cls.events_retry_s),
+            events_max_in_flight=source.integer("MODELYARD_EVENTS_MAX_IN_FLIGHT", cls.events_max_in_flight, 1, 10000),
             tls_cert_file=source.path("MODELYARD_TLS_CERT_FILE"),
             tls_key_file=source.path("MODELYARD_TLS_KEY_FILE"),
             threads=source.integer("MODELYARD_THREADS", cls.threads, 1, 256),
@@ -131,6 +162,7 @@ class Settings:
             log_level=source.choice("MODELYARD_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )
         _together("MODELYARD_TLS_CERT_FILE", settings.tls_cert_file, "MODELYARD_TLS_KEY_FILE", settings.tls_key_file)
+        _check_subjects(settings)
         return settings
 
     @classmethod
@@ -272,6 +304,16 @@ def _together(first: str, first_value: object, second: str, second_value: object
     given, missing = (first, second) if second_value is None else (second, first)
     msg = f"{given} is set without {missing}; set both, or neither"
     raise StartError(msg)
+
+
+def _check_subjects(settings: Settings) -> None:
+    """Refuse a broker without an input and an output, and what would go round."""
+    for name, value in (("INPUT", settings.events_input), ("OUTPUT", settings.events_output)):
+        _together("MODELYARD_EVENTS_URL", settings.events_url, f"MODELYARD_EVENTS_{name}", value)
+    for name, value in (("OUTPUT", settings.events_output), ("DEAD_LETTER", settings.events_dead_letter)):
+        if value is not None and value == settings.events_input:
+            msg = f"MODELYARD_EVENTS_{name}: {value!r} is MODELYARD_EVENTS_INPUT, too: events would go round"
+            raise StartError(msg)
 
 
 def _refuse_misspelt(environment: Mapping[str, str]) -> None:
