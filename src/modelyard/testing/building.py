@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.component import Component
+    from modelyard.plugins.load import Plugins
     from modelyard.stage import Stage
     from modelyard.store.record import Record
 
@@ -127,14 +128,18 @@ def check_refusal(component: Component, what: object, attempt: Callable[[], obje
     assert CRASHED not in message, f"{component.name!r} must refuse with an error of modelyard.errors: {message}"
 
 
-def way(optimizers: Sequence[Component], start: str, goals: Sequence[str]) -> list[str] | None:
-    """Return the fewest model optimizers that lead from the format `start` to one of `goals`; of several, the simplest.
+def way(plugins: Plugins, start: str, goals: Sequence[str], but: Component | None = None) -> list[str] | None:
+    """Return the fewest model optimizers that lead from the format `start` to one of `goals`; of several, the plain one.
 
-    The one with the fewest parameters is the simplest: a model has only to get from one format to another.
+    Args:
+        plugins: the project's plugins, which say what is taken where a model has only to get into a format.
+        start: the format to begin with.
+        goals: the formats to end with.
+        but: a model optimizer that is not to be among them.
     """
-    chains = shortest_chains(optimizers, start, goals)
-    parameters = {one.name: len(one.parameters) for one in optimizers}
-    return list(min(chains, key=lambda chain: (sum(map(parameters.__getitem__, chain)), chain))) if chains else None
+    chains = shortest_chains([one for one in plugins.of_kind("optimizer").values() if one != but], start, goals)
+    plain = plugins.defaults.get("optimizer", "")
+    return list(min(chains, key=lambda chain: (plain not in chain, chain))) if chains else None
 
 
 def difference(one: Mapping[str, object], two: Mapping[str, object]) -> str:

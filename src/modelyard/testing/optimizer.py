@@ -143,9 +143,8 @@ def _chain(
 ) -> tuple[list[Step], int] | None:
     """Return a variant with the component in it, handed a model of the format `accepted`, and the steps behind it."""
     uses = project.config.uses
-    optimizers = [one for one in project.plugins.of_kind("optimizer").values() if one != component]
-    before = way(optimizers, uses["train"].produces, (accepted,))
-    after = way(optimizers, component.produces, uses["runtime"].component.accepts)
+    before = way(project.plugins, uses["train"].produces, (accepted,), component)
+    after = way(project.plugins, component.produces, uses["runtime"].component.accepts, component)
     if before is None or after is None:
         return None
     return [*before, {"use": component.name, **params}, *after], len(after)

@@ -128,9 +128,8 @@ def check_runtime(
     loaded = load(project)
     component = loaded.plugins.get("runtime", name, "check_runtime")
     check_component(component, project)
-    optimizers = list(loaded.plugins.of_kind("optimizer").values())
     start = loaded.config.uses["train"].produces
-    ways = [found for one in component.accepts if (found := way(optimizers, start, (one,))) is not None]
+    ways = [found for one in component.accepts if (found := way(loaded.plugins, start, (one,))) is not None]
     assert ways, (
         f"runtime {name!r}: no model optimizers of this project lead from {start!r} to {component.accepts}\n"
         "  name a project in which some do"
