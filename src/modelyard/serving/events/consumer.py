@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 from urllib.parse import quote
 
-from ..logs import log
+from ..logs import log, logger
 from . import structured
 from .asking import Asking, Outcome
 from .http import Mode, binary, mode_of
@@ -74,8 +74,8 @@ class Consumer(Generic[D]):
                     await self._source.open()
                     is_open, wait_s = True, AGAIN_S
                 await self._take()
-            except ConnectionError as exc:
-                log(logging.WARNING, "broker", reason=str(exc), again_s=wait_s)
+            except Exception as exc:  # whatever it is, to consume no more would be worse, and silent
+                _tell("broker", exc, again_s=wait_s)
                 is_open = False
                 await self._rest(wait_s)
                 wait_s = min(LONGEST_S, 2 * wait_s)
@@ -107,8 +107,8 @@ class Consumer(Generic[D]):
         try:
             outcome = await self._asked(delivery)
             await self._settle(delivery, outcome)
-        except ConnectionError as exc:
-            log(logging.WARNING, "not acknowledged", reason=str(exc))  # it is handed out again
+        except Exception as exc:
+            _tell("not acknowledged", exc)  # it is handed out again
         finally:
             keeping.cancel()
 
@@ -153,3 +153,11 @@ class Consumer(Generic[D]):
                 await self._source.bury(delivery, told | {"knativeerrorcode": str(outcome.wrong.status)})
             await delivery.acknowledge()
         self._metrics.event(name)
+
+
+def _tell(event: str, exc: Exception, **more: float) -> None:
+    """Log what the broker did not do; anything else is a mistake of ours, with its traceback."""
+    if isinstance(exc, ConnectionError):
+        log(logging.WARNING, event, reason=str(exc), **more)
+    else:
+        logger.error(event, exc_info=exc, extra={"fields": more})

@@ -1,0 +1,59 @@
+"""A consumer goes on whatever its broker's client does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from modelyard.serving.events.consumer import Consumer, Patience
+
+
+class Odd:
+    """A broker that fails at what it is told to, once each, and says when it is asked again."""
+
+    def __init__(self, failures):
+        self.failures, self.calls, self.again = failures, [], asyncio.Event()
+
+    async def open(self):
+        self.calls.append("open")
+        if error := self.failures.pop("open", None):
+            raise error
+
+    async def take(self, most):
+        self.calls.append("take")
+        if error := self.failures.pop("take", None):
+            raise error
+        self.again.set()
+        await asyncio.sleep(0.01)
+        return []
+
+    async def close(self):
+        self.calls.append("close")
+
+
+@pytest.mark.parametrize(
+    ("failures", "begin", "told"),
+    [
+        ({"open": ConnectionError("refused")}, ["open", "open", "take"], "WARNING"),
+        ({"take": ConnectionError("gone")}, ["open", "take", "open", "take"], "WARNING"),
+        ({"take": ValueError("a client's own mistake")}, ["open", "take", "open", "take"], "ERROR"),
+    ],
+)
+def test_it_connects_anew_whatever_failed(failures, begin, told, caplog):
+    async def consume():
+        source = Odd(dict(failures))
+        consumer = Consumer(source, None, None, None, None, Patience())
+        running = asyncio.create_task(consumer.run(1))
+        await asyncio.wait_for(source.again.wait(), 10)
+        consumer.stop()
+        await asyncio.wait_for(running, 10)
+        return source.calls
+
+    with caplog.at_level(logging.INFO, "modelyard"):
+        calls = asyncio.run(consume())
+
+    assert calls[: len(begin)] == begin
+    assert calls[-1] == "close"
+    assert [record.levelname for record in caplog.records] == [told]
