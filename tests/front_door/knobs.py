@@ -89,7 +89,7 @@ MEANINGFUL: dict[str, Knob] = {
     "gates.min_accuracy": knob(SELECT, edit("pyproject.toml", "min_accuracy = 0.5", "min_accuracy = 0.6"), edit("pyproject.toml", "min_accuracy = 0.5", "min_accuracy = 0.50"), meanings=(0, 1, 0)),
     **{f"gates.{gate}": knob(SELECT, setting("gates", f"{gate} = {value}")) for gate, value in (
         ("min_class_accuracy", "0.1"), ("max_accuracy_drop", "0.9"), ("max_class_accuracy_drop", "0.95"), ("max_size_ratio", "50"),
-        ("max_gzip_size", '"1 GB"'), ("max_gzip_ratio", "50"), ("max_latency_p50", '"10 s"'), ("max_latency_ratio", "1000"),
+        ("max_gzip_size", '"1 GB"'), ("max_gzip_ratio", "50"), ("max_layer_size", '"1 GB"'), ("max_layer_size_ratio", "50"), ("max_latency_p50", '"10 s"'), ("max_latency_ratio", "1000"),
         ("undecided", '"fail"'),
     )},
     "gates.max_size": knob(SELECT, setting("gates", 'max_size = "1 GB"')),
