@@ -54,7 +54,7 @@ def blocks(page: str, *languages: str) -> list[Block]:
 def calls(block: Block) -> list[Call]:
     """Return the commands of a `console` block."""
     found: list[Call] = []
-    for line in block.text.splitlines():
+    for line in _lines(block):
         if line.startswith("$ "):
             found.append(Call(line[2:].partition("  #")[0].split(), []))
         elif line.strip() and line.strip() != "...":
@@ -66,7 +66,12 @@ def commands(block: Block) -> str:
     """Return what a person types of a `console` or `sh` block: the script without prompts and output."""
     if block.language == "sh":
         return block.text
-    return "".join(f"{line[2:]}\n" for line in block.text.splitlines() if line.startswith("$ "))
+    return "".join(f"{line[2:]}\n" for line in _lines(block) if line.startswith("$ "))
+
+
+def _lines(block: Block) -> list[str]:
+    """Return the lines of a block; one that ends with a backslash goes on in the next."""
+    return block.text.replace("\\\n", " ").splitlines()
 
 
 def write(project: Path, block: Block) -> None:
