@@ -89,5 +89,5 @@ def test_what_names_a_component_is_seen(text: str, names: set[str]) -> None:
 def test_what_a_project_gets_that_names_none_is_there(tmp_path: Path) -> None:
     plugins = load_plugins(tmp_path)
     assert plugins.defaults == defaults()
-    assert set(defaults()) <= set(USING.values())
+    assert set(defaults()) <= {*USING.values(), "optimizer"}
     assert all((kind, name) in plugins.components for kind, name in defaults().items())

@@ -156,7 +156,7 @@ def test_what_the_file_does_not_show_can_be_said_and_must_be_true(project: Path)
         (
             "net.bin",
             b"",
-            "'path': '{project}/net.bin' is not allowed: its suffix is none of .keras, .onnx, .pt2, .tflite",
+            " is not allowed: its suffix is none of .keras, .onnx, .pt2, .tflite\n  set model_format",
         ),
     ],
 )
@@ -164,7 +164,7 @@ def test_what_is_no_such_model_is_told_with_its_name(project: Path, name: str, c
     (project / name).write_bytes(content)
     done = run_doit(project, f"train.path={name}", "train")
     assert done.returncode != 0
-    assert told.format(project=project) in done.stdout + done.stderr
+    assert told in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
