@@ -85,7 +85,7 @@ def tables(component: Component, parameter: Parameter, value: Any) -> dict[str, 
     if component.kind == "optimizer":
         step = ", ".join([f'use = "{component.name}"', *lines])
         return {"tool.modelyard.variants": f"a = [{{ {step} }}]"}
-    table = _TABLES.get(component.kind, "targets.a")
+    table = _TABLES.get(component.kind, f"{component.kind}s.a")
     found: dict[str, str | None] = {f"tool.modelyard.{table}": "\n".join([f'use = "{component.name}"', *lines])}
     if not component.takes_model:
         found["tool.modelyard.model"] = None
