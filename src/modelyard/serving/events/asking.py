@@ -104,4 +104,6 @@ class Asking:
         """Return the outcome that says what went wrong."""
         if isinstance(exc, Expired):
             return Outcome(self._event)
-        return Outcome(self._event, wrong=refusal_of(exc))
+        wrong = refusal_of(exc)
+        # Not the error that was raised: it holds on, by its traceback, to all that was read, in a circle with the job.
+        return Outcome(self._event, wrong=RequestError(wrong.status, wrong.message))
