@@ -101,11 +101,13 @@ def transfer(record: Record, source: ObjectStore, target: ObjectStore) -> bool:
 
 def transfer_objects(entries: Iterable[FileEntry], source: ObjectStore, target: ObjectStore) -> bool:
     """Bring the objects of `entries` that are not there, each once; tell whether all are there in the end."""
-    missing = [entry for entry in {one.digest: one for one in entries}.values() if not target.has(entry)]
+    wanted = {one.digest: one for one in entries}.values()
     with target.writing() as folder:
 
         def bring(entry: FileEntry) -> bool:
+            if target.has(entry):
+                return True
             file = source.read(entry, folder)
             return file is not None and target.write(entry, file)
 
-        return all(in_parallel(bring, missing))
+        return all(in_parallel(bring, wanted))
