@@ -7,7 +7,7 @@ from modelyard.contexts import ImageContent
 from modelyard.oci import content as parts
 from modelyard.oci.image import FIXED_EPOCH
 from modelyard.oci.layers import Layer, LayerCache
-from modelyard.stages.evaluate import model_layer_size
+from modelyard.stages.sizes import model_layer_size
 
 
 def content(**changes: object) -> ImageContent:

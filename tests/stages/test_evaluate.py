@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import itertools
 import os
 import threading
@@ -12,7 +11,7 @@ import pytest
 from modelyard.artifacts import Dataset, Model, ModelFacts
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
-from modelyard.stages.evaluate import evaluate, model_sizes, score
+from modelyard.stages.evaluate import evaluate, score
 from modelyard.variants.evaluation import read_measured
 
 
@@ -156,18 +155,6 @@ def test_score_counts_by_class_and_leaves_out_what_is_not_there():
     assert evaluation.accuracy == 0.5
     assert evaluation.per_class == (0.5, 0.5, None)
     assert evaluation.confusion == ((1, 1, 0), (1, 1, 0), (0, 0, 0))
-
-
-def test_sizes_are_those_of_the_file_and_of_gzip(tmp_path):
-    data = b"abc" * 1000
-    (tmp_path / "one").write_bytes(data)
-    assert model_sizes(tmp_path / "one") == (3000, len(gzip.compress(data, 9, mtime=0)))
-    (tmp_path / "saved" / "variables").mkdir(parents=True)
-    (tmp_path / "saved" / "saved_model.pb").write_bytes(data)
-    (tmp_path / "saved" / "variables" / "variables.index").write_bytes(b"x")
-    raw, packed = model_sizes(tmp_path / "saved")
-    assert raw == 3001
-    assert packed == len(gzip.compress(data, 9)) + len(gzip.compress(b"x", 9))
 
 
 @pytest.mark.parametrize(

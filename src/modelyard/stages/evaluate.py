@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import PluginError
 from modelyard.files.json import write_json
-from modelyard.launch.python_server import MODEL
 from modelyard.metrics.standard import ACCURACY
-from modelyard.oci.image import FIXED_EPOCH
-from modelyard.oci.layers import layer_size
-from modelyard.oci.tree import Tree
 from modelyard.stages.own_metrics import add_own_metrics
+from modelyard.stages.sizes import model_sizes
 from modelyard.system import usable_cpus
 from modelyard.variants.evaluation import Evaluation, save_per_sample
 from modelyard.variants.latency import measure_latency
@@ -107,10 +104,7 @@ def evaluate(
     probabilities = predict(lambda: open_model(model), x, len(names), at_once, side_by_side, progress)
     np.save(out / "probabilities.npy", probabilities, allow_pickle=False)
     save_per_sample(out, ACCURACY.name, probabilities.argmax(axis=1) == np.asarray(y))
-    sizes = model_sizes(model.path)
-    warnings = model.facts.warnings
-    figures = {"size_bytes": sizes[0], "gzip_bytes": sizes[1], "layer_bytes": model_layer_size(model)}
-    evaluation = score(probabilities, y, names, **figures, warnings=warnings)
+    evaluation = score(probabilities, y, names, **asdict(model_sizes(model)), warnings=model.facts.warnings)
     latency = measure_latency(
         lambda: open_model(model),
         x,
@@ -228,22 +222,3 @@ def score(
         layer_bytes=layer_bytes,
         warnings=warnings,
     )
-
-
-def model_sizes(path: Path) -> tuple[int, int]:
-    """Return the size of a model's file or folder in bytes, raw and after gzip at level 9, file by file."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    contents = (file.read_bytes() for file in files)
-    sizes = [(len(data), len(gzip.compress(data, 9, mtime=0))) for data in contents]
-    return sum(raw for raw, _ in sizes), sum(packed for _, packed in sizes)
-
-
-def model_layer_size(model: Model) -> int:
-    """Return the size in bytes of the layer that holds the model in an image with a Python server, as gzip at the fixed epoch makes it.
-
-    Another compression, another SOURCE_DATE_EPOCH or another place in the image, as TensorFlow Serving has, makes another
-    size; with gzip, by some bytes.
-    """
-    tree = Tree()
-    tree.add_folder(f"{MODEL.strip('/')}/{model.facts.file}", model.path)
-    return layer_size(tree, "gzip", FIXED_EPOCH)
