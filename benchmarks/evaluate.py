@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from modelyard.artifacts import Dataset, Model, ModelFacts, Preprocessing, Splits
+from modelyard.artifacts import Dataset, Model, ModelFacts, Splits
 from modelyard.files.json import write_json
 from modelyard.serving.backends.litert import CHUNK, open_model, quantize
 from modelyard.stages.dataset import write_dataset
 from modelyard.stages.evaluate import predict
+from modelyard.tensors import Preprocessing
 
 PICTURES = 10_000
 CPUS = len(os.sched_getaffinity(0))
@@ -78,14 +79,7 @@ def untrained(dataset: Dataset, variant: str, folder: Path) -> Model:
         converter.inference_input_type = converter.inference_output_type = tf.int8
     (folder / "model.tflite").write_bytes(converter.convert())
     facts = dataset.facts
-    about = ModelFacts(
-        format="tflite",
-        file="model.tflite",
-        input_shape=facts.input_shape,
-        input_dtype=facts.dtype,
-        preprocessing=facts.preprocessing,
-        class_names=facts.class_names,
-    )
+    about = ModelFacts.of(facts, "tflite")
     write_json(folder / "model.json", about)
     return Model.open(folder)
 

@@ -18,7 +18,7 @@ def open_model(): return open_folder(pathlib.Path({model!r}))
 FLOOR = """
 import orjson, uvicorn
 model = open_model()
-shape, dtype = (-1, *model.facts.input_shape), model.facts.input_dtype
+shape, dtype = (-1, *model.facts.input.shape), model.facts.input.dtype
 async def app(scope, receive, send):
     body = b""
     while True:
@@ -127,7 +127,7 @@ class Peer:
         facts = json.loads((model / "model.json").read_text())
         folder = place / self.title
         folder.mkdir()
-        values = {"lib": str(place), "model": str(model), "port": port, "dtype": facts["input_dtype"]}
+        values = {"lib": str(place), "model": str(model), "port": port, "dtype": facts["inputs"][0]["dtype"]}
         (folder / "runtime.py").write_text((OPEN + self.code).format(**values))
         return folder / "runtime.py"
 

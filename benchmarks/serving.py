@@ -27,7 +27,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from peers import PEERS, Peer, free_port
@@ -47,9 +47,10 @@ class Form:
     headers: dict[str, str]
 
 
-def forms(facts: dict[str, object], samples: int = 1) -> dict[str, Form]:
+def forms(facts: dict[str, Any], samples: int = 1) -> dict[str, Form]:
     """Return the forms in which clients write so many samples, by name."""
-    shape, dtype = tuple(facts["input_shape"]), np.dtype(facts["input_dtype"])
+    (taken,) = facts["inputs"]
+    shape, dtype = tuple(taken["shape"]), np.dtype(taken["dtype"])
     sample = np.random.default_rng(5).integers(0, 200, (samples, *shape)).astype(dtype)
     name = {"float32": "FP32"}.get(dtype.name, dtype.name.upper())
     tensor = {"name": "input", "datatype": name, "shape": list(sample.shape)}

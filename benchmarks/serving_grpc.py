@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from peers import OPEN, PEERS, free_port
@@ -109,9 +110,10 @@ print(sum(done))
 """
 
 
-def body(facts: dict[str, object]) -> bytes:
+def body(facts: dict[str, Any]) -> bytes:
     """Return a request with one sample."""
-    sample = np.random.default_rng(5).integers(0, 200, (1, *facts["input_shape"])).astype(facts["input_dtype"])
+    (taken,) = facts["inputs"]
+    sample = np.random.default_rng(5).integers(0, 200, (1, *taken["shape"])).astype(taken["dtype"])
     name = {"float32": "FP32"}.get(sample.dtype.name, sample.dtype.name.upper())
     request = messages.ModelInferRequest(model_name="m", raw_input_contents=[sample.tobytes()])
     request.inputs.add(name="input", datatype=name, shape=sample.shape)

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from modelyard.artifacts import Dataset, Model, ModelFacts, Preprocessing
+from modelyard.artifacts import Dataset, Model
 from modelyard.errors import DataError
 from modelyard.files.json import write_json
+from modelyard.tensors import Preprocessing
+from tests.facts import model_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def write_facts(folder: Path, file: str) -> None:
-    facts = ModelFacts(
+    facts = model_facts(
         format="toy",
         file=file,
         input_shape=(2,),

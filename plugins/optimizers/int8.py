@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import is_whole
 from modelyard.errors import ConfigError
 from modelyard.params import PositiveInt
+from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.calibration import calibration_rows
 from modelyard_plugins.support.keras.quantized import QAT, skipped_layers
 from modelyard_plugins.support.litert.convert import convert

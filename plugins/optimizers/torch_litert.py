@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file, input_dtype
+from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
+from modelyard.tensors import input_dtype
 from modelyard_plugins.support.torch.program import first_line, load_program
 from modelyard_plugins.support.torch.start import TORCH, start
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file, input_dtype
+from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
+from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.calibration import calibration_rows
 from modelyard_plugins.support.torch.layers import is_layer
 from modelyard_plugins.support.torch.program import export_program, load_program, save_program

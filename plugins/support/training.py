@@ -6,10 +6,10 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import is_whole
 from modelyard.contexts import Problem
 from modelyard.errors import PluginError, StageFailed
 from modelyard.files.json import write_json
+from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.splitting import stratified_split
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def check_input_dtype(model: str, takes: str, facts: DatasetFacts) -> None:
         PluginError: it takes whole numbers and the samples are others, or it takes floats which cannot hold them all.
     """
     if takes.startswith("float"):
-        most = max(map(abs, facts.value_range))
+        most = max(map(abs, facts.value_range or (float("inf"),)))
         if not is_whole(facts.dtype) or most <= _FLOAT32_EXACT:
             return
         msg = (

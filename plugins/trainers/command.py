@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
 from modelyard import hookimpl
 from modelyard.artifacts import Output, format_file
 from modelyard.contexts import Lack, Problem
@@ -62,7 +60,7 @@ def command(
     else:
         run_program(context, words)
     context.metrics.update(read_metrics(context.out / "metrics.json"))
-    return msgspec.structs.replace(context.facts, output=answers) if answers else None
+    return context.facts.answering(answers) if answers else None
 
 
 def _filled(word: str, places: Mapping[str, object]) -> str:

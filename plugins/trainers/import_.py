@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
 from modelyard import hookimpl
 from modelyard.artifacts import Output, format_file
 from modelyard.contexts import Lack, Problem
@@ -58,7 +56,7 @@ def import_model(
     told = {key: text for key, text in {"licence": licence, "origin": origin}.items() if text}
     context.metrics.update(size_bytes=place.stat().st_size, **told)
     context.log(f"imported {Path(path).name}: {produces}, {place.stat().st_size:,} bytes")
-    return msgspec.structs.replace(context.facts, output=answers) if answers else None
+    return context.facts.answering(answers) if answers else None
 
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file, input_dtype
+from modelyard.artifacts import format_file
 from modelyard.errors import PluginError
 from modelyard.params import (
     BatchSize,
@@ -18,6 +18,7 @@ from modelyard.params import (
     Shift,
     ValidationFraction,
 )
+from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.torch.feed import Feed
 from modelyard_plugins.support.torch.fitting import KeepBest, falling, fit, make_optimizer

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from modelyard.errors import DataError
+from modelyard.errors import DataError, PluginError
 from modelyard.files.json import read_json
 from modelyard.files.npy import open_array
 from modelyard.signature import Signature
+from modelyard.tensors import InputFacts, OutputFacts, Preprocessing, model_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,50 +43,12 @@ answers one, `probabilities` (float32, shape `(N, classes)`). Preprocessing and 
 Split = Literal["train", "test"]
 Output = Literal["logits", "probabilities"]
 Protocol = Literal["v1", "v2"]
+_Tensor = TypeVar("_Tensor", InputFacts, OutputFacts)
 
 
 def format_file(model_format: str) -> str:
     """Return the name of the file that holds a model of `model_format`."""
     return FORMAT_FILES.get(model_format, f"model.{model_format}")
-
-
-class Preprocessing(msgspec.Struct, frozen=True):
-    """How a raw sample becomes the model's input: `(raw * scale - mean) / std`, in float32.
-
-    `mean` and `std` hold one number, or one a channel (the last axis).
-    """
-
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-    def apply(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return `raw` (any dtype, shape `(N, ...)` or one sample) as float32 of the same shape, normalized."""
-        import numpy as np
-
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        inputs: NDArray[np.float32] = (np.asarray(raw, np.float32) * np.float32(self.scale) - mean) / std
-        return inputs
-
-
-def is_whole(dtype: str) -> bool:
-    """Tell whether samples of `dtype` are whole numbers that mean themselves, such as token ids: int32 or int64.
-
-    uint8 is the type of pictures.
-    """
-    return dtype in ("int32", "int64")
-
-
-def input_dtype(dtype: str) -> str:
-    """Return the type in which samples of `dtype` reach the model: see `model_inputs`."""
-    return dtype if is_whole(dtype) else "float32"
-
-
-def model_inputs(raw: NDArray[np.generic], dtype: str, preprocessing: Preprocessing) -> NDArray[Any]:
-    """Return raw samples of `dtype` as the model takes them: float32, preprocessed; whole numbers as they are."""
-    import numpy as np
-
-    return np.array(raw) if is_whole(dtype) else preprocessing.apply(raw)
 
 
 class Splits(msgspec.Struct, frozen=True):
@@ -109,28 +72,86 @@ class Splits(msgspec.Struct, frozen=True):
     value_range: tuple[float, float] = (0.0, 255.0)
 
 
-class SplitFacts(msgspec.Struct, frozen=True):
-    """How many samples a split has, in all and of each class (in the order of the class names)."""
+class SplitFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many samples a split has, in all and with each label (in the order of the labels), where there are labels."""
 
     samples: int
-    per_class: tuple[int, ...]
+    per_class: tuple[int, ...] = ()
 
 
-class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`dataset.json`: what the splits hold.
+class _Tensors(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of samples and answers, and the words for where there is one tensor of each.
 
-    `dtype` is uint8, float32, int32 or int64. `mean` and `std` are those of the raw training samples, one a channel;
-    None where `normalize` needs none.
+    Attributes:
+        task: the task that is learnt, for instance `classification`.
+        inputs: the tensors of a raw sample, in order.
+        outputs: the tensors that the model answers, in order.
     """
 
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, ...]
-    dtype: str
-    value_range: tuple[float, float]
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    preprocessing: Preprocessing
+    task: str = "classification"
+    inputs: tuple[InputFacts, ...]
+    outputs: tuple[OutputFacts, ...]
+
+    @property
+    def input(self) -> InputFacts:
+        """The only input.
+
+        Raises:
+            PluginError: there are several.
+        """
+        return _only(self.inputs, "input")
+
+    @property
+    def answer(self) -> OutputFacts:
+        """The only output.
+
+        Raises:
+            PluginError: there are several.
+        """
+        return _only(self.outputs, "output")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one sample, without the axis of the batch."""
+        shape = self.input.shape
+        if all(isinstance(axis, int) for axis in shape):
+            return shape  # type: ignore[return-value]
+        msg = f"samples have the shape ({', '.join(map(str, shape))}), whose length varies; one whose shape is fixed is needed"
+        raise PluginError(msg)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What must be applied to a raw sample."""
+        return self.input.preprocessing
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The lowest and highest value of a raw sample."""
+        return self.input.value_range
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name for each number that the model answers; none where they have no names."""
+        return self.answer.labels
+
+
+def _only(tensors: tuple[_Tensor, ...], what: str) -> _Tensor:
+    if len(tensors) != 1:
+        names = ", ".join(repr(one.name) for one in tensors)
+        msg = f"there are {len(tensors)} {what}s ({names}); one that has a single {what} is needed"
+        raise PluginError(msg)
+    return tensors[0]
+
+
+class DatasetFacts(_Tensors, frozen=True, kw_only=True):
+    """`dataset.json`: what the splits hold, and what a model must answer to them."""
+
     splits: dict[str, SplitFacts]
+
+    @property
+    def dtype(self) -> str:
+        """The type of raw samples on disk: uint8, float32, int32 or int64."""
+        return self.input.dtype
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -168,18 +189,12 @@ class Dataset(msgspec.Struct, frozen=True):
         return array
 
 
-class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+class ModelFacts(_Tensors, frozen=True, kw_only=True):
     """`model.json`: what a model file is, what it takes and what it answers.
 
     Attributes:
         format: `tf_keras`, `tflite`, `onnx` ... ; formats are how the plan checks that optimizers fit together.
         file: the model's file or folder, beside `model.json`.
-        input_shape: the shape of one sample, without the batch axis.
-        input_dtype: the dtype of a raw sample, before preprocessing.
-        preprocessing: what must be applied to a raw sample; the server applies the same.
-        class_names: one name an output.
-        output: whether the model answers logits or probabilities.
-        value_range: the lowest and highest value of a raw sample; the server refuses others.
         batch: how many samples the model may be run on at once, where its answer to one depends on the others beside it,
             so that it is measured and served in batches of that size at most; left out: any number.
         warnings: what the model optimizers that made it warned of, the first one's first.
@@ -188,15 +203,35 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     format: str
     file: str
-    input_shape: tuple[int, ...]
-    input_dtype: str
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...]
-    output: Output = "logits"
-    value_range: tuple[float, float] | None = None
     batch: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
     warnings: tuple[str, ...] = ()
     signature: Signature | msgspec.UnsetType = msgspec.UNSET
+
+    @classmethod
+    def of(cls, dataset: DatasetFacts, model_format: str) -> ModelFacts:
+        """Return what is known of a model of `model_format` for `dataset` before there is one."""
+        return ModelFacts(
+            format=model_format,
+            file=format_file(model_format),
+            task=dataset.task,
+            inputs=dataset.inputs,
+            outputs=dataset.outputs,
+        )
+
+    @property
+    def input_dtype(self) -> str:
+        """The type of a raw sample, before preprocessing."""
+        return self.input.dtype
+
+    @property
+    def output(self) -> Output:
+        """Whether the file answers logits, so that the activation is still to be applied, or probabilities."""
+        return "logits" if any(one.outside != "none" for one in self.outputs) else "probabilities"
+
+    def answering(self, output: Output) -> ModelFacts:
+        """Return these facts for a file that answers `output`."""
+        outputs = tuple(msgspec.structs.replace(one, inside=output == "probabilities") for one in self.outputs)
+        return msgspec.structs.replace(self, outputs=outputs)
 
     def at_once(self, most: int) -> int:
         """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
@@ -224,7 +259,8 @@ def is_single_name(name: str) -> bool:
 
 def self_contained(facts: ModelFacts) -> ModelFacts:
     """Return `facts` for a model with preprocessing and softmax inside: it takes raw samples, it answers probabilities."""
-    return msgspec.structs.replace(facts, preprocessing=Preprocessing(), output="probabilities")
+    inputs = tuple(msgspec.structs.replace(one, preprocessing=Preprocessing()) for one in facts.inputs)
+    return msgspec.structs.replace(facts.answering("probabilities"), inputs=inputs)
 
 
 class Model(msgspec.Struct, frozen=True):

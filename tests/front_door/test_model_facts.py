@@ -90,10 +90,11 @@ def run(project: Path, *arguments: str, told: str = "None", learnt: str = "None"
 
 
 def output(project: Path, stage: str) -> str:
-    return str(json.loads((project / "artifacts" / stage / "model.json").read_text())["output"])
+    (answer,) = json.loads((project / "artifacts" / stage / "model.json").read_text())["outputs"]
+    return "probabilities" if answer.get("inside") else "logits"
 
 
-SAID = 'msgspec.structs.replace(context.{}facts, output="{}")'
+SAID = 'context.{}facts.answering("{}")'
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ def test_pictures_of_a_size_become_a_data_set(new_toy: Path, size: str, shape: l
     done = build(new_toy, "dataset")
 
     assert done.code == 0, done.output
-    assert json.loads((new_toy / "artifacts/dataset/image-folder/dataset.json").read_text())["input_shape"] == shape
+    assert (
+        json.loads((new_toy / "artifacts/dataset/image-folder/dataset.json").read_text())["inputs"][0]["shape"] == shape
+    )
 
 
 @pytest.mark.parametrize(

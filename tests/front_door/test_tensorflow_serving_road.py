@@ -262,7 +262,7 @@ def test_the_model_in_the_image_answers_as_the_evaluated_one(road: Path, client:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         archive.extractall(tmp_path, filter="data")
     version = tmp_path / "small" / "3"
-    assert json.loads((version / "assets.extra" / "model.json").read_text())["output"] == "probabilities"
+    assert json.loads((version / "assets.extra" / "model.json").read_text())["outputs"][0]["inside"] is True
     serve = tf.saved_model.load(str(version)).signatures["serving_default"]
     dataset = Dataset.open(road / "artifacts/dataset/arrays")
     reference = np.load(road / "artifacts/select/small/reference/probabilities.npy")

@@ -42,9 +42,10 @@ def test_ids_are_kept_and_measured_as_they_are(new_toy: Path) -> None:
     assert done.code == 0, done.output
     assert "dtype int64" in done.output
     facts = json.loads((new_toy / "artifacts/dataset/arrays/dataset.json").read_text())
-    assert (facts["dtype"], facts["preprocessing"]["scale"]) == ("int64", 1)
+    (taken,) = facts["inputs"]
+    assert (taken["dtype"], taken["preprocessing"]["scale"]) == ("int64", 1)
     assert np.array_equal(np.load(new_toy / "artifacts/dataset/arrays/train_x.npy"), x)
-    assert json.loads((new_toy / "artifacts/select/toy/model/model.json").read_text())["input_dtype"] == "int64"
+    assert json.loads((new_toy / "artifacts/select/toy/model/model.json").read_text())["inputs"][0]["dtype"] == "int64"
 
     refused = build(new_toy, "dataset.normalize=unit", "dataset")
 

@@ -15,6 +15,7 @@ from modelyard.artifacts import Dataset, Model
 from modelyard.files.json import write_json
 from modelyard.oci.lock import Lock
 from modelyard.store.record import Record, read_trace
+from tests.facts import model_json
 
 from .mutations import changed, changed_zip, read, rounds
 
@@ -88,11 +89,10 @@ def test_labels_of_cifar10(tmp_path):
 
 @pytest.mark.parametrize("name", ["dataset.json", "model.json"])
 def test_facts(tmp_path, name):
-    facts = {
-        "class_names": ["a", "b"], "input_shape": [4], "dtype": "uint8", "input_dtype": "uint8", "value_range": [0, 255],
-        "mean": [0.5], "std": [1.0], "preprocessing": {"scale": 0.5}, "splits": {"train": {"samples": 2, "per_class": [1, 1]}},
-        "format": "toy", "file": "model.toy",
-    }  # fmt: skip
+    facts = model_json(
+        input_shape=[4], class_names=["a", "b"], value_range=[0, 255], preprocessing={"scale": 0.5},
+        splits={"train": {"samples": 2, "per_class": [1, 1]}}, format="toy", file="model.toy",
+    )  # fmt: skip
     (tmp_path / "model.toy").touch()
     write_json(tmp_path / name, facts)
     kind = Dataset if name == "dataset.json" else Model

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modelyard.artifacts import Model, ModelFacts, Preprocessing
+from modelyard.artifacts import Model
 from modelyard.contexts import ImageContent
 from modelyard.oci import content as parts
 from modelyard.oci.image import FIXED_EPOCH
 from modelyard.oci.layers import Layer, LayerCache
 from modelyard.stages.sizes import model_layer_size
+from modelyard.tensors import Preprocessing
+from tests.facts import model_facts
 
 
 def content(**changes: object) -> ImageContent:
@@ -100,7 +102,7 @@ def test_the_facts_that_a_server_of_a_base_has_elsewhere_are_apart_too(tmp_path:
 
 def test_the_size_that_evaluation_tells_is_that_of_the_layer(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "one", "{}")
-    facts = ModelFacts(
+    facts = model_facts(
         format="saved_model", file="saved", input_shape=(2,), input_dtype="uint8",
         preprocessing=Preprocessing(scale=1.0), class_names=("a", "b"),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelyard.artifacts import Dataset, Model, ModelFacts, Splits, format_file
+from modelyard.artifacts import Dataset, Model, ModelFacts, Splits
 from modelyard.component import check_values
 from modelyard.config.checks import refuse
 from modelyard.contexts import CheckContext, OptimizeContext, StageContext, TrainContext
@@ -87,14 +87,7 @@ def context(out: Path, folder: Path, build_model: Callable[..., Any]) -> TrainCo
 def model_facts(dataset: Dataset, model_format: str) -> ModelFacts:
     """Return what `model.json` says of a model for `dataset`."""
     facts = dataset.facts
-    return ModelFacts(
-        format=model_format,
-        file=format_file(model_format),
-        input_shape=facts.input_shape,
-        input_dtype=facts.dtype,
-        preprocessing=facts.preprocessing,
-        class_names=facts.class_names,
-    )
+    return ModelFacts.of(facts, model_format)
 
 
 def open_model(folder: Path, dataset: Dataset, model_format: str) -> Model:

@@ -1,4 +1,4 @@
-"""Writes the models that the tests serve: `python build_models.py FOLDER`, in a process of its own."""
+"""Writes the models that the tests serve: `python -m tests.serving.build_models FOLDER`, in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tests.facts import model_json
 
 SHAPE = (8, 8, 1)
 CLASSES = 10
@@ -81,7 +82,7 @@ def write(folder: Path, model: bytes, **facts) -> None:
         "sha256": "0f" * 32,
         "accuracy": 0.5,
     }
-    (folder / "model.json").write_text(json.dumps({**known, **facts}), encoding="utf-8")
+    (folder / "model.json").write_text(json.dumps(model_json(**{**known, **facts})), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,22 +28,28 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 START_S = 60
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A folder with one folder a model; made once by TensorFlow, in another process, and kept in pytest's cache."""
-    script = HERE / "build_models.py"
+    sources = b"".join((ROOT / "tests" / name).read_bytes() for name in ("serving/build_models.py", "facts.py"))
     cache = getattr(request.config, "cache", None)
     parent = Path(cache.mkdir("modelyard-serving")) if cache else tmp_path_factory.mktemp("models")
-    folder = parent / hashlib.sha256(script.read_bytes()).hexdigest()[:16]
+    folder = parent / hashlib.sha256(sources).hexdigest()[:16]
     if not folder.is_dir():
         if importlib.util.find_spec("tensorflow") is None:
             pytest.skip("needs TensorFlow, to make the models")
         made = tmp_path_factory.mktemp("made") / "models"
-        result = subprocess.run([sys.executable, script, made], capture_output=True, text=True, env=_environment())
+        result = subprocess.run(
+            [sys.executable, "-m", "tests.serving.build_models", made],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+        )
         assert result.returncode == 0, result.stderr
         partial = Path(f"{folder}.{os.getpid()}")
         shutil.copytree(made, partial)
@@ -68,7 +74,7 @@ def interpreter_probabilities(folder: Path, raw: np.ndarray) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter
 
     facts = json.loads((folder / "model.json").read_text())
-    rules = facts["preprocessing"]
+    rules = facts["inputs"][0]["preprocessing"]
     interpreter = Interpreter(model_path=str(folder / facts["file"]))
     interpreter.allocate_tensors()
     (source,), (sink,) = interpreter.get_input_details(), interpreter.get_output_details()

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tests.facts import model_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ def write_model(folder: Path) -> Path:
         "file": "model.onnx", "format": "onnx", "input_shape": SHAPE, "input_dtype": "uint8",
         "preprocessing": {"scale": 1 / 255}, "class_names": [str(number) for number in range(10)],
     }  # fmt: skip
-    (folder / "model.json").write_text(json.dumps(facts))
+    (folder / "model.json").write_text(json.dumps(model_json(**facts)))
     return folder
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.facts import model_json
 
 SHAPE, CLASSES = (8, 8, 1), 10
 PREPROCESSING = {"scale": 1 / 16, "mean": [0.3], "std": [0.4]}
@@ -58,7 +59,7 @@ def write_onnx(
         "preprocessing": PREPROCESSING,
         "class_names": [str(number) for number in range(CLASSES)],
     }
-    (folder / "model.json").write_text(json.dumps({**known, **facts}), encoding="utf-8")
+    (folder / "model.json").write_text(json.dumps(model_json(**{**known, **facts})), encoding="utf-8")
     return folder
 
 

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.facts import model_facts, model_json
 
-from modelyard import artifacts
+from modelyard import tensors
 from modelyard.files.json import write_json
 from modelyard.serving import model
 from modelyard.serving.errors import StartError
 
-FACTS = {
+KNOWN = {
     "format": "tflite",
     "file": "model.tflite",
     "input_shape": [8, 8, 1],
@@ -21,6 +22,7 @@ FACTS = {
     "preprocessing": {"scale": 0.0625, "mean": [0.3], "std": [0.4]},
     "class_names": ["a", "b"],
 }
+FACTS = model_json(**KNOWN)
 NUMBER = st.floats(-100, 100, width=32)
 
 
@@ -31,24 +33,21 @@ def written(folder, data):
 
 
 def test_facts_are_read_and_unknown_keys_are_kept(tmp_path):
-    facts = model.Facts.read(written(tmp_path, FACTS | {"variant": "int8", "accuracy": 0.97, "value_range": [0, 16]}))
+    facts = model.Facts.read(written(tmp_path, model_json(**KNOWN, variant="int8", accuracy=0.97, value_range=[0, 16])))
 
-    assert facts.input_shape == (8, 8, 1)
-    assert facts.input_dtype == np.uint8
-    assert facts.preprocessing == model.Preprocessing(0.0625, (0.3,), (0.4,))
-    assert facts.output == "logits"
-    assert facts.value_range == (0, 16)
-    assert facts.extra == {"variant": "int8", "accuracy": 0.97}
+    normal = model.Preprocessing(0.0625, (0.3,), (0.4,))
+    assert facts.input == model.Input("input", np.dtype(np.uint8), (8, 8, 1), normal, (0, 16))
+    assert facts.output == model.Output("probabilities", np.dtype(np.float32), (2,), "softmax", ("a", "b"))
+    assert facts.extra == {"task": "classification", "variant": "int8", "accuracy": 0.97}
     assert (facts.label("variant"), facts.label("accuracy"), facts.label("sha256")) == ("int8", "0.97", "")
 
 
 def test_what_modelyard_writes_is_read(tmp_path):
-    ours = artifacts.ModelFacts(
+    ours = model_facts(
         format="tflite",
-        file="model.tflite",
         input_shape=(4, 4, 3),
         input_dtype="float32",
-        preprocessing=artifacts.Preprocessing(scale=0.5, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0)),
+        preprocessing=tensors.Preprocessing(scale=0.5, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0)),
         class_names=("x", "y"),
         output="probabilities",
     )
@@ -57,9 +56,9 @@ def test_what_modelyard_writes_is_read(tmp_path):
 
     facts = model.Facts.read(tmp_path)
 
-    assert facts.input_shape == ours.input_shape
-    assert facts.preprocessing == model.Preprocessing(0.5, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
-    assert (facts.class_names, facts.output, facts.value_range) == (("x", "y"), "probabilities", None)
+    normal = model.Preprocessing(0.5, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    assert facts.input == model.Input("input", np.dtype(np.float32), (4, 4, 3), normal)
+    assert facts.output == model.Output("probabilities", np.dtype(np.float32), (2,), "none", ("x", "y"))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +70,18 @@ def test_what_modelyard_writes_is_read(tmp_path):
         ({}, "no key 'file'"),
         (FACTS | {"file": "../model.tflite"}, "file: '../model.tflite' is not the name of a file"),
         (FACTS | {"file": 7}, "file: 7 is not the name of a file"),
+        (FACTS | {"inputs": []}, "inputs: [] is not a list of objects"),
+        (FACTS | {"inputs": FACTS["inputs"] * 2}, "a name is there twice: 'input', 'input'"),
         (FACTS | {"file": "other.tflite"}, "names 'other.tflite', which is not there"),
-        (FACTS | {"input_shape": [8, 0]}, "input_shape: 0 is not a whole number"),
-        (FACTS | {"input_shape": 8}, "not a model's facts"),
-        (FACTS | {"input_dtype": "string"}, "input_dtype: 'string'; allowed: bool, uint8"),
-        (FACTS | {"output": "classes"}, "output: 'classes'; allowed: logits, probabilities"),
-        (FACTS | {"value_range": [1, 2, 3]}, "not a model's facts"),
-        (FACTS | {"preprocessing": {"mean": "abc"}}, "could not convert"),
+        (model_json(**KNOWN | {"input_shape": [8, 0]}), "shape: 0 is not a whole number"),
+        (model_json(**KNOWN | {"input_shape": 8}), "not a model's facts"),
+        (model_json(**KNOWN | {"input_dtype": "string"}), "dtype: 'string'; allowed: bool, uint8"),
+        (
+            FACTS | {"outputs": [{**FACTS["outputs"][0], "activation": "relu"}]},
+            "activation: 'relu'; allowed: none, softmax, sigmoid",
+        ),
+        (model_json(**KNOWN, value_range=[1, 2, 3]), "not a model's facts"),
+        (model_json(**KNOWN | {"preprocessing": {"mean": "abc"}}), "could not convert"),
     ],
 )
 def test_damaged_facts_are_refused_in_one_line(tmp_path, data, message):
@@ -101,7 +105,7 @@ def test_a_missing_model_json_says_which_variable_names_the_folder(tmp_path):
     st.tuples(*[st.floats(0.125, 100, width=32)] * 3),
 )
 def test_preprocessing_is_the_one_of_the_evaluation(raw, scale, mean, std):
-    ours = artifacts.Preprocessing(scale=scale, mean=mean, std=std).apply(raw)
+    ours = tensors.Preprocessing(scale=scale, mean=mean, std=std).apply(raw)
 
     served = model.Preprocessing(scale, mean, std).apply(raw)
 

@@ -36,14 +36,7 @@ def model(tmp_path, dataset) -> Model:
     facts = dataset.facts
     write_json(
         folder / "model.json",
-        ModelFacts(
-            format="tflite",
-            file="model.tflite",
-            input_shape=facts.input_shape,
-            input_dtype=facts.dtype,
-            preprocessing=facts.preprocessing,
-            class_names=facts.class_names,
-        ),
+        ModelFacts.of(facts, "tflite"),
     )
     return Model.open(folder)
 

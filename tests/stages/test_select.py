@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.facts import model_facts
 
-from modelyard.artifacts import Model, ModelFacts, Preprocessing
+from modelyard.artifacts import Model
 from modelyard.errors import ConfigError, DataError, GateError
 from modelyard.files.json import read_json, write_json
 from modelyard.metrics.rules import rules_of
 from modelyard.metrics.standard import STANDARD
 from modelyard.stages.select import Candidate, SelectedModel, select
+from modelyard.tensors import Preprocessing
 from modelyard.variants.evaluation import Evaluation, Host, Latency, Measured, Ratio
 from modelyard.variants.gates import Gates, Judgement
 from modelyard.variants.row import Row, row_of
@@ -58,7 +60,7 @@ def candidates(folder: Path) -> dict[str, Candidate]:
         write_json(made[name].evaluation / "latency.json", figures.latency)
         np.save(made[name].evaluation / "probabilities.npy", np.float32([[1, 0]]))
         (made[name].model / "model.tflite").write_bytes(name.encode())
-        facts = ModelFacts(
+        facts = model_facts(
             format="tflite",
             file="model.tflite",
             input_shape=(2,),

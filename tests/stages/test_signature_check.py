@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.facts import model_facts
 
-from modelyard.artifacts import ModelFacts, Preprocessing
 from modelyard.signature import Signature, TensorSpec
 from modelyard.stages.signature_check import misfit
+from modelyard.tensors import Preprocessing
 
-FACTS = ModelFacts(
+FACTS = model_facts(
     format="onnx",
     file="model.onnx",
     input_shape=(8, 6, 3),

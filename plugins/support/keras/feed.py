@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import is_whole
+from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.augmenting import Augmenting
 
 if TYPE_CHECKING:
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.artifacts import Dataset, Preprocessing
+    from modelyard.artifacts import Dataset
+    from modelyard.tensors import Preprocessing
 
 NOTHING = Augmenting()
 _AHEAD = 4

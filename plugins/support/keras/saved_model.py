@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import is_whole
 from modelyard.errors import DataError
+from modelyard.tensors import is_whole
 from modelyard_plugins.support.keras.saved_model_files import check_saved_model
 
 if TYPE_CHECKING:

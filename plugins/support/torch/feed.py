@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import model_inputs
+from modelyard.tensors import model_inputs
 from modelyard_plugins.support.data.augmenting import Augmenting
 
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from .errors import InputError, StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Predictor(Protocol):
     """A model that is loaded and ready; a backend's function returns one."""
 
     def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`.
+        """Return what clients get, float32, shape `(N, *output.shape)`, for raw samples of shape `(N, *input.shape)`.
 
         Raises:
             InputError: the model cannot take these samples.
@@ -51,18 +51,72 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Input:
+    """One tensor of a raw sample.
+
+    Attributes:
+        name: what clients call it.
+        dtype: the type of its elements.
+        shape: its axes without that of the batch; a name where the length varies.
+        preprocessing: what is applied to it.
+        value_range: the lowest and the highest value that it may hold; None: whatever the dtype holds.
+        tensor: what the model's file calls it; empty: the same, or it is the only one.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[Any, ...]
+    preprocessing: Preprocessing = Preprocessing()
+    value_range: tuple[float, float] | None = None
+    tensor: str = ""
+
+    def of(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return raw samples as the model takes them, of the same shape: float32, normalized.
+
+        Signed whole numbers, such as token ids, stay what they are.
+        """
+        if self.dtype.kind == "i":
+            return raw.astype(self.dtype, copy=False)
+        return self.preprocessing.apply(raw)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One tensor that the model answers.
+
+    Attributes:
+        name: what clients call it.
+        dtype: the type of its elements.
+        shape: its axes without that of the batch; a name where the length varies.
+        activation: what is applied to what the file answers: `softmax` over the last axis, `sigmoid`, or `none`.
+        labels: the name of each element along the last axis, if they have names.
+        tensor: what the model's file calls it; empty: the same, or it is the only one.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[Any, ...]
+    activation: str = "none"
+    labels: tuple[str, ...] = ()
+    tensor: str = ""
+
+    def of(self, answer: NDArray[Any]) -> NDArray[Any]:
+        """Return what clients get of what the file answered, of the same shape."""
+        return _ACTIVATIONS[self.activation](answer)
+
+
+Tensor = TypeVar("Tensor", Input, Output)
+
+
+@dataclass(frozen=True)
 class Facts:
     """What `model.json` says.
 
     Attributes:
         file: the model's file or folder.
         format: `tflite`, `onnx` ...
-        input_shape: the shape of one raw sample, without the batch axis.
-        input_dtype: the dtype of a raw sample.
-        preprocessing: what is applied to a raw sample.
-        class_names: one name an output.
-        output: whether the model answers `logits` or `probabilities`.
-        value_range: the lowest and the highest value that a raw sample may hold; None: whatever the dtype holds.
+        inputs: the tensors of a raw sample.
+        outputs: the tensors that the model answers.
         batch: how many samples the model may be run on at once; None: any number. Where its answer to one depends on the
             others beside it, a client's answer must not depend on who else asks.
         extra: every other key, for instance `name`, `variant`, `sha256`.
@@ -70,12 +124,8 @@ class Facts:
 
     file: Path
     format: str
-    input_shape: tuple[int, ...]
-    input_dtype: np.dtype[Any]
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...]
-    output: str = "logits"
-    value_range: tuple[float, float] | None = None
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
     batch: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -97,26 +147,32 @@ class Facts:
             msg = f"{path}: not a model's facts: {reason}"
             raise StartError(msg) from exc
 
+    @property
+    def input(self) -> Input:
+        """The only input."""
+        return _only(self.file, "inputs", self.inputs)
+
+    @property
+    def output(self) -> Output:
+        """The only output."""
+        return _only(self.file, "outputs", self.outputs)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of what the only output's last axis holds."""
+        return self.output.labels
+
     def samples(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Return `raw` as an array of samples, shape `(N, *input_shape)`.
+        """Return `raw` as an array of samples, shape `(N, *input.shape)`.
 
         Raises:
             InputError: the shape is another.
         """
-        raw = np.asarray(raw)
-        if raw.shape[1:] != self.input_shape:
-            msg = f"samples have shape {list(raw.shape)}, expected [-1, {', '.join(map(str, self.input_shape))}]"
+        raw, shape = np.asarray(raw), self.input.shape
+        if raw.shape[1:] != shape:
+            msg = f"samples have shape {list(raw.shape)}, expected [-1, {', '.join(map(str, shape))}]"
             raise InputError(msg)
         return raw
-
-    def inputs(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Return raw samples as the model takes them, of the same shape: float32, normalized.
-
-        Signed whole numbers, such as token ids, stay what they are.
-        """
-        if self.input_dtype.kind == "i":
-            return raw.astype(self.input_dtype, copy=False)
-        return self.preprocessing.apply(raw)
 
     def at_once(self, most: int) -> int:
         """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
@@ -127,16 +183,33 @@ class Facts:
         value = self.extra.get(key, "")
         return value if isinstance(value, str) else json.dumps(value)
 
-    def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the model answered, shape `(N, classes)`, as probabilities: softmax if it answered logits."""
-        return outputs if self.output == "probabilities" else softmax(outputs)
-
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return `exp(logits)` scaled so that each row, over the last axis, adds up to 1; float32."""
     with np.errstate(over="ignore", invalid="ignore"):
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf), dtype=np.float32)
         return powers / powers.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return `1 / (1 + exp(-logits))`, element by element; float32."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.float32(1) / (np.float32(1) + np.exp(-logits, dtype=np.float32))
+
+
+_ACTIVATIONS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "none": lambda answer: answer,
+    "softmax": softmax,
+    "sigmoid": sigmoid,
+}
+
+
+def _only(file: Path, what: str, tensors: tuple[Tensor, ...]) -> Tensor:
+    if len(tensors) != 1:
+        names = ", ".join(repr(one.name) for one in tensors)
+        msg = f"{file}: {what} of model.json: {names}; expected one"
+        raise StartError(msg)
+    return tensors[0]
 
 
 def _facts(folder: Path, data: Any) -> Facts:
@@ -150,12 +223,8 @@ def _facts(folder: Path, data: Any) -> Facts:
     facts = Facts(
         file=folder / data["file"],
         format=str(data["format"]),
-        input_shape=tuple(_whole("input_shape", size) for size in data["input_shape"]),
-        input_dtype=np.dtype(_one_of("input_dtype", data["input_dtype"], DTYPES)),
-        preprocessing=_preprocessing(data["preprocessing"]),
-        class_names=tuple(str(name) for name in data["class_names"]),
-        output=_one_of("output", data.get("output", "logits"), ("logits", "probabilities")),
-        value_range=_value_range(data.get("value_range")),
+        inputs=tuple(_each("inputs", data["inputs"], _input)),
+        outputs=tuple(_each("outputs", data["outputs"], _output)),
         batch=_whole("batch", data["batch"]) if data.get("batch") is not None else None,
         extra={key: value for key, value in data.items() if key not in known},
     )
@@ -163,6 +232,49 @@ def _facts(folder: Path, data: Any) -> Facts:
         msg = f"it names {data['file']!r}, which is not there"
         raise ValueError(msg)
     return facts
+
+
+def _each(key: str, data: Any, read: Callable[[Mapping[str, Any]], Tensor]) -> Iterator[Tensor]:
+    """Yield what `read` makes of each of the list `data`, whose names differ."""
+    if not isinstance(data, list) or not data or not all(isinstance(one, dict) for one in data):
+        msg = f"{key}: {data!r:.80} is not a list of objects"
+        raise ValueError(msg)
+    names: list[str] = [str(one["name"]) for one in data]
+    if len(set(names)) < len(names):
+        msg = f"{key}: a name is there twice: {', '.join(map(repr, names))}"
+        raise ValueError(msg)
+    yield from map(read, data)
+
+
+def _input(data: Mapping[str, Any]) -> Input:
+    return Input(
+        name=str(data["name"]),
+        dtype=_dtype(data["dtype"]),
+        shape=_shape(data["shape"]),
+        preprocessing=_preprocessing(data.get("preprocessing", {})),
+        value_range=_value_range(data.get("value_range")),
+        tensor=str(data.get("tensor", "")),
+    )
+
+
+def _output(data: Mapping[str, Any]) -> Output:
+    activation = _one_of("activation", data.get("activation", "none"), tuple(_ACTIVATIONS))
+    return Output(
+        name=str(data["name"]),
+        dtype=_dtype(data.get("dtype", "float32")),
+        shape=_shape(data["shape"]),
+        activation="none" if data.get("inside") is True else activation,
+        labels=tuple(str(name) for name in data.get("labels", ())),
+        tensor=str(data.get("tensor", "")),
+    )
+
+
+def _dtype(value: Any) -> np.dtype[Any]:
+    return np.dtype(_one_of("dtype", value, DTYPES))
+
+
+def _shape(value: Any) -> tuple[Any, ...]:
+    return tuple(axis if isinstance(axis, str) else _whole("shape", axis) for axis in value)
 
 
 def _preprocessing(data: Mapping[str, Any]) -> Preprocessing:

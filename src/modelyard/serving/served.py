@@ -6,15 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .tensors import TensorSpec
 
 if TYPE_CHECKING:
     from .model import Facts
-
-INPUT = "input"
-OUTPUT = "probabilities"
 
 
 @dataclass(frozen=True)
@@ -36,12 +31,14 @@ class Served:
     @cached_property
     def input(self) -> TensorSpec:
         """The one input: raw samples, as in the data set."""
-        return TensorSpec(INPUT, self.facts.input_dtype, self.facts.input_shape, self.facts.value_range)
+        one = self.facts.input
+        return TensorSpec(one.name, one.dtype, one.shape, one.value_range)
 
     @cached_property
     def output(self) -> TensorSpec:
-        """The one output: a probability a class."""
-        return TensorSpec(OUTPUT, np.dtype(np.float32), (len(self.facts.class_names),))
+        """The one output."""
+        one = self.facts.output
+        return TensorSpec(one.name, one.dtype, one.shape)
 
     @property
     def identity(self) -> dict[str, str]:

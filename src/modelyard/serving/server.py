@@ -267,15 +267,16 @@ def warm_up(predictor: Predictor, facts: Facts) -> NDArray[Any]:
     Raises:
         StartError: it does not take a sample of the lowest values, or answers another shape than `model.json` says.
     """
-    low = facts.value_range[0] if facts.value_range else 0
-    sample = np.full((1, *facts.input_shape), low, facts.input_dtype)
+    one = facts.input
+    low = one.value_range[0] if one.value_range else 0
+    sample = np.full((1, *one.shape), low, one.dtype)
     try:
         answer = np.asarray(predictor.predict(sample))
     except (InputError, RuntimeError, ValueError) as exc:
         msg = f"{facts.file}: the model does not take a sample of zeros: {exc}"
         raise StartError(msg) from exc
-    if answer.shape != (1, len(facts.class_names)):
-        msg = f"{facts.file}: answers shape {answer.shape}; model.json names {len(facts.class_names)} classes"
+    if answer.shape != (1, *facts.output.shape):
+        msg = f"{facts.file}: answers shape {answer.shape}; model.json says {(1, *facts.output.shape)}"
         raise StartError(msg)
     return sample
 

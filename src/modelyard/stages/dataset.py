@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelyard.artifacts import DatasetFacts, Preprocessing, SplitFacts, Splits, is_whole
+from modelyard.artifacts import DatasetFacts, SplitFacts, Splits
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
 from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.statistics import statistics
+from modelyard.tensors import InputFacts, OutputFacts, Preprocessing, is_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +85,7 @@ def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "auto", p
         facts[name] = SplitFacts(len(y), _per_class(y, len(splits.class_names)))
     write_json(
         out / "dataset.json",
-        _facts(splits, str(dtype), preprocessing(normalize, splits.value_range, found), found, facts),
+        _facts(splits, str(dtype), preprocessing(normalize, splits.value_range, found), facts),
     )
     samples = {name: len(getattr(splits, f"{name}_x")) for name in ("train", "test")}
     kind = {"dtype": str(dtype)} if is_whole(str(dtype)) else {}
@@ -113,20 +114,19 @@ def _facts(
     splits: Splits,
     dtype: str,
     preprocessing: Preprocessing,
-    statistics: Statistics | None,
     facts: dict[str, SplitFacts],
 ) -> DatasetFacts:
     low, high = (float(bound) for bound in splits.value_range)
-    return DatasetFacts(
-        class_names=tuple(splits.class_names),
-        input_shape=tuple(splits.train_x.shape[1:]),
+    raw = InputFacts(
+        name="input",
         dtype=dtype,
-        value_range=(low, high),
-        mean=statistics.mean if statistics else None,
-        std=statistics.std if statistics else None,
+        shape=splits.train_x.shape[1:],
         preprocessing=preprocessing,
-        splits=facts,
+        value_range=(low, high),
     )
+    names = tuple(splits.class_names)
+    answer = OutputFacts(name="probabilities", shape=(len(names),), activation="softmax", labels=names)
+    return DatasetFacts(inputs=(raw,), outputs=(answer,), splits=facts)
 
 
 def preprocessing(

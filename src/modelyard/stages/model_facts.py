@@ -48,9 +48,9 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
     said = _said(job, component, told)
     if said and shown.output and said[1] != shown.output:
         raise _contradiction(model, said, shown.output)
+    facts = facts.answering(shown.output) if shown.output else facts
     facts = msgspec.structs.replace(
         facts,
-        output=shown.output or facts.output,
         batch=facts.batch if shown.batch is None else shown.batch,
         signature=shown.signature or msgspec.UNSET,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.artifacts import Dataset, ModelFacts, format_file
+from modelyard.artifacts import Dataset, ModelFacts
 from modelyard.contexts import TrainContext
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
@@ -34,15 +34,7 @@ def run(job: Job) -> None:
 
 def _facts(job: Job, dataset: Dataset) -> ModelFacts:
     """Return what is known of the model before it is trained."""
-    known, model = dataset.facts, job.stage.uses.get("model")
-    produces = job.stage.uses["trainer"].produces
-    return ModelFacts(
-        format=produces,
-        file=format_file(produces),
-        input_shape=known.input_shape,
-        input_dtype=known.dtype,
-        preprocessing=known.preprocessing,
-        class_names=known.class_names,
-        output=(model.component.answers if model else "") or "logits",
-        value_range=known.value_range,
-    )
+    model = job.stage.uses.get("model")
+    facts = ModelFacts.of(dataset.facts, job.stage.uses["trainer"].produces)
+    said = model.component.answers if model else ""
+    return facts.answering(said) if said else facts

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from modelyard import DataError
-from modelyard.artifacts import Model, Preprocessing, self_contained
+from modelyard.artifacts import Model, self_contained
 from modelyard.files.json import write_json
+from modelyard.tensors import Preprocessing
 
 
 def digests(folder) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from tests.facts import model_facts
 
 from modelyard.artifacts import Model, self_contained
 from modelyard.component import check_values, parameters_of
@@ -76,10 +77,10 @@ def exported(folder, value_of_class_1=2.0):
     """A SavedModel that weighs one pixel; written without Keras, in a moment."""
     import tensorflow as tf
 
-    from modelyard.artifacts import ModelFacts, Preprocessing
+    from modelyard.tensors import Preprocessing
     from modelyard_plugins.support.keras.saved_model import write_saved_model
 
-    facts = ModelFacts(format="saved_model", file="saved_model", input_shape=(2, 2), input_dtype="uint8",
+    facts = model_facts(format="saved_model", file="saved_model", input_shape=(2, 2), input_dtype="uint8",
                        preprocessing=Preprocessing(scale=1 / 255), class_names=("a", "b"))  # fmt: skip
     weight = tf.Variable([[0.0, value_of_class_1]])
     write_saved_model(folder / "saved_model", facts, lambda x: x[:, 0, :1] @ weight, [weight])
@@ -107,7 +108,10 @@ def test_what_goes_into_the_image(tmp_path):
     made = plugin.image(context, **params(model_version=3, rest_port=9001, grpc_port=9000))
     assert made.entrypoint[0] == "/usr/bin/tensorflow_model_server"
     assert made.model["/models/digits/3"] == model.path
-    assert json.loads(made.model["/models/digits/3/assets.extra/model.json"].read_bytes())["class_names"] == ["a", "b"]
+    assert json.loads(made.model["/models/digits/3/assets.extra/model.json"].read_bytes())["outputs"][0]["labels"] == [
+        "a",
+        "b",
+    ]
     assert set(made.server) == {"/etc/tensorflow-serving/models.config", "/etc/tensorflow-serving/monitoring.config"}
     assert all(path.is_file() for path in made.server.values())
     assert (made.port, made.facts.grpc_port) == (9001, 9000)

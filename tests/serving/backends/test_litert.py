@@ -85,16 +85,19 @@ def test_one_model_serves_many_threads(models, raw):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def changed(models, tmp_path, **facts):
+def changed(models, tmp_path, taken=(), answered=()):
+    """Return a copy of a model of which `model.json` says something else of its input, or of its output."""
     folder = tmp_path / "model"
     shutil.copytree(models / "float32", folder)
     data = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(data | facts))
+    data["inputs"][0].update(taken)
+    data["outputs"][0].update(answered)
+    (folder / "model.json").write_text(json.dumps(data))
     return folder
 
 
 def test_a_model_that_answers_probabilities_gets_no_softmax(models, tmp_path, raw, expected):
-    folder = changed(models, tmp_path, output="probabilities")
+    folder = changed(models, tmp_path, answered={"inside": True})
 
     logits = open_model(folder).predict(raw)
 
@@ -102,7 +105,7 @@ def test_a_model_that_answers_probabilities_gets_no_softmax(models, tmp_path, ra
     np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), expected(folder, raw), atol=1e-6)
 
 
-@pytest.mark.parametrize("facts", [{"input_shape": [8, 8, 3]}, {"class_names": ["a", "b"]}])
+@pytest.mark.parametrize("facts", [{"taken": {"shape": [8, 8, 3]}}, {"answered": {"shape": [2]}}])
 def test_a_model_json_that_does_not_fit_is_refused(models, tmp_path, facts):
     with pytest.raises(StartError, match=r"its model\.json says"):
         open_model(changed(models, tmp_path, **facts))

@@ -58,22 +58,22 @@ class LiteRTModel:
         self._check_shapes()
 
     def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`.
+        """Return what clients get, float32, shape `(N, *output.shape)`, for raw samples of shape `(N, *input.shape)`.
 
         Raises:
             InputError: the shape is another, or a sample holds NaN and the model's input is an integer.
         """
         raw = self.facts.samples(raw)
-        outputs = np.empty((len(raw), len(self.facts.class_names)), np.float32)
+        outputs = np.empty((len(raw), *self.facts.output.shape), np.float32)
         step = self.facts.at_once(CHUNK if self._resizable else self._batch)
         with self._lock:
             for start in range(0, len(raw), step):
                 outputs[start : start + step] = self._run(raw[start : start + step])
-        return self.facts.probabilities(outputs)
+        return self.facts.output.of(outputs)
 
     def _run(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return the model's own output, dequantized, for at most one run's samples."""
-        inputs = quantize(self.facts.inputs(raw), self._input)
+        inputs = quantize(self.facts.input.of(raw), self._input)
         if self._resizable:
             self._resize(len(inputs))
         elif len(inputs) < self._batch:
@@ -85,14 +85,14 @@ class LiteRTModel:
 
     def _resize(self, batch: int) -> None:
         if batch != self._batch:
-            self._interpreter.resize_tensor_input(self._input["index"], [batch, *self.facts.input_shape])
+            self._interpreter.resize_tensor_input(self._input["index"], [batch, *self.facts.input.shape])
             self._interpreter.allocate_tensors()
             self._batch = batch
 
     def _check_shapes(self) -> None:
         takes = tuple(int(size) for size in self._input["shape"][1:])
         answers = tuple(int(size) for size in self._output["shape"][1:])
-        expected = (self.facts.input_shape, (len(self.facts.class_names),))
+        expected = (self.facts.input.shape, self.facts.output.shape)
         if (takes, answers) != expected:
             said = f"{expected[0]} and {expected[1]}"
             msg = f"{self.facts.file}: takes {takes} and answers {answers}; its model.json says {said}"
@@ -139,11 +139,11 @@ def _only(tensors: list[dict[str, Any]], what: str, facts: Facts) -> dict[str, A
         msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), expected one"
         raise StartError(msg)
     tensor = tensors[0]
-    takes_whole = what == "input" and facts.input_dtype.kind == "i"
+    takes_whole = what == "input" and facts.input.dtype.kind == "i"
     if np.dtype(tensor["dtype"]).kind in "iu" and not tensor["quantization"][0] and not takes_whole:
         msg = f"{facts.file}: {what} tensor {tensor['name']!r} is {np.dtype(tensor['dtype'])} without a scale"
         if what == "input":
-            msg += f"; samples of {facts.input_dtype} reach it as float32: a data set of int32 or int64 fits it"
+            msg += f"; samples of {facts.input.dtype} reach it as float32: a data set of int32 or int64 fits it"
         raise StartError(msg)
     return tensor
 

@@ -74,21 +74,21 @@ class OnnxModel:
         self._batch = batch if isinstance(batch, int) else None
 
     def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`.
+        """Return what clients get, float32, shape `(N, *output.shape)`, for raw samples of shape `(N, *input.shape)`.
 
         Raises:
             InputError: the shape is another.
         """
         raw = self.facts.samples(raw)
-        outputs = np.empty((len(raw), len(self.facts.class_names)), np.float32)
+        outputs = np.empty((len(raw), *self.facts.output.shape), np.float32)
         step = self.facts.at_once(self._batch or CHUNK)
         for start in range(0, len(raw), step):
             outputs[start : start + step] = self._run(raw[start : start + step])
-        return self.facts.probabilities(outputs)
+        return self.facts.output.of(outputs)
 
     def _run(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return the model's own output for at most one run's samples."""
-        inputs = self.facts.inputs(raw).astype(_DTYPES[self._input.type], copy=False)
+        inputs = self.facts.input.of(raw).astype(_DTYPES[self._input.type], copy=False)
         if self._batch is not None and len(inputs) < self._batch:
             rest = np.zeros((self._batch - len(inputs), *inputs.shape[1:]), inputs.dtype)
             inputs = np.concatenate([inputs, rest])
@@ -100,15 +100,15 @@ class OnnxModel:
         return np.asarray(answer, np.float32)[: len(raw)]
 
     def _check_shapes(self) -> None:
-        classes = (len(self.facts.class_names),)
-        if not (_fits(self._input.shape, self.facts.input_shape) and _fits(self._output.shape, classes)):
+        expected = self.facts.input.shape, self.facts.output.shape
+        if not (_fits(self._input.shape, expected[0]) and _fits(self._output.shape, expected[1])):
             takes, answers = (tuple(one.shape[1:]) for one in (self._input, self._output))
-            said = f"{self.facts.input_shape} and {classes}"
+            said = f"{expected[0]} and {expected[1]}"
             msg = f"{self.facts.file}: takes {takes} and answers {answers}; its model.json says {said}"
             raise StartError(msg)
 
 
-def _fits(shape: list[int | str | None], sample: tuple[int, ...]) -> bool:
+def _fits(shape: list[int | str | None], sample: tuple[int | str, ...]) -> bool:
     """Tell whether a tensor of `shape` (a name or None: any size) holds samples of the shape `sample`."""
     sizes = shape[1:]
     return len(sizes) == len(sample) and all(
@@ -122,11 +122,11 @@ def _only(tensors: list[Any], what: str, facts: Facts) -> Any:
         msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), expected one"
         raise StartError(msg)
     (tensor,) = tensors
-    allowed = _DTYPES if what == "input" and facts.input_dtype.kind == "i" else _FLOATS
+    allowed = _DTYPES if what == "input" and facts.input.dtype.kind == "i" else _FLOATS
     if tensor.type not in allowed:
         msg = f"{facts.file}: {what} {tensor.name!r} is a {tensor.type}; allowed: {', '.join(allowed)}"
         if what == "input" and tensor.type in _DTYPES:
-            msg += f"; samples of {facts.input_dtype} reach it as float32: a data set of int32 or int64 fits it"
+            msg += f"; samples of {facts.input.dtype} reach it as float32: a data set of int32 or int64 fits it"
         raise StartError(msg)
     return tensor
 

@@ -1,0 +1,106 @@
+"""What a client gives a model and what it gets: named tensors, and what lies between them and the model's own.
+
+A model's file has tensors of its own (see `modelyard.signature`). These are the ones that people deal with: raw samples go
+in, and what comes out needs nothing done to it any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from modelyard.signature import Axis
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Activation = Literal["none", "softmax", "sigmoid"]
+"""`softmax` over the last axis, `sigmoid` of each element, or nothing."""
+
+
+class Preprocessing(msgspec.Struct, frozen=True):
+    """How a raw sample becomes the model's input: `(raw * scale - mean) / std`, in float32.
+
+    `mean` and `std` hold one number, or one a channel (the last axis).
+    """
+
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def apply(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return `raw` (any dtype, shape `(N, ...)` or one sample) as float32 of the same shape, normalized."""
+        import numpy as np
+
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        inputs: NDArray[np.float32] = (np.asarray(raw, np.float32) * np.float32(self.scale) - mean) / std
+        return inputs
+
+
+class InputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One tensor of a raw sample.
+
+    Attributes:
+        name: what clients call it.
+        dtype: the type of its elements as numpy calls it.
+        shape: its axes without that of the batch; a name where the length varies, and axes of one name are of one length.
+        preprocessing: what must be applied to it; the server applies the same.
+        value_range: the lowest and highest value that it may hold; the server refuses others.
+        tensor: what the model's file calls it; empty: the same, or it is the only one.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Axis, ...]
+    preprocessing: Preprocessing = Preprocessing()
+    value_range: tuple[float, float] | None = None
+    tensor: str = ""
+
+
+class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One tensor that the model answers.
+
+    Attributes:
+        name: what clients call it.
+        dtype: the type of its elements as numpy calls it.
+        shape: its axes without that of the batch; a name where the length varies.
+        activation: what makes the answer of what the network gives: of logits, probabilities.
+        inside: whether the model's file applies it itself; otherwise whoever runs the file does, the server too.
+        labels: the name of each element along the last axis, for instance the classes; none: they have no names.
+        tensor: what the model's file calls it; empty: the same, or it is the only one.
+    """
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[Axis, ...]
+    activation: Activation = "none"
+    inside: bool = False
+    labels: tuple[str, ...] = ()
+    tensor: str = ""
+
+    @property
+    def outside(self) -> Activation:
+        """The activation that whoever runs the model's file must apply to what it answers."""
+        return "none" if self.inside else self.activation
+
+
+def is_whole(dtype: str) -> bool:
+    """Tell whether samples of `dtype` are whole numbers that mean themselves, such as token ids: int32 or int64.
+
+    uint8 is the type of pictures.
+    """
+    return dtype in ("int32", "int64")
+
+
+def input_dtype(dtype: str) -> str:
+    """Return the type in which samples of `dtype` reach the model: see `model_inputs`."""
+    return dtype if is_whole(dtype) else "float32"
+
+
+def model_inputs(raw: NDArray[np.generic], dtype: str, preprocessing: Preprocessing) -> NDArray[Any]:
+    """Return raw samples of `dtype` as the model takes them: float32, preprocessed; whole numbers as they are."""
+    import numpy as np
+
+    return np.array(raw) if is_whole(dtype) else preprocessing.apply(raw)
