@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelyard import hookimpl
 from modelyard.artifacts import ImageFacts, LayerFacts
-from modelyard.contexts import Lack
+from modelyard.contexts import Lack, Problem
 from modelyard.errors import StageFailed, ToolError
+from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes, problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from modelyard.contexts import ImageContent, ImageContext, PreflightContext
+    from modelyard.contexts import CheckContext, ImageContent, ImageContext, PreflightContext
     from modelyard.oci.image import Image
     from modelyard.oci.python import BasePython
     from modelyard.oci.tree import Tree
@@ -29,7 +30,7 @@ PROBE = (
 )
 
 
-def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> ImageFacts:
+def docker(context: ImageContext, *, base: str = "", pull: bool = False, layer_max: str = DEFAULT) -> ImageFacts:
     """Build and tag an image in the Docker engine that is running; see builder `oci` for one without an engine.
 
     Nothing is fetched inside the build: the wheels are unpacked beforehand, for the base's own Python. The engine
@@ -40,6 +41,8 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
         base: the base image; empty: the one that the runtime names, or python:3.11-slim. For a server in Python it must
             have Python 3 and glibc; pip is not needed.
         pull: ask the registry for a newer base, and for one that the engine does not have.
+        layer_max: the most that a layer of the model holds, before it is compressed, for instance '4 GB'; a larger model is
+            split between its files.
     """
     from modelyard.oci import content as parts
     from modelyard.oci.image import source_epoch
@@ -57,7 +60,9 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
         settings = parts.settings(content, interpreter, {}, labels)
         trees = {
             layer: make()
-            for layer, make in parts.app_trees(content, wheels, interpreter, context.log, optional).items()
+            for layer, make in parts.app_trees(
+                content, wheels, interpreter, context.log, optional, limit_bytes(layer_max)
+            ).items()
         }
         text = dockerfile(context.project, base=found.id, settings=settings, layers=tuple(trees))
         (context.out / "Dockerfile").write_text(text, encoding="utf-8")
@@ -68,7 +73,12 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False) -> Imag
         client.close()
 
 
-def preflight(context: PreflightContext, *, base: str, pull: bool) -> Iterator[Lack]:
+def check(_context: CheckContext, *, layer_max: str, **_: Any) -> Iterator[Problem]:
+    """Yield that the limit of a layer is no size."""
+    yield from problems(layer_max)
+
+
+def preflight(context: PreflightContext, *, base: str, pull: bool, **_: Any) -> Iterator[Lack]:
     """Yield that no engine answers, or that it has not got the base."""
     from modelyard.oci.engine import lacks_image, silence
 
@@ -268,7 +278,7 @@ def _archived(context: ImageContext, built: Any, names: Sequence[str]) -> Image:
     saved = context.out / "saved.tar"
     try:
         _save(built, saved, context)
-        cache = LayerCache(context.cache / "layers", "gzip", source_epoch())
+        cache = LayerCache(context.cache / "layers", "auto", source_epoch())
         reference = parse(context.content.repository, context.content.tag)
         context.progress(0, None, note="pack the layers")
         image = repack(saved, reference, names, cache)
@@ -326,5 +336,6 @@ def modelyard_register_builders(register: Any) -> None:
         templates=(TEMPLATE,),
         tools=("docker",),
         reads_environment=("SOURCE_DATE_EPOCH",),
+        check=check,
         preflight=preflight,
     )

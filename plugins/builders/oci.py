@@ -12,6 +12,8 @@ from modelyard.artifacts import ImageFacts, LayerFacts
 from modelyard.contexts import Lack, Locked, Problem
 from modelyard.errors import ToolError
 from modelyard.params import InputPath, PositiveInt
+from modelyard_plugins.support import layer_limit
+from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +38,8 @@ def oci(
     suite: str = "",
     profile: Literal["slim", "full"] = "slim",
     packages: tuple[str, ...] = (),
-    compression: Literal["gzip", "zstd", "none"] = "gzip",
+    compression: Literal["auto", "gzip", "zstd", "none"] = "auto",
+    layer_max: str = DEFAULT,
     lock: InputPath | None = None,
     refresh_h: PositiveInt = 24,
 ) -> ImageFacts:
@@ -48,7 +51,10 @@ def oci(
         suite: codename of the Debian or Ubuntu release to take packages from; empty for the host's own.
         profile: `slim` holds what inference needs; `full` has all of Python's library, CA certificates and time zones.
         packages: further Debian packages.
-        compression: of the layers; `zstd` needs the package zstandard here and Docker 23 or newer there.
+        compression: of the layers; `auto` is `gzip`, and `none` for a model of 256 MB or more, whose weights hardly
+            compress; `zstd` needs the package zstandard here and Docker 23 or newer there.
+        layer_max: the most that a layer of the model holds, before it is compressed, for instance '4 GB'; a larger model is
+            split between its files.
         lock: a lock file that pins the exact Debian packages.
         refresh_h: without a lock, ask the mirrors for newer packages when the last answer is older, in hours.
     """
@@ -68,7 +74,7 @@ def oci(
             resolved = wanted.resolve(context.cache, Path(scratch), steps.report("resolve"))
             base = bases.DebianBase(resolved, _downloads(context, "debs"), Path(scratch))
         steps.done("base resolved")
-        layers, wheels = _layers(context, base, cache, steps)
+        layers, wheels = _layers(context, base, cache, steps, limit_bytes(layer_max))
     image = _assemble(context, base, layers, cache.epoch)
     steps.done("image written")
     _write_sbom(context, base, wheels, image)
@@ -76,7 +82,7 @@ def oci(
 
 
 def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
-    """Yield what cannot be built upon: no image for a server that needs one; or an image, and Debian packages, too."""
+    """Yield what cannot be built upon: no image for a server that needs one; an image, and Debian packages, too; and no size."""
     if context.brings_server and params["base_image"] is None:
         named, base = f", {context.base}" if context.base else "", context.base or "NAME:TAG"
         yield Problem(
@@ -90,6 +96,7 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
     if params["base_image"] is not None and others:
         why = f"an image takes the place of Debian packages, but {others[0]!r} is set, too"
         yield Problem("base_image", why, f"remove it, or {' and '.join(others)}")
+    yield from layer_limit.problems(params["layer_max"])
 
 
 def preflight(context: PreflightContext, **params: Any) -> Iterator[Lack]:
@@ -126,13 +133,15 @@ def lock_packages(file: Path, **params: Any) -> Locked:
     return Locked(path, write_lock(path, params["suite"], params["profile"], tuple(params["packages"])).packages)
 
 
-def _layers(context: ImageContext, base: Base, cache: LayerCache, steps: _Steps) -> tuple[list[Layer], list[Path]]:
+def _layers(
+    context: ImageContext, base: Base, cache: LayerCache, steps: _Steps, layer_max: int
+) -> tuple[list[Layer], list[Path]]:
     """Return all layers, the lowest first, and the wheels; the base and the wheels are made side by side."""
     from concurrent.futures import ThreadPoolExecutor
 
     interpreter = _interpreter(context, base)  # a base without one is told now, before anything is fetched
     with ThreadPoolExecutor(1) as pool:
-        upper = pool.submit(_upper_layers, context, base, interpreter, cache, steps)
+        upper = pool.submit(_upper_layers, context, base, interpreter, cache, steps, layer_max)
         lower = base.layers(cache, steps.report("base"))
         steps.done("base packed")
         made, wheels = upper.result()
@@ -145,7 +154,7 @@ def _interpreter(context: ImageContext, base: Base) -> str:
 
 
 def _upper_layers(
-    context: ImageContext, base: Base, interpreter: str, cache: LayerCache, steps: _Steps
+    context: ImageContext, base: Base, interpreter: str, cache: LayerCache, steps: _Steps, layer_max: int
 ) -> tuple[list[Layer], list[Path]]:
     """Return the layers of the wheels, the server, the model and its facts, those of them that there are, and the wheels."""
     from modelyard.oci import content as parts
@@ -161,14 +170,16 @@ def _upper_layers(
         if content.optional_requirements:
             optional = fetch(content.optional_requirements, base.python, cached, report)
     steps.note("pack wheels")
-    trees = parts.app_trees(content, wheels, interpreter, context.log, optional)
+    trees = parts.app_trees(content, wheels, interpreter, context.log, optional, layer_max)
     for name, files in (("wheels", wheels), ("optional", optional)):
         if name in trees:
             inputs = [[(wheel.name, wheel.parent.name) for wheel in files], interpreter, parts.SITE]
             made.append(_upper(cache, base, name, [parts.SITE], inputs, trees[name]))
-    for name, places in (("server", content.server), ("model", content.model), ("facts", content.model)):
+    of_model, whole = parts.model_layers(trees), cache.for_model(parts.model_size(content))
+    for name, places in (("server", content.server), *((name, content.model) for name in (*of_model, "facts"))):
         if name in trees:
-            made.append(_upper(cache, base, name, places, trees[name]().digest(), trees[name]))
+            packed = whole if name in of_model else cache
+            made.append(_upper(packed, base, name, places, trees[name]().digest(), trees[name]))
     steps.done("wheels, server and model packed")
     return made, [*wheels, *optional]
 
@@ -214,16 +225,18 @@ def _assemble(context: ImageContext, base: Base, layers: list[Layer], epoch: int
 def _write_sbom(context: ImageContext, base: Base, wheels: list[Path], image: Image) -> None:
     from modelyard.oci import sbom
     from modelyard.oci.base import DebianBase
+    from modelyard.oci.content import model_layers
 
     if isinstance(base, DebianBase):
         lowest = [sbom.of_deb(package, base.lock.suite) for package in base.lock.packages]
     else:
         lowest = [sbom.Component(base.name, base.digest, base.digest.removeprefix("sha256:"))]
-    model = next(layer for layer in image.layers[::-1] if layer.name == "model")
+    names = model_layers(layer.name for layer in image.layers)
+    models = [layer for layer in image.layers if layer.name in names]
     parts = [
         *lowest,
         *map(sbom.of_wheel, wheels),
-        sbom.Component("model", model.diff_id, model.diff_id.removeprefix("sha256:")),
+        *(sbom.Component(one.name, one.diff_id, one.diff_id.removeprefix("sha256:")) for one in models),
     ]
     name = f"{context.content.repository}:{context.content.tag}"
     sbom.write(context.out / SBOM, sbom.document(name, image.digest, parts, image.recipe.epoch))

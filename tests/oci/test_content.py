@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from modelyard.artifacts import Model
 from modelyard.contexts import ImageContent
+from modelyard.errors import ToolError
 from modelyard.oci import content as parts
 from modelyard.oci.image import FIXED_EPOCH
 from modelyard.oci.layers import Layer, LayerCache
@@ -98,6 +101,38 @@ def test_the_facts_that_a_server_of_a_base_has_elsewhere_are_apart_too(tmp_path:
     assert list(made) == ["model", "facts"]
     facts = parts.app_trees(content(model=places), [], "", print)["facts"]()
     assert "models/n/1/assets.extra/model.json" in facts
+
+
+def shards(folder: Path, **sizes: int) -> Path:
+    (folder / "saved").mkdir(parents=True)
+    (folder / "model.json").write_text("{}")
+    for name, size in sizes.items():
+        (folder / "saved" / name).write_bytes(bytes([len(name)]) * size)
+    return folder
+
+
+def test_a_model_larger_than_a_layer_may_be_is_split_between_its_files(tmp_path: Path) -> None:
+    places = {"/model": shards(tmp_path, a=600, b=500, c=400, d=1000)}
+
+    def files(limit: int) -> dict[str, list[str]]:
+        trees = parts.app_trees(content(model=places), [], "", print, layer_max=limit)
+        return {name: [path for path, entry in make() if entry.kind == "file"] for name, make in trees.items()}
+
+    whole = [f"model/saved/{name}" for name in "abcd"]
+    assert files(0)["model"] == files(2500)["model"] == whole
+    split = files(1000)
+    assert parts.model_layers(split) == ["model", "model-2", "model-3"]
+    assert [split[name] for name in parts.model_layers(split)] == [whole[:1], whole[1:3], whole[3:]]
+    assert list(split)[-1] == "facts"
+    assert parts.model_size(content(model=places)) == 2500
+
+
+def test_one_file_larger_than_a_layer_may_be_is_refused_with_the_ways_out(tmp_path: Path) -> None:
+    places = {"/model": shards(tmp_path, a=600, b=5000)}
+    with pytest.raises(
+        ToolError, match=r"'model/saved/b' has 5,000 bytes, and a layer may have 1,000 .*\n.*external data; or set"
+    ):
+        parts.app_trees(content(model=places), [], "", print, layer_max=1000)
 
 
 def test_the_size_that_evaluation_tells_is_that_of_the_layer(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import gzip
 import hashlib
 import io
 import tarfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard.oci.layers import Compression, LayerCache
+from modelyard.oci.layers import LARGE_MODEL_BYTES, Compression, LayerCache, layer_size
+from modelyard.oci.tar import write_tar
 from modelyard.oci.tree import Entry, Tree
 
 if TYPE_CHECKING:
@@ -55,6 +57,33 @@ def test_is_made_once_for_the_same_input(tmp_path: Path) -> None:
 def test_compression_and_epoch_are_part_of_the_input(tmp_path: Path) -> None:
     layers = [LayerCache(tmp_path, c, e).layer("x", ["in"], tree) for c, e in (("gzip", 1), ("none", 1), ("gzip", 2))]  # type: ignore[arg-type]
     assert len({layer.digest for layer in layers}) == 3
+
+
+def test_the_layers_of_a_large_model_are_not_compressed_unless_somebody_chose(tmp_path: Path) -> None:
+    cache = LayerCache(tmp_path, "auto", 1)
+    assert cache.layer("wheels", ["in"], tree).media_type.endswith("+gzip")
+    small, large = (cache.for_model(size).layer("model", ["in"], tree) for size in (1000, LARGE_MODEL_BYTES))
+    assert (small.media_type, large.media_type) == (
+        f"{large.media_type}+gzip",
+        "application/vnd.oci.image.layer.v1.tar",
+    )
+    chosen = LayerCache(tmp_path, "gzip", 1).for_model(LARGE_MODEL_BYTES)
+    assert chosen.layer("model", ["in"], tree).digest == small.digest
+
+
+def test_the_size_of_an_uncompressed_layer_is_known_without_reading_it() -> None:
+    made = tree()
+    made.add(f"{'long/' * 40}name", Entry.file(b"x" * 513))
+    made.add("link", Entry.link("a/b"))
+    written = io.BytesIO()
+    write_tar(made, written, 1)
+    unread = Tree()
+    for path, entry in made:
+        unread.add(path, replace(entry, source=lambda: pytest.fail("read")))
+    assert layer_size(unread, "none", 1) == len(written.getvalue())
+    huge = Entry("file", 0o644, size=12_000_000_000, source=lambda: pytest.fail("read"))  # more than a header can say
+    unread.add("weights", huge)
+    assert 12_000_000_000 < layer_size(unread, "none", 1) - len(written.getvalue()) < 12_000_030_000
 
 
 def test_a_damaged_blob_is_made_again(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ SERVED = {"brings_server": True, "base": "tensorflow/serving:2.20.0"}
             {"base_image": "base.tar", "packages": ("curl",)},
             "'base_image': 'base.tar' is not allowed: an image takes the place of Debian packages, but 'packages' is set",
         ),
+        (
+            "builder",
+            "oci",
+            {"layer_max": "4 Gb"},
+            "'layer_max': '4 Gb' is not allowed: '4 Gb': unknown unit 'Gb', did you mean 'GB'",
+        ),
+        ("builder", "docker", {"layer_max": "much"}, "'layer_max': 'much' is not allowed: 'much' cannot be read"),
     ],
 )
 def test_what_cannot_be_right_is_refused(

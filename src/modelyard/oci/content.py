@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from modelyard.errors import ToolError
 from modelyard.oci.debian import USER
 from modelyard.oci.image import timestamp
 from modelyard.oci.tree import Tree
 from modelyard.oci.wheels import site_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from modelyard.contexts import ImageContent
@@ -21,6 +24,8 @@ SITE = "/app/site"
 
 OCI_LABEL = "org.opencontainers.image."
 USER_GROUP = f"{USER}:{USER}"
+MODEL = "model"
+"""The layer with the model, and how the names of further ones begin."""
 FACTS = "model.json"
 """What is known of a model, its accuracy and its variant's name among them; see `app_trees`."""
 
@@ -31,19 +36,24 @@ def app_trees(
     interpreter: str,
     log: Callable[[str], None],
     optional: Sequence[Path] = (),
+    layer_max: int = 0,
 ) -> dict[str, Callable[[], Tree]]:
     """Return what makes the trees of the layers `wheels`, `optional`, `server`, `model` and `facts`, in this order.
 
     `optional` has the wheels that not every image of this server has, if there are any. Where the base brings the server there are no wheels, and `interpreter` is empty. `facts` has model.json: so the layer
     `model` is the same for the same model, whatever its variant is called and however well it does, and it is sent and
-    pulled once.
+    pulled once. A model that is larger than `layer_max` bytes (0: no limit) goes on in layers `model-2`, `model-3` ...
+
+    Raises:
+        ToolError: one file of the model is larger than that.
     """
     made = {} if content.base else {"wheels": lambda: site_tree(wheels, SITE, interpreter, log)}
     if optional:
         made["optional"] = lambda: site_tree(optional, SITE, interpreter, log)
     if content.server:
         made["server"] = lambda: mapped_tree(content.server)
-    made["model"] = lambda: _model_tree(content.model, facts=False)
+    for number, tree in enumerate(_parts(_model_tree(content.model, facts=False), layer_max), 1):
+        made[MODEL if number == 1 else f"{MODEL}-{number}"] = functools.partial(copy, tree)
     if _facts_places(content.model):
         made["facts"] = lambda: _model_tree(content.model, facts=True)
     return made
@@ -56,6 +66,38 @@ def _model_tree(places: Mapping[str, Path], *, facts: bool) -> Tree:
         if path in apart if facts else path not in apart:
             tree.add(path, entry)
     return tree
+
+
+def model_layers(names: Iterable[str]) -> list[str]:
+    """Return those of the layers' names that are of the model."""
+    return [name for name in names if name == MODEL or name.startswith(f"{MODEL}-")]
+
+
+def model_size(content: ImageContent) -> int:
+    """Return the size of the model in bytes, of all its files together."""
+    return sum(entry.size for _, entry in _model_tree(content.model, facts=False))
+
+
+def _parts(tree: Tree, most: int) -> Iterator[Tree]:
+    """Yield `tree` in parts of at most `most` bytes (0: no limit), its paths in their order."""
+    part, size = Tree(), 0
+    for path, entry in tree:
+        if most and entry.size > most:
+            raise _too_large(path, entry.size, most)
+        if most and size + entry.size > most:
+            yield part
+            part, size = Tree(), 0
+        part.add(path, entry)
+        size += entry.size
+    yield part
+
+
+def _too_large(path: str, size: int, most: int) -> ToolError:
+    return ToolError(
+        f"image: the model's file {path!r} has {size:,} bytes, and a layer may have {most:,} (layer_max)\n"
+        "  save its weights in several files, for instance ONNX with external data; "
+        "or set layer_max higher in [tool.modelyard.image], if your registry takes larger layers"
+    )
 
 
 def _facts_places(places: Mapping[str, Path]) -> set[str]:

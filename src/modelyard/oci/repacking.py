@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ToolError
 from modelyard.oci.archive import decompressed, read_image
+from modelyard.oci.content import model_layers
 from modelyard.oci.image import Image, Recipe, manifest
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def _packed(name: str, layer: Layer, cache: LayerCache) -> Layer:
     Raises:
         ToolError: its content is not what the config says.
     """
+    if name in model_layers([name]):
+        cache = cache.for_model(layer.size_bytes)
     packed = cache.tar(name, ["repacked", layer.diff_id], lambda stream: _copy(layer, stream))
     if packed.diff_id != layer.diff_id:
         msg = f"layer {name!r}: its content has digest {packed.diff_id}, the image's config says {layer.diff_id}\n  build the image again"

@@ -28,6 +28,19 @@ def write_tar(entries: Iterable[tuple[str, Entry]], stream: BinaryIO, epoch: int
                 archive.addfile(info)
 
 
+def tar_size(entries: Iterable[tuple[str, Entry]], epoch: int) -> int:
+    """Return the size in bytes of the tar that `write_tar` writes; no content is read."""
+    size = 2 * tarfile.BLOCKSIZE  # the end of an archive
+    for path, entry in entries:
+        header = _header(path, entry, epoch).tobuf(tarfile.PAX_FORMAT, tarfile.ENCODING, "surrogateescape")
+        size += len(header) + _rounded_up(entry.size, tarfile.BLOCKSIZE)
+    return _rounded_up(size, tarfile.RECORDSIZE)
+
+
+def _rounded_up(size: int, unit: int) -> int:
+    return -(-size // unit) * unit
+
+
 def _header(path: str, entry: Entry, epoch: int) -> tarfile.TarInfo:
     info = tarfile.TarInfo(path)
     info.type = TYPES[entry.kind]

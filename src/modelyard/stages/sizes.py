@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.launch.python_server import MODEL
 from modelyard.oci.image import FIXED_EPOCH
-from modelyard.oci.layers import layer_size
+from modelyard.oci.layers import layer_size, model_compression
 from modelyard.oci.tree import Tree
 
 if TYPE_CHECKING:
@@ -88,11 +88,11 @@ def _read(file: Path, start: int = 0, size: int | None = None) -> Iterator[bytes
 
 
 def model_layer_size(model: Model) -> int:
-    """Return the size in bytes of the layer that holds the model in an image with a Python server, as gzip at the fixed epoch makes it.
+    """Return the size in bytes of the layer that holds the model in an image with a Python server, at the fixed epoch.
 
-    Another compression, another SOURCE_DATE_EPOCH or another place in the image, as TensorFlow Serving has, makes another
-    size; with gzip, by some bytes.
+    It is compressed as builders do when nothing else is said. Another compression, another SOURCE_DATE_EPOCH, another place
+    in the image, as TensorFlow Serving has, or several layers make another size; by some bytes, but for the compression.
     """
     tree = Tree()
     tree.add_folder(f"{MODEL.strip('/')}/{model.facts.file}", model.path)
-    return layer_size(tree, "gzip", FIXED_EPOCH)
+    return layer_size(tree, model_compression(sum(_files(model.path).values())), FIXED_EPOCH)

@@ -42,9 +42,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         per_class: the same for each class; None where the test split has no sample of it.
         confusion: `confusion[i][j]` samples of class `i` were labelled `j`.
         size_bytes: size of the model's file as it is.
-        gzip_bytes: its size after gzip at level 9, file by file.
-        layer_bytes: size of the model's layer in an image, as gzip at the fixed epoch makes it: what a registry keeps
-            and a node pulls.
+        gzip_bytes: its size after gzip at level 9, file by file; that of a large model is an estimate.
+        layer_bytes: size of the model's layer in an image, as it is at the fixed epoch, compressed unless the model is
+            large: what a registry keeps and a node pulls.
         warnings: what the model optimizers of its chain warned of.
         metrics: all that is the same every time, as rows; the figures above are among them.
     """

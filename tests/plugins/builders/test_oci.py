@@ -47,6 +47,19 @@ def test_facts_are_those_of_the_archive(make_context: Make) -> None:
     assert {"libc6", "numpy", "ai-edge-litert", "model"} <= {package["name"] for package in sbom["packages"]}
 
 
+def test_a_model_that_is_larger_than_a_layer_may_be_comes_in_several(make_context: Make) -> None:
+    context = make_context()
+    (context.out.parent / "model" / "more.bin").write_bytes(bytes(300_000))
+    facts = build(context, layer_max="350 kB", compression="none")
+    assert [one.name for one in facts.layers[-3:]] == ["model", "model-2", "facts"]
+    image = rootfs.unpack(context.out / "image.tar", context.out / "files")
+    for name in ("model.tflite", "more.bin"):
+        packed, given = image.folder / "model" / name, context.out.parent / "model" / name
+        assert packed.read_bytes() == given.read_bytes()
+    sbom = json.loads((context.out / "sbom.spdx.json").read_text())
+    assert {"model", "model-2"} <= {package["name"] for package in sbom["packages"]}
+
+
 def test_other_folder_umask_zone_locale_times_and_cache_give_the_same_bytes(
     make_context: Make, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
