@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,61 @@ HEAVY = (
     "httptools",
     "matplotlib",
 )
+WORK = (
+    "modelyard.build.inputs",
+    "modelyard.build.making",
+    "modelyard.execution.log",
+    "modelyard.execution.pool",
+    "modelyard.execution.protocol",
+    "modelyard.execution.runner",
+    "modelyard.explain",
+    "modelyard.keys.sightings",
+    "modelyard.launch",
+    "modelyard.preflight.needs",
+    "modelyard.project.aside",
+    "modelyard.report",
+    "modelyard.serving",
+    "modelyard.stages",
+    "modelyard.store.remote",
+    "modelyard.store.upload",
+    "modelyard.testing",
+    "modelyard.toml.mistakes",
+    "modelyard.variants",
+)
+"""What only a build that does something needs, or somebody who asks for more than a build."""
+LIGHT = {
+    "modelyard_plugins.support.compose_params",
+    "modelyard_plugins.support.data.splitting",
+    "modelyard_plugins.support.images",
+    "modelyard_plugins.support.keras.fine_tuning",
+    "modelyard_plugins.support.keras.kernels",
+    "modelyard_plugins.support.keras.layer_choice",
+    "modelyard_plugins.support.keras.quantized",
+    "modelyard_plugins.support.keras.training",
+    "modelyard_plugins.support.keras_files",
+    "modelyard_plugins.support.litert.convert",
+    "modelyard_plugins.support.ports",
+    "modelyard_plugins.support.proxy",
+    "modelyard_plugins.support.tensorflow",
+    "modelyard_plugins.support.training",
+}
+"""What the repository's own components are registered with; what they work with, they import when they work."""
 SPY = f"""
 import atexit, sys
 
 HEAVY = {HEAVY!r}
 atexit.register(lambda: print("HEAVY:", sorted(set(HEAVY) & set(sys.modules))))
 """
+SPY_ON_WORK = f"""
+import atexit, sys
+
+atexit.register(lambda: print("WORK:", *[name for name in {WORK!r} if name in sys.modules]))
+"""
 
 
-def imported(project: Path, *arguments: str) -> str:
-    """Run doit in a process that says at its end which heavy modules it has imported."""
-    script = f"{SPY}\nsys.argv = ['doit', *{list(arguments)!r}]\nfrom doit.__main__ import main\nsys.exit(main())"
+def imported(project: Path, *arguments: str, spy: str = SPY) -> str:
+    """Run doit in a process that says at its end which of the modules that `spy` looks for it has imported."""
+    script = f"{spy}\nsys.argv = ['doit', *{list(arguments)!r}]\nfrom doit.__main__ import main\nsys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=project, env=doit_environment(), capture_output=True, text=True, timeout=100
     )
@@ -67,6 +112,23 @@ def test_a_run_with_something_to_do_imports_it_in_the_worker_alone(toy_project: 
     assert imported(toy_project, "dataset") == "HEAVY: []"
     assert (toy_project / "artifacts" / "dataset" / "points" / "train_x.npy").exists()
     assert imported(toy_project, "dataset") == "HEAVY: []"
+
+
+def test_a_build_with_nothing_to_do_imports_nothing_that_works(toy_project: Path) -> None:
+    assert "modelyard.build.making" in imported(toy_project, "dataset", spy=SPY_ON_WORK)
+    assert imported(toy_project, "dataset", spy=SPY_ON_WORK) == "WORK:"
+    assert [name for name in WORK if find_spec(name) is None] == []
+
+
+def test_components_import_what_they_work_with_when_they_work() -> None:
+    root = Path(__file__).parents[1]
+    script = (
+        f"import sys; from pathlib import Path; from modelyard.project.load import load; load(Path({str(root)!r}))\n"
+        "files = [name for name, module in sys.modules.items() if not hasattr(module, '__path__')]\n"
+        "print(*sorted(name for name in files if name.startswith('modelyard_plugins.support.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert (set(done.stdout.split()), done.stderr) == (LIGHT, "")
 
 
 def test_the_projects_of_this_repository_load_light() -> None:

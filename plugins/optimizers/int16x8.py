@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.data.calibration import calibration_rows
 from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -27,6 +26,8 @@ def int16x8(context: OptimizeContext, *, calibration_samples: PositiveInt = 200)
         context: the parent model and the data set.
         calibration_samples: training samples that the ranges of the activations are measured on; 100 to 500 are usual.
     """
+    from modelyard_plugins.support.data.calibration import calibration_rows
+
     rows = calibration_rows(context.dataset, calibration_samples, context.seed)
 
     def configure(tf: Any, converter: Any) -> None:

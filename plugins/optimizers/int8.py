@@ -8,7 +8,6 @@ from modelyard import hookimpl
 from modelyard.errors import ConfigError
 from modelyard.params import PositiveInt
 from modelyard.tensors import is_whole
-from modelyard_plugins.support.data.calibration import calibration_rows
 from modelyard_plugins.support.keras.quantized import QAT, skipped_layers
 from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
@@ -38,6 +37,8 @@ def int8(
     Raises:
         ConfigError: `io` is int8, and samples are whole numbers such as token ids.
     """
+    from modelyard_plugins.support.data.calibration import calibration_rows
+
     if io == "int8" and is_whole(context.model.facts.input_dtype):
         msg = (
             f"int8: io = 'int8': the model takes {context.model.facts.input_dtype}, whole numbers that int8 cannot hold\n"

@@ -1,13 +1,13 @@
-"""Write and read `.keras` files of the Keras 2 API, the same weights always as the same bytes."""
+"""Write and read `.keras` files of the Keras 2 API, the same weights always as the same bytes.
+
+Whoever looks at a project imports this with the plugins that do; what reading and writing need, is imported when they do.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 from typing import Any
-
-from modelyard_plugins.support.keras.archive import normalize_archive
-from modelyard_plugins.support.keras.files import check_network, load
 
 
 def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
@@ -19,6 +19,8 @@ def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = No
         PluginError: it is not; the message says what `where` gave instead.
     """
     import tf_keras
+
+    from modelyard_plugins.support.keras.files import check_network
 
     hint = "build it with `import tf_keras` (the Keras 2 API), and return it"
     check_network(tf_keras, model, where, input_shape, what="a tf_keras model", hint=hint, is_complete=_is_complete)
@@ -35,6 +37,8 @@ def save_keras(model: Any, path: Path) -> None:
     Raises:
         PluginError: the model is neither Sequential nor Functional.
     """
+    from modelyard_plugins.support.keras.archive import normalize_archive
+
     check_model(model, str(path))
     plain = type(model).from_config(model.get_config())
     plain.set_weights(model.get_weights())
@@ -51,5 +55,7 @@ def load_keras(path: Path) -> Any:
         DataError: the file is damaged, holds a layer that is not known here, or what could run code.
     """
     import tf_keras
+
+    from modelyard_plugins.support.keras.files import load
 
     return load(tf_keras, path, "a Keras model")

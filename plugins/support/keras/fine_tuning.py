@@ -5,11 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from modelyard.files.json import write_json
-from modelyard_plugins.support.keras.feed import batches
-from modelyard_plugins.support.keras.fitting import compile_classifier, fit
-from modelyard_plugins.support.training import last_figures
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,6 +38,11 @@ def fine_tune(
     """
     import numpy as np
     import tf_keras
+
+    from modelyard.files.json import write_json
+    from modelyard_plugins.support.keras.feed import batches
+    from modelyard_plugins.support.keras.fitting import compile_classifier, fit
+    from modelyard_plugins.support.training import last_figures
 
     compile_classifier(tf_keras, model, tf_keras.optimizers.Adam(learning_rate), context.model.facts.output)
     rows = np.arange(context.dataset.facts.splits["train"].samples)

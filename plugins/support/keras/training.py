@@ -1,16 +1,13 @@
 """Train a classifier of either Keras, from the project's model to its history.
 
-The package, `tf_keras` or `keras`, is passed in: TensorFlow decides which of them a process has.
+The package, `tf_keras` or `keras`, is passed in: TensorFlow decides which of them a process has. Whoever looks at a project
+imports this with the trainers; what training needs, it imports when it trains.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard_plugins.support.data.augmenting import Augmenting
-from modelyard_plugins.support.keras.facts import ends_in_softmax
-from modelyard_plugins.support.keras.feed import batches
-from modelyard_plugins.support.keras.fitting import compile_classifier, fit
 from modelyard_plugins.support.training import (
     OPTIMIZERS,
     check_input_dtype,
@@ -66,6 +63,8 @@ def input_dtype(model: Any) -> str:
 
 def answers(model: Any, context: TrainContext) -> Output:
     """Return what `model` answers: probabilities where it ends in a softmax, or where its component says so."""
+    from modelyard_plugins.support.keras.facts import ends_in_softmax
+
     is_softmax = ends_in_softmax({"config": model.get_config()})
     return "probabilities" if is_softmax else context.facts.output
 
@@ -97,6 +96,10 @@ def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the o
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
     """
+    from modelyard_plugins.support.data.augmenting import Augmenting
+    from modelyard_plugins.support.keras.feed import batches
+    from modelyard_plugins.support.keras.fitting import compile_classifier, fit
+
     augmenting = Augmenting(flip, shift)
     augmenting.check(context.dataset.facts.input_shape)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)

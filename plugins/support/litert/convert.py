@@ -1,4 +1,7 @@
-"""Convert a Keras 2 model to LiteRT (`.tflite`)."""
+"""Convert a Keras 2 model to LiteRT (`.tflite`).
+
+Whoever looks at a project imports this with the plugins that convert; what converting needs, it imports when it converts.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
-from modelyard_plugins.support.data.calibration import samples
-from modelyard_plugins.support.keras.quantized import QAT, load_quantized
-from modelyard_plugins.support.keras.training import input_dtype
-from modelyard_plugins.support.keras_files import load_keras
-from modelyard_plugins.support.litert.weights import check_types, litert_kernels, weight_figures
 from modelyard_plugins.support.tensorflow import start
 
 if TYPE_CHECKING:
@@ -49,6 +47,12 @@ def convert(
         StageFailed: the converter cannot take a layer of the model, or leaves the weights in another type.
     """
     import tensorflow as tf
+
+    from modelyard_plugins.support.data.calibration import samples
+    from modelyard_plugins.support.keras.quantized import QAT, load_quantized
+    from modelyard_plugins.support.keras.training import input_dtype
+    from modelyard_plugins.support.keras_files import load_keras
+    from modelyard_plugins.support.litert.weights import check_types, litert_kernels, weight_figures
 
     start(context.seed)
     load = load_quantized if context.model.facts.format == QAT else load_keras

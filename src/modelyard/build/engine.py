@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.build.judge import Judge
-from modelyard.build.making import Maker
+from modelyard.concurrency.once import once
 from modelyard.files.atomic import replacing
 from modelyard.files.digests import DigestTable
 from modelyard.files.json import write_json
-from modelyard.project.aside import move_aside
 from modelyard.project.last_build import Journal
 from modelyard.project.leftovers import leftovers, put_away
 from modelyard.project.load import Project
@@ -27,6 +25,7 @@ from modelyard.store.record import RECORD, Record
 from modelyard.store.roots import register, roots_file
 
 if TYPE_CHECKING:
+    from modelyard.build.making import Maker
     from modelyard.store.remote import Remote
     from modelyard.store.upload import Publisher
 
@@ -71,7 +70,6 @@ class Engine:
         objects = DigestTable(root / "digests.sqlite", shared=True)
         self.store = Store(root, objects, self.remote, self._tell, wait=self._wait)
         self.judge = Judge(project, self.workspace, self.store, self.table)
-        self._maker = Maker(project, self.workspace, self.judge, self.store, self.table, self._tell)
 
     def _open_remote(self, settings: Mapping[str, Any]) -> Remote | None:
         if not settings["remote"]:
@@ -130,6 +128,8 @@ class Engine:
         Raises:
             StoreError: a build changes it, and this one does not wait; or it cannot be removed.
         """
+        from modelyard.project.aside import move_aside
+
         folder = self.workspace.folder(stage)
         with self.workspace.lock(stage, self.listener.tell, wait=self._wait):
             if not folder.exists():
@@ -184,7 +184,13 @@ class Engine:
                 put_away(stage, self.workspace, self.store, self.table, self._tell)
         return bool(found)
 
-    @functools.cached_property
+    @once
+    def _maker(self) -> Maker:
+        from modelyard.build.making import Maker  # most builds have nothing to do
+
+        return Maker(self.project, self.workspace, self.judge, self.store, self.table, self._tell)
+
+    @once
     def _publisher(self) -> Publisher | None:
         if self.remote is None or not self.remote.settings.writes:
             return None
@@ -194,7 +200,8 @@ class Engine:
 
     def close(self) -> None:
         """End the workers, remove what was for this build alone and close the state files."""
-        self._maker.close()
+        if "_maker" in vars(self):
+            self._maker.close()
         self.workspace.close()
         self.store.close()
         self.store.table.close()

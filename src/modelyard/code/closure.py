@@ -13,15 +13,18 @@ import importlib.metadata
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from modelyard.code.imports import installed_folders
 from modelyard.code.lookups import Mark
 from modelyard.code.modules import Modules, Places
-from modelyard.code.syntax import FileCode, read_code
 from modelyard.code.versions import installed_version
 from modelyard.files.digests import DigestTable
+
+if TYPE_CHECKING:
+    from modelyard.code.syntax import FileCode
 
 _NEVER_SHAPE_BYTES = frozenset(
     {"component", "config", "contexts", "errors", "hookspecs", "kinds", "marking", "params", "plan", "plugins", "stage"}
@@ -204,15 +207,21 @@ class CodeIndex:
         if not path.endswith(".py"):  # a package's data
             self._sources[path] = data = _Source({"(bytes)": self._table.file(path)}, ())
             return data
-        note = f"code 3 {sys.version_info[:2]} {self._table.file(path)}"
-        known = self._table.note(note)
-        if known is None:
-            known = msgspec.json.encode(read_code(Path(path)))
-            self._table.write_note(note, known)
-        code = _decode(known)
+        code = self._code(path)
         imports = self._modules.follow(code.imports, path, but=_never_shapes_bytes)
         self._sources[path] = source = _Source(code.parts, imports)
         return source
+
+    def _code(self, path: str) -> FileCode:
+        from modelyard.code.syntax import FileCode, read_code  # most builds find all as an earlier one left it
+
+        note = f"code 3 {sys.version_info[:2]} {self._table.file(path)}"
+        known = self._table.note(note)
+        if known is not None:
+            return msgspec.json.decode(known, type=FileCode)
+        code = read_code(Path(path))
+        self._table.write_note(note, msgspec.json.encode(code))
+        return code
 
     def _label(self, path: str, taken: Collection[str]) -> str:
         """Return a name for `path` that is the same wherever the project and modelyard are."""
@@ -247,9 +256,6 @@ class CodeIndex:
             known = msgspec.json.encode(dict(importlib.metadata.packages_distributions()))
             self._table.write_note(note, known)
         return msgspec.json.decode(known, type=dict[str, list[str]])
-
-
-_decode = msgspec.json.Decoder(FileCode).decode
 
 
 def _never_shapes_bytes(name: str) -> bool:

@@ -16,7 +16,6 @@ from doit.reporter import ConsoleReporter
 
 from modelyard.build.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
-from modelyard.execution.log import last_lines
 from modelyard.frontend import selection_report
 from modelyard.frontend.ending import end_build
 from modelyard.frontend.task_names import no_tasks
@@ -190,7 +189,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         self._failed.append(task.name)
         self.engine.journal.failures[task.name] = fail.message.rstrip()
         self.screen.line(f"!! {task.name} failed: {fail.message.rstrip()}")
-        log = self.engine.workspace.log(self.stages[task.name])
+        self._show_log(self.engine.workspace.log(self.stages[task.name]))
+
+    def _show_log(self, log: Path) -> None:
+        """Show the last lines of a failed stage's log, and where it is."""
+        from modelyard.execution.log import last_lines
+
         lines = last_lines(log)
         if lines:
             shown = "\n".join(f"   | {line}" for line in lines)

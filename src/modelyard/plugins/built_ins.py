@@ -36,10 +36,14 @@ def defaults() -> Mapping[str, str]:
     return found
 
 
+def root() -> Path:
+    """Return the folder of the built-in plugins."""
+    return Path(importlib.import_module(BUILT_IN).__path__[0])
+
+
 def built_ins() -> Iterator[BuiltIn]:
     """Yield the built-in plugins in the order of their files; none is imported."""
-    root = Path(importlib.import_module(BUILT_IN).__path__[0])
-    for file in sorted(root.glob("*/*.py")):
+    for file in sorted(root().glob("*/*.py")):
         folder, stem = file.parent.name, file.stem
         if stem == "__init__" or folder == "support":
             continue

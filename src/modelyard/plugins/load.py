@@ -29,7 +29,7 @@ from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN as BUILT_IN_KINDS
 from modelyard.kinds import Kind
 from modelyard.marking import SCOPED, Scope, scope_of
-from modelyard.plugins.built_ins import BUILT_IN, BuiltIn, built_ins, defaults
+from modelyard.plugins.built_ins import BuiltIn, built_ins, defaults, root
 from modelyard.plugins.components import Components, OfKind
 from modelyard.plugins.entry_points import entry_points
 from modelyard.plugins.kinds import kinds_of
@@ -226,7 +226,8 @@ def _load_entry_point(point: EntryPoint) -> tuple[ModuleType, Source]:
 
 def _in_project(project: Path, seen: set[tuple[int, int] | Path]) -> Iterator[tuple[ModuleType, Source]]:
     folder = project / "plugins"
-    for file in sorted((*folder.glob("*.py"), *folder.glob("*/*.py"))):
+    patterns = ("*.py",) if _identity(folder) == _identity(root()) else ("*.py", "*/*.py")  # a clone's are the built-in
+    for file in sorted(file for pattern in patterns for file in folder.glob(pattern)):
         relative = file.relative_to(folder)
         if file.stem == "__init__" or relative.parts[0] == "support" or _identity(file) in seen:
             continue
@@ -244,7 +245,7 @@ def _is_built_in_twin(file: Path, relative: Path) -> bool:
     The clone is both the framework and a project. With a copy that is not editable the paths differ but
     the bytes do not; a clone whose plugin was edited does shadow the installed one.
     """
-    twin = Path(importlib.import_module(BUILT_IN).__path__[0]) / relative
+    twin = root() / relative
     return twin.is_file() and twin.read_bytes() == file.read_bytes()
 
 

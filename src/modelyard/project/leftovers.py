@@ -12,7 +12,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 from modelyard.errors import StoreError
-from modelyard.project.aside import move_aside, shown
 from modelyard.stage import Stage
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def put_away(stage: Stage, workspace: Workspace, store: Store, table: DigestTabl
     Raises:
         StoreError: something cannot be moved or removed.
     """
+    from modelyard.project.aside import move_aside, shown
+
     folder, brief = workspace.folder(stage), workspace.brief(stage)
     said = f"{stage.id} is no longer in pyproject.toml: {shown(folder, workspace)} is removed"
     try:
