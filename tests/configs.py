@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard.config.read import Config, load_config
+from modelyard.config.config import Config
+from modelyard.config.read import load_config
 from modelyard.errors import ConfigError
 from modelyard.plugins.load import load_plugins
 

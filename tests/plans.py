@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from modelyard.component import Component, Source, Use
-from modelyard.config.read import Config
+from modelyard.config.config import Config
 from modelyard.config.tables import TABLES, USING, parameters_of_table
 from modelyard.errors import PlanError
 from modelyard.plugins.load import Plugins, load_plugins

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from modelyard.config.config import Config
 from modelyard.config.profiles import lay_over
-from modelyard.config.read import Config, load_config
+from modelyard.config.read import load_config
 from modelyard.errors import ConfigError
 from modelyard.plugins.load import Plugins, load_plugins
 from modelyard.testing import run_doit, write_project

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from modelyard.component import Component, Use
-from modelyard.config.read import Config
+from modelyard.config.config import Config
 from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from modelyard.component import Component
-from modelyard.config.read import Config
+from modelyard.config.config import Config
 from modelyard.contexts import PlanContext
 from modelyard.errors import ModelyardError, PluginError
 from modelyard.kinds import Kind

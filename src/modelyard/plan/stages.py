@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from modelyard.component import Use
-from modelyard.config.read import Config
+from modelyard.config.config import Config
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.stage import Input, Stage
 

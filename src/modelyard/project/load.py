@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from modelyard.code.imports import watch_sources
-from modelyard.config.read import Config, load_config
+from modelyard.config.config import Config
+from modelyard.config.read import load_config
 from modelyard.errors import ConfigError
 from modelyard.plan.planner import Plan, build_plan
 from modelyard.plugins.load import Plugins, load_plugins

@@ -1,0 +1,73 @@
+"""A project's pipeline as `[tool.modelyard]` says it: the components with their parameters, and modelyard's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.component import Use
+from modelyard.metrics import Quantity
+from modelyard.metrics.registered import quantity_of
+from modelyard.metrics.standard import STANDARD
+from modelyard.toml.places import ConfigSource, Where
+
+
+class Config(msgspec.Struct, frozen=True):
+    """A project's pipeline.
+
+    Attributes:
+        project: the project's folder, absolute.
+        name: the project's name, a DNS label.
+        version: the project's version.
+        seed: the seed of every random generator.
+        threads: how many threads each stage computes with.
+        isa: the instruction set that stages use at most; None: what the processor has.
+        uses: the component of each table in `USING`; no `model` where the trainer brings one.
+        settings: modelyard's own values, a dict for each table of `tables.TABLES`.
+        variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
+        targets: for each deploy target, its component.
+        resources: how many stages may hold each named resource at once.
+        source: what it was read from, for messages.
+        origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
+        target_names: the names of all targets, of all profiles.
+        metrics: the plugins' metrics that are measured beside those of every evaluation, by name.
+        gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
+        kinds: for each kind of stage that a plugin registered and the project asks for, its component.
+    """
+
+    project: Path
+    name: str
+    version: str
+    seed: int
+    threads: int
+    isa: str | None
+    uses: dict[str, Use]
+    settings: dict[str, dict[str, Any]]
+    variants: dict[str, tuple[Use, ...]]
+    targets: dict[str, Use]
+    resources: dict[str, int]
+    source: ConfigSource = ConfigSource()
+    origins: dict[str, tuple[str, ...]] = {}
+    target_names: frozenset[str] = frozenset()
+    kinds: dict[str, Use] = {}
+    metrics: dict[str, Use] = {}
+    gates: dict[str, Use] = {}
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What is measured of every variant."""
+        return quantities(self.metrics)
+
+    def where_variant(self, variant: str) -> Where:
+        """Return the place of a variant, for messages."""
+        table = self.origins.get(variant, ("variants",))
+        where = self.source.where(*table)
+        return where.at(variant) if table == ("variants",) else where
+
+
+def quantities(metrics: Mapping[str, Use]) -> tuple[Quantity, ...]:
+    """Return what is measured: what every evaluation measures, and the `metrics` of plugins."""
+    return (*STANDARD, *(quantity_of(name, use.component) for name, use in metrics.items()))

@@ -1,0 +1,247 @@
+"""The pipeline that the tables below `[tool.modelyard]` say, each key checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.component import Use, check_values, in_quotes, written_text
+from modelyard.config import checks
+from modelyard.config.config import Config, quantities
+from modelyard.config.extending import extended
+from modelyard.config.keys import default_components, keys_of
+from modelyard.config.matrix import Combination, expand
+from modelyard.config.tables import PLAIN, USING, Isa, Name, Seed, Threads, gate_parameters, parameters_of_table
+from modelyard.config.uses import Uses
+from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.metrics.gating import gates_of
+from modelyard.metrics.standard import STANDARD
+from modelyard.plugins.load import Plugins
+from modelyard.stage import THREADS
+from modelyard.toml.places import ConfigSource, KeyPlace, Where
+
+
+class PipelineReader:
+    """Turns the raw table into a `Config`, or says what is wrong with it."""
+
+    def __init__(
+        self,
+        project: Path,
+        plugins: Plugins,
+        raw: dict[str, Any],
+        fallback: dict[str, Any],
+        source: ConfigSource,
+        *,
+        look_at_inputs: bool = True,
+    ) -> None:
+        self.project, self.plugins, self.raw, self.fallback = project, plugins, raw, fallback
+        self.source, self.where, self.origins = source, source.where, dict[str, tuple[str, ...]]()
+        self.components = Uses(project, plugins, look_at_inputs=look_at_inputs)
+
+    def config(self) -> Config:
+        keys = keys_of(self.plugins)
+        for key in self.raw:
+            if key not in keys:
+                allowed = (*keys, "profiles")
+                msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
+                raise ConfigError(msg)
+        uses = self.uses()
+        settings = {table: self.own(table) for table in ("dataset", *PLAIN) if table != "gates"}
+        metrics = {name: self.metric(name) for name in self.table("metrics")}
+        config = Config(
+            project=self.project,
+            name=self.scalar("name", Name, self.default_name()),
+            version=self.scalar("version", str, str(self.fallback.get("version", "0"))),
+            seed=self.scalar("seed", Seed, 0),
+            threads=self.scalar("threads", Threads, THREADS),
+            isa=self.scalar("isa", Isa, None),
+            uses=uses,
+            settings=settings | {"gates": self.bounds(metrics), "image": self.image()},
+            metrics=metrics,
+            gates=self.gates(metrics),
+            variants=self.variants(),
+            origins=self.origins,
+            targets={name: self.target(name) for name in self.table("targets")},
+            resources=self.resources(),
+            kinds={name: self.kind(name) for name in self.plugins.of_kind("kind") if name in self.raw},
+            source=self.source,
+        )
+        self.components.check_meaning(config)
+        return config
+
+    def default_name(self) -> str:
+        name = str(self.fallback.get("name", self.project.name)).lower()
+        return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:52].strip("-") or "project"
+
+    def scalar(self, key: str, kind: Any, default: Any) -> Any:
+        try:
+            return msgspec.convert(self.raw.get(key, default), kind, strict=True)
+        except msgspec.ValidationError as exc:
+            text = written_text(self.raw.get(key, default), kind, self.where().at(key))
+            if text is not None:
+                return text
+            notes = [m.description for m in getattr(kind, "__metadata__", ())]
+            msg = f"{self.where().at(key)}: key {key!r}: {self.raw.get(key, default)!r} is not allowed\n  allowed: {'; '.join(filter(None, (notes[0] if notes else kind.__name__, in_quotes(self.raw.get(key), kind, str(exc)))))}"
+            raise ConfigError(msg) from exc
+
+    def table(self, *path: str) -> dict[str, Any]:
+        value: Any = self.raw
+        for part in path:
+            value = value.get(part, {})
+            if not isinstance(value, dict):
+                msg = f"{self.where(*path)}: {value!r} is not a table\n  write [tool.modelyard.{'.'.join(path)}]"
+                raise ConfigError(msg)
+        return dict(value)
+
+    def own(self, table: str) -> dict[str, Any]:
+        """Modelyard's own keys of `table`; in a table with `use`, the component's keys are left out."""
+        parameters = parameters_of_table(table)
+        values = self.table(table)
+        if table in USING:
+            values = {k: v for k, v in values.items() if k in parameters}
+        return check_values(parameters, values, self.where(table))
+
+    def metric(self, name: str) -> Use:
+        """A metric of a plugin's; it has a name of its own, by which gates call it."""
+        where = self.where("metrics").at(name)
+        taken = [one.name for one in STANDARD]
+        if not re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", name) or name.replace("-", "_") in taken:
+            msg = (
+                f"{where}: {name!r} is not allowed as the name of a metric\n"
+                f"  allowed: lower-case letters, digits and dashes, but for what is always measured: {listing(taken)}"
+            )
+            raise ConfigError(msg)
+        values = self.table("metrics", name)
+        return self.components.take("metric", values.pop("use", name), values, self.where("metrics", name))
+
+    def bounds(self, metrics: Mapping[str, Use]) -> dict[str, Any]:
+        """The gates that bound a metric, whose units are checked now: not only when every variant has been measured."""
+        where, gates = self.where("gates"), gates_of(quantities(metrics))
+        parameters = gate_parameters(quantities(metrics)) | parameters_of_table("gates")
+        values = check_values(parameters, self.without_tables(parameters), where)
+        for key, gate in gates.items():
+            if values[key] is not None:
+                gate.parse(values[key], KeyPlace(where, key))
+        return values
+
+    def without_tables(self, known: Collection[str]) -> dict[str, Any]:
+        """What `[tool.modelyard.gates]` holds beside the tables, which are gates of plugins."""
+        return {key: v for key, v in self.table("gates").items() if key in known or not isinstance(v, dict)}
+
+    def gates(self, metrics: Mapping[str, Use]) -> dict[str, Use]:
+        """The gates of plugins: the tables in `[tool.modelyard.gates]`."""
+        bounds = {*gate_parameters(quantities(metrics)), *parameters_of_table("gates")}
+        return {name: self.gate(name) for name in self.table("gates") if name not in self.without_tables(bounds)}
+
+    def gate(self, name: str) -> Use:
+        values = self.table("gates", name)
+        return self.components.take("gate", values.pop("use", name), values, self.where("gates", name))
+
+    def image(self) -> dict[str, Any]:
+        """The image's name, which every registry must take."""
+        values = self.own("image")
+        if not (values["repository"] or values["tag"]):
+            return values
+        from modelyard.oci.reference import repository_problem, tag_problem
+
+        for key, rule in {"repository": repository_problem, "tag": tag_problem}.items():
+            if values[key] and (problem := rule(values[key])):
+                raise ConfigError(checks.told(problem, values[key], self.where("image")))
+        return values
+
+    def uses(self) -> dict[str, Use]:
+        trainer = self.use("train")
+        if not trainer.component.takes_model and "model" in self.raw:
+            msg = (
+                f"{self.where('model')}: the trainer {trainer.component.name!r} brings the model, and trains none of the project's\n"
+                "  remove the table, or choose another trainer in [tool.modelyard.train]"
+            )
+            raise ConfigError(msg)
+        tables = [table for table in USING if table != "model" or trainer.component.takes_model]
+        return {table: trainer if table == "train" else self.use(table) for table in tables}
+
+    def use(self, table: str) -> Use:
+        values = self.table(table)
+        name = values.pop("use", default_components(self.plugins).get(table))
+        if name is None:
+            known = self.plugins.names(USING[table])
+            msg = f"{self.where(table)}: key 'use' is missing\n  it names the {USING[table]}, one of: {listing(known)}"
+            raise ConfigError(msg)
+        own = parameters_of_table(table)
+        others = {k: v for k, v in values.items() if k not in own}
+        return self.components.take(USING[table], name, others, self.where(table), own)
+
+    def check_name(self, what: str, name: str, where: Where) -> None:
+        """Check a name that becomes a task's and a folder's."""
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", name):
+            msg = (
+                f"{where}: {name!r} is not allowed as the name of a {what}\n"
+                "  allowed: 1 to 100 lower-case letters, digits, dots and dashes, with a letter or digit at both ends"
+            )
+            raise ConfigError(msg)
+
+    def variants(self) -> dict[str, tuple[Use, ...]]:
+        found: dict[str, tuple[Use, ...]] = {}
+        for name, steps in self.table("variants").items():
+            where = self.where("variants").at(name)
+            self.check_name("variant", name, where)
+            if not isinstance(steps, list):
+                msg = f'{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = ["int8"]'
+                raise ConfigError(msg)
+            chain = self.where("variants", name)
+            found[name] = tuple(self.step(step, chain.at(number)) for number, step in enumerate(steps))
+            self.origins[name] = ("variants",)
+        for one in expand(self.table("matrix"), self.source):
+            found[one.variant] = self.combination(one)
+        if not found:
+            msg = f'{self.where("variants")}: there is no variant\n  write at least one, for instance float32 = ["float32"]'
+            raise ConfigError(msg)
+        return found
+
+    def combination(self, one: Combination) -> tuple[Use, ...]:
+        """Return the chain of a variant that a matrix makes."""
+        tables = ("matrix", one.matrix)
+        where = self.where(*tables)
+        self.check_name("variant", one.variant, where)
+        if one.variant in self.origins:
+            other = f"[tool.modelyard.{'.'.join(self.origins[one.variant])}]"
+            msg = f"{where}: the variant {one.variant!r} is in {other}, too\n  give the matrix another name"
+            raise ConfigError(msg)
+        self.origins[one.variant] = tables
+        try:
+            return tuple(self.step(step, where.at("chain", n)) for n, step in enumerate(one.steps))
+        except ConfigError as exc:
+            msg = f"{exc}\n  {one.note}"
+            raise ConfigError(msg) from exc
+
+    def step(self, step: Any, where: Where) -> Use:
+        values = {"use": step} if isinstance(step, str) else dict(step) if isinstance(step, dict) else {}
+        if "use" not in values:
+            msg = (
+                f"{where}: {step!r} is not a step\n"
+                '  write a model optimizer\'s name, or { use = "name", parameter = value }'
+            )
+            raise ConfigError(msg)
+        name = values.pop("use")
+        return self.components.take("optimizer", name, values, where)
+
+    def target(self, name: str) -> Use:
+        self.check_name("target", name, self.where("targets").at(name))
+        self.table("targets", name)
+        values = extended(self.table("targets"), name, self.where("targets"))
+        return self.components.take("target", values.pop("use"), values, self.where("targets", name))
+
+    def kind(self, name: str) -> Use:
+        return self.components.take("kind", name, self.table(name), self.where(name))
+
+    def resources(self) -> dict[str, int]:
+        found = self.table("resources")
+        for name, count in found.items():
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                msg = f"{self.where('resources').at(name)}: key {name!r}: {count!r} is not allowed\n  allowed: a whole number from 1"
+                raise ConfigError(msg)
+        return found
