@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard_plugins.support.onnx.model import ONNX, load_onnx, prepare, report
+from modelyard_plugins.support.onnx.files import graph_file, graph_to_write
+from modelyard_plugins.support.onnx.model import ONNX, load_graph, prepare, report
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext
@@ -28,18 +29,19 @@ def onnx_dynamic(context: OptimizeContext, *, per_channel: bool = True, convolut
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    target = context.out / format_file("onnx")
+    target, external = context.out / format_file("onnx"), context.model.path.is_dir()
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(context, Path(scratch))
-        found = [node.name for node in load_onnx(prepared).graph.node if node.op_type in _CONVOLUTIONS]
+        found = [node.name for node in load_graph(prepared).graph.node if node.op_type in _CONVOLUTIONS]
         if found:
             context.warn(_warning(found, convolutions))
         quantize_dynamic(
-            prepared,
-            target,
+            graph_file(prepared),
+            graph_to_write(target, external=external),
             per_channel=per_channel,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=[] if convolutions else found,
+            use_external_data_format=external,
         )
     report(context, target)
 

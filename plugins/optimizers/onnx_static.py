@@ -12,7 +12,8 @@ from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed, did_you_mean, listing
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.data.calibration import calibration_rows
-from modelyard_plugins.support.onnx.model import ONNX, load_onnx, prepare, report
+from modelyard_plugins.support.onnx.files import graph_file, graph_to_write
+from modelyard_plugins.support.onnx.model import ONNX, load_graph, prepare, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,18 +57,18 @@ def onnx_static(
 
     methods = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
     rows = calibration_rows(context.dataset, calibration_samples, context.seed)
-    target = context.out / format_file("onnx")
+    target, external = context.out / format_file("onnx"), context.model.path.is_dir()
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(context, Path(scratch))
-        model = load_onnx(prepared)
+        model, graph = load_graph(prepared), graph_file(prepared)
         _check_skip(model, skip)
         reader, ranges = _Reader(context, model.graph.input[0], rows), Path(scratch) / "ranges.json"
         if calibration == "entropy":
-            _measure_entropy(prepared, reader, ranges)
+            _measure_entropy(graph, reader, ranges, external=external)
         with _refusal_in_words(context, per_channel=per_channel):
             quantize_static(
-                prepared,
-                target,
+                graph,
+                graph_to_write(target, external=external),
                 reader,
                 quant_format=QuantFormat.QDQ,
                 per_channel=per_channel,
@@ -77,6 +78,7 @@ def onnx_static(
                 nodes_to_exclude=list(skip),
                 calibrate_method=CalibrationMethod[methods[calibration]],
                 calibration_cache_path=ranges,
+                use_external_data_format=external,
             )
     context.metrics["calibration_samples"] = len(rows)
     report(context, target)
@@ -104,7 +106,7 @@ def _refusal_in_words(context: OptimizeContext, *, per_channel: bool) -> Iterato
         raise StageFailed(msg) from exc
 
 
-def _measure_entropy(model: Path, reader: _Reader, ranges: Path) -> None:
+def _measure_entropy(model: Path, reader: _Reader, ranges: Path, *, external: bool) -> None:
     """Measure the ranges that lose the least information and write them to `ranges`, where `quantize_static` takes them.
 
     Left to itself it makes a histogram of as many bins as the quantized type has steps, so that there is no range to
@@ -119,6 +121,7 @@ def _measure_entropy(model: Path, reader: _Reader, ranges: Path) -> None:
         model,
         augmented_model_path=str(ranges.with_name("augmented.onnx")),
         calibrate_method=CalibrationMethod.Entropy,
+        use_external_data_format=external,
         extra_options={"num_bins": _BINS},
     )
     calibrator.collect_data(reader)

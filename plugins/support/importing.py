@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
@@ -36,10 +37,28 @@ def check_file(model_format: str, copy: Path, given: Path) -> None:
         raise DataError(msg) from exc
 
 
-def _read_onnx(path: Path) -> Any:
-    from modelyard_plugins.support.onnx.model import load_onnx
+def bring(model_format: str, given: Path, place: Path) -> None:
+    """Copy the model in `given` to `place`: a file, or a folder where the format knows such.
 
-    return load_onnx(path)
+    Raises:
+        DataError: the folder holds no such model.
+    """
+    if not given.is_dir():
+        shutil.copyfile(given, place)
+    elif model_format == "onnx":
+        from modelyard_plugins.support.onnx import files
+
+        check_file(model_format, given, given)
+        files.bring(_read_onnx(given), given, place)
+    else:
+        msg = f"{given}: is a folder, and a model of the format {model_format!r} is a file\n  name the file in it"
+        raise DataError(msg)
+
+
+def _read_onnx(path: Path) -> Any:
+    from modelyard_plugins.support.onnx.model import load_graph
+
+    return load_graph(path)
 
 
 def _read_keras(path: Path) -> Any:
@@ -83,7 +102,8 @@ def turn_input(path: Path) -> None:
     """
     import onnx
 
+    from modelyard_plugins.support.onnx.files import graph_file
     from modelyard_plugins.support.onnx.layout import with_channels_last
     from modelyard_plugins.support.onnx.model import load_onnx
 
-    onnx.save(with_channels_last(load_onnx(path)), path)
+    onnx.save(with_channels_last(load_onnx(path)), graph_file(path))

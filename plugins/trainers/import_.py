@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
 from modelyard.artifacts import Output, format_file
 from modelyard.contexts import Lack, Problem
+from modelyard.files.sizes import total_size
 from modelyard.params import InputPath
-from modelyard_plugins.support.importing import DISTRIBUTIONS, check_file, turn_input
+from modelyard_plugins.support.importing import DISTRIBUTIONS, bring, check_file, turn_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,10 @@ def import_model(
 
     Args:
         context: the data set.
-        path: the model's file: ONNX (`.onnx`, weights inside), Keras (`.keras`), LiteRT (`.tflite`) or a program of
-            torch.export (`.pt2`, saved without sample inputs).
-        model_format: the format of the file, where its suffix does not say it: `tf_keras` for a `.keras` file of Keras 2.
+        path: the model's file: ONNX (`.onnx`), Keras (`.keras`), LiteRT (`.tflite`) or a program of torch.export (`.pt2`,
+            saved without sample inputs); of an ONNX model with external data, the folder with all of its files.
+        model_format: the format of the file, where its suffix does not say it: `tf_keras` for a `.keras` file of Keras 2,
+            `onnx` for a folder.
         answers: whether it answers `logits` or `probabilities`, where its file does not show it.
         layout: how an ONNX model takes samples of two or more axes: with their channels last, as the data set has them, or
             first, as PyTorch's exporter writes it; the model is then given a first operator that turns them.
@@ -49,13 +50,14 @@ def import_model(
     """
     produces = format_of(path=path, model_format=model_format)
     place = context.out / format_file(produces)
-    shutil.copyfile(path, place)
+    bring(produces, Path(path), place)
     check_file(produces, place, Path(path))
     if layout == "channels-first":
         turn_input(place)
     told = {key: text for key, text in {"licence": licence, "origin": origin}.items() if text}
-    context.metrics.update(size_bytes=place.stat().st_size, **told)
-    context.log(f"imported {Path(path).name}: {produces}, {place.stat().st_size:,} bytes")
+    size_bytes = total_size(place)
+    context.metrics.update(size_bytes=size_bytes, **told)
+    context.log(f"imported {Path(path).name}: {produces}, {size_bytes:,} bytes")
     return context.facts.answering(answers) if answers else None
 
 

@@ -27,11 +27,12 @@ def outcomes(load: Callable[[Path], object], data: bytes, path: Path, count: int
 
 def test_onnx_models(tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed")
-    from modelyard_plugins.support.onnx.model import load_onnx
+    from modelyard_plugins.support.onnx.model import load_graph, load_onnx
     from tests.serving.onnx_models import write_onnx
 
     data = (write_onnx(tmp_path / "whole") / "model.onnx").read_bytes()
     assert outcomes(load_onnx, data, tmp_path / "model.onnx") == {True, False}
+    assert outcomes(load_graph, data, tmp_path / "model.onnx") == {True, False}
 
 
 def test_keras_archives_before_keras_sees_them(tmp_path):

@@ -24,6 +24,17 @@ def weights() -> dict[str, np.ndarray]:
     }
 
 
+def move_weights_out(folder: Path, name: str = "weights.bin") -> Path:
+    """Let the model in `folder` be a folder with its weights in the file `name`; return it."""
+    import onnx
+
+    model, path = onnx.load(folder / "model.onnx"), folder / "model.onnx"
+    path.unlink()
+    path.mkdir()
+    onnx.save(model, path / "model.onnx", save_as_external_data=True, location=name, size_threshold=0)
+    return folder
+
+
 def write_onnx(
     folder: Path, *, batch: int | str = "n", dtype: Any = np.float32, outputs: int = 1, **facts: Any
 ) -> Path:

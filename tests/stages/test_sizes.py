@@ -23,7 +23,7 @@ def test_the_size_after_gzip_is_that_of_gzip_file_by_file(tmp_path):
 
 @pytest.mark.parametrize("names", [("w",), ("a", "b", "c")])
 def test_that_of_a_large_model_is_estimated_from_parts_of_it(tmp_path, names, monkeypatch):
-    monkeypatch.setattr(sizes, "LARGE_BYTES", 10**6)
+    monkeypatch.setattr(sizes, "LARGE_MODEL_BYTES", 10**6)
     monkeypatch.setattr(sizes, "_PART_BYTES", 2**14)
     random_bytes = random.Random(0).randbytes
     data = {name: b"".join(random_bytes(3000) + bytes(2000) for _ in range(1000)) for name in names}

@@ -23,10 +23,10 @@ Source: ONNX, operator DynamicQuantizeLinear; ONNX Runtime, contrib operators.
 
 def onnx_facts(path: Path) -> FileFacts:
     """Return what the model in `path` shows of itself; nothing if it cannot be read here."""
-    from modelyard_plugins.support.onnx.model import load_onnx
+    from modelyard_plugins.support.onnx.model import load_graph
 
     try:
-        model = load_onnx(path)
+        model = load_graph(path)
     except (ImportError, OSError, DataError):
         return FileFacts()
     shares = any(node.op_type in _SHARED_SCALE for node in _nodes(model))

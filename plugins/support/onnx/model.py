@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, StageFailed
+from modelyard.files.sizes import total_size
+from modelyard_plugins.support.onnx.files import check_external, graph_file, graph_to_write
+from modelyard_plugins.support.onnx.skeleton import read_skeleton
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import Traits
@@ -30,57 +34,78 @@ _LOWEST_OPSET = 13
 
 
 def prepare(context: OptimizeContext, scratch: Path) -> Path:
-    """Write the parent, with shapes inferred and batch normalizations folded, below `scratch` and return its path.
+    """Write the parent, with shapes inferred and batch normalizations folded, into a folder below `scratch`, which is returned.
 
     Raises:
-        DataError: the parent cannot be read, or keeps its weights in other files.
+        DataError: the parent cannot be read.
         StageFailed: it is quantized already.
     """
-    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    path, prepared = scratch / "parent.onnx", scratch / "prepared.onnx"
-    model = load_onnx(context.model.path)
-    check_float(model, context.model.path)
-    if opset(model) < _LOWEST_OPSET:
-        model = onnx.version_converter.convert_version(model, _LOWEST_OPSET)
-    onnx.save(model, path)
+    given, prepared = context.model.path, scratch / "prepared"
+    graph = graph_to_write(prepared, external=True)
+    check_float(load_graph(given), given)
     # shapes of transformers are found by symbolic inference only, which needs sympy and pays for nothing else
-    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    quant_pre_process(
+        str(_parent(given, scratch)),
+        str(graph),
+        skip_symbolic_shape=True,
+        save_as_external_data=given.is_dir(),
+        all_tensors_to_one_file=True,
+        external_data_location=f"{graph.name}.data",
+    )
     return prepared
 
 
-def load_onnx(path: Path) -> Any:
-    """Return the model in `path`, an `onnx.ModelProto`.
+def _parent(given: Path, scratch: Path) -> Path:
+    """Write the model in `given` below `scratch`, in an opset that can be quantized, and return its graph's file.
 
     Raises:
-        DataError: it is damaged, or keeps weights in files beside it, which no artifact holds.
+        StageFailed: it is of an older opset, and its weights are in other files.
     """
     import onnx
 
+    if given.is_dir() and (version := opset(load_graph(given))) < _LOWEST_OPSET:
+        msg = f"{given}: the model is of opset {version}\n  export it with opset {_LOWEST_OPSET} or later"
+        raise StageFailed(msg)
+    if given.is_dir():  # a copy: onnx reads no weights from a file that has a second name, as one in the store has
+        return graph_file(Path(shutil.copytree(given, scratch / "parent")))
+    model = load_onnx(given)
+    if opset(model) < _LOWEST_OPSET:
+        model = onnx.version_converter.convert_version(model, _LOWEST_OPSET)
+    onnx.save(model, scratch / "parent.onnx")
+    return scratch / "parent.onnx"
+
+
+def load_onnx(path: Path) -> Any:
+    """Return the model in `path`, a file or folder, as an `onnx.ModelProto`; weights in other files stay there.
+
+    Raises:
+        DataError: it is damaged, or a weight is in a file that is not there, or outside of the folder.
+    """
+    return _loaded(path, lambda file: file.read_bytes())
+
+
+def load_graph(path: Path) -> Any:
+    """Return the model in `path` like `load_onnx`, but its graph's weights without what is in them: little, however large it is.
+
+    Raises:
+        DataError: as `load_onnx`.
+    """
+    return _loaded(path, read_skeleton)
+
+
+def _loaded(path: Path, read: Callable[[Path], bytes]) -> Any:
+    import onnx
+
+    file = graph_file(path)
     try:
-        model = onnx.load(path, load_external_data=False)
-        outside = [tensor.name for tensor in _tensors(model) if onnx.external_data_helper.uses_external_data(tensor)]
-    except Exception as exc:  # protobuf has errors of its own, and onnx parses texts beside
-        msg = f"{path}: cannot be read as an ONNX model: {exc}\n  build the stage that made it again"
+        model = onnx.ModelProto.FromString(read(file))
+    except Exception as exc:  # protobuf has errors of its own
+        msg = f"{file}: cannot be read as an ONNX model: {exc}\n  build the stage that made it again"
         raise DataError(msg) from exc
-    if outside:
-        msg = (
-            f"{path}: the weight {outside[0]!r} is in another file\n  save the model as one file, without external data"
-        )
-        raise DataError(msg)
+    check_external(model, path)
     return model
-
-
-def _tensors(message: Any) -> Iterator[Any]:
-    """Yield each tensor in `message`, wherever: a weight, a constant, in the body of an If, in a function."""
-    if message.DESCRIPTOR.name == "TensorProto":
-        yield message
-        return
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in value if field.is_repeated else (value,):
-                yield from _tensors(inner)
 
 
 def opset(model: Any) -> int:
@@ -125,7 +150,7 @@ def report(context: OptimizeContext, path: Path) -> None:
     Raises:
         StageFailed: nothing was quantized.
     """
-    operators = weighted_operators(load_onnx(path))
+    operators = weighted_operators(load_graph(path))
     if not operators["int8"]:
         left = ", ".join(operators["float32"]) or "none"
         msg = (
@@ -136,4 +161,4 @@ def report(context: OptimizeContext, path: Path) -> None:
     if operators["float32"]:
         context.log(f"left in float32: {', '.join(operators['float32'])}")
     counts = {f"operators_{kind}": len(names) for kind, names in operators.items()}
-    context.metrics.update(counts, size_bytes=path.stat().st_size)
+    context.metrics.update(counts, size_bytes=total_size(path))

@@ -6,9 +6,10 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modelyard.files.sizes import file_sizes, total_size
 from modelyard.launch.python_server import MODEL
 from modelyard.oci.image import FIXED_EPOCH
-from modelyard.oci.layers import layer_size, model_compression
+from modelyard.oci.layers import LARGE_MODEL_BYTES, layer_size, model_compression
 from modelyard.oci.tree import Tree
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Model
 
-LARGE_BYTES = 256_000_000
-"""From this size on, what gzip makes of a model is estimated: level 9 packs some 20 MB a second."""
 SAMPLES = 64
 """How many parts of a large model are packed to estimate the rest."""
 _PART_BYTES = 2**20
@@ -37,25 +36,18 @@ class Sizes:
 
 def model_sizes(model: Model) -> Sizes:
     """Return how large a model is."""
-    files = _files(model.path)
-    return Sizes(sum(files.values()), gzip_size(model.path), model_layer_size(model))
-
-
-def _files(path: Path) -> dict[Path, int]:
-    """Return the files of a model's file or folder, sorted, and the size of each."""
-    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
-    return {file: file.stat().st_size for file in files}
+    return Sizes(total_size(model.path), gzip_size(model.path), model_layer_size(model))
 
 
 def gzip_size(path: Path) -> int:
     """Return the size in bytes of a model's file or folder after gzip at level 9, file by file.
 
-    From `LARGE_BYTES` on it is an estimate, the same every time: `SAMPLES` parts that lie evenly spaced are packed, and
+    From `LARGE_MODEL_BYTES` on it is an estimate, the same every time, as level 9 packs some 20 MB a second: `SAMPLES` parts that lie evenly spaced are packed, and
     each file is taken to be packed as well as its parts are.
     """
-    files = _files(path)
+    files = file_sizes(path)
     total = sum(files.values())
-    step = total // SAMPLES if total >= LARGE_BYTES else 0
+    step = total // SAMPLES if total >= LARGE_MODEL_BYTES else 0
     return sum(_packed_size(file, size, step) for file, size in files.items())
 
 
@@ -95,4 +87,4 @@ def model_layer_size(model: Model) -> int:
     """
     tree = Tree()
     tree.add_folder(f"{MODEL.strip('/')}/{model.facts.file}", model.path)
-    return layer_size(tree, model_compression(sum(_files(model.path).values())), FIXED_EPOCH)
+    return layer_size(tree, model_compression(total_size(model.path)), FIXED_EPOCH)

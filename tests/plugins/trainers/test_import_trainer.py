@@ -113,6 +113,82 @@ def test_the_file_is_measured_as_it_is_and_another_one_is_stale(project: Path) -
     np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
 
 
+@pytest.fixture
+def shards(project: Path) -> Path:
+    """Give the project with its model in the folder `net`: the graph, its weights in `weights.bin`, and what is not needed."""
+    (project / "net").mkdir()
+    onnx.save(net(), project / "net/any.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (project / "net/README.md").write_text("not needed")
+    text = (project / "pyproject.toml").read_text()
+    text = text.replace('path = "net.onnx"', 'path = "net"\nmodel_format = "onnx"')
+    text = text.replace("as-it-is = []", 'as-it-is = []\nint8 = ["onnx-dynamic"]')
+    (project / "pyproject.toml").write_text(text)
+    return project
+
+
+def test_weights_in_other_files_are_brought_measured_and_quantized(shards: Path) -> None:
+    done = run_doit(shards, "select.rule=best-accuracy", "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = shards / "artifacts/train/brought/model.onnx"
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
+        "model.onnx": (shards / "net/any.onnx").read_bytes(),
+        "weights.bin": (shards / "net/weights.bin").read_bytes(),
+    }
+    evaluation = json.loads((shards / "artifacts/evaluate/as-it-is/evaluation.json").read_text())
+    assert evaluation["size_bytes"] == sum(file.stat().st_size for file in folder.iterdir())
+    (int8,) = (shards / "artifacts").glob("optimize/**/model.onnx/model.onnx.data")
+    assert int8.with_name("model.onnx").is_file()
+    shipped = json.loads((shards / "artifacts/select/brought/selection.json").read_text())["chosen"]
+    weights = "weights.bin" if shipped == "as-it-is" else "model.onnx.data"
+    assert (shards / "artifacts/select/brought/model/model.onnx" / weights).is_file()
+    found = np.load(shards / "artifacts/evaluate/as-it-is/probabilities.npy")
+    np.testing.assert_allclose(found, answers(pictures()), atol=1e-5)
+    assert "built 0," in run_doit(shards, "select.rule=best-accuracy", "select").stdout
+    weights = shards / "net/weights.bin"
+    weights.write_bytes((-WEIGHTS).tobytes())
+    done = run_doit(shards, "train")
+    assert ".  train:brought: built" in done.stdout
+    assert (folder / "weights.bin").read_bytes() == weights.read_bytes()
+
+
+def test_weights_in_other_files_are_turned_with_the_graph(shards: Path) -> None:
+    onnx.save(
+        net(shape=("batch", 2, 4, 3)),
+        shards / "net/any.onnx",
+        save_as_external_data=True,
+        location="w.bin",
+        size_threshold=0,
+    )
+    done = run_doit(shards, "train.layout=channels-first", "variants={as-it-is = []}", "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    np.testing.assert_allclose(served(shards), answers(pictures().transpose(0, 3, 1, 2)), atol=1e-5)
+
+
+def test_weights_outside_of_the_folder_are_refused(shards: Path) -> None:
+    model = onnx.load(shards / "net/any.onnx", load_external_data=False)
+    model.graph.initializer[0].external_data[0].value = "../secret.bin"
+    (shards / "net/weights.bin").rename(shards / "secret.bin")
+    onnx.save(model, shards / "net/any.onnx")
+    done = run_doit(shards, "train")
+    assert "net: the weight 'weights' is in another file, '../secret.bin', which leads out of the folder" in done.stdout
+    (shards / "net/link.bin").symlink_to(shards / "secret.bin")
+    model.graph.initializer[0].external_data[0].value = "link.bin"
+    onnx.save(model, shards / "net/any.onnx")
+    done = run_doit(shards, "train")
+    assert "'link.bin', a link that leads out of the folder\n  copy the file there instead" in done.stdout
+    assert not (shards / "artifacts/train/brought/model.onnx").exists()
+    done = run_doit(shards, "train.path=net/any.onnx", "train")
+    assert "any.onnx: the weight 'weights' is in another file, 'link.bin'\n  name the folder" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_folder_is_an_onnx_model_only(shards: Path) -> None:
+    done = run_doit(
+        shards, "train.model_format=tflite", "variants={as-it-is = []}", 'runtime={use = "litert"}', "train"
+    )
+    assert "net: is a folder, and a model of the format 'tflite' is a file\n  name the file in it" in done.stdout
+
+
 def test_channels_that_come_first_are_turned(project: Path) -> None:
     onnx.save(net(shape=("batch", 2, 4, 3)), project / "net.onnx")
     done = run_doit(project, "train")

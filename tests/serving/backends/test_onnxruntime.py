@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tests.serving.onnx_models import logits, probabilities, write_onnx
+from tests.serving.onnx_models import logits, move_weights_out, probabilities, write_onnx
 
 from modelyard.serving.backends.onnxruntime import CHUNK, open_model
 from modelyard.serving.errors import InputError, StartError
@@ -27,6 +27,15 @@ def test_probabilities_are_those_of_the_network(tmp_path, raw, dtype, tolerance,
     assert (predicted.dtype, predicted.shape) == (np.float32, (7, 10))
     np.testing.assert_allclose(predicted, probabilities(raw), atol=tolerance)
     assert np.ptp(predicted, axis=0).max() > 0.01, "the samples get different answers"
+
+
+def test_weights_in_another_file_answer_the_same(tmp_path, folder, raw):
+    outside = move_weights_out(write_onnx(tmp_path / "m"))
+    os.link(outside / "model.onnx/weights.bin", tmp_path / "second")  # as the store has it
+    np.testing.assert_array_equal(open_model(outside).predict(raw), open_model(folder).predict(raw))
+    (outside / "model.onnx/weights.bin").unlink()
+    with pytest.raises(StartError, match="not a model that ONNX Runtime can run"):
+        open_model(outside)
 
 
 @pytest.mark.parametrize("count", [1, 2, CHUNK, CHUNK + 1, 2 * CHUNK + 5])

@@ -38,11 +38,18 @@ def open_model(folder: Path, threads: int = 1) -> OnnxModel:
     """
     facts = Facts.read(folder)
     try:
-        session = onnxruntime.InferenceSession(str(facts.file), _options(threads), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(_graph(facts.file)), _options(threads), providers=["CPUExecutionProvider"]
+        )
     except Exception as exc:  # its errors have no other class in common
         msg = f"{facts.file}: not a model that ONNX Runtime can run: {_line(exc)}"
         raise StartError(msg) from exc
     return OnnxModel(facts, session)
+
+
+def _graph(path: Path) -> Path:
+    """Return the graph's file: the model's, or where its weights are in other files, the one in the model's folder."""
+    return path / path.name if path.is_dir() else path
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
