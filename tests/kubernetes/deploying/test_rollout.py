@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kubernetes.deployed import waiting
+from tests.kubernetes.deployed import DEPLOYMENT, waiting
+from tests.kubernetes.deployment_controller import reconcile
 
 from modelyard.errors import StageFailed
+from modelyard.kubernetes.deploying import rollout
 
 if TYPE_CHECKING:
     from tests.kubernetes.api_stub import Cluster
@@ -40,3 +42,31 @@ def test_pods_of_one_state_are_told_on_one_line(deployer: Deployer, cluster: Clu
     assert f"Pod/{names[0]}, Pod/{names[1]}, Pod/{names[2]} and 2 more: ErrImagePull: no such image" in str(
         caught.value
     )
+
+
+def test_the_clusters_warnings_are_told_once_while_nothing_changes(
+    deployer: Deployer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "_STILL_S", 0.3)
+    cluster.statuses["sha256"] = waiting("ContainerCreating")
+    with pytest.raises(StageFailed, match="not within 1 s"):
+        deployer(rollout_timeout_s=1)
+    names = cluster.names("Pod")
+    for name in names:
+        event = {"type": "Warning", "reason": "FailedMount", "message": "the Secret has no key 'tls.key'"}
+        cluster.add(f"api/v1/namespaces/digits/events/{name}.1", involvedObject={"name": name}, **event)
+    with pytest.raises(StageFailed, match="not within 3 s"):
+        deployer(rollout_timeout_s=3)
+    told = [line for line in deployer.said if "FailedMount" in line]
+    assert told == [f"  event FailedMount on {', '.join(names)}: the Secret has no key 'tls.key'"]
+
+
+def test_a_render_that_gets_ready_later_is_one_to_go_back_to(deployer: Deployer, cluster: Cluster) -> None:
+    cluster.statuses["sha256"] = waiting("ContainerCreating")
+    with pytest.raises(StageFailed, match="not within 1 s"):
+        deployer(rollout_timeout_s=1)
+    cluster.statuses.clear()
+    reconcile(cluster, DEPLOYMENT)
+    first = deployer.renders[0][:12]
+    assert deployer()[-1] == f"unchanged: render {first} runs"
+    assert deployer(port=9090)[-1].endswith(f"go back: doit deploy:kubernetes --to {first}")

@@ -30,6 +30,8 @@ def carry_out(one: Session, changes: list[Change]) -> None:
     if todo or records.recorded(one.deployment, records.RENDER) != key:
         _note(one, before, is_ready=False)
     elif all(rollout.is_complete(one.live_of(thing)) for thing in Bundle(one.documents).of("Deployment")):
+        if not records.was_ready(one.deployment, key):  # it got ready when nobody waited for it any more
+            _note(one, before, is_ready=True)
         one.context.say(f"unchanged: render {key[: records.SHORT]} runs")
         return
     back = records.way_back(one.deployment, key, task)

@@ -43,6 +43,11 @@ def past(deployment: object) -> list[Past]:
     return [Past(words[0], words[1], words[2] == "ready") for words in lines if len(words) == 3]
 
 
+def was_ready(deployment: object, key: str) -> bool:
+    """Tell whether the pods of the render `key` got ready while a deploy waited for them."""
+    return any(one.was_ready for one in past(deployment) if one.render == key)
+
+
 def way_back(deployment: object, key: str, task: str) -> str:
     """Return the command that undoes a deploy of the render `key`: to what ran last; empty if nothing did.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
 from modelyard.kubernetes.deploying.events import warnings
-from modelyard.kubernetes.deploying.pods import State, named, state, told
+from modelyard.kubernetes.deploying.pods import State, alike, named, state, told
 from modelyard.kubernetes.deploying.records import REVISION
 from modelyard.kubernetes.objects import get, items, label, mapping, text
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _LOOK_S = 0.5
 _FORBIDDEN_S = 5.0
 """How long pods that may not be made (a quota, an admission rule) are given until that counts."""
+_STILL_S = 10.0
+"""After how long without a change the cluster's warnings are told: a Secret without its key, a network that is not set up."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,10 @@ def wait(kubectl: Kubectl, deployment: Object, timeout_s: int, back: str, say: C
     """
     say(f"waiting up to {timeout_s} s for {label(deployment)}")
     end, refused = time.monotonic() + timeout_s, 0.0
-    before = {one.name: one.short for one in look(kubectl, deployment).pods if one.is_ready}
+    news = News(kubectl, say, {one.name: one.short for one in look(kubectl, deployment).pods if one.is_ready})
     while True:
         sight = look(kubectl, deployment)
-        before = _tell(sight, before, say)
+        news.tell(sight)
         if sight.is_done:
             say(f"{label(deployment)}: {len(sight.pods)} of {len(sight.pods)} pods are ready")
             return
@@ -122,16 +124,49 @@ def _owner(thing: Object) -> str:
     return next((text(one, "uid") for one in items(thing, "metadata", "ownerReferences")), "")
 
 
-def _tell(sight: Sight, before: dict[str, str], say: Callable[[str], None]) -> dict[str, str]:
-    """Say how the pods fare whose state has changed, those of one state on one line; return the states of all."""
-    now = {one.name: one.short for one in sight.pods}
-    changed: dict[str, list[str]] = {}
-    for name, short in now.items():
-        if before.get(name) != short:
-            changed.setdefault(short, []).append(name)
-    for short, names in changed.items():
-        say(f"  pod{'s' * (len(names) > 1)} {named(names)}: {short}")
-    return now
+@dataclass
+class News:
+    """Says what happens while pods are waited for, each thing once.
+
+    Attributes:
+        kubectl: for its namespace.
+        say: takes the lines.
+        before: the state of each pod at the last look.
+        heard: the warnings that were told.
+        since: when something happened last, as `time.monotonic` counts.
+    """
+
+    kubectl: Kubectl
+    say: Callable[[str], None]
+    before: dict[str, str]
+    heard: set[str] = field(default_factory=set)
+    since: float = field(default_factory=time.monotonic)
+
+    def tell(self, sight: Sight) -> None:
+        """Say how the pods fare whose state has changed, or else, after a while, what the cluster warns of."""
+        if self._changes(sight):
+            self.since = time.monotonic()
+        elif time.monotonic() - self.since > _STILL_S and not sight.is_done:
+            self._warnings(sight)
+            self.since = time.monotonic()
+
+    def _changes(self, sight: Sight) -> bool:
+        """Say what has changed, pods of one state on one line; return whether anything has."""
+        now = {one.name: one.short for one in sight.pods}
+        changed: dict[str, list[str]] = {}
+        for name, short in now.items():
+            if self.before.get(name) != short:
+                changed.setdefault(short, []).append(name)
+        for short, names in changed.items():
+            self.say(f"  pod{'s' * (len(names) > 1)} {named(names)}: {short}")
+        self.before = now
+        return bool(changed)
+
+    def _warnings(self, sight: Sight) -> None:
+        for line in warnings(self.kubectl, sight.pods, sight.sets):
+            if (heard := alike(line, "")) not in self.heard:
+                self.say(f"  {line}")
+            self.heard.add(heard)
 
 
 def _failure(kubectl: Kubectl, deployment: Object, sight: Sight, why: str, back: str) -> str:
