@@ -94,7 +94,8 @@ def test_the_file_is_measured_as_it_is_and_another_one_is_stale(project: Path) -
     done = run_doit(project, "select")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / "artifacts/train/brought/model.onnx").read_bytes() == (project / "net.onnx").read_bytes()
-    assert (facts(project)["format"], facts(project)["output"]) == ("onnx", "probabilities")
+    assert facts(project)["format"] == "onnx"
+    assert facts(project)["outputs"][0]["inside"]
     assert facts(project)["signature"]["inputs"] == [
         {"name": "pixels", "dtype": "float32", "shape": ["batch", 4, 3, 2]}
     ]
@@ -109,7 +110,7 @@ def test_the_file_is_measured_as_it_is_and_another_one_is_stale(project: Path) -
     onnx.save(net(ends=()), project / "renamed.onnx")
     done = run_doit(project, "train.path=renamed.onnx", "select")
     assert ".  train:brought: built" in done.stdout
-    assert facts(project)["output"] == "logits"
+    assert not facts(project)["outputs"][0].get("inside")
     np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
 
 
@@ -136,11 +137,8 @@ def test_weights_in_other_files_are_brought_measured_and_quantized(shards: Path)
     }
     evaluation = json.loads((shards / "artifacts/evaluate/as-it-is/evaluation.json").read_text())
     assert evaluation["size_bytes"] == sum(file.stat().st_size for file in folder.iterdir())
-    (int8,) = (shards / "artifacts").glob("optimize/**/model.onnx/model.onnx.data")
-    assert int8.with_name("model.onnx").is_file()
-    shipped = json.loads((shards / "artifacts/select/brought/selection.json").read_text())["chosen"]
-    weights = "weights.bin" if shipped == "as-it-is" else "model.onnx.data"
-    assert (shards / "artifacts/select/brought/model/model.onnx" / weights).is_file()
+    assert list((shards / "artifacts").glob("optimize/**/model.onnx/model.onnx"))
+    assert (shards / "artifacts/select/brought/model/model.onnx/model.onnx").is_file()
     found = np.load(shards / "artifacts/evaluate/as-it-is/probabilities.npy")
     np.testing.assert_allclose(found, answers(pictures()), atol=1e-5)
     assert "built 0," in run_doit(shards, "select.rule=best-accuracy", "select").stdout
