@@ -25,7 +25,7 @@ from pathlib import Path
 import graphs
 
 from modelyard.files.digests import DigestTable, manifest_digest
-from modelyard.store.local import Store, manifest_of
+from modelyard.store.local import Store
 from modelyard.store.record import Record
 
 Way = Callable[[int], None]
@@ -75,7 +75,7 @@ def write(path: Path, megabytes: int, number: int) -> Path:
 def in_process(place: Path, versions: list[Path]) -> dict[str, Way]:
     store = Store(place / "store", DigestTable(place / "store" / "digests.sqlite", shared=True))
     keys = ["a" * 64, "b" * 64]
-    outputs = [manifest_of(version.parent) for version in versions]
+    outputs = [DigestTable(place / "state.sqlite").folder(version.parent) for version in versions]
     own = [shutil.copytree(version.parent, place / f"own{n}") for n, version in enumerate(versions)]
     for key, made, folder in zip(
         keys, outputs, own, strict=True

@@ -18,7 +18,7 @@ import msgspec
 from modelyard.files.atomic import replacing
 from modelyard.files.json import decode, find_json, write_json
 from modelyard.files.scratch import Scratch
-from modelyard.store.local import UNFINISHED, store_errors
+from modelyard.store.folder import UNFINISHED, store_errors
 from modelyard.store.objects import Listed, ObjectStore
 
 PROJECTS = "projects"

@@ -12,7 +12,7 @@ import msgspec
 from modelyard.errors import ModelyardError
 from modelyard.files.digests import DigestTable
 from modelyard.files.json import read_bytes
-from modelyard.store.local import Store
+from modelyard.store.folder import StoreFolder
 from modelyard.store.remote import Remote
 from modelyard.store.roots import PROJECTS, read_roots
 
@@ -35,7 +35,7 @@ class Publisher:
     behind is uploaded by the next build.
     """
 
-    def __init__(self, store: Store, remote: Remote, table: DigestTable, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: StoreFolder, remote: Remote, table: DigestTable, tell: Callable[[str], None]) -> None:
         self._store, self._remote, self._table, self._tell = store, remote, table, tell
         self._note = _note(remote)
         self._uploaded = set(msgspec.json.decode(table.note(self._note) or b"[]", type=list[str]))

@@ -17,8 +17,8 @@ from modelyard.files.digests import DigestTable, FileEntry, is_executable, signa
 from modelyard.files.hashing import hash_files
 from modelyard.files.json import decode, find_json
 from modelyard.kinds import Kind
+from modelyard.store.folder import StoreFolder
 from modelyard.store.gc import Stored, read_store
-from modelyard.store.local import Store
 from modelyard.store.objects import Listed, ObjectStore
 from modelyard.store.record import Brief, Record, object_name
 
@@ -132,7 +132,9 @@ class StoreVerifier:
 class Verifier(StoreVerifier):
     """Verifies one project and the store here that it uses; each inode is read once."""
 
-    def __init__(self, artifacts: Path, store: Store, tables: Iterable[DigestTable], kinds: Mapping[str, Kind]) -> None:
+    def __init__(
+        self, artifacts: Path, store: StoreFolder, tables: Iterable[DigestTable], kinds: Mapping[str, Kind]
+    ) -> None:
         super().__init__(store)
         self._artifacts, self._kept, self._tables, self._kinds = artifacts, store, list(tables), kinds
         self._seen: dict[tuple[int, int], tuple[tuple[int, int, int, int], str]] = {}
