@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from modelyard.errors import StoreError
 from modelyard.files import placing
 from modelyard.files.digests import DigestTable, manifest_digest
-from modelyard.store import local as store_module
+from modelyard.store import folder as store_folder
 from modelyard.store.local import Store
 from modelyard.store.record import Record, discovered_key
 from tests.standins.manifests import manifest_of
@@ -42,7 +42,7 @@ def table(tmp_path: Path) -> Iterator[DigestTable]:
 def may_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files of four bytes be linked, as for a user whom modes mean something to, on a file system that cannot clone."""
     monkeypatch.setattr(placing, "SHARE_FROM_BYTES", 4)
-    monkeypatch.setattr(store_module, "SHARE_FROM_BYTES", 4)
+    monkeypatch.setattr(store_folder, "SHARE_FROM_BYTES", 4)
     monkeypatch.setattr(placing, "clone", lambda source, target: False)
     monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
 
