@@ -99,13 +99,20 @@ def test_index_with_two_architectures_takes_the_one_asked_for(make_image: Make, 
         read_image(layout, "s390x")
 
 
-@pytest.mark.parametrize("content", [b"", b"no tar", None])
-def test_what_is_no_image_is_named(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no tar",
+        tar_bytes([("hello", b"")]),
+        tar_bytes([("index.json", b'{"manifests":' * 100_000)]),
+        tar_bytes([("manifest.json", b"[" * 100_000)]),
+        tar_bytes([("manifest.json", b"[3]")]),
+    ],
+)
+def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.tar"
-    if content is None:
-        path.write_bytes(tar_bytes([("hello", b"")]))
-    else:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(ToolError, match=r"x\.tar"):
         read_image(path)
 

@@ -61,9 +61,24 @@ def test_missing_helper_and_damaged_file_are_named(config: Path) -> None:
     config.write_text(json.dumps({"credsStore": "not-there"}))
     with pytest.raises(ToolError, match="docker-credential-not-there"):
         find_credentials("r.example")
-    config.write_text("{")
-    with pytest.raises(ToolError, match=r"config\.json"):
+    for text in ("{", '{"auths":' * 100_000):
+        config.write_text(text)
+        with pytest.raises(ToolError, match=r"config\.json"):
+            find_credentials("r.example")
+
+
+@pytest.mark.parametrize("answer", ["", "[]", '{"Username":"me"}', '{"Username":"me","Secret":3}'])
+def test_a_helper_that_answers_something_else_is_named(
+    answer: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = config.parent / "docker-credential-test"
+    helper.write_text(f"#!/bin/sh\ncat >/dev/null\nprintf '%s' '{answer}'\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{config.parent}:/usr/bin:/bin")
+    config.write_text(json.dumps({"credsStore": "test"}))
+    with pytest.raises(ToolError, match="'docker-credential-test': its answer cannot be read") as told:
         find_credentials("r.example")
+    assert len(str(told.value).splitlines()) == 2
 
 
 def test_secrets_are_not_in_the_representation() -> None:

@@ -22,7 +22,7 @@ def test_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert "http" not in (tmp_path / "base.lock").read_text()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "suite": "x"}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "suite": "x"}', '{"a":' * 100_000])
 def test_damaged_lock_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "base.lock").write_text(text)
     with pytest.raises(ToolError, match="not a package lock"):

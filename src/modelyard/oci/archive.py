@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import importlib
 import io
-import json
 import posixpath
 import tarfile
 import zlib
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from modelyard.errors import ToolError, listing
+from modelyard.files.json import decode
 from modelyard.oci.image import digest as digest_of
 from modelyard.oci.layers import TAR, Layer
 
@@ -150,11 +150,11 @@ class _HashingReader:
 
 
 def _read_oci(path: Path, store: _Store, architecture: str) -> SourceImage:
-    index = json.loads(_small(store, "index.json"))
+    index = _table(_small(store, "index.json"))
     manifest_bytes = _manifest(store, index, architecture, path)
-    manifest = json.loads(manifest_bytes)
+    manifest = _table(manifest_bytes)
     config_bytes = _checked(store, manifest["config"])
-    config = json.loads(config_bytes)
+    config = _table(config_bytes)
     diff_ids = config["rootfs"]["diff_ids"]
     if len(diff_ids) != len(manifest["layers"]):
         msg = f"{len(manifest['layers'])} layers, {len(diff_ids)} diff_ids"
@@ -178,12 +178,12 @@ def _manifest(store: _Store, index: Mapping[str, Any], architecture: str, path: 
         )
         raise ToolError(msg)
     data = _checked(store, found[0])
-    inner = json.loads(data)
+    inner = _table(data)
     return _manifest(store, inner, architecture, path) if "manifests" in inner else data
 
 
 def _read_docker(path: Path, store: _Store) -> SourceImage:
-    images = json.loads(_small(store, "manifest.json"))
+    images = decode(_small(store, "manifest.json"), list[dict[str, Any]])
     if len(images) != 1:
         msg = f"{path}: holds {len(images)} images\n  save one image an archive"
         raise ToolError(msg)
@@ -192,10 +192,14 @@ def _read_docker(path: Path, store: _Store) -> SourceImage:
     if len(stem) == 64 and digest_of(config_bytes) != f"sha256:{stem}":
         msg = f"config {images[0]['Config']!r} does not have the digest in its name"
         raise ValueError(msg)
-    config = json.loads(config_bytes)
+    config = _table(config_bytes)
     pairs = zip(images[0]["Layers"], config["rootfs"]["diff_ids"], strict=True)
     layers = [_layer(store, name, "", diff_id, number) for number, (name, diff_id) in enumerate(pairs)]
     return SourceImage(path, config, b"", digest_of(config_bytes), tuple(layers), config_bytes)
+
+
+def _table(data: bytes) -> dict[str, Any]:
+    return decode(data, dict[str, Any])
 
 
 def _layer(store: _Store, name: str, digest: str, diff_id: str, number: int) -> Layer:

@@ -6,14 +6,16 @@ Source: Docker's config.json reference; containers-auth.json(5); docker-credenti
 from __future__ import annotations
 
 import base64
-import json
 import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from modelyard.errors import ToolError
+from modelyard.files.json import decode, read_bytes
 from modelyard.oci.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
@@ -35,6 +37,13 @@ class Credentials:
     def basic(self) -> str:
         """The value of an `Authorization` header for basic authentication."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+class _Answer(msgspec.Struct, rename="pascal"):
+    """What a credential helper prints."""
+
+    username: str
+    secret: str
 
 
 def find_credentials(host: str) -> Credentials | None:
@@ -63,7 +72,7 @@ def _files() -> Iterator[Path]:
 
 def _in_file(path: Path, host: str) -> Credentials | None:
     try:
-        config = json.loads(path.read_bytes())
+        config = decode(read_bytes(path), dict[str, Any])
         key = HUB_KEY if host == DOCKER_HUB else host
         helper = (config.get("credHelpers") or {}).get(host) or config.get("credsStore")
         found = _ask_helper(helper, key) if helper else None
@@ -94,13 +103,17 @@ def _of_entry(entry: Mapping[str, Any]) -> Credentials | None:
 def _ask_helper(name: str, key: str) -> Credentials | None:
     command = f"docker-credential-{name}"
     try:
-        done = subprocess.run([command, "get"], input=key, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([command, "get"], input=key.encode(), capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as exc:
         msg = f"credential helper {command!r}: {exc}\n  install it, or remove it from the registry configuration"
         raise ToolError(msg) from exc
     if done.returncode:
         return None
-    answer = json.loads(done.stdout)
-    if answer["Username"] == TOKEN_USER:
-        return Credentials(identity_token=answer["Secret"])
-    return Credentials(answer["Username"], answer["Secret"])
+    try:
+        answer = decode(done.stdout, _Answer)
+    except ValueError as exc:
+        msg = f"credential helper {command!r}: its answer cannot be read: {exc}\n  correct it, or remove it from the registry configuration"
+        raise ToolError(msg) from exc
+    if answer.username == TOKEN_USER:
+        return Credentials(identity_token=answer.secret)
+    return Credentials(answer.username, answer.secret)

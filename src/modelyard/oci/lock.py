@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 from modelyard.files.atomic import replacing
+from modelyard.files.json import decode, read_bytes
 from modelyard.oci.packages import LayerName, Package, Profile
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Lock:
             ToolError: it is missing or not a lock.
         """
         try:
-            return cls.from_json(json.loads(path.read_bytes()))
+            return cls.from_json(decode(read_bytes(path), dict[str, Any]))
         except (OSError, ValueError, KeyError, TypeError) as exc:
             msg = f"{path}: not a package lock: {exc}\n  write it again"
             raise ToolError(msg) from exc
