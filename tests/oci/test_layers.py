@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard.oci.layers import LARGE_MODEL_BYTES, Compression, LayerCache, layer_size
+from modelyard.errors import ToolError
+from modelyard.oci.layers import LARGE_MODEL_BYTES, Compression, Layer, LayerCache, layer_size
 from modelyard.oci.tar import write_tar
 from modelyard.oci.tree import Entry, Tree
 
@@ -71,6 +72,32 @@ def test_the_layers_of_a_large_model_are_not_compressed_unless_somebody_chose(tm
     assert chosen.layer("model", ["in"], tree).digest == small.digest
 
 
+def test_the_layer_of_a_large_model_is_read_from_its_files_and_not_kept(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(bytes(3_000_000) + b"end")
+
+    def tree() -> Tree:
+        made = Tree()
+        made.add_folder("model/weights", file)
+        return made
+
+    def read(layer: Layer) -> bytes:
+        with layer.blob() as stream:
+            return stream.read()
+
+    cache = LayerCache(tmp_path / "layers", "auto", 1)
+    layer = cache.for_model(LARGE_MODEL_BYTES).layer("model", ["in"], tree)
+    kept = LayerCache(tmp_path / "kept", "none", 1).layer("model", ["in"], tree)
+    assert (layer.digest, layer.diff_id, layer.size_bytes) == (kept.digest, kept.diff_id, kept.size_bytes)
+    assert read(layer) == read(layer) == read(kept)
+    assert [one.suffix for one in (tmp_path / "layers").iterdir()] == [".json"]
+    again = cache.for_model(LARGE_MODEL_BYTES).layer("model", ["in"], tree)
+    assert again.digest == layer.digest
+    file.write_bytes(bytes(3_000_000) + b"END")
+    with pytest.raises(ToolError, match="a file of the layer 'model' changed while the image was written"):
+        read(layer)
+
+
 def test_the_size_of_an_uncompressed_layer_is_known_without_reading_it() -> None:
     made = tree()
     made.add(f"{'long/' * 40}name", Entry.file(b"x" * 513))
@@ -97,8 +124,6 @@ def test_a_damaged_blob_is_made_again(tmp_path: Path) -> None:
 
 
 def test_zstd_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelyard.errors import ToolError
-
     monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
     with pytest.raises(ToolError, match="pip install zstandard"):
         LayerCache(tmp_path, "zstd", 1).layer("x", ["in"], tree)

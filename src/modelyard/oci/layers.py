@@ -21,10 +21,10 @@ from modelyard.files.atomic import replacing
 from modelyard.files.hashing import hash_file
 from modelyard.oci.cache import sha256_json
 from modelyard.oci.seal import read_sealed, write_sealed
-from modelyard.oci.tar import tar_size, write_tar
+from modelyard.oci.tar import stream_of, tar_parts, tar_size, write_tar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from modelyard.oci.tree import Tree
 
@@ -82,23 +82,26 @@ def model_compression(size_bytes: int, choice: Choice = "auto") -> Compression:
 class LayerCache:
     """Layers below one folder, by the digest of what they were made from and of the code that makes them."""
 
-    def __init__(self, folder: Path, choice: Choice, epoch: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, choice: Choice, epoch: int, *, is_of_files: bool = False) -> None:
+        """Use `folder`; where the layers are of files that stay until the image is written, uncompressed ones are not kept."""
+        self.folder, self.is_of_files = folder, is_of_files
         self.choice = choice
         self.compression: Compression = "gzip" if choice == "auto" else choice
         self.epoch = epoch
 
     def for_model(self, size_bytes: int) -> LayerCache:
         """Return the cache for the layers of a model of so many bytes."""
-        return LayerCache(self.folder, model_compression(size_bytes, self.choice), self.epoch)
+        return LayerCache(self.folder, model_compression(size_bytes, self.choice), self.epoch, is_of_files=True)
 
     def layer(self, name: str, inputs: object, make: Callable[[], Tree]) -> Layer:
         """Return the layer `name` made of `inputs` (anything JSON holds); `make` is called if the cache lacks it."""
+        if self.compression == "none" and self.is_of_files:
+            return self._of_files(name, inputs, make)
         return self.tar(name, inputs, lambda stream: write_tar(make(), stream, self.epoch))
 
     def tar(self, name: str, inputs: object, write: Callable[[BinaryIO], None]) -> Layer:
         """Return the layer `name` made of `inputs`, whose tar `write` writes if the cache lacks it."""
-        key = sha256_json([inputs, self.compression, self.epoch, encoder_version(self.compression), code_digest()])
+        key = self._key(inputs)
         blob, facts_file = self.folder / f"{key}.blob", self.folder / f"{key}.json"
         facts = _known(blob, facts_file)
         if facts is None:
@@ -106,6 +109,42 @@ class LayerCache:
                 facts = _write_layer(write, draft, self.compression)
             write_sealed(facts_file, asdict(facts))
         return Layer(name, facts.media_type, facts.digest, facts.diff_id, facts.size_bytes, lambda: blob.open("rb"))
+
+    def _of_files(self, name: str, inputs: object, make: Callable[[], Tree]) -> Layer:
+        """Return a layer that is read from its files whenever it is asked for: a copy of a large model is a large file."""
+        facts_file = self.folder / f"{self._key(inputs)}.json"
+        value = read_sealed(facts_file)
+        if value is None:
+            with open(os.devnull, "wb") as nowhere:
+                facts = _compress(lambda stream: write_tar(make(), stream, self.epoch), nowhere, "none")
+            write_sealed(facts_file, asdict(facts))
+        else:
+            facts = _Facts(**value)
+
+        def blob() -> BinaryIO:
+            return stream_of(_checked(tar_parts(make(), self.epoch), name, facts.digest))
+
+        return Layer(name, facts.media_type, facts.digest, facts.diff_id, facts.size_bytes, blob)
+
+    def _key(self, inputs: object) -> str:
+        return sha256_json([inputs, self.compression, self.epoch, encoder_version(self.compression), code_digest()])
+
+
+def _checked(parts: Iterable[bytes], name: str, digest: str) -> Iterator[bytes]:
+    """Yield `parts`.
+
+    Raises:
+        ToolError: all of them together have another digest: a file changed since the layer was made.
+    """
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+        yield part
+    if f"sha256:{found.hexdigest()}" != digest:
+        msg = (
+            f"image content: a file of the layer {name!r} changed while the image was written\n  build the image again"
+        )
+        raise ToolError(msg)
 
 
 def _known(blob: Path, facts_file: Path) -> _Facts | None:
@@ -133,6 +172,9 @@ def layer_size(tree: Tree, compression: Compression, epoch: int) -> int:
 def _compress(write: Callable[[BinaryIO], None], file: BinaryIO, compression: Compression) -> _Facts:
     """Write the tar that `write` writes, compressed, to `file`; return its media type, digests and size."""
     outer = _Hashing(file)
+    if compression == "none":  # one digest is that of both
+        write(cast("BinaryIO", outer))
+        return _Facts(MEDIA_TYPES[compression], outer.digest, outer.digest, outer.size_bytes)
     with _compressor(outer, compression) as stream:
         inner = _Hashing(stream)
         write(cast("BinaryIO", inner))
@@ -166,9 +208,7 @@ class _Hashing:
 
 @contextlib.contextmanager
 def _compressor(stream: _Hashing, compression: Compression) -> Iterator[Any]:
-    if compression == "none":
-        yield stream
-    elif compression == "gzip":
+    if compression == "gzip":
         # No file name and no time in the header: they would differ from build to build.
         with gzip.GzipFile(
             filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=cast("Any", stream), mtime=0
