@@ -310,6 +310,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
         timeout_s: how long it takes for a request at most, in seconds; a proxy must wait as long.
         reads_settings: whether it takes user name, password, certificate, port ... from the variables `MODELYARD_...`.
             In front of a server that does not, a target puts a proxy.
+        event_schemes: the URLs of brokers that it takes events from, each scheme with its usual port; empty: of none.
     """
 
     live: str = "/v2/health/live"
@@ -318,6 +319,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     grpc_port: int = 0
     timeout_s: int = 60
     reads_settings: bool = True
+    event_schemes: dict[str, int] = {}
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):

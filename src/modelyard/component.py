@@ -20,7 +20,7 @@ from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.toml.places import Place, Where, at
 from modelyard.typed_params import struct_of
 
-KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "metric", "gate", "builder", "target", "kind")
+KINDS = ("dataset", "model", "trainer", "optimizer", "runtime", "source", "metric", "gate", "builder", "target", "kind")
 """The kinds of component, in the order of a build; a `kind` of stage that a plugin adds is one, too."""
 _ARGUMENTS = {"model": 2}
 """What a component is called with beside its configuration, where that is not one argument."""
@@ -100,6 +100,8 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     optional_requirements: Mapping[str, Path] = msgspec.field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    client: Path | None = None
+    schemes: Mapping[str, int] = msgspec.field(default_factory=dict)
     image: Callable[..., Any] | None = None
     base: str = ""
     reads_settings: bool = True

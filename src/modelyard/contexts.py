@@ -55,6 +55,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
         brings_server: whether the runtime's server comes with an image; otherwise it is a Python package.
         base: that image's name, if the runtime says it; else empty.
         reads_settings: whether the server takes user name, password, certificate ... from the variables `MODELYARD_...`.
+        event_schemes: the URLs of brokers that its image takes events from, each scheme with its usual port; empty: of none.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     brings_server: bool = False
     base: str = ""
     reads_settings: bool = True
+    event_schemes: Mapping[str, int] = {}
 
 
 class Lack(msgspec.Struct, frozen=True):

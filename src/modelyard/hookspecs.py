@@ -153,6 +153,27 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
     serving_only: Sequence[str]
 
 
+class Connects(TypedDict):
+    """What a source must say: the package of its client, and the URLs that it connects to, each scheme with its usual port."""
+
+    client: Path
+    schemes: Mapping[str, int]
+
+
+class SourceTraits(Connects, ComponentTraits, total=False):
+    """Traits of a source of events: `function(place, **params)` opens it, here and in the image.
+
+    `client` is the folder of a Python package that is copied into the image beside the server, and has
+    `open_source(place)`: see `modelyard.serving.events.source`, which it does not import when it runs. `requirements`, a pip
+    requirements file, every line pinned with hashes, is what it needs beside the server's own: in the image, in a layer of
+    its own. Parameters become environment variables of the server, `MODELYARD_EVENTS_NAME`.
+
+    `check` is given `input`, `output`, `dead_letter` and `group`, too, and may find them wrong.
+    """
+
+    requirements: Path
+
+
 class Directed(TypedDict):
     """What measures must say which of two values is the better one: `better` is `higher` or `lower`."""
 
@@ -235,6 +256,7 @@ TRAITS: dict[str, Any] = {
     "trainer": TrainerTraits,
     "optimizer": OptimizerTraits,
     "runtime": RuntimeTraits,
+    "source": SourceTraits,
     "metric": MetricTraits,
     "gate": GateTraits,
     "builder": BuilderTraits,
@@ -272,6 +294,12 @@ class RegisterRuntime(Protocol):
     """Registers a runtime."""
 
     def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[RuntimeTraits]) -> None: ...
+
+
+class RegisterSource(Protocol):
+    """Registers a source of events."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[SourceTraits]) -> None: ...
 
 
 class RegisterMetric(Protocol):
@@ -343,6 +371,11 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
 @hookspec
 def modelyard_register_runtimes(register: RegisterRuntime) -> None:
     """Register runtimes: what runs a model, both when it is evaluated and in the image."""
+
+
+@hookspec
+def modelyard_register_sources(register: RegisterSource) -> None:
+    """Register sources of events: `function(place: Place, *, ...) -> Source` opens what takes events from a broker."""
 
 
 @hookspec

@@ -109,6 +109,8 @@ def _traits(component: Component) -> tuple[Any, ...]:
         component.requirements,
         component.optional_requirements,
         component.entrypoint,
+        component.client,
+        component.schemes,
         component.server_environment,
     )
 

@@ -41,6 +41,9 @@ use = "numpy"
 [tool.modelyard.image]
 use = "archive"
 
+[tool.modelyard.events]
+use = "spool"
+
 [tool.modelyard.variants]
 full = []
 half = ["half"]
@@ -76,6 +79,9 @@ def project(tmp_path: Path) -> Path:
     server.mkdir(parents=True)
     (server / "__main__.py").write_text("")
     (server / "requirements.txt").write_text("")
+    client = tmp_path / "plugins" / "support" / "spool_client"
+    client.mkdir()
+    (client / "__init__.py").write_text("def open_source(place):\n    raise ConnectionError('empty')\n")
     (tmp_path / "pyproject.toml").write_text(CONFIG)
     (tmp_path / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
     return tmp_path

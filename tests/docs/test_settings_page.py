@@ -20,7 +20,7 @@ _ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| .* \|$", re.MULTILINE)
 def said(table: str) -> dict[str, str]:
     """Return what the pages say of a table's defaults: by key, the cell."""
     for page in PAGES:
-        _, _, rest = (ROOT / page).read_text(encoding="utf-8").partition(f"| `[{table}]` | default |")
+        _, _, rest = (ROOT / page).read_text(encoding="utf-8").partition(f"| `[{table}]` | default | ")
         if rest:
             return dict(_ROW.findall(rest.partition("\n\n")[0]))
     return {}

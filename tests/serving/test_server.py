@@ -238,7 +238,7 @@ def test_imports_are_relative_or_in_the_requirements(pytestconfig):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module]
-            optional = {"grpc": of_grpc}.get(file.parent.name, set()) | ({"nats"} if file.name == "nats.py" else set())
+            optional = {"grpc": of_grpc}.get(file.parent.name, set())
             assert {name.partition(".")[0] for name in names} <= allowed | optional, file
 
 

@@ -25,7 +25,9 @@ def test_every_setting_is_read(tmp_path):
     texts = {
         "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HOST": "::1", "PORT": "0",
         "GRPC_PORT": "1", "EVENTS_AUTH": "none", "EVENTS_SOURCE": "/models/digits",
-        "EVENTS_URL": "nats://b:4222", "EVENTS_INPUT": "a.in", "EVENTS_OUTPUT": "a.out", "EVENTS_DEAD_LETTER": "a.dead",
+        "EVENTS_CLIENT": "c:f", "EVENTS_URL": "nats://b:4222", "EVENTS_USERNAME": "bob", "EVENTS_PASSWORD": "b:pw",
+        "EVENTS_CA_FILE": str(pem), "EVENTS_CERT_FILE": str(pem), "EVENTS_KEY_FILE": str(pem),
+        "EVENTS_INPUT": "a.in", "EVENTS_OUTPUT": "a.out", "EVENTS_DEAD_LETTER": "a.dead",
         "EVENTS_GROUP": "g", "EVENTS_ACK_WAIT_S": "21", "EVENTS_ATTEMPTS": "22", "EVENTS_RETRY_S": "23",
         "EVENTS_MAX_IN_FLIGHT": "24",
         "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
@@ -39,7 +41,7 @@ def test_every_setting_is_read(tmp_path):
 
     assert settings == Settings(
         Path("/m"), "digits", "7", "a:b", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits",
-        "nats://b:4222", "a.in", "a.out", "a.dead", "g", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 6, 2048, 8, 10,
+        "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 6, 2048, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
@@ -72,13 +74,15 @@ def test_the_password_is_not_in_the_repr():
     [
         ({"PORT": "http"}, "MODELYARD_PORT: 'http'; allowed: a whole number, 0 to 65535"),
         ({"GRPC_PORT": "65536"}, "MODELYARD_GRPC_PORT: '65536'; allowed: a whole number, 0 to 65535"),
-        ({"EVENTS_URL": "nats://u:p@h"}, "allowed: nats://HOST:PORT, and no user name in it"),
+        ({"EVENTS_URL": "nats://u:p@h"}, "MODELYARD_EVENTS_URL: it has a user name in it; allowed: SCHEME://HOST:PORT"),
         (
-            {"EVENTS_URL": "nats://h", "EVENTS_OUTPUT": "b"},
+            {"EVENTS_URL": "nats://h", "EVENTS_CLIENT": "c:f", "EVENTS_OUTPUT": "b"},
             "MODELYARD_EVENTS_URL is set without MODELYARD_EVENTS_INPUT",
         ),
-        ({"EVENTS_URL": "nats://h", "EVENTS_INPUT": "a", "EVENTS_OUTPUT": "a"}, "events would go round"),
-        ({"EVENTS_INPUT": "a.*"}, "without wildcards"),
+        ({"EVENTS_INPUT": "a", "EVENTS_OUTPUT": "a"}, "events would go round"),
+        ({"EVENTS_INPUT": "a b"}, "without spaces"),
+        ({"EVENTS_CLIENT": "nats"}, "MODELYARD_EVENTS_CLIENT: 'nats'; allowed: module:function"),
+        ({"EVENTS_USERNAME": "u"}, "MODELYARD_EVENTS_USERNAME is set without MODELYARD_EVENTS_PASSWORD"),
         ({"EVENTS_GROUP": "a.b"}, "letters, digits, '_', '-'"),
         ({"EVENTS_AUTH": "token"}, "MODELYARD_EVENTS_AUTH: 'token'; allowed: basic, none"),
         ({"EVENTS_SOURCE": "a b"}, "MODELYARD_EVENTS_SOURCE: 'a b'; allowed: a URI reference"),

@@ -96,7 +96,7 @@ def serve(engine: Engine) -> None:
         ToolError: the server ended by itself with an error, which it has printed; or the runtime has none outside of
             its image.
     """
-    from modelyard.launch.python_server import environment, package
+    from modelyard.launch.python_server import environment, packages
 
     config = engine.project.config
     runtime = config.uses["runtime"]
@@ -106,12 +106,17 @@ def serve(engine: Engine) -> None:
             "  run `doit image`, then start the image, for instance with `docker run`"
         )
         raise ToolError(msg)
+    events = config.settings["events"]
     settings = {"name": config.name, "port": config.settings["serve"]["port"]}
+    settings |= {f"events_{key}": value for key, value in events.items() if key != "url"}
     model = engine.workspace.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
     command = [sys.executable if w == "python3" else w for w in runtime.component.entrypoint]
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
-        Path(folder, package(runtime.component)).symlink_to(runtime.component.server)
-        defaults = environment(settings, runtime) | {"MODELYARD_HOST": config.settings["serve"]["host"]}
+        for name, package in packages(runtime.component, config.events).items():
+            Path(folder, name).symlink_to(package)
+        defaults = environment(settings, runtime, config.events) | {"MODELYARD_HOST": config.settings["serve"]["host"]}
+        if config.events and events["url"]:
+            defaults["MODELYARD_EVENTS_URL"] = events["url"]
         defaults["MODELYARD_MODEL_DIR"] = str(model)
         variables = {
             **defaults,

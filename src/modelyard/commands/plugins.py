@@ -16,7 +16,7 @@ from modelyard.project.load import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TABLES = {"dataset": "dataset", "builder": "image"}
+_TABLES = {"dataset": "dataset", "builder": "image", "source": "events"}
 """The kinds whose table in the configuration holds keys of modelyard's own, too."""
 
 

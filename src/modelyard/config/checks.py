@@ -16,8 +16,8 @@ OWN = ("name", "version")
 """Keys of `[tool.modelyard]` that a problem may name beside the component's parameters."""
 
 
-def surroundings(name: str, version: str, runtime: Component) -> CheckContext:
-    """Return what a `check` may know of a project whose runtime is `runtime`."""
+def surroundings(name: str, version: str, runtime: Component, source: Component | None = None) -> CheckContext:
+    """Return what a `check` may know of a project with that runtime, and source of events if it has one."""
     return CheckContext(
         name=name,
         version=version,
@@ -25,6 +25,7 @@ def surroundings(name: str, version: str, runtime: Component) -> CheckContext:
         brings_server=runtime.image is not None,
         base=runtime.base,
         reads_settings=runtime.reads_settings,
+        event_schemes=source.schemes if source else {},
     )
 
 

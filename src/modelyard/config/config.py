@@ -33,6 +33,7 @@ class Config(msgspec.Struct, frozen=True):
         source: what it was read from, for messages.
         origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
         target_names: the names of all targets, of all profiles.
+        events: the source of events that the server answers; None: of none.
         metrics: the plugins' metrics that are measured beside those of every evaluation, by name.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
         kinds: for each kind of stage that a plugin registered and the project asks for, its component.
@@ -55,6 +56,7 @@ class Config(msgspec.Struct, frozen=True):
     kinds: dict[str, Use] = {}
     metrics: dict[str, Use] = {}
     gates: dict[str, Use] = {}
+    events: Use | None = None
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

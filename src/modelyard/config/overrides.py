@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.config.keys import default_components, keys_of
-from modelyard.config.tables import SCALARS, USING, parameters_of_table
+from modelyard.config.tables import SCALARS, SOURCE, USING, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def inline_toml(value: Any) -> str:
 
 def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
     values = raw[table] if isinstance(raw.get(table), dict) else {}
-    kind, default = USING.get(table, "kind"), default_components(plugins).get(table, table)
+    kind, default = {**USING, SOURCE: "source"}.get(table, "kind"), default_components(plugins).get(table, table)
     component = plugins.components.get((kind, str(values.get("use", default))))
     return [*parameters_of_table(table), *values, *(component.parameters if component else ())]
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from modelyard.component import Use, check_values, in_quotes, written_text
+from modelyard.component import Component, Use, check_values, in_quotes, written_text
 from modelyard.config import checks
 from modelyard.config.config import Config, quantities
+from modelyard.config.events import PLACES, check_events, named_places
 from modelyard.config.extending import extended
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
-from modelyard.config.tables import PLAIN, USING, Isa, Name, Seed, Threads, gate_parameters, parameters_of_table
+from modelyard.config.tables import PLAIN, SOURCE, USING, Isa, Name, Seed, Threads, gate_parameters, parameters_of_table
 from modelyard.config.uses import Uses
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
@@ -49,18 +50,22 @@ class PipelineReader:
                 allowed = (*keys, "profiles")
                 msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
+        name = self.scalar("name", Name, self.default_name())
         uses = self.uses()
-        settings = {table: self.own(table) for table in ("dataset", *PLAIN) if table != "gates"}
+        settings = {table: self.own(table) for table in ("dataset", SOURCE, *PLAIN) if table != "gates"}
+        place = named_places(settings[SOURCE], name)
+        events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
         metrics = {name: self.metric(name) for name in self.table("metrics")}
         config = Config(
             project=self.project,
-            name=self.scalar("name", Name, self.default_name()),
+            name=name,
             version=self.scalar("version", str, str(self.fallback.get("version", "0"))),
             seed=self.scalar("seed", Seed, 0),
             threads=self.scalar("threads", Threads, THREADS),
             isa=self.scalar("isa", Isa, None),
             uses=uses,
-            settings=settings | {"gates": self.bounds(metrics), "image": self.image()},
+            settings=settings | {"gates": self.bounds(metrics), "image": self.image(), SOURCE: place},
+            events=events,
             metrics=metrics,
             gates=self.gates(metrics),
             variants=self.variants(),
@@ -101,7 +106,7 @@ class PipelineReader:
         """Modelyard's own keys of `table`; in a table with `use`, the component's keys are left out."""
         parameters = parameters_of_table(table)
         values = self.table(table)
-        if table in USING:
+        if table in USING or table == SOURCE:
             values = {k: v for k, v in values.items() if k in parameters}
         return check_values(parameters, values, self.where(table))
 
@@ -164,16 +169,23 @@ class PipelineReader:
         tables = [table for table in USING if table != "model" or trainer.component.takes_model]
         return {table: trainer if table == "train" else self.use(table) for table in tables}
 
-    def use(self, table: str) -> Use:
+    def use(self, table: str, checked: Mapping[str, Any] | None = None) -> Use:
+        kind = "source" if table == SOURCE else USING[table]
         values = self.table(table)
         name = values.pop("use", default_components(self.plugins).get(table))
         if name is None:
-            known = self.plugins.names(USING[table])
-            msg = f"{self.where(table)}: key 'use' is missing\n  it names the {USING[table]}, one of: {listing(known)}"
+            known = self.plugins.names(kind)
+            msg = f"{self.where(table)}: key 'use' is missing\n  it names the {kind}, one of: {listing(known)}"
             raise ConfigError(msg)
         own = parameters_of_table(table)
         others = {k: v for k, v in values.items() if k not in own}
-        return self.components.take(USING[table], name, others, self.where(table), own)
+        return self.components.take(kind, name, others, self.where(table), own, checked)
+
+    def events(self, place: Mapping[str, Any], runtime: Component) -> Use:
+        """The source of events, which checks where the events come from and go to, too."""
+        use = self.use(SOURCE, {key: place[key] for key in PLACES})
+        check_events(use.component, place, runtime, self.where(SOURCE))
+        return use
 
     def check_name(self, what: str, name: str, where: Where) -> None:
         """Check a name that becomes a task's and a folder's."""

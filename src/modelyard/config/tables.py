@@ -20,11 +20,13 @@ SCALARS = ("name", "version", "seed", "threads", "isa")
 """The keys that are no tables."""
 USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
 """The tables that choose one component with `use`, and the kind of that component."""
+SOURCE = "events"
+"""The table that chooses a source of events with `use`; there is one only in projects that have any."""
 PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
 GROUPS = ("variants", "matrix", "metrics", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
-KEYS = (*SCALARS, *USING, *PLAIN, *GROUPS)
+KEYS = (*SCALARS, *USING, SOURCE, *PLAIN, *GROUPS)
 """What there may be in every project; the kinds of stage that plugins registered have tables of their name besides."""
 
 Name = Annotated[
@@ -97,6 +99,46 @@ class Serve(msgspec.Struct):
     host: str = "127.0.0.1"
 
 
+Stream = Annotated[
+    str, msgspec.Meta(pattern=r"^[!-~]{0,200}\Z", description="up to 200 printable characters, no spaces")
+]
+"""What a broker calls a place of events: a subject, a key, a topic, a queue."""
+Url = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([a-z][a-z0-9+.-]*://[^@\s/]+/?)?\Z",
+        description="SCHEME://HOST or SCHEME://HOST:PORT; user name and password are files of their own",
+    ),
+]
+"""Where a broker is; nothing secret."""
+
+
+class Events(msgspec.Struct):
+    """`[tool.modelyard.events]`, beside the source's own parameters: events of a broker that the server answers.
+
+    Attributes:
+        input: where the events are: a subject, a stream; empty: the project's name and `.in`.
+        output: where their answers go to; empty: the project's name and `.out`.
+        dead_letter: where to put what cannot be answered; empty: that of `input` and `.dead`.
+        group: the name that all servers have in common that share the work; empty: the project's name.
+        url: the broker of `doit serve`; empty: `MODELYARD_EVENTS_URL` says it, or there is none.
+        attempts: how often an event is tried that the model fails on.
+        retry_s: how long it rests after the first time, in seconds; each time twice as long.
+        ack_wait_s: after how many seconds an event whose server says nothing more is handed to another.
+        max_in_flight: events that one worker holds at a time.
+    """
+
+    input: Stream = ""
+    output: Stream = ""
+    dead_letter: Stream = ""
+    group: Stream = ""
+    url: Url = ""
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="a whole number from 1 to 1000")] = 5
+    retry_s: PositiveFloat = 1.0
+    ack_wait_s: Annotated[float, msgspec.Meta(ge=1, le=3600, description="seconds, 1 to 3600")] = 30.0
+    max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=10000, description="a whole number from 1 to 10000")] = 64
+
+
 class Push(msgspec.Struct):
     """`[tool.modelyard.push]`: `insecure` allows plain http to a registry that is not on this machine."""
 
@@ -152,6 +194,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "image": Image,
     "check": Check,
     "serve": Serve,
+    "events": Events,
     "push": Push,
     "export": Export,
     "store": Store,

@@ -28,7 +28,15 @@ class Uses:
         self._project, self._plugins, self._look_at_inputs = project, plugins, look_at_inputs
         self._used: list[tuple[Use, Where]] = []
 
-    def take(self, kind: str, name: Any, values: Mapping[str, Any], where: Where, own: Iterable[str] = ()) -> Use:
+    def take(
+        self,
+        kind: str,
+        name: Any,
+        values: Mapping[str, Any],
+        where: Where,
+        own: Iterable[str] = (),
+        checked: Mapping[str, Any] | None = None,
+    ) -> Use:
         """Return the component of `kind` called `name`, with `values` for its parameters.
 
         Args:
@@ -37,6 +45,7 @@ class Uses:
             values: what the table says beside `use`.
             where: the table, for messages.
             own: modelyard's own keys of the table, for messages.
+            checked: values of such keys that the component checks beside its own.
 
         Raises:
             ConfigError: there is no such component, or it does not take one of the values.
@@ -51,7 +60,7 @@ class Uses:
             )
             raise ConfigError(msg)
         use = Use(found, self._params(found, values, where))
-        self._used.append((use, where))
+        self._used.append((Use(found, {**(checked or {}), **use.params}), where))
         self._check_scripts(use, where)
         return use
 
@@ -100,7 +109,8 @@ class Uses:
 
     def check_meaning(self, config: Config) -> None:
         """Let each component check what the values of its parameters mean; all that is wrong is told at once."""
-        context = checks.surroundings(config.name, config.version, config.uses["runtime"].component)
+        source = config.events.component if config.events else None
+        context = checks.surroundings(config.name, config.version, config.uses["runtime"].component, source)
         found: dict[str, None] = {}
         for use, where in self._used:
             for problem in checks.problems(use.component, use.params, context):

@@ -121,8 +121,8 @@ class Fingerprinter:
             yield from ((f"{role} {name}", use.params[name]) for name in _inputs(use))
             yield from ((f"template {path.name}", str(path)) for path in self._template_files(use.component))
             if stage.row.packs_server:
-                if use.component.server:
-                    yield f"{role} server", str(use.component.server)
+                for what, folder in _packages(use.component).items():
+                    yield f"{role} {what}", str(folder)
                 yield from ((part, str(path)) for part, path in _requirements(role, use).items())
 
     def closure(self, *files: Path) -> Closure:
@@ -211,8 +211,10 @@ class Fingerprinter:
     def _files(self, role: str, use: Use) -> dict[str, Any]:
         component = use.component
         parts: dict[str, Any] = {part: self._table.file(path) for part, path in _requirements(role, use).items()}
-        if component.server:
-            parts[f"{role} server"] = manifest_digest(server_files(component.server, self._table))
+        for what, folder in _packages(component).items():
+            parts[f"{role} {what}"] = manifest_digest(server_files(folder, self._table))
+        if component.schemes:
+            parts[f"{role} schemes"] = dict(component.schemes)
         parts |= {f"{role} server environment {n}": value for n, value in component.server_environment.items()}
         return parts
 
@@ -242,6 +244,12 @@ def _shaping_hooks(stage: Stage) -> tuple[ShapingHook, ...]:
 def _inputs(use: Use) -> list[str]:
     """Return the parameters of `use` that name a file or folder, and do."""
     return [name for name in use.component.inputs if use.params.get(name) is not None]
+
+
+def _packages(component: Component) -> dict[str, Path]:
+    """Return the folders of Python packages that go into the image."""
+    folders = {"server": component.server, "client": component.client}
+    return {what: folder for what, folder in folders.items() if folder}
 
 
 def _requirements(role: str, use: Use) -> dict[str, Path]:

@@ -297,7 +297,11 @@ class _Planner:
         facts = {"name": config.name, "version": config.version, "port": config.settings["serve"]["port"]}
         image = {**config.settings["image"], **facts}
         image["repository"] = image["repository"] or config.name
-        yield self.stage(self.image, {"builder": uses["image"], "runtime": uses["runtime"]}, image, model)
+        packed = {"builder": uses["image"], "runtime": uses["runtime"]}
+        if config.events is not None:
+            packed["source"] = config.events
+            image |= {f"events_{key}": value for key, value in config.settings["events"].items() if key != "url"}
+        yield self.stage(self.image, packed, image, model)
         reads = (
             Input("image", self.image),
             model,

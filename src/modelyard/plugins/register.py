@@ -30,6 +30,7 @@ _SEQUENCES = {
     "plan_only",
 }
 _PATHS = {"server", "requirements"}
+_PACKAGES = {"client"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
 _DICTS = {"environment", "server_environment", "parts"}
 _FLAGS = {"reads_settings", "deterministic", "takes_model", "seeded", "host_bound", "measures", "steady"}
@@ -143,6 +144,13 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if fits else "a tuple of strings, for instance ('tflite',)"
     if trait in _PATHS:
         return "" if _is_there(value) else "the Path of what is there"
+    if trait in _PACKAGES:
+        fits = _is_there(value) and value.name.isidentifier() and (value / "__init__.py").is_file()
+        return "" if fits else "the Path of the folder of a Python package"
+    if trait == "schemes":
+        fits = isinstance(value, Mapping) and bool(value)
+        fits = fits and all(isinstance(one, str) and isinstance(port, int) for one, port in value.items())
+        return "" if fits else "a dict from schemes of URLs to their usual ports, for instance {'amqp': 5672}"
     if trait in _DICTS:
         fits = value is None or (
             isinstance(value, Mapping) and all(isinstance(t, str) for t in (*value, *value.values()))

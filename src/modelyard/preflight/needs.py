@@ -112,7 +112,7 @@ def _of_task(project: Project, kind: str, name: str) -> Iterator[tuple[Use | Non
     elif kind == "deploy" and name in config.targets:
         yield from ((config.targets[name], lack) for lack in _of_use(project, config.targets[name], deploys=True))
     elif kind == "serve":
-        yield from ((config.uses["runtime"], lack) for lack in _of_serve(config.uses["runtime"]))
+        yield from ((config.uses["runtime"], lack) for lack in _of_serve(config.uses["runtime"], config.events))
 
 
 def _of_use(project: Project, use: Use, *, deploys: bool = False, pushes: bool = False) -> list[Lack]:
@@ -120,7 +120,8 @@ def _of_use(project: Project, use: Use, *, deploys: bool = False, pushes: bool =
     lacks = [Lack("", install=(name,)) for name in component.needed]
     if component.preflight is None:
         return lacks
-    known = surroundings(config.name, config.version, config.uses["runtime"].component)
+    source = config.events.component if config.events else None
+    known = surroundings(config.name, config.version, config.uses["runtime"].component, source)
     fields: dict[str, Any] = msgspec.structs.asdict(known) | {
         "project": project.folder,
         "cache": project.state / "cache",
@@ -150,7 +151,7 @@ def _of_kind(stage: Stage) -> Iterable[Lack]:
     return found
 
 
-def _of_serve(runtime: Use) -> Iterator[Lack]:
+def _of_serve(runtime: Use, events: Use | None) -> Iterator[Lack]:
     """A server that can be started here, and the distributions that it stands on, as far as an extra brings them."""
     component = runtime.component
     if component.server is None or component.requirements is None:
@@ -161,7 +162,8 @@ def _of_serve(runtime: Use) -> Iterator[Lack]:
 
     owner = component.source.distribution.partition(" ")[0]
     known = {name for one in (owner, OURS) if one for brought in extras_of(one).values() for name in brought}
-    files = (component.requirements, *runtime.optional_requirements.values())
+    client = [events.component.requirements] if events and events.component.requirements else []
+    files = (component.requirements, *runtime.optional_requirements.values(), *client)
     lines = [line for file in files for line in requirement_lines(file)]
     pinned = (line.partition("==")[0].strip() for line in lines if ";" not in line)
     yield from (Lack("", install=(name,)) for name in (*component.needed, *pinned) if name in known)

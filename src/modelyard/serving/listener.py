@@ -46,9 +46,6 @@ class Listeners:
         Raises:
             StartError: an address is not ours, another process listens there, or what gRPC needs is not installed.
         """
-        if settings.events_url is not None and find_spec("nats") is None:
-            msg = "MODELYARD_EVENTS_URL: needs the package 'nats-py', which is not here; run: pip install 'modelyard[nats]'"
-            raise StartError(msg)
         if settings.grpc_port is None:
             return cls(listen(settings.host, settings.port), None)
         if find_spec("hpack") is None:

@@ -55,14 +55,14 @@ def log(level: int, event: str, **fields: object) -> None:
 
 
 class RequestLog:
-    """The line of each request, which takes 3 us: it goes round `logging`, and many are written at once."""
+    """The line of each request, and event of a broker, which takes 3 us: it goes round `logging`, and many are written at once."""
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
         self._second, self._text = 0, ""
 
-    def add(self, loop: AbstractEventLoop, level: str, fields: dict[str, object]) -> None:
-        """Write the line of a request within `FLUSH_S` seconds."""
+    def add(self, loop: AbstractEventLoop, level: str, fields: dict[str, object], event: str = "request") -> None:
+        """Write the line of a request, or of an `event` of that name, within `FLUSH_S` seconds."""
         if not self._lines:
             loop.call_later(FLUSH_S, self.flush)
         now = time.time()
@@ -71,7 +71,7 @@ class RequestLog:
             self._second = second
             self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         when = f"{self._text}.{int((now - second) * 1000):03d}+00:00"
-        self._lines.append(orjson.dumps({"time": when, "level": level, "event": "request", **fields}) + b"\n")
+        self._lines.append(orjson.dumps({"time": when, "level": level, "event": event, **fields}) + b"\n")
 
     def flush(self) -> None:
         """Write what is there."""

@@ -34,7 +34,12 @@ _SPANS_AT = _RELOADS_AT + len(_RELOADS)
 _SPANS = ("sent", "failed", "dropped")
 _EVENTS_AT = _SPANS_AT + len(_SPANS)
 _EVENTS = ("done", "expired", "unprocessable", "failed", "returned")
-_WIDTH = _EVENTS_AT + len(_EVENTS)
+_EVENT_GAUGES = ("held", "connected", "consumes")
+_EVENT_GAUGES_AT = _EVENTS_AT + len(_EVENTS)
+_EVENT_AT = _EVENT_GAUGES_AT + len(_EVENT_GAUGES)
+_AGE_AT = _EVENT_AT + _HISTOGRAM
+_BATCHES_AT = _AGE_AT + _HISTOGRAM
+_WIDTH = _BATCHES_AT + 1
 _START = {pair: _PAIRS_AT + number * _PAIR for number, pair in enumerate(LABELS)}
 _STATUS = {status: number for number, status in enumerate(STATUSES)}
 
@@ -68,7 +73,8 @@ class Metrics:
 
     def __init__(self, board: Board, worker: int, model: Mapping[str, str]) -> None:
         self._board, self._row, self._model = board, board.rows[worker], model
-        for place in range(_PAIRS_AT):  # those of a worker that was here before
+        gauges = range(_EVENT_GAUGES_AT, _EVENT_GAUGES_AT + len(_EVENT_GAUGES))
+        for place in (*range(_PAIRS_AT), *gauges):  # those of a worker that was here before
             self._row[place] = 0
         self._row[0] = os.getpid()
 
@@ -115,6 +121,24 @@ class Metrics:
     def event(self, outcome: str) -> None:
         """Count an event: `done`, `expired`, `unprocessable`, `failed`, or `returned` to be sent again."""
         self._row[_EVENTS_AT + _EVENTS.index(outcome)] += 1
+
+    def events_held(self, count: int) -> None:
+        """Say how many events of a broker are held."""
+        self._row[_EVENT_GAUGES_AT] = count
+
+    def event_connection(self, *, is_open: bool) -> None:
+        """Say whether there is a connection to a broker, which events are to be taken from."""
+        self._row[_EVENT_GAUGES_AT + 1], self._row[_EVENT_GAUGES_AT + 2] = is_open, True
+
+    def event_batch(self) -> None:
+        """Count that a broker has handed out events, many at once."""
+        self._row[_BATCHES_AT] += 1
+
+    def event_took(self, duration_s: float, age_s: float | None) -> None:
+        """Count how long an event was held, and how long ago it had happened, if it says so."""
+        _observe(self._row, _EVENT_AT, duration_s)
+        if age_s is not None:
+            _observe(self._row, _AGE_AT, max(0.0, age_s))
 
     def exposition(self) -> bytes:
         """Return every metric of all workers in Prometheus' text format 0.0.4."""
@@ -165,9 +189,33 @@ def _others(board: Board, model: Mapping[str, str]) -> Iterator[str]:
     yield from _head(name, "counter", "Events; returned: nothing was wrong with them, they are to be sent again.")
     for number, outcome in enumerate(_EVENTS):
         yield f'{name}{{outcome="{outcome}"}} {board.total(_EVENTS_AT + number):.0f}'
+    if board.total(_EVENT_GAUGES_AT + 2):
+        yield from _broker(board)
     yield from _head("modelyard_model_info", "gauge", "The model that is served.")
     labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in model.items())
     yield f"modelyard_model_info{{{labels}}} 1"
+
+
+def _broker(board: Board) -> Iterator[str]:
+    gauges = (
+        ("in_flight", "Events of a broker that are held."),
+        ("connected", "Workers that a broker is connected to."),
+    )
+    for number, (what, doc) in enumerate(gauges):
+        name = f"modelyard_events_{what}"
+        yield from _head(name, "gauge", doc)
+        yield f"{name} {board.total(_EVENT_GAUGES_AT + number):.0f}"
+    name = "modelyard_event_batches_total"
+    yield from _head(name, "counter", "Times that a broker has handed out events, one or many.")
+    yield f"{name} {board.total(_BATCHES_AT):.0f}"
+    times = {
+        "": (_EVENT_AT, "From taking an event to its confirmation."),
+        "_age": (_AGE_AT, "From an event's time to its confirmation."),
+    }
+    for what, (place, doc) in times.items():
+        name = f"modelyard_event{what}_seconds"
+        yield from _head(name, "histogram", doc)
+        yield from _histogram(board, name, place, "", always=True)
 
 
 def _secrets(board: Board) -> Iterator[str]:

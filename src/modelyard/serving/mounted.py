@@ -15,7 +15,7 @@ from .auth import BasicAuth
 from .certificate import Certificate
 from .errors import EXHAUSTED, StartError
 from .logs import log
-from .settings import login_files, read_login
+from .settings import login_files, read_events_login, read_login
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -70,11 +70,13 @@ class Secrets:
     Attributes:
         auth: who is let in.
         certificate: what connections are encrypted with; None: nothing.
+        events_login: gives the user name and the password for the broker of events, read at each connection to it.
     """
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         certificate, key = settings.tls_cert_file, settings.tls_key_file
         open_events = settings.events_auth == "none"
+        self.events_login = lambda: read_events_login(environment)
         self.auth = Mounted(
             login_files(environment), lambda: BasicAuth(*read_login(environment), open_events=open_events)
         )

@@ -132,6 +132,10 @@ class Worker:
             settings.events_source,
         )
         self._limits = limits
+        if settings.events_url is not None:
+            from .events.starting import consumer_of  # most servers have no broker
+
+            self._consumer = consumer_of(settings, self._secrets, self._model, self._engine, limits, self._metrics)
 
     async def run(self, listeners: Listeners) -> None:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""
@@ -144,7 +148,8 @@ class Worker:
         self._gate.sweep(self._loop)
         self._metrics.ready(ready=True)
         self._say_listening(listeners)
-        consuming = self._consume()
+        consumer, grace_s = self._consumer, self._settings.grace_s
+        consuming = [] if consumer is None else [self._loop.create_task(consumer.run(grace_s))]
         await self._accepting.wait()
         for acceptor in acceptors:
             acceptor.close()
@@ -152,32 +157,6 @@ class Worker:
         self._engine.close()
         self._tracer.close(SPANS_S)
         requests.flush()
-
-    def _consume(self) -> list[asyncio.Task[None]]:
-        """Take events from a broker, if one is named."""
-        settings = self._settings
-        if settings.events_url is None:
-            return []
-        from .events import consumer, nats, result
-
-        assert settings.events_input is not None
-        assert settings.events_output is not None
-        place = nats.Place(
-            settings.events_url,
-            settings.events_input,
-            settings.events_output,
-            settings.events_dead_letter or f"{settings.events_input}.dead",
-            settings.events_group or self._model.name.replace(".", "-"),
-            max(1.0, settings.events_ack_wait_s),
-        )
-        results = result.Results.of(self._model, settings.events_source)
-        patience = consumer.Patience(
-            settings.events_max_in_flight, settings.events_attempts, settings.events_retry_s, place.ack_wait_s
-        )
-        self._consumer = consumer.Consumer(
-            nats.Nats(place), self._engine, results, self._limits, self._metrics, patience
-        )
-        return [self._loop.create_task(self._consumer.run(settings.grace_s))]
 
     def _accept(
         self, listener: socket.socket, connect: Callable[[], asyncio.Protocol], setting: str = "MODELYARD_PORT"

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
-_BROKER = re.compile(r"nats://[^@/?#\s]+")
-_SUBJECT = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
-_SUBJECTS = "a subject, words with '.' between them, without wildcards"
+_BROKER = re.compile(r"[a-z][a-z0-9+.-]*://[^@\s]+")
+_STREAM = re.compile(r"[!-~]+")
+_STREAMS = "printable ASCII without spaces"
+_CLIENT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _GROUP = re.compile(r"[A-Za-z0-9_-]+")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -42,10 +43,16 @@ class Settings:
         username: the name that HTTP Basic asks for; None: no password is asked for.
         password: the password that HTTP Basic asks for; several lines are several, each of which is good.
         events_auth: who may send events: `basic`, as everything else asks for it, or `none`: everybody.
-        events_url: the broker that events are taken from, `nats://HOST:PORT`; None: none.
-        events_input: the subject that they come from.
-        events_output: the subject that answers go to.
-        events_dead_letter: the subject for what cannot be answered; None: the input's name and `.dead`.
+        events_client: what speaks with the broker: `module:function`, see `events.source`.
+        events_url: the broker that events are taken from, `SCHEME://HOST:PORT`; None: none.
+        events_username: the user name that the broker asks for; None: none.
+        events_password: the password that it asks for.
+        events_ca_file: whom the broker's certificate is trusted from, PEM; None: as the system has it.
+        events_cert_file: the certificate that is shown to the broker, PEM; None: none.
+        events_key_file: its private key, PEM.
+        events_input: the stream, or subject, that they come from.
+        events_output: the one that answers go to.
+        events_dead_letter: the one for what cannot be answered; None: the input's name and `.dead`.
         events_group: the name under which the broker knows all consumers that share the work.
         events_ack_wait_s: seconds after which an event whose consumer says nothing more is handed to another.
         events_attempts: how often an event is tried that the model fails on.
@@ -83,7 +90,13 @@ class Settings:
     password: str | None = field(default=None, repr=False)
     events_auth: str = "basic"
     events_source: str | None = None
+    events_client: str | None = None
     events_url: str | None = None
+    events_username: str | None = None
+    events_password: str | None = field(default=None, repr=False)
+    events_ca_file: Path | None = None
+    events_cert_file: Path | None = None
+    events_key_file: Path | None = None
     events_input: str | None = None
     events_output: str | None = None
     events_dead_letter: str | None = None
@@ -121,6 +134,7 @@ class Settings:
         _refuse_misspelt(environment)
         source = _Source(environment)
         username, password = read_login(environment)
+        events_username, events_password = read_events_login(environment)
         settings = cls(
             model_dir=Path(source.text("MODELYARD_MODEL_DIR") or cls.model_dir),
             model_name=source.matching("MODELYARD_MODEL_NAME", NAME, "letters, digits, '.', '_', '-'"),
@@ -133,10 +147,16 @@ class Settings:
             password=password,
             events_auth=source.choice("MODELYARD_EVENTS_AUTH", cls.events_auth, ("basic", "none")),
             events_source=source.matching("MODELYARD_EVENTS_SOURCE", _URI, "a URI reference"),
-            events_url=source.matching("MODELYARD_EVENTS_URL", _BROKER, "nats://HOST:PORT, and no user name in it"),
-            events_input=source.matching("MODELYARD_EVENTS_INPUT", _SUBJECT, _SUBJECTS),
-            events_output=source.matching("MODELYARD_EVENTS_OUTPUT", _SUBJECT, _SUBJECTS),
-            events_dead_letter=source.matching("MODELYARD_EVENTS_DEAD_LETTER", _SUBJECT, _SUBJECTS),
+            events_client=source.matching("MODELYARD_EVENTS_CLIENT", _CLIENT, "module:function"),
+            events_url=source.broker("MODELYARD_EVENTS_URL"),
+            events_username=events_username,
+            events_password=events_password,
+            events_ca_file=source.path("MODELYARD_EVENTS_CA_FILE"),
+            events_cert_file=source.path("MODELYARD_EVENTS_CERT_FILE"),
+            events_key_file=source.path("MODELYARD_EVENTS_KEY_FILE"),
+            events_input=source.matching("MODELYARD_EVENTS_INPUT", _STREAM, _STREAMS),
+            events_output=source.matching("MODELYARD_EVENTS_OUTPUT", _STREAM, _STREAMS),
+            events_dead_letter=source.matching("MODELYARD_EVENTS_DEAD_LETTER", _STREAM, _STREAMS),
             events_group=source.matching("MODELYARD_EVENTS_GROUP", _GROUP, "letters, digits, '_', '-'"),
             events_ack_wait_s=source.seconds("MODELYARD_EVENTS_ACK_WAIT_S", cls.events_ack_wait_s),
             events_attempts=source.integer("MODELYARD_EVENTS_ATTEMPTS", cls.events_attempts, 1, 1000),
@@ -162,7 +182,13 @@ class Settings:
             log_level=source.choice("MODELYARD_LOG_LEVEL", cls.log_level, LOG_LEVELS),
         )
         _together("MODELYARD_TLS_CERT_FILE", settings.tls_cert_file, "MODELYARD_TLS_KEY_FILE", settings.tls_key_file)
-        _check_subjects(settings)
+        _together(
+            "MODELYARD_EVENTS_CERT_FILE",
+            settings.events_cert_file,
+            "MODELYARD_EVENTS_KEY_FILE",
+            settings.events_key_file,
+        )
+        _check_events(settings)
         return settings
 
     @classmethod
@@ -172,11 +198,13 @@ class Settings:
         Raises:
             StartError: as `read`.
         """
-        secret = {*_LOGIN, *(f"{name}_FILE" for name in _LOGIN)}
+        secrets = (*_LOGIN, *_EVENTS_LOGIN)
+        secret = {*secrets, *(f"{name}_FILE" for name in secrets)}
         return cls.read({name: value for name, value in environment.items() if name not in secret})
 
 
 _LOGIN = ("MODELYARD_USERNAME", "MODELYARD_PASSWORD")
+_EVENTS_LOGIN = ("MODELYARD_EVENTS_USERNAME", "MODELYARD_EVENTS_PASSWORD")
 
 
 def read_login(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
@@ -193,6 +221,20 @@ def read_login(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
         raise StartError(msg)
     if password is not None and not password.strip("\r\n"):
         msg = "MODELYARD_PASSWORD: nothing but empty lines; give a password in one of them"
+        raise StartError(msg)
+    return username, password
+
+
+def read_events_login(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the user name and the password for the broker; some ask for a password alone.
+
+    Raises:
+        StartError: the name without the password, or not to be read.
+    """
+    source = _Source(environment)
+    username, password = (source.text(name) for name in _EVENTS_LOGIN)
+    if username is not None and password is None:
+        msg = f"{_EVENTS_LOGIN[0]} is set without {_EVENTS_LOGIN[1]}; set both, or the password alone, or neither"
         raise StartError(msg)
     return username, password
 
@@ -240,6 +282,15 @@ class _Source:
         value = self.text(name)
         if value is not None and not pattern.fullmatch(value):
             msg = f"{name}: {value!r}; allowed: {allowed}"
+            raise StartError(msg)
+        return value
+
+    def broker(self, name: str) -> str | None:
+        """Return the URL `name`; what is wrong with it may be a password in it, and so is not told."""
+        value = self.text(name)
+        if value is not None and not _BROKER.fullmatch(value):
+            shown = repr(value) if "@" not in value else "it has a user name in it"
+            msg = f"{name}: {shown}; allowed: SCHEME://HOST:PORT; user name and password are files of their own, see {', '.join(_EVENTS_LOGIN)}"
             raise StartError(msg)
         return value
 
@@ -306,10 +357,13 @@ def _together(first: str, first_value: object, second: str, second_value: object
     raise StartError(msg)
 
 
-def _check_subjects(settings: Settings) -> None:
-    """Refuse a broker without an input and an output, and what would go round."""
-    for name, value in (("INPUT", settings.events_input), ("OUTPUT", settings.events_output)):
-        _together("MODELYARD_EVENTS_URL", settings.events_url, f"MODELYARD_EVENTS_{name}", value)
+def _check_events(settings: Settings) -> None:
+    """Refuse a broker without what is needed to consume from it, and what would go round."""
+    needed = {"CLIENT": settings.events_client, "INPUT": settings.events_input, "OUTPUT": settings.events_output}
+    for name, value in needed.items() if settings.events_url is not None else ():
+        if value is None:
+            msg = f"MODELYARD_EVENTS_URL is set without MODELYARD_EVENTS_{name}; set both, or neither"
+            raise StartError(msg)
     for name, value in (("OUTPUT", settings.events_output), ("DEAD_LETTER", settings.events_dead_letter)):
         if value is not None and value == settings.events_input:
             msg = f"MODELYARD_EVENTS_{name}: {value!r} is MODELYARD_EVENTS_INPUT, too: events would go round"

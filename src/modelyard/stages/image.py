@@ -43,7 +43,8 @@ def image_content(job: Job) -> ImageContent:
     """Return what goes into the image of the selected model."""
     settings, runtime, model = job.stage.settings, job.stage.uses["runtime"], job.inputs["model"]
     facts = read_json(model / "model.json", dict)
-    server = python_server.parts(settings, runtime, model) if runtime.component.image is None else _brought(job)
+    source = job.stage.uses.get("source")
+    server = python_server.parts(settings, runtime, model, source) if runtime.component.image is None else _brought(job)
     return ImageContent(
         repository=settings["repository"],
         tag=settings["tag"] or str(facts["sha256"])[:12],

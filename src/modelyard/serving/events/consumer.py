@@ -5,17 +5,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic
 from urllib.parse import quote
 
-from ..logs import log, logger
+from ..logs import log, logger, requests
 from . import structured
 from .asking import Asking, Outcome
-from .http import Mode, binary, mode_of
-from .source import D
+from .http import Mode, binary, headers_of, mode_of
+from .source import Answer, D, Ending
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 DETAIL = 500
 AGAIN_S, LONGEST_S = 0.2, 60.0
+TAKE_S = 2.0
+"""How long a `take` may last once no more is to be taken."""
+SMALL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -50,112 +54,269 @@ class Patience:
         return float(min(LONGEST_S, self.retry_s * 2 ** min(attempt - 1, 16)) * random.uniform(0.8, 1.2))
 
 
+@dataclass(eq=False, slots=True)
+class Held(Generic[D]):
+    """An event that was taken and of which the broker does not know yet what became.
+
+    Attributes:
+        delivery: the event.
+        taken: when it was taken, on the loop's clock.
+        outcome: what it is counted as, once that is known.
+        event: as it was read, if it could be.
+        ending: what the broker is to be told.
+    """
+
+    delivery: D
+    taken: float
+    outcome: str = ""
+    event: Event | None = None
+    ending: Ending[D] = field(init=False)
+
+
+class Link(Generic[D]):
+    """The connection to the broker: made anew, by whoever needs it, after anything has failed."""
+
+    def __init__(self, source: Source[D], metrics: Metrics) -> None:
+        self.source = source
+        self._metrics = metrics
+        metrics.event_connection(is_open=False)
+        self._opening = asyncio.Lock()
+        self._number, self._is_open, self._wait_s = 0, False, 0.0
+
+    async def opened(self) -> int:
+        """Return the number of the connection, once there is one."""
+        async with self._opening:
+            while not self._is_open:
+                await asyncio.sleep(self._wait_s)
+                try:
+                    await self.source.open()
+                except Exception as exc:  # whatever it is, to consume no more would be worse, and silent
+                    self._longer("broker", exc)
+                else:
+                    self._number, self._is_open = self._number + 1, True
+                    self._metrics.event_connection(is_open=True)
+                    log(logging.INFO, "broker", connected=True)
+        return self._number
+
+    def lost(self, number: int, exc: Exception, event: str = "broker") -> None:
+        """Have the connection made anew, unless that has begun already; `event` is what the log calls it."""
+        if self._is_open and number == self._number:
+            self._is_open = False
+            self._metrics.event_connection(is_open=False)
+            self._longer(event, exc)
+
+    def works(self) -> None:
+        """Something has worked: the next failure is the first."""
+        self._wait_s = 0.0
+
+    async def close(self) -> None:
+        """Leave, if it is open."""
+        if self._is_open:
+            with contextlib.suppress(Exception):
+                await self.source.close()
+
+    def _longer(self, event: str, exc: Exception) -> None:
+        self._wait_s = min(LONGEST_S, max(AGAIN_S, 2 * self._wait_s))
+        tell(event, exc, again_s=self._wait_s)
+
+
 class Consumer(Generic[D]):
-    """Answers what a broker hands out, until it is told to stop."""
+    """Answers what a broker hands out, until it is told to stop.
+
+    Three tasks share the connection: one takes events, one tells the broker what became of them, as many at once as
+    there are, and one keeps those that are being worked at.
+    """
 
     def __init__(
         self, source: Source[D], engine: Engine, results: Results, limits: Limits, metrics: Metrics, patience: Patience
     ) -> None:
+        self._link = Link(source, metrics)
         self._source, self._engine, self._results, self._limits = source, engine, results, limits
         self._metrics, self._patience = metrics, patience
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[Held[D], None] = {}
+        self._ended: list[Held[D]] = []
+        self._some_ended, self._some_gone = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
+        self._refused = self._is_full = False
 
     def stop(self) -> None:
         """Take no more."""
         self._stopping.set()
+        self._some_gone.set()
 
     async def run(self, grace_s: float) -> None:
         """Consume until `stop`, then finish what is held within `grace_s` seconds; the broker keeps the rest."""
-        wait_s, is_open = AGAIN_S, False
-        while not self._stopping.is_set():
-            try:
-                if not is_open:
-                    await self._source.open()
-                    is_open, wait_s = True, AGAIN_S
-                await self._take()
-            except Exception as exc:  # whatever it is, to consume no more would be worse, and silent
-                _tell("broker", exc, again_s=wait_s)
-                is_open = False
-                await self._rest(wait_s)
-                wait_s = min(LONGEST_S, 2 * wait_s)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        for task in self._tasks:
-            task.cancel()
-        if is_open:
-            await self._source.close()
+        self._loop = asyncio.get_running_loop()
+        others = [asyncio.create_task(self._settle()), asyncio.create_task(self._keep())]
+        taking = asyncio.create_task(self._take())
+        await self._stopping.wait()
+        await asyncio.wait({taking}, timeout=TAKE_S)  # what the broker has sent already is taken, too
+        await _ended(taking)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._finished(), grace_s)
+        for task in others:
+            await _ended(task)
+        with contextlib.suppress(Exception):  # the broker finds out by itself, later
+            await asyncio.wait_for(self._give_back(), 1.0)
+        await self._link.close()
+        requests.flush()
+
+    # What is taken.
 
     async def _take(self) -> None:
-        room = self._patience.in_flight - len(self._tasks)
-        if room <= 0:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            return
-        for delivery in await self._source.take(room):
-            task = asyncio.create_task(self._handle(delivery))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _rest(self, time_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), time_s)
-        except TimeoutError:
-            return
-
-    async def _handle(self, delivery: D) -> None:
-        keeping = asyncio.create_task(self._keep(delivery))
-        try:
-            outcome = await self._asked(delivery)
-            await self._settle(delivery, outcome)
-        except Exception as exc:
-            _tell("not acknowledged", exc)  # it is handed out again
-        finally:
-            keeping.cancel()
-
-    async def _keep(self, delivery: D) -> None:
-        while True:
-            await asyncio.sleep(self._patience.lease_s / 2)
+        while not self._stopping.is_set():
+            if not self._has_room():
+                self._some_gone.clear()
+                await self._some_gone.wait()
+                continue
+            number = await self._link.opened()
             try:
-                await delivery.keep()
-            except ConnectionError:
-                return
+                await self._take_some(self._patience.in_flight - len(self._held))
+            except Exception as exc:
+                self._link.lost(number, exc)
+            else:
+                if not self._refused:
+                    self._link.works()
 
-    async def _asked(self, delivery: D) -> Outcome:
-        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        work = Asking(lambda: self._read(delivery), self._results, self._limits, small=len(delivery.body) < 1 << 16)
+    async def _take_some(self, most: int) -> None:
+        deliveries = await self._source.take(most)
+        held = [Held(delivery, self._loop.time()) for delivery in deliveries]
+        self._held.update(dict.fromkeys(held))  # all at once: a stop between two must not lose one
+        self._metrics.events_held(len(self._held))
+        if held:
+            self._metrics.event_batch()
+        for one in held:
+            self._begin(one)
+            await asyncio.sleep(0)  # between two, whoever else waits has a turn
 
-        def reply(outcome: Outcome) -> None:
-            if not answered.done():
-                answered.set_result(outcome)
+    def _has_room(self) -> bool:
+        """Return whether there is room; once it is full, only for many: to ask for one costs as much as to ask for all."""
+        limit = self._patience.in_flight
+        self._is_full = len(self._held) > (limit // 2 if self._is_full else limit - 1)
+        return not self._is_full
 
-        self._engine.submit(work, reply)
-        return await answered
+    def _begin(self, held: Held[D]) -> None:
+        delivery = held.delivery
+        small = len(delivery.body) < SMALL_BYTES
+        work = Asking(lambda: self._read(delivery), self._results, self._limits, small=small)
+        self._engine.submit(work, lambda outcome: self._end(held, outcome))
 
     def _read(self, delivery: D) -> Event:
         headers = delivery.headers
-        media_type = headers.get(b"content-type", headers.get(b"ce-datacontenttype", b"")).decode()
+        media_type = headers.get(b"content-type", headers.get(b"ce-datacontenttype", b"")).decode("latin-1")
         if mode_of(media_type) is Mode.STRUCTURED:
             return structured.read_one(delivery.body, self._limits)
         others = {name: value for name, value in headers.items() if name != b"ce-datacontenttype"}
         return binary(others, delivery.body, media_type or None)
 
-    async def _settle(self, delivery: D, outcome: Outcome) -> None:
-        name = outcome.name
-        if name in ("failed", "returned") and (name == "returned" or delivery.attempt < self._patience.attempts):
-            await delivery.put_back(self._patience.rest_s(delivery.attempt))
-            name = "returned"
+    # What becomes of it.
+
+    def _end(self, held: Held[D], outcome: Outcome) -> None:
+        name, delivery, wrong = outcome.name, held.delivery, outcome.wrong
+        held.event = outcome.event
+        if name == "returned" or (name == "failed" and delivery.attempt < self._patience.attempts):
+            name, ending = "returned", Ending(delivery, rest_s=self._patience.rest_s(delivery.attempt))
+        elif wrong is not None:
+            ending = Ending(delivery, dead_letter=_told(delivery, name, wrong.message, wrong.status))
         else:
-            if outcome.result is not None:
-                await self._source.publish(outcome.result)
-            elif outcome.wrong is not None:
-                detail = quote(outcome.wrong.message[:DETAIL], safe=" ").replace(" ", "%20")
-                told = {"errorreason": name, "errordetail": detail, "errorattempts": str(delivery.attempt)}
-                await self._source.bury(delivery, told | {"knativeerrorcode": str(outcome.wrong.status)})
-            await delivery.acknowledge()
-        self._metrics.event(name)
+            ending = Ending(delivery, answer=None if outcome.result is None else _answer(outcome.result))
+        held.outcome, held.ending = name, ending
+        self._ended.append(held)
+        self._some_ended.set()
+
+    async def _settle(self) -> None:
+        while True:
+            await self._some_ended.wait()
+            number = await self._link.opened()
+            ended, self._ended = self._ended, []
+            self._some_ended.clear()
+            try:
+                failures = await self._source.settle([one.ending for one in ended])
+            except Exception as exc:
+                failures = [exc] * len(ended)
+            problems = [exc for one, exc in zip(ended, failures, strict=True) if not self._settled(one, exc)]
+            self._refused = bool(problems)
+            if self._refused:
+                self._link.lost(number, problems[0] or ConnectionError(), "not acknowledged")
+            else:
+                self._link.works()
+
+    def _settled(self, held: Held[D], failure: Exception | None) -> bool:
+        """Return whether the broker knows what became of an event, or will as soon as it is told something else."""
+        if failure is None:
+            self._let_go(held)
+            return True
+        self._ended.append(held)
+        self._some_ended.set()
+        delivery, ending = held.delivery, held.ending
+        if not isinstance(failure, ValueError) or (ending.answer is None and not ending.dead_letter):
+            return False
+        if ending.dead_letter:  # what came fitted, and does so again
+            held.ending = Ending(delivery, dead_letter={})
+        else:
+            held.outcome = "failed"
+            held.ending = Ending(delivery, dead_letter=_told(delivery, "failed", f"the answer: {failure}", 500))
+        return True
+
+    def _let_go(self, held: Held[D]) -> None:
+        del self._held[held]
+        self._some_gone.set()
+        now, event = self._loop.time(), held.event
+        age_s = None if event is None else event.age_s()
+        self._metrics.event(held.outcome)
+        self._metrics.events_held(len(self._held))
+        self._metrics.event_took(now - held.taken, age_s)
+        fields: dict[str, object] = {} if event is None else {"id": event["id"], "source": event["source"]}
+        fields |= {"origin": held.delivery.origin, "outcome": held.outcome, "attempt": held.delivery.attempt}
+        requests.add(self._loop, "info", {**fields, "duration_ms": round(1000 * (now - held.taken), 3)}, "event")
+
+    # What is held.
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._patience.lease_s / 3)
+            if self._held:
+                number = await self._link.opened()
+                try:
+                    await self._source.keep([one.delivery for one in self._held])
+                except Exception as exc:
+                    self._link.lost(number, exc)
+
+    async def _finished(self) -> None:
+        while self._held:
+            self._some_gone.clear()
+            await self._some_gone.wait()
+
+    async def _give_back(self) -> None:
+        """Have what is not done handed out again now, rather than when its lease ends."""
+        if self._held:
+            await self._source.settle([Ending(held.delivery, rest_s=0.0) for held in self._held])
 
 
-def _tell(event: str, exc: Exception, **more: float) -> None:
+def _answer(result: Event) -> Answer:
+    headers = {name.decode(): value.decode() for name, value in headers_of(result)}
+    headers["ce-datacontenttype"] = result["datacontenttype"]
+    return Answer(result["id"], headers, bytes(result.data or b""))
+
+
+def _told(delivery: D, reason: str, detail: str, code: int) -> dict[str, str]:
+    """Return what a dead letter says of why it is one."""
+    return {
+        "ce-errorreason": reason,
+        "ce-errordetail": quote(detail[:DETAIL], safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").replace(" ", "%20"),
+        "ce-errorattempts": str(delivery.attempt),
+        "ce-errororigin": quote(delivery.origin, safe=":/.-_"),
+        "ce-knativeerrorcode": str(code),
+    }
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def tell(event: str, exc: Exception, **more: float) -> None:
     """Log what the broker did not do; anything else is a mistake of ours, with its traceback."""
     if isinstance(exc, ConnectionError):
         log(logging.WARNING, event, reason=str(exc), **more)

@@ -56,6 +56,11 @@ class Event:
         """Return the event with its data as bytes."""
         return self if self.document is NO_DOCUMENT else Event(self.attributes, orjson.dumps(self.document))
 
+    def age_s(self) -> float | None:
+        """Return how long ago it happened, in seconds; None: it does not say when."""
+        when = self.get("time")
+        return None if when is None else (datetime.now(UTC) - parse_time(when)).total_seconds()
+
     def has_expired(self) -> bool:
         """Return whether its `expirytime` is past: nobody waits for an answer."""
         end = self.get("expirytime")

@@ -1,0 +1,1 @@
+"""Sources of events: what a broker is to a project, and, in a package of its own each, the client that the image gets."""

@@ -1,0 +1,185 @@
+"""NATS JetStream: a durable consumer that is pulled from.
+
+It is copied into images as it is, and imports nothing but its broker's client; see `modelyard.serving.events.source`.
+
+Source: NATS, ADR-13 (pull consumers) and ADR-9 (acknowledgements); CloudEvents, bindings/nats-protocol-binding.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import nats
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.api import ConsumerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+    from typing import TypeVar
+
+    from modelyard.serving.events.source import Ending, Place
+
+    T = TypeVar("T")
+
+WAIT_S, CONFIRM_S = 1.0, 5.0
+_FAILURES = (NatsError, OSError, TimeoutError)
+_SUBJECT = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
+_GROUP = re.compile(r"[A-Za-z0-9_-]+")
+_KEEP = b"+WPI"
+_LINE = 16
+"""Bytes that a header field, or the block of them, takes beside what it says, at most."""
+
+
+def open_source(place: Place) -> Nats:
+    """Return what takes events from the stream of the subject `place.input`.
+
+    Raises:
+        ValueError: the place cannot be one of NATS; the message begins with the name of what is wrong with it.
+    """
+    url = urlsplit(place.url)
+    if url.scheme not in ("nats", "tls") or not url.hostname or url.path.strip("/"):
+        msg = f"URL: {place.url!r}; allowed: nats://HOST:PORT, or tls://HOST:PORT"
+        raise ValueError(msg)
+    for name, subject in (("INPUT", place.input), ("OUTPUT", place.output), ("DEAD_LETTER", place.dead_letter)):
+        if not _SUBJECT.fullmatch(subject):
+            msg = f"{name}: {subject!r}; allowed: a subject, words with '.' between them, without wildcards"
+            raise ValueError(msg)
+    if not _GROUP.fullmatch(place.group):
+        msg = f"GROUP: {place.group!r}; allowed: letters, digits, '_', '-'"
+        raise ValueError(msg)
+    return Nats(place)
+
+
+class NatsDelivery:
+    """A message of JetStream; see `modelyard.serving.events.source.Delivery`."""
+
+    __slots__ = ("attempt", "body", "headers", "origin", "reply", "sent")
+
+    def __init__(self, message: Any) -> None:
+        self.sent: dict[str, str] = message.headers or {}
+        self.headers: Mapping[bytes, bytes] = {key.lower().encode(): value.encode() for key, value in self.sent.items()}
+        self.body: bytes = message.data
+        self.reply: str = message.reply
+        told = message.metadata
+        self.attempt: int = told.num_delivered
+        self.origin = f"{told.stream}/{told.sequence.stream}"
+
+
+class Nats:
+    """A stream of JetStream; see `modelyard.serving.events.source.Source`."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._client: Any = None
+
+    async def open(self) -> None:
+        place = self._place
+        if self._client is not None:
+            await self._client.close()
+        username, password = place.login()
+        tls = {"tls": place.tls.context()} if place.url.startswith("tls:") or place.tls.ca_file else {}
+        login = {"user": username, "password": password} if username else {"token": password} if password else {}
+        connecting = nats.connect(
+            place.url,
+            name=place.member,
+            allow_reconnect=False,
+            connect_timeout=2,
+            error_cb=_quiet,
+            **login,
+            **tls,
+        )
+        self._client = await _tried(connecting)
+        self._stream = self._client.jetstream(timeout=CONFIRM_S)
+        # The server must not give up before we do: what fails for good is ours to put aside.
+        config = ConsumerConfig(ack_wait=place.lease_s, max_deliver=-1, max_ack_pending=-1)
+        self._pull = await _tried(self._stream.pull_subscribe(place.input, durable=place.group, config=config))
+
+    async def take(self, most: int) -> Sequence[NatsDelivery]:
+        try:
+            return [NatsDelivery(message) for message in await self._pull.fetch(most, timeout=WAIT_S)]
+        except (NatsTimeoutError, TimeoutError):
+            if not self._client.is_connected:
+                msg = f"{self._place.url}: the connection was lost"
+                raise ConnectionError(msg) from None
+            return []
+        except (NatsError, OSError) as exc:
+            raise _failure(exc) from exc
+
+    async def settle(self, endings: Sequence[Ending[NatsDelivery]]) -> Sequence[Exception | None]:
+        sent = await asyncio.gather(*(self._sent(one) for one in endings), return_exceptions=True)
+        confirming = [future for future in sent if isinstance(future, asyncio.Future)]
+        if confirming:
+            await asyncio.wait(confirming, timeout=CONFIRM_S)
+        failures = [_problem(one) for one in sent]
+        for ending, failure in zip(endings, failures, strict=True):
+            if failure is None:
+                await _tried(self._client.publish(ending.delivery.reply, _word(ending.rest_s)))
+        await _tried(self._client.flush(timeout=CONFIRM_S))  # the server has read them all when it answers
+        return failures
+
+    async def keep(self, deliveries: Sequence[NatsDelivery]) -> None:
+        for delivery in deliveries:
+            await _tried(self._client.publish(delivery.reply, _KEEP))
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _sent(self, ending: Ending[NatsDelivery]) -> asyncio.Future[Any] | None:
+        """Send what there is to send; return what comes true when the stream has it, or None."""
+        place, answer, told = self._place, ending.answer, ending.dead_letter
+        if answer is not None:
+            return await self._publish(place.output, answer.body, {**answer.headers, "Nats-Msg-Id": answer.id})
+        if told is None:
+            return None
+        sent = ending.delivery.sent
+        kept = {name: value for name, value in sent.items() if not name.lower().startswith("nats-")}
+        return await self._publish(place.dead_letter, ending.delivery.body, {**kept, **told})
+
+    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> asyncio.Future[Any]:
+        size = len(body) + _LINE + sum(len(name) + len(value) + _LINE for name, value in headers.items())
+        if size > self._client.max_payload:  # the client counts the body alone, and the server hangs up
+            msg = f"larger than the broker takes, {self._client.max_payload} bytes"
+            raise ValueError(msg)
+        publishing = self._stream.publish_async(subject, body, headers=headers or None)
+        future: asyncio.Future[Any] = await _tried(publishing)
+        return future
+
+
+def _problem(sent: asyncio.Future[Any] | BaseException | None) -> Exception | None:
+    """Return why the stream does not have what was sent; None: it has, or nothing was."""
+    if isinstance(sent, Exception):
+        return sent
+    if not isinstance(sent, asyncio.Future):
+        return None
+    if not sent.done():
+        sent.cancel()
+        return ConnectionError("no confirmation of what was sent")
+    failure = sent.exception()
+    return None if failure is None else _failure(failure)
+
+
+def _word(rest_s: float | None) -> bytes:
+    """Return what the server is told: to forget a message, or to hand it out again."""
+    if rest_s is None:
+        return b"+ACK"
+    return b"-NAK" if rest_s <= 0 else b"-NAK " + json.dumps({"delay": int(rest_s * 1e9)}).encode()
+
+
+def _failure(exc: BaseException) -> ConnectionError:
+    return ConnectionError(" ".join(str(exc).split()) or type(exc).__name__)
+
+
+async def _tried(step: Awaitable[T]) -> T:
+    try:
+        return await step
+    except _FAILURES as exc:
+        raise _failure(exc) from exc
+
+
+async def _quiet(_: Exception) -> None:
+    """Every failure is raised where it is met, too."""

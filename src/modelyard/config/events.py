@@ -1,0 +1,56 @@
+"""`[tool.modelyard.events]`: what its values mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.toml.places import KeyPlace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from modelyard.component import Component
+    from modelyard.toml.places import Where
+
+PLACES = ("input", "output", "dead_letter", "group")
+"""Where the broker has what, and how it calls those that share the work."""
+
+
+def named_places(events: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the values of the table, with places that are left out called after the project, whose name is `name`."""
+    given = events["input"] or f"{name}.in"
+    usual = {"input": given, "output": f"{name}.out", "dead_letter": f"{given}.dead", "group": name}
+    return {**events, **{key: events[key] or usual[key] for key in PLACES}}
+
+
+def check_events(source: Component, events: Mapping[str, Any], runtime: Component, where: Where) -> None:
+    """Refuse events that no server would take, or that would go round.
+
+    Raises:
+        ConfigError: they are.
+    """
+    if runtime.server is None:
+        msg = (
+            f"{where}: the server of the runtime {runtime.name!r} comes with its image, and takes no events of a broker\n"
+            "  remove the table, or choose another runtime"
+        )
+        raise ConfigError(msg)
+    for key in ("output", "dead_letter"):
+        if events[key] == events["input"]:
+            msg = (
+                f"{KeyPlace(where, key)}: {events[key]!r} is not allowed: `input` is the same, so events would go round\n"
+                "  allowed: another name"
+            )
+            raise ConfigError(msg)
+    if problem := url_problem(events["url"], source.schemes):
+        msg = f"{KeyPlace(where, 'url')}: {events['url']!r} is not allowed: {problem}"
+        raise ConfigError(msg)
+
+
+def url_problem(url: str, schemes: Mapping[str, int]) -> str:
+    """Return what is wrong with the URL of a broker, and what to do about it; nothing if it is fine, or there is none."""
+    scheme = url.partition("://")[0]
+    if not url or scheme in schemes:
+        return ""
+    return f"the source has no scheme {scheme!r}{did_you_mean(scheme, schemes)}\n  allowed: {listing(f'{one}://HOST:PORT' for one in schemes)}"

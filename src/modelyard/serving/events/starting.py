@@ -1,0 +1,57 @@
+"""The consumer of a server: made of its settings."""
+
+# ruff: noqa: TID252 - the package is copied into images under another name
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from .consumer import Consumer, Patience
+from .result import Results
+from .source import Place, Tls, open_source
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..limits import Limits
+    from ..metrics import Metrics
+    from ..mounted import Secrets
+    from ..served import Served
+    from ..settings import Settings
+
+LEAST_S = 1.0
+"""The shortest lease: it is renewed three times in it."""
+
+
+def consumer_of(
+    settings: Settings, secrets: Secrets, model: Served, engine: Engine, limits: Limits, metrics: Metrics
+) -> Consumer[Any]:
+    """Return what consumes the events that `settings` name.
+
+    Raises:
+        StartError: the client of the broker is not there, or cannot be for that place.
+    """
+    place = _place(settings, secrets, model.name)
+    assert settings.events_client is not None
+    source = open_source(settings.events_client, place)
+    patience = Patience(settings.events_max_in_flight, settings.events_attempts, settings.events_retry_s, place.lease_s)
+    results = Results.of(model, settings.events_source)
+    return Consumer(source, engine, results, limits, metrics, patience)
+
+
+def _place(settings: Settings, secrets: Secrets, name: str) -> Place:
+    assert settings.events_url is not None
+    assert settings.events_input is not None
+    assert settings.events_output is not None
+    return Place(
+        url=settings.events_url,
+        input=settings.events_input,
+        output=settings.events_output,
+        dead_letter=settings.events_dead_letter or f"{settings.events_input}.dead",
+        group=settings.events_group or name.replace(".", "-"),
+        member=f"{socket.gethostname()}-{os.getpid()}",
+        lease_s=max(LEAST_S, settings.events_ack_wait_s),
+        login=secrets.events_login,
+        tls=Tls(settings.events_ca_file, settings.events_cert_file, settings.events_key_file),
+    )
