@@ -15,6 +15,7 @@ from modelyard_plugins.support.keras.fine_tuning import fine_tune
 from modelyard_plugins.support.keras.kernels import check_sparse, check_zeros, leave_out, sparsity, unique_weights
 from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.keras_files import load_keras, save_keras
+from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         accepts=("tf_keras",),
         produces="tf_keras",
         trains_like="fine-tune",
+        losses=LOSSES,
         check=check,
         **TENSORFLOW,
     )

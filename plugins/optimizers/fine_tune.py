@@ -9,6 +9,7 @@ from modelyard.artifacts import format_file
 from modelyard.params import PositiveFloat, PositiveInt
 from modelyard_plugins.support.keras import fine_tuning
 from modelyard_plugins.support.keras_files import load_keras, save_keras
+from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
@@ -44,4 +45,12 @@ def fine_tune(
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("fine-tune", fine_tune, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", **TENSORFLOW)
+    register(
+        "fine-tune",
+        fine_tune,
+        accepts=("tf_keras",),
+        produces="tf_keras",
+        trains_like="fine-tune",
+        losses=LOSSES,
+        **TENSORFLOW,
+    )

@@ -13,6 +13,7 @@ from modelyard_plugins.support.keras.kernels import leave_out
 from modelyard_plugins.support.keras.kernels import sparsity as sparsity_of
 from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.keras_files import load_keras, save_keras
+from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
@@ -199,4 +200,6 @@ def _arrays(model: Any, names: list[str]) -> Mapping[str, list[NDArray[np.float3
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("prune", prune, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", **TENSORFLOW)
+    register(
+        "prune", prune, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", losses=LOSSES, **TENSORFLOW
+    )

@@ -27,6 +27,7 @@ from modelyard_plugins.support.keras.quantized import (
     save_quantized,
 )
 from modelyard_plugins.support.keras_files import load_keras
+from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
@@ -185,10 +186,11 @@ def check_same_answers(trained: Any, written: Any, context: OptimizeContext) -> 
     import numpy as np
 
     inputs = context.dataset.inputs("train", slice(0, 32))
-    difference = float(np.abs(trained.predict(inputs, verbose=0) - written.predict(inputs, verbose=0)).max())
-    if difference > 1e-4:
+    before, after = (model.predict(inputs, verbose=0) for model in (trained, written))
+    difference = float(np.abs(before - after).max())
+    if difference > 1e-4 * max(1.0, float(np.abs(before).max())):
         msg = (
-            f"qat: the model that was written differs from the one that was trained, by {difference:.3g} in a logit\n"
+            f"qat: the model that was written differs from the one that was trained, by {difference:.3g} in an answer\n"
             "  this is a defect of tensorflow-model-optimization with a layer of this model; find it with skip"
         )
         raise StageFailed(msg)
@@ -197,4 +199,4 @@ def check_same_answers(trained: Any, written: Any, context: OptimizeContext) -> 
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("qat", qat, accepts=("tf_keras",), produces=QAT, trains_like="fine-tune", **TENSORFLOW)
+    register("qat", qat, accepts=("tf_keras",), produces=QAT, trains_like="fine-tune", losses=LOSSES, **TENSORFLOW)

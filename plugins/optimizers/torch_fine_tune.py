@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.params import PositiveFloat, PositiveInt
+from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.torch.start import TORCH
 from modelyard_plugins.support.torch.tuning import fine_tune
 
@@ -36,4 +37,12 @@ def torch_fine_tune(
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
     trains_like = "torch-fine-tune"
-    register("torch-fine-tune", torch_fine_tune, accepts=("torch",), produces="torch", trains_like=trains_like, **TORCH)
+    register(
+        "torch-fine-tune",
+        torch_fine_tune,
+        accepts=("torch",),
+        produces="torch",
+        trains_like=trains_like,
+        losses=LOSSES,
+        **TORCH,
+    )

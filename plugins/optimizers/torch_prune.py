@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
+from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.torch.layers import Layer, choose, layers_of
 from modelyard_plugins.support.torch.masks import Schedule, Scope, mask_after_steps, sparsity_by_step
 from modelyard_plugins.support.torch.start import TORCH
@@ -70,4 +71,12 @@ def _sparsity(program: Any, layers: list[Layer]) -> dict[str, Any]:
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
     trains_like = "torch-fine-tune"
-    register("torch-prune", torch_prune, accepts=("torch",), produces="torch", trains_like=trains_like, **TORCH)
+    register(
+        "torch-prune",
+        torch_prune,
+        accepts=("torch",),
+        produces="torch",
+        trains_like=trains_like,
+        losses=LOSSES,
+        **TORCH,
+    )

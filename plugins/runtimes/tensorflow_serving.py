@@ -85,16 +85,16 @@ class _SavedModel:
         from modelyard_plugins.support.keras.saved_model import load_signature
 
         self._signature = load_signature(model)
-        self._dtype = model.facts.input_dtype
+        self._dtype, self._answer = model.facts.input_dtype, model.facts.answer.name
 
     def predict(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`."""
+        """Return what clients get, float32, shape `(N, *output_shape)`, for raw samples of shape `(N, *input_shape)`."""
         import numpy as np
         import tensorflow as tf
 
         answer = self._signature(tf.constant(np.asarray(raw, self._dtype)))
-        probabilities: NDArray[np.float32] = answer["probabilities"].numpy()
-        return probabilities
+        found: NDArray[np.float32] = answer[self._answer].numpy()
+        return found
 
 
 def image(context: ServerContext, **params: Any) -> ServerImage:

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from modelyard.contexts import Problem
-from modelyard.errors import PluginError, StageFailed
+from modelyard.errors import ConfigError, PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.tensors import is_whole
-from modelyard_plugins.support.data.splitting import stratified_split
+from modelyard_plugins.support.data.splitting import row_split, stratified_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,20 +86,27 @@ class Teller:
             raise StageFailed(msg)
 
 
-def early_stopping_problems(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
-    """Yield that training shall stop early, but no sample is set apart to watch."""
+def problems(context: CheckContext, **params: Any) -> Iterator[Problem]:
+    """Yield that training shall stop early, but no sample is set apart to watch; that there are no classes to weigh."""
     if params["early_stopping"] and not params["validation_fraction"]:
         yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
+    if params["class_weights"] != "none" and context.loss != "cross-entropy":
+        yield Problem("class_weights", _NO_CLASSES, "leave class_weights out")
+
+
+_NO_CLASSES = "a sample of this task is not of one class, so there are none to weigh"
 
 
 def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the training split to train on, and those to set apart: `fraction` of each class."""
+    """Return the rows of the training split to train on, and those to set apart: `fraction` of each class, if it has classes."""
     import numpy as np
 
-    labels = dataset.y("train")
-    if fraction:
-        return stratified_split(labels, fraction, seed)
-    return np.arange(len(labels)), np.arange(0)
+    samples = dataset.facts.splits["train"].samples
+    if not fraction:
+        return np.arange(samples), np.arange(0)
+    if dataset.facts.loss == "cross-entropy":
+        return stratified_split(dataset.y("train"), fraction, seed)
+    return row_split(samples, fraction, seed)
 
 
 def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str) -> NDArray[np.float32] | None:
@@ -107,13 +114,19 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str
 
     A class's weight is inversely proportional to how many of `rows` are of it, and the mean over all rows is 1.
 
+    Raises:
+        ConfigError: the data set has no classes.
+
     Source: King and Zeng, "Logistic Regression in Rare Events Data" (2001), as scikit-learn's `class_weight="balanced"`.
     """
     import numpy as np
 
     if class_weights == "none":
         return None
-    counts = np.bincount(dataset.y("train")[rows], minlength=len(dataset.facts.class_names))
+    if dataset.facts.loss != "cross-entropy":
+        msg = f"[tool.modelyard.train]: class_weights: {class_weights!r} is not allowed: {_NO_CLASSES}\n  leave class_weights out"
+        raise ConfigError(msg)
+    counts = np.bincount(dataset.y("train")[rows], minlength=dataset.facts.output_shape[0])
     return (len(rows) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 

@@ -19,8 +19,9 @@ from modelyard.params import (
 )
 from modelyard_plugins.support.keras.keras3 import KERAS, start
 from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
-from modelyard_plugins.support.keras.training import build_classifier, train_classifier
-from modelyard_plugins.support.training import early_stopping_problems
+from modelyard_plugins.support.keras.training import build_model, train_model
+from modelyard_plugins.support.losses import LOSSES
+from modelyard_plugins.support.training import problems
 
 if TYPE_CHECKING:
     from modelyard.contexts import TrainContext
@@ -50,9 +51,9 @@ def train(
     import keras
 
     start(context.seed)
-    model = build_classifier(context, check_model)
+    model = build_model(context, check_model)
     check_savable(model, "[tool.modelyard.model]")
-    train_classifier(
+    train_model(
         keras,
         model,
         context,
@@ -73,4 +74,4 @@ def train(
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("keras", train, produces="keras", check=early_stopping_problems, **KERAS)
+    register("keras", train, produces="keras", losses=LOSSES, check=problems, **KERAS)

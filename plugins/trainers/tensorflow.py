@@ -17,10 +17,11 @@ from modelyard.params import (
     Shift,
     ValidationFraction,
 )
-from modelyard_plugins.support.keras.training import build_classifier, train_classifier
+from modelyard_plugins.support.keras.training import build_model, train_model
 from modelyard_plugins.support.keras_files import check_model, save_keras
+from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
-from modelyard_plugins.support.training import early_stopping_problems
+from modelyard_plugins.support.training import problems
 
 if TYPE_CHECKING:
     from modelyard.contexts import TrainContext
@@ -50,8 +51,8 @@ def train(
     import tf_keras
 
     start(context.seed)
-    model = build_classifier(context, check_model)
-    train_classifier(
+    model = build_model(context, check_model)
+    train_model(
         tf_keras,
         model,
         context,
@@ -72,4 +73,4 @@ def train(
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("tensorflow", train, produces="tf_keras", check=early_stopping_problems, **TENSORFLOW)
+    register("tensorflow", train, produces="tf_keras", losses=LOSSES, check=problems, **TENSORFLOW)

@@ -20,14 +20,16 @@ from modelyard.params import (
 )
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
+from modelyard_plugins.support.losses import LOSSES, loss_of
+from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
-from modelyard_plugins.support.torch.fitting import KeepBest, falling, fit, make_optimizer
+from modelyard_plugins.support.torch.fitting import Criterion, KeepBest, falling, fit, make_optimizer
 from modelyard_plugins.support.torch.layout import Layout, module_shape, taking_samples
 from modelyard_plugins.support.torch.program import export_program, first_line, save_program
 from modelyard_plugins.support.torch.start import TORCH, device, start
 from modelyard_plugins.support.training import (
     check_shapes,
-    early_stopping_problems,
+    problems,
     record,
     sample_weights,
     training_rows,
@@ -81,7 +83,7 @@ def train(
         moving,
         epochs=epochs,
         context=context,
-        output=output,
+        criterion=Criterion.of(loss_of(context.dataset.facts), output),
         validation=validation,
         keeper=keeper,
         after_step=falling(moving, epochs * len(feed)) if schedule == "cosine" else None,
@@ -98,9 +100,9 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
     import torch
 
     facts = context.dataset.facts
-    classes = len(facts.class_names)
+    loss_of(facts)
     shape = module_shape(facts.input_shape, layout)
-    model = context.build_model(shape, classes)
+    model = context.build_model(shape, facts.output_shape[0])
     if not isinstance(model, torch.nn.Module):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         msg = (
@@ -109,17 +111,19 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
         raise PluginError(msg)
     name = type(model).__name__
     dtype = input_dtype(facts.dtype)
-    _check_answer(model, name, shape, dtype, classes, context.log)
+    _check_answer(model, name, shape, dtype, facts.output_shape, context.log)
     whole = taking_samples(model, facts.input_shape, layout).eval()
     program = export_program(whole, facts.input_shape, name, context.log, dtype)
     (answer,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
-    is_softmax = answer.target is torch.ops.aten.softmax.int
+    activation = activation_of(f"torch.ops.{answer.target}")
     torch.manual_seed(context.seed)  # however many numbers the checks drew
-    return whole, name, "probabilities" if is_softmax else context.facts.output
+    return whole, name, (context.facts.ending_in(activation) if activation else context.facts).output
 
 
-def _check_answer(model: Any, name: str, shape: tuple[int, ...], dtype: str, classes: int, log: Any) -> None:
-    """Check with two samples of zeros that `model` takes samples of `shape` and `dtype`, and answers one number a class.
+def _check_answer(
+    model: Any, name: str, shape: tuple[int, ...], dtype: str, answers: tuple[int, ...], log: Any
+) -> None:
+    """Check with two samples of zeros that `model` takes samples of `shape` and `dtype`, and gives answers of the shape `answers`.
 
     Raises:
         PluginError: it does not.
@@ -140,14 +144,15 @@ def _check_answer(model: Any, name: str, shape: tuple[int, ...], dtype: str, cla
         raise PluginError(msg) from exc
     if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
         found = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
-        msg = f"the model {name!r} answers {found}, not one tensor of logits\n  return a float tensor of shape (N, {classes})"
+        wanted = ", ".join(map(str, ("N", *answers)))
+        msg = f"the model {name!r} answers {found}, not one tensor of floats\n  return one of the shape ({wanted})"
         raise PluginError(msg)
     takes = (None, *shape)
     found_shape = (None, *answer.shape[1:]) if answer.shape[:1] == (2,) else tuple(answer.shape)
-    check_shapes(name, takes, found_shape, wanted=(takes, (None, classes)))
+    check_shapes(name, takes, found_shape, wanted=(takes, (None, *answers)))
 
 
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("torch", train, produces="torch", check=early_stopping_problems, **TORCH)
+    register("torch", train, produces="torch", losses=LOSSES, check=problems, **TORCH)

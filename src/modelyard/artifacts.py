@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import read_json
 from modelyard.files.npy import open_array
-from modelyard.signature import Signature
-from modelyard.tensors import InputFacts, OutputFacts, Preprocessing, model_inputs
+from modelyard.signature import Axis, Signature
+from modelyard.tensors import Activation, InputFacts, Loss, OutputFacts, Preprocessing, model_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +37,8 @@ FORMAT_FILES = {
 
 A `saved_model` is a TensorFlow SavedModel that clients can send raw samples to, whatever made it: its signature
 `serving_default` takes one tensor, `input` (raw samples in the data set's dtype, shape `(N, *input_shape)`, N free), and
-answers one, `probabilities` (float32, shape `(N, classes)`). Preprocessing and softmax are part of its graph, so its
-`model.json` is that of `self_contained`. `modelyard_plugins.support.keras.saved_model` writes one.
+answers one, which is called as the data set's answer is, for instance `probabilities` (float32, shape `(N, classes)`).
+Preprocessing and activation are part of its graph, so its `model.json` is that of `self_contained`. `modelyard_plugins.support.keras.saved_model` writes one.
 """
 
 Split = Literal["train", "test"]
@@ -88,7 +89,9 @@ class _Tensors(msgspec.Struct, frozen=True, kw_only=True):
         outputs: the tensors that the model answers, in order.
     """
 
-    task: str = "classification"
+    task: str = msgspec.field(
+        default_factory=lambda: "classification"
+    )  # a factory's value is written, a default left out
     inputs: tuple[InputFacts, ...]
     outputs: tuple[OutputFacts, ...]
 
@@ -113,11 +116,12 @@ class _Tensors(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one sample, without the axis of the batch."""
-        shape = self.input.shape
-        if all(isinstance(axis, int) for axis in shape):
-            return shape  # type: ignore[return-value]
-        msg = f"samples have the shape ({', '.join(map(str, shape))}), whose length varies; one whose shape is fixed is needed"
-        raise PluginError(msg)
+        return _fixed(self.input.shape, "samples")
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the answer to one sample, without the axis of the batch."""
+        return _fixed(self.answer.shape, "answers")
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -143,10 +147,25 @@ def _only(tensors: tuple[_Tensor, ...], what: str) -> _Tensor:
     return tensors[0]
 
 
-class DatasetFacts(_Tensors, frozen=True, kw_only=True):
-    """`dataset.json`: what the splits hold, and what a model must answer to them."""
+def _fixed(shape: tuple[Axis, ...], what: str) -> tuple[int, ...]:
+    if all(isinstance(axis, int) for axis in shape):
+        return shape  # type: ignore[return-value]
+    msg = (
+        f"{what} have the shape ({', '.join(map(str, shape))}), whose length varies; one whose shape is fixed is needed"
+    )
+    raise PluginError(msg)
+
+
+class DatasetFacts(_Tensors, frozen=True, kw_only=True, omit_defaults=True):
+    """`dataset.json`: what the splits hold, and what a model must answer to them.
+
+    Attributes:
+        splits: how many samples each has.
+        loss: what training makes small.
+    """
 
     splits: dict[str, SplitFacts]
+    loss: Loss = "cross-entropy"
 
     @property
     def dtype(self) -> str:
@@ -174,7 +193,12 @@ class Dataset(msgspec.Struct, frozen=True):
         return self._load(f"{split}_x.npy")
 
     def y(self, split: Split) -> NDArray[np.generic]:
-        """Return the labels of `split`, int64, shape `(N,)`, memory-mapped read-only."""
+        """Return the targets of `split`, memory-mapped read-only.
+
+        What they are goes by the loss: with `cross-entropy` the number of each sample's class, int64, shape `(N,)`; with
+        `binary-cross-entropy` 0 or 1 for each label, uint8, shape `(N, labels)`; with an error numbers, float32, shape
+        `(N, k)`.
+        """
         return self._load(f"{split}_y.npy")
 
     def inputs(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> NDArray[Any]:
@@ -225,13 +249,32 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
 
     @property
     def output(self) -> Output:
-        """Whether the file answers logits, so that the activation is still to be applied, or probabilities."""
+        """Whether the file answers logits, so that an activation is still to be applied, or what clients get."""
         return "logits" if any(one.outside != "none" for one in self.outputs) else "probabilities"
 
     def answering(self, output: Output) -> ModelFacts:
         """Return these facts for a file that answers `output`."""
-        outputs = tuple(msgspec.structs.replace(one, inside=output == "probabilities") for one in self.outputs)
-        return msgspec.structs.replace(self, outputs=outputs)
+        inside = output == "probabilities"
+        outputs = (one if one.activation == "none" else replace(one, inside=inside) for one in self.outputs)
+        return replace(self, outputs=tuple(outputs))
+
+    def ending_in(self, activation: Activation) -> ModelFacts:
+        """Return these facts for a file that ends in `activation`.
+
+        Raises:
+            PluginError: the answer has another activation, and nothing says that the file answers what clients get.
+        """
+        wanted = self.answer.activation
+        if activation in ("none", wanted):
+            return self.answering("logits" if activation == "none" else "probabilities")
+        if wanted == "none" or self.answer.inside:
+            return self
+        msg = (
+            f"the model ends in a {activation}, but the data set's answers are those of a {wanted}\n"
+            f"  let it end in a {wanted}, or in neither: the {wanted} is then applied to what it answers; "
+            'if its answers are meant as they are, say answers = "probabilities"'
+        )
+        raise PluginError(msg)
 
     def at_once(self, most: int) -> int:
         """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
@@ -242,12 +285,12 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a model's file shows of itself, whatever is said of it; None: it shows nothing of that.
 
     Attributes:
-        output: `probabilities` where the model ends in a softmax.
+        activation: the one that the model ends in; `none` where it ends in none.
         batch: see `ModelFacts.batch`; 1 where activations share one scale that is found while the model runs.
         signature: the tensors that it takes and answers.
     """
 
-    output: Output | None = None
+    activation: Activation | None = None
     batch: int | None = None
     signature: Signature | None = None
 
@@ -258,9 +301,9 @@ def is_single_name(name: str) -> bool:
 
 
 def self_contained(facts: ModelFacts) -> ModelFacts:
-    """Return `facts` for a model with preprocessing and softmax inside: it takes raw samples, it answers probabilities."""
-    inputs = tuple(msgspec.structs.replace(one, preprocessing=Preprocessing()) for one in facts.inputs)
-    return msgspec.structs.replace(facts.answering("probabilities"), inputs=inputs)
+    """Return `facts` for a model with preprocessing and activation inside: it takes raw samples, nothing is done to its answer."""
+    inputs = tuple(replace(one, preprocessing=Preprocessing()) for one in facts.inputs)
+    return replace(facts.answering("probabilities"), inputs=inputs)
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -80,6 +80,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     produces: str = ""
     produces_by: Callable[..., str] | None = None
     takes_model: bool = True
+    losses: tuple[str, ...] = ("cross-entropy",)
     trains_like: str = ""
     answers: Literal["", "logits", "probabilities"] = ""
     tools: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from modelyard.artifacts import Dataset, ImageFacts, Model, ModelFacts, ServerFacts
+from modelyard.tensors import Loss
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -56,6 +57,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
         base: that image's name, if the runtime says it; else empty.
         reads_settings: whether the server takes user name, password, certificate ... from the variables `MODELYARD_...`.
         event_schemes: the URLs of brokers that its image takes events from, each scheme with its usual port; empty: of none.
+        loss: what training makes small.
     """
 
     name: str
@@ -65,6 +67,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     base: str = ""
     reads_settings: bool = True
     event_schemes: Mapping[str, int] = {}
+    loss: Loss = "cross-entropy"
 
 
 class Lack(msgspec.Struct, frozen=True):
@@ -196,7 +199,8 @@ class TrainContext(StageContext, frozen=True, kw_only=True):
 
     Attributes:
         dataset: the data set.
-        build_model: call it to get a new, untrained model: `build_model(input_shape, classes)` with its parameters filled in.
+        build_model: call it to get a new, untrained model: `build_model(input_shape, classes)` with its parameters filled in;
+            `classes` is how many numbers it answers, whatever the task: `dataset.facts.output_shape[0]`.
         facts: what `model.json` will say of the trained model, if the trainer returns nothing and the file shows nothing else.
     """
 

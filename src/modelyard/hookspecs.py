@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from modelyard.contexts import Lack, Locked, Problem, StageContext
     from modelyard.metrics import Better, Unit
     from modelyard.stage import Stage
+    from modelyard.tensors import Loss
 
 hookspec = pluggy.HookspecMarker("modelyard")
 
@@ -107,9 +108,13 @@ class TrainerTraits(GivesByParameters, ComponentTraits, total=False):
 
     `takes_model` is false if it trains no model of the project's: it brings one, which was trained elsewhere. The project
     then has no `[tool.modelyard.model]`, and `context.build_model` is not to be called.
+
+    `losses` are those that it can make small (`modelyard.tensors.Loss`); left out, cross-entropy alone. A task with
+    another loss is refused when the project is loaded. One that takes no model is not asked.
     """
 
     takes_model: bool
+    losses: Sequence[Loss]
 
 
 class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):
@@ -117,10 +122,12 @@ class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):
 
     One that trains the model further names in `trains_like` the model optimizer that trains as it does, given the
     parameters of the same names, and changes nothing else (which names itself). Its variants are compared with a
-    baseline that went through that one, so that extra training is not taken for the optimizer's gain.
+    baseline that went through that one, so that extra training is not taken for the optimizer's gain. It says in
+    `losses` what a trainer says there.
     """
 
     trains_like: str
+    losses: Sequence[Loss]
 
 
 class RuntimeTraits(Takes, ComponentTraits, total=False):

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 Activation = Literal["none", "softmax", "sigmoid"]
 """`softmax` over the last axis, `sigmoid` of each element, or nothing."""
 
+Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "absolute-error", ""]
+"""What training makes small, as the mean over all samples, and over all numbers of an answer.
+
+`cross-entropy` goes with softmax and one class a sample, `binary-cross-entropy` with sigmoid and a yes or no for each
+label, the two errors with numbers. Empty: no loss that the built-in trainers know.
+"""
+
 
 class Preprocessing(msgspec.Struct, frozen=True):
     """How a raw sample becomes the model's input: `(raw * scale - mean) / std`, in float32.

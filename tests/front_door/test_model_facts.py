@@ -103,7 +103,7 @@ SAID = 'context.{}facts.answering("{}")'
         ((), {"told": SAID.format("model.", "probabilities")}, "logits", "probabilities"),
         (("train.use=learn",), {"learnt": SAID.format("", "probabilities")}, "probabilities", "probabilities"),
         (("train.use=learn", "model.use=sure"), {}, "probabilities", "probabilities"),
-        ((), {"shown": 'output="probabilities"'}, "logits", "probabilities"),
+        ((), {"shown": 'activation="softmax"'}, "logits", "probabilities"),
     ],
     ids=["the optimizer", "the trainer", "the model", "the file"],
 )
@@ -119,7 +119,7 @@ def test_what_a_model_answers_is_said_by_who_makes_it_or_shown_by_its_file(
 
 
 def test_a_file_that_shows_otherwise_than_is_said_is_an_error_that_names_both(new_toy: Path) -> None:
-    done = run(new_toy, *ONE, told=SAID.format("model.", "logits"), shown='output="probabilities"')
+    done = run(new_toy, *ONE, told=SAID.format("model.", "logits"), shown='activation="softmax"')
 
     assert done.code != 0
     assert "the model optimizer 'tell'" in done.output

@@ -1,4 +1,4 @@
-"""Set samples apart, class by class, from a seed."""
+"""Set samples apart, class by class where there are classes, from a seed."""
 
 from __future__ import annotations
 
@@ -46,3 +46,24 @@ def stratified_split(
         apart.append(rows[: min(max(round(len(rows) * fraction), 1), len(rows) - 1)])
     away = np.sort(np.concatenate(apart)).astype(np.int64)
     return np.setdiff1d(np.arange(len(labels), dtype=np.int64), away), away
+
+
+def row_split(samples: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to keep and the rows to set apart, each sorted, int64, of samples that are of no class.
+
+    Args:
+        samples: how many there are.
+        fraction: the part to set apart, above 0 and below 1, rounded; at least one is kept and one set apart.
+        seed: decides which samples.
+
+    Raises:
+        DataError: there is a single sample.
+    """
+    import numpy as np
+
+    if samples < 2:
+        msg = f"{samples} sample(s): there cannot be one in both splits\n  add samples"
+        raise DataError(msg)
+    order = np.random.default_rng(seed).permutation(samples).astype(np.int64)
+    apart = min(max(round(samples * fraction), 1), samples - 1)
+    return np.sort(order[apart:]), np.sort(order[:apart])

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import FileFacts
 from modelyard.signature import Signature, TensorSpec
+from modelyard.tensors import Activation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "Softmax": "softmax",
+    "softmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "sigmoid": "sigmoid",
+}
+"""The names of layers, of operators and of functions."""
 
 
 def keras_facts(path: Path) -> FileFacts:
@@ -22,21 +31,21 @@ def keras_facts(path: Path) -> FileFacts:
             config = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return FileFacts()
-    return FileFacts(output="probabilities" if ends_in_softmax(config) else None, signature=_signature(config))
+    return FileFacts(activation=ends_in(config), signature=_signature(config))
 
 
-def ends_in_softmax(config: Any) -> bool:
-    """Tell whether the last layer of a model is a softmax, or has one for its activation.
+def ends_in(config: Any) -> Activation | None:
+    """Return the activation that the last layer of a model is, or has; None: neither softmax nor sigmoid.
 
     Args:
         config: a layer, or a model, as `serialize_keras_object` gives it: `class_name` and `config`.
     """
     own = config.get("config") if isinstance(config, Mapping) else None
     if not isinstance(own, Mapping):
-        return False
+        return None
     if own.get("layers"):
-        return ends_in_softmax(_last_layer(own))
-    return config.get("class_name") == "Softmax" or _is_softmax(own.get("activation"))
+        return ends_in(_last_layer(own))
+    return _named(config.get("class_name")) or _activation(own.get("activation"))
 
 
 def _last_layer(model: Mapping[str, Any]) -> Any:
@@ -48,11 +57,15 @@ def _last_layer(model: Mapping[str, Any]) -> Any:
     return named[0] if named else model["layers"][-1]
 
 
-def _is_softmax(activation: Any) -> bool:
-    """Tell whether a layer's activation is softmax, by its name or as a serialized function or layer."""
-    if isinstance(activation, Mapping):
-        return activation.get("class_name") == "Softmax" or activation.get("config") == "softmax"
-    return bool(activation == "softmax")
+def _activation(said: Any) -> Activation | None:
+    """Return a layer's activation, which is there by its name or as a serialized function or layer."""
+    if isinstance(said, Mapping):
+        return _named(said.get("class_name")) or _named(said.get("config"))
+    return _named(said)
+
+
+def _named(name: Any) -> Activation | None:
+    return _ACTIVATIONS.get(name) if isinstance(name, str) else None
 
 
 def _signature(config: Any) -> Signature | None:

@@ -30,7 +30,7 @@ def batches(
     augmenting: Augmenting = NOTHING,
     class_weights: NDArray[np.float32] | None = None,
 ) -> Any:
-    """Return a `tf.data.Dataset` of `(inputs, labels)`, or of `(inputs, labels, weights)`, for `rows` of the training split.
+    """Return a `tf.data.Dataset` of `(inputs, targets)`, or of `(inputs, labels, weights)`, for `rows` of the training split.
 
     Raw samples stay on disk until their batch is due, and become float32 a batch at a time; whole numbers stay as they are.
 
@@ -48,7 +48,7 @@ def batches(
     shape = dataset.facts.input_shape
     signature = (
         tf.TensorSpec((None, *shape), tf.as_dtype(x.dtype)),
-        tf.TensorSpec((None,), tf.int64),
+        tf.TensorSpec((None, *y.shape[1:]), tf.as_dtype(y.dtype)),
     )
     epochs = _Epochs(x, y, rows, batch_size, seed, augmenting)
     raw = tf.data.Dataset.from_generator(epochs, output_signature=signature)

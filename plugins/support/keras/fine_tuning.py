@@ -31,7 +31,7 @@ def fine_tune(
         callbacks: further Keras callbacks.
 
     Returns:
-        The figures of the last epoch, `train_loss` and `train_accuracy`.
+        The figures of the last epoch, `train_loss` and for instance `train_accuracy`.
 
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
@@ -41,10 +41,12 @@ def fine_tune(
 
     from modelyard.files.json import write_json
     from modelyard_plugins.support.keras.feed import batches
-    from modelyard_plugins.support.keras.fitting import compile_classifier, fit
+    from modelyard_plugins.support.keras.fitting import compile_model, fit
+    from modelyard_plugins.support.losses import loss_of
     from modelyard_plugins.support.training import last_figures
 
-    compile_classifier(tf_keras, model, tf_keras.optimizers.Adam(learning_rate), context.model.facts.output)
+    optimizer = tf_keras.optimizers.Adam(learning_rate)
+    compile_model(tf_keras, model, optimizer, loss_of(context.dataset.facts), context.model.facts.output)
     rows = np.arange(context.dataset.facts.splits["train"].samples)
     feed = batches(context.dataset, rows, batch_size, seed=context.seed)
     history = fit(tf_keras, model, feed, epochs=epochs, context=context, callbacks=callbacks)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard_plugins.support.losses import FIGURES
 from modelyard_plugins.support.training import Teller
 
 if TYPE_CHECKING:
@@ -14,14 +15,34 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Output
     from modelyard.contexts import StageContext
+    from modelyard.tensors import Loss
     from modelyard_plugins.support.training import History
 
 
-def compile_classifier(keras: Any, model: Any, optimizer: Any, output: Output) -> None:
-    """Compile `model`, which answers logits or probabilities, for integer labels."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=output == "logits")
+def compile_model(keras: Any, model: Any, optimizer: Any, loss: Loss, output: Output) -> None:
+    """Compile `model`, which answers logits or probabilities (or neither), for the targets that go with `loss`."""
+    is_logits = output == "logits"
+    losses = {
+        "cross-entropy": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=is_logits),
+        "binary-cross-entropy": lambda: keras.losses.BinaryCrossentropy(from_logits=is_logits),
+        "squared-error": keras.losses.MeanSquaredError,
+        "absolute-error": keras.losses.MeanAbsoluteError,
+    }
+    figure: Any = FIGURES[loss]
+    if loss == "binary-cross-entropy":
+        figure = _binary_accuracy(0.0 if is_logits else 0.5)
     # XLA's kernels, which Keras 3 would take where it can, are not deterministic
-    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+    model.compile(optimizer=optimizer, loss=losses[loss](), metrics=[figure], jit_compile=False)
+
+
+def _binary_accuracy(threshold: float) -> Any:
+    """Return the metric of that name, for answers that mean yes above `threshold`: Keras 3's own takes no logits."""
+    import tensorflow as tf
+
+    def binary_accuracy(labels: Any, answers: Any) -> Any:
+        return tf.reduce_mean(tf.cast((answers > threshold) == (labels > 0.5), tf.float32), axis=-1)
+
+    return binary_accuracy
 
 
 def fit(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Model, ModelFacts
 
-INPUT, OUTPUT, SIGNATURE = "input", "probabilities", "serving_default"
+INPUT, SIGNATURE = "input", "serving_default"
 """The names that the contract of the format gives (see `modelyard.artifacts.FORMAT_FILES`)."""
 
 _NUMBER = r"_(\d+)(?=_|$)"
@@ -29,25 +29,26 @@ _TRACED = r"__(?:inference|forward|backward)_\w+"
 
 
 def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any], variables: Iterable[Any]) -> None:
-    """Write a SavedModel whose signature takes raw samples and answers probabilities.
+    """Write a SavedModel whose signature takes raw samples and answers what clients get.
 
     Args:
         folder: where to; it is made.
-        facts: of the model that is wrapped: its preprocessing and softmax become part of the graph.
+        facts: of the model that is wrapped: its preprocessing and activation become part of the graph.
         call: `call(inputs)` answers a batch: float32 tensors (or whole numbers as they are), `(N, *input_shape)` in, and
-            float32, `(N, classes)`, out.
+            float32, `(N, *output_shape)`, out.
         variables: every `tf.Variable` that `call` reads.
     """
     import tensorflow as tf
 
     module = tf.Module()
     module.weights = list(variables)
+    activations = {"none": lambda answer: answer, "softmax": tf.nn.softmax, "sigmoid": tf.sigmoid}
     raw = tf.TensorSpec((None, *facts.input_shape), tf.as_dtype(facts.input_dtype), name=INPUT)
 
     @tf.function(input_signature=[raw])  # type: ignore[untyped-decorator]
     def serve(samples: Any) -> dict[str, Any]:
         answer = tf.cast(call(_preprocess(samples, facts)), tf.float32)
-        return {OUTPUT: answer if facts.output == "probabilities" else tf.nn.softmax(answer)}
+        return {facts.answer.name: activations[facts.answer.outside](answer)}
 
     module.serve = serve
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
@@ -195,4 +196,4 @@ def _specs(specs: Mapping[str, Any]) -> str:
 def _wanted(model: Model) -> str:
     facts = model.facts
     taken = f"{INPUT}: {facts.input_dtype} {[None, *facts.input_shape]}"
-    return f"{taken} -> {OUTPUT}: float32 {[None, len(facts.class_names)]}"
+    return f"{taken} -> {facts.answer.name}: float32 {[None, *facts.output_shape]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard_plugins.support.losses import loss_of
 from modelyard_plugins.support.training import (
     OPTIMIZERS,
     check_input_dtype,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     )
 
 
-def build_classifier(context: TrainContext, check_model: Callable[[Any, str, tuple[int, ...]], None]) -> Any:
+def build_model(context: TrainContext, check_model: Callable[[Any, str, tuple[int, ...]], None]) -> Any:
     """Return the project's model, checked before time is spent on it.
 
     Args:
@@ -43,15 +44,16 @@ def build_classifier(context: TrainContext, check_model: Callable[[Any, str, tup
         check_model: checks that the model, named by its table, is one of the Keras that trains it.
 
     Raises:
-        PluginError: it is not, or does not fit the data set.
+        PluginError: it is not, or does not fit the data set and its task.
     """
     facts = context.dataset.facts
-    classes = len(facts.class_names)
-    model = context.build_model(facts.input_shape, classes)
+    loss_of(facts)
+    model = context.build_model(facts.input_shape, facts.output_shape[0])
     check_model(model, "[tool.modelyard.model]", facts.input_shape)
-    wanted = ((None, *facts.input_shape), (None, classes))
+    wanted = ((None, *facts.input_shape), (None, *facts.output_shape))
     check_shapes(model.name, model.input_shape, model.output_shape, wanted=wanted)
     check_input_dtype(model.name, input_dtype(model), facts)
+    answers(model, context)
     return model
 
 
@@ -62,14 +64,18 @@ def input_dtype(model: Any) -> str:
 
 
 def answers(model: Any, context: TrainContext) -> Output:
-    """Return what `model` answers: probabilities where it ends in a softmax, or where its component says so."""
-    from modelyard_plugins.support.keras.facts import ends_in_softmax
+    """Return what `model` answers: probabilities where it ends in their activation, or where its component says so.
 
-    is_softmax = ends_in_softmax({"config": model.get_config()})
-    return "probabilities" if is_softmax else context.facts.output
+    Raises:
+        PluginError: it ends in another activation.
+    """
+    from modelyard_plugins.support.keras.facts import ends_in
+
+    activation = ends_in({"config": model.get_config()})
+    return (context.facts.ending_in(activation) if activation else context.facts).output
 
 
-def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the others are
+def train_model(  # noqa: D417 - types of `modelyard.params` say what the others are
     keras: Any,
     model: Any,
     context: TrainContext,
@@ -98,7 +104,7 @@ def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the o
     """
     from modelyard_plugins.support.data.augmenting import Augmenting
     from modelyard_plugins.support.keras.feed import batches
-    from modelyard_plugins.support.keras.fitting import compile_classifier, fit
+    from modelyard_plugins.support.keras.fitting import compile_model, fit
 
     augmenting = Augmenting(flip, shift)
     augmenting.check(context.dataset.facts.input_shape)
@@ -106,7 +112,7 @@ def train_classifier(  # noqa: D417 - types of `modelyard.params` say what the o
     steps = epochs * -(-len(rows) // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
     moving = getattr(keras.optimizers, OPTIMIZERS[optimizer])(learning_rate=rate)
-    compile_classifier(keras, model, moving, answers(model, context))
+    compile_model(keras, model, moving, loss_of(context.dataset.facts), answers(model, context))
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
     weights = sample_weights(context.dataset, rows, class_weights)

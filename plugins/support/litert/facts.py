@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from modelyard.tensors import Activation
+
 
 def litert_facts(path: Path) -> FileFacts:
     """Return what the model in `path` shows of itself; nothing if it cannot be read here."""
@@ -19,10 +21,10 @@ def litert_facts(path: Path) -> FileFacts:
     try:
         schema = _schema()
         model = schema.Model.GetRootAs(path.read_bytes(), 0)
-        is_softmax, signature = _ends_in_softmax(schema, model), _signature(schema, model)
+        activation, signature = _ends_in(schema, model), _signature(schema, model)
     except (ImportError, OSError, IndexError, TypeError, AttributeError, struct.error):  # of what is no such file
         return FileFacts()
-    return FileFacts(output="probabilities" if is_softmax else None, signature=signature)
+    return FileFacts(activation=activation, signature=signature)
 
 
 def _schema() -> Any:
@@ -64,7 +66,7 @@ def _dtype(schema: Any, number: int) -> str:
     return "bytes" if name == "string" else name
 
 
-def _ends_in_softmax(schema: Any, model: Any) -> bool:
+def _ends_in(schema: Any, model: Any) -> Activation | None:
     kinds, graph = schema.BuiltinOperator, model.Subgraphs(0)
     passing = (kinds.DEQUANTIZE, kinds.QUANTIZE, kinds.CAST, kinds.RESHAPE)
     operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
@@ -72,7 +74,8 @@ def _ends_in_softmax(schema: Any, model: Any) -> bool:
     operator = makers.get(graph.Outputs(0))
     while operator is not None and _kind(model, operator) in passing:
         operator = makers.get(operator.Inputs(0))
-    return operator is not None and _kind(model, operator) == kinds.SOFTMAX
+    activations: dict[int, Activation] = {kinds.SOFTMAX: "softmax", kinds.LOGISTIC: "sigmoid"}
+    return None if operator is None else activations.get(_kind(model, operator))
 
 
 def _kind(model: Any, operator: Any) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.artifacts import FileFacts
 from modelyard.errors import DataError
 from modelyard.signature import Signature, TensorSpec
+from modelyard.tensors import Activation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
 _PASSING = ("Identity", "Cast", "Reshape", "Squeeze", "Flatten", "QuantizeLinear", "DequantizeLinear")
 """Operators that leave probabilities what they are."""
+_ACTIVATIONS: dict[str, Activation] = {
+    "Softmax": "softmax",
+    "QLinearSoftmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "QLinearSigmoid": "sigmoid",
+}
+"""The operators of activations; those on integers are ONNX Runtime's own."""
 _SHARED_SCALE = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
 """Operators that find one scale for a whole tensor while they run: for all the samples of a batch together.
 
@@ -31,7 +39,7 @@ def onnx_facts(path: Path) -> FileFacts:
         return FileFacts()
     shares = any(node.op_type in _SHARED_SCALE for node in _nodes(model))
     return FileFacts(
-        output="probabilities" if _ends_in_softmax(model.graph) else None,
+        activation=_ends_in(model.graph),
         batch=1 if shares else None,
         signature=onnx_signature(model),
     )
@@ -63,12 +71,12 @@ def _dtype(number: int) -> str:
     return str(onnx.helper.tensor_dtype_to_np_dtype(number)) if number else ""
 
 
-def _ends_in_softmax(graph: Any) -> bool:
+def _ends_in(graph: Any) -> Activation | None:
     makers = {made: node for node in graph.node for made in node.output}
     node = makers.get(graph.output[0].name) if graph.output else None
     while node is not None and node.op_type in _PASSING:
         node = makers.get(node.input[0])
-    return node is not None and node.op_type == "Softmax"
+    return None if node is None else _ACTIVATIONS.get(node.op_type)
 
 
 def _nodes(model: Any) -> Iterator[Any]:

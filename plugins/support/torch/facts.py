@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import FileFacts
 from modelyard.signature import Signature, TensorSpec
+from modelyard.tensors import Activation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,11 @@ _DTYPES = {
     13: "bfloat16",
 }
 """Source: `torch/_export/serde/schema.py`, `ScalarType`."""
-_SOFTMAX = ("torch.ops.aten.softmax.int", "torch.ops.aten._softmax.default")
+_ACTIVATIONS: dict[str, Activation] = {
+    "torch.ops.aten.softmax.int": "softmax",
+    "torch.ops.aten._softmax.default": "softmax",
+    "torch.ops.aten.sigmoid.default": "sigmoid",
+}
 
 
 def torch_facts(path: Path) -> FileFacts:
@@ -39,10 +44,15 @@ def torch_facts(path: Path) -> FileFacts:
         with zipfile.ZipFile(path) as archive:
             name = next(one for one in archive.namelist() if one.endswith("models/model.json"))
             module = json.loads(archive.read(name))["graph_module"]
-        is_softmax, signature = _maker(module["graph"]).get("target") in _SOFTMAX, _signature(module)
+        target, signature = _maker(module["graph"]).get("target", ""), _signature(module)
     except (OSError, ValueError, LookupError, TypeError, StopIteration, zipfile.BadZipFile):
         return FileFacts()
-    return FileFacts(output="probabilities" if is_softmax else None, signature=signature)
+    return FileFacts(activation=activation_of(target), signature=signature)
+
+
+def activation_of(target: str) -> Activation | None:
+    """Return the activation that the operator `target` of a graph is, for instance `torch.ops.aten.sigmoid.default`."""
+    return _ACTIVATIONS.get(target)
 
 
 def _signature(module: Mapping[str, Any]) -> Signature:

@@ -60,7 +60,7 @@ class Feed:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Yield inputs, shape `(n, *input_shape)`, and labels, int64, shape `(n,)`, as tensors.
+        """Yield inputs, shape `(n, *input_shape)`, and targets as `Dataset.y` says, as tensors.
 
         Inputs are float32, or whole numbers as they are.
         """

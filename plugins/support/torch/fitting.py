@@ -1,12 +1,14 @@
-"""Fit a PyTorch module that answers logits or probabilities; for training and for fine-tuning."""
+"""Fit a PyTorch module, whatever the data set's loss; for training and for fine-tuning."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.artifacts import Output
+from modelyard.tensors import Loss
+from modelyard_plugins.support.losses import FIGURES
 from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
 if TYPE_CHECKING:
@@ -17,8 +19,33 @@ if TYPE_CHECKING:
     from modelyard_plugins.support.torch.feed import Feed
     from modelyard_plugins.support.training import History
 
-_Loss = Callable[[Any, Any], Any]
-"""From answers, shape `(N, classes)`, and labels, shape `(N,)`, to the mean loss."""
+_OfBoth = Callable[[Any, Any], Any]
+"""From answers, shape `(N, k)`, and targets, as `Dataset.y` says, to a tensor."""
+
+
+class Criterion(NamedTuple):
+    """What is made small, and what is told beside it.
+
+    Attributes:
+        loss: `loss(answers, targets, reduction="mean")`, as the functions of `torch.nn.functional` are called.
+        figure: what the history calls the second figure.
+        sum_of: that figure's sum over the samples of a batch.
+    """
+
+    loss: Callable[..., Any]
+    figure: str
+    sum_of: _OfBoth
+
+    @classmethod
+    def of(cls, loss: Loss, output: Output) -> Criterion:
+        """Return the one for `loss` and a module that answers `output`."""
+        is_logits = output == "logits"
+        sums: dict[str, _OfBoth] = {
+            "accuracy": _hits,
+            "binary_accuracy": _binary_hits(0.0 if is_logits else 0.5),
+            "mean_absolute_error": _distances,
+        }
+        return cls(_LOSSES[loss, is_logits], FIGURES[loss], sums[FIGURES[loss]])
 
 
 def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
@@ -66,7 +93,7 @@ def fit(
     *,
     epochs: int,
     context: StageContext,
-    output: Output,
+    criterion: Criterion,
     validation: Feed | None = None,
     keeper: KeepBest | None = None,
     after_step: Callable[[], None] | None = None,
@@ -80,7 +107,7 @@ def fit(
         optimizer: what moves the weights.
         epochs: how often to go through `train`, at most.
         context: where progress and a line an epoch go.
-        output: what the module answers.
+        criterion: what is made small.
         validation: batches to measure after each epoch, or None.
         keeper: decides, on the validation loss, when to stop; its best weights are put into the module at the end.
         after_step: called after each step.
@@ -91,12 +118,12 @@ def fit(
     """
     history: History = {"epoch": []}
     teller = Teller(context, epochs, len(train))
-    loss_of = _LOSS[output] if class_weights is None else _weighted(_LOSS[output], class_weights)
+    learnt = criterion if class_weights is None else criterion._replace(loss=_weighted(criterion.loss, class_weights))
     for epoch in range(epochs):
         teller.begin(epoch)
-        figures = _epoch(module, train, optimizer, teller, after_step, loss_of)
+        figures = _epoch(module, train, optimizer, teller, after_step, learnt)
         if validation is not None:
-            figures |= {f"val_{name}": value for name, value in measure(module, validation, output).items()}
+            figures |= {f"val_{name}": value for name, value in measure(module, validation, criterion).items()}
         teller.end(figures)
         history["epoch"].append(epoch + 1)
         for name, value in figures.items():
@@ -109,13 +136,18 @@ def fit(
 
 
 def _epoch(
-    module: Any, train: Feed, optimizer: Any, teller: Teller, after_step: Callable[[], None] | None, loss_of: _Loss
+    module: Any,
+    train: Feed,
+    optimizer: Any,
+    teller: Teller,
+    after_step: Callable[[], None] | None,
+    criterion: Criterion,
 ) -> dict[str, float]:
-    figures = _Mean()
+    figures = _Mean(criterion)
     for done, (inputs, labels) in enumerate(train, 1):
         optimizer.zero_grad()
         answer = module(inputs)
-        loss = loss_of(answer, labels)
+        loss = criterion.loss(answer, labels)
         loss.backward()
         optimizer.step()
         if after_step is not None:
@@ -125,17 +157,17 @@ def _epoch(
     return figures.read()
 
 
-def measure(module: Any, feed: Feed, output: Output) -> dict[str, float]:
-    """Return the loss and the accuracy of `module`, which answers `output`, in evaluation mode over `feed`."""
+def measure(module: Any, feed: Feed, criterion: Criterion) -> dict[str, float]:
+    """Return the loss and the second figure of `module`, in evaluation mode over `feed`."""
     import torch
 
-    figures = _Mean()
+    figures = _Mean(criterion)
     was_training = module.training
     module.eval()
     with torch.no_grad():
         for inputs, labels in feed:
             answer = module(inputs)
-            figures.add(_LOSS[output](answer, labels), answer, labels)
+            figures.add(criterion.loss(answer, labels), answer, labels)
     module.train(was_training)
     return figures.read()
 
@@ -153,10 +185,58 @@ def _loss_of_probabilities(probabilities: Any, labels: Any, reduction: str = "me
     return torch.nn.functional.nll_loss(probabilities.clamp_min(least).log(), labels, reduction=reduction)
 
 
-_LOSS: dict[Output, Callable[..., Any]] = {"logits": _loss_of_logits, "probabilities": _loss_of_probabilities}
+def _binary_loss_of_logits(logits: Any, labels: Any, reduction: str = "mean") -> Any:
+    import torch
+
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction=reduction)
 
 
-def _weighted(loss_of: Callable[..., Any], class_weights: NDArray[np.float32]) -> _Loss:
+def _binary_loss_of_probabilities(probabilities: Any, labels: Any, reduction: str = "mean") -> Any:
+    import torch
+
+    wanted = labels.to(probabilities.dtype)
+    return torch.nn.functional.binary_cross_entropy(probabilities, wanted, reduction=reduction)
+
+
+def _squared_error(answers: Any, targets: Any, reduction: str = "mean") -> Any:
+    import torch
+
+    return torch.nn.functional.mse_loss(answers, targets, reduction=reduction)
+
+
+def _absolute_error(answers: Any, targets: Any, reduction: str = "mean") -> Any:
+    import torch
+
+    return torch.nn.functional.l1_loss(answers, targets, reduction=reduction)
+
+
+_LOSSES: dict[tuple[Loss, bool], Callable[..., Any]] = {
+    ("cross-entropy", True): _loss_of_logits,
+    ("cross-entropy", False): _loss_of_probabilities,
+    ("binary-cross-entropy", True): _binary_loss_of_logits,
+    ("binary-cross-entropy", False): _binary_loss_of_probabilities,
+    ("squared-error", False): _squared_error,
+    ("absolute-error", False): _absolute_error,
+}
+"""By the loss, and whether the module answers logits; what has no activation answers none."""
+
+
+def _hits(answers: Any, labels: Any) -> Any:
+    return (answers.argmax(1) == labels).sum()
+
+
+def _binary_hits(threshold: float) -> _OfBoth:
+    def hits(answers: Any, labels: Any) -> Any:
+        return ((answers > threshold) == (labels > 0)).double().mean(1).sum()
+
+    return hits
+
+
+def _distances(answers: Any, targets: Any) -> Any:
+    return (answers.double() - targets.double()).abs().mean(1).sum()
+
+
+def _weighted(loss_of: Callable[..., Any], class_weights: NDArray[np.float32]) -> _OfBoth:
     """Return the mean of weighted losses over all samples of a batch, as Keras takes it: not over the sum of the weights."""
     import torch
 
@@ -169,17 +249,19 @@ def _weighted(loss_of: Callable[..., Any], class_weights: NDArray[np.float32]) -
 
 
 class _Mean:
-    """The mean of loss and accuracy over all samples of an epoch; read once, so that a GPU need not wait each step."""
+    """The mean of loss and second figure over all samples of an epoch; read once, so that a GPU need not wait each step."""
 
-    def __init__(self) -> None:
+    def __init__(self, criterion: Criterion) -> None:
+        self._criterion = criterion
         self._loss: Any = 0.0
-        self._right: Any = 0
+        self._sum: Any = 0
         self._samples = 0
 
     def add(self, loss: Any, answer: Any, labels: Any) -> None:
         self._loss = self._loss + loss.detach().double() * len(labels)
-        self._right = self._right + (answer.detach().argmax(1) == labels).sum()
+        self._sum = self._sum + self._criterion.sum_of(answer.detach(), labels)
         self._samples += len(labels)
 
     def read(self) -> dict[str, float]:
-        return {"loss": float(self._loss) / self._samples, "accuracy": float(self._right) / self._samples}
+        figures = {"loss": self._loss, self._criterion.figure: self._sum}
+        return {name: float(value) / self._samples for name, value in figures.items()}

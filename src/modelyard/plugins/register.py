@@ -12,6 +12,7 @@ from modelyard.component import Component, Source, optional_names
 from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.hookspecs import TRAITS
 from modelyard.metrics import Better, Unit
+from modelyard.tensors import Loss
 from modelyard.typed_params import taking_values
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -23,6 +24,7 @@ _SEQUENCES = {
     "preload",
     "resources",
     "accepts",
+    "losses",
     "templates",
     "entrypoint",
     "serving_only",
@@ -39,6 +41,7 @@ _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 _OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
 _CHOICES: dict[str, tuple[str, ...]] = {"better": get_args(Better), "unit": get_args(Unit)}
+_LOSSES = tuple(filter(None, get_args(Loss)))
 _FUNCTIONS = {"check", "preflight", "deploy", "undeploy", "image", "lock", "plan"}
 """Traits that are functions, which are called with the parameters."""
 _OF_PARAMETERS = {"serving_only", "deploy_only", "plan_only", "optional_requirements"}
@@ -139,6 +142,9 @@ def _wanted(trait: str, value: Any) -> str:
     """Return what `value` should be, or nothing if it is that."""
     if trait == "needs" and value is None:
         return ""
+    if trait == "losses":
+        fits = isinstance(value, list | tuple | set | frozenset) and value and set(value) <= set(_LOSSES)
+        return "" if fits else f"a tuple of {listing(_LOSSES)}"
     if trait in _SEQUENCES:
         fits = isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
         return "" if fits else "a tuple of strings, for instance ('tflite',)"

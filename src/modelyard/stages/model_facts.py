@@ -15,6 +15,7 @@ from modelyard.stages.signature_check import misfit
 if TYPE_CHECKING:
     from modelyard.component import Component
     from modelyard.execution.job import Job
+    from modelyard.tensors import Activation
 
 
 def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warnings: tuple[str, ...] = ()) -> None:
@@ -45,10 +46,7 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
     if shown.signature and (why := misfit(shown.signature, facts)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
-    said = _said(job, component, told)
-    if said and shown.output and said[1] != shown.output:
-        raise _contradiction(model, said, shown.output)
-    facts = facts.answering(shown.output) if shown.output else facts
+    facts = _seen(facts, shown.activation, _said(job, component, told)) if shown.activation else facts
     facts = msgspec.structs.replace(
         facts,
         batch=facts.batch if shown.batch is None else shown.batch,
@@ -65,12 +63,26 @@ def _said(job: Job, component: Component, told: ModelFacts | None) -> tuple[Comp
     return (model.component, model.component.answers) if model and model.component.answers else None
 
 
-def _contradiction(model: Model, said: tuple[Component, Output], shown: Output) -> PluginError:
+def _seen(facts: ModelFacts, activation: Activation, said: tuple[Component, Output] | None) -> ModelFacts:
+    """Return `facts` with what the file shows: the activation that it ends in.
+
+    Raises:
+        PluginError: the component that says what the model answers says something else.
+    """
+    seen = facts.ending_in(activation)
+    if said and said[1] != seen.output and facts.answer.activation != "none":
+        raise _contradiction(facts, said, seen.output, activation)
+    return seen
+
+
+def _contradiction(
+    facts: ModelFacts, said: tuple[Component, Output], shown: Output, activation: Activation
+) -> PluginError:
     component, output = said
-    why = " (it ends in a softmax)" if shown == "probabilities" else ""
+    why = "" if activation == "none" else f" (it ends in a {activation})"
     return PluginError(
         f"the {kind_name(component.kind)} {component.name!r} ({component.file}) says that the model answers {output}, "
-        f"but the file {model.facts.file!r} shows that it answers {shown}{why}\n"
+        f"but the file {facts.file!r} shows that it answers {shown}{why}\n"
         f"  let it say {shown}, or nothing: then the file is believed"
     )
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def misfit(signature: Signature, facts: ModelFacts) -> str:
-    """Return what of `signature` does not fit the samples and classes that `facts` says, and what to do; empty if all does.
+    """Return what of `signature` does not fit the samples and answers that `facts` says, and what to do; empty if all does.
 
     An axis whose length varies fits any length.
     """
@@ -34,15 +34,21 @@ def _input_misfit(tensor: TensorSpec, facts: ModelFacts) -> str:
 
 
 def _output_misfit(tensor: TensorSpec, facts: ModelFacts) -> str:
-    classes = len(facts.class_names)
-    if tensor.shape is None or (tensor.shape and isinstance(tensor.shape[-1], str)) or tensor.shape[-1:] == (classes,):
+    answer = facts.answer
+    if tensor.shape is None or _fits(tensor.shape[1:], answer.shape):
         return ""
+    if answer.activation != "softmax":
+        wanted = ", ".join(("any", *map(str, answer.shape)))
+        return f"answers {tensor}, but the data set's answers are ({wanted})\n  it must answer one such tensor a sample"
     return (
-        f"answers {tensor}, but the data set has {classes} classes\n"
+        f"answers {tensor}, but the data set has {answer.shape[0]} classes\n"
         "  it must answer one score for each class, in the order of the data set's class names"
     )
 
 
-def _fits(axes: tuple[Axis, ...], lengths: tuple[int, ...]) -> bool:
+def _fits(axes: tuple[Axis, ...], lengths: tuple[Axis, ...]) -> bool:
+    """Tell whether a tensor of the shape `axes` may have the shape `lengths`; a name fits whatever length."""
     pairs = zip(axes, lengths, strict=False)
-    return len(axes) == len(lengths) and all(isinstance(axis, str) or axis == length for axis, length in pairs)
+    return len(axes) == len(lengths) and all(
+        isinstance(one, str) or isinstance(other, str) or one == other for one, other in pairs
+    )

@@ -12,7 +12,7 @@ from tests.plugins.conftest import model_facts
 from modelyard.artifacts import Dataset, FileFacts, Model
 from modelyard_plugins.formats.known import modelyard_read_model_file
 
-SOFTMAX, NOTHING = FileFacts(output="probabilities"), FileFacts()
+SOFTMAX, NOTHING = FileFacts(activation="softmax"), FileFacts()
 
 
 def shown(path: Path, dataset: Dataset, model_format: str) -> FileFacts | None:
