@@ -40,7 +40,8 @@ def _binary_accuracy(threshold: float) -> Any:
     import tensorflow as tf
 
     def binary_accuracy(labels: Any, answers: Any) -> Any:
-        return tf.reduce_mean(tf.cast((answers > threshold) == (labels > 0.5), tf.float32), axis=-1)
+        is_right = tf.equal(answers > threshold, tf.cast(labels, tf.bool))
+        return tf.reduce_mean(tf.cast(is_right, tf.float32), axis=-1)
 
     return binary_accuracy
 

@@ -1,0 +1,238 @@
+"""The losses of tasks mean the same in each framework: what the history says is what numpy finds of the model that was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.plugins.conftest import Bench, model_facts, open_model
+
+from modelyard.artifacts import Dataset, DatasetFacts, SplitFacts, format_file
+from modelyard.contexts import CheckContext
+from modelyard.errors import ConfigError, PluginError
+from modelyard.files.json import write_json
+from modelyard.tensors import Activation, InputFacts, Loss, OutputFacts
+from modelyard_plugins.support.training import problems, training_rows
+
+Array = np.ndarray[Any, Any]
+ACTIVATIONS: dict[Loss, Activation] = {"cross-entropy": "softmax", "binary-cross-entropy": "sigmoid"}
+
+
+class Framework:
+    """One of the three that train: builds a model of two layers, and tells what a saved one answers."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.format = {"tensorflow": "tf_keras", "keras": "keras", "torch": "torch"}[name]
+
+    def build(self, ends_in: Activation) -> Callable[[tuple[int, ...], int], Any]:
+        return self._module(ends_in) if self.name == "torch" else self._layers(ends_in)
+
+    def _layers(self, ends_in: Activation) -> Callable[[tuple[int, ...], int], Any]:
+        keras: Any = pytest.importorskip("keras" if self.name == "keras" else "tf_keras")
+        activation = None if ends_in == "none" else ends_in
+
+        def build(input_shape: tuple[int, ...], classes: int) -> Any:
+            layers = [keras.layers.Input(input_shape), keras.layers.Dense(16, "relu")]
+            return keras.Sequential([*layers, keras.layers.Dense(classes, activation)])
+
+        return build
+
+    def _module(self, ends_in: Activation) -> Callable[[tuple[int, ...], int], Any]:
+        from torch import nn
+
+        ends = {"none": nn.Identity(), "softmax": nn.Softmax(1), "sigmoid": nn.Sigmoid()}
+
+        def build(input_shape: tuple[int, ...], classes: int) -> Any:
+            return nn.Sequential(nn.Linear(*input_shape, 16), nn.ReLU(), nn.Linear(16, classes), ends[ends_in])
+
+        return build
+
+    def train(self, context: Any, **options: Any) -> None:
+        import importlib
+
+        importlib.import_module(f"modelyard_plugins.trainers.{self.name}").train(context, **options)
+
+    def answers(self, path: Path, inputs: Array) -> Array:
+        """Return what the model answers, float64, shape `(N, k)`."""
+        if self.name == "torch":
+            import torch
+
+            from modelyard_plugins.support.torch.program import load_program
+
+            with torch.no_grad():
+                return np.asarray(load_program(path).module()(torch.from_numpy(inputs)), np.float64)
+        from modelyard_plugins.support.keras.keras3_files import load_keras3
+        from modelyard_plugins.support.keras_files import load_keras
+
+        load = load_keras3 if self.name == "keras" else load_keras
+        return np.asarray(load(path)(inputs), np.float64)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("tensorflow", marks=pytest.mark.tensorflow),
+        pytest.param("keras", marks=pytest.mark.tensorflow),
+        pytest.param("torch", marks=pytest.mark.torch),
+    ]
+)
+def framework(request: pytest.FixtureRequest) -> Framework:
+    request.getfixturevalue("torch" if request.param == "torch" else "tensorflow")
+    return Framework(request.param)
+
+
+def written(folder: Path, x: Array, y: Array, loss: Loss, task: str = "other") -> Dataset:
+    """Write a data set whose task has `loss`; both splits are the same."""
+    folder.mkdir()
+    for split in ("train", "test"):
+        np.save(folder / f"{split}_x.npy", x)
+        np.save(folder / f"{split}_y.npy", y)
+    facts = DatasetFacts(
+        task=task,
+        inputs=(InputFacts(name="input", dtype="float32", shape=x.shape[1:], value_range=(-10, 10)),),
+        outputs=(OutputFacts(name="answer", shape=y.shape[1:], activation=ACTIVATIONS.get(loss, "none")),),
+        splits={split: SplitFacts(len(x)) for split in ("train", "test")},
+        loss=loss,
+    )
+    write_json(folder / "dataset.json", facts)
+    return Dataset.open(folder)
+
+
+@pytest.fixture(scope="module")
+def diabetes(tmp_path_factory: pytest.TempPathFactory) -> dict[Loss, Dataset]:
+    """442 patients: how far the disease went, and the blood pressure; and as labels, what of three is above the mean."""
+    from sklearn.datasets import load_diabetes
+
+    bunch = load_diabetes()
+    x = (bunch.data / bunch.data.std(axis=0)).astype(np.float32)
+    y = np.stack([bunch.target / 50, 2 + x[:, 3] / 5], axis=1).astype(np.float32)  # of the size that qat begins with
+    several = (np.stack([bunch.target, *x[:, 2:4].T], axis=1) > [152, 0, 0]).astype(np.uint8)
+    folder = tmp_path_factory.mktemp("diabetes")
+    targets: dict[Loss, Array] = {"squared-error": y, "absolute-error": y, "binary-cross-entropy": several}
+    return {loss: written(folder / loss, x, labels, loss) for loss, labels in targets.items()}
+
+
+def losses(loss: Loss, answers: Array, targets: Array, ends_in: Activation) -> Array:
+    if loss == "binary-cross-entropy":
+        chance = answers if ends_in == "sigmoid" else 1 / (1 + np.exp(-answers))
+        return -np.log(np.where(targets, chance, 1 - chance))
+    apart = answers - targets
+    return apart**2 if loss == "squared-error" else np.abs(apart)
+
+
+def figures(loss: Loss, answers: Array, targets: Array, ends_in: Activation) -> tuple[str, float]:
+    if loss == "binary-cross-entropy":
+        least = 0.5 if ends_in == "sigmoid" else 0.0
+        return "binary_accuracy", float(((answers > least) == (targets == 1)).mean())
+    return "mean_absolute_error", float(np.abs(answers - targets).mean())
+
+
+CASES: list[tuple[Loss, Activation]] = [
+    ("squared-error", "none"),
+    ("absolute-error", "none"),
+    ("binary-cross-entropy", "none"),
+    ("binary-cross-entropy", "sigmoid"),
+]
+
+
+@pytest.mark.parametrize(("loss", "ends_in"), CASES)
+def test_training_learns_and_its_figures_are_those_of_the_saved_model(
+    framework: Framework, diabetes: dict[Loss, Dataset], bench: Bench, loss: Loss, ends_in: Activation
+) -> None:
+    dataset = diabetes[loss]
+    context = bench.train(dataset, framework.build(ends_in))
+    framework.train(context, epochs=15, batch_size=16, learning_rate=0.05, validation_fraction=0.2)
+    history = msgspec.json.decode((context.out / "history.json").read_bytes())
+    _, held_out = training_rows(dataset, 0.2, 0)
+    answers = framework.answers(context.out / format_file(framework.format), dataset.inputs("train", held_out))
+    targets = np.asarray(dataset.y("train")[held_out], np.float64)
+    name, figure = figures(loss, answers, targets, ends_in)
+    assert set(history) == {"epoch", "loss", name, "val_loss", f"val_{name}"}
+    assert history["val_loss"][-1] == pytest.approx(losses(loss, answers, targets, ends_in).mean(), rel=1e-4)
+    assert history[f"val_{name}"][-1] == pytest.approx(figure, rel=1e-5)
+    assert context.metrics[f"val_{name}"] == history[f"val_{name}"][-1]
+    assert figure > 0.8 if loss == "binary-cross-entropy" else figure < 0.6, "what it can do after a few epochs"
+
+
+TUNERS = [
+    pytest.param("tensorflow", "fine_tune.fine_tune", marks=pytest.mark.tensorflow),
+    pytest.param("tensorflow", "prune.prune", marks=pytest.mark.tensorflow),
+    pytest.param("tensorflow", "cluster.cluster", marks=pytest.mark.tensorflow),
+    pytest.param("tensorflow", "qat.qat", marks=pytest.mark.tensorflow),
+    pytest.param("torch", "torch_fine_tune.torch_fine_tune", marks=pytest.mark.torch),
+    pytest.param("torch", "torch_prune.torch_prune", marks=pytest.mark.torch),
+]
+
+
+@pytest.mark.parametrize(("name", "tuner"), TUNERS)
+def test_model_optimizers_that_train_go_by_the_loss_of_the_data(
+    name: str, tuner: str, request: pytest.FixtureRequest, diabetes: dict[Loss, Dataset], bench: Bench
+) -> None:
+    request.getfixturevalue(name)
+    import importlib
+
+    framework, dataset = Framework(name), diabetes["squared-error"]
+    context = bench.train(dataset, framework.build("none"))
+    framework.train(context, epochs=15, batch_size=16, learning_rate=0.05)
+    parent = open_model(context.out, dataset, framework.format)
+    tuning = bench.optimize(dataset, parent)
+    module, _, function = tuner.partition(".")
+    optimizer = getattr(importlib.import_module(f"modelyard_plugins.optimizers.{module}"), function)
+    optimizer(tuning, epochs=3, learning_rate=0.01)
+    history = msgspec.json.decode((tuning.out / "history.json").read_bytes())
+    assert set(history) == {"epoch", "loss", "mean_absolute_error"}
+    assert tuning.metrics["train_mean_absolute_error"] == history["mean_absolute_error"][-1] < 0.6
+
+
+@pytest.mark.parametrize(("loss", "ends_in", "wanted"), [("binary-cross-entropy", "softmax", "sigmoid")])
+def test_another_activation_at_the_end_is_told_before_training(
+    framework: Framework, diabetes: dict[Loss, Dataset], bench: Bench, loss: Loss, ends_in: Activation, wanted: str
+) -> None:
+    context = bench.train(diabetes[loss], framework.build(ends_in))
+    with pytest.raises(
+        PluginError, match=f"ends in a {ends_in}, but the data set's answers are those of a {wanted}\n  let it end"
+    ):
+        framework.train(context, epochs=1)
+    assert not list(context.out.iterdir())
+
+
+def test_where_the_component_says_so_another_activation_is_believed(diabetes: dict[Loss, Dataset]) -> None:
+    facts = model_facts(diabetes["binary-cross-entropy"], "keras")
+    assert facts.answering("probabilities").ending_in("softmax").output == "probabilities"
+    assert facts.ending_in("none").output == "logits"
+    plain = model_facts(diabetes["squared-error"], "keras")
+    assert plain.ending_in("sigmoid") == plain.answering("probabilities") == plain, "a number needs nothing done to it"
+
+
+def test_a_task_without_a_loss_cannot_be_trained(framework: Framework, tmp_path: Path, bench: Bench) -> None:
+    vectors = written(tmp_path / "vectors", np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32), "", "embedding")
+    context = bench.train(vectors, framework.build("none"))
+    with pytest.raises(PluginError, match="the task 'embedding' has no loss to train with\n  import a model"):
+        framework.train(context)
+
+
+def test_classes_are_weighed_where_there_are_classes_alone(
+    framework: Framework, diabetes: dict[Loss, Dataset], bench: Bench
+) -> None:
+    context = bench.train(diabetes["squared-error"], framework.build("none"))
+    with pytest.raises(
+        ConfigError, match=r"\[tool.modelyard.train\]: class_weights: 'balanced' is not allowed: a sample"
+    ):
+        framework.train(context, class_weights="balanced")
+    surroundings = CheckContext(name="a", version="1", runtime="r", loss="squared-error")
+    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced"}
+    assert [one.key for one in problems(surroundings, **params)] == ["class_weights"]
+    assert not list(problems(CheckContext(name="a", version="1", runtime="r"), **params))
+
+
+def test_rows_are_set_apart_where_there_are_no_classes(diabetes: dict[Loss, Dataset]) -> None:
+    dataset = diabetes["absolute-error"]
+    rows, held_out = training_rows(dataset, 0.25, 7)
+    assert sorted([*rows, *held_out]) == list(range(442))
+    assert len(held_out) == 110
+    assert list(rows) == sorted(rows)
+    assert list(held_out) == list(training_rows(dataset, 0.25, 7)[1]) != list(training_rows(dataset, 0.25, 8)[1])
