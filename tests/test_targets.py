@@ -130,10 +130,10 @@ def blocks(language: str) -> list[str]:
 def test_the_plugin_in_the_documentation_is_a_target_that_passes_the_rules(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "plugins/templates/knative").mkdir(parents=True)
-    (tmp_path / "plugins/knative.py").write_text(blocks("python")[0])
-    (tmp_path / "plugins/templates/knative/service.yaml.j2").write_text(blocks("jinja")[-1])
-    component = load_plugins(tmp_path).get("target", "knative", "test")
+    (tmp_path / "plugins/templates/cloudrun").mkdir(parents=True)
+    (tmp_path / "plugins/cloudrun.py").write_text(blocks("python")[0])
+    (tmp_path / "plugins/templates/cloudrun/service.yaml.j2").write_text(blocks("jinja")[-1])
+    component = load_plugins(tmp_path).get("target", "cloudrun", "test")
     made = yaml.safe_load((render(component, tmp_path, min_scale=2) / "service.yaml").read_text())
     assert made["spec"]["template"]["metadata"]["annotations"] == {"autoscaling.knative.dev/min-scale": "2"}
     assert capsys.readouterr().out == ""

@@ -37,7 +37,7 @@ def template_target(
     Args:
         register: what `modelyard_register_targets` was given.
         name: the target's name.
-        templates: the templates, as paths below a `templates` folder, for instance `knative/service.yaml.j2`.
+        templates: the templates, as paths below a `templates` folder, for instance `cloudrun/service.yaml.j2`.
         parameters: the target's parameters with their defaults; the type of the default is that of the parameter.
         doc: one line on what the target is, for `doit list`.
         deploy: applies what was rendered; without it the target has no `deploy` task.

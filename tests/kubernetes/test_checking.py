@@ -3,7 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.kubernetes import test_metadata_rules, test_pod_rules, test_route_rules, test_run_rules, test_wiring_rules
+from tests.kubernetes import (
+    test_event_rules,
+    test_metadata_rules,
+    test_pod_rules,
+    test_route_rules,
+    test_run_rules,
+    test_wiring_rules,
+)
 from tests.kubernetes.changes import IMAGE
 
 from modelyard.errors import StageFailed
@@ -21,7 +28,8 @@ def test_the_good_objects_break_no_rule(good: list[dict[str, Any]]) -> None:
 
 def test_every_rule_has_an_object_that_breaks_it() -> None:
     tables = (test_pod_rules, test_run_rules, test_wiring_rules, test_route_rules, test_metadata_rules)
-    assert {name for table in tables for name, _ in table.BROKEN} | {"sleep-known"} == set(RULES)
+    cases = [*(name for table in tables for name, _ in table.BROKEN), *(name for name, _ in test_event_rules.BROKEN)]
+    assert set(cases) | {"sleep-known"} == set(RULES)
 
 
 def test_warnings_are_logged_and_errors_stop_the_stage() -> None:

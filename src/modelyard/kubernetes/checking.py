@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
-from modelyard.kubernetes import metadata_rules, pod_rules, route_rules, run_rules, wiring_rules
+from modelyard.kubernetes import event_rules, metadata_rules, pod_rules, route_rules, run_rules, wiring_rules
 from modelyard.kubernetes.findings import Finding, findings
 from modelyard.kubernetes.objects import Bundle
 from modelyard.kubernetes.schema import schema_findings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VERSION = "1.32"
 """The version of Kubernetes that is rendered for unless another is named."""
 
-RULE_MODULES = (pod_rules, run_rules, wiring_rules, route_rules, metadata_rules)
+RULE_MODULES = (pod_rules, run_rules, wiring_rules, route_rules, event_rules, metadata_rules)
 
 
 def check(documents: Sequence[Any], *, version: str = VERSION, image: str = "") -> list[Finding]:

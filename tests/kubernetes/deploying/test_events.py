@@ -46,7 +46,15 @@ def test_what_is_about_others_or_says_nothing_is_left_out() -> None:
     assert told(noise, pod("net-1-a")) == []
 
 
-@pytest.mark.parametrize("message", ["Error: ErrImagePull", "no such image"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Error: ErrImagePull",
+        "Error: ImagePullBackOff",
+        "no such image",
+        'Failed to pull image "net:1@sha256:0": no such image',
+    ],
+)
 def test_what_a_pods_state_says_is_not_said_again(message: str) -> None:
     assert told([event("net-1-a", "Failed", message)], pod("net-1-a", "ErrImagePull: no such image")) == []
 

@@ -19,6 +19,8 @@ _OLD_S = 300.0
 """What went wrong that long before the last warning is over."""
 _NOISE = {"MissingClusterDNS", "BackOff"}
 """Warnings that say nothing of the pod, or what its state says already."""
+_BACK_OFFS = {"ImagePullBackOff", "CrashLoopBackOff"}
+"""The kubelet's words for that it tries again later: what it tries is told elsewhere."""
 
 
 def warnings(kubectl: Kubectl, pods: Collection[State], sets: Collection[str]) -> list[str]:
@@ -52,8 +54,15 @@ def _recent(events: list[Object], pods: Iterable[State]) -> list[Object]:
 
 
 def _is_told(message: str, told: Iterable[str]) -> bool:
-    """Tell whether the reasons of the pods have the message; the kubelet's `Error: REASON` adds nothing to REASON."""
-    return any(message.removeprefix("Error: ") in reason for reason in told)
+    """Tell whether the reasons of the pods say the message: `Error: REASON`, or more words around the reason's own."""
+    bare = message.removeprefix("Error: ")
+    return bare in _BACK_OFFS or any(bare in reason or _is_in(reason, message) for reason in told)
+
+
+def _is_in(reason: str, message: str) -> bool:
+    """Tell whether what a reason of the kubelet's says, `REASON: words`, stands in the message."""
+    word, _, words = reason.partition(": ")
+    return " " not in word and bool(words) and words in message
 
 
 def _about(event: Object) -> str:

@@ -17,14 +17,13 @@ import orjson
 
 from ..traces import read_parent
 from .event import VERSION, Event
+from .names import ERROR, RESULT
 
 if TYPE_CHECKING:
     from ..errors import RequestError
     from ..served import Served
     from ..trace import Trace
 
-RESULT = "dev.modelyard.inference.result"
-ERROR = "dev.modelyard.inference.error"
 _CARRIED = ("subject", "partitionkey", "tracestate")
 
 

@@ -1,0 +1,60 @@
+"""Deploy target `knative`: a Service of Knative that scales to zero, and a Trigger that brings it events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelyard import hookimpl
+from modelyard.contexts import Problem
+from modelyard.kubernetes.knative_params import KnativeParams
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from modelyard.contexts import CheckContext, TargetContext
+    from modelyard.hookspecs import RegisterTarget
+
+_FILES = {
+    "10-serviceaccount.yaml": "kubernetes/serviceaccount.yaml.j2",
+    "20-service.yaml": "knative/service.yaml.j2",
+    "30-trigger.yaml": "knative/trigger.yaml.j2",
+}
+_KUSTOMIZATION = "kubernetes/kustomization.yaml.j2"
+
+
+def knative(context: TargetContext, *, params: KnativeParams) -> None:
+    """Objects for Knative Serving and Eventing, checked against their rules and schemas.
+
+    Args:
+        context: the image, the model's facts, and where to write
+        params: the configuration
+    """
+    from modelyard.kubernetes.knative_values import values
+
+    found = values(context, params)
+    files = [file for file in _FILES if params.broker or file != "30-trigger.yaml"]
+    for file in files:
+        context.write(file, context.render(_FILES[file], **found))
+    context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))
+
+
+def check(context: CheckContext, *, params: KnativeParams) -> Iterator[Problem]:
+    """Yield what Kubernetes or Knative does not allow, and a runtime whose server takes no events."""
+    from modelyard.kubernetes.knative_values import problems
+
+    yield from problems(params)
+    if not context.reads_settings:
+        why = f"the server of the runtime {context.runtime!r} takes no events, and asks for no password"
+        yield Problem("name", why, "remove the target, or write one of your own")
+
+
+@hookimpl
+def modelyard_register_targets(register: RegisterTarget) -> None:
+    """Register the target."""
+    register(
+        "knative",
+        knative,
+        templates=(*_FILES.values(), _KUSTOMIZATION, "kubernetes/_metadata.yaml.j2"),
+        tools=("jinja2",),
+        check=check,
+    )

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.plugins.targets.kubernetes_objects import objects
+
+from modelyard.errors import ConfigError
+from modelyard.kubernetes.checking import check
+from modelyard.kubernetes.rendered import Checked, check_rendered
+from modelyard.serving.settings import KNOWN
+from modelyard.typed_params import taking_values
+from modelyard_plugins.targets.knative import knative as _knative
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.contexts import TargetContext
+
+CRDS = next((one / "shared/crds" for one in Path(__file__).parents if (one / "shared/crds").is_dir()), None)
+"""The definitions as their projects publish them, in a folder beside the project."""
+EVENTS: dict[str, Any] = {"broker": "default", "event_types": ("picture.seen",), "dead_letter": "KnativeService/dead"}
+knative = taking_values(_knative)
+
+
+@pytest.fixture
+def render(context: Callable[..., TargetContext]) -> Callable[..., dict[str, Any]]:
+    """Render, check as the render stage does, and return the objects by kind."""
+
+    def made(**params: Any) -> dict[str, Any]:
+        one = context()
+        knative(one, namespace="models", **params)
+        found = objects(one)
+        checked = check_rendered(one.out, name="digits", image=one.image.reference, log=print, warn=print)
+        assert checked == Checked(len(found), 0)
+        return found
+
+    return made
+
+
+def container(service: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = service["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def environment(service: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container(service)["env"]}
+
+
+def test_a_service_scales_to_zero_and_is_the_clusters_own(render: Callable[..., dict[str, Any]]) -> None:
+    found = render()
+    assert list(found) == ["ServiceAccount", "Service"]
+    service = found["Service"]
+    assert service["metadata"]["labels"]["networking.knative.dev/visibility"] == "cluster-local"
+    template = service["spec"]["template"]
+    scale = {key: value for key, value in template["metadata"]["annotations"].items() if "autoscaling" in key}
+    assert scale == {"autoscaling.knative.dev/min-scale": "0", "autoscaling.knative.dev/max-scale": "6"}
+    assert container(service)["ports"] == [{"name": "http1", "containerPort": 8080, "protocol": "TCP"}]
+    assert set(environment(service)) <= set(KNOWN) | {f"{name}_FILE" for name in KNOWN}
+    assert "MODELYARD_EVENTS_AUTH" not in environment(service)
+    public = render(public=True, min_scale=1, max_scale=0, target_concurrency=4, concurrency=8)["Service"]
+    assert "networking.knative.dev/visibility" not in public["metadata"]["labels"]
+    assert public["spec"]["template"]["metadata"]["annotations"]["autoscaling.knative.dev/target"] == "4"
+    assert public["spec"]["template"]["spec"]["containerConcurrency"] == 8
+
+
+def test_its_pods_are_as_strict_as_those_of_a_deployment(render: Callable[..., dict[str, Any]]) -> None:
+    found = render()
+    pods = copy.deepcopy(found["Service"])
+    template = pods["spec"]["template"]
+    for serving in ("containerConcurrency", "timeoutSeconds"):
+        del template["spec"][serving]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        container(pods)[probe]["httpGet"]["port"] = "http1"
+    template["spec"]["restartPolicy"] = "Always"
+    selector = {"matchLabels": {"app.kubernetes.io/instance": "digits"}}
+    deployment = {
+        **pods,
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "spec": {"template": template, "selector": selector},
+    }
+    broken = {finding.rule for finding in check([found["ServiceAccount"], deployment], image=container(pods)["image"])}
+    autoscaled = {"replicas", "rolling-update", "budget-exists", "spread", "rollout-bounds"}
+    assert broken == autoscaled | {"volume-group", "network-policy"}
+    assert template["spec"]["volumes"][1]["secret"]["defaultMode"] == 0o444
+
+
+def test_a_trigger_brings_events_and_takes_answers(render: Callable[..., dict[str, Any]]) -> None:
+    found = render(**EVENTS, retries=3, retry_delay_s=2)
+    spec = found["Trigger"]["spec"]
+    assert spec["filters"] == [{"exact": {"type": "picture.seen"}}]
+    assert spec["subscriber"]["uri"] == "/events"
+    dead = {"ref": {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "dead"}}
+    expected = {"retry": 3, "backoffPolicy": "exponential", "backoffDelay": "PT2S", "timeout": "PT60S"}
+    assert spec["delivery"] == {**expected, "deadLetterSink": dead}
+    assert environment(found["Service"])["MODELYARD_EVENTS_AUTH"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("where", "sink"),
+    [
+        ("https://dead.example/x", {"uri": "https://dead.example/x"}),
+        ("Broker/dead", {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "dead"}}),
+        ("Channel/dead", {"ref": {"apiVersion": "messaging.knative.dev/v1", "kind": "Channel", "name": "dead"}}),
+        ("Service/dead", {"ref": {"apiVersion": "v1", "kind": "Service", "name": "dead"}}),
+        ("broker", None),
+    ],
+)
+def test_dead_letters_go_where_it_is_said(render: Callable[..., dict[str, Any]], where: str, sink: Any) -> None:
+    delivery = render(**{**EVENTS, "dead_letter": where})["Trigger"]["spec"]["delivery"]
+    assert delivery.get("deadLetterSink") == sink
+
+
+def test_several_types_and_other_filters_are_met_together(render: Callable[..., dict[str, Any]]) -> None:
+    more = {"prefix": {"source": "/cameras"}}
+    filters = render(**{**EVENTS, "event_types": ("a", "b")}, filters=(more,))["Trigger"]["spec"]["filters"]
+    assert filters == [{"any": [{"exact": {"type": "a"}}, {"exact": {"type": "b"}}]}, more]
+    silent = render(broker="default", dead_letter="broker", reply=False)["Trigger"]["spec"]
+    assert silent["subscriber"]["uri"] == "/events?reply=none"
+    assert "filters" not in silent
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"event_types": ["a"]}, "there is no Trigger that it is for"),
+        ({**EVENTS, "event_types": []}, "would come back to it"),
+        ({**EVENTS, "event_types": ["a", "dev.modelyard.inference.result"]}, "would come back to it"),
+        ({**EVENTS, "event_types": [], "filters": [{"exact": {"subject": "a"}}]}, "would come back to it"),
+        ({**EVENTS, "filters": [{"exactly": {"type": "a"}}]}, "is no filter"),
+        ({**EVENTS, "dead_letter": ""}, "an event that cannot be answered would be lost"),
+        ({**EVENTS, "dead_letter": "Queue/dead"}, "is no sink"),
+        ({**EVENTS, "dead_letter": "Broker/"}, "is no sink"),
+        ({**EVENTS, "broker": "A B"}, "broker"),
+        ({"min_scale": 3, "max_scale": 2}, "it is below min_scale = 3"),
+        ({"concurrency": 2, "target_concurrency": 3}, "never given more than concurrency = 2"),
+        ({"cpu": "much"}, "it is not a quantity above 0"),
+        ({"memory": "16Mi"}, "too little"),
+        ({"env": {"MODELYARD_PORT": "1"}}, "is set by modelyard"),
+        ({"namespace": "A"}, "is not a DNS label"),
+    ],
+)
+def test_what_is_not_allowed_is_refused(accept: Callable[..., None], params: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        accept("target", "knative", **params)
+    assert said in str(caught.value)
+
+
+def strict(schema: Any) -> Any:
+    """Return the schema of a custom resource with unknown fields refused, as an API server refuses them when asked to."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items()}
+    open_ended = "additionalProperties" in made or made.get("x-kubernetes-preserve-unknown-fields") is True
+    if isinstance(made.get("properties"), dict) and not open_ended:
+        made["additionalProperties"] = False
+    if made.pop("x-kubernetes-int-or-string", False):
+        made.pop("type", None)
+        made["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    return made
+
+
+def problems(thing: dict[str, Any], file: str) -> list[str]:
+    jsonschema = pytest.importorskip("jsonschema")
+    assert CRDS
+    definition = next(one for one in yaml.safe_load_all((CRDS / file).read_text()) if one)
+    version = thing["apiVersion"].rpartition("/")[2]
+    schema = next(one for one in definition["spec"]["versions"] if one["name"] == version)["schema"]["openAPIV3Schema"]
+    top = strict(schema)
+    top["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    return [error.message for error in jsonschema.Draft202012Validator(top).iter_errors(thing)]
+
+
+@pytest.mark.skipif(
+    CRDS is None, reason="needs the definitions of Knative's resources, which are not beside the project"
+)
+def test_the_objects_are_what_knatives_definitions_allow(render: Callable[..., dict[str, Any]]) -> None:
+    auth = {"auth_secret": "a", "image_pull_secrets": ("registry",), "env": {"TZ": "UTC"}}
+    found = render(**EVENTS, **auth, filters=({"not": {"cesql": "false"}},))
+    for kind, file, part in (
+        ("Service", "serving.knative.dev_services.yaml", "template"),
+        ("Trigger", "eventing.knative.dev_triggers.yaml", "subscriber"),
+    ):
+        assert problems(found[kind], file) == []
+        misspelt = copy.deepcopy(found[kind])
+        misspelt["spec"][part]["specc"] = {}
+        assert "specc" in problems(misspelt, file)[0]
