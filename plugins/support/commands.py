@@ -28,12 +28,23 @@ def run_script(context: StageContext, words: Sequence[str]) -> None:
     Raises:
         StageFailed: it ended with another code than 0.
     """
-    path = str(context.project / words[0])
-    sys.argv = [path, *words[1:]]  # this process runs nothing else
-    sys.path.insert(0, str((context.project / words[0]).parent))
+    with running(context, words):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+@contextlib.contextmanager
+def running(context: StageContext, words: Sequence[str]) -> Iterator[None]:
+    """Let the block run the file `words[0]` of the project, with the other words as its arguments, in this process.
+
+    Raises:
+        StageFailed: it ended with another code than 0.
+    """
+    path = context.project / words[0]
+    sys.argv = [str(path), *words[1:]]  # this process runs nothing else
+    sys.path.insert(0, str(path.parent))
     try:
         with contextlib.closing(_Lines(context)) as lines, contextlib.redirect_stdout(lines):
-            runpy.run_path(path, run_name="__main__")
+            yield
     except SystemExit as exc:
         if exc.code not in (None, 0):
             msg = f"{words[0]} ended with {exc.code!r}"

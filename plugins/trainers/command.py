@@ -1,4 +1,4 @@
-"""The trainer `command`: any script or program that reads the data set and writes a model."""
+"""The trainer `command`: any script, notebook or program that reads the data set and writes a model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from modelyard.artifacts import Output, format_file
 from modelyard.contexts import Lack, Problem
 from modelyard.params import InputPath
 from modelyard_plugins.support.commands import read_metrics, run_program, run_script
+from modelyard_plugins.support.notebooks import is_notebook, no_parameters, run_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,11 +31,12 @@ def command(
     input: InputPath | None = None,  # noqa: A002 - what it is called in the command, too
     answers: Output | None = None,
 ) -> ModelFacts | None:
-    """Train by a command: `python train.py --data {dataset} --out {model}`, or any program.
+    """Train by a command: `python train.py --data {dataset} --out {model}`, a notebook, or any program.
 
     A Python script runs in the stage's own process, as the file that it is: its code counts by meaning, with all of the
-    project that it imports, and a file of the project that it reads without saying so fails the stage. Of another
-    program the words count, and `input`.
+    project that it imports, and a file of the project that it reads without saying so fails the stage. So does a notebook,
+    `train.ipynb data={dataset} model={model}`: its code cells, with these variables set behind the cell that is tagged
+    `parameters`. Of another program the words count, and `input`.
 
     Args:
         context: the data set.
@@ -55,7 +57,9 @@ def command(
         "threads": context.threads,
     }
     words = [_filled(word, places) for word in shlex.split(run)]
-    if _script(run):
+    if is_notebook(words[0]):
+        run_notebook(context, words)
+    elif _script(run):
         run_script(context, words[1:])
     else:
         run_program(context, words)
@@ -78,13 +82,15 @@ def _words(run: str) -> list[str]:
 
 
 def _script(run: str) -> str:
-    """Return the Python file that the command runs, or nothing."""
+    """Return the Python file or notebook that the command runs, or nothing."""
     words = _words(run)
+    if words and is_notebook(words[0]):
+        return words[0]
     return words[1] if len(words) > 1 and words[0] in _PYTHON and words[1].endswith(".py") else ""
 
 
 def scripts(*, run: str, **_: Any) -> tuple[str, ...]:
-    """Return the project's Python file that the command runs."""
+    """Return the project's Python file or notebook that the command runs."""
     return (_script(run),) if _script(run) else ()
 
 
@@ -97,6 +103,10 @@ def problems(_context: CheckContext, *, run: str, input: str | None, **_: Any) -
         yield Problem(
             "run", "it runs Python, but no file of the project", "name a script: python train.py --out {model}"
         )
+    elif is_notebook(words[0]) and (wrong := no_parameters(words[1:])):
+        yield Problem(
+            "run", f"{wrong[0]!r} is no variable with a value", "write: train.ipynb data={dataset} model={model}"
+        )
     elif "{out}" not in run and "{model}" not in run:
         yield Problem("run", "it does not say where the model goes", "put {model} or {out} among its words")
     if "{input}" in run and input is None:
@@ -104,11 +114,13 @@ def problems(_context: CheckContext, *, run: str, input: str | None, **_: Any) -
 
 
 def lacks(_context: PreflightContext, *, run: str, **_: Any) -> Iterator[Lack]:
-    """Yield that the program is not there."""
+    """Yield that the program is not there, or what runs a notebook."""
     from shutil import which
 
     program = _words(run)[0]
-    if not _script(run) and which(program) is None:
+    if is_notebook(program):
+        yield Lack("", install=("ipython",))
+    elif not _script(run) and which(program) is None:
         yield Lack(
             f"the command {program!r} is not found on PATH", "install it, or name another in [tool.modelyard.train]"
         )

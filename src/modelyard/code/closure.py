@@ -204,7 +204,7 @@ class CodeIndex:
     def _source(self, path: str) -> _Source:
         self._has_news = True
         self._modules.probes.watch(path)
-        if not path.endswith(".py"):  # a package's data
+        if not path.endswith((".py", ".ipynb")):  # a package's data
             self._sources[path] = data = _Source({"(bytes)": self._table.file(path)}, ())
             return data
         code = self._code(path)

@@ -11,6 +11,7 @@ import msgspec
 
 from modelyard.code.dynamic_imports import dynamic_imports
 from modelyard.errors import DataError, PluginError
+from modelyard.files.notebook import SUFFIX, cell_name, read_cells
 
 
 class FileCode(msgspec.Struct, frozen=True, array_like=True):
@@ -25,10 +26,11 @@ class FileCode(msgspec.Struct, frozen=True, array_like=True):
 
 
 def read_code(path: Path) -> FileCode:
-    """Return the meaning of the Python file at `path`.
+    """Return the meaning of the Python file, or the notebook, at `path`.
 
     Raises:
         PluginError: it has a syntax error.
+        DataError: it cannot be read.
     """
     tree = parse(path)
     nodes = _nodes(tree)
@@ -42,24 +44,32 @@ def read_code(path: Path) -> FileCode:
 
 
 def parse(path: Path) -> ast.Module:
-    """Return the syntax tree of the Python file at `path`.
+    """Return the syntax tree of the Python file at `path`; of a notebook, that of all its code cells together.
 
     Raises:
         PluginError: it is not Python.
         DataError: it cannot be read.
     """
+    if path.suffix == SUFFIX:
+        cells = [_parsed(cell.python, cell_name(path, cell.number)) for cell in read_cells(path)]
+        return ast.Module([node for cell in cells for node in cell.body], [])
     try:
-        return ast.parse(path.read_bytes(), str(path))
-    except SyntaxError as exc:
-        line = f"\n  {exc.text.strip()}" if exc.text and exc.text.strip() else ""
-        msg = f"{path}:{exc.lineno}: syntax error: {exc.msg}{line}"
-        raise PluginError(msg) from exc
-    except (ValueError, RecursionError, MemoryError) as exc:
-        msg = f"{path}: not Python: {exc}"
-        raise PluginError(msg) from exc
+        return _parsed(path.read_bytes(), str(path))
     except OSError as exc:
         msg = f"{path}: cannot be read: {exc.strerror}"
         raise DataError(msg) from exc
+
+
+def _parsed(source: str | bytes, name: str) -> ast.Module:
+    try:
+        return ast.parse(source, name)
+    except SyntaxError as exc:
+        line = f"\n  {exc.text.strip()}" if exc.text and exc.text.strip() else ""
+        msg = f"{name}:{exc.lineno}: syntax error: {exc.msg}{line}"
+        raise PluginError(msg) from exc
+    except (ValueError, RecursionError, MemoryError) as exc:
+        msg = f"{name}: not Python: {exc}"
+        raise PluginError(msg) from exc
 
 
 def _nodes(tree: ast.AST) -> list[ast.AST]:
