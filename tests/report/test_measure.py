@@ -9,7 +9,7 @@ from modelyard.errors import DataError
 from modelyard.report.examples import examples
 from modelyard.report.facts import Against
 from modelyard.report.measure import measure
-from modelyard.variants.intervals import mcnemar
+from modelyard.metrics.intervals import mcnemar
 from tests.report.conftest import with_state
 
 

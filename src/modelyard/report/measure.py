@@ -31,7 +31,7 @@ from modelyard.report.words import outdated
 from modelyard.stages.select import notes_of, rows_of
 from modelyard.variants.evaluation import Measured
 from modelyard.variants.gates import Gates, Judgement
-from modelyard.variants.intervals import mcnemar
+from modelyard.metrics.intervals import mcnemar
 from modelyard.variants.own_gates import OwnGate, own_gates
 from modelyard.variants.paired import pairs_of
 from modelyard.variants.row import Row, row_of

@@ -14,7 +14,7 @@ from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
 from modelyard.metrics.registered import quantity_of
 from modelyard.variants.evaluation import read_measured, save_per_sample
-from modelyard.variants.intervals import mean_interval, wilson_interval
+from modelyard.metrics.intervals import mean_interval, wilson_interval
 
 if TYPE_CHECKING:
     from pathlib import Path

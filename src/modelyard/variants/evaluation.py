@@ -19,7 +19,7 @@ from modelyard.metrics.standard import (
     LAYER_SIZE,
     SIZE,
 )
-from modelyard.variants.intervals import wilson_interval
+from modelyard.metrics.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

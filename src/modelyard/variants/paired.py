@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard.variants.intervals import Pairs, drop_interval, mean_interval
+from modelyard.metrics.intervals import Pairs, drop_interval, mean_interval
 
 if TYPE_CHECKING:
     from modelyard.metrics import Interval, Metric

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.variants.intervals import (
+from modelyard.metrics.intervals import (
     Pairs,
     drop_interval,
     mcnemar,

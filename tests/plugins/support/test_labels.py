@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelyard.errors import DataError
-from modelyard.stages.labels import check_labels
+from modelyard_plugins.support.data.labels import check_labels
 
 
 def said(labels: list[int], dtype: type, classes: int = 3) -> str:
