@@ -38,8 +38,16 @@ PRUNE = component("optimizer", "prune", ("raw",), "raw")
 PACK = component("optimizer", "pack", ("raw",), "packed")
 UNPACK = component("optimizer", "unpack", ("packed",), "raw")
 TRAINER = component("trainer", "trainer", produces="raw")
+TASK = Component(
+    "task",
+    "sorting",
+    nothing,
+    SOURCE,
+    metrics=({"name": "accuracy", "better": "higher", "unit": "fraction", "group": "class", "sampled": True},),
+)
 COMPONENTS = [
     component("dataset", "data"),
+    TASK,
     component("model", "net", produces="raw"),
     TRAINER,
     component("runtime", "runner", accepts=("packed",)),

@@ -4,7 +4,7 @@
 
     project = api.load(".", {"train.epochs": 3})
     api.build(project, "evaluate:int8")
-    print(api.read(project, "evaluate:int8").evaluation.accuracy)
+    print(api.read(project, "evaluate:int8").evaluation.metric("accuracy").value)
 
 It is the same build as `doit`'s: the same keys, store and checks, in processes of their own, so that a notebook imports no
 framework. `ModelyardError` is the base of all that is raised on purpose.

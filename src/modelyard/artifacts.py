@@ -58,18 +58,20 @@ class Splits(msgspec.Struct, frozen=True):
     Attributes:
         train_x: raw samples, shape `(N, *input_shape)`, a numpy memory map is welcome: uint8 (pictures), float32
             (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are).
-        train_y: labels, integers from 0, shape `(N,)`.
+        train_y: labels, shape `(N,)` or `(N, ...)`, as the task wants them: for a classification integers from 0, shape
+            `(N,)`; None: there are none.
         test_x: like `train_x`, shape `(M, *input_shape)`.
-        test_y: like `train_y`, shape `(M,)`.
-        class_names: one name a label, in the order of the labels.
+        test_y: like `train_y`, for `M` samples.
+        class_names: one name a label, in the order of the labels; for other tasks of each number of a label, if they
+            have names.
         value_range: the lowest and highest value a raw sample may hold, for instance `(0, 255)`.
     """
 
     train_x: NDArray[np.generic]
-    train_y: NDArray[np.generic]
+    train_y: NDArray[np.generic] | None
     test_x: NDArray[np.generic]
-    test_y: NDArray[np.generic]
-    class_names: Sequence[str]
+    test_y: NDArray[np.generic] | None
+    class_names: Sequence[str] = ()
     value_range: tuple[float, float] = (0.0, 255.0)
 
 
@@ -200,6 +202,11 @@ class Dataset(msgspec.Struct, frozen=True):
         `(N, k)`.
         """
         return self._load(f"{split}_y.npy")
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        return (self.folder / "test_y.npy").is_file()
 
     def inputs(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> NDArray[Any]:
         """Return `rows` of `split` as the model takes them, shape `(n, *input_shape)`: float32, preprocessed.

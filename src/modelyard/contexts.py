@@ -220,7 +220,10 @@ class Predictor(Protocol):
     """A model that is loaded and ready: what a runtime's `open` returns."""
 
     def predict(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return class probabilities, float32, shape `(N, classes)`, for raw samples of shape `(N, *input_shape)`."""
+        """Return what clients get, shape `(N, *output.shape)`, for raw samples of shape `(N, *input_shape)`.
+
+        Of a classification these are class probabilities, float32, shape `(N, classes)`.
+        """
         ...
 
 
@@ -229,15 +232,16 @@ class MetricContext(StageContext, frozen=True, kw_only=True):
 
     Attributes:
         model: the model.
-        dataset: the data set; `dataset.y("test")` are the labels, int64, shape `(samples,)`.
-        answers: the class probabilities, float32, shape `(samples, classes)`.
+        dataset: the data set; `dataset.y("test")` are the labels, of a classification int64, shape `(samples,)`.
+        answers: what the variant answers, shape `(samples, ...)`; of a classification the class probabilities, float32,
+            shape `(samples, classes)`.
         open_model: opens the model anew with the runtime that serves it.
         side_by_side: how many models that predict at once keep every processor busy.
     """
 
     model: Model
     dataset: Dataset
-    answers: NDArray[np.float32]
+    answers: NDArray[Any]
     open_model: Callable[[], Predictor]
     side_by_side: int = 1
 
@@ -249,19 +253,19 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
         variant: the variant's name.
         metrics: its metrics by name: `metrics["accuracy"].value`.
         baseline: those of the baseline.
-        class_names: one name a class, in the order of the labels.
-        confusion: `confusion[i][j]` test samples of class `i` were labelled `j`.
-        answers: the class probabilities for the test samples, float32, shape `(samples, classes)`, memory-mapped.
+        details: what the task says beside; of a classification `class_names`, in the order of the labels, and `confusion`:
+            `confusion[i][j]` test samples of class `i` were labelled `j`.
+        answers: what the variant answers to the test samples, shape `(samples, ...)`, memory-mapped; of a classification
+            the class probabilities, float32, shape `(samples, classes)`.
         baseline_answers: those of the baseline.
     """
 
     variant: str
     metrics: Mapping[str, Metric]
     baseline: Mapping[str, Metric]
-    class_names: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    answers: NDArray[np.float32]
-    baseline_answers: NDArray[np.float32]
+    details: Mapping[str, Any]
+    answers: NDArray[Any]
+    baseline_answers: NDArray[Any]
 
 
 class ImageContent(msgspec.Struct, frozen=True):
@@ -396,7 +400,7 @@ class TargetContext(StageContext, frozen=True, kw_only=True):
         name: the project's name, a DNS label.
         version: the project's version.
         image: the image to run.
-        model: the model's facts: `variant`, `format`, `input_shape`, `class_names`, `accuracy`, `size_bytes`, `sha256`.
+        model: the model's facts: `variant`, `format`, `inputs`, `outputs`, `metrics` (by name), `size_bytes`, `sha256`.
         render: `render("kubernetes/service.yaml.j2", **values)` gives the text of a template, with `name`, `version`,
             `image`, `model` and the stage's parameters (as `params`) always there; undefined names are an error.
         server_memory_bytes: what the server of the image took while it was checked, with headroom (see

@@ -17,7 +17,7 @@ import pluggy
 if TYPE_CHECKING:
     from modelyard.artifacts import FileFacts, Model, Output
     from modelyard.contexts import Lack, Locked, Problem, StageContext
-    from modelyard.metrics import Better, Unit
+    from modelyard.metrics import Better, Quantity, Unit
     from modelyard.stage import Stage
     from modelyard.tensors import Loss
 
@@ -67,6 +67,24 @@ class ComponentTraits(Traits, total=False):
     check: Callable[..., Iterable[Problem]] | None
     preflight: Callable[..., Iterable[Lack]] | None
     scripts: Callable[..., Iterable[str]] | None
+
+
+class Measures(TypedDict):
+    """What is learnt must say how well it went: `metrics`, the one that counts most first."""
+
+    metrics: Sequence[Quantity | Mapping[str, Any]]
+
+
+class TaskTraits(Measures, ComponentTraits, total=False):
+    """Traits of a task. `metrics` are those that it measures, each a `modelyard.metrics.Quantity` or a dict of its fields.
+
+    The first is the task's own measure of quality: rules break ties by it, and the report plots it.
+
+    `loss` is what training minimises: trainers say which they know (`cross-entropy`, `binary-cross-entropy`,
+    `squared-error`, `absolute-error`); left out, no built-in trainer trains for this task.
+    """
+
+    loss: str
 
 
 class Gives(TypedDict):
@@ -259,6 +277,7 @@ class KindTraits(Stands, ComponentTraits, total=False):
 
 TRAITS: dict[str, Any] = {
     "dataset": ComponentTraits,
+    "task": TaskTraits,
     "model": ModelTraits,
     "trainer": TrainerTraits,
     "optimizer": OptimizerTraits,
@@ -277,6 +296,12 @@ class Register(Protocol):
     """Registers a data set."""
 
     def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[ComponentTraits]) -> None: ...
+
+
+class RegisterTask(Protocol):
+    """Registers a task."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[TaskTraits]) -> None: ...
 
 
 class RegisterModel(Protocol):
@@ -345,6 +370,11 @@ def modelyard_register_datasets(register: Register) -> None:
 
     The plugin returns arrays; modelyard checks shapes, dtypes and label range and writes memory-mapped splits.
     """
+
+
+@hookspec
+def modelyard_register_tasks(register: RegisterTask) -> None:
+    """Register tasks: `function(*, ...) -> modelyard.task.Task` says what is learnt, and how well a model does."""
 
 
 @hookspec

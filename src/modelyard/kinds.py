@@ -108,7 +108,7 @@ _ROWS = (
         title="pick the variant that ships, of those that meet every gate",
         doc="pick the variant that ships, of those that meet every gate: {rule}",
         runner="modelyard.stages.select",
-        parts={"model": "model/model.json", "reference": "reference/probabilities.npy"},
+        parts={"model": "model/model.json", "reference": "reference/answers.npy"},
     ),
     Kind(
         name="image",
@@ -127,7 +127,7 @@ _ROWS = (
         runner="modelyard.stages.check",
         measures=True,
         packs_server=True,
-        calls=(),
+        calls=("task",),
         lacks="modelyard.launch.needs:lacks",
         coming="its check",
     ),

@@ -67,7 +67,7 @@ def test_without_a_folder_the_project_is_here(tmp_path: Path, monkeypatch: pytes
 def test_the_project_s_own_plugin_keeps_the_contract(tmp_path: Path) -> None:
     scaffold.new_project(tmp_path / "new")
     checked = check_optimizer("half-precision", project=tmp_path / "new")
-    assert checked.evaluation.accuracy > 0.85
+    assert checked.evaluation.metric("accuracy").value > 0.85
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def answers_as_evaluated(project: Path, url: str, cert: Path) -> None:
     (dataset,) = (project / "artifacts/dataset").iterdir()
     (select,) = (project / "artifacts/select").iterdir()
     samples = np.asarray(Dataset.open(dataset).x("test")[:16])
-    expected = np.load(select / "reference/probabilities.npy")[:16]
+    expected = np.load(select / "reference/answers.npy")[:16]
     model = f"{url}/v1/models/{select.name}"
     answer = ask(f"{model}:predict", cert, {"instances": samples.tolist()})
     np.testing.assert_allclose(np.array(answer["predictions"]), expected, atol=1e-5)

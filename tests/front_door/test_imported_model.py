@@ -49,7 +49,7 @@ def test_a_softmax_in_the_file_is_not_followed_by_another(tmp_path: Path) -> Non
     done = run_doit(project, "select")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    answers = np.load(project / "artifacts/select/brought/reference/probabilities.npy")
+    answers = np.load(project / "artifacts/select/brought/reference/answers.npy")
     assert answers[:3].round(6).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert (
         json.loads((project / "artifacts/select/brought/model/model.json").read_text())["outputs"][0]["inside"] is True

@@ -91,13 +91,13 @@ def test_a_second_run_does_nothing(road: Path) -> None:
 
 
 def test_the_exports_and_the_quantization_keep_the_contract(road: Path) -> None:
-    assert check_optimizer("keras-onnx", project=road).evaluation.accuracy > 0.9
+    assert check_optimizer("keras-onnx", project=road).evaluation.metric("accuracy").value > 0.9
     refused = [{"skip": ["nope"]}, {"mode": "int2"}]
-    assert check_optimizer("keras-quantize", project=road, refuses=refused).evaluation.accuracy > 0.9
+    assert check_optimizer("keras-quantize", project=road, refuses=refused).evaluation.metric("accuracy").value > 0.9
 
 
 def test_the_export_to_litert_keeps_the_contract(litert_road: Path) -> None:
-    assert check_optimizer("keras-litert", project=litert_road).evaluation.accuracy > 0.9
+    assert check_optimizer("keras-litert", project=litert_road).evaluation.metric("accuracy").value > 0.9
 
 
 def test_the_export_to_a_saved_model_keeps_the_contract(road: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_export_to_a_saved_model_keeps_the_contract(road: Path, tmp_path: Pa
         f'{text}[tool.modelyard.image]\nuse = "docker"\n[tool.modelyard.variants]\nfloat32 = ["keras-saved-model"]\n'
     )
 
-    assert check_optimizer("keras-saved-model", project=project).evaluation.accuracy > 0.9
+    assert check_optimizer("keras-saved-model", project=project).evaluation.metric("accuracy").value > 0.9
 
 
 def test_a_model_that_keras_quantized_cannot_become_litert(litert_road: Path) -> None:

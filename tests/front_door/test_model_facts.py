@@ -140,10 +140,10 @@ def test_a_model_whose_answers_lean_on_its_batch_is_measured_sample_by_sample(ne
     for name, shown in (("alone", "batch=1"), ("together", "")):
         done = run(new_toy, *ONE, "runtime.use=leaning", "gates.min_accuracy=0", shown=shown)
         assert done.code == 0, done.output
-        answers[name] = np.load(new_toy / "artifacts/select/toy/reference/probabilities.npy")
+        answers[name] = np.load(new_toy / "artifacts/select/toy/reference/answers.npy")
     done = run(new_toy, *ONE)  # the toy's own runtime, which leans on nothing
     assert done.code == 0, done.output
-    alike = np.load(new_toy / "artifacts/select/toy/reference/probabilities.npy")
+    alike = np.load(new_toy / "artifacts/select/toy/reference/answers.npy")
 
     assert np.abs(answers["alone"] - alike).max() < 1e-6
     assert np.abs(answers["together"] - alike).max() > 0.01

@@ -133,7 +133,7 @@ def test_what_ships_is_the_variant_that_the_rule_names(road: Path) -> None:
     [("onnx-static", [{"skip": ["nope"]}, {"calibration": "guess"}]), ("onnx-dynamic", [{"convolutions": "no"}])],
 )
 def test_the_model_optimizers_keep_the_contract(road: Path, name: str, refuses: list[dict[str, Any]]) -> None:
-    assert check_optimizer(name, project=road, refuses=refuses).evaluation.accuracy > 0.9
+    assert check_optimizer(name, project=road, refuses=refuses).evaluation.metric("accuracy").value > 0.9
 
 
 def test_a_second_quantization_is_refused_in_words(road: Path) -> None:

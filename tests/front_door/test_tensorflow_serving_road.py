@@ -86,7 +86,7 @@ def road(client: Any, debian_base: str, tmp_path_factory: pytest.TempPathFactory
 
 def answers(project: Path) -> dict[str, list[float]]:
     dataset = Dataset.open(project / "artifacts/dataset/arrays")
-    reference = np.load(project / "artifacts/select/small/reference/probabilities.npy")
+    reference = np.load(project / "artifacts/select/small/reference/answers.npy")
     return table_of(np.asarray(dataset.x("test")), reference)
 
 
@@ -265,7 +265,7 @@ def test_the_model_in_the_image_answers_as_the_evaluated_one(road: Path, client:
     assert json.loads((version / "assets.extra" / "model.json").read_text())["outputs"][0]["inside"] is True
     serve = tf.saved_model.load(str(version)).signatures["serving_default"]
     dataset = Dataset.open(road / "artifacts/dataset/arrays")
-    reference = np.load(road / "artifacts/select/small/reference/probabilities.npy")
+    reference = np.load(road / "artifacts/select/small/reference/answers.npy")
     found = serve(input=tf.constant(np.asarray(dataset.x("test"))))["probabilities"]
     np.testing.assert_allclose(found, reference, atol=1e-6)
     assert Model.open(road / "artifacts/select/small/model").facts.output == "probabilities"

@@ -158,7 +158,7 @@ def test_only_what_depends_on_an_edit_is_built_again(road: Path) -> None:
     [("torch-prune", [{"skip": ["nope"]}, {"scope": "all"}]), ("torch-quantize", []), ("torch-onnx", [{"opset": 11}])],
 )
 def test_the_model_optimizers_keep_the_contract(road: Path, name: str, refuses: list[dict[str, Any]]) -> None:
-    assert check_optimizer(name, project=road, refuses=refuses).evaluation.accuracy > 0.9
+    assert check_optimizer(name, project=road, refuses=refuses).evaluation.metric("accuracy").value > 0.9
 
 
 @pytest.mark.slow

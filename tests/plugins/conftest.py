@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, Splits
 from modelyard.component import check_values
@@ -17,7 +18,6 @@ from modelyard.config.checks import refuse
 from modelyard.contexts import CheckContext, OptimizeContext, StageContext, TrainContext
 from modelyard.files.json import write_json
 from modelyard.plugins.load import Plugins, load_plugins
-from modelyard.stages.dataset import write_dataset
 
 
 def no_progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:

@@ -17,9 +17,8 @@ from modelyard.report.facts import Origin, ProjectFacts, Report, StageFacts
 from modelyard.report.material import Material
 from modelyard.report.measure import measure
 from modelyard.report.write import write
-from modelyard.stages.dataset import write_dataset
-from modelyard.stages.evaluate import score
-from modelyard.variants.evaluation import Host, Latency, Ratio
+from modelyard.variants.evaluation import Host, Latency, Ratio, write_evaluation
+from tests.tasks import score, write_dataset
 
 Make = Callable[..., Collected]
 
@@ -130,9 +129,9 @@ def _write_evaluation(folder: Path, number: int, labels: Any, class_names: tuple
     probabilities[np.arange(len(labels)), answers] = 0.8
     sizes = {"size_bytes": 200_000 // (number + 1), "gzip_bytes": 150_000 // (number + 1)}
     sizes["layer_bytes"] = sizes["gzip_bytes"] + 200
-    np.save(folder / "probabilities.npy", probabilities)
+    np.save(folder / "answers.npy", probabilities)
     warnings = ("few samples to calibrate with",) if number == 2 else ()
-    write_json(folder / "evaluation.json", score(probabilities, labels, class_names, warnings=warnings, **sizes))
+    write_evaluation(folder, score(probabilities, labels, class_names, warnings=warnings, **sizes))
     ratio = Ratio(p50=0.9, low=0.85, high=0.96, rounds=20, baseline_p50_ms=0.02) if number else None
     host = Host(cpu_model="A CPU", cpus=(0,), threads=1, governor=None, load_1m=0.5, preemptions=0)
     times = {"p50_ms": 0.02 + number / 1000, "p50_low_ms": 0.019, "p50_high_ms": 0.03 + number / 1000, "p99_ms": 0.05}

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from modelyard.errors import DataError
+from modelyard.metrics.intervals import mcnemar
 from modelyard.report.examples import examples
 from modelyard.report.facts import Against
 from modelyard.report.measure import measure
-from modelyard.metrics.intervals import mcnemar
 from tests.report.conftest import with_state
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits
-from modelyard.stages.dataset import write_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path

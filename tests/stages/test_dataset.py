@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.tasks import write_dataset
 
 from modelyard import DataError
 from modelyard.artifacts import Dataset, Splits
-from modelyard.stages.dataset import write_dataset
 from modelyard.stages.splits import files as split_files
 from modelyard.tensors import Preprocessing
 

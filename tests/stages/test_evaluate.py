@@ -7,11 +7,12 @@ import threading
 import msgspec
 import numpy as np
 import pytest
+from tests.tasks import MEASURING, score
 
 from modelyard.artifacts import Dataset, Model, ModelFacts
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
-from modelyard.stages.evaluate import evaluate, score
+from modelyard.stages.evaluate import evaluate
 from modelyard.variants.evaluation import read_measured
 
 
@@ -46,16 +47,16 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
     out = tmp_path / "out"
     out.mkdir()
     numbers = {"batch_size": 5, "latency_samples": 7, "warmup": 3, "workers": 1}
-    metrics = evaluate(lambda _: predictor, model, dataset, out, **numbers, progress=told)
+    metrics = evaluate(lambda _: predictor, model, dataset, out, MEASURING, **numbers, progress=told)
     assert sorted(p.name for p in out.iterdir()) == [
         "evaluation.json",
         "latency.json",
         "per_sample",
-        "probabilities.npy",
+        "answers.npy",
     ]
     assert predictor.calls == [5, 5, 2] + [1] * 10
     assert told.calls == [(5, 12), (10, 12), (12, 12)]
-    probabilities = np.load(out / "probabilities.npy")
+    probabilities = np.load(out / "answers.npy")
     assert probabilities.dtype == np.float32
     assert np.array_equal(probabilities, Brightness().predict(dataset.x("test")))
     measured = read_measured(out)
@@ -63,8 +64,8 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
     assert (right.dtype, right.tolist()) == (bool, (probabilities.argmax(axis=1) == dataset.y("test")).tolist())
     assert measured.per_sample("size") is None
     expected = (dataset.x("test").mean(axis=(1, 2)).argmax(axis=1) == dataset.y("test")).mean()
-    assert measured.evaluation.accuracy == metrics["accuracy"] == expected
-    assert measured.evaluation.class_names == ("a", "b", "c")
+    assert measured.evaluation.metric("accuracy").value == metrics["accuracy"] == expected
+    assert measured.evaluation.details["class_names"] == ["a", "b", "c"]
     assert measured.latency.samples == 7
     assert measured.latency.ratio is None
     assert 0 < measured.latency.p50_ms <= measured.latency.p99_ms
@@ -74,8 +75,8 @@ def test_all_but_the_latency_is_the_same_every_time_however_many_workers(dataset
     for name in "ab":
         (tmp_path / name).mkdir()
         numbers = {"batch_size": 5, "latency_samples": 2, "warmup": 0, "workers": 1 if name == "a" else 3}
-        evaluate(lambda _: Brightness(), model, dataset, tmp_path / name, **numbers, progress=told)
-    for file in ("evaluation.json", "probabilities.npy"):
+        evaluate(lambda _: Brightness(), model, dataset, tmp_path / name, MEASURING, **numbers, progress=told)
+    for file in ("evaluation.json", "answers.npy"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
@@ -93,7 +94,18 @@ def test_workers_have_a_predictor_each_and_share_the_batches(dataset, model, tol
         made.append(Waiting())
         return made[-1]
 
-    evaluate(open_model, model, dataset, tmp_path, batch_size=4, latency_samples=1, warmup=0, workers=8, progress=told)
+    evaluate(
+        open_model,
+        model,
+        dataset,
+        tmp_path,
+        MEASURING,
+        batch_size=4,
+        latency_samples=1,
+        warmup=0,
+        workers=8,
+        progress=told,
+    )
     assert [predictor.calls for predictor in made] == [[4], [4], [4], [1]], (
         "no more predictors than batches; one to time"
     )
@@ -115,7 +127,13 @@ def test_a_baseline_is_timed_in_turns_with_the_model(dataset, model, told, tmp_p
     numbers = {"latency_samples": 60, "warmup": 1, "baseline": baseline, "threads": 1, "lock": tmp_path / "lock"}
     allowed = os.sched_getaffinity(0)
     evaluate(
-        lambda one: Named("baseline" if one is baseline else "own"), model, dataset, tmp_path, **numbers, progress=told
+        lambda one: Named("baseline" if one is baseline else "own"),
+        model,
+        dataset,
+        tmp_path,
+        MEASURING,
+        **numbers,
+        progress=told,
     )
     turns = [(name, len(list(calls))) for name, calls in itertools.groupby(order[2:])]
     assert turns == [
@@ -138,16 +156,16 @@ def test_a_baseline_is_timed_in_turns_with_the_model(dataset, model, told, tmp_p
 
 def test_warnings_of_the_models_chain_are_kept(dataset, model, told, tmp_path):
     warned = Model(model.folder, msgspec.structs.replace(model.facts, warnings=("slow on this CPU",)))
-    evaluate(lambda _: Brightness(), warned, dataset, tmp_path, latency_samples=1, warmup=0, progress=told)
+    evaluate(lambda _: Brightness(), warned, dataset, tmp_path, MEASURING, latency_samples=1, warmup=0, progress=told)
     assert read_measured(tmp_path).evaluation.warnings == ("slow on this CPU",)
 
 
 def test_score_counts_by_class_and_leaves_out_what_is_not_there():
     probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
     evaluation = score(probabilities, np.array([0, 1, 1, 0]), "abc", size_bytes=1, gzip_bytes=2, layer_bytes=3)
-    assert evaluation.accuracy == 0.5
-    assert evaluation.per_class == (0.5, 0.5, None)
-    assert evaluation.confusion == ((1, 1, 0), (1, 1, 0), (0, 0, 0))
+    assert evaluation.metric("accuracy").value == 0.5
+    assert evaluation.details["per_class"] == [0.5, 0.5, None]
+    assert evaluation.details["confusion"] == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +182,7 @@ def test_a_runtime_that_does_not_answer_probabilities_is_refused(dataset, model,
     predictor = Brightness()
     predictor.predict = answer
     with pytest.raises(PluginError, match=message):
-        evaluate(lambda _: predictor, model, dataset, tmp_path, progress=told)
+        evaluate(lambda _: predictor, model, dataset, tmp_path, MEASURING, progress=told)
 
 
 def test_a_damaged_evaluation_is_named(tmp_path):

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.facts import model_facts
+from tests.tasks import QUANTITIES, evaluation, parse_gates
 
 from modelyard.artifacts import Model
 from modelyard.errors import ConfigError, DataError, GateError
 from modelyard.files.json import read_json, write_json
 from modelyard.metrics.rules import rules_of
-from modelyard.metrics.standard import STANDARD
 from modelyard.stages.select import Candidate, SelectedModel, select
 from modelyard.tensors import Preprocessing
-from modelyard.variants.evaluation import Evaluation, Host, Latency, Measured, Ratio
+from modelyard.variants.evaluation import Host, Latency, Measured, Ratio, write_evaluation
 from modelyard.variants.gates import Gates, Judgement
 from modelyard.variants.row import Row, row_of
 from modelyard.variants.selection import Selection, choose
@@ -27,19 +27,10 @@ if TYPE_CHECKING:
 
 
 def measured(accuracy: float, size: int, gzip: int, p50: float, p99: float) -> Measured:
-    evaluation = Evaluation(
-        samples=100,
-        class_names=("a",),
-        accuracy=accuracy,
-        per_class=(accuracy,),
-        confusion=((1,),),
-        size_bytes=size,
-        gzip_bytes=gzip,
-        layer_bytes=gzip,
-    )
     ratio = Ratio(p50=p50 / 0.04, low=p50 * 0.99 / 0.04, high=p50 * 1.01 / 0.04, rounds=40, baseline_p50_ms=0.04)
     ends = {"p50_low_ms": p50, "p50_high_ms": p50, "p99_low_ms": p99, "p99_high_ms": p99}
-    return Measured(evaluation, Latency(p50_ms=p50, p99_ms=p99, mean_ms=p50, samples=10, warmup=1, ratio=ratio, **ends))
+    found = evaluation(accuracy=accuracy, size=size, gzip=gzip)
+    return Measured(found, Latency(p50_ms=p50, p99_ms=p99, mean_ms=p50, samples=10, warmup=1, ratio=ratio, **ends))
 
 
 FIGURES = {
@@ -56,9 +47,9 @@ def candidates(folder: Path) -> dict[str, Candidate]:
         made[name] = Candidate(folder / f"evaluate-{name}", folder / f"model-{name}")
         for path in (made[name].evaluation, made[name].model):
             path.mkdir(parents=True)
-        write_json(made[name].evaluation / "evaluation.json", figures.evaluation)
+        write_evaluation(made[name].evaluation, figures.evaluation)
         write_json(made[name].evaluation / "latency.json", figures.latency)
-        np.save(made[name].evaluation / "probabilities.npy", np.float32([[1, 0]]))
+        np.save(made[name].evaluation / "answers.npy", np.float32([[1, 0]]))
         (made[name].model / "model.tflite").write_bytes(name.encode())
         facts = model_facts(
             format="tflite",
@@ -96,7 +87,7 @@ def out(tmp_path: Path) -> Path:
     ],
 )
 def test_the_rule_picks_among_those_that_meet_every_gate(tmp_path, out, rule, gates, chosen):
-    selection = select(candidates(tmp_path), out, rule=rule, gates=Gates.parse(gates), baseline="float32")
+    selection = select(candidates(tmp_path), out, rule=rule, gates=parse_gates(gates), baseline="float32")
     assert selection.chosen == chosen
     assert read_json(out / "selection.json", Selection) == selection
 
@@ -104,7 +95,7 @@ def test_the_rule_picks_among_those_that_meet_every_gate(tmp_path, out, rule, ga
 def test_what_is_written_is_the_model_its_facts_and_its_answers(tmp_path, out):
     made = candidates(tmp_path)
     lines: list[str] = []
-    gates = Gates.parse({"min_accuracy": 0.93})
+    gates = parse_gates({"min_accuracy": 0.93})
     select(made, out, gates=gates, baseline="float32", log=lines.append)
     assert Model.open(out / "model").path.read_bytes() == b"int8"
     facts = read_json(out / "model" / "model.json", SelectedModel)
@@ -114,8 +105,8 @@ def test_what_is_written_is_the_model_its_facts_and_its_answers(tmp_path, out):
     assert (facts.accuracy, facts.size_bytes, facts.gzip_bytes) == (0.94, 45_000, 40_000)
     names = msgspec.json.decode((out / "model" / "model.json").read_bytes())
     assert not any("_ms" in name or "latency" in name for name in names)
-    answers = (made["int8"].evaluation / "probabilities.npy").read_bytes()
-    assert (out / "reference" / "probabilities.npy").read_bytes() == answers
+    answers = (made["int8"].evaluation / "answers.npy").read_bytes()
+    assert (out / "reference" / "answers.npy").read_bytes() == answers
     table = (out / "table.md").read_text()
     assert lines == [table]
     assert "min_accuracy: accuracy 0.9100 (0.8377 to 0.9519) may be more or less than 0.93: undecided, fails" in table
@@ -134,7 +125,7 @@ def test_the_model_part_does_not_change_with_the_latency(tmp_path, out):
 
 
 def test_none_left_shows_each_variant_with_gate_value_and_bound(tmp_path, out):
-    gates = Gates.parse({"min_accuracy": 0.935, "max_size": "40 kB", "max_accuracy_drop": 0.03})
+    gates = parse_gates({"min_accuracy": 0.935, "max_size": "40 kB", "max_accuracy_drop": 0.03})
     with pytest.raises(GateError) as caught:
         select(candidates(tmp_path), out, gates=gates, baseline="float32")
     text = str(caught.value)
@@ -151,7 +142,7 @@ def test_none_left_shows_each_variant_with_gate_value_and_bound(tmp_path, out):
 
 def test_a_named_variant_that_misses_a_gate_fails(tmp_path, out):
     with pytest.raises(GateError, match=r"'pruned', which the rule names, does not meet every gate\n  pruned: min_acc"):
-        select(candidates(tmp_path), out, rule="pruned", gates=Gates.parse({"min_accuracy": 0.92}), baseline="float32")
+        select(candidates(tmp_path), out, rule="pruned", gates=parse_gates({"min_accuracy": 0.92}), baseline="float32")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +159,7 @@ def test_an_unknown_name_is_refused(tmp_path, out, changes, message):
 
 def test_an_evaluation_without_answers_is_refused(tmp_path, out):
     made = candidates(tmp_path)
-    (made["pruned"].evaluation / "probabilities.npy").unlink()
+    (made["pruned"].evaluation / "answers.npy").unlink()
     with pytest.raises(DataError, match=r"no probabilities\.npy"):
         select(made, out, gates=Gates(), baseline="float32")
 
@@ -209,7 +200,7 @@ def pick(made: tuple[Row, ...], rule: str) -> Row | None:
     return next(row for row in made if row.variant == name)
 
 
-RULES = rules_of(STANDARD)
+RULES = rules_of(QUANTITIES)
 
 
 def worth(row: Row, rule: str) -> float:
@@ -219,7 +210,7 @@ def worth(row: Row, rule: str) -> float:
 
 @given(rows, bounds, st.sampled_from(sorted(RULES)))
 def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures, gates, rule):
-    made = table(figures, Gates.parse(gates))
+    made = table(figures, parse_gates(gates))
     chosen = pick(made, rule)
     fitting = [row for row in made if not row.misses]
     assert (chosen is None) == (not fitting)
@@ -234,8 +225,8 @@ def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures, g
 
 @given(rows, bounds, bounds, st.sampled_from(sorted(RULES)))
 def test_another_gate_never_lets_a_better_one_through(figures, gates, more, rule):
-    few = pick(table(figures, Gates.parse(gates)), rule)
-    many = pick(table(figures, Gates.parse({**more, **gates})), rule)
+    few = pick(table(figures, parse_gates(gates)), rule)
+    many = pick(table(figures, parse_gates({**more, **gates})), rule)
     if many is not None:
         assert few is not None
         assert worth(few, rule) <= worth(many, rule)
@@ -298,7 +289,7 @@ def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others
 
 
 def test_a_baseline_trained_as_long_is_what_the_drop_is_measured_from_and_does_not_ship(tmp_path, out):
-    gates = Gates.parse({"max_accuracy_drop": 0.02})
+    gates = parse_gates({"max_accuracy_drop": 0.02})
     alike = {"pruned": "int8"}  # 0.91 against 0.94
     rows = select(
         candidates(tmp_path), out, gates=gates, baseline="float32", trained_alike=alike, controls=["int8"]
@@ -336,7 +327,7 @@ def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
     ends = {"p99_low_ms": 0.05, "p99_high_ms": 0.3, "metrics": ()}
     late = msgspec.structs.replace(figures.latency, **ends, host=host("Fast CPU", 3.5))
     write_json(made["int8"].evaluation / "latency.json", late)
-    select(made, out, gates=Gates.parse({"max_latency_p99": "0.1 ms"}), rule="int8", baseline="float32")
+    select(made, out, gates=parse_gates({"max_latency_p99": "0.1 ms"}), rule="int8", baseline="float32")
     text = (out / "table.md").read_text()
     assert "- int8: warning: slow kernels on x86\n" in text
     assert (
@@ -346,7 +337,7 @@ def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
     assert "- latency of one sample on Fast CPU, 1 thread, pinned, load 3.5; in brackets the 95 % interval" in text
     facts = read_json(out / "model" / "model.json", SelectedModel)
     assert facts.warnings == ()
-    gates = Gates.parse({"max_latency_p99": "0.1 ms", "undecided": "fail"})
+    gates = parse_gates({"max_latency_p99": "0.1 ms", "undecided": "fail"})
     (tmp_path / "other").mkdir()
     with pytest.raises(GateError, match="undecided"):
         select(made, tmp_path / "other", gates=gates, rule="int8", baseline="float32")

@@ -4,17 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.tasks import QUANTITIES, evaluation, parse_gates
 
 from modelyard.config import tables as settings
 from modelyard.errors import ConfigError
 from modelyard.metrics.gating import gates_of
-from modelyard.metrics.standard import STANDARD
-from modelyard.variants.evaluation import PER_SAMPLE, Evaluation, Latency, Measured, Ratio
-from modelyard.variants.gates import Gates, Judgement
+from modelyard.variants.evaluation import PER_SAMPLE, Latency, Measured, Ratio
+from modelyard.variants.gates import Judgement
 
 
 def test_bounds_are_read_with_their_units():
-    read = Gates.parse({"min_accuracy": 1, "max_size": "1 MiB", "max_latency_p99": "0.2 s", "max_accuracy_drop": None})
+    read = parse_gates({"min_accuracy": 1, "max_size": "1 MiB", "max_latency_p99": "0.2 s", "max_accuracy_drop": None})
     assert read.told() == {
         "min_accuracy": 1.0,
         "max_size_bytes": 2**20,
@@ -42,15 +42,16 @@ def test_bounds_are_read_with_their_units():
 )
 def test_a_gate_that_cannot_be_read_says_why(values, message):
     with pytest.raises(ConfigError, match=message):
-        Gates.parse(values)
+        parse_gates(values)
 
 
 def test_every_gate_of_the_configuration_can_be_judged():
-    configured = set(settings.parameters_of_table("gates")) - {"equal_training"}  # the plan's
-    assert configured == {*gates_of(STANDARD), "undecided"}
+    configured = {*settings.parameters_of_table("gates"), *settings.gate_parameters(QUANTITIES)}
+    configured -= {"equal_training"}  # the plan's
+    assert configured == {*gates_of(QUANTITIES), "undecided"}
     values = {key: 0.5 for key in configured if key != "undecided"}
     values |= {key: 1000 for key in values if key.endswith("size")}
-    assert len(Gates.parse(values).bounds) == len(configured) - 1
+    assert len(parse_gates(values).bounds) == len(configured) - 1
 
 
 def measured(
@@ -61,18 +62,9 @@ def measured(
     gzip: int = 50,
     **late: Any,
 ) -> Measured:
-    evaluation = Evaluation(
-        samples=100,
-        class_names=("cat", "dog"),
-        accuracy=accuracy,
-        per_class=per_class,
-        confusion=((1,),),
-        size_bytes=size,
-        gzip_bytes=gzip,
-        layer_bytes=gzip,
-    )
     return Measured(
-        evaluation, Latency(**{"p50_ms": 1.0, "p99_ms": 2.0, "mean_ms": 1.1, "samples": 9, "warmup": 1} | late)
+        evaluation(accuracy=accuracy, per_class=per_class, names=("cat", "dog"), size=size, gzip=gzip),
+        Latency(**{"p50_ms": 1.0, "p99_ms": 2.0, "mean_ms": 1.1, "samples": 9, "warmup": 1} | late),
     )
 
 
@@ -103,8 +95,8 @@ BASELINE = measured()
 )
 def test_a_bound_is_met_at_its_value_and_missed_beyond_it(variant, gate, at, beyond, text):
     one = measured(**variant)
-    assert Gates.parse({gate: at}).judge(one, BASELINE).misses == ()
-    assert Gates.parse({gate: beyond}).judge(one, BASELINE).misses == (f"{gate}: {text}",)
+    assert parse_gates({gate: at}).judge(one, BASELINE).misses == ()
+    assert parse_gates({gate: beyond}).judge(one, BASELINE).misses == (f"{gate}: {text}",)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +111,7 @@ def test_a_bound_on_latency_within_the_interval_is_undecided_and_passes_or_fails
     variant = measured(**late)
 
     def judge(bound: float, undecided: str) -> tuple[int, int]:
-        found = Gates.parse({gate: bound, "undecided": undecided}).judge(variant, BASELINE)
+        found = parse_gates({gate: bound, "undecided": undecided}).judge(variant, BASELINE)
         assert all(text.startswith(f"{gate}: 5.000") and "(4.000 to 6.000)" in text for text in found.misses)
         return len(found.misses), len(found.undecided)
 
@@ -132,7 +124,7 @@ def test_a_bound_on_latency_within_the_interval_is_undecided_and_passes_or_fails
 
 def test_a_bound_on_accuracy_within_its_interval_is_undecided_and_passes_or_fails_as_set():
     def judge(bound: float, undecided: str = "measured") -> tuple[tuple[str, ...], tuple[str, ...]]:
-        found = Gates.parse({"min_accuracy": bound, "undecided": undecided}).judge(measured(accuracy=0.8), BASELINE)
+        found = parse_gates({"min_accuracy": bound, "undecided": undecided}).judge(measured(accuracy=0.8), BASELINE)
         return found.misses, found.undecided
 
     assert judge(0.71) == ((), ())  # below the interval of 80 of 100
@@ -155,20 +147,20 @@ def test_a_drop_is_judged_by_the_samples_that_only_one_of_the_two_labels_rightly
 
     baseline, near = on_disk("baseline", set(range(50))), on_disk("near", set(range(62)))
     apart = on_disk("apart", set(range(500, 562)))
-    bounds = Gates.parse({"max_accuracy_drop": 0.025})
+    bounds = parse_gates({"max_accuracy_drop": 0.025})
     assert bounds.judge(near, baseline) == Judgement(), "the same 12 points, but only 12 samples differ"
     (text,) = bounds.judge(apart, baseline).undecided
     assert text.startswith("max_accuracy_drop: 0.0120 below the baseline (-0.0")
     assert text.endswith(" may be more or less than 0.025: undecided, passes as measured")
-    (text,) = Gates.parse({"max_accuracy_drop": 0.001}).judge(near, baseline).misses
+    (text,) = parse_gates({"max_accuracy_drop": 0.001}).judge(near, baseline).misses
     assert text.endswith(" is more than 0.001"), "that some of it is lost is sure"
-    assert Gates.parse({"max_accuracy_drop": 0}).judge(baseline, baseline) == Judgement(), "it is itself"
+    assert parse_gates({"max_accuracy_drop": 0}).judge(baseline, baseline) == Judgement(), "it is itself"
 
 
 def test_too_few_calls_for_an_end_of_the_interval_leave_a_gate_undecided():
     variant = measured(p99_ms=5.0, p99_low_ms=None, p99_high_ms=None)
     for bound, outcome in ((1, "fails"), (100, "passes")):
-        found = Gates.parse({"max_latency_p99": bound}).judge(variant, BASELINE)
+        found = parse_gates({"max_latency_p99": bound}).judge(variant, BASELINE)
         told = (
             f"max_latency_p99: 5.000 ms (0 to any) may be more or less than {bound}: undecided, {outcome} as measured"
         )
@@ -177,13 +169,13 @@ def test_too_few_calls_for_an_end_of_the_interval_leave_a_gate_undecided():
 
 
 def test_the_baseline_takes_as_long_as_itself():
-    assert Gates.parse({"max_latency_ratio": 1}).judge(BASELINE, BASELINE).misses == ()
-    missed = Gates.parse({"max_latency_ratio": 0.9}).judge(BASELINE, BASELINE).misses
+    assert parse_gates({"max_latency_ratio": 1}).judge(BASELINE, BASELINE).misses == ()
+    missed = parse_gates({"max_latency_ratio": 0.9}).judge(BASELINE, BASELINE).misses
     assert missed == ("max_latency_ratio: 1.000 of the baseline's (1.000 to 1.000) is more than 0.9",)
 
 
 def test_accuracy_is_compared_with_the_baseline_that_was_trained_as_long_and_size_with_the_baseline():
-    bounds = Gates.parse({"max_accuracy_drop": 0.02, "max_class_accuracy_drop": 0.02, "max_size_ratio": 0.9})
+    bounds = parse_gates({"max_accuracy_drop": 0.02, "max_class_accuracy_drop": 0.02, "max_size_ratio": 0.9})
     tuned = measured(accuracy=0.95, per_class=(0.95, 0.95), size=1000)
     found = bounds.judge(measured(), BASELINE, tuned)
     assert [text.partition(":")[0] for text in found.misses] == [
@@ -194,6 +186,6 @@ def test_accuracy_is_compared_with_the_baseline_that_was_trained_as_long_and_siz
 
 
 def test_a_class_without_samples_has_no_part_in_it():
-    bounds = Gates.parse({"max_class_accuracy_drop": 0, "min_class_accuracy": 0.9})
+    bounds = parse_gates({"max_class_accuracy_drop": 0, "min_class_accuracy": 0.9})
     one = measured(per_class=(None, 0.9))
     assert bounds.judge(one, one).misses == ()

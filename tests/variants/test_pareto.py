@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.tasks import QUANTITIES
 
 from modelyard.metrics import Metric
-from modelyard.metrics.standard import ACCURACY, LATENCY_RATIO, STANDARD
+from modelyard.metrics.standard import LATENCY_RATIO
 from modelyard.variants.pareto import dominates, dominators
 from modelyard.variants.row import Row
 from modelyard.variants.selection import front_of, with_front
@@ -19,7 +20,7 @@ def row(variant: str = "a", **changes: Any) -> Row:
     usual = {"accuracy": 0.9, "size": 100, "gzip_size": 50, "layer_size": 60, "latency_p99": (None, 2.0, None)}
     usual |= {"latency_p50": 1.0, "latency_ratio": (1.0, 1.0, 1.0)}
     found = []
-    for one in STANDARD:
+    for one in QUANTITIES:
         value = {**usual, **changes}[one.name]
         low, middle, high = value if isinstance(value, tuple) else (None, value, None)
         found.append(one.of(middle, (low, high) if isinstance(value, tuple) else None))
@@ -120,5 +121,5 @@ def test_worse_is_what_lies_beyond_it_without_doubt():
     slower = replace(ratio(0.8, 0.9, 1.0), better="higher")
     assert slower.is_worse(faster)
     assert not faster.is_worse(slower)
-    assert ACCURACY.of(0.8).is_worse(ACCURACY.of(0.81))
-    assert not ACCURACY.of(0.81).is_worse(ACCURACY.of(0.8))
+    assert QUANTITIES[0].of(0.8).is_worse(QUANTITIES[0].of(0.81))
+    assert not QUANTITIES[0].of(0.81).is_worse(QUANTITIES[0].of(0.8))

@@ -3,25 +3,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.tasks import evaluation
 
-from modelyard.variants.evaluation import Evaluation, Latency, Measured
+from modelyard.variants.evaluation import Latency, Measured
 from modelyard.variants.row import Row
 from modelyard.variants.selection import Selection
 from modelyard.variants.verdicts import missed_most, summary, table_lines
 
 
 def row(name: str, accuracy: float = 0.9, size: int = 20_000, **more: Any) -> Row:
-    evaluation = Evaluation(
-        samples=100,
-        class_names=(),
-        accuracy=accuracy,
-        per_class=(),
-        confusion=(),
-        size_bytes=size,
-        gzip_bytes=size,
-        layer_bytes=size,
+    measured = Measured(
+        evaluation(accuracy=accuracy, size=size, gzip=size),
+        Latency(p50_ms=0.0123, p99_ms=0.1, mean_ms=0.02, samples=9, warmup=1),
     )
-    measured = Measured(evaluation, Latency(p50_ms=0.0123, p99_ms=0.1, mean_ms=0.02, samples=9, warmup=1))
     return Row(variant=name, metrics=tuple(measured.metrics.values()), **more)
 
 

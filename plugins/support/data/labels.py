@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
 _MINUS_ONE = frozenset((1 << bits) - 1 for bits in (8, 16, 32, 64))
 """What -1 becomes in an unsigned type."""
 
+_OTHER = "; or say what else is learnt in [tool.modelyard.task]: regression, multi-label, embedding"
 
-def check_labels(name: str, y: NDArray[np.generic], classes: int) -> None:
+
+def check_labels(name: str, y: NDArray[np.generic] | None, classes: int) -> None:
     """Check that every label of the array `name` is that of one of `classes` classes.
 
     Raises:
         DataError: one is not; the message names it, its sample, and what to do.
     """
+    if y is None:
+        msg = f"{name}: there is none\n  a class for each sample is needed: whole numbers from 0"
+        raise DataError(msg)
+    if y.ndim != 1:
+        msg = f"{name}: has the shape {y.shape}\n  it needs ({len(y)},): one label a sample{_OTHER}"
+        raise DataError(msg)
     if y.dtype.kind not in "iu":
-        msg = f"{name}: labels are {y.dtype}\n  give whole numbers from 0, in the order of the class names"
+        msg = f"{name}: labels are {y.dtype}\n  give whole numbers from 0, in the order of the class names{_OTHER}"
         raise DataError(msg)
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= classes:
@@ -43,3 +54,51 @@ def _advice(y: NDArray[np.generic], low: int, high: int, classes: int) -> str:
         same = "" if low < 0 else " (-1 without a sign)"
         return f"{where}; if it{same} means 'unknown' or 'ignore', leave those samples out: {allowed}"
     return f"{where}; {allowed}, without a gap: number the classes anew, or name them all"
+
+
+def check_class_names(names: Sequence[Any]) -> tuple[str, ...]:
+    """Return the names of the classes, two or more.
+
+    Raises:
+        DataError: they are too few, or one is no name, or there twice.
+    """
+    return check_names("class_names", names, "class", least=2)
+
+
+def check_names(where: str, names: Sequence[Any], what: str, least: int = 1) -> tuple[str, ...]:
+    """Return names that differ, of `what` they are of.
+
+    Raises:
+        DataError: they are too few, or one is no name, or there twice.
+    """
+    wrong = [n for n in names if not isinstance(n, str) or not n.strip()]
+    if wrong:
+        msg = f"{where}: {wrong[0]!r} is not a name\n  give a text for each {what}"
+        raise DataError(msg)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        msg = f"{where}: {twice[0]!r} is there twice\n  each {what} needs a name of its own"
+        raise DataError(msg)
+    if len(names) < least:
+        msg = (
+            f"{where}: {len(names)} class(es): there is nothing to tell apart\n  give two classes or more; "
+            "or say what else is learnt, for instance [tool.modelyard.task] use = 'regression'"
+        )
+        raise DataError(msg)
+    return tuple(names)
+
+
+def check_each_class(labels: NDArray[np.generic] | None, names: Sequence[str]) -> None:
+    """Check that the training labels hold each class.
+
+    Raises:
+        DataError: one is not there.
+    """
+    import numpy as np
+
+    assert labels is not None
+    missing = sorted(set(range(len(names))) - {int(label) for label in np.unique(labels)})
+    if missing:
+        told = ", ".join(f"{names[label]!r} (label {label})" for label in missing[:5])
+        msg = f"train_y: no sample of {told}\n  labels must be used without a gap: add samples, or leave the class out"
+        raise DataError(msg)

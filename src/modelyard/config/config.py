@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from modelyard.component import Use
+from modelyard.component import Component, Use
 from modelyard.metrics import Quantity
-from modelyard.metrics.registered import quantity_of
+from modelyard.metrics.registered import quantities_of, quantity_of
 from modelyard.metrics.standard import STANDARD
 from modelyard.toml.places import ConfigSource, Where
 
@@ -61,7 +61,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured of every variant."""
-        return quantities(self.metrics)
+        return quantities(self.uses["task"].component, self.metrics)
 
     def where_variant(self, variant: str) -> Where:
         """Return the place of a variant, for messages."""
@@ -70,6 +70,7 @@ class Config(msgspec.Struct, frozen=True):
         return where.at(variant) if table == ("variants",) else where
 
 
-def quantities(metrics: Mapping[str, Use]) -> tuple[Quantity, ...]:
-    """Return what is measured: what every evaluation measures, and the `metrics` of plugins."""
-    return (*STANDARD, *(quantity_of(name, use.component) for name, use in metrics.items()))
+def quantities(task: Component, metrics: Mapping[str, Use]) -> tuple[Quantity, ...]:
+    """Return what is measured: what the task does, what every evaluation does, and the `metrics` of plugins."""
+    own = (quantity_of(name, use.component) for name, use in metrics.items())
+    return (*quantities_of(task), *STANDARD, *own)

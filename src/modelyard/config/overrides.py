@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.tables import SCALARS, SOURCE, USING, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.metrics.gating import gates_of
+from modelyard.metrics.registered import quantities_of
+from modelyard.metrics.standard import STANDARD
 
 if TYPE_CHECKING:
     from modelyard.plugins.load import Plugins
@@ -73,7 +76,15 @@ def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
     values = raw[table] if isinstance(raw.get(table), dict) else {}
     kind, default = {**USING, SOURCE: "source"}.get(table, "kind"), default_components(plugins).get(table, table)
     component = plugins.components.get((kind, str(values.get("use", default))))
-    return [*parameters_of_table(table), *values, *(component.parameters if component else ())]
+    own = [*parameters_of_table(table), *(_gates(raw, plugins) if table == "gates" else ())]
+    return [*own, *values, *(component.parameters if component else ())]
+
+
+def _gates(raw: dict[str, Any], plugins: Plugins) -> list[str]:
+    """Return the gates on what the project's task and every evaluation measure."""
+    values = raw["task"] if isinstance(raw.get("task"), dict) else {}
+    task = plugins.components.get(("task", str(values.get("use", default_components(plugins)["task"]))))
+    return [*gates_of((*(quantities_of(task) if task else ()), *STANDARD))]
 
 
 def _did_you_mean(key: str, known: list[str]) -> str:

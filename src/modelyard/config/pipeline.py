@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from modelyard.config.matrix import Combination, expand
 from modelyard.config.tables import PLAIN, SOURCE, USING, Isa, Name, Seed, Threads, gate_parameters, parameters_of_table
 from modelyard.config.uses import Uses
 from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
+from modelyard.metrics.registered import quantities_of
 from modelyard.metrics.standard import STANDARD
 from modelyard.plugins.load import Plugins
 from modelyard.stage import THREADS
@@ -55,7 +57,8 @@ class PipelineReader:
         settings = {table: self.own(table) for table in ("dataset", SOURCE, *PLAIN) if table != "gates"}
         place = named_places(settings[SOURCE], name)
         events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
-        metrics = {name: self.metric(name) for name in self.table("metrics")}
+        metrics = {one: self.metric(one, uses["task"].component) for one in self.table("metrics")}
+        measured = quantities(uses["task"].component, metrics)
         config = Config(
             project=self.project,
             name=name,
@@ -64,10 +67,10 @@ class PipelineReader:
             threads=self.scalar("threads", Threads, THREADS),
             isa=self.scalar("isa", Isa, None),
             uses=uses,
-            settings=settings | {"gates": self.bounds(metrics), "image": self.image(), SOURCE: place},
+            settings=settings | {"gates": self.bounds(measured), "image": self.image(), SOURCE: place},
             events=events,
             metrics=metrics,
-            gates=self.gates(metrics),
+            gates=self.gates(measured),
             variants=self.variants(),
             origins=self.origins,
             targets={name: self.target(name) for name in self.table("targets")},
@@ -110,10 +113,10 @@ class PipelineReader:
             values = {k: v for k, v in values.items() if k in parameters}
         return check_values(parameters, values, self.where(table))
 
-    def metric(self, name: str) -> Use:
+    def metric(self, name: str, task: Component) -> Use:
         """A metric of a plugin's; it has a name of its own, by which gates call it."""
         where = self.where("metrics").at(name)
-        taken = [one.name for one in STANDARD]
+        taken = [one.name for one in (*quantities_of(task), *STANDARD)]
         if not re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", name) or name.replace("-", "_") in taken:
             msg = (
                 f"{where}: {name!r} is not allowed as the name of a metric\n"
@@ -123,10 +126,10 @@ class PipelineReader:
         values = self.table("metrics", name)
         return self.components.take("metric", values.pop("use", name), values, self.where("metrics", name))
 
-    def bounds(self, metrics: Mapping[str, Use]) -> dict[str, Any]:
+    def bounds(self, measured: Sequence[Quantity]) -> dict[str, Any]:
         """The gates that bound a metric, whose units are checked now: not only when every variant has been measured."""
-        where, gates = self.where("gates"), gates_of(quantities(metrics))
-        parameters = gate_parameters(quantities(metrics)) | parameters_of_table("gates")
+        where, gates = self.where("gates"), gates_of(measured)
+        parameters = gate_parameters(measured) | parameters_of_table("gates")
         values = check_values(parameters, self.without_tables(parameters), where)
         for key, gate in gates.items():
             if values[key] is not None:
@@ -137,9 +140,9 @@ class PipelineReader:
         """What `[tool.modelyard.gates]` holds beside the tables, which are gates of plugins."""
         return {key: v for key, v in self.table("gates").items() if key in known or not isinstance(v, dict)}
 
-    def gates(self, metrics: Mapping[str, Use]) -> dict[str, Use]:
+    def gates(self, measured: Sequence[Quantity]) -> dict[str, Use]:
         """The gates of plugins: the tables in `[tool.modelyard.gates]`."""
-        bounds = {*gate_parameters(quantities(metrics)), *parameters_of_table("gates")}
+        bounds = {*gate_parameters(measured), *parameters_of_table("gates")}
         return {name: self.gate(name) for name in self.table("gates") if name not in self.without_tables(bounds)}
 
     def gate(self, name: str) -> Use:

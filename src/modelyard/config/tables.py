@@ -13,12 +13,18 @@ import msgspec
 from modelyard.component import Parameter, default_of
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
-from modelyard.metrics.standard import STANDARD
 from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
 
 SCALARS = ("name", "version", "seed", "threads", "isa")
 """The keys that are no tables."""
-USING = {"dataset": "dataset", "model": "model", "train": "trainer", "runtime": "runtime", "image": "builder"}
+USING = {
+    "dataset": "dataset",
+    "task": "task",
+    "model": "model",
+    "train": "trainer",
+    "runtime": "runtime",
+    "image": "builder",
+}
 """The tables that choose one component with `use`, and the kind of that component."""
 SOURCE = "events"
 """The table that chooses a source of events with `use`; there is one only in projects that have any."""
@@ -206,8 +212,7 @@ def parameters_of_table(table: str) -> dict[str, Parameter]:
     """Return the keys of modelyard's own in `table`; none for a table that has only a component's."""
     if table not in TABLES:
         return {}
-    gates = gate_parameters(STANDARD) if table == "gates" else {}
-    return gates | {f.name: Parameter(f.name, f.type, default_of(f)) for f in msgspec.structs.fields(TABLES[table])}
+    return {f.name: Parameter(f.name, f.type, default_of(f)) for f in msgspec.structs.fields(TABLES[table])}
 
 
 def gate_parameters(quantities: Iterable[Quantity]) -> dict[str, Parameter]:

@@ -186,8 +186,8 @@ def _gpu_tolerations(p: KubernetesParams) -> list[dict[str, str]]:
 
 
 def _model_annotations(model: Mapping[str, Any]) -> dict[str, str]:
-    keys = ("variant", "format", "accuracy", "sha256")
-    return {f"modelyard.dev/model-{key}": str(model[key]) for key in keys if key in model}
+    told = {key: model[key] for key in ("variant", "format", "sha256") if key in model} | model.get("metrics", {})
+    return {f"modelyard.dev/model-{key.replace('_', '-')}": str(value) for key, value in told.items()}
 
 
 def _ingress_annotations(p: KubernetesParams) -> dict[str, str]:

@@ -1,12 +1,9 @@
-"""What every evaluation measures, in the order of the tables."""
+"""What every evaluation measures beside what its task does, in the order of the tables."""
 
 from __future__ import annotations
 
 from modelyard.metrics import Quantity
 
-ACCURACY = Quantity(
-    name="accuracy", better="higher", unit="fraction", worse="less accurate", group="class", sampled=True, detail=0
-)
 SIZE = Quantity(name="size", better="lower", unit="bytes", worse="larger", detail=1)
 GZIP_SIZE = Quantity(
     name="gzip_size",
@@ -34,4 +31,4 @@ LATENCY_RATIO = Quantity(
     steady=False,
     detail=3,
 )
-STANDARD = (ACCURACY, SIZE, GZIP_SIZE, LAYER_SIZE, LATENCY_P50, LATENCY_P99, LATENCY_RATIO)
+STANDARD = (SIZE, GZIP_SIZE, LAYER_SIZE, LATENCY_P50, LATENCY_P99, LATENCY_RATIO)

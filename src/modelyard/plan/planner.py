@@ -187,7 +187,8 @@ class _Planner:
 
     def stages(self) -> Iterable[Stage]:
         uses, settings = self.config.uses, self.config.settings
-        yield self.stage(self.dataset, {"dataset": uses["dataset"]}, settings["dataset"])
+        task = {"task": uses["task"]}
+        yield self.stage(self.dataset, {"dataset": uses["dataset"], **task}, settings["dataset"])
         self.check_trainer()
         data = Input("dataset", self.dataset)
         model = {"model": uses["model"]} if "model" in uses else {}
@@ -206,7 +207,9 @@ class _Planner:
             if final != finals[baseline]:
                 inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
             own = {f"metric:{name}": use for name, use in self.config.metrics.items()}
-            yield self.stage(f"evaluate:{variant}", {"runtime": measuring, **own}, settings["evaluate"], *inputs)
+            yield self.stage(
+                f"evaluate:{variant}", {"runtime": measuring, **task, **own}, settings["evaluate"], *inputs
+            )
         yield self.select_stage(finals, baseline, controls)
         yield from self.deployment()
 
@@ -308,7 +311,9 @@ class _Planner:
             Input("reference", self.select, "reference"),
             Input("dataset", self.dataset),
         )
-        yield self.stage(self.check, {"runtime": uses["runtime"]}, config.settings["check"], *reads)
+        yield self.stage(
+            self.check, {name: uses[name] for name in ("runtime", "task")}, config.settings["check"], *reads
+        )
         for name, use in config.targets.items():
             inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
             shaping = without(use, use.component.deploy_only)

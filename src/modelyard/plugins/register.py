@@ -12,6 +12,7 @@ from modelyard.component import Component, Source, optional_names
 from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.hookspecs import TRAITS
 from modelyard.metrics import Better, Unit
+from modelyard.metrics.registered import unlike_quantities
 from modelyard.tensors import Loss
 from modelyard.typed_params import taking_values
 
@@ -31,6 +32,7 @@ _SEQUENCES = {
     "deploy_only",
     "plan_only",
 }
+_TEXTS = {"loss": "the name of a loss, for instance 'cross-entropy'"}
 _PATHS = {"server", "requirements"}
 _PACKAGES = {"client"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
@@ -94,7 +96,7 @@ def checked_traits(kind: str, traits: Mapping[str, Any], where: str, optional: C
             its type.
     """
     _check_traits(kind, traits, where, optional)
-    found = {t: tuple(v) if t in _SEQUENCES else v for t, v in traits.items() if v is not None}
+    found = {t: tuple(v) if t in (*_SEQUENCES, "metrics") else v for t, v in traits.items() if v is not None}
     if callable(found.get("produces")):
         found["produces_by"] = found.pop("produces")
     return found
@@ -177,6 +179,10 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"
     if trait in _CHOICES:
         return "" if value in _CHOICES[trait] else " or ".join(map(repr, _CHOICES[trait]))
+    if trait in _TEXTS:
+        return "" if isinstance(value, str) else _TEXTS[trait]
+    if trait == "metrics":
+        return unlike_quantities(value)
     if trait == "title":
         return "" if isinstance(value, str) else "the head of its column, for instance 'log loss'"
     if trait == "answers":

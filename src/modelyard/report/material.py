@@ -10,7 +10,7 @@ import msgspec
 from modelyard.artifacts import Dataset
 from modelyard.files.npy import open_array
 from modelyard.metrics.standard import STANDARD
-from modelyard.variants.evaluation import Measured, read_measured
+from modelyard.variants.evaluation import ANSWERS, Measured, read_measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
         data: the digest of the data set.
         measured: what was measured of each variant.
         measured_on: the digest of the data that each was measured on: another one if it is stale.
-        answers: class probabilities for the test samples, float32, shape `(samples, classes)`, by variant.
+        answers: what each variant answers to the test samples, shape `(samples, ...)`.
     """
 
     dataset: Dataset | None
@@ -49,7 +49,7 @@ def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material
         place = Path(places.evaluation)
         if places.stage in folders:
             measured[name] = read_measured(place)
-            answers[name] = open_array(place / "probabilities.npy", "run `doit evaluate` again")
+            answers[name] = open_array(place / ANSWERS, "run `doit evaluate` again")
     return Material(
         dataset=Dataset.open(folder) if folder else None,
         data=next((one.digest for one in collected.stages if one.stage == collected.dataset), ""),

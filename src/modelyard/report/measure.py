@@ -11,6 +11,7 @@ from modelyard.build.verdict import STALE, UP_TO_DATE
 from modelyard.component import Use
 from modelyard.errors import DataError
 from modelyard.files.json import read_json
+from modelyard.metrics.intervals import mcnemar
 from modelyard.report.facts import (
     Against,
     ClassFacts,
@@ -31,7 +32,6 @@ from modelyard.report.words import outdated
 from modelyard.stages.select import notes_of, rows_of
 from modelyard.variants.evaluation import Measured
 from modelyard.variants.gates import Gates, Judgement
-from modelyard.metrics.intervals import mcnemar
 from modelyard.variants.own_gates import OwnGate, own_gates
 from modelyard.variants.paired import pairs_of
 from modelyard.variants.row import Row, row_of
@@ -134,6 +134,9 @@ def _variants(collected: Collected, material: Material, states: Mapping[str, Sta
             against_baseline=_against(material, name, baseline),
             state=states.get(collected.variants[name].stage, "missing"),
             metrics=rows[name].metrics,
+            accuracy=one.evaluation.metrics[0].value,
+            class_names=tuple(one.evaluation.details.get("class_names", ())),
+            per_class=tuple(one.evaluation.details.get("per_class", ())),
             **{field: getattr(one.evaluation, field) for field in _SAME_AS_EVALUATION},
             **{field: getattr(rows[name], field) for field in _SAME_AS_ROW},
         )
@@ -141,7 +144,7 @@ def _variants(collected: Collected, material: Material, states: Mapping[str, Sta
     )
 
 
-_SAME_AS_EVALUATION = ("samples", "class_names", "accuracy", "per_class", "size_bytes", "gzip_bytes", "layer_bytes")
+_SAME_AS_EVALUATION = ("samples", "size_bytes", "gzip_bytes", "layer_bytes")
 _SAME_AS_ROW = ("misses", "undecided", "warnings", "compared_with", "trained_unlike", "control", "dominated_by")
 
 
@@ -187,14 +190,15 @@ def _own_gates(collected: Collected) -> dict[str, OwnGate]:
 
 
 def _confusion_matrix(measured: Measured) -> ConfusionMatrix:
-    matrix = measured.evaluation.confusion
+    matrix = measured.evaluation.details.get("confusion", ())
     cells = [(i, j, count) for i, row in enumerate(matrix) for j, count in enumerate(row) if count]
     label, answer, count = zip(*cells, strict=True) if cells else ((), (), ())
     return ConfusionMatrix(label=label, answer=answer, count=count)
 
 
 def _confusions(measured: Measured) -> tuple[Confusion, ...]:
-    matrix, names = measured.evaluation.confusion, measured.evaluation.class_names
+    details = measured.evaluation.details
+    matrix, names = details.get("confusion", ()), details.get("class_names", ())
     cells = [(-count, i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if i != j and count]
     return tuple(
         Confusion(label=names[i], answer=names[j], count=-count) for count, i, j in sorted(cells)[:_CONFUSIONS]

@@ -153,7 +153,7 @@ def _time(stage: StageFacts) -> str:
 
 
 def _matrix(material: Material, variant: VariantFacts) -> Matrix:
-    confusion = material.measured[variant.name].evaluation.confusion
+    confusion = material.measured[variant.name].evaluation.details["confusion"]
     names = list(variant.class_names)
     if len(confusion) > _TABLE_CLASSES:
         return Matrix(variant=variant, names=names, rows=[], picture=matrix_picture(confusion))

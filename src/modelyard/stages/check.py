@@ -21,12 +21,16 @@ from modelyard.files.npy import open_array
 from modelyard.launch.footprint import with_headroom
 from modelyard.launch.image_server import Server, running
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
+from modelyard.stages.tasks import open_task
+from modelyard.variants.evaluation import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from modelyard.task import Task
 
 _TIMEOUT_S = 60
 _CLIENTS, _LOAD_S = 8, 1.0
@@ -45,13 +49,14 @@ def run(job: Job) -> None:
     settings = job.stage.settings
     facts = read_json(job.inputs["image"] / "image.json", ImageFacts)
     dataset = Dataset.open(job.inputs["dataset"])
-    reference = open_array(job.inputs["reference"] / "probabilities.npy")
+    reference = open_array(job.inputs["reference"] / ANSWERS)
     rows = _spread(len(reference), settings["samples"])
     samples, expected = np.asarray(dataset.x("test")[rows]), np.asarray(reference[rows])
     ask = _ask_server if settings["start"] else _ask_runtime
     ran_in, answers = ask(job, facts, samples)
     tolerance = settings["tolerance"]
-    worst = {protocol: _compare(answer, expected, protocol, tolerance) for protocol, answer in answers.items()}
+    task = open_task(job)
+    worst = {protocol: _compare(task, answer, expected, protocol, tolerance) for protocol, answer in answers.items()}
     write_json(
         job.base.out / "check.json",
         {
@@ -142,18 +147,15 @@ def _spread(count: int, wanted: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(np.int64))
 
 
-def _compare(answer: NDArray[np.float32], expected: NDArray[np.float32], protocol: str, tolerance: float) -> float:
-    import numpy as np
-
+def _compare(task: Task, answer: NDArray[Any], expected: NDArray[Any], protocol: str, tolerance: float) -> float:
     if answer.shape != expected.shape:
         msg = f"check: {protocol}: the server answered shape {answer.shape}, the evaluated model {expected.shape}"
         raise StageFailed(msg)
-    worst = float(np.abs(answer - expected).max())
-    other = np.flatnonzero(answer.argmax(axis=1) != expected.argmax(axis=1))
-    if worst > tolerance or len(other):
+    differ, worst = task.agreement(answer, expected)
+    if worst > tolerance or differ:
         msg = (
-            f"check: {protocol}: the image does not answer as the evaluated model does: {len(other)} of {len(expected)} labels "
-            f"differ, the largest difference of a probability is {worst:.3g} (allowed: {tolerance:g})\n"
+            f"check: {protocol}: the image does not answer as the evaluated model does: {differ} of {len(expected)} "
+            f"{task.says} differ, the largest difference of {task.number} is {worst:.3g} (allowed: {tolerance:g})\n"
             "  nothing is rendered from it; if the difference is known and harmless, raise [tool.modelyard.check] tolerance"
         )
         raise StageFailed(msg)

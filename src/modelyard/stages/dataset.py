@@ -10,17 +10,16 @@ from modelyard.files.json import write_json
 from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.statistics import statistics
-from modelyard.tensors import InputFacts, OutputFacts, Preprocessing, is_whole
+from modelyard.stages.tasks import open_task
+from modelyard.tensors import InputFacts, Preprocessing, is_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from modelyard.contexts import Progress
     from modelyard.execution.job import Job
     from modelyard.stages.statistics import Statistics
+    from modelyard.task import Task
 
 Normalize = Literal["auto", "unit", "standard", "none"]
 
@@ -41,13 +40,17 @@ def run(job: Job) -> None:
         msg = f"the data set {component.name!r} ({component.file}) returned a {type(splits).__name__}, not Splits"
         raise PluginError(msg)
     normalize = job.stage.settings["normalize"]
-    figures = write_dataset(splits, job.base.out, normalize=normalize, progress=job.base.progress)
+    task = open_task(job)
+    name = job.stage.uses["task"].component.label
+    figures = write_dataset(splits, job.base.out, task, name, normalize=normalize, progress=job.base.progress)
     job.base.metrics.update(figures)
     if "dtype" in figures:
         job.base.warn(f"samples are {figures['dtype']}: they reach the model as they are; pictures are uint8")
 
 
-def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "auto", progress: Progress) -> dict[str, Any]:
+def write_dataset(
+    splits: Splits, out: Path, task: Task, name: str, *, normalize: Normalize = "auto", progress: Progress
+) -> dict[str, Any]:
     """Check `splits` and write `{train,test}_{x,y}.npy` and `dataset.json` to the folder `out`.
 
     Samples are uint8, float32, int32 or int64 on disk: floats are converted where nothing is lost but digits, truth
@@ -56,6 +59,8 @@ def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "auto", p
     Args:
         splits: what a data set plugin returned.
         out: a folder that exists.
+        task: what is learnt, which says what labels must be.
+        name: what the task is called.
         normalize: what the model sees: `unit` maps the value range to 0..1, `standard` gives each channel of the
             training split mean 0 and deviation 1, `none` leaves samples as they are. `auto` is `unit` for bytes and
             floats, and `none` for other whole numbers, which are ids of something: dividing would destroy them.
@@ -68,28 +73,39 @@ def write_dataset(splits: Splits, out: Path, *, normalize: Normalize = "auto", p
         DataError: shapes, types, values, labels, class names or `normalize` do not fit; the message says which and where.
     """
     check_splits(splits)
+    answer = task.check(splits)
     dtype = stored_dtype(splits)
     normalize = _chosen(normalize, str(dtype))
     total = len(splits.train_x) + len(splits.test_x)
     found = statistics(dtype, splits.train_x.shape[-1]) if normalize == "standard" else None
     facts = {}
-    for name, x, y in (("train", splits.train_x, splits.train_y), ("test", splits.test_x, splits.test_y)):
-        done = len(splits.train_x) if name == "test" else 0
-        blocks = write_samples(out / f"{name}_x.npy", x, dtype, splits.value_range)
+    for split, x, y in (("train", splits.train_x, splits.train_y), ("test", splits.test_x, splits.test_y)):
+        done = len(splits.train_x) if split == "test" else 0
+        blocks = write_samples(out / f"{split}_x.npy", x, dtype, splits.value_range)
         for block in blocks:
-            if name == "train" and found is not None:
+            if split == "train" and found is not None:
                 found.add(block)
             done += len(block)
-            progress(done, total, unit="samples", note=name)
-        write_labels(out / f"{name}_y.npy", y)
-        facts[name] = SplitFacts(len(y), _per_class(y, len(splits.class_names)))
-    write_json(
-        out / "dataset.json",
-        _facts(splits, str(dtype), preprocessing(normalize, splits.value_range, found), facts),
+            progress(done, total, unit="samples", note=split)
+        counts: tuple[int, ...] = ()
+        if y is not None:
+            labels = task.stored(y)
+            write_labels(out / f"{split}_y.npy", labels)
+            counts = task.counts(labels, answer)
+        facts[split] = SplitFacts(len(x), counts)
+    low, high = (float(bound) for bound in splits.value_range)
+    raw = InputFacts(
+        name="input",
+        dtype=str(dtype),
+        shape=splits.train_x.shape[1:],
+        preprocessing=preprocessing(normalize, splits.value_range, found),
+        value_range=(low, high),
     )
-    samples = {name: len(getattr(splits, f"{name}_x")) for name in ("train", "test")}
+    write_json(out / "dataset.json", DatasetFacts(task=name, inputs=(raw,), outputs=(answer,), splits=facts))
+    samples = {split: len(getattr(splits, f"{split}_x")) for split in ("train", "test")}
     kind = {"dtype": str(dtype)} if is_whole(str(dtype)) else {}
-    return {**samples, "classes": len(splits.class_names), "shape": list(splits.train_x.shape[1:]), **kind}
+    classes = {"classes": len(answer.labels)} if answer.activation == "softmax" else {}
+    return {**samples, **classes, "shape": list(splits.train_x.shape[1:]), **kind}
 
 
 def _chosen(normalize: Normalize, dtype: str) -> Normalize:
@@ -110,25 +126,6 @@ def _chosen(normalize: Normalize, dtype: str) -> Normalize:
     raise DataError(msg)
 
 
-def _facts(
-    splits: Splits,
-    dtype: str,
-    preprocessing: Preprocessing,
-    facts: dict[str, SplitFacts],
-) -> DatasetFacts:
-    low, high = (float(bound) for bound in splits.value_range)
-    raw = InputFacts(
-        name="input",
-        dtype=dtype,
-        shape=splits.train_x.shape[1:],
-        preprocessing=preprocessing,
-        value_range=(low, high),
-    )
-    names = tuple(splits.class_names)
-    answer = OutputFacts(name="probabilities", shape=(len(names),), activation="softmax", labels=names)
-    return DatasetFacts(inputs=(raw,), outputs=(answer,), splits=facts)
-
-
 def preprocessing(
     normalize: Normalize, value_range: tuple[float, float], statistics: Statistics | None
 ) -> Preprocessing:
@@ -146,9 +143,3 @@ def preprocessing(
         least = (high - low) * _CONSTANT
         return Preprocessing(mean=statistics.mean, std=tuple(std if std > least else 1.0 for std in statistics.std))
     return Preprocessing()
-
-
-def _per_class(labels: NDArray[np.generic], classes: int) -> tuple[int, ...]:
-    import numpy as np
-
-    return tuple(int(count) for count in np.bincount(labels.astype(np.int64), minlength=classes))

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import PluginError
 from modelyard.files.json import write_json
-from modelyard.metrics.standard import ACCURACY
+from modelyard.files.npy import open_array
+from modelyard.metrics.registered import quantities_of
 from modelyard.stages.own_metrics import add_own_metrics
+from modelyard.stages.predicting import as_many_as_fit, predict
 from modelyard.stages.sizes import model_sizes
-from modelyard.system import usable_cpus
-from modelyard.variants.evaluation import Evaluation, save_per_sample
+from modelyard.stages.tasks import open_task
+from modelyard.task import Answers, Scores
+from modelyard.variants.evaluation import ANSWERS, Evaluation, save_per_sample, write_evaluation
 from modelyard.variants.latency import measure_latency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from modelyard.component import Component
     from modelyard.contexts import Predictor, Progress
     from modelyard.execution.job import Job
+    from modelyard.task import Task
 
-_SUM_TOLERANCE = 1e-3
+_BASELINE = "baseline.npy"
 
 
 def run(job: Job) -> None:
     """Open the model with the runtime, measure it, and write what was found.
 
     Raises:
-        PluginError: the runtime does not answer one row of probabilities a sample.
+        PluginError: the runtime does not answer what the task wants, or the task does not measure what it says.
     """
     model, dataset = Model.open(job.inputs["model"]), Dataset.open(job.inputs["dataset"])
     baseline = Model.open(job.inputs["baseline"]) if "baseline" in job.inputs else None
@@ -46,6 +46,7 @@ def run(job: Job) -> None:
         model,
         dataset,
         context.out,
+        Measuring(open_task(job), job.stage.uses["task"].component),
         **job.stage.settings,
         baseline=baseline,
         threads=threads,
@@ -55,11 +56,36 @@ def run(job: Job) -> None:
     context.metrics.update(figures | add_own_metrics(job, model, dataset, as_many_as_fit(threads)))
 
 
+class Measuring:
+    """A task, and what it is registered with: that it measures."""
+
+    def __init__(self, task: Task, component: Component) -> None:
+        self.task, self.component = task, component
+
+    def scores(self, answers: Answers) -> Scores:
+        """Return what the task measures.
+
+        Raises:
+            PluginError: it is not what it is registered with.
+        """
+        scores = self.task.measure(answers)
+        names = [one.metric.name for one in scores.scores] if isinstance(scores, Scores) else repr(scores)[:80]
+        wanted = [one.name for one in quantities_of(self.component)]
+        if names != wanted:
+            msg = (
+                f"the task {self.component.name!r} ({self.component.file}) measured {names}\n"
+                f"  it is registered with metrics: {wanted}; `measure` returns Scores with these, in this order"
+            )
+            raise PluginError(msg)
+        return scores
+
+
 def evaluate(
     open_model: Callable[[Model], Predictor],
     model: Model,
     dataset: Dataset,
     out: Path,
+    measuring: Measuring,
     *,
     batch_size: int = 256,
     latency_samples: int = 400,
@@ -72,18 +98,19 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a model on the test split.
 
-    Writes `evaluation.json`, `probabilities.npy` (float32, shape `(samples, classes)`) and `per_sample/accuracy.npy` (bool,
-    shape `(samples,)`), which are the same every time on one machine, and `latency.json`, which is not.
+    Writes `evaluation.json`, `answers.npy` (shape `(samples, ...)`) and `per_sample/METRIC.npy` (shape `(samples,)`), which
+    are the same every time on one machine, and `latency.json`, which is not.
 
     Args:
         open_model: opens a model with the runtime.
         model: the model on disk.
         dataset: the data set; its raw test samples are given to the predictor.
         out: a folder that exists.
-        batch_size: samples a call when accuracy is measured; fewer where the model's answers depend on its batch.
+        measuring: the task.
+        batch_size: samples a call when answers are measured; fewer where they depend on the model's batch.
         latency_samples: calls with one sample that are timed.
         warmup: calls with one sample before those.
-        workers: predictors that measure the accuracy side by side; None for as many as there are CPUs.
+        workers: predictors that answer side by side; None for as many as there are CPUs.
         baseline: the model that latencies are compared with; None if it is this one.
         threads: threads of one prediction; None if the runtime does not say.
         lock: a file; only one process that names it measures latency at a time.
@@ -93,18 +120,33 @@ def evaluate(
         Figures for `stage.json`.
 
     Raises:
-        PluginError: the predictor does not answer one row of probabilities a sample.
+        PluginError: the predictor does not answer what the task wants.
     """
-    import numpy as np
-
-    x, y = dataset.x("test"), dataset.y("test")
-    names = dataset.facts.class_names
-    at_once = model.facts.at_once(batch_size)
+    x, task = dataset.x("test"), measuring.task
     side_by_side = workers or as_many_as_fit(threads)
-    probabilities = predict(lambda: open_model(model), x, len(names), at_once, side_by_side, progress)
-    np.save(out / "probabilities.npy", probabilities, allow_pickle=False)
-    save_per_sample(out, ACCURACY.name, probabilities.argmax(axis=1) == np.asarray(y))
-    evaluation = score(probabilities, y, names, **asdict(model_sizes(model)), warnings=model.facts.warnings)
+
+    def answers_of(one: Model, file: Path) -> Any:
+        at_once = one.facts.at_once(batch_size)
+        predict(lambda: open_model(one), x, file, one.facts.answer, task, at_once, side_by_side, progress)
+        return open_array(file)
+
+    own = answers_of(model, out / ANSWERS)
+    other = own
+    if task.looks_at_baseline and baseline is not None:
+        other = answers_of(baseline, out / _BASELINE)
+        (out / _BASELINE).unlink()  # what is open stays
+    labels = dataset.y("test") if dataset.has_labels else None
+    found = measuring.scores(Answers(own, labels, model.facts.answer, other if task.looks_at_baseline else None))
+    for score in found.scores:
+        if score.per_sample is not None:
+            save_per_sample(out, score.metric.name, score.per_sample)
+    evaluation = Evaluation.of(
+        samples=len(own),
+        scores=tuple(score.metric for score in found.scores),
+        details=found.details,
+        warnings=model.facts.warnings,
+        **asdict(model_sizes(model)),
+    )
     latency = measure_latency(
         lambda: open_model(model),
         x,
@@ -114,111 +156,12 @@ def evaluate(
         threads=threads,
         lock=lock,
     )
-    write_json(out / "evaluation.json", evaluation)
+    write_evaluation(out, evaluation)
     write_json(out / "latency.json", latency)
     return {
-        "accuracy": evaluation.accuracy,
+        **{score.metric.name: score.metric.value for score in found.scores},
         "size_bytes": evaluation.size_bytes,
         "gzip_bytes": evaluation.gzip_bytes,
         "p50_ms": latency.p50_ms,
         "p99_ms": latency.p99_ms,
     }
-
-
-def as_many_as_fit(threads: int | None) -> int:
-    """Return how many predictors with so many threads keep every processor busy."""
-    return max(1, len(usable_cpus()) // (threads or 1))
-
-
-def predict(
-    open_model: Callable[[], Predictor],
-    x: NDArray[np.generic],
-    classes: int,
-    batch_size: int,
-    workers: int,
-    progress: Progress,
-) -> NDArray[np.float32]:
-    """Return what a model answers to `x`: float32, shape `(len(x), classes)`.
-
-    Several predictors share the batches. A batch holds the same samples however many they are, so the answers do not
-    depend on it.
-
-    Raises:
-        PluginError: an answer is not one row of probabilities a sample.
-    """
-    import numpy as np
-
-    probabilities = np.empty((len(x), classes), np.float32)
-    starts = range(0, len(x), batch_size)
-    idle: SimpleQueue[Predictor] = SimpleQueue()
-
-    def answer(start: int) -> int:
-        predictor = idle.get()
-        try:
-            batch = x[start : start + batch_size]
-            found = predictor.predict(batch)
-        finally:
-            idle.put(predictor)
-        _check_answer(found, (len(batch), classes), start)
-        probabilities[start : start + len(batch)] = found
-        return start + len(batch)
-
-    count = max(1, min(workers, len(starts)))
-    for _ in range(count):
-        idle.put(open_model())
-    with ThreadPoolExecutor(count) as pool:
-        for done in pool.map(answer, starts):
-            progress(done, len(x), unit="samples")
-    return probabilities
-
-
-def _check_answer(answer: Any, shape: tuple[int, int], start: int) -> None:
-    import numpy as np
-
-    if not isinstance(answer, np.ndarray) or answer.shape != shape:
-        found = getattr(answer, "shape", type(answer).__name__)
-        msg = (
-            f"the runtime answered {found} for {shape[0]} samples, not the shape {shape}\n"
-            "  predict must return (samples, classes)"
-        )
-        raise PluginError(msg)
-    sums = answer.astype(np.float64).sum(axis=1)
-    if not (np.isfinite(answer).all() and (answer >= 0).all() and (abs(sums - 1) <= _SUM_TOLERANCE).all()):
-        row = int(np.argmax(~(np.isfinite(sums) & (abs(sums - 1) <= _SUM_TOLERANCE) & (answer >= 0).all(axis=1))))
-        msg = (
-            f"the runtime's answer to test sample {start + row} is no distribution: {answer[row].tolist()}\n"
-            "  predict must return probabilities"
-        )
-        raise PluginError(msg)
-
-
-def score(
-    probabilities: NDArray[np.float32],
-    y: NDArray[np.generic],
-    class_names: Sequence[str],
-    *,
-    size_bytes: int,
-    gzip_bytes: int,
-    layer_bytes: int,
-    warnings: tuple[str, ...] = (),
-) -> Evaluation:
-    """Return how well `probabilities` (shape `(samples, classes)`) meet the labels `y` (shape `(samples,)`)."""
-    import numpy as np
-
-    classes = len(class_names)
-    labels = probabilities.argmax(axis=1)
-    counts = np.bincount(np.asarray(y) * classes + labels, minlength=classes * classes)
-    confusion = counts.reshape(classes, classes)
-    there_are = confusion.sum(axis=1)
-    right = confusion.diagonal()
-    return Evaluation(
-        samples=len(labels),
-        class_names=tuple(class_names),
-        accuracy=float(right.sum() / len(labels)),
-        per_class=tuple(float(r / n) if n else None for r, n in zip(right, there_are, strict=True)),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        size_bytes=size_bytes,
-        gzip_bytes=gzip_bytes,
-        layer_bytes=layer_bytes,
-        warnings=warnings,
-    )

@@ -14,7 +14,7 @@ from modelyard.files.json import read_json, write_json
 from modelyard.launch import python_server
 
 _LABEL = "dev.modelyard.model."
-_FACTS = ("variant", "format", "sha256", "accuracy", "size_bytes", "gzip_bytes")
+_FACTS = ("variant", "format", "sha256", "size_bytes", "gzip_bytes")
 
 
 def run(job: Job) -> None:
@@ -43,6 +43,7 @@ def image_content(job: Job) -> ImageContent:
     """Return what goes into the image of the selected model."""
     settings, runtime, model = job.stage.settings, job.stage.uses["runtime"], job.inputs["model"]
     facts = read_json(model / "model.json", dict)
+    told = {name: facts[name] for name in _FACTS if name in facts} | facts.get("metrics", {})
     source = job.stage.uses.get("source")
     server = python_server.parts(settings, runtime, model, source) if runtime.component.image is None else _brought(job)
     return ImageContent(
@@ -51,7 +52,7 @@ def image_content(job: Job) -> ImageContent:
         labels={
             "org.opencontainers.image.title": settings["name"],
             "org.opencontainers.image.version": settings["version"],
-            **{f"{_LABEL}{name}": str(facts[name]) for name in _FACTS if name in facts},
+            **{f"{_LABEL}{name}": str(value) for name, value in told.items()},
         },
         **server,
     )

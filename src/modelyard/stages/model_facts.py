@@ -15,7 +15,8 @@ from modelyard.stages.signature_check import misfit
 if TYPE_CHECKING:
     from modelyard.component import Component
     from modelyard.execution.job import Job
-    from modelyard.tensors import Activation
+    from modelyard.signature import Axis, Signature
+    from modelyard.tensors import Activation, OutputFacts
 
 
 def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warnings: tuple[str, ...] = ()) -> None:
@@ -47,12 +48,27 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
     facts = _seen(facts, shown.activation, _said(job, component, told)) if shown.activation else facts
+    facts = _with_lengths(facts, shown.signature)
     facts = msgspec.structs.replace(
         facts,
         batch=facts.batch if shown.batch is None else shown.batch,
         signature=shown.signature or msgspec.UNSET,
     )
     write_json(job.base.out / "model.json", facts)
+
+
+def _with_lengths(facts: ModelFacts, signature: Signature | None) -> ModelFacts:
+    """Return facts in which an output whose length the task leaves open is as long as the file says."""
+    if signature is None or len(signature.outputs) != len(facts.outputs):
+        return facts
+    pairs = zip(facts.outputs, signature.outputs, strict=True)
+    return msgspec.structs.replace(facts, outputs=tuple(_with_length(one, tensor.shape) for one, tensor in pairs))
+
+
+def _with_length(output: OutputFacts, shape: tuple[Axis, ...] | None) -> OutputFacts:
+    if shape is None or not any(isinstance(axis, str) for axis in output.shape):
+        return output
+    return msgspec.structs.replace(output, shape=shape[1:])
 
 
 def _said(job: Job, component: Component, told: ModelFacts | None) -> tuple[Component, Output] | None:

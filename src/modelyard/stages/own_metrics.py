@@ -13,15 +13,15 @@ from modelyard.errors import PluginError
 from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
 from modelyard.metrics.registered import quantity_of
-from modelyard.variants.evaluation import read_measured, save_per_sample
-from modelyard.metrics.intervals import mean_interval, wilson_interval
+from modelyard.metrics.sampled import mean_of
+from modelyard.variants.evaluation import ANSWERS, read_measured, save_per_sample, write_evaluation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.component import Component
     from modelyard.execution.job import Job
-    from modelyard.metrics import Metric, Quantity
+    from modelyard.metrics import Metric
 
 _PREFIX = "metric:"
 
@@ -46,7 +46,7 @@ def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int)
         MetricContext,
         model=model,
         dataset=dataset,
-        answers=open_array(out / "probabilities.npy"),
+        answers=open_array(out / ANSWERS),
         open_model=lambda: job.call("runtime", model.folder),
         side_by_side=side_by_side,
     )
@@ -60,9 +60,13 @@ def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int)
 def _write(out: Path, found: list[Metric]) -> None:
     """Put what is the same every time into `evaluation.json`, and the rest into `latency.json`."""
     measured = read_measured(out)
-    for name, one, is_steady in (("evaluation", measured.evaluation, True), ("latency", measured.latency, False)):
-        more = tuple(metric for metric in found if metric.steady is is_steady)
-        write_json(out / f"{name}.json", msgspec.structs.replace(one, metrics=(*one.metrics, *more)))
+    one, other = measured.evaluation, measured.latency
+    steady = (*one.metrics, *(metric for metric in found if metric.steady))
+    write_evaluation(out, msgspec.structs.replace(one, metrics=steady))
+    write_json(
+        out / "latency.json",
+        msgspec.structs.replace(other, metrics=(*other.metrics, *(metric for metric in found if not metric.steady))),
+    )
 
 
 def _measured(name: str, component: Component, result: Any, out: Path) -> Metric:
@@ -71,25 +75,16 @@ def _measured(name: str, component: Component, result: Any, out: Path) -> Metric
 
     quantity = quantity_of(name, component)
     if isinstance(result, np.ndarray):
-        samples = len(open_array(out / "probabilities.npy"))
+        samples = len(open_array(out / ANSWERS))
         if result.shape != (samples,) or result.dtype.kind not in "bif" or not np.isfinite(result).all():
             raise _refused(name, component, f"an array of {result.dtype}, shape {result.shape}, for {samples} samples")
         save_per_sample(out, quantity.name, result)
-        return _of_samples(quantity, result)
+        return mean_of(quantity, result)
     numbers = result if isinstance(result, tuple) and len(result) == 3 else (result,)
     if not all(isinstance(one, int | float | np.number) and math.isfinite(one) for one in numbers):
         raise _refused(name, component, f"{result!r:.80}")
     value, *interval = map(float, numbers)
     return quantity.of(value, (interval[0], interval[1]) if interval else None)
-
-
-def _of_samples(quantity: Quantity, values: Any) -> Metric:
-    mean, samples = float(values.mean()), len(values)
-    if values.dtype == bool:
-        interval: Any = wilson_interval(int(values.sum()), samples)
-    else:
-        interval = mean_interval(mean, float(values.std(ddof=1)) if samples > 1 else 0.0, samples)
-    return msgspec.structs.replace(quantity.of(mean, interval), sampled=True)
 
 
 def _refused(name: str, component: Component, what: str) -> PluginError:

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,7 +14,8 @@ from modelyard.artifacts import Model, ModelFacts
 from modelyard.errors import DataError, GateError
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import write_json
-from modelyard.variants.evaluation import Evaluation, Measured, read_measured
+from modelyard.metrics.standard import STANDARD
+from modelyard.variants.evaluation import ANSWERS, Evaluation, Measured, read_measured
 from modelyard.variants.gates import Gates
 from modelyard.variants.own_gates import OwnGate, own_gates
 from modelyard.variants.own_gates import misses as own_misses
@@ -42,14 +43,14 @@ class SelectedModel(ModelFacts, frozen=True, kw_only=True):
 
     Attributes:
         variant: the variant's name.
-        accuracy: fraction of the test split that it labels rightly.
+        metrics: what the task measured on the test split, by name.
         size_bytes: size of the model's file.
         gzip_bytes: its size after gzip.
         sha256: digest of the model's file, hex; of a folder, that of its files' names and digests.
     """
 
     variant: str
-    accuracy: float
+    metrics: dict[str, float]
     size_bytes: int
     gzip_bytes: int
     sha256: str
@@ -76,11 +77,8 @@ def run(job: Job) -> None:
             shutil.copyfile(job.base.out / file, place)
         raise
     one = read_measured(candidates[made.chosen].evaluation)
-    figures = {
-        "accuracy": one.evaluation.accuracy,
-        "gzip_bytes": one.evaluation.gzip_bytes,
-        "p99_ms": one.latency.p99_ms,
-    }
+    quality = one.evaluation.metrics[0]
+    figures = {quality.name: quality.value, "gzip_bytes": one.evaluation.gzip_bytes, "p99_ms": one.latency.p99_ms}
     job.base.metrics.update(chosen=made.chosen, **figures)
     undecided = {r.variant: r.undecided for r in made.table if r.undecided}
     if undecided:
@@ -221,14 +219,19 @@ def _copy_model(candidate: Candidate, variant: str, evaluation: Evaluation, out:
         shutil.copytree(model.path, target)
     else:
         shutil.copyfile(model.path, target)
-    figures = {name: getattr(evaluation, name) for name in ("accuracy", "size_bytes", "gzip_bytes")}
+    sizes = [one.name for one in STANDARD]
+    figures: dict[str, Any] = {
+        "metrics": {one.name: one.value for one in evaluation.metrics if one.name not in sizes},
+        "size_bytes": evaluation.size_bytes,
+        "gzip_bytes": evaluation.gzip_bytes,
+    }
     facts = msgspec.structs.asdict(model.facts) | {"warnings": ()}  # they are in the table; a server needs none
     write_json(
         out / "model" / "model.json", SelectedModel(**facts, variant=variant, **figures, sha256=model_digest(target))
     )
-    reference = candidate.evaluation / "probabilities.npy"
+    reference = candidate.evaluation / ANSWERS
     if not reference.is_file():
-        msg = f"{candidate.evaluation}: there is no probabilities.npy\n  evaluate the variant {variant!r} again"
+        msg = f"{candidate.evaluation}: there is no {ANSWERS}\n  evaluate the variant {variant!r} again"
         raise DataError(msg)
     (out / "reference").mkdir()
     shutil.copyfile(reference, out / "reference" / reference.name)

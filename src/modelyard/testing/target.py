@@ -41,9 +41,9 @@ IMAGE = ImageFacts(
 MODEL: Mapping[str, Any] = {
     "variant": "small",
     "format": "tflite",
-    "input_shape": [8, 8, 1],
-    "class_names": ["zero", "one"],
-    "accuracy": 0.98,
+    "inputs": [{"name": "input", "dtype": "uint8", "shape": [8, 8, 1]}],
+    "outputs": [{"name": "probabilities", "shape": [2], "activation": "softmax", "labels": ["zero", "one"]}],
+    "metrics": {"accuracy": 0.98},
     "size_bytes": 20_000,
     "gzip_bytes": 15_000,
     "sha256": "c" * 64,
@@ -85,7 +85,8 @@ def check_target(name: str, *, project: Path | None = None, params: Mapping[str,
             _parsed, name, [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == CHART]
         )
         shapes = {file: _shape(parsed(file, text)) for file, text in files.items()}
-        hostile = {**MODEL, "variant": HOSTILE, "class_names": [HOSTILE, "one"]}
+        answer = {**MODEL["outputs"][0], "labels": [HOSTILE, "one"]}
+        hostile = {**MODEL, "variant": HOSTILE, "outputs": [answer]}
         for file, text in render_target(
             component, project=project, params=params, version=HOSTILE, model=hostile
         ).items():

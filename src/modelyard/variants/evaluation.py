@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.files.json import read_json
+from modelyard.files.json import read_json, write_json
 from modelyard.files.npy import open_array
-from modelyard.metrics import Metric
+from modelyard.metrics import Metric, metric_of
 from modelyard.metrics.standard import (
-    ACCURACY,
     GZIP_SIZE,
     LATENCY_P50,
     LATENCY_P99,
@@ -19,15 +18,17 @@ from modelyard.metrics.standard import (
     LAYER_SIZE,
     SIZE,
 )
-from modelyard.metrics.intervals import wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+EVALUATION = "evaluation.json"
+ANSWERS = "answers.npy"
+"""What the model answers to the test split, in the folder of an evaluation."""
 PER_SAMPLE = "per_sample"
 """The folder of an evaluation with a metric's value for each test sample, `NAME.npy`."""
 
@@ -37,40 +38,53 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         samples: number of test samples.
-        class_names: one name a class, in the order of the labels.
-        accuracy: fraction of them that the model labels rightly.
-        per_class: the same for each class; None where the test split has no sample of it.
-        confusion: `confusion[i][j]` samples of class `i` were labelled `j`.
         size_bytes: size of the model's file as it is.
         gzip_bytes: its size after gzip at level 9, file by file; that of a large model is an estimate.
         layer_bytes: size of the model's layer in an image, as it is at the fixed epoch, compressed unless the model is
             large: what a registry keeps and a node pulls.
         warnings: what the model optimizers of its chain warned of.
-        metrics: all that is the same every time, as rows; the figures above are among them.
+        metrics: all that is the same every time, as rows: what the task measures, the sizes, the metrics of plugins.
+        details: what the task says beside; in the file its keys stand among the others.
     """
 
     samples: int
-    class_names: tuple[str, ...]
-    accuracy: float
-    per_class: tuple[float | None, ...]
-    confusion: tuple[tuple[int, ...], ...]
     size_bytes: int
     gzip_bytes: int
     layer_bytes: int
     warnings: tuple[str, ...] = ()
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[Metric, ...]
+    details: dict[str, Any] = {}
 
-    def __post_init__(self) -> None:
-        """Say the figures as rows, too, where they are not there."""
-        if not self.metrics:
-            msgspec.structs.force_setattr(self, "metrics", tuple(self._rows()))
+    @classmethod
+    def of(cls, *, scores: tuple[Metric, ...], details: Mapping[str, Any], **known: Any) -> Evaluation:
+        """Return an evaluation with the task's scores and the sizes as rows."""
+        sizes = (
+            quantity.of(known[f"{quantity.name.replace('_size', '')}_bytes"])
+            for quantity in (SIZE, GZIP_SIZE, LAYER_SIZE)
+        )
+        return cls(metrics=(*scores, *sizes), details=dict(details), **known)
 
-    def _rows(self) -> Iterator[Metric]:
-        interval = wilson_interval(round(self.accuracy * self.samples), self.samples)
-        yield ACCURACY.of(self.accuracy, interval, dict(zip(self.class_names, self.per_class, strict=True)))
-        yield SIZE.of(self.size_bytes)
-        yield GZIP_SIZE.of(self.gzip_bytes)
-        yield LAYER_SIZE.of(self.layer_bytes)
+    def metric(self, name: str) -> Metric:
+        """Return the metric called `name`, for instance `accuracy`."""
+        return metric_of(self.metrics, name)
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write `evaluation.json`."""
+    known = msgspec.structs.asdict(evaluation)
+    write_json(folder / EVALUATION, {**known.pop("details"), **known})
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read `evaluation.json`.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    known = read_json(folder / EVALUATION, Evaluation)
+    rest = read_json(folder / EVALUATION, dict)
+    details = {key: value for key, value in rest.items() if key not in Evaluation.__struct_fields__}
+    return msgspec.structs.replace(known, details=details)
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,9 +193,9 @@ class Measured:
 
     @property
     def answers(self) -> Any:
-        """The class probabilities for the test samples, float32, shape `(samples, classes)`, memory-mapped."""
+        """What the model answers to the test samples, shape `(samples, ...)`, memory-mapped."""
         assert self.folder is not None
-        return open_array(self.folder / "probabilities.npy", "run `doit evaluate` again")
+        return open_array(self.folder / ANSWERS, "run `doit evaluate` again")
 
     def per_sample(self, metric: str) -> Any:
         """Return a metric's value for each test sample, shape `(samples,)`, memory-mapped; None if it has none."""
@@ -203,5 +217,4 @@ def read_measured(folder: Path) -> Measured:
     Raises:
         DataError: a file is missing or damaged.
     """
-    evaluation, latency = (folder / f"{name}.json" for name in ("evaluation", "latency"))
-    return Measured(read_json(evaluation, Evaluation), read_json(latency, Latency), folder)
+    return Measured(read_evaluation(folder), read_json(folder / "latency.json", Latency), folder)

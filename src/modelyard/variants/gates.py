@@ -8,7 +8,6 @@ import msgspec
 
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import Gate, gates_of
-from modelyard.metrics.standard import STANDARD
 from modelyard.variants.findings import finding
 
 if TYPE_CHECKING:
@@ -55,15 +54,15 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
     def parse(
         cls,
         values: Mapping[str, Any],
+        quantities: Iterable[Quantity],
         where: str = "[tool.modelyard.gates]",
-        quantities: Iterable[Quantity] = STANDARD,
     ) -> Gates:
         """Return the gates that a configuration names; sizes and durations may be texts with a unit.
 
         Args:
             values: the keys of `[tool.modelyard.gates]`; None and absence are the same.
-            where: file and table, for messages.
             quantities: what is measured.
+            where: file and table, for messages.
 
         Raises:
             ConfigError: a gate is unknown, or its bound cannot be read.

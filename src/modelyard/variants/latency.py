@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.keys.machine import cpu_model
+from modelyard.metrics.intervals import CONFIDENCE, quantile_interval
 from modelyard.system import pin, usable_cpus
 from modelyard.variants.evaluation import Host, Latency, Ratio
-from modelyard.metrics.intervals import CONFIDENCE, quantile_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -33,8 +33,7 @@ def misses(gates: Mapping[str, OwnGate], variant: str, measured: Measured, basel
         variant=variant,
         metrics=measured.metrics,
         baseline=baseline.metrics,
-        class_names=measured.evaluation.class_names,
-        confusion=measured.evaluation.confusion,
+        details=measured.evaluation.details,
         answers=measured.answers,
         baseline_answers=baseline.answers,
     )

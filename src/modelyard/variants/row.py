@@ -40,6 +40,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     dominated_by: tuple[str, ...] = ()
 
+    @property
+    def quality(self) -> Metric:
+        """What the task counts most."""
+        return self.metrics[0]
+
     def metric(self, name: str) -> Metric:
         """Return the metric called `name`."""
         return metric_of(self.metrics, name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelyard.errors import ConfigError, GateError, did_you_mean
-from modelyard.metrics.rules import TIES, rules_of
+from modelyard.metrics.rules import rules_of, ties
 from modelyard.variants.pareto import dominators
 from modelyard.variants.row import Row
 
@@ -76,7 +76,7 @@ def _best(rows: Sequence[Row], metric: str) -> list[Row]:
 
 def _ties(row: Row) -> tuple[float | str, ...]:
     """Return what settles what is equal by the rule; the name settles what is still equal."""
-    return *(row.metric(name).cost for name in TIES), row.variant
+    return *(row.metric(name).cost for name in ties(row.metrics)), row.variant
 
 
 def check_known(key: str, value: str, allowed: Collection[str]) -> None:

@@ -49,10 +49,10 @@ def _notes(selection: Selection) -> list[str]:
     for row in selection.table:
         texts = [f"warning: {text}" for text in row.warnings]
         if row.compared_with not in ("", selection.baseline):
-            texts.append(f"accuracy compared with {row.compared_with}, which was trained as long")
+            texts.append(f"{row.quality.head} compared with {row.compared_with}, which was trained as long")
         if row.trained_unlike:
             texts.append(
-                f"accuracy compared with {row.compared_with}, which was not trained as long: {row.trained_unlike}"
+                f"{row.quality.head} compared with {row.compared_with}, which was not trained as long: {row.trained_unlike}"
             )
         texts += [text for text in row.undecided if text not in row.misses]
         for text in texts:

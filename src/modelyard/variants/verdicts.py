@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from modelyard.metrics.figures import cell
-from modelyard.metrics.rules import TIES, rules_of
+from modelyard.metrics.rules import rules_of, ties
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,10 +109,11 @@ def _beaten(row: Row, winner: Row, rule: str) -> str:
         return "not what the rule names"
     if first.is_worse(winner.metric(first.name)):
         return _worse(first)
-    ties = [row.metric(name) for name in TIES if row.metric(name).cost != winner.metric(name).cost]
-    if not ties:
+    differing = [row.metric(name) for name in ties(row.metrics) if row.metric(name).cost != winner.metric(name).cost]
+    if not differing:
         return "no better, and later by name"
-    return _worse(ties[0]) if ties[0].is_worse(winner.metric(ties[0].name)) else _worse(first)
+    tie = differing[0]
+    return _worse(tie) if tie.is_worse(winner.metric(tie.name)) else _worse(first)
 
 
 def _worse(metric: Metric) -> str:

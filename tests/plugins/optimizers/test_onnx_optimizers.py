@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 from tests.serving.onnx_models import logits, move_weights_out, write_onnx
+from tests.tasks import write_dataset
 
 from modelyard.artifacts import Splits
 from modelyard.errors import ConfigError, DataError, StageFailed
-from modelyard.stages.dataset import write_dataset
 from modelyard_plugins.optimizers.onnx_dynamic import onnx_dynamic
 from modelyard_plugins.optimizers.onnx_static import onnx_static
 from modelyard_plugins.support.onnx.facts import onnx_facts

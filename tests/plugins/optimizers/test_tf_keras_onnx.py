@@ -52,4 +52,4 @@ def test_it_keeps_the_contract(tmp_path):
     text += '\n[tool.modelyard.runtime]\nuse = "onnxruntime"\n'
     project = write_small_project(tmp_path / "project", {"pyproject.toml": text})
 
-    assert check_optimizer("tf-keras-onnx", project=project).evaluation.accuracy > 0.9
+    assert check_optimizer("tf-keras-onnx", project=project).evaluation.metric("accuracy").value > 0.9

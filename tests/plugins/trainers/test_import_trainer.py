@@ -86,7 +86,7 @@ def facts(project: Path) -> Any:
 
 
 def served(project: Path) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = np.load(project / "artifacts/select/brought/reference/probabilities.npy")
+    found: np.ndarray[Any, Any] = np.load(project / "artifacts/select/brought/reference/answers.npy")
     return found
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits
 from modelyard.errors import PluginError, StageFailed
-from modelyard.stages.dataset import write_dataset
 
 pytestmark = pytest.mark.torch
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench, no_progress
+from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits, format_file
 from modelyard.errors import DataError
-from modelyard.stages.dataset import write_dataset
 
 Train = Callable[..., tuple[Any, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]]]
 FRAMEWORKS = [

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
-from modelyard.stages.labels import check_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,23 +16,24 @@ if TYPE_CHECKING:
 
 
 def check_splits(splits: Splits) -> None:
-    """Check shapes, types, labels, class names and value range.
+    """Check what must hold whatever is learnt: shapes and types of the samples, a label for each, and the value range.
 
     Raises:
         DataError: the first thing that does not fit.
     """
-    for name in ("train_x", "train_y", "test_x", "test_y"):
+    labels = [name for name in ("train_y", "test_y") if getattr(splits, name) is not None]
+    for name in ("train_x", "test_x", *labels):
         _check_array(name, getattr(splits, name))
-    _check_names(splits)
+    if len(labels) == 1:
+        msg = f"{labels[0]}: there are labels for one split alone\n  give them for both, or for none"
+        raise DataError(msg)
     _check_range(splits)
     for name in ("train", "test"):
         _check_shapes(name, getattr(splits, f"{name}_x"), getattr(splits, f"{name}_y"))
-        check_labels(f"{name}_y", getattr(splits, f"{name}_y"), len(splits.class_names))
     if splits.train_x.shape[1:] != splits.test_x.shape[1:]:
         train, test = splits.train_x.shape[1:], splits.test_x.shape[1:]
         msg = f"train_x: a sample has the shape {train}, but in test_x it has {test}\n  give both the same"
         raise DataError(msg)
-    _check_every_class(splits)
 
 
 def stored_dtype(splits: Splits) -> np.dtype[Any]:
@@ -101,21 +100,6 @@ def _check_array(name: str, value: Any) -> None:
     raise DataError(msg)
 
 
-def _check_names(splits: Splits) -> None:
-    names = list(splits.class_names)
-    wrong = [n for n in names if not isinstance(n, str) or not n.strip()]
-    if wrong:
-        msg = f"class_names: {wrong[0]!r} is not a name\n  give a text for each class"
-        raise DataError(msg)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        msg = f"class_names: {twice[0]!r} is there twice\n  each class needs a name of its own"
-        raise DataError(msg)
-    if len(names) < 2:
-        msg = f"class_names: {len(names)} class(es): there is nothing to tell apart\n  give two classes or more"
-        raise DataError(msg)
-
-
 def _check_range(splits: Splits) -> None:
     low, high = splits.value_range
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -126,25 +110,15 @@ def _check_range(splits: Splits) -> None:
         raise DataError(msg)
 
 
-def _check_shapes(name: str, x: NDArray[np.generic], y: NDArray[np.generic]) -> None:
+def _check_shapes(name: str, x: NDArray[np.generic], y: NDArray[np.generic] | None) -> None:
     if x.ndim < 2:
         msg = (
             f"{name}_x: has the shape {x.shape}\n  it needs (samples, ...): an axis of samples, then those of a sample"
         )
         raise DataError(msg)
-    if y.ndim != 1 or len(x) != len(y):
+    if y is not None and (y.ndim == 0 or len(x) != len(y)):
         msg = f"{name}_y: has the shape {y.shape} beside {len(x):,} samples\n  it needs ({len(x)},): one label a sample"
         raise DataError(msg)
     if x.size == 0:
         msg = f"{name}_x: is empty, its shape is {x.shape}\n  each split needs at least one sample"
-        raise DataError(msg)
-
-
-def _check_every_class(splits: Splits) -> None:
-    import numpy as np
-
-    missing = sorted(set(range(len(splits.class_names))) - {int(label) for label in np.unique(splits.train_y)})
-    if missing:
-        names = ", ".join(f"{splits.class_names[label]!r} (label {label})" for label in missing[:5])
-        msg = f"train_y: no sample of {names}\n  labels must be used without a gap: add samples, or leave the class out"
         raise DataError(msg)

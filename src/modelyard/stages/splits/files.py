@@ -36,13 +36,12 @@ def write_samples(
 
 
 def write_labels(path: Path, y: NDArray[np.generic]) -> None:
-    """Write labels to `path` as int64."""
+    """Write labels to `path` as they are."""
     import numpy as np
 
-    labels = y.astype(np.int64, order="C")
     with path.open("wb") as file:
-        _write_header(file, labels.dtype, labels.shape)
-        file.write(labels.data)
+        _write_header(file, y.dtype, y.shape)
+        file.write(np.ascontiguousarray(y).data)
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

@@ -1,0 +1,1 @@
+"""Tasks: what is learnt, and how well a model does."""

@@ -1,0 +1,116 @@
+"""The task `classification`: each sample is of one of several classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard import hookimpl
+from modelyard.metrics import Quantity
+from modelyard.task import Agreement, Answers, Score, Scores, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.artifacts import Splits
+    from modelyard.hookspecs import RegisterTask
+    from modelyard.tensors import OutputFacts
+
+ACCURACY = Quantity(
+    name="accuracy", better="higher", unit="fraction", worse="less accurate", group="class", sampled=True, detail=0
+)
+_SUM_TOLERANCE = 1e-3
+
+
+class Classification(Task):
+    """Which of several classes a sample is of. Labels are whole numbers from 0; a model answers a probability a class."""
+
+    says = "labels"
+    number = "a probability"
+
+    def check(self, splits: Splits) -> OutputFacts:
+        """Return the answer: a probability for each class name, in their order."""
+        from modelyard.tensors import OutputFacts
+        from modelyard_plugins.support.data.labels import check_class_names, check_each_class, check_labels
+
+        names = check_class_names(splits.class_names)
+        for name in ("train_y", "test_y"):
+            check_labels(name, getattr(splits, name), len(names))
+        check_each_class(splits.train_y, names)
+        return OutputFacts(name="probabilities", shape=(len(names),), activation="softmax", labels=names)
+
+    def stored(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Return labels as int64, shape `(samples,)`."""
+        import numpy as np
+
+        return labels.astype(np.int64)
+
+    def counts(self, labels: NDArray[Any], output: OutputFacts) -> tuple[int, ...]:
+        """Return how many samples are of each class."""
+        import numpy as np
+
+        return tuple(int(count) for count in np.bincount(labels.astype(np.int64), minlength=len(output.labels)))
+
+    def check_answers(self, answers: NDArray[Any], first: int) -> None:
+        """Check that each answer is a distribution."""
+        import numpy as np
+
+        from modelyard.errors import PluginError
+
+        sums = answers.astype(np.float64).sum(axis=1)
+        good = np.isfinite(sums) & (abs(sums - 1) <= _SUM_TOLERANCE) & (answers >= 0).all(axis=1)
+        if not good.all():
+            row = int(np.argmax(~good))
+            msg = (
+                f"the runtime's answer to test sample {first + row} is no distribution: {answers[row].tolist()}\n"
+                "  predict must return probabilities"
+            )
+            raise PluginError(msg)
+
+    def measure(self, answers: Answers) -> Scores:
+        """Measure the accuracy, of each class, too; and what is taken for what."""
+        import numpy as np
+
+        from modelyard.metrics.sampled import mean_of
+
+        names, classes = answers.output.labels, len(answers.output.labels)
+        right, confusion = np.empty(len(answers.own), bool), np.zeros((classes, classes), np.int64)
+        for rows, own, y in answers.blocks():
+            given = own.argmax(axis=1)
+            right[rows] = given == y
+            confusion += np.bincount(y * classes + given, minlength=classes * classes).reshape(classes, classes)
+        pairs = zip(confusion.diagonal(), confusion.sum(axis=1), strict=True)
+        per_class = [float(hits / there_are) if there_are else None for hits, there_are in pairs]
+        accuracy = mean_of(ACCURACY, right, dict(zip(names, per_class, strict=True)))
+        details = {
+            "class_names": list(names),
+            "accuracy": accuracy.value,
+            "per_class": per_class,
+            "confusion": confusion.tolist(),
+        }
+        return Scores([Score(accuracy, right)], details)
+
+    def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
+        """Return how many samples are labelled differently, and the largest difference of a probability."""
+        import numpy as np
+
+        differ = np.count_nonzero(own.argmax(axis=1) != other.argmax(axis=1))
+        return Agreement(int(differ), float(np.abs(own - other).max(initial=0.0)))
+
+
+def classification() -> Task:
+    """One of several classes for each sample: accuracy, in all and of each class."""
+    return Classification()
+
+
+@hookimpl
+def modelyard_register_tasks(register: RegisterTask) -> None:
+    """Register the task."""
+    register(
+        "classification",
+        classification,
+        metrics=(ACCURACY,),
+        loss="cross-entropy",
+        tools=("numpy",),
+        deterministic=True,
+    )

@@ -1,0 +1,115 @@
+"""What a model answers to many samples: several predictors share them, and the answers go to a file."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import PluginError
+from modelyard.system import usable_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.contexts import Predictor, Progress
+    from modelyard.task import Task
+    from modelyard.tensors import OutputFacts
+
+
+def as_many_as_fit(threads: int | None) -> int:
+    """Return how many predictors with so many threads keep every processor busy."""
+    return max(1, len(usable_cpus()) // (threads or 1))
+
+
+def predict(
+    open_model: Callable[[], Predictor],
+    x: NDArray[np.generic],
+    file: Path,
+    output: OutputFacts,
+    task: Task,
+    batch_size: int,
+    workers: int,
+    progress: Progress,
+) -> None:
+    """Write what a model answers to `x` to `file`, shape `(len(x), *output.shape)`.
+
+    Several predictors share the batches. A batch holds the same samples however many they are, so the answers do not
+    depend on it. One batch of answers for each of them is in memory.
+
+    Raises:
+        PluginError: an answer has another shape, or is none that the task knows.
+    """
+    starts = range(0, len(x), batch_size)
+    idle: SimpleQueue[Predictor] = SimpleQueue()
+    answers = _File(file, len(x), output)
+
+    def answer(start: int) -> int:
+        predictor = idle.get()
+        try:
+            batch = x[start : start + batch_size]
+            found = predictor.predict(batch)
+        finally:
+            idle.put(predictor)
+        answers.check(found, len(batch))
+        task.check_answers(found, start)
+        answers.put(start, found)
+        return start + len(batch)
+
+    count = max(1, min(workers, len(starts)))
+    for _ in range(count):
+        idle.put(open_model())
+    with ThreadPoolExecutor(count) as pool:
+        for done in pool.map(answer, starts):
+            progress(done, len(x), unit="samples")
+    answers.close()
+
+
+class _File:
+    """A file of answers, made when the first are there: only they say how long an axis is that may vary."""
+
+    def __init__(self, path: Path, samples: int, output: OutputFacts) -> None:
+        self._path, self._samples, self._output = path, samples, output
+        self._array: Any = None  # a memory map
+        self._lock = Lock()
+
+    def check(self, found: Any, samples: int) -> None:
+        """Check the shape of a batch's answers.
+
+        Raises:
+            PluginError: it is another.
+        """
+        wanted: tuple[int | str, ...] = self._output.shape if self._array is None else self._array.shape[1:]
+        shape: tuple[int, ...] = getattr(found, "shape", ())
+        fits = shape[:1] == (samples,) and len(shape) == 1 + len(wanted)
+        if fits and all(isinstance(axis, str) or axis == own for axis, own in zip(wanted, shape[1:], strict=True)):
+            return
+        said = f"({', '.join(map(str, (samples, *wanted)))})"
+        msg = (
+            f"the runtime answered {shape or type(found).__name__} for {samples} samples, not the shape {said}\n"
+            "  predict must return one answer a sample, as the task wants them"
+        )
+        raise PluginError(msg)
+
+    def put(self, start: int, found: NDArray[Any]) -> None:
+        """Put the answers from sample `start` on into the file."""
+        with self._lock:
+            array = self._open((self._samples, *found.shape[1:]), found.dtype)
+        array[start : start + len(found)] = found
+
+    def _open(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        import numpy as np
+
+        if self._array is None:
+            self._array = np.lib.format.open_memmap(self._path, mode="w+", dtype=dtype, shape=shape)
+        return self._array
+
+    def close(self) -> None:
+        """Write out what is not written yet."""
+        self._array.flush()
+        self._array = None

@@ -1,0 +1,143 @@
+"""What is learnt: what the labels are, what a model must answer to them, and how well it does.
+
+A task is a class derived from `Task`, whose methods know one kind of problem. Arrays are numpy arrays; those of a whole
+split are memory-mapped, so that a task that looks at them block by block needs little memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from modelyard.errors import PluginError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from modelyard.artifacts import Splits
+    from modelyard.metrics import Metric
+    from modelyard.tensors import OutputFacts
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered to the test split.
+
+    Attributes:
+        own: its answers, shape `(samples, *output.shape)`, in the order of the split.
+        labels: the labels, shape `(samples, ...)`; None: the data set has none.
+        output: what the answers are.
+        baseline: the answers of the baseline, if the task asks for them (see `Task.looks_at_baseline`); `own` of the
+            baseline itself.
+    """
+
+    own: NDArray[Any]
+    labels: NDArray[Any] | None
+    output: OutputFacts
+    baseline: NDArray[Any] | None = None
+
+    def blocks(self, rows: int = 4096) -> Iterator[tuple[slice, NDArray[Any], NDArray[Any]]]:
+        """Yield the rows of each block, its answers and its labels, in memory."""
+        import numpy as np
+
+        for start in range(0, len(self.own), rows):
+            part = slice(start, start + rows)
+            labels = np.empty(0) if self.labels is None else np.asarray(self.labels[part])
+            yield part, np.asarray(self.own[part]), labels
+
+
+class Score(NamedTuple):
+    """One metric as it was measured.
+
+    Attributes:
+        metric: the value; it must be the same every time.
+        per_sample: its value for each test sample, shape `(samples,)`, of which it is the mean: two variants are then
+            compared in pairs. None: it is no mean of such values.
+    """
+
+    metric: Metric
+    per_sample: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured.
+
+    Attributes:
+        scores: the metrics, in the order of those that the task is registered with.
+        details: what `evaluation.json` shall say beside, as JSON can hold it, for instance a confusion matrix.
+    """
+
+    scores: Sequence[Score]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Agreement(NamedTuple):
+    """How two models' answers to the same samples differ.
+
+    Attributes:
+        differ: how many samples the two do not say the same of.
+        worst: the largest difference between two numbers; what it may be is `[tool.modelyard.check] tolerance`.
+    """
+
+    differ: int
+    worst: float
+
+
+class Task:
+    """What is learnt. A task derives from this and says at least `check` and `measure`.
+
+    Attributes:
+        says: what a sample is told, in the plural, for messages: `labels`.
+        number: one number of an answer, for messages: `a probability`.
+        looks_at_baseline: whether `measure` wants the baseline's answers beside the variant's own.
+    """
+
+    says = "answers"
+    number = "a number"
+    looks_at_baseline = False
+
+    def check(self, splits: Splits) -> OutputFacts:
+        """Return what a model must answer to these splits, whose samples are sound.
+
+        Raises:
+            DataError: the labels are not those of such a task; the message says which, where, and what to do.
+        """
+        raise NotImplementedError
+
+    def stored(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Return labels in the type in which they are kept, shape `(samples, ...)`."""
+        return labels
+
+    def counts(self, labels: NDArray[Any], output: OutputFacts) -> tuple[int, ...]:  # noqa: ARG002 - of no use here
+        """Return how many samples have each of the output's labels; none where that means nothing."""
+        return ()
+
+    def check_answers(self, answers: NDArray[Any], first: int) -> None:
+        """Check that a block of answers, the first to sample `first`, can be some.
+
+        Raises:
+            PluginError: they cannot.
+        """
+        import numpy as np
+
+        finite = np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            msg = f"the answer to test sample {first + row} is not finite: {answers[row].ravel()[:8].tolist()}"
+            raise PluginError(msg)
+
+    def measure(self, answers: Answers) -> Scores:
+        """Return how good the answers to the test split are."""
+        raise NotImplementedError
+
+    def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
+        """Return how the answers of two models to the same samples differ, both of the shape `(samples, ...)`.
+
+        Numbers above 1 count relative to their size: what is left of a rounding grows with them.
+        """
+        import numpy as np
+
+        apart = np.abs(own.astype(np.float64) - other) / np.maximum(1, np.abs(other))
+        return Agreement(differ=0, worst=float(apart.max(initial=0.0)))
