@@ -26,7 +26,7 @@ def dataset_facts(
         name="input", dtype=dtype, shape=shape, preprocessing=preprocessing or Preprocessing(), value_range=value_range
     )
     answer = OutputFacts(name="probabilities", shape=(len(names),), activation="softmax", labels=names)
-    return DatasetFacts(inputs=(taken,), outputs=(answer,), **{"splits": {}, **more})
+    return DatasetFacts(task="classification", inputs=(taken,), outputs=(answer,), **{"splits": {}, **more})
 
 
 def model_facts(

@@ -86,14 +86,12 @@ class _Tensors(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of samples and answers, and the words for where there is one tensor of each.
 
     Attributes:
-        task: the task that is learnt, for instance `classification`.
+        task: the name of the task that is learnt.
         inputs: the tensors of a raw sample, in order.
         outputs: the tensors that the model answers, in order.
     """
 
-    task: str = msgspec.field(
-        default_factory=lambda: "classification"
-    )  # a factory's value is written, a default left out
+    task: str
     inputs: tuple[InputFacts, ...]
     outputs: tuple[OutputFacts, ...]
 

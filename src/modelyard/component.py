@@ -20,7 +20,20 @@ from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
 from modelyard.toml.places import Place, Where, at
 from modelyard.typed_params import struct_of
 
-KINDS = ("dataset", "task", "model", "trainer", "optimizer", "runtime", "source", "metric", "gate", "builder", "target", "kind")
+KINDS = (
+    "dataset",
+    "task",
+    "model",
+    "trainer",
+    "optimizer",
+    "runtime",
+    "source",
+    "metric",
+    "gate",
+    "builder",
+    "target",
+    "kind",
+)
 """The kinds of component, in the order of a build; a `kind` of stage that a plugin adds is one, too."""
 _ARGUMENTS = {"model": 2, "task": 0}
 """What a component is called with beside its configuration, where that is not one argument."""

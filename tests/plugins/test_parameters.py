@@ -26,7 +26,14 @@ _CANDIDATES: dict[Any, tuple[Any, ...]] = {
     str: ("input.txt",),
     Any: ("input.txt",),
 }
-_TABLES = {"dataset": "dataset", "model": "model", "trainer": "train", "runtime": "runtime", "builder": "image"}
+_TABLES = {
+    "dataset": "dataset",
+    "task": "task",
+    "model": "model",
+    "trainer": "train",
+    "runtime": "runtime",
+    "builder": "image",
+}
 
 
 def test_each_parameter_is_taken_in_each_form_of_its_type(tmp_path: Path) -> None:

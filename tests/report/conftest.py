@@ -18,7 +18,7 @@ from modelyard.report.material import Material
 from modelyard.report.measure import measure
 from modelyard.report.write import write
 from modelyard.variants.evaluation import Host, Latency, Ratio, write_evaluation
-from tests.tasks import score, write_dataset
+from tests.tasks import QUANTITIES, score, write_dataset
 
 Make = Callable[..., Collected]
 
@@ -98,6 +98,7 @@ def collected(
     }
     every = ["dataset:data", "train:net", *(f"evaluate:{n}" for n in names), "select:project", "image:project"]
     return Collected(
+        quantities=QUANTITIES,
         out=str(folder / "artifacts/report/project"),
         folder=str(folder),
         project=ProjectFacts(name="project", version="1.0", commit="c0ffee" * 6 + "abcd", clean=False),

@@ -43,7 +43,7 @@ def test_the_whole_confusion_matrix_is_told_by_its_cells(measured):
         dense = [[0] * 4 for _ in range(4)]
         for label, answer, count in zip(found.label, found.answer, found.count, strict=True):
             dense[label][answer] = count
-        assert dense == [list(row) for row in material.measured[one.name].evaluation.confusion]
+        assert dense == [list(row) for row in material.measured[one.name].evaluation.details["confusion"]]
         assert sum(found.count) == 120
         assert 0 not in found.count
         assert 3 not in found.label
@@ -111,9 +111,9 @@ def test_a_damaged_artifact_is_named(make):
     file.write_text("{")
     with pytest.raises(DataError, match=r"evaluation\.json"):
         measure(made)
-    file = Path(made.variants["v0"].evaluation) / "probabilities.npy"
+    file = Path(made.variants["v0"].evaluation) / "answers.npy"
     file.write_bytes(b"no array")
-    with pytest.raises(DataError, match=r"probabilities\.npy"):
+    with pytest.raises(DataError, match=r"answers\.npy"):
         measure(made)
 
 

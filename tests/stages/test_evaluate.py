@@ -7,7 +7,7 @@ import threading
 import msgspec
 import numpy as np
 import pytest
-from tests.tasks import MEASURING, score
+from tests.tasks import MEASURING
 
 from modelyard.artifacts import Dataset, Model, ModelFacts
 from modelyard.errors import DataError, PluginError
@@ -49,10 +49,10 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
     numbers = {"batch_size": 5, "latency_samples": 7, "warmup": 3, "workers": 1}
     metrics = evaluate(lambda _: predictor, model, dataset, out, MEASURING, **numbers, progress=told)
     assert sorted(p.name for p in out.iterdir()) == [
+        "answers.npy",
         "evaluation.json",
         "latency.json",
         "per_sample",
-        "answers.npy",
     ]
     assert predictor.calls == [5, 5, 2] + [1] * 10
     assert told.calls == [(5, 12), (10, 12), (12, 12)]
@@ -158,14 +158,6 @@ def test_warnings_of_the_models_chain_are_kept(dataset, model, told, tmp_path):
     warned = Model(model.folder, msgspec.structs.replace(model.facts, warnings=("slow on this CPU",)))
     evaluate(lambda _: Brightness(), warned, dataset, tmp_path, MEASURING, latency_samples=1, warmup=0, progress=told)
     assert read_measured(tmp_path).evaluation.warnings == ("slow on this CPU",)
-
-
-def test_score_counts_by_class_and_leaves_out_what_is_not_there():
-    probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
-    evaluation = score(probabilities, np.array([0, 1, 1, 0]), "abc", size_bytes=1, gzip_bytes=2, layer_bytes=3)
-    assert evaluation.metric("accuracy").value == 0.5
-    assert evaluation.details["per_class"] == [0.5, 0.5, None]
-    assert evaluation.details["confusion"] == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(

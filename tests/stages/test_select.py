@@ -102,7 +102,7 @@ def test_what_is_written_is_the_model_its_facts_and_its_answers(tmp_path, out):
     assert facts.variant == "int8"
     assert facts.preprocessing.scale == 0.5
     assert facts.sha256 == hashlib.sha256(b"int8").hexdigest()
-    assert (facts.accuracy, facts.size_bytes, facts.gzip_bytes) == (0.94, 45_000, 40_000)
+    assert (facts.metrics, facts.size_bytes, facts.gzip_bytes) == ({"accuracy": 0.94}, 45_000, 40_000)
     names = msgspec.json.decode((out / "model" / "model.json").read_bytes())
     assert not any("_ms" in name or "latency" in name for name in names)
     answers = (made["int8"].evaluation / "answers.npy").read_bytes()
@@ -160,7 +160,7 @@ def test_an_unknown_name_is_refused(tmp_path, out, changes, message):
 def test_an_evaluation_without_answers_is_refused(tmp_path, out):
     made = candidates(tmp_path)
     (made["pruned"].evaluation / "answers.npy").unlink()
-    with pytest.raises(DataError, match=r"no probabilities\.npy"):
+    with pytest.raises(DataError, match=r"no answers\.npy"):
         select(made, out, gates=Gates(), baseline="float32")
 
 

@@ -10,6 +10,7 @@ import msgspec
 from modelyard.build.verdict import UP_TO_DATE
 from modelyard.explain.provenance import Link, builder, facts, split_commit
 from modelyard.explain.reasons import reasons
+from modelyard.metrics import Quantity
 from modelyard.project.last_build import read_journal
 from modelyard.report.facts import Origin, ProjectFacts, StageFacts
 
@@ -55,6 +56,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         image: the image's stage; empty if there is none.
         origins: what the artifacts were made of.
         own_gates: the gates of plugins, by name.
+        quantities: what is measured of every variant.
         builder: versions of modelyard, doit and Python.
     """
 
@@ -71,6 +73,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     origins: tuple[Origin, ...]
     builder: dict[str, str]
     own_gates: dict[str, OwnGate] = {}
+    quantities: tuple[Quantity, ...] = ()
 
 
 def collect(engine: Engine, out: Path) -> Collected:
@@ -95,6 +98,7 @@ def collect(engine: Engine, out: Path) -> Collected:
         origins=tuple(_origin(engine, link) for link in links),
         builder=builder(),
         own_gates=_own_gates(select),
+        quantities=config.quantities,
     )
 
 

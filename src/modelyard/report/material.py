@@ -9,7 +9,6 @@ import msgspec
 
 from modelyard.artifacts import Dataset
 from modelyard.files.npy import open_array
-from modelyard.metrics.standard import STANDARD
 from modelyard.variants.evaluation import ANSWERS, Measured, read_measured
 
 if TYPE_CHECKING:
@@ -59,10 +58,12 @@ def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material
     )
 
 
-def quantities_of(material: Material) -> tuple[Quantity, ...]:
-    """Return what is measured, in the order of the tables; what every evaluation measures where nothing is measured yet."""
-    found = {name: one for measured in material.measured.values() for name, one in measured.metrics.items()}
-    return tuple(found.values()) or STANDARD
+def quantities_of(collected: Collected, material: Material) -> tuple[Quantity, ...]:
+    """Return what is to be measured of every variant, and what an older evaluation measured beside."""
+    known: dict[str, Quantity] = {one.name: one for one in collected.quantities}
+    for measured in material.measured.values():
+        known |= measured.metrics
+    return tuple(known.values())
 
 
 def comparable(material: Material, baseline: str) -> dict[str, Measured]:

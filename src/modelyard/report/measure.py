@@ -67,7 +67,7 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         rule=collected.select.get("rule", ""),
         shipped=shipped,
         not_shipped=why,
-        gates=_gates(collected.select, quantities_of(material)),
+        gates=_gates(collected.select, quantities_of(collected, material)),
         latency_notes=notes_of(material.measured),
         variants=_variants(collected, material, states),
         unmeasured=tuple(name for name in collected.variants if name not in material.measured),
@@ -157,7 +157,7 @@ def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     pairs = {name: control for name, control in wanted.items() if control in alike}
     apart = {name: f"{control} is not measured on the same data" for name, control in wanted.items()}
     unlike = {**select.get("trained_unlike", {}), **{name: why for name, why in apart.items() if name not in pairs}}
-    gates = Gates.parse(select.get("gates", {}), quantities=quantities_of(material))
+    gates = Gates.parse(select.get("gates", {}), quantities=quantities_of(collected, material))
     controls = select.get("controls", ())
     own = _own_gates(collected)
     rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls, own) if alike else ()

@@ -69,8 +69,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def finding(gate: Gate, variant: Measured, baseline: Measured) -> Finding | None:
-    """Return what `gate` looks at; None if there is nothing, as for the classes of which none has a test sample."""
-    own, other = variant.metrics[gate.of.name], baseline.metrics[gate.of.name]
+    """Return what `gate` looks at; None if there is nothing, as for the classes of which none has a test sample.
+
+    An evaluation that is older than the metric has none of it, either.
+    """
+    own, other = (one.metrics.get(gate.of.name) for one in (variant, baseline))
+    if own is None or other is None:
+        return None
     if gate.how == "ratio":
         return _ratio(own, other)
     if gate.how == "drop":

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.tasks import score
+
+from modelyard import DataError
+from modelyard.artifacts import Splits
+from modelyard.errors import PluginError
+from modelyard_plugins.tasks.classification import Classification
+
+Y, TEST_Y = np.arange(30) % 3, np.arange(12) % 3
+
+
+def splits(**changes: object) -> Splits:
+    x = np.zeros((30, 2), np.uint8)
+    known = {"train_x": x, "train_y": Y, "test_x": x[:12], "test_y": TEST_Y, "class_names": ("a", "b", "c")}
+    return Splits(**{**known, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_y": np.zeros((30, 1), int)}, r"train_y: has the shape \(30, 1\)\n  it needs \(30,\)"),
+        ({"train_y": None}, r"train_y: there is none\n  a class for each sample"),
+        ({"train_y": np.arange(30) % 3.0}, r"train_y: labels are float64"),
+        ({"train_y": np.arange(30) % 3 + 1}, r"train_y: labels from 1 to 3, but there are 3 class names"),
+        ({"test_y": np.arange(12) % 3 - 1}, r"test_y: labels from -1 to 1"),
+        ({"train_y": np.arange(30) % 2 * 2}, r"train_y: no sample of 'b' \(label 1\)"),
+        ({"class_names": ("a", "b", "a")}, r"class_names: 'a' is there twice"),
+        ({"class_names": ("a", " ", "c")}, r"class_names: ' ' is not a name"),
+        ({"class_names": ("a", 1, "c")}, r"class_names: 1 is not a name"),
+        ({"class_names": ("a",)}, r"class_names: 1 class\(es\)"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(changes, message):
+    with pytest.raises(DataError, match=message):
+        Classification().check(splits(**changes))
+
+
+def test_labels_that_are_values_are_told_of_other_tasks():
+    with pytest.raises(DataError, match=r"\[tool\.modelyard\.task\]: regression"):
+        Classification().check(splits(train_y=np.linspace(0, 1, 30)))
+
+
+def test_a_class_without_a_test_sample_is_fine():
+    answer = Classification().check(splits(test_y=np.zeros(12, int)))
+    assert (answer.name, answer.shape, answer.activation) == ("probabilities", (3,), "softmax")
+    assert answer.labels == ("a", "b", "c")
+
+
+def test_samples_are_counted_by_class():
+    answer = Classification().check(splits())
+    assert Classification().counts(np.array([0, 2, 2], np.uint8), answer) == (1, 0, 2)
+
+
+def test_score_counts_by_class_and_leaves_out_what_is_not_there():
+    probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
+    evaluation = score(probabilities, np.array([0, 1, 1, 0]), "abc", size_bytes=1, gzip_bytes=2, layer_bytes=3)
+    assert evaluation.metric("accuracy").value == evaluation.details["accuracy"] == 0.5
+    assert evaluation.details["per_class"] == [0.5, 0.5, None]
+    assert evaluation.details["confusion"] == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
+def test_what_is_no_distribution_is_refused():
+    with pytest.raises(PluginError, match=r"test sample 9 is no distribution: \[0.5, 0.75\]"):
+        Classification().check_answers(np.float32([[0.5, 0.5], [0.5, 0.75]]), 8)
+
+
+def test_two_models_agree_where_they_say_the_same_class():
+    own, other = np.float32([[0.4, 0.6], [0.9, 0.1]]), np.float32([[0.6, 0.4], [0.8, 0.2]])
+    differ, worst = Classification().agreement(own, other)
+    assert (differ, worst) == (1, pytest.approx(0.2))
