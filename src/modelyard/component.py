@@ -17,6 +17,7 @@ import msgspec
 
 from modelyard.annotations import refusal
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.tensors import Loss
 from modelyard.toml.places import Place, Where, at
 from modelyard.typed_params import struct_of
 
@@ -123,7 +124,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     deploy_only: tuple[str, ...] = ()
     lock: Callable[..., Any] | None = None
     metrics: tuple[Any, ...] = ()
-    loss: str = ""
+    loss: Loss = ""
     better: Literal["higher", "lower"] = "higher"
     unit: str = ""
     title: str = ""

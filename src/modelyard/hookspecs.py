@@ -84,7 +84,7 @@ class TaskTraits(Measures, ComponentTraits, total=False):
     `squared-error`, `absolute-error`); left out, no built-in trainer trains for this task.
     """
 
-    loss: str
+    loss: Loss
 
 
 class Gives(TypedDict):

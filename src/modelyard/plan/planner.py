@@ -16,6 +16,7 @@ from modelyard.metrics.rules import rules_of
 from modelyard.plan.baselines import Controls, find_controls, wants_controls
 from modelyard.plan.chains import Link, Steps, links
 from modelyard.plan.formats import advice
+from modelyard.plan.losses import check_losses
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Input, Stage
@@ -190,6 +191,7 @@ class _Planner:
         task = {"task": uses["task"]}
         yield self.stage(self.dataset, {"dataset": uses["dataset"], **task}, settings["dataset"])
         self.check_trainer()
+        check_losses(self.config, self.plugins, uses["task"].component.loss)
         data = Input("dataset", self.dataset)
         model = {"model": uses["model"]} if "model" in uses else {}
         yield self.stage(self.train, {"trainer": uses["train"], **model}, {}, data)

@@ -32,7 +32,6 @@ _SEQUENCES = {
     "deploy_only",
     "plan_only",
 }
-_TEXTS = {"loss": "the name of a loss, for instance 'cross-entropy'"}
 _PATHS = {"server", "requirements"}
 _PACKAGES = {"client"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
@@ -42,7 +41,7 @@ _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
 _OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
-_CHOICES: dict[str, tuple[str, ...]] = {"better": get_args(Better), "unit": get_args(Unit)}
+_CHOICES: dict[str, tuple[str, ...]] = {"better": get_args(Better), "unit": get_args(Unit), "loss": get_args(Loss)}
 _LOSSES = tuple(filter(None, get_args(Loss)))
 _FUNCTIONS = {"check", "preflight", "deploy", "undeploy", "image", "lock", "plan"}
 """Traits that are functions, which are called with the parameters."""
@@ -179,8 +178,6 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if isinstance(value, str) else "the name of an image, for instance 'tensorflow/serving:2.20.0'"
     if trait in _CHOICES:
         return "" if value in _CHOICES[trait] else " or ".join(map(repr, _CHOICES[trait]))
-    if trait in _TEXTS:
-        return "" if isinstance(value, str) else _TEXTS[trait]
     if trait == "metrics":
         return unlike_quantities(value)
     if trait == "title":

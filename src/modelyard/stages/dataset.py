@@ -11,7 +11,7 @@ from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.statistics import statistics
 from modelyard.stages.tasks import open_task
-from modelyard.tensors import InputFacts, Preprocessing, is_whole
+from modelyard.tensors import InputFacts, Loss, Preprocessing, is_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,15 +41,24 @@ def run(job: Job) -> None:
         raise PluginError(msg)
     normalize = job.stage.settings["normalize"]
     task = open_task(job)
-    name = job.stage.uses["task"].component.label
-    figures = write_dataset(splits, job.base.out, task, name, normalize=normalize, progress=job.base.progress)
+    named = job.stage.uses["task"].component
+    figures = write_dataset(
+        splits, job.base.out, task, named.label, named.loss, normalize=normalize, progress=job.base.progress
+    )
     job.base.metrics.update(figures)
     if "dtype" in figures:
         job.base.warn(f"samples are {figures['dtype']}: they reach the model as they are; pictures are uint8")
 
 
 def write_dataset(
-    splits: Splits, out: Path, task: Task, name: str, *, normalize: Normalize = "auto", progress: Progress
+    splits: Splits,
+    out: Path,
+    task: Task,
+    name: str,
+    loss: Loss = "cross-entropy",
+    *,
+    normalize: Normalize = "auto",
+    progress: Progress,
 ) -> dict[str, Any]:
     """Check `splits` and write `{train,test}_{x,y}.npy` and `dataset.json` to the folder `out`.
 
@@ -61,6 +70,7 @@ def write_dataset(
         out: a folder that exists.
         task: what is learnt, which says what labels must be.
         name: what the task is called.
+        loss: what training for it minimises.
         normalize: what the model sees: `unit` maps the value range to 0..1, `standard` gives each channel of the
             training split mean 0 and deviation 1, `none` leaves samples as they are. `auto` is `unit` for bytes and
             floats, and `none` for other whole numbers, which are ids of something: dividing would destroy them.
@@ -101,7 +111,7 @@ def write_dataset(
         preprocessing=preprocessing(normalize, splits.value_range, found),
         value_range=(low, high),
     )
-    write_json(out / "dataset.json", DatasetFacts(task=name, inputs=(raw,), outputs=(answer,), splits=facts))
+    write_json(out / "dataset.json", DatasetFacts(task=name, inputs=(raw,), outputs=(answer,), splits=facts, loss=loss))
     samples = {split: len(getattr(splits, f"{split}_x")) for split in ("train", "test")}
     kind = {"dtype": str(dtype)} if is_whole(str(dtype)) else {}
     classes = {"classes": len(answer.labels)} if answer.activation == "softmax" else {}
