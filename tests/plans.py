@@ -43,6 +43,7 @@ TASK = Component(
     "sorting",
     nothing,
     SOURCE,
+    loss="cross-entropy",
     metrics=({"name": "accuracy", "better": "higher", "unit": "fraction", "group": "class", "sampled": True},),
 )
 COMPONENTS = [
