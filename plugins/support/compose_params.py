@@ -22,6 +22,10 @@ class ComposeParams(msgspec.Struct, frozen=True, kw_only=True):
         tls: serve HTTPS
         secrets_folder: the folder with the files username and password (for a proxy: htpasswd), tls.crt and tls.key;
             relative to compose.yaml, or absolute: the default is secrets/ in the project
+        events_url: the broker that the server takes events from, without user name and password; empty: from none
+        events_auth: the broker asks for a user name and a password: the files events-username and events-password
+        events_ca: the broker's certificate is trusted by the file events-ca.crt; otherwise, as the image trusts
+        events_certificate: the broker is shown a certificate, the files events-tls.crt and events-tls.key
         proxy_image: the nginx image, NAME:TAG@sha256:..., in front of a server that has neither a password nor TLS
         cpus: the processors that the container may use
         memory: the memory that the container may use, for instance 256m; empty: what its server needs, as `check` has measured
@@ -43,6 +47,10 @@ class ComposeParams(msgspec.Struct, frozen=True, kw_only=True):
     auth: bool = True
     tls: bool = True
     secrets_folder: str = "../../../secrets"
+    events_url: str = ""
+    events_auth: bool = False
+    events_ca: bool = False
+    events_certificate: bool = False
     proxy_image: str = ""
     cpus: PositiveFloat = 1.0
     memory: str = ""

@@ -11,7 +11,7 @@ import msgspec
 from modelyard import hookimpl
 from modelyard.contexts import Problem
 from modelyard.errors import ConfigError
-from modelyard_plugins.support import proxy
+from modelyard_plugins.support import broker, proxy
 from modelyard_plugins.support.compose_params import ComposeParams
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def check(context: CheckContext, *, params: ComposeParams) -> Iterator[Problem]:
     if not params.secrets_folder.strip():
         yield Problem("secrets_folder", "it names no folder", "allowed: a folder, relative to compose.yaml or absolute")
     yield from proxy.problems(context, params)
+    others = ("events_auth", "events_ca", "events_certificate")
+    yield from broker.problems(context, params.events_url, {key: getattr(params, key) for key in others})
 
 
 def _memory_problems(params: ComposeParams, *, reads_settings: bool) -> Iterator[Problem]:
@@ -109,7 +111,7 @@ def _values(context: TargetContext, params: ComposeParams) -> dict[str, Any]:
         "host_port": str(params.host_port),
         "grpc_port": str(image.server.grpc_port) if own and image.server.grpc_port else "",
         "settings": settings,
-        "secrets": [_secret(params.secrets_folder, name) for name in names],
+        "secrets": [_secret(params.secrets_folder, name) for name in (*names, *_events_files(params).values())],
         "labels": params.labels or {},
         "stop_s": params.drain_s + params.grace_s + _MARGIN_S,
         "cpus": f"{params.cpus:g}",
@@ -149,7 +151,22 @@ def _settings(context: TargetContext, params: ComposeParams) -> dict[str, str]:
     if params.tls:
         settings["MODELYARD_TLS_CERT_FILE"] = f"{_IN_CONTAINER}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{_IN_CONTAINER}/tls.key"
+    if params.events_url:
+        settings["MODELYARD_EVENTS_URL"] = params.events_url
+        settings |= {variable: f"{_IN_CONTAINER}/{file}" for variable, file in _events_files(params).items()}
     return settings
+
+
+def _events_files(params: ComposeParams) -> dict[str, str]:
+    """Return the files that the server reads for the broker, by the variable that names each."""
+    login = {f"MODELYARD_EVENTS_{name.upper()}_FILE": f"events-{name}" for name in ("username", "password")}
+    ca = {"MODELYARD_EVENTS_CA_FILE": "events-ca.crt"}
+    certificate = {"MODELYARD_EVENTS_CERT_FILE": "events-tls.crt", "MODELYARD_EVENTS_KEY_FILE": "events-tls.key"}
+    return (
+        (login if params.events_auth else {})
+        | (ca if params.events_ca else {})
+        | (certificate if params.events_certificate else {})
+    )
 
 
 def _processes(params: ComposeParams) -> dict[str, str]:

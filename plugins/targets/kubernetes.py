@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.contexts import Lack, Problem
 from modelyard.kubernetes.target_params import KubernetesParams
-from modelyard_plugins.support import proxy
+from modelyard_plugins.support import broker, proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,8 @@ def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Proble
 
     yield from problems(params, reads_settings=context.reads_settings)
     yield from proxy.problems(context, params)
+    others = ("events_secret", "events_ca_secret", "events_tls_secret")
+    yield from broker.problems(context, params.events_url, {key: getattr(params, key) for key in others})
     if params.service_monitor and not context.reads_settings:
         why = f"the server of the runtime {context.runtime!r} has its metrics elsewhere, and a proxy before them"
         yield Problem("service_monitor", why, "remove it, and write a ServiceMonitor of your own")

@@ -109,3 +109,27 @@ def test_a_broker_elsewhere_changes_no_image(load: Load) -> None:
 
 def _image(config: object) -> object:
     return build_plan(config, load_plugins(config.project)).stages["image:some-project"].settings  # type: ignore[attr-defined, arg-type]
+
+
+@pytest.mark.parametrize("target", ["kubernetes", "compose"])
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("nats://ann:secret@b", "user name and password are files of their own"),
+        ("nat://b", "no scheme 'nat', did you mean 'nats'?"),
+        ("nats://b:70000", "no address of a broker"),
+        ("b:4222", "no address of a broker"),
+    ],
+)
+def test_a_targets_broker_is_looked_at_at_load(load: Load, target: str, url: str, told: str) -> None:
+    message = load.refused({EVENTS: 'use = "nats"', f"tool.modelyard.targets.{target}": f'events_url = "{url}"'})
+    assert told in message
+    assert "events_url" in message
+
+
+def test_a_target_has_no_broker_where_the_server_takes_no_events(load: Load) -> None:
+    message = load.refused({"tool.modelyard.targets.kubernetes": 'events_url = "nats://b"\nevents_secret = "s"'})
+    assert "the project's server takes no events\n  add [tool.modelyard.events]" in message
+    message = load.refused({EVENTS: 'use = "nats"', "tool.modelyard.targets.compose": "events_auth = true"})
+    assert "events_auth" in message
+    assert "there is no broker" in message

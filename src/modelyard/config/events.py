@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard.errors import ConfigError, did_you_mean, listing
+from modelyard.errors import ConfigError
+from modelyard.launch.broker import url_problem
 from modelyard.toml.places import KeyPlace
 
 if TYPE_CHECKING:
@@ -44,13 +45,5 @@ def check_events(source: Component, events: Mapping[str, Any], runtime: Componen
             )
             raise ConfigError(msg)
     if problem := url_problem(events["url"], source.schemes):
-        msg = f"{KeyPlace(where, 'url')}: {events['url']!r} is not allowed: {problem}"
+        msg = f"{KeyPlace(where, 'url')}: {events['url']!r} is not allowed: {problem[0]}\n  {problem[1]}"
         raise ConfigError(msg)
-
-
-def url_problem(url: str, schemes: Mapping[str, int]) -> str:
-    """Return what is wrong with the URL of a broker, and what to do about it; nothing if it is fine, or there is none."""
-    scheme = url.partition("://")[0]
-    if not url or scheme in schemes:
-        return ""
-    return f"the source has no scheme {scheme!r}{did_you_mean(scheme, schemes)}\n  allowed: {listing(f'{one}://HOST:PORT' for one in schemes)}"

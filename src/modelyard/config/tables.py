@@ -109,14 +109,6 @@ Stream = Annotated[
     str, msgspec.Meta(pattern=r"^[!-~]{0,200}\Z", description="up to 200 printable characters, no spaces")
 ]
 """What a broker calls a place of events: a subject, a key, a topic, a queue."""
-Url = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^([a-z][a-z0-9+.-]*://[^@\s/]+/?)?\Z",
-        description="SCHEME://HOST or SCHEME://HOST:PORT; user name and password are files of their own",
-    ),
-]
-"""Where a broker is; nothing secret."""
 
 
 class Events(msgspec.Struct):
@@ -138,7 +130,7 @@ class Events(msgspec.Struct):
     output: Stream = ""
     dead_letter: Stream = ""
     group: Stream = ""
-    url: Url = ""
+    url: str = ""
     attempts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="a whole number from 1 to 1000")] = 5
     retry_s: PositiveFloat = 1.0
     ack_wait_s: Annotated[float, msgspec.Meta(ge=1, le=3600, description="seconds, 1 to 3600")] = 30.0

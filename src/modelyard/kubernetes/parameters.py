@@ -28,6 +28,12 @@ _SET = {
     "MODELYARD_PASSWORD": "auth_secret",
     "MODELYARD_TLS_CERT_FILE": "tls_secret",
     "MODELYARD_TLS_KEY_FILE": "tls_secret",
+    "MODELYARD_EVENTS_URL": "events_url",
+    "MODELYARD_EVENTS_USERNAME": "events_secret",
+    "MODELYARD_EVENTS_PASSWORD": "events_secret",
+    "MODELYARD_EVENTS_CA_FILE": "events_ca_secret",
+    "MODELYARD_EVENTS_CERT_FILE": "events_tls_secret",
+    "MODELYARD_EVENTS_KEY_FILE": "events_tls_secret",
     **{
         f"MODELYARD_{key.upper()}": key
         for key in ("port", "drain_s", "grace_s", "log_level", "workers", "threads", "max_body_bytes")
@@ -37,6 +43,9 @@ _SET = {
 _SUBDOMAINS = (
     "auth_secret",
     "tls_secret",
+    "events_secret",
+    "events_ca_secret",
+    "events_tls_secret",
     "ingress_class",
     "ingress_tls_secret",
     "gateway_listener",

@@ -34,6 +34,10 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
         tls: serve HTTPS
         tls_secret: the Secret of type kubernetes.io/tls; empty: NAME-tls
         tls_server_name: the name in the certificate, for Prometheus and a Gateway; empty: NAME.NAMESPACE.svc
+        events_url: the broker that the server takes events from, without user name and password; empty: from none
+        events_secret: the Secret with the keys username and password for the broker; empty: it asks for none
+        events_ca_secret: the Secret with the key ca.crt by which the broker's certificate is trusted; empty: as the image trusts
+        events_tls_secret: the Secret of type kubernetes.io/tls that is shown to the broker; empty: none is
         env: more environment variables of the server
         env_from_secrets: more, each with the Secret and the key that hold its value: VARIABLE = "SECRET/KEY". The value is
             a file, and the variable VARIABLE_FILE names it
@@ -104,6 +108,10 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = True
     tls_secret: str = ""
     tls_server_name: str = ""
+    events_url: str = ""
+    events_secret: str = ""
+    events_ca_secret: str = ""
+    events_tls_secret: str = ""
     env: dict[str, str] | None = None
     env_from_secrets: dict[str, str] | None = None
     proxy_image: str = ""

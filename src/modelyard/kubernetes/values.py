@@ -14,6 +14,7 @@ from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
 from modelyard.kubernetes.findings import SKIP
 from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS, SERVER_MEMORY
+from modelyard.launch.broker import port_of
 from modelyard.launch.footprint import Footprint, processes, usual_bytes, worker_bytes, workers_of
 from modelyard.serving.shares import MIB
 
@@ -101,6 +102,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
         "config_name": config_name(name, settings),
         "settings": settings,
+        "broker_port": port_of(p.events_url, image.server.event_schemes) if p.events_url else 0,
         "secrets": _secrets(name, p, proxy) if own or proxy else [],
         "proxy": proxy,
         "server": image.server,
@@ -200,7 +202,36 @@ def _secrets(name: str, p: KubernetesParams, proxy: Proxy | None) -> list[Mounte
     keys = ("htpasswd",) if proxy else ("username", "password")
     auth = MountedSecret("auth", p.auth_secret or f"{name}-auth", keys)
     tls = MountedSecret("tls", p.tls_secret or f"{name}-tls", ("tls.crt", "tls.key"))
-    return [auth] * p.auth + [tls] * p.tls
+    return [auth] * p.auth + [tls] * p.tls + ([] if proxy else _events_secrets(p))
+
+
+def _events_secrets(p: KubernetesParams) -> list[MountedSecret]:
+    found = (
+        MountedSecret("events-auth", p.events_secret, ("username", "password")),
+        MountedSecret("events-ca", p.events_ca_secret, ("ca.crt",)),
+        MountedSecret("events-tls", p.events_tls_secret, ("tls.crt", "tls.key")),
+    )
+    return [one for one in found if one.name]
+
+
+_EVENTS_FILES = {
+    "events-auth/username": "MODELYARD_EVENTS_USERNAME_FILE",
+    "events-auth/password": "MODELYARD_EVENTS_PASSWORD_FILE",
+    "events-ca/ca.crt": "MODELYARD_EVENTS_CA_FILE",
+    "events-tls/tls.crt": "MODELYARD_EVENTS_CERT_FILE",
+    "events-tls/tls.key": "MODELYARD_EVENTS_KEY_FILE",
+}
+"""The variables that name the files of Secrets for the broker, by volume and key."""
+
+
+def _events(p: KubernetesParams) -> dict[str, str]:
+    """Return what the server is told of the broker; nothing, if there is none."""
+    if not p.events_url:
+        return {}
+    files = {
+        _EVENTS_FILES[f"{one.volume}/{key}"]: f"{one.path}/{key}" for one in _events_secrets(p) for key in one.keys
+    }
+    return {"MODELYARD_EVENTS_URL": p.events_url, **files}
 
 
 def _settings(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, str]:
@@ -220,7 +251,7 @@ def _settings(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, st
     if p.tls:
         settings["MODELYARD_TLS_CERT_FILE"] = f"{PATHS['tls']}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{PATHS['tls']}/tls.key"
-    return settings
+    return settings | _events(p)
 
 
 def _cpus(p: KubernetesParams) -> float:

@@ -249,3 +249,23 @@ def test_a_server_that_speaks_grpc_has_a_port_more(context: Callable[..., Target
     made = context(image=msgspec.structs.replace(context().image, server=ServerFacts(grpc_port=8081)))
     compose(made)
     assert read(made)["services"]["server"]["ports"] == ["127.0.0.1:8080:8080", "127.0.0.1:8081:8081"]
+
+
+def test_a_broker_is_named_and_its_secrets_are_files(context: Callable[..., TargetContext]) -> None:
+    server = ServerFacts(event_schemes={"nats": 4222, "tls": 4222})
+    made = context(image=msgspec.structs.replace(context().image, server=server))
+    compose(
+        made, auth=False, tls=False, events_url="tls://b", events_auth=True, events_ca=True, events_certificate=True
+    )
+    found = read(made)
+    environment = found["services"]["server"]["environment"]
+    assert {name: value for name, value in environment.items() if "EVENTS" in name} == {
+        "MODELYARD_EVENTS_URL": "tls://b",
+        "MODELYARD_EVENTS_USERNAME_FILE": "/run/secrets/events-username",
+        "MODELYARD_EVENTS_PASSWORD_FILE": "/run/secrets/events-password",
+        "MODELYARD_EVENTS_CA_FILE": "/run/secrets/events-ca.crt",
+        "MODELYARD_EVENTS_CERT_FILE": "/run/secrets/events-tls.crt",
+        "MODELYARD_EVENTS_KEY_FILE": "/run/secrets/events-tls.key",
+    }
+    mounted = {f"/run/secrets/{one['target']}" for one in found["services"]["server"]["secrets"]}
+    assert mounted == {value for name, value in environment.items() if name.endswith("_FILE")}

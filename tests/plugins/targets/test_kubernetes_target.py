@@ -189,3 +189,35 @@ def test_a_server_that_speaks_grpc_has_a_port_more(
     assert [one["name"] for one in usual["Service"]["spec"]["ports"]] == [scheme]
     probes = [pod(made)["containers"][0][f"{one}Probe"]["httpGet"]["port"] for one in ("liveness", "readiness")]
     assert probes == [scheme, scheme]
+
+
+def test_a_broker_is_let_through_and_its_secrets_are_files(context: Callable[..., TargetContext]) -> None:
+    server = ServerFacts(event_schemes={"nats": 4222, "tls": 4222})
+    made = context(image=msgspec.structs.replace(context().image, server=server))
+    secrets = {"events_secret": "nats-login", "events_ca_secret": "nats-ca", "events_tls_secret": "nats-tls"}
+    kubernetes(made, events_url="tls://nats.messaging", **secrets)
+    found = objects(made)
+
+    assert check(objects_in(read_folder(made.out)), image=made.image.reference) == []
+    settings = {name: value for name, value in found["ConfigMap"]["data"].items() if "EVENTS" in name}
+    assert settings == {
+        "MODELYARD_EVENTS_URL": "tls://nats.messaging",
+        "MODELYARD_EVENTS_USERNAME_FILE": "/etc/modelyard/events-auth/username",
+        "MODELYARD_EVENTS_PASSWORD_FILE": "/etc/modelyard/events-auth/password",
+        "MODELYARD_EVENTS_CA_FILE": "/etc/modelyard/events-ca/ca.crt",
+        "MODELYARD_EVENTS_CERT_FILE": "/etc/modelyard/events-tls/tls.crt",
+        "MODELYARD_EVENTS_KEY_FILE": "/etc/modelyard/events-tls/tls.key",
+    }
+    folders = {one["mountPath"] for one in pod(made)["containers"][0]["volumeMounts"]}
+    assert {value.rpartition("/")[0] for value in settings.values() if value.startswith("/")} <= folders
+    named = {one["secret"]["secretName"] for one in pod(made)["volumes"] if "secret" in one}
+    assert set(secrets.values()) <= named
+    (out,) = found["NetworkPolicy"]["spec"]["egress"]
+    assert [(one["protocol"], one["port"]) for one in out["ports"]] == [("UDP", 53), ("TCP", 53), ("TCP", 4222)]
+
+
+def test_without_a_broker_nothing_is_let_out(context: Callable[..., TargetContext]) -> None:
+    made = context(image=msgspec.structs.replace(context().image, server=ServerFacts(event_schemes={"nats": 4222})))
+    kubernetes(made)
+    assert "egress" not in objects(made)["NetworkPolicy"]["spec"]
+    assert not [name for name in objects(made)["ConfigMap"]["data"] if "EVENTS" in name]
