@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard.contexts import Problem
-from modelyard.launch.broker import url_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,8 +22,11 @@ def problems(context: CheckContext, url: str, others: Mapping[str, object]) -> I
     """
     if url and not context.event_schemes:
         yield Problem("events_url", "the project's server takes no events", "add [tool.modelyard.events], or remove it")
-    elif wrong := url_problem(url, context.event_schemes):
-        yield Problem("events_url", *wrong)
+    elif url:
+        from modelyard.launch.broker import url_problem  # most have none
+
+        if wrong := url_problem(url, context.event_schemes):
+            yield Problem("events_url", *wrong)
     for key, value in others.items():
         if value and not url:
             yield Problem(key, "there is no broker", "set events_url, too, or remove it")

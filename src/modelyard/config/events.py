@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ConfigError
-from modelyard.launch.broker import url_problem
 from modelyard.toml.places import KeyPlace
 
 if TYPE_CHECKING:
@@ -44,6 +43,10 @@ def check_events(source: Component, events: Mapping[str, Any], runtime: Componen
                 "  allowed: another name"
             )
             raise ConfigError(msg)
+    if not events["url"]:
+        return
+    from modelyard.launch.broker import url_problem  # most have none
+
     if problem := url_problem(events["url"], source.schemes):
         msg = f"{KeyPlace(where, 'url')}: {events['url']!r} is not allowed: {problem[0]}\n  {problem[1]}"
         raise ConfigError(msg)
