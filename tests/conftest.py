@@ -23,6 +23,48 @@ MakeProject = Callable[[Mapping[str, str] | str], Path]
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+QUICK = (
+    "build",
+    "code",
+    "concurrency",
+    "config",
+    "execution",
+    "explain",
+    "files",
+    "frontend",
+    "keys",
+    "launch",
+    "plan",
+    "preflight",
+    "project",
+    "rendering",
+    "stages",
+    "toml",
+    "variants",
+)
+"""The rooms whose tests, with those above all rooms, take seconds together; see `pytest -m quick` in CONTRIBUTING.md."""
+_ELSEWHERE = {"slow", "tensorflow", "torch", "docker", "registry", "network"}
+
+
+def _is_quick(path: Path) -> bool:
+    """Tell whether a file or folder of tests is one of the quick rooms or in one, or above all rooms."""
+    parts = path.relative_to(Path(__file__).parent).parts
+    return not parts or parts[0] in QUICK or parts[0].endswith(".py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what `-m quick` leaves out: that takes longer than the tests."""
+    is_test = collection_path.is_relative_to(Path(__file__).parent)
+    return True if is_test and config.option.markexpr == "quick" and not _is_quick(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the quick rooms, but for those that say that they take long, or need what not every machine has."""
+    for item in items:
+        if _is_quick(item.path) and not _ELSEWHERE & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.quick)
+
+
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
     """Return a function that writes a project: a dict of file -> text, or the name of a folder of tests/projects.
