@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MADE = ("__pycache__", ".modelyard", "artifacts", "*.egg-info", ".pytest_cache", ".venv", ".git")
+MADE = ("__pycache__", ".modelyard", "artifacts", "*.egg-info", ".*_cache", ".hypothesis", ".venv", ".git")
 
 
 def new_environment(folder: Path) -> Path:
