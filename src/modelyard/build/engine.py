@@ -26,6 +26,7 @@ from modelyard.store.roots import register, roots_file
 
 if TYPE_CHECKING:
     from modelyard.build.making import Maker
+    from modelyard.execution.pool import Pool
     from modelyard.store.remote import Remote
     from modelyard.store.upload import Publisher
 
@@ -57,8 +58,9 @@ class Engine:
         judge: whether each stage is up to date, and what a build would do with it.
     """
 
-    def __init__(self, project: Project, listener: Listener | None = None) -> None:
-        self.project, self.plan = project, project.plan
+    def __init__(self, project: Project, listener: Listener | None = None, pool: Pool | None = None) -> None:
+        """Use the workers of `pool`, which others use, too; by default workers of its own, which end with it."""
+        self.project, self.plan, self._pool = project, project.plan, pool
         self.listener = listener or Listener()
         self.journal = Journal()
         self.workspace = Workspace(project.folder, project.state)
@@ -188,7 +190,7 @@ class Engine:
     def _maker(self) -> Maker:
         from modelyard.build.making import Maker  # most builds have nothing to do
 
-        return Maker(self.project, self.workspace, self.judge, self.store, self.table, self._tell)
+        return Maker(self.project, self.workspace, self.judge, self.store, self.table, self._tell, self._pool)
 
     @once
     def _publisher(self) -> Publisher | None:

@@ -20,6 +20,7 @@ from modelyard.build.inputs import InputGuard
 from modelyard.build.judge import Judge
 from modelyard.build.verdict import UP_TO_DATE
 from modelyard.errors import StoreError
+from modelyard.execution.pool import Pool
 from modelyard.execution.runner import StageRunner
 from modelyard.files.digests import DigestTable, Manifest
 from modelyard.files.json import write_json
@@ -53,11 +54,12 @@ class Maker:
         store: Store,
         table: DigestTable,
         tell: Callable[[str], None],
+        pool: Pool | None = None,
     ) -> None:
         self._project, self._workspace, self._judge = project, workspace, judge
         self._store, self._table, self._tell = store, table, tell
         self._guard = InputGuard(project.plan, workspace, judge, table)
-        self._runner = StageRunner(project, workspace, tell)
+        self._runner = StageRunner(project, workspace, tell, pool)
 
     def make(self, stage: Stage, on_event: OnEvent, *, force: bool) -> Made:
         """Make the stage's artifact what a build would make now, in the cheapest way.

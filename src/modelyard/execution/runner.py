@@ -32,11 +32,13 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class StageRunner:
-    """Runs stages of one project in worker processes."""
+    """Runs stages of one project in worker processes: its own, or those of a `pool` that others use, too."""
 
-    def __init__(self, project: Project, workspace: Workspace, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, project: Project, workspace: Workspace, tell: Callable[[str], None], pool: Pool | None = None
+    ) -> None:
         self._project, self._workspace, self._tell = project, workspace, tell
-        self._pool = Pool()
+        self._pool, self._is_shared = pool or Pool(), pool is not None
 
     @contextmanager
     def resources(self, stage: Stage) -> Iterator[None]:
@@ -102,8 +104,9 @@ class StageRunner:
         )
 
     def close(self) -> None:
-        """End the workers."""
-        self._pool.close()
+        """End the workers, unless others use them, too."""
+        if not self._is_shared:
+            self._pool.close()
 
 
 def _environment(stage: Stage) -> tuple[dict[str, str], tuple[str, ...]]:

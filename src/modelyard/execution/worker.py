@@ -133,6 +133,7 @@ class Worker:
     def __init__(self, requests: BinaryIO, events: int, temporary: Path) -> None:
         self._requests, self._events, self._temporary = requests, events, temporary
         self._inner: tuple[int, BinaryIO] | None = None
+        self._loaded: object = None  # what the inner process was started for
         self._given: dict[int, set[int]] = {}
         self._own = orphans.children()  # what a framework started when it was imported
 
@@ -147,7 +148,7 @@ class Worker:
     def _on_line(self, line: str) -> None:
         path, _, how = line.partition("\t")
         request = decode(read_bytes(path), Request)
-        if self._inner is None or how:
+        if self._inner is None or how or self._loaded != (request.project, request.overrides):
             self._replace(request)
         assert self._inner is not None
         pid, pipe = self._inner
@@ -168,6 +169,7 @@ class Worker:
 
         pid = fork(child)
         os.close(reader)
+        self._loaded = request.project, request.overrides
         self._inner = pid, os.fdopen(writer, "wb", buffering=0)
         self._given[pid] = set()
 

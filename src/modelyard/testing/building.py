@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from modelyard.build.engine import Engine
 from modelyard.errors import ModelyardError
 from modelyard.execution.child import CRASHED
+from modelyard.execution.pool import Pool
 from modelyard.files.hashing import hash_file
 from modelyard.files.locks import hold
 from modelyard.plan.formats import shortest_chains
@@ -52,17 +54,37 @@ def one_at_a_time(check: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def engine_of(project: Path, overrides: Mapping[str, str], hash_seed: str = "random") -> Iterator[Engine]:
-    """Give an engine for `project` with `overrides` as on the command line; `hash_seed` decides the order of sets in its workers."""
-    engine = Engine(load(project, overrides))
-    usual = os.environ.get("PYTHONHASHSEED")
+    """Give an engine for `project` with `overrides` as on the command line; `hash_seed` decides the order of sets in its workers.
+
+    What these import before a stage runs is what takes longest of a small one, so they stay for the engines to come.
+    """
+    loaded, usual = load(project, overrides), os.environ.get("PYTHONHASHSEED")
     os.environ["PYTHONHASHSEED"] = hash_seed
     try:
-        yield engine
+        with closing(Engine(loaded, pool=_pool())) as engine:
+            yield engine
     finally:
-        engine.close()
         os.environ.pop("PYTHONHASHSEED")
         if usual is not None:
             os.environ["PYTHONHASHSEED"] = usual
+
+
+_pools: dict[str, tuple[Mapping[str, str], Pool]] = {}
+"""For each order of sets, the workers of the checks so far, and the variables that they were started with."""
+
+
+def _pool() -> Pool:
+    """Return the workers of earlier checks, which have their framework imported, if what they began with is as it was."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    seed = variables["PYTHONHASHSEED"]
+    began, pool = _pools.get(seed, ({}, None))
+    if pool is None or began != variables:
+        if pool is not None:
+            pool.close()
+        pool = Pool()
+        atexit.register(pool.close)
+        _pools[seed] = variables, pool
+    return pool
 
 
 def bring(engine: Engine, stages: Iterable[Stage]) -> None:
