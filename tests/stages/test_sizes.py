@@ -4,7 +4,7 @@ import random
 import pytest
 
 from modelyard.stages import sizes
-from modelyard.stages.sizes import gzip_size
+from modelyard.stages.sizes import copies_in_memory, gzip_size
 
 
 def packed(data: bytes) -> int:
@@ -33,3 +33,9 @@ def test_that_of_a_large_model_is_estimated_from_parts_of_it(tmp_path, names, mo
     exact = sum(map(packed, data.values())) + packed(b"{}")
     assert gzip_size(tmp_path) == pytest.approx(exact, rel=0.02)
     assert gzip_size(tmp_path) == gzip_size(tmp_path) != exact
+
+
+def test_no_more_copies_are_measured_with_than_half_of_the_memory_holds(monkeypatch):
+    monkeypatch.setattr(sizes, "memory_limit", lambda: 8 * 10**9)
+    assert [copies_in_memory(size) for size in (10**9, 2 * 10**9, 50 * 10**9)] == [2, 1, 1]
+    assert copies_in_memory(0) > copies_in_memory(10**6) >= 2000

@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 
 def litert_facts(path: Path) -> FileFacts:
     """Return what the model in `path` shows of itself; nothing if it cannot be read here."""
+    import mmap
     import struct
 
     try:
         schema = _schema()
-        model = schema.Model.GetRootAs(path.read_bytes(), 0)
+        with path.open("rb") as file:
+            model = schema.Model.GetRootAs(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), 0)
         activation, signature = _ends_in(schema, model), _signature(schema, model)
-    except (ImportError, OSError, IndexError, TypeError, AttributeError, struct.error):  # of what is no such file
+    except (
+        ImportError,
+        OSError,
+        ValueError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        struct.error,
+    ):  # of what is no such file
         return FileFacts()
     return FileFacts(activation=activation, signature=signature)
 

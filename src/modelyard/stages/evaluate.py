@@ -53,7 +53,7 @@ def run(job: Job) -> None:
         lock=context.cache / "latency.lock",
         progress=context.progress,
     )
-    context.metrics.update(figures | add_own_metrics(job, model, dataset, as_many_as_fit(threads)))
+    context.metrics.update(figures | add_own_metrics(job, model, dataset, as_many_as_fit(threads, model)))
 
 
 class Measuring:
@@ -110,7 +110,7 @@ def evaluate(
         batch_size: samples a call when answers are measured; fewer where they depend on the model's batch.
         latency_samples: calls with one sample that are timed.
         warmup: calls with one sample before those.
-        workers: predictors that answer side by side; None for as many as there are CPUs.
+        workers: predictors that answer side by side; None for as many as there are CPUs, and memory for.
         baseline: the model that latencies are compared with; None if it is this one.
         threads: threads of one prediction; None if the runtime does not say.
         lock: a file; only one process that names it measures latency at a time.
@@ -123,7 +123,7 @@ def evaluate(
         PluginError: the predictor does not answer what the task wants.
     """
     x, task = dataset.x("test"), measuring.task
-    side_by_side = workers or as_many_as_fit(threads)
+    side_by_side = workers or as_many_as_fit(threads, model)
 
     def answers_of(one: Model, file: Path) -> Any:
         at_once = one.facts.at_once(batch_size)

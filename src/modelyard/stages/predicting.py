@@ -8,6 +8,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import PluginError
+from modelyard.files.sizes import total_size
+from modelyard.stages.sizes import copies_in_memory
 from modelyard.system import usable_cpus
 
 if TYPE_CHECKING:
@@ -17,14 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.artifacts import Model
     from modelyard.contexts import Predictor, Progress
     from modelyard.task import Task
     from modelyard.tensors import OutputFacts
 
 
-def as_many_as_fit(threads: int | None) -> int:
-    """Return how many predictors with so many threads keep every processor busy."""
-    return max(1, len(usable_cpus()) // (threads or 1))
+def as_many_as_fit(threads: int | None, model: Model) -> int:
+    """Return how many predictors with so many threads keep every processor busy, or as many of them as fit into memory."""
+    return max(1, min(len(usable_cpus()) // (threads or 1), copies_in_memory(total_size(model.path))))
 
 
 def predict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from modelyard.launch.python_server import MODEL
 from modelyard.oci.image import FIXED_EPOCH
 from modelyard.oci.layers import LARGE_MODEL_BYTES, layer_size, model_compression
 from modelyard.oci.tree import Tree
+from modelyard.serving.limits import memory_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +79,12 @@ def _read(file: Path, start: int = 0, size: int | None = None) -> Iterator[bytes
             return
         while part := stream.read(_PART_BYTES):
             yield part
+
+
+def copies_in_memory(size_bytes: int) -> int:
+    """Return how many copies of a model of so many bytes half of the memory holds, each with as much again to compute with."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(machine, memory_limit() or machine) // (4 * max(1, size_bytes)))
 
 
 def model_layer_size(model: Model) -> int:
