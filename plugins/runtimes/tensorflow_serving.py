@@ -17,7 +17,7 @@ from modelyard_plugins.support.ports import HighPort
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -84,17 +84,25 @@ class _SavedModel:
     def __init__(self, model: Model) -> None:
         from modelyard_plugins.support.keras.saved_model import load_signature
 
-        self._signature = load_signature(model)
-        self._dtype, self._answer = model.facts.input_dtype, model.facts.answer.name
+        self._signature, self._facts = load_signature(model), model.facts
 
     def predict(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return what clients get, float32, shape `(N, *output_shape)`, for raw samples of shape `(N, *input_shape)`."""
+        answer: NDArray[np.float32] = self.run({self._facts.input.name: raw})[self._facts.answer.name]
+        return answer
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return every output by name, each of shape `(N, *shape)`, for raw samples by input, each of shape `(N, *shape)`."""
         import numpy as np
         import tensorflow as tf
 
-        answer = self._signature(tf.constant(np.asarray(raw, self._dtype)))
-        found: NDArray[np.float32] = answer[self._answer].numpy()
-        return found
+        kinds = {one.tensor or one.name: one for one in self._facts.inputs}
+        given = {
+            name: tf.constant(np.asarray(inputs[one.name], None if one.dtype == "bytes" else one.dtype))
+            for name, one in kinds.items()
+        }
+        answers = self._signature(**given)
+        return {one.name: answers[one.tensor or one.name].numpy() for one in self._facts.outputs}
 
 
 def image(context: ServerContext, **params: Any) -> ServerImage:

@@ -226,6 +226,13 @@ class Predictor(Protocol):
         """
         ...
 
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return every output by name, each of shape `(N, *shape)`, for raw samples by input, each of shape `(N, *shape)`.
+
+        A runtime whose models have one input and one output may leave it out.
+        """
+        ...
+
 
 class MetricContext(StageContext, frozen=True, kw_only=True):
     """For metrics: a variant as it ships, and what it answers to the test split.

@@ -28,11 +28,11 @@ def test_the_largest_batch_fits_even_if_it_is_indented() -> None:
     shape = (28, 28)
     spec = TensorSpec("input", np.dtype("int8"), shape)
     text = json.dumps({"instances": np.full((4, *shape), -128).tolist()}, indent=1)
-    bound = Limits.of(spec, 4, 1 << 40, 1).body
+    bound = Limits.of([spec], 4, 1 << 40, 1).body
     assert bound == 4 * sample_text_bytes(spec) + MIB
     assert len(text) < bound
-    assert Limits.of(spec, 4, 1000, 1) == Limits(1000, 1, 1000), "whatever it holds"
-    assert Limits.of(spec, 4, 1 << 40, 1).message == 4 * 28 * 28 * 10 + MIB
+    assert Limits.of([spec], 4, 1000, 1) == Limits(1000, 1, 1000), "whatever it holds"
+    assert Limits.of([spec], 4, 1 << 40, 1).message == 4 * 28 * 28 * 10 + MIB
 
 
 def test_a_compressed_body_may_grow_to_a_mebibyte_or_64_times_its_size_and_never_beyond_the_bound() -> None:

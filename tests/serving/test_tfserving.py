@@ -298,7 +298,7 @@ def test_nan_for_an_integer_model_is_400(start, models):
 
     assert (answer.status_code, error(answer)) == (
         400,
-        "a sample holds NaN, which the model's int8 input cannot represent",
+        "input 'input': a sample holds NaN, which the model's int8 input cannot represent",
     )
 
 

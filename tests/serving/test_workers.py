@@ -18,7 +18,7 @@ import pytest
 from tests.serving.test_server import PREDICT, group_is_gone, run, sample_of, wait_until
 from tests.standins import as_on_macos
 
-from modelyard.serving import server
+from modelyard.serving import warming
 
 INFER = "/v2/models/digits/infer"
 
@@ -190,19 +190,19 @@ def test_whether_it_pays_is_measured_where_nothing_is_set(monkeypatch):
         def __init__(self, sample_s):
             self.sample_s = sample_s
 
-        def predict(self, raw):
-            clock.append(0.001 + (len(raw) - 1) * self.sample_s)
-            return raw
+        def run(self, inputs):
+            clock.append(0.001 + (len(inputs["input"]) - 1) * self.sample_s)
+            return inputs
 
     clock = [0.0]
-    monkeypatch.setattr(server.time, "perf_counter", lambda: sum(clock))
-    sample = np.zeros((1, 2), np.uint8)
+    monkeypatch.setattr(warming.time, "perf_counter", lambda: sum(clock))
+    sample = {"input": np.zeros((1, 2), np.uint8)}
 
-    assert server.batches("auto", Paced(0.0001), sample, 0.001)
-    assert not server.batches("auto", Paced(0.001), sample, 0.001)
-    assert not server.batches("auto", Paced(0.0001), sample, None)
-    assert server.batches("on", Paced(0.001), sample, None)
-    assert not server.batches("off", Paced(0.0001), sample, 0.001)
+    assert warming.batches("auto", Paced(0.0001), sample, 0.001)
+    assert not warming.batches("auto", Paced(0.001), sample, 0.001)
+    assert not warming.batches("auto", Paced(0.0001), sample, None)
+    assert warming.batches("on", Paced(0.001), sample, None)
+    assert not warming.batches("off", Paced(0.0001), sample, 0.001)
 
 
 @pytest.mark.parametrize("workers", ["1", "auto"])

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 AT_ONCE_S = 0.001
 """A prediction that takes no longer is made on the event loop: the way to a thread and back costs a good part of it."""
 EVERY_S = 0.5
+Samples = Mapping[str, "NDArray[Any]"]
+"""Tensors by name, each with as many samples as the others."""
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
 
@@ -39,12 +42,12 @@ class Work(Protocol[A_co]):
         """How long it may wait by its own word, in seconds, known once it is read; None: it does not say."""
         ...
 
-    def read(self) -> NDArray[Any]:
-        """Return the raw samples, shape `(N, *input_shape)`."""
+    def read(self) -> Samples:
+        """Return the raw samples by input, in the order of the model's facts, each of shape `(N, *shape)`."""
         ...
 
-    def answer(self, probabilities: NDArray[np.float32]) -> A_co:
-        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
+    def answer(self, outputs: Samples) -> A_co:
+        """Return the answer that carries `outputs`, by name, each of shape `(N, *shape)`."""
         ...
 
     def refuse(self, exc: Exception) -> A_co:
@@ -71,13 +74,17 @@ class Pace:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request that waits or is worked at; `reply` is called on the event loop. Times are on the loop's clock."""
+    """A request that waits or is worked at; `reply` is called on the event loop. Times are on the loop's clock.
+
+    Once it is read, it holds `size` samples.
+    """
 
     work: Work[Any]
     reply: Callable[[Any], None]
     arrived: float = 0.0
     deadline: float = 0.0
-    samples: NDArray[Any] | None = None
+    samples: Samples | None = None
+    size: int = 0
     response: Any = None
 
 
@@ -124,7 +131,7 @@ class Engine:
     def _at_once(self, job: Job) -> bool:
         """Answer a small request here and now, unless its samples are many; return whether it is answered."""
         assert self._pace.sample_s is not None
-        if self._read(job) and len(job.samples) * self._pace.sample_s > AT_ONCE_S:  # type: ignore[arg-type]
+        if self._read(job) and job.size * self._pace.sample_s > AT_ONCE_S:
             return False
         self._predict([job] if job.samples is not None else [])
         assert job.response is not None
@@ -169,7 +176,7 @@ class Engine:
                 waited_s = self._loop.time() - job.arrived
                 jobs.append(job)
                 if self._read(job) and not self._is_late(job, waited_s):
-                    samples += len(job.samples)  # type: ignore[arg-type]
+                    samples += job.size
             if samples >= self._pace.together or not job.work.small:
                 return jobs
             try:
@@ -205,35 +212,56 @@ class Engine:
         if job.samples is None and job.response is None:
             try:
                 job.samples = job.work.read()
+                job.size = len(next(iter(job.samples.values())))
             except Exception as exc:
                 job.response = job.work.refuse(exc)
         return job.samples is not None
 
     def _predict(self, jobs: list[Job]) -> None:
-        """Predict and answer `jobs`, at once if that works, else one by one, so that each has its own failure."""
-        if len(jobs) > 1:
-            try:
-                self._predict_together(jobs)
-            except Exception:
-                jobs = [job for job in jobs if job.response is None]
-            else:
-                return
+        """Predict and answer `jobs`: those of one shape at once if that works, else each by itself, with its own failure."""
+        if len(jobs) < 2:
+            self._predict_each(jobs)
+            return
+        for alike in _alike(jobs):
+            if len(alike) < 2 or not self._predict_together(alike):
+                self._predict_each(alike)
+
+    def _predict_each(self, jobs: list[Job]) -> None:
         for job in jobs:
-            try:
-                job.response = job.work.answer(self._run(job.samples))
-            except Exception as exc:
-                job.response = job.work.refuse(exc)
+            if job.response is None:
+                try:
+                    assert job.samples is not None
+                    job.response = job.work.answer(self._run(job.samples, job.size))
+                except Exception as exc:
+                    job.response = job.work.refuse(exc)
 
-    def _predict_together(self, jobs: list[Job]) -> None:
-        samples = [job.samples for job in jobs]
-        probabilities = self._run(np.concatenate(samples))  # type: ignore[arg-type]
-        parts = np.split(probabilities, np.cumsum([len(part) for part in samples[:-1]]))  # type: ignore[arg-type]
-        for job, part in zip(jobs, parts, strict=True):
-            job.response = job.work.answer(part)
+    def _predict_together(self, jobs: list[Job]) -> bool:
+        """Predict and answer jobs of one shape at once; return whether that worked."""
+        try:
+            parts = [job.samples for job in jobs if job.samples is not None]
+            size = sum(job.size for job in jobs)
+            found = self._run({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, size)
+            start = 0
+            for job in jobs:
+                end = start + job.size
+                job.response = job.work.answer({name: array[start:end] for name, array in found.items()})
+                start = end
+        except Exception:
+            return False
+        return True
 
-    def _run(self, samples: Any) -> NDArray[np.float32]:
+    def _run(self, samples: Samples, size: int) -> Samples:
         start = time.perf_counter()
         try:
-            return self._predictor.predict(samples)
+            return self._predictor.run(samples)
         finally:
-            self._metrics.inference(len(samples), time.perf_counter() - start)
+            self._metrics.inference(size, time.perf_counter() - start)
+
+
+def _alike(jobs: list[Job]) -> list[list[Job]]:
+    """Return `jobs` in groups whose samples have one shape, in the order of their first."""
+    found: dict[tuple[tuple[int, ...], ...], list[Job]] = {}
+    for job in jobs:
+        assert job.samples is not None
+        found.setdefault(tuple([array.shape[1:] for array in job.samples.values()]), []).append(job)
+    return list(found.values())

@@ -20,6 +20,8 @@ from .errors import RequestError
 from .shares import MIB, PARSING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .tensors import TensorSpec
 
 SLACK_BYTES = MIB
@@ -54,10 +56,13 @@ class Limits:
     message: int = 4 * MIB
 
     @classmethod
-    def of(cls, spec: TensorSpec, max_batch: int, ceiling: int, values: int) -> Limits:
-        """Return the limits for batches of `spec`, of at most `ceiling` bytes whatever they hold."""
-        message = max_batch * math.prod(spec.shape) * _VARINT_BYTES + SLACK_BYTES
-        return cls(min(ceiling, max_batch * sample_text_bytes(spec) + SLACK_BYTES), values, min(ceiling, message))
+    def of(cls, specs: Collection[TensorSpec], max_batch: int, ceiling: int, values: int) -> Limits:
+        """Return the limits for batches of `specs`, of at most `ceiling` bytes whatever they hold."""
+        if not all(spec.is_fixed and not spec.is_text for spec in specs):
+            return cls(ceiling, values, ceiling)
+        message = max_batch * sum(math.prod(spec.shape) for spec in specs) * _VARINT_BYTES + SLACK_BYTES
+        body = max_batch * sum(map(sample_text_bytes, specs)) + SLACK_BYTES
+        return cls(min(ceiling, body), values, min(ceiling, message))
 
     def inflated(self, sent: int) -> int:
         """Return how large a body of `sent` bytes may be after decompression, in bytes."""
@@ -88,7 +93,7 @@ def sample_text_bytes(spec: TensorSpec) -> int:
     else:
         limits = np.iinfo(spec.dtype)
         digits = max(len(str(limits.min)), len(str(limits.max)))
-    return math.prod(spec.shape) * (digits + 2) * 2
+    return int(math.prod(spec.shape)) * (digits + 2) * 2
 
 
 def memory_limit() -> int | None:

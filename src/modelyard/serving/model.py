@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-DTYPES = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
+WHOLE = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+DTYPES = ("bool", *WHOLE, "float16", "float32", "float64", "bytes")
+BYTES = np.dtype(object)
+"""The dtype of arrays whose elements are `bytes`: texts in UTF-8, or anything else."""
+
+CHUNK = 16
+"""Samples a run at most: enough to fill the kernels, little enough that activations stay small."""
 
 
 class Predictor(Protocol):
     """A model that is loaded and ready; a backend's function returns one."""
 
-    def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return what clients get, float32, shape `(N, *output.shape)`, for raw samples of shape `(N, *input.shape)`.
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return what clients get by output, each of shape `(N, *shape)`, for raw samples by input, each of shape `(N, *shape)`.
 
         Raises:
             InputError: the model cannot take these samples.
@@ -42,12 +49,16 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
 
+    @cached_property
+    def _numbers(self) -> tuple[NDArray[np.float32], ...]:
+        return tuple(np.asarray(one, np.float32) for one in (self.scale, self.mean, self.std))
+
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return `raw` (any dtype, shape `(N, ...)` or one sample) as float32 of the same shape, normalized."""
+        scale, mean, std = self._numbers
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = np.asarray(raw, dtype=np.float32) * np.float32(self.scale)
-            normal = (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-            return normal.astype(np.float32, copy=False)
+            normal: NDArray[np.float32] = (np.asarray(raw, dtype=np.float32) * scale - mean) / std
+            return normal
 
 
 @dataclass(frozen=True)
@@ -70,14 +81,14 @@ class Input:
     value_range: tuple[float, float] | None = None
     tensor: str = ""
 
-    def of(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Return raw samples as the model takes them, of the same shape: float32, normalized.
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether a raw sample is what the model takes: signed whole numbers such as token ids, truth values and texts are."""
+        return self.dtype.kind in "ibO" or self.preprocessing == Preprocessing()
 
-        Signed whole numbers, such as token ids, stay what they are.
-        """
-        if self.dtype.kind == "i":
-            return raw.astype(self.dtype, copy=False)
-        return self.preprocessing.apply(raw)
+    def of(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return raw samples as the model takes them, of the same shape: as they are, or normalized, float32."""
+        return raw if self.is_plain else self.preprocessing.apply(raw)
 
 
 @dataclass(frozen=True)
@@ -100,9 +111,10 @@ class Output:
     labels: tuple[str, ...] = ()
     tensor: str = ""
 
-    def of(self, answer: NDArray[Any]) -> NDArray[Any]:
-        """Return what clients get of what the file answered, of the same shape."""
-        return _ACTIVATIONS[self.activation](answer)
+    @cached_property
+    def of(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """What returns what clients get of what the file answered, of the same shape."""
+        return _ACTIVATIONS[self.activation]
 
 
 Tensor = TypeVar("Tensor", Input, Output)
@@ -162,17 +174,38 @@ class Facts:
         """The names of what the only output's last axis holds."""
         return self.output.labels
 
-    def samples(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Return `raw` as an array of samples, shape `(N, *input.shape)`.
+    @cached_property
+    def varies(self) -> bool:
+        """Whether samples may differ in shape."""
+        return any(isinstance(axis, str) for one in self.inputs for axis in one.shape)
+
+    @cached_property
+    def is_choosy(self) -> bool:
+        """Whether the model may well not take samples that are otherwise in order: ids beyond its tables, lengths, texts."""
+        return self.varies or any(one.dtype.kind in "iO" for one in self.inputs)
+
+    @cached_property
+    def joins(self) -> bool:
+        """Whether samples of one shape have answers of one shape, so that they can be computed in parts and put together.
+
+        An axis of an output that is none of an input's may be as long as the samples' content says.
+        """
+        known = {axis for one in self.inputs for axis in one.shape if axis}
+        return all(isinstance(axis, int) or axis in known for one in self.outputs for axis in one.shape)
+
+    def samples(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return `inputs` as arrays of samples, in the order of the facts, each of shape `(N, *shape)`.
 
         Raises:
-            InputError: the shape is another.
+            InputError: one is missing, has another shape, or another number of samples.
         """
-        raw, shape = np.asarray(raw), self.input.shape
-        if raw.shape[1:] != shape:
-            msg = f"samples have shape {list(raw.shape)}, expected [-1, {', '.join(map(str, shape))}]"
+        lengths: dict[str, int] = {}
+        found = [_samples(one, inputs, lengths) for one in self.inputs]
+        if len(found) > 1 and len(set(map(len, found))) > 1:
+            counts = ", ".join(f"{one.name!r} {len(array)}" for one, array in zip(self.inputs, found, strict=True))
+            msg = f"the inputs hold unlike numbers of samples: {counts}"
             raise InputError(msg)
-        return raw
+        return found
 
     def at_once(self, most: int) -> int:
         """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
@@ -202,6 +235,36 @@ _ACTIVATIONS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "softmax": softmax,
     "sigmoid": sigmoid,
 }
+
+
+def fits(shape: tuple[int, ...], axes: tuple[Any, ...], lengths: dict[str, int]) -> bool:
+    """Return whether `shape` is as `axes` say, and note in `lengths` how long each named axis is: one name has one length."""
+    if shape == axes:
+        return True
+    if len(shape) != len(axes):
+        return False
+    for size, axis in zip(shape, axes, strict=True):
+        if isinstance(axis, int):
+            if size != axis:
+                return False
+        elif axis and lengths.setdefault(axis, size) != size:
+            return False
+    return True
+
+
+def _samples(one: Input, inputs: Mapping[str, NDArray[Any]], lengths: dict[str, int]) -> NDArray[Any]:
+    if one.name not in inputs:
+        msg = f"input {one.name!r} is missing"
+        raise InputError(msg)
+    raw = np.asarray(inputs[one.name])
+    if raw.shape[1:] != one.shape or not raw.shape:
+        if raw.shape and fits(raw.shape[1:], one.shape, lengths):
+            return raw
+        wanted = ", ".join(map(str, (-1, *(axis or "any" for axis in one.shape))))
+        known = "".join(f", {name} = {length}" for name, length in lengths.items())
+        msg = f"input {one.name!r}: samples have shape {list(raw.shape)}, expected [{wanted}]{known}"
+        raise InputError(msg)
+    return raw
 
 
 def _only(file: Path, what: str, tensors: tuple[Tensor, ...]) -> Tensor:
@@ -270,7 +333,8 @@ def _output(data: Mapping[str, Any]) -> Output:
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
-    return np.dtype(_one_of("dtype", value, DTYPES))
+    name = _one_of("dtype", value, DTYPES)
+    return BYTES if name == "bytes" else np.dtype(name)
 
 
 def _shape(value: Any) -> tuple[Any, ...]:

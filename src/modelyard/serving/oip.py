@@ -19,13 +19,16 @@ from .answers import compressed, failure
 from .body import decode, has_truth_values, is_small, parse_json
 from .errors import RequestError
 from .messages import Response, json_response
-from .tensors import TensorError, TensorSpec, dense, from_bytes, nesting, text
+from .model import BYTES
+from .served import Sizes
+from .tensors import TensorError, TensorSpec, dense, from_bytes, nesting, text, texts, to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from .engine import Samples
     from .limits import Limits
     from .messages import Request
     from .served import Served
@@ -116,8 +119,8 @@ class Infer:
         """How long the request may wait by its own word, in seconds, known once it is read; None: it does not say."""
         return self._wanted.timeout_s
 
-    def read(self) -> NDArray[Any]:
-        """Return the raw samples, shape `(N, *input_shape)`.
+    def read(self) -> Samples:
+        """Return the raw samples by input, each of shape `(N, *shape)`.
 
         Raises:
             RequestError, TensorError: it is not a request that the model can answer.
@@ -127,13 +130,28 @@ class Infer:
         samples, self._wanted = read_inference(body, length, self._model, self._limits)
         return samples
 
-    def answer(self, probabilities: NDArray[np.float32]) -> Response:
-        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
-        return compressed(_answer(self._model, self._wanted, probabilities), self._request)
+    def answer(self, outputs: Samples) -> Response:
+        """Return the answer that carries `outputs`, by name, each of shape `(N, *shape)`."""
+        return compressed(_answer(self._model, self._wanted, outputs), self._request)
 
     def refuse(self, exc: Exception) -> Response:
         """Return the answer that says what went wrong."""
         return failure(exc)
+
+
+@dataclass(frozen=True)
+class Output:
+    """How one output is wanted.
+
+    Attributes:
+        name: which.
+        binary: as bytes behind the JSON.
+        classes: the names of so many classes, the likeliest first, in place of every number; 0: all of these.
+    """
+
+    name: str
+    binary: bool = False
+    classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,15 +160,19 @@ class Wanted:
 
     Attributes:
         id: the request's, given back.
-        binary: as bytes behind the JSON.
-        classes: the names of so many classes, the likeliest first, in place of every probability; 0: all of these.
+        binary: what is not asked for by itself, as bytes behind the JSON.
+        outputs: those that are wanted, in this order; none: all of them.
         timeout_s: how long the request may wait, in seconds; None: it does not say.
     """
 
     id: str | None = None
     binary: bool = False
-    classes: int = 0
+    outputs: tuple[Output, ...] = ()
     timeout_s: float | None = None
+
+    def of(self, model: Served) -> tuple[Output, ...]:
+        """Return the outputs that are wanted of `model`."""
+        return self.outputs or tuple([Output(name, self.binary) for name in model.outputs])
 
 
 PLAINLY = Wanted()
@@ -158,25 +180,30 @@ PLAINLY = Wanted()
 
 def metadata(model: Served) -> dict[str, Any]:
     """Return the body of `GET /v2/models/<name>`."""
+    labels = model.labels
+    said: dict[str, Any] = {"labels": labels} if len(model.outputs) > 1 else {}
+    if len(model.outputs) == 1:
+        said = {"class_names": list(next(iter(labels.values()), ()))}
     return {
         "name": model.name,
         "versions": [model.version],
         "platform": PLATFORMS.get(model.facts.format, model.facts.format),
-        "inputs": [tensor(model.input)],
-        "outputs": [tensor(model.output)],
-        "parameters": {"class_names": list(model.facts.class_names), **model.identity},
+        "inputs": [tensor(spec) for spec in model.inputs.values()],
+        "outputs": [tensor(spec) for spec in model.outputs.values()],
+        "parameters": {**said, **model.identity},
     }
 
 
 @functools.cache  # numpy's names cost a tenth of a whole request
 def datatype(dtype: np.dtype[Any]) -> str:
     """Return the protocol's name of `dtype`."""
-    return {"float32": "FP32", "float64": "FP64"}.get(dtype.name, dtype.name.upper())
+    names = {"float16": "FP16", "float32": "FP32", "float64": "FP64", "object": "BYTES"}
+    return names.get(dtype.name, dtype.name.upper())
 
 
 def read_inference(
     body: bytes | bytearray, header_length: str | None, model: Served, limits: Limits
-) -> tuple[NDArray[Any], Wanted]:
+) -> tuple[Samples, Wanted]:
     """Read a request's body: JSON, followed by binary tensors if `header_length` says where the JSON ends.
 
     Raises:
@@ -194,7 +221,7 @@ def read_inference(
     return _samples(request, binary, model, literals=literals), read_wanted(request, model)
 
 
-def read_document(request: dict[str, Any], model: Served, *, literals: bool) -> tuple[NDArray[Any], Wanted]:
+def read_document(request: dict[str, Any], model: Served, *, literals: bool) -> tuple[Samples, Wanted]:
     """Read a request that was parsed already; `literals` says whether `true` or `false` may stand among its values.
 
     Raises:
@@ -204,11 +231,11 @@ def read_document(request: dict[str, Any], model: Served, *, literals: bool) -> 
 
 
 def _beside(request: dict[str, Any]) -> dict[str, Any]:
-    """Return `request` without its tensor's data."""
+    """Return `request` without its tensors' data."""
     inputs = request.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+    if not isinstance(inputs, list) or not all(isinstance(one, dict) for one in inputs):
         return request
-    return {**request, "inputs": {key: value for key, value in inputs[0].items() if key != "data"}}
+    return {**request, "inputs": [{key: value for key, value in one.items() if key != "data"} for one in inputs]}
 
 
 def _split(body: bytes | bytearray, header_length: str | None) -> tuple[bytes | bytearray | memoryview, memoryview]:
@@ -221,34 +248,80 @@ def _split(body: bytes | bytearray, header_length: str | None) -> tuple[bytes | 
     return view[: int(header_length)], view[int(header_length) :]
 
 
-def _samples(request: dict[str, Any], binary: memoryview, model: Served, *, literals: bool) -> NDArray[Any]:
-    inputs = request.get("inputs")
-    if not isinstance(inputs, list) or len(inputs) != 1:
-        msg = f"'inputs' must be a list of one tensor, {model.input.name!r}"
+def _samples(request: dict[str, Any], binary: memoryview, model: Served, *, literals: bool) -> Samples:
+    inputs = by_name(request.get("inputs"), model)
+    shapes = check_headers(inputs, model)
+    found: dict[str, NDArray[Any]] = {}
+    rest = binary
+    for name, tensor in inputs.items():  # in the request's order, as the bytes behind it are
+        size, spec = _parameters(tensor).get("binary_data_size"), model.inputs[name]
+        if size is None:
+            found[name] = _from_json(tensor, shapes[name], spec, literals=literals)
+        else:
+            others = list(inputs.values())[len(found) + 1 :]
+            last = not any("binary_data_size" in _parameters(one) for one in others)
+            found[name] = _from_binary(tensor, shapes[name], size, rest, spec, last=last)
+            rest = rest[size:]
+    if rest:
+        of = "no input has" if len(rest) == len(binary) else "all that the inputs have in"
+        msg = f"{len(rest)} bytes follow the JSON, but {of} 'binary_data_size'"
         raise TensorError(msg)
-    tensor = _object(inputs[0], "an input")
-    shape = check_header(tensor, model)
-    size = _parameters(tensor).get("binary_data_size")
-    if size is None:
-        if binary:
-            msg = f"{len(binary)} bytes follow the JSON, but no input has 'binary_data_size'"
-            raise TensorError(msg)
-        array = _from_json(tensor, shape, model.input, literals=literals)
-    else:
-        array = _from_binary(tensor, shape, size, binary, model.input)
-    return model.input.check(array, model.max_batch)
+    return in_order(found, model)
 
 
-def check_header(tensor: dict[str, Any], model: Served) -> tuple[int, ...]:
-    """Return the tensor's shape; its name, datatype and shape are checked before its data is looked at.
+def in_order(found: dict[str, NDArray[Any]], model: Served) -> Samples:
+    """Return inputs whose shapes were checked in the order of the model's, once their values are in range.
 
     Raises:
-        TensorError: the model takes another.
+        TensorError: one is not.
     """
-    spec = model.input
-    if tensor.get("name") != spec.name:
-        msg = f"unknown input {text(tensor.get('name'))}; model {model.name!r} takes {spec.name!r}"
+    for name, spec in model.inputs.items():
+        spec.check_values(found[name])
+    return found if len(found) == 1 else {name: found[name] for name in model.inputs}
+
+
+def by_name(inputs: Any, model: Served) -> dict[str, dict[str, Any]]:
+    """Return a request's tensors by name, in its order.
+
+    Raises:
+        TensorError: they are not those that the model takes.
+    """
+    if not isinstance(inputs, list) or len(inputs) != len(model.inputs):
+        count = "one tensor" if len(model.inputs) == 1 else f"{len(model.inputs)} tensors"
+        msg = f"'inputs' must be a list of {count}, {_names(model.inputs)}"
         raise TensorError(msg)
+    found: dict[str, dict[str, Any]] = {}
+    for one in inputs:
+        tensor = _object(one, "an input")
+        name = tensor.get("name")
+        if not isinstance(name, str) or name not in model.inputs:
+            msg = f"unknown input {text(name)}; model {model.name!r} takes {_names(model.inputs)}"
+            raise TensorError(msg)
+        if name in found:
+            msg = f"input {name!r} is there twice; model {model.name!r} takes {_names(model.inputs)}"
+            raise TensorError(msg)
+        found[name] = tensor
+    return found
+
+
+def _names(specs: Mapping[str, TensorSpec]) -> str:
+    return ", ".join(map(repr, specs))
+
+
+def check_headers(inputs: dict[str, dict[str, Any]], model: Served) -> dict[str, tuple[int, ...]]:
+    """Return the tensors' shapes; their datatypes and shapes are checked before the data is looked at.
+
+    Raises:
+        TensorError: the model takes others.
+        RequestError: they would take too much memory.
+    """
+    sizes = Sizes(model)
+    found = {name: _check_header(tensor, model.inputs[name], model, sizes) for name, tensor in inputs.items()}
+    sizes.check_bytes()
+    return found
+
+
+def _check_header(tensor: dict[str, Any], spec: TensorSpec, model: Served, sizes: Sizes) -> tuple[int, ...]:
     wanted = datatype(spec.dtype)
     if tensor.get("datatype") != wanted:
         msg = f"input {spec.name!r} has datatype {text(tensor.get('datatype'))}, expected {wanted!r}"
@@ -257,12 +330,13 @@ def check_header(tensor: dict[str, Any], model: Served) -> tuple[int, ...]:
     if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
         msg = f"input {spec.name!r}: 'shape' is {text(shape)}, expected a list of whole numbers"
         raise TensorError(msg)
-    if tuple(shape[1:]) != spec.shape or len(shape) != len(spec.shape) + 1:
-        msg = f"input {spec.name!r} has shape {shape}, expected {[-1, *spec.shape]}"
+    if shape[1:] != spec.dims[1:] and (spec.is_fixed or len(shape) != len(spec.dims)):
+        msg = f"input {spec.name!r} has shape {shape}, expected {spec.dims}"
         raise TensorError(msg)
-    if shape[0] > model.max_batch:
+    if shape and shape[0] > model.max_batch:
         msg = f"input {spec.name!r} holds {shape[0]} samples; at most {model.max_batch} are taken"
         raise TensorError(msg)
+    sizes.note(spec, tuple(shape))
     return tuple(shape)
 
 
@@ -283,16 +357,17 @@ def _from_json(tensor: dict[str, Any], shape: tuple[int, ...], spec: TensorSpec,
 
 
 def _from_binary(
-    tensor: dict[str, Any], shape: tuple[int, ...], size: Any, binary: memoryview, spec: TensorSpec
+    tensor: dict[str, Any], shape: tuple[int, ...], size: Any, rest: memoryview, spec: TensorSpec, *, last: bool
 ) -> NDArray[Any]:
+    """Return an input whose bytes are the first of `rest`, or all of it if no other input has some."""
     if "data" in tensor:
         msg = f"input {spec.name!r} has both 'data' and 'binary_data_size'"
         raise TensorError(msg)
-    if type(size) is not int or size != len(binary):
-        msg = f"input {spec.name!r}: 'binary_data_size' is {text(size)}, but {len(binary)} bytes follow the JSON"
+    if type(size) is not int or not 0 <= size <= len(rest) or (last and size != len(rest)):
+        msg = f"input {spec.name!r}: 'binary_data_size' is {text(size)}, but {len(rest)} bytes follow the JSON"
         raise TensorError(msg)
     try:
-        return from_bytes(binary, spec.dtype, shape)
+        return from_bytes(rest[:size], spec.dtype, shape)
     except TensorError as exc:
         msg = f"input {spec.name!r}: {exc}"
         raise TensorError(msg) from exc
@@ -322,15 +397,25 @@ def read_wanted(request: dict[str, Any], model: Served) -> Wanted:
     outputs = request.get("outputs")
     if outputs is None or outputs == []:
         return Wanted(name, default, timeout_s=timeout_s)
-    if not isinstance(outputs, list) or len(outputs) > 1:
-        msg = f"'outputs' must be a list of one tensor, {model.output.name!r}"
+    if not isinstance(outputs, list) or len(outputs) > len(model.outputs):
+        count = "one tensor" if len(model.outputs) == 1 else f"at most {len(model.outputs)} tensors"
+        msg = f"'outputs' must be a list of {count}, {_names(model.outputs)}"
         raise TensorError(msg)
-    output = _object(outputs[0], "an output")
-    if output.get("name") != model.output.name:
-        msg = f"unknown output {text(output.get('name'))}; model {model.name!r} answers {model.output.name!r}"
-        raise TensorError(msg)
-    parameters = _parameters(output)
-    return Wanted(name, _flag(parameters, "binary_data", default=default), _classes(parameters, model), timeout_s)
+    return Wanted(name, default, tuple(_wanted_outputs(outputs, model, default=default)), timeout_s)
+
+
+def _wanted_outputs(outputs: list[Any], model: Served, *, default: bool) -> Iterator[Output]:
+    asked = set[str]()
+    for one in outputs:
+        output = _object(one, "an output")
+        name = output.get("name")
+        if not isinstance(name, str) or name not in model.outputs or name in asked:
+            what = "output asked for twice:" if name in asked else "unknown output"
+            msg = f"{what} {text(name)}; model {model.name!r} answers {_names(model.outputs)}"
+            raise TensorError(msg)
+        asked.add(name)
+        parameters = _parameters(output)
+        yield Output(name, _flag(parameters, "binary_data", default=default), _classes(parameters, model, name))
 
 
 def _timeout_s(parameters: dict[str, Any]) -> float | None:
@@ -348,32 +433,72 @@ def _timeout_s(parameters: dict[str, Any]) -> float | None:
     return timeout_us / 1e6 if timeout_us else None
 
 
-def _classes(parameters: dict[str, Any], model: Served) -> int:
+def _classes(parameters: dict[str, Any], model: Served, name: str) -> int:
     """Return how many classes are asked for; Triton's extension "classification"."""
-    count = parameters.get("classification", 0)
+    count, spec = parameters.get("classification", 0), model.outputs[name]
+    if count == 0 and type(count) is int:
+        return 0
+    if len(spec.shape) != 1 or not spec.is_fixed or spec.dtype.kind not in "fiu":
+        msg = f"'classification' of output {name!r}, which holds no number a class; leave it out"
+        raise TensorError(msg)
     if type(count) is not int or count < 0:
-        msg = f"'classification' is {text(count)}, expected a whole number, 1 to {len(model.facts.class_names)}"
+        msg = f"'classification' is {text(count)}, expected a whole number, 1 to {spec.shape[0]}"
         raise TensorError(msg)
-    return min(count, len(model.facts.class_names))
+    return min(count, int(spec.shape[0]))
 
 
-def _answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> Response:
-    if wanted.binary:
-        return _binary_answer(model, wanted, probabilities)
-    if not wanted.classes and not np.isfinite(probabilities).all():
-        msg = f"output {model.output.name!r} holds NaN, which JSON cannot carry; ask for it with 'binary_data'"
+def _answer(model: Served, wanted: Wanted, outputs: Samples) -> Response:
+    said, data, wants = [], [], wanted.of(model)
+    for output in wants:
+        about, values = told(model, output, outputs[output.name])
+        if output.binary:
+            data.append(to_bytes(values))
+            said.append({**about, "parameters": {"binary_data_size": len(data[-1])}})
+        else:
+            said.append({**about, "data": _json_data(output.name, values)})
+    head = json_response({**_named(model, wanted), "outputs": said})
+    if not any(output.binary for output in wants):
+        return head
+    headers = ((HEADER_LENGTH, b"%d" % len(head.body)),)
+    return Response(200, b"".join((head.body, *data)), b"application/octet-stream", headers)
+
+
+def document(model: Served, wanted: Wanted, outputs: Samples) -> dict[str, Any]:
+    """Return the answer that carries `outputs`, by name, each of shape `(N, *shape)`, as a JSON value.
+
+    Raises:
+        TensorError: they hold what JSON cannot carry.
+    """
+    said = []
+    for output in wanted.of(model):
+        about, values = told(model, output, outputs[output.name])
+        said.append({**about, "data": _json_data(output.name, values)})
+    return {**_named(model, wanted), "outputs": said}
+
+
+def told(model: Served, output: Output, array: NDArray[Any]) -> tuple[dict[str, Any], NDArray[Any]]:
+    """Return what is said of an output, and its values."""
+    spec = model.outputs[output.name]
+    if output.classes:
+        array = likeliest(model, output, array)
+        return {"name": spec.name, "datatype": "BYTES", "shape": list(array.shape)}, array
+    return {**tensor(spec), "shape": list(array.shape)}, array
+
+
+def _json_data(name: str, array: NDArray[Any]) -> Any:
+    """Return an output's values, row-major, as orjson writes them."""
+    if array.dtype == BYTES:
+        try:
+            return [one.decode() for one in array.ravel().tolist()]
+        except UnicodeDecodeError as exc:
+            msg = (
+                f"output {name!r} holds bytes that are no text, which JSON cannot carry; ask for it with 'binary_data'"
+            )
+            raise TensorError(msg) from exc
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        msg = f"output {name!r} holds NaN, which JSON cannot carry; ask for it with 'binary_data'"
         raise TensorError(msg)
-    return json_response(document(model, wanted, probabilities))
-
-
-def document(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    """Return the answer that carries `probabilities`, shape `(N, classes)`, as a JSON value."""
-    if not wanted.classes:
-        values = {"shape": list(probabilities.shape), "data": np.ascontiguousarray(probabilities).ravel()}
-    else:
-        shape, texts = likeliest(model, wanted, probabilities)
-        values = {"datatype": "BYTES", "shape": list(shape), "data": texts}
-    return {**_named(model, wanted), "outputs": [{**tensor(model.output), **values}]}
+    return np.ascontiguousarray(array.astype(np.float32) if array.dtype == np.float16 else array).ravel()
 
 
 def _named(model: Served, wanted: Wanted) -> dict[str, Any]:
@@ -381,38 +506,24 @@ def _named(model: Served, wanted: Wanted) -> dict[str, Any]:
     return named if wanted.id is None else {**named, "id": wanted.id}
 
 
-def likeliest(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> tuple[tuple[int, ...], list[str]]:
-    """Return the likeliest classes as `value:index:name`, row-major, and before them their shape.
+def likeliest(model: Served, output: Output, array: NDArray[Any]) -> NDArray[Any]:
+    """Return the likeliest classes as texts `value:index:name`, shape `(N, classes)`.
 
     Source: Triton, extension_classification.md.
     """
-    names = model.facts.class_names
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, : wanted.classes]
-    data = [
-        f"{row[one]:f}:{one}:{names[one]}"
-        for row, ones in zip(probabilities, best.tolist(), strict=True)
+    names = model.labels.get(output.name)
+    best = np.argsort(-array.astype(np.float64), axis=1, kind="stable")[:, : output.classes]
+    found = [
+        f"{row[one]:f}:{one}" + (f":{names[one]}" if names else "")
+        for row, ones in zip(array, best.tolist(), strict=True)
         for one in ones
     ]
-    return best.shape, data
-
-
-def _binary_answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32]) -> Response:
-    if not wanted.classes:
-        told: dict[str, Any] = {"shape": list(probabilities.shape)}
-        data = probabilities.astype("<f4").tobytes()
-    else:
-        shape, texts = likeliest(model, wanted, probabilities)
-        told = {"datatype": "BYTES", "shape": list(shape)}
-        data = b"".join(len(one).to_bytes(4, "little") + one for one in map(str.encode, texts))
-    output = {**tensor(model.output), **told, "parameters": {"binary_data_size": len(data)}}
-    head = json_response({**_named(model, wanted), "outputs": [output]}).body
-    headers = ((HEADER_LENGTH, b"%d" % len(head)),)
-    return Response(200, head + data, b"application/octet-stream", headers)
+    return texts([one.encode() for one in found]).reshape(best.shape)
 
 
 def tensor(spec: TensorSpec) -> dict[str, Any]:
     """Return what metadata and answers say of a tensor."""
-    return {"name": spec.name, "datatype": datatype(spec.dtype), "shape": [-1, *spec.shape]}
+    return {"name": spec.name, "datatype": datatype(spec.dtype), "shape": spec.dims}
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

@@ -8,33 +8,28 @@ import gc
 import logging
 import resource
 import signal
-import statistics
-import time
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .app import App
 from .backends import BUILT_IN, open_model
 from .connection import Connection
 from .engine import Engine, Pace
-from .errors import InputError, StartError
+from .errors import StartError
 from .gate import Allowance, Gate
 from .limits import UNLIMITED_BYTES, Limits, memory_limit, resident_bytes
 from .listener import Acceptor, begin
 from .logs import log, requests
 from .metrics import Metrics
 from .model import Facts
-from .served import Served
+from .served import Served, bounded
 from .settings import NAME, Settings
 from .shares import HOLDING, LEAST_BYTES, PARSING
 from .traces import Sampler, Tracer
+from .warming import batches, median_s, warm_up
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from .events.consumer import Consumer
     from .listener import Listeners
@@ -49,9 +44,6 @@ SPANS_S = 2.0
 """How long the last spans may take to be sent once nothing is in flight."""
 SPARE_FILES = 64
 """File descriptors that are not connections."""
-_TIMED = 5
-_MANY, _PAYS = 16, 0.8
-"""So many samples at once must take less than this part of as many alone."""
 
 
 def serve(
@@ -72,8 +64,10 @@ def serve(
     predictor = open_model(settings.backend, settings.model_dir, settings.threads)
     sample = warm_up(predictor, facts)
     # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
-    sample_s = median_s(predictor, sample) if settings.backend in BUILT_IN else None
-    together = TOGETHER if batches(settings.batching, predictor, sample, sample_s) else 1
+    sample_s = median_s(predictor, sample) if settings.backend in BUILT_IN and sample is not None else None
+    together = TOGETHER if facts.joins and batches(settings.batching, predictor, sample, sample_s) else 1
+    if facts.varies:
+        sample_s = None  # nor is it known how long the longest sample takes
     metrics = Metrics(board, worker, {"name": model.name, "version": model.version, **model.identity})
     gc.collect()
     gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
@@ -114,8 +108,11 @@ class Worker:
             body_s=settings.body_s,
             idle_s=settings.idle_s,
         )
+        self._model = bounded(self._model, settings.max_length, int(PARSING * free))
         pace = Pace(sample_s, together, settings.max_queue, settings.queue_s)
-        limits = Limits.of(self._model.input, settings.max_batch, settings.max_body_bytes, int(PARSING * free))
+        limits = Limits.of(
+            self._model.inputs.values(), settings.max_batch, settings.max_body_bytes, int(PARSING * free)
+        )
         self._gate = Gate(allowance, self._metrics.held)
         self._engine = Engine(predictor, self._metrics, pace, self._loop)
         self._tracer = self._open_tracer(otel)
@@ -238,48 +235,6 @@ class Worker:
             version=self._model.version,
             **self._model.identity,
         )
-
-
-def warm_up(predictor: Predictor, facts: Facts) -> NDArray[Any]:
-    """Let the model predict, for the first prediction is the slow one; return the sample that it was given.
-
-    Raises:
-        StartError: it does not take a sample of the lowest values, or answers another shape than `model.json` says.
-    """
-    one = facts.input
-    low = one.value_range[0] if one.value_range else 0
-    sample = np.full((1, *one.shape), low, one.dtype)
-    try:
-        answer = np.asarray(predictor.predict(sample))
-    except (InputError, RuntimeError, ValueError) as exc:
-        msg = f"{facts.file}: the model does not take a sample of zeros: {exc}"
-        raise StartError(msg) from exc
-    if answer.shape != (1, *facts.output.shape):
-        msg = f"{facts.file}: answers shape {answer.shape}; model.json says {(1, *facts.output.shape)}"
-        raise StartError(msg)
-    return sample
-
-
-def batches(setting: str, predictor: Predictor, sample: NDArray[Any], alone_s: float | None) -> bool:
-    """Return whether requests that wait are predicted together: as set, or as it is measured here to pay.
-
-    It is measured at every start, not when the image is built: that is another machine, and the image is the same there.
-    """
-    if setting != "auto" or alone_s is None:
-        return setting == "on"
-    many = np.repeat(sample, _MANY, axis=0)
-    predictor.predict(many)
-    return median_s(predictor, many) / _MANY < _PAYS * alone_s
-
-
-def median_s(predictor: Predictor, sample: NDArray[Any]) -> float:
-    """Return how long the model takes for `sample`, in seconds."""
-    times = []
-    for _ in range(_TIMED):
-        start = time.perf_counter()
-        predictor.predict(sample)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def _connections(settings: Settings) -> int:

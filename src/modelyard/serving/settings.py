@@ -67,6 +67,7 @@ class Settings:
         max_queue: requests that may wait for a worker; one more is refused.
         queue_s: seconds that a request may wait for a worker.
         max_batch: samples that a request may hold.
+        max_length: how long an axis that varies may be; 0: as long as the memory allows.
         max_body_bytes: the size of a request's body, as sent and after decompression.
         max_header_bytes: the size of a request's line and header fields.
         max_connections: connections that one worker has at a time.
@@ -113,6 +114,7 @@ class Settings:
     max_queue: int = 256
     queue_s: float = 30.0
     max_batch: int = 1024
+    max_length: int = 0
     max_body_bytes: int = 32 * 1024 * 1024
     max_header_bytes: int = 16 * 1024
     max_connections: int = 512
@@ -170,6 +172,7 @@ class Settings:
             max_queue=source.integer("MODELYARD_MAX_QUEUE", cls.max_queue, 1, 1_000_000),
             queue_s=source.seconds("MODELYARD_QUEUE_S", cls.queue_s),
             max_batch=source.integer("MODELYARD_MAX_BATCH", cls.max_batch, 1, 1_000_000),
+            max_length=source.integer("MODELYARD_MAX_LENGTH", cls.max_length, 1, 1 << 31, auto=True),
             max_body_bytes=source.integer("MODELYARD_MAX_BODY_BYTES", cls.max_body_bytes, 1, 1 << 40),
             max_header_bytes=source.integer("MODELYARD_MAX_HEADER_BYTES", cls.max_header_bytes, 1024, 1 << 20),
             max_connections=source.integer("MODELYARD_MAX_CONNECTIONS", cls.max_connections, 1, 1_000_000),

@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from .model import BYTES
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 MAX_RANK = 32
 MAX_TEXT = 200
-TYPE_NAMES = {"float32": "float", "float64": "double"}
+TYPE_NAMES = {"float16": "half", "float32": "float", "float64": "double", "object": "string"}
 # With an indent it goes piece by piece, else the whole text would be made; looking for circles, it would keep the value.
 _ENCODER = json.JSONEncoder(indent="", check_circular=False)
-_TYPES: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}
+_TYPES: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}, "O": {str, dict}}
 """What JSON's parser makes of the values that a kind of dtype takes."""
 _CODES = {(kind, array(code).itemsize): code for kind, codes in (("i", "bhiq"), ("u", "BHIQ")) for code in codes}
 """The type code of `array.array` for the kind of a dtype and its size in bytes."""
@@ -37,12 +41,27 @@ class TensorError(ValueError):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a protocol says of a tensor: its name, its dtype, and its shape without the batch axis."""
+    """What a protocol says of a tensor: its name, its dtype, and its shape without the batch axis; a name where it varies."""
 
     name: str
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     value_range: tuple[float, float] | None = None
+
+    @cached_property
+    def dims(self) -> list[int]:
+        """The shape as the protocols write it, with the batch axis: -1 where it varies."""
+        return [-1, *(axis if isinstance(axis, int) else -1 for axis in self.shape)]
+
+    @cached_property
+    def is_fixed(self) -> bool:
+        """Whether every sample has one shape."""
+        return all(isinstance(axis, int) for axis in self.shape)
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether its elements are `bytes`: texts in UTF-8, or anything else."""
+        return self.dtype == BYTES
 
     @cached_property
     def _holds_no_others(self) -> bool:
@@ -52,31 +71,24 @@ class TensorSpec:
         limits = np.iinfo(self.dtype)
         return bool(self.value_range[0] <= limits.min and limits.max <= self.value_range[1])
 
-    def check(self, array: NDArray[Any], max_batch: int) -> NDArray[Any]:
-        """Return `array` if it is a batch of samples: shape `(N, *shape)`, N from 1 to `max_batch`, values in range.
+    def check_values(self, array: NDArray[Any]) -> None:
+        """Refuse values outside the range. NaN passes: TF Serving takes it, and what it means is the model's affair.
 
         Raises:
-            TensorError: it is not.
+            TensorError: there is one.
         """
-        if array.ndim != len(self.shape) + 1 or array.shape[1:] != self.shape:
-            msg = f"input {self.name!r} has shape {_shape(array.shape)}, expected {_shape((-1, *self.shape))}"
-            raise TensorError(msg)
-        if not len(array):
-            msg = f"input {self.name!r} holds no samples"
-            raise TensorError(msg)
-        check_count(len(array), max_batch)
-        self._check_values(array)
-        return array
-
-    def _check_values(self, array: NDArray[Any]) -> None:
-        """NaN passes: TF Serving takes it, and what it means is the model's affair."""
-        if self.value_range is None or self._holds_no_others:
+        if self.value_range is None or self._holds_no_others or self.is_text:
             return
         low, high = self.value_range
         outside = (array < low) | (array > high)
         if outside.any():
             msg = f"input {self.name!r} holds {array[outside][0].item()!r}; allowed: {low:g} to {high:g}"
             raise TensorError(msg)
+
+    @property
+    def expected(self) -> list[int | str]:
+        """The shape as error messages say it: with the names of the axes that vary."""
+        return [-1, *(axis or -1 for axis in self.shape)]
 
 
 def check_count(samples: int, max_batch: int) -> None:
@@ -148,16 +160,44 @@ def from_bytes(data: bytes | memoryview, dtype: np.dtype[Any], shape: tuple[int,
     Raises:
         TensorError: the length does not fit.
     """
+    if dtype == BYTES:
+        return _texts_from_bytes(memoryview(data), math.prod(shape)).reshape(shape)
     size = math.prod(abs(axis) for axis in shape) * dtype.itemsize
     fits = len(data) % size == 0 if size and shape and shape[0] == -1 else len(data) == size
     if not fits:
-        msg = f"{len(data)} bytes do not fit {dtype.name} of shape {_shape(shape)} ({size} bytes)"
+        msg = f"{len(data)} bytes do not fit {dtype.name} of shape {shape_text(shape)} ({size} bytes)"
         raise TensorError(msg)
     array = np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape).astype(dtype, copy=False)
     if dtype.kind == "b" and (array.view(np.uint8) > 1).any():
         msg = "a bool is neither 0 nor 1"
         raise TensorError(msg)
     return array
+
+
+def to_bytes(array: NDArray[Any]) -> bytes:
+    """Return `array` as little-endian, row-major bytes; of texts, each behind its length in 4 bytes."""
+    if array.dtype == BYTES:
+        return b"".join([len(one).to_bytes(4, "little") + one for one in array.ravel().tolist()])
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _texts_from_bytes(data: memoryview, count: int) -> NDArray[Any]:
+    """Return `count` texts, each behind its length in 4 bytes.
+
+    Source: Triton, extension_binary_data.md.
+    """
+    found: list[bytes] = []
+    at = 0
+    while at < len(data) and len(found) < count:
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        if end > len(data) or at + 4 > len(data):
+            break
+        found.append(bytes(data[at + 4 : end]))
+        at = end
+    if len(found) < count or at < len(data):
+        msg = f"{len(data)} bytes do not hold {count} texts, each behind its length in 4 bytes, and nothing else"
+        raise TensorError(msg)
+    return texts(found)
 
 
 def text(value: Any) -> str:
@@ -199,7 +239,7 @@ def _convert(flat: list[Any], dtype: np.dtype[Any], *, literals: bool) -> NDArra
     No conversion here loops in Python, and none but bool's tells `True` from 1, so types are looked at where `literals`
     says that there may be some.
     """
-    if (dtype.kind == "b" or literals) and not set(map(type, flat)) <= _TYPES[dtype.kind]:
+    if (dtype.kind in "bO" or literals) and not set(map(type, flat)) <= _TYPES[dtype.kind]:
         return None
     try:
         return _unchecked(flat, dtype)
@@ -208,6 +248,8 @@ def _convert(flat: list[Any], dtype: np.dtype[Any], *, literals: bool) -> NDArra
 
 
 def _unchecked(flat: list[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    if dtype == BYTES:
+        return texts([_text(value) for value in flat])
     if dtype.kind == "b" or not flat:
         return np.array(flat, dtype)
     if dtype.kind == "f":
@@ -215,6 +257,22 @@ def _unchecked(flat: list[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     if dtype == np.uint8:  # five times as quick as the others
         return np.frombuffer(bytes(flat), np.uint8)
     return np.frombuffer(array(_CODES[dtype.kind, dtype.itemsize], flat), dtype)
+
+
+def texts(values: list[bytes]) -> NDArray[Any]:
+    """Return `values` as an array of one axis; numpy itself would look into them."""
+    array = np.empty(len(values), BYTES)
+    array[:] = values
+    return array
+
+
+def _text(value: str | dict[str, str]) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if not is_b64(value):
+        msg = "not bytes in base64"
+        raise ValueError(msg)
+    return base64.b64decode(value["b64"], validate=True)
 
 
 def _floats(flat: list[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
@@ -277,5 +335,6 @@ def _refuse_scalar(value: Any, dtype: np.dtype[Any]) -> NoReturn:
     raise TensorError(msg)
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def shape_text(shape: Iterable[int | str]) -> str:
+    """Return a shape as messages say it."""
     return f"[{','.join(map(str, shape))}]"

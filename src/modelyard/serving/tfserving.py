@@ -7,6 +7,7 @@ routes, codes and messages; g3doc/api_rest.md for the bodies. KServe's V1 gives 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from .body import decode, has_truth_values, is_small, parse_json
 from .errors import RequestError
 from .limits import FREELY_BYTES
 from .messages import JSON, Response, json_response
-from .tensors import TensorError, TensorSpec, check_count, dense, from_b64, is_b64, text
+from .model import BYTES
+from .tensors import TensorError, TensorSpec, check_count, dense, from_b64, is_b64, shape_text, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
+    from .engine import Samples
     from .limits import Limits
     from .messages import Request
     from .served import Served
@@ -129,10 +132,10 @@ class Predict:
     def __init__(self, target: Target, limits: Limits, request: Request) -> None:
         self.small = is_small(request)
         self._target, self._limits, self._request = target, limits, request
-        self._key = "predictions"
+        self._rows = True
 
-    def read(self) -> NDArray[Any]:
-        """Return the raw samples, shape `(N, *input_shape)`.
+    def read(self) -> Samples:
+        """Return the raw samples by input, each of shape `(N, *shape)`.
 
         Raises:
             RequestError, TensorError: it is not a request that the model can answer.
@@ -146,13 +149,16 @@ class Predict:
         model = self._target.model
         beside = {key: value for key, value in document.items() if key not in ("instances", "inputs")}
         literals = has_truth_values(data, beside)
-        rows, array = read_document(document, model, literals=literals)
-        self._key = "predictions" if rows else "outputs"
-        return model.input.check(array, model.max_batch)
+        self._rows, samples = read_document(document, model, literals=literals)
+        return samples
 
-    def answer(self, probabilities: NDArray[np.float32]) -> Response:
-        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
-        return compressed(_answer(self._key, probabilities), self._request)
+    def answer(self, outputs: Samples) -> Response:
+        """Return the answer that carries `outputs`, by name, each of shape `(N, *shape)`."""
+        if all(map(is_finite, outputs.values())):
+            return compressed(json_response(written(outputs, rows=self._rows)), self._request)
+        # TF Serving writes NaN and Infinity as they are; orjson would make them null.
+        said = json.dumps(written({name: _as_lists(array) for name, array in outputs.items()}, rows=self._rows))
+        return compressed(Response(200, said.encode(), JSON), self._request)
 
     def refuse(self, exc: Exception) -> Response:
         """Return the answer that says what went wrong."""
@@ -168,8 +174,8 @@ def status(model: Served) -> dict[str, Any]:
 def metadata(model: Served) -> dict[str, Any]:
     """Return the body of `GET /v1/models/<name>/metadata`."""
     signature = {
-        "inputs": {model.input.name: _tensor_info(model.input)},
-        "outputs": {model.output.name: _tensor_info(model.output)},
+        "inputs": {name: _tensor_info(spec) for name, spec in model.inputs.items()},
+        "outputs": {name: _tensor_info(spec) for name, spec in model.outputs.items()},
         "method_name": METHOD,
         "defaults": {},
     }
@@ -180,11 +186,11 @@ def metadata(model: Served) -> dict[str, Any]:
 
 
 def _tensor_info(tensor: TensorSpec) -> dict[str, Any]:
-    kinds = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE"}
+    kinds = {"float16": "DT_HALF", "float32": "DT_FLOAT", "float64": "DT_DOUBLE", "object": "DT_STRING"}
     return {
         "dtype": kinds.get(tensor.dtype.name, f"DT_{tensor.dtype.name.upper()}"),
         "tensor_shape": {
-            "dim": [{"size": str(size), "name": ""} for size in (-1, *tensor.shape)],
+            "dim": [{"size": str(size), "name": ""} for size in tensor.dims],
             "unknown_rank": False,
         },
         "name": f"{tensor.name}:0",
@@ -211,24 +217,25 @@ def _signature(document: dict[str, Any]) -> str:
     return signature
 
 
-def read_document(document: dict[str, Any], model: Served, *, literals: bool) -> tuple[bool, NDArray[Any]]:
-    """Return whether `document` asks by `instances`, in rows, and what it asks; of `inputs` it is one tensor.
+def read_document(document: dict[str, Any], model: Served, *, literals: bool) -> tuple[bool, Samples]:
+    """Return whether `document` asks by `instances`, in rows, and the samples that it holds, by input.
 
     Raises:
-        TensorError: it has neither, both, or one that is no tensor.
+        TensorError: it has neither, both, or one that holds no samples of the model's.
+        RequestError: they would take too much memory.
     """
     if "instances" in document and "inputs" in document:
         message = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
         raise TensorError(f"JSON Value: {text(document)} {message}")  # noqa: EM102
     if "instances" in document:
-        return True, _instances(document, model, literals=literals)
+        return True, model.check(_instances(document, model, literals=literals))
     if "inputs" in document:
-        return False, _inputs(document["inputs"], model.input, literals=literals)
+        return False, model.check(_inputs(document["inputs"], model, literals=literals))
     msg = "Missing 'inputs' or 'instances' key"
     raise TensorError(msg)
 
 
-def _instances(document: dict[str, Any], model: Served, *, literals: bool) -> NDArray[Any]:
+def _instances(document: dict[str, Any], model: Served, *, literals: bool) -> dict[str, NDArray[Any]]:
     instances = document["instances"]
     if not isinstance(instances, list):
         msg = f"JSON Value: {text(document)} Excepting 'instances' to be an list/array"
@@ -237,36 +244,61 @@ def _instances(document: dict[str, Any], model: Served, *, literals: bool) -> ND
         msg = f"JSON Value: {text(document)} No values in 'instances' array"
         raise TensorError(msg)
     check_count(len(instances), model.max_batch)  # before anything is done once an instance
-    if dict not in set(map(type, instances)):
-        try:
-            return dense(instances, model.input.dtype, has_literals=literals)
-        except TensorError:
-            pass  # one by one, to say which
-    return _one_by_one(instances, model.input, literals=literals)
+    try:
+        found = _at_once(instances, model, literals=literals)
+    except TensorError:
+        found = None  # one by one, to say which
+    return _one_by_one(instances, model, literals=literals) if found is None else found
 
 
-def _one_by_one(instances: list[Any], spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
+def _at_once(instances: list[Any], model: Served, *, literals: bool) -> dict[str, NDArray[Any]] | None:
+    """Return what is in `instances`, by input; None: it is not all of one form, or there are bytes among it."""
+    specs, kinds = model.inputs, set(map(type, instances))
+    if len(specs) == 1 and dict not in kinds:
+        ((name, spec),) = specs.items()
+        return {name: dense(instances, spec.dtype, has_literals=literals)}
+    if kinds != {dict} or not all(item.keys() == specs.keys() for item in instances):
+        return None
+    columns = {name: [item[name] for item in instances] for name in specs}
+    if any(not specs[name].is_text and dict in set(map(type, column)) for name, column in columns.items()):
+        return None
+    return {name: dense(column, specs[name].dtype, has_literals=literals) for name, column in columns.items()}
+
+
+def _one_by_one(instances: list[Any], model: Served, *, literals: bool) -> dict[str, NDArray[Any]]:
     named = _is_object(instances[0])
-    arrays: list[NDArray[Any]] = []
+    if not named and len(model.inputs) > 1:
+        wanted = "expecting list of objects as multiple input tensors required as per tensorinfo_map"
+        msg = f"instances is a plain list, but {wanted}: {{{', '.join(model.inputs)}}}"
+        raise TensorError(msg)
+    arrays: dict[str, list[NDArray[Any]]] = {name: [] for name in model.inputs}
     for number, item in enumerate(instances):
         if _is_object(item) != named:
             wanted = "Expecting object but got list" if named else "Expecting value/list but got object"
             msg = f"{wanted} at item {number} of input list"
             raise TensorError(msg)
-        array = _element(item, number, spec, literals=literals)
-        _check_alike(array, arrays, number)
-        arrays.append(array)
-    return np.stack(arrays)
+        for name, array in _element(item, number, model, literals=literals).items():
+            _check_alike(array, arrays[name], number)
+            arrays[name].append(array)
+    return {name: np.stack(each) for name, each in arrays.items()}
 
 
-def _element(item: Any, number: int, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
-    """Return one sample of `instances`: its value, or the value under the input's name."""
+def _element(item: Any, number: int, model: Served, *, literals: bool) -> dict[str, NDArray[Any]]:
+    """Return one sample of `instances`, by input: its value, or the values under the inputs' names."""
     where = f"Failed to process element: {number}"
-    if _is_object(item):
-        _check_keys(item, where, spec.name)
-        item, where = item[spec.name], f"{where} key: {spec.name}"
+    if not _is_object(item):
+        ((name, spec),) = model.inputs.items()
+        return {name: _value(item, where, spec, literals=literals)}
+    _check_keys(item, where, model.inputs)
+    return {
+        name: _value(item[name], f"{where} key: {name}", spec, literals=literals) for name, spec in model.inputs.items()
+    }
+
+
+def _value(item: Any, where: str, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
     try:
-        if is_b64(item):
+        if is_b64(item) and not spec.is_text:
+            _check_has_bytes(spec)
             return from_b64(item, spec.dtype, spec.shape)
         return dense(item, spec.dtype, has_literals=literals)
     except TensorError as exc:
@@ -274,14 +306,21 @@ def _element(item: Any, number: int, spec: TensorSpec, *, literals: bool) -> NDA
         raise TensorError(msg) from exc
 
 
-def _check_keys(item: dict[str, Any], where: str, name: str) -> None:
+def _check_has_bytes(spec: TensorSpec) -> None:
+    if not spec.is_fixed:
+        msg = f"bytes do not say the shape, which varies: {shape_text(spec.expected)}; write the values as lists"
+        raise TensorError(msg)
+
+
+def _check_keys(item: dict[str, Any], where: str, names: Collection[str]) -> None:
     for key in item:
-        if key != name:
+        if key not in names:
             error = f"INVALID_ARGUMENT: JSON object: does not have named input: {key}"
             msg = f"{where} key: {key} of 'instances' list. Error: {error}"
             raise TensorError(msg)
-    if not item:
-        msg = f"{where} of 'instances' list. JSON object: {text(item)} keys must be equal to: {name}"
+    if len(item) < len(names):
+        known = ",".join(names)
+        msg = f"{where} of 'instances' list. JSON object: {text(item)} keys must be equal to: {known}"
         raise TensorError(msg)
 
 
@@ -296,13 +335,31 @@ def _check_alike(array: NDArray[Any], arrays: list[NDArray[Any]], number: int) -
     raise TensorError(msg)
 
 
-def _inputs(value: Any, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
-    if _is_object(value):
-        if spec.name not in value:
-            msg = f"Missing named input: {spec.name} in 'inputs' object."
+def _inputs(value: Any, model: Served, *, literals: bool) -> dict[str, NDArray[Any]]:
+    if not _is_object(value):
+        if len(model.inputs) > 1:
+            wanted = "expecting an object as multiple input tensors required as per tensorinfo_map"
+            msg = f"inputs is a plain value/list, but {wanted}: {{{', '.join(model.inputs)}}}"
             raise TensorError(msg)
-        value = value[spec.name]
-    if is_b64(value):
+        ((name, spec),) = model.inputs.items()
+        return {name: _column(value, spec, literals=literals)}
+    for name in model.inputs:
+        if name not in value:
+            msg = f"Missing named input: {name} in 'inputs' object."
+            raise TensorError(msg)
+    found = {}
+    for name, spec in model.inputs.items():
+        try:
+            found[name] = _column(value[name], spec, literals=literals)
+        except TensorError as exc:
+            msg = f"input {name!r}: {exc}" if len(model.inputs) > 1 else str(exc)
+            raise TensorError(msg) from exc
+    return found
+
+
+def _column(value: Any, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
+    if is_b64(value) and not spec.is_text:
+        _check_has_bytes(spec)
         return from_b64(value, spec.dtype, (-1, *spec.shape))
     return dense(value, spec.dtype, has_literals=literals)
 
@@ -316,11 +373,64 @@ def _check_number(version: str | None) -> None:
         raise RequestError(400, f"Failed to convert version: {version} to numeric.")
 
 
-def _answer(key: str, probabilities: NDArray[np.float32]) -> Response:
-    if np.isfinite(probabilities).all():
-        return json_response({key: np.ascontiguousarray(probabilities)})
-    # TF Serving writes NaN and Infinity as they are; orjson would make them null.
-    shortest = orjson.loads(orjson.dumps(np.nan_to_num(probabilities), option=orjson.OPT_SERIALIZE_NUMPY))
-    for row, column in np.argwhere(~np.isfinite(probabilities)):
-        shortest[row][column] = float(probabilities[row, column])
-    return Response(200, json.dumps({key: shortest}).encode(), JSON)
+def written(outputs: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:
+    """Return the body that carries `outputs`: in rows, one a sample, or in columns; of several, each has its name."""
+    columns = {name: _json_values(name, array) for name, array in outputs.items()}
+    if len(columns) == 1:
+        (column,) = columns.values()
+        return {"predictions": column} if rows else {"outputs": column}
+    if not rows:
+        return {"outputs": columns}
+    return {"predictions": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Whether JSON can carry every number of `array`."""
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _json_values(name: str, array: Any) -> Any:
+    """Return an output as orjson writes it; texts as text, those of an output named `..._bytes` and other bytes as base64."""
+    if not isinstance(array, np.ndarray):
+        return array
+    if array.dtype == BYTES:
+        return _nested(
+            [_json_text(one, encoded=name.endswith("_bytes")) for one in array.ravel().tolist()], array.shape
+        )
+    if (
+        array.ndim == 1 and array.dtype.kind != "f"
+    ):  # in rows they stand alone, where orjson does not know all of numpy's
+        return array.tolist()
+    return np.ascontiguousarray(array.astype(np.float32) if array.dtype == np.float16 else array)
+
+
+def _json_text(value: bytes, *, encoded: bool) -> str | dict[str, str]:
+    try:
+        if not encoded:
+            return value.decode()
+    except UnicodeDecodeError:
+        pass
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def _nested(values: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """Return `values`, row-major, as lists in one another."""
+    for size in reversed(shape[1:]):
+        values = [values[at : at + size] for at in range(0, len(values), size)]
+    return values
+
+
+def _as_lists(array: NDArray[Any]) -> Any:
+    """Return numbers as lists of the shortest numbers, as orjson writes them, with NaN and infinities among them."""
+    if array.dtype == BYTES:
+        return array
+    array = array.astype(np.float32) if array.dtype == np.float16 else np.ascontiguousarray(array)
+    shortest = orjson.loads(
+        orjson.dumps(np.nan_to_num(array) if array.dtype.kind == "f" else array, option=orjson.OPT_SERIALIZE_NUMPY)
+    )
+    for place in () if is_finite(array) else np.argwhere(~np.isfinite(array)):
+        row = shortest
+        for axis in place[:-1]:
+            row = row[axis]
+        row[place[-1]] = float(array[tuple(place)])
+    return shortest

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from modelyard.serving.backends.litert import CHUNK, open_model, quantize
+from modelyard.serving.backends.litert import open_model, quantize
 from modelyard.serving.errors import InputError, StartError
+from modelyard.serving.model import CHUNK, Input
 
 ALL = ["float32", "float32-raw", "batch-3", "int8", "int8-io", "uint8-io", "int16-io", "int8-io-raw"]
 
@@ -53,9 +54,12 @@ def test_another_shape_is_an_input_error(models, shape):
         open_model(models / "float32").predict(np.zeros(shape, np.uint8))
 
 
+INPUT = Input("input", np.dtype("int64"), ())
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_a_tensor_without_a_scale_holds_whole_numbers_themselves(dtype):
-    held = quantize(np.array([7, 70_000], np.int64), {"dtype": dtype, "quantization": (0.0, 0)})
+    held = quantize(np.array([7, 70_000], np.int64), {"dtype": dtype, "quantization": (0.0, 0)}, INPUT)
 
     assert held.dtype == dtype
     assert held.tolist() == [7, 70_000]

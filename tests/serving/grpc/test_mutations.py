@@ -55,10 +55,10 @@ def served(models):
 
 def answer(served, kind, message):
     """Return the number of samples that are answered."""
-    work = kind(served, Limits.of(served.input, 32, 1 << 25, 1 << 28), Request("POST", "/", {}, body=message))
-    samples = work.read()
+    work = kind(served, Limits.of(served.inputs.values(), 32, 1 << 25, 1 << 28), Request("POST", "/", {}, body=message))
+    (samples,) = work.read().values()
     assert (samples.shape[1:], samples.dtype) == ((8, 8, 1), np.uint8)
-    assert work.answer(np.full((len(samples), 10), 0.1, np.float32)).status == 200
+    assert work.answer({"probabilities": np.full((len(samples), 10), 0.1, np.float32)}).status == 200
     return len(samples)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from ..errors import InputError, StartError
-from ..model import Facts
+from ..model import BYTES, Facts, Output
+from .parts import InParts, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CHUNK = 16
-"""Samples a run at most: enough to fill the kernels, little enough that activations stay small."""
+    from ..model import Input
+
+Details = dict[str, Any]
+"""What LiteRT says of a tensor."""
 
 
 def open_model(folder: Path, threads: int = 1) -> LiteRTModel:
@@ -40,84 +43,82 @@ def open_model(folder: Path, threads: int = 1) -> LiteRTModel:
     return LiteRTModel(facts, interpreter)
 
 
-class LiteRTModel:
-    """A loaded LiteRT model. Safe to share among threads: one prediction runs at a time.
-
-    Attributes:
-        facts: what `model.json` says.
-    """
+class LiteRTModel(InParts):
+    """A loaded LiteRT model. Safe to share among threads: one run at a time."""
 
     def __init__(self, facts: Facts, interpreter: Interpreter) -> None:
-        self.facts = facts
         self._interpreter = interpreter
         self._lock = threading.Lock()
-        self._input = _only(interpreter.get_input_details(), "input", facts)
-        self._output = _only(interpreter.get_output_details(), "output", facts)
-        self._batch = int(self._input["shape"][0])
-        self._resizable = _any_batch(self._input)
-        self._check_shapes()
+        takes, answers = _by_name(interpreter, "input"), _by_name(interpreter, "output")
+        self._inputs = [_named(takes, one, "input", facts) for one in facts.inputs]
+        self._outputs = [_named(answers, one, "output", facts) for one in facts.outputs]
+        _check_all_given(takes, self._inputs, facts)
+        for found, one in zip(self._inputs, facts.inputs, strict=True):
+            _check_input(found, one, facts)
+        for found, out in zip(self._outputs, facts.outputs, strict=True):
+            _check_output(found, out, facts)
+        self._given, self._answered = ([one["index"] for one in found] for found in (self._inputs, self._outputs))
+        self._resizable = all(_varies(one, 0) for one in self._inputs)
+        self._shapes: list[tuple[int, ...]] = [_shape(one) for one in self._inputs]
+        self._check_shapes(facts)
+        super().__init__(facts, None if self._resizable else _batch(self._inputs, facts))
 
-    def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return what clients get, float32, shape `(N, *output.shape)`, for raw samples of shape `(N, *input.shape)`.
-
-        Raises:
-            InputError: the shape is another, or a sample holds NaN and the model's input is an integer.
-        """
-        raw = self.facts.samples(raw)
-        outputs = np.empty((len(raw), *self.facts.output.shape), np.float32)
-        step = self.facts.at_once(CHUNK if self._resizable else self._batch)
+    def run_once(self, inputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the file's own outputs, dequantized, for its inputs, both in the order of the facts."""
+        given = list(map(quantize, inputs, self._inputs, self.facts.inputs))
         with self._lock:
-            for start in range(0, len(raw), step):
-                outputs[start : start + step] = self._run(raw[start : start + step])
-        return self.facts.output.of(outputs)
+            try:
+                self._resize([array.shape for array in given])
+                for array, index in zip(given, self._given, strict=True):
+                    self._interpreter.set_tensor(index, array)
+                self._interpreter.invoke()
+            except RuntimeError as exc:
+                self._shapes = []  # whatever it was left in, it is resized for the next
+                if not self.facts.is_choosy:
+                    raise
+                msg = f"the model cannot be run on these samples: {' '.join(str(exc).split())[:300]}"
+                raise InputError(msg) from exc
+            answers = [self._interpreter.get_tensor(index) for index in self._answered]
+        return list(map(_answer, answers, self._outputs, self.facts.outputs))
 
-    def _run(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the model's own output, dequantized, for at most one run's samples."""
-        inputs = quantize(self.facts.input.of(raw), self._input)
-        if self._resizable:
-            self._resize(len(inputs))
-        elif len(inputs) < self._batch:
-            rest = np.zeros((self._batch - len(inputs), *inputs.shape[1:]), inputs.dtype)
-            inputs = np.concatenate([inputs, rest])
-        self._interpreter.set_tensor(self._input["index"], inputs)
-        self._interpreter.invoke()
-        return dequantize(self._interpreter.get_tensor(self._output["index"])[: len(raw)], self._output)
+    def _resize(self, shapes: list[tuple[int, ...]]) -> None:
+        if shapes == self._shapes:
+            return
+        for found, shape in zip(self._inputs, shapes, strict=True):
+            self._interpreter.resize_tensor_input(found["index"], shape)
+        self._interpreter.allocate_tensors()
+        self._shapes = shapes
 
-    def _resize(self, batch: int) -> None:
-        if batch != self._batch:
-            self._interpreter.resize_tensor_input(self._input["index"], [batch, *self.facts.input.shape])
-            self._interpreter.allocate_tensors()
-            self._batch = batch
-
-    def _check_shapes(self) -> None:
-        takes = tuple(int(size) for size in self._input["shape"][1:])
-        answers = tuple(int(size) for size in self._output["shape"][1:])
-        expected = (self.facts.input.shape, self.facts.output.shape)
-        if (takes, answers) != expected:
-            said = f"{expected[0]} and {expected[1]}"
-            msg = f"{self.facts.file}: takes {takes} and answers {answers}; its model.json says {said}"
+    def _check_shapes(self, facts: Facts) -> None:
+        takes, answers = [[_shape(one)[1:] for one in found] for found in (self._inputs, self._outputs)]
+        tensors: tuple[Input | Output, ...] = (*facts.inputs, *facts.outputs)
+        if not all(map(_fits, (*self._inputs, *self._outputs), tensors)):
+            said = f"{_listed([one.shape for one in facts.inputs])} and {_listed([one.shape for one in facts.outputs])}"
+            what = f"takes {_listed(takes)} and answers {_listed(answers)}"
+            msg = f"{facts.file}: {what}; its model.json says {said}"
             raise StartError(msg)
 
 
-def quantize(values: NDArray[Any], tensor: Mapping[str, Any]) -> NDArray[Any]:
+def quantize(values: NDArray[Any], tensor: Mapping[str, Any], one: Input) -> NDArray[Any]:
     """Return `values` as `tensor` holds them: `round(value / scale) + zero_point`, clipped to the dtype.
 
-    A tensor of floats, or of integers without a scale, holds the values themselves.
+    A tensor of floats, or of integers without a scale, holds the values themselves; so do signed whole numbers of its own
+    dtype.
 
     Raises:
-        InputError: a value is NaN, and the tensor holds integers.
+        InputError: a value is NaN, and the tensor holds integers; or a whole number is beyond them.
 
     Source: LiteRT 8-bit quantization specification, `real = (int - zero_point) * scale`.
     """
     dtype = np.dtype(tensor["dtype"])
-    if dtype.kind == "f" or not tensor["quantization"][0]:
-        return values.astype(dtype, copy=False)
+    if dtype.kind not in "iu" or not tensor["quantization"][0] or (values.dtype == dtype and dtype.kind == "i"):
+        return cast(values, dtype, one)
     if np.isnan(values).any():
-        msg = f"a sample holds NaN, which the model's {dtype} input cannot represent"
+        msg = f"input {one.name!r}: a sample holds NaN, which the model's {dtype} input cannot represent"
         raise InputError(msg)
     scale, zero_point = tensor["quantization"]
     limits = np.iinfo(dtype)
-    steps = np.rint(values / np.float32(scale)) + np.float32(zero_point)
+    steps = np.rint(values.astype(np.float32, copy=False) / np.float32(scale)) + np.float32(zero_point)
     clipped: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
     return clipped
 
@@ -133,21 +134,98 @@ def dequantize(values: NDArray[Any], tensor: Mapping[str, Any]) -> NDArray[np.fl
     return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
-def _only(tensors: list[dict[str, Any]], what: str, facts: Facts) -> dict[str, Any]:
-    if len(tensors) != 1:
-        names = ", ".join(repr(str(tensor["name"])) for tensor in tensors)
-        msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), expected one"
-        raise StartError(msg)
-    tensor = tensors[0]
-    takes_whole = what == "input" and facts.input.dtype.kind == "i"
-    if np.dtype(tensor["dtype"]).kind in "iu" and not tensor["quantization"][0] and not takes_whole:
-        msg = f"{facts.file}: {what} tensor {tensor['name']!r} is {np.dtype(tensor['dtype'])} without a scale"
-        if what == "input":
-            msg += f"; samples of {facts.input.dtype} reach it as float32: a data set of int32 or int64 fits it"
-        raise StartError(msg)
-    return tensor
+def _answer(values: NDArray[Any], tensor: Details, one: Output) -> NDArray[Any]:
+    if values.dtype == one.dtype:
+        return values
+    return dequantize(values, tensor).astype(one.dtype, copy=False)
 
 
-def _any_batch(tensor: Mapping[str, Any]) -> bool:
+def _by_name(interpreter: Interpreter, what: str) -> dict[str, Details]:
+    """Return the file's tensors by name: those of its signature, if it has one, else its own."""
+    tensors = interpreter.get_input_details() if what == "input" else interpreter.get_output_details()
+    by_index = {int(one["index"]): one for one in tensors}
+    for key in interpreter.get_signature_list():
+        runner = interpreter.get_signature_runner(key)
+        told = runner.get_input_details() if what == "input" else runner.get_output_details()
+        found = {name: by_index.get(int(one["index"])) for name, one in told.items()}
+        if len(found) == len(tensors) and None not in found.values():  # else it is another graph's
+            return {name: one for name, one in found.items() if one is not None}
+    return {str(one["name"]): one for one in tensors}
+
+
+def _named(tensors: Mapping[str, Details], one: Input | Output, what: str, facts: Facts) -> Details:
+    """Return the file's tensor that is `one`: by its name, never by its place, unless there is only one on either side."""
+    wanted = one.tensor or one.name
+    own = {str(tensor["name"]): tensor for tensor in tensors.values()}
+    if (found := tensors.get(wanted) or own.get(wanted)) is not None:
+        return found
+    said = facts.inputs if what == "input" else facts.outputs
+    if len(tensors) == len(said) == 1 and not one.tensor:
+        return next(iter(tensors.values()))
+    names = ", ".join(map(repr, tensors))
+    msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), none is {wanted!r}, which model.json names"
+    raise StartError(msg)
+
+
+def _check_all_given(takes: Mapping[str, Details], inputs: list[Details], facts: Facts) -> None:
+    given = {one["index"] for one in inputs}
+    if left := sorted(name for name, one in takes.items() if one["index"] not in given):
+        msg = f"{facts.file}: needs input {left[0]!r}, too, which model.json does not name"
+        raise StartError(msg)
+
+
+def _check_input(tensor: Details, one: Input, facts: Facts) -> None:
+    dtype = np.dtype(tensor["dtype"])
+    where = f"{facts.file}: input tensor {str(tensor['name'])!r} is {dtype}"
+    if dtype.kind not in "fiub" or one.dtype == BYTES or (dtype.kind == "b") != (one.dtype.kind == "b"):
+        msg = f"{where}; model.json says {'bytes' if one.dtype == BYTES else one.dtype}"
+        raise StartError(msg)
+    is_same = one.is_plain and one.dtype == dtype
+    if dtype.kind in "iu" and not tensor["quantization"][0] and one.dtype.kind != "i" and not is_same:
+        msg = (
+            f"{where} without a scale; samples of {one.dtype} reach it as float32: a data set of int32 or int64 fits it"
+        )
+        raise StartError(msg)
+
+
+def _check_output(tensor: Details, one: Output, facts: Facts) -> None:
+    dtype = np.dtype(tensor["dtype"])
+    if dtype == one.dtype or (one.dtype.kind == "f" and dtype.kind == "f"):
+        return
+    if one.dtype.kind == "f" and dtype.kind in "iu" and tensor["quantization"][0]:
+        return
+    scale = " without a scale" if dtype.kind in "iu" else ""
+    said = "bytes" if one.dtype == BYTES else one.dtype
+    msg = f"{facts.file}: output tensor {str(tensor['name'])!r} is {dtype}{scale}; model.json says {said}"
+    raise StartError(msg)
+
+
+def _shape(tensor: Details) -> tuple[int, ...]:
+    return tuple(int(size) for size in tensor["shape"])
+
+
+def _varies(tensor: Details, axis: int) -> bool:
     signature = tensor.get("shape_signature")
-    return signature is not None and len(signature) > 0 and int(signature[0]) == -1
+    return signature is not None and len(signature) > axis and int(signature[axis]) == -1
+
+
+def _fits(tensor: Details, one: Input | Output) -> bool:
+    """Tell whether a tensor holds what `one` says; what varies is 1 long until it is resized."""
+    sizes = _shape(tensor)[1:]
+    return len(sizes) == len(one.shape) and all(
+        size == axis or _varies(tensor, number) or (isinstance(axis, str) and isinstance(one, Output))
+        for number, (size, axis) in enumerate(zip(sizes, one.shape, strict=True), 1)
+    )
+
+
+def _batch(inputs: list[Details], facts: Facts) -> int:
+    """Return the number of samples that the file takes at once."""
+    found = {_shape(one)[0] for one in inputs}
+    if len(found) > 1:
+        msg = f"{facts.file}: its inputs take unlike numbers of samples: {', '.join(map(str, sorted(found)))}"
+        raise StartError(msg)
+    return found.pop()
+
+
+def _listed(shapes: list[Any]) -> str:
+    return ", ".join(map(str, shapes))

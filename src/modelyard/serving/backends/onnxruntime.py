@@ -14,19 +14,20 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime
 
-from ..errors import StartError
-from ..model import Facts
+from ..errors import InputError, StartError
+from ..model import BYTES, WHOLE, Facts, Input, Output
+from .parts import InParts, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-CHUNK = 16
-"""Samples a run at most: enough to fill the kernels, little enough that activations stay small."""
-
-_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-_DTYPES = {**_FLOATS, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
+_FLOATS = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
+_WHOLE = {f"tensor({name})": name for name in WHOLE}
+_DTYPES: dict[str, np.dtype[Any]] = {name: np.dtype(kind) for name, kind in (*_FLOATS.items(), *_WHOLE.items())}
+_DTYPES |= {"tensor(bool)": np.dtype(bool), "tensor(string)": BYTES}
 _ERRORS_ONLY = 3
 
 
@@ -39,7 +40,7 @@ def open_model(folder: Path, threads: int = 1) -> OnnxModel:
     facts = Facts.read(folder)
     try:
         session = onnxruntime.InferenceSession(
-            str(_graph(facts.file)), _options(threads), providers=["CPUExecutionProvider"]
+            str(_graph(facts.file)), _options(threads, facts), providers=["CPUExecutionProvider"]
         )
     except Exception as exc:  # its errors have no other class in common
         msg = f"{facts.file}: not a model that ONNX Runtime can run: {_line(exc)}"
@@ -52,90 +53,164 @@ def _graph(path: Path) -> Path:
     return path / path.name if path.is_dir() else path
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def _options(threads: int, facts: Facts) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
     options.log_severity_level = _ERRORS_ONLY
+    options.enable_mem_pattern = not facts.varies  # a pattern of memory would be kept for every shape that ever came
     # Threads that wait by spinning would eat the processor time that a container is limited to.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
-class OnnxModel:
-    """A loaded ONNX model. Safe to share among threads: ONNX Runtime's sessions are.
-
-    Attributes:
-        facts: what `model.json` says.
-    """
+class OnnxModel(InParts):
+    """A loaded ONNX model. Safe to share among threads: ONNX Runtime's sessions are."""
 
     def __init__(self, facts: Facts, session: onnxruntime.InferenceSession) -> None:
-        self.facts = facts
+        takes, answers = session.get_inputs(), session.get_outputs()
+        inputs = [_named(takes, one, "input", facts) for one in facts.inputs]
+        outputs = [_named(answers, one, "output", facts) for one in facts.outputs]
+        _check_all_given(takes, inputs, facts)
+        for found, one in zip(inputs, facts.inputs, strict=True):
+            _check_input(found, one, facts)
+        for found, out in zip(outputs, facts.outputs, strict=True):
+            _check_output(found, out, facts)
+        _check_shapes(inputs, outputs, facts)
+        super().__init__(facts, _batch(inputs, facts))
         self._session = session
-        self._input = _only(session.get_inputs(), "input", facts)
-        self._output = _only(session.get_outputs(), "output", facts)
-        self._check_shapes()
-        batch = self._input.shape[0]
-        self._batch = batch if isinstance(batch, int) else None
+        self._inputs = [(found.name, _DTYPES[found.type]) for found in inputs]
+        self._outputs = [found.name for found in outputs]
+        self._given_back = _run_options() if facts.varies else None
 
-    def predict(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return what clients get, float32, shape `(N, *output.shape)`, for raw samples of shape `(N, *input.shape)`.
-
-        Raises:
-            InputError: the shape is another.
-        """
-        raw = self.facts.samples(raw)
-        outputs = np.empty((len(raw), *self.facts.output.shape), np.float32)
-        step = self.facts.at_once(self._batch or CHUNK)
-        for start in range(0, len(raw), step):
-            outputs[start : start + step] = self._run(raw[start : start + step])
-        return self.facts.output.of(outputs)
-
-    def _run(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the model's own output for at most one run's samples."""
-        inputs = self.facts.input.of(raw).astype(_DTYPES[self._input.type], copy=False)
-        if self._batch is not None and len(inputs) < self._batch:
-            rest = np.zeros((self._batch - len(inputs), *inputs.shape[1:]), inputs.dtype)
-            inputs = np.concatenate([inputs, rest])
+    def run_once(self, inputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the file's own outputs for its inputs, both in the order of the facts."""
+        feeds = {
+            name: _texts(array, one) if dtype == BYTES else cast(array, dtype, one)
+            for (name, dtype), array, one in zip(self._inputs, inputs, self.facts.inputs, strict=True)
+        }
         try:
-            (answer,) = self._session.run([self._output.name], {self._input.name: inputs})
+            answers = self._session.run(self._outputs, feeds, self._given_back)
         except Exception as exc:  # its errors have no other class in common
+            if self.facts.is_choosy:
+                msg = f"the model cannot be run on these samples: {_line(exc)[:300]}"
+                raise InputError(msg) from exc
             msg = f"{self.facts.file}: ONNX Runtime cannot run it: {_line(exc)}"
             raise RuntimeError(msg) from exc
-        return np.asarray(answer, np.float32)[: len(raw)]
-
-    def _check_shapes(self) -> None:
-        expected = self.facts.input.shape, self.facts.output.shape
-        if not (_fits(self._input.shape, expected[0]) and _fits(self._output.shape, expected[1])):
-            takes, answers = (tuple(one.shape[1:]) for one in (self._input, self._output))
-            said = f"{expected[0]} and {expected[1]}"
-            msg = f"{self.facts.file}: takes {takes} and answers {answers}; its model.json says {said}"
-            raise StartError(msg)
+        return [_answer(array, one) for array, one in zip(answers, self.facts.outputs, strict=True)]
 
 
-def _fits(shape: list[int | str | None], sample: tuple[int | str, ...]) -> bool:
-    """Tell whether a tensor of `shape` (a name or None: any size) holds samples of the shape `sample`."""
-    sizes = shape[1:]
-    return len(sizes) == len(sample) and all(
-        one == other for one, other in zip(sizes, sample, strict=True) if isinstance(one, int)
+def _run_options() -> onnxruntime.RunOptions:
+    """Return what has memory given back after each run: else the longest samples that ever came would keep theirs."""
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+def _texts(array: NDArray[Any], one: Input) -> NDArray[Any]:
+    """Return texts as ONNX Runtime takes them.
+
+    Raises:
+        InputError: one is not UTF-8.
+    """
+    try:
+        found = [text.decode() for text in array.ravel().tolist()]
+    except UnicodeDecodeError as exc:
+        msg = f"input {one.name!r}: a text is not UTF-8, and ONNX knows no other"
+        raise InputError(msg) from exc
+    return np.array(found, BYTES).reshape(array.shape)
+
+
+def _answer(array: NDArray[Any], one: Output) -> NDArray[Any]:
+    if one.dtype == BYTES:
+        found = np.empty(array.size, BYTES)
+        found[:] = [text.encode() for text in array.ravel().tolist()]
+        return found.reshape(array.shape)
+    return array.astype(one.dtype, copy=False)
+
+
+def _named(tensors: Sequence[Any], one: Input | Output, what: str, facts: Facts) -> Any:
+    """Return the file's tensor that is `one`: by its name, never by its place, unless there is only one on either side."""
+    wanted = one.tensor or one.name
+    found = [tensor for tensor in tensors if tensor.name == wanted]
+    said = facts.inputs if what == "input" else facts.outputs
+    if not found and len(tensors) == len(said) == 1 and not one.tensor:
+        return tensors[0]
+    if not found:
+        names = ", ".join(repr(tensor.name) for tensor in tensors)
+        msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), none is {wanted!r}, which model.json names"
+        raise StartError(msg)
+    return found[0]
+
+
+def _check_all_given(takes: Sequence[Any], inputs: Sequence[Any], facts: Facts) -> None:
+    if left := sorted({one.name for one in takes} - {one.name for one in inputs}):
+        msg = f"{facts.file}: needs input {left[0]!r}, too, which model.json does not name"
+        raise StartError(msg)
+
+
+def _check_input(found: Any, one: Input, facts: Facts) -> None:
+    dtype = _DTYPES.get(found.type)
+    if dtype is None or not _takes(dtype, one):
+        allowed = [kind for kind, known in _DTYPES.items() if _takes(known, one)]
+        msg = f"{facts.file}: input {found.name!r} is a {found.type}; allowed: {', '.join(allowed)}"
+        if dtype is not None and dtype.kind == "i" and one.dtype.kind == "u":
+            msg += f"; samples of {one.dtype} reach it as float32: a data set of int32 or int64 fits it"
+        raise StartError(msg)
+
+
+def _takes(dtype: np.dtype[Any], one: Input) -> bool:
+    """Tell whether samples of `one` can go into a tensor of `dtype`."""
+    if dtype == BYTES or one.dtype == BYTES:
+        return dtype == one.dtype
+    if dtype.kind == "f":
+        return True
+    if one.dtype.kind == "i":
+        return dtype.kind in "iu"
+    return one.is_plain and dtype == one.dtype
+
+
+def _check_output(found: Any, one: Output, facts: Facts) -> None:
+    dtype = _DTYPES.get(found.type)
+    if dtype is None or not (dtype == one.dtype or (dtype.kind == "f" and one.dtype.kind == "f")):
+        kinds = [kind for kind, known in _DTYPES.items() if known == one.dtype or known.kind == one.dtype.kind == "f"]
+        msg = f"{facts.file}: output {found.name!r} is a {found.type}; allowed: {', '.join(kinds)}"
+        raise StartError(msg)
+
+
+def _check_shapes(inputs: Sequence[Any], outputs: Sequence[Any], facts: Facts) -> None:
+    tensors: tuple[Input | Output, ...] = (*facts.inputs, *facts.outputs)
+    if all(map(_fits, (*inputs, *outputs), tensors)):
+        return
+    takes, answers = (_listed([tuple((one.shape or [])[1:]) for one in found]) for found in (inputs, outputs))
+    said = f"{_listed([one.shape for one in facts.inputs])} and {_listed([one.shape for one in facts.outputs])}"
+    msg = f"{facts.file}: takes {takes} and answers {answers}; its model.json says {said}"
+    raise StartError(msg)
+
+
+def _listed(shapes: Sequence[object]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _fits(tensor: Any, one: Input | Output) -> bool:
+    """Tell whether a tensor (a name or None among its sizes: any size) holds what `one` says."""
+    if not tensor.shape:  # unknown; the first sample tells
+        return isinstance(one, Output)
+    sizes = tensor.shape[1:]
+    return len(sizes) == len(one.shape) and all(
+        size == axis for size, axis in zip(sizes, one.shape, strict=True) if isinstance(size, int)
     )
 
 
-def _only(tensors: list[Any], what: str, facts: Facts) -> Any:
-    if len(tensors) != 1:
-        names = ", ".join(repr(tensor.name) for tensor in tensors)
-        msg = f"{facts.file}: has {len(tensors)} {what} tensors ({names}), expected one"
+def _batch(inputs: Sequence[Any], facts: Facts) -> int | None:
+    """Return the number of samples that the file takes at once; None: any."""
+    found = {one.shape[0] for one in inputs if isinstance(one.shape[0], int)}
+    if len(found) > 1:
+        msg = f"{facts.file}: its inputs take unlike numbers of samples: {', '.join(map(str, sorted(found)))}"
         raise StartError(msg)
-    (tensor,) = tensors
-    allowed = _DTYPES if what == "input" and facts.input.dtype.kind == "i" else _FLOATS
-    if tensor.type not in allowed:
-        msg = f"{facts.file}: {what} {tensor.name!r} is a {tensor.type}; allowed: {', '.join(allowed)}"
-        if what == "input" and tensor.type in _DTYPES:
-            msg += f"; samples of {facts.input.dtype} reach it as float32: a data set of int32 or int64 fits it"
-        raise StartError(msg)
-    return tensor
+    return found.pop() if found else None
 
 
 def _line(exc: Exception) -> str:

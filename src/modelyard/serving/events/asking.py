@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..answers import refusal_of
 from ..errors import RequestError
@@ -15,9 +15,7 @@ from .event import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from ..engine import Samples
     from ..limits import Limits
     from ..served import Served
     from ..trace import Trace
@@ -77,8 +75,8 @@ class Asking:
     def _model(self) -> Served:
         return self._results.model
 
-    def read(self) -> NDArray[Any]:
-        """Return the raw samples, shape `(N, *input_shape)`.
+    def read(self) -> Samples:
+        """Return the raw samples by input, each of shape `(N, *shape)`.
 
         Raises:
             RequestError, TensorError: it is no event that the model can answer.
@@ -94,10 +92,10 @@ class Asking:
         self.timeout_s = self._asked.timeout_s
         return self._asked.samples
 
-    def answer(self, probabilities: NDArray[np.float32]) -> Outcome:
-        """Return the outcome that carries `probabilities`, shape `(N, classes)`."""
+    def answer(self, outputs: Samples) -> Outcome:
+        """Return the outcome that carries `outputs`, by name, each of shape `(N, *shape)`."""
         assert self._event is not None
-        data = self._asked.answer(probabilities)
+        data = self._asked.answer(outputs)
         return Outcome(self._event, self._results.result(self._event, data, self._trace))
 
     def refuse(self, exc: Exception) -> Outcome:

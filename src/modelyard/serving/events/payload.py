@@ -10,21 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
 
 from .. import oip, tfserving
 from ..body import parse_json
 from ..errors import RequestError
-from ..tensors import TensorError, from_bytes, text
+from ..tensors import TensorError, from_bytes, shape_text, text, texts
 from .event import NO_DOCUMENT, Event
 from .structured import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from ..engine import Samples
     from ..limits import Limits
     from ..served import Served
 
@@ -36,25 +34,25 @@ class Asked:
     """What an event asks.
 
     Attributes:
-        samples: shape `(N, *input_shape)`.
-        write: returns the answer that carries probabilities, shape `(N, classes)`, as a JSON value.
+        samples: by input, each of shape `(N, *shape)`.
+        write: returns the answer that carries outputs, by name, as a JSON value.
         timeout_s: how long the event may wait by its own word, in seconds; None: it does not say.
     """
 
-    samples: NDArray[Any]
-    write: Callable[[NDArray[np.float32]], dict[str, Any]]
+    samples: Samples
+    write: Callable[[Samples], dict[str, Any]]
     timeout_s: float | None = None
 
-    def answer(self, probabilities: NDArray[np.float32]) -> bytes:
-        """Return the answer that carries `probabilities`, shape `(N, classes)`, as JSON text.
+    def answer(self, outputs: Samples) -> bytes:
+        """Return the answer that carries `outputs`, by name, each of shape `(N, *shape)`, as JSON text.
 
         Raises:
             TensorError: they hold what JSON cannot carry.
         """
-        if not np.isfinite(probabilities).all():
+        if not all(map(tfserving.is_finite, outputs.values())):
             msg = "the model's answer holds NaN or Infinity, which JSON cannot carry"
             raise TensorError(msg)
-        return orjson.dumps(self.write(np.ascontiguousarray(probabilities)), option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(self.write(outputs), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def read(event: Event, model: Served, limits: Limits) -> Asked:
@@ -71,10 +69,19 @@ def read(event: Event, model: Served, limits: Limits) -> Asked:
     if is_json(media_type):
         return _of_json(event.data, model, limits)
     if media_type.partition(";")[0].strip().lower() == RAW:
-        spec = model.input
-        samples = from_bytes(memoryview(event.data), spec.dtype, (-1, *spec.shape))
-        return Asked(spec.check(samples, model.max_batch), _rows)
+        return Asked(model.check(_of_bytes(memoryview(event.data), model)), _rows)
     raise RequestError(415, f"unsupported data of type {media_type[:100]!r}; supported: application/json, {RAW}")
+
+
+def _of_bytes(data: memoryview, model: Served) -> Samples:
+    """Return what bytes alone can say: samples of one shape, one after the other, or one text."""
+    spec = next(iter(model.inputs.values()))
+    if len(model.inputs) == 1 and spec.is_text and not spec.shape:
+        return {spec.name: texts([bytes(data)])}
+    if len(model.inputs) > 1 or spec.is_text or not spec.is_fixed:
+        names = ", ".join(f"{one.name!r} {shape_text(one.expected)}" for one in model.inputs.values())
+        raise RequestError(415, f"data of type {RAW} cannot say what the model takes, {names}; send application/json")
+    return {spec.name: from_bytes(data, spec.dtype, (-1, *spec.shape))}
 
 
 def _of_json(data: bytes | bytearray | memoryview, model: Served, limits: Limits) -> Asked:
@@ -93,12 +100,12 @@ def _of_document(document: Any, model: Served, *, literals: bool) -> Asked:
         raise TensorError(msg)
     if _is_inference(document):
         samples, wanted = oip.read_document(document, model, literals=literals)
-        if wanted.binary:
+        if any(output.binary for output in wanted.of(model)):
             msg = "the answer is an event with JSON; leave 'binary_data' and 'binary_data_output' out"
             raise TensorError(msg)
         return Asked(samples, lambda found: oip.document(model, wanted, found), wanted.timeout_s)
-    rows, array = tfserving.read_document(document, model, literals=literals)
-    return Asked(model.input.check(array, model.max_batch), _rows if rows else _columns)
+    rows, samples = tfserving.read_document(document, model, literals=literals)
+    return Asked(samples, _rows if rows else _columns)
 
 
 def _is_inference(document: dict[str, Any]) -> bool:
@@ -107,9 +114,9 @@ def _is_inference(document: dict[str, Any]) -> bool:
     return isinstance(inputs, list) and bool(inputs) and isinstance(inputs[0], dict)
 
 
-def _rows(probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    return {"predictions": probabilities}
+def _rows(outputs: Samples) -> dict[str, Any]:
+    return tfserving.written(outputs, rows=True)
 
 
-def _columns(probabilities: NDArray[np.float32]) -> dict[str, Any]:
-    return {"outputs": probabilities}
+def _columns(outputs: Samples) -> dict[str, Any]:
+    return tfserving.written(outputs, rows=False)

@@ -19,7 +19,8 @@ from ..answers import failure
 from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response
-from ..tensors import TensorError, from_bytes
+from ..model import BYTES
+from ..tensors import TensorError, from_bytes, texts, to_bytes
 from . import wire
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..engine import Samples
     from ..limits import Limits
     from ..messages import Request
     from ..oip import Wanted
@@ -41,9 +43,9 @@ _CONTENTS = {
     "uint64": 5,
     "float32": 6,
     "float64": 7,
+    "object": 8,
 }
-"""The field of a tensor's contents that holds the values of a dtype."""
-_FP32, _TEXTS = 6, 8
+"""The field of a tensor's contents that holds the values of a dtype; float16 has none."""
 
 
 class Inference:
@@ -109,8 +111,8 @@ class ModelInfer:
         """How long the request may wait by its own word, in seconds, known once it is read; None: it does not say."""
         return self._wanted.timeout_s
 
-    def read(self) -> NDArray[Any]:
-        """Return the raw samples, shape `(N, *input_shape)`.
+    def read(self) -> Samples:
+        """Return the raw samples by input, each of shape `(N, *shape)`.
 
         Raises:
             RequestError, TensorError: it is not a request that the model can answer.
@@ -121,49 +123,68 @@ class ModelInfer:
         self._wanted = oip.read_wanted(_beside(message), self._model)
         return samples
 
-    def answer(self, probabilities: NDArray[np.float32]) -> Response:
-        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
-        return Response(200, _answer(self._model, self._wanted, probabilities, raw=self._raw))
+    def answer(self, outputs: Samples) -> Response:
+        """Return the answer that carries `outputs`, by name, each of shape `(N, *shape)`."""
+        return Response(200, _answer(self._model, self._wanted, outputs, raw=self._raw))
 
     def refuse(self, exc: Exception) -> Response:
         """Return the answer that says what went wrong."""
         return failure(exc)
 
 
-def _samples(message: wire.Message, model: Served) -> tuple[NDArray[Any], bool]:
-    """Return the samples of a request, and whether they came as bytes."""
-    inputs, raws, spec = message.every(5), message.every(7), model.input
-    if len(inputs) != 1:
-        msg = f"'inputs' must be a list of one tensor, {spec.name!r}"
-        raise TensorError(msg)
-    tensor = wire.Message(inputs[0])
-    said = {"name": tensor.text(1), "datatype": tensor.text(2), "shape": tensor.whole_numbers(3)}
-    shape = oip.check_header(said, model)
-    contents = tensor.message(5)
-    if len(raws) > 1 or (raws and contents is not None):
-        what = "both 'contents' and 'raw_input_contents'" if contents else f"{len(raws)} 'raw_input_contents'"
-        msg = f"input {spec.name!r} has {what}; give one of one"
-        raise TensorError(msg)
-    try:
-        array = from_bytes(raws[0], spec.dtype, shape) if raws else _from_contents(contents, shape, spec)
-    except (TensorError, RequestError) as exc:
-        msg = f"input {spec.name!r}: {exc}"
-        raise TensorError(msg) from exc
-    return spec.check(array, model.max_batch), bool(raws)
+def _samples(message: wire.Message, model: Served) -> tuple[Samples, bool]:
+    """Return the samples of a request by input, and whether they came as bytes."""
+    tensors, raws = [wire.Message(data) for data in message.every(5)], message.every(7)
+    inputs = oip.by_name([{"name": tensor.text(1), "tensor": tensor} for tensor in tensors], model)
+    for said, tensor in zip(inputs.values(), tensors, strict=True):
+        said |= {"datatype": tensor.text(2), "shape": tensor.whole_numbers(3)}
+    shapes = oip.check_headers(inputs, model)
+    found = {}
+    for number, (name, said) in enumerate(inputs.items()):
+        contents, spec = said["tensor"].message(5), model.inputs[name]
+        _check_one_form(spec, contents, len(raws), len(inputs))
+        try:
+            raw = from_bytes(raws[number], spec.dtype, shapes[name]) if raws else None
+            found[name] = _from_contents(contents, shapes[name], spec) if raw is None else raw
+        except (TensorError, RequestError) as exc:
+            msg = f"input {spec.name!r}: {exc}"
+            raise TensorError(msg) from exc
+    return oip.in_order(found, model), bool(raws)
+
+
+def _check_one_form(spec: TensorSpec, contents: wire.Message | None, raws: int, inputs: int) -> None:
+    """Refuse values that come in both forms, or bytes that are not one a tensor."""
+    if not raws or (raws == inputs and contents is None):
+        return
+    both = "both 'contents' and 'raw_input_contents'"
+    what = both if contents is not None else f"{raws} 'raw_input_contents'"
+    of = "one of one" if inputs == 1 else f"{inputs}, one a tensor, or none"
+    msg = f"input {spec.name!r} has {what}; give {of}"
+    raise TensorError(msg)
 
 
 def _from_contents(contents: wire.Message | None, shape: tuple[int, ...], spec: TensorSpec) -> NDArray[Any]:
     """Return the values in the field that is the dtype's, once they are counted."""
-    wide = f"f{spec.dtype.itemsize}" if spec.dtype.kind == "f" else "u"
-    packed = memoryview(b"") if contents is None else contents.packed(_CONTENTS[spec.dtype.name], wide)
-    expected = math.prod(shape)
-    found = wire.count(packed) if wide == "u" else len(packed) / spec.dtype.itemsize
-    if found != expected:
-        msg = f"'contents' holds {found:g} values of {oip.datatype(spec.dtype)}, expected {expected}"
+    if spec.dtype.name not in _CONTENTS:
+        msg = f"'contents' has no field for {oip.datatype(spec.dtype)}; send it in 'raw_input_contents'"
         raise TensorError(msg)
+    expected, number = math.prod(shape), _CONTENTS[spec.dtype.name]
+    if spec.is_text:
+        found = [] if contents is None else contents.every(number)
+        _check_count(len(found), expected, spec)
+        return texts([bytes(one) for one in found]).reshape(shape)
+    wide = f"f{spec.dtype.itemsize}" if spec.dtype.kind == "f" else "u"
+    packed = memoryview(b"") if contents is None else contents.packed(number, wide)
+    _check_count(wire.count(packed) if wide == "u" else len(packed) / spec.dtype.itemsize, expected, spec)
     if wide == "u":
         return wire.integers(packed, spec.dtype).reshape(shape)
     return np.frombuffer(packed, spec.dtype.newbyteorder("<")).reshape(shape).astype(spec.dtype, copy=False)
+
+
+def _check_count(found: float, expected: int, spec: TensorSpec) -> None:
+    if found != expected:
+        msg = f"'contents' holds {found:g} values of {oip.datatype(spec.dtype)}, expected {expected}"
+        raise TensorError(msg)
 
 
 def _beside(message: wire.Message) -> dict[str, Any]:
@@ -195,22 +216,23 @@ def _parameter(value: wire.Message | None) -> Any:
     return value.whole(5) if value.float64(4) is None else value.float64(4)
 
 
-def _answer(model: Served, wanted: Wanted, probabilities: NDArray[np.float32], *, raw: bool) -> bytes:
-    head = wire.text(1, model.name) + wire.text(2, model.version) + wire.text(3, wanted.id or "")
-    output = oip.tensor(model.output)
-    if wanted.classes:
-        best, names = oip.likeliest(model, wanted, probabilities)
-        texts = [one.encode() for one in names]
-        output |= {"datatype": "BYTES", "shape": list(best)}
-        contents = b"".join(wire.blob(_TEXTS, one) for one in texts)
-        data = b"".join(len(one).to_bytes(4, "little") + one for one in texts)
-    else:
-        output |= {"shape": list(probabilities.shape)}
-        data = probabilities.astype("<f4", copy=False).tobytes()
-        contents = b"" if raw else wire.blob(_FP32, data)
+def _answer(model: Served, wanted: Wanted, outputs: Samples, *, raw: bool) -> bytes:
+    told = [oip.told(model, output, outputs[output.name]) for output in wanted.of(model)]
+    raw = raw or any(array.dtype.name not in _CONTENTS for _, array in told)  # all of them in one way
+    tensors = [_tensor(said) + (b"" if raw else wire.blob(5, _contents(array))) for said, array in told]
+    fields = [wire.text(1, model.name), wire.text(2, model.version), wire.text(3, wanted.id or "")]
+    fields += [wire.blob(5, one) for one in tensors]
     if raw:
-        return head + wire.blob(5, _tensor(output)) + wire.blob(6, data)
-    return head + wire.blob(5, _tensor(output) + wire.blob(5, contents))
+        fields += [wire.blob(6, to_bytes(array)) for _, array in told]
+    return b"".join(fields)
+
+
+def _contents(array: NDArray[Any]) -> bytes:
+    """Return values in the field that is their dtype's."""
+    number = _CONTENTS[array.dtype.name]
+    if array.dtype == BYTES:
+        return b"".join([wire.blob(number, one) for one in array.ravel().tolist()])
+    return wire.blob(number, to_bytes(array) if array.dtype.kind == "f" else wire.packed_integers(array))
 
 
 def _tensor(said: dict[str, Any]) -> bytes:

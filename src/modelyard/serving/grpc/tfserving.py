@@ -9,7 +9,7 @@ is written, and what fewer values than its shape has mean.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,13 +18,20 @@ from ..answers import failure
 from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response
-from ..tensors import TensorError, from_bytes
+from ..model import BYTES
+from ..oip import in_order
+from ..served import Sizes
+from ..tensors import TYPE_NAMES, TensorError, from_bytes, texts, to_bytes
 from ..tfserving import SIGNATURE, Target
 from . import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
+
     from numpy.typing import NDArray
 
+    from ..engine import Samples
     from ..limits import Limits
     from ..messages import Request
     from ..served import Served
@@ -42,8 +49,11 @@ _TYPES = {
     "uint16": (17, 7),
     "uint32": (22, 16),
     "uint64": (23, 17),
+    "float16": (19, 13),
+    "object": (7, 8),
 }
 """The number of a dtype, and the field of a tensor that holds its values."""
+T = TypeVar("T")
 _DTYPE, _SHAPE, _CONTENT = 1, 2, 4
 _AVAILABLE = 30
 _SIGNATURES = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
@@ -106,9 +116,10 @@ class Predict:
     def __init__(self, model: Served, limits: Limits, request: Request) -> None:
         self.small = is_small(request)
         self._model, self._limits, self._request = model, limits, request
+        self._wanted: list[str] = []
 
-    def read(self) -> NDArray[Any]:
-        """Return the raw samples, shape `(N, *input_shape)`.
+    def read(self) -> Samples:
+        """Return the raw samples by input, each of shape `(N, *shape)`.
 
         Raises:
             RequestError, TensorError: it is not a request that the model can answer.
@@ -118,16 +129,18 @@ class Predict:
         signature = (message.message(1) or wire.Message(b"")).text(3)
         if signature not in ("", SIGNATURE):
             raise RequestError(400, f'Serving signature name: "{signature}" not found in signature def')
-        for data in message.every(3):
-            if (name := str(data, "utf-8", "replace")) != model.output.name:
-                expected = f"Outputs expected to be in the set {{{model.output.name}}}."
+        self._wanted = [str(data, "utf-8", "replace") for data in message.every(3)]
+        for name in self._wanted:
+            if name not in model.outputs:
+                expected = f"Outputs expected to be in the set {{{','.join(model.outputs)}}}."
                 raise RequestError(400, f"output tensor alias not found in signature: {name} {expected}")
-        return model.input.check(_input(message, model), model.max_batch)
+        return in_order(_inputs(message, model), model)
 
-    def answer(self, probabilities: NDArray[np.float32]) -> Response:
-        """Return the answer that carries `probabilities`, shape `(N, classes)`."""
-        output = _entry(1, self._model.output.name, _tensor(probabilities))
-        return Response(200, output + wire.blob(2, _spec(self._model)))
+    def answer(self, outputs: Samples) -> Response:
+        """Return the answer that carries `outputs`, by name, each of shape `(N, *shape)`."""
+        wanted = dict.fromkeys(self._wanted or outputs)
+        entries = [_entry(1, name, _tensor(outputs[name])) for name in wanted]
+        return Response(200, b"".join(entries) + wire.blob(2, _spec(self._model)))
 
     def refuse(self, exc: Exception) -> Response:
         """Return the answer that says what went wrong."""
@@ -148,73 +161,106 @@ def _target(model: Served, message: wire.Message) -> Target:
     return Target(model, {"name": name, "version": number, "label": spec.text(4) or None})
 
 
-def _input(message: wire.Message, model: Served) -> NDArray[Any]:
-    """Return the one input's values."""
+def _inputs(message: wire.Message, model: Served) -> dict[str, NDArray[Any]]:
+    """Return the inputs' values, by name."""
     entries = [wire.Message(data) for data in message.every(2)]
-    names, spec = {entry.text(1) for entry in entries}, model.input
-    if names != {spec.name}:
-        sent, known = ",".join(sorted(names)), f"len({{{spec.name}}})"
-        extra = ",".join(sorted(names - {spec.name}))
-        missing = "" if spec.name in names else spec.name
-        wrong = (
-            f"{len(names)}!=1 len({{{sent}}}) != {known}. Sent extra: {{{extra}}}. Missing but required: {{{missing}}}."
-        )
-        raise RequestError(400, f"input size does not match signature: {wrong}")
-    tensor = entries[-1].message(2) or wire.Message(b"")
+    tensors = {
+        entry.text(1): entry.message(2) or wire.Message(b"") for entry in entries
+    }  # of a key twice, the last counts
+    if tensors.keys() != model.inputs.keys():
+        raise RequestError(400, f"input size does not match signature: {_unlike(tensors.keys(), model.inputs.keys())}")
+    sizes = Sizes(model)
+    shapes = {name: _in_words(_shape, name, tensors[name], spec, model) for name, spec in model.inputs.items()}
+    for name, spec in model.inputs.items():
+        sizes.note(spec, shapes[name])
+    sizes.check_bytes()
+    return {name: _in_words(_values, name, tensors[name], shapes[name], spec) for name, spec in model.inputs.items()}
+
+
+def _unlike(sent: AbstractSet[str], known: AbstractSet[str]) -> str:
+    names = [",".join(sorted(one)) for one in (sent, known, sent - known, known - sent)]
+    counts = f"{len(sent)}!={len(known)} len({{{names[0]}}}) != len({{{names[1]}}})"
+    return f"{counts}. Sent extra: {{{names[2]}}}. Missing but required: {{{names[3]}}}."
+
+
+def _in_words(function: Callable[..., T], name: str, *arguments: Any) -> T:
+    """Call `function`; what it refuses names the input."""
     try:
-        return _values(tensor, _shape(tensor, spec, model.max_batch), spec)
+        return function(*arguments)
     except (TensorError, RequestError) as exc:
-        msg = f"input {spec.name!r}: {exc}"
+        msg = f"input {name!r}: {exc}"
         raise TensorError(msg) from exc
 
 
-def _shape(tensor: wire.Message, spec: TensorSpec, max_batch: int) -> tuple[int, ...]:
+def _shape(tensor: wire.Message, spec: TensorSpec, model: Served) -> tuple[int, ...]:
     """Return a tensor's shape, checked like its dtype before its values are looked at."""
     number = _TYPES[spec.dtype.name][0]
     if (found := tensor.whole(_DTYPE) or 0) != number:
-        msg = f"dtype is {found}, expected {number} ({spec.dtype.name})"
+        msg = f"dtype is {found}, expected {number} ({TYPE_NAMES['object'] if spec.is_text else spec.dtype.name})"
         raise TensorError(msg)
     said = tensor.message(_SHAPE) or wire.Message(b"")
     dims = said.every(2)
-    if len(dims) != len(spec.shape) + 1:
-        msg = f"its shape has {len(dims)} dimensions, expected {[-1, *spec.shape]}"
+    if len(dims) != len(spec.dims):
+        msg = f"its shape has {len(dims)} dimensions, expected {spec.dims}"
         raise TensorError(msg)
     shape = tuple(wire.signed(wire.Message(dim).whole(1) or 0) for dim in dims)
-    if shape[1:] != spec.shape or shape[0] < 0:
-        msg = f"has shape {list(shape)}, expected {[-1, *spec.shape]}"
+    if (spec.is_fixed and shape[1:] != spec.shape) or min(shape) < 0:
+        msg = f"has shape {list(shape)}, expected {spec.dims}"
         raise TensorError(msg)
-    if shape[0] > max_batch:
-        msg = f"holds {shape[0]} samples; at most {max_batch} are taken"
+    if shape[0] > model.max_batch:
+        msg = f"holds {shape[0]} samples; at most {model.max_batch} are taken"
         raise TensorError(msg)
     return shape
 
 
 def _values(tensor: wire.Message, shape: tuple[int, ...], spec: TensorSpec) -> NDArray[Any]:
-    """Return a tensor's values: bytes, or numbers that are counted first, of which the last goes on to the end."""
-    if (content := tensor.last(_CONTENT)) is not None and len(content):
+    """Return a tensor's values: bytes, or what is counted first, and of which the last goes on to the end."""
+    content, field, expected = tensor.last(_CONTENT), _TYPES[spec.dtype.name][1], math.prod(shape)
+    if spec.is_text:
+        return _filled(texts([bytes(one) for one in tensor.every(field)]), expected, spec).reshape(shape)
+    if content is not None and len(content):
         return from_bytes(content, spec.dtype, shape)
-    floats = spec.dtype.kind == "f"
-    packed = tensor.packed(_TYPES[spec.dtype.name][1], f"f{spec.dtype.itemsize}" if floats else "u")
-    expected = math.prod(shape)
+    floats = spec.dtype.kind == "f" and spec.dtype.itemsize > 2  # a half is written as the whole number of its bits
+    packed = tensor.packed(field, f"f{spec.dtype.itemsize}" if floats else "u")
     found = len(packed) // spec.dtype.itemsize if floats else wire.count(packed)
     if found > expected or (floats and len(packed) % spec.dtype.itemsize):
-        msg = f"holds {found} values of {spec.dtype.name}, expected {expected}"
-        raise TensorError(msg)
-    values = np.frombuffer(packed, spec.dtype.newbyteorder("<")) if floats else wire.integers(packed, spec.dtype)
-    if found < expected:
-        last = values[-1] if found else 0
-        values = np.concatenate([values, np.full(expected - found, last, spec.dtype)])
-    return values.reshape(shape).astype(spec.dtype, copy=False)
+        raise TensorError(_too_many(found, expected, spec))
+    if floats:
+        values = np.frombuffer(packed, spec.dtype.newbyteorder("<"))
+    elif spec.dtype.kind == "f":
+        values = wire.integers(packed, np.dtype(np.uint16)).view(np.float16)
+    else:
+        values = wire.integers(packed, spec.dtype)
+    return _filled(values, expected, spec).reshape(shape).astype(spec.dtype, copy=False)
 
 
-def _tensor(values: NDArray[np.float32]) -> bytes:
-    """Return float32 as TF Serving writes them, in `float_val`."""
-    number, field = _TYPES["float32"]
-    data = values.astype("<f4", copy=False).tobytes()
-    return wire.whole(_DTYPE, number) + wire.blob(_SHAPE, _dims(values.shape)) + wire.blob(field, data)
+def _filled(values: NDArray[Any], expected: int, spec: TensorSpec) -> NDArray[Any]:
+    """Return `values`, of which the last goes on to the end; of none it is 0, or an empty text."""
+    if len(values) > expected:
+        raise TensorError(_too_many(len(values), expected, spec))
+    if len(values) == expected:
+        return values
+    last = values[-1] if len(values) else b"" if spec.is_text else 0
+    return np.concatenate([values, np.full(expected - len(values), last, spec.dtype)])
 
 
-def _dims(shape: tuple[int, ...]) -> bytes:
+def _too_many(found: int, expected: int, spec: TensorSpec) -> str:
+    return f"holds {found} values of {TYPE_NAMES['object'] if spec.is_text else spec.dtype.name}, expected {expected}"
+
+
+def _tensor(values: NDArray[Any]) -> bytes:
+    """Return an array as TF Serving writes it, in the field that is its dtype's."""
+    number, field = _TYPES[values.dtype.name]
+    if values.dtype == BYTES:
+        data = b"".join([wire.blob(field, one) for one in values.ravel().tolist()])
+    elif values.dtype == np.float16:
+        data = wire.blob(field, wire.packed_integers(np.ascontiguousarray(values).view(np.uint16)))
+    else:
+        data = wire.blob(field, to_bytes(values) if values.dtype.kind == "f" else wire.packed_integers(values))
+    return wire.whole(_DTYPE, number) + wire.blob(_SHAPE, _dims(values.shape)) + data
+
+
+def _dims(shape: Iterable[int]) -> bytes:
     return b"".join(wire.blob(2, wire.whole(1, size)) for size in shape)
 
 
@@ -224,14 +270,14 @@ def _spec(model: Served) -> bytes:
 
 
 def _signature(model: Served) -> bytes:
-    inputs = _entry(1, model.input.name, _info(model.input))
-    outputs = _entry(2, model.output.name, _info(model.output))
-    return inputs + outputs + wire.text(3, tfserving.METHOD)
+    entries = [_entry(1, name, _info(spec)) for name, spec in model.inputs.items()]
+    entries += [_entry(2, name, _info(spec)) for name, spec in model.outputs.items()]
+    return b"".join(entries) + wire.text(3, tfserving.METHOD)
 
 
 def _info(spec: TensorSpec) -> bytes:
     number = _TYPES[spec.dtype.name][0]
-    return wire.text(1, f"{spec.name}:0") + wire.whole(2, number) + wire.blob(3, _dims((-1, *spec.shape)))
+    return wire.text(1, f"{spec.name}:0") + wire.whole(2, number) + wire.blob(3, _dims(spec.dims))
 
 
 def _entry(number: int, key: str, value: bytes) -> bytes:

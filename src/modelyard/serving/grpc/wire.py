@@ -135,6 +135,26 @@ def integers(packed: memoryview, dtype: np.dtype[Any]) -> NDArray[Any]:
     return out
 
 
+def packed_integers(array: NDArray[Any]) -> bytes:
+    """Return an array of integers or truth values as packed varints."""
+    values = array.ravel().astype(np.int64 if array.dtype.kind == "i" else np.uint64).view(np.uint64)
+    if not values.size or values.max() < 0x80:
+        return values.astype(np.uint8).tobytes()
+    pieces = (values[at : at + _AT_ONCE] for at in range(0, values.size, _AT_ONCE))
+    return b"".join(map(_split, pieces))
+
+
+def _split(values: NDArray[np.uint64]) -> bytes:
+    shifts = np.arange(_LONGEST, dtype=np.uint64) * np.uint64(7)
+    groups = values[:, None] >> shifts
+    data = (groups & np.uint64(0x7F)).astype(np.uint8)
+    more = (groups[:, 1:] != 0).astype(np.uint8)
+    data[:, :-1] |= more << 7
+    kept = np.ones(data.shape, bool)
+    kept[:, 1:] = more
+    return data[kept].tobytes()
+
+
 def _joined(data: NDArray[np.uint8], ends: NDArray[np.intp]) -> NDArray[np.uint64]:
     """Return the varints in `data` whose last bytes are at `ends`."""
     starts = np.concatenate(([0], ends[:-1] + 1))
