@@ -181,26 +181,31 @@ def outputs_for(model: Served, samples: dict[str, np.ndarray], dice: random.Rand
         shape = (rows, *(axis if isinstance(axis, int) else lengths[axis] for axis in spec.shape))
         size = int(np.prod(shape))
         found[name] = (
-            texts([dice.randbytes(3) for _ in range(size)]).reshape(shape)
+            texts([dice.choice((b"a", b"b")) for _ in range(size)]).reshape(shape)
             if spec.is_text
             else np.ones(shape, spec.dtype)
         )
     return found
 
 
+def refusal(ask: Ask, model: Served, body: bytes, dice: random.Random) -> str:
+    """Return the words of the refusal, or an empty string; anything else that is raised is a fault."""
+    try:
+        work = ask(model, body)
+        work.answer(outputs_for(model, work.read(), dice))
+    except (RequestError, TensorError, InputError) as exc:
+        return str(exc) or "?"
+    return ""
+
+
 @pytest.mark.parametrize("name", SEEDS)
 def test_what_was_changed_is_answered_or_refused(name, tmp_path):
     facts, ask, body = SEEDS[name]
-    model, found = served(facts, tmp_path), {"answered": 0, "refused": 0}
-    for dice in rounds(COUNT):
-        try:
-            work = ask(model, changed(body, dice) if found["answered"] else body)
-            work.answer(outputs_for(model, work.read(), dice))
-            found["answered"] += 1
-        except (RequestError, TensorError, InputError) as exc:
-            assert found["answered"], exc
-            assert str(exc)
-            found["refused"] += 1
+    model = served(facts, tmp_path)
+    assert refusal(ask, model, body, random.Random(0)) == ""
 
-    assert found["answered"] > 5, found
-    assert found["refused"] > (0 if name == "texts event" else 100), found
+    said = [refusal(ask, model, changed(body, dice), dice) for dice in rounds(COUNT)]
+
+    assert "?" not in said
+    assert said.count("") > 5
+    assert len(set(said)) > 10 or name == "texts event"  # any bytes are a text there
