@@ -103,3 +103,21 @@ def test_the_project_of_a_guide_that_trains_nothing_here_is_built(
     assert json.loads((artifacts / "evaluate/as-it-is/evaluation.json").read_text())["accuracy"] > least
     facts = json.loads((artifacts / f"select/{project}/model/model.json").read_text())
     assert facts["signature"]["inputs"][0]["name"] == "pixels"
+
+
+@pytest.mark.tensorflow
+def test_the_regression_of_the_guide_is_built_and_its_image_answers(tmp_path: Path) -> None:
+    for block in blocks("docs/how-to/choose-a-task.md"):
+        if block.file:
+            write(tmp_path, block)
+        elif block.language == "console":
+            run(commands(block), tmp_path)
+    artifacts = tmp_path / "diabetes" / "artifacts"
+    float32, int8 = (
+        json.loads((artifacts / f"evaluate/{name}/evaluation.json").read_text()) for name in ("float32", "int8")
+    )
+    assert int8["gzip_bytes"] < 0.6 * float32["gzip_bytes"]
+    assert [one["name"] for one in int8["metrics"]][:3] == ["mae", "rmse", "r2"]
+    facts = json.loads((artifacts / "select/diabetes/model/model.json").read_text())
+    assert (facts["task"], facts["outputs"]) == ("regression", [{"name": "prediction", "shape": [1]}])
+    assert json.loads((artifacts / "check/diabetes/check.json").read_text())["server_started"]
