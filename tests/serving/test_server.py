@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -325,8 +329,6 @@ def files(folder):
 
 
 def test_tls_with_a_password_predicts_as_the_interpreter_does(start, models, raw, expected, certificate):
-    import ssl
-
     trusted = ssl.create_default_context(cafile=certificate / "tls.crt")
     login = {"USERNAME": "ann", "PASSWORD": "pass word"}
     with (
@@ -353,6 +355,45 @@ def test_tls_with_a_password_predicts_as_the_interpreter_does(start, models, raw
         assert time.monotonic() - stop_s < 5, "an idle TLS client does not hold the server"
 
     np.testing.assert_allclose(answer.json()["predictions"], expected(models / "int8-io", raw), atol=1e-6)
+
+
+def ask_with_tls(port, context):
+    with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)) as client:
+        client.request("GET", "/v2/health/live")
+        assert client.getresponse().status == 200
+
+
+def ask_without_tls(port, context):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
+        peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert peer.recv(100)[:1] != b"H"
+
+
+def distrust(port, context):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer, pytest.raises(ssl.SSLError):
+        ssl.create_default_context().wrap_socket(peer, server_hostname="127.0.0.1")
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").is_file(), reason="needs /proc, to see how much memory the server takes"
+)
+def test_a_connection_with_tls_that_has_ended_holds_no_memory(start, models, certificate):
+    """Each has 256 KiB to read into, and probes alone make hundreds in an hour."""
+    context = ssl.create_default_context(cafile=certificate / "tls.crt")
+    with start(models / "float32", **files(certificate)) as server:
+
+        def memory_mib():
+            status = Path(f"/proc/{server.process.pid}/status").read_text()
+            return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
+
+        for end in (ask_with_tls, ask_without_tls, distrust):
+            for _ in range(10):
+                end(server.port, context)
+            before = memory_mib()
+            for _ in range(150):
+                end(server.port, context)
+            assert memory_mib() - before < 15, end.__name__
 
 
 def test_a_key_that_does_not_fit_or_asks_for_a_pass_phrase_is_one_line(models, certificate, tmp_path):

@@ -126,6 +126,9 @@ class Connection(asyncio.Protocol):
             self._note(499)
         self._buffer, self._parts, self._size = b"", [], 0
         self._hold()
+        del (
+            self._parser
+        )  # it holds on to us, and we to the 256 KiB that TLS reads into: the collector comes too late for them
 
     def pause_writing(self) -> None:
         """The client takes its answer slowly."""

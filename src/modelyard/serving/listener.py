@@ -181,5 +181,13 @@ class Acceptor:
             tls = {"ssl": certificate.context, **limits}
         try:
             await self._loop.connect_accepted_socket(self._connect_to, peer, **tls)
-        except (OSError, TimeoutError, asyncio.CancelledError):
+        except (OSError, TimeoutError, asyncio.CancelledError) as exc:
             peer.close()  # no TLS, or gone before it was there
+            _forget(exc)
+
+
+def _forget(exc: BaseException | None) -> None:
+    """Let an error hold nothing: its frames hold the connection, with 256 KiB that TLS reads into, and the error itself."""
+    while exc is not None:
+        exc.__traceback__ = None
+        exc = exc.__context__
