@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
@@ -11,8 +11,8 @@ from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.npy import open_array
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.npz import SAVE_PLAIN, read_npz
-from modelyard_plugins.support.data.rows import take_rows
-from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
+from modelyard_plugins.support.data.rows import take_rows, value_range_of
+from modelyard_plugins.support.data.splitting import TestFraction, split_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FOUR = ("train_x", "train_y", "test_x", "test_y")
 TWO = ("x", "y")
-_MOST_CLASSES = 1_000_000
 
 
 def arrays(
@@ -35,32 +34,42 @@ def arrays(
     value_range: tuple[float, float] | None = None,
     class_names: tuple[str, ...] = (),
     test_fraction: TestFraction = 0.2,
+    stratify: bool = True,
 ) -> Splits:
     """Numpy arrays: one `.npz` file, or a folder of `.npy` files.
 
-    The arrays are train_x, train_y, test_x and test_y, or x and y, which are split by class from the seed.
-    An array class_names (text) may stand beside them. Pickled objects are refused.
+    The arrays are train_x, train_y, test_x and test_y, or x and y, which are split from the seed. Without anything to be
+    learnt train_x and test_x, or x, stand alone. An array class_names (text) may be there, too. Pickled objects are refused.
 
     Args:
         context: the seed decides how x and y are split.
         path: the file or folder.
         value_range: lowest and highest value that a sample may hold; left out, 0 to 255 for uint8, else what
             the arrays hold.
-        class_names: one name a label; left out, the array class_names, else the labels themselves.
+        class_names: one name a label; left out, the array class_names, else the task names them.
         test_fraction: part of x and y that is set apart for testing.
+        stratify: set apart that part of each class, where y is one whole number a sample; otherwise of all samples.
     """
     found = read_arrays(Path(path))
-    if all(name in found for name in FOUR):
-        train_x, train_y, test_x, test_y = (found[name] for name in FOUR)
-    elif all(name in found for name in TWO):
-        _check_pair(found, Path(path))
-        keep, apart = stratified_split(found["y"], test_fraction, context.seed)
-        train_x, test_x = (take_rows(found["x"], rows, context.cache) for rows in (keep, apart))
-        train_y, test_y = found["y"][keep], found["y"][apart]
-    else:
-        raise _missing(found, Path(path))
-    names = class_names or _class_names(found, train_y, Path(path))
-    return Splits(train_x, train_y, test_x, test_y, names, value_range or _value_range(train_x, test_x))
+    train_x, train_y, test_x, test_y = _splits(found, context, Path(path), test_fraction, stratify=stratify)
+    named = found["class_names"].ravel() if "class_names" in found else ()
+    names = class_names or tuple(map(str, named))
+    return Splits(train_x, train_y, test_x, test_y, names, value_range or value_range_of(train_x, test_x))
+
+
+def _splits(found: Arrays, context: StageContext, path: Path, fraction: float, *, stratify: bool) -> tuple[Any, ...]:
+    """Return the four arrays of `Splits`, None for labels that are not there."""
+    names = found.keys() - {"class_names"}
+    if names >= set(FOUR) or names == {"train_x", "test_x"}:
+        return tuple(found.get(name) for name in FOUR)
+    if not names >= set(TWO) and names != {"x"}:
+        raise _missing(found, path)
+    x, y = found["x"], found.get("y")
+    _check_pair(x, y, path)
+    keep, apart = split_rows(y, len(x), fraction, context.seed, stratify=stratify)
+    samples = (take_rows(x, rows, context.cache) for rows in (keep, apart))
+    labels = (None, None) if y is None else (y[keep], y[apart])
+    return tuple(one for pair in zip(samples, labels, strict=True) for one in pair)
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -80,13 +89,12 @@ def read_arrays(path: Path) -> Arrays:
     return read_npz(path)
 
 
-def _check_pair(found: Arrays, path: Path) -> None:
-    x, y = found["x"], found["y"]
-    if y.ndim != 1 or y.dtype.kind not in "iu" or x.ndim < 2 or len(x) != len(y):
-        msg = (
-            f"{path}: x has the shape {x.shape} and y {y.dtype} of the shape {y.shape}\n"
-            "  x needs (N, ...) and y whole numbers of the shape (N,)"
-        )
+def _check_pair(x: NDArray[np.generic], y: NDArray[np.generic] | None, path: Path) -> None:
+    if x.ndim < 2:
+        msg = f"{path}: x has the shape {x.shape}\n  it needs (N, ...): an axis of samples, then those of a sample"
+        raise DataError(msg)
+    if y is not None and (not y.ndim or len(x) != len(y)):
+        msg = f"{path}: x has the shape {x.shape} and y {y.dtype} of the shape {y.shape}\n  both need an axis of N samples"
         raise DataError(msg)
 
 
@@ -98,30 +106,6 @@ def _missing(found: Arrays, path: Path) -> DataError:
         f"  it holds: {listing(found)}; needed: {', '.join(FOUR)}, or x and y"
     )
     return DataError(msg)
-
-
-def _class_names(found: Arrays, labels: NDArray[np.generic], path: Path) -> tuple[str, ...]:
-    """Return the names that the file holds, else one a label: as many as there are, however large a label is."""
-    import numpy as np
-
-    if "class_names" in found:
-        return tuple(str(name) for name in found["class_names"].ravel())
-    classes = len(np.unique(labels)) if labels.dtype.kind in "iu" else 0
-    if classes > _MOST_CLASSES:
-        msg = (
-            f"{path}: {classes:,} different labels: these are values, not classes\n"
-            f"  at most {_MOST_CLASSES:,} classes are named after their labels: give class_names, or fewer classes"
-        )
-        raise DataError(msg)
-    return tuple(str(label) for label in range(classes))
-
-
-def _value_range(*samples: NDArray[np.generic]) -> tuple[float, float]:
-    import numpy as np
-
-    if all(x.dtype == np.uint8 for x in samples) or any(x.size == 0 or x.dtype.kind not in "biuf" for x in samples):
-        return (0.0, 255.0)
-    return (float(min(x.min() for x in samples)), float(max(x.max() for x in samples)))
 
 
 @hookimpl

@@ -38,7 +38,8 @@ class MultiLabel(Task):
         from modelyard.tensors import OutputFacts
         from modelyard_plugins.support.data.labels import check_names
 
-        names = check_names("class_names", splits.class_names, "label")
+        columns = splits.train_y.shape[1] if splits.train_y is not None and splits.train_y.ndim == 2 else 0
+        names = check_names("class_names", splits.class_names or [str(n) for n in range(columns)], "label", least=0)
         for name in ("train_y", "test_y"):
             _check(name, getattr(splits, name), len(names))
         assert splits.train_y is not None
@@ -109,7 +110,8 @@ def _check(name: str, labels: NDArray[Any] | None, count: int) -> None:
     fits = labels is not None and labels.ndim == 2 and labels.shape[1] == count and labels.dtype.kind in "biuf"
     if not fits:
         given = "there is none" if labels is None else f"labels are {labels.dtype}, shape {labels.shape}"
-        msg = f"{name}: {given}\n  several labels for a sample are 0 or 1 for each of {count} names: shape (samples, {count})"
+        wanted = f"for each of {count} names: shape (samples, {count})" if count else "each: shape (samples, labels)"
+        msg = f"{name}: {given}\n  several labels for a sample are 0 or 1 {wanted}"
         raise DataError(msg)
     assert labels is not None
     wrong = ~((labels == 0) | (labels == 1)).all(axis=1)

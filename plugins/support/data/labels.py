@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _MINUS_ONE = frozenset((1 << bits) - 1 for bits in (8, 16, 32, 64))
 """What -1 becomes in an unsigned type."""
 
+_MOST_CLASSES = 1_000_000
+
 _OTHER = "; or say what else is learnt in [tool.modelyard.task]: regression, multi-label, embedding"
 
 
@@ -25,6 +27,15 @@ def check_labels(name: str, y: NDArray[np.generic] | None, classes: int) -> None
     Raises:
         DataError: one is not; the message names it, its sample, and what to do.
     """
+    y = _whole_numbers(name, y)
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= classes:
+        advice = _advice(y, low, high, classes)
+        msg = f"{name}: labels from {low} to {high}, but there are {classes} class names\n  {advice}"
+        raise DataError(msg)
+
+
+def _whole_numbers(name: str, y: NDArray[np.generic] | None) -> NDArray[np.generic]:
     if y is None:
         msg = f"{name}: there is none\n  a class for each sample is needed: whole numbers from 0"
         raise DataError(msg)
@@ -34,11 +45,25 @@ def check_labels(name: str, y: NDArray[np.generic] | None, classes: int) -> None
     if y.dtype.kind not in "iu":
         msg = f"{name}: labels are {y.dtype}\n  give whole numbers from 0, in the order of the class names{_OTHER}"
         raise DataError(msg)
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= classes:
-        advice = _advice(y, low, high, classes)
-        msg = f"{name}: labels from {low} to {high}, but there are {classes} class names\n  {advice}"
+    return y
+
+
+def names_of(name: str, y: NDArray[np.generic] | None) -> tuple[str, ...]:
+    """Return the labels in the array `name` as names of their classes: as many as there are, however large a label is.
+
+    Raises:
+        DataError: they are no whole numbers, one a sample, or so many that they are values, not classes.
+    """
+    import numpy as np
+
+    classes = len(np.unique(_whole_numbers(name, y)))
+    if classes > _MOST_CLASSES:
+        msg = (
+            f"{name}: {classes:,} different labels: these are values, not classes\n"
+            f"  at most {_MOST_CLASSES:,} classes are named after their labels: give class_names, or fewer classes{_OTHER}"
+        )
         raise DataError(msg)
+    return tuple(map(str, range(classes)))
 
 
 def _advice(y: NDArray[np.generic], low: int, high: int, classes: int) -> str:

@@ -67,3 +67,27 @@ def row_split(samples: int, fraction: float, seed: int) -> tuple[NDArray[np.int6
     order = np.random.default_rng(seed).permutation(samples).astype(np.int64)
     apart = min(max(round(samples * fraction), 1), samples - 1)
     return np.sort(order[apart:]), np.sort(order[:apart])
+
+
+def split_rows(
+    y: NDArray[np.generic] | None, samples: int, fraction: float, seed: int, *, stratify: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to keep and the rows to set apart: of each class, or of all where there are no classes.
+
+    Args:
+        y: what is to be learnt, shape `(samples, ...)`; whole numbers of the shape `(samples,)` say classes.
+        samples: how many there are.
+        fraction: the part to set apart, above 0 and below 1.
+        seed: decides which samples.
+        stratify: whether to look at classes at all.
+
+    Raises:
+        DataError: there is a single sample, in all or of a class.
+    """
+    if not stratify or y is None or y.ndim != 1 or y.dtype.kind not in "iu":
+        return row_split(samples, fraction, seed)
+    try:
+        return stratified_split(y, fraction, seed)
+    except DataError as exc:
+        msg = f"{exc}; or set stratify = false where these numbers are no classes"
+        raise DataError(msg) from exc

@@ -11,21 +11,24 @@ from modelyard.toml.places import KeyPlace, Place
 
 if TYPE_CHECKING:
     from modelyard.component import Component
+    from modelyard.config.config import Config
 
 OWN = ("name", "version")
 """Keys of `[tool.modelyard]` that a problem may name beside the component's parameters."""
 
 
-def surroundings(name: str, version: str, runtime: Component, source: Component | None = None) -> CheckContext:
-    """Return what a `check` may know of a project with that runtime, and source of events if it has one."""
+def surroundings(config: Config) -> CheckContext:
+    """Return what a `check` may know of a project."""
+    runtime = config.uses["runtime"].component
     return CheckContext(
-        name=name,
-        version=version,
+        name=config.name,
+        version=config.version,
         runtime=runtime.name,
         brings_server=runtime.image is not None,
         base=runtime.base,
         reads_settings=runtime.reads_settings,
-        event_schemes=source.schemes if source else {},
+        event_schemes=config.events.component.schemes if config.events else {},
+        loss=config.uses["task"].component.loss,
     )
 
 

@@ -109,8 +109,7 @@ class Uses:
 
     def check_meaning(self, config: Config) -> None:
         """Let each component check what the values of its parameters mean; all that is wrong is told at once."""
-        source = config.events.component if config.events else None
-        context = checks.surroundings(config.name, config.version, config.uses["runtime"].component, source)
+        context = checks.surroundings(config)
         found: dict[str, None] = {}
         for use, where in self._used:
             for problem in checks.problems(use.component, use.params, context):

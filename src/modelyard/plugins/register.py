@@ -42,7 +42,6 @@ _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 _OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
 _CHOICES: dict[str, tuple[str, ...]] = {"better": get_args(Better), "unit": get_args(Unit), "loss": get_args(Loss)}
-_LOSSES = tuple(filter(None, get_args(Loss)))
 _FUNCTIONS = {"check", "preflight", "deploy", "undeploy", "image", "lock", "plan"}
 """Traits that are functions, which are called with the parameters."""
 _OF_PARAMETERS = {"serving_only", "deploy_only", "plan_only", "optional_requirements"}
@@ -144,8 +143,9 @@ def _wanted(trait: str, value: Any) -> str:
     if trait == "needs" and value is None:
         return ""
     if trait == "losses":
-        fits = isinstance(value, list | tuple | set | frozenset) and value and set(value) <= set(_LOSSES)
-        return "" if fits else f"a tuple of {listing(_LOSSES)}"
+        losses = get_args(Loss)
+        fits = isinstance(value, list | tuple | set | frozenset) and value and all(one in losses for one in value)
+        return "" if fits else f"a tuple of {', '.join(map(repr, losses))}"
     if trait in _SEQUENCES:
         fits = isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
         return "" if fits else "a tuple of strings, for instance ('tflite',)"

@@ -120,9 +120,7 @@ def _of_use(project: Project, use: Use, *, deploys: bool = False, pushes: bool =
     lacks = [Lack("", install=(name,)) for name in component.needed]
     if component.preflight is None:
         return lacks
-    source = config.events.component if config.events else None
-    known = surroundings(config.name, config.version, config.uses["runtime"].component, source)
-    fields: dict[str, Any] = msgspec.structs.asdict(known) | {
+    fields: dict[str, Any] = msgspec.structs.asdict(surroundings(config)) | {
         "project": project.folder,
         "cache": project.state / "cache",
     }

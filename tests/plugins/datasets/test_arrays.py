@@ -28,7 +28,7 @@ def test_reads_an_npz_file_and_a_folder_alike(bench, four, tmp_path):
     for path in ("a.npz", "folder"):
         splits = arrays(bench.stage(), path=str(tmp_path / path))
         assert all(np.array_equal(getattr(splits, name), array) for name, array in four.items())
-        assert splits.class_names == ("0", "1", "2", "3")
+        assert splits.class_names == ()
     assert isinstance(splits.train_x, np.memmap)
 
 
@@ -85,6 +85,35 @@ def test_missing_arrays_are_named_with_what_there_is(bench, four, tmp_path):
         arrays(bench.stage(), path=str(tmp_path / "a.npz"))
 
 
+@pytest.mark.parametrize(("dtype", "shape"), [(np.float32, (20,)), (np.uint8, (20, 3)), (np.int64, (20, 1))])
+def test_what_is_no_class_is_split_by_rows(bench, four, tmp_path, dtype, shape):
+    y = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    np.savez(tmp_path / "a.npz", x=np.arange(20).reshape(20, 1), y=y)
+    splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"), test_fraction=0.25)
+    assert (len(splits.train_y), len(splits.test_y), splits.class_names) == (15, 5, ())
+    assert (splits.train_y == y[splits.train_x[:, 0]]).all()
+    assert (splits.test_y.dtype, splits.test_y.shape[1:]) == (dtype, shape[1:])
+
+
+def test_whole_numbers_that_are_no_classes_can_be_split_by_rows(bench, tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.arange(20).reshape(20, 1), y=np.arange(20))
+    with pytest.raises(DataError, match=r"has a single sample.*\n  add samples.*or set stratify = false"):
+        arrays(bench.stage(), path=str(tmp_path / "a.npz"))
+    splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"), stratify=False)
+    assert (splits.test_x[:, 0] == splits.test_y).all()
+    assert len(splits.test_y) == 4
+
+
+def test_samples_may_stand_alone(bench, four, tmp_path):
+    np.savez(tmp_path / "four.npz", train_x=four["train_x"], test_x=four["test_x"])
+    np.savez(tmp_path / "two.npz", x=four["train_x"], class_names=["a", "b"])
+    splits = arrays(bench.stage(), path=str(tmp_path / "four.npz"))
+    assert (len(splits.train_x), len(splits.test_x), splits.train_y, splits.test_y) == (20, 8, None, None)
+    splits = arrays(bench.stage(), path=str(tmp_path / "two.npz"))
+    assert (len(splits.train_x), len(splits.test_x), splits.train_y, splits.test_y) == (16, 4, None, None)
+    assert splits.class_names == ("a", "b")
+
+
 def test_x_and_y_of_different_length_are_refused(bench, four, tmp_path):
     np.savez(tmp_path / "a.npz", x=four["train_x"], y=four["test_y"])
     with pytest.raises(DataError, match=r"x has the shape \(20, 4, 4, 1\) and y int64 of the shape \(8,\)"):
@@ -95,32 +124,3 @@ def test_a_file_that_is_no_npz_says_what_is_needed(bench, tmp_path):
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(DataError, match=r"neither a folder nor an \.npz file\n.*numpy\.savez"):
         arrays(bench.stage(), path=str(tmp_path / "a.csv"))
-
-
-@pytest.mark.parametrize(
-    ("labels", "dtype", "message"),
-    [
-        ([0, 1, 2, 2**31 - 2], np.int32, r"label 2147483646 stands at 10 of 40 samples, the first is sample 3;"),
-        ([0, 1, 2, 2**32 - 1], np.uint32, r"label 4294967295 .*\(-1 without a sign\) means 'unknown'"),
-        ([0, 1, 2, 2**64 - 1], np.uint64, r"label 18446744073709551615 .*\(-1 without a sign\)"),
-        ([0, 1, -1, 2], np.int64, r"label -1 stands at 10 of 40 samples"),
-        ([1, 2, 3, 4], np.int64, r"subtract 1 from each"),
-    ],
-)
-def test_a_label_names_no_more_classes_than_there_are(bench, four, tmp_path, labels, dtype, message):
-    """2^31 - 2 used to make two thousand million names, and -1 none at all."""
-    from modelyard.stages.splits.checks import check_splits
-
-    x = np.repeat(four["train_x"], 2, axis=0)
-    np.savez(tmp_path / "a.npz", **four | {"train_x": x, "train_y": np.array(labels * 10, dtype)})
-    splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"))
-    assert splits.class_names == ("0", "1", "2", "3")
-    with pytest.raises(DataError, match=message):
-        check_splits(splits)
-
-
-def test_values_are_not_taken_for_classes(bench, four, tmp_path, monkeypatch):
-    monkeypatch.setattr("modelyard_plugins.datasets.arrays._MOST_CLASSES", 3)
-    np.savez(tmp_path / "a.npz", **four)
-    with pytest.raises(DataError, match=r"a\.npz: 4 different labels: these are values, not classes"):
-        arrays(bench.stage(), path=str(tmp_path / "a.npz"))

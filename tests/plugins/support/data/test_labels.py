@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelyard.errors import DataError
-from modelyard_plugins.support.data.labels import check_labels
+from modelyard_plugins.support.data.labels import check_labels, names_of
 
 
 def said(labels: list[int], dtype: type, classes: int = 3) -> str:
@@ -44,3 +44,41 @@ def test_a_gap_says_which_label_is_too_large():
 
 def test_labels_that_are_no_whole_numbers_are_refused():
     assert "labels are float64" in said([0], float)
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype", "message"),
+    [
+        ([0, 1, 2, 2**31 - 2], np.int32, r"label 2147483646 stands at 10 of 40 samples, the first is sample 3;"),
+        ([0, 1, 2, 2**32 - 1], np.uint32, r"label 4294967295 .*\(-1 without a sign\) means 'unknown'"),
+        ([0, 1, 2, 2**64 - 1], np.uint64, r"label 18446744073709551615 .*\(-1 without a sign\)"),
+        ([0, 1, -1, 2], np.int64, r"label -1 stands at 10 of 40 samples"),
+        ([1, 2, 3, 4], np.int64, r"subtract 1 from each"),
+    ],
+)
+def test_a_label_names_no_more_classes_than_there_are(labels, dtype, message):
+    """2^31 - 2 used to make two thousand million names, and -1 none at all."""
+    y = np.array(labels * 10, dtype)
+    assert names_of("train_y", y) == ("0", "1", "2", "3")
+    with pytest.raises(DataError, match=message):
+        check_labels("train_y", y, 4)
+
+
+def test_values_are_not_taken_for_classes(monkeypatch):
+    monkeypatch.setattr("modelyard_plugins.support.data.labels._MOST_CLASSES", 3)
+    with pytest.raises(DataError, match=r"train_y: 4 different labels: these are values, not classes\n.*regression"):
+        names_of("train_y", np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "there is none"),
+        (np.zeros(3, np.float32), "labels are float32"),
+        (np.array(["a", "b"]), "labels are <U1"),
+        (np.zeros((3, 2), int), r"has the shape \(3, 2\)"),
+    ],
+)
+def test_what_is_no_whole_number_names_nothing(labels, message):
+    with pytest.raises(DataError, match=f"train_y: {message}"):
+        names_of("train_y", labels)

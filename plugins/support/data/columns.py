@@ -1,0 +1,91 @@
+"""Make targets of the texts in a table's columns: numbers of classes, whole numbers, or measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.errors import DataError, listing
+from modelyard_plugins.support.data.table import is_number
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard_plugins.support.data.table import Cell, Table
+
+_FLOAT64_EXACT = 2**53
+"""Every whole number up to this is a float64."""
+
+
+class Targets(msgspec.Struct, frozen=True):
+    """What is to be learnt.
+
+    Attributes:
+        arrays: one for each table: int64 or float32, shape `(rows,)`, or `(rows, columns)` of several; None: nothing.
+        names: of the classes, or of the numbers of a target, in their order.
+    """
+
+    arrays: list[Any]
+    names: tuple[str, ...]
+
+
+def targets_of(tables: Sequence[Table], names: Sequence[str], class_names: Sequence[str]) -> Targets:
+    """Return the targets in the columns `names` of `tables`, made alike for all of them.
+
+    Args:
+        tables: the tables; each has the same target columns.
+        names: the columns' names.
+        class_names: the classes in the order of their numbers, where a column says classes.
+
+    Raises:
+        DataError: a value is missing, is no class, or is a text among several columns.
+    """
+    if not names:
+        return Targets([None for _ in tables], tuple(class_names))
+    for table in tables:
+        _check_cells(table, names, bool, "which is nothing", "fill it in, or leave the row out")
+    if len(names) > 1:
+        return Targets([_matrix(table, names) for table in tables], tuple(names))
+    texts = [text for table in tables for _, text in table.targets[0]]
+    if class_names or not all(map(is_number, texts)):
+        classes = list(class_names) or sorted(set(texts))
+        return Targets([_classes(table, classes, names) for table in tables], tuple(classes))
+    whole = all(map(_is_whole, texts))
+    return Targets([_numbers(table.targets[0], whole=whole) for table in tables], () if whole else (names[0],))
+
+
+def _check_cells(table: Table, names: Sequence[str], fits: Callable[[str], bool], why: str, advice: str) -> None:
+    for name, column in zip(names, table.targets, strict=True):
+        wrong = next(((line, text) for line, text in column if not fits(text)), None)
+        if wrong:
+            msg = f"{table.path}, line {wrong[0]}: the target {name!r} is {wrong[1]!r:.60}, {why}\n  {advice}"
+            raise DataError(msg)
+
+
+def _classes(table: Table, classes: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    import numpy as np
+
+    numbers = {text: number for number, text in enumerate(classes)}
+    _check_cells(table, names, numbers.__contains__, "which is no class", f"class_names: {listing(classes)}")
+    return np.array([numbers[text] for _, text in table.targets[0]], np.int64)
+
+
+def _is_whole(text: str) -> bool:
+    return text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() and abs(int(text)) <= _FLOAT64_EXACT
+
+
+def _numbers(column: Sequence[Cell], *, whole: bool) -> NDArray[Any]:
+    import numpy as np
+
+    return np.array([float(text) for _, text in column], np.int64 if whole else np.float32)
+
+
+def _matrix(table: Table, names: Sequence[str]) -> NDArray[np.float32]:
+    import numpy as np
+
+    advice = "several targets are numbers; 0 and 1 say no and yes"
+    _check_cells(table, names, is_number, "which is no number", advice)
+    return np.stack([_numbers(column, whole=False) for column in table.targets], axis=1)

@@ -1,0 +1,141 @@
+"""Read a table from a CSV file: columns of numbers as one array, other columns as texts.
+
+Source: RFC 4180, "Common Format and MIME Type for Comma-Separated Values (CSV) Files", with a header line.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.errors import DataError, did_you_mean, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MOST = 3.4028234e38
+"""The largest float32, rounded down."""
+Cell = tuple[int, str]
+"""A line of the file, and what stands there."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """What was read.
+
+    Attributes:
+        path: the file.
+        samples: float32, shape `(rows, columns)`.
+        targets: for each target column its cells, in the order of the rows.
+    """
+
+    path: Path
+    samples: Any
+    targets: list[list[Cell]]
+
+
+def read_table(path: Path, columns: Sequence[str], target: Sequence[str], delimiter: str) -> Table:
+    """Read the table in `path`, a row at a time.
+
+    Args:
+        path: the file.
+        columns: the columns that make a sample; none: all but the target.
+        target: the columns that are kept as texts.
+        delimiter: what stands between two values.
+
+    Raises:
+        DataError: it cannot be read, has no such column, no rows, rows of other lengths, or a sample's value is no number.
+    """
+    numbers = array("f")
+    targets: list[list[Cell]] = [[] for _ in target]
+    rows = _rows(path, delimiter)
+    _, header = next(rows, (0, []))
+    _check_header(header, path, delimiter)
+    places = _places(header, columns or [name for name in header if name not in target], path, "columns")
+    kept = _places(header, target, path, "target")
+    _check_apart(columns, target, places, path)
+    for line, row in rows:
+        if len(row) != len(header):
+            msg = f"{path}, line {line}: {len(row)} values, but the first line names {len(header)} columns\n  mend the row; or set delimiter"
+            raise DataError(msg)
+        numbers.extend(_numbers(row, places, header, f"{path}, line {line}"))
+        for cells, place in zip(targets, kept, strict=True):
+            cells.append((line, row[place]))
+    if not numbers:
+        msg = f"{path}: has no rows below its first line\n  the first line names the columns, each further one is a sample"
+        raise DataError(msg)
+    return Table(path, _array(numbers, len(places)), targets)
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each line that is not empty, and its values without the blanks around them."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+            yield from ((reader.line_num, [value.strip() for value in row]) for row in reader if row)
+    except (OSError, csv.Error, UnicodeDecodeError) as exc:
+        why = str(exc.strerror).lower() if isinstance(exc, OSError) else f"is no CSV file in UTF-8: {exc}"
+        msg = f"{path}: {why}\n  give the path of a table, a row a line, with the columns' names in the first"
+        raise DataError(msg) from exc
+
+
+def _check_header(header: Sequence[str], path: Path, delimiter: str) -> None:
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if not header or "" in header or twice:
+        why = f"two columns are called {twice[0]!r}" if twice else "a column has no name"
+        msg = f"{path}, line 1: {why}\n  name each column in the first line, between {delimiter!r}"
+        raise DataError(msg)
+
+
+def _places(header: Sequence[str], names: Sequence[str], path: Path, key: str) -> list[int]:
+    for name in names:
+        if name not in header:
+            msg = (
+                f"{path}: {key}: there is no column {name!r}{did_you_mean(name, header)}\n  columns: {listing(header)}"
+            )
+            raise DataError(msg)
+    return [header.index(name) for name in names]
+
+
+def _check_apart(columns: Sequence[str], target: Sequence[str], places: Sequence[int], path: Path) -> None:
+    both = [name for name in columns if name in target]
+    if both or not places:
+        why = f"{both[0]!r} is of a sample and the target, too" if both else "no column is left for a sample"
+        msg = f"{path}: {why}\n  name in target what is to be learnt, and in columns what it is learnt from"
+        raise DataError(msg)
+
+
+def _numbers(row: Sequence[str], places: Sequence[int], header: Sequence[str], where: str) -> list[float]:
+    try:
+        found = [float(row[place]) for place in places]
+    except ValueError:
+        found = []
+    if found and all(-_MOST <= number <= _MOST for number in found):
+        return found
+    place = next(place for place in places if not is_number(row[place]))
+    what = f"holds {row[place]!r:.60}, which is no number that a float32 can be" if row[place] else "is empty"
+    advice = "mend the row, or name in columns those of numbers; classes of a kind are best given as columns of 0 and 1"
+    msg = f"{where}: the column {header[place]!r} {what}\n  {advice}"
+    raise DataError(msg)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether `text` is a number that a float32 can hold."""
+    try:
+        return -_MOST <= float(text) <= _MOST
+    except ValueError:
+        return False
+
+
+def _array(numbers: array[float], columns: int) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.frombuffer(numbers, np.float32).reshape(-1, columns)

@@ -1,0 +1,157 @@
+"""Tables as data sets: what makes a sample, what is to be learnt, and what is told of a row that does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.plugins.conftest import Bench
+
+from modelyard.artifacts import Splits
+from modelyard.errors import DataError
+from modelyard_plugins.datasets.csv import csv
+
+FLOWERS = """\
+long,wide,kind,grown
+1.5,2,rose,0.5
+2.5,3,tulip,1.5
+3.5,4,rose,2.5
+4.5,5,tulip,3.5
+5.5,6,"rose",4.5
+"""
+
+
+@pytest.fixture
+def read(bench: Bench, tmp_path: Path) -> Any:
+    """Reads a text as the data set's file."""
+
+    def read(text: str | bytes, **params: Any) -> Splits:
+        file = tmp_path / "table.csv"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return csv(bench.stage(), path=str(file), **{"test_fraction": 0.4, **params})
+
+    return read
+
+
+def test_texts_are_classes_split_class_by_class(read: Any) -> None:
+    splits = read(FLOWERS, target=("kind",), columns=("wide", "long"))
+    assert splits.class_names == ("rose", "tulip")
+    assert sorted(splits.train_y) == [0, 0, 1]
+    assert sorted(splits.test_y) == [0, 1]
+    assert splits.train_y.dtype == np.int64
+    every = np.concatenate([splits.train_x, splits.test_x])
+    assert every.dtype == np.float32
+    assert sorted(map(tuple, every)) == [(2 + n, 1.5 + n) for n in range(5)]
+    assert splits.value_range == (1.5, 6.0)
+
+
+def test_the_names_say_the_order_of_the_classes(read: Any) -> None:
+    splits = read("a,y\n1,2\n2,1\n3,2\n4,1\n", target=("y",), class_names=("2", "1"))
+    assert splits.class_names == ("2", "1")
+    x, y = np.concatenate([splits.train_x, splits.test_x]), np.concatenate([splits.train_y, splits.test_y])
+    assert sorted(zip(x[:, 0].tolist(), y.tolist(), strict=True)) == [(1, 0), (2, 1), (3, 0), (4, 1)]
+
+
+def test_numbers_stay_numbers_and_are_split_by_rows(read: Any) -> None:
+    splits = read(FLOWERS, target=("grown",), columns=("long", "wide"))
+    assert (splits.train_y.dtype, splits.train_y.shape, splits.test_y.shape) == (np.float32, (3,), (2,))
+    assert splits.class_names == ("grown",)
+    assert all(x[0] == y + 1 for x, y in zip(splits.train_x, splits.train_y, strict=True))
+
+
+def test_whole_numbers_are_classes_unless_said_otherwise(read: Any) -> None:
+    text = "a,y\n" + "".join(f"{n},{n}\n" for n in range(10))
+    with pytest.raises(DataError, match=r"label 0 has a single sample.*\n.*or set stratify = false"):
+        read(text, target=("y",))
+    splits = read(text, target=("y",), stratify=False)
+    assert (splits.train_y.dtype, splits.class_names) == (np.int64, ())
+    assert (splits.train_x[:, 0] == splits.train_y).all()
+    assert len(splits.test_y) == 4
+
+
+def test_several_targets_stand_side_by_side(read: Any) -> None:
+    splits = read(FLOWERS, target=("grown", "wide"), columns=("long",))
+    assert splits.class_names == ("grown", "wide")
+    assert (splits.train_y.shape, splits.train_y.dtype) == ((3, 2), np.float32)
+    assert (splits.train_y == splits.train_x - [[1, -0.5]]).all()
+
+
+def test_without_a_target_there_is_nothing_to_learn(read: Any) -> None:
+    splits = read(FLOWERS, columns=("long", "wide"))
+    assert (splits.train_y, splits.test_y, splits.class_names) == (None, None, ())
+    assert len(splits.train_x) == 3
+
+
+def test_the_seed_says_which_rows_are_for_testing(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{n},{n / 2}\n" for n in range(50)))
+    first, same, other = (csv(bench.stage(seed), path=str(tmp_path / "t.csv"), target=("y",)) for seed in (1, 1, 2))
+    assert (first.test_x == same.test_x).all()
+    assert (first.test_x != other.test_x).any()
+    assert len(first.test_x) == 10
+
+
+def test_the_rows_for_testing_may_be_in_a_file_of_their_own(read: Any, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("kind,wide,long,grown\nlily,2,1,0\nrose,3,2,0\n")
+    splits = read(FLOWERS, target=("kind",), columns=("long", "wide"), test=str(tmp_path / "test.csv"))
+    assert splits.class_names == ("lily", "rose", "tulip"), "the classes of both"
+    assert splits.train_y.tolist() == [1, 2, 1, 2, 1]
+    assert splits.test_x.tolist() == [[1, 2], [2, 3]]
+    assert splits.test_y.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "﻿a;y\r\n1;0.5\r\n\r\n2;1.5\r\n",
+        '"a";"y"\n"1";"0.5"\n" 2 "; 1.5\n',
+        "a;y\n1;.5\n2e0;15e-1",
+    ],
+    ids=["as Excel writes it", "in quotes", "numbers of all kinds"],
+)
+def test_tables_as_programs_write_them(read: Any, text: str) -> None:
+    splits = read(text, target=("y",), delimiter=";")
+    assert sorted([splits.train_x[0, 0], splits.test_x[0, 0]]) == [1, 2]
+    assert sorted([splits.train_y[0], splits.test_y[0]]) == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "message"),
+    [
+        ("a,y\n1,2\n3\n", {}, r"table\.csv, line 3: 1 values, but the first line names 2 columns"),
+        ("a,b,y\n1,,2\n", {}, r"line 2: the column 'b' is empty\n  mend the row, or name in columns"),
+        ("a,b,y\n1,red,2\n", {}, r"line 2: the column 'b' holds 'red', which is no number"),
+        ("a,b,y\n1,nan,2\n", {}, r"line 2: the column 'b' holds 'nan', which is no number that a float32"),
+        ("a,b,y\n1,1e39,2\n", {}, r"line 2: the column 'b' holds '1e39'"),
+        ("a,y\n1,2\n2,\n", {}, r"table\.csv, line 3: the target 'y' is '', which is nothing\n  fill it in"),
+        ("a,y\n1,x\n", {"class_names": ("z",)}, r"line 2: the target 'y' is 'x', which is no class\n  class_names: z"),
+        ("a,b,y\n1,x,2\n", {"target": ("b", "y")}, r"line 2: the target 'b' is 'x', which is no number\n  several"),
+        ("a,y\n1,2\n", {"target": ("yy",)}, r"target: there is no column 'yy', did you mean 'y'\?\n  columns: a, y"),
+        ("long,y\n1,2\n", {"columns": ("lon",)}, r"columns: there is no column 'lon', did you mean 'long'\?"),
+        ("a,y\n1,2\n", {"columns": ("y",)}, r"'y' is of a sample and the target, too\n  name in target"),
+        ("y\n1\n", {}, r"no column is left for a sample"),
+        (
+            "a,a,y\n1,2,3\n",
+            {},
+            r"line 1: two columns are called 'a'\n  name each column in the first line, between ','",
+        ),
+        ("a,,y\n1,2,3\n", {}, r"line 1: a column has no name"),
+        ("", {}, r"line 1: a column has no name"),
+        ("a,y\n", {}, r"has no rows below its first line"),
+        ("a,y\n1,2\n", {}, r"cannot be in both splits|there cannot be one in both splits"),
+        (b"a,y\n\xff,1\n", {}, r"is no CSV file in UTF-8: 'utf-8' codec can't decode byte 0xff"),
+        ('a,y\n"1,2\n', {}, r"is no CSV file in UTF-8: unexpected end of data"),
+        (b"a,y\n1\x00,2\n", {}, r"table\.csv"),
+        (b"a,y\n" + b"9" * 200_000 + b",2\n", {}, r"table\.csv.*field larger than field limit"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_line(read: Any, text: Any, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(text, **{"target": ("y",), **params})
+
+
+def test_a_file_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None:
+    for path in (tmp_path / "no.csv", tmp_path):
+        with pytest.raises(DataError, match=f"{path}: (no such file|is a directory)"):
+            csv(bench.stage(), path=str(path))
