@@ -43,11 +43,14 @@ def base_image(project: Path) -> None:
 
 
 def arrays(project: Path) -> None:
-    """The data that the page's script makes."""
+    """The data that the page's scripts make, where their projects are."""
     pictures(project)
-    script = next(block for block in blocks("docs/how-to/use-your-own-data.md") if block.file == "make_data.py")
-    with contextlib.chdir(project):
-        exec(script.text, {})
+    for script in blocks("docs/how-to/use-your-own-data.md", "python"):
+        if Path(script.file).name.startswith("make_"):
+            folder = (project / script.file).parent
+            folder.mkdir(exist_ok=True)
+            with contextlib.chdir(folder):
+                exec(script.text, {})
 
 
 def imported(project: Path) -> None:

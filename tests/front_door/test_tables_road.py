@@ -197,4 +197,4 @@ def test_several_labels_are_learnt_with_a_sigmoid_inside_or_behind(tmp_path: Pat
         assert (answer["activation"], answer.get("inside", False), answer["labels"]) == ("sigmoid", inside, [*"012"])
         assert figures(project, variant)["f1"] > 0.8
     history = json.loads((project / "artifacts/train/net.module/history.json").read_text())
-    assert history["binary_accuracy"][-1] > 0.9
+    assert history["binary_accuracy"][-1] > 0.8
