@@ -139,7 +139,7 @@ def test_weights_in_other_files_are_brought_measured_and_quantized(shards: Path)
     assert evaluation["size_bytes"] == sum(file.stat().st_size for file in folder.iterdir())
     assert list((shards / "artifacts").glob("optimize/**/model.onnx/model.onnx"))
     assert (shards / "artifacts/select/brought/model/model.onnx/model.onnx").is_file()
-    found = np.load(shards / "artifacts/evaluate/as-it-is/probabilities.npy")
+    found = np.load(shards / "artifacts/evaluate/as-it-is/answers.npy")
     np.testing.assert_allclose(found, answers(pictures()), atol=1e-5)
     assert "built 0," in run_doit(shards, "select.rule=best-accuracy", "select").stdout
     weights = shards / "net/weights.bin"
