@@ -128,6 +128,23 @@ def test_a_file_that_shows_otherwise_than_is_said_is_an_error_that_names_both(ne
     assert "Traceback" not in done.output
 
 
+def test_a_file_that_ends_in_another_activation_than_the_answers_of_the_task_is_told(new_toy: Path) -> None:
+    done = run(new_toy, *ONE, shown='activation="sigmoid"')
+
+    assert done.code != 0
+    assert "the model ends in a sigmoid, but the data set's answers are those of a softmax" in done.output
+    assert 'say answers = "probabilities"' in done.output
+    assert "Traceback" not in done.output
+
+
+def test_where_it_is_said_to_answer_what_clients_get_another_activation_is_believed(new_toy: Path) -> None:
+    said = SAID.format("", "probabilities")
+    done = run(new_toy, *ONE, "train.use=learn", learnt=said, shown='activation="sigmoid"')
+
+    assert done.code == 0, done.output
+    assert output(new_toy, "optimize/plain") == "probabilities"
+
+
 def test_what_a_trainer_returns_must_be_facts(new_toy: Path) -> None:
     done = run(new_toy, *ONE, "train.use=learn", learnt="'probabilities'")
 

@@ -12,7 +12,7 @@ from tests.plugins.conftest import model_facts
 from modelyard.artifacts import Dataset, FileFacts, Model
 from modelyard_plugins.formats.known import modelyard_read_model_file
 
-SOFTMAX, NOTHING = FileFacts(activation="softmax"), FileFacts()
+SOFTMAX, SIGMOID, NOTHING = FileFacts(activation="softmax"), FileFacts(activation="sigmoid"), FileFacts()
 
 
 def shown(path: Path, dataset: Dataset, model_format: str) -> FileFacts | None:
@@ -23,7 +23,7 @@ def shown(path: Path, dataset: Dataset, model_format: str) -> FileFacts | None:
 
 
 def keras_models(keras: Any) -> dict[str, tuple[Any, FileFacts]]:
-    """Return models of either Keras that end in a softmax, said in each way that there is, and some that do not."""
+    """Return models of either Keras that end in an activation, said in each way that there is, and some that do not."""
     layers = keras.layers
     image = keras.Input((8, 8, 1))
     hidden = layers.Flatten()(image)
@@ -36,7 +36,14 @@ def keras_models(keras: Any) -> dict[str, tuple[Any, FileFacts]]:
         "activation layer": (keras.Sequential([*flat, layers.Dense(3), layers.Activation("softmax")]), SOFTMAX),
         "functional": (keras.Model(image, layers.Dense(3, activation="softmax")(hidden)), SOFTMAX),
         "a model inside": (keras.Model(image, inner(hidden)), SOFTMAX),
+        "sigmoid": (keras.Sequential([*flat, layers.Dense(3, activation="sigmoid")]), SIGMOID),
+        "sigmoid layer": (keras.Sequential([*flat, layers.Dense(3), layers.Activation("sigmoid")]), SIGMOID),
+        "sigmoid function": (
+            keras.Model(image, layers.Dense(3, activation=keras.activations.sigmoid)(hidden)),
+            SIGMOID,
+        ),
         "logits": (keras.Sequential([*flat, layers.Dense(3)]), NOTHING),
+        "gates": (keras.Sequential([keras.Input((8, 8)), layers.GRU(3)]), NOTHING),  # sigmoids, but not at the end
         "a softmax before": (
             keras.Sequential([*flat, layers.Dense(3, activation="softmax"), layers.Dense(3)]),
             NOTHING,
@@ -45,7 +52,7 @@ def keras_models(keras: Any) -> dict[str, tuple[Any, FileFacts]]:
 
 
 @pytest.mark.tensorflow
-def test_a_softmax_at_the_end_of_a_keras_file_is_seen(
+def test_the_activation_at_the_end_of_a_keras_file_is_seen(
     tensorflow: None, stripes_dataset: Dataset, tmp_path: Path
 ) -> None:
     import keras
@@ -58,13 +65,13 @@ def test_a_softmax_at_the_end_of_a_keras_file_is_seen(
 
 
 @pytest.mark.tensorflow
-def test_a_softmax_at_the_end_of_a_litert_file_is_seen(
+def test_the_activation_at_the_end_of_a_litert_file_is_seen(
     tensorflow: None, stripes_dataset: Dataset, tmp_path: Path
 ) -> None:
     import tensorflow as tf
     import tf_keras
 
-    for what in ("activation", "logits"):
+    for what in ("activation", "sigmoid", "logits"):
         model, expected = keras_models(tf_keras)[what]
         for io in ("float32", "int8"):
             converter = tf.lite.TFLiteConverter.from_keras_model(model)
@@ -75,12 +82,15 @@ def test_a_softmax_at_the_end_of_a_litert_file_is_seen(
             assert shown(tmp_path / "model.tflite", stripes_dataset, "tflite") == expected, f"{what}, {io}"
 
 
-def test_a_softmax_at_the_end_of_an_onnx_file_is_seen(stripes_dataset: Dataset, tmp_path: Path) -> None:
+def test_the_activation_at_the_end_of_an_onnx_file_is_seen(stripes_dataset: Dataset, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     helper = onnx.helper
     ends = {
         ("Softmax",): SOFTMAX,
         ("Softmax", "Cast", "Identity"): SOFTMAX,
+        ("Sigmoid",): SIGMOID,
+        ("Sigmoid", "Identity"): SIGMOID,
+        ("Sigmoid", "Softmax"): SOFTMAX,
         ("Relu",): NOTHING,
         ("Softmax", "Relu"): NOTHING,
         ("LogSoftmax",): NOTHING,  # whose softmax is the probabilities
@@ -97,13 +107,16 @@ def test_a_softmax_at_the_end_of_an_onnx_file_is_seen(stripes_dataset: Dataset, 
 
 
 @pytest.mark.torch
-def test_a_softmax_at_the_end_of_a_torch_program_is_seen(torch: None, stripes_dataset: Dataset, tmp_path: Path) -> None:
+def test_the_activation_at_the_end_of_a_torch_program_is_seen(
+    torch: None, stripes_dataset: Dataset, tmp_path: Path
+) -> None:
     from torch import nn
 
     from modelyard_plugins.support.torch.program import export_program, save_program
 
-    for last, expected in (([nn.Softmax(dim=1)], SOFTMAX), ([], NOTHING), ([nn.LogSoftmax(dim=1)], NOTHING)):
-        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), *last).eval()
+    ends = {nn.Softmax(dim=1): SOFTMAX, nn.Sigmoid(): SIGMOID, nn.Identity(): NOTHING, nn.LogSoftmax(dim=1): NOTHING}
+    for last, expected in ends.items():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), last).eval()
         save_program(export_program(model, (8, 8, 1), "net", print), tmp_path / "model.pt2")
         assert shown(tmp_path / "model.pt2", stripes_dataset, "torch") == expected, last
 
