@@ -158,6 +158,11 @@ class Component(msgspec.Struct, frozen=True, dict=True):
         return self.tools if self.needs is None else self.needs
 
     @property
+    def trains(self) -> bool:
+        """Whether it trains a model, so that it must know the loss: a trainer, or a model optimizer that trains further."""
+        return self.takes_model if self.kind == "trainer" else bool(self.trains_like)
+
+    @property
     def file(self) -> Path:
         """The file that defines the function (which may be another than the plugin's)."""
         return Path(inspect.unwrap(self.function).__code__.co_filename)

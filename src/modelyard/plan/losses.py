@@ -25,13 +25,13 @@ def check_losses(config: Config, plugins: Plugins, loss: Loss) -> None:
         PlanError: one cannot; the message names those that can.
     """
     trainer = config.uses["train"].component
-    if trainer.takes_model and loss not in trainer.losses:
+    if trainer.trains and loss not in trainer.losses:
         where = config.source.where("train").at("use")
         raise _refusal(where, trainer, loss, _trainers(config, plugins, loss))
     for variant, steps in config.variants.items():
         for step in steps:
             optimizer = step.component
-            if optimizer.trains_like and loss not in optimizer.losses:
+            if optimizer.trains and loss not in optimizer.losses:
                 place = f"{config.where_variant(variant)}: {variant}"
                 raise _refusal(place, optimizer, loss, _optimizers(optimizer, plugins, loss))
 
@@ -50,12 +50,12 @@ def _trainers(config: Config, plugins: Plugins, loss: Loss) -> Iterable[str]:
     model = config.uses["model"].component
     for name, one in plugins.of_kind("trainer").items():
         trains_it = not model.produces or one.produces == model.produces
-        if not one.takes_model or (loss in one.losses and trains_it):
+        if not one.trains or (loss in one.losses and trains_it):
             yield name
 
 
 def _optimizers(refused: Component, plugins: Plugins, loss: Loss) -> Iterable[str]:
     """Yield the model optimizers that know `loss` and take a format that `refused` takes, too."""
     for name, one in plugins.of_kind("optimizer").items():
-        if one.trains_like and loss in one.losses and set(one.accepts) & set(refused.accepts):
+        if one.trains and loss in one.losses and set(one.accepts) & set(refused.accepts):
             yield name

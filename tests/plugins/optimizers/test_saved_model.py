@@ -67,9 +67,33 @@ def test_a_model_with_another_signature_is_refused(trained, bench):
 
     facts = replace(trained.model.facts, format="saved_model", file="saved_model")
     folder = bench.stage().out
-    write_saved_model(folder / "saved_model", replace(facts, input_shape=(4, 4, 1)), lambda x: x[:, 0, :3, 0], ())
+    other = replace(facts, inputs=(replace(facts.input, shape=(4, 4, 1)),))
+    write_saved_model(folder / "saved_model", other, lambda x: x[:, 0, :3, 0], ())
     with pytest.raises(DataError, match=r"is input: uint8 \[None, 4, 4, 1\] -> .*, not input: uint8 \[None, 8, 8, 1\]"):
         load_signature(Model(folder, facts))
+
+
+@pytest.mark.parametrize(
+    ("activation", "inside", "expected"),
+    [("none", False, [-1, 0, 2]), ("sigmoid", False, [0.268941, 0.5, 0.880797]), ("sigmoid", True, [-1, 0, 2])],
+)
+def test_what_is_answered_has_the_name_shape_and_activation_of_the_facts(trained, bench, activation, inside, expected):
+    import tensorflow as tf
+    from msgspec.structs import replace
+
+    from modelyard.tensors import OutputFacts
+    from modelyard_plugins.support.keras.saved_model import load_signature, write_saved_model
+
+    answer = OutputFacts(name="levels", shape=(3, 1), activation=activation, inside=inside)
+    facts = replace(trained.model.facts, format="saved_model", file="saved_model", outputs=(answer,))
+    folder = bench.stage().out
+    levels = tf.constant([[[-1.0], [0.0], [2.0]]])
+    write_saved_model(folder / "saved_model", facts, lambda x: tf.tile(levels, [tf.shape(x)[0], 1, 1]), ())
+    found = load_signature(Model(folder, facts))(tf.zeros((2, 8, 8, 1), tf.uint8))
+    np.testing.assert_allclose(found["levels"].numpy()[..., 0], [expected] * 2, rtol=1e-5)
+    other = replace(facts, outputs=(replace(answer, name="heights"),))
+    with pytest.raises(DataError, match=r"-> levels: float32 \[None, 3, 1\], not .*-> heights: float32"):
+        load_signature(Model(folder, other))
 
 
 def test_a_damaged_folder_is_told_in_words(trained, bench):
