@@ -47,8 +47,8 @@ def spread(values, digits: int, *, sign: bool = False) -> str:
 
 def row(name: str, steps, runs: list[dict[str, Any]], baseline: str) -> list[str]:
     """Return the cells of one variant; differences are taken seed by seed."""
-    points = [100 * run[name].accuracy for run in runs]
-    against = [mine - 100 * run[baseline].accuracy for mine, run in zip(points, runs, strict=True)]
+    points = [100 * run[name].metric("accuracy").value for run in runs]
+    against = [mine - 100 * run[baseline].metric("accuracy").value for mine, run in zip(points, runs, strict=True)]
     size, packed = (statistics.fmean(getattr(run[name], key) for run in runs) for key in ("size_bytes", "gzip_bytes"))
     whole, packed_whole = (
         statistics.fmean(getattr(run[BASELINE], key) for run in runs) for key in ("size_bytes", "gzip_bytes")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from modelyard import hookimpl
 from modelyard.artifacts import Output, format_file
 from modelyard.contexts import Lack, Problem
+from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.sizes import total_size
 from modelyard.params import InputPath
 from modelyard_plugins.support.importing import DISTRIBUTIONS, bring, check_file, turn_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from modelyard.artifacts import ModelFacts
     from modelyard.contexts import CheckContext, PreflightContext, TrainContext
@@ -29,12 +32,14 @@ def import_model(
     model_format: Literal["onnx", "keras", "tf_keras", "tflite", "torch"] | None = None,
     answers: Output | None = None,
     layout: Literal["channels-last", "channels-first"] = "channels-last",
+    inputs: dict[str, str] | None = None,
+    output: str = "",
     licence: str = "",
     origin: str = "",
 ) -> ModelFacts | None:
     """Bring a model that was trained elsewhere; its file stays what it is, byte for byte, unless `layout` turns its input.
 
-    The model takes one tensor, the data set's samples as `normalize` leaves them, and answers one score for each class.
+    The model takes the data set's samples as `normalize` leaves them, each array as one tensor, and answers what the task wants.
 
     Args:
         context: the data set.
@@ -45,6 +50,9 @@ def import_model(
         answers: whether it answers `logits` or `probabilities`, where its file does not show it.
         layout: how an ONNX model takes samples of two or more axes: with their channels last, as the data set has them, or
             first, as PyTorch's exporter writes it; the model is then given a first operator that turns them.
+        inputs: for a model of several inputs, which of its tensors each of the data set's arrays is, where the two have other
+            names: `{ ids = "input_ids:0" }`.
+        output: for a model that answers several tensors, the one that counts.
         licence: its licence, an SPDX expression; it is kept in the stage's record.
         origin: where it is from, for instance an address; it is kept in the stage's record.
     """
@@ -58,7 +66,28 @@ def import_model(
     size_bytes = total_size(place)
     context.metrics.update(size_bytes=size_bytes, **told)
     context.log(f"imported {Path(path).name}: {produces}, {size_bytes:,} bytes")
-    return context.facts.answering(answers) if answers else None
+    facts = context.facts.answering(answers) if answers else context.facts
+    named = _named(facts, inputs or {}, output)
+    return named if answers or inputs or output else None
+
+
+def _named(facts: ModelFacts, inputs: Mapping[str, str], output: str) -> ModelFacts:
+    """Return facts that say what the file calls its tensors.
+
+    Raises:
+        DataError: the data set has no such array.
+    """
+    known = [one.name for one in facts.inputs]
+    for name in inputs:
+        if name not in known:
+            msg = (
+                f"[tool.modelyard.train]: key 'inputs': the data set has no array {name!r}{did_you_mean(name, known)}\n"
+                f"  arrays: {listing(known)}"
+            )
+            raise DataError(msg)
+    replace = msgspec.structs.replace
+    taken = tuple(replace(one, tensor=inputs.get(one.name, "")) for one in facts.inputs)
+    return replace(facts, inputs=taken, outputs=tuple(replace(one, tensor=output) for one in facts.outputs))
 
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:

@@ -5,7 +5,7 @@ Nothing here imports numpy or a framework before an array is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -47,6 +47,15 @@ Protocol = Literal["v1", "v2"]
 _Tensor = TypeVar("_Tensor", InputFacts, OutputFacts)
 
 
+ONLY_INPUT = "input"
+"""What the input is called where a data set gives it no name."""
+
+
+def samples_file(split: str, name: str) -> str:
+    """Return the name of the file that holds the raw samples of `split` for the input `name`."""
+    return f"{split}_x.npy" if name == ONLY_INPUT else f"{split}_x.{name}.npy"
+
+
 def format_file(model_format: str) -> str:
     """Return the name of the file that holds a model of `model_format`."""
     return FORMAT_FILES.get(model_format, f"model.{model_format}")
@@ -57,22 +66,24 @@ class Splits(msgspec.Struct, frozen=True):
 
     Attributes:
         train_x: raw samples, shape `(N, *input_shape)`, a numpy memory map is welcome: uint8 (pictures), float32
-            (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are).
+            (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are). For a
+            model of several inputs a dict of such arrays by the inputs' names.
         train_y: labels, shape `(N,)` or `(N, ...)`, as the task wants them: for a classification integers from 0, shape
             `(N,)`; None: there are none.
-        test_x: like `train_x`, shape `(M, *input_shape)`.
+        test_x: like `train_x`, for `M` samples.
         test_y: like `train_y`, for `M` samples.
         class_names: one name a label, in the order of the labels; for other tasks of each number of a label, if they
             have names.
-        value_range: the lowest and highest value a raw sample may hold, for instance `(0, 255)`.
+        value_range: the lowest and highest value that a raw sample may hold, for instance `(0, 255)`; for several inputs a
+            dict of those that have one. None: 0 to 255 for uint8, else whatever the type holds.
     """
 
-    train_x: NDArray[np.generic]
+    train_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
     train_y: NDArray[np.generic] | None
-    test_x: NDArray[np.generic]
+    test_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
     test_y: NDArray[np.generic] | None
     class_names: Sequence[str] = ()
-    value_range: tuple[float, float] = (0.0, 255.0)
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = (0.0, 255.0)
 
 
 class SplitFacts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -189,8 +200,16 @@ class Dataset(msgspec.Struct, frozen=True):
         return cls(folder, read_json(folder / "dataset.json", DatasetFacts))
 
     def x(self, split: Split) -> NDArray[np.generic]:
-        """Return the raw samples of `split`, shape `(N, *input_shape)`, memory-mapped read-only."""
-        return self._load(f"{split}_x.npy")
+        """Return the raw samples of `split`, shape `(N, *input_shape)`, memory-mapped read-only.
+
+        Raises:
+            PluginError: the samples have several inputs: see `raw`.
+        """
+        return self._load(samples_file(split, self.facts.input.name))
+
+    def raw(self, split: Split) -> dict[str, NDArray[np.generic]]:
+        """Return the raw samples of `split` by input, each of shape `(N, *shape)`, memory-mapped read-only."""
+        return {one.name: self._load(samples_file(split, one.name)) for one in self.facts.inputs}
 
     def y(self, split: Split) -> NDArray[np.generic]:
         """Return the targets of `split`, memory-mapped read-only.

@@ -27,7 +27,7 @@ def test_without_a_server_the_model_is_run_in_batches_as_it_was_measured(dataset
         base=SimpleNamespace(log=lambda _: None),
     )
     samples = np.asarray(dataset.x("test")[:3])
-    where, answers = _ask_runtime(job, SimpleNamespace(repository="net", tag="1"), samples)
+    where, answers = _ask_runtime(job, SimpleNamespace(repository="net", tag="1"), {"input": samples})
 
     assert where == "no server: start = false"
     assert [len(one) for one in asked] == calls

@@ -47,10 +47,10 @@ def test_what_fits_or_may_fit(taken: TensorSpec, answered: TensorSpec) -> None:
         (
             (TensorSpec("x", "float32", None), TensorSpec("mask", "int64", ("", 4))),
             (SCORES,),
-            "takes 2 tensors: 'x', float32; 'mask', int64 (any, 4)\n",
+            "takes 2 tensors: 'x', float32; 'mask', int64 (any, 4); none is called 'input'\n",
         ),
         ((TensorSpec("x", "float32", None),), (SCORES, SCORES), "answers 2 tensors: "),
-        ((), (SCORES,), "takes 0 tensors: nothing\n"),
+        ((), (SCORES,), "takes 0 tensors: nothing; none is called 'input'\n"),
         (
             (TensorSpec("x", "float32", None),),
             (TensorSpec("y", "float32", ("", 5)),),

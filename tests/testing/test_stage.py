@@ -68,7 +68,7 @@ def test_a_model_and_its_trainer_that_keep_the_contract(toy: Path) -> None:
 
 
 def test_a_runtime_that_keeps_the_contract(toy: Path) -> None:
-    assert check_runtime("toy", project=toy, refuses=[{"threads": "all"}]).accuracy > 0.9
+    assert check_runtime("toy", project=toy, refuses=[{"threads": "all"}]).metric("accuracy").value > 0.9
 
 
 def test_a_builder_that_keeps_the_contract(toy: Path) -> None:
@@ -137,4 +137,4 @@ def test_built_in_components_keep_the_contract(small_project: Path) -> None:
     assert check_dataset("arrays", project=small_project, params={"path": "data.npz"}, refuses=[missing])
     assert check_model("digits-cnn", project=small_project, params={"filters": 4}).facts.format == "tf_keras"
     assert check_trainer("tensorflow", project=small_project, refuses=[{"epochs": 0}]).facts.format == "tf_keras"
-    assert check_runtime("litert", project=small_project, params={"threads": 1}).accuracy > 0.5
+    assert check_runtime("litert", project=small_project, params={"threads": 1}).metric("accuracy").value > 0.5

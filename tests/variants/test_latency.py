@@ -47,7 +47,9 @@ def test_turns_hold_every_call_once_and_are_six_or_more_if_that_is_possible(samp
 
 
 def test_a_model_that_does_twice_the_work_takes_twice_as_long_as_the_baseline():
-    found = measure_latency(lambda: Busy(6000), X, samples=400, warmup=5, open_baseline=lambda: Busy(3000))
+    found = measure_latency(
+        lambda: Busy(6000), {"input": X}, "probabilities", samples=400, warmup=5, open_baseline=lambda: Busy(3000)
+    )
     assert found.ratio is not None
     assert found.ratio.low is not None
     assert found.ratio.high is not None
@@ -66,7 +68,9 @@ def test_models_are_opened_and_run_pinned_and_the_garbage_waits():
         return opened[-1]
 
     before = os.sched_getaffinity(0)
-    found = measure_latency(open_model, X, samples=10, warmup=0, open_baseline=open_model, threads=1)
+    found = measure_latency(
+        open_model, {"input": X}, "probabilities", samples=10, warmup=0, open_baseline=open_model, threads=1
+    )
     assert found.host is not None
     assert [one.opened_on for one in opened] == [set(found.host.cpus)] * 2
     assert states == {(frozenset(found.host.cpus), False)}
@@ -75,7 +79,7 @@ def test_models_are_opened_and_run_pinned_and_the_garbage_waits():
 
 
 def test_more_threads_than_cpus_use_all_there_are():
-    found = measure_latency(Busy, X, samples=2, warmup=0, threads=10_000)
+    found = measure_latency(Busy, {"input": X}, "probabilities", samples=2, warmup=0, threads=10_000)
     assert found.host is not None
     assert set(found.host.cpus) == os.sched_getaffinity(0)
     assert found.host.threads == 10_000
@@ -87,7 +91,7 @@ def test_a_model_that_fails_leaves_the_process_as_it_was():
 
     before = os.sched_getaffinity(0)
     with pytest.raises(RuntimeError):
-        measure_latency(lambda: Busy(seen=fail), X, samples=2, warmup=0)
+        measure_latency(lambda: Busy(seen=fail), {"input": X}, "probabilities", samples=2, warmup=0)
     assert (os.sched_getaffinity(0), gc.isenabled()) == (before, True)
 
 
@@ -96,7 +100,7 @@ def test_a_system_that_forbids_pinning_is_measured_on_without(monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setaffinity", forbid)
-    found = measure_latency(Busy, X, samples=2, warmup=0)
+    found = measure_latency(Busy, {"input": X}, "probabilities", samples=2, warmup=0)
     assert found.host is not None
     assert found.host.cpus == ()
 
@@ -105,7 +109,10 @@ def test_only_one_measures_at_a_time(tmp_path: Path) -> None:
     lock = tmp_path / "latency.lock"
     ended: list[float] = []
     waiting = threading.Thread(
-        target=lambda: (measure_latency(Busy, X, samples=2, warmup=0, lock=lock), ended.append(time.monotonic()))
+        target=lambda: (
+            measure_latency(Busy, {"input": X}, "probabilities", samples=2, warmup=0, lock=lock),
+            ended.append(time.monotonic()),
+        )
     )
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

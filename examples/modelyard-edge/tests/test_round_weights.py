@@ -17,7 +17,7 @@ def test_it_keeps_the_contract_and_the_model_compresses_better(small_project: Pa
     plain = measure(small_project, ["float32"])
     assert checked.evaluation.gzip_bytes < 0.7 * plain.gzip_bytes
     assert abs(checked.evaluation.size_bytes - plain.size_bytes) < 0.01 * plain.size_bytes
-    assert checked.evaluation.accuracy >= plain.accuracy - 0.05
+    assert checked.evaluation.metric("accuracy").value >= plain.metric("accuracy").value - 0.05
 
 
 def test_one_level_is_refused_before_anything_is_built(small_project: Path) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts, Model
+from modelyard.asking import ask, count, rows_of
 from modelyard.errors import StageFailed
 from modelyard.execution.job import Job
 from modelyard.files.json import read_json, write_json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.asking import Samples
     from modelyard.task import Task
 
 _TIMEOUT_S = 60
@@ -51,7 +53,7 @@ def run(job: Job) -> None:
     dataset = Dataset.open(job.inputs["dataset"])
     reference = open_array(job.inputs["reference"] / ANSWERS)
     rows = _spread(len(reference), settings["samples"])
-    samples, expected = np.asarray(dataset.x("test")[rows]), np.asarray(reference[rows])
+    samples, expected = rows_of(dataset.raw("test"), rows), np.asarray(reference[rows])
     ask = _ask_server if settings["start"] else _ask_runtime
     ran_in, answers = ask(job, facts, samples)
     tolerance = settings["tolerance"]
@@ -71,7 +73,7 @@ def run(job: Job) -> None:
     job.base.metrics.update(samples=len(rows), ran_in=ran_in, largest_difference=max(worst.values()))
 
 
-def _ask_server(job: Job, facts: ImageFacts, samples: NDArray[np.generic]) -> tuple[str, dict[str, Any]]:
+def _ask_server(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, dict[str, Any]]:
     """Return where the server ran, and what it answered through each protocol."""
     name = job.plan.config.name
     with running(job.inputs["image"], facts, job.stage.settings["timeout_s"], job.log_file) as server:
@@ -127,16 +129,18 @@ def _load(asks: list[Callable[[], object]]) -> int:
         return sum(pool.map(client, range(_CLIENTS)))
 
 
-def _ask_runtime(job: Job, facts: ImageFacts, samples: NDArray[np.generic]) -> tuple[str, dict[str, Any]]:
+def _ask_runtime(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, dict[str, Any]]:
     """Return what the selected model answers in the runtime, here: the image is not looked at."""
     import numpy as np
 
     job.base.log(
         f"start = false: the server in {facts.repository}:{facts.tag} was NOT started; only the selected model was opened"
     )
-    step = Model.open(job.inputs["model"]).facts.at_once(len(samples))
+    facts_of, total = Model.open(job.inputs["model"]).facts, count(samples)
+    step = facts_of.at_once(total)
     predictor = job.call("runtime", job.inputs["model"])
-    answers = [predictor.predict(samples[start : start + step]) for start in range(0, len(samples), step)]
+    parts = [rows_of(samples, slice(start, start + step)) for start in range(0, total, step)]
+    answers = [ask(predictor, part, facts_of.answer.name) for part in parts]
     return "no server: start = false", {"the model, without its server": np.concatenate(answers)}
 
 
@@ -151,7 +155,7 @@ def _compare(task: Task, answer: NDArray[Any], expected: NDArray[Any], protocol:
     if answer.shape != expected.shape:
         msg = f"check: {protocol}: the server answered shape {answer.shape}, the evaluated model {expected.shape}"
         raise StageFailed(msg)
-    differ, worst = task.agreement(answer, expected)
+    differ, worst = task.agreement(answer.astype(expected.dtype), expected)  # JSON's numbers are wider
     if worst > tolerance or differ:
         msg = (
             f"check: {protocol}: the image does not answer as the evaluated model does: {differ} of {len(expected)} "
@@ -175,25 +179,28 @@ def _check_password(server: Server, name: str) -> None:
     raise StageFailed(msg)
 
 
-def _predict(server: Server, name: str, samples: NDArray[np.generic]) -> NDArray[np.float32]:
+def _predict(server: Server, name: str, samples: Samples) -> NDArray[Any]:
     import numpy as np
 
-    answer = _post(server, f"/v1/models/{name}:predict", {"instances": samples.tolist()})
-    return np.asarray(answer["predictions"], np.float32)
+    lists = {one: array.tolist() for one, array in samples.items()}
+    if len(lists) == 1:
+        (instances,) = lists.values()
+    else:
+        instances = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    answer = _post(server, f"/v1/models/{name}:predict", {"instances": instances})
+    return np.asarray(answer["predictions"])
 
 
-def _infer(server: Server, name: str, samples: NDArray[np.generic]) -> NDArray[np.float32]:
+def _infer(server: Server, name: str, samples: Samples) -> NDArray[Any]:
     import numpy as np
 
-    meta = _get(server, f"/v2/models/{name}")["inputs"][0]
-    tensor = {
-        "name": meta["name"],
-        "shape": list(samples.shape),
-        "datatype": meta["datatype"],
-        "data": samples.ravel().tolist(),
-    }
-    output = _post(server, f"/v2/models/{name}/infer", {"inputs": [tensor]})["outputs"][0]
-    return np.asarray(output["data"], np.float32).reshape(output["shape"])
+    types = {one["name"]: one["datatype"] for one in _get(server, f"/v2/models/{name}")["inputs"]}
+    tensors = [
+        {"name": one, "shape": list(array.shape), "datatype": types[one], "data": array.ravel().tolist()}
+        for one, array in samples.items()
+    ]
+    output = _post(server, f"/v2/models/{name}/infer", {"inputs": tensors})["outputs"][0]
+    return np.asarray(output["data"]).reshape(output["shape"])
 
 
 _PROTOCOLS = {"v1": ("TensorFlow Serving REST", _predict), "v2": ("Open Inference Protocol", _infer)}

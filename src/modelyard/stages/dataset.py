@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelyard.artifacts import DatasetFacts, SplitFacts, Splits
+from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, samples_file
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
 from modelyard.stages.splits.checks import check_splits, stored_dtype
@@ -14,10 +14,12 @@ from modelyard.stages.tasks import open_task
 from modelyard.tensors import InputFacts, Loss, Preprocessing, is_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from modelyard.contexts import Progress
     from modelyard.execution.job import Job
+    from modelyard.stages.splits.columns import Column
     from modelyard.stages.statistics import Statistics
     from modelyard.task import Task
 
@@ -60,7 +62,7 @@ def write_dataset(
     normalize: Normalize = "auto",
     progress: Progress,
 ) -> dict[str, Any]:
-    """Check `splits` and write `{train,test}_{x,y}.npy` and `dataset.json` to the folder `out`.
+    """Check `splits` and write their arrays and `dataset.json` to the folder `out`: `train_x.npy` or `train_x.NAME.npy`, `train_y.npy` ...
 
     Samples are uint8, float32, int32 or int64 on disk: floats are converted where nothing is lost but digits, truth
     values become bytes, and other whole numbers the smaller of the two that holds their type. One block of samples is in memory at a time. The same splits always give the same bytes.
@@ -82,52 +84,83 @@ def write_dataset(
     Raises:
         DataError: shapes, types, values, labels, class names or `normalize` do not fit; the message says which and where.
     """
-    check_splits(splits)
+    columns = check_splits(splits)
     answer = task.check(splits)
-    dtype = stored_dtype(splits)
-    normalize = _chosen(normalize, str(dtype))
-    total = len(splits.train_x) + len(splits.test_x)
-    found = statistics(dtype, splits.train_x.shape[-1]) if normalize == "standard" else None
+    inputs = []
+    steps = _Steps(progress, sum(len(one.train) + len(one.test) for one in columns))
+    for column in columns:
+        inputs.append(_write_column(column, out, normalize, steps))
     facts = {}
-    for split, x, y in (("train", splits.train_x, splits.train_y), ("test", splits.test_x, splits.test_y)):
-        done = len(splits.train_x) if split == "test" else 0
-        blocks = write_samples(out / f"{split}_x.npy", x, dtype, splits.value_range)
-        for block in blocks:
-            if split == "train" and found is not None:
-                found.add(block)
-            done += len(block)
-            progress(done, total, unit="samples", note=split)
+    for split in ("train", "test"):
+        y = getattr(splits, f"{split}_y")
         counts: tuple[int, ...] = ()
         if y is not None:
             labels = task.stored(y)
             write_labels(out / f"{split}_y.npy", labels)
             counts = task.counts(labels, answer)
-        facts[split] = SplitFacts(len(x), counts)
-    low, high = (float(bound) for bound in splits.value_range)
-    raw = InputFacts(
-        name="input",
-        dtype=str(dtype),
-        shape=splits.train_x.shape[1:],
-        preprocessing=preprocessing(normalize, splits.value_range, found),
-        value_range=(low, high),
-    )
-    write_json(out / "dataset.json", DatasetFacts(task=name, inputs=(raw,), outputs=(answer,), splits=facts, loss=loss))
-    samples = {split: len(getattr(splits, f"{split}_x")) for split in ("train", "test")}
-    kind = {"dtype": str(dtype)} if is_whole(str(dtype)) else {}
+        facts[split] = SplitFacts(len(getattr(columns[0], split)), counts)
+    known = DatasetFacts(task=name, inputs=tuple(inputs), outputs=(answer,), splits=facts, loss=loss)
+    write_json(out / "dataset.json", known)
+    samples = {split: one.samples for split, one in facts.items()}
     classes = {"classes": len(answer.labels)} if answer.activation == "softmax" else {}
-    return {**samples, **classes, "shape": list(splits.train_x.shape[1:]), **kind}
+    return {**samples, **classes, **_told(inputs)}
 
 
-def _chosen(normalize: Normalize, dtype: str) -> Normalize:
-    """Return what `auto` stands for.
+def _told(inputs: Sequence[InputFacts]) -> dict[str, Any]:
+    """Return what the table says of the samples."""
+    if len(inputs) > 1:
+        return {"inputs": [one.name for one in inputs]}
+    (one,) = inputs
+    kind = {"dtype": one.dtype} if is_whole(one.dtype) else {}
+    return {"shape": list(one.shape), **kind}
+
+
+class _Steps:
+    """Tells how many samples are written, of all columns together."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def add(self, samples: int, split: str) -> None:
+        """`samples` more are written."""
+        self._done += samples
+        self._progress(self._done, self._total, unit="samples", note=split)
+
+
+def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps) -> InputFacts:
+    """Write both splits of a column, and return what is known of it."""
+    dtype = stored_dtype(column)
+    normalize = _chosen(normalize, str(dtype), column)
+    found = statistics(dtype, column.train.shape[-1]) if normalize == "standard" else None
+    for split, x in (("train", column.train), ("test", column.test)):
+        file = out / samples_file(split, column.name)
+        for block in write_samples(file, x, dtype, column.value_range, column.place(split)):
+            if split == "train" and found is not None:
+                found.add(block)
+            steps.add(len(block), split)
+    ends = column.value_range
+    return InputFacts(
+        name=column.name,
+        dtype=str(dtype),
+        shape=column.train.shape[1:],
+        preprocessing=preprocessing(normalize, ends or (0.0, 1.0), found),
+        value_range=None if ends is None else (float(ends[0]), float(ends[1])),
+    )
+
+
+def _chosen(normalize: Normalize, dtype: str, column: Column) -> Normalize:
+    """Return what `auto` stands for: of several columns those are mapped to 0..1 whose range is known.
 
     Raises:
-        DataError: whole numbers shall be normalized.
+        DataError: whole numbers shall be normalized, or a range is needed and not known.
     """
-    if not is_whole(dtype):
-        return "unit" if normalize == "auto" else normalize
-    if normalize in ("auto", "none"):
+    if is_whole(dtype) and (normalize in ("auto", "none") or column.is_named):
         return "none"
+    if not is_whole(dtype):
+        if normalize == "unit" and column.value_range is None:
+            msg = f"[tool.modelyard.dataset]: normalize = 'unit': {column.range_place} is not given\n  let the data set give the lowest and the highest value, or take another normalize"
+            raise DataError(msg)
+        return ("none" if column.value_range is None else "unit") if normalize == "auto" else normalize
     msg = (
         f"[tool.modelyard.dataset]: normalize = {normalize!r}: the samples are {dtype}, whole numbers such as token ids, "
         "which reach the model as they are\n"

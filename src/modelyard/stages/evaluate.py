@@ -122,12 +122,12 @@ def evaluate(
     Raises:
         PluginError: the predictor does not answer what the task wants.
     """
-    x, task = dataset.x("test"), measuring.task
+    samples, task = dataset.raw("test"), measuring.task
     side_by_side = workers or as_many_as_fit(threads, model)
 
     def answers_of(one: Model, file: Path) -> Any:
         at_once = one.facts.at_once(batch_size)
-        predict(lambda: open_model(one), x, file, one.facts.answer, task, at_once, side_by_side, progress)
+        predict(lambda: open_model(one), samples, file, one.facts.answer, task, at_once, side_by_side, progress)
         return open_array(file)
 
     own = answers_of(model, out / ANSWERS)
@@ -149,7 +149,8 @@ def evaluate(
     )
     latency = measure_latency(
         lambda: open_model(model),
-        x,
+        samples,
+        model.facts.answer.name,
         samples=latency_samples,
         warmup=warmup,
         open_baseline=None if baseline is None else lambda: open_model(baseline),

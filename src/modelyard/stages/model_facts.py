@@ -59,10 +59,12 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
 
 def _with_lengths(facts: ModelFacts, signature: Signature | None) -> ModelFacts:
     """Return facts in which an output whose length the task leaves open is as long as the file says."""
-    if signature is None or len(signature.outputs) != len(facts.outputs):
+    if signature is None:
         return facts
-    pairs = zip(facts.outputs, signature.outputs, strict=True)
-    return msgspec.structs.replace(facts, outputs=tuple(_with_length(one, tensor.shape) for one, tensor in pairs))
+    shapes = {one.name: one.shape for one in signature.outputs}
+    only = signature.outputs[0].shape if len(signature.outputs) == 1 else None
+    outputs = tuple(_with_length(one, shapes.get(one.tensor or one.name, only)) for one in facts.outputs)
+    return msgspec.structs.replace(facts, outputs=outputs)
 
 
 def _with_length(output: OutputFacts, shape: tuple[Axis, ...] | None) -> OutputFacts:

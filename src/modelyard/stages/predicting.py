@@ -7,6 +7,7 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from modelyard.asking import ask, count
 from modelyard.errors import PluginError
 from modelyard.files.sizes import total_size
 from modelyard.stages.sizes import copies_in_memory
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Model
+    from modelyard.asking import Samples
     from modelyard.contexts import Predictor, Progress
     from modelyard.task import Task
     from modelyard.tensors import OutputFacts
@@ -32,7 +33,7 @@ def as_many_as_fit(threads: int | None, model: Model) -> int:
 
 def predict(
     open_model: Callable[[], Predictor],
-    x: NDArray[np.generic],
+    samples: Samples,
     file: Path,
     output: OutputFacts,
     task: Task,
@@ -40,7 +41,7 @@ def predict(
     workers: int,
     progress: Progress,
 ) -> None:
-    """Write what a model answers to `x` to `file`, shape `(len(x), *output.shape)`.
+    """Write what a model answers to `samples` to `file`, shape `(N, *output.shape)`.
 
     Several predictors share the batches. A batch holds the same samples however many they are, so the answers do not
     depend on it. One batch of answers for each of them is in memory.
@@ -48,28 +49,29 @@ def predict(
     Raises:
         PluginError: an answer has another shape, or is none that the task knows.
     """
-    starts = range(0, len(x), batch_size)
+    total = count(samples)
+    starts = range(0, total, batch_size)
     idle: SimpleQueue[Predictor] = SimpleQueue()
-    answers = _File(file, len(x), output)
+    answers = _File(file, total, output)
 
     def answer(start: int) -> int:
         predictor = idle.get()
         try:
-            batch = x[start : start + batch_size]
-            found = predictor.predict(batch)
+            batch = {name: array[start : start + batch_size] for name, array in samples.items()}
+            found = ask(predictor, batch, output.name)
         finally:
             idle.put(predictor)
-        answers.check(found, len(batch))
+        answers.check(found, count(batch))
         task.check_answers(found, start)
         answers.put(start, found)
-        return start + len(batch)
+        return start + count(batch)
 
-    count = max(1, min(workers, len(starts)))
-    for _ in range(count):
+    together = max(1, min(workers, len(starts)))
+    for _ in range(together):
         idle.put(open_model())
-    with ThreadPoolExecutor(count) as pool:
+    with ThreadPoolExecutor(together) as pool:
         for done in pool.map(answer, starts):
-            progress(done, len(x), unit="samples")
+            progress(done, total, unit="samples")
     answers.close()
 
 

@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelyard.artifacts import ModelFacts
     from modelyard.signature import Axis, Signature, TensorSpec
+    from modelyard.tensors import InputFacts, OutputFacts
+
+Fact = TypeVar("Fact", "InputFacts", "OutputFacts")
 
 
 def misfit(signature: Signature, facts: ModelFacts) -> str:
     """Return what of `signature` does not fit the samples and answers that `facts` says, and what to do; empty if all does.
 
-    An axis whose length varies fits any length.
+    An axis whose length varies fits any length. Where there are several tensors, each is looked up by its name.
     """
-    for tensors, verb in ((signature.inputs, "takes"), (signature.outputs, "answers")):
-        if len(tensors) != 1:
-            listed = "; ".join(map(str, tensors)) or "nothing"
-            return f"{verb} {len(tensors)} tensors: {listed}\n  one input and one output are supported: export the part with those"
-    return _input_misfit(signature.inputs[0], facts) or _output_misfit(signature.outputs[0], facts)
+    inputs = _bound(facts.inputs, signature.inputs, "takes", "the data set has no array for it: give one")
+    if isinstance(inputs, str):
+        return inputs
+    outputs = _bound(facts.outputs, signature.outputs, "answers", "")
+    if isinstance(outputs, str):
+        return outputs
+    wrong = [_input_misfit(tensor, one) for one, tensor in inputs]
+    wrong += [_output_misfit(tensor, one) for one, tensor in outputs]
+    return next(filter(None, wrong), "")
 
 
-def _input_misfit(tensor: TensorSpec, facts: ModelFacts) -> str:
-    if tensor.shape is None or _fits(tensor.shape[1:], facts.input_shape):
+def _bound(
+    wanted: Sequence[Fact], tensors: Sequence[TensorSpec], verb: str, spare: str
+) -> list[tuple[Fact, TensorSpec]] | str:
+    """Return each of `wanted` with its tensor of the file; or what is wrong: one is not there, or one more is there.
+
+    Args:
+        wanted: the inputs, or the outputs, that there must be.
+        tensors: those of the file.
+        verb: what the file does with them.
+        spare: what to do about one that nobody gives; empty: it does no harm.
+    """
+    listed = "; ".join(map(str, tensors)) or "nothing"
+    if len(wanted) == len(tensors) == 1 and not wanted[0].tensor:
+        return [(wanted[0], tensors[0])]
+    named = {one.name: one for one in tensors}
+    for one in wanted:
+        if (one.tensor or one.name) not in named:
+            return (
+                f"{verb} {len(tensors)} tensors: {listed}; none is called {one.tensor or one.name!r}\n"
+                f"  {'name it' if len(wanted) == 1 else 'name each'} as the model does, or say in [tool.modelyard.train] which is meant "
+                "(docs/how-to/import-a-model.md)"
+            )
+    used = {one.tensor or one.name for one in wanted}
+    further = [name for name in named if name not in used]
+    if further and spare:
+        return f"{verb} {len(tensors)} tensors: {listed}; {further[0]!r} is given by nobody\n  {spare}"
+    return [(one, named[one.tensor or one.name]) for one in wanted]
+
+
+def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
+    if tensor.shape is None or _fits(tensor.shape[1:], one.shape):
         return ""
-    wanted = f"(any, {', '.join(map(str, facts.input_shape))})"
-    first = (*facts.input_shape[-1:], *facts.input_shape[:-1])
+    wanted = f"(any, {', '.join(map(str, one.shape))})"
+    first = (*one.shape[-1:], *one.shape[:-1])
     if len(first) > 1 and _fits(tensor.shape[1:], first):
         advice = "its channels come first: export it with the channels last, or have its input turned (docs/how-to/import-a-model.md)"
     else:
@@ -33,8 +71,7 @@ def _input_misfit(tensor: TensorSpec, facts: ModelFacts) -> str:
     return f"takes {tensor}, but the data set's samples are {wanted}\n  {advice}"
 
 
-def _output_misfit(tensor: TensorSpec, facts: ModelFacts) -> str:
-    answer = facts.answer
+def _output_misfit(tensor: TensorSpec, answer: OutputFacts) -> str:
     if tensor.shape is None or _fits(tensor.shape[1:], answer.shape):
         return ""
     if answer.activation != "softmax":

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelyard.asking import ask, count, rows_of
 from modelyard.keys.machine import cpu_model
 from modelyard.metrics.intervals import CONFIDENCE, quantile_interval
 from modelyard.system import pin, usable_cpus
@@ -23,9 +24,7 @@ from modelyard.variants.evaluation import Host, Latency, Ratio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from modelyard.asking import Samples
     from modelyard.contexts import Predictor
 
 _ROUNDS = 40
@@ -36,7 +35,8 @@ _FEWEST = 10
 
 def measure_latency(
     open_model: Callable[[], Predictor],
-    x: NDArray[np.generic],
+    x: Samples,
+    output: str,
     *,
     samples: int,
     warmup: int,
@@ -48,7 +48,8 @@ def measure_latency(
 
     Args:
         open_model: opens the model. It is called while the process is pinned, so that threads which it starts are, too.
-        x: raw samples, shape `(N, *input_shape)`; the calls go through them in order.
+        x: raw samples; the calls go through them in order.
+        output: what is asked for.
         samples: calls that are timed.
         warmup: calls before those.
         open_baseline: opens the baseline; None if the model is the baseline.
@@ -59,7 +60,7 @@ def measure_latency(
         models = [open_model(), *([open_baseline()] if open_baseline else [])]
         load_1m = os.getloadavg()[0]
         before = _preemptions()
-        own, other = _times_ms(models, x, samples, warmup)
+        own, other = _times_ms(models, x, output, samples, warmup)
         host = Host(
             cpu_model=cpu_model() or os.uname().machine,
             cpus=cpus,
@@ -100,12 +101,12 @@ def _pinned(count: int) -> Iterator[tuple[int, ...]]:
 
 
 def _times_ms(
-    models: Sequence[Predictor], x: NDArray[np.generic], samples: int, warmup: int
+    models: Sequence[Predictor], x: Samples, output: str, samples: int, warmup: int
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return the times of the model's calls and of the baseline's, in milliseconds, a list for each round."""
     for model in models:
         for number in range(warmup):
-            model.predict(_sample(x, number))
+            ask(model, _sample(x, number), output)
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
     collects = gc.isenabled()
     gc.disable()
@@ -114,8 +115,8 @@ def _times_ms(
             both = list(enumerate(models))
             for which, model in both if len(times[0]) % 2 == 0 else reversed(both):  # neither is always the first
                 if len(models) > 1:
-                    model.predict(_sample(x, start))  # not timed: the caches are full of the other model
-                times[which].append([_time_ms(model, _sample(x, start + n)) for n in range(calls)])
+                    ask(model, _sample(x, start), output)  # not timed: the caches are full of the other model
+                times[which].append([_time_ms(model, _sample(x, start + n), output) for n in range(calls)])
     finally:
         if collects:
             gc.enable()
@@ -129,16 +130,14 @@ def _turns(samples: int) -> Iterator[tuple[int, int]]:
         yield start, min(size, samples - start)
 
 
-def _sample(x: NDArray[np.generic], number: int) -> NDArray[np.generic]:
-    import numpy as np
-
-    row = number % len(x)
-    return np.array(x[row : row + 1])
+def _sample(x: Samples, number: int) -> Samples:
+    row = number % count(x)
+    return rows_of(x, slice(row, row + 1))
 
 
-def _time_ms(model: Predictor, one: NDArray[np.generic]) -> float:
+def _time_ms(model: Predictor, one: Samples, output: str) -> float:
     began = time.perf_counter_ns()
-    model.predict(one)
+    ask(model, one, output)
     return (time.perf_counter_ns() - began) / 1e6
 
 

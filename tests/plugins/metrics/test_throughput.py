@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.facts import model_facts
 from tests.plugins.conftest import no_progress
 
+from modelyard.artifacts import Model
 from modelyard.contexts import MetricContext
 from modelyard_plugins.metrics.throughput import throughput
 
@@ -27,8 +29,8 @@ class Slow:
 class Samples:
     """A test split."""
 
-    def x(self, _: str) -> np.ndarray:
-        return np.zeros((7, 2), np.uint8)
+    def raw(self, _: str) -> dict[str, np.ndarray]:
+        return {"input": np.zeros((7, 2), np.uint8)}
 
 
 def context(folder: Path, side_by_side: int) -> MetricContext:
@@ -40,7 +42,7 @@ def context(folder: Path, side_by_side: int) -> MetricContext:
         seed=0,
         progress=no_progress,
         log=print,
-        model=None,  # type: ignore[arg-type]
+        model=Model(folder, model_facts(format="toy", input_shape=(2,), class_names=("a", "b"))),
         dataset=dataset,
         answers=np.zeros((7, 2), np.float32),
         open_model=Slow,

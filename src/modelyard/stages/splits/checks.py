@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
+from modelyard.stages.splits.columns import Column, columns_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,36 +16,39 @@ if TYPE_CHECKING:
     from modelyard.artifacts import Splits
 
 
-def check_splits(splits: Splits) -> None:
+def check_splits(splits: Splits) -> list[Column]:
     """Check what must hold whatever is learnt: shapes and types of the samples, a label for each, and the value range.
+
+    Returns:
+        The columns of the samples.
 
     Raises:
         DataError: the first thing that does not fit.
     """
+    columns = columns_of(splits)
     labels = [name for name in ("train_y", "test_y") if getattr(splits, name) is not None]
-    for name in ("train_x", "test_x", *labels):
-        _check_array(name, getattr(splits, name))
+    for name in labels:
+        _check_labels(name, getattr(splits, name))
     if len(labels) == 1:
         msg = f"{labels[0]}: there are labels for one split alone\n  give them for both, or for none"
         raise DataError(msg)
-    _check_range(splits)
-    for name in ("train", "test"):
-        _check_shapes(name, getattr(splits, f"{name}_x"), getattr(splits, f"{name}_y"))
-    if splits.train_x.shape[1:] != splits.test_x.shape[1:]:
-        train, test = splits.train_x.shape[1:], splits.test_x.shape[1:]
-        msg = f"train_x: a sample has the shape {train}, but in test_x it has {test}\n  give both the same"
-        raise DataError(msg)
+    for column in columns:
+        _check_range(column)
+        _check_samples(column)
+    for split in ("train", "test"):
+        _check_lengths(split, columns, getattr(splits, f"{split}_y"))
+    return columns
 
 
-def stored_dtype(splits: Splits) -> np.dtype[Any]:
-    """Return the type of the samples on disk: uint8, float32, int32 or int64.
+def stored_dtype(column: Column) -> np.dtype[Any]:
+    """Return the type of a column's samples on disk: uint8, float32, int32 or int64.
 
     Raises:
         DataError: the samples are not numbers, the splits differ, or whole numbers do not fit an int64.
     """
     import numpy as np
 
-    kinds = {name: getattr(splits, name).dtype for name in ("train_x", "test_x")}
+    kinds = {place: array.dtype for place, array in column.arrays}
     for name, dtype in kinds.items():
         if dtype.kind not in "biuf":
             msg = (
@@ -52,15 +56,16 @@ def stored_dtype(splits: Splits) -> np.dtype[Any]:
                 "  allowed: uint8, int32, int64 or float32, or what converts to them"
             )
             raise DataError(msg)
-    _check_fits_float32(splits)
-    floats = {dtype.kind == "f" for dtype in kinds.values()}
-    if len(floats) > 1:
-        msg = f"train_x is {kinds['train_x']} but test_x is {kinds['test_x']}\n  give both the same type"
+    if len({dtype.kind == "f" for dtype in kinds.values()}) > 1:
+        (train, first), (test, second) = kinds.items()
+        msg = f"{train} is {first} but {test} is {second}\n  give both the same type"
         raise DataError(msg)
-    return np.dtype(np.float32) if floats == {True} else _whole_dtype(kinds, splits.value_range)
+    _check_fits_float32(column)
+    is_float = all(dtype.kind == "f" for dtype in kinds.values())
+    return np.dtype(np.float32) if is_float else _whole_dtype(kinds, column)
 
 
-def _whole_dtype(kinds: Mapping[str, np.dtype[Any]], value_range: tuple[float, float]) -> np.dtype[Any]:
+def _whole_dtype(kinds: Mapping[str, np.dtype[Any]], column: Column) -> np.dtype[Any]:
     """Return the type of whole numbers on disk: bytes stay bytes, which is what pictures are made of.
 
     Raises:
@@ -70,55 +75,64 @@ def _whole_dtype(kinds: Mapping[str, np.dtype[Any]], value_range: tuple[float, f
 
     if all(dtype.kind == "b" or dtype == np.uint8 for dtype in kinds.values()):
         return np.dtype(np.uint8)
-    if max(map(abs, value_range)) >= 2**63:
-        msg = f"value_range: {value_range!r} goes beyond what an int64 can hold\n  scale the samples to float32"
+    if max(map(abs, column.value_range or (0,))) >= 2**63:
+        msg = f"{column.range_place}: {column.value_range!r} goes beyond what an int64 can hold\n  scale the samples to float32"
         raise DataError(msg)
     small = (np.can_cast(dtype, np.int32) for dtype in kinds.values())
     return np.dtype(np.int32) if all(small) else np.dtype(np.int64)
 
 
-def _check_fits_float32(splits: Splits) -> None:
+def _check_fits_float32(column: Column) -> None:
     import numpy as np
 
-    if max(map(abs, splits.value_range)) > float(np.finfo(np.float32).max):
-        msg = f"value_range: {splits.value_range!r} goes beyond what a float32 can hold\n  scale the samples"
+    if max(map(abs, column.value_range or (0,))) > float(np.finfo(np.float32).max):
+        msg = f"{column.range_place}: {column.value_range!r} goes beyond what a float32 can hold\n  scale the samples"
         raise DataError(msg)
 
 
-def _check_array(name: str, value: Any) -> None:
-    """Check that `value` is an array, or can be looked at like one, as HDF5 data sets can."""
-    if all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
+def _check_labels(name: str, value: Any) -> None:
+    if not all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
+        msg = f"{name}: is a {type(value).__name__}, not a numpy array\n  give one array, a label along its first axis"
+        raise DataError(msg)
+
+
+def _check_range(column: Column) -> None:
+    if column.value_range is None:
         return
-    given = f"a {type(value).__name__}"
-    what = "a label" if name.endswith("y") else "a sample"
-    if isinstance(value, Mapping):
-        given += f" of {', '.join(map(repr, value)) or 'nothing'}"
-    msg = (
-        f"{name}: is {given}, not a numpy array\n"
-        f"  give one array, {what} along its first axis; a model has one input, so join parts of a sample into one array"
-    )
-    raise DataError(msg)
-
-
-def _check_range(splits: Splits) -> None:
-    low, high = splits.value_range
+    low, high = column.value_range
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         msg = (
-            f"value_range: {(low, high)!r} is not a range\n"
+            f"{column.range_place}: {(low, high)!r} is not a range\n"
             "  give the lowest and the highest value, for instance (0, 255)"
         )
         raise DataError(msg)
 
 
-def _check_shapes(name: str, x: NDArray[np.generic], y: NDArray[np.generic] | None) -> None:
-    if x.ndim < 2:
+def _check_samples(column: Column) -> None:
+    for place, array in column.arrays:
+        if array.ndim < (1 if column.is_named else 2):
+            msg = f"{place}: has the shape {array.shape}\n  it needs (samples, ...): an axis of samples, then those of a sample"
+            raise DataError(msg)
+        if array.size == 0:
+            msg = f"{place}: is empty, its shape is {array.shape}\n  each split needs at least one sample"
+            raise DataError(msg)
+    (train, first), (test, second) = column.arrays
+    if first.shape[1:] != second.shape[1:]:
         msg = (
-            f"{name}_x: has the shape {x.shape}\n  it needs (samples, ...): an axis of samples, then those of a sample"
+            f"{train}: a sample has the shape {first.shape[1:]}, but in {test} it has {second.shape[1:]}\n"
+            "  give both the same"
         )
         raise DataError(msg)
-    if y is not None and (y.ndim == 0 or len(x) != len(y)):
-        msg = f"{name}_y: has the shape {y.shape} beside {len(x):,} samples\n  it needs ({len(x)},): one label a sample"
-        raise DataError(msg)
-    if x.size == 0:
-        msg = f"{name}_x: is empty, its shape is {x.shape}\n  each split needs at least one sample"
+
+
+def _check_lengths(split: str, columns: Sequence[Column], y: NDArray[np.generic] | None) -> None:
+    """Check that each column, and the labels, have as many samples as the first."""
+    samples = len(getattr(columns[0], split))
+    for column in columns[1:]:
+        if len(getattr(column, split)) != samples:
+            places = columns[0].place(split), column.place(split)
+            msg = f"{places[1]}: has {len(getattr(column, split)):,} samples, but {places[0]} has {samples:,}\n  each sample has a part in every array"
+            raise DataError(msg)
+    if y is not None and (y.ndim == 0 or len(y) != samples):
+        msg = f"{split}_y: has the shape {y.shape} beside {samples:,} samples\n  it needs ({samples},): one label a sample"
         raise DataError(msg)

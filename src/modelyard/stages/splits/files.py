@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelyard.errors import DataError
@@ -17,19 +18,19 @@ _BLOCK_BYTES = 8 << 20
 
 
 def write_samples(
-    path: Path, x: NDArray[np.generic], dtype: np.dtype[Any], value_range: tuple[float, float]
+    path: Path, x: NDArray[np.generic], dtype: np.dtype[Any], value_range: tuple[float, float] | None, name: str
 ) -> Iterator[NDArray[np.generic]]:
     """Write `x` to `path` as `dtype` and yield each block once it is written.
 
     Raises:
-        DataError: a value is not finite, or outside `value_range`; the message names the sample.
+        DataError: a value is not finite, or outside `value_range`; the message calls the array `name` and says the sample.
     """
-    rows = max(1, _BLOCK_BYTES // (dtype.itemsize * x[0].size))
+    rows = max(1, _BLOCK_BYTES // (dtype.itemsize * max(1, x[0].size)))
     with path.open("wb") as file:
         _write_header(file, dtype, x.shape)
         for start in range(0, len(x), rows):
             raw = x[start : start + rows]
-            _check_values(raw, start, path.stem, value_range)
+            _check_values(raw, start, name, value_range or (-math.inf, math.inf))
             block = raw.astype(dtype, order="C")
             file.write(block.data)
             yield block

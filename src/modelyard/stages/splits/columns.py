@@ -1,0 +1,124 @@
+"""The columns of a data set: one array of samples, or several that each sample has a part in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from modelyard.artifacts import ONLY_INPUT
+from modelyard.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.artifacts import Splits
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,63}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input of the model: its samples in both splits.
+
+    Attributes:
+        name: the input's name.
+        train: raw samples, shape `(N, ...)`.
+        test: raw samples, shape `(M, ...)`.
+        value_range: the lowest and highest value; None: not given, and there is none by its type.
+        is_named: whether the data set gives names to its arrays.
+    """
+
+    name: str
+    train: NDArray[np.generic]
+    test: NDArray[np.generic]
+    value_range: tuple[float, float] | None
+    is_named: bool
+
+    @property
+    def arrays(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
+        """The two arrays, each with what messages call it."""
+        for split, array in (("train", self.train), ("test", self.test)):
+            yield self.place(split), array
+
+    def place(self, split: str) -> str:
+        """Return what messages call the array of `split`."""
+        return f"{split}_x[{self.name!r}]" if self.is_named else f"{split}_x"
+
+    @property
+    def range_place(self) -> str:
+        """What messages call the value range."""
+        return f"value_range[{self.name!r}]" if self.is_named else "value_range"
+
+
+def columns_of(splits: Splits) -> list[Column]:
+    """Return the columns of a data set, in its order.
+
+    Raises:
+        DataError: the splits have other columns, or what they hold are no arrays.
+    """
+    named = {split: isinstance(getattr(splits, f"{split}_x"), Mapping) for split in ("train", "test")}
+    if not any(named.values()):
+        train, test = (_array(f"{split}_x", getattr(splits, f"{split}_x")) for split in ("train", "test"))
+        return [Column(ONLY_INPUT, train, test, splits.value_range or _usual(train), is_named=False)]  # type: ignore[arg-type]
+    if not all(named.values()):
+        msg = "train_x and test_x: one is a dict of arrays, the other is none\n  give both the same"
+        raise DataError(msg)
+    trained, tested = dict(splits.train_x), dict(splits.test_x)
+    _check_names(trained, tested)
+    ranges = _ranges(splits.value_range, trained)
+    return [_column(name, trained[name], tested[name], ranges.get(name)) for name in trained]
+
+
+def _column(name: str, train: Any, test: Any, value_range: Any) -> Column:
+    train, test = _array(f"train_x[{name!r}]", train), _array(f"test_x[{name!r}]", test)
+    return Column(name, train, test, value_range or _usual(train), is_named=True)
+
+
+def _usual(array: NDArray[np.generic]) -> tuple[float, float] | None:
+    """Return the range that a type of samples has by itself: pictures hold bytes."""
+    return (0.0, 255.0) if array.dtype.name in ("uint8", "bool") else None
+
+
+def _check_names(train: Mapping[str, Any], test: Mapping[str, Any]) -> None:
+    for name in train:
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+            msg = f"train_x: {name!r} is not allowed as the name of an input\n  allowed: letters, digits, '_', '.' and '-', a letter first"
+            raise DataError(msg)
+    if not train or train.keys() != test.keys():
+        msg = f"train_x has {_listed(train)}, but test_x has {_listed(test)}\n  give both the same arrays, one or more"
+        raise DataError(msg)
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"
+
+
+def _ranges(given: Any, names: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
+    if given in (None, (0.0, 255.0)):  # what it is where it is left out
+        return {}
+    if not isinstance(given, Mapping):
+        msg = f"value_range: {given!r} is one range for {len(names)} arrays\n  give a dict with the range of each array that has one"
+        raise DataError(msg)
+    for name in given:
+        if name not in names:
+            msg = f"value_range: there is no array {name!r}\n  arrays: {_listed(names)}"
+            raise DataError(msg)
+    return given
+
+
+def _array(place: str, value: Any) -> Any:
+    """Return `value` if it is an array, or can be looked at like one, as HDF5 data sets can.
+
+    Raises:
+        DataError: it is none.
+    """
+    if all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
+        return value
+    msg = (
+        f"{place}: is a {type(value).__name__}, not a numpy array\n"
+        "  give one array, a sample along its first axis; or a dict of such arrays, one for each input of the model"
+    )
+    raise DataError(msg)

@@ -1,0 +1,145 @@
+"""A model of two inputs and two outputs, which nobody here made, on data of two arrays: measured, quantized, packed, asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.front_door.builds import build
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+DATA = '''
+"""Token ids, and which of them count."""
+
+import numpy as np
+from modelyard.artifacts import Splits
+from modelyard.params import InputPath
+
+
+def tokens(context, *, path: InputPath = "tokens.npz"):
+    """Return both arrays of each sample."""
+    found = np.load(path)
+    train, test = ({one: found[one][rows] for one in ("input_ids", "attention_mask")} for rows in (slice(200), slice(200, None)))
+    return Splits(train, found["y"][:200], test, found["y"][200:], ["a", "b", "c"])
+'''
+CONFIG = """
+[tool.modelyard]
+name = "tokens"
+
+[tool.modelyard.dataset]
+use = "tokens:tokens"
+
+[tool.modelyard.train]
+use = "import"
+path = "model.onnx"
+output = "scores"
+
+[tool.modelyard.runtime]
+use = "onnxruntime"
+
+[tool.modelyard.variants]
+whole = []
+int8 = ["onnx-dynamic"]
+
+[tool.modelyard.metrics.throughput]
+seconds = 0.2
+
+[tool.modelyard.check]
+start = false
+"""
+
+
+def write_model(file: Path, mask: str = "attention_mask") -> np.ndarray:
+    """Write a sum of embeddings and three scores of it; return the scores' weights by token, shape `(50, 3)`."""
+    random, helper = np.random.default_rng(0), onnx.helper
+    embeddings, weights = (random.normal(size=shape).astype(np.float32) for shape in ((50, 8), (8, 3)))
+    kept = {"embeddings": embeddings, "weights": weights, "last": np.array([2]), "tokens": np.array([1])}
+    nodes = [
+        helper.make_node("Gather", ["embeddings", "input_ids"], ["each"]),
+        helper.make_node("Cast", [mask], ["counts"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["counts", "last"], ["factors"]),
+        helper.make_node("Mul", ["each", "factors"], ["counted"]),
+        helper.make_node("ReduceSum", ["counted", "tokens"], ["pooled"], keepdims=0),
+        helper.make_node("MatMul", ["pooled", "weights"], ["scores"]),
+    ]
+    whole, real = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "tokens",
+        [helper.make_tensor_value_info(name, whole, ("batch", "length")) for name in ("input_ids", mask)],
+        [helper.make_tensor_value_info(name, real, ("batch", size)) for name, size in (("pooled", 8), ("scores", 3))],
+        [onnx.numpy_helper.from_array(value, name) for name, value in kept.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
+    return embeddings @ weights
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    scores = write_model(tmp_path / "model.onnx")
+    random = np.random.default_rng(1)
+    ids, mask = random.integers(0, 50, (300, 6)), np.arange(6) < random.integers(1, 7, (300, 1))
+    y = (scores[ids] * mask[..., None]).sum(axis=1).argmax(axis=1)
+    np.savez(tmp_path / "tokens.npz", input_ids=ids, attention_mask=mask.astype(np.int64), y=y)
+    (tmp_path / "tokens.py").write_text(DATA)
+    (tmp_path / "pyproject.toml").write_text(CONFIG)
+    (tmp_path / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
+    return tmp_path
+
+
+def test_every_stage_follows_the_names(project: Path) -> None:
+    done = build(project, "select")
+
+    assert done.code == 0, done.output
+    accuracy = {
+        name: json.loads((project / f"artifacts/evaluate/{name}/evaluation.json").read_text())["accuracy"]
+        for name in ("whole", "int8")
+    }
+    assert accuracy["whole"] == 1
+    assert accuracy["int8"] > 0.95
+    facts = json.loads((project / "artifacts/select/tokens/model/model.json").read_text())
+    assert [(one["name"], one["dtype"], one["shape"]) for one in facts["inputs"]] == [
+        ("input_ids", "int64", [6]), ("attention_mask", "int64", [6]),
+    ]  # fmt: skip
+    assert facts["outputs"][0]["tensor"] == "scores"
+    files = {file.name for file in (project / "artifacts/dataset/tokens.tokens").glob("*_x*.npy")}
+    assert files == {f"{split}_x.{name}.npy" for split in ("train", "test") for name in ("input_ids", "attention_mask")}
+
+
+def test_arrays_of_other_names_are_told_apart_by_the_configuration(project: Path) -> None:
+    write_model(project / "model.onnx", mask="mask:0")
+
+    refused = build(project, "train")
+    named = build(project, "train.inputs={ attention_mask = 'mask:0' }", "evaluate:whole")
+    misspelt = build(project, "train.inputs={ atention_mask = 'mask:0' }", "train")
+
+    assert "takes 2 tensors: 'input_ids', int64 (batch, length); 'mask:0'" in refused.output
+    assert "none is called 'attention_mask'" in refused.output
+    assert named.code == 0, named.output
+    assert "the data set has no array 'atention_mask', did you mean 'attention_mask'?" in misspelt.output
+    assert "Traceback" not in refused.output + misspelt.output
+
+
+def test_the_answer_that_counts_must_be_named(project: Path) -> None:
+    done = build(project, "train.output=''", "train")
+
+    assert "answers 2 tensors: 'pooled', float32 (batch, 8); 'scores', float32 (batch, 3)" in done.output
+    assert "none is called 'probabilities'" in done.output
+    wrong = build(project, "train.output=pooled", "train")
+    assert "answers 'pooled', float32 (batch, 8), but the data set has 3 classes" in wrong.output
+
+
+def test_a_trainer_of_one_input_says_so(project: Path) -> None:
+    (project / "net.py").write_text(
+        '"""A network."""\n\n\ndef build(input_shape, classes):\n    """Return nothing."""\n'
+    )
+    done = build(
+        project, "train={}", "model={ use = 'net:build' }", "variants={ a = ['float32'] }", "runtime={}", "train"
+    )
+
+    assert "there are 2 inputs ('input_ids', 'attention_mask'); one that has a single input is needed" in done.output

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelyard.artifacts import Splits
+from modelyard.errors import DataError
+from modelyard.stages.splits.checks import check_splits
+from modelyard.stages.splits.columns import columns_of
+
+X, Y = np.zeros((4, 3), np.float32), np.arange(4)
+IDS = np.zeros((4, 5), np.int64)
+
+
+def splits(train: object, test: object | None = None, **more: object) -> Splits:
+    return Splits(train, Y, train if test is None else test, Y, ("a",), **more)  # type: ignore[arg-type]
+
+
+def test_an_array_without_a_name_is_the_only_input():
+    (one,) = columns_of(splits(X))
+    assert (one.name, one.place("train"), one.value_range) == ("input", "train_x", (0.0, 255.0))
+
+
+def test_arrays_with_names_are_inputs_in_their_order_and_have_the_range_of_their_type():
+    found = columns_of(splits({"ids": IDS, "picture": np.zeros((4, 2), np.uint8), "x": X}, value_range={"x": (-1, 1)}))
+    assert [(one.name, one.value_range) for one in found] == [("ids", None), ("picture", (0, 255)), ("x", (-1, 1))]
+
+
+def test_a_number_a_sample_is_an_input_that_has_a_name():
+    assert [one.name for one in check_splits(splits({"age": np.arange(4.0), "x": X}))] == ["age", "x"]
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (splits({"a": X}, X), "one is a dict of arrays, the other is none"),
+        (splits({"a": X}, {"b": X}), "train_x has 'a', but test_x has 'b'"),
+        (splits({}), "train_x has nothing, but test_x has nothing"),
+        (splits({"a b": X}), "'a b' is not allowed as the name of an input"),
+        (splits({"../a": X}), "not allowed as the name of an input"),
+        (splits({"a": X.tolist()}), r"train_x\['a'\]: is a list, not a numpy array"),
+        (splits({"a": X, "b": X[:3]}), r"train_x\['b'\]: has 3 samples, but train_x\['a'\] has 4"),
+        (splits({"a": X}, {"a": X[:, :2]}), r"train_x\['a'\]: a sample has the shape \(3,\), but in test_x\['a'\] it has \(2,\)"),
+        (splits({"a": X}, value_range=(0, 1)), r"value_range: \(0, 1\) is one range for 1 arrays"),
+        (splits({"a": X}, value_range={"b": (0, 1)}), "value_range: there is no array 'b'"),
+        (splits({"a": X}, value_range={"a": (1, 0)}), r"value_range\['a'\]: \(1, 0\) is not a range"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said(found, message):
+    with pytest.raises(DataError, match=message):
+        check_splits(found)
