@@ -59,6 +59,15 @@ RUNTIME = 'accepts=("raw",), server=Path(__file__).parent, requirements=Path(__f
             'register("x", f, produces="raw", takes_model=1)',
             "trait 'takes_model' is 1\n  write True or False",
         ),
+        (
+            "trainer",
+            'register("x", f, produces="raw", losses=("mse",))',
+            "trait 'losses' is ('mse',)\n  write a tuple of 'cross-entropy', 'binary-cross-entropy', 'squared-error', ",
+        ),
+        ("trainer", 'register("x", f, produces="raw", losses=())', "trait 'losses' is ()\n  write a tuple of"),
+        ("trainer", 'register("x", f, produces="raw", losses="squared-error")', "trait 'losses' is 'squared-error'"),
+        ("optimizer", f'register("x", f, losses=[[1]], {FORMATS})', "trait 'losses' is [[1]]"),
+        ("task", 'register("x", f, metrics=[], loss="mse")', "trait 'loss' is 'mse'\n  write 'cross-entropy' or"),
         ("optimizer", 'register("x", f, accepts=("raw",), produces=f)', "trait 'produces' is <function f"),
         ("runtime", 'register("x", f, accepts=("a",))', "trait 'entrypoint' is missing"),
         (
@@ -135,6 +144,7 @@ def test_a_wrong_registration_is_named_with_the_plugins_file(
             f'register("x", served, {RUNTIME}, optional_requirements={{"grpc": Path(__file__)}})',
         ),
         ("runtime", f'register("x", f, {RUNTIME}, optional_requirements=None)'),
+        ("trainer", 'register("x", f, produces="raw", losses=["", "squared-error"])'),
         ("builder", 'register("x", f)'),
         ("target", 'register("x", f, templates=("a.j2",), deploy=f)'),
         ("target", 'register("x", f, templates=(), deploy=None)'),
@@ -147,6 +157,7 @@ def test_a_right_registration_is_a_component(kind: str, call: str, make_project:
     assert [c.kind for c in mine] == [kind]
     assert isinstance(mine[0].accepts, tuple)
     assert isinstance(mine[0].tools, tuple)
+    assert isinstance(mine[0].losses, tuple)
 
 
 def test_every_kind_has_a_hook_and_traits() -> None:
