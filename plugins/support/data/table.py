@@ -76,11 +76,14 @@ def read_table(path: Path, columns: Sequence[str], target: Sequence[str], delimi
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of each line that is not empty, and its values without the blanks around them."""
+    """Yield the number of each line that holds anything, and its values without the blanks around them."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
-            yield from ((reader.line_num, [value.strip() for value in row]) for row in reader if row)
+            for row in reader:
+                values = [value.strip() for value in row]
+                if any(values):  # spreadsheets leave lines of nothing but delimiters
+                    yield reader.line_num, values
     except (OSError, csv.Error, UnicodeDecodeError) as exc:
         why = str(exc.strerror).lower() if isinstance(exc, OSError) else f"is no CSV file in UTF-8: {exc}"
         msg = f"{path}: {why}\n  give the path of a table, a row a line, with the columns' names in the first"
@@ -90,7 +93,7 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def _check_header(header: Sequence[str], path: Path, delimiter: str) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if not header or "" in header or twice:
-        why = f"two columns are called {twice[0]!r}" if twice else "a column has no name"
+        why = f"two columns are called {twice[0]!r}" if twice else "a column has no name" if header else "there is none"
         msg = f"{path}, line 1: {why}\n  name each column in the first line, between {delimiter!r}"
         raise DataError(msg)
 

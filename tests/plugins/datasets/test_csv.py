@@ -107,8 +107,9 @@ def test_the_rows_for_testing_may_be_in_a_file_of_their_own(read: Any, tmp_path:
         "﻿a;y\r\n1;0.5\r\n\r\n2;1.5\r\n",
         '"a";"y"\n"1";"0.5"\n" 2 "; 1.5\n',
         "a;y\n1;.5\n2e0;15e-1",
+        "a;y\n1;0.5\n2;1.5\n;\n  \n ; \n",
     ],
-    ids=["as Excel writes it", "in quotes", "numbers of all kinds"],
+    ids=["as Excel writes it", "in quotes", "numbers of all kinds", "with lines of nothing"],
 )
 def test_tables_as_programs_write_them(read: Any, text: str) -> None:
     splits = read(text, target=("y",), delimiter=";")
@@ -137,7 +138,8 @@ def test_tables_as_programs_write_them(read: Any, text: str) -> None:
             r"line 1: two columns are called 'a'\n  name each column in the first line, between ','",
         ),
         ("a,,y\n1,2,3\n", {}, r"line 1: a column has no name"),
-        ("", {}, r"line 1: a column has no name"),
+        ("", {}, r"line 1: there is none"),
+        ("\n ,\n", {}, r"line 1: there is none"),
         ("a,y\n", {}, r"has no rows below its first line"),
         ("a,y\n1,2\n", {}, r"cannot be in both splits|there cannot be one in both splits"),
         (b"a,y\n\xff,1\n", {}, r"is no CSV file in UTF-8: 'utf-8' codec can't decode byte 0xff"),
