@@ -53,6 +53,16 @@ FRAMES = (
     '[{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"instances":[%s]}}]',
 )  # fmt: skip
 
+NAMED_FRAMES = (
+    '{"instances":[{"ids":[%s],"weights":[[0,0]]}]}', '{"instances":[{"weights":[%s],"ids":[0]}]}', '{"instances":[%s]}',
+    '{"inputs":{"ids":[[%s]],"weights":[[[0,0]]]}}', '{"inputs":{"weights":[[%s]],"ids":[[0]]}}', '{"instances":[{"ids":[%s]}]}',
+    '{"inputs":[{"name":"ids","datatype":"INT64","shape":[1,900000],"data":[%s]},{"name":"weights","datatype":"FP32","shape":[1,900000,2],"data":[0]}]}',
+    '{"inputs":[{"name":"weights","datatype":"FP32","shape":[1000,900,2],"data":[%s]},{"name":"ids","datatype":"INT64","shape":[1000,900],"data":[0]}]}',
+    '{"inputs":[%s]}', '{"outputs":[%s],"inputs":[{"name":"ids"},{"name":"weights"}]}', '{"outputs":[%s]}', "%s", "[%s]",
+    '{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"instances":[{"ids":[%s],"weights":[[1,1]]}]}}',
+)  # fmt: skip
+"""What is sent to the model of `named_models.write_notes`."""
+
 
 ROUTES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/v1/models/digits:predict", {}),
@@ -92,6 +102,7 @@ class Watched:
     server: Running
     box: Box
     group: Path | None
+    frames: tuple[str, ...] = FRAMES
     longest_s: float = 0.0
     longest_of: str = ""
     statuses: dict[int, int] = field(default_factory=dict)
@@ -157,7 +168,7 @@ def _removed(groups: list[Path]) -> list[Path]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, box: Box, **more: str) -> Iterator[Watched]:
+def serving(folder: Path, box: Box, frames: tuple[str, ...] = FRAMES, **more: str) -> Iterator[Watched]:
     """Serve the model as the targets render it: its limit on bodies, on memory and on processors; `more` are settings."""
     from tests.serving.conftest import started
 
@@ -169,7 +180,7 @@ def serving(folder: Path, box: Box, **more: str) -> Iterator[Watched]:
         if not groups:
             settings["MEMORY_BYTES"] = str(box.memory_mib * MIB)
         with started(folder, command, **settings) as server:
-            watched = Watched(server, box, groups[0] if groups else None)
+            watched = Watched(server, box, groups[0] if groups else None, frames)
             end = threading.Event()
             probe = threading.Thread(target=ask_alive, args=(watched, end))
             probe.start()
@@ -204,10 +215,10 @@ def ask_alive(watched: Watched, end: threading.Event) -> None:
         time.sleep(0.01)
 
 
-def body_of(random_: random.Random, largest: int) -> tuple[str, bytes]:
+def body_of(random_: random.Random, largest: int, frames: tuple[str, ...] = FRAMES) -> tuple[str, bytes]:
     """Return a large body, of `largest` bytes at most, and how it was made."""
     pieces = [random_.choice(PIECES) for _ in range(random_.choice((1, 1, 1, 2, 5)))]
-    end, frame = random_.choice(ENDS), random_.choice(FRAMES)
+    end, frame = random_.choice(ENDS), random_.choice(frames)
     unit = ",".join(pieces) + ","
     size = min(largest, random_.choice((largest, largest, largest, largest // 3, 400_000, 3072 * len(unit))))
     count = max(1, (size - len(frame) - len(end) - 9) // len(unit))
@@ -237,7 +248,7 @@ def send(watched: Watched, path: str, body: bytes, headers: dict[str, str]) -> i
 
 def once(watched: Watched, random_: random.Random, threads: ThreadPoolExecutor, at_once: int) -> None:
     """Send one body, `at_once` times."""
-    how, body = body_of(random_, watched.box.body_bytes)
+    how, body = body_of(random_, watched.box.body_bytes, watched.frames)
     path, headers = random_.choice(ROUTES)
     coding = random_.choice(("", "", "gzip", "deflate"))
     if coding:

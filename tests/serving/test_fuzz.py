@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from tests.serving import fuzz
+from tests.serving import fuzz, named_models
 
 SECONDS = float(os.environ.get("MODELYARD_TEST_FUZZ_SECONDS", "5"))
 
@@ -18,7 +18,15 @@ def model(tmp_path_factory):
 @pytest.mark.parametrize("box", fuzz.BOXES.values(), ids=fuzz.BOXES)
 def test_the_worst_bodies_neither_end_nor_silence_the_server_nor_take_more_memory_than_it_has(model, box):
     """At the limits that the targets render. How soon it answers is only told on a machine that does nothing else."""
-    with fuzz.serving(model, box) as watched:
+    survives(model, box, fuzz.FRAMES)
+
+
+def test_nor_do_they_where_there_are_several_tensors_whose_length_varies(tmp_path):
+    survives(named_models.write_notes(tmp_path / "m"), fuzz.Box(), fuzz.NAMED_FRAMES)
+
+
+def survives(model, box, frames):
+    with fuzz.serving(model, box, frames) as watched:
         fuzz.fuzz(watched, SECONDS, seed=int(os.environ.get("MODELYARD_TEST_FUZZ_SEED", "1")))
         peak = fuzz.peak_bytes(watched)
 

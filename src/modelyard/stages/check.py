@@ -21,12 +21,13 @@ from modelyard.files.json import read_json, write_json
 from modelyard.files.npy import open_array
 from modelyard.launch.footprint import with_headroom
 from modelyard.launch.image_server import Server, running
+from modelyard.launch.protocols import PROTOCOLS
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.tasks import open_task
 from modelyard.variants.evaluation import ANSWERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -82,13 +83,17 @@ def _ask_server(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, dic
             _check_password(server, name)
         else:
             job.base.log("the server has no password and no TLS of its own: the targets put a proxy in front of it")
-        asked = [_PROTOCOLS[protocol] for protocol in facts.server.protocols]
-        answers = {title: ask(server, name, samples) for title, ask in asked}
-        _measure(job, facts, server, [functools.partial(ask, server, name, samples) for _, ask in asked])
+        model, exchange = Model.open(job.inputs["model"]).facts, functools.partial(_exchange, server)
+        asks = {
+            title: functools.partial(ask, exchange, name, samples, model.outputs)
+            for title, ask in map(PROTOCOLS.__getitem__, facts.server.protocols)
+        }
+        answers = {title: ask()[model.answer.name] for title, ask in asks.items()}
+        _measure(job, facts, server, list(asks.values()))
         return server.how, answers
 
 
-def _measure(job: Job, facts: ImageFacts, server: Server, asks: list[Callable[[], object]]) -> None:
+def _measure(job: Job, facts: ImageFacts, server: Server, asks: Sequence[Callable[[], object]]) -> None:
     """Note what the server takes while several clients send it the samples at once."""
     usage_of = _usage(facts, server)
     if usage_of is None:
@@ -113,7 +118,7 @@ def _usage(facts: ImageFacts, server: Server) -> Callable[[], Usage] | None:
     return None if stats is None else lambda: of_engine(stats())
 
 
-def _load(asks: list[Callable[[], object]]) -> int:
+def _load(asks: Sequence[Callable[[], object]]) -> int:
     """Call each of `asks` in turn, several at once, for about a second; return how often."""
     end = time.monotonic() + _LOAD_S
 
@@ -179,44 +184,11 @@ def _check_password(server: Server, name: str) -> None:
     raise StageFailed(msg)
 
 
-def _predict(server: Server, name: str, samples: Samples) -> NDArray[Any]:
-    import numpy as np
-
-    lists = {one: array.tolist() for one, array in samples.items()}
-    if len(lists) == 1:
-        (instances,) = lists.values()
-    else:
-        instances = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-    answer = _post(server, f"/v1/models/{name}:predict", {"instances": instances})
-    return np.asarray(answer["predictions"])
-
-
-def _infer(server: Server, name: str, samples: Samples) -> NDArray[Any]:
-    import numpy as np
-
-    types = {one["name"]: one["datatype"] for one in _get(server, f"/v2/models/{name}")["inputs"]}
-    tensors = [
-        {"name": one, "shape": list(array.shape), "datatype": types[one], "data": array.ravel().tolist()}
-        for one, array in samples.items()
-    ]
-    output = _post(server, f"/v2/models/{name}/infer", {"inputs": tensors})["outputs"][0]
-    return np.asarray(output["data"]).reshape(output["shape"])
-
-
-_PROTOCOLS = {"v1": ("TensorFlow Serving REST", _predict), "v2": ("Open Inference Protocol", _infer)}
-
-
-def _get(server: Server, path: str) -> Any:
-    return _ask(server, urllib.request.Request(f"{server.url}{path}"))
-
-
-def _post(server: Server, path: str, body: object) -> Any:
-    headers = {"Content-Type": "application/json"}
-    return _ask(server, urllib.request.Request(f"{server.url}{path}", json.dumps(body).encode(), headers))
-
-
-def _ask(server: Server, request: urllib.request.Request) -> Any:
-    return json.loads(_answer(server, request))
+def _exchange(server: Server, path: str, body: object) -> Any:
+    """Ask a path, with a JSON body (None: by GET), and return the JSON that is answered."""
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    return json.loads(_answer(server, urllib.request.Request(f"{server.url}{path}", data, headers)))
 
 
 def _answer(server: Server, request: urllib.request.Request) -> bytes:

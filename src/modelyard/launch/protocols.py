@@ -1,0 +1,82 @@
+"""What a server is asked through each of its protocols, and what its answers hold: named tensors, both ways."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from modelyard.tensors import OutputFacts
+
+Exchange = Callable[[str, object], Any]
+"""Asks a path, with a body (None: by GET), and returns the answer; both are JSON values."""
+Ask = Callable[[Exchange, str, Mapping[str, "NDArray[Any]"], Sequence["OutputFacts"]], dict[str, "NDArray[Any]"]]
+"""Asks the model of a name for raw samples by input, and returns its outputs by name."""
+
+
+def predict(
+    exchange: Exchange, name: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[OutputFacts]
+) -> dict[str, NDArray[Any]]:
+    """Ask by TensorFlow Serving's REST, in rows: of several inputs, each row is an object."""
+    columns = {key: _listed(array) for key, array in inputs.items()}
+    (first, *others) = columns.values()
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] if others else first
+    found = exchange(f"/v1/models/{name}:predict", {"instances": rows})["predictions"]
+    if len(outputs) == 1:
+        return {outputs[0].name: _array(found, outputs[0])}
+    return {one.name: _array([row[one.name] for row in found], one) for one in outputs}
+
+
+def infer(
+    exchange: Exchange, name: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[OutputFacts]
+) -> dict[str, NDArray[Any]]:
+    """Ask by the Open Inference Protocol, with the datatypes that the server's metadata say."""
+    kinds = {one["name"]: one["datatype"] for one in exchange(f"/v2/models/{name}", None)["inputs"]}
+    tensors = [
+        {
+            "name": key,
+            "shape": list(array.shape),
+            "datatype": kinds.get(key),
+            "data": _listed(array.ravel(), texts=True),
+        }
+        for key, array in inputs.items()
+    ]
+    wanted = [{"name": one.name} for one in outputs]
+    answer = exchange(f"/v2/models/{name}/infer", {"inputs": tensors, "outputs": wanted})
+    found = {one["name"]: one for one in answer["outputs"]}
+    return {one.name: _array(found[one.name]["data"], one).reshape(found[one.name]["shape"]) for one in outputs}
+
+
+PROTOCOLS: dict[str, tuple[str, Ask]] = {
+    "v1": ("TensorFlow Serving REST", predict),
+    "v2": ("Open Inference Protocol", infer),
+}
+
+
+def _listed(array: NDArray[Any], *, texts: bool = False) -> Any:
+    """Return values as JSON has them; `bytes` as base64, or as texts where a protocol has no other form."""
+    import numpy as np
+
+    if array.dtype.kind != "O":
+        return array.tolist()
+    written = np.empty(array.size, object)
+    written[:] = [one.decode() if texts else _encoded(one) for one in array.ravel().tolist()]
+    return written.reshape(array.shape).tolist()
+
+
+def _encoded(value: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def _array(values: Any, one: OutputFacts) -> NDArray[Any]:
+    import numpy as np
+
+    if one.dtype != "bytes":
+        return np.asarray(values, one.dtype)
+    held = np.asarray(values, object)
+    found = np.empty(held.size, object)
+    found[:] = [base64.b64decode(text["b64"]) if isinstance(text, dict) else text.encode() for text in held.ravel()]
+    return found.reshape(held.shape)

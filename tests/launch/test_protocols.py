@@ -1,0 +1,54 @@
+"""The clients of `check`, against a real server of models with several tensors and with texts."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.serving import named_models
+from tests.serving.conftest import Running, started
+
+from modelyard.launch.protocols import PROTOCOLS
+from modelyard.tensors import OutputFacts
+
+pytest.importorskip("onnx", reason="needs onnx, to write the models")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime, to run them")
+
+
+def outputs(facts: dict[str, Any]) -> list[OutputFacts]:
+    return msgspec.convert(facts["outputs"], list[OutputFacts])
+
+
+def exchanged(server: Running, path: str, body: object) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(f"{server.url}{path}", data, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_several_tensors_go_and_come_by_name(protocol: str, tmp_path: Path) -> None:
+    samples, (_, ask) = named_models.sample(3, 5), PROTOCOLS[protocol]
+    with started(named_models.write_notes(tmp_path / "m"), BACKEND="onnxruntime") as server:
+        found = ask(lambda *asked: exchanged(server, *asked), "digits", samples, outputs(named_models.NOTES_FACTS))
+
+    expected = named_models.notes(**samples)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_texts_go_and_come(protocol: str, tmp_path: Path) -> None:
+    texts, (_, ask) = np.array([b"hello", b"", "w\u00f6rd".encode()], object), PROTOCOLS[protocol]
+    with started(named_models.write_texts(tmp_path / "m"), BACKEND="onnxruntime") as server:
+        facts = outputs(named_models.TEXTS_FACTS)
+        found = ask(lambda *asked: exchanged(server, *asked), "digits", {"text": texts}, facts)
+
+    assert found["kind"].tolist() == [1, 3, 0]
+    assert found["answer"].tolist() == [b"good day", b"silence", b"?"]
