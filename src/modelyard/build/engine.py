@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.build.judge import Judge
+from modelyard.build.state import BuildState
 from modelyard.concurrency.once import once
 from modelyard.files.atomic import replacing
-from modelyard.files.digests import DigestTable
 from modelyard.files.json import write_json
-from modelyard.project.last_build import Journal
 from modelyard.project.leftovers import leftovers, put_away
 from modelyard.project.load import Project
-from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage
-from modelyard.store.local import Store
 from modelyard.store.record import RECORD, Record
 from modelyard.store.roots import register, roots_file
 
 if TYPE_CHECKING:
     from modelyard.build.making import Maker
     from modelyard.execution.pool import Pool
-    from modelyard.store.remote import Remote
     from modelyard.store.upload import Publisher
 
 
@@ -45,43 +39,18 @@ class Listener(msgspec.Struct):
     tell: Callable[[str], None] = lambda _line: None
 
 
-class Engine:
-    """Brings the stages of one project up to date.
-
-    Attributes:
-        project, plan: what is built.
-        listener: who is told what happens.
-        journal: what became of each stage in this run.
-        workspace: where artifacts, records, logs and histories are.
-        table: what is known of files' digests.
-        store, remote: where results are kept; there may be no remote.
-        judge: whether each stage is up to date, and what a build would do with it.
-    """
+class Engine(BuildState):
+    """Brings the stages of one project up to date; its `listener` is told what happens."""
 
     def __init__(self, project: Project, listener: Listener | None = None, pool: Pool | None = None) -> None:
         """Use the workers of `pool`, which others use, too; by default workers of its own, which end with it."""
-        self.project, self.plan, self._pool = project, project.plan, pool
         self.listener = listener or Listener()
-        self.journal = Journal()
-        self.workspace = Workspace(project.folder, project.state)
-        self.table = DigestTable(project.state / "state.sqlite")
-        settings = project.config.settings["store"]
-        self._wait: bool = settings["wait"]
-        root = project.folder / Path(settings["path"]).expanduser()
-        self.remote = self._open_remote(settings)
-        objects = DigestTable(root / "digests.sqlite", shared=True)
-        self.store = Store(root, objects, self.remote, self._tell, wait=self._wait)
-        self.judge = Judge(project, self.workspace, self.store, self.table)
+        self._pool = pool
+        self._wait: bool = project.config.settings["store"]["wait"]
+        super().__init__(project, self._say)
 
-    def _open_remote(self, settings: Mapping[str, Any]) -> Remote | None:
-        if not settings["remote"]:
-            return None
-        from modelyard.store.remote import open_remote
-
-        return open_remote(settings, self._tell, self.project.config.source.where("store"))
-
-    def _tell(self, line: str) -> None:
-        self.listener.tell(line)
+    def _say(self, line: str) -> None:
+        self.listener.tell(line)  # the front end replaces it
 
     def sweep(self) -> None:
         """Remove what builds that are no longer alive left half-made."""
@@ -201,10 +170,7 @@ class Engine:
         return Publisher(self.store, self.remote, self.table, self._tell)
 
     def close(self) -> None:
-        """End the workers, remove what was for this build alone and close the state files."""
+        """End the workers, too."""
         if "_maker" in vars(self):
             self._maker.close()
-        self.workspace.close()
-        self.store.close()
-        self.store.table.close()
-        self.table.close()
+        super().close()

@@ -24,7 +24,7 @@ from modelyard.store.record import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from modelyard.build.engine import Engine
+    from modelyard.build.state import BuildState
     from modelyard.stage import Stage
 
 SHORT = 12
@@ -49,22 +49,22 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None = None
 
 
-def entries(engine: Engine, stage: Stage) -> list[Entry]:
+def entries(state: BuildState, stage: Stage) -> list[Entry]:
     """Return the results of `stage`, the latest first: what the history holds, and the artifact if it does not."""
-    found = engine.workspace.history(stage).entries()[::-1]
-    record = engine.workspace.record(stage)
+    found = state.workspace.history(stage).entries()[::-1]
+    record = state.workspace.record(stage)
     if record is not None and (not found or found[0].key != record.key):
         found.insert(0, entry_of(record, "built", record.started))
     return found
 
 
-def record_of(engine: Engine, stage: Stage, key: str) -> Record | None:
+def record_of(state: BuildState, stage: Stage, key: str) -> Record | None:
     """Return the full record of a key of `stage`, from the artifact or the store; None if neither has it."""
-    present = engine.workspace.record(stage)
-    return present if present is not None and present.key == key else engine.store.trace(key)
+    present = state.workspace.record(stage)
+    return present if present is not None and present.key == key else state.store.trace(key)
 
 
-def pair(engine: Engine, one: str, other: str) -> tuple[Result, Result]:
+def pair(state: BuildState, one: str, other: str) -> tuple[Result, Result]:
     """Return the two results that `one` and `other` name; `now` means today's state of the other's stage.
 
     Raises:
@@ -74,26 +74,26 @@ def pair(engine: Engine, one: str, other: str) -> tuple[Result, Result]:
         msg = "diff: two times 'now'\n  name an earlier result, for instance `doit diff train@1 now`"
         raise PlanError(msg)
     if one == "now":
-        second = find(engine, other)
-        return today(engine, second.stage), second
-    first = find(engine, one)
-    return first, today(engine, first.stage) if other == "now" else find(engine, other)
+        second = find(state, other)
+        return today(state, second.stage), second
+    first = find(state, one)
+    return first, today(state, first.stage) if other == "now" else find(state, other)
 
 
-def find(engine: Engine, name: str, command: str = "diff") -> Result:
+def find(state: BuildState, name: str, command: str = "diff") -> Result:
     """Return the result that `name` stands for: `STAGE`, `STAGE@N`, or the beginning of a key; `command` asks for it.
 
     Raises:
         PlanError: there is none, or several.
     """
     stage_name, at, number = name.partition("@")
-    stages = [s for s in engine.plan.stages.values() if stage_name in (s.id, s.kind)]
+    stages = [s for s in state.plan.stages.values() if stage_name in (s.id, s.kind)]
     if stages:
-        return _numbered(engine, name, stages, number if at else "0", command)
-    found = {} if len(name) < LEAST else _by_key(engine, name)
+        return _numbered(state, name, stages, number if at else "0", command)
+    found = {} if len(name) < LEAST else _by_key(state, name)
     if len(found) != 1:
         what = f"{len(found)} results: {', '.join(found)}" if found else "no result"
-        known = {*engine.plan.stages, *(s.kind for s in engine.plan.stages.values())}
+        known = {*state.plan.stages, *(s.kind for s in state.plan.stages.values())}
         near = "" if found else did_you_mean(stage_name, known)
         msg = (
             f"{command}: {name!r} names {what}{near}\n"
@@ -103,43 +103,43 @@ def find(engine: Engine, name: str, command: str = "diff") -> Result:
     return next(iter(found.values()))
 
 
-def _numbered(engine: Engine, name: str, stages: Sequence[Stage], number: str, command: str) -> Result:
+def _numbered(state: BuildState, name: str, stages: Sequence[Stage], number: str, command: str) -> Result:
     if len(stages) > 1:
         msg = f"{command}: {name!r} names {len(stages)} stages\n  choose one: {listing(s.id for s in stages)}"
         raise PlanError(msg)
-    known = entries(engine, stages[0])
+    known = entries(state, stages[0])
     if not number.isdecimal() or int(number) >= len(known):
         one = stages[0].id
         msg = f"{command}: {one} has {len(known)} results, and no {number!r}\n  `doit history {one}` lists them"
         raise PlanError(msg)
-    return _result(engine, stages[0], int(number), known[int(number)])
+    return _result(state, stages[0], int(number), known[int(number)])
 
 
-def _by_key(engine: Engine, prefix: str) -> dict[str, Result]:
+def _by_key(state: BuildState, prefix: str) -> dict[str, Result]:
     """Return the latest result of each key that begins with `prefix`, by the key's first digits."""
     found: dict[str, Result] = {}
-    for stage in engine.plan.stages.values():
-        for number, entry in enumerate(entries(engine, stage)):
+    for stage in state.plan.stages.values():
+        for number, entry in enumerate(entries(state, stage)):
             if entry.key.startswith(prefix) and entry.key[:SHORT] not in found:
-                found[entry.key[:SHORT]] = _result(engine, stage, number, entry)
+                found[entry.key[:SHORT]] = _result(state, stage, number, entry)
     return found
 
 
-def _result(engine: Engine, stage: Stage, number: int, entry: Entry) -> Result:
-    record = record_of(engine, stage, entry.key)
+def _result(state: BuildState, stage: Stage, number: int, entry: Entry) -> Result:
+    record = record_of(state, stage, entry.key)
     if record is not None and record.digest != entry.digest:
         record = None  # the stage made other bytes since, with the same key
     return Result(stage=stage, name=f"{stage.id}@{number}", entry=entry, record=record)
 
 
-def today(engine: Engine, stage: Stage) -> Result:
+def today(state: BuildState, stage: Stage) -> Result:
     """Return what today's configuration and code make of `stage`: with metrics and files if that is there already."""
-    fingerprint, name = engine.judge.fingerprint(stage), f"{stage.id} now"
-    record = record_of(engine, stage, fingerprint.key)
+    fingerprint, name = state.judge.fingerprint(stage), f"{stage.id} now"
+    record = record_of(state, stage, fingerprint.key)
     if record is not None:
         return Result(stage=stage, name=name, entry=entry_of(record, "built", record.started), record=record)
     entry = Entry(how="", when="", key=fingerprint.key, digest="", parts=fingerprint.parts)
-    code = Record(stage=stage.id, key=entry.key, digest="", outputs={}, code=engine.judge.keys.code(stage))
+    code = Record(stage=stage.id, key=entry.key, digest="", outputs={}, code=state.judge.keys.code(stage))
     return Result(stage=stage, name=name, entry=entry, record=code)
 
 

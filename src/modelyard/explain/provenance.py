@@ -26,7 +26,7 @@ from modelyard.files.json import find_json, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.build.engine import Engine
+    from modelyard.build.state import BuildState
     from modelyard.stage import Stage
     from modelyard.store.record import Accepted, InputRecord, Record
 
@@ -92,20 +92,20 @@ class Link(msgspec.Struct, frozen=True):
     record: Record
 
 
-def write_build(engine: Engine) -> None:
+def write_build(state: BuildState) -> None:
     """Write `artifacts/build.json`: what every artifact that is there was made of. Readers see all of it or nothing."""
-    links = [Link(s, r) for s in engine.plan.stages.values() if (r := engine.workspace.record(s)) is not None]
-    commit, clean = split_commit(engine.workspace.commit)
+    links = [Link(s, r) for s in state.plan.stages.values() if (r := state.workspace.record(s)) is not None]
+    commit, clean = split_commit(state.workspace.commit)
     build = {
         "format": 1,
-        "project": {"name": engine.project.config.name, "version": engine.project.config.version},
+        "project": {"name": state.project.config.name, "version": state.project.config.version},
         "builder": builder(),
         "source": {"commit": commit, "clean": clean},
         "finished": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
-        "stages": {link.stage.id: facts(engine, link) for link in links},
-        "images": {link.stage.id: image for link in links if (image := image_of(engine, link))},
+        "stages": {link.stage.id: facts(state, link) for link in links},
+        "images": {link.stage.id: image for link in links if (image := image_of(state, link))},
     }
-    with engine.workspace.scratch() as scratch, replacing(engine.workspace.artifacts / "build.json", scratch) as draft:
+    with state.workspace.scratch() as scratch, replacing(state.workspace.artifacts / "build.json", scratch) as draft:
         write_json(draft, build)
 
 
@@ -119,7 +119,7 @@ def split_commit(git: str) -> tuple[str, bool | None]:
     return (git.rstrip("+"), not git.endswith("+")) if git else ("", None)
 
 
-def facts(engine: Engine, link: Link) -> StageFacts:
+def facts(state: BuildState, link: Link) -> StageFacts:
     """Return what the artifact of `link` was made of."""
     record = link.record
     groups: dict[str, dict[str, Any]] = {}
@@ -129,7 +129,7 @@ def facts(engine: Engine, link: Link) -> StageFacts:
     return StageFacts(
         key=record.key,
         digest=record.digest,
-        inputs={role: _input(engine, read) for role, read in record.inputs.items()},
+        inputs={role: _input(state, read) for role, read in record.inputs.items()},
         components=groups.get("components", {}),
         parameters=groups.get("parameters", {}),
         files=groups.get("files", {}),
@@ -161,17 +161,17 @@ def _meaning(parts: dict[str, str]) -> str:
     return hashlib.sha256(msgspec.json.encode(sorted(parts.items()))).hexdigest()[:16]
 
 
-def _input(engine: Engine, read: InputRecord) -> InputFacts:
-    link = source(engine, read)
+def _input(state: BuildState, read: InputRecord) -> InputFacts:
+    link = source(state, read)
     return InputFacts(stage=read.stage, part=read.part, digest=read.digest, key=link.record.key if link else None)
 
 
-def source(engine: Engine, read: InputRecord) -> Link | None:
+def source(state: BuildState, read: InputRecord) -> Link | None:
     """Return the result that gave a stage what it read: the artifact that is there, else one that the store keeps."""
-    stage = engine.plan.stages.get(read.stage)
+    stage = state.plan.stages.get(read.stage)
     if stage is None:
         return None
-    found = (record for record in records(engine, stage) if _has(record, read))
+    found = (record for record in records(state, stage) if _has(record, read))
     record = next(found, None)
     return Link(stage, record) if record else None
 
@@ -185,33 +185,33 @@ def _has(record: Record, read: InputRecord) -> bool:
         return False
 
 
-def records(engine: Engine, stage: Stage) -> Iterator[Record]:
+def records(state: BuildState, stage: Stage) -> Iterator[Record]:
     """Yield the records of `stage` that are left, the artifact's first, then the latest first; each key once."""
-    present = engine.workspace.record(stage)
+    present = state.workspace.record(stage)
     if present is not None:
         yield present
     seen = {present.key} if present else set()
-    for entry in reversed(engine.workspace.history(stage).entries()):
+    for entry in reversed(state.workspace.history(stage).entries()):
         if entry.key not in seen:
             seen.add(entry.key)
-            record = engine.store.trace(entry.key)
+            record = state.store.trace(entry.key)
             if record is not None:
                 yield record
 
 
-def image_of(engine: Engine, link: Link) -> ImageFacts | None:
+def image_of(state: BuildState, link: Link) -> ImageFacts | None:
     """Return the facts of the image that `link` made; None if it made none, or its `image.json` is gone."""
     entry = link.record.outputs.get("image.json")
     if link.stage.kind != "image" or entry is None:
         return None
-    return find_json(engine.store.object_file(entry.digest), ImageFacts)
+    return find_json(state.store.object_file(entry.digest), ImageFacts)
 
 
-def find(engine: Engine, name: str) -> Link:
+def find(state: BuildState, name: str) -> Link:
     """Return the result that `name` stands for: an image's digest, or what `doit diff` takes.
 
     Args:
-        engine: the project's engine.
+        state: of the project's build.
         name: digest or id of an image (`sha256:...`, or 8 and more of its digits), a stage, `STAGE@N`, or the
             first digits of a key; empty: the project's image.
 
@@ -222,53 +222,53 @@ def find(engine: Engine, name: str) -> Link:
 
     digest = name.removeprefix("sha256:")
     if not name or len(digest) >= _LEAST:
-        for link in _images(engine):
-            image = image_of(engine, link)
+        for link in _images(state):
+            image = image_of(state, link)
             if image and any(d.removeprefix("sha256:").startswith(digest) for d in (image.digest, image.image_id)):
                 return link
     if not name or name.startswith("sha256:"):
         what = f"no image {name!r} that was built here" if name else "no image yet"
         msg = f"provenance: there is {what}\n  run `doit image`, or name a stage; `doit history image` lists them"
         raise PlanError(msg)
-    result = results.find(engine, name, "provenance")
+    result = results.find(state, name, "provenance")
     if result.record is None:
         msg = f"provenance: neither artifacts/ nor the store has the record of {result.name} any more"
         raise PlanError(msg)
     return Link(result.stage, result.record)
 
 
-def _images(engine: Engine) -> Iterator[Link]:
-    for stage in engine.plan.of_kind("image"):
-        yield from (Link(stage, record) for record in records(engine, stage))
+def _images(state: BuildState) -> Iterator[Link]:
+    for stage in state.plan.of_kind("image"):
+        yield from (Link(stage, record) for record in records(state, stage))
 
 
-def chain(engine: Engine, last: Link) -> tuple[list[Link], list[InputRecord]]:
+def chain(state: BuildState, last: Link) -> tuple[list[Link], list[InputRecord]]:
     """Return every result that `last` stands on, itself included, the first first; and inputs without a record."""
     found: dict[str, Link] = {last.record.key: last}
     lost: list[InputRecord] = []
     todo = [last]
     while todo:
         for read in todo.pop().record.inputs.values():
-            link = source(engine, read)
+            link = source(state, read)
             if link is None:
                 lost += [read] * (read not in lost)
             elif link.record.key not in found:
                 found[link.record.key] = link
                 todo.append(link)
-    place = {name: index for index, name in enumerate(engine.plan.stages)}
+    place = {name: index for index, name in enumerate(state.plan.stages)}
     return sorted(found.values(), key=lambda link: place[link.stage.id]), lost
 
 
-def statement(engine: Engine, last: Link) -> dict[str, Any]:
+def statement(state: BuildState, last: Link) -> dict[str, Any]:
     """Return the provenance of a result as an in-toto statement with an SLSA predicate.
 
     Source: in-toto Attestation Framework, Statement v1; SLSA Provenance v1.
     """
-    links, lost = chain(engine, last)
-    steps = {link.stage.id: facts(engine, link) for link in links}
+    links, lost = chain(state, last)
+    steps = {link.stage.id: facts(state, link) for link in links}
     return {
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": _subjects(engine, last),
+        "subject": _subjects(state, last),
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
@@ -289,8 +289,8 @@ def statement(engine: Engine, last: Link) -> dict[str, Any]:
     }
 
 
-def _subjects(engine: Engine, link: Link) -> list[dict[str, Any]]:
-    image = image_of(engine, link)
+def _subjects(state: BuildState, link: Link) -> list[dict[str, Any]]:
+    image = image_of(state, link)
     if image is not None:
         return [{"name": image.repository, "digest": {"sha256": image.digest.removeprefix("sha256:")}}]
     return [{"name": name, "digest": {"sha256": entry.digest}} for name, entry in link.record.outputs.items()]

@@ -15,7 +15,7 @@ from modelyard.explain.forecast import expected_s, roots
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.build.engine import Engine
+    from modelyard.build.state import BuildState
     from modelyard.build.verdict import Findings, Harm, Verdict
     from modelyard.stage import Stage
     from modelyard.store.record import Record
@@ -65,25 +65,25 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     expected_s: float | None
 
 
-def explain(engine: Engine, stage: Stage) -> Explanation:
+def explain(state: BuildState, stage: Stage) -> Explanation:
     """Return why `stage` is stale, or that it is not."""
-    verdicts = engine.judge.verdicts([stage])
+    verdicts = state.judge.verdicts([stage])
     verdict = verdicts[stage.id]
-    found = [] if verdict.state == UP_TO_DATE else list(reasons(engine, stage, verdicts))
+    found = [] if verdict.state == UP_TO_DATE else list(reasons(state, stage, verdicts))
     return Explanation(
         stage=stage.id,
         state=verdict.state,
         otherwise=verdict.otherwise,
         source=verdict.source,
         reasons=found,
-        roots=roots(engine.plan, stage, verdicts),
-        expected_s=expected_s(engine.workspace, stage),
+        roots=roots(state.plan, stage, verdicts),
+        expected_s=expected_s(state.workspace, stage),
     )
 
 
-def reasons(engine: Engine, stage: Stage, verdicts: dict[str, Verdict]) -> Iterator[Reason]:
+def reasons(state: BuildState, stage: Stage, verdicts: dict[str, Verdict]) -> Iterator[Reason]:
     """Yield every reason why `stage` is stale; `verdicts` holds it and all that it reads."""
-    verdict, record = verdicts[stage.id], engine.workspace.record(stage)
+    verdict, record = verdicts[stage.id], state.workspace.record(stage)
     if verdict.error:
         yield Reason(kind="error", name=stage.id, text=verdict.error)
     if verdict.findings.absent:
@@ -92,8 +92,8 @@ def reasons(engine: Engine, stage: Stage, verdicts: dict[str, Verdict]) -> Itera
         yield from _outputs(stage, verdict.findings)
         yield from _discovered(record, verdict.findings)
         if verdict.fingerprint is not None:
-            yield from _changes(engine, stage, record, verdict.fingerprint.parts, verdicts)
-    for upstream in engine.plan.upstream(stage):
+            yield from _changes(state, stage, record, verdict.fingerprint.parts, verdicts)
+    for upstream in state.plan.upstream(stage):
         if not verdicts[upstream.id].is_settled:
             yield _upstream(stage, upstream, verdicts[upstream.id])
 
@@ -106,12 +106,12 @@ def _upstream(stage: Stage, upstream: Stage, verdict: Verdict) -> Reason:
 
 
 def _changes(
-    engine: Engine, stage: Stage, record: Record, today: dict[str, Any], verdicts: dict[str, Verdict]
+    state: BuildState, stage: Stage, record: Record, today: dict[str, Any], verdicts: dict[str, Verdict]
 ) -> Iterator[Reason]:
     paths = input_files(stage)
     changes = compare_parts(record.parts, today, paths)
     if any(c.kind == "code" for c in changes):
-        yield from _code(record, engine.judge.keys.code(stage))
+        yield from _code(record, state.judge.keys.code(stage))
     sources = {i.role: i.stage for i in stage.inputs}
     for change in changes:
         text = say(change)
@@ -122,19 +122,19 @@ def _changes(
             text += f" ({os.path.relpath(place)})" if place else ""
         if change.kind == "input" and change.name in sources:
             digests = f"{show(change.old)} -> {show(change.new)}"
-            source = engine.plan.stages[sources[change.name]]
+            source = state.plan.stages[sources[change.name]]
             text = (
-                f"input {change.name}: {_other(source.id, verdicts)}: {digests}{_machines(engine, source, change.old)}"
+                f"input {change.name}: {_other(source.id, verdicts)}: {digests}{_machines(state, source, change.old)}"
             )
         yield Reason(kind=change.kind, name=change.name, text=text, old=change.old, new=change.new)
 
 
-def _machines(engine: Engine, source: Stage, digest: Any) -> str:
+def _machines(state: BuildState, source: Stage, digest: Any) -> str:
     """Return on which machines `source` made the bytes with `digest` and those of now, if it did so with one key."""
-    now = engine.workspace.record(source)
+    now = state.workspace.record(source)
     if now is None:
         return ""
-    for entry in engine.workspace.history(source).entries():
+    for entry in state.workspace.history(source).entries():
         if (entry.digest, entry.key) == (digest, now.key) and entry.digest != now.digest:
             return f", with the same key (then on {entry.made_on}, now on {now.made_on})"
     return ""

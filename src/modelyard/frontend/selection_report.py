@@ -11,24 +11,24 @@ from modelyard.errors import ModelyardError
 from modelyard.files.json import read_json
 
 if TYPE_CHECKING:
-    from modelyard.build.engine import Engine
+    from modelyard.build.state import BuildState
     from modelyard.stage import Stage
     from modelyard.variants.selection import Selection
 
 
-def made(engine: Engine, stage: Stage, then: str) -> Iterator[str]:
+def made(state: BuildState, stage: Stage, then: str) -> Iterator[str]:
     """Yield the lines about a selection that a variant came out of; `then` is what to do next, if anything."""
-    folder = engine.workspace.folder(stage)
+    folder = state.workspace.folder(stage)
     yield from _lines(folder / "selection.json", folder / "table.md")
     if then:
         yield f"   next: {then}"
 
 
-def failed(engine: Engine, stage: Stage) -> Iterator[str]:
+def failed(state: BuildState, stage: Stage) -> Iterator[str]:
     """Yield the lines about a selection that no variant came out of; none if it failed for another reason."""
     from modelyard.variants.verdicts import missed_most
 
-    log = engine.workspace.log(stage)
+    log = state.workspace.log(stage)
     selection = _read(log.with_suffix(".selection.json"))
     if selection is None:
         return

@@ -17,7 +17,7 @@ from modelyard.report.facts import Origin, ProjectFacts, StageFacts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from modelyard.build.engine import Engine
+    from modelyard.build.state import BuildState
     from modelyard.build.verdict import Verdict
     from modelyard.component import Use
     from modelyard.plan.planner import Plan
@@ -76,26 +76,26 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     quantities: tuple[Quantity, ...] = ()
 
 
-def collect(engine: Engine, out: Path) -> Collected:
+def collect(state: BuildState, out: Path) -> Collected:
     """Return what is known of the build; nothing is built."""
-    plan, config = engine.plan, engine.project.config
-    commit, clean = split_commit(engine.workspace.commit)
+    plan, config = state.plan, state.project.config
+    commit, clean = split_commit(state.workspace.commit)
     links = [
-        Link(stage, record) for stage in plan.stages.values() if (record := engine.workspace.record(stage)) is not None
+        Link(stage, record) for stage in plan.stages.values() if (record := state.workspace.record(stage)) is not None
     ]
     select = next(iter(plan.of_kind("select")), None)
     return Collected(
         out=str(out),
-        folder=str(engine.project.folder),
+        folder=str(state.project.folder),
         project=ProjectFacts(name=config.name, version=config.version, commit=commit, clean=clean),
-        stages=_stages(engine),
+        stages=_stages(state),
         dataset=_first(plan.of_kind("dataset")),
-        artifacts={link.stage.id: str(engine.workspace.folder(link.stage)) for link in links},
-        variants=_variants(engine),
+        artifacts={link.stage.id: str(state.workspace.folder(link.stage)) for link in links},
+        variants=_variants(state),
         select=dict(select.settings) if select else {"baseline": next(iter(config.variants))},
         selection=select.id if select else "",
         image=_first(plan.of_kind("image")),
-        origins=tuple(_origin(engine, link) for link in links),
+        origins=tuple(_origin(state, link) for link in links),
         builder=builder(),
         own_gates=_own_gates(select),
         quantities=config.quantities,
@@ -114,43 +114,43 @@ def _first(stages: list[Stage]) -> str:
     return stages[0].id if stages else ""
 
 
-def _stages(engine: Engine) -> tuple[StageFacts, ...]:
-    own = engine.journal  # of this run, if it did anything before the report
-    journal = own if own.outcomes or own.failures else read_journal(engine.workspace.journal_file)
-    verdicts = engine.judge.verdicts(engine.plan.stages.values())
+def _stages(state: BuildState) -> tuple[StageFacts, ...]:
+    own = state.journal  # of this run, if it did anything before the report
+    journal = own if own.outcomes or own.failures else read_journal(state.workspace.journal_file)
+    verdicts = state.judge.verdicts(state.plan.stages.values())
     return tuple(
-        _stage(engine, engine.plan.stages[name], verdicts, journal.outcomes, journal.failures) for name in verdicts
+        _stage(state, state.plan.stages[name], verdicts, journal.outcomes, journal.failures) for name in verdicts
     )
 
 
 def _stage(
-    engine: Engine,
+    state: BuildState,
     stage: Stage,
     verdicts: dict[str, Verdict],
     outcomes: Mapping[str, str],
     failures: Mapping[str, str],
 ) -> StageFacts:
-    record = engine.workspace.record(stage)
-    last = next(reversed(engine.workspace.history(stage).entries()), None)
-    state = verdicts[stage.id].standing
-    is_fresh = state == UP_TO_DATE
+    record = state.workspace.record(stage)
+    last = next(reversed(state.workspace.history(stage).entries()), None)
+    standing = verdicts[stage.id].standing
+    is_fresh = standing == UP_TO_DATE
     return StageFacts(
         stage=stage.id,
-        state=state,  # type: ignore[arg-type]
+        state=standing,  # type: ignore[arg-type]
         how=last.how if record and last and last.key == record.key else "built" if record else "",  # type: ignore[arg-type]
         touched=outcomes.get(stage.id, "fresh") != "fresh",
         started=record.started if record else "",
         duration_s=record.duration_s if record else None,
         digest=record.digest if record else "",
-        reads=tuple(upstream.id for upstream in engine.plan.upstream(stage)),
-        reasons=() if is_fresh else tuple(reason.text for reason in reasons(engine, stage, verdicts)),
+        reads=tuple(upstream.id for upstream in state.plan.upstream(stage)),
+        reasons=() if is_fresh else tuple(reason.text for reason in reasons(state, stage, verdicts)),
         failure="" if is_fresh else failures.get(stage.id, ""),
     )
 
 
-def _variants(engine: Engine) -> dict[str, VariantPlaces]:
+def _variants(state: BuildState) -> dict[str, VariantPlaces]:
     """Return the variants that are measured, those that are there for comparison included, in the order of the plan."""
-    return {name: _places(engine, stage) for name, stage in _measuring(engine.plan)}
+    return {name: _places(state, stage) for name, stage in _measuring(state.plan)}
 
 
 def _measuring(plan: Plan) -> list[tuple[str, Stage]]:
@@ -162,13 +162,13 @@ def _measuring(plan: Plan) -> list[tuple[str, Stage]]:
     return [(name, plan.stages[stage]) for (role, _, name), stage in read if role == "evaluation"]
 
 
-def _places(engine: Engine, stage: Stage) -> VariantPlaces:
-    record = engine.workspace.record(stage)
+def _places(state: BuildState, stage: Stage) -> VariantPlaces:
+    record = state.workspace.record(stage)
     read = record.inputs.get("dataset") if record else None
     return VariantPlaces(
         stage=stage.id,
-        steps=tuple(_step(use) for use in _chain(engine.plan, stage)),
-        evaluation=str(engine.workspace.folder(stage)),
+        steps=tuple(_step(use) for use in _chain(state.plan, stage)),
+        evaluation=str(state.workspace.folder(stage)),
         data=read.digest if read else "",
     )
 
@@ -190,7 +190,7 @@ def _step(use: Use) -> str:
     return " ".join((use.component.name, *own))
 
 
-def _origin(engine: Engine, link: Link) -> Origin:
-    made = facts(engine, link)
+def _origin(state: BuildState, link: Link) -> Origin:
+    made = facts(state, link)
     same = {name: getattr(made, name) for name in Origin.__struct_fields__ if name != "stage"}
     return Origin(stage=link.stage.id, **same)
