@@ -1,4 +1,4 @@
-"""What the engine knows of a build, gathered in the `doit` process without numpy; `measure` adds what artifacts hold."""
+"""What is known of a build, gathered in the `doit` process without numpy; `measure` adds what artifacts hold."""
 
 from __future__ import annotations
 
