@@ -384,6 +384,7 @@ def test_tritons_clients_send_and_get_texts(texts, kind):
     [
         ([1], "input 'text': JSON Value: 1 Type: Number is not of expected type: string"),
         ([{"b64": "!"}], "is not of expected type: string"),
+        (["a", "b"], "'data' has shape [2], expected [1], or flat with 1 values"),
         ([["a"]], "'data' has shape [1, 1], expected [1]"),
         ([{"a": "b"}], "Type: Object is not of expected type: string"),
     ],
@@ -420,3 +421,12 @@ def test_bytes_that_are_no_utf8_are_the_clients_mistake_where_the_model_takes_te
     )
     assert len(WORDS) == 3
     assert named_models.TEXTS_FACTS["inputs"][0]["dtype"] == "bytes"
+
+
+@pytest.mark.parametrize(("shape", "words"), [([], "has shape [], expected [-1]"), ([0], "holds no samples")])
+def test_a_text_alone_has_the_axis_of_the_batch_nevertheless(texts, shape, words):
+    with texts.client() as client:
+        tensor = {"name": "text", "datatype": "BYTES", "shape": shape, "data": []}
+        answer = client.post(INFER, json={"inputs": [tensor]})
+
+    assert (answer.status_code, answer.json()["error"]) == (400, f"input 'text' {words}")

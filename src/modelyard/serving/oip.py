@@ -172,7 +172,12 @@ class Wanted:
 
     def of(self, model: Served) -> tuple[Output, ...]:
         """Return the outputs that are wanted of `model`."""
-        return self.outputs or tuple([Output(name, self.binary) for name in model.outputs])
+        return self.outputs or _all_of(tuple(model.outputs), self.binary)
+
+
+@functools.cache
+def _all_of(names: tuple[str, ...], binary: bool) -> tuple[Output, ...]:
+    return tuple(Output(name, binary) for name in names)
 
 
 PLAINLY = Wanted()
@@ -315,13 +320,15 @@ def check_headers(inputs: dict[str, dict[str, Any]], model: Served) -> dict[str,
         TensorError: the model takes others.
         RequestError: they would take too much memory.
     """
-    sizes = Sizes(model)
+    # of one input of one shape there is nothing to compare
+    sizes = Sizes(model) if len(inputs) > 1 or model.facts.varies else None
     found = {name: _check_header(tensor, model.inputs[name], model, sizes) for name, tensor in inputs.items()}
-    sizes.check_bytes()
+    if sizes is not None:
+        sizes.check_bytes()
     return found
 
 
-def _check_header(tensor: dict[str, Any], spec: TensorSpec, model: Served, sizes: Sizes) -> tuple[int, ...]:
+def _check_header(tensor: dict[str, Any], spec: TensorSpec, model: Served, sizes: Sizes | None) -> tuple[int, ...]:
     wanted = datatype(spec.dtype)
     if tensor.get("datatype") != wanted:
         msg = f"input {spec.name!r} has datatype {text(tensor.get('datatype'))}, expected {wanted!r}"
@@ -330,13 +337,17 @@ def _check_header(tensor: dict[str, Any], spec: TensorSpec, model: Served, sizes
     if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
         msg = f"input {spec.name!r}: 'shape' is {text(shape)}, expected a list of whole numbers"
         raise TensorError(msg)
-    if shape[1:] != spec.dims[1:] and (spec.is_fixed or len(shape) != len(spec.dims)):
+    if len(shape) != len(spec.dims) or (spec.is_fixed and shape[1:] != spec.dims[1:]):
         msg = f"input {spec.name!r} has shape {shape}, expected {spec.dims}"
         raise TensorError(msg)
-    if shape and shape[0] > model.max_batch:
+    if shape[0] > model.max_batch:
         msg = f"input {spec.name!r} holds {shape[0]} samples; at most {model.max_batch} are taken"
         raise TensorError(msg)
-    sizes.note(spec, tuple(shape))
+    if sizes is not None:
+        sizes.note(spec, tuple(shape))
+    elif not shape[0]:
+        msg = f"input {spec.name!r} holds no samples"
+        raise TensorError(msg)
     return tuple(shape)
 
 
@@ -448,16 +459,17 @@ def _classes(parameters: dict[str, Any], model: Served, name: str) -> int:
 
 
 def _answer(model: Served, wanted: Wanted, outputs: Samples) -> Response:
-    said, data, wants = [], [], wanted.of(model)
-    for output in wants:
+    said, data = [], []
+    for output in wanted.of(model):
         about, values = told(model, output, outputs[output.name])
         if output.binary:
             data.append(to_bytes(values))
-            said.append({**about, "parameters": {"binary_data_size": len(data[-1])}})
+            about["parameters"] = {"binary_data_size": len(data[-1])}
         else:
-            said.append({**about, "data": _json_data(output.name, values)})
+            about["data"] = _json_data(output.name, values)
+        said.append(about)
     head = json_response({**_named(model, wanted), "outputs": said})
-    if not any(output.binary for output in wants):
+    if not data:
         return head
     headers = ((HEADER_LENGTH, b"%d" % len(head.body)),)
     return Response(200, b"".join((head.body, *data)), b"application/octet-stream", headers)
