@@ -82,6 +82,15 @@ def metrics_of(server, *wanted):
             time.sleep(0.02)
 
 
+def event_lines(server, least):
+    """Return the lines of the log that are about events, once these are `least`: they are written many at once."""
+    end = time.monotonic() + 10
+    while len(found := [line for line in server.logs if line["event"] == "event"]) < least:
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+    return found
+
+
 def resident_mb(server):
     with open(f"/proc/{server.process.pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
@@ -96,8 +105,8 @@ def test_events_are_answered_and_poison_is_a_dead_letter(broker, serve, models, 
         answers = broker.collect("out", 6)
         (dead,) = broker.collect("in.dead", 1)
         broker.settled()
-        lines = [line for line in server.logs if line["event"] == "event"]
         assert server.stop() == 0
+        lines = event_lines(server, 7)
     right = expected(models / "float32", raw)
 
     for answer in answers:
@@ -228,7 +237,7 @@ def test_two_servers_share_the_work(broker, serve, raw):
         answers = broker.collect("out", count)
         broker.settled()
         assert one.stop() == other.stop() == 0
-        held = [sum(line["event"] == "event" for line in server.logs) for server in (one, other)]
+        held = [len(event_lines(server, 1)) for server in (one, other)]
 
     assert len(answers) == count
     assert_all_answered(answers, count)
