@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+SUFFIXES = {".onnx": "onnx", ".keras": "keras", ".tflite": "tflite", ".pt2": "torch"}
+"""The format of a file by its suffix."""
 DISTRIBUTIONS = {
     "onnx": ("onnx",),
     "keras": ("keras", "tensorflow"),

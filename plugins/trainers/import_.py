@@ -13,7 +13,7 @@ from modelyard.contexts import Lack, Problem
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.sizes import total_size
 from modelyard.params import InputPath
-from modelyard_plugins.support.importing import DISTRIBUTIONS, bring, check_file, turn_input
+from modelyard_plugins.support.importing import DISTRIBUTIONS, SUFFIXES, bring, check_file, turn_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from modelyard.artifacts import ModelFacts
     from modelyard.contexts import CheckContext, PreflightContext, TrainContext
     from modelyard.hookspecs import RegisterTrainer
-
-_SUFFIXES = {".onnx": "onnx", ".keras": "keras", ".tflite": "tflite", ".pt2": "torch"}
 
 
 def import_model(
@@ -92,7 +90,7 @@ def _named(facts: ModelFacts, inputs: Mapping[str, str], output: str) -> ModelFa
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:
     """Return the format of the model in the file `path`; empty if nothing says it."""
-    return model_format or _SUFFIXES.get(Path(path).suffix.lower(), "")
+    return model_format or SUFFIXES.get(Path(path).suffix.lower(), "")
 
 
 def problems(_context: CheckContext, **params: Any) -> Iterator[Problem]:
@@ -100,7 +98,7 @@ def problems(_context: CheckContext, **params: Any) -> Iterator[Problem]:
     if params["layout"] != "channels-last" and format_of(**params) not in ("onnx", ""):
         yield Problem("layout", "only an ONNX model can be turned", "export the model with its channels last")
     if not format_of(**params):
-        known = ", ".join(sorted(_SUFFIXES))
+        known = ", ".join(sorted(SUFFIXES))
         yield Problem("path", f"its suffix is none of {known}", "set model_format, for instance model_format = 'onnx'")
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Activation = Literal["none", "softmax", "sigmoid"]
 """`softmax` over the last axis, `sigmoid` of each element, or nothing."""
 
+ANY_SHAPE: tuple[Axis, ...] = ("...",)
+"""The shape of a tensor of which nothing is known before there is a model."""
+
 Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "absolute-error", ""]
 """What training makes small, as the mean over all samples, and over all numbers of an answer.
 

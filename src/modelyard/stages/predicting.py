@@ -12,6 +12,7 @@ from modelyard.errors import PluginError
 from modelyard.files.sizes import total_size
 from modelyard.stages.sizes import copies_in_memory
 from modelyard.system import usable_cpus
+from modelyard.tensors import ANY_SHAPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +90,10 @@ class _File:
         Raises:
             PluginError: it is another.
         """
-        wanted: tuple[int | str, ...] = self._output.shape if self._array is None else self._array.shape[1:]
         shape: tuple[int, ...] = getattr(found, "shape", ())
+        wanted: tuple[int | str, ...] = self._output.shape if self._array is None else self._array.shape[1:]
+        if wanted == ANY_SHAPE:
+            wanted = shape[1:]
         fits = shape[:1] == (samples,) and len(shape) == 1 + len(wanted)
         if fits and all(isinstance(axis, str) or axis == own for axis, own in zip(wanted, shape[1:], strict=True)):
             return

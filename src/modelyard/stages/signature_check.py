@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from modelyard.tensors import ANY_SHAPE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -85,6 +87,8 @@ def _output_misfit(tensor: TensorSpec, answer: OutputFacts) -> str:
 
 def _fits(axes: tuple[Axis, ...], lengths: tuple[Axis, ...]) -> bool:
     """Tell whether a tensor of the shape `axes` may have the shape `lengths`; a name fits whatever length."""
+    if lengths == ANY_SHAPE:
+        return True
     pairs = zip(axes, lengths, strict=False)
     return len(axes) == len(lengths) and all(
         isinstance(one, str) or isinstance(other, str) or one == other for one, other in pairs

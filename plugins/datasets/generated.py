@@ -1,0 +1,95 @@
+"""The data set `generated`: samples at random, of the shapes that a model takes, for a model that comes without data."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelyard import hookimpl
+from modelyard.artifacts import FileFacts, Model, ModelFacts, Splits
+from modelyard.errors import DataError
+from modelyard.params import InputPath, PositiveInt
+from modelyard_plugins.support.importing import SUFFIXES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.contexts import StageContext
+    from modelyard.hookspecs import Register
+    from modelyard.signature import TensorSpec
+
+
+def generated(
+    context: StageContext,
+    *,
+    model: InputPath,
+    samples: PositiveInt = 256,
+    length: PositiveInt = 16,
+    high: PositiveInt = 100,
+) -> Splits:
+    """Random samples of the shapes that a model's file takes; there are no labels.
+
+    Real samples say more: what is measured on these is whether a variant answers as the model did, not how good it is.
+
+    Args:
+        context: the seed decides the samples.
+        model: the model's file, whose inputs they are for.
+        samples: how many, half of them for testing.
+        length: how long an axis is whose length varies.
+        high: whole numbers are from 0 to below this, bytes are of their whole range; other numbers have mean 0 and
+            deviation 1.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(context.seed)
+    found = {one.name: _array(one, samples, length, high, random) for one in _inputs(Path(model))}
+    cut = samples - samples // 2
+    if len(found) == 1:
+        (x,) = found.values()
+        return Splits(x[:cut], None, x[cut:], None, value_range=None)
+    named = {re.sub(r"[^\w.-]", "_", name): array for name, array in found.items()}
+    train, test = ({name: array[rows] for name, array in named.items()} for rows in (slice(cut), slice(cut, None)))
+    return Splits(train, None, test, None, value_range=None)
+
+
+def _inputs(path: Path) -> tuple[TensorSpec, ...]:
+    """Return the tensors that the model in the file `path` takes.
+
+    Raises:
+        DataError: the file does not say.
+    """
+    from modelyard_plugins.formats.known import modelyard_read_model_file
+
+    known = ModelFacts(format=SUFFIXES.get(path.suffix.lower(), ""), file=path.name, task="", inputs=(), outputs=())
+    shown = modelyard_read_model_file(Model(path.parent, known)) or FileFacts()
+    taken = shown.signature.inputs if shown.signature else ()
+    if not taken or any(one.shape is None or not one.shape for one in taken):
+        msg = (
+            f"{path}: does not say which tensors it takes\n"
+            f"  samples are generated for {', '.join(sorted(SUFFIXES))}; for another model write a data set of your own"
+        )
+        raise DataError(msg)
+    return taken
+
+
+def _array(one: TensorSpec, samples: int, length: int, high: int, random: Any) -> NDArray[np.generic]:
+    assert one.shape is not None
+    shape = (samples, *(axis if isinstance(axis, int) else length for axis in one.shape[1:]))
+    if one.dtype == "uint8":
+        return random.integers(0, 256, shape, "uint8")  # type: ignore[no-any-return]
+    if one.dtype in ("int32", "int64"):
+        return random.integers(0, high, shape, one.dtype)  # type: ignore[no-any-return]
+    if (
+        one.dtype.startswith("float") or not one.dtype or one.dtype == "int8"
+    ):  # int8: a quantized model takes floats, too
+        return random.standard_normal(shape, "float32")  # type: ignore[no-any-return]
+    msg = f"the model takes {one}, for which no samples are generated\n  write a data set of your own"
+    raise DataError(msg)
+
+
+@hookimpl
+def modelyard_register_datasets(register: Register) -> None:
+    """Register the data set."""
+    register("generated", generated, tools=("numpy",), deterministic=True)
