@@ -120,9 +120,35 @@ def test_arrays_of_other_names_are_told_apart_by_the_configuration(project: Path
 
     assert "takes 2 tensors: 'input_ids', int64 (batch, length); 'mask:0'" in refused.output
     assert "none is called 'attention_mask'" in refused.output
+    assert "for instance inputs = { attention_mask = 'mask:0' }" in refused.output
     assert named.code == 0, named.output
     assert "the data set has no array 'atention_mask', did you mean 'attention_mask'?" in misspelt.output
     assert "Traceback" not in refused.output + misspelt.output
+
+
+def test_without_data_a_variant_is_held_against_the_model_as_it_came(project: Path) -> None:
+    file = project / "pyproject.toml"
+    generated = (
+        'use = "generated"\nmodel = "model.onnx"\nhigh = 50\nsamples = 64\n\n[tool.modelyard.task]\nuse = "agreement"'
+    )
+    file.write_text(file.read_text().replace('use = "tokens:tokens"', generated))
+
+    done = build(project, "gates.max_relative_error=0.2", "check")
+
+    assert done.code == 0, done.output
+    rows = json.loads((project / "artifacts/evaluate/int8/evaluation.json").read_text())["metrics"]
+    assert 0 < next(one["value"] for one in rows if one["name"] == "relative_error") < 0.2
+    beyond = build(project, "dataset.high=51", "evaluate:whole")
+    assert "must be within the inclusive range [-50,49]" in beyond.output
+    assert "Traceback" not in beyond.output
+
+
+def test_a_file_that_does_not_say_what_it_takes_gets_no_samples(project: Path) -> None:
+    (project / "model.bin").write_bytes(b"weights")
+
+    done = build(project, "dataset={ use = 'generated', model = 'model.bin' }", "task.use=agreement", "dataset")
+
+    assert "model.bin: does not say which tensors it takes" in done.output
 
 
 def test_the_answer_that_counts_must_be_named(project: Path) -> None:
@@ -130,6 +156,7 @@ def test_the_answer_that_counts_must_be_named(project: Path) -> None:
 
     assert "answers 2 tensors: 'pooled', float32 (batch, 8); 'scores', float32 (batch, 3)" in done.output
     assert "none is called 'probabilities'" in done.output
+    assert "for instance output = 'scores'" in done.output
     wrong = build(project, "train.output=pooled", "train")
     assert "answers 'pooled', float32 (batch, 8), but the data set has 3 classes" in wrong.output
 

@@ -51,14 +51,19 @@ def _bound(
         if (one.tensor or one.name) not in named:
             return (
                 f"{verb} {len(tensors)} tensors: {listed}; none is called {one.tensor or one.name!r}\n"
-                f"  {'name it' if len(wanted) == 1 else 'name each'} as the model does, or say in [tool.modelyard.train] which is meant "
-                "(docs/how-to/import-a-model.md)"
+                f"  say in [tool.modelyard.train] which is meant, for instance {_example(one, tensors, verb)}; see docs/how-to/import-a-model.md"
             )
     used = {one.tensor or one.name for one in wanted}
     further = [name for name in named if name not in used]
     if further and spare:
         return f"{verb} {len(tensors)} tensors: {listed}; {further[0]!r} is given by nobody\n  {spare}"
     return [(one, named[one.tensor or one.name]) for one in wanted]
+
+
+def _example(one: Fact, tensors: Sequence[TensorSpec], verb: str) -> str:
+    """Return the setting that would bind `one`."""
+    name = tensors[-1].name if tensors else "NAME"
+    return f"output = {name!r}" if verb == "answers" else f"inputs = {{ {one.name} = {name!r} }}"
 
 
 def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
