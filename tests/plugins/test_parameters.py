@@ -26,6 +26,10 @@ _CANDIDATES: dict[Any, tuple[Any, ...]] = {
     str: ("input.txt",),
     Any: ("input.txt",),
 }
+_GIVEN: dict[tuple[str, str], dict[str, Any]] = {
+    ("knative", "broker"): {"event_types": ["dev.example.picture"], "dead_letter": "broker"},
+}
+"""What a component's own check wants beside a parameter."""
 _TABLES = {
     "dataset": "dataset",
     "task": "task",
@@ -88,6 +92,7 @@ def toml(value: Any) -> str:
 def tables(component: Component, parameter: Parameter, value: Any) -> dict[str, str | None]:
     """Return the tables that set one parameter, and give those that must be given some value."""
     needed = {p.name: values(p.annotation)[0] for p in component.parameters.values() if p.default is REQUIRED}
+    needed |= _GIVEN.get((component.name, parameter.name), {})
     lines = [f"{name} = {toml(one)}" for name, one in {**needed, parameter.name: value}.items()]
     if component.kind == "optimizer":
         step = ", ".join([f'use = "{component.name}"', *lines])
