@@ -262,11 +262,11 @@ def _requirements(role: str, use: Use) -> dict[str, Path]:
 def _code_files(component: Component) -> tuple[Path, ...]:
     """Return the function's file, and the plugin's that registered it: it may hold what the function was made from.
 
-    Most often it is one file; where the plugin was found through a link, by two paths.
+    Most often it is one file; where the plugin was found through a link, by two paths: what it imports is found as it was.
     """
     own, plugin = component.file, component.source.file
     is_one = own == plugin or os.path.realpath(own) == os.path.realpath(plugin)
-    return (own,) if is_one else (own, plugin)
+    return (plugin,) if is_one else (own, plugin)
 
 
 def server_files(folder: Path, table: DigestTable) -> Manifest:
