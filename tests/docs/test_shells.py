@@ -50,6 +50,7 @@ UNLIKE = {"README.md"}
 """Pages that show times and accuracies."""
 
 ELSEWHERE = {
+    "docs/how-to/choose-a-task.md": "tests/docs/test_guides.py",
     "docs/how-to/import-a-model.md": "tests/docs/test_guides.py",
     "docs/how-to/train-with-your-own-script.md": "tests/docs/test_guides.py",
     "docs/reference/commands.md": "tests/docs/test_commands_page.py",
