@@ -11,7 +11,7 @@ from modelyard.artifacts import Dataset, Model
 from modelyard.errors import DataError
 from modelyard.files.json import write_json
 from modelyard.tensors import Preprocessing
-from tests.facts import model_facts
+from tests.facts import dataset_facts, model_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def test_damaged_facts_are_an_error_in_words(tmp_path, data):
 def test_damaged_samples_are_an_error_in_words(tmp_path, data):
     (tmp_path / "train_x.npy").write_bytes(data)
     with pytest.raises(DataError, match=r"train_x\.npy: cannot be read as an array: .+\n  build the stage"):
-        Dataset(tmp_path, None).x("train")  # type: ignore[arg-type]
+        Dataset(tmp_path, dataset_facts(input_shape=(4,), class_names=("a", "b"))).x("train")
 
 
 def test_an_array_that_says_more_than_there_is_costs_no_memory(tmp_path):
@@ -68,4 +68,4 @@ def test_an_array_that_says_more_than_there_is_costs_no_memory(tmp_path):
     data = (tmp_path / "train_x.npy").read_bytes()
     (tmp_path / "train_x.npy").write_bytes(data.replace(b"(4, 4), }         ", b"(4, 4000000000000), }"[:18].ljust(18)))
     with pytest.raises(DataError, match=r"train_x\.npy: cannot be read as an array"):
-        Dataset(tmp_path, None).x("train")  # type: ignore[arg-type]
+        Dataset(tmp_path, dataset_facts(input_shape=(4,), class_names=("a", "b"))).x("train")

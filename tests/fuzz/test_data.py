@@ -15,7 +15,7 @@ from modelyard.artifacts import Dataset, Model
 from modelyard.files.json import write_json
 from modelyard.oci.lock import Lock
 from modelyard.store.record import Record, read_trace
-from tests.facts import model_json
+from tests.facts import dataset_facts, model_json
 
 from .mutations import changed, changed_zip, read, rounds
 
@@ -39,7 +39,7 @@ def npy(array: np.ndarray) -> bytes:
 
 def test_npy_files(tmp_path):
     def load(path: Path) -> object:
-        return Dataset(tmp_path, None).x("train")  # type: ignore[arg-type]
+        return Dataset(tmp_path, dataset_facts(input_shape=(4,), class_names=("a", "b"))).x("train")
 
     assert fuzz(load, npy(np.zeros((20, 4), np.float32)), tmp_path / "train_x.npy", 3 * COUNT) == {True, False}
 
