@@ -7,6 +7,7 @@ import pytest
 
 from modelyard.report.facts import CurveFacts
 from modelyard.report.plots import Point, against_cost, class_changes, curves, panels_of
+from modelyard_plugins.tasks.classification import ACCURACY
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -17,16 +18,16 @@ def texts(svg: str) -> list[str]:
 
 def points(count: int) -> list[Point]:
     kinds = ["shipped", "baseline", *(["other"] * count)]
-    return [Point(name=f"variant-{n}", cost=10 + n, accuracy=0.9 + n / 1000, kind=kinds[n]) for n in range(count)]
+    return [Point(name=f"variant-{n}", cost=10 + n, quality=0.9 + n / 1000, kind=kinds[n]) for n in range(count)]
 
 
 def test_a_plot_has_a_name_text_as_text_and_the_pages_colours():
-    svg = against_cost(points(3), "size", "size, kB", "Accuracy against size")
+    svg = against_cost(points(3), ACCURACY, "size", "size, kB", "Accuracy against size")
     root = ET.fromstring(svg)
     assert root.get("role") == "img"
     assert root.get("aria-labelledby") == "size-title size-desc"
     assert root.find(f"{SVG}title").text == "Accuracy against size"
-    assert "Most accurate: variant-2" in root.find(f"{SVG}desc").text
+    assert "Best accuracy: variant-2" in root.find(f"{SVG}desc").text
     assert {"variant-0", "variant-1", "variant-2", "size, kB", "accuracy"} <= set(texts(svg))
     assert "var(--accent)" in svg
     assert re.findall(r"#[0-9a-f]{6}", svg) == []
@@ -35,7 +36,9 @@ def test_a_plot_has_a_name_text_as_text_and_the_pages_colours():
 
 
 def test_two_plots_share_no_id():
-    found = [set(re.findall(r'\bid="([^"]+)"', against_cost(points(3), name, "x", "t"))) for name in ("one", "two")]
+    found = [
+        set(re.findall(r'\bid="([^"]+)"', against_cost(points(3), ACCURACY, name, "x", "t"))) for name in ("one", "two")
+    ]
     assert found[0]
     assert found[0].isdisjoint(found[1])
 
@@ -47,24 +50,24 @@ def test_every_reference_of_a_plot_has_its_target():
 
 
 def test_names_of_many_points_hide_none_of_those_that_matter():
-    found = texts(against_cost(points(50), "size", "size", "t"))
+    found = texts(against_cost(points(50), ACCURACY, "size", "size", "t"))
     assert "variant-0" in found
     assert "variant-1" in found
 
 
 def test_a_wide_range_of_costs_is_logarithmic():
-    wide = [Point(name=f"v{n}", cost=10.0**n, accuracy=0.9, kind="other") for n in range(4)]
-    found = texts(against_cost(wide, "x", "x", "t"))
+    wide = [Point(name=f"v{n}", cost=10.0**n, quality=0.9, kind="other") for n in range(4)]
+    found = texts(against_cost(wide, ACCURACY, "x", "x", "t"))
     assert {"10", "100"} <= set(found)
     assert not any("$" in text for text in found)
 
 
 @pytest.mark.parametrize("name", ["$\\alpha_1$", "a_b^c", '<x> & "y"', "名前", "n" * 60, "$", "\x01\n"])
 def test_any_name_is_text_and_no_formula(name):
-    found = texts(against_cost([Point(name=name, cost=1, accuracy=0.5, kind="shipped")], "x", "x", "t"))
+    found = texts(against_cost([Point(name=name, cost=1, quality=0.5, kind="shipped")], ACCURACY, "x", "x", "t"))
     shown = {"n" * 60: "n" * 23 + "…", "\x01\n": "\ufffd\ufffd"}.get(name, name)
     assert shown in found
-    assert shown in texts(class_changes([name], [1.0], "y", "t"))
+    assert shown in texts(class_changes([name], [1.0], ACCURACY, "y", "t"))
 
 
 def test_panels_are_loss_then_accuracy_each_with_its_validation():
@@ -82,5 +85,5 @@ def test_a_curve_with_gaps_and_one_epoch_is_drawn():
 
 
 def test_changes_are_signed_and_named():
-    found = texts(class_changes(["cat", "dog", "owl"], [1.25, -3.0, 0.0], "c", "t"))
+    found = texts(class_changes(["cat", "dog", "owl"], [0.0125, -0.03, 0.0], ACCURACY, "c", "t"))
     assert {"cat", "dog", "owl", "+1.2", "\N{MINUS SIGN}3.0", "0"} <= set(found)

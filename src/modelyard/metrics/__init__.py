@@ -52,8 +52,8 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_compared(self) -> bool:
-        """Whether a report tells its change in percentage points against the baseline."""
-        return self.unit == "fraction" and self.steady
+        """Whether a report tells its change against the baseline: what says how good the answers are, no size or time."""
+        return self.steady and (self.unit == "fraction" or self.sampled)
 
     def of(
         self,

@@ -73,7 +73,7 @@ def _pick(report: Report, material: Material, name: str, most: int) -> list[Exam
     own, base = np.asarray(material.answers[name]), np.asarray(material.answers[report.baseline])
     one, other = own.argmax(axis=1), base.argmax(axis=1)
     rows = np.flatnonzero(one != other)
-    names = material.measured[name].evaluation.details["class_names"]
+    names = next(one.class_names for one in report.variants if one.name == name)
 
     def weight(row: int) -> tuple[int, float, int]:
         """Broken ones first, then mended ones; among those, the surest answers."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelyard.errors import DataError
-from modelyard.metrics import Metric, metric_of
+from modelyard.metrics import Metric
 
 SCHEMA = "modelyard.report/1"
 """Fields are added under the same name; a field that changes its meaning or goes makes it `/2`."""
@@ -71,7 +71,7 @@ class ClassFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The data set: the shape and dtype of one sample, samples in all, and the classes in the order of their labels."""
+    """The data set: the shape and dtype of one sample, samples in all, and the classes in the order of their labels, if any."""
 
     stage: str
     input_shape: tuple[int, ...]
@@ -134,9 +134,9 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         name: the variant's name.
         steps: its model optimizers, each with the parameters that are not the defaults.
         samples: test samples.
-        accuracy: fraction of them that it labels rightly.
-        class_names: one name a class, in the order of the labels.
-        per_class: its accuracy on each class; None without a sample.
+        accuracy: fraction of them that it labels rightly; None if the task has no classes.
+        class_names: one name a class, in the order of the labels; none if the task has no names.
+        per_class: its accuracy on each class, None without a sample; none if the task has no classes.
         size_bytes: size of the model's file.
         gzip_bytes: its size after gzip at level 9.
         layer_bytes: size of its layer in an image, as gzip makes it; None in a report of an older version.
@@ -146,28 +146,29 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         misses: each gate that it misses, with its value and the bound.
         undecided: each gate whose bound lies within the noise, and whether it passes.
         warnings: what its model optimizers warned of.
-        compared_with: the variant that its accuracy is compared with: the baseline, or one that was trained as long.
+        compared_with: the variant that its quality is compared with: the baseline, or one that was trained as long.
         trained_unlike: why that is not one that was trained as long, where one was wanted; else empty.
         control: whether it is there for that comparison only.
-        is_pareto: no other variant is at least as good in accuracy, sizes and latencies, and better in one of them.
+        is_pareto: no other variant is at least as good in all that is measured, and better in something.
         dominated_by: the variants that are.
-        confusion_matrix: all its answers by class; None in a report of an older version.
+        confusion_matrix: all its answers by class; None if the task tells none, or in a report of an older version.
         confusions: its most frequent mistakes, at most 20.
-        against_baseline: how its answers differ from the baseline's; None for the baseline, or if that is not measured.
+        against_baseline: how the classes that it answers differ from the baseline's; None for the baseline, if that is
+            not measured, or if answers are no classes.
         state: of the stage that measured it: what is told of a variant is of now only if that is up to date.
-        metrics: all that was measured of it, the figures above among them; none in a report of an older version.
+        metrics: all that was measured of it, the task's own quality first; none in a report of an older version.
     """
 
     name: str
     steps: tuple[str, ...]
     samples: int
-    accuracy: float
-    class_names: tuple[str, ...]
-    per_class: tuple[float | None, ...]
     size_bytes: int
     gzip_bytes: int
     p50_ms: Interval
     p99_ms: Interval
+    accuracy: float | None = None
+    class_names: tuple[str, ...] = ()
+    per_class: tuple[float | None, ...] = ()
     layer_bytes: int | None = None
     latency_ratio: Interval | None = None
     misses: tuple[str, ...] = ()
@@ -184,9 +185,14 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     state: State = "up-to-date"
     metrics: tuple[Metric, ...] = ()
 
-    def metric(self, name: str) -> Metric:
-        """Return the metric called `name`."""
-        return metric_of(self.metrics, name)
+    @property
+    def quality(self) -> Metric:
+        """What the task counts most."""
+        return self.metrics[0]
+
+    def metric(self, name: str) -> Metric | None:
+        """Return the metric called `name`; None if it was not measured, as of a variant that is stale."""
+        return next((one for one in self.metrics if one.name == name), None)
 
 
 class CurveFacts(msgspec.Struct, frozen=True, kw_only=True):

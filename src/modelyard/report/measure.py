@@ -12,11 +12,10 @@ from modelyard.component import Use
 from modelyard.errors import DataError
 from modelyard.files.json import read_json
 from modelyard.metrics.intervals import mcnemar
+from modelyard.report.classes import answers_classes, classes_of, confusion_matrix, confusions, names_of
 from modelyard.report.facts import (
     Against,
     ClassFacts,
-    Confusion,
-    ConfusionMatrix,
     CurveFacts,
     DatasetSummary,
     ImageSummary,
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
 
     from modelyard.metrics import Quantity
     from modelyard.report.collect import Collected
-
-_CONFUSIONS = 20
-"""The most frequent mistakes of a variant that are told."""
 
 
 def measure(collected: Collected) -> tuple[Report, Material]:
@@ -84,7 +80,8 @@ def _dataset(stage: str, dataset: Dataset | None) -> DatasetSummary | None:
         return None
     facts = dataset.facts
     train, test = facts.splits["train"], facts.splits["test"]
-    counts = zip(facts.class_names, train.per_class, test.per_class, strict=True)
+    names = facts.class_names if train.per_class else ()  # the names of numbers are counted nowhere
+    counts = zip(names, train.per_class, test.per_class, strict=True)
     return DatasetSummary(
         stage=stage,
         input_shape=facts.input_shape,
@@ -129,19 +126,29 @@ def _variants(collected: Collected, material: Material, states: Mapping[str, Sta
             p99_ms=Interval(value=one.latency.p99_ms, low=one.latency.p99_low_ms, high=one.latency.p99_high_ms),
             latency_ratio=_ratio(one),
             is_pareto=not rows[name].control and not rows[name].dominated_by,
-            confusion_matrix=_confusion_matrix(one),
-            confusions=_confusions(one),
             against_baseline=_against(material, name, baseline),
             state=states.get(collected.variants[name].stage, "missing"),
             metrics=rows[name].metrics,
-            accuracy=one.evaluation.metrics[0].value,
-            class_names=tuple(one.evaluation.details.get("class_names", ())),
-            per_class=tuple(one.evaluation.details.get("per_class", ())),
+            class_names=names_of(one.evaluation.details),
+            **_of_classes(one),
             **{field: getattr(one.evaluation, field) for field in _SAME_AS_EVALUATION},
             **{field: getattr(rows[name], field) for field in _SAME_AS_ROW},
         )
         for name, one in material.measured.items()
     )
+
+
+def _of_classes(measured: Measured) -> dict[str, Any]:
+    """Return the fields of `VariantFacts` that are there where the task tells of classes."""
+    classes = classes_of(measured.evaluation.details)
+    if classes is None:
+        return {}
+    return {
+        "accuracy": classes.accuracy,
+        "per_class": classes.per_class,
+        "confusion_matrix": confusion_matrix(classes),
+        "confusions": confusions(classes),
+    }
 
 
 _SAME_AS_EVALUATION = ("samples", "size_bytes", "gzip_bytes", "layer_bytes")
@@ -189,28 +196,16 @@ def _own_gates(collected: Collected) -> dict[str, OwnGate]:
     return own_gates(uses)
 
 
-def _confusion_matrix(measured: Measured) -> ConfusionMatrix:
-    matrix = measured.evaluation.details.get("confusion", ())
-    cells = [(i, j, count) for i, row in enumerate(matrix) for j, count in enumerate(row) if count]
-    label, answer, count = zip(*cells, strict=True) if cells else ((), (), ())
-    return ConfusionMatrix(label=label, answer=answer, count=count)
-
-
-def _confusions(measured: Measured) -> tuple[Confusion, ...]:
-    details = measured.evaluation.details
-    matrix, names = details.get("confusion", ()), details.get("class_names", ())
-    cells = [(-count, i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) if i != j and count]
-    return tuple(
-        Confusion(label=names[i], answer=names[j], count=-count) for count, i, j in sorted(cells)[:_CONFUSIONS]
-    )
-
-
 def _against(material: Material, name: str, baseline: str) -> Against | None:
     if name == baseline or baseline not in material.answers or material.dataset is None:
         return None
     if not material.data == material.measured_on[name] == material.measured_on[baseline]:
         return None  # one of them is stale
+    if not all(answers_classes(material, one) for one in (name, baseline)):
+        return None
     labels = material.dataset.y("test")
+    if labels.ndim != 1:
+        return None
     own, other = material.answers[name], material.answers[baseline]
     one, base = own.argmax(axis=1), other.argmax(axis=1)
     pairs = pairs_of(base == labels, one == labels)

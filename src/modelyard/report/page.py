@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard.build.verdict import UP_TO_DATE
 from modelyard.explain.graph import Graph, Node, implied_edges, svg
 from modelyard.report import words
+from modelyard.report.classes import classes_of
 from modelyard.report.examples import Example, examples
 from modelyard.report.pictures import matrix_picture
 from modelyard.report.plots import Point, against_cost, class_changes, curves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from modelyard.metrics import Metric, Quantity
+    from modelyard.report.classes import Classes
     from modelyard.report.facts import CurveFacts, Interval, Report, StageFacts, VariantFacts
     from modelyard.report.material import Material
 
@@ -22,6 +26,12 @@ _TABLE_CLASSES = 16
 """A confusion matrix with more classes is a picture, with its largest mistakes as a table."""
 _BARS, _COLUMNS, _MATRICES, _CURVES, _EPOCHS = 24, 6, 8, 8, 40
 """The most bars of a plot, variants in the table of classes, matrices, trainings, and rows of a training's table."""
+
+
+_FUNCTIONS = (
+    "percent", "points", "signed", "size", "milliseconds", "times", "figure", "value", "change", "moved", "standing", "title", "capital",
+    "plural", "duration", "short", "outdated",
+)  # fmt: skip
 
 
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +43,19 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     picture: str
 
 
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant in the table of classes, and what was measured of each; None where there is no sample."""
+
+    variant: VariantFacts
+    values: list[float | None]
+
+
 class ClassTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The accuracy of each class, a column a variant, the baseline first."""
+    """A quality of each class, or whatever it is told of each of; a column a variant, the baseline first."""
 
     names: list[str]
     samples: list[int]
-    variants: list[VariantFacts]
+    columns: list[Column]
     plot: str
     shown: int
 
@@ -61,11 +78,13 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         shipped: the variant that ships; None if there is none, or it is not measured.
         focus: the variant that is looked at most closely: the one that ships, else the first beside the baseline.
         graph: the stages as an SVG element.
-        size_plot: accuracy against size after gzip; empty with fewer than two variants.
-        latency_plot: accuracy against latency; empty with fewer than two variants.
-        matrices: confusion matrices, those of the baseline and of the focus first.
-        classes: the accuracy of each class; None if nothing is measured.
-        examples: samples that a variant and the baseline label differently, by variant.
+        quality: what the task counts most; None if nothing is measured.
+        columns: what was measured of any variant, in the order of the table.
+        size_plot: the quality against size after gzip; empty with fewer than two variants.
+        latency_plot: the quality against latency; empty with fewer than two variants.
+        matrices: confusion matrices, those of the baseline and of the focus first; none if the task tells none.
+        classes: the quality of each class, or whatever it is told of each of; None if it is told of none.
+        examples: samples that a variant and the baseline label differently, by variant; none if answers are no classes.
         curves: the trainings.
         tools: the versions of each tool that an artifact was made with.
         left_out: how many matrices and how many trainings there is no room for.
@@ -75,6 +94,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     shipped: VariantFacts | None
     focus: VariantFacts | None
     graph: str
+    quality: Quantity | None
+    columns: list[Quantity]
     size_plot: str
     latency_plot: str
     matrices: list[Matrix]
@@ -91,25 +112,28 @@ def lay_out(report: Report, material: Material) -> Page:
     others = [one for one in report.variants if one is not baseline]
     focus = shipped or next(iter(others), baseline)
     ordered = list({one.name: one for one in (baseline, focus, *_front_first(report.variants)) if one}.values())
-    size_points = [_point(report, one, one.gzip_bytes / 1000) for one in report.variants]
-    latency_points = [_point(report, one, one.p50_ms.value, one.p50_ms) for one in report.variants]
-    several = len(report.variants) > 1
+    quality = _quality(report.variants, shipped)
+    matrices = [
+        matrix
+        for one in ordered
+        if (matrix := _matrix(one, classes_of(material.measured[one.name].evaluation.details)))
+    ]
     return Page(
         baseline=baseline,
         shipped=shipped,
         focus=focus,
         graph=graph(report.stages),
-        size_plot=against_cost(size_points, "size", "size after gzip, kB", "Accuracy against size") if several else "",
-        latency_plot=against_cost(latency_points, "latency", "latency (p50), ms", "Accuracy against latency")
-        if several
-        else "",
-        matrices=[_matrix(material, one) for one in ordered[:_MATRICES]],
-        classes=_classes(report, baseline, focus, ordered) if ordered else None,
+        quality=quality,
+        columns=list({one.name: one for variant in report.variants for one in variant.metrics}.values()),
+        size_plot=_size_plot(report, quality),
+        latency_plot=_latency_plot(report, quality),
+        matrices=matrices[:_MATRICES],
+        classes=_classes(report, quality, baseline, focus, ordered) if quality else None,
         examples=examples(report, material),
         curves=[_curve(facts, f"curve{number}") for number, facts in enumerate(report.curves[:_CURVES])],
         tools=_tools(report),
         left_out={
-            "matrices": max(0, len(ordered) - _MATRICES),
+            "matrices": max(0, len(matrices) - _MATRICES),
             "curves": max(0, len(report.curves) - _CURVES),
         },
     )
@@ -126,7 +150,35 @@ def _front_first(variants: Sequence[VariantFacts]) -> list[VariantFacts]:
     return sorted(variants, key=lambda one: not one.is_pareto)
 
 
-def _point(report: Report, variant: VariantFacts, cost: float, interval: Interval | None = None) -> Point:
+def _quality(variants: Sequence[VariantFacts], shipped: VariantFacts | None) -> Quantity | None:
+    """Return what the task counts most; a variant that is stale may have been measured by another one."""
+    fresh_first = sorted(variants, key=lambda one: (one is not shipped, one.state != UP_TO_DATE))
+    return fresh_first[0].quality if fresh_first else None
+
+
+def _size_plot(report: Report, quality: Quantity | None) -> str:
+    points = [_point(report, one, metric, one.gzip_bytes / 1000) for one, metric in _having(report, quality)]
+    return _plot(points, quality, "size", "size after gzip, kB")
+
+
+def _latency_plot(report: Report, quality: Quantity | None) -> str:
+    points = [_point(report, one, metric, one.p50_ms.value, one.p50_ms) for one, metric in _having(report, quality)]
+    return _plot(points, quality, "latency", "latency (p50), ms")
+
+
+def _having(report: Report, quality: Quantity | None) -> list[tuple[VariantFacts, Metric]]:
+    return [(one, metric) for one in report.variants if quality and (metric := one.metric(quality.name))]
+
+
+def _plot(points: list[Point], quality: Quantity | None, name: str, cost: str) -> str:
+    if quality is None or len(points) < 2:
+        return ""
+    return against_cost(points, quality, name, cost, f"{words.capital(quality.head)} against {name}")
+
+
+def _point(
+    report: Report, variant: VariantFacts, metric: Metric, cost: float, interval: Interval | None = None
+) -> Point:
     kinds = {
         "shipped": variant.name == report.shipped,
         "baseline": variant.name == report.baseline,
@@ -135,7 +187,7 @@ def _point(report: Report, variant: VariantFacts, cost: float, interval: Interva
     }
     kind = next((kind for kind, holds in kinds.items() if holds), "other")
     low, high = (interval.low, interval.high) if interval else (None, None)
-    return Point(name=variant.name, cost=cost, accuracy=variant.accuracy, kind=kind, low=low, high=high)
+    return Point(name=variant.name, cost=cost, quality=metric.value, kind=kind, low=low, high=high)
 
 
 def graph(stages: Sequence[StageFacts]) -> str:
@@ -152,9 +204,10 @@ def _time(stage: StageFacts) -> str:
     return "" if stage.duration_s is None else words.duration(stage.duration_s)
 
 
-def _matrix(material: Material, variant: VariantFacts) -> Matrix:
-    confusion = material.measured[variant.name].evaluation.details["confusion"]
-    names = list(variant.class_names)
+def _matrix(variant: VariantFacts, classes: Classes | None) -> Matrix | None:
+    if classes is None:
+        return None
+    confusion, names = classes.confusion, list(classes.class_names)
     if len(confusion) > _TABLE_CLASSES:
         return Matrix(variant=variant, names=names, rows=[], picture=matrix_picture(confusion))
     rows = [[(count, count / max(1, sum(row))) for count in row] for row in confusion]
@@ -162,24 +215,36 @@ def _matrix(material: Material, variant: VariantFacts) -> Matrix:
 
 
 def _classes(
-    report: Report, baseline: VariantFacts | None, focus: VariantFacts | None, ordered: Sequence[VariantFacts]
-) -> ClassTable:
-    names = list(ordered[0].class_names)
-    fitting = [one for one in ordered if list(one.class_names) == names][:_COLUMNS]
+    report: Report,
+    quality: Quantity,
+    baseline: VariantFacts | None,
+    focus: VariantFacts | None,
+    ordered: Sequence[VariantFacts],
+) -> ClassTable | None:
+    groups = {one.name: metric.per_group for one in ordered if (metric := one.metric(quality.name))}
+    names = next((list(found) for found in groups.values() if found), [])
+    if not names:
+        return None
+    fitting = [one for one in ordered if list(groups.get(one.name, ())) == names]
+    columns = [Column(variant=one, values=list(groups[one.name].values())) for one in fitting[:_COLUMNS]]
     classes = report.dataset.classes if report.dataset else ()
     samples = [one.test for one in classes] if [one.name for one in classes] == names else []
     plot, shown = "", 0
-    if baseline and focus and focus is not baseline and focus in fitting:
-        changes = [
-            (name, (new - old) * 100)
-            for name, new, old in zip(names, focus.per_class, baseline.per_class, strict=True)
-            if new is not None and old is not None
-        ]
-        chosen = _far_ones(changes)
+    if baseline and focus and focus is not baseline and focus in fitting and baseline in fitting:
+        old, new = groups[baseline.name], groups[focus.name]
+        chosen = _far_ones(_changes(old, new))
         shown = len(chosen)
-        title = f"Change of each class, {focus.name} against {baseline.name}"
-        plot = class_changes([n for n, _ in chosen], [c for _, c in chosen], "classes", title) if chosen else ""
-    return ClassTable(names=names, samples=samples, variants=fitting, plot=plot, shown=shown)
+        title = f"Change of each {quality.group}, {focus.name} against {baseline.name}"
+        plot = (
+            class_changes([n for n, _ in chosen], [c for _, c in chosen], quality, "classes", title) if chosen else ""
+        )
+    return ClassTable(names=names, samples=samples, columns=columns, plot=plot, shown=shown)
+
+
+def _changes(old: Mapping[str, float | None], new: Mapping[str, float | None]) -> list[tuple[str, float]]:
+    """Return how far each value lies above the old one, where there are both."""
+    pairs = ((name, new[name], old[name]) for name in new)
+    return [(name, after - before) for name, after, before in pairs if after is not None and before is not None]
 
 
 def _far_ones(changes: list[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -204,5 +269,4 @@ def _cell(value: float | None) -> str:
 
 def functions() -> dict[str, Any]:
     """Return the functions that templates may call to write numbers."""
-    names = ("percent", "points", "signed", "size", "milliseconds", "times", "figure", "duration", "short", "outdated")
-    return {name: getattr(words, name) for name in names}
+    return {name: getattr(words, name) for name in _FUNCTIONS}

@@ -1,4 +1,4 @@
-"""The report's plots, drawn by Matplotlib: training curves, accuracy against cost, change of each class."""
+"""The report's plots, drawn by Matplotlib: training curves, quality against cost, change of each class."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard.report import words
 from modelyard.report.svg import PAINTS, inline, printable
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from modelyard.metrics import Quantity
     from modelyard.report.facts import CurveFacts
 
 _WIDTH_IN = 4.9
@@ -50,14 +52,14 @@ _STYLE: dict[Any, Any] = {
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant in a plot of accuracy against a cost: `kind` is `shipped`, `baseline`, `front`, `misses` or `other`.
+    """A variant in a plot of quality against a cost: `kind` is `shipped`, `baseline`, `front`, `misses` or `other`.
 
     `low` and `high` are the ends of the cost's interval, if they are known.
     """
 
     name: str
     cost: float
-    accuracy: float
+    quality: float
     kind: str
     low: float | None = None
     high: float | None = None
@@ -136,8 +138,8 @@ def _line(axes: Axes, epochs: Sequence[float], values: Sequence[float | None] | 
         axes.plot(epochs, numbers, color=PAINTS[paint], linewidth=1.8, markersize=3.2, label=label, **style)
 
 
-def against_cost(points: Sequence[Point], name: str, cost: str, title: str) -> str:
-    """Return accuracy against a cost, with the names of the variants that matter beside their marks."""
+def against_cost(points: Sequence[Point], quality: Quantity, name: str, cost: str, title: str) -> str:
+    """Return a quality against a cost, with the names of the variants that matter beside their marks."""
     with _styled():
         figure = _figure(3.7)
         axes = figure.subplots()
@@ -146,21 +148,26 @@ def against_cost(points: Sequence[Point], name: str, cost: str, title: str) -> s
         told = [point for point in points if len(points) <= _CROWD or point.kind in ("shipped", "baseline", "front")]
         _intervals(axes, told)
         axes.set_xlabel(cost)
-        axes.set_ylabel("accuracy")
+        axes.set_ylabel(_axis(quality))
         _scale(axes, points)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.3, columnspacing=1.2, borderpad=0)
         _name_points(figure, axes, points, told)
-        best = max(points, key=lambda p: p.accuracy)
+        best = min(points, key=lambda p: quality.of(p.quality).cost)
         least = min(points, key=lambda p: p.cost)
-        text = f"{len(points)} variants. Most accurate: {best.name}. Lowest {cost}: {least.name}."
+        text = f"{len(points)} variants. Best {quality.head}: {best.name}. Lowest {cost}: {least.name}."
         return inline(figure, name, title, text)
+
+
+def _axis(quality: Quantity) -> str:
+    """Return what stands beside the axis of a quality; that more is better need not be said."""
+    return quality.head if quality.better == "higher" else f"{quality.head}, lower is better"
 
 
 def _marks(axes: Axes, points: Sequence[Point], kind: str) -> None:
     if not points:
         return
     mark, edge, fill, area, label = _MARKS[kind]
-    x, y = [p.cost for p in points], [p.accuracy for p in points]
+    x, y = [p.cost for p in points], [p.quality for p in points]
     paint: dict[str, Any] = {"color": edge} if mark == "x" else {"facecolor": fill, "edgecolor": edge}
     axes.scatter(x, y, s=area, marker=mark, linewidth=1.4, label=label, zorder=9 - list(_MARKS).index(kind), **paint)
 
@@ -169,7 +176,7 @@ def _intervals(axes: Axes, points: Sequence[Point]) -> None:
     for point in points:
         if point.low is not None and point.high is not None:
             ends = [point.low, point.high]
-            axes.plot(ends, [point.accuracy] * 2, color=PAINTS["muted"], linewidth=1, alpha=0.6, zorder=1)
+            axes.plot(ends, [point.quality] * 2, color=PAINTS["muted"], linewidth=1, alpha=0.6, zorder=1)
 
 
 def _scale(axes: Axes, points: Sequence[Point]) -> None:
@@ -187,8 +194,9 @@ def _scale(axes: Axes, points: Sequence[Point]) -> None:
     axes.margins(x=0.17, y=0.2)
     axes.locator_params(axis="y", nbins=6)
     axes.ticklabel_format(axis="y", useOffset=False)
-    if len({p.accuracy for p in points}) == 1:
-        axes.set_ylim(points[0].accuracy - 0.01, points[0].accuracy + 0.01)
+    if len({p.quality for p in points}) == 1:
+        room = abs(points[0].quality) / 100 or 0.01
+        axes.set_ylim(points[0].quality - room, points[0].quality + room)
 
 
 def _name_points(figure: Figure, axes: Axes, points: Sequence[Point], told: Sequence[Point]) -> None:
@@ -216,7 +224,7 @@ def _write_name(axes: Axes, point: Point, place: tuple[int, int, str, str]) -> A
     x, y, align, height = place
     weight = "bold" if point.kind == "shipped" else "normal"
     return axes.annotate(
-        _short(point.name), (point.cost, point.accuracy), (x, y), textcoords="offset points",
+        _short(point.name), (point.cost, point.quality), (x, y), textcoords="offset points",
         ha=align, va=height, fontsize=10.5, fontweight=weight,
     )  # fmt: skip
 
@@ -224,7 +232,7 @@ def _write_name(axes: Axes, point: Point, place: tuple[int, int, str, str]) -> A
 def _around(axes: Axes, point: Point) -> Any:
     from matplotlib.transforms import Bbox
 
-    x, y = axes.transData.transform((point.cost, point.accuracy))
+    x, y = axes.transData.transform((point.cost, point.quality))
     return Bbox([[x - 5, y - 5], [x + 5, y + 5]])
 
 
@@ -233,13 +241,21 @@ def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def class_changes(names: Sequence[str], changes: Sequence[float], name: str, title: str) -> str:
-    """Return a bar a class: how far its accuracy lies above or below the baseline's, in percentage points."""
+def class_changes(names: Sequence[str], changes: Sequence[float], quality: Quantity, name: str, title: str) -> str:
+    """Return a bar a class, or whatever a quality is told of each of: how far it lies above or below the baseline's.
+
+    Changes of a fraction are drawn in percentage points.
+    """
+    is_fraction = quality.unit == "fraction"
+    unit = "percentage points" if is_fraction else quality.head
+    changes = [change * 100 for change in changes] if is_fraction else list(changes)
     with _styled():
         figure = _figure(0.75 + 0.24 * len(names))
         axes = figure.subplots()
         places = range(len(names))
-        paints = [PAINTS["good"] if change > 0 else PAINTS["bad"] for change in changes]
+        paints = [
+            PAINTS["good"] if (change > 0) == (quality.better == "higher") else PAINTS["bad"] for change in changes
+        ]
         axes.barh(places, changes, color=paints, height=0.62)
         axes.axvline(0, color=PAINTS["muted"], linewidth=1)
         axes.set_yticks(places, [_short(n) for n in names])
@@ -247,18 +263,19 @@ def class_changes(names: Sequence[str], changes: Sequence[float], name: str, tit
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-        far = max(1.0, *(abs(change) for change in changes)) * 1.3
+        least = 1.0 if is_fraction else 0.0
+        far = (max(least, *(abs(change) for change in changes)) or 1.0) * 1.3
         axes.set_xlim(-far, far)
         for place, change in zip(places, changes, strict=True):
-            _value(axes, place, change, far)
-        axes.set_xlabel("percentage points against the baseline")
-        worst, best = min(changes), max(changes)
-        return inline(figure, name, title, f"{len(names)} classes, from {worst:+.1f} to {best:+.1f} percentage points.")
+            text = words.signed(change, 1) if is_fraction else words.change(quality, change, 0.0)
+            _value(axes, place, change, far, text if change else "0")
+        axes.set_xlabel(f"{unit} against the baseline")
+        ends = f"from {min(changes):+.3g} to {max(changes):+.3g} {unit}"
+        return inline(figure, name, title, f"{len(names)} {words.plural(quality.group)}, {ends}.")
 
 
-def _value(axes: Axes, place: int, change: float, far: float) -> None:
+def _value(axes: Axes, place: int, change: float, far: float, text: str) -> None:
     side = 1 if change >= 0 else -1
-    text = f"{change:+.1f}".replace("-", "\N{MINUS SIGN}") if change else "0"
     axes.text(
         change + side * far * 0.02, place, text, va="center", ha="left" if side > 0 else "right", fontsize=10,
         color=PAINTS["muted"],

@@ -10,7 +10,7 @@ from modelyard.build.verdict import STANDINGS, UP_TO_DATE
 from modelyard.metrics import figures as metrics
 
 if TYPE_CHECKING:
-    from modelyard.metrics import Metric
+    from modelyard.metrics import Metric, Quantity
 
 MINUS = "\N{MINUS SIGN}"
 _JOINT = "\N{NO-BREAK SPACE}"
@@ -67,12 +67,57 @@ def ratio(metric: Metric) -> str:
     return f"{metric.value:.2f} ({metric.low:.2f} to {metric.high:.2f})" if metric.low < metric.high else _DASH
 
 
-def figure(metric: Metric) -> str:
-    """Return a metric's value in the unit that suits it."""
-    plain = {"fraction": percent, "bytes": size, "ms": milliseconds}.get(metric.unit)
-    if metric.unit == "ratio":
-        return ratio(metric)
-    return plain(metric.value) if plain else metrics.cell(metric).replace(" ", _JOINT)
+def figure(metric: Metric | None) -> str:
+    """Return a metric's value in the unit that suits it; a dash for one that was not measured."""
+    if metric is None:
+        return _DASH
+    return ratio(metric) if metric.unit == "ratio" else value(metric, metric.value)
+
+
+def value(quantity: Quantity, number: float | None) -> str:
+    """Return a value of a quantity in the unit that suits it; `n/a` for None."""
+    if number is None:
+        return "n/a"
+    plain = {"fraction": percent, "bytes": size, "ms": milliseconds}.get(quantity.unit)
+    return plain(number) if plain else metrics.cell(quantity.of(number)).replace(" ", _JOINT)
+
+
+def change(quantity: Quantity, new: float | None, old: float | None) -> str:
+    """Return how far a value lies above another, with its sign; fractions in percentage points; `n/a` if one is None."""
+    if quantity.unit == "fraction" or new is None or old is None:
+        return points(new, old)
+    text = f"{abs(new - old):,.0f}" if abs(new - old) >= 1000 else f"{abs(new - old):.3g}"
+    return "0" if new == old else f"{'+' if new > old else MINUS}{text}"
+
+
+def moved(quantity: Quantity, new: float | None, old: float | None) -> str:
+    """Return a change as a sentence says it: `+1.20 points`."""
+    text = change(quantity, new, old)
+    return f"{text} points" if quantity.unit == "fraction" and text != "n/a" else text
+
+
+def standing(quantity: Quantity, new: float | None, old: float | None) -> str:
+    """Return whether a change that is told is one for the better: `up`, `down`, or `soft` for none."""
+    if new is None or old is None or change(quantity, new, old) == "0":
+        return "soft"
+    return "up" if (new > old) == (quantity.better == "higher") else "down"
+
+
+def title(quantity: Quantity) -> str:
+    """Return the head of a quantity's column as a title: `Accuracy`."""
+    return quantity.title or quantity.head.capitalize()
+
+
+def capital(text: str) -> str:
+    """Return a text as a sentence begins with it."""
+    return text[:1].upper() + text[1:]
+
+
+def plural(word: str) -> str:
+    """Return the plural of a word that names what a quantity is told of each of: `classes`, `quantities`."""
+    if word.endswith(("s", "x", "z", "ch", "sh")):
+        return f"{word}es"
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
 
 
 def duration(seconds: float) -> str:
