@@ -62,8 +62,8 @@ def _variants(diff: ReportDiff) -> Iterator[str]:
         return
     rows = [("variant", "accuracy", "size", "gzip", "p50", "gates")]
     for one in changed:
-        gone = " (gone)" if one.accuracy.b is None else " (new)" if one.accuracy.a is None else ""
-        gone += f" ({outdated(one.state)})" if outdated(one.state) and one.accuracy.b is not None else ""
+        gone = " (gone)" if one.size_bytes.b is None else " (new)" if one.size_bytes.a is None else ""
+        gone += f" ({outdated(one.state)})" if outdated(one.state) and one.size_bytes.b is not None else ""
         rows.append(
             (
                 text(one.name) + gone,
@@ -83,7 +83,7 @@ def _gates(one: VariantChange) -> str:
     before, after = one.misses
     if after:
         return text("; ".join(after))
-    return "met again" if before and one.accuracy.b is not None else ""
+    return "met again" if before and one.size_bytes.b is not None else ""
 
 
 def _class_table(diff: ReportDiff) -> Iterator[str]:
