@@ -60,6 +60,23 @@ def test_what_cannot_be_is_told_at_load(load: Load, body: str, told: str) -> Non
     assert "events" in message
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://ann:secret@b", "nats://***"),
+        ("nats://ann:secret/@b:4222", "nats://***"),
+        ("ann:secret@nats://b", "***"),
+        ("redis://b?password=secret", "redis://***"),
+        ("redis://b?password=secret@1", "redis://***"),
+        ("nats://b#secret", "nats://***"),
+    ],
+)
+def test_a_refused_url_is_not_quoted_with_its_password(load: Load, url: str, shown: str) -> None:
+    message = load.refused({EVENTS: f'use = "nats"\nurl = "{url}"'})
+    assert f"key 'url': {shown!r} is not allowed" in message
+    assert "secret" not in message
+
+
 def test_a_server_that_comes_with_an_image_takes_no_events(load: Load) -> None:
     message = load.refused(
         {
