@@ -156,4 +156,4 @@ def test_a_target_of_a_plugin_takes_a_struct(toy_project: Path) -> None:
 
 def test_the_built_in_targets_take_structs(tmp_path: Path) -> None:
     targets = load_plugins(tmp_path).of_kind("target")
-    assert {name for name in targets if struct_of(targets[name].function)} == {"compose", "kubernetes"}
+    assert {name for name in targets if struct_of(targets[name].function)} == {"compose", "knative", "kubernetes"}

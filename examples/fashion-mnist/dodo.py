@@ -25,7 +25,7 @@ def task_optimize():
 
 
 def task_evaluate():
-    """measure every variant as it ships: accuracy, size, latency"""
+    """measure every variant as it ships: quality, size, latency"""
     yield from project.tasks(task_evaluate)
 
 

@@ -97,7 +97,7 @@ _ROWS = (
     ),
     Kind(
         name="evaluate",
-        title="measure every variant as it ships: accuracy, size, latency",
+        title="measure every variant as it ships: quality, size, latency",
         doc="measure {name} on the test split, as it ships",
         runner="modelyard.stages.evaluate",
         host_bound=True,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from modelyard.project.load import load
+from modelyard.variants.evaluation import Evaluation
 from tests.examples.environments import ROOT, copy_of
+from tests.tasks import evaluation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +34,9 @@ def variants(tmp_path: Path) -> dict[str, Any]:
     return load(folder, {"profile": "paper"}).config.variants
 
 
-def evaluations(variants: dict[str, Any], **accuracies: float) -> dict[str, SimpleNamespace]:
+def evaluations(variants: dict[str, Any], **accuracies: float) -> dict[str, Evaluation]:
     known = {name.replace("_", "-"): accuracy for name, accuracy in accuracies.items()}
-    return {
-        name: SimpleNamespace(accuracy=known.get(name, 0.7), size_bytes=200_000, gzip_bytes=100_000)
-        for name in variants
-    }
+    return {name: evaluation(accuracy=known.get(name, 0.7), size=200_000, gzip=100_000) for name in variants}
 
 
 def test_every_variant_has_a_baseline_that_was_trained_as_long(paper: Any, variants: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def test_an_observer_is_told_of_the_stages_that_it_asks_for_and_changes_none(toy
     assert "end train:model.build" in ends
     assert {line.split()[1].partition(":")[0] for line in ends} == {"train", "evaluate"}
     assert artifacts(toy) == before
-    assert "seen" not in (toy / "artifacts/train/model.build/stage.json").read_text()
+    assert '"seen"' not in (toy / "artifacts/train/model.build/stage.json").read_text()
 
 
 def test_an_observer_of_errors_is_told_of_its_kinds(toy: Path) -> None:

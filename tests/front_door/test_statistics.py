@@ -19,7 +19,9 @@ def test_only_standard_takes_mean_and_deviation(new_toy: Path) -> None:
         done = build(new_toy, f"dataset.normalize={normalize}", "dataset")
         assert done.built == {"dataset:points"}, done.output
         facts = json.loads((new_toy / "artifacts/dataset/points/dataset.json").read_text())
-        found[normalize] = facts["mean"], facts["std"]
+        (taken,) = facts["inputs"]
+        found[normalize] = taken["preprocessing"]["mean"], taken["preprocessing"]["std"]
 
-    assert found["unit"] == found["none"] == (None, None)
+    assert found["unit"] == ([-0.5], [1])
+    assert found["none"] == ([0], [1])
     assert found["standard"] == (pytest.approx([0.33, 0.33], abs=0.1), pytest.approx([0.48, 0.48], abs=0.1))
