@@ -170,3 +170,14 @@ def test_a_trainer_of_one_input_says_so(project: Path) -> None:
     )
 
     assert "there are 2 inputs ('input_ids', 'attention_mask'); one that has a single input is needed" in done.output
+
+
+def test_the_report_tells_each_input(project: Path) -> None:
+    assert build(project, "evaluate").code == 0
+    done = build(project, "report")
+
+    assert done.code == 0, done.output
+    (folder,) = (project / "artifacts/report").iterdir()
+    dataset = json.loads((folder / "report.json").read_text())["dataset"]
+    assert [(one["name"], one["shape"]) for one in dataset["inputs"]] == [("input_ids", [6]), ("attention_mask", [6])]
+    assert "each input_ids 6, int64; attention_mask 6, int64." in (folder / "index.html").read_text()

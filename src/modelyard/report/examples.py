@@ -96,7 +96,7 @@ def _pick(report: Report, material: Material, name: str, most: int) -> list[Exam
 def _with_picture(material: Material, one: Example, room: int) -> Example:
     assert material.dataset is not None
     facts = material.dataset.facts
-    if not is_picture(facts.input_shape) or facts.value_range is None:
+    if len(facts.inputs) > 1 or not is_picture(facts.input_shape) or facts.value_range is None:
         return one
     picture, width, height = sample_picture(material.dataset.x("test")[one.row], facts.value_range)
     if len(picture) > room:

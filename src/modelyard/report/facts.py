@@ -70,15 +70,27 @@ class ClassFacts(msgspec.Struct, frozen=True, kw_only=True):
     test: int
 
 
+class InputSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One input: its name, and the shape and dtype of a sample."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str
+
+
 class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The data set: the shape and dtype of one sample, samples in all, and the classes in the order of their labels, if any."""
+    """The data set: what one sample is, samples in all, and the classes in the order of their labels, if any.
+
+    `input_shape` and `dtype` are those of the first input; `inputs` has them all, and none in a report of an older version.
+    """
 
     stage: str
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int | str, ...]
     dtype: str
     train: int
     test: int
     classes: tuple[ClassFacts, ...]
+    inputs: tuple[InputSummary, ...] = ()
 
 
 class Confusion(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from modelyard.report.facts import (
     CurveFacts,
     DatasetSummary,
     ImageSummary,
+    InputSummary,
     Interval,
     LayerSummary,
     Report,
@@ -84,8 +85,9 @@ def _dataset(stage: str, dataset: Dataset | None) -> DatasetSummary | None:
     counts = zip(names, train.per_class, test.per_class, strict=True)
     return DatasetSummary(
         stage=stage,
-        input_shape=facts.input_shape,
-        dtype=facts.dtype,
+        input_shape=facts.inputs[0].shape,
+        dtype=facts.inputs[0].dtype,
+        inputs=tuple(InputSummary(name=one.name, shape=one.shape, dtype=one.dtype) for one in facts.inputs),
         train=train.samples,
         test=test.samples,
         classes=tuple(ClassFacts(name=name, train=many, test=few) for name, many, few in counts),
