@@ -10,6 +10,7 @@ is the time inside the interpreter's own calls, with inputs that are ready, over
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import statistics
 import tempfile
@@ -22,11 +23,13 @@ import numpy as np
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, Splits
 from modelyard.files.json import write_json
-from modelyard.serving.backends.litert import CHUNK, open_model, quantize
+from modelyard.serving.backends.litert import open_model, quantize
+from modelyard.serving.model import CHUNK, Facts, Input
 from modelyard.stages.dataset import write_dataset
-from modelyard.stages.evaluate import predict
-from modelyard.tensors import Preprocessing
+from modelyard.stages.predicting import predict
+from modelyard_plugins.tasks.classification import Classification
 
+TASK = Classification()
 PICTURES = 10_000
 CPUS = len(os.sched_getaffinity(0))
 
@@ -58,7 +61,9 @@ def random_dataset(folder: Path) -> Dataset:
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (PICTURES, 32, 32, 3), np.uint8)
     y = np.arange(PICTURES) % 10
-    write_dataset(Splits(x[:200], y[:200], x, y, [f"c{n}" for n in range(10)]), folder, progress=quiet)
+    write_dataset(
+        Splits(x[:200], y[:200], x, y, [f"c{n}" for n in range(10)]), folder, TASK, "classification", progress=quiet
+    )
     return Dataset.open(folder)
 
 
@@ -86,10 +91,13 @@ def untrained(dataset: Dataset, variant: str, folder: Path) -> Model:
 
 def ways(model: Model, x: np.ndarray) -> dict[str, Callable[[], float]]:
     """Return what is compared; each returns the seconds that it took."""
-    classes = len(model.facts.class_names)
+    answers = model.folder / "answers.npy"
 
     def evaluation(workers: int) -> Callable[[], float]:
-        return timed(lambda: predict(lambda: open_model(model.folder), x, classes, 256, workers, quiet))
+        output = model.facts.answer
+        return timed(
+            lambda: predict(lambda: open_model(model.folder), {"input": x}, answers, output, TASK, 256, workers, quiet)
+        )
 
     return {
         "invoke alone": lambda: invoke_alone(model, x),
@@ -120,7 +128,7 @@ def interpreter(model: Model, batch: int, threads: int = 1) -> tuple[Any, dict[s
 
 def invoke_alone(model: Model, x: np.ndarray) -> float:
     made, takes, _ = interpreter(model, CHUNK)
-    made.set_tensor(takes["index"], prepared(model.facts.preprocessing, x[:CHUNK], takes))
+    made.set_tensor(takes["index"], prepared(model, x[:CHUNK], takes))
     made.invoke()
     spent = 0.0
     for _ in range(len(x) // CHUNK):
@@ -142,14 +150,20 @@ def one_by_one(model: Model, x: np.ndarray) -> int:
     made, takes, gives = interpreter(model, 1)
     right = 0
     for row in x:
-        made.set_tensor(takes["index"], prepared(model.facts.preprocessing, row[None], takes))
+        made.set_tensor(takes["index"], prepared(model, row[None], takes))
         made.invoke()
         right += int(made.get_tensor(gives["index"])[0].argmax())
     return right
 
 
-def prepared(preprocessing: Preprocessing, raw: np.ndarray, takes: dict[str, Any]) -> np.ndarray:
-    return quantize(preprocessing.apply(raw), takes)
+def prepared(model: Model, raw: np.ndarray, takes: dict[str, Any]) -> np.ndarray:
+    taken = served(model.folder)
+    return quantize(taken.of(raw), takes, taken)
+
+
+@functools.cache
+def served(folder: Path) -> Input:
+    return Facts.read(folder).input
 
 
 def measure(ways: dict[str, Callable[[], float]], runs: int) -> dict[str, tuple[float, float, float]]:

@@ -23,7 +23,8 @@ import numpy as np
 from modelyard.artifacts import Dataset, Splits
 from modelyard.stages.dataset import write_dataset
 from modelyard_plugins.support.keras.feed import batches
-from modelyard_plugins.support.keras.fitting import compile_classifier
+from modelyard_plugins.support.keras.fitting import compile_model
+from modelyard_plugins.tasks.classification import Classification
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -51,7 +52,13 @@ def random_dataset(folder: Path, samples: int) -> Dataset:
     x = random.integers(0, 256, (samples + 10, 32, 32, 3), np.uint8)
     y = np.arange(samples + 10) % 10
     names = [f"c{n}" for n in range(10)]
-    write_dataset(Splits(x[:samples], y[:samples], x[samples:], y[samples:], names), folder, progress=quiet)
+    write_dataset(
+        Splits(x[:samples], y[:samples], x[samples:], y[samples:], names),
+        folder,
+        Classification(),
+        "classification",
+        progress=quiet,
+    )
     return Dataset.open(folder)
 
 
@@ -87,7 +94,7 @@ def new_model() -> Any:
     from modelyard_plugins.models.guide_cnn import guide_cnn
 
     model = guide_cnn((32, 32, 3), 10)
-    compile_classifier(tf_keras, model, tf_keras.optimizers.Adam(0.001))
+    compile_model(tf_keras, model, tf_keras.optimizers.Adam(0.001), "cross-entropy", "logits")
     return model
 
 
