@@ -17,6 +17,7 @@ import nats
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import ConsumerConfig
+from nats.js.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -97,7 +98,16 @@ class Nats:
         self._stream = self._client.jetstream(timeout=CONFIRM_S)
         # The server must not give up before we do: what fails for good is ours to put aside.
         config = ConsumerConfig(ack_wait=place.lease_s, max_deliver=-1, max_ack_pending=-1)
-        self._pull = await _tried(self._stream.pull_subscribe(place.input, durable=place.group, config=config))
+        try:
+            self._pull = await self._stream.pull_subscribe(place.input, durable=place.group, config=config)
+        except NotFoundError as exc:
+            msg = (
+                f"{place.url}: no stream holds the subject {place.input!r}; make one for it, for {place.output!r} and for "
+                f"{place.dead_letter!r}, for instance: nats stream add events --subjects '{place.input},{place.output},{place.dead_letter}'"
+            )
+            raise ConnectionError(msg) from exc
+        except _FAILURES as exc:
+            raise _failure(exc) from exc
 
     async def take(self, most: int) -> Sequence[NatsDelivery]:
         try:

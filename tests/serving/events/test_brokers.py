@@ -121,6 +121,21 @@ def test_events_are_answered_and_poison_is_a_dead_letter(broker, serve, models, 
     assert "poison" not in json.dumps(server.logs)
 
 
+def test_a_subject_that_no_stream_holds_is_told_until_one_does(serve, broker, raw):
+    if broker.client.partition(":")[0].rpartition(".")[2] != "nats_jetstream":
+        pytest.skip("Redis makes a stream when it is asked for one")
+    with serve() as server:
+        end = time.monotonic() + 10
+        while not (told := [line for line in server.logs if "no stream holds" in str(line.get("reason"))]):
+            assert time.monotonic() < end, server.logs
+            time.sleep(0.02)
+        assert "the subject 'in'; make one" in told[0]["reason"]
+        broker.make()
+        broker.send(bodies_of(raw, 3))
+        assert_all_answered(broker.collect("out", 3), 3)
+        assert server.stop() == 0
+
+
 def test_no_event_is_lost_when_the_server_is_killed(broker, serve, raw):
     random_, count, done, amid = random.Random(1), 500, 0, 0
     broker.make()
