@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from tests.plugins.conftest import model_facts
 
+from modelyard.errors import StageFailed
 from modelyard.files.json import write_json
-from modelyard.stages.check import _ask_runtime
+from modelyard.stages.check import _ask_runtime, _compare
+from modelyard_plugins.tasks.classification import Classification
 
 
 @pytest.mark.parametrize(("said", "calls"), [({"batch": 1}, [1, 1, 1]), ({"batch": 2}, [2, 1]), ({}, [3])])
@@ -32,3 +34,10 @@ def test_without_a_server_the_model_is_run_in_batches_as_it_was_measured(dataset
     assert where == "no server: start = false"
     assert [len(one) for one in asked] == calls
     assert np.array_equal(answers["the model, without its server"], samples.reshape(3, -1)[:, :3])
+
+
+def test_what_is_no_number_is_no_agreement():
+    expected = np.float32([[0.9, 0.1]])
+    assert _compare(Classification(), expected, expected, "v2", 1e-4) == 0
+    with pytest.raises(StageFailed, match="0 of 1 labels differ, the largest difference of a probability is nan"):
+        _compare(Classification(), np.float32([[np.nan, 0.1]]), expected, "v2", 1e-4)

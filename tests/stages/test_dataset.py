@@ -143,3 +143,16 @@ def test_a_bad_value_is_named_with_its_sample(make_splits, told, tmp_path, value
     x[21, 0, 0, 0] = value
     with pytest.raises(DataError, match=message):
         write_dataset(make_splits(train_x=x, test_x=x[:12], value_range=(0, 1)), tmp_path, progress=told)
+
+
+def test_a_number_a_sample_is_normalized_as_one_channel(told, tmp_path):
+    ages, pictures = np.arange(30, dtype=np.float32), np.zeros((30, 2), np.float32)
+    x = {"age": ages, "picture": pictures}
+    write_dataset(
+        Splits(x, np.arange(30) % 2, x, np.arange(30) % 2, ("a", "b")), tmp_path, normalize="standard", progress=told
+    )
+    age, picture = Dataset.open(tmp_path).facts.inputs
+    assert age.shape == ()
+    assert age.preprocessing.mean == pytest.approx((ages.mean(),))
+    assert age.preprocessing.std == pytest.approx((ages.std(),))
+    assert len(picture.preprocessing.mean) == 2

@@ -161,7 +161,7 @@ def _compare(task: Task, answer: NDArray[Any], expected: NDArray[Any], protocol:
         msg = f"check: {protocol}: the server answered shape {answer.shape}, the evaluated model {expected.shape}"
         raise StageFailed(msg)
     differ, worst = task.agreement(answer.astype(expected.dtype), expected)  # JSON's numbers are wider
-    if worst > tolerance or differ:
+    if differ or not worst <= tolerance:  # what is no number is no agreement
         msg = (
             f"check: {protocol}: the image does not answer as the evaluated model does: {differ} of {len(expected)} "
             f"{task.says} differ, the largest difference of {task.number} is {worst:.3g} (allowed: {tolerance:g})\n"

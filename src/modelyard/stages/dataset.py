@@ -131,7 +131,8 @@ def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps
     """Write both splits of a column, and return what is known of it."""
     dtype = stored_dtype(column)
     normalize = _chosen(normalize, str(dtype), column)
-    found = statistics(dtype, column.train.shape[-1]) if normalize == "standard" else None
+    channels = column.train.shape[-1] if column.train.ndim > 1 else 1  # a number a sample has no axis of its own
+    found = statistics(dtype, channels) if normalize == "standard" else None
     for split, x in (("train", column.train), ("test", column.test)):
         file = out / samples_file(split, column.name)
         for block in write_samples(file, x, dtype, column.value_range, column.place(split)):
