@@ -63,12 +63,9 @@ def test_what_cannot_be_is_told_at_load(load: Load, body: str, told: str) -> Non
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("nats://ann:secret@b", "nats://***"),
-        ("nats://ann:secret/@b:4222", "nats://***"),
-        ("ann:secret@nats://b", "***"),
-        ("redis://b?password=secret", "redis://***"),
-        ("redis://b?password=secret@1", "redis://***"),
-        ("nats://b#secret", "nats://***"),
+        ("nats://ann:secret@b", "nats://...@b"),
+        ("redis://b?password=secret", "redis://b?..."),
+        ("redis://b?password=secret@1", "redis://..."),
     ],
 )
 def test_a_refused_url_is_not_quoted_with_its_password(load: Load, url: str, shown: str) -> None:

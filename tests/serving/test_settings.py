@@ -74,7 +74,12 @@ def test_the_password_is_not_in_the_repr():
     [
         ({"PORT": "http"}, "MODELYARD_PORT: 'http'; allowed: a whole number, 0 to 65535"),
         ({"GRPC_PORT": "65536"}, "MODELYARD_GRPC_PORT: '65536'; allowed: a whole number, 0 to 65535"),
-        ({"EVENTS_URL": "nats://u:p@h"}, "MODELYARD_EVENTS_URL: it has a user name in it; allowed: SCHEME://HOST:PORT"),
+        ({"EVENTS_URL": "nats://u:hunter2@h"}, "MODELYARD_EVENTS_URL: 'nats://...@h'; allowed: SCHEME://HOST:PORT"),
+        (
+            {"EVENTS_URL": "redis://h?password=hunter2"},
+            "MODELYARD_EVENTS_URL: 'redis://h?...'; allowed: SCHEME://HOST:PORT",
+        ),
+        ({"EVENTS_URL": "h:6379?password=hunter2"}, "MODELYARD_EVENTS_URL: 'h:6379?...'; allowed: SCHEME://HOST:PORT"),
         (
             {"EVENTS_URL": "nats://h", "EVENTS_CLIENT": "c:f", "EVENTS_OUTPUT": "b"},
             "MODELYARD_EVENTS_URL is set without MODELYARD_EVENTS_INPUT",

@@ -45,7 +45,8 @@ def check_events(source: Component, events: Mapping[str, Any], runtime: Componen
             raise ConfigError(msg)
     if not events["url"]:
         return
-    from modelyard.launch.broker import shown_url, url_problem  # most have none
+    from modelyard.launch.broker import url_problem  # most have none
+    from modelyard.serving.urls import shown_url
 
     if problem := url_problem(events["url"], source.schemes):
         msg = f"{KeyPlace(where, 'url')}: {shown_url(events['url'])!r} is not allowed: {problem[0]}\n  {problem[1]}"

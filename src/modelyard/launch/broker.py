@@ -33,14 +33,6 @@ def url_problem(url: str, schemes: Mapping[str, int]) -> tuple[str, str] | None:
     return None
 
 
-def shown_url(url: str) -> str:
-    """Return the URL as a message may quote it: of one that may hold a password, the scheme alone."""
-    if not any(mark in url for mark in "@?#"):
-        return url
-    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url)
-    return f"{scheme[0] if scheme else ''}***"
-
-
 def port_of(url: str, schemes: Mapping[str, int]) -> int:
     """Return the port of a URL in which nothing is wrong; that of its scheme, if it does not say one."""
     found = _URL.fullmatch(url)

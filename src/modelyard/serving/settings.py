@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StartError
+from .urls import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
-_BROKER = re.compile(r"[a-z][a-z0-9+.-]*://[^@\s]+")
+_BROKER = re.compile(r"[a-z][a-z0-9+.-]*://[^@?#\s]+")
 _STREAM = re.compile(r"[!-~]+")
 _STREAMS = "printable ASCII without spaces"
 _CLIENT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -289,11 +290,10 @@ class _Source:
         return value
 
     def broker(self, name: str) -> str | None:
-        """Return the URL `name`; what is wrong with it may be a password in it, and so is not told."""
+        """Return the URL `name`; what is wrong with it may be a password in it, and so that is not told."""
         value = self.text(name)
         if value is not None and not _BROKER.fullmatch(value):
-            shown = repr(value) if "@" not in value else "it has a user name in it"
-            msg = f"{name}: {shown}; allowed: SCHEME://HOST:PORT; user name and password are files of their own, see {', '.join(_EVENTS_LOGIN)}"
+            msg = f"{name}: {shown_url(value)!r}; allowed: SCHEME://HOST:PORT; user name and password are files of their own, see {', '.join(_EVENTS_LOGIN)}"
             raise StartError(msg)
         return value
 
