@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modelyard import hookspecs
 from modelyard.component import KINDS
+from modelyard.hookspecs import HOOKS, TRAITS, ComponentTraits
 from modelyard.plugins.load import load_plugins
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "hooks.md").read_text()
-HOOKS = {name: value for name, value in vars(hookspecs).items() if name.startswith("modelyard_")}
 SECTIONS = {text.partition("(")[0]: text for text in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
 CONFIG = """
 [tool.modelyard]
@@ -102,8 +101,8 @@ def test_every_hook_says_when_and_where_it_is_called(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in HOOKS if "register" in name])
 def test_every_registration_shows_its_arguments(name: str) -> None:
-    traits = hookspecs.TRAITS[name.removeprefix("modelyard_register_").removesuffix("s")].__annotations__
-    special = [trait for trait in traits if trait not in hookspecs.ComponentTraits.__annotations__]
+    traits = TRAITS[name.removeprefix("modelyard_register_").removesuffix("s")].__annotations__
+    special = [trait for trait in traits if trait not in ComponentTraits.__annotations__]
     call = re.search(r"^`register\((.*)\)`$", SECTIONS[name], re.MULTILINE)
     assert call
     assert re.findall(
@@ -119,7 +118,7 @@ def test_every_registration_shows_its_arguments(name: str) -> None:
         assert f"`{trait}`" in SECTIONS[name] or f"`{trait}(" in SECTIONS[name]
 
 
-@pytest.mark.parametrize("trait", hookspecs.ComponentTraits.__annotations__)
+@pytest.mark.parametrize("trait", ComponentTraits.__annotations__)
 def test_the_common_traits_are_explained(trait: str) -> None:
     assert f"- `{trait}`: " in PAGE
 

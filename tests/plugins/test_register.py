@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from modelyard import hookspecs
 from modelyard.component import KINDS, Component
 from modelyard.errors import PluginError
-from modelyard.hookspecs import TRAITS
+from modelyard.hookspecs import HOOKS, TRAITS
 from modelyard.plugins.load import load_plugins
 
 MakeProject = Callable[[dict[str, str]], Path]
@@ -161,7 +160,7 @@ def test_a_right_registration_is_a_component(kind: str, call: str, make_project:
 
 
 def test_every_kind_has_a_hook_and_traits() -> None:
-    hooks = {name for name in vars(hookspecs) if name.startswith("modelyard_register_")}
+    hooks = {name for name in HOOKS if name.startswith("modelyard_register_")}
     assert hooks == {f"modelyard_register_{kind}s" for kind in KINDS}
     assert set(TRAITS) == set(KINDS)
 

@@ -159,9 +159,9 @@ def _run(job: Job, watch: Watch) -> dict[str, Any]:
     for use in job.stage.uses.values():
         os.environ.update(use.component.environment)
     runner = importlib.import_module(job.stage.row.runner)
-    lifecycle.call(job, "modelyard_before_stage_run", watch.unheard)
+    lifecycle.before(job, watch.unheard)
     runner.run(job)
-    lifecycle.call(job, "modelyard_after_stage_run", watch.unheard)
+    lifecycle.after(job, watch.unheard)
     try:
         return dict(msgspec.to_builtins(job.base.metrics, enc_hook=_plain))
     except TypeError as exc:

@@ -5,53 +5,68 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from typing import Any
 
 import msgspec
 
+from modelyard.contexts import StageContext
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
 from modelyard.files.digests import signature, walk
+
+Unheard = Callable[[], AbstractContextManager[None]]
+StageHook = Callable[[Collection[str], str, StageContext], None]
+"""Calls a hook around a stage: in the plugins of these names, with the stage's id and its context."""
 
 _TICK_NS = 20_000_000
 """Two changes of a file within this time may leave the same stat."""
 
 
-def call(job: Job, hook: str, unheard: Callable[[], AbstractContextManager[None]]) -> None:
+def before(job: Job, unheard: Unheard) -> None:
+    """Call what plugins have to do before the stage; see `_around`."""
+    _around(job, "modelyard_before_stage_run", job.plugins.hooks.before_stage_run, unheard)
+
+
+def after(job: Job, unheard: Unheard) -> None:
+    """Call what plugins have to do after the stage; see `_around`."""
+    _around(job, "modelyard_after_stage_run", job.plugins.hooks.after_stage_run, unheard)
+
+
+def tell_error(job: Job, error: Exception) -> None:
+    """Call the hooks that are told of a stage's error; none of them can shape anything any more."""
+    hooks, kind = job.plugins.hooks, job.stage.kind
+    name = "modelyard_on_stage_error"
+    hooks.on_stage_error([*hooks.shaping(name, kind), *hooks.observing(name, kind)], job.stage.id, job.base, error)
+
+
+def _around(job: Job, hook: str, call: StageHook, unheard: Unheard) -> None:
     """Call the implementations of `hook` that concern the stage.
 
     Args:
         job: the stage.
         hook: the hook's name.
+        call: calls it in some plugins.
         unheard: lets what only observes read what it likes.
 
     Raises:
         PluginError: one that only observes changed what the stage writes.
         Exception: whatever a hook raised.
     """
-    what: dict[str, Any] = {"stage": job.stage.id, "context": job.base}
-    job.plugins.caller(hook, job.plugins.shaping(hook, job.stage.kind))(**what)
-    for plugin in job.plugins.observing(hook, job.stage.kind):
+    hooks, kind = job.plugins.hooks, job.stage.kind
+    call(hooks.shaping(hook, kind), job.stage.id, job.base)
+    for plugin in hooks.observing(hook, kind):
         with unheard():
-            _observe(job, hook, plugin)
+            _observe(job, hook, call, plugin)
 
 
-def tell_error(job: Job, error: Exception) -> None:
-    """Call the hooks that are told of a stage's error; none of them can shape anything any more."""
-    hook, kind = "modelyard_on_stage_error", job.stage.kind
-    plugins = [*job.plugins.shaping(hook, kind), *job.plugins.observing(hook, kind)]
-    job.plugins.caller(hook, plugins)(stage=job.stage.id, context=job.base, error=error)
-
-
-def _observe(job: Job, hook: str, plugin: str) -> None:
+def _observe(job: Job, hook: str, call: StageHook, plugin: str) -> None:
     """Call the hook of a plugin that says that it only observes, and see whether it does."""
     _let_a_tick_pass(job)
     before, environment = _state(job), dict(os.environ)
     base = job.base
     shown = msgspec.structs.replace(base, metrics=copy.deepcopy(base.metrics), warnings=list(base.warnings))
-    job.plugins.caller(hook, [plugin])(stage=job.stage.id, context=shown)
+    call([plugin], job.stage.id, shown)
     after = _state(job)
     changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     if dict(os.environ) != environment:

@@ -93,7 +93,7 @@ def _check_parts(stage: Stage, plan: Plan) -> None:
 
 def _check_hook_kinds(plugins: Plugins) -> None:
     for hook in SCOPED:
-        for name, scope in plugins.scopes(hook):
+        for name, scope in plugins.hooks.scopes(hook):
             for kind in scope.kinds:
                 if kind not in plugins.kinds:
                     msg = (

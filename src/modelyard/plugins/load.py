@@ -13,31 +13,33 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pluggy
 
-from modelyard import hookspecs
 from modelyard.code.imports import HashedLoader
 from modelyard.component import KINDS, Component, Source, kind_name
 from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.hookspecs import HOOKS, MODULES, PREFIX
 from modelyard.kinds import BUILT_IN as BUILT_IN_KINDS
 from modelyard.kinds import Kind
 from modelyard.marking import SCOPED, Scope, scope_of
 from modelyard.plugins.built_ins import BuiltIn, built_ins, defaults, root
 from modelyard.plugins.components import Components, OfKind
 from modelyard.plugins.entry_points import entry_points
+from modelyard.plugins.hooks import Hooks
 from modelyard.plugins.kinds import kinds_of
 from modelyard.plugins.register import registered
 from modelyard.toml.places import Place
 
-_PREFIX = "modelyard_"
-_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_PREFIX))
+if TYPE_CHECKING:
+    from modelyard.stage import Stage
+
 _RANK = {"project": 0, "installed": 1, "built-in": 2}
 
 
@@ -45,7 +47,7 @@ class Plugins(msgspec.Struct, frozen=True):
     """The plugins of a project.
 
     Attributes:
-        manager: the pluggy manager, for the hooks that are called during a build.
+        manager: the pluggy manager.
         components: the component that a kind and a name stand for.
         shadowed: components that a nearer plugin replaces, each with the one that replaces it.
         sources: where each plugin comes from, in the order of registration.
@@ -81,40 +83,27 @@ class Plugins(msgspec.Struct, frozen=True):
             )
             raise ConfigError(msg) from None
 
-    def amend_plan(self, stages: list[Any]) -> None:
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks that are called while the project is loaded and built."""
+        return Hooks(self.manager)
+
+    def amend_plan(self, stages: list[Stage]) -> None:
         """Let the plugins change `stages` in place.
 
         Raises:
             PluginError: a plugin's hook raised; the message names its file.
         """
         try:
-            self.manager.hook.modelyard_amend_plan(stages=stages)
+            self.hooks.amend_plan(stages)
         except Exception as exc:
             places = (f"{s.file}{line}" for s in self.sources.values() if (line := line_of(exc, s.file)))
             msg = f"plugin {next(places, '(unknown)')}: modelyard_amend_plan raised {type(exc).__name__}: {exc}"
             raise PluginError(msg) from exc
 
-    def shaping(self, hook: str, kind: str) -> list[str]:
-        """Return the plugins whose `hook` is called for stages of `kind` and may change what they write."""
-        return [name for name, scope in self.scopes(hook) if scope.concerns(kind) and not scope.observes]
-
-    def observing(self, hook: str, kind: str) -> list[str]:
-        """Return the plugins whose `hook` is called for stages of `kind` and changes nothing, as they say."""
-        return [name for name, scope in self.scopes(hook) if scope.concerns(kind) and scope.observes]
-
-    def scopes(self, hook: str) -> list[tuple[str, Scope]]:
-        """Return the plugins that implement `hook`, by name, each with what it says of that."""
-        found = getattr(self.manager.hook, hook).get_hookimpls()
-        return sorted((one.plugin_name, scope_of(one.function)) for one in found)
-
-    def caller(self, hook: str, plugins: Collection[str]) -> pluggy.HookCaller:
-        """Return what calls `hook` in `plugins` alone, in pluggy's order."""
-        others = [name for name, _ in self.scopes(hook) if name not in plugins]
-        return self.manager.subset_hook_caller(hook, [self.manager.get_plugin(name) for name in others])
-
     def hook_files(self, hook: str, kind: str) -> tuple[Path, ...]:
         """Return the files of the plugins whose `hook` may shape what stages of `kind` write, in the order of their paths."""
-        return tuple(sorted(self.sources[name].file for name in self.shaping(hook, kind)))
+        return tuple(sorted(self.sources[name].file for name in self.hooks.shaping(hook, kind)))
 
     def names(self, kind: str) -> list[str]:
         """Return the names of the components of `kind`, sorted."""
@@ -129,7 +118,7 @@ class _Manager(pluggy.PluginManager):
     """Looks for hooks where they can be: pluggy looks at all that a module holds, which takes longer than importing it."""
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
-        return super().parse_hookimpl_opts(plugin, name) if name.startswith(_PREFIX) else None
+        return super().parse_hookimpl_opts(plugin, name) if name.startswith(PREFIX) else None
 
 
 def load_plugins(project: Path) -> Plugins:
@@ -139,7 +128,8 @@ def load_plugins(project: Path) -> Plugins:
         PluginError: a plugin cannot be imported, has a misspelt hook, or clashes with another.
     """
     manager = _Manager("modelyard")
-    manager.add_hookspecs(hookspecs)
+    for module in MODULES:
+        manager.add_hookspecs(module)
     components = Components()
     plugins = Plugins(manager, components, defaults=defaults())
     seen: set[tuple[int, int] | Path] = set()
@@ -282,13 +272,13 @@ def line_of(exc: BaseException, file: Path) -> str:
 def _check_hook_names(module: ModuleType, source: Source) -> None:
     for name, value in vars(module).items():
         marked = hasattr(value, "modelyard_impl")
-        if (marked or (name.startswith(_PREFIX) and inspect.isfunction(value))) and name not in _HOOKS:
-            msg = f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, _HOOKS)}\n  known: {listing(_HOOKS)}"
+        if (marked or (name.startswith(PREFIX) and inspect.isfunction(value))) and name not in HOOKS:
+            msg = f"plugin {source.file}: unknown hook {name!r}{did_you_mean(name, HOOKS)}\n  known: {listing(HOOKS)}"
             raise PluginError(msg)
         if marked and name not in SCOPED and scope_of(value) != Scope():
             msg = f"plugin {source.file}: {name!r} cannot say `observes` or `kinds`\n  these can: {listing(SCOPED)}"
             raise PluginError(msg)
-        if callable(value) and name in _HOOKS and not marked:
+        if callable(value) and name in HOOKS and not marked:
             msg = f"plugin {source.file}: {name!r} is not marked as a hook\n  write `@hookimpl` above it (from modelyard import hookimpl)"
             raise PluginError(msg)
 

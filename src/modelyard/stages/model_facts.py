@@ -43,7 +43,7 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
     )
     model = Model(job.base.out, facts)
     _check_written(model, component)
-    shown = job.plugins.manager.hook.modelyard_read_model_file(model=model) or FileFacts()
+    shown = job.plugins.hooks.read_model_file(model) or FileFacts()
     if shown.signature and (why := misfit(shown.signature, facts)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)

@@ -47,8 +47,8 @@ def _measured(job: Job) -> int:
 
 def _amend(job: Job) -> None:
     """Let plugins change the Kubernetes objects that were rendered."""
-    hook = job.plugins.manager.hook.modelyard_amend_manifests
-    if not hook.get_hookimpls():
+    hooks = job.plugins.hooks
+    if not hooks.amends_manifests:
         return
     from modelyard.kubernetes.config_names import named_by_content, rename_configs
     from modelyard.kubernetes.manifests import amend
@@ -57,7 +57,7 @@ def _amend(job: Job) -> None:
 
     def change(documents: list[Any]) -> None:
         names = named_by_content(documents)
-        hook(target=target, documents=documents)
+        hooks.amend_manifests(target, documents)
         rename_configs(documents, names)
 
     amend(job.base.out, change)

@@ -1,0 +1,83 @@
+"""Hooks for what serves a model, and where it gets events: runtimes and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypedDict, Unpack
+
+from modelyard.hookspecs.marker import hookspec
+from modelyard.hookspecs.traits import ComponentTraits, Takes
+
+
+class RuntimeTraits(Takes, ComponentTraits, total=False):
+    """Traits of a runtime: `function(model_folder, **params)` opens a model and returns a `Predictor`; evaluation uses it as it ships.
+
+    A server in Python is copied into the image: `server` is the folder of its package, `entrypoint` the command that
+    starts it there, `requirements` a pip requirements file, every line pinned with hashes. `optional_requirements` are
+    further ones, by the parameter that they are for: they are in the image, in a layer of their own, where that parameter
+    is set (neither None nor false). `server_environment` are
+    environment variables of the server, in the image and for `doit serve`; parameters become further ones,
+    `MODELYARD_NAME`.
+
+    A server that a base image brings has `image` instead of these: `image(context: ServerContext, **params)` returns a
+    `ServerImage`, which says which base, how the server starts there, and what is put beside it. `base` names that image
+    where it is always the same, and `reads_settings` is false if its server does not take user name, password, certificate
+    ... from the variables `MODELYARD_...`: builders and targets then know both before anything is trained.
+
+    `serving_only` names parameters that concern the server alone. `evaluate` does not get them: in it they are at their
+    defaults, and a change of them measures nothing anew. All others count there.
+    """
+
+    server: Path
+    requirements: Path
+    optional_requirements: Mapping[str, Path] | None
+    entrypoint: Sequence[str]
+    server_environment: Mapping[str, str] | None
+    image: Callable[..., Any]
+    base: str
+    reads_settings: bool
+    serving_only: Sequence[str]
+
+
+class Connects(TypedDict):
+    """What a source must say: the package of its client, and the URLs that it connects to, each scheme with its usual port."""
+
+    client: Path
+    schemes: Mapping[str, int]
+
+
+class SourceTraits(Connects, ComponentTraits, total=False):
+    """Traits of a source of events: `function(place, **params)` opens it, here and in the image.
+
+    `client` is the folder of a Python package that is copied into the image beside the server, and has
+    `open_source(place)`: see `modelyard.serving.events.source`, which it does not import when it runs. `requirements`, a pip
+    requirements file, every line pinned with hashes, is what it needs beside the server's own: in the image, in a layer of
+    its own. Parameters become environment variables of the server, `MODELYARD_EVENTS_NAME`.
+
+    `check` is given `input`, `output`, `dead_letter` and `group`, too, and may find them wrong.
+    """
+
+    requirements: Path
+
+
+class RegisterRuntime(Protocol):
+    """Registers a runtime."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[RuntimeTraits]) -> None: ...
+
+
+class RegisterSource(Protocol):
+    """Registers a source of events."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[SourceTraits]) -> None: ...
+
+
+@hookspec
+def modelyard_register_runtimes(register: RegisterRuntime) -> None:
+    """Register runtimes: what runs a model, both when it is evaluated and in the image."""
+
+
+@hookspec
+def modelyard_register_sources(register: RegisterSource) -> None:
+    """Register sources of events: `function(place: Place, *, ...) -> Source` opens what takes events from a broker."""

@@ -1,0 +1,55 @@
+"""Hooks for kinds of stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
+
+from modelyard.hookspecs.marker import hookspec
+from modelyard.hookspecs.traits import ComponentTraits
+
+if TYPE_CHECKING:
+    from modelyard.stage import Stage
+
+
+class Stands(TypedDict):
+    """What a kind of stage must say: the kind that it stands behind, and the function that plans its stages."""
+
+    after: str
+    plan: Callable[..., Iterable[Stage]]
+
+
+class KindTraits(Stands, ComponentTraits, total=False):
+    """Traits of a kind of stage. Its stages are planned where `[tool.modelyard.NAME]` is there, which holds its parameters.
+
+    `after` names the kind behind which it stands, in the order of a build. `plan(context: PlanContext, **params)` yields
+    its stages, each made by `context.stage(name, *inputs)`; it is called whenever the project is loaded, after the stages
+    of modelyard's own and those of the kinds that stand before it are planned.
+
+    `plan_only` names parameters that concern `plan` alone: the function and the action key do without them.
+
+    `seeded` says that its stages draw random numbers: they get the project's seed. `host_bound` says that they compute, so
+    that their output depends on the machine and on how many threads there are. `measures` says that they measure times or
+    memory, and so write other bytes each time. `parts` names what a later stage may read alone, each with the file that
+    stands for it: `{"scores.json": "scores.json"}`.
+    """
+
+    plan_only: Sequence[str]
+    seeded: bool
+    host_bound: bool
+    measures: bool
+    parts: Mapping[str, str]
+
+
+class RegisterKind(Protocol):
+    """Registers a kind of stage."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[KindTraits]) -> None: ...
+
+
+@hookspec
+def modelyard_register_kinds(register: RegisterKind) -> None:
+    """Register kinds of stage: `function(context: KindContext, *, ...)` runs one stage and writes below `context.out`.
+
+    What it reads of earlier stages is in `context.inputs`, a folder or file by role, as `plan` said.
+    """
