@@ -24,6 +24,8 @@ _FILES = {
     "30-service.yaml": "kubernetes/service.yaml.j2",
     "40-deployment.yaml": "kubernetes/deployment.yaml.j2",
     "50-horizontalpodautoscaler.yaml": "kubernetes/horizontalpodautoscaler.yaml.j2",
+    "52-triggerauthentication.yaml": "kubernetes/triggerauthentication.yaml.j2",
+    "54-scaledobject.yaml": "kubernetes/scaledobject.yaml.j2",
     "60-poddisruptionbudget.yaml": "kubernetes/poddisruptionbudget.yaml.j2",
     "70-networkpolicy.yaml": "kubernetes/networkpolicy.yaml.j2",
     "80-ingress.yaml": "kubernetes/ingress.yaml.j2",
@@ -48,7 +50,9 @@ def kubernetes(context: TargetContext, *, params: KubernetesParams) -> None:
     left_out = {
         "20-configmap.yaml": not values["settings"],
         "00-namespace.yaml": not params.create_namespace,
-        "50-horizontalpodautoscaler.yaml": not values["autoscaled"],
+        "50-horizontalpodautoscaler.yaml": values["triggers"] or not values["autoscaled"],
+        "52-triggerauthentication.yaml": not values["trigger_secrets"],
+        "54-scaledobject.yaml": not values["triggers"],
         "70-networkpolicy.yaml": not params.network_policy,
         "80-ingress.yaml": not params.ingress_host,
         "82-httproute.yaml": not params.gateway,
@@ -76,7 +80,7 @@ def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Proble
 
     yield from problems(params, reads_settings=context.reads_settings)
     yield from proxy.problems(context, params)
-    others = ("events_secret", "events_ca_secret", "events_tls_secret")
+    others = ("events_secret", "events_ca_secret", "events_tls_secret", "events_per_replica")
     yield from broker.problems(context, params.events_url, {key: getattr(params, key) for key in others})
     if params.service_monitor and not context.reads_settings:
         why = f"the server of the runtime {context.runtime!r} has its metrics elsewhere, and a proxy before them"

@@ -378,6 +378,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
         reads_settings: whether it takes user name, password, certificate, port ... from the variables `MODELYARD_...`.
             In front of a server that does not, a target puts a proxy.
         event_schemes: the URLs of brokers that it takes events from, each scheme with its usual port; empty: of none.
+        event_places: where such a broker has them: `input`, `output`, `dead_letter`; and `group`, who takes them.
     """
 
     live: str = "/v2/health/live"
@@ -387,6 +388,7 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: int = 60
     reads_settings: bool = True
     event_schemes: dict[str, int] = {}
+    event_places: dict[str, str] = {}
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):

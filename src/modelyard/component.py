@@ -45,6 +45,10 @@ def kind_name(kind: str) -> str:
     return {"optimizer": "model optimizer", "kind": "kind of stage"}.get(kind, kind)
 
 
+PLACES = ("input", "output", "dead_letter", "group")
+"""Where a broker has what, and how it calls those that share the work: a source is asked whether it allows them."""
+
+
 class Source(msgspec.Struct, frozen=True):
     """Where a plugin comes from.
 

@@ -40,6 +40,8 @@ RESOURCES = [
     ("apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", True),
     ("apis/networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", True),
     ("apis/networking.k8s.io/v1", "ingresses", "Ingress", True),
+    ("apis/keda.sh/v1alpha1", "scaledobjects", "ScaledObject", True),
+    ("apis/keda.sh/v1alpha1", "triggerauthentications", "TriggerAuthentication", True),
     ("apis/gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", True),
     ("apis/gateway.networking.k8s.io/v1", "backendtlspolicies", "BackendTLSPolicy", True),
 ]

@@ -27,6 +27,7 @@ from modelyard.kubernetes.checking import check
 if TYPE_CHECKING:
     from tests.kubernetes.changes import Case, Change, Objects
 
+KEDA = {"scaleTargetRef": {"name": "digits"}, "minReplicaCount": 2, "maxReplicaCount": 6}
 ENDS = ("ttlSecondsAfterFinished", "backoffLimit", "activeDeadlineSeconds")
 
 BROKEN: list[Case] = [
@@ -45,6 +46,14 @@ BROKEN: list[Case] = [
     ),
     ("budget-unhealthy", put(kind("PodDisruptionBudget"), "spec", "unhealthyPodEvictionPolicy")),
     ("spread", put(pod, "topologySpreadConstraints")),
+    ("one-autoscaler", add(apiVersion="keda.sh/v1alpha1", kind="ScaledObject", spec=KEDA)),
+    (
+        "autoscaler-target",
+        both(
+            drop("HorizontalPodAutoscaler"),
+            add(apiVersion="keda.sh/v1alpha1", kind="ScaledObject", spec={**KEDA, "maxReplicaCount": 2}),
+        ),
+    ),
     ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "scaleTargetRef", "name", value="other")),
     ("autoscaler-target", put(kind("HorizontalPodAutoscaler"), "spec", "maxReplicas", value=2)),
     ("autoscaler-floor", put(kind("HorizontalPodAutoscaler"), "spec", "minReplicas", value=1)),
@@ -185,7 +194,7 @@ ALLOWED: list[Case] = [
         "replicas",
         both(
             drop("HorizontalPodAutoscaler"),
-            add(apiVersion="keda.sh/v1alpha1", kind="ScaledObject", spec={"scaleTargetRef": {"name": "digits"}}),
+            add(apiVersion="keda.sh/v1alpha1", kind="ScaledObject", spec=KEDA),
         ),
     ),
     *(

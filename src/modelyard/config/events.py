@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard.component import PLACES
 from modelyard.errors import ConfigError
 from modelyard.toml.places import KeyPlace
 
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
     from modelyard.component import Component
     from modelyard.toml.places import Where
-
-PLACES = ("input", "output", "dead_letter", "group")
-"""Where the broker has what, and how it calls those that share the work."""
 
 
 def named_places(events: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from modelyard.component import Component, Use, check_values, in_quotes, written_text
+from modelyard.component import PLACES, Component, Use, check_values, in_quotes, written_text
 from modelyard.config import checks
 from modelyard.config.config import Config, quantities
-from modelyard.config.events import PLACES, check_events, named_places
+from modelyard.config.events import check_events, named_places
 from modelyard.config.extending import extended
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand

@@ -79,6 +79,7 @@ def problems(p: KubernetesParams, *, reads_settings: bool = True) -> Iterator[Pr
     yield from _mappings(p)
     yield from _host("ingress_host", p.ingress_host)
     yield from _gateway(p)
+    yield from _scaling(p)
     yield from _relations(p)
     yield from _quantities(p)
     if reads_settings:
@@ -104,8 +105,7 @@ def _environment(p: KubernetesParams, *, reads_settings: bool) -> Iterator[Probl
     for name, key in {**dict.fromkeys(p.env or {}, "env"), **files}.items():
         yield from (Problem(key, why, instead) for why, instead in _variable(name, reads_settings=reads_settings))
     for name, value in (p.env_from_secrets or {}).items():
-        secret, _, inner = value.partition("/")
-        if syntax.dns_subdomain(secret) or not re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", inner):
+        if not _names_a_key(value):
             yield Problem(
                 "env_from_secrets", f"{name}: {value!r:.80} names no key of a Secret", "allowed: 'SECRET/KEY'"
             )
@@ -147,6 +147,36 @@ def _mappings(p: KubernetesParams) -> Iterator[Problem]:
             yield Problem(key, why, "mend it, or leave it out")
     for taken in sorted(set(p.labels or {}) & set(OWN_LABELS)):
         yield Problem("labels", f"{taken!r} is set by modelyard", "allowed: any other key")
+
+
+def _scaling(p: KubernetesParams) -> Iterator[Problem]:
+    for one in p.scale_on:
+        metadata = one.get("metadata")
+        texts = isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+        if not (isinstance(one.get("type"), str) and texts):
+            allowed = "allowed: { type = '...', metadata = { KEY = 'TEXT', ... } }"
+            yield Problem("scale_on", f"{one!r:.80} is no trigger of KEDA's", allowed)
+    for name, value in (p.scale_secrets or {}).items():
+        if not _names_a_key(value):
+            yield Problem("scale_secrets", f"{name}: {value!r:.80} names no key of a Secret", "allowed: 'SECRET/KEY'")
+    scaled = bool(p.scale_on or p.events_per_replica)
+    for key in ("scale_secrets", "scale_to_zero"):
+        if getattr(p, key) and not scaled:
+            why = "there is no ScaledObject that it is for"
+            yield Problem(key, why, "set events_per_replica, or scale_on, or remove it")
+    if scaled and p.max_replicas <= p.replicas:
+        why = f"it is replicas = {p.replicas}, so that KEDA could add no pod"
+        yield Problem("max_replicas", why, f"allowed: {p.replicas + 1} or more")
+    if p.events_per_replica or p.events_monitor:
+        from modelyard.kubernetes.event_triggers import problems as counting  # most count none
+
+        yield from counting(p)
+
+
+def _names_a_key(value: str) -> bool:
+    """Tell whether `value` names a key of a Secret: SECRET/KEY."""
+    secret, _, inner = value.partition("/")
+    return not syntax.dns_subdomain(secret) and re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", inner) is not None
 
 
 def _gateway(p: KubernetesParams) -> Iterator[Problem]:

@@ -21,6 +21,12 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
         replicas: how many pods at least
         max_replicas: how many pods the autoscaler may make; the same as replicas: no autoscaler
         target_cpu_percent: share of the requested cpu above which pods are added
+        events_per_replica: how many events that wait at the broker KEDA adds a pod for; 0: pods are not counted by events
+        events_monitor: the monitoring port of NATS, by which KEDA counts them: HOST:PORT
+        scale_on: what else KEDA adds pods for, beside the cpu: triggers as a ScaledObject has them, with type and metadata.
+            With neither, there is no KEDA
+        scale_secrets: what the triggers' scalers are given of Secrets: PARAMETER = "SECRET/KEY"
+        scale_to_zero: let KEDA take the last pod away while no trigger asks for one
         cpu: the cpu that a pod is given
         cpu_limit: the cpu that a pod may use; empty: no limit
         memory: the memory that a pod is given; empty: what its server needs, as `check` has measured it, and 256Mi at least
@@ -95,6 +101,11 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
     replicas: PositiveInt = 2
     max_replicas: PositiveInt = 6
     target_cpu_percent: PositiveInt = 70
+    events_per_replica: NonNegativeInt = 0
+    events_monitor: str = ""
+    scale_on: tuple[dict[str, Any], ...] = ()
+    scale_secrets: dict[str, str] | None = None
+    scale_to_zero: bool = False
     cpu: str = "250m"
     cpu_limit: str = "1"
     memory: str = ""

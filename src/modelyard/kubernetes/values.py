@@ -14,7 +14,7 @@ from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
 from modelyard.kubernetes.findings import SKIP
 from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS, SERVER_MEMORY
-from modelyard.launch.broker import port_of
+from modelyard.launch.broker import address_of, port_of
 from modelyard.launch.footprint import Footprint, processes, usual_bytes, worker_bytes, workers_of
 from modelyard.serving.shares import MIB
 
@@ -83,6 +83,8 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "image": image,
         "image_name": image.reference if p.image_reference == "digest" else f"{image.repository}:{image.tag}",
         "env": env,
+        **_scaling(name, image, p),
+        "scaler_annotations": {**(p.annotations or {}), "scaledobject.keda.sh/transfer-hpa-ownership": "true"},
         "secret_variables": secret_variables,
         "node_selector": {ARCHITECTURE: image.platform.split("/")[1], **(p.node_selector or {})},
         "tolerations": [*p.tolerations, *_gpu_tolerations(p)],
@@ -181,6 +183,28 @@ def _files_of(variables: Mapping[str, str]) -> dict[str, str]:
     paths = {one.name: one.path for one in _secret_variables(variables)}
     found = {variable: value.partition("/") for variable, value in variables.items()}
     return {f"{variable}_FILE": f"{paths[secret]}/{key}" for variable, (secret, _, key) in found.items()}
+
+
+def _scaling(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, Any]:
+    """Return what KEDA is told: the triggers that are asked for, and the cpu, as without KEDA."""
+    if not (p.scale_on or p.events_per_replica):
+        return {"triggers": [], "trigger_secrets": {}}
+    from modelyard.kubernetes import event_triggers  # most have none
+
+    secrets = event_triggers.secrets(p) | (p.scale_secrets or {})
+    waiting = _waiting(image, p) if p.events_per_replica else []
+    cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(p.target_cpu_percent)}}
+    given = {"authenticationRef": {"name": name}} if secrets else {}
+    return {
+        "triggers": [*({**given, **one} for one in (*waiting, *p.scale_on)), cpu],
+        "trigger_secrets": {one: value.partition("/") for one, value in secrets.items()},
+    }
+
+
+def _waiting(image: ImageFacts, p: KubernetesParams) -> list[dict[str, Any]]:
+    from modelyard.kubernetes.event_triggers import triggers
+
+    return triggers(p, address_of(p.events_url, image.server.event_schemes), image.server.event_places)
 
 
 def _gpu_tolerations(p: KubernetesParams) -> list[dict[str, str]]:

@@ -11,16 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SCALED = ("Deployment", "StatefulSet")
+_SCALERS = ("HorizontalPodAutoscaler", "keda.sh/ScaledObject")
 _UNSTABLE = ("app.kubernetes.io/version", "helm.sh/chart", "version")
 
 
 def _scaler(bundle: Bundle, thing: Object) -> Object | None:
-    for scaler in bundle.of("HorizontalPodAutoscaler", "keda.sh/ScaledObject"):
-        target = mapping(scaler, "spec", "scaleTargetRef")
-        same = text(target, "name") == text(thing, "metadata", "name")
-        if same and text(target, "kind") in (kind(thing), ""):
-            return scaler
-    return None
+    return next((one for one in bundle.of(*_SCALERS) if _scales(one, thing)), None)
+
+
+def _scales(scaler: Object, thing: Object) -> bool:
+    """Tell whether an autoscaler says how many pods `thing` has."""
+    target = mapping(scaler, "spec", "scaleTargetRef")
+    same = text(target, "name") == text(thing, "metadata", "name")
+    return same and text(target, "kind") in (kind(thing), "")
 
 
 @on_kind(*_SCALED, name="replicas", severity="warning", remedy="run 2 replicas or more")
@@ -105,8 +108,17 @@ def spread(_: Bundle, thing: Object) -> Iterator[str]:
         yield "its pods may all be put on one node"
 
 
+@on_kind(*_SCALED, name="one-autoscaler", severity="error", remedy="remove the HorizontalPodAutoscaler: KEDA makes one")
+def one_autoscaler(bundle: Bundle, thing: Object) -> Iterator[str]:
+    """38: no two autoscalers undo what the other does."""
+    scalers = [one for one in bundle.of(*_SCALERS) if _scales(one, thing)]
+    if len(scalers) > 1:
+        yield f"is scaled by {' and '.join(text(one, 'kind') + '/' + text(one, 'metadata', 'name') for one in scalers)}"
+
+
 @on_kind(
     "HorizontalPodAutoscaler",
+    "keda.sh/ScaledObject",
     name="autoscaler-target",
     severity="error",
     remedy="name a Deployment of the same objects",
@@ -114,11 +126,13 @@ def spread(_: Bundle, thing: Object) -> Iterator[str]:
 def autoscaler_target(bundle: Bundle, scaler: Object) -> Iterator[str]:
     """38: what is scaled is there, and there is room to scale."""
     target = mapping(scaler, "spec", "scaleTargetRef")
-    if bundle.find(text(target, "kind"), text(target, "name")) is None:
-        yield f"scales {text(target, 'kind')}/{text(target, 'name')}, which is not there"
-    least, most = get(scaler, "spec", "minReplicas"), get(scaler, "spec", "maxReplicas")
+    which = text(target, "kind") or "Deployment"
+    if bundle.find(which, text(target, "name")) is None:
+        yield f"scales {which}/{text(target, 'name')}, which is not there"
+    word = "Replicas" if kind(scaler) == "HorizontalPodAutoscaler" else "ReplicaCount"
+    least, most = get(scaler, "spec", f"min{word}"), get(scaler, "spec", f"max{word}")
     if isinstance(least, int) and isinstance(most, int) and most <= least:
-        yield f"maxReplicas {most} is not above minReplicas {least}"
+        yield f"max{word} {most} is not above min{word} {least}"
 
 
 @on_kind("HorizontalPodAutoscaler", name="autoscaler-floor", severity="warning", remedy="set minReplicas: 2 or more")

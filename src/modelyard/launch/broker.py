@@ -35,6 +35,16 @@ def url_problem(url: str, schemes: Mapping[str, int]) -> tuple[str, str] | None:
 
 def port_of(url: str, schemes: Mapping[str, int]) -> int:
     """Return the port of a URL in which nothing is wrong; that of its scheme, if it does not say one."""
+    return _parts(url, schemes)[1]
+
+
+def address_of(url: str, schemes: Mapping[str, int]) -> str:
+    """Return host and port of a URL in which nothing is wrong, `HOST:PORT`."""
+    host, port = _parts(url, schemes)
+    return f"{host}:{port}"
+
+
+def _parts(url: str, schemes: Mapping[str, int]) -> tuple[str, int]:
     found = _URL.fullmatch(url)
     assert found is not None
-    return int(found[3] or schemes[found[1]])
+    return found[2], int(found[3] or schemes[found[1]])

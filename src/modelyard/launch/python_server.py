@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ServerFacts
+from modelyard.component import PLACES
 from modelyard.errors import PluginError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def parts(settings: Any, runtime: Use, model: Path, source: Use | None = None) -
         "facts": ServerFacts(
             grpc_port=runtime.params.get("grpc_port") or 0,
             event_schemes=dict(source.component.schemes) if source else {},
+            event_places={key: settings[f"events_{key}"] for key in PLACES} if source else {},
         ),
     }
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from tests.kubernetes.api_stub import Cluster
     from tests.kubernetes.conftest import Deployer
 
+SCALED = "apis/keda.sh/v1alpha1/namespaces/digits/scaledobjects/digits"
+SCALER = "apis/autoscaling/v2/namespaces/digits/horizontalpodautoscalers/digits"
+
 
 def test_what_is_no_longer_rendered_is_removed_and_told_before(deployer: Deployer, cluster: Cluster) -> None:
     deployer(ingress_host="digits.example.org")
@@ -31,6 +34,21 @@ def test_a_route_of_a_gateway_goes_with_it(deployer: Deployer, cluster: Cluster)
     assert sorted(told(said, "remove")) == ["BackendTLSPolicy/digits", "HTTPRoute/digits"]
     assert told(said, "create") == ["Ingress/digits"]
     assert cluster.names("HTTPRoute") == cluster.names("BackendTLSPolicy") == []
+
+
+def test_kedas_objects_take_the_autoscalers_place_and_go_with_it(deployer: Deployer, cluster: Cluster) -> None:
+    keda = {"scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}], "scale_secrets": {"key": "broker/key"}}
+    deployer()
+    said = deployer(**keda)
+    assert sorted(told(said, "create")) == ["ScaledObject/digits", "TriggerAuthentication/digits"]
+    assert told(said, "remove") == ["HorizontalPodAutoscaler/digits"]
+    labels = cluster.objects[SCALED]["metadata"]["labels"]
+    cluster.add(SCALER, spec={})  # KEDA's own, with the labels of what it was made for
+    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "digits", "uid": "1"}
+    cluster.objects[SCALER]["metadata"] |= {"labels": labels, "ownerReferences": [owner]}
+    assert told(deployer(**keda), "remove") == []
+    said = deployer(max_replicas=2)
+    assert sorted(told(said, "remove")) == ["ScaledObject/digits", "TriggerAuthentication/digits"]
 
 
 def test_others_objects_with_the_label_of_the_manager_stay(deployer: Deployer, cluster: Cluster) -> None:

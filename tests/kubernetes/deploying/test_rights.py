@@ -29,6 +29,8 @@ def test_the_role_on_the_page_is_what_a_deploy_asks_for(deployer: Deployer, clus
     assert not [line for line in said if line.startswith("warning")]
     assert len(told(said, "remove")) == 5
     deployer(options={"to": "1"})
+    keda = {"scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}], "scale_secrets": {"key": "broker/key"}}
+    assert deployer(**keda)[-1].startswith("deployed render")
     assert deployer.take_away(yes=True)[-1].endswith(" objects; the Namespace and the Secrets are left")
     rules = role()
     for verb, group, plural in cluster.asked:

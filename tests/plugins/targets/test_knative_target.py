@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from tests.plugins.targets.definitions import needs_definitions, problems
 from tests.plugins.targets.kubernetes_objects import objects
 
 from modelyard.errors import ConfigError
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import TargetContext
 
-CRDS = next((one / "shared/crds" for one in Path(__file__).parents if (one / "shared/crds").is_dir()), None)
-"""The definitions as their projects publish them, in a folder beside the project."""
 EVENTS: dict[str, Any] = {"broker": "default", "event_types": ("picture.seen",), "dead_letter": "KnativeService/dead"}
 knative = taking_values(_knative)
 
@@ -150,36 +147,7 @@ def test_what_is_not_allowed_is_refused(accept: Callable[..., None], params: dic
     assert said in str(caught.value)
 
 
-def strict(schema: Any) -> Any:
-    """Return the schema of a custom resource with unknown fields refused, as an API server refuses them when asked to."""
-    if isinstance(schema, list):
-        return [strict(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: strict(value) for key, value in schema.items()}
-    open_ended = "additionalProperties" in made or made.get("x-kubernetes-preserve-unknown-fields") is True
-    if isinstance(made.get("properties"), dict) and not open_ended:
-        made["additionalProperties"] = False
-    if made.pop("x-kubernetes-int-or-string", False):
-        made.pop("type", None)
-        made["anyOf"] = [{"type": "integer"}, {"type": "string"}]
-    return made
-
-
-def problems(thing: dict[str, Any], file: str) -> list[str]:
-    jsonschema = pytest.importorskip("jsonschema")
-    assert CRDS
-    definition = next(one for one in yaml.safe_load_all((CRDS / file).read_text()) if one)
-    version = thing["apiVersion"].rpartition("/")[2]
-    schema = next(one for one in definition["spec"]["versions"] if one["name"] == version)["schema"]["openAPIV3Schema"]
-    top = strict(schema)
-    top["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
-    return [error.message for error in jsonschema.Draft202012Validator(top).iter_errors(thing)]
-
-
-@pytest.mark.skipif(
-    CRDS is None, reason="needs the definitions of Knative's resources, which are not beside the project"
-)
+@needs_definitions
 def test_the_objects_are_what_knatives_definitions_allow(render: Callable[..., dict[str, Any]]) -> None:
     auth = {"auth_secret": "a", "image_pull_secrets": ("registry",), "env": {"TZ": "UTC"}}
     found = render(**EVENTS, **auth, filters=({"not": {"cesql": "false"}},))

@@ -34,6 +34,8 @@ _KINDS = (
 def deployed(kubectl: Kubectl, name: str, deployment: object, say: Callable[[str], None]) -> list[Any]:
     """Return the live objects that modelyard deployed for the service `name`, without the Namespace and the Secrets.
 
+    What a controller made bears the labels of the object that it made it for, such as KEDA's autoscaler, and goes with that.
+
     Args:
         kubectl: for the service's namespace.
         name: the service's name, which all its objects are labelled with.
@@ -46,7 +48,8 @@ def deployed(kubectl: Kubectl, name: str, deployment: object, say: Callable[[str
     )
     if done.returncode != 0:
         say(f"warning: cannot look for what was deployed earlier: {last_words(done)}")
-    found = {identity(one, kubectl.namespace): one for one in from_list(done.stdout) if is_ours(one, name)}
+    every = [one for one in from_list(done.stdout) if not items(one, "metadata", "ownerReferences")]
+    found = {identity(one, kubectl.namespace): one for one in every if is_ours(one, name)}
     rest = [one for one in objects_of(deployment) if identity(one, kubectl.namespace) not in found]
     if rest:
         more = kubectl.run("get", "-o", "json", "--ignore-not-found", "-f", "-", stdin=as_stream(rest))

@@ -40,8 +40,8 @@ def hand_over(kubectl: Kubectl, live: Any) -> None:
 
 def seed(kubectl: Kubectl, documents: list[Object], applied: list[Any]) -> None:
     """Start a Deployment that an autoscaler will look after with as many pods as the autoscaler wants at least."""
-    for scaler in Bundle(documents).of("HorizontalPodAutoscaler"):
-        least = get(scaler, "spec", "minReplicas") or 1
+    for scaler in Bundle(documents).of("HorizontalPodAutoscaler", "keda.sh/ScaledObject"):
+        least = get(scaler, "spec", "minReplicas") or get(scaler, "spec", "minReplicaCount") or 1
         name = text(mapping(scaler, "spec", "scaleTargetRef"), "name")
         for one in Bundle(applied).of("Deployment"):
             if text(one, "metadata", "name") == name and (get(one, "spec", "replicas") or 1) < least:

@@ -1,0 +1,178 @@
+"""Pods by what waits at a broker: KEDA's objects in place of the autoscaler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from tests.plugins.targets.definitions import needs_definitions, problems
+from tests.plugins.targets.kubernetes_objects import looked_at, objects
+from tests.targets import kubernetes
+
+from modelyard.artifacts import ServerFacts
+from modelyard.errors import ConfigError
+from modelyard.kubernetes.event_triggers import stream_of
+from modelyard.kubernetes.parameters import problems as of_parameters
+from modelyard.kubernetes.rendered import Checked
+from modelyard.kubernetes.target_params import KubernetesParams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelyard.contexts import TargetContext
+
+NATS: dict[str, Any] = {
+    "type": "nats-jetstream",
+    "metadata": {
+        "natsServerMonitoringEndpoint": "nats.events:8222",
+        "account": "$G",
+        "stream": "DIGITS",
+        "consumer": "digits",
+        "lagThreshold": "64",
+    },
+}
+REDIS = tuple(
+    {
+        "type": "redis-streams",
+        "metadata": {"address": "redis:6379", "stream": "in", "consumerGroup": "digits", key: "64"},
+    }
+    for key in ("lagCount", "pendingEntriesCount")
+)
+
+
+@pytest.mark.parametrize("triggers", [(NATS,), REDIS])
+def test_keda_takes_the_place_of_the_autoscaler(
+    context: Callable[..., TargetContext], triggers: tuple[dict[str, Any], ...]
+) -> None:
+    made = context()
+    kubernetes(made, namespace="digits", scale_on=triggers)
+    found = objects(made)
+    assert "HorizontalPodAutoscaler" not in found
+    assert "TriggerAuthentication" not in found
+    assert "replicas" not in found["Deployment"]["spec"]
+    spec = found["ScaledObject"]["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 6)
+    cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "70"}}
+    assert spec["triggers"] == [*triggers, cpu]
+    assert looked_at(made) == Checked(len(found), 0)
+
+
+NATS_URL, REDIS_URL = "tls://nats.messaging:4222", "rediss://redis.messaging"
+MONITOR = "nats.messaging:8222"
+
+
+def taking_events(context: Callable[..., TargetContext]) -> TargetContext:
+    """A context whose image takes events from a broker."""
+    schemes = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379, "mqtt": 1883}
+    places = {"input": "digits.in", "output": "digits.out", "dead_letter": "digits.in.dead", "group": "digits"}
+    server = ServerFacts(event_schemes=schemes, event_places=places)
+    return context(image=msgspec.structs.replace(context().image, server=server))
+
+
+def test_pods_are_counted_by_the_events_that_wait_at_nats(context: Callable[..., TargetContext]) -> None:
+    made = taking_events(context)
+    where = {"events_url": NATS_URL, "events_secret": "broker", "events_per_replica": 64, "events_monitor": MONITOR}
+    kubernetes(made, namespace="digits", scale_to_zero=True, **where)
+    found = objects(made)
+    assert "TriggerAuthentication" not in found  # the monitoring port asks for no password
+    first, last = found["ScaledObject"]["spec"]["triggers"]
+    assert first == {
+        "type": "nats-jetstream",
+        "metadata": {
+            "natsServerMonitoringEndpoint": MONITOR,
+            "account": "$G",
+            "stream": "digits-in",
+            "consumer": "digits",
+            "lagThreshold": "64",
+        },
+    }
+    assert last["type"] == "cpu"
+    assert looked_at(made) == Checked(len(found), 0)
+
+
+@needs_definitions
+def test_pods_are_counted_by_the_events_that_wait_at_redis_and_by_those_of_pods_that_are_gone(
+    context: Callable[..., TargetContext],
+) -> None:
+    made = taking_events(context)
+    secrets = {"events_secret": "broker", "events_ca_secret": "broker-ca"}
+    kubernetes(made, namespace="digits", events_url=REDIS_URL, events_per_replica=8, **secrets)
+    found = objects(made)
+    where = {"address": "redis.messaging:6379", "stream": "digits.in", "consumerGroup": "digits", "enableTLS": "true"}
+    assert [(one.get("authenticationRef"), one["metadata"]) for one in found["ScaledObject"]["spec"]["triggers"]] == [
+        ({"name": "digits"}, {**where, "lagCount": "8"}),
+        ({"name": "digits"}, {**where, "pendingEntriesCount": "8"}),
+        (None, {"value": "70"}),
+    ]
+    told = [tuple(one.values()) for one in found["TriggerAuthentication"]["spec"]["secretTargetRef"]]
+    assert told == [
+        ("username", "broker", "username"),
+        ("password", "broker", "password"),
+        ("ca", "broker-ca", "ca.crt"),
+    ]
+    assert problems(found["ScaledObject"], "keda.sh_scaledobjects.yaml") == []
+    assert problems(found["TriggerAuthentication"], "keda.sh_triggerauthentications.yaml") == []
+    assert looked_at(made) == Checked(len(found), 0)
+
+
+def test_the_stream_that_is_counted_is_the_one_that_is_made() -> None:
+    assert stream_of("digits.in") == "digits-in"
+
+
+@needs_definitions
+def test_the_objects_are_what_kedas_definitions_allow(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    secrets = {"username": "redis/user", "password": "redis/password"}
+    kubernetes(made, namespace="digits", scale_on=REDIS, scale_secrets=secrets, scale_to_zero=True)
+    found = objects(made)
+    assert found["ScaledObject"]["spec"]["minReplicaCount"] == 0
+    assert [one.get("authenticationRef") for one in found["ScaledObject"]["spec"]["triggers"]] == [
+        {"name": "digits"}
+    ] * 2 + [None]
+    told = {
+        one["parameter"]: f"{one['name']}/{one['key']}"
+        for one in found["TriggerAuthentication"]["spec"]["secretTargetRef"]
+    }
+    assert told == secrets
+    for kind, file in (
+        ("ScaledObject", "keda.sh_scaledobjects.yaml"),
+        ("TriggerAuthentication", "keda.sh_triggerauthentications.yaml"),
+    ):
+        assert problems(found[kind], file) == []
+        assert problems({**found[kind], "spec": {**found[kind]["spec"], "specc": 1}}, file) != []
+
+
+@pytest.mark.parametrize(
+    ("params", "key", "said"),
+    [
+        ({"events_url": NATS_URL, "events_per_replica": 8}, "events_monitor", "by its monitoring port"),
+        ({"events_url": NATS_URL, "events_per_replica": 8, "events_monitor": "nats"}, "events_monitor", "no address"),
+        ({"events_url": REDIS_URL, "events_per_replica": 8, "events_monitor": MONITOR}, "events_monitor", "nobody"),
+        ({"events_url": "mqtt://broker", "events_per_replica": 8}, "events_per_replica", "not known to count"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(params: dict[str, Any], key: str, said: str) -> None:
+    found = [(one.key, one.why) for one in of_parameters(KubernetesParams(**params))]
+    assert [name for name, _ in found] == [key]
+    assert said in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"scale_on": [{"metadata": {}}]}, "is no trigger of KEDA's"),
+        ({"scale_on": [{"type": "nats-jetstream"}]}, "is no trigger of KEDA's"),
+        ({"scale_on": [{"type": "nats-jetstream", "metadata": {"lagThreshold": 64}}]}, "is no trigger of KEDA's"),
+        ({"scale_on": [NATS], "max_replicas": 2}, "KEDA could add no pod"),
+        ({"scale_on": [NATS], "scale_secrets": {"password": "nats"}}, "names no key of a Secret"),
+        ({"scale_secrets": {"password": "nats/password"}}, "there is no ScaledObject"),
+        ({"scale_to_zero": True}, "there is no ScaledObject"),
+        ({"events_per_replica": 8}, "there is no broker"),
+        ({"events_monitor": MONITOR}, "nobody asks there"),
+    ],
+)
+def test_what_is_not_allowed_is_refused(accept: Callable[..., None], params: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        accept("target", "kubernetes", **params)
+    assert said in str(caught.value)
