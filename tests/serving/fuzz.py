@@ -3,7 +3,7 @@
     python -m tests.serving.fuzz [--seconds 600] [--memory 256] [--cpus 1] [--body 8388608] [--workers 1]
 
 Each body is made of a few pieces of JSON, repeated up to the largest size that is taken, with something else at its end,
-plain or compressed, alone or 64 at once. While one is read, `/v2/health/live` is asked without a pause. Printed are the
+plain or compressed, alone or 64 at once. Meanwhile `/v2/health/live` is asked without a pause. Printed are the
 longest time without an answer, the largest memory, and the bodies behind both.
 """
 
@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -30,10 +31,11 @@ import numpy as np
 from tests.facts import model_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tests.serving.conftest import Running
 
+ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
 SHAPE = (32, 32, 3)
 PIECES = (
@@ -93,6 +95,8 @@ class Box:
 BOXES = {"the targets'": Box(), "half a processor": Box(cpus=0.5), "the hardened one": Box(192, 0.5, MIB)}
 """The limits that the targets render by themselves, and those of the page on hardening."""
 _PERIOD_US = 100_000
+ON_ITS_WAY_S = 0.2
+"""What was sent so long before a question may be what keeps the server from its answer."""
 
 
 @dataclass
@@ -107,7 +111,15 @@ class Watched:
     longest_of: str = ""
     statuses: dict[int, int] = field(default_factory=dict)
     asked: int = 0
-    now: str = ""
+    sent: list[tuple[float, str]] = field(default_factory=list)
+
+    def sends(self, what: str) -> None:
+        """Note what is sent from now on."""
+        self.sent.append((time.monotonic(), what))
+
+    def sent_at(self, start: float, end: float) -> str:
+        """Return the last that was sent between two times, or was on its way then."""
+        return "; ".join([what for at, what in self.sent[-1000:] if start - ON_ITS_WAY_S < at < end][-3:])
 
 
 def write_model(folder: Path) -> Path:
@@ -135,13 +147,16 @@ def write_model(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def limited(box: Box) -> Iterator[list[Path]]:
-    """Give the control groups that hold a process to what `box` says; none where none can be made."""
+    """Give the control groups that hold a process to what `box` says; none where none can be made.
+
+    What else the machine does comes after them: the bounds are those of the box.
+    """
     name, quota_us = f"modelyard-{os.getpid()}", int(box.cpus * _PERIOD_US)
     old = {
         "memory": {"memory.limit_in_bytes": str(box.memory_mib * MIB)},
-        "cpu": {"cpu.cfs_period_us": str(_PERIOD_US), "cpu.cfs_quota_us": str(quota_us)},
+        "cpu": {"cpu.cfs_period_us": str(_PERIOD_US), "cpu.cfs_quota_us": str(quota_us), "cpu.shares": "16384"},
     }
-    new = {".": {"memory.max": str(box.memory_mib * MIB), "cpu.max": f"{quota_us} {_PERIOD_US}"}}
+    new = {".": {"memory.max": str(box.memory_mib * MIB), "cpu.max": f"{quota_us} {_PERIOD_US}", "cpu.weight": "1000"}}
     made: list[Path] = []
     for version in (old, new):
         made = [Path("/sys/fs/cgroup", folder, name) for folder in version]
@@ -181,14 +196,8 @@ def serving(folder: Path, box: Box, frames: tuple[str, ...] = FRAMES, **more: st
             settings["MEMORY_BYTES"] = str(box.memory_mib * MIB)
         with started(folder, command, **settings) as server:
             watched = Watched(server, box, groups[0] if groups else None, frames)
-            end = threading.Event()
-            probe = threading.Thread(target=ask_alive, args=(watched, end))
-            probe.start()
-            try:
+            with asked(watched):
                 yield watched
-            finally:
-                end.set()
-                probe.join()
         wait_until_empty(groups)
 
 
@@ -197,22 +206,26 @@ def wait_until_empty(groups: list[Path]) -> None:
         time.sleep(0.05)
 
 
-def ask_alive(watched: Watched, end: threading.Event) -> None:
-    """Ask whether the server is live, again and again, each time on a new connection, as a kubelet does."""
-    while not end.is_set():
-        start, body = time.monotonic(), watched.now
+@contextlib.contextmanager
+def asked(watched: Watched) -> Iterator[None]:
+    """Have the server asked whether it is live, without a pause."""
+    command = [sys.executable, "-m", "tests.serving.alive", str(watched.server.port)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as probe:
+        reader = threading.Thread(target=note_answers, args=(watched, probe.stdout))
+        reader.start()
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", watched.server.port, timeout=60)
-            connection.request("GET", "/v2/health/live")
-            connection.getresponse().read()
-            connection.close()
-        except OSError:
-            if end.is_set():
-                return
-        took = time.monotonic() - start
-        if took > watched.longest_s:
-            watched.longest_s, watched.longest_of = took, body or watched.now
-        time.sleep(0.01)
+            yield
+        finally:
+            probe.terminate()
+            reader.join()
+
+
+def note_answers(watched: Watched, lines: Iterable[str]) -> None:
+    """Note the longest time without an answer, and what was sent then."""
+    for line in lines:
+        start, end = map(float, line.split())
+        if end - start > watched.longest_s:
+            watched.longest_s, watched.longest_of = end - start, watched.sent_at(start, end)
 
 
 def body_of(random_: random.Random, largest: int, frames: tuple[str, ...] = FRAMES) -> tuple[str, bytes]:
@@ -254,7 +267,7 @@ def once(watched: Watched, random_: random.Random, threads: ThreadPoolExecutor, 
     if coding:
         body = gzip.compress(body, 1) if coding == "gzip" else zlib.compress(body, 1)
     headers = {**headers, "content-encoding": coding} if coding else headers
-    watched.now = f"{at_once} x {path} {coding} {how}"
+    watched.sends(f"{at_once} x {path} {coding} {how}")
     list(threads.map(lambda _: send(watched, path, body, headers), range(at_once)))
     watched.asked += at_once
 
@@ -291,7 +304,7 @@ def fuzz(watched: Watched, seconds: float, seed: int) -> None:
         while time.monotonic() < end:
             number += 1
             once(watched, random_, threads, 64 if number % 8 == 0 else 1)
-            assert watched.server.process.poll() is None, f"the server ended at: {watched.now}"
+            assert watched.server.process.poll() is None, f"the server ended at: {watched.sent[-1][1]}"
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from modelyard.serving import limits
 from modelyard.serving.errors import RequestError
-from modelyard.serving.limits import FREELY_BYTES, MIB, Limits, sample_text_bytes
+from modelyard.serving.limits import FREELY_BYTES, MIB, Limits, sample_text_bytes, values_limit
 from modelyard.serving.tensors import TensorSpec
 
 
@@ -38,7 +38,7 @@ def test_the_largest_batch_fits_even_if_it_is_indented() -> None:
 def test_a_compressed_body_may_grow_to_a_mebibyte_or_64_times_its_size_and_never_beyond_the_bound() -> None:
     bounds = Limits(10 * MIB)
     assert [bounds.inflated(sent) for sent in (1, 16384, 16385, MIB)] == [MIB, MIB, 64 * 16385, 10 * MIB]
-    assert bounds.values == 512 * MIB
+    assert bounds.values == 128 * MIB
 
 
 def test_a_text_is_counted_by_what_its_values_take() -> None:
@@ -47,6 +47,16 @@ def test_a_text_is_counted_by_what_its_values_take() -> None:
     Limits(MIB, needs).check_text(text)
     with pytest.raises(RequestError, match=f"would take {needs // MIB} MiB of memory; at most {needs // MIB} MiB"):
         Limits(MIB, needs - 1).check_text(text)
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "cpus", "values_mib"),
+    [(128, 1.0, 64), (4096, 1.0, 128), (4096, 16.0, 128), (4096, 0.5, 64), (100, 0.5, 50)],
+)
+def test_values_take_half_of_the_free_memory_and_no_longer_than_a_probe_waits(
+    free_mib: int, cpus: float, values_mib: int
+) -> None:
+    assert values_limit(free_mib * MIB, cpus) == values_mib * MIB
 
 
 @pytest.mark.parametrize(("mark", "cost"), [(",", 56), ("[", 104), ("{", 240), (":", 120), ('"', 30)])

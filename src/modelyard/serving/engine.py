@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 AT_ONCE_S = 0.001
 """A prediction that takes no longer is made on the event loop: the way to a thread and back costs a good part of it."""
+REST_S = 0.05
+"""How long nothing is read on the event loop after a small request that took longer than that: many may come at once."""
+LONG_S = 0.005
+"""The thread's own time after which it gives way to the event loop, and answers before it reads another request."""
+PASSES = 8
+"""How often the event loop goes round from a connection that comes to its answer, and a little more."""
+WAY_S = 0.1
+"""How long the thread gives way, at most."""
 EVERY_S = 0.5
 Samples = Mapping[str, "NDArray[Any]"]
 """Tensors by name, each with as many samples as the others."""
@@ -101,6 +109,8 @@ class Engine:
         self._waiting: dict[Job, None] = {}
         self._pending = 0
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._reads_here = pace.sample_s is not None
+        self._way = threading.Event()
         self._thread = threading.Thread(target=self._work, name="predict", daemon=True)
         self._thread.start()
         self._sweep()
@@ -108,7 +118,7 @@ class Engine:
     def submit(self, work: Work[A], reply: Callable[[A], None]) -> Callable[[], None] | None:
         """Have `work` done, and `reply` called with the answer; if that is later, return what takes it back."""
         job = Job(work, reply)
-        if work.small and not self._pending and self._pace.sample_s is not None and self._at_once(job):
+        if work.small and self._reads_here and not self._pending and self._at_once(job):
             return None
         if self._pending > self._pace.max_queue:
             msg = f"{self._pending} requests wait already; try again later"
@@ -131,12 +141,20 @@ class Engine:
     def _at_once(self, job: Job) -> bool:
         """Answer a small request here and now, unless its samples are many; return whether it is answered."""
         assert self._pace.sample_s is not None
-        if self._read(job) and job.size * self._pace.sample_s > AT_ONCE_S:
+        start = time.perf_counter()
+        is_read = self._read(job)
+        if time.perf_counter() - start > AT_ONCE_S:
+            self._reads_here = False
+            self._loop.call_later(REST_S, self._read_here)
+        if is_read and job.size * self._pace.sample_s > AT_ONCE_S:
             return False
         self._predict([job] if job.samples is not None else [])
         assert job.response is not None
         job.reply(job.response)
         return True
+
+    def _read_here(self) -> None:
+        self._reads_here = True
 
     def _take_back(self, job: Job) -> None:
         """The client has gone: what is not begun is not done."""
@@ -159,17 +177,40 @@ class Engine:
             assert job.response is not None
             job.reply(job.response)
 
+    def _pass(self, left: int) -> None:
+        """Go round `left` times, then let the thread go on."""
+        if left:
+            self._loop.call_soon(self._pass, left - 1)
+        else:
+            self._way.set()
+
     # In the thread.
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
-            jobs = self._together(first)
+            start = time.thread_time()
+            jobs = self._together(first, start)
             self._predict([job for job in jobs if job.response is None])
             if jobs:
                 self._loop.call_soon_threadsafe(self._done, jobs)
+            if time.thread_time() - start > LONG_S:
+                self._give_way()
 
-    def _together(self, first: Job) -> list[Job]:
-        """Return `first` and those that wait behind it, as many as are predicted together, and read them."""
+    def _give_way(self) -> None:
+        """Let the event loop do first what has come meanwhile.
+
+        The interpreter is one thread's at a time. The loop lets go of it whenever it asks the system, a dozen times for an
+        answer, and each time would wait for a parser that holds it for as long as a large text takes.
+        """
+        self._way.clear()
+        self._loop.call_soon_threadsafe(self._pass, PASSES)
+        self._way.wait(WAY_S)
+
+    def _together(self, first: Job, start: float) -> list[Job]:
+        """Return `first` and those that wait behind it, as many as are predicted together, and read them.
+
+        There are fewer if reading them has taken long since `start`, on the thread's own clock.
+        """
         jobs, samples, job = [], 0, first
         while True:
             if self._claim(job):
@@ -177,7 +218,7 @@ class Engine:
                 jobs.append(job)
                 if self._read(job) and not self._is_late(job, waited_s):
                     samples += job.size
-            if samples >= self._pace.together or not job.work.small:
+            if samples >= self._pace.together or not job.work.small or time.thread_time() - start > LONG_S:
                 return jobs
             try:
                 following = self._queue.get_nowait()

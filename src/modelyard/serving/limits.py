@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import RequestError
-from .shares import MIB, PARSING
+from .shares import MIB, PARSED_BYTES, PARSING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,7 +52,7 @@ class Limits:
     """
 
     body: int
-    values: int = int(PARSING * UNLIMITED_BYTES)
+    values: int = PARSED_BYTES
     message: int = 4 * MIB
 
     @classmethod
@@ -94,6 +94,11 @@ def sample_text_bytes(spec: TensorSpec) -> int:
         limits = np.iinfo(spec.dtype)
         digits = max(len(str(limits.min)), len(str(limits.max)))
     return int(math.prod(spec.shape)) * (digits + 2) * 2
+
+
+def values_limit(free_bytes: int, cpus: float) -> int:
+    """Return what the values of one JSON text may take, in bytes: a share of the memory, and what is parsed soon enough."""
+    return int(min(PARSING * free_bytes, PARSED_BYTES * min(1.0, cpus)))
 
 
 def memory_limit() -> int | None:

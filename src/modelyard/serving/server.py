@@ -16,7 +16,7 @@ from .connection import Connection
 from .engine import Engine, Pace
 from .errors import StartError
 from .gate import Allowance, Gate
-from .limits import UNLIMITED_BYTES, Limits, memory_limit, resident_bytes
+from .limits import UNLIMITED_BYTES, Limits, cpu_limit, memory_limit, resident_bytes, values_limit
 from .listener import Acceptor, begin
 from .logs import log, requests
 from .metrics import Metrics
@@ -110,9 +110,8 @@ class Worker:
         )
         self._model = bounded(self._model, settings.max_length, int(PARSING * free))
         pace = Pace(sample_s, together, settings.max_queue, settings.queue_s)
-        limits = Limits.of(
-            self._model.inputs.values(), settings.max_batch, settings.max_body_bytes, int(PARSING * free)
-        )
+        values = values_limit(free, cpu_limit() / len(self._board.rows))
+        limits = Limits.of(self._model.inputs.values(), settings.max_batch, settings.max_body_bytes, values)
         self._gate = Gate(allowance, self._metrics.held)
         self._engine = Engine(predictor, self._metrics, pace, self._loop)
         self._tracer = self._open_tracer(otel)
