@@ -131,7 +131,9 @@ def _commit(git: str) -> str:
 
 def numbers(metrics: dict[str, Any]) -> str:
     """Return metrics on one line; nested ones are left out."""
-    plain = {name: value for name, value in metrics.items() if isinstance(value, int | float | str)}
+    from modelyard.metrics.figures import plain
+
+    flat = {name: value for name, value in metrics.items() if isinstance(value, int | float | str)}
     return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()
+        f"{name} {plain(value)}" if isinstance(value, float) else f"{name} {value}" for name, value in flat.items()
     )

@@ -19,6 +19,7 @@ from modelyard.errors import ModelyardError
 from modelyard.frontend import selection_report
 from modelyard.frontend.ending import end_build
 from modelyard.frontend.task_names import no_tasks
+from modelyard.metrics.figures import plain
 from modelyard.preflight.refusal import refuse
 from modelyard.stage import Stage
 from modelyard.units import duration
@@ -167,7 +168,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
     def _metrics(self, name: str) -> str:
         record = self.engine.workspace.record(self.stages[name])
         numbers = {k: v for k, v in (record.metrics if record else {}).items() if isinstance(v, int | float | str)}
-        text = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in list(numbers.items())[:4])
+        text = ", ".join(
+            f"{k} {plain(v)}" if isinstance(v, float) else f"{k} {v}" for k, v in list(numbers.items())[:4]
+        )
         return f"  ({text})" if text else ""
 
     def skip_uptodate(self, task: Any) -> None:

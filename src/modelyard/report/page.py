@@ -8,6 +8,7 @@ import msgspec
 
 from modelyard.build.verdict import UP_TO_DATE
 from modelyard.explain.graph import Graph, Node, implied_edges, svg
+from modelyard.metrics.figures import plain
 from modelyard.report import words
 from modelyard.report.classes import classes_of
 from modelyard.report.examples import Example, examples
@@ -264,7 +265,7 @@ def _curve(facts: CurveFacts, name: str) -> Curve:
 
 
 def _cell(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.4g}"
+    return "n/a" if value is None else plain(value)
 
 
 def functions() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelyard import units
 from modelyard.build.verdict import STANDINGS, UP_TO_DATE
-from modelyard.metrics import figures as metrics
+from modelyard.metrics import figures
 
 if TYPE_CHECKING:
     from modelyard.metrics import Metric, Quantity
@@ -42,15 +42,12 @@ def signed(value: float, digits: int) -> str:
 
 def size(size_bytes: float) -> str:
     """Return a size in the unit that suits it."""
-    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size_bytes >= limit:
-            return f"{size_bytes / limit:,.1f}{_JOINT}{unit}"
-    return f"{size_bytes:.0f}{_JOINT}B"
+    return _joined(figures.size(size_bytes))
 
 
 def milliseconds(value: float) -> str:
-    """Return a latency in milliseconds with three digits that count."""
-    return f"{value:,.0f}{_JOINT}ms" if value >= 100 else f"{value:.3g}{_JOINT}ms"
+    """Return a latency in milliseconds."""
+    return _joined(figures.milliseconds(value))
 
 
 def times(new: float, old: float, smaller: str, larger: str) -> str:
@@ -63,8 +60,8 @@ def times(new: float, old: float, smaller: str, larger: str) -> str:
 def ratio(metric: Metric) -> str:
     """Return a ratio with its interval: `0.90 (0.88 to 0.93)`; an end that is not known is left out, and what is exact is a dash."""
     if metric.low is None or metric.high is None:
-        return f"{metric.value:.2f}"
-    return f"{metric.value:.2f} ({metric.low:.2f} to {metric.high:.2f})" if metric.low < metric.high else _DASH
+        return figures.figure(metric.value, "ratio")
+    return figures.cell(metric) if metric.low < metric.high else _DASH
 
 
 def figure(metric: Metric | None) -> str:
@@ -78,16 +75,14 @@ def value(quantity: Quantity, number: float | None) -> str:
     """Return a value of a quantity in the unit that suits it; `n/a` for None."""
     if number is None:
         return "n/a"
-    plain = {"fraction": percent, "bytes": size, "ms": milliseconds}.get(quantity.unit)
-    return plain(number) if plain else metrics.cell(quantity.of(number)).replace(" ", _JOINT)
+    return percent(number) if quantity.unit == "fraction" else _joined(figures.figure(number, quantity.unit))
 
 
 def change(quantity: Quantity, new: float | None, old: float | None) -> str:
     """Return how far a value lies above another, with its sign; fractions in percentage points; `n/a` if one is None."""
     if quantity.unit == "fraction" or new is None or old is None:
         return points(new, old)
-    text = f"{abs(new - old):,.0f}" if abs(new - old) >= 1000 else f"{abs(new - old):.3g}"
-    return "0" if new == old else f"{'+' if new > old else MINUS}{text}"
+    return "0" if new == old else f"{'+' if new > old else MINUS}{figures.plain(abs(new - old))}"
 
 
 def moved(quantity: Quantity, new: float | None, old: float | None) -> str:
@@ -122,7 +117,12 @@ def plural(word: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration that no line break parts: `0.3 s`, `12 s`, `3 min 20 s`."""
-    return units.duration(seconds).replace(" ", _JOINT)
+    return _joined(units.duration(seconds))
+
+
+def _joined(text: str) -> str:
+    """Return a figure that no line break parts."""
+    return text.replace(" ", _JOINT)
 
 
 def outdated(state: str) -> str:

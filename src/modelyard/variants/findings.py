@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelyard.metrics.figures import ends, number, said
+from modelyard.metrics.figures import bound, ends, number, said
 from modelyard.variants.paired import pairs_interval
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         """Return what is said of a value that does not surely meet the bound `limit`."""
         beyond = f"{self.verb}{'below' if self.from_below else 'more than'}"
         told = beyond if self.is_missed(limit) else "may be more or less than"
-        bound = f"{limit:,.0f}" if self.unit == "bytes" else f"{limit:g}"
-        return f"{self.subject}{'' if told.startswith(',') else ' '}{told} {bound}"
+        return f"{self.subject}{'' if told.startswith(',') else ' '}{told} {bound(limit)}"
 
     def _meets(self, end: float | None, limit: float) -> bool:
         if end is None:
