@@ -60,7 +60,7 @@ def test_an_undecided_gate_of_what_ships_is_told_in_the_last_lines_the_table_and
     chosen = selection["chosen"]
     (text,) = next(row["undecided"] for row in selection["table"] if row["variant"] == chosen)
     assert text.startswith("max_latency_p99: ")
-    assert text.endswith(" may be more or less than 10000: undecided, passes as measured")
+    assert text.endswith(" may be more or less than 10,000: undecided, passes as measured")
     *_, warning, note, last = done.output.splitlines()
     assert warning == f"warning: {chosen} ships with a gate undecided: {text}"
     others = ", ".join(sorted(row["variant"] for row in selection["table"] if row["variant"] != chosen))
@@ -197,9 +197,11 @@ def test_two_reports_are_compared(toy: Path) -> None:
     assert done.output.startswith("### toy: what changed")
     assert "→" in done.output
     found = json.loads(build(toy, "report-diff", str(before), "artifacts/report/toy/report.json", "--json").output)
-    assert found["schema"] == "modelyard.report-diff/1"
+    assert found["schema"] == "modelyard.report-diff/2"
     plain = next(one for one in found["variants"] if one["name"] == "plain")
-    assert plain["accuracy"]["a"] > plain["accuracy"]["b"]
+    accuracy = next(one for one in plain["metrics"] if one["name"] == "accuracy")
+    assert accuracy["value"]["a"] > accuracy["value"]["b"]
+    assert (accuracy["unit"], accuracy["better"]) == ("fraction", "higher")
     same = build(toy, "report-diff", str(before), str(before))
     assert "Nothing differs" in same.output
     assert build(toy, "report-diff", str(before), "nowhere").code == 3

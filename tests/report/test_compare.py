@@ -3,9 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from modelyard.report.compare import LATENCY_NOISE, SCHEMA, Pair, compare, is_slower_or_faster
+from modelyard.metrics import Metric
+from modelyard.report.compare import SCHEMA, compare
+from modelyard.report.compare_metrics import NOISE, Intervals, Pair
 from modelyard.report.compare_text import markdown
-from modelyard.report.facts import Interval
 
 
 @pytest.fixture
@@ -17,6 +18,23 @@ def change(report, variant: str, **fields):
     """Return the report with other fields of one variant."""
     variants = [msgspec.structs.replace(v, **fields) if v.name == variant else v for v in report.variants]
     return msgspec.structs.replace(report, variants=tuple(variants))
+
+
+def measure(report, variant: str, name: str, **fields):
+    """Return the report with other fields of one metric of a variant."""
+    metrics = [msgspec.structs.replace(m, **fields) if m.name == name else m for m in report.variant(variant).metrics]
+    return change(report, variant, metrics=tuple(metrics))
+
+
+def without(report, variant: str, name: str):
+    """Return the report without a metric of a variant."""
+    return change(report, variant, metrics=tuple(m for m in report.variant(variant).metrics if m.name != name))
+
+
+def row(text: str, *cells: str) -> list[str]:
+    """Return the cells of the one row of a table that has all of `cells`."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return next(found for found in rows if set(cells) <= set(found))
 
 
 def test_equal_reports_differ_in_nothing(report):
@@ -33,20 +51,90 @@ def test_a_report_without_matrices_of_an_older_version_is_compared_by_what_it_ha
     assert compare(older, report) == compare(report, report)
 
 
+def test_a_report_of_a_version_that_had_no_metrics_has_the_same_in_its_fields(report):
+    older = msgspec.structs.replace(
+        report, variants=tuple(msgspec.structs.replace(one, metrics=()) for one in report.variants)
+    )
+    diff = compare(older, report)
+    assert [one.name for one in diff.variants[1].metrics] == [one.name for one in report.variant("v1").metrics]
+    assert not any(one.differs for one in diff.variants)
+    worse = change(older, "v1", accuracy=0.5)
+    assert compare(report, worse).variants[1].metric("accuracy").verdict == "worse"
+
+
 def test_a_change_is_told_with_both_values_and_its_size(report):
-    later = change(report, "v1", accuracy=0.9, gzip_bytes=60_000)
+    later = measure(measure(report, "v1", "accuracy", value=0.9), "v1", "gzip_size", value=60_000)
     text = markdown(compare(report, later))
     assert "**v1** ships, as before: accuracy 87.50\u00a0% → 90.00\u00a0% (+2.50 points)" in text
-    assert "75.0\u00a0kB → 60.0\u00a0kB (\N{MINUS SIGN}20.0 %) after gzip" in text
+    assert "gzip 75.0\u00a0kB → 60.0\u00a0kB (\N{MINUS SIGN}20.0 %)" in text
+    assert row(text, "v1")[1] == "accuracy"
+    assert row(text, "gzip") == ["", "gzip", "75.0\u00a0kB", "60.0\u00a0kB", "\N{MINUS SIGN}20.0 %", "better"]
     assert "3 more variants are the same." in text
     assert "| v0 " not in text
+
+
+def test_a_quality_within_its_interval_is_told_and_undecided(report):
+    later = measure(report, "v1", "accuracy", value=0.9, interval=(0.83, 0.94))
+    found = compare(report, later).variants[1].metric("accuracy")
+    assert (found.verdict, found.is_told) == ("undecided", True)
+    assert "90.00\u00a0% (83.00\u00a0% to 94.00\u00a0%)" in row(markdown(compare(report, later)), "v1")
+    far = measure(report, "v1", "accuracy", value=0.2, interval=(0.1, 0.3))
+    assert compare(report, far).variants[1].metric("accuracy").verdict == "worse"
+
+
+RMSE = Metric(name="rmse", better="lower", value=45_530.0, title="RMSE", interval=(40_000.0, 51_000.0), sampled=True)
+
+
+def test_any_metric_is_compared_by_its_own_unit_and_better_side(report):
+    def having(value: float, interval: tuple[float, float]):
+        error = msgspec.structs.replace(RMSE, value=value, interval=interval)
+        rate = Metric(name="throughput", better="higher", unit="per second", value=value / 10, steady=False)
+        return change(report, "v1", metrics=(error, rate), accuracy=None)
+
+    diff = compare(having(45_530.0, (40_000.0, 51_000.0)), having(20_000.0, (18_000.0, 22_000.0)))
+    assert [(m.name, m.unit, m.better, m.verdict) for m in diff.variants[1].metrics] == [
+        ("rmse", "", "lower", "better"),
+        ("throughput", "per second", "higher", "worse"),
+    ]
+    assert diff.shipped.metric("rmse").interval == Intervals((40_000.0, 51_000.0), (18_000.0, 22_000.0))
+    text = markdown(diff)
+    assert "**v1** ships, as before: RMSE 45,530 → 20,000 (\N{MINUS SIGN}25,530)." in text
+    assert row(text, "throughput")[2:] == ["4,553\u00a0/s", "2,000\u00a0/s", "\N{MINUS SIGN}56.1 %", "worse"]
+    assert "ccuracy" not in text
+
+
+@pytest.mark.parametrize(("verdict", "value"), [("gone", Pair(75_000, None)), ("new", Pair(None, 75_000))])
+def test_a_metric_that_one_side_lacks_is_told(report, verdict, value):
+    lacking = without(report, "v1", "gzip_size")
+    diff = compare(report, lacking) if verdict == "gone" else compare(lacking, report)
+    assert (diff.shipped.metric("gzip_size").verdict, diff.shipped.metric("gzip_size").value) == (verdict, value)
+    assert row(markdown(diff), "gzip")[-1] == verdict
+
+
+def test_a_metric_whose_unit_changed_is_two_that_are_not_compared(report):
+    later = measure(report, "v1", "accuracy", unit="", value=87.5)
+    found = [one for one in compare(report, later).variants[1].metrics if one.name == "accuracy"]
+    assert [(one.unit, one.verdict) for one in found] == [("", "new"), ("fraction", "gone")]
+
+
+def test_of_many_variants_that_differ_the_first_are_told(report):
+    def many(gzip_size: int):
+        one = measure(report, "v1", "gzip_size", value=gzip_size).variant("v1")
+        variants = [msgspec.structs.replace(one, name=f"w{number:02}") for number in range(45)]
+        return msgspec.structs.replace(report, variants=tuple(variants))
+
+    text = markdown(compare(many(1000), many(900)))
+    assert "| w39 " in text
+    assert "| w40 " not in text
+    assert "5 more differ, see `--json`." in text
 
 
 def test_another_variant_ships(report):
     later = msgspec.structs.replace(report, shipped="v2")
     diff = compare(report, later)
     assert (diff.a.shipped, diff.b.shipped, diff.shipped.name) == ("v1", "v2", "v2")
-    assert diff.shipped.accuracy == Pair(report.variant("v1").accuracy, report.variant("v2").accuracy)
+    accuracies = report.variant("v1").accuracy, report.variant("v2").accuracy
+    assert diff.shipped.metric("accuracy").value == Pair(*accuracies)
     assert "**v2** ships; before it was v1" in markdown(diff)
 
 
@@ -63,32 +151,33 @@ def test_variants_that_came_and_went(report):
     fewer = msgspec.structs.replace(report, variants=report.variants[:2])
     gone, come = compare(report, fewer), compare(fewer, report)
     assert [one.name for one in gone.variants] == ["v0", "v1", "v2", "v3"]
-    assert gone.variants[3].accuracy.b is None
+    assert (gone.variants[3].presence, come.variants[3].presence) == ("a", "b")
+    assert {one.verdict for one in gone.variants[3].metrics} == {"gone"}
     assert "v3 (gone)" in markdown(gone)
     assert "v3 (new)" in markdown(come)
 
 
 def test_classes_are_matched_by_name_and_the_worst_is_first(report):
-    one = report.variant("v1")
-    later = change(
-        report, "v1", class_names=("dog", "cat", "bird", "owl"), per_class=(0.1, one.per_class[0], 0.99, None)
-    )
-    classes = compare(report, later).shipped.classes
+    before = report.variant("v1").quality.per_group
+    after = {"dog": 0.1, "cat": before["cat"], "bird": 0.99, "owl": None}
+    later = measure(report, "v1", "accuracy", per_group=after)
+    classes = compare(report, later).shipped.metric("accuracy").groups
     assert [c.name for c in classes] == ["dog", "bird"]
-    assert classes[0].accuracy == Pair(one.per_class[1], 0.1)
-    assert "| dog " in markdown(compare(report, later))
+    assert classes[0].value == Pair(before["dog"], 0.1)
+    assert "Classes of the variant that ships whose accuracy changed:" in markdown(compare(report, later))
+    assert row(markdown(compare(report, later)), "dog")[2] == "10.00\u00a0%"
 
 
 def test_a_latency_within_the_noise_is_not_told(report):
-    def at(ms):
-        return change(report, "v1", p50_ms=Interval(value=ms))
+    def at(ms, interval=None):
+        return measure(report, "v1", "latency_p50", value=ms, interval=interval)
 
-    inside, outside = 0.021 * (1 + LATENCY_NOISE / 2), 0.021 * 3
+    inside, outside = 0.021 * (1 + NOISE / 2), 0.021 * 3
     assert "Nothing differs" in markdown(compare(report, at(inside)))
+    assert compare(report, at(inside)).variants[1].metric("latency_p50").verdict == "undecided"
     assert "0.021\u00a0ms → 0.063\u00a0ms (+200.0 %)" in markdown(compare(report, at(outside)))
-    assert is_slower_or_faster(Pair(1.0, 2.0))
-    assert is_slower_or_faster(Pair(2.0, 1.0))
-    assert not is_slower_or_faster(Pair(None, None))
+    assert "Nothing differs" in markdown(compare(report, at(outside, (0.02, 0.2))))
+    assert compare(at(outside), report).variants[1].metric("latency_p50").verdict == "better"
 
 
 def test_a_gate_that_is_missed_now_is_told(report):
@@ -129,7 +218,7 @@ def test_what_they_were_made_of_is_told_once_for_all_stages(report):
         ("code", "trainer", 1),
     ]
     text = markdown(diff)
-    assert "**the data of dataset:data differ**: accuracies are of other samples" in text
+    assert "**the data of dataset:data differ**: what was measured is of other samples" in text
     assert f"- tool numpy: 2.0 → 2.1 ({len(report.origins)} stages)" in text
     assert "- parameter epochs: 3 → 5 (train:net)" in text
     assert "- code of trainer changed (evaluate:v1)" in text
@@ -141,6 +230,7 @@ def test_new_notes_are_told(report):
 
 
 def test_names_cannot_break_the_table(report):
-    later = change(report, "v1", accuracy=0.9, name="a|b`<i>")
+    later = change(measure(report, "v1", "accuracy", value=0.9), "v1", name="a|b`<i>")
     rows = [line for line in markdown(compare(report, later)).splitlines() if line.startswith("|")]
+    assert len(rows) > 2
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1

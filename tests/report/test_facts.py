@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from modelyard.errors import DataError
+from modelyard.report.compare import ReportDiff
 from modelyard.report.facts import SCHEMA, Report, read_report
 from tests.report.conftest import write_page
 
-SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "reference" / "report.schema.json"
+SCHEMAS = Path(__file__).parents[2] / "docs" / "reference"
 
 
 def test_a_report_is_read_back_from_its_file_and_its_folder(make):
@@ -49,9 +50,10 @@ def test_what_is_no_report_is_said_in_two_lines(tmp_path, text, message):
     assert str(found.value).count("\n") == 1
 
 
-def test_the_published_schema_is_that_of_the_code():
-    now = msgspec.json.encode(msgspec.json.schema(Report)).decode()
-    assert plain(json.loads(SCHEMA_FILE.read_text())) == plain(json.loads(now))
+@pytest.mark.parametrize(("name", "kind"), [("report", Report), ("report-diff", ReportDiff)])
+def test_the_published_schema_is_that_of_the_code(name, kind):
+    now = msgspec.json.encode(msgspec.json.schema(kind)).decode()
+    assert plain(json.loads((SCHEMAS / f"{name}.schema.json").read_text())) == plain(json.loads(now))
 
 
 def plain(value):

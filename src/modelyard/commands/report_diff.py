@@ -17,8 +17,8 @@ class ReportDiff(ModelyardCommand):
     doc_usage = "A B"
     doc_description = (
         "A and B are each a report.json of `doit report`, or a folder that holds one; the earlier one first. Tells which "
-        "variant ships, accuracy, sizes, latency, the classes that changed, and the image. The text is Markdown, "
-        "ready for a pull request. Needs no project."
+        "variant ships, every metric that changed and whether for the better, the gates, the classes that changed, the "
+        "image, and what all was made of. The text is Markdown, ready for a pull request. Needs no project."
     )
 
     def run(self, options: Any, names: list[str]) -> int:

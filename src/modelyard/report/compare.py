@@ -1,33 +1,21 @@
-"""What differs between two reports, in numbers: `modelyard.report-diff/1`. Pure."""
+"""What differs between two reports, in numbers: `modelyard.report-diff/2`. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from modelyard.report.facts import Interval
+from modelyard.report.compare_metrics import MetricChange, Pair, metric_changes
+from modelyard.report.facts import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.report.facts import Origin, Report, State, VariantFacts
+    from modelyard.report.facts import Origin, Report, VariantFacts
 
-SCHEMA = "modelyard.report-diff/1"
-LATENCY_NOISE = 0.25
-"""Two measurements of the same model may differ by this part; a smaller change of the latency is not told."""
-
-
-class Pair(msgspec.Struct, frozen=True):
-    """A value in the first report and in the second; None where there is none."""
-
-    a: float | None
-    b: float | None
-
-    @property
-    def differs(self) -> bool:
-        """Whether the two are not the same."""
-        return self.a != self.b
+SCHEMA = "modelyard.report-diff/2"
+"""Fields are added under the same name; a field that changes its meaning or goes makes it `/3`."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,44 +31,37 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-class ClassChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A class and its accuracy in both reports."""
-
-    name: str
-    accuracy: Pair
-
-
 class VariantChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant in both reports, or in one: then the values of the other are None.
+    """A variant in both reports, or in one.
 
     Attributes:
         name: the variant's name.
-        accuracy: fraction of the test samples that it labels rightly.
-        size_bytes: size of the model's file.
-        gzip_bytes: its size after gzip.
-        p50_ms: half of the calls took no longer.
-        p99_ms: 99 of 100 calls took no longer.
+        presence: `both`, or which report alone measured it: `a` (it is gone) or `b` (it is new).
+        metrics: all that either report has of it, in the order of the second, what the task counts most first.
         misses: the gates that it misses, in the first report and in the second.
-        classes: the classes whose accuracy differs, the worst change first.
         state: of the stage that measured it, in the second report.
     """
 
     name: str
-    accuracy: Pair
-    size_bytes: Pair
-    gzip_bytes: Pair
-    p50_ms: Pair
-    p99_ms: Pair
+    presence: Literal["both", "a", "b"] = "both"
+    metrics: tuple[MetricChange, ...]
     misses: tuple[tuple[str, ...], tuple[str, ...]]
-    classes: tuple[ClassChange, ...]
     state: State = "up-to-date"
 
     @property
+    def told(self) -> tuple[MetricChange, ...]:
+        """The metrics whose change is told; see `MetricChange.is_told`."""
+        return tuple(one for one in self.metrics if one.is_told)
+
+    @property
     def differs(self) -> bool:
-        """Whether there is something to tell, latencies within the noise left out."""
-        exact = (self.accuracy, self.size_bytes, self.gzip_bytes)
+        """Whether there is something to tell."""
         gates = [[miss.partition(":")[0] for miss in misses] for misses in self.misses]
-        return any(pair.differs for pair in exact) or gates[0] != gates[1] or is_slower_or_faster(self.p50_ms)
+        return bool(self.told) or gates[0] != gates[1]
+
+    def metric(self, name: str) -> MetricChange | None:
+        """Return the metric called `name`, as the second report has it if both do; None if neither has one."""
+        return next((one for one in self.metrics if one.name == name), None)
 
 
 class LayerChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +93,7 @@ class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between two reports.
 
     Attributes:
-        schema: `modelyard.report-diff/1`.
+        schema: `modelyard.report-diff/2`.
         a: the first report.
         b: the second.
         shipped: the variant that ships in each, compared as one: its figures before and after.
@@ -134,13 +115,6 @@ class ReportDiff(msgspec.Struct, frozen=True, kw_only=True):
     image_state: State = "missing"
     layers: tuple[LayerChange, ...]
     origins: tuple[OriginChange, ...] = ()
-
-
-def is_slower_or_faster(pair: Pair) -> bool:
-    """Tell whether two latencies differ by more than the noise of a measurement."""
-    if pair.a is None or pair.b is None:
-        return pair.differs
-    return abs(pair.b - pair.a) > LATENCY_NOISE * max(pair.a, pair.b)
 
 
 def compare(a: Report, b: Report) -> ReportDiff:
@@ -175,35 +149,13 @@ def _side(report: Report) -> Side:
 
 
 def _change(name: str, old: VariantFacts | None, new: VariantFacts | None) -> VariantChange:
-    def pair(field: str) -> Pair:
-        return Pair(*(None if one is None else _value(getattr(one, field)) for one in (old, new)))
-
     return VariantChange(
         name=name,
-        accuracy=pair("accuracy"),
-        size_bytes=pair("size_bytes"),
-        gzip_bytes=pair("gzip_bytes"),
-        p50_ms=pair("p50_ms"),
-        p99_ms=pair("p99_ms"),
+        presence="both" if old and new else "b" if new else "a",
+        metrics=tuple(metric_changes(old, new)),
         misses=(old.misses if old else (), new.misses if new else ()),
-        classes=tuple(_classes(old, new)) if old and new else (),
         state=new.state if new else "missing",
     )
-
-
-def _value(found: float | Interval) -> float:
-    return found.value if isinstance(found, Interval) else found
-
-
-def _classes(old: VariantFacts, new: VariantFacts) -> list[ClassChange]:
-    """Return the classes of both whose accuracy differs, by name, the worst first."""
-    before, after = (dict(zip(v.class_names, v.per_class, strict=True)) for v in (old, new))
-    found = [
-        ClassChange(name=name, accuracy=Pair(before[name], after[name]))
-        for name in after
-        if name in before and before[name] != after[name]
-    ]
-    return sorted(found, key=lambda one: (one.accuracy.b or 0) - (one.accuracy.a or 0))
 
 
 def _layers(a: Report, b: Report) -> Iterator[LayerChange]:
