@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from hypothesis import settings
 
 PROJECTS = Path(__file__).parent / "projects"
+MOST_PROCESSES = 8
+"""Of the processes that tests run in side by side: each makes what its tests share."""
 DEBIAN_BASE = "modelyard-test-minbase:latest"
 
 settings.register_profile("default", deadline=None)
@@ -58,11 +61,36 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if is_test and config.option.markexpr == "quick" and not _is_quick(collection_path) else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the quick rooms, but for those that say that they take long, or need what not every machine has."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of the quick rooms, but for those that say that they take long, or need what not every machine has.
+
+    Side by side, the files that take longest come first, so that all processes end together.
+    """
+    slow: Counter[Path] = Counter()
     for item in items:
-        if _is_quick(item.path) and not _ELSEWHERE & {mark.name for mark in item.iter_markers()}:
+        marks = {mark.name for mark in item.iter_markers()}
+        slow[item.path] += "slow" in marks
+        if _is_quick(item.path) and not _ELSEWHERE & marks:
             item.add_marker(pytest.mark.quick)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run all the tests in a process for each processor, each file in one; a few tests are faster without.
+
+    `-n 0` runs them in one process, one after another, as `--pdb` and `-s` do.
+    """
+    option = config.option
+    if getattr(option, "dist", None) is None or "PYTEST_XDIST_WORKER" in os.environ:
+        return  # without pytest-xdist; or in one of its processes, which would start as many again, without end
+    option.loadscopereorder = False  # it puts the files with the most tests first: those of the quickest
+    apart = option.usepdb or option.collectonly or option.capture == "no"
+    if option.numprocesses is None and config.args_source is pytest.Config.ArgsSource.TESTPATHS and not apart:
+        option.numprocesses = min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    if option.numprocesses and option.dist == "no":
+        option.dist = "loadfile"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from modelyard.serving.backends.litert import open_model
 from modelyard.testing import check_optimizer, measure, write_small_project
 from modelyard_plugins.optimizers.edge_quantize import edge_quantize
 
-pytestmark = pytest.mark.tensorflow
-pytest.importorskip("ai_edge_quantizer", reason="needs the extra 'edge'")
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.skipif(find_spec("ai_edge_quantizer") is None, reason="needs the extra 'edge'"),
+]
 
 
 @pytest.fixture(scope="module")
