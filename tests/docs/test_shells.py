@@ -28,8 +28,12 @@ BUILT = {
     "docs/reference/images.md",
     "docs/reference/serving.md",
     "docs/reference/targets.md",
+    "docs/tutorial/events.md",
 }
 """Pages that speak of a project that is built: the tutorial's, which is built once for all of them."""
+
+BROKER = "docs/tutorial/events.md"
+"""The page that starts a broker of events."""
 
 PLANS = {
     "CONTRIBUTING.md": ".",
@@ -64,6 +68,10 @@ serve() { "$@" >server.log 2>&1 & echo $! >>"$SERVERS"; local end=$((SECONDS + 6
 doit() { case ${1-} in serve) serve command doit serve serve.port=$PORT ;; *) command doit "$@" ;; esac; }
 curl() { command curl "${@/localhost:8080/localhost:$PORT}"; }
 python() { case "$*" in "-m modelyard.serving"*) serve "$PYTHON" "${@/8080/$PORT}" ;; *) elsewhere "$@" ;; esac; }
+"""
+NATS = """
+nats-server() { command nats-server "$@" --port "$NATS_PORT" >nats.log 2>&1 & echo $! >>"$SERVERS"
+  until (echo >"/dev/tcp/127.0.0.1/$NATS_PORT") 2>/dev/null; do kill -0 $!; sleep 0.1; done; }
 """
 """What serves until it is stopped goes to the background, on a port that is free."""
 
@@ -200,8 +208,12 @@ def test_the_commands_of_a_page_work_in_a_project_that_is_built(
     project = Path(shutil.copytree(net, tmp_path / "net", symlinks=True))
     if any("git add" in commands(block) for block in blocks(page) if block.language == "console"):
         commit_all(project)
+    if page == BROKER and shutil.which("nats-server") is None and not os.environ.get("MODELYARD_REQUIRE_SERVICES"):
+        pytest.skip("needs the program nats-server")
+    port = str(tls.free_port())
+    broker = {"NATS_PORT": port, "MODELYARD_EVENTS_URL": f"nats://127.0.0.1:{port}"} if page == BROKER else {}
     with background(tmp_path) as env:
-        follow(page, project, env=env | cluster, before=SERVED + ENGINE)
+        follow(page, project, env=env | cluster | broker, before=SERVED + NATS + ENGINE)
 
 
 @pytest.mark.slow

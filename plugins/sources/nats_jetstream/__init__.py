@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import nats
 from nats.errors import Error as NatsError
+from nats.errors import NoServersError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import ConsumerConfig
 from nats.js.errors import NotFoundError
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
     from modelyard.serving.events.source import Ending, Place
 
+    from .peer import Peer
+
     T = TypeVar("T")
 
 WAIT_S, CONFIRM_S = 1.0, 5.0
-_FAILURES = (NatsError, OSError, TimeoutError)
+FAILURES = (NatsError, OSError, TimeoutError)
 _SUBJECT = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
 _GROUP = re.compile(r"[A-Za-z0-9_-]+")
 _KEEP = b"+WPI"
@@ -54,6 +57,14 @@ def open_source(place: Place) -> Nats:
         msg = f"GROUP: {place.group!r}; allowed: letters, digits, '_', '-'"
         raise ValueError(msg)
     return Nats(place)
+
+
+def open_peer(place: Place) -> Peer:
+    """Return who sends events to the stream of the subject `place.input`, and hears what becomes of them."""
+    from .peer import Peer
+
+    open_source(place)  # refuses what can be no place
+    return Peer(place)
 
 
 class NatsDelivery:
@@ -82,19 +93,7 @@ class Nats:
         place = self._place
         if self._client is not None:
             await self._client.close()
-        username, password = place.login()
-        tls = {"tls": place.tls.context()} if place.url.startswith("tls:") or place.tls.ca_file else {}
-        login = {"user": username, "password": password} if username else {"token": password} if password else {}
-        connecting = nats.connect(
-            place.url,
-            name=place.member,
-            allow_reconnect=False,
-            connect_timeout=2,
-            error_cb=_quiet,
-            **login,
-            **tls,
-        )
-        self._client = await _tried(connecting)
+        self._client = await connected(place)
         self._stream = self._client.jetstream(timeout=CONFIRM_S)
         # The server must not give up before we do: what fails for good is ours to put aside.
         config = ConsumerConfig(ack_wait=place.lease_s, max_deliver=-1, max_ack_pending=-1)
@@ -103,11 +102,11 @@ class Nats:
         except NotFoundError as exc:
             msg = (
                 f"{place.url}: no stream holds the subject {place.input!r}; make one for it, for {place.output!r} and for "
-                f"{place.dead_letter!r}, for instance: nats stream add events --subjects '{place.input},{place.output},{place.dead_letter}'"
+                f"{place.dead_letter!r}: start the server once with --events-setup, or run `doit events:setup`"
             )
             raise ConnectionError(msg) from exc
-        except _FAILURES as exc:
-            raise _failure(exc) from exc
+        except FAILURES as exc:
+            raise broken(exc) from exc
 
     async def take(self, most: int) -> Sequence[NatsDelivery]:
         try:
@@ -118,7 +117,7 @@ class Nats:
                 raise ConnectionError(msg) from None
             return []
         except (NatsError, OSError) as exc:
-            raise _failure(exc) from exc
+            raise broken(exc) from exc
 
     async def settle(self, endings: Sequence[Ending[NatsDelivery]]) -> Sequence[Exception | None]:
         sent = await asyncio.gather(*(self._sent(one) for one in endings), return_exceptions=True)
@@ -128,13 +127,13 @@ class Nats:
         failures = [_problem(one) for one in sent]
         for ending, failure in zip(endings, failures, strict=True):
             if failure is None:
-                await _tried(self._client.publish(ending.delivery.reply, _word(ending.rest_s)))
-        await _tried(self._client.flush(timeout=CONFIRM_S))  # the server has read them all when it answers
+                await tried(self._client.publish(ending.delivery.reply, _word(ending.rest_s)))
+        await tried(self._client.flush(timeout=CONFIRM_S))  # the server has read them all when it answers
         return failures
 
     async def keep(self, deliveries: Sequence[NatsDelivery]) -> None:
         for delivery in deliveries:
-            await _tried(self._client.publish(delivery.reply, _KEEP))
+            await tried(self._client.publish(delivery.reply, _KEEP))
 
     async def close(self) -> None:
         await self._client.close()
@@ -156,8 +155,33 @@ class Nats:
             msg = f"larger than the broker takes, {self._client.max_payload} bytes"
             raise ValueError(msg)
         publishing = self._stream.publish_async(subject, body, headers=headers or None)
-        future: asyncio.Future[Any] = await _tried(publishing)
+        future: asyncio.Future[Any] = await tried(publishing)
         return future
+
+
+async def connected(place: Place) -> Any:
+    """Return a client that is connected with the broker.
+
+    Raises:
+        ConnectionError: it is not there, or lets nobody in.
+    """
+    username, password = place.login()
+    tls = {"tls": place.tls.context()} if place.url.startswith("tls:") or place.tls.ca_file else {}
+    login = {"user": username, "password": password} if username else {"token": password} if password else {}
+    last: list[Exception] = []
+
+    async def note(exc: Exception) -> None:
+        last[:] = [exc]  # when it is connected, every failure is raised where it is met, too
+
+    # without a number of attempts, the client would try for ever, and say nothing
+    again = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0.2}
+    connecting = nats.connect(place.url, name=place.member, connect_timeout=2, error_cb=note, **again, **login, **tls)
+    try:
+        return await connecting
+    except FAILURES as exc:
+        reason = last[0] if last and isinstance(exc, NoServersError) else exc
+        msg = f"{place.url}: {broken(reason)}"
+        raise ConnectionError(msg) from exc
 
 
 def _problem(sent: asyncio.Future[Any] | BaseException | None) -> Exception | None:
@@ -170,7 +194,7 @@ def _problem(sent: asyncio.Future[Any] | BaseException | None) -> Exception | No
         sent.cancel()
         return ConnectionError("no confirmation of what was sent")
     failure = sent.exception()
-    return None if failure is None else _failure(failure)
+    return None if failure is None else broken(failure)
 
 
 def _word(rest_s: float | None) -> bytes:
@@ -180,16 +204,18 @@ def _word(rest_s: float | None) -> bytes:
     return b"-NAK" if rest_s <= 0 else b"-NAK " + json.dumps({"delay": int(rest_s * 1e9)}).encode()
 
 
-def _failure(exc: BaseException) -> ConnectionError:
+def broken(exc: BaseException) -> ConnectionError:
+    """Return an error of the client as the consumer knows it: in one line."""
     return ConnectionError(" ".join(str(exc).split()) or type(exc).__name__)
 
 
-async def _tried(step: Awaitable[T]) -> T:
+async def tried(step: Awaitable[T]) -> T:
+    """Return what a step of the client's gives.
+
+    Raises:
+        ConnectionError: it failed.
+    """
     try:
         return await step
-    except _FAILURES as exc:
-        raise _failure(exc) from exc
-
-
-async def _quiet(_: Exception) -> None:
-    """Every failure is raised where it is met, too."""
+    except FAILURES as exc:
+        raise broken(exc) from exc

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from modelyard.serving.events.source import Ending, Place
 
+    from .peer import Peer
+
 WAIT_MS, EVERY_S = 1000, 0.5
 DATA = b"data"
 _FORGOTTEN_MS = 3_600_000
@@ -60,6 +62,14 @@ def open_source(place: Place) -> Redis:
     return Redis(place)
 
 
+def open_peer(place: Place) -> Peer:
+    """Return who sends events to the stream `place.input`, and hears what becomes of them."""
+    from .peer import Peer
+
+    open_source(place)  # refuses what can be no place
+    return Peer(place)
+
+
 class RedisDelivery:
     """An entry of a stream; see `modelyard.serving.events.source.Delivery`."""
 
@@ -89,7 +99,7 @@ class Redis:
     async def open(self) -> None:
         await self.close()
         # one waits for events, and the other is free meanwhile
-        self._reading, self._telling = await self._connected(), await self._connected()
+        self._reading, self._telling = await connected(self._place), await connected(self._place)
         try:
             await self._telling.ask(b"XGROUP", b"CREATE", self._input, self._group, b"0", b"MKSTREAM")
         except ReplyError as exc:
@@ -123,17 +133,6 @@ class Redis:
             if connection is not None:
                 connection.close()
 
-    async def _connected(self) -> Connection:
-        url, (username, password) = urlsplit(self._place.url), self._place.login()
-        tls = self._place.tls.context() if url.scheme == "rediss" else None
-        connection = await Connection.open(str(url.hostname), url.port or 6379, tls)
-        if password:
-            login = (username, password) if username else (password,)
-            await connection.ask(b"AUTH", *(word.encode() for word in login))
-        if database := url.path.strip("/"):
-            await connection.ask(b"SELECT", database.encode())
-        return connection
-
     async def _left_behind(self, reading: Connection, most: int) -> list[RedisDelivery]:
         """Return events of consumers that have gone, and those that have rested for long enough."""
         now = time.monotonic()
@@ -164,6 +163,23 @@ class Redis:
         elif ending.dead_letter is not None:
             sent, key = [*delivery.fields, *_flat(ending.dead_letter)], place.dead_letter
         return (b"EVAL", SETTLE, b"2", self._input, key.encode(), self._group, delivery.id, *sent)
+
+
+async def connected(place: Place) -> Connection:
+    """Return a connection with the broker.
+
+    Raises:
+        ConnectionError: it is not there, or lets nobody in.
+    """
+    url, (username, password) = urlsplit(place.url), place.login()
+    tls = place.tls.context() if url.scheme == "rediss" else None
+    connection = await Connection.open(str(url.hostname), url.port or 6379, tls)
+    if password:
+        login = (username, password) if username else (password,)
+        await connection.ask(b"AUTH", *(word.encode() for word in login))
+    if database := url.path.strip("/"):
+        await connection.ask(b"SELECT", database.encode())
+    return connection
 
 
 def _flat(headers: Mapping[str, str]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Tasks that act instead of making a stage's artifact: `serve`, `push`, `deploy`, `undeploy`, `export`, `report`. They run only when asked for."""
+"""Tasks that act instead of making a stage's artifact, such as `serve`, `push` and `deploy`. They run only when asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
 from modelyard.build.engine import Engine
-from modelyard.commands import deployment
+from modelyard.commands import deployment, events
+from modelyard.commands.serving import prepare
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.stage import Stage
 
@@ -50,12 +51,12 @@ REPORT = "artifacts/report/{}"
 
 
 def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, Any]]:
-    """Yield the doit tasks called `name`: `serve`, `push`, `deploy`, `undeploy`, `export` or `report`; `doc` says what their group does."""
+    """Yield the doit tasks called `name`, for instance `serve`; `doc` says what their group does."""
     config, stages = engine.project.config, engine.plan.stages
     needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
     if needed and needed not in stages:
         return  # a plugin took the stage out of the plan
-    if name not in deployment.PARAMS:
+    if name not in (*deployment.PARAMS, "events"):
         yield {"name": None, "actions": None, "doc": doc}
     if name == "serve":
         port, host = config.settings["serve"]["port"], config.settings["serve"]["host"]
@@ -74,6 +75,8 @@ def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, 
         for stage in engine.plan.of_kind("render"):
             doc = f"write what render:{stage.name} made to {config.settings['export']['folder']}/{stage.name}/, for git"
             yield _task(stage.name, doc, stage.handle(), functools.partial(export, engine, stage))
+    elif name == "events":
+        yield from events.tasks(engine, doc, Act)
     elif name in deployment.PARAMS:
         yield from deployment.tasks(engine, name, doc, Act)
 
@@ -96,34 +99,10 @@ def serve(engine: Engine) -> None:
         ToolError: the server ended by itself with an error, which it has printed; or the runtime has none outside of
             its image.
     """
-    from modelyard.launch.python_server import environment, packages
-
-    config = engine.project.config
-    runtime = config.uses["runtime"]
-    if runtime.component.server is None:
-        msg = (
-            f"serve: the server of the runtime {runtime.component.name!r} is in its image, not here\n"
-            "  run `doit image`, then start the image, for instance with `docker run`"
-        )
-        raise ToolError(msg)
-    events = config.settings["events"]
-    settings = {"name": config.name, "port": config.settings["serve"]["port"]}
-    settings |= {f"events_{key}": value for key, value in events.items() if key != "url"}
-    model = engine.workspace.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
-    command = [sys.executable if w == "python3" else w for w in runtime.component.entrypoint]
+    component = engine.project.config.uses["runtime"].component
+    command = [sys.executable if w == "python3" else w for w in component.entrypoint]
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
-        for name, package in packages(runtime.component, config.events).items():
-            Path(folder, name).symlink_to(package)
-        defaults = environment(settings, runtime, config.events) | {"MODELYARD_HOST": config.settings["serve"]["host"]}
-        if config.events and events["url"]:
-            defaults["MODELYARD_EVENTS_URL"] = events["url"]
-        defaults["MODELYARD_MODEL_DIR"] = str(model)
-        variables = {
-            **defaults,
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")]),
-        }
-        code = _run(command, variables)
+        code = _run(command, prepare(engine, Path(folder), "serve"))
     if code not in (0, -2, 130):
         msg = f"serve: the server ended with exit code {code}\n  its own message is above"
         raise ToolError(msg)

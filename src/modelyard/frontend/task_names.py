@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FOREGROUND = {
     "serve": "serve the selected model on this machine",
+    "events": "speak with the broker of events: make what it lacks, send it events and show their answers",
     "push": "push the image to its registry, keeping the digest that the manifests name",
     "deploy": "change the cluster to what is rendered, and wait for the rollout",
     "undeploy": "remove what was deployed",

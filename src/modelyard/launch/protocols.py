@@ -21,7 +21,7 @@ def predict(
     exchange: Exchange, name: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[OutputFacts]
 ) -> dict[str, NDArray[Any]]:
     """Ask by TensorFlow Serving's REST, in rows: of several inputs, each row is an object."""
-    columns = {key: _listed(array) for key, array in inputs.items()}
+    columns = {key: listed(array) for key, array in inputs.items()}
     (first, *others) = columns.values()
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] if others else first
     found = exchange(f"/v1/models/{name}:predict", {"instances": rows})["predictions"]
@@ -40,7 +40,7 @@ def infer(
             "name": key,
             "shape": list(array.shape),
             "datatype": kinds.get(key),
-            "data": _listed(array.ravel(), texts=True),
+            "data": listed(array.ravel(), texts=True),
         }
         for key, array in inputs.items()
     ]
@@ -56,7 +56,7 @@ PROTOCOLS: dict[str, tuple[str, Ask]] = {
 }
 
 
-def _listed(array: NDArray[Any], *, texts: bool = False) -> Any:
+def listed(array: NDArray[Any], *, texts: bool = False) -> Any:
     """Return values as JSON has them; `bytes` as base64, or as texts where a protocol has no other form."""
     import numpy as np
 

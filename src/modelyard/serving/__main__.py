@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         environment = _environment(options)
         if options.probe:
             return _probe(Settings.to_ask(environment), options.probe)
+        if options.events_setup:
+            return _set_up(Settings.read(environment), environment)
         return _serve(Settings.read(environment), environment)
     except StartError as exc:
         print(f"{__package__ or 'modelyard_serving'}: {exc}", file=sys.stderr)
@@ -65,6 +67,14 @@ def _probe(settings: Settings, what: str) -> int:
     return 0 if probe(settings, what) else 1
 
 
+def _set_up(settings: Settings, environment: Mapping[str, str]) -> int:
+    from .events.setup import set_up
+
+    for line in set_up(settings, environment, settings.model_name or "model"):
+        print(line)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python3 -m {__package__}",
@@ -74,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option, text in OPTIONS.items():
         parser.add_argument(option, help=text)
+    parser.add_argument(
+        "--events-setup", action="store_true", help="make what is missing at the broker of events, and exit"
+    )
     parser.add_argument("--probe", choices=("live", "ready"), help="ask the server that listens on this port, and exit")
     return parser
 

@@ -12,7 +12,6 @@ from tests.targets import kubernetes
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
-from modelyard.kubernetes.event_triggers import stream_of
 from modelyard.kubernetes.parameters import problems as of_parameters
 from modelyard.kubernetes.rendered import Checked
 from modelyard.kubernetes.target_params import KubernetesParams
@@ -114,10 +113,6 @@ def test_pods_are_counted_by_the_events_that_wait_at_redis_and_by_those_of_pods_
     assert problems(found["ScaledObject"], "keda.sh_scaledobjects.yaml") == []
     assert problems(found["TriggerAuthentication"], "keda.sh_triggerauthentications.yaml") == []
     assert looked_at(made) == Checked(len(found), 0)
-
-
-def test_the_stream_that_is_counted_is_the_one_that_is_made() -> None:
-    assert stream_of("digits.in") == "digits-in"
 
 
 @needs_definitions

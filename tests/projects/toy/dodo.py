@@ -54,6 +54,11 @@ def task_serve():
     yield from project.tasks(task_serve)
 
 
+def task_events():
+    """speak with the broker of events: make what it lacks, send it events and show their answers"""
+    yield from project.tasks(task_events)
+
+
 def task_push():
     """push the image to its registry, keeping the digest that the manifests name"""
     yield from project.tasks(task_push)

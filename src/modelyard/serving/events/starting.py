@@ -13,6 +13,8 @@ from .result import Results
 from .source import Place, Tls, open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..engine import Engine
     from ..limits import Limits
     from ..metrics import Metrics
@@ -32,7 +34,7 @@ def consumer_of(
     Raises:
         StartError: the client of the broker is not there, or cannot be for that place.
     """
-    place = _place(settings, secrets, model.name)
+    place = place_of(settings, secrets.events_login, model.name)
     assert settings.events_client is not None
     source = open_source(settings.events_client, place)
     patience = Patience(settings.events_max_in_flight, settings.events_attempts, settings.events_retry_s, place.lease_s)
@@ -40,7 +42,11 @@ def consumer_of(
     return Consumer(source, engine, results, limits, metrics, patience)
 
 
-def _place(settings: Settings, secrets: Secrets, name: str) -> Place:
+def place_of(settings: Settings, login: Callable[[], tuple[str | None, str | None]], name: str) -> Place:
+    """Return where the events come from and go to that `settings` name, for the model `name`.
+
+    `login` gives user name and password as they are then.
+    """
     assert settings.events_url is not None
     assert settings.events_input is not None
     assert settings.events_output is not None
@@ -52,6 +58,6 @@ def _place(settings: Settings, secrets: Secrets, name: str) -> Place:
         group=settings.events_group or name.replace(".", "-"),
         member=f"{socket.gethostname()}-{os.getpid()}",
         lease_s=max(LEAST_S, settings.events_ack_wait_s),
-        login=secrets.events_login,
+        login=login,
         tls=Tls(settings.events_ca_file, settings.events_cert_file, settings.events_key_file),
     )

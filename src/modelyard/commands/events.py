@@ -1,0 +1,159 @@
+"""`doit events:setup` and `doit events:send`: a project's broker, from the other side."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from modelyard.commands.serving import prepare
+from modelyard.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from modelyard.build.engine import Engine
+    from modelyard.launch.events import Event
+    from modelyard.serving.events.peer import Heard, Peer
+
+_SHOWN = 300
+"""Characters of an answer that are printed."""
+
+
+def _option(name: str, kind: type, default: Any, text: str) -> dict[str, Any]:
+    return {"name": name, "long": name, "short": "", "type": kind, "default": default, "help": text}
+
+
+PARAMS = [
+    _option("samples", int, 3, "how many samples of the test split are sent"),
+    _option("file", str, "", "send what this file holds instead, as one event; -: standard input"),
+    _option("type", str, "", "the media type of the file; left out, as its name says, and JSON for standard input"),
+    _option("wait", float, 10.0, "how many seconds answers are waited for; 0: not at all"),
+]
+"""The options of `events:send`, in doit's form."""
+
+
+def tasks(engine: Engine, doc: str, act: Callable[[Callable[..., None]], Any]) -> Iterator[dict[str, Any]]:
+    """Yield the doit tasks `events:setup` and `events:send`, and their group, which does one after the other.
+
+    Args:
+        engine: the project's.
+        doc: what the group does.
+        act: makes a doit action of a function that takes the options.
+    """
+    if engine.project.config.events is None:
+        yield {"name": None, "actions": [act(_refuse)], "doc": doc}
+        return
+    usual = {"uptodate": [False], "verbosity": 2}
+    yield {"name": None, "actions": None, "doc": doc}
+    setup = act(functools.partial(set_up, engine))
+    yield {"name": "setup", "doc": "make what the broker lacks", "actions": [setup], **usual}
+    yield {
+        "name": "send",
+        "doc": "send samples of the test split, or a file, as events, and show what comes back",
+        "file_dep": [stage.handle() for stage in engine.plan.of_kind("dataset")[:1]],
+        "params": PARAMS,
+        "actions": [act(functools.partial(send, engine))],
+        **usual,
+    }
+
+
+def set_up(engine: Engine) -> None:
+    """Make at the broker what it lacks, and say what is there then.
+
+    Raises:
+        ToolError: it is not there, or does not do what it is asked.
+    """
+    from modelyard.launch.events import run
+
+    async def prepared(peer: Peer) -> Sequence[str]:
+        return await peer.prepare()
+
+    with _peer(engine, "events:setup") as peer:
+        for line in run(peer, prepared, "events:setup"):
+            print(f"   {line}")
+
+
+def send(engine: Engine, samples: int, file: str, type: str, wait: float) -> None:  # noqa: A002 - doit's options
+    """Send events, and print what comes back of each.
+
+    Raises:
+        ToolError: the broker does not take them, or something has not come back in time.
+    """
+    from modelyard.launch import events
+
+    made = [_of_file(file, type)] if file else _of_samples(engine, samples)
+    print(
+        f"   {len(made)} {'event' if len(made) == 1 else 'events'} to {engine.project.config.settings['events']['input']!r}"
+    )
+    with _peer(engine, "events:send") as peer:
+        sending = functools.partial(events.exchanged, made, wait, _print)
+        missing = events.run(peer, sending, "events:send")
+    if wait and missing:
+        msg = (
+            f"events:send: {len(missing)} of {len(made)} {'has' if len(missing) == 1 else 'have'} not come back after {wait:g} s: "
+            f"{', '.join(missing[:3])}\n  does the server run? start it with `doit serve`, or wait longer: --wait"
+        )
+        raise ToolError(msg)
+
+
+def _refuse() -> None:
+    msg = "events: the project's server takes no events of a broker\n  add [tool.modelyard.events] to pyproject.toml"
+    raise ToolError(msg)
+
+
+@contextlib.contextmanager
+def _peer(engine: Engine, task: str) -> Iterator[Peer]:
+    """Give the other side of the project's broker.
+
+    Raises:
+        ToolError: the project names no broker, or its client is not there.
+    """
+    from modelyard.launch.events import peer_of
+
+    with tempfile.TemporaryDirectory(prefix="modelyard-events-") as folder:
+        variables = prepare(engine, Path(folder), task)
+        sys.path.insert(0, folder)
+        try:
+            yield peer_of(variables, task)
+        finally:
+            sys.path.remove(folder)
+
+
+def _of_file(name: str, media_type: str) -> Event:
+    import mimetypes
+
+    from modelyard.launch.events import event
+
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as exc:
+        msg = f"events:send: {name}: {exc.strerror}\n  --file names a file, or is - for standard input"
+        raise ToolError(msg) from exc
+    usual = "application/json" if name == "-" else mimetypes.guess_type(name)[0]
+    guessed = media_type or usual or "application/octet-stream"
+    return event(data, guessed, "stdin" if name == "-" else Path(name).stem)
+
+
+def _of_samples(engine: Engine, count: int) -> list[Event]:
+    from modelyard.artifacts import Dataset
+    from modelyard.asking import rows_of
+    from modelyard.launch.events import event_of_sample
+
+    (stage,) = engine.plan.of_kind("dataset")[:1]
+    raw = rows_of(Dataset.open(engine.workspace.folder(stage)).raw("test"), slice(0, count))
+    columns = [[(name, array[row]) for name, array in raw.items()] for row in range(len(next(iter(raw.values()))))]
+    return [event_of_sample(dict(row), f"test-{number}") for number, row in enumerate(columns)]
+
+
+def _print(heard: Heard, cause: str) -> None:
+    if heard.is_dead:
+        told = ": ".join(unquote(heard.headers.get(name, "")) for name in ("ce-errorreason", "ce-errordetail"))
+        print(f"   dead letter of {cause}: {told}")
+        return
+    text = heard.body.decode("utf-8", "replace")
+    print(f"   answer to {cause}: {text if len(text) <= _SHOWN else text[:_SHOWN] + ' ...'}")

@@ -1,0 +1,87 @@
+"""The other side of a broker: what it makes, what it sends, and what it hears."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tests.serving.events.brokers import BROKERS
+from tests.standins.tls import free_port
+
+from modelyard.errors import ToolError
+from modelyard.kubernetes.event_triggers import stream_of
+from modelyard.launch import events
+
+PLACES = {"INPUT": "digits.in", "OUTPUT": "digits.out", "DEAD_LETTER": "digits.in.dead", "GROUP": "digits"}
+SETTINGS = {f"EVENTS_{name}": value for name, value in PLACES.items()}
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request, tmp_path):
+    broker = BROKERS[request.param](tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+def variables(broker, **others):
+    return {f"MODELYARD_{name}": value for name, value in {**SETTINGS, **broker.settings, **others}.items()}
+
+
+def set_up(environment):
+    command = [sys.executable, "-m", "modelyard.serving", "--events-setup"]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(broker, start, models, raw, expected):
+    done = set_up(variables(broker))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "'digits.in'" in done.stdout
+    assert set_up(variables(broker)).stdout == done.stdout
+
+    samples = [events.event_of_sample({"pixels": one}, f"test-{number}") for number, one in enumerate(raw[:5])]
+    poison = events.event(b"poison \x00\xff", "application/octet-stream", "poison")
+    heard = {}
+    with start(models / "float32", **SETTINGS, **broker.settings) as server:
+        exchange = functools.partial(
+            events.exchanged, [*samples, poison], 30, lambda one, cause: heard.__setitem__(cause, one)
+        )
+        assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == []
+        assert server.stop() == 0
+    answers = [json.loads(heard[one.id].body)["predictions"][0] for one in samples]
+    np.testing.assert_allclose(answers, expected(models / "float32", raw[:5]), atol=1e-6)
+    dead = heard[poison.id]
+    assert (dead.is_dead, dead.body, dead.headers["ce-errorreason"]) == (True, poison.body, "unprocessable")
+    assert {name: dead.headers[name] for name in poison.headers} == poison.headers
+
+
+def test_what_does_not_come_back_is_named(broker):
+    assert set_up(variables(broker)).returncode == 0
+    event = events.event(b"[]", "application/json", "lost")
+    exchange = functools.partial(events.exchanged, [event], 0.2, lambda *_: pytest.fail("nobody answers"))
+    assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == [event.id]
+
+
+def test_a_broker_that_is_not_there_is_named(broker):
+    url = broker.url.rpartition(":")[0] + f":{free_port()}"
+    done = set_up(variables(broker, EVENTS_URL=url))
+    assert done.returncode == 2
+    assert url.partition("://")[2] in done.stderr
+    assert "Traceback" not in done.stderr
+    with pytest.raises(ToolError, match="start the broker"):
+        events.run(events.peer_of(variables(broker, EVENTS_URL=url), "here"), lambda _: None, "here")
+
+
+def test_without_a_broker_there_is_nothing_to_set_up():
+    done = set_up({})
+    assert (done.returncode, "MODELYARD_EVENTS_URL is not set" in done.stderr) == (2, True)
+
+
+def test_the_stream_that_is_made_is_the_one_that_keda_counts():
+    peer = pytest.importorskip("modelyard_plugins.sources.nats_jetstream.peer")
+    assert peer.stream_of("digits.in") == stream_of("digits.in") == "digits-in"
