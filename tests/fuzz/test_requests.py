@@ -20,7 +20,7 @@ from modelyard.serving.events.event import Event
 from modelyard.serving.limits import Limits
 from modelyard.serving.messages import Request
 from modelyard.serving.model import Facts
-from modelyard.serving.oip import OpenInference
+from modelyard.serving.oip.http import OpenInference
 from modelyard.serving.served import Served
 from modelyard.serving.tensors import TensorError, texts
 from modelyard.serving.tfserving import TFServing

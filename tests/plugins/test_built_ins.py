@@ -23,7 +23,8 @@ OTHERWISE = {
     "launch/needs.py": ({"docker"}, "the distribution that speaks to an engine"),
     "rendering/templates.py": ({"import"}, "a word of Jinja's"),
     "serving/backends/__init__.py": ({"litert", "onnxruntime"}, "the server's own backends, which it is shipped with"),
-    "serving/oip.py": ({"classification"}, "a parameter of Triton's"),
+    "serving/oip/describe.py": ({"classification"}, "an extension of Triton's"),
+    "serving/oip/wanted.py": ({"classification"}, "a parameter of Triton's"),
     "serving/tfserving.py": ({"classification", "regression"}, "methods of TensorFlow Serving's"),
     "serving/settings.py": ({"litert"}, "the server's own backend"),
     "testing/__init__.py": (

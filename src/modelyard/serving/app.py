@@ -13,7 +13,7 @@ from .logs import logger, requests
 from .messages import Response, error_response
 from .metrics import CONTENT_TYPE
 from .observe import MALFORMED, QUIET, operation
-from .oip import OpenInference
+from .oip.http import OpenInference
 from .tfserving import TFServing
 
 if TYPE_CHECKING:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .. import oip, tfserving
+from .. import tfserving
 from ..body import parse_json
 from ..errors import RequestError
+from ..oip.inputs import read_inputs
+from ..oip.outputs import json_document
+from ..oip.wanted import read_wanted
 from ..tensors import TensorError, from_bytes, shape_text, text, texts
 from .event import NO_DOCUMENT, Event
 from .structured import is_json
@@ -99,11 +102,11 @@ def _of_document(document: Any, model: Served, *, literals: bool) -> Asked:
         msg = f"the event's data is {text(document)}, expected an object with 'instances' or 'inputs'"
         raise TensorError(msg)
     if _is_inference(document):
-        samples, wanted = oip.read_document(document, model, literals=literals)
+        samples, wanted = read_inputs(document, model, literals=literals), read_wanted(document, model)
         if any(output.binary for output in wanted.of(model)):
             msg = "the answer is an event with JSON; leave 'binary_data' and 'binary_data_output' out"
             raise TensorError(msg)
-        return Asked(samples, lambda found: oip.document(model, wanted, found), wanted.timeout_s)
+        return Asked(samples, lambda found: json_document(model, wanted, found), wanted.timeout_s)
     rows, samples = tfserving.read_document(document, model, literals=literals)
     return Asked(samples, _rows if rows else _columns)
 

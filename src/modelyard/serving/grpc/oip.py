@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, oip
+from .. import __version__
 from ..answers import failure
 from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response
 from ..model import BYTES
+from ..oip.describe import EXTENSIONS, SERVER, check_model, datatype, metadata
+from ..oip.inputs import by_name, check_headers, in_order
+from ..oip.outputs import told
+from ..oip.wanted import Wanted, read_wanted
 from ..tensors import TensorError, from_bytes, texts, to_bytes
 from . import wire
 
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
     from ..engine import Samples
     from ..limits import Limits
     from ..messages import Request
-    from ..oip import Wanted
     from ..served import Served
     from ..tensors import TensorSpec
 
@@ -81,12 +84,12 @@ class Inference:
         return Response(200, wire.whole(1, self._is_ready()))
 
     def _server_metadata(self, _request: Request) -> Response:
-        extensions = b"".join(wire.text(3, name) for name in oip.EXTENSIONS)
-        return Response(200, wire.text(1, oip.SERVER) + wire.text(2, __version__) + extensions)
+        extensions = b"".join(wire.text(3, name) for name in EXTENSIONS)
+        return Response(200, wire.text(1, SERVER) + wire.text(2, __version__) + extensions)
 
     def _model_metadata(self, request: Request) -> Response:
         self._check_model(request)
-        said = oip.metadata(self._model)
+        said = metadata(self._model)
         parts = [wire.text(1, said["name"]), *(wire.text(2, one) for one in said["versions"])]
         parts += [wire.text(3, said["platform"]), *(wire.blob(4, _tensor(one)) for one in said["inputs"])]
         parts += [wire.blob(5, _tensor(one)) for one in said["outputs"]]
@@ -95,7 +98,7 @@ class Inference:
     def _check_model(self, request: Request) -> None:
         """Refuse another model or version than the one that is served."""
         message = wire.Message(decode(request, self._limits))
-        oip.check_model(self._model, message.text(1), message.text(2) or self._model.version)
+        check_model(self._model, message.text(1), message.text(2) or self._model.version)
 
 
 class ModelInfer:
@@ -104,7 +107,7 @@ class ModelInfer:
     def __init__(self, model: Served, limits: Limits, request: Request) -> None:
         self.small = is_small(request)
         self._model, self._limits, self._request = model, limits, request
-        self._wanted, self._raw = oip.Wanted(), True
+        self._wanted, self._raw = Wanted(), True
 
     @property
     def timeout_s(self) -> float | None:
@@ -118,9 +121,9 @@ class ModelInfer:
             RequestError, TensorError: it is not a request that the model can answer.
         """
         message = wire.Message(decode(self._request, self._limits))
-        oip.check_model(self._model, message.text(1), message.text(2) or self._model.version)
+        check_model(self._model, message.text(1), message.text(2) or self._model.version)
         samples, self._raw = _samples(message, self._model)
-        self._wanted = oip.read_wanted(_beside(message), self._model)
+        self._wanted = read_wanted(_beside(message), self._model)
         return samples
 
     def answer(self, outputs: Samples) -> Response:
@@ -135,10 +138,10 @@ class ModelInfer:
 def _samples(message: wire.Message, model: Served) -> tuple[Samples, bool]:
     """Return the samples of a request by input, and whether they came as bytes."""
     tensors, raws = [wire.Message(data) for data in message.every(5)], message.every(7)
-    inputs = oip.by_name([{"name": tensor.text(1), "tensor": tensor} for tensor in tensors], model)
+    inputs = by_name([{"name": tensor.text(1), "tensor": tensor} for tensor in tensors], model)
     for said, tensor in zip(inputs.values(), tensors, strict=True):
         said |= {"datatype": tensor.text(2), "shape": tensor.whole_numbers(3)}
-    shapes = oip.check_headers(inputs, model)
+    shapes = check_headers(inputs, model)
     found = {}
     for number, (name, said) in enumerate(inputs.items()):
         contents, spec = said["tensor"].message(5), model.inputs[name]
@@ -149,7 +152,7 @@ def _samples(message: wire.Message, model: Served) -> tuple[Samples, bool]:
         except (TensorError, RequestError) as exc:
             msg = f"input {spec.name!r}: {exc}"
             raise TensorError(msg) from exc
-    return oip.in_order(found, model), bool(raws)
+    return in_order(found, model), bool(raws)
 
 
 def _check_one_form(spec: TensorSpec, contents: wire.Message | None, raws: int, inputs: int) -> None:
@@ -166,7 +169,7 @@ def _check_one_form(spec: TensorSpec, contents: wire.Message | None, raws: int, 
 def _from_contents(contents: wire.Message | None, shape: tuple[int, ...], spec: TensorSpec) -> NDArray[Any]:
     """Return the values in the field that is the dtype's, once they are counted."""
     if spec.dtype.name not in _CONTENTS:
-        msg = f"'contents' has no field for {oip.datatype(spec.dtype)}; send it in 'raw_input_contents'"
+        msg = f"'contents' has no field for {datatype(spec.dtype)}; send it in 'raw_input_contents'"
         raise TensorError(msg)
     expected, number = math.prod(shape), _CONTENTS[spec.dtype.name]
     if spec.is_text:
@@ -183,7 +186,7 @@ def _from_contents(contents: wire.Message | None, shape: tuple[int, ...], spec: 
 
 def _check_count(found: float, expected: int, spec: TensorSpec) -> None:
     if found != expected:
-        msg = f"'contents' holds {found:g} values of {oip.datatype(spec.dtype)}, expected {expected}"
+        msg = f"'contents' holds {found:g} values of {datatype(spec.dtype)}, expected {expected}"
         raise TensorError(msg)
 
 
@@ -217,13 +220,13 @@ def _parameter(value: wire.Message | None) -> Any:
 
 
 def _answer(model: Served, wanted: Wanted, outputs: Samples, *, raw: bool) -> bytes:
-    told = [oip.told(model, output, outputs[output.name]) for output in wanted.of(model)]
-    raw = raw or any(array.dtype.name not in _CONTENTS for _, array in told)  # all of them in one way
-    tensors = [_tensor(said) + (b"" if raw else wire.blob(5, _contents(array))) for said, array in told]
+    said = [told(model, output, outputs[output.name]) for output in wanted.of(model)]
+    raw = raw or any(array.dtype.name not in _CONTENTS for _, array in said)  # all of them in one way
+    tensors = [_tensor(about) + (b"" if raw else wire.blob(5, _contents(array))) for about, array in said]
     fields = [wire.text(1, model.name), wire.text(2, model.version), wire.text(3, wanted.id or "")]
     fields += [wire.blob(5, one) for one in tensors]
     if raw:
-        fields += [wire.blob(6, to_bytes(array)) for _, array in told]
+        fields += [wire.blob(6, to_bytes(array)) for _, array in said]
     return b"".join(fields)
 
 

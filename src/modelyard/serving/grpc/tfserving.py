@@ -19,7 +19,7 @@ from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response
 from ..model import BYTES
-from ..oip import in_order
+from ..oip.inputs import in_order
 from ..served import Sizes
 from ..tensors import TYPE_NAMES, TensorError, from_bytes, texts, to_bytes
 from ..tfserving import SIGNATURE, Target
