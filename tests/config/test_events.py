@@ -107,6 +107,7 @@ def test_the_image_has_the_client_its_requirements_and_no_broker(load: Load) -> 
         "MODELYARD_EVENTS_OUTPUT": "some-project.out",
         "MODELYARD_EVENTS_DEAD_LETTER": "a.dead",
         "MODELYARD_EVENTS_GROUP": "some-project",
+        "MODELYARD_EVENTS_ORDER": "none",
         "MODELYARD_EVENTS_ATTEMPTS": "5",
         "MODELYARD_EVENTS_RETRY_S": "2.5",
         "MODELYARD_EVENTS_ACK_WAIT_S": "30.0",

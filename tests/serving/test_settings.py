@@ -28,7 +28,7 @@ def test_every_setting_is_read(tmp_path):
         "EVENTS_CLIENT": "c:f", "EVENTS_URL": "nats://b:4222", "EVENTS_USERNAME": "bob", "EVENTS_PASSWORD": "b:pw",
         "EVENTS_CA_FILE": str(pem), "EVENTS_CERT_FILE": str(pem), "EVENTS_KEY_FILE": str(pem),
         "EVENTS_INPUT": "a.in", "EVENTS_OUTPUT": "a.out", "EVENTS_DEAD_LETTER": "a.dead",
-        "EVENTS_GROUP": "g", "EVENTS_ACK_WAIT_S": "21", "EVENTS_ATTEMPTS": "22", "EVENTS_RETRY_S": "23",
+        "EVENTS_GROUP": "g", "EVENTS_CONSUMER": "d-0", "EVENTS_ORDER": "key", "EVENTS_ACK_WAIT_S": "21", "EVENTS_ATTEMPTS": "22", "EVENTS_RETRY_S": "23",
         "EVENTS_MAX_IN_FLIGHT": "24",
         "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
         "WORKERS": "3", "BATCHING": "on", "MAX_QUEUE": "4", "QUEUE_S": "4.5", "MAX_BATCH": "5", "MAX_LENGTH": "25", "MAX_BODY_BYTES": "6",
@@ -41,7 +41,7 @@ def test_every_setting_is_read(tmp_path):
 
     assert settings == Settings(
         Path("/m"), "digits", "7", "a:b", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits",
-        "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 25, 6, 2048, 8, 10,
+        "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", "d-0", "key", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 25, 6, 2048, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))

@@ -85,6 +85,8 @@ class NatsDelivery:
 class Nats:
     """A stream of JetStream; see `modelyard.serving.events.source.Source`."""
 
+    rests = True
+
     def __init__(self, place: Place) -> None:
         self._place = place
         self._client: Any = None

@@ -88,6 +88,8 @@ class RedisDelivery:
 class Redis:
     """A stream of Redis; see `modelyard.serving.events.source.Source`."""
 
+    rests = True
+
     def __init__(self, place: Place) -> None:
         self._place = place
         self._input, self._group, self._member = (text.encode() for text in (place.input, place.group, place.member))

@@ -120,7 +120,8 @@ class Events(msgspec.Struct):
         dead_letter: where to put what cannot be answered; empty: that of `input` and `.dead`.
         group: the name that all servers have in common that share the work; empty: the project's name.
         url: the broker of `doit serve`; empty: `MODELYARD_EVENTS_URL` says it, or there is none.
-        attempts: how often an event is tried that the model fails on.
+        order: `none`, or `key`: events with the same `partitionkey` are answered one after another.
+        attempts: how often an event is tried that the model fails on, or that its server does not survive.
         retry_s: how long it rests after the first time, in seconds; each time twice as long.
         ack_wait_s: after how many seconds an event whose server says nothing more is handed to another.
         max_in_flight: events that one worker holds at a time.
@@ -131,6 +132,7 @@ class Events(msgspec.Struct):
     dead_letter: Stream = ""
     group: Stream = ""
     url: str = ""
+    order: Literal["none", "key"] = "none"
     attempts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="a whole number from 1 to 1000")] = 5
     retry_s: PositiveFloat = 1.0
     ack_wait_s: Annotated[float, msgspec.Meta(ge=1, le=3600, description="seconds, 1 to 3600")] = 30.0

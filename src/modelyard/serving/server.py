@@ -73,7 +73,7 @@ def serve(
     gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        running = Worker(settings, secrets, model, metrics, board, runner.get_loop())
+        running = Worker(settings, secrets, model, metrics, board, worker, runner.get_loop())
         running.open(predictor, sample_s, together, otel)
         runner.run(running.run(listeners))
     log(logging.INFO, "stopped")
@@ -89,10 +89,11 @@ class Worker:
         model: Served,
         metrics: Metrics,
         board: Board,
+        number: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._settings, self._secrets, self._model = settings, secrets, model
-        self._metrics, self._board, self._loop = metrics, board, loop
+        self._metrics, self._board, self._number, self._loop = metrics, board, number, loop
         self._accepting, self._now = asyncio.Event(), asyncio.Event()
         self._draining = self._stopping = False
         self._consumer: Consumer[Any] | None = None
@@ -131,7 +132,9 @@ class Worker:
         if settings.events_url is not None:
             from .events.starting import consumer_of  # most servers have no broker
 
-            self._consumer = consumer_of(settings, self._secrets, self._model, self._engine, limits, self._metrics)
+            self._consumer = consumer_of(
+                settings, self._secrets, self._model, self._engine, limits, self._metrics, self._number
+            )
 
     async def run(self, listeners: Listeners) -> None:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""

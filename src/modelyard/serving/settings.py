@@ -55,8 +55,10 @@ class Settings:
         events_output: the one that answers go to.
         events_dead_letter: the one for what cannot be answered; None: the input's name and `.dead`.
         events_group: the name under which the broker knows all consumers that share the work.
+        events_consumer: the name of this server among them, the same when it is started anew; None: the group's.
+        events_order: `none`, or `key`: events with the same `partitionkey` are answered one after another.
         events_ack_wait_s: seconds after which an event whose consumer says nothing more is handed to another.
-        events_attempts: how often an event is tried that the model fails on.
+        events_attempts: how often an event is tried that the model fails on, or that whoever had it did not survive.
         events_retry_s: seconds that it rests after the first time; each time twice as long.
         events_max_in_flight: events that one worker holds at a time.
         events_source: what answers to events say that they come from; None: the model's name and version.
@@ -103,6 +105,8 @@ class Settings:
     events_output: str | None = None
     events_dead_letter: str | None = None
     events_group: str | None = None
+    events_consumer: str | None = None
+    events_order: str = "none"
     events_ack_wait_s: float = 30.0
     events_attempts: int = 5
     events_retry_s: float = 1.0
@@ -161,6 +165,8 @@ class Settings:
             events_output=source.matching("MODELYARD_EVENTS_OUTPUT", _STREAM, _STREAMS),
             events_dead_letter=source.matching("MODELYARD_EVENTS_DEAD_LETTER", _STREAM, _STREAMS),
             events_group=source.matching("MODELYARD_EVENTS_GROUP", _GROUP, "letters, digits, '_', '-'"),
+            events_consumer=source.matching("MODELYARD_EVENTS_CONSUMER", NAME, "letters, digits, '.', '_', '-'"),
+            events_order=source.choice("MODELYARD_EVENTS_ORDER", cls.events_order, ("none", "key")),
             events_ack_wait_s=source.seconds("MODELYARD_EVENTS_ACK_WAIT_S", cls.events_ack_wait_s),
             events_attempts=source.integer("MODELYARD_EVENTS_ATTEMPTS", cls.events_attempts, 1, 1000),
             events_retry_s=source.seconds("MODELYARD_EVENTS_RETRY_S", cls.events_retry_s),

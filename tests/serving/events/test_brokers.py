@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -11,12 +12,15 @@ import time
 
 import numpy as np
 import pytest
-from tests.serving.events.brokers import BROKERS, event_headers
+from tests.serving.events.brokers import BROKERS, event_headers, wait_until
 from tests.standins.tls import certificate
 
+NUMBERS = itertools.count()
 LONG = bool(os.environ.get("MODELYARD_TEST_LONG_EVENTS"))
-SETTINGS = {"EVENTS_INPUT": "in", "EVENTS_OUTPUT": "out", "EVENTS_ACK_WAIT_S": "1"}
+SETTINGS = {"EVENTS_ACK_WAIT_S": "1", "EVENTS_ATTEMPTS": "50"}
+"""Whoever is killed again and again counts as many tries as it was killed."""
 MODEL = """
+import os
 import time
 import numpy as np
 
@@ -25,6 +29,8 @@ class Odd:
     def predict(self, raw):
         if (raw == 16).all():
             raise RuntimeError('sixteen')
+        if (raw == 14).all():
+            os._exit(1)
         time.sleep(2.5 if (raw == 15).all() else {time_s})
         return np.full((len(raw), 10), 0.1, np.float32)
 
@@ -34,12 +40,31 @@ def open_model(folder, threads=1):
 """
 
 
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    """Gives the broker of a name, which is started when it is first asked for; one a session."""
+    brokers = {}
+
+    def run(name, *, secured=False):
+        if (name, secured) not in brokers:
+            folder = tmp_path_factory.mktemp(name)
+            if secured:
+                certificate(folder)
+            broker = brokers[name, secured] = BROKERS[name](folder / "broker", folder if secured else None)
+            broker.start()
+        return brokers[name, secured]
+
+    yield run
+    for broker in brokers.values():
+        broker.kill()
+
+
 @pytest.fixture(params=BROKERS)
-def broker(request, tmp_path):
-    broker = BROKERS[request.param](tmp_path / "broker")
-    broker.start()
+def broker(request, running):
+    broker = running(request.param)
+    broker.begin(f"t{next(NUMBERS)}")
     yield broker
-    broker.kill()
+    broker.end()
 
 
 @pytest.fixture
@@ -102,11 +127,11 @@ def test_events_are_answered_and_poison_is_a_dead_letter(broker, serve, models, 
     broker.make()
     broker.send(bodies)
     with serve() as server:
-        answers = broker.collect("out", 6)
-        (dead,) = broker.collect("in.dead", 1)
-        broker.settled()
+        answers = broker.collect(broker.output, 6)
+        (dead,) = broker.collect(broker.dead, 1)
         assert server.stop() == 0
         lines = event_lines(server, 7)
+    broker.settled()
     right = expected(models / "float32", raw)
 
     for answer in answers:
@@ -122,17 +147,17 @@ def test_events_are_answered_and_poison_is_a_dead_letter(broker, serve, models, 
 
 
 def test_a_subject_that_no_stream_holds_is_told_until_one_does(serve, broker, raw):
-    if broker.client.partition(":")[0].rpartition(".")[2] != "nats_jetstream":
-        pytest.skip("Redis makes a stream when it is asked for one")
+    if not isinstance(broker, BROKERS["nats"]):
+        pytest.skip("it makes a stream when it is asked for one")
     with serve() as server:
         end = time.monotonic() + 10
         while not (told := [line for line in server.logs if "no stream holds" in str(line.get("reason"))]):
             assert time.monotonic() < end, server.logs
             time.sleep(0.02)
-        assert "the subject 'in'; make one" in told[0]["reason"]
+        assert f"the subject {broker.input!r}; make one" in told[0]["reason"]
         broker.make()
         broker.send(bodies_of(raw, 3))
-        assert_all_answered(broker.collect("out", 3), 3)
+        assert_all_answered(broker.collect(broker.output, 3), 3)
         assert server.stop() == 0
 
 
@@ -148,12 +173,12 @@ def test_no_event_is_lost_when_the_server_is_killed(broker, serve, raw):
         amid += 0 < done < count
     assert amid > 0
     with serve() as server:
-        answers = broker.collect("out", count)
-        broker.settled()
+        answers = broker.collect(broker.output, count)
         assert server.stop() == 0
+    broker.settled()
 
     assert_all_answered(answers, count)
-    assert broker.count("in.dead") == 0
+    assert broker.count(broker.dead) == 0
 
 
 def test_no_event_is_lost_when_the_broker_is_killed(broker, serve, raw):
@@ -161,18 +186,18 @@ def test_no_event_is_lost_when_the_broker_is_killed(broker, serve, raw):
     broker.make()
     broker.send(bodies_of(raw, count))
     with serve(0.002) as server:
-        for kill in range(3):
+        for kill in range(broker.kills):
             broker.answered(1 + 20 * kill)
             broker.kill()
             time.sleep(0.3)
             broker.start()
             amid += 0 < broker.answered() < count
-        answers = broker.collect("out", count)
+        answers = broker.collect(broker.output, count)
         assert server.stop() == 0
 
     assert amid > 0
     assert_all_answered(answers, count)
-    assert broker.count("in.dead") == 0
+    assert broker.count(broker.dead) == 0
 
 
 def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(broker, serve, raw):
@@ -181,8 +206,8 @@ def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(broker, s
     broker.make()
     broker.send([sample.tobytes() for sample in samples])
     with serve(0, EVENTS_ATTEMPTS="3", EVENTS_RETRY_S="0.1") as server:
-        answers = broker.collect("out", 3)
-        (dead,) = broker.collect("in.dead", 1)
+        answers = broker.collect(broker.output, 3)
+        (dead,) = broker.collect(broker.dead, 1)
         told = metrics_of(server, 'modelyard_events_total{outcome="failed"} 1\n', 'outcome="done"} 3\n')
         assert server.stop() == 0
 
@@ -203,9 +228,9 @@ def test_events_that_are_held_when_the_server_stops_are_answered(broker, serve, 
         assert server.stop() == 0
     assert 0 < broker.answered() < count
     with serve() as server:
-        answers = broker.collect("out", count)
-        broker.settled()
+        answers = broker.collect(broker.output, count)
         assert server.stop() == 0
+    broker.settled()
 
     assert len(answers) == count
 
@@ -220,43 +245,94 @@ def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(broker, se
         time.sleep(1.5)
         told = metrics_of(server, "modelyard_events_in_flight 8\n")
         assert 'modelyard_events_total{outcome="done"} 0\n' in told
-        assert broker.waiting() == count
         broker.allow_output()
-        answers = broker.collect("out", count)
-        broker.settled()
+        answers = broker.collect(broker.output, count)
         assert server.stop() == 0
+    broker.settled()
 
     assert_all_answered(answers, count)
-    assert broker.count("in.dead") == 0
+    assert broker.count(broker.dead) == 0
 
 
 def test_an_event_that_comes_twice_has_one_id(broker, serve, raw):
     broker.make()
     broker.send(bodies_of(raw, 1))
     with serve() as server:
-        (first,) = broker.collect("out", 1)
-        broker.settled()
+        (first,) = broker.collect(broker.output, 1)
+        metrics_of(server, 'modelyard_events_total{outcome="done"} 1\n')
         broker.send(bodies_of(raw, 1))
         metrics_of(server, 'modelyard_events_total{outcome="done"} 2\n')
         assert server.stop() == 0
-    assert {one.headers["ce-id"] for one in broker.read("out")} == {first.headers["ce-id"]}
+    assert {one.headers["ce-id"] for one in broker.read(broker.output)} == {first.headers["ce-id"]}
 
 
-def test_two_servers_share_the_work(broker, serve, raw):
+def test_two_servers_share_the_work_and_one_takes_it_over(broker, serve, raw):
     count = 200
-    broker.make()
-    with serve(0.002) as one, serve(0.002) as other:
-        for server in (one, other):
+    broker.make(members=("one", "two"))
+    with serve(0.002, EVENTS_CONSUMER="one") as one, serve(0.002, EVENTS_CONSUMER="two") as two:
+        for server in (one, two):
             metrics_of(server, "modelyard_events_connected 1\n")
         broker.send(bodies_of(raw, count))
-        answers = broker.collect("out", count)
-        broker.settled()
-        assert one.stop() == other.stop() == 0
-        held = [len(event_lines(server, 1)) for server in (one, other)]
+        broker.collect(broker.output, count)
+        assert two.stop() == 0
+        held = [len(event_lines(server, 1)) for server in (one, two)]
+        broker.send(bodies_of(raw, 20), first=count)
+        if not broker.takes_over:
+            with serve(0.002, EVENTS_CONSUMER="two") as two:
+                broker.collect(broker.output, count + 20)
+                assert two.stop() == 0
+        answers = broker.collect(broker.output, count + 20)
+        assert one.stop() == 0
 
-    assert len(answers) == count
-    assert_all_answered(answers, count)
+    assert len(answers) == count + 20
+    assert_all_answered(answers, count + 20)
     assert min(held) > 0
+
+
+def test_events_of_one_key_are_answered_in_their_order_however_often_one_is_tried(broker, serve, raw):
+    keys = ("a", "b", "c")
+    bodies = [np.full_like(raw[0], 16 if number in (4, 9) else number % 3).tobytes() for number in range(30)]
+    broker.make()
+    broker.send(bodies, keys=keys)
+    with serve(0.002, EVENTS_ATTEMPTS="3", EVENTS_RETRY_S="0.2", EVENTS_ORDER="key") as server:
+        answers = broker.collect(broker.output, 28)
+        dead = broker.collect(broker.dead, 2)
+        assert server.stop() == 0
+        lines = event_lines(server, 30)
+    broker.settled()
+
+    assert sorted((one.headers["ce-id"], one.headers["ce-errorattempts"]) for one in dead) == [("4", "3"), ("9", "3")]
+    for first in range(3):
+        wanted = list(range(first, 30, 3))
+        assert [int(one["id"]) for one in lines if int(one["id"]) % 3 == first] == wanted
+        there = [int(one.cause) for one in answers if int(one.cause) % 3 == first]
+        assert there == [number for number in wanted if number not in (4, 9)]
+
+
+def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(broker, serve, raw):
+    if not broker.counts:
+        pytest.skip("the broker does not count how often it handed an event out")
+    count = 20
+    bodies = bodies_of(raw, count)
+    bodies[2] = np.full_like(raw[0], 14).tobytes()
+    broker.make()
+    broker.send(bodies)
+    for _ in range(3):
+        with serve(0.002, EVENTS_ATTEMPTS="3") as server:
+            assert server.process.wait(30) == 1
+    with serve(0.002, EVENTS_ATTEMPTS="3") as server:
+        (dead, *others) = broker.collect(broker.dead, 1)
+        wait_until(lambda: broker.answered() >= count)
+        assert server.stop() == 0
+    broker.settled()
+
+    dead = {one.cause: one for one in (dead, *others, *broker.read(broker.dead))}
+    assert {one.headers["ce-errorreason"] for one in dead.values()} == {"failed"}
+    assert int(dead["2"].headers["ce-errorattempts"]) >= 3
+    assert dead["2"].data == bodies[2]
+    answered = {one.cause for one in broker.read(broker.output)}
+    assert answered | set(dead) == set(map(str, range(count)))
+    assert len(dead) < count / 2
 
 
 def test_memory_is_flat(broker, serve, raw):
@@ -268,7 +344,7 @@ def test_memory_is_flat(broker, serve, raw):
         before = resident_mb(server)
         broker.send(bodies_of(raw, count), first=count)
         end = time.monotonic() + 120
-        while broker.count("out") < count + count // 3:
+        while broker.count(broker.output) < count + count // 3:
             assert time.monotonic() < end
             time.sleep(0.2)
         after = resident_mb(server)
@@ -277,13 +353,12 @@ def test_memory_is_flat(broker, serve, raw):
 
 
 @pytest.fixture(params=BROKERS)
-def secured(request, tmp_path):
+def secured(request, running):
     """A broker that speaks TLS alone and asks for a password."""
-    certificate(tmp_path)
-    broker = BROKERS[request.param](tmp_path / "broker", tmp_path)
-    broker.start()
+    broker = running(request.param, secured=True)
+    broker.begin(f"t{next(NUMBERS)}")
     yield broker
-    broker.kill()
+    broker.end()
 
 
 def files_for(broker, folder, password):
@@ -294,7 +369,7 @@ def files_for(broker, folder, password):
         **broker.settings,
         "EVENTS_USERNAME_FILE": str(folder / "user"),
         "EVENTS_PASSWORD_FILE": str(folder / "password"),
-        "EVENTS_CA_FILE": str(folder / "tls.crt"),
+        "EVENTS_CA_FILE": str(broker.certificate / "tls.crt"),
     }
 
 
@@ -305,7 +380,7 @@ def test_password_and_certificate_come_from_files_and_a_new_password_is_read(sec
         refused = server.wait_for_log("broker")
         assert secured.answered() == 0
         (tmp_path / "password").write_text(secured.password)
-        answers = secured.collect("out", 3)
+        answers = secured.collect(secured.output, 3)
         assert server.stop() == 0
 
     assert len(answers) == 3

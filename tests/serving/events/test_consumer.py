@@ -14,6 +14,8 @@ from modelyard.serving.metrics import Board, Metrics
 class Odd:
     """A broker that fails at what it is told to, once each, and says when it is asked again."""
 
+    rests = True
+
     def __init__(self, failures):
         self.failures, self.calls, self.again = failures, [], asyncio.Event()
 

@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic
 from urllib.parse import quote
 
+from ..errors import RequestError
 from ..logs import log, logger, requests
 from . import structured
 from .asking import Asking, Outcome
 from .http import Mode, binary, headers_of, mode_of
+from .lanes import Lanes
 from .source import Answer, D, Ending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..engine import Engine
     from ..limits import Limits
     from ..metrics import Metrics
@@ -39,15 +43,17 @@ class Patience:
 
     Attributes:
         in_flight: events that are held at a time.
-        attempts: how often one is tried that may work next time.
+        attempts: how often one is tried that may work next time, and handed out before it is put aside untried.
         retry_s: how long it rests after the first time, in seconds; each time twice as long, at most `LONGEST_S`.
         lease_s: how long the broker waits for a word about an event, in seconds.
+        order: `none`, or `key`: those with the same partition key one after another, however often one is tried.
     """
 
     in_flight: int = 64
     attempts: int = 5
     retry_s: float = 1.0
     lease_s: float = 30.0
+    order: str = "none"
 
     def rest_s(self, attempt: int) -> float:
         """Return how long an event rests after it failed for the `attempt`th time, in seconds."""
@@ -61,6 +67,9 @@ class Held(Generic[D]):
     Attributes:
         delivery: the event.
         taken: when it was taken, on the loop's clock.
+        key: what it has in common with those that it must not overtake; None: it may overtake all.
+        attempt: how often it was handed out, and tried here again.
+        rests: whether it waits here to be tried again.
         outcome: what it is counted as, once that is known.
         event: as it was read, if it could be.
         ending: what the broker is to be told.
@@ -68,6 +77,9 @@ class Held(Generic[D]):
 
     delivery: D
     taken: float
+    key: str | None
+    attempt: int
+    rests: bool = False
     outcome: str = ""
     event: Event | None = None
     ending: Ending[D] = field(init=False)
@@ -134,6 +146,7 @@ class Consumer(Generic[D]):
         self._source, self._engine, self._results, self._limits = source, engine, results, limits
         self._metrics, self._patience = metrics, patience
         self._held: dict[Held[D], None] = {}
+        self._lanes: Lanes[Held[D]] = Lanes()
         self._ended: list[Held[D]] = []
         self._some_ended, self._some_gone = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
@@ -179,14 +192,15 @@ class Consumer(Generic[D]):
                     self._link.works()
 
     async def _take_some(self, most: int) -> None:
-        deliveries = await self._source.take(most)
-        held = [Held(delivery, self._loop.time()) for delivery in deliveries]
+        deliveries, now = await self._source.take(most), self._loop.time()
+        held = [Held(one, now, self._key(one), one.attempt) for one in self._in_turn(deliveries)]
         self._held.update(dict.fromkeys(held))  # all at once: a stop between two must not lose one
         self._metrics.events_held(len(self._held))
         if held:
             self._metrics.event_batch()
         for one in held:
-            self._begin(one)
+            if self._lanes.enter(one.key, one):
+                self._begin(one)
             await asyncio.sleep(0)  # between two, whoever else waits has a turn
 
     def _has_room(self) -> bool:
@@ -195,7 +209,34 @@ class Consumer(Generic[D]):
         self._is_full = len(self._held) > (limit // 2 if self._is_full else limit - 1)
         return not self._is_full
 
+    def _in_turn(self, deliveries: Sequence[D]) -> Sequence[D]:
+        """Return them with those first that were handed out before, in no order.
+
+        One of these may end the process each time. Whatever always came after it would be put aside with it.
+        """
+        if self._patience.order == "key":
+            return deliveries
+        return sorted(deliveries, key=lambda one: (-one.attempt, random.random() if one.attempt > 1 else 0.0))
+
+    def _key(self, delivery: D) -> str | None:
+        if self._patience.order == "none":
+            return None
+        try:
+            return self._read(delivery).get("partitionkey")
+        except RequestError:  # it is a dead letter as soon as it is asked
+            return None
+
     def _begin(self, held: Held[D]) -> None:
+        """Have it answered, unless it was handed out so often that it may well be what ended those who had it."""
+        tried = held.delivery.attempt - 1
+        if tried < self._patience.attempts:
+            self._ask(held)
+        else:
+            held.attempt = tried
+            detail = f"it was handed out {tried} times, and nobody came to an end with it"
+            self._end(held, Outcome(None, wrong=RequestError(500, detail)))
+
+    def _ask(self, held: Held[D]) -> None:
         delivery = held.delivery
         small = len(delivery.body) < SMALL_BYTES
         work = Asking(lambda: self._read(delivery), self._results, self._limits, small=small)
@@ -214,15 +255,39 @@ class Consumer(Generic[D]):
     def _end(self, held: Held[D], outcome: Outcome) -> None:
         name, delivery, wrong = outcome.name, held.delivery, outcome.wrong
         held.event = outcome.event
-        if name == "returned" or (name == "failed" and delivery.attempt < self._patience.attempts):
-            name, ending = "returned", Ending(delivery, rest_s=self._patience.rest_s(delivery.attempt))
+        if name == "returned" or (name == "failed" and held.attempt < self._patience.attempts):
+            self._rest(held, name)
         elif wrong is not None:
-            ending = Ending(delivery, dead_letter=_told(delivery, name, wrong.message, wrong.status))
+            self._tell(held, name, Ending(delivery, dead_letter=_told(held, name, wrong.message, wrong.status)))
         else:
-            ending = Ending(delivery, answer=None if outcome.result is None else _answer(outcome.result))
-        held.outcome, held.ending = name, ending
+            answer = None if outcome.result is None else _answer(outcome.result)
+            self._tell(held, name, Ending(delivery, answer=answer))
+
+    def _tell(self, held: Held[D], outcome: str, ending: Ending[D]) -> None:
+        held.outcome, held.ending = outcome, ending
         self._ended.append(held)
         self._some_ended.set()
+
+    def _rest(self, held: Held[D], outcome: str) -> None:
+        """Have it tried again later.
+
+        Where the broker can hand it out again, its place is free meanwhile. Not with an order: what follows would overtake
+        it. Nor when it was not tried at all, for want of room: the broker would count that as if it had been.
+        """
+        rest_s = self._patience.rest_s(held.attempt)
+        if outcome == "failed" and self._source.rests and self._patience.order == "none":
+            self._tell(held, "returned", Ending(held.delivery, rest_s=rest_s))
+            return
+        self._metrics.event("returned")
+        held.attempt += outcome == "failed"
+        held.rests = True
+        self._some_gone.set()
+        self._loop.call_later(rest_s, self._ask_again, held)
+
+    def _ask_again(self, held: Held[D]) -> None:
+        if not self._stopping.is_set():
+            held.rests = False
+            self._ask(held)
 
     async def _settle(self) -> None:
         while True:
@@ -255,20 +320,23 @@ class Consumer(Generic[D]):
             held.ending = Ending(delivery, dead_letter={})
         else:
             held.outcome = "failed"
-            held.ending = Ending(delivery, dead_letter=_told(delivery, "failed", f"the answer: {failure}", 500))
+            held.ending = Ending(delivery, dead_letter=_told(held, "failed", f"the answer: {failure}", 500))
         return True
 
     def _let_go(self, held: Held[D]) -> None:
         del self._held[held]
         self._some_gone.set()
+        following = self._lanes.leave(held.key)
         now, event = self._loop.time(), held.event
         age_s = None if event is None else event.age_s()
         self._metrics.event(held.outcome)
         self._metrics.events_held(len(self._held))
         self._metrics.event_took(now - held.taken, age_s)
         fields: dict[str, object] = {} if event is None else {"id": event["id"], "source": event["source"]}
-        fields |= {"origin": held.delivery.origin, "outcome": held.outcome, "attempt": held.delivery.attempt}
+        fields |= {"origin": held.delivery.origin, "outcome": held.outcome, "attempt": held.attempt}
         requests.add(self._loop, "info", {**fields, "duration_ms": round(1000 * (now - held.taken), 3)}, "event")
+        if following is not None:
+            self._begin(following)
 
     # What is held.
 
@@ -283,8 +351,12 @@ class Consumer(Generic[D]):
                     self._link.lost(number, exc)
 
     async def _finished(self) -> None:
-        while self._held:
+        """Wait until nothing is held but what rests, and what must not overtake that."""
+        while True:
             self._some_gone.clear()
+            blocked = {one.key for one in self._held if one.rests} - {None}
+            if all(one.rests or one.key in blocked for one in self._held):
+                return
             await self._some_gone.wait()
 
     async def _give_back(self) -> None:
@@ -299,13 +371,13 @@ def _answer(result: Event) -> Answer:
     return Answer(result["id"], headers, bytes(result.data or b""))
 
 
-def _told(delivery: D, reason: str, detail: str, code: int) -> dict[str, str]:
+def _told(held: Held[D], reason: str, detail: str, code: int) -> dict[str, str]:
     """Return what a dead letter says of why it is one."""
     return {
         "ce-errorreason": reason,
         "ce-errordetail": quote(detail[:DETAIL], safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").replace(" ", "%20"),
-        "ce-errorattempts": str(delivery.attempt),
-        "ce-errororigin": quote(delivery.origin, safe=":/.-_"),
+        "ce-errorattempts": str(held.attempt),
+        "ce-errororigin": quote(held.delivery.origin, safe=":/.-_"),
         "ce-knativeerrorcode": str(code),
     }
 

@@ -33,7 +33,10 @@ class Place:
         dead_letter: where it takes what cannot be answered.
         group: the name that all consumers have in common that share the work.
         member: the name that this one alone has.
+        client_id: the name that this one alone has, and has again when it is started anew.
         lease_s: how long an event may be worked at before another gets it, in seconds.
+        most: how many events are held at a time.
+        order: `none`, or `key`: events with the same partition key are worked at one after another.
         login: gives user name and password as they are now, None for what there is not; to be called at each connection.
         tls: what TLS is spoken with.
     """
@@ -44,7 +47,10 @@ class Place:
     dead_letter: str
     group: str
     member: str
+    client_id: str
     lease_s: float
+    most: int
+    order: str
     login: Callable[[], tuple[str | None, str | None]]
     tls: Tls
 
@@ -87,7 +93,7 @@ class Delivery(Protocol):
     Attributes:
         headers: its header fields, by names in lower case; `ce-...` are the attributes of a CloudEvent.
         body: what came, byte for byte.
-        attempt: how often it was handed out, 1 the first time.
+        attempt: how often it was handed out, 1 the first time, and always where the broker does not count.
         origin: its place in the broker, as text.
     """
 
@@ -127,7 +133,7 @@ class Ending(Generic[D]):
         delivery: the event.
         answer: what answers it.
         dead_letter: it is put aside as it came, with its header fields and these further ones, printable ASCII.
-        rest_s: it is to be handed out again, after so many seconds at least.
+        rest_s: it is to be handed out again, after so many seconds at least; 0 where the source does not let events rest.
     """
 
     delivery: D
@@ -141,7 +147,13 @@ class Source(Protocol[D]):
 
     Every method may raise `ConnectionError`: the broker is not there, or does not do what it is asked. Then `open` is
     called again, and deliveries from before stay good.
+
+    Attributes:
+        rests: whether the broker hands an event out again when it has rested; if not, it rests here, and is kept.
     """
+
+    @property
+    def rests(self) -> bool: ...
 
     async def open(self) -> None:
         """Connect, anew if need be, and make the group if it is not there."""
