@@ -32,7 +32,9 @@ def mqtt(place: Place) -> Source[Any]:
 def check(_: CheckContext, *, input: str, output: str, dead_letter: str, group: str) -> Iterator[Problem]:  # noqa: A002
     """Yield what MQTT does not allow."""
     if not _FILTER.fullmatch(input):
-        yield Problem("input", "it is no topic filter", "allowed: words with '/' between them, '+' for one, '#' at the end")
+        yield Problem(
+            "input", "it is no topic filter", "allowed: words with '/' between them, '+' for one, '#' at the end"
+        )
         return
     for key, topic in {"output": output, "dead_letter": dead_letter}.items():
         if not _TOPIC.fullmatch(topic):

@@ -42,7 +42,7 @@ def test_a_source_alone_is_enough(load: Load) -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("", "key 'use' is missing\n  it names the source, one of: nats, redis"),
+        ("", "key 'use' is missing\n  it names the source, one of: amqp, mqtt, nats, redis"),
         ('use = "nat"', "unknown source 'nat', did you mean 'nats'?"),
         ('use = "nats"\ninptu = "a"', "unknown key 'inptu', did you mean 'input'?"),
         ('use = "nats"\nattempts = 0', "allowed: a whole number from 1 to 1000"),

@@ -149,7 +149,18 @@ MEANINGLESS: dict[str, Knob] = {
 }  # fmt: skip
 
 KNOBS = {**MEANINGFUL, **MEANINGLESS}
-_EVENTS = ("input", "output", "dead_letter", "group", "url", "order", "attempts", "retry_s", "ack_wait_s", "max_in_flight")
+_EVENTS = (
+    "input",
+    "output",
+    "dead_letter",
+    "group",
+    "url",
+    "order",
+    "attempts",
+    "retry_s",
+    "ack_wait_s",
+    "max_in_flight",
+)
 UNTOUCHED = {
     **{
         f"events.{key}": "the toy's server takes no events; tests/config and tests/serving/events have them"

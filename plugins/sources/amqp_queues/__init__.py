@@ -129,7 +129,7 @@ class Channel:
         callbacks = {"on_open_error_callback": self._on_end, "on_close_callback": self._on_end}
         parameters = _parameters(self._place)
         self._connection = await self._asked(
-            lambda told: begin(parameters, told, custom_ioloop=self._loop, **callbacks)  # type: ignore[arg-type]
+            lambda told: begin(parameters, told, custom_ioloop=self._loop, **callbacks)
         )
         self._channel = await self._asked(lambda told: self._connection.channel(on_open_callback=told))
         self._channel.add_on_close_callback(self._on_end)
@@ -138,9 +138,7 @@ class Channel:
         await self._asked(lambda told: self._channel.confirm_delivery(self._on_confirm, told))
         most = min(self._place.most, 65535)
         await self._asked(lambda told: self._channel.basic_qos(prefetch_count=most, callback=told))
-        await self._asked(
-            lambda told: self._channel.basic_consume(self._place.input, self._on_message, callback=told)
-        )
+        await self._asked(lambda told: self._channel.basic_consume(self._place.input, self._on_message, callback=told))
 
     async def received(self, most: int) -> list[AmqpDelivery]:
         """Return what has come, `most` messages at most; after a second, nothing.
@@ -226,7 +224,7 @@ class Channel:
     def _on_end(self, _: Any, reason: object) -> None:
         if self._lost is not None and not isinstance(reason, Exception):
             return
-        said = " ".join(str(reason).split()) or type(reason).__name__
+        said = _said(reason)
         if self._lost is None:
             self._lost = f"{self._place.url}: {said}"
         if _TOO_LARGE in said and self._confirming:
@@ -302,6 +300,13 @@ def _properties(sent: BasicProperties | None, headers: Mapping[str, str]) -> Bas
         else:
             fields[name] = unquote(value)
     return BasicProperties(headers=fields, delivery_mode=PERSISTENT, **kept)
+
+
+def _said(reason: object) -> str:
+    """Return what went wrong: of a connection that could not be made, what its last try says."""
+    while inner := getattr(reason, "exception", None) or getattr(reason, "exceptions", None):
+        reason = inner[-1] if isinstance(inner, (list, tuple)) else inner
+    return " ".join(str(reason).split()) or type(reason).__name__
 
 
 def _tell(future: asyncio.Future[Any], what: Any) -> None:

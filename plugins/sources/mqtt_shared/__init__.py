@@ -273,12 +273,15 @@ def _problem(code: Any) -> Exception | None:
 def _headers(sent: Mapping[str, Any]) -> Mapping[bytes, bytes]:
     """Return the header fields that say what the message's properties do; they are percent-encoded, those are not."""
     found = {
-        f"ce-{name}" if _ATTRIBUTE.fullmatch(name) else name.lower(): value for name, value in sent.get("UserProperty", ())
+        f"ce-{name}" if _ATTRIBUTE.fullmatch(name) else name.lower(): value
+        for name, value in sent.get("UserProperty", ())
     }
     media_type = sent.get("ContentType")
     if media_type is None and "ce-specversion" not in found:
         media_type = STRUCTURED  # as clients of MQTT 3 send events, which have no properties
-    fields = {name.encode(): quote(value, safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").encode() for name, value in found.items()}
+    fields = {
+        name.encode(): quote(value, safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").encode() for name, value in found.items()
+    }
     return fields if media_type is None else {**fields, b"content-type": media_type.encode()}
 
 

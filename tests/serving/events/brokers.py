@@ -57,7 +57,7 @@ def wait_until(done, timeout_s=60, told=lambda: None):
 class Broker:
     """A program that listens on a free port. `input`, `output` and `dead` are the streams of the test that runs."""
 
-    program = ""
+    program = module = ""
     user, password = "ann", "s3cret"
     makes_streams = False
     """Whether there is a stream as soon as it is named."""
@@ -73,6 +73,7 @@ class Broker:
         if shutil.which(self.program) is None:
             missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
             missing(f"needs the program {self.program}")
+        pytest.importorskip(self.module)
         self.port = free_port()
         self.folder, self.certificate = folder, certificate
         folder.mkdir()
@@ -104,7 +105,12 @@ class Broker:
 
     def begin(self, name):
         """Have streams of the test `name`."""
-        self.input, self.output, self.dead, self.group = f"{name}-in", f"{name}-out", f"{name}-in.dead", f"{name}-digits"
+        self.input, self.output, self.dead, self.group = (
+            f"{name}-in",
+            f"{name}-out",
+            f"{name}-in.dead",
+            f"{name}-digits",
+        )
 
     def make(self, *, with_output=True, members=()):
         """Have the streams be there, and the sessions of those `members` that share the work."""
@@ -118,19 +124,22 @@ class Broker:
         given = {"CLIENT": self.client, "URL": self.url, **places}
         return {f"EVENTS_{name}": value for name, value in given.items()}
 
-    def collect(self, stream, count, timeout_s=60):
+    def collect(self, stream, count, timeout_s=180):
         """Return what is on `stream`, once it holds `count` different causes."""
 
         def found():
             if self.count(stream) >= count:
                 messages = self.read(stream)
                 return messages if len({one.cause for one in messages}) >= count else None
+            return None
 
         return wait_until(found, timeout_s, lambda: self.count(stream))
 
     def answered(self, least=0):
         """Return how many answers and dead letters there are, once these are `least`."""
-        end = time.monotonic() + 60
+        end = (
+            time.monotonic() + 180
+        )  # a broker may take its time to start, and then a server has waited for longer and longer
         while (found := self.count(self.output) + self.count(self.dead)) < least:
             assert time.monotonic() < end, found
             time.sleep(0.005)
@@ -142,7 +151,7 @@ class Broker:
 
 
 class NatsBroker(Broker):
-    program = "nats-server"
+    program, module = "nats-server", "nats"
     client = "modelyard_plugins.sources.nats_jetstream:open_source"
 
     @property
@@ -219,7 +228,7 @@ class NatsBroker(Broker):
 
 
 class RedisBroker(Broker):
-    program = "redis-server"
+    program, module = "redis-server", "redis"
     client = "modelyard_plugins.sources.redis_streams:open_source"
     makes_streams = True
 
@@ -239,7 +248,8 @@ class RedisBroker(Broker):
 
     @property
     def redis(self):
-        redis = pytest.importorskip("redis")
+        import redis
+
         if self.certificate is None:
             return redis.Redis(port=self.port)
         login = {"username": self.user, "password": self.password}
@@ -277,7 +287,7 @@ class RedisBroker(Broker):
 class MqttBroker(Broker):
     """Mosquitto. It has no streams: whoever has subscribed is sent what comes, and here that is a client of the test's."""
 
-    program = "mosquitto"
+    program, module = "mosquitto", "paho.mqtt"
     client = "modelyard_plugins.sources.mqtt_shared:open_source"
     counts = takes_over = False
 
@@ -399,7 +409,7 @@ class MqttBroker(Broker):
 class AmqpBroker(Broker):
     """RabbitMQ, with quorum queues."""
 
-    program = "rabbitmq-server"
+    program, module = "rabbitmq-server", "pika"
     client = "modelyard_plugins.sources.amqp_queues:open_source"
     kills = 1  # it takes its time to start
 
@@ -489,9 +499,7 @@ class AmqpBroker(Broker):
                 found.append(one)
             return found
 
-        return [
-            Message({**sent.headers, "content-type": sent.content_type}, body) for _, sent, body in self.ask(read)
-        ]
+        return [Message({**sent.headers, "content-type": sent.content_type}, body) for _, sent, body in self.ask(read)]
 
     def count(self, name):
         return self.ask(lambda channel: channel.queue_declare(name, passive=True).method.message_count)

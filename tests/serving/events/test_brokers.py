@@ -191,7 +191,7 @@ def test_no_event_is_lost_when_the_broker_is_killed(broker, serve, raw):
             broker.kill()
             time.sleep(0.3)
             broker.start()
-            amid += 0 < broker.answered() < count
+            amid += broker.answered(1) < count
         answers = broker.collect(broker.output, count)
         assert server.stop() == 0
 
@@ -278,9 +278,9 @@ def test_two_servers_share_the_work_and_one_takes_it_over(broker, serve, raw):
         held = [len(event_lines(server, 1)) for server in (one, two)]
         broker.send(bodies_of(raw, 20), first=count)
         if not broker.takes_over:
-            with serve(0.002, EVENTS_CONSUMER="two") as two:
+            with serve(0.002, EVENTS_CONSUMER="two") as again:
                 broker.collect(broker.output, count + 20)
-                assert two.stop() == 0
+                assert again.stop() == 0
         answers = broker.collect(broker.output, count + 20)
         assert one.stop() == 0
 
