@@ -120,9 +120,11 @@ class Broker:
 
     @property
     def settings(self):
-        places = {"INPUT": self.input, "OUTPUT": self.output, "GROUP": self.group}
-        given = {"CLIENT": self.client, "URL": self.url, **places}
-        return {f"EVENTS_{name}": value for name, value in given.items()}
+        return {"EVENTS_CLIENT": self.client, "EVENTS_URL": self.url}
+
+    @property
+    def places(self):
+        return {"EVENTS_INPUT": self.input, "EVENTS_OUTPUT": self.output, "EVENTS_GROUP": self.group}
 
     def collect(self, stream, count, timeout_s=180):
         """Return what is on `stream`, once it holds `count` different causes."""

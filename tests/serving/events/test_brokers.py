@@ -72,7 +72,7 @@ def serve(broker, start, models, tmp_path):
     """Starts a server that takes events from the broker; `time_s`: with another model, which takes so long."""
 
     def started(time_s=None, **settings):
-        given = {**SETTINGS, **broker.settings, **settings}
+        given = {**SETTINGS, **broker.settings, **broker.places, **settings}
         if time_s is None:
             return start(models / "float32", **given)
         (tmp_path / "odd.py").write_text(MODEL.format(time_s=time_s))
@@ -367,6 +367,7 @@ def files_for(broker, folder, password):
     return {
         **SETTINGS,
         **broker.settings,
+        **broker.places,
         "EVENTS_USERNAME_FILE": str(folder / "user"),
         "EVENTS_PASSWORD_FILE": str(folder / "password"),
         "EVENTS_CA_FILE": str(broker.certificate / "tls.crt"),
