@@ -133,6 +133,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     unit: str = ""
     title: str = ""
     steady: bool = True
+    starts_server: bool = False
     after: str = ""
     plan: Callable[..., Any] | None = None
     plan_only: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.component import Use
     from modelyard.metrics import Metric
     from modelyard.stage import Input, Stage
 
@@ -243,6 +244,8 @@ class MetricContext(StageContext, frozen=True, kw_only=True):
         answers: what the variant answers, shape `(samples, ...)`; of a classification the class probabilities, float32,
             shape `(samples, classes)`.
         open_model: opens the model anew with the runtime that serves it.
+        runtime: that runtime with its parameters; a metric with the trait `starts_server` may start its server:
+            `modelyard.launch.local_server.serving(context.runtime, context.model)`.
         side_by_side: how many models that predict at once keep every processor busy.
     """
 
@@ -250,6 +253,7 @@ class MetricContext(StageContext, frozen=True, kw_only=True):
     dataset: Dataset
     answers: NDArray[Any]
     open_model: Callable[[], Predictor]
+    runtime: Use
     side_by_side: int = 1
 
 

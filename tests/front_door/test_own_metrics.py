@@ -117,6 +117,18 @@ def test_a_gate_that_rules_out_all_says_why_of_each(own: Path) -> None:
     assert "rounded: unlike: rounded answers otherwise" in done.output
 
 
+def test_the_server_that_a_metric_starts_is_in_the_key_of_what_it_measures(own: Path) -> None:
+    file, server = own / "plugins/brier.py", own / "server/__init__.py"
+    asked = "metrics.brier={}"
+    assert build(own, "evaluate", asked).built == EVALUATIONS
+    server.write_text('"""Another server."""\n')
+    assert build(own, "evaluate", asked).built == set(), "it starts none"
+    file.write_text(file.read_text().replace('better="lower"', 'better="lower", starts_server=True'))
+    assert build(own, "evaluate", asked).built == EVALUATIONS
+    server.write_text('"""Yet another server."""\n')
+    assert build(own, "evaluate", asked).built == EVALUATIONS
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -176,4 +188,4 @@ def test_a_project_asks_for_throughput_gates_it_and_ships_by_it(toy: Path) -> No
     assert refused.code != 0
     assert refused.built == set()
     assert "min_throughput: throughput " in refused.output
-    assert " is below 1e+12" in refused.output
+    assert " is below 1,000,000,000,000" in refused.output

@@ -93,9 +93,16 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_every_stage_follows_the_names(project: Path) -> None:
-    done = build(project, "select")
+    memory = "metrics.server-memory={ starts = 1, seconds = 0.1 }"
+    done = build(project, "select", memory, "gates.max_server_memory='1 GB'")
 
     assert done.code == 0, done.output
+    held = json.loads((project / "artifacts/evaluate/whole/latency.json").read_text())["metrics"][-1]
+    assert (held["name"], held["unit"], held["interval"]) == ("server_memory", "bytes", [None, None])
+    assert 20_000_000 < held["value"] < 1_000_000_000
+    refused = build(project, "select", memory, "gates.max_server_memory='1 MB'")
+    assert refused.built == set(), "a gate measures nothing"
+    assert "max_server_memory: " in refused.output
     accuracy = {
         name: json.loads((project / f"artifacts/evaluate/{name}/evaluation.json").read_text())["accuracy"]
         for name in ("whole", "int8")

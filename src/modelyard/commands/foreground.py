@@ -99,10 +99,11 @@ def serve(engine: Engine) -> None:
         ToolError: the server ended by itself with an error, which it has printed; or the runtime has none outside of
             its image.
     """
-    component = engine.project.config.uses["runtime"].component
-    command = [sys.executable if w == "python3" else w for w in component.entrypoint]
+    from modelyard.launch.local_server import command
+
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
-        code = _run(command, prepare(engine, Path(folder), "serve"))
+        variables = prepare(engine, Path(folder), "serve")
+        code = _run(command(engine.project.config.uses["runtime"]), variables)
     if code not in (0, -2, 130):
         msg = f"serve: the server ended with exit code {code}\n  its own message is above"
         raise ToolError(msg)

@@ -22,12 +22,14 @@ class MetricTraits(Directed, ComponentTraits, total=False):
     """Traits of a metric: what its values are, see `modelyard.metrics.Quantity`.
 
     `unit` is that of its values; `title` the head of its column. `steady=False` says that another run gives another value,
-    as times and memory do: then it is compared by its interval, and is in no reproducible file.
+    as times and memory do: then it is compared by its interval, and is in no reproducible file. `starts_server=True` says
+    that it starts the runtime's server (`modelyard.launch.local_server`), whose files are then in the key of what it measures.
     """
 
     unit: Unit
     title: str
     steady: bool
+    starts_server: bool
 
 
 class GateTraits(ComponentTraits, total=False):
@@ -50,7 +52,7 @@ class RegisterGate(Protocol):
 def modelyard_register_metrics(register: RegisterMetric) -> None:
     """Register metrics: `function(context: MetricContext, *, ...)` returns what it measured of one variant.
 
-    A number; or a number and the ends of its 95 % interval, `(value, low, high)`; or an array with a value for each test
+    A number; or a number and the ends of its 95 % interval, `(value, low, high)`, None where one is not known; or an array with a value for each test
     sample, whose mean is the metric. It is measured where the project has it in `[tool.modelyard.metrics]`.
     """
 

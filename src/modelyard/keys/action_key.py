@@ -120,7 +120,7 @@ class Fingerprinter:
         for role, use in stage.uses.items():
             yield from ((f"{role} {name}", use.params[name]) for name in _inputs(use))
             yield from ((f"template {path.name}", str(path)) for path in self._template_files(use.component))
-            if stage.row.packs_server:
+            if _reads_server(stage):
                 for what, folder in _packages(use.component).items():
                     yield f"{role} {what}", str(folder)
                 yield from ((part, str(path)) for part, path in _requirements(role, use).items())
@@ -162,7 +162,7 @@ class Fingerprinter:
             code = self.meaning(*files)
             parts[f"code {role} scripts"] = code.digest
             parts |= {f"version {name}": version for name, version in code.distributions.items()}
-        if stage.row.packs_server:
+        if _reads_server(stage):
             parts |= self._files(role, use)
         return parts
 
@@ -239,6 +239,11 @@ def _runner_file(stage: Stage) -> Path:
 def _shaping_hooks(stage: Stage) -> tuple[ShapingHook, ...]:
     """Return the hooks that are called while `stage` runs and may change what it writes."""
     return (*AROUND, *stage.row.hooks)
+
+
+def _reads_server(stage: Stage) -> bool:
+    """Return whether the files of the runtime's server shape what `stage` writes: it packs them, or something starts them."""
+    return stage.row.packs_server or any(use.component.starts_server for use in stage.uses.values())
 
 
 def _inputs(use: Use) -> list[str]:

@@ -191,6 +191,7 @@ class _Planner:
         task = {"task": uses["task"]}
         yield self.stage(self.dataset, {"dataset": uses["dataset"], **task}, settings["dataset"])
         self.check_trainer()
+        self.check_metrics()
         check_losses(self.config, self.plugins, uses["task"].component.loss)
         data = Input("dataset", self.dataset)
         model = {"model": uses["model"]} if "model" in uses else {}
@@ -234,6 +235,17 @@ class _Planner:
             msg = (
                 f"{self.config.source.where('train').at('use')}: the trainer {trainer.name!r} trains {given} models, "
                 f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
+            )
+            raise PlanError(msg)
+
+    def check_metrics(self) -> None:
+        """Check that a metric that starts the runtime's server finds one."""
+        runtime = self.config.uses["runtime"].component
+        starting = [name for name, use in self.config.metrics.items() if use.component.starts_server]
+        if starting and runtime.server is None:
+            msg = (
+                f"{self.config.source.where('metrics', starting[0])}: the metric starts the server of the runtime "
+                f"{runtime.name!r}, which is in its image, not here\n  leave it out, or choose another runtime"
             )
             raise PlanError(msg)
 

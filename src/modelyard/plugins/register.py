@@ -36,7 +36,16 @@ _PATHS = {"server", "requirements"}
 _PACKAGES = {"client"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
 _DICTS = {"environment", "server_environment", "parts"}
-_FLAGS = {"reads_settings", "deterministic", "takes_model", "seeded", "host_bound", "measures", "steady"}
+_FLAGS = {
+    "reads_settings",
+    "deterministic",
+    "takes_model",
+    "seeded",
+    "host_bound",
+    "measures",
+    "steady",
+    "starts_server",
+}
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
 _OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}

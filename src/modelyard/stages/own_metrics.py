@@ -48,6 +48,7 @@ def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int)
         dataset=dataset,
         answers=open_array(out / ANSWERS),
         open_model=lambda: job.call("runtime", model.folder),
+        runtime=job.stage.uses["runtime"],
         side_by_side=side_by_side,
     )
     found = [
@@ -81,14 +82,16 @@ def _measured(name: str, component: Component, result: Any, out: Path) -> Metric
         save_per_sample(out, quantity.name, result)
         return mean_of(quantity, result)
     numbers = result if isinstance(result, tuple) and len(result) == 3 else (result,)
-    if not all(isinstance(one, int | float | np.number) and math.isfinite(one) for one in numbers):
+    known = (numbers[0], *(one for one in numbers[1:] if one is not None))
+    if not all(isinstance(one, int | float | np.number) and math.isfinite(one) for one in known):
         raise _refused(name, component, f"{result!r:.80}")
-    value, *interval = map(float, numbers)
-    return quantity.of(value, (interval[0], interval[1]) if interval else None)
+    interval = [None if end is None else float(end) for end in numbers[1:]]
+    return quantity.of(float(numbers[0]), (interval[0], interval[1]) if interval else None)
 
 
 def _refused(name: str, component: Component, what: str) -> PluginError:
     return PluginError(
         f"the metric {name!r} ({component.file}) returned {what}\n"
-        "  it returns a finite number, (value, low, high), or an array with a number for each test sample"
+        "  it returns a finite number, (value, low, high), or an array with a number for each test sample; "
+        "low and high are None where they are not known"
     )

@@ -46,6 +46,7 @@ def context(folder: Path, side_by_side: int) -> MetricContext:
         dataset=dataset,
         answers=np.zeros((7, 2), np.float32),
         open_model=Slow,
+        runtime=None,  # type: ignore[arg-type]  # it starts no server
         side_by_side=side_by_side,
     )
 
