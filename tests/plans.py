@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from modelyard.component import Component, Source, Use
 from modelyard.config.config import Config
-from modelyard.config.tables import TABLES, USING, parameters_of_table
+from modelyard.config.tables import TABLES, TRAINED, USING, parameters_of_table
+from modelyard.config.training import Training
 from modelyard.errors import PlanError
 from modelyard.plugins.load import Plugins, load_plugins
+from modelyard.toml.places import ConfigSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +71,10 @@ def plugins_of(empty: Path) -> Plugins:
 
 def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
     known = {c.kind: c for c in COMPONENTS}
+    uses = {table: Use(known[kind]) for table, kind in USING.items() if table not in TRAINED}
+    trained = {table: Use(known[USING[table]]) for table in TRAINED}
+    where = {table: ConfigSource().where(table) for table in TRAINED}
+    only = Training(uses=trained, seed=3, variants=tuple(variants), where=where)
     values = {t: {n: p.default for n, p in parameters_of_table(t).items()} for t in TABLES}
     fields: dict[str, object] = {
         "project": Path("/project"),
@@ -76,7 +83,8 @@ def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
         "seed": 3,
         "threads": 2,
         "isa": None,
-        "uses": {table: Use(known[kind]) for table, kind in USING.items()},
+        "uses": uses,
+        "trainings": {"": only},
         "settings": values,
         "variants": variants,
         "targets": {"staging": Use(known["target"])},
@@ -84,6 +92,12 @@ def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
         **changes,
     }
     return Config(**fields)  # type: ignore[arg-type]
+
+
+def training(found: Config, **uses: Use) -> Config:
+    """Return a configuration whose only training has other components."""
+    other = msgspec.structs.replace(found.training, uses={**found.training.uses, **uses})
+    return msgspec.structs.replace(found, trainings={"": other})
 
 
 def ids(plan: Plan, *kinds: str) -> list[str]:

@@ -16,7 +16,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 
 def test_an_override_is_laid_over_the_file(load: Load) -> None:
     config = load(train__epochs="9", select__rule="fastest", seed="3", variants__more='["pack"]')
-    assert config.uses["train"].params == {"epochs": 9, "rate": 0.1}
+    assert config.training.uses["train"].params == {"epochs": 9, "rate": 0.1}
     assert config.settings["select"]["rule"] == "fastest"
     assert config.seed == 3
     assert list(config.variants) == ["plain", "pruned", "more"]
@@ -24,7 +24,7 @@ def test_an_override_is_laid_over_the_file(load: Load) -> None:
 
 def test_a_whole_table_takes_the_place_of_the_file_s(load: Load) -> None:
     config = load(train='{ use = "trainer", epochs = 2 }', variants='{ only = ["pack"] }')
-    assert config.uses["train"].params == {"epochs": 2, "rate": 0.1}
+    assert config.training.uses["train"].params == {"epochs": 2, "rate": 0.1}
     assert list(config.variants) == ["only"]
 
 

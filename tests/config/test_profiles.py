@@ -74,7 +74,7 @@ def test_a_profile_is_laid_over_key_by_key(load: Load) -> None:
     }
     plain, config = load(tables), load(tables, profile="long")
     assert config.seed == 8
-    assert config.uses["train"].params == {**plain.uses["train"].params, "epochs": 30}
+    assert config.training.uses["train"].params == {**plain.training.uses["train"].params, "epochs": 30}
     assert list(config.variants) == ["float32", "pruned", "int8"]
     assert [use.component.name for use in config.variants["pruned"]] == ["prune", "float32"]
     assert config.variants["pruned"][0].params["sparsity"] == 0.9
@@ -87,7 +87,10 @@ def test_a_profile_that_is_not_chosen_changes_nothing(load: Load) -> None:
 
 def test_the_command_line_stands_above_the_profile(load: Load) -> None:
     config = load({f"{P}.long.train": "epochs = 30\nlearning_rate = 0.2"}, profile="long", train__epochs="2")
-    assert (config.uses["train"].params["epochs"], config.uses["train"].params["learning_rate"]) == (2, 0.2)
+    assert (config.training.uses["train"].params["epochs"], config.training.uses["train"].params["learning_rate"]) == (
+        2,
+        0.2,
+    )
 
 
 def test_another_component_takes_the_place_of_the_table() -> None:

@@ -20,8 +20,8 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 def test_every_table_is_read_and_every_default_filled_in(load: Load) -> None:
     config = load({"tool.modelyard.resources": "train = 1", "tool.modelyard.targets.cluster": "replicas = 2"})
     assert (config.project, config.name, config.version, config.seed) == (load.project, "some-project", "2.1", 7)
-    assert config.uses["train"].component.name == "trainer"
-    assert config.uses["train"].params == {"epochs": 3, "rate": 0.1}
+    assert config.training.uses["train"].component.name == "trainer"
+    assert config.training.uses["train"].params == {"epochs": 3, "rate": 0.1}
     assert config.settings["select"] == {"rule": "smallest", "baseline": ""}
     assert config.settings["dataset"] == {"normalize": "auto"}
     assert config.settings["gates"]["min_accuracy"] is None

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.plans import PACK, PRUNE, assert_sorted, component, config, ids, plugins_of, refused, use
+from tests.plans import PACK, PRUNE, assert_sorted, component, config, ids, plugins_of, refused, training, use
 
 from modelyard.component import Use
 from modelyard.errors import PlanError, PluginError
@@ -146,8 +146,8 @@ def test_a_chain_that_ends_in_a_format_that_the_runtime_cannot_run_names_what_fi
 
 def test_a_model_for_another_trainer_names_the_trainers_that_fit(plugins: Plugins) -> None:
     other = component("model", "torch-net", produces="torch")
-    uses = {**config({}).uses, "model": Use(other)}
-    told = refused(lambda: build_plan(config({"a": (use(PACK),)}, uses=uses), plugins))
+    wrong = training(config({"a": (use(PACK),)}), model=Use(other))
+    told = refused(lambda: build_plan(wrong, plugins))
     assert "the trainer 'trainer' trains raw models, but 'torch-net' is a torch model" in told
     assert "trainers that fit: (none)" in told
 

@@ -124,9 +124,9 @@ def test_an_annotation_that_is_no_type_is_no_traceback(annotation: str, toy_proj
     text = (toy_project / "model.py").read_text()
     (toy_project / "model.py").write_text(text.replace("width: int = 4", f"width: {annotation} = 4"))
     plugins = load_plugins(toy_project)
-    assert load_config(toy_project, plugins).uses["model"].params == {"width": 4}
+    assert load_config(toy_project, plugins).training.uses["model"].params == {"width": 4}
     with contextlib.suppress(ConfigError, PluginError):
-        assert load_config(toy_project, plugins, {"model.width": "5"}).uses["model"].params == {"width": 5}
+        assert load_config(toy_project, plugins, {"model.width": "5"}).training.uses["model"].params == {"width": 5}
 
 
 def test_code_edited_without_a_trace_in_size_or_mtime_is_what_the_worker_runs(toy_project: Path, doit: Doit) -> None:
@@ -259,6 +259,8 @@ def test_traits_that_cannot_be_are_told_with_their_line(decorator: str, said: st
 def test_common_traits_are_unpacked_by_name(toy_project: Path) -> None:
     text = "from modelyard import traits\nfrom modelyard_plugins.support.tensorflow import TENSORFLOW as TF\n"
     (toy_project / "fits.py").write_text(f"{text}@traits(produces='toy', **TF)\ndef fit(context): ...\n")
-    found = load_config(toy_project, load_plugins(toy_project), {"train.use": "fits:fit"}).uses["train"].component
+    found = (
+        load_config(toy_project, load_plugins(toy_project), {"train.use": "fits:fit"}).training.uses["train"].component
+    )
     assert found.tools[0] == "tensorflow"
     assert found.environment["TF_USE_LEGACY_KERAS"] == "1"

@@ -50,7 +50,8 @@ def _project_functions(folder: Path) -> dict[tuple[str, str], Component]:
     """Return the components that the project names as `module:function`, by kind and name."""
     config = load(folder).config
     chains = (step for chain in config.variants.values() for step in chain)
-    used = (use.component for use in (*config.uses.values(), *chains, *config.targets.values()))
+    trained = (use for training in config.trainings.values() for use in training.uses.values())
+    used = (use.component for use in (*config.uses.values(), *trained, *chains, *config.targets.values()))
     return {(one.kind, one.name): one for one in used if isinstance(one, ProjectFunction)}
 
 

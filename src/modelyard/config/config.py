@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from modelyard.component import Component, Use
+from modelyard.config.training import Training
 from modelyard.metrics import Quantity
 from modelyard.metrics.registered import quantities_of, quantity_of
 from modelyard.metrics.standard import STANDARD
@@ -25,8 +26,9 @@ class Config(msgspec.Struct, frozen=True):
         seed: the seed of every random generator.
         threads: how many threads each stage computes with.
         isa: the instruction set that stages use at most; None: what the processor has.
-        uses: the component of each table in `USING`; no `model` where the trainer brings one.
+        uses: the component of each table in `USING` but those of a training.
         settings: modelyard's own values, a dict for each table of `tables.TABLES`.
+        trainings: the trainings by name; the only one's is empty where the project names none.
         variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
         targets: for each deploy target, its component.
         resources: how many stages may hold each named resource at once.
@@ -47,6 +49,7 @@ class Config(msgspec.Struct, frozen=True):
     isa: str | None
     uses: dict[str, Use]
     settings: dict[str, dict[str, Any]]
+    trainings: dict[str, Training]
     variants: dict[str, tuple[Use, ...]]
     targets: dict[str, Use]
     resources: dict[str, int]
@@ -57,6 +60,16 @@ class Config(msgspec.Struct, frozen=True):
     metrics: dict[str, Use] = {}
     gates: dict[str, Use] = {}
     events: Use | None = None
+
+    @property
+    def training(self) -> Training:
+        """The only training, or the first one."""
+        return next(iter(self.trainings.values()))
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The variants of all trainings by their full names, in the order of the configuration."""
+        return tuple(one.full(variant) for one in self.trainings.values() for variant in one.variants)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

@@ -125,7 +125,7 @@ class _Matrix:
             if not isinstance(value, str | int | float):
                 hint = "allowed: texts, numbers, true and false"
                 self.fail(f"axis {axis!r}: {value!r} is not allowed", hint, axis)
-            text = _text(value)
+            text = part_of_name(value)
             if not text or text in found:
                 why = f"gives the same name as {found[text]!r}" if text else "gives no name"
                 hint = f"values become a part of the variant's name, as {text!r}" if text else "write letters or digits"
@@ -214,7 +214,7 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
-def _text(value: str | float) -> str:
+def part_of_name(value: str | float) -> str:
     """Return a value as a part of a name: lower case, with a dash for what is not a letter, a digit or a dot."""
     return re.sub(r"[^a-z0-9.]+", "-", str(value).lower()).strip("-.")
 

@@ -7,16 +7,27 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from modelyard.component import PLACES, Component, Use, check_values, in_quotes, written_text
+from modelyard.component import PLACES, Component, Use, check_values
 from modelyard.config import checks
 from modelyard.config.config import Config, quantities
 from modelyard.config.events import check_events, named_places
 from modelyard.config.extending import extended
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
-from modelyard.config.tables import PLAIN, SOURCE, USING, Isa, Name, Seed, Threads, gate_parameters, parameters_of_table
+from modelyard.config.scalar import scalar
+from modelyard.config.tables import (
+    PLAIN,
+    SOURCE,
+    TRAINED,
+    USING,
+    Isa,
+    Name,
+    Seed,
+    Threads,
+    gate_parameters,
+    parameters_of_table,
+)
+from modelyard.config.training import Training
 from modelyard.config.uses import Uses
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics import Quantity
@@ -53,17 +64,18 @@ class PipelineReader:
                 msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
         name = self.scalar("name", Name, self.default_name())
-        uses = self.uses()
+        uses = {table: self.use(table) for table in USING if table not in TRAINED}
         settings = {table: self.own(table) for table in ("dataset", SOURCE, *PLAIN) if table != "gates"}
         place = named_places(settings[SOURCE], name)
         events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
         metrics = {one: self.metric(one, uses["task"].component) for one in self.table("metrics")}
         measured = quantities(uses["task"].component, metrics)
+        seed, variants = self.scalar("seed", Seed, 0), self.variants()
         config = Config(
             project=self.project,
             name=name,
             version=self.scalar("version", str, str(self.fallback.get("version", "0"))),
-            seed=self.scalar("seed", Seed, 0),
+            seed=seed,
             threads=self.scalar("threads", Threads, THREADS),
             isa=self.scalar("isa", Isa, None),
             uses=uses,
@@ -71,7 +83,8 @@ class PipelineReader:
             events=events,
             metrics=metrics,
             gates=self.gates(measured),
-            variants=self.variants(),
+            trainings=self.trainings(tuple(variants), seed),
+            variants=variants,
             origins=self.origins,
             targets={name: self.target(name) for name in self.table("targets")},
             resources=self.resources(),
@@ -86,15 +99,7 @@ class PipelineReader:
         return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:52].strip("-") or "project"
 
     def scalar(self, key: str, kind: Any, default: Any) -> Any:
-        try:
-            return msgspec.convert(self.raw.get(key, default), kind, strict=True)
-        except msgspec.ValidationError as exc:
-            text = written_text(self.raw.get(key, default), kind, self.where().at(key))
-            if text is not None:
-                return text
-            notes = [m.description for m in getattr(kind, "__metadata__", ())]
-            msg = f"{self.where().at(key)}: key {key!r}: {self.raw.get(key, default)!r} is not allowed\n  allowed: {'; '.join(filter(None, (notes[0] if notes else kind.__name__, in_quotes(self.raw.get(key), kind, str(exc)))))}"
-            raise ConfigError(msg) from exc
+        return scalar(key, self.raw.get(key, default), kind, self.where())
 
     def table(self, *path: str) -> dict[str, Any]:
         value: Any = self.raw
@@ -161,28 +166,49 @@ class PipelineReader:
                 raise ConfigError(checks.told(problem, values[key], self.where("image")))
         return values
 
-    def uses(self) -> dict[str, Use]:
-        trainer = self.use("train")
-        if not trainer.component.takes_model and "model" in self.raw:
+    def trainings(self, variants: Sequence[str], seed: int) -> dict[str, Training]:
+        """The trainings by name: those of `[tool.modelyard.trainings]`, or the only one, whose name is empty."""
+        if not self.table("trainings"):
+            tables, where = self.trained_tables(), {table: self.where(table) for table in TRAINED}
+            uses = self.training_uses(tables, where, is_asked="model" in self.raw)
+            return {"": Training(uses=uses, seed=seed, variants=tuple(variants), where=where)}
+        from modelyard.config.several import several  # most projects have one
+
+        return {one.name: one for one in several(self, variants, seed)}
+
+    def trained_tables(self) -> dict[str, dict[str, Any]]:
+        """The tables of a training as they are, whatever is laid over them."""
+        return {table: self.table(table) for table in TRAINED if table in self.raw}
+
+    def training_uses(
+        self, tables: Mapping[str, Mapping[str, Any]], where: Mapping[str, Where], *, is_asked: bool
+    ) -> dict[str, Use]:
+        """The components of one training; `is_asked`: the project wants a model of its own to be trained."""
+        trainer = self.take("train", tables.get("train", {}), where["train"])
+        if trainer.component.takes_model:
+            return {"model": self.take("model", tables.get("model", {}), where["model"]), "train": trainer}
+        if is_asked:
             msg = (
-                f"{self.where('model')}: the trainer {trainer.component.name!r} brings the model, and trains none of the project's\n"
+                f"{where['model']}: the trainer {trainer.component.name!r} brings the model, and trains none of the project's\n"
                 "  remove the table, or choose another trainer in [tool.modelyard.train]"
             )
             raise ConfigError(msg)
-        tables = [table for table in USING if table != "model" or trainer.component.takes_model]
-        return {table: trainer if table == "train" else self.use(table) for table in tables}
+        return {"train": trainer}
 
     def use(self, table: str, checked: Mapping[str, Any] | None = None) -> Use:
-        kind = "source" if table == SOURCE else USING[table]
-        values = self.table(table)
+        return self.take(table, self.table(table), self.where(table), checked)
+
+    def take(self, table: str, given: Mapping[str, Any], where: Where, checked: Mapping[str, Any] | None = None) -> Use:
+        """The component that the values of `table` choose."""
+        kind, values = "source" if table == SOURCE else USING[table], dict(given)
         name = values.pop("use", default_components(self.plugins).get(table))
         if name is None:
             known = self.plugins.names(kind)
-            msg = f"{self.where(table)}: key 'use' is missing\n  it names the {kind}, one of: {listing(known)}"
+            msg = f"{where}: key 'use' is missing\n  it names the {kind}, one of: {listing(known)}"
             raise ConfigError(msg)
         own = parameters_of_table(table)
         others = {k: v for k, v in values.items() if k not in own}
-        return self.components.take(kind, name, others, self.where(table), own, checked)
+        return self.components.take(kind, name, others, where, own, checked)
 
     def events(self, place: Mapping[str, Any], runtime: Component) -> Use:
         """The source of events, which checks where the events come from and go to, too."""

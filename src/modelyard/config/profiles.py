@@ -69,13 +69,14 @@ def lay_over(base: Mapping[str, Any], above: Mapping[str, Any], defaults: Mappin
         if (
             isinstance(below, dict)
             and isinstance(value, dict)
-            and not _names_another(value, below, defaults.get(key, key))
+            and not names_another(value, below, defaults.get(key, key))
         ):
             value = lay_over(below, value, defaults)  # noqa: PLW2901 - what is laid down is the merged table
         merged[key] = value
     return merged
 
 
-def _names_another(above: Mapping[str, Any], below: Mapping[str, Any], default: str) -> bool:
+def names_another(above: Mapping[str, Any], below: Mapping[str, Any], default: str) -> bool:
+    """Tell whether the table `above` names another component than the one `below`, which may leave out `default`."""
     wanted = above.get("use")
     return isinstance(wanted, str) and wanted != below.get("use", default)

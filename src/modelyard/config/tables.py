@@ -26,11 +26,15 @@ USING = {
     "image": "builder",
 }
 """The tables that choose one component with `use`, and the kind of that component."""
+TRAINED = ("model", "train")
+"""Those of them that `[tool.modelyard.trainings]` lays tables over."""
+TRAININGS = "trainings"
+"""The table of trainings, where there are several."""
 SOURCE = "events"
 """The table that chooses a source of events with `use`; there is one only in projects that have any."""
 PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
-GROUPS = ("variants", "matrix", "metrics", "targets", "resources")
+GROUPS = (TRAININGS, "variants", "matrix", "metrics", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
 KEYS = (*SCALARS, *USING, SOURCE, *PLAIN, *GROUPS)
 """What there may be in every project; the kinds of stage that plugins registered have tables of their name besides."""

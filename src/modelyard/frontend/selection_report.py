@@ -38,12 +38,12 @@ def failed(state: BuildState, stage: Stage) -> Iterator[str]:
 
 
 def _lines(file: Path, table: Path) -> Iterator[str]:
-    from modelyard.variants.verdicts import summary, table_lines
+    from modelyard.variants.verdicts import seed_lines, summary, table_lines
 
     selection = _read(file)
     if selection is None:
         return
-    yield from (f"   {line}" for line in table_lines(selection))
+    yield from (f"   {line}" for line in (*table_lines(selection), *seed_lines(selection)))
     yield f"   {summary(selection)}"
     yield f"   all figures: {os.path.relpath(table)}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
-from statistics import NormalDist
+from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -147,3 +147,44 @@ def mean_interval(mean: float, deviation: float, samples: int) -> tuple[float | 
         return None, None
     half = _Z * deviation / math.sqrt(samples)
     return mean - half, mean + half
+
+
+def few_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the 95 % interval of the mean of a few independent values, by Student's t; no ends of a single one.
+
+    It holds the true mean as often as it says if the values are distributed normally.
+    """
+    count = len(values)
+    if count < 2:
+        return None, None
+    middle = fmean(values)
+    half = student(count - 1) * stdev(values) / math.sqrt(count)
+    return middle - half, middle + half
+
+
+def student(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """Return the number that Student's t stays within, either side of 0, with probability `confidence`.
+
+    Args:
+        freedom: degrees of freedom, from 1.
+        confidence: above 0 and below 1.
+    """
+    low, high = 0.0, math.pi / 2  # of the angle whose tangent is t / sqrt(freedom)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
+    return math.tan(low) * math.sqrt(freedom)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Return P(|T| < tan(angle) sqrt(freedom)).
+
+    Source: M. Abramowitz, I. A. Stegun, Handbook of Mathematical Functions, 1964, 26.7.3 and 26.7.4.
+    """
+    square, odd = math.cos(angle) ** 2, freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = 0.0
+    for n in range(2 + odd, freedom + 1, 2):
+        total += term
+        term *= square * (n - 1) / n
+    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total

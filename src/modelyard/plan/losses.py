@@ -11,12 +11,13 @@ from modelyard.errors import PlanError, listing
 if TYPE_CHECKING:
     from modelyard.component import Component
     from modelyard.config.config import Config
+    from modelyard.config.training import Training
     from modelyard.plugins.load import Plugins
     from modelyard.tensors import Loss
     from modelyard.toml.places import Place
 
 
-def check_losses(config: Config, plugins: Plugins, loss: Loss) -> None:
+def check_losses(config: Config, training: Training, plugins: Plugins, loss: Loss) -> None:
     """Check that the trainer, and each model optimizer of a variant that trains, can make `loss` small.
 
     A trainer that brings a model is not asked: how that was trained is nobody's business.
@@ -24,12 +25,11 @@ def check_losses(config: Config, plugins: Plugins, loss: Loss) -> None:
     Raises:
         PlanError: one cannot; the message names those that can.
     """
-    trainer = config.uses["train"].component
+    trainer = training.uses["train"].component
     if trainer.trains and loss not in trainer.losses:
-        where = config.source.where("train").at("use")
-        raise _refusal(where, trainer, loss, _trainers(config, plugins, loss))
-    for variant, steps in config.variants.items():
-        for step in steps:
+        raise _refusal(training.where["train"].at("use"), trainer, loss, _trainers(training, plugins, loss))
+    for variant in training.variants:
+        for step in config.variants[variant]:
             optimizer = step.component
             if optimizer.trains and loss not in optimizer.losses:
                 place = f"{config.where_variant(variant)}: {variant}"
@@ -45,9 +45,9 @@ def _refusal(where: Place, component: Component, loss: Loss, fitting: Iterable[s
     )
 
 
-def _trainers(config: Config, plugins: Plugins, loss: Loss) -> Iterable[str]:
+def _trainers(training: Training, plugins: Plugins, loss: Loss) -> Iterable[str]:
     """Yield the trainers that know `loss` and can train the project's model, and those that bring one."""
-    model = config.uses["model"].component
+    model = training.uses["model"].component
     for name, one in plugins.of_kind("trainer").items():
         trains_it = not model.produces or one.produces == model.produces
         if not one.trains or (loss in one.losses and trains_it):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
-from modelyard.component import Component, Use
+from modelyard.component import Use
 from modelyard.config.config import Config
 from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED
 from modelyard.metrics.rules import rules_of
-from modelyard.plan.baselines import Controls, find_controls, wants_controls
-from modelyard.plan.chains import Link, Steps, links
-from modelyard.plan.formats import advice
-from modelyard.plan.losses import check_losses
+from modelyard.plan.road import Road, joined, lineage
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Input, Stage
@@ -178,65 +175,25 @@ class _Planner:
     """Makes the stages of a configuration, in the order of a build."""
 
     def __init__(self, config: Config, plugins: Plugins) -> None:
-        self.config, self.plugins = config, plugins
+        self.config = config
         self.dataset = f"dataset:{config.uses['dataset'].component.label}"
-        model = config.uses.get("model")
-        self.train = f"train:{model.component.label if model else config.name}"
+        self.roads = [Road(one, self.dataset, config, plugins) for one in config.trainings.values()]
         self.select = f"select:{config.name}"
         self.image = f"image:{config.name}"
         self.check = f"check:{config.name}"
 
     def stages(self) -> Iterable[Stage]:
         uses, settings = self.config.uses, self.config.settings
-        task = {"task": uses["task"]}
-        yield self.stage(self.dataset, {"dataset": uses["dataset"], **task}, settings["dataset"])
-        self.check_trainer()
+        yield self.stage(self.dataset, {"dataset": uses["dataset"], "task": uses["task"]}, settings["dataset"])
         self.check_metrics()
-        check_losses(self.config, self.plugins, uses["task"].component.loss)
-        data = Input("dataset", self.dataset)
-        model = {"model": uses["model"]} if "model" in uses else {}
-        yield self.stage(self.train, {"trainer": uses["train"], **model}, {}, data)
-        baseline = self.baseline()
-        controls = self.controls(baseline)
-        variants = {**self.config.variants, **controls.added}
-        steps, ends = links(variants)
-        for variant, chain in variants.items():
-            self.check_formats(variant, chain)
-        yield from map(self.optimize, steps)
-        measuring = without(uses["runtime"], uses["runtime"].component.serving_only)
-        finals = {variant: f"optimize:{end}" if end else self.train for variant, end in ends.items()}
-        for variant, final in finals.items():
-            inputs = [Input("model", final), data]
-            if final != finals[baseline]:
-                inputs.append(Input("baseline", finals[baseline]))  # latencies are measured in turns with it
-            own = {f"metric:{name}": use for name, use in self.config.metrics.items()}
-            yield self.stage(
-                f"evaluate:{variant}", {"runtime": measuring, **task, **own}, settings["evaluate"], *inputs
-            )
-        yield self.select_stage(finals, baseline, controls)
+        for road in self.roads:
+            yield from road.stages()
+        yield self.select_stage()
         yield from self.deployment()
 
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
         return new_stage(BUILT_IN[kind], name, uses, settings, inputs, self.config)
-
-    @property
-    def trained(self) -> str:
-        """The format of the model that every variant begins with."""
-        return self.config.uses["train"].produces
-
-    def check_trainer(self) -> None:
-        if "model" not in self.config.uses:
-            return
-        model, trainer, given = self.config.uses["model"].component, self.config.uses["train"].component, self.trained
-        if model.produces and model.produces != given:
-            trainers = self.plugins.of_kind("trainer")
-            fitting = [name for name, one in trainers.items() if one.produces == model.produces]
-            msg = (
-                f"{self.config.source.where('train').at('use')}: the trainer {trainer.name!r} trains {given} models, "
-                f"but {model.name!r} is a {model.produces} model\n  trainers that fit: {listing(fitting)}"
-            )
-            raise PlanError(msg)
 
     def check_metrics(self) -> None:
         """Check that a metric that starts the runtime's server finds one."""
@@ -249,63 +206,31 @@ class _Planner:
             )
             raise PlanError(msg)
 
-    def check_formats(self, variant: str, steps: Steps) -> None:
-        """Check that each step of a variant takes what the one before gives, and the runtime what the last one gives."""
-        given, before = self.trained, "the trainer"
-        for step in steps:
-            optimizer = step.component
-            if given not in optimizer.accepts:
-                self.misfit(variant, before, given, optimizer)
-            given, before = optimizer.produces, repr(optimizer.name)
-        runtime = self.config.uses["runtime"].component
-        if given not in runtime.accepts:
-            self.misfit(variant, before, given, runtime)
-
-    def misfit(self, variant: str, before: str, given: str, after: Component) -> NoReturn:
-        is_runtime = after.kind == "runtime"
-        taker = f"{after.name} (the runtime)" if is_runtime else after.name
-        advised = advice(self.plugins, given, after.accepts, is_runtime=is_runtime)
-        msg = (
-            f"{self.config.where_variant(variant)}: {variant}: {before} gives {given}, but {taker} takes "
-            f"{listing(after.accepts)}\n  {advised}"
-        )
-        raise PlanError(msg)
-
-    def optimize(self, link: Link) -> Stage:
-        parent = f"optimize:{link.parent}" if link.parent else self.train
-        inputs = (Input("model", parent), Input("dataset", self.dataset))
-        return self.stage(f"optimize:{link.name}", {"optimizer": link.steps[-1]}, {}, *inputs)
-
-    def baseline(self) -> str:
-        """Return the variant that the others are compared with: the first one unless another is named."""
-        baseline: str = self.config.settings["select"]["baseline"] or next(iter(self.config.variants))
-        self.check_variant("baseline", baseline)
-        return baseline
-
-    def controls(self, baseline: str) -> Controls:
-        """Return the baselines that were trained as long as variants were; none if no gate needs them."""
-        if not wants_controls(self.config.settings["gates"], self.config.quantities):
-            return Controls()
-        optimizers = self.plugins.of_kind("optimizer")
-        served = self.config.uses["runtime"].component.accepts
-        return find_controls(self.config.variants, baseline, optimizers, self.trained, served)
-
-    def select_stage(self, finals: Mapping[str, str], baseline: str, controls: Controls) -> Stage:
-        given = self.config.settings["gates"].items()
+    def select_stage(self) -> Stage:
+        """The stage that picks among the variants of all trainings."""
+        given, controls = self.config.settings["gates"].items(), joined(self.roads)
         gates = {name: bound for name, bound in given if name != "equal_training" and bound is not None}
-        settings = {**self.config.settings["select"], "gates": gates, "baseline": baseline}
+        settings = {**self.config.settings["select"], "gates": gates, "baseline": self.roads[0].baseline}
         settings |= {"trained_alike": controls.of, "trained_unlike": controls.lacking, "controls": list(controls.added)}
-        self.check_variant("rule", settings["rule"], controls.added)
+        settings |= self.lineages()
+        finals = {road.training.full(v): final for road in self.roads for v, final in road.finals.items()}
+        self.check_rule(settings["rule"], finals)
         inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
         uses = {f"gate:{name}": use for name, use in self.config.gates.items()}
         return self.stage(self.select, uses, settings, *inputs)
 
-    def check_variant(self, key: str, value: str, more: Iterable[str] = ()) -> None:
-        allowed = (*(rules_of(self.config.quantities) if key == "rule" else ()), *self.config.variants, *more)
-        if value not in allowed:
-            place = KeyPlace(self.config.source.where("select"), key)
-            msg = f"{place}: {value!r} is not allowed{did_you_mean(value, allowed)}\n  allowed: {', '.join(allowed)}"
+    def lineages(self) -> dict[str, Any]:
+        """What `select` is told of the training of each variant; nothing where there is but one."""
+        named = [road for road in self.roads if road.training.name]
+        found = {road.training.full(v): lineage(road, v) for road in named for v in road.finals}
+        return {"lineages": found} if found else {}
+
+    def check_rule(self, rule: str, variants: Iterable[str]) -> None:
+        allowed = (*rules_of(self.config.quantities), *variants)
+        if rule not in allowed:
+            place = KeyPlace(self.config.source.where("select"), "rule")
+            msg = f"{place}: {rule!r} is not allowed{did_you_mean(rule, allowed)}\n  allowed: {', '.join(allowed)}"
             raise PlanError(msg)
 
     def deployment(self) -> Iterable[Stage]:

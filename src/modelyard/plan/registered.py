@@ -45,7 +45,7 @@ def _stages_of(row: Kind, planned: Sequence[Stage], config: Config) -> list[Stag
     context = PlanContext(
         name=config.name,
         version=config.version,
-        variants=tuple(config.variants),
+        variants=config.measured,
         stages=MappingProxyType({stage.id: stage for stage in planned}),
         make=functools.partial(_make, row, config),
     )

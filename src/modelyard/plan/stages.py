@@ -18,6 +18,7 @@ def new_stage(
     settings: Mapping[str, Any],
     inputs: Sequence[Input],
     config: Config,
+    seed: int | None = None,
 ) -> Stage:
     """Return a stage of a kind, with what the project says of seed, threads, instruction set and resources.
 
@@ -28,6 +29,7 @@ def new_stage(
         settings: modelyard's own values for it.
         inputs: what it reads of earlier stages.
         config: the project's configuration.
+        seed: its seed, for a kind that draws random numbers; None: the project's.
     """
     claimed = {row.name, *(name for use in uses.values() for name in use.component.resources)}
     return Stage(
@@ -36,7 +38,7 @@ def new_stage(
         uses=dict(uses),
         settings=dict(settings),
         inputs=tuple(inputs),
-        seed=config.seed if row.seeded else None,
+        seed=(config.seed if seed is None else seed) if row.seeded else None,
         resources=tuple(r for r in config.resources if r in claimed),
         threads=config.threads,
         isa=config.isa if row.host_bound else None,

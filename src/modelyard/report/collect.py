@@ -13,6 +13,7 @@ from modelyard.explain.reasons import reasons
 from modelyard.metrics import Quantity
 from modelyard.project.last_build import read_journal
 from modelyard.report.facts import Origin, ProjectFacts, StageFacts
+from modelyard.variants.lineage import Lineage, lineages_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         own_gates: the gates of plugins, by name.
         quantities: what is measured of every variant.
         builder: versions of modelyard, doit and Python.
+        lineages: the training of each variant and its baseline; empty in a project with one training.
     """
 
     out: str
@@ -72,8 +74,14 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     origins: tuple[Origin, ...]
     builder: dict[str, str]
+    lineages: dict[str, Lineage] = {}
     own_gates: dict[str, OwnGate] = {}
     quantities: tuple[Quantity, ...] = ()
+
+    def baseline_of(self, variant: str) -> str:
+        """Return the variant that `variant` is compared with."""
+        lineage = self.lineages.get(variant)
+        return lineage.baseline if lineage else str(self.select["baseline"])
 
 
 def collect(state: BuildState, out: Path) -> Collected:
@@ -92,11 +100,12 @@ def collect(state: BuildState, out: Path) -> Collected:
         dataset=_first(plan.of_kind("dataset")),
         artifacts={link.stage.id: str(state.workspace.folder(link.stage)) for link in links},
         variants=_variants(state),
-        select=dict(select.settings) if select else {"baseline": next(iter(config.variants))},
+        select=dict(select.settings) if select else {"baseline": config.measured[0]},
         selection=select.id if select else "",
         image=_first(plan.of_kind("image")),
         origins=tuple(_origin(state, link) for link in links),
         builder=builder(),
+        lineages=lineages_of(select.settings if select else {}),
         own_gates=_own_gates(select),
         quantities=config.quantities,
     )

@@ -70,10 +70,11 @@ def _pick(report: Report, material: Material, name: str, most: int) -> list[Exam
 
     assert material.dataset is not None
     labels = np.asarray(material.dataset.y("test"))
-    own, base = np.asarray(material.answers[name]), np.asarray(material.answers[report.baseline])
+    variant = next(one for one in report.variants if one.name == name)
+    own, base = np.asarray(material.answers[name]), np.asarray(material.answers[variant.baseline])
     one, other = own.argmax(axis=1), base.argmax(axis=1)
     rows = np.flatnonzero(one != other)
-    names = next(one.class_names for one in report.variants if one.name == name)
+    names = variant.class_names
 
     def weight(row: int) -> tuple[int, float, int]:
         """Broken ones first, then mended ones; among those, the surest answers."""

@@ -9,6 +9,7 @@ import msgspec
 
 from modelyard.errors import DataError
 from modelyard.metrics import Metric
+from modelyard.variants.over_seeds import OverSeeds
 
 SCHEMA = "modelyard.report/1"
 """Fields are added under the same name; a field that changes its meaning or goes makes it `/2`."""
@@ -144,6 +145,8 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: the variant's name.
+        training: the training that it is made of; empty in a project with one.
+        baseline: the variant that it is compared with, that of its own training; empty in a report of an older version.
         steps: its model optimizers, each with the parameters that are not the defaults.
         samples: test samples.
         accuracy: fraction of them that it labels rightly; None if the task has no classes.
@@ -189,6 +192,8 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     compared_with: str = ""
     trained_unlike: str = ""
     control: bool = False
+    training: str = ""
+    baseline: str = ""
     is_pareto: bool = False
     dominated_by: tuple[str, ...] = ()
     confusion_matrix: ConfusionMatrix | None = None
@@ -265,7 +270,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         notes: what is missing or stale, and what failed, in words.
         stages: the stages, in the order of a build.
         dataset: the data set; None if it is not built.
-        baseline: the variant that the others are compared with.
+        baseline: the variant that the others are compared with; with several trainings that of the first one.
         rule: how the variant that ships is picked.
         shipped: the variant that ships: what `select` picked, if that stage is up to date; else None.
         not_shipped: why none ships, in words; empty if one does.
@@ -273,6 +278,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         latency_notes: what to know before the latencies are trusted: the machine, its load.
         variants: those that were measured, in the order of the configuration.
         unmeasured: those that were not.
+        over_seeds: variants that differ in the seed of their training alone, as one: means and deviations.
         curves: the trainings and fine-tunings.
         image: the image; None if it is not built.
         origins: what the artifacts were made of.
@@ -292,6 +298,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     latency_notes: tuple[str, ...] = ()
     variants: tuple[VariantFacts, ...]
     unmeasured: tuple[str, ...] = ()
+    over_seeds: tuple[OverSeeds, ...] = ()
     curves: tuple[CurveFacts, ...] = ()
     image: ImageSummary | None
     origins: tuple[Origin, ...] = ()

@@ -66,7 +66,7 @@ def quantities_of(collected: Collected, material: Material) -> tuple[Quantity, .
     return tuple(known.values())
 
 
-def comparable(material: Material, baseline: str) -> dict[str, Measured]:
-    """Return the variants that were measured on the same data as the baseline, itself included."""
-    data = material.measured_on.get(baseline)
-    return {name: one for name, one in material.measured.items() if material.measured_on[name] == data}
+def comparable(material: Material, collected: Collected) -> dict[str, Measured]:
+    """Return the variants that were measured on the same data as their baseline, which is measured, too; itself included."""
+    on = material.measured_on
+    return {name: one for name, one in material.measured.items() if on[name] == on.get(collected.baseline_of(name))}

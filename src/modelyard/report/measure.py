@@ -32,6 +32,7 @@ from modelyard.report.words import outdated
 from modelyard.stages.select import notes_of, rows_of
 from modelyard.variants.evaluation import Measured
 from modelyard.variants.gates import Gates, Judgement
+from modelyard.variants.over_seeds import over_seeds
 from modelyard.variants.own_gates import OwnGate, own_gates
 from modelyard.variants.paired import pairs_of
 from modelyard.variants.row import Row, row_of
@@ -55,6 +56,7 @@ def measure(collected: Collected) -> tuple[Report, Material]:
     dataset = _dataset(collected.dataset, material.dataset)
     shipped, why = _shipped(collected, folders)
     states = {one.stage: one.state for one in collected.stages}
+    rows = _rows(collected, material)
     report = Report(
         project=collected.project,
         notes=tuple(notes(collected, material, why)),
@@ -66,7 +68,8 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         not_shipped=why,
         gates=_gates(collected.select, quantities_of(collected, material)),
         latency_notes=notes_of(material.measured),
-        variants=_variants(collected, material, states),
+        variants=_variants(rows, collected, material, states),
+        over_seeds=over_seeds(rows, collected.lineages),
         unmeasured=tuple(name for name in collected.variants if name not in material.measured),
         curves=tuple(_curves(folders)),
         image=_image(folders.get(collected.image), states.get(collected.image, "missing")),
@@ -117,18 +120,21 @@ def _gates(select: Mapping[str, Any], quantities: Iterable[Quantity]) -> dict[st
     return found if gates.can_be_undecided else {name: bound for name, bound in found.items() if name != "undecided"}
 
 
-def _variants(collected: Collected, material: Material, states: Mapping[str, State]) -> tuple[VariantFacts, ...]:
-    rows = {row.variant: row for row in _rows(collected, material)}
-    baseline = collected.select["baseline"]
+def _variants(
+    table: Iterable[Row], collected: Collected, material: Material, states: Mapping[str, State]
+) -> tuple[VariantFacts, ...]:
+    rows = {row.variant: row for row in table}
     return tuple(
         VariantFacts(
             name=name,
+            training=collected.lineages[name].training if name in collected.lineages else "",
+            baseline=collected.baseline_of(name),
             steps=collected.variants[name].steps,
             p50_ms=Interval(value=one.latency.p50_ms, low=one.latency.p50_low_ms, high=one.latency.p50_high_ms),
             p99_ms=Interval(value=one.latency.p99_ms, low=one.latency.p99_low_ms, high=one.latency.p99_high_ms),
             latency_ratio=_ratio(one),
             is_pareto=not rows[name].control and not rows[name].dominated_by,
-            against_baseline=_against(material, name, baseline),
+            against_baseline=_against(material, name, collected.baseline_of(name)),
             state=states.get(collected.variants[name].stage, "missing"),
             metrics=rows[name].metrics,
             class_names=names_of(one.evaluation.details),
@@ -160,7 +166,7 @@ _SAME_AS_ROW = ("misses", "undecided", "warnings", "compared_with", "trained_unl
 def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     """Return the table of `select`, made of what is measured now; what cannot be compared is judged by no gate."""
     select = collected.select
-    alike = comparable(material, select["baseline"])
+    alike, lineages = comparable(material, collected), collected.lineages
     others = [row_of(name, one, Judgement()) for name, one in material.measured.items() if name not in alike]
     wanted = {name: control for name, control in select.get("trained_alike", {}).items() if name in alike}
     pairs = {name: control for name, control in wanted.items() if control in alike}
@@ -169,7 +175,7 @@ def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     gates = Gates.parse(select.get("gates", {}), quantities=quantities_of(collected, material))
     controls = select.get("controls", ())
     own = _own_gates(collected)
-    rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls, own) if alike else ()
+    rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls, lineages, own) if alike else ()
     return (*rows, *with_front(others))
 
 

@@ -27,20 +27,25 @@ def notes(collected: Collected, material: Material, not_shipped: str) -> Iterato
     yield from (f"{one.stage} failed: {one.failure.splitlines()[0]}" for one in others)
     if not material.measured:
         yield "no variant is measured"
-    elif collected.select["baseline"] not in material.measured:
-        yield f"the baseline {collected.select['baseline']!r} is not measured, so no gate is checked"
-    else:
-        yield from _incomparable(collected.select["baseline"], material)
+    yield from _incomparable(collected, material)
     if collected.image and collected.image not in collected.artifacts:
         yield "there is no image"
     yield from _states(collected.stages, {one.stage for one in failed})
 
 
-def _incomparable(baseline: str, material: Material) -> Iterator[str]:
-    alike = comparable(material, baseline)
-    found = [name for name in material.measured if name not in alike]
-    if found:
-        yield f"measured on other data than the baseline {baseline!r}, so no gate is checked: {', '.join(found)}"
+def _incomparable(collected: Collected, material: Material) -> Iterator[str]:
+    """Yield which variants no gate is checked of, baseline by baseline."""
+    alike = comparable(material, collected)
+    apart: dict[str, list[str]] = {}
+    for name in material.measured:
+        if name not in alike:
+            apart.setdefault(collected.baseline_of(name), []).append(name)
+    for baseline, found in apart.items():
+        if baseline in material.measured:
+            yield f"measured on other data than the baseline {baseline!r}, so no gate is checked: {', '.join(found)}"
+        else:
+            of = f" of {', '.join(found)}" if collected.lineages else ""
+            yield f"the baseline {baseline!r} is not measured, so no gate{of} is checked"
 
 
 def _states(stages: Sequence[StageFacts], told: set[str]) -> Iterator[str]:

@@ -75,7 +75,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """What the templates are given; see the fields' classes.
 
     Attributes:
-        baseline: the variant that the others are compared with; None if it is not measured.
+        baseline: the variant that the one which ships is compared with; None if it is not measured.
+        reference: what the others are compared with, in words: a variant's name, unless each training has its own.
         shipped: the variant that ships; None if there is none, or it is not measured.
         focus: the variant that is looked at most closely: the one that ships, else the first beside the baseline.
         graph: the stages as an SVG element.
@@ -92,6 +93,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     baseline: VariantFacts | None
+    reference: str
     shipped: VariantFacts | None
     focus: VariantFacts | None
     graph: str
@@ -109,7 +111,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 def lay_out(report: Report, material: Material) -> Page:
     """Return what the templates need beside the facts."""
-    baseline, shipped = report.variant(report.baseline), report.variant(report.shipped)
+    shipped = report.variant(report.shipped)
+    baseline = report.variant(shipped.baseline if shipped else report.baseline)
     others = [one for one in report.variants if one is not baseline]
     focus = shipped or next(iter(others), baseline)
     ordered = list({one.name: one for one in (baseline, focus, *_front_first(report.variants)) if one}.values())
@@ -121,6 +124,7 @@ def lay_out(report: Report, material: Material) -> Page:
     ]
     return Page(
         baseline=baseline,
+        reference=report.baseline if len({one.baseline for one in report.variants}) < 2 else "the baseline",
         shipped=shipped,
         focus=focus,
         graph=graph(report.stages),
@@ -182,7 +186,7 @@ def _point(
 ) -> Point:
     kinds = {
         "shipped": variant.name == report.shipped,
-        "baseline": variant.name == report.baseline,
+        "baseline": variant.name == variant.baseline,
         "misses": bool(variant.misses),
         "front": variant.is_pareto,
     }

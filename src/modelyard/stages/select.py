@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET
 
 from modelyard.artifacts import Model, ModelFacts
 from modelyard.errors import DataError, GateError
@@ -17,6 +18,8 @@ from modelyard.files.json import write_json
 from modelyard.metrics.standard import STANDARD
 from modelyard.variants.evaluation import ANSWERS, Evaluation, Measured, read_measured
 from modelyard.variants.gates import Gates
+from modelyard.variants.lineage import Lineage, lineages_of
+from modelyard.variants.over_seeds import over_seeds
 from modelyard.variants.own_gates import OwnGate, own_gates
 from modelyard.variants.own_gates import misses as own_misses
 from modelyard.variants.row import Row, row_of
@@ -100,6 +103,7 @@ def _select(job: Job, candidates: Mapping[str, Candidate], gates: Gates) -> Sele
         trained_alike=settings["trained_alike"],
         trained_unlike=settings["trained_unlike"],
         controls=settings["controls"],
+        lineages=lineages_of(settings),
         own=own_gates({role.removeprefix("gate:"): use for role, use in job.stage.uses.items()}),
         log=job.base.log,
     )
@@ -115,6 +119,7 @@ def select(
     trained_alike: Mapping[str, str] | None = None,
     trained_unlike: Mapping[str, str] | None = None,
     controls: Collection[str] = (),
+    lineages: Mapping[str, Lineage] = MappingProxyType({}),
     own: Mapping[str, OwnGate] = MappingProxyType({}),
     log: Callable[[str], None] = lambda _: None,
 ) -> Selection:
@@ -136,6 +141,8 @@ def select(
         trained_unlike: for variants that were not trained as the baseline was, why there is no such baseline: their
             accuracy is compared with the baseline as it is, and that is said.
         controls: the variants that are there for this comparison alone; one ships only if the rule is its name.
+        lineages: for each variant its training, and the baseline of that, which it is compared with in place of
+            `baseline`; empty in a project with one training.
         own: the gates of plugins.
         log: gets the table.
 
@@ -144,8 +151,9 @@ def select(
         GateError: no variant meets every gate, or the one that `rule` names does not.
     """
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
-    check_known("baseline", baseline, candidates)
-    rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls, own)
+    for one in (baseline, *(lineage.baseline for lineage in lineages.values())):
+        check_known("baseline", one, candidates)
+    rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls, lineages, own)
     selection = Selection(
         chosen="",
         rule=rule,
@@ -153,6 +161,7 @@ def select(
         gates=gates.told(),
         front=front_of(rows),
         notes=notes_of(measured),
+        over_seeds=over_seeds(rows, lineages) or UNSET,
         table=rows,
     )
     try:
@@ -181,17 +190,30 @@ def rows_of(
     trained_alike: Mapping[str, str],
     trained_unlike: Mapping[str, str],
     controls: Collection[str],
+    lineages: Mapping[str, Lineage] = MappingProxyType({}),
     own: Mapping[str, OwnGate] = MappingProxyType({}),
 ) -> tuple[Row, ...]:
     """Return the table: a row a variant, with what the gates say of it and what dominates it."""
     rows = []
     for name, one in measured.items():
-        other = trained_alike.get(name, baseline)
-        judgement = gates.judge(one, measured[baseline], measured[other])
-        ruled_out = own_misses(own, name, one, measured[baseline])
+        lineage = lineages.get(name)
+        base = lineage.baseline if lineage else baseline
+        other = trained_alike.get(name, base)
+        judgement = gates.judge(one, measured[base], measured[other])
+        ruled_out = own_misses(own, name, one, measured[base])
         judgement = msgspec.structs.replace(judgement, misses=(*judgement.misses, *ruled_out))
         why = trained_unlike.get(name, "")
-        rows.append(row_of(name, one, judgement, compared_with=other, trained_unlike=why, control=name in controls))
+        rows.append(
+            row_of(
+                name,
+                one,
+                judgement,
+                compared_with=other,
+                trained_unlike=why,
+                control=name in controls,
+                lineage=lineage,
+            )
+        )
     return with_front(rows)
 
 

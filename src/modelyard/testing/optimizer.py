@@ -142,9 +142,9 @@ def _chain(
     project: Project, component: Component, accepted: str, params: Mapping[str, Any]
 ) -> tuple[list[Step], int] | None:
     """Return a variant with the component in it, handed a model of the format `accepted`, and the steps behind it."""
-    uses = project.config.uses
-    before = way(project.plugins, uses["train"].produces, (accepted,), component)
-    after = way(project.plugins, component.produces, uses["runtime"].component.accepts, component)
+    config = project.config
+    before = way(project.plugins, config.training.produces, (accepted,), component)
+    after = way(project.plugins, component.produces, config.uses["runtime"].component.accepts, component)
     if before is None or after is None:
         return None
     return [*before, {"use": component.name, **params}, *after], len(after)

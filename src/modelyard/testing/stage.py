@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.build.engine import Engine
-    from modelyard.component import Component
+    from modelyard.component import Component, Use
+    from modelyard.config.config import Config
     from modelyard.contexts import Predictor
     from modelyard.stage import Stage
 
@@ -128,7 +129,7 @@ def check_runtime(
     loaded = load(project)
     component = loaded.plugins.get("runtime", name, "check_runtime")
     check_component(component, project)
-    start = loaded.config.uses["train"].produces
+    start = loaded.config.training.produces
     ways = [found for one in component.accepts if (found := way(loaded.plugins, start, (one,))) is not None]
     assert ways, (
         f"runtime {name!r}: no model optimizers of this project lead from {start!r} to {component.accepts}\n"
@@ -148,7 +149,7 @@ def _check(
 ) -> Path:
     """Check the component in the stage that is its own, and return that stage's folder."""
     chosen = _choice(kind, name, params or {})
-    component = load(project, chosen).config.uses[_table(kind)].component
+    component = _use(load(project, chosen).config, kind).component
     check_component(component, project)
     folder = _built_twice(component, project, chosen)
     for refused in refuses:
@@ -159,6 +160,10 @@ def _check(
 def _choice(kind: str, name: str, params: Mapping[str, Any]) -> dict[str, str]:
     """Return the override that chooses the component, whatever the project's own table says."""
     return {_table(kind): inline_toml({"use": name, **params})}
+
+
+def _use(config: Config, kind: str) -> Use:
+    return {**config.uses, **config.training.uses}[_table(kind)]
 
 
 def _table(kind: str) -> str:

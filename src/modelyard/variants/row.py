@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from modelyard.metrics import Metric, metric_of
 
 if TYPE_CHECKING:
     from modelyard.variants.evaluation import Measured
     from modelyard.variants.gates import Judgement
+    from modelyard.variants.lineage import Lineage
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +21,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         variant: its name.
         metrics: what was measured of it, in the order of the columns.
+        training: the training that it is made of; not there in a project with one.
+        baseline: the variant that relative bounds compare it with: its own training's; not there in a project with one.
         compared_with: the variant that bounds on a drop in accuracy compare it with.
         trained_unlike: why that is not a baseline that was trained as long, where one was wanted; else empty.
         control: whether it is there for that comparison only: a baseline that was trained as long as other variants
@@ -32,6 +36,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     variant: str
     metrics: tuple[Metric, ...]
+    training: str | UnsetType = UNSET
+    baseline: str | UnsetType = UNSET
     compared_with: str = ""
     trained_unlike: str = ""
     control: bool = False
@@ -58,11 +64,14 @@ def row_of(
     compared_with: str = "",
     trained_unlike: str = "",
     control: bool = False,
+    lineage: Lineage | None = None,
 ) -> Row:
     """Return the row of a variant, without what dominates it."""
     return Row(
         variant=variant,
         metrics=tuple(measured.metrics.values()),
+        training=lineage.training if lineage else UNSET,
+        baseline=lineage.baseline if lineage else UNSET,
         compared_with=compared_with,
         trained_unlike=trained_unlike,
         control=control,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from modelyard.errors import ConfigError, GateError, did_you_mean
 from modelyard.metrics.rules import rules_of, ties
+from modelyard.variants.over_seeds import OverSeeds
 from modelyard.variants.pareto import dominators
 from modelyard.variants.row import Row
 
@@ -21,10 +23,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         chosen: the variant that ships; empty if none meets every gate.
         rule: the rule that picked it.
-        baseline: the variant that relative bounds and latency ratios compare with.
+        baseline: the variant that relative bounds and latency ratios compare with; with several trainings that of the
+            first one, and each row has its own.
         gates: the bounds that are set, each in one unit, and how what is undecided counts.
         front: the variants on the Pareto front over all metrics that are objectives.
         notes: what to know before the latencies are trusted.
+        over_seeds: variants that differ in the seed of their training alone, as one; not there if there are none.
         table: all variants.
     """
 
@@ -34,6 +38,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     gates: dict[str, float | str]
     front: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    over_seeds: tuple[OverSeeds, ...] | UnsetType = UNSET
     table: tuple[Row, ...]
 
 

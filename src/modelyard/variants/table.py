@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.metrics.figures import cell
+from modelyard.metrics.figures import cell, ends, number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from modelyard.metrics import Metric
+    from modelyard.variants.over_seeds import OverSeeds
     from modelyard.variants.row import Row
     from modelyard.variants.selection import Selection
 
@@ -20,8 +22,25 @@ def render_table(selection: Selection) -> str:
     widths = [max(3, *(len(line[column]) for line in (head, *body))) for column in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:-2]), *("-" * w for w in widths[-2:])]
     notes = _notes(selection)
-    table = "".join(_line(cells, widths) for cells in (head, rule, *body))
+    table = "".join(_line(cells, widths) for cells in (head, rule, *body)) + _seeds(selection)
     return table + ("\n" + "".join(f"- {note}\n" for note in notes) if notes else "")
+
+
+def _seeds(selection: Selection) -> str:
+    """Return the table of those that differ in the seed alone: mean, standard deviation, and the mean's interval."""
+    groups = selection.over_seeds or ()
+    if not groups:
+        return ""
+    head = ("over seeds", "n", *(one.head for one in groups[0].metrics))
+    body = [(one.variant, str(len(one.members)), *(_spread(one, its) for its in one.metrics)) for one in groups]
+    widths = [max(3, *(len(line[column]) for line in (head, *body))) for column in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n" + "".join(_aligned(cells, widths, left=(0,)) for cells in (head, rule, *body))
+
+
+def _spread(one: OverSeeds, metric: Metric) -> str:
+    deviation = number(one.deviations[metric.name], metric.unit)
+    return f"{number(metric.value, metric.unit)} ± {deviation}{ends(metric.interval, metric.unit)}"
 
 
 def _cells(row: Row, selection: Selection) -> tuple[str, ...]:
@@ -48,7 +67,7 @@ def _notes(selection: Selection) -> list[str]:
     said: dict[str, list[str]] = {}
     for row in selection.table:
         texts = [f"warning: {text}" for text in row.warnings]
-        if row.compared_with not in ("", selection.baseline):
+        if row.compared_with not in ("", row.baseline or selection.baseline):
             texts.append(f"{row.quality.head} compared with {row.compared_with}, which was trained as long")
         if row.trained_unlike:
             texts.append(
@@ -62,7 +81,10 @@ def _notes(selection: Selection) -> list[str]:
 
 
 def _line(cells: Sequence[str], widths: list[int]) -> str:
-    left = (0, len(widths) - 2, len(widths) - 1)
+    return _aligned(cells, widths, left=(0, len(widths) - 2, len(widths) - 1))
+
+
+def _aligned(cells: Sequence[str], widths: list[int], left: Collection[int]) -> str:
     aligned = [
         cell.ljust(width) if column in left else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))

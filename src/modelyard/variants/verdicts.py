@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.metrics.figures import cell
 from modelyard.metrics.rules import rules_of, ties
+from modelyard.variants.over_seeds import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _NAME, _ROWS = 20, 20
 """The longest name that is shown whole, and how many variants are shown."""
+_GROUPS = 6
+"""How many means over seeds are shown."""
 _PICKS = {
     "smallest": "the smallest after gzip",
     "smallest-file": "the smallest",
@@ -33,7 +36,11 @@ def table_lines(selection: Selection) -> list[str]:
     winner = next((row for row in selection.table if row.variant == selection.chosen), None)
     rows = sorted(selection.table, key=lambda row: _rank(row, winner))
     head = ("variant", *(one.head for one in _told(rows[0])), "")
-    cells = [(*_figures(row), _verdict(row, winner, selection.rule)) for row in rows[:_ROWS]]
+    names = _short([row.variant for row in rows[:_ROWS]])
+    cells = [
+        (name, *map(cell, _told(row)), _verdict(row, winner, selection.rule))
+        for name, row in zip(names, rows, strict=False)
+    ]
     widths = [max(len(line[column]) for line in (head, *cells)) for column in range(len(head))]
     return [_line(line, widths) for line in (head, *cells)]
 
@@ -70,6 +77,13 @@ def _metric_of(rule: str, row: Row) -> Metric | None:
     return row.metric(name) if name else None
 
 
+def seed_lines(selection: Selection) -> list[str]:
+    """Return a line for each of those that differ in the seed alone, that of the one which ships first."""
+    groups = sorted(selection.over_seeds or (), key=lambda one: selection.chosen not in one.members)
+    more = [f"and {len(groups) - _GROUPS} more over seeds"] if len(groups) > _GROUPS else []
+    return [*(f"{one.variant}: {told(one)}" for one in groups[:_GROUPS]), *more]
+
+
 def missed_most(selection: Selection) -> str:
     """Return the gate that most variants miss; empty if none misses any."""
     found = Counter(gate for row in selection.table for gate in gates_of(row.misses))
@@ -86,9 +100,12 @@ def _rank(row: Row, winner: Row | None) -> tuple[bool, bool, bool]:
     return row is not winner, bool(row.misses), row.control
 
 
-def _figures(row: Row) -> tuple[str, ...]:
-    name = row.variant if len(row.variant) <= _NAME else f"{row.variant[: _NAME - 1]}…"
-    return name, *map(cell, _told(row))
+def _short(names: Sequence[str]) -> list[str]:
+    """Return names that a terminal has room for: long ones without their ends, or, if that makes two one, their beginnings."""
+    cut = [name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names]
+    if len({*cut}) == len(cut):
+        return cut
+    return [name if len(name) <= _NAME else f"…{name[1 - _NAME :]}" for name in names]
 
 
 def _verdict(row: Row, winner: Row | None, rule: str) -> str:
