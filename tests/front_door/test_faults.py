@@ -39,14 +39,24 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+PAUSE = """
+    import time
+
+    Path(context.cache, "training").touch()
+    began = time.monotonic()
+    while time.monotonic() - began < float(Path(context.cache, "pause").read_text() or 0):
+        time.sleep(0.02)
+"""
+"""What the toy's trainer does when it is slowed down."""
+
+
 def slow_down(project: Path, seconds: float) -> None:
     """Let the toy's trainer say when it has begun and take its time, until `hurry` is called; the code stays the same."""
     path = project / "plugins" / "toy.py"
     text = path.read_text()
     old = '    x, y = context.dataset.inputs("train"), context.dataset.y("train")\n'
     assert old in text
-    wait = 'Path(context.cache, "training").touch()\n    time.sleep(float(Path(context.cache, "pause").read_text()))'
-    path.write_text(text.replace(old, f"{old}    import time\n\n    {wait}\n"))
+    path.write_text(text.replace(old, old + PAUSE))
     cache = project / ".modelyard" / "cache"
     cache.mkdir(parents=True)
     (cache / "pause").write_text(str(seconds))
@@ -66,6 +76,17 @@ def goes_on(project: Path, expected: Mapping[str, bytes], done: Collection[str] 
     assert not list((project / "artifacts" / ".unfinished").iterdir()), "a build leaves nothing half-made behind"
     assert set(build(project).stages.values()) == {"fresh"}
     return again
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
+    """Read what `process` prints until a line with `text`, and return all of it."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError("".join(lines))
 
 
 def finished(output: str) -> set[str]:
@@ -183,7 +204,7 @@ def test_a_killed_worker_fails_its_stage_alone(new_toy: Path, built_toy: Path) -
 
 @pytest.mark.parametrize("moved", ["helper.py", "artifact"])
 def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, tmp_path: Path, moved: str) -> None:
-    slow_down(new_toy, 2)
+    slow_down(new_toy, 30)
     running = start(new_toy)
     wait_for(new_toy / ".modelyard" / "cache" / "training")
     helper, labels = new_toy / "helper.py", new_toy / "artifacts" / "dataset" / "points" / "train_y.npy"
@@ -191,6 +212,7 @@ def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, tmp_path: Path, m
         helper.write_text(helper.read_text().replace("/ 2", "/ 4"))
     else:
         labels.write_bytes(labels.read_bytes()[:-8] + (2).to_bytes(8, "little"))
+    hurry(new_toy)
     output = running.communicate(timeout=60)[0]
 
     assert running.returncode == 1
@@ -198,7 +220,6 @@ def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, tmp_path: Path, m
     assert "Traceback" not in output
     assert not (new_toy / "artifacts" / "train" / "model.build").exists()
 
-    hurry(new_toy)
     ignore = shutil.ignore_patterns("artifacts", "store", "__pycache__")
     undisturbed = Path(shutil.copytree(new_toy, tmp_path / "undisturbed", ignore=ignore))
     assert build(undisturbed).code == 0
@@ -302,11 +323,13 @@ def test_two_builds_at_once_share_the_work(new_toy: Path, built_toy: Path) -> No
 
 
 def test_a_build_that_waits_says_for_whom(new_toy: Path) -> None:
-    slow_down(new_toy, 3)
+    slow_down(new_toy, 60)
     first = start(new_toy)
     wait_for(new_toy / ".modelyard" / "cache" / "training")
     second = start(new_toy)
-    output = second.communicate(timeout=60)[0]
+    output = wait_for_line(second, "waiting for")
+    hurry(new_toy)
+    output += second.communicate(timeout=60)[0]
     first.communicate(timeout=60)
 
     assert f"waiting for train:model.build, which is being built by process {first.pid} on " in output, output
@@ -314,14 +337,15 @@ def test_a_build_that_waits_says_for_whom(new_toy: Path) -> None:
 
 
 def test_a_dead_holder_is_taken_over(new_toy: Path) -> None:
-    slow_down(new_toy, 3)
+    slow_down(new_toy, 60)
     first = start(new_toy)
     wait_for(new_toy / ".modelyard" / "cache" / "training")
     second = start(new_toy)
-    time.sleep(1)
+    output = wait_for_line(second, "waiting for")
     first.kill()
     first.communicate()
-    output = second.communicate(timeout=60)[0]
+    hurry(new_toy)
+    output += second.communicate(timeout=60)[0]
 
     assert second.returncode == 0, output
     assert read_lines(output)["train:model.build"] == "built"
