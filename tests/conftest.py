@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.shared import made_once
+
 PROJECTS = Path(__file__).parent / "projects"
 MOST_PROCESSES = 8
 """Of the processes that tests run in side by side: each makes what its tests share."""
-DEBIAN_BASE = "modelyard-test-minbase:latest"
+DEBIAN_BASE = f"modelyard-test-minbase:{os.getpid()}"  # one that no process beside this one removes
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -161,10 +163,11 @@ def debian_base(docker_engine: None) -> Iterator[str]:
     """A Debian with python3 and no pip, made once for this machine."""
     if shutil.which("mmdebstrap") is None:
         pytest.skip("the program mmdebstrap is not installed")
-    archive = Path(tempfile.gettempdir(), "modelyard-test-minbase.tar")
-    if not archive.exists():
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3", "bookworm", str(archive)]
-        subprocess.run(command, check=True, capture_output=True)
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3", "bookworm"]
+    archive = made_once(
+        Path(tempfile.gettempdir(), "modelyard-test-minbase.tar"),
+        lambda file: subprocess.run([*command, str(file)], check=True, capture_output=True),
+    )
     subprocess.run(["docker", "import", str(archive), DEBIAN_BASE], check=True, capture_output=True)
     yield DEBIAN_BASE
     subprocess.run(["docker", "rmi", "-f", DEBIAN_BASE], capture_output=True)

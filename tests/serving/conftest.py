@@ -9,7 +9,6 @@ import importlib.util
 import json
 import os
 import queue
-import shutil
 import signal
 import socket
 import struct
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pytest
+from tests.shared import made_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,24 +38,15 @@ def models(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     sources = b"".join((ROOT / "tests" / name).read_bytes() for name in ("serving/build_models.py", "facts.py"))
     cache = getattr(request.config, "cache", None)
     parent = Path(cache.mkdir("modelyard-serving")) if cache else tmp_path_factory.mktemp("models")
-    folder = parent / hashlib.sha256(sources).hexdigest()[:16]
-    if not folder.is_dir():
-        if importlib.util.find_spec("tensorflow") is None:
-            pytest.skip("needs TensorFlow, to make the models")
-        made = tmp_path_factory.mktemp("made") / "models"
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.serving.build_models", made],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            env=_environment(),
-        )
-        assert result.returncode == 0, result.stderr
-        partial = Path(f"{folder}.{os.getpid()}")
-        shutil.copytree(made, partial)
-        with contextlib.suppress(OSError):  # another test process was first
-            partial.rename(folder)
-    return folder
+    return made_once(parent / hashlib.sha256(sources).hexdigest()[:16], _make_models)
+
+
+def _make_models(folder: Path) -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("needs TensorFlow, to make the models")
+    command = [sys.executable, "-m", "tests.serving.build_models", folder]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=_environment())
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,28 @@
+"""What test processes that run side by side make once, and then share."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def made_once(path: Path, make: Callable[[Path], object]) -> Path:
+    """Return the file or folder `path`; if it is not there, `make` makes it, in one process, and others wait for that.
+
+    Args:
+        path: what is wanted; it is whole, or not there.
+        make: writes it to the path that it is given, which is not there yet.
+    """
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            partial = path.with_name(f"{os.getpid()}.{path.name}")
+            try:
+                make(partial)
+                partial.rename(path)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(missing_ok=True)
+    return path
