@@ -54,6 +54,8 @@ LISTS = "`doit list --all` shows the tasks"
         ("clean trian", "clean: 'trian': no such task, did you mean 'train'?", LISTS),
         ("forget trian", "forget: 'trian': no such task, did you mean 'train'?", LISTS),
         ("ignore trian", "ignore: 'trian': no such task, did you mean 'train'?", LISTS),
+        ("help trian", "'trian': no such task or command, did you mean 'train'?", f"{LISTS}, `doit help` the commands"),
+        ("help train why", "help: 'why' is one word too many", "usage: doit help [COMMAND or TASK]"),
         ("info trian", "info: 'trian': no such task, did you mean 'train'?", LISTS),
         ("provenance trian", "provenance: 'trian' names no result, did you mean 'train'?", "write STAGE@N, or 4 or more digits of a key; `doit history STAGE` shows both"),
         ("diff trian@1 now", "diff: 'trian@1' names no result, did you mean 'train'?", "write STAGE@N, or 4 or more digits of a key; `doit history STAGE` shows both"),
@@ -120,3 +122,19 @@ def test_the_failure_of_a_task_that_acts_is_told_in_words(toy_project: Path, doi
 
 def test_json_of_a_build_is_doits(toy: Path, doit: Doit) -> None:
     assert json.loads(doit(toy, "-r", "json", "dataset").stdout)["tasks"]
+
+
+def test_help_is_doits_on_a_command_on_a_task_and_on_all(toy: Path, doit: Doit) -> None:
+    assert doit(toy, "help", "why").stdout.startswith("PURPOSE\n    say why a stage is stale")
+    assert doit(toy, "help", "train").stdout.startswith("train  train the model")
+    assert " why  " in doit(toy, "help").stdout
+
+
+@pytest.mark.parametrize("words", ["", "list", "info train", "train", "clean"])
+def test_a_folder_without_a_project_is_told_what_to_do_next(tmp_path: Path, doit: Doit, words: str) -> None:
+    done = doit(tmp_path, *words.split())
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"ERROR: {tmp_path}/dodo.py: not found\n"
+        "  run `modelyard init` to start a project here, or go to the folder of one\n"
+    )

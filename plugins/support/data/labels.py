@@ -18,7 +18,7 @@ _MINUS_ONE = frozenset((1 << bits) - 1 for bits in (8, 16, 32, 64))
 
 _MOST_CLASSES = 1_000_000
 
-_OTHER = "; or say what else is learnt in [tool.modelyard.task]: regression, multi-label, embedding"
+_OTHER = "; or say what else is learnt in [tool.modelyard.task]: regression, multi-label, embedding, agreement"
 
 
 def check_labels(name: str, y: NDArray[np.generic] | None, classes: int) -> None:
@@ -37,15 +37,25 @@ def check_labels(name: str, y: NDArray[np.generic] | None, classes: int) -> None
 
 def _whole_numbers(name: str, y: NDArray[np.generic] | None) -> NDArray[np.generic]:
     if y is None:
-        msg = f"{name}: there is none\n  a class for each sample is needed: whole numbers from 0"
+        msg = f"{name}: there is none\n  a class for each sample is needed: whole numbers from 0{_OTHER}"
         raise DataError(msg)
     if y.ndim != 1:
         msg = f"{name}: has the shape {y.shape}\n  it needs ({len(y)},): one label a sample{_OTHER}"
         raise DataError(msg)
     if y.dtype.kind not in "iu":
-        msg = f"{name}: labels are {y.dtype}\n  give whole numbers from 0, in the order of the class names{_OTHER}"
+        msg = f"{name}: labels are {y.dtype}{_not_finite(y)}\n  give whole numbers from 0, in the order of the class names{_OTHER}"
         raise DataError(msg)
     return y
+
+
+def _not_finite(y: NDArray[np.generic]) -> str:
+    """Return how many labels are no finite number, and which is the first; nothing if all are, or none is a number."""
+    import numpy as np
+
+    rows = np.flatnonzero(~np.isfinite(y)) if y.dtype.kind == "f" else np.zeros(0, int)
+    if len(rows) == 0:
+        return ""
+    return f", and {len(rows):,} of {len(y):,} no finite number: that of sample {rows[0]} is {y[rows[0]]}"
 
 
 def names_of(name: str, y: NDArray[np.generic] | None) -> tuple[str, ...]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from typing import Any
 
+from doit.cmd_base import DoitCmdBase
 from doit.cmd_clean import Clean as DoitClean
 from doit.cmd_forget import Forget as DoitForget
+from doit.cmd_help import Help as DoitHelp
 from doit.cmd_ignore import Ignore as DoitIgnore
 from doit.cmd_info import Info as DoitInfo
 from doit.cmd_list import List as DoitList
 from doit.cmdparse import CmdParseError
-from doit.exceptions import InvalidCommand
+from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.build.verdict import in_words
-from modelyard.commands.wording import hear_no_more, option_error, task_error
+from modelyard.commands.wording import dodo_error, hear_no_more, option_error, task_error
 
 STATE = "state"
 """The name, in the `meta` of a stage's task, of what tells the stage's state."""
@@ -41,6 +44,8 @@ class _Told:
         except BrokenPipeError:
             hear_no_more()
             return 0
+        except InvalidDodoFile as exc:
+            raise dodo_error(exc) from None
         except InvalidCommand as exc:
             found = re.fullmatch(r"'(.*)' is not a task\.", str(exc))
             if found is None:
@@ -95,3 +100,20 @@ class Forget(_Told, DoitForget):  # type: ignore[misc]
 
 class Ignore(_Told, DoitIgnore):  # type: ignore[misc]
     """The command `ignore`."""
+
+
+class Help(_Told, DoitHelp):  # type: ignore[misc]
+    """The command `help`."""
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Show the help on a command or a task, or all commands; a word that is neither is a mistake."""
+        if len(args) > 1:
+            msg = f"help: {args[1]!r} is one word too many\n  usage: doit help [COMMAND or TASK]"
+            raise InvalidCommand(msg)
+        if not args or args[0] == "task" or args[0] in self.cmds:
+            return int(super().execute(params, args) or 0)
+        with contextlib.suppress(InvalidDodoFile):  # then there are no tasks
+            if DoitCmdBase.execute(self, params, args):
+                return 0
+        tasks = [task.name for task in self.task_list or ()]
+        raise task_error(args[0], tasks, others=self.cmds)

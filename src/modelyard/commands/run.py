@@ -10,10 +10,10 @@ from typing import Any
 from doit import doit_cmd, plugin
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
-from doit.exceptions import InvalidCommand
+from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.commands.base import option
-from modelyard.commands.wording import hear_no_more, option_error, task_error
+from modelyard.commands.wording import dodo_error, hear_no_more, option_error, task_error
 from modelyard.frontend.task_names import no_tasks
 from modelyard.plugins.entry_points import entry_points, read_once
 
@@ -50,6 +50,8 @@ class Run(DoitRun):  # type: ignore[misc]
         gc.disable()  # what loading makes, stays: collections in it find nothing and cost 5 % of a build with nothing to do
         try:
             return int(super().execute(params, args) or 0)
+        except InvalidDodoFile as exc:
+            raise dodo_error(exc) from None
         except InvalidCommand as exc:
             if exc.not_found is None:
                 raise

@@ -9,10 +9,11 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from doit.cmdparse import CmdParseError
-from doit.exceptions import InvalidCommand
+from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.errors import did_you_mean, listing
 
@@ -86,6 +87,16 @@ def task_error(name: str, tasks: Iterable[str], *, command: str = "", others: It
     what = "no such task" if command else "no such task or command"
     hint = "`doit list --all` shows the tasks" + ("" if command else ", `doit help` the commands")
     return InvalidCommand(f"{f'{command}: ' if command else ''}{name!r}: {what}{near}\n  {hint}")
+
+
+def dodo_error(error: InvalidDodoFile) -> InvalidDodoFile:
+    """Return an error of doit's for a dodo.py in two lines if there is none; any other as it is."""
+    found = re.match(r"Could not find dodo file '(?P<file>.*)'\.", str(error))
+    if found is None:
+        return error
+    return InvalidDodoFile(
+        f"{Path(found['file']).absolute()}: not found\n  run `modelyard init` to start a project here, or go to the folder of one"
+    )
 
 
 def hear_no_more() -> None:

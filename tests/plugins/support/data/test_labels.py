@@ -82,3 +82,18 @@ def test_values_are_not_taken_for_classes(monkeypatch):
 def test_what_is_no_whole_number_names_nothing(labels, message):
     with pytest.raises(DataError, match=f"train_y: {message}"):
         names_of("train_y", labels)
+
+
+def test_labels_that_are_no_number_are_counted_and_the_first_is_named():
+    with pytest.raises(DataError) as caught:
+        check_labels("train_y", np.array([0, 1, np.nan, np.inf]), 2)
+    assert str(caught.value).startswith(
+        "train_y: labels are float64, and 2 of 4 no finite number: that of sample 2 is nan\n"
+    )
+    with pytest.raises(DataError, match=r"labels are float64\n"):
+        check_labels("train_y", np.array([0.0, 1.0]), 2)
+
+
+def test_data_without_labels_are_pointed_at_a_task_that_needs_none():
+    with pytest.raises(DataError, match=r"there is none\n.*embedding, agreement$"):
+        check_labels("train_y", None, 2)
