@@ -126,3 +126,25 @@ def test_what_waits_is_answered_before_all_of_it_is_read():
     running(ask)
 
     assert order == ["read", "answered"] * 3
+
+
+class Unpacked(Asked):
+    """What asks for no prediction."""
+
+    def read(self):
+        super().read()
+        return {}
+
+    def answer(self, outputs):
+        return dict(outputs)
+
+
+def test_what_has_nothing_to_predict_is_answered_without_the_model_and_read_in_the_thread_if_it_is_large():
+    large, small = Unpacked(small=False), Unpacked()
+
+    async def ask(answered):
+        assert [await answered(large), await answered(small)] == [{}, {}]
+
+    running(ask)
+
+    assert (large.read_on != LOOP, small.read_on == LOOP) == (True, True)

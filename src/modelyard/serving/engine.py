@@ -51,7 +51,10 @@ class Work(Protocol[A_co]):
         ...
 
     def read(self) -> Samples:
-        """Return the raw samples by input, in the order of the model's facts, each of shape `(N, *shape)`."""
+        """Return the raw samples by input, in the order of the model's facts, each of shape `(N, *shape)`.
+
+        None at all: there is nothing to predict, and the answer carries no outputs.
+        """
         ...
 
     def answer(self, outputs: Samples) -> A_co:
@@ -249,11 +252,14 @@ class Engine:
         return True
 
     def _read(self, job: Job) -> bool:
-        """Read a request's samples, or note what is wrong with them; return whether they are there."""
+        """Read a request's samples, or note what is wrong with them; return whether there are some."""
         if job.samples is None and job.response is None:
             try:
-                job.samples = job.work.read()
-                job.size = len(next(iter(job.samples.values())))
+                samples = job.work.read()
+                if samples:
+                    job.samples, job.size = samples, len(next(iter(samples.values())))
+                else:
+                    job.response = job.work.answer(samples)
             except Exception as exc:
                 job.response = job.work.refuse(exc)
         return job.samples is not None

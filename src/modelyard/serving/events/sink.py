@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..answers import compressed, failure
+from ..answers import compressed, failure, refusal_of
 from ..body import is_small
 from ..errors import RequestError
 from ..messages import Response, error_response
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
-    from ..engine import Engine
+    from ..engine import Engine, Samples
     from ..limits import Limits
     from ..messages import Request
     from ..metrics import Metrics
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 METHODS = (b"allow", b"POST, OPTIONS")
 ORIGIN = b"webhook-request-origin"
 ACCEPTED = 202
+_UNPACKING = -1
+"""Stands for the number of an event while they are read."""
 AT_A_TIME = 64
 """Events of one batch that wait for the model or are with it: the others of its queue have their turn."""
 
@@ -82,20 +84,18 @@ class Sink:
         return compressed(http.write_one(outcome.result, mode), request)
 
     def _answer_batch(self, request: Request, respond: Callable[[Response], None]) -> Callable[[], None]:
-        events = http.read_batch(request, self._limits)
-        most = self._results.model.max_batch
-        if len(events) > most:
-            raise RequestError(413, f"the batch holds {len(events)} events; at most {most} are taken")
         small = is_small(request)
-        works = [self._asking(lambda event=event: event, request, small=small) for event in events]  # type: ignore[misc]
 
-        def done(outcomes: list[Outcome]) -> None:
+        def done(outcomes: list[Outcome] | RequestError) -> None:
+            if isinstance(outcomes, RequestError):
+                respond(failure(outcomes))
+                return
             for outcome in outcomes:
                 self._metrics.event(outcome.name)
             respond(self._answered_batch(outcomes, request))
 
-        batch = Batch(works, self._engine, self._loop, done)
-        batch.go_on()
+        batch = Batch(lambda event: self._asking(lambda: event, request, small=small), self._engine, self._loop, done)
+        batch.begin(Unpacking(request, self._limits, self._results.model.max_batch))
         return batch.take_back
 
     def _answered_batch(self, outcomes: list[Outcome], request: Request) -> Response:
@@ -114,18 +114,70 @@ class Sink:
         return self._results.error(outcome.event, outcome.wrong, request.trace)
 
 
+class Unpacking:
+    """Has the events of a batch read where samples are, as `engine.Work` says: away from the event loop unless they are few."""
+
+    timeout_s = None
+
+    def __init__(self, request: Request, limits: Limits, most: int) -> None:
+        self.small = is_small(request)
+        self._request, self._limits, self._most = request, limits, most
+        self._events: list[Event] = []
+
+    def read(self) -> Samples:
+        """Read the events, and return nothing to predict.
+
+        Raises:
+            RequestError: it is no batch, or it holds more than are taken.
+        """
+        self._events = http.read_batch(self._request, self._limits)
+        if len(self._events) > self._most:
+            raise RequestError(413, f"the batch holds {len(self._events)} events; at most {self._most} are taken")
+        return {}
+
+    def answer(self, _outputs: Samples) -> list[Event] | RequestError:
+        """Return the events."""
+        return self._events
+
+    def refuse(self, exc: Exception) -> list[Event] | RequestError:
+        """Return what is wrong with the batch."""
+        wrong = refusal_of(exc)
+        return RequestError(wrong.status, wrong.message)  # not what was raised, which holds on to all that was read
+
+
 class Batch:
     """The events of one request: some at a time go to the model, and the others follow."""
 
     def __init__(
-        self, works: list[Asking], engine: Engine, loop: AbstractEventLoop, done: Callable[[list[Outcome]], None]
+        self,
+        asking: Callable[[Event], Asking],
+        engine: Engine,
+        loop: AbstractEventLoop,
+        done: Callable[[list[Outcome] | RequestError], None],
     ) -> None:
-        self._works, self._engine, self._loop, self._done = works, engine, loop, done
+        self._asking, self._engine, self._loop, self._done = asking, engine, loop, done
         self._at_a_time = min(AT_A_TIME, engine.max_queue)
-        self._outcomes: list[Outcome | None] = [None] * len(works)
+        self._works: list[Asking] = []
+        self._outcomes: list[Outcome | None] = []
         self._next = self._ended = 0
         self._take_back: dict[int, Callable[[], None]] = {}
         self._gone = False
+
+    def begin(self, unpacking: Unpacking) -> None:
+        """Have the events read."""
+        take_back = self._engine.submit(unpacking, self._unpacked)
+        if take_back is not None:
+            self._take_back[_UNPACKING] = take_back
+
+    def _unpacked(self, events: list[Event] | RequestError) -> None:
+        self._take_back.pop(_UNPACKING, None)
+        if isinstance(events, RequestError):
+            self._gone = True
+            self._done(events)
+            return
+        self._works = list(map(self._asking, events))
+        self._outcomes = [None] * len(events)
+        self.go_on()
 
     def go_on(self) -> None:
         """Give one more event to the model; between two, whoever else waits has a turn."""
