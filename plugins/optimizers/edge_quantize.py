@@ -10,7 +10,7 @@ from modelyard.artifacts import format_file
 from modelyard.contexts import Problem
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.data.calibration import calibration_rows, fed
 from modelyard_plugins.support.litert.model import open_float, operator_names
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _matching(pattern: str, operators: Mapping[str, tuple[str, ...]]) -> list[st
 
 
 def _samples(context: OptimizeContext, parent: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """Return what ai-edge-quantizer calibrates on: samples, one by one, by the signature and its input."""
+    """Return what ai-edge-quantizer calibrates on: samples, one by one, by the signature and its inputs."""
     signatures = parent.get_signature_list()
     if not signatures:
         msg = (
@@ -114,15 +114,13 @@ def _samples(context: OptimizeContext, parent: Any, rows: NDArray[np.int64]) -> 
             "  use a dynamic or weight_only recipe, or convert it with float32 or keras-litert"
         )
         raise StageFailed(msg)
-    key, signature = next(iter(signatures.items()))
-    name = signature["inputs"][0]
-
-    dtype = parent.get_input_details()[0]["dtype"]
+    key = next(iter(signatures))
+    types = {name: one["dtype"] for name, one in parent.get_signature_runner(key).get_input_details().items()}
 
     def samples() -> Iterator[dict[str, NDArray[Any]]]:
         for number, row in enumerate(rows):
             context.progress(number, len(rows), unit="samples", note="calibrating")
-            yield {name: context.dataset.inputs("train", slice(row, row + 1)).astype(dtype, copy=False)}
+            yield fed(context, slice(row, row + 1), types)
 
     return {key: list(samples())}
 

@@ -39,9 +39,10 @@ def int8(
     """
     from modelyard_plugins.support.data.calibration import calibration_rows
 
-    if io == "int8" and is_whole(context.model.facts.input_dtype):
+    whole = [one.dtype for one in context.model.facts.inputs if is_whole(one.dtype)]
+    if io == "int8" and whole:
         msg = (
-            f"int8: io = 'int8': the model takes {context.model.facts.input_dtype}, whole numbers that int8 cannot hold\n"
+            f"int8: io = 'int8': the model takes {whole[0]}, whole numbers that int8 cannot hold\n"
             "  leave io out: the model's input stays as it is, its weights and activations become int8"
         )
         raise ConfigError(msg)

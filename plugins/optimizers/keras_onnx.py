@@ -30,7 +30,7 @@ def keras_onnx(context: OptimizeContext) -> None:
     if quantized - {"int8"}:
         context.warn("ONNX has no kernel for Keras's int4 weights: they are stored as float32, use mode = 'int8'")
     target = context.out / format_file("onnx")
-    write_onnx(model, context.model.facts.input_shape, target)
+    write_onnx(model, target)
     context.metrics["size_bytes"] = target.stat().st_size
 
 

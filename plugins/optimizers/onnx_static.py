@@ -11,12 +11,12 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed, did_you_mean, listing
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.data.calibration import calibration_rows, fed
 from modelyard_plugins.support.onnx.files import graph_file, graph_to_write
 from modelyard_plugins.support.onnx.model import ONNX, load_graph, prepare, report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def onnx_static(
         prepared = prepare(context, Path(scratch))
         model, graph = load_graph(prepared), graph_file(prepared)
         _check_skip(model, skip)
-        reader, ranges = _Reader(context, model.graph.input[0], rows), Path(scratch) / "ranges.json"
+        reader, ranges = _Reader(context, model.graph.input, rows), Path(scratch) / "ranges.json"
         if calibration == "entropy":
             _measure_entropy(graph, reader, ranges, external=external)
         with _refusal_in_words(context, per_channel=per_channel):
@@ -131,19 +131,19 @@ def _measure_entropy(model: Path, reader: _Reader, ranges: Path, *, external: bo
 class _Reader:
     """Gives ONNX Runtime the calibration samples, preprocessed, one by one or in the model's own fixed batches."""
 
-    def __init__(self, context: OptimizeContext, tensor: Any, rows: NDArray[np.int64]) -> None:
+    def __init__(self, context: OptimizeContext, tensors: Sequence[Any], rows: NDArray[np.int64]) -> None:
         from onnx import helper
 
-        sizes = tensor.type.tensor_type.shape.dim
-        self._dtype = helper.tensor_dtype_to_np_dtype(tensor.type.tensor_type.elem_type)
-        self._batches = self._read(context, tensor.name, rows, sizes[0].dim_value)
+        types = {one.name: helper.tensor_dtype_to_np_dtype(one.type.tensor_type.elem_type) for one in tensors}
+        fixed = max(one.type.tensor_type.shape.dim[0].dim_value for one in tensors)
+        self._batches = self._read(context, types, rows, fixed)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
-        """Return the next batch by the input's name, or None after the last."""
+        """Return the next batch by the inputs' names, or None after the last."""
         return next(self._batches, None)
 
     def _read(
-        self, context: OptimizeContext, name: str, rows: NDArray[np.int64], fixed: int
+        self, context: OptimizeContext, types: Mapping[str, Any], rows: NDArray[np.int64], fixed: int
     ) -> Iterator[dict[str, NDArray[Any]]]:
         import numpy as np
 
@@ -151,8 +151,7 @@ class _Reader:
         for start in range(0, len(rows), step):
             chosen = rows[start : start + step]
             context.progress(start, len(rows), unit="samples", note="calibrating")
-            inputs = context.dataset.inputs("train", np.resize(chosen, step))  # the last is filled with its own
-            yield {name: inputs.astype(self._dtype, copy=False)}
+            yield fed(context, np.resize(chosen, step), types)  # the last is filled with its own
 
 
 def _check_skip(model: Any, skip: tuple[str, ...]) -> None:

@@ -185,7 +185,9 @@ def check_same_answers(trained: Any, written: Any, context: OptimizeContext) -> 
     """
     import numpy as np
 
-    inputs = context.dataset.inputs("train", slice(0, 32))
+    from modelyard_plugins.support.keras.inputs import given
+
+    inputs = given(context.model.facts.inputs, context.dataset.tensors("train", slice(0, 32)))
     before, after = (model.predict(inputs, verbose=0) for model in (trained, written))
     difference = float(np.abs(before - after).max())
     if difference > 1e-4 * max(1.0, float(np.abs(before).max())):

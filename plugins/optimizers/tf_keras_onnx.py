@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
+from modelyard_plugins.support.keras.inputs import named_inputs
 from modelyard_plugins.support.keras_files import load_keras
 from modelyard_plugins.support.onnx.export import INPUT, write_export
 from modelyard_plugins.support.tensorflow import TENSORFLOW_ONNX, start
@@ -22,8 +23,16 @@ def tf_keras_onnx(context: OptimizeContext) -> None:
 
     start(context.seed)
     model = load_keras(context.model.path)
-    signature = [tf.TensorSpec((None, *context.model.facts.input_shape), model.inputs[0].dtype, name=INPUT)]
-    answer = tf.function(lambda inputs: model(inputs, training=False), input_signature=signature)
+    taken = named_inputs(model)
+    names = list(taken) if len(taken) > 1 else [INPUT]
+    signature = [
+        tf.TensorSpec(one.shape, one.dtype, name=name) for name, one in zip(names, taken.values(), strict=True)
+    ]
+
+    def answers(*tensors: Any) -> Any:
+        return model(dict(zip(taken, tensors, strict=True)) if len(taken) > 1 else tensors[0], training=False)
+
+    answer = tf.function(answers, input_signature=signature)
 
     def export() -> Any:
         exported, _ = tf2onnx.convert.from_function(answer, input_signature=signature)

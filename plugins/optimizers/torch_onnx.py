@@ -48,7 +48,8 @@ def _export(context: OptimizeContext, opset: int) -> Any:
     if context.model.facts.format == "torch_int8":
         import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401 - its operators must be known to torch
     program = load_program(context.model.path)
-    names = {"input_names": ["input"], "output_names": ["logits"]}
+    several = program.graph_signature.user_inputs
+    names = {"input_names": list(several) if len(several) > 1 else ["input"], "output_names": ["logits"]}
     try:
         exported = torch.onnx.export(program, (), dynamo=True, opset_version=opset, verbose=False, **names)
         proto = exported.model_proto

@@ -8,15 +8,18 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
-from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.torch.calling import blank, call, tensors
 from modelyard_plugins.support.torch.layers import is_layer
 from modelyard_plugins.support.torch.program import export_program, load_program, save_program
 from modelyard_plugins.support.torch.start import TORCH, start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer, Traits
+    from modelyard.tensors import InputFacts
 
 _BATCH = 32
 """Calibration samples that run at once."""
@@ -46,8 +49,7 @@ def torch_quantize(context: OptimizeContext, *, calibration_samples: PositiveInt
     quantized = convert_pt2e(prepared)
     _drop_unused(quantized)
     context.metrics.update(_count(quantized, context), calibration_samples=len(rows))
-    facts = context.dataset.facts
-    program = export_program(quantized, facts.input_shape, "quantized", context.log, input_dtype(facts.dtype))
+    program = export_program(quantized, blank(_inputs(context), context.dataset.facts.shapes), "quantized", context.log)
     save_program(program, context.out / format_file("torch_int8"))
 
 
@@ -107,8 +109,14 @@ def _calibrate(prepared: Any, context: OptimizeContext, rows: Any) -> None:
 
     with torch.no_grad():
         for begin in range(0, len(rows), _BATCH):
-            prepared(torch.from_numpy(context.dataset.inputs("train", rows[begin : begin + _BATCH])))
+            arrays = context.dataset.tensors("train", rows[begin : begin + _BATCH])
+            call(prepared, tensors(_inputs(context), arrays))
             context.progress(min(begin + _BATCH, len(rows)), len(rows), unit="samples", note="calibrating")
+
+
+def _inputs(context: OptimizeContext) -> Sequence[InputFacts]:
+    """Return the inputs of the parent."""
+    return context.model.facts.inputs
 
 
 def _drop_unused(module: Any) -> None:

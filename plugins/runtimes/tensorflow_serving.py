@@ -96,7 +96,9 @@ class _SavedModel:
         import numpy as np
         import tensorflow as tf
 
-        kinds = {one.tensor or one.name: one for one in self._facts.inputs}
+        from modelyard_plugins.support.keras.saved_model import taken
+
+        kinds = taken(self._facts)
         given = {
             name: tf.constant(np.asarray(inputs[one.name], None if one.dtype == "bytes" else one.dtype))
             for name, one in kinds.items()

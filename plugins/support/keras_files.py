@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelyard.artifacts import SampleShape
 
 
-def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
+def check_model(model: Any, where: str, input_shape: SampleShape | None = None) -> None:
     """Check that `model` is a Sequential or Functional model of the Keras 2 API.
 
     A Sequential model that does not know the shape of its input yet is told `input_shape` (without the batch axis).

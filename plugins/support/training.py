@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.artifacts import Dataset, DatasetFacts
+    from modelyard.artifacts import Dataset
     from modelyard.contexts import CheckContext, StageContext
+    from modelyard.tensors import InputFacts
 
 History = dict[str, list[float]]
 """One list a figure (`loss`, `accuracy`, `val_loss` ...), one number an epoch; `epoch` counts from 1."""
@@ -130,24 +131,25 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str
     return (len(rows) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
-def check_input_dtype(model: str, takes: str, facts: DatasetFacts) -> None:
-    """Check that the model called `model`, whose input is of the type `takes`, can be given the data set's samples.
+def check_input_dtype(model: str, takes: str, one: InputFacts) -> None:
+    """Check that the model called `model`, whose input is of the type `takes`, can be given this input of samples.
 
     Raises:
         PluginError: it takes whole numbers and the samples are others, or it takes floats which cannot hold them all.
     """
     if takes.startswith("float"):
-        most = max(map(abs, facts.value_range or (float("inf"),)))
-        if not is_whole(facts.dtype) or most <= _FLOAT32_EXACT:
+        most = max(map(abs, one.value_range or (float("inf"),)))
+        if not is_whole(one.dtype) or most <= _FLOAT32_EXACT:
             return
+        upto = f", up to {most:g}" if math.isfinite(most) else ", which may be of any size"
         msg = (
-            f"the model {model!r} takes {takes}, which cannot hold each of the data set's whole numbers, up to {most:g}\n"
-            f"  let its input be {facts.dtype}"
+            f"the model {model!r} takes {takes}, which cannot hold each of the data set's whole numbers{upto}\n"
+            f"  let its input be {one.dtype}"
         )
         raise PluginError(msg)
-    if not is_whole(facts.dtype):
+    if not is_whole(one.dtype):
         msg = (
-            f"the model {model!r} takes {takes}, but the data set's samples are {facts.dtype}, which reach it as float32\n"
+            f"the model {model!r} takes {takes}, but the data set's samples are {one.dtype}, which reach it as float32\n"
             "  give whole numbers as int32 or int64 to the data set, or let the model take float32"
         )
         raise PluginError(msg)

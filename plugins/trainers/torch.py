@@ -21,10 +21,11 @@ from modelyard.params import (
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.losses import LOSSES, loss_of
+from modelyard_plugins.support.torch.calling import blank, call
 from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
 from modelyard_plugins.support.torch.fitting import Criterion, KeepBest, falling, fit, make_optimizer
-from modelyard_plugins.support.torch.layout import Layout, module_shape, taking_samples
+from modelyard_plugins.support.torch.layout import Layout, check_names, module_shape, taking_samples
 from modelyard_plugins.support.torch.program import export_program, first_line, save_program
 from modelyard_plugins.support.torch.start import TORCH, device, start
 from modelyard_plugins.support.training import (
@@ -36,7 +37,9 @@ from modelyard_plugins.support.training import (
 )
 
 if TYPE_CHECKING:
-    from modelyard.artifacts import Output
+    from collections.abc import Mapping
+
+    from modelyard.artifacts import DatasetFacts, Output, SampleShape
     from modelyard.contexts import TrainContext
     from modelyard.hookspecs import RegisterTrainer
 
@@ -66,7 +69,7 @@ def train(
     """
     start(context.seed)
     augmenting = Augmenting(flip, shift)
-    augmenting.check(context.dataset.facts.input_shape)
+    augmenting.check(context.dataset.facts.inputs)
     model, name, output = _build(context, layout)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     parameters = sum(p.numel() for p in model.parameters())
@@ -90,7 +93,7 @@ def train(
         class_weights=sample_weights(context.dataset, rows, class_weights),
     )
     facts = context.dataset.facts
-    program = export_program(model.cpu().eval(), facts.input_shape, name, context.log, input_dtype(facts.dtype))
+    program = export_program(model.cpu().eval(), blank(facts.inputs, facts.shapes), name, context.log)
     save_program(program, context.out / format_file("torch"))
     record(context, history, parameters, best=None if keeper is None else keeper.epoch)
 
@@ -101,7 +104,8 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
 
     facts = context.dataset.facts
     loss_of(facts)
-    shape = module_shape(facts.input_shape, layout)
+    check_names(facts.inputs)
+    shape = module_shape(facts.sample_shape, layout)
     model = context.build_model(shape, facts.output_shape[0])
     if not isinstance(model, torch.nn.Module):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
@@ -110,20 +114,17 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
         )
         raise PluginError(msg)
     name = type(model).__name__
-    dtype = input_dtype(facts.dtype)
-    _check_answer(model, name, shape, dtype, facts.output_shape, context.log)
-    whole = taking_samples(model, facts.input_shape, layout).eval()
-    program = export_program(whole, facts.input_shape, name, context.log, dtype)
+    _check_answer(model, name, shape, facts, context.log)
+    whole = taking_samples(model, facts.sample_shape, layout).eval()
+    program = export_program(whole, blank(facts.inputs, facts.shapes), name, context.log)
     (answer,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
     activation = activation_of(f"torch.ops.{answer.target}")
     torch.manual_seed(context.seed)  # however many numbers the checks drew
     return whole, name, (context.facts.ending_in(activation) if activation else context.facts).output
 
 
-def _check_answer(
-    model: Any, name: str, shape: tuple[int, ...], dtype: str, answers: tuple[int, ...], log: Any
-) -> None:
-    """Check with two samples of zeros that `model` takes samples of `shape` and `dtype`, and gives answers of the shape `answers`.
+def _check_answer(model: Any, name: str, shape: SampleShape, facts: DatasetFacts, log: Any) -> None:
+    """Check with two samples of zeros that `model` takes samples of `shape`, and answers what the data set wants.
 
     Raises:
         PluginError: it does not.
@@ -131,25 +132,33 @@ def _check_answer(
     import torch
 
     model.eval()
+    shapes = shape if isinstance(shape, dict) else {facts.input.name: shape}
     try:
         with torch.no_grad():
-            answer = model(torch.zeros(2, *shape, dtype=getattr(torch, dtype)))
+            answer = call(model, blank(facts.inputs, shapes))
     except Exception as exc:  # it is the project's code
         log(f"{type(exc).__name__}: {exc}")
         msg = (
-            f"the model {name!r} cannot take {dtype} samples of the shape {(None, *shape)} (None: the batch): "
-            f"{first_line(exc)}\n"
+            f"the model {name!r} cannot take {_described(facts, shapes)} (None: the batch): {first_line(exc)}\n"
             "  use the function's arguments input_shape and classes; [tool.modelyard.train] layout says where channels are"
         )
         raise PluginError(msg) from exc
     if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
         found = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
-        wanted = ", ".join(map(str, ("N", *answers)))
+        wanted = ", ".join(map(str, ("N", *facts.output_shape)))
         msg = f"the model {name!r} answers {found}, not one tensor of floats\n  return one of the shape ({wanted})"
         raise PluginError(msg)
-    takes = (None, *shape)
+    takes = (None, *next(iter(shapes.values())))
     found_shape = (None, *answer.shape[1:]) if answer.shape[:1] == (2,) else tuple(answer.shape)
-    check_shapes(name, takes, found_shape, wanted=(takes, (None, *answers)))
+    check_shapes(name, takes, found_shape, wanted=(takes, (None, *facts.output_shape)))
+
+
+def _described(facts: DatasetFacts, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return what samples are, for a message; several inputs by their names."""
+    each = [
+        (one.name, f"{input_dtype(one.dtype)} samples of the shape {(None, *shapes[one.name])}") for one in facts.inputs
+    ]
+    return each[0][1] if len(each) == 1 else ", ".join(f"{name}: {text}" for name, text in each)
 
 
 @hookimpl

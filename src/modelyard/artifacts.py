@@ -44,6 +44,8 @@ Preprocessing and activation are part of its graph, so its `model.json` is that 
 Split = Literal["train", "test"]
 Output = Literal["logits", "probabilities"]
 Protocol = Literal["v1", "v2"]
+SampleShape = tuple[int, ...] | dict[str, tuple[int, ...]]
+"""The shape of one sample, without the axis of the batch: of its only input, or of each of several by name."""
 _Tensor = TypeVar("_Tensor", InputFacts, OutputFacts)
 
 
@@ -128,6 +130,16 @@ class _Tensors(msgspec.Struct, frozen=True, kw_only=True):
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one sample, without the axis of the batch."""
         return _fixed(self.input.shape, "samples")
+
+    @property
+    def sample_shape(self) -> SampleShape:
+        """The shape of one sample; of a sample of several inputs, the shape of each by its name."""
+        return self.shapes if len(self.inputs) > 1 else self.input_shape
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of a sample by its name, without the axis of the batch."""
+        return {one.name: _fixed(one.shape, f"samples of {one.name!r}") for one in self.inputs}
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -230,7 +242,12 @@ class Dataset(msgspec.Struct, frozen=True):
 
         Whole numbers (int32 and int64) stay what they are.
         """
-        return model_inputs(self.x(split)[rows], self.facts.dtype, self.facts.preprocessing)
+        return self.tensors(split, rows)[self.facts.input.name]
+
+    def tensors(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> dict[str, NDArray[Any]]:
+        """Return `rows` of `split` as the model takes them, as `inputs` does, by the name of each input."""
+        raw = self.raw(split)
+        return {one.name: model_inputs(raw[one.name][rows], one.dtype, one.preprocessing) for one in self.facts.inputs}
 
     def _load(self, name: str) -> NDArray[np.generic]:
         array: NDArray[np.generic] = open_array(self.folder / name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from modelyard.artifacts import Dataset, ImageFacts, Model, ModelFacts, ServerFacts
+from modelyard.artifacts import Dataset, ImageFacts, Model, ModelFacts, SampleShape, ServerFacts
 from modelyard.tensors import Loss
 
 if TYPE_CHECKING:
@@ -201,13 +201,14 @@ class TrainContext(StageContext, frozen=True, kw_only=True):
     Attributes:
         dataset: the data set.
         build_model: call it to get a new, untrained model: `build_model(input_shape, classes)` with its parameters filled in;
+            `input_shape` is `dataset.facts.sample_shape`, a dict of shapes by name where samples have several inputs, and
             `classes` is how many numbers it answers, whatever the task: `dataset.facts.output_shape[0]`.
         facts: what `model.json` will say of the trained model, if the trainer returns nothing and the file shows nothing else.
     """
 
     dataset: Dataset
     facts: ModelFacts
-    build_model: Callable[[tuple[int, ...], int], Any]
+    build_model: Callable[[SampleShape, int], Any]
 
 
 class OptimizeContext(StageContext, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ def download(context):
 
     from modelyard_plugins.support.torch.program import export_program, save_program
 
-    save_program(export_program(torch.nn.Linear(2, 3).eval(), (2,), "net", print), context.out / "whole.pt2")
+    save_program(export_program(torch.nn.Linear(2, 3).eval(), torch.zeros(2, 2), "net", print), context.out / "whole.pt2")
     code = f"__import__('os').mkdir('{os.path.abspath('code-ran')}')"
     with zipfile.ZipFile(context.out / "whole.pt2") as whole, zipfile.ZipFile(context.out / "model.pt2", "w") as archive:
         for name in whole.namelist():

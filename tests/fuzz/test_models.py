@@ -83,12 +83,13 @@ def test_keras_models(tmp_path, tensorflow):
 
 @pytest.mark.torch
 def test_programs_of_torch(tmp_path, torch):
-    from torch import nn
+    from torch import nn, zeros
 
     from modelyard_plugins.support.torch.program import export_program, load_program, save_program
 
     save_program(
-        export_program(nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval(), (4,), "net", print), tmp_path / "whole.pt2"
+        export_program(nn.Sequential(nn.Linear(4, 3), nn.ReLU()).eval(), zeros(2, 4), "net", print),
+        tmp_path / "whole.pt2",
     )
     found = set()
     for dice in rounds(COUNT):

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
+
+    from modelyard.tensors import InputFacts
 
 
 class Augmenting(NamedTuple):
@@ -26,18 +30,31 @@ class Augmenting(NamedTuple):
     def __bool__(self) -> bool:
         return self.flip or self.shift > 0
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Check that samples of `shape` are pictures that can be changed so.
+    def check(self, inputs: Sequence[InputFacts]) -> None:
+        """Check that samples hold pictures that can be changed so.
 
         Raises:
-            DataError: they are not.
+            DataError: they do not.
         """
-        if self and len(shape) != 3:
-            msg = f"flip and shift change pictures, (height, width, channels), but a sample has the shape {shape}\n  leave them out"
+        if not self:
+            return
+        pictures = [one.shape for one in inputs if _is_picture(one)]
+        if not pictures:
+            shapes = ", ".join(str(one.shape) for one in inputs)
+            msg = f"flip and shift change pictures, (height, width, channels), but a sample has the shape {shapes}\n  leave them out"
             raise DataError(msg)
-        if self.shift >= min(shape[:2], default=1):
-            msg = f"shift = {self.shift} moves a picture of {shape[0]} x {shape[1]} pixels out of sight\n  allowed: 0 to {min(shape[:2]) - 1}"
-            raise DataError(msg)
+        for height, width, _ in pictures:
+            least = min(int(height), int(width))
+            if self.shift >= least:
+                msg = f"shift = {self.shift} moves a picture of {height} x {width} pixels out of sight\n  allowed: 0 to {least - 1}"
+                raise DataError(msg)
+
+    def change(
+        self, inputs: Sequence[InputFacts], samples: Mapping[str, NDArray[Any]], random: np.random.Generator
+    ) -> dict[str, NDArray[Any]]:
+        """Return `samples`, by input, with changed copies of all that are pictures; those of one sample are drawn apart."""
+        pictures = {one.name for one in inputs if _is_picture(one)}
+        return {name: self.apply(x, random) if name in pictures else x for name, x in samples.items()}
 
     def apply(self, pictures: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
         """Return changed copies of `pictures`, of any dtype, shape `(N, height, width, channels)`."""
@@ -55,3 +72,8 @@ class Augmenting(NamedTuple):
         columns = np.clip(np.arange(width) + moves[1], 0, width - 1)
         found: NDArray[Any] = changed[np.arange(len(changed))[:, None, None], rows[:, :, None], columns[:, None, :]]
         return found
+
+
+def _is_picture(one: InputFacts) -> bool:
+    """Whether it has the axes of a picture: height, width, channels."""
+    return len(one.shape) == 3

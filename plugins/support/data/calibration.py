@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Dataset
+    from modelyard.contexts import OptimizeContext
 
 
 def calibration_rows(dataset: Dataset, samples: int, seed: int) -> NDArray[np.int64]:
@@ -21,17 +22,35 @@ def calibration_rows(dataset: Dataset, samples: int, seed: int) -> NDArray[np.in
     return np.sort(np.random.default_rng(seed).choice(there_are, min(samples, there_are), replace=False))
 
 
-def samples(dataset: Dataset, rows: NDArray[np.int64], dtype: str) -> Callable[[], Iterator[list[NDArray[Any]]]]:
-    """Return what the LiteRT converter calibrates with: a function that yields the model's input for one row at a time.
+def fed(context: OptimizeContext, rows: slice | NDArray[np.int64], types: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return rows of the training split as the parent model takes them, by what its file calls its inputs.
 
     Args:
-        dataset: the data set.
+        context: the parent model and the data set.
+        rows: the rows.
+        types: the type of each input of the file, by its name.
+    """
+    tensors, inputs = context.dataset.tensors("train", rows), context.model.facts.inputs
+    if len(inputs) == 1:
+        return {name: tensors[inputs[0].name].astype(dtype, copy=False) for name, dtype in types.items()}
+    named = {one.tensor or one.name: one.name for one in inputs}
+    return {name: tensors[named[name]].astype(dtype, copy=False) for name, dtype in types.items()}
+
+
+def samples(
+    context: OptimizeContext, rows: NDArray[np.int64], types: Mapping[str, Any]
+) -> Callable[[], Iterator[list[NDArray[Any]] | dict[str, NDArray[Any]]]]:
+    """Return what the LiteRT converter calibrates with: a function that yields the model's inputs for one row at a time.
+
+    Args:
+        context: the parent model and the data set.
         rows: rows of the training split, int64, shape `(n,)`.
-        dtype: the type of the model's input.
+        types: the type of each of the model's inputs, by its name.
     """
 
-    def generate() -> Iterator[list[NDArray[Any]]]:
+    def generate() -> Iterator[list[NDArray[Any]] | dict[str, NDArray[Any]]]:
         for row in rows:
-            yield [dataset.inputs("train", slice(row, row + 1)).astype(dtype, copy=False)]
+            inputs = fed(context, slice(row, row + 1), types)
+            yield inputs if len(inputs) > 1 else list(inputs.values())
 
     return generate

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.augmenting import Augmenting
+from modelyard_plugins.support.keras.inputs import given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Dataset
-    from modelyard.tensors import Preprocessing
+    from modelyard.tensors import InputFacts
 
 NOTHING = Augmenting()
 _AHEAD = 4
@@ -27,6 +28,7 @@ def batches(
     batch_size: int,
     *,
     seed: int | None,
+    inputs: Sequence[InputFacts] = (),
     augmenting: Augmenting = NOTHING,
     class_weights: NDArray[np.float32] | None = None,
 ) -> Any:
@@ -39,21 +41,20 @@ def batches(
         rows: the samples to feed, int64, shape `(n,)`.
         batch_size: samples a batch; the last one may be smaller.
         seed: shuffle anew each epoch, from this seed; None keeps the order.
+        inputs: those of the model, if its file may call them other than the data set does.
         augmenting: what is done to pictures, drawn from the same seed.
         class_weights: what a sample of each class counts, shape `(classes,)`; None: there are no weights.
     """
     import tensorflow as tf
 
-    x, y = dataset.x("train"), dataset.y("train")
-    shape = dataset.facts.input_shape
-    signature = (
-        tf.TensorSpec((None, *shape), tf.as_dtype(x.dtype)),
-        tf.TensorSpec((None, *y.shape[1:]), tf.as_dtype(y.dtype)),
-    )
-    epochs = _Epochs(x, y, rows, batch_size, seed, augmenting)
+    columns, y = dataset.raw("train"), dataset.y("train")
+    taken = inputs or dataset.facts.inputs
+    specs = {name: tf.TensorSpec((None, *x.shape[1:]), tf.as_dtype(x.dtype)) for name, x in columns.items()}
+    signature = (given(taken, specs), tf.TensorSpec((None, *y.shape[1:]), tf.as_dtype(y.dtype)))
+    epochs = _Epochs(taken, columns, y, rows, batch_size, seed, augmenting)
     raw = tf.data.Dataset.from_generator(epochs, output_signature=signature)
     counted = raw.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size)))
-    ready = counted if is_whole(dataset.facts.dtype) else counted.map(_preprocess(dataset.facts.preprocessing))
+    ready = counted if all(is_whole(one.dtype) for one in taken) else counted.map(_preprocess(taken))
     if class_weights is not None:
         ready = ready.map(_weigh(class_weights))
     return ready.prefetch(_AHEAD)
@@ -64,7 +65,8 @@ class _Epochs:
 
     def __init__(
         self,
-        x: NDArray[np.generic],
+        inputs: Sequence[InputFacts],
+        columns: Mapping[str, NDArray[np.generic]],
         y: NDArray[np.generic],
         rows: NDArray[np.int64],
         batch_size: int,
@@ -73,33 +75,44 @@ class _Epochs:
     ) -> None:
         import numpy as np
 
-        self.x, self.y, self.rows, self.batch_size = x, y, rows, batch_size
+        self.inputs, self.columns, self.y = inputs, columns, y
+        self.rows, self.batch_size = rows, batch_size
         self.augmenting = augmenting
         self.random = None if seed is None else np.random.default_rng(seed)
 
-    def __call__(self) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
+    def __call__(self) -> Iterator[tuple[Any, NDArray[np.generic]]]:
         order = self.rows if self.random is None else self.random.permutation(self.rows)
         return self.epoch(order)
 
-    def epoch(self, order: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
+    def epoch(self, order: NDArray[np.int64]) -> Iterator[tuple[Any, NDArray[np.generic]]]:
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
-            samples = self.x[chosen]
+            samples = {name: x[chosen] for name, x in self.columns.items()}
             if self.augmenting and self.random is not None:
-                samples = self.augmenting.apply(samples, self.random)
-            yield samples, self.y[chosen]
+                samples = self.augmenting.change(self.inputs, samples, self.random)
+            yield given(self.inputs, samples), self.y[chosen]
 
 
-def _preprocess(preprocessing: Preprocessing) -> Any:
-    """Return a function for `tf.data` that does what `Preprocessing.apply` does."""
-    import tensorflow as tf
-
-    mean, std = tf.constant(preprocessing.mean, tf.float32), tf.constant(preprocessing.std, tf.float32)
+def _preprocess(inputs: Sequence[InputFacts]) -> Any:
+    """Return a function for `tf.data` that does what `modelyard.tensors.model_inputs` does to each input."""
+    each = {one.tensor or one.name: _preparing(one) for one in inputs}
 
     def preprocess(raw: Any, labels: Any) -> tuple[Any, Any]:
-        return (tf.cast(raw, tf.float32) * preprocessing.scale - mean) / std, labels
+        if len(inputs) == 1:
+            return each[inputs[0].tensor or inputs[0].name](raw), labels
+        return {name: prepare(raw[name]) for name, prepare in each.items()}, labels
 
     return preprocess
+
+
+def _preparing(one: InputFacts) -> Callable[[Any], Any]:
+    import tensorflow as tf
+
+    if is_whole(one.dtype):
+        return lambda raw: raw
+    how = one.preprocessing
+    mean, std = tf.constant(how.mean, tf.float32), tf.constant(how.std, tf.float32)
+    return lambda raw: (tf.cast(raw, tf.float32) * how.scale - mean) / std
 
 
 def _weigh(class_weights: NDArray[np.float32]) -> Any:

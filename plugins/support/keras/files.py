@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from modelyard.artifacts import SampleShape
+
 
 def check_network(
     keras: Any,
     model: Any,
     where: str,
-    input_shape: tuple[int, ...] | None,
+    input_shape: SampleShape | None,
     *,
     what: str,
     hint: str,
@@ -42,7 +44,7 @@ def check_network(
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         msg = f"{where}: got a {kind}, not {what}\n  {hint}"
         raise PluginError(msg)
-    if input_shape is not None and isinstance(model, keras.Sequential) and not is_complete(model):
+    if isinstance(input_shape, tuple) and isinstance(model, keras.Sequential) and not is_complete(model):
         model.build((None, *input_shape))
     if not is_complete(model):
         name = keras.__name__

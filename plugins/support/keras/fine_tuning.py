@@ -48,7 +48,8 @@ def fine_tune(
     optimizer = tf_keras.optimizers.Adam(learning_rate)
     compile_model(tf_keras, model, optimizer, loss_of(context.dataset.facts), context.model.facts.output)
     rows = np.arange(context.dataset.facts.splits["train"].samples)
-    feed = batches(context.dataset, rows, batch_size, seed=context.seed)
+    inputs = context.model.facts.inputs
+    feed = batches(context.dataset, rows, batch_size, seed=context.seed, inputs=inputs)
     history = fit(tf_keras, model, feed, epochs=epochs, context=context, callbacks=callbacks)
     write_json(context.out / "history.json", history)
     return last_figures(history)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
+from modelyard_plugins.support.keras.inputs import named_inputs
 from modelyard_plugins.support.onnx.export import write_export
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -26,8 +27,8 @@ def modes(model: Any) -> set[str]:
     return {mode for layer in leaves(model) if (mode := getattr(layer, "quantization_mode", None))}
 
 
-def write_onnx(model: Any, input_shape: Sequence[int], path: Path) -> None:
-    """Write `model` as ONNX: one input and one output with names that stay, and a batch of any size.
+def write_onnx(model: Any, path: Path) -> None:
+    """Write `model` as ONNX: inputs and one output with names that stay, and a batch of any size.
 
     Raises:
         StageFailed: tf2onnx cannot convert it.
@@ -36,7 +37,8 @@ def write_onnx(model: Any, input_shape: Sequence[int], path: Path) -> None:
     import onnx
     import tf2onnx  # noqa: F401 - Keras needs it for this format; missing, it is named
 
-    model(np.zeros((1, *input_shape), model.inputs[0].dtype))  # Keras exports only what was called
+    blank = {name: np.zeros((1, *one.shape[1:]), one.dtype) for name, one in named_inputs(model).items()}
+    model(blank if len(blank) > 1 else next(iter(blank.values())))  # Keras exports only what was called
 
     def export() -> Any:
         model.export(path, format="onnx", verbose=False)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, PluginError
 from modelyard_plugins.support.keras.archive import normalize_archive
 from modelyard_plugins.support.keras.files import check_network, load, own_layer, reason
 
+if TYPE_CHECKING:
+    from modelyard.artifacts import SampleShape
+
 _WHAT = "a model of Keras 3"
 
 
-def check_model(model: Any, where: str, input_shape: tuple[int, ...] | None = None) -> None:
+def check_model(model: Any, where: str, input_shape: SampleShape | None = None) -> None:
     """Check that `model` is a Sequential or Functional model of Keras 3.
 
     A Sequential model that does not know the shape of its input yet is told `input_shape` (without the batch axis).

@@ -85,7 +85,7 @@ def quantize(parent: Any, names: Collection[str], scheme: Any) -> Any:
     _reserve_names(parent)
     try:
         annotated = tf_keras.models.clone_model(parent, clone_function=annotate)
-        with tfmot.quantization.keras.quantize_scope():
+        with tfmot.quantization.keras.quantize_scope(), _inputs_in_order():
             return tfmot.quantization.keras.quantize_apply(annotated, scheme)
     except (RuntimeError, ValueError) as exc:
         msg = (
@@ -93,6 +93,29 @@ def quantize(parent: Any, names: Collection[str], scheme: Any) -> Any:
             "  leave the layer that it names out with skip"
         )
         raise ConfigError(msg) from exc
+
+
+@contextmanager
+def _inputs_in_order() -> Iterator[None]:
+    """Let a concatenation that is wrapped for quantization keep the order of what it joins.
+
+    tensorflow-model-optimization looks the layers up by their names and takes them in the order of the model's list, at whose
+    end is what it has replaced, the inputs of the model for instance: the weights behind it would meet other values.
+    """
+    from tensorflow_model_optimization.python.core.quantization.keras.graph_transformations.model_transformer import (
+        ModelTransformer,
+    )
+
+    def in_order(self: Any, names: list[str]) -> list[Any]:
+        found = {layer["config"]["name"]: layer for layer in as_listed(self, names)}
+        return [found[name] for name in dict.fromkeys(names) if name in found]
+
+    as_listed = ModelTransformer._get_layers  # noqa: SLF001
+    ModelTransformer._get_layers = in_order  # noqa: SLF001
+    try:
+        yield
+    finally:
+        ModelTransformer._get_layers = as_listed  # noqa: SLF001
 
 
 def _reserve_names(model: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
 from modelyard.tensors import is_whole
+from modelyard_plugins.support.keras.inputs import given
 from modelyard_plugins.support.keras.saved_model_files import check_saved_model
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.artifacts import Model, ModelFacts
+    from modelyard.tensors import InputFacts
 
 INPUT, SIGNATURE = "input", "serving_default"
 """The names that the contract of the format gives (see `modelyard.artifacts.FORMAT_FILES`)."""
@@ -34,8 +36,8 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
     Args:
         folder: where to; it is made.
         facts: of the model that is wrapped: its preprocessing and activation become part of the graph.
-        call: `call(inputs)` answers a batch: float32 tensors (or whole numbers as they are), `(N, *input_shape)` in, and
-            float32, `(N, *output_shape)`, out.
+        call: `call(inputs)` answers a batch: float32 tensors (or whole numbers as they are), `(N, *input_shape)` in, a dict
+            of them by the names in the file where there are several, and float32, `(N, *output_shape)`, out.
         variables: every `tf.Variable` that `call` reads.
     """
     import tensorflow as tf
@@ -43,11 +45,13 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
     module = tf.Module()
     module.weights = list(variables)
     activations = {"none": lambda answer: answer, "softmax": tf.nn.softmax, "sigmoid": tf.sigmoid}
-    raw = tf.TensorSpec((None, *facts.input_shape), tf.as_dtype(facts.input_dtype), name=INPUT)
+    specs = {name: tf.TensorSpec(_batch(one), tf.as_dtype(one.dtype), name=name) for name, one in taken(facts).items()}
 
-    @tf.function(input_signature=[raw])  # type: ignore[untyped-decorator]
-    def serve(samples: Any) -> dict[str, Any]:
-        answer = tf.cast(call(_preprocess(samples, facts)), tf.float32)
+    @tf.function(input_signature=list(specs.values()))  # type: ignore[untyped-decorator]
+    def serve(*samples: Any) -> dict[str, Any]:
+        pairs = zip(facts.inputs, samples, strict=True)
+        prepared = {one.name: _preprocess(raw, one) for one, raw in pairs}
+        answer = tf.cast(call(given(facts.inputs, prepared)), tf.float32)
         return {facts.answer.name: activations[facts.answer.outside](answer)}
 
     module.serve = serve
@@ -55,13 +59,23 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
     _normalize(folder)
 
 
-def _preprocess(samples: Any, facts: ModelFacts) -> Any:
-    """Do what `modelyard.artifacts.model_inputs` does, in the graph."""
+def taken(facts: ModelFacts) -> dict[str, InputFacts]:
+    """Return the inputs by what the signature calls them."""
+    return {one.name: one for one in facts.inputs} if len(facts.inputs) > 1 else {INPUT: facts.input}
+
+
+def _batch(one: InputFacts) -> list[int | None]:
+    """Return the shape of a batch; None: any length."""
+    return [None, *(axis if isinstance(axis, int) else None for axis in one.shape)]
+
+
+def _preprocess(samples: Any, one: InputFacts) -> Any:
+    """Do what `modelyard.tensors.model_inputs` does, in the graph."""
     import tensorflow as tf
 
-    if is_whole(facts.input_dtype):
+    if is_whole(one.dtype):
         return samples
-    how = facts.preprocessing
+    how = one.preprocessing
     scaled = tf.cast(samples, tf.float32) * tf.constant(how.scale, tf.float32)
     return (scaled - tf.constant(how.mean, tf.float32)) / tf.constant(how.std, tf.float32)
 
@@ -153,7 +167,7 @@ class _Names:
 
 
 def load_signature(model: Model) -> Any:
-    """Load the SavedModel `model` and return its signature: a function of one tensor that answers a dict of one.
+    """Load the SavedModel `model` and return its signature: a function of its tensors that answers a dict of one.
 
     Raises:
         DataError: it cannot be loaded, or its signature does not keep the contract of the format.
@@ -195,5 +209,5 @@ def _specs(specs: Mapping[str, Any]) -> str:
 
 def _wanted(model: Model) -> str:
     facts = model.facts
-    taken = f"{INPUT}: {facts.input_dtype} {[None, *facts.input_shape]}"
-    return f"{taken} -> {facts.answer.name}: float32 {[None, *facts.output_shape]}"
+    wanted = ", ".join(f"{name}: {one.dtype} {_batch(one)}" for name, one in sorted(taken(facts).items()))
+    return f"{wanted} -> {facts.answer.name}: float32 {[None, *facts.output_shape]}"

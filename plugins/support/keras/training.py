@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from modelyard_plugins.support.losses import loss_of
 from modelyard_plugins.support.training import (
     OPTIMIZERS,
-    check_input_dtype,
-    check_shapes,
     record,
     sample_weights,
     training_rows,
@@ -21,7 +19,7 @@ from modelyard_plugins.support.training import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelyard.artifacts import Output
+    from modelyard.artifacts import Output, SampleShape
     from modelyard.contexts import TrainContext
     from modelyard.params import (
         BatchSize,
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     )
 
 
-def build_model(context: TrainContext, check_model: Callable[[Any, str, tuple[int, ...]], None]) -> Any:
+def build_model(context: TrainContext, check_model: Callable[[Any, str, SampleShape], None]) -> Any:
     """Return the project's model, checked before time is spent on it.
 
     Args:
@@ -46,21 +44,16 @@ def build_model(context: TrainContext, check_model: Callable[[Any, str, tuple[in
     Raises:
         PluginError: it is not, or does not fit the data set and its task.
     """
+    from modelyard_plugins.support.keras.inputs import check_inputs
+
     facts = context.dataset.facts
     loss_of(facts)
-    model = context.build_model(facts.input_shape, facts.output_shape[0])
-    check_model(model, "[tool.modelyard.model]", facts.input_shape)
-    wanted = ((None, *facts.input_shape), (None, *facts.output_shape))
-    check_shapes(model.name, model.input_shape, model.output_shape, wanted=wanted)
-    check_input_dtype(model.name, input_dtype(model), facts)
+    shape = facts.sample_shape
+    model = context.build_model(shape, facts.output_shape[0])
+    check_model(model, "[tool.modelyard.model]", shape)
+    check_inputs(model, facts)
     answers(model, context)
     return model
-
-
-def input_dtype(model: Any) -> str:
-    """Return the type of what `model`, of either Keras, takes: `float32`, `int32` ..."""
-    dtype = model.inputs[0].dtype
-    return str(getattr(dtype, "name", dtype))
 
 
 def answers(model: Any, context: TrainContext) -> Output:
@@ -107,7 +100,7 @@ def train_model(  # noqa: D417 - types of `modelyard.params` say what the others
     from modelyard_plugins.support.keras.fitting import compile_model, fit
 
     augmenting = Augmenting(flip, shift)
-    augmenting.check(context.dataset.facts.input_shape)
+    augmenting.check(context.dataset.facts.inputs)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     steps = epochs * -(-len(rows) // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate

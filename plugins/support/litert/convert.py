@@ -49,8 +49,8 @@ def convert(
     import tensorflow as tf
 
     from modelyard_plugins.support.data.calibration import samples
+    from modelyard_plugins.support.keras.inputs import named_inputs, type_of
     from modelyard_plugins.support.keras.quantized import QAT, load_quantized
-    from modelyard_plugins.support.keras.training import input_dtype
     from modelyard_plugins.support.keras_files import load_keras
     from modelyard_plugins.support.litert.weights import check_types, litert_kernels, weight_figures
 
@@ -59,7 +59,8 @@ def convert(
     model = load(context.model.path)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if calibration is not None:
-        converter.representative_dataset = samples(context.dataset, calibration, input_dtype(model))
+        types = {name: type_of(tensor) for name, tensor in named_inputs(model).items()}
+        converter.representative_dataset = samples(context, calibration, types)
         context.metrics["calibration_samples"] = len(calibration)
     if configure is not None:
         configure(tf, converter)

@@ -9,26 +9,26 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _COUNTER = r"__\d+(?=:\d+$|$)"
 
 
-def canonicalize(model: Any, *, input_name: str, output_name: str, batch: str) -> None:
-    """Order and name the parts of `model`, an `onnx.ModelProto` with one input and one output, in place.
+def canonicalize(model: Any, *, input_names: Sequence[str], output_name: str, batch: str) -> None:
+    """Order and name the parts of `model`, an `onnx.ModelProto` with one output, in place.
 
     Operators keep the names that they have, without a counter; a weight is named after the operator that uses it.
 
     Args:
         model: the model.
-        input_name: the new name of its input.
+        input_names: the new names of its inputs, in the order of the graph.
         output_name: the new name of its output.
-        batch: the name of the first axis of both, whose size is free.
+        batch: the name of the first axis of all, whose size is free.
     """
     graph = model.graph
     nodes = _ordered(graph)
-    names = {graph.input[0].name: input_name}
-    taken = {input_name, output_name}
+    names = {value.name: name for value, name in zip(graph.input, input_names, strict=True)}
+    taken = {*input_names, output_name}
     weights = {weight.name for weight in graph.initializer}
     for node in nodes:
         node.name = _free(re.sub(_COUNTER, "", node.name) or node.op_type, taken)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INPUT, OUTPUT, BATCH = "image", "logits", "batch"
-"""The names in an exported ONNX model: of its input, its output, and the axis whose size is free."""
+"""The names in an exported ONNX model: of its only input, its output, and the axis whose size is free."""
 
 
 def write_export(export: Callable[[], Any], model: str, path: Path) -> None:
@@ -30,7 +30,7 @@ def write_export(export: Callable[[], Any], model: str, path: Path) -> None:
 
     try:
         exported = export()
-        canonicalize(exported, input_name=INPUT, output_name=OUTPUT, batch=BATCH)
+        canonicalize(exported, input_names=_input_names(exported.graph), output_name=OUTPUT, batch=BATCH)
         onnx.checker.check_model(
             exported
         )  # tf2onnx keeps operations that it does not know, and says so in the log only
@@ -42,3 +42,8 @@ def write_export(export: Callable[[], Any], model: str, path: Path) -> None:
         )
         raise StageFailed(msg) from exc
     onnx.save(exported, path)
+
+
+def _input_names(graph: Any) -> list[str]:
+    """Return what the inputs are called in the end: several as the model calls them, without the number of an output."""
+    return [INPUT] if len(graph.input) == 1 else [value.name.partition(":")[0] for value in graph.input]

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.tensors import model_inputs
 from modelyard_plugins.support.data.augmenting import Augmenting
+from modelyard_plugins.support.torch.calling import tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Dataset
-
+    from modelyard.tensors import InputFacts
 
 NOTHING = Augmenting()
 
@@ -34,6 +35,7 @@ class Feed:
         *,
         seed: int | None,
         device: Any,
+        inputs: Sequence[InputFacts] = (),
         augmenting: Augmenting = NOTHING,
     ) -> None:
         """Make a feed.
@@ -44,12 +46,14 @@ class Feed:
             batch_size: samples a batch; the last one may be smaller, or larger by one.
             seed: shuffle anew each epoch, from this seed; None keeps the order.
             device: where the batches go.
+            inputs: those of the model, if its file may call them other than the data set does.
             augmenting: what is done to pictures, drawn from the same seed.
         """
         import numpy as np
 
-        self._dataset, self._rows, self._device, self._augmenting = dataset, rows, device, augmenting
-        self._x, self._y = dataset.x("train"), dataset.y("train")
+        self._rows, self._device, self._augmenting = rows, device, augmenting
+        self._inputs = inputs or dataset.facts.inputs
+        self._columns, self._y = dataset.raw("train"), dataset.y("train")
         self._random = None if seed is None else np.random.default_rng(seed)
         ends = list(range(batch_size, len(rows), batch_size))
         if ends and ends[-1] == len(rows) - 1:
@@ -60,19 +64,18 @@ class Feed:
         return len(self._bounds)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Yield inputs, shape `(n, *input_shape)`, and targets as `Dataset.y` says, as tensors.
+        """Yield inputs, shape `(n, *input_shape)`, and targets as `Dataset.y` says, as tensors; several inputs as a dict.
 
         Inputs are float32, or whole numbers as they are.
         """
         import torch
 
-        facts = self._dataset.facts
         order = self._rows if self._random is None else self._random.permutation(self._rows)
         for begin, end in self._bounds:
             chosen = order[begin:end]
-            samples = self._x[chosen]
+            samples = {name: x[chosen] for name, x in self._columns.items()}
             if self._augmenting and self._random is not None:
-                samples = self._augmenting.apply(samples, self._random)
-            inputs = model_inputs(samples, facts.dtype, facts.preprocessing)
-            labels = self._y[chosen]
-            yield torch.from_numpy(inputs).to(self._device), torch.from_numpy(labels).to(self._device)
+                samples = self._augmenting.change(self._inputs, samples, self._random)
+            made = {one.name: model_inputs(samples[one.name], one.dtype, one.preprocessing) for one in self._inputs}
+            labels = torch.from_numpy(self._y[chosen]).to(self._device)
+            yield tensors(self._inputs, made, self._device), labels

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelyard.artifacts import Output
 from modelyard.tensors import Loss
 from modelyard_plugins.support.losses import FIGURES
+from modelyard_plugins.support.torch.calling import call
 from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _epoch(
     figures = _Mean(criterion)
     for done, (inputs, labels) in enumerate(train, 1):
         optimizer.zero_grad()
-        answer = module(inputs)
+        answer = call(module, inputs)
         loss = criterion.loss(answer, labels)
         loss.backward()
         optimizer.step()
@@ -166,7 +167,7 @@ def measure(module: Any, feed: Feed, criterion: Criterion) -> dict[str, float]:
     module.eval()
     with torch.no_grad():
         for inputs, labels in feed:
-            answer = module(inputs)
+            answer = call(module, inputs)
             figures.add(criterion.loss(answer, labels), answer, labels)
     module.train(was_training)
     return figures.read()

@@ -1,6 +1,7 @@
 """A model of the format `torch`: a program of torch.export, in a `.pt2` file without pickle, paths or times.
 
-The program takes samples of the data set's own shape (channels last): float32, or whole numbers as they are. It answers
+The program takes samples of the data set's own shape (channels last): float32, or whole numbers as they are; several inputs
+by their names. It answers
 logits or probabilities. It needs none of the code that the module was written in, and can be trained further, quantized and exported.
 """
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, PluginError
 from modelyard_plugins.support.torch.archive import check_archive
+from modelyard_plugins.support.torch.calling import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,26 +21,25 @@ _OF_THE_SOURCE = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn
 """What torch notes about where a step came from: paths and line numbers of this machine."""
 
 
-def export_program(module: Any, sample_shape: tuple[int, ...], name: str, log: Any, dtype: str = "float32") -> Any:
+def export_program(module: Any, given: Given, name: str, log: Any) -> Any:
     """Return `module` as a program for batches of any size.
 
     Args:
-        module: a `torch.nn.Module` on the CPU, in evaluation mode, that takes samples of the shape `(N, *sample_shape)`.
-        sample_shape: the shape of one sample.
+        module: a `torch.nn.Module` on the CPU, in evaluation mode.
+        given: two samples, as it takes them.
         name: what to call the module in messages.
         log: called with the whole of torch's complaint.
-        dtype: the type of the samples.
 
     Raises:
         PluginError: torch.export cannot follow the module's code, or only for one size of batch.
     """
     import torch
 
-    batch = torch.export.Dim("batch")
+    axis = {0: torch.export.Dim("batch")}
     try:
-        return torch.export.export(
-            module, (torch.zeros(2, *sample_shape, dtype=getattr(torch, dtype)),), dynamic_shapes=({0: batch},)
-        )
+        if isinstance(given, dict):
+            return torch.export.export(module, (), given, dynamic_shapes=dict.fromkeys(given, axis))
+        return torch.export.export(module, (given,), dynamic_shapes=(axis,))
     except Exception as exc:  # the module's own code runs in there
         log(f"{type(exc).__name__}: {exc}")
         msg = (

@@ -49,7 +49,8 @@ def fine_tune(
         program = move_to_device_pass(program, where)
     module = trainable(program)
     samples = context.dataset.facts.splits["train"].samples
-    feed = Feed(context.dataset, np.arange(samples), batch_size, seed=context.seed, device=where)
+    inputs = context.model.facts.inputs
+    feed = Feed(context.dataset, np.arange(samples), batch_size, seed=context.seed, device=where, inputs=inputs)
     after_step = None if watch is None else watch(program, module, epochs * len(feed))
     optimizer = make_optimizer("adam", module, learning_rate)
     criterion = Criterion.of(loss_of(context.dataset.facts), context.model.facts.output)

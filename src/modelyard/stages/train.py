@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.artifacts import Dataset, ModelFacts
+from modelyard.artifacts import Dataset, ModelFacts, SampleShape
 from modelyard.contexts import TrainContext
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
@@ -20,7 +20,7 @@ def run(job: Job) -> None:
     """
     dataset = Dataset.open(job.inputs["dataset"])
 
-    def build_model(input_shape: tuple[int, ...], classes: int) -> Any:
+    def build_model(input_shape: SampleShape, classes: int) -> Any:
         if "model" not in job.stage.uses:
             trainer = job.stage.uses["trainer"].component
             msg = f"the trainer {trainer.name!r} ({trainer.file}) is registered with takes_model=False, but asks for a model"

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts, Model
+from modelyard.asking import Samples, ask, count, rows_of
 from modelyard.component import check_values
 from modelyard.config.overrides import inline_toml
 from modelyard.config.tables import USING
@@ -202,20 +203,23 @@ def _check_runtime(
     inputs = {one.role: engine.workspace.folder(engine.plan.stages[one.stage]) for one in stage.inputs}
     model, dataset = Model.open(inputs["model"]), Dataset.open(inputs["dataset"])
     values = check_values(component.parameters, dict(params), f"runtime {component.name!r}")
-    _check_answers(component, component.function(model.folder, **values), model, dataset.x("test")[:_SAMPLES])
+    samples = rows_of(dataset.raw("test"), slice(_SAMPLES))
+    _check_answers(component, component.function(model.folder, **values), model, samples)
     return read_measured(engine.workspace.folder(stage)).evaluation
 
 
-def _check_answers(component: Component, predictor: Predictor, model: Model, raw: NDArray[np.generic]) -> None:
+def _check_answers(component: Component, predictor: Predictor, model: Model, samples: Samples) -> None:
     import numpy as np
 
-    alone = np.concatenate([predictor.predict(raw[row : row + 1]) for row in range(len(raw))])
+    output, many = model.facts.answer.name, count(samples)
+    one_by_one = [ask(predictor, rows_of(samples, slice(row, row + 1)), output) for row in range(many)]
+    alone = np.concatenate(one_by_one)
     assert alone.dtype == np.float32, f"{component.name!r} answers {alone.dtype}, not float32"
     assert np.isfinite(alone).all(), f"{component.name!r} answers numbers that are not finite"
-    if model.facts.at_once(len(raw)) < len(raw):
+    if model.facts.at_once(many) < many:
         return
-    worst = float(np.abs(predictor.predict(raw) - alone).max())
+    worst = float(np.abs(ask(predictor, samples, output) - alone).max())
     assert worst <= _TOLERANCE, (
-        f"{component.name!r}: a sample's answer alone and in a batch of {len(raw)} differ by {worst:.3g}\n"
+        f"{component.name!r}: a sample's answer alone and in a batch of {many} differ by {worst:.3g}\n"
         "  whoever writes such models must say so: ModelFacts.batch = 1"
     )

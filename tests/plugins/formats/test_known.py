@@ -110,14 +110,14 @@ def test_the_activation_at_the_end_of_an_onnx_file_is_seen(stripes_dataset: Data
 def test_the_activation_at_the_end_of_a_torch_program_is_seen(
     torch: None, stripes_dataset: Dataset, tmp_path: Path
 ) -> None:
-    from torch import nn
+    from torch import nn, zeros
 
     from modelyard_plugins.support.torch.program import export_program, save_program
 
     ends = {nn.Softmax(dim=1): SOFTMAX, nn.Sigmoid(): SIGMOID, nn.Identity(): NOTHING, nn.LogSoftmax(dim=1): NOTHING}
     for last, expected in ends.items():
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), last).eval()
-        save_program(export_program(model, (8, 8, 1), "net", print), tmp_path / "model.pt2")
+        save_program(export_program(model, zeros(2, 8, 8, 1), "net", print), tmp_path / "model.pt2")
         assert shown(tmp_path / "model.pt2", stripes_dataset, "torch") == expected, last
 
 

@@ -37,6 +37,8 @@ def convert(torch_trained, bench) -> Convert:
 @pytest.fixture
 def model_of(torch_trained, bench) -> Callable[[Any], Model]:
     """Write a module, with the weights that it begins with, as the trainer does."""
+    from torch import zeros
+
     from modelyard_plugins.support.torch.layout import taking_samples
     from modelyard_plugins.support.torch.program import export_program, save_program
 
@@ -44,7 +46,7 @@ def model_of(torch_trained, bench) -> Callable[[Any], Model]:
         shape = torch_trained.dataset.facts.input_shape
         context = bench.stage()
         takes = taking_samples(module.eval(), shape, "channels-first").eval()
-        save_program(export_program(takes, shape, "module", print), context.out / "model.pt2")
+        save_program(export_program(takes, zeros(2, *shape), "module", print), context.out / "model.pt2")
         return bench.open_model(context.out, torch_trained.dataset, "torch")
 
     return write

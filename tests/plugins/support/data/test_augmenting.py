@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from modelyard.errors import DataError
+from modelyard.tensors import InputFacts
 from modelyard_plugins.support.data.augmenting import Augmenting
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(2, 6), st.integers(2, 6), st.integers(1, 3))
@@ -63,10 +64,25 @@ def test_all_that_a_picture_may_become_comes_up_and_the_seed_decides() -> None:
 )
 def test_what_cannot_be_changed_so_is_refused(augmenting: Augmenting, shape: tuple[int, ...], told: str) -> None:
     with pytest.raises(DataError, match=told):
-        augmenting.check(shape)
+        augmenting.check([_input(shape)])
 
 
 def test_nothing_asked_for_fits_whatever_it_is() -> None:
-    Augmenting().check((8,))
+    Augmenting().check([_input((8,))])
     assert not Augmenting()
-    Augmenting(shift=3).check((8, 4, 3))
+    Augmenting(shift=3).check([_input((8, 4, 3)), _input((5,))])
+
+
+def test_of_several_inputs_the_pictures_are_changed() -> None:
+    random = np.random.default_rng(0)
+    samples = {"picture": random.integers(0, 255, (9, 4, 4, 1), np.uint8), "row": random.normal(size=(9, 4))}
+    inputs = [_input((4, 4, 1), "picture"), _input((4,), "row")]
+    changed = Augmenting(flip=True, shift=1).change(inputs, samples, np.random.default_rng(1))
+    assert changed["row"] is samples["row"]
+    np.testing.assert_array_equal(
+        changed["picture"], Augmenting(flip=True, shift=1).apply(samples["picture"], np.random.default_rng(1))
+    )
+
+
+def _input(shape: tuple[int, ...], name: str = "x") -> InputFacts:
+    return InputFacts(name=name, dtype="uint8", shape=shape)

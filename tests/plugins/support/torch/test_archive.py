@@ -35,7 +35,7 @@ def saved(tmp_path_factory) -> Path:
             return self.dense(x) * self.scale
 
     path = tmp_path_factory.mktemp("torch") / "model.pt2"
-    save_program(export_program(Net().eval(), (4,), "net", print), path)
+    save_program(export_program(Net().eval(), torch.zeros(2, 4), "net", print), path)
     return path
 
 

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.torch
 @pytest.fixture
 def program(torch, tmp_path):
     """A program with dropout and batch normalization, and where it is saved."""
-    from torch import nn
+    from torch import nn, zeros
 
     from modelyard_plugins.support.torch.program import export_program, save_program
 
     module = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 3)).eval()
-    made = export_program(module, (4,), "net", print)
+    made = export_program(module, zeros(2, 4), "net", print)
     save_program(made, tmp_path / "model.pt2")
     return made, tmp_path / "model.pt2"
 
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_an_error_in_words(program, damage):
 
 
 def test_layers_are_found_by_what_works_on_them(torch):
-    from torch import nn
+    from torch import nn, zeros
 
     from modelyard_plugins.support.torch.layers import Layer, layers_of
     from modelyard_plugins.support.torch.layout import taking_samples
@@ -124,7 +124,7 @@ def test_layers_are_found_by_what_works_on_them(torch):
 
         return t.zeros(3, 2)
 
-    program = export_program(taking_samples(Net(), (5, 5, 3), "channels-first").eval(), (5, 5, 3), "Net", print)
+    program = export_program(taking_samples(Net(), (5, 5, 3), "channels-first").eval(), zeros(2, 5, 5, 3), "Net", print)
     assert layers_of(program) == [
         Layer("same", "model.same.weight", 0),
         Layer("up", "model.up.weight", 1),

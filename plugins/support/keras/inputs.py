@@ -1,0 +1,61 @@
+"""What a model of either Keras takes: a tensor, or where it has several inputs a dict of tensors by their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import PluginError, listing
+from modelyard_plugins.support.training import check_input_dtype, check_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from modelyard.artifacts import DatasetFacts
+    from modelyard.tensors import InputFacts
+
+
+def named_inputs(model: Any) -> dict[str, Any]:
+    """Return the symbolic tensors that `model` takes, by name, in its own order."""
+    return {tensor.name.partition(":")[0]: tensor for tensor in model.inputs}
+
+
+def type_of(tensor: Any) -> str:
+    """Return the type of a symbolic tensor: `float32`, `int32` ..."""
+    return str(getattr(tensor.dtype, "name", tensor.dtype))
+
+
+def given(inputs: Sequence[InputFacts], arrays: Mapping[str, Any]) -> Any:
+    """Return `arrays`, by the names that a sample's inputs have, as a model takes them: by those that its file has.
+
+    Args:
+        inputs: the inputs of a sample, as the model's facts have them.
+        arrays: an array or tensor for each.
+    """
+    if len(inputs) == 1:
+        return arrays[inputs[0].name]
+    return {one.tensor or one.name: arrays[one.name] for one in inputs}
+
+
+def check_inputs(model: Any, facts: DatasetFacts) -> None:
+    """Check that `model` takes the data set's samples, and answers what its task wants.
+
+    Raises:
+        PluginError: it does not.
+    """
+    answers = (None, *facts.output_shape)
+    if len(facts.inputs) == 1:
+        check_shapes(model.name, model.input_shape, model.output_shape, wanted=((None, *facts.input_shape), answers))
+        check_input_dtype(model.name, type_of(model.inputs[0]), facts.input)
+        return
+    tensors, wanted = named_inputs(model), [one.name for one in facts.inputs]
+    if set(tensors) != set(wanted):
+        msg = (
+            f"the model {model.name!r} takes {listing(list(tensors))}, but the data set's arrays are {listing(wanted)}\n"
+            "  name its inputs like them, for instance Input(shape, name='ids')"
+        )
+        raise PluginError(msg)
+    for one in facts.inputs:
+        name = f"{model.name}.{one.name}"
+        takes = tuple(tensors[one.name].shape)
+        check_shapes(name, takes, model.output_shape, wanted=((None, *one.shape), answers))  # type: ignore[arg-type]
+        check_input_dtype(name, type_of(tensors[one.name]), one)

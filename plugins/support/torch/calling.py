@@ -1,0 +1,38 @@
+"""Call a module with the tensors of a sample: its only one, or several by their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelyard.tensors import input_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from modelyard.tensors import InputFacts
+
+Given = Any
+"""A tensor, or where samples have several inputs a dict of tensors by their names."""
+
+
+def call(module: Any, given: Given) -> Any:
+    """Return what `module` answers to `given`."""
+    return module(**given) if isinstance(given, dict) else module(given)
+
+
+def tensors(inputs: Sequence[InputFacts], arrays: Mapping[str, NDArray[Any]], device: Any = None) -> Given:
+    """Return arrays, by the names that a sample's inputs have, as a module takes them: by those that its file has."""
+    import torch
+
+    made = {one.tensor or one.name: torch.from_numpy(arrays[one.name]).to(device) for one in inputs}
+    return made if len(made) > 1 else next(iter(made.values()))
+
+
+def blank(inputs: Sequence[InputFacts], shapes: Mapping[str, tuple[int, ...]]) -> Given:
+    """Return two samples of zeros as a module takes them: inputs of these shapes by name, the batch left out."""
+    import numpy as np
+
+    zeros = {one.name: np.zeros((2, *shapes[one.name]), input_dtype(one.dtype)) for one in inputs}
+    return tensors(inputs, zeros)

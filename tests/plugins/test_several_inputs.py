@@ -1,0 +1,248 @@
+"""Samples of several inputs, from training through every conversion: names bind them, whatever their order.
+
+`plus` and `minus` have one shape, and the class is the sign of what they differ by: a model whose inputs were swapped on the
+way would answer each sample wrong.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from tests.plugins.conftest import Bench, no_progress, open_model
+from tests.tasks import write_dataset
+
+from modelyard.artifacts import Dataset, Model, Splits, format_file, self_contained
+from modelyard.asking import ask
+from modelyard.errors import PluginError
+from modelyard.files.json import write_json
+
+Step = tuple[str, dict[str, Any]]
+
+
+class Chain(NamedTuple):
+    """What becomes of a trained model: its trainer, the model optimizers behind it, and the runtime of what is left."""
+
+    trainer: str
+    steps: tuple[Step, ...]
+    runtime: str
+
+
+FORMATS = {
+    "tensorflow": "tf_keras", "keras": "keras", "torch": "torch", "keras_quantize": "keras_quantized",
+    "qat": "tf_keras_qat", "prune": "tf_keras", "float32": "tflite", "int8": "tflite", "keras_litert": "tflite",
+    "edge_quantize": "tflite", "tf_keras_onnx": "onnx", "keras_onnx": "onnx", "torch_onnx": "onnx",
+    "onnx_static": "onnx", "onnx_dynamic": "onnx", "torch_quantize": "torch_int8", "torch_prune": "torch",
+    "saved_model": "saved_model", "keras_saved_model": "saved_model",
+}  # fmt: skip
+STATIC = {"recipe": "static_wi8_ai8"}
+QAT = {"epochs": 1, "skip": ("rows_embedded",)}
+CHAINS = [
+    Chain("tensorflow", (("float32", {}),), "litert"),
+    Chain("tensorflow", (("float32", {}), ("edge_quantize", STATIC)), "litert"),
+    Chain("tensorflow", (("prune", {"epochs": 1}), ("int8", {})), "litert"),
+    Chain("tensorflow", (("qat", QAT), ("int8", {})), "litert"),
+    Chain("tensorflow", (("tf_keras_onnx", {}), ("onnx_static", {})), "onnxruntime"),
+    Chain("tensorflow", (("saved_model", {}),), "tensorflow_serving"),
+    Chain("keras", (("keras_litert", {}),), "litert"),
+    Chain("keras", (("keras_quantize", {}), ("keras_onnx", {})), "onnxruntime"),
+    Chain("keras", (("keras_onnx", {}), ("onnx_dynamic", {})), "onnxruntime"),
+    Chain("keras", (("keras_saved_model", {}),), "tensorflow_serving"),
+    Chain("torch", (("torch_onnx", {}), ("onnx_static", {})), "onnxruntime"),
+    Chain("torch", (("torch_prune", {"epochs": 1}), ("torch_onnx", {})), "onnxruntime"),
+    Chain("torch", (("torch_quantize", {}), ("torch_onnx", {})), "onnxruntime"),
+]
+FRAMEWORKS = [
+    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
+    pytest.param("keras", marks=pytest.mark.tensorflow),
+    pytest.param("torch", marks=pytest.mark.torch),
+]
+
+
+def samples(count: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    random = np.random.default_rng(seed)
+    plus, minus = random.normal(size=(2, count, 6)).astype(np.float32)
+    pictures = random.integers(0, 255, (count, 4, 4, 1), np.uint8)
+    rows = random.integers(0, 5, (count, 2)).astype(np.int32)
+    return {"plus": plus, "pictures": pictures, "rows": rows, "minus": minus}, (plus - minus).sum(axis=1) > 0
+
+
+@pytest.fixture(scope="session")
+def differences(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    (train_x, train_y), (test_x, test_y) = samples(600, 0), samples(100, 1)
+    folder = tmp_path_factory.mktemp("differences")
+    splits = Splits(train_x, train_y.astype(int), test_x, test_y.astype(int), ("minus", "plus"), {"pictures": (0, 255)})
+    write_dataset(splits, folder, progress=no_progress)
+    return Dataset.open(folder)
+
+
+def keras_network(keras: Any) -> Callable[..., Any]:
+    """Return what builds a network whose inputs are in another order than the data set's."""
+
+    def build(input_shape: dict[str, tuple[int, ...]], classes: int) -> Any:
+        layers = keras.layers
+        kinds = {"minus": "float32", "rows": "int32", "plus": "float32", "pictures": "float32"}
+        taken = {name: layers.Input(input_shape[name], name=name, dtype=kind) for name, kind in kinds.items()}
+        embedded = layers.Flatten()(layers.Embedding(5, 2, name="rows_embedded")(taken["rows"]))
+        pictures = layers.Dense(2)(layers.Flatten()(taken["pictures"]))
+        joined = layers.Concatenate()([taken["plus"], taken["minus"], embedded, pictures])
+        hidden = layers.Dense(128, "relu")(joined)
+        return keras.Model(list(taken.values()), layers.Dense(classes)(hidden))
+
+    return build
+
+
+def torch_network() -> Callable[..., Any]:
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):  # type: ignore[misc]
+        def __init__(self, shapes: dict[str, tuple[int, ...]], classes: int) -> None:
+            super().__init__()
+            assert shapes["pictures"] == (1, 4, 4)  # channels first
+            self.embedded, self.pictures = nn.Embedding(5, 2), nn.Conv2d(1, 2, 4)
+            self.last = nn.Linear(shapes["plus"][0] + shapes["minus"][0] + 4 + 2, classes)
+
+        def forward(self, minus: Any, rows: Any, plus: Any, pictures: Any) -> Any:
+            more = self.embedded(rows).flatten(1), self.pictures(pictures).flatten(1)
+            return self.last(torch.cat([plus, minus, *more], dim=1))
+
+    return Net
+
+
+@pytest.fixture(scope="session")
+def trained_by(
+    differences: Dataset, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[str], Model]:
+    """Return a function that trains with a trainer, once."""
+    models: dict[str, Model] = {}
+
+    def train(trainer: str) -> Model:
+        request.getfixturevalue("torch" if trainer == "torch" else "tensorflow")
+        if trainer not in models:
+            bench = Bench(tmp_path_factory.mktemp(trainer))
+            network = torch_network() if trainer == "torch" else keras_network(_keras(trainer))
+            context = bench.train(differences, network)
+            component(f"trainers.{trainer}").train(context, epochs=12, learning_rate=0.03)
+            models[trainer] = open_model(context.out, differences, FORMATS[trainer])
+        return models[trainer]
+
+    return train
+
+
+def _keras(trainer: str) -> Any:
+    return pytest.importorskip("keras" if trainer == "keras" else "tf_keras")
+
+
+def component(name: str) -> Any:
+    return importlib.import_module(f"modelyard_plugins.{name}")
+
+
+def optimized(bench: Bench, dataset: Dataset, model: Model, name: str, params: dict[str, Any]) -> Model:
+    context = bench.optimize(dataset, model)
+    getattr(component(f"optimizers.{name}"), name)(context, **params)
+    facts = model.facts if model.facts.format == "onnx" else open_model(context.out, dataset, FORMATS[name]).facts
+    if FORMATS[name] == "saved_model":
+        facts = self_contained(facts)
+    facts = msgspec.structs.replace(facts, format=FORMATS[name], file=format_file(FORMATS[name]))
+    write_json(context.out / "model.json", facts)
+    return Model.open(context.out)
+
+
+def accuracy(model: Model, runtime: str, dataset: Dataset) -> float:
+    opener = component(f"runtimes.{runtime}")
+    # the number of TensorFlow's threads can be set once in a process
+    opened = opener._SavedModel if runtime == "tensorflow_serving" else getattr(opener, runtime)
+    predictor = opened(model if runtime == "tensorflow_serving" else model.folder)
+    answers = ask(predictor, dataset.raw("test"), "probabilities")
+    assert answers.shape == (100, 2)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+    return float((answers.argmax(axis=1) == dataset.y("test")).mean())
+
+
+def _id(chain: Chain) -> str:
+    return "-".join((chain.trainer, *(name for name, _ in chain.steps)))
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        pytest.param(one, id=_id(one), marks=pytest.mark.torch if one.trainer == "torch" else pytest.mark.tensorflow)
+        for one in CHAINS
+    ],
+)
+def test_a_model_of_several_inputs_is_trained_converted_and_asked_by_name(
+    chain: Chain, trained_by: Callable[[str], Model], differences: Dataset, bench: Bench
+) -> None:
+    model = trained_by(chain.trainer)
+    for name, params in chain.steps:
+        model = optimized(bench, differences, model, name, params)
+    assert accuracy(model, chain.runtime, differences) > 0.8  # swapped, it would be below 0.2
+
+
+@pytest.mark.parametrize("trainer", FRAMEWORKS)
+def test_the_same_training_is_the_same_bytes(
+    trainer: str, trained_by: Callable[[str], Model], differences: Dataset, bench: Bench
+) -> None:
+    first = trained_by(trainer)
+    context = bench.train(differences, torch_network() if trainer == "torch" else keras_network(_keras(trainer)))
+    component(f"trainers.{trainer}").train(context, epochs=12, learning_rate=0.03)
+    assert (context.out / format_file(FORMATS[trainer])).read_bytes() == first.path.read_bytes()
+
+
+@pytest.mark.tensorflow
+def test_inputs_of_other_names_are_refused(differences: Dataset, bench: Bench, tensorflow: None) -> None:
+    keras = _keras("tensorflow")
+
+    def build(input_shape: dict[str, tuple[int, ...]], classes: int) -> Any:
+        taken = [keras.layers.Input(shape, name=f"my_{name}") for name, shape in input_shape.items()]
+        joined = keras.layers.Concatenate()([keras.layers.Flatten()(one) for one in taken])
+        return keras.Model(taken, keras.layers.Dense(classes)(joined))
+
+    with pytest.raises(
+        PluginError, match=r"takes my_minus, .*, but the data set's arrays are minus, .*\n  name its inputs like"
+    ):
+        component("trainers.tensorflow").train(bench.train(differences, build))
+
+
+@pytest.mark.tensorflow
+def test_an_input_of_another_shape_is_named(differences: Dataset, bench: Bench, tensorflow: None) -> None:
+    keras = _keras("tensorflow")
+
+    def build(input_shape: dict[str, tuple[int, ...]], classes: int) -> Any:
+        shapes = {**input_shape, "minus": (7,)}
+        types = {"rows": "int32"}
+        taken = [keras.layers.Input(shape, name=name, dtype=types.get(name)) for name, shape in shapes.items()]
+        joined = keras.layers.Concatenate()([keras.layers.Flatten()(one) for one in taken if one.name != "rows"])
+        return keras.Model(taken, keras.layers.Dense(classes)(joined))
+
+    with pytest.raises(PluginError, match=r"minus' takes the shape \(None, 7\), but the data set has \(None, 6\)"):
+        component("trainers.tensorflow").train(bench.train(differences, build))
+
+
+@pytest.mark.torch
+def test_a_forward_without_such_an_argument_is_told(differences: Dataset, bench: Bench, torch: None) -> None:
+    from torch import nn
+
+    class Net(nn.Module):  # type: ignore[misc]
+        def forward(self, plus: Any, minus: Any) -> Any:
+            return plus - minus
+
+    with pytest.raises(
+        PluginError, match=r"'Net' cannot take plus: float32 samples of the shape \(None, 6\), pictures"
+    ):
+        component("trainers.torch").train(bench.train(differences, lambda *_: Net()))
+
+
+@pytest.mark.torch
+def test_a_name_that_forward_cannot_have_is_told(bench: Bench, torch: None, tmp_path: Path) -> None:
+    x, y = samples(60, 0)
+    arrays = {"plus.0": x["plus"], "minus": x["minus"]}
+    write_dataset(Splits(arrays, y.astype(int), arrays, y.astype(int), ("a", "b")), tmp_path, progress=no_progress)
+    with pytest.raises(PluginError, match=r"array 'plus\.0' cannot be an argument of a module's forward"):
+        component("trainers.torch").train(bench.train(Dataset.open(tmp_path), torch_network()))
