@@ -79,8 +79,8 @@ class RegisterOptimizer(Protocol):
 def modelyard_register_models(register: RegisterModel) -> None:
     """Register models: `function(input_shape, classes, *, ...)` returns a new, untrained model for the trainer.
 
-    `input_shape` leaves the batch axis out; `classes` is the number of outputs. The model answers logits, or
-    probabilities where it ends in a softmax.
+    `input_shape` leaves the batch axis out, a dict of shapes by name where samples have several arrays; `classes` is the
+    number of outputs. The model answers logits, or probabilities where it ends in a softmax.
     """
 
 
