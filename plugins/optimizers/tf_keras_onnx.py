@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard_plugins.support.keras.inputs import named_inputs
+from modelyard_plugins.support.keras.inputs import named_inputs, output_names
 from modelyard_plugins.support.keras_files import load_keras
 from modelyard_plugins.support.onnx.export import INPUT, write_export
 from modelyard_plugins.support.tensorflow import TENSORFLOW_ONNX, start
@@ -39,7 +39,7 @@ def tf_keras_onnx(context: OptimizeContext) -> None:
         return exported
 
     target = context.out / format_file("onnx")
-    write_export(export, model.name, target)
+    write_export(export, model.name, target, output_names(model))
     context.metrics["size_bytes"] = target.stat().st_size
 
 

@@ -48,8 +48,11 @@ def _export(context: OptimizeContext, opset: int) -> Any:
     if context.model.facts.format == "torch_int8":
         import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401 - its operators must be known to torch
     program = load_program(context.model.path)
-    several = program.graph_signature.user_inputs
-    names = {"input_names": list(several) if len(several) > 1 else ["input"], "output_names": ["logits"]}
+    said = program.graph_signature
+    names = {
+        "input_names": list(said.user_inputs) if len(said.user_inputs) > 1 else ["input"],
+        "output_names": list(said.user_outputs) if len(said.user_outputs) > 1 else ["logits"],
+    }
     try:
         exported = torch.onnx.export(program, (), dynamo=True, opset_version=opset, verbose=False, **names)
         proto = exported.model_proto

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import pytest
 from tests.plugins.conftest import Bench, no_progress, open_model
 from tests.tasks import write_dataset
 
-from modelyard.artifacts import Dataset, Model, Splits, format_file, self_contained
+from modelyard.artifacts import Dataset, Model, ModelFacts, Splits, format_file, self_contained
 from modelyard.asking import ask
 from modelyard.errors import PluginError
 from modelyard.files.json import write_json
@@ -159,7 +160,8 @@ def accuracy(model: Model, runtime: str, dataset: Dataset) -> float:
     # the number of TensorFlow's threads can be set once in a process
     opened = opener._SavedModel if runtime == "tensorflow_serving" else getattr(opener, runtime)
     predictor = opened(model if runtime == "tensorflow_serving" else model.folder)
-    answers = ask(predictor, dataset.raw("test"), "probabilities")
+    raw = dataset.raw("test")
+    answers = ask(predictor, {one.name: raw[one.name] for one in model.facts.inputs}, "probabilities")
     assert answers.shape == (100, 2)
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     return float((answers.argmax(axis=1) == dataset.y("test")).mean())
@@ -246,3 +248,76 @@ def test_a_name_that_forward_cannot_have_is_told(bench: Bench, torch: None, tmp_
     write_dataset(Splits(arrays, y.astype(int), arrays, y.astype(int), ("a", "b")), tmp_path, progress=no_progress)
     with pytest.raises(PluginError, match=r"array 'plus\.0' cannot be an argument of a module's forward"):
         component("trainers.torch").train(bench.train(Dataset.open(tmp_path), torch_network()))
+
+
+@pytest.mark.torch
+def test_a_program_that_takes_its_inputs_by_position_and_answers_several(
+    differences: Dataset, bench: Bench, torch: None
+) -> None:
+    import torch as pytorch
+
+    from modelyard_plugins.support.torch.program import save_program
+
+    class Net(pytorch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.sums = pytorch.nn.Linear(6, 2, bias=False)
+            self.sums.weight.data = pytorch.tensor([[-1.0] * 6, [1.0] * 6])
+
+        def forward(self, b: Any, a: Any) -> Any:
+            return self.sums(b - a), self.sums(a - b)
+
+    axis = {0: pytorch.export.Dim("batch")}
+    zeros = pytorch.zeros(2, 6)
+    program = pytorch.export.export(Net(), (zeros, zeros.clone()), dynamic_shapes=(axis, axis))
+    names = program.graph_signature.user_outputs
+    save = partial(save_program, program)
+    model = _imported(bench, differences, "torch", save, inputs={"plus": "a", "minus": "b"}, output=names[1])
+    for steps in (["torch_onnx"], ["torch_onnx", "onnx_static"]):
+        made = model
+        for step in steps:
+            made = _optimized_with(bench, differences, made, step, model.facts)
+        assert accuracy(made, "onnxruntime", differences) > 0.9
+
+
+@pytest.mark.parametrize(("trainer", "step"), [("tensorflow", "tf_keras_onnx"), ("keras", "keras_onnx")])
+@pytest.mark.tensorflow
+def test_a_keras_model_that_answers_several_is_exported_with_their_names(
+    trainer: str, step: str, differences: Dataset, bench: Bench, tensorflow: None
+) -> None:
+    keras = _keras(trainer)
+    taken = {name: keras.layers.Input((6,), name=name) for name in ("minus", "plus")}
+    difference = keras.layers.Subtract()([taken["plus"], taken["minus"]])
+    weights = np.array([[-1.0, 1.0]] * 6)
+    ends = [
+        keras.layers.Dense(2, name=name, use_bias=False, kernel_initializer=keras.initializers.Constant(one))
+        for name, one in (("wrong", -weights), ("right", weights))
+    ]
+    network = keras.Model(list(taken.values()), [end(difference) for end in ends])
+    model = _imported(bench, differences, FORMATS[trainer], network.save, inputs={}, output="right")
+    made = _optimized_with(bench, differences, model, step, model.facts)
+    assert accuracy(made, "onnxruntime", differences) > 0.9
+
+
+def _imported(
+    bench: Bench, dataset: Dataset, form: str, save: Callable[[Path], Any], inputs: dict[str, str], output: str
+) -> Model:
+    """Return a model of `plus` and `minus` alone, as the trainer `import` would tell it."""
+    replace = msgspec.structs.replace
+    folder = bench.stage().out
+    facts = ModelFacts.of(dataset.facts, form)
+    save(folder / facts.file)
+    taken = tuple(
+        replace(one, tensor=inputs.get(one.name, "")) for one in facts.inputs if one.name in ("plus", "minus")
+    )
+    answers = tuple(replace(one, tensor=output) for one in facts.outputs)
+    write_json(folder / "model.json", replace(facts, inputs=taken, outputs=answers))
+    return Model.open(folder)
+
+
+def _optimized_with(bench: Bench, dataset: Dataset, model: Model, step: str, facts: Any) -> Model:
+    context = bench.optimize(dataset, model)
+    getattr(component(f"optimizers.{step}"), step)(context)
+    told = msgspec.structs.replace(facts, format=FORMATS[step], file=format_file(FORMATS[step]))
+    write_json(context.out / "model.json", told)
+    return Model.open(context.out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import PluginError, listing
+from modelyard_plugins.support.onnx.export import OUTPUT
 from modelyard_plugins.support.training import check_input_dtype, check_shapes
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 def named_inputs(model: Any) -> dict[str, Any]:
     """Return the symbolic tensors that `model` takes, by name, in its own order."""
     return {tensor.name.partition(":")[0]: tensor for tensor in model.inputs}
+
+
+def output_names(model: Any) -> list[str]:
+    """Return what several outputs of `model` are called in an exported file, in order; an only one has its name."""
+    return [OUTPUT] if len(model.outputs) == 1 else list(model.output_names)
 
 
 def type_of(tensor: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
-from modelyard_plugins.support.keras.inputs import named_inputs
+from modelyard_plugins.support.keras.inputs import named_inputs, output_names
 from modelyard_plugins.support.onnx.export import write_export
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_onnx(model: Any, path: Path) -> None:
         model.export(path, format="onnx", verbose=False)
         return onnx.load(path)
 
-    write_export(export, model.name, path)
+    write_export(export, model.name, path, output_names(model))
 
 
 def write_litert(model: Any, path: Path) -> None:

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 _COUNTER = r"__\d+(?=:\d+$|$)"
 
 
-def canonicalize(model: Any, *, input_names: Sequence[str], output_name: str, batch: str) -> None:
-    """Order and name the parts of `model`, an `onnx.ModelProto` with one output, in place.
+def canonicalize(model: Any, *, input_names: Sequence[str], output_names: Sequence[str], batch: str) -> None:
+    """Order and name the parts of `model`, an `onnx.ModelProto`, in place.
 
     Operators keep the names that they have, without a counter; a weight is named after the operator that uses it.
 
     Args:
         model: the model.
         input_names: the new names of its inputs, in the order of the graph.
-        output_name: the new name of its output.
+        output_names: those of its outputs.
         batch: the name of the first axis of all, whose size is free.
     """
     graph = model.graph
     nodes = _ordered(graph)
     names = {value.name: name for value, name in zip(graph.input, input_names, strict=True)}
-    taken = {*input_names, output_name}
+    taken = {*input_names, *output_names}
     weights = {weight.name for weight in graph.initializer}
     for node in nodes:
         node.name = _free(re.sub(_COUNTER, "", node.name) or node.op_type, taken)
@@ -38,7 +38,7 @@ def canonicalize(model: Any, *, input_names: Sequence[str], output_name: str, ba
         for position, made in enumerate(node.output):
             if made:
                 names[made] = _free(f"{node.name}:{position}", taken)
-    names[graph.output[0].name] = output_name
+    names.update((value.name, name) for value, name in zip(graph.output, output_names, strict=True))
     for node in nodes:
         _rename(node, names)
     _put(graph, nodes, names)

@@ -8,20 +8,21 @@ from modelyard.errors import StageFailed
 from modelyard_plugins.support.onnx.canonical import canonicalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 INPUT, OUTPUT, BATCH = "image", "logits", "batch"
-"""The names in an exported ONNX model: of its only input, its output, and the axis whose size is free."""
+"""The names in an exported ONNX model: of its only input, its only output, and the axis whose size is free."""
 
 
-def write_export(export: Callable[[], Any], model: str, path: Path) -> None:
+def write_export(export: Callable[[], Any], model: str, path: Path, outputs: Sequence[str] = (OUTPUT,)) -> None:
     """Write to `path` the `onnx.ModelProto` that `export` returns.
 
     Args:
         export: converts the model.
         model: the model's name, for messages.
         path: where to.
+        outputs: what its outputs are called in the end, in the order of the graph.
 
     Raises:
         StageFailed: the model cannot be converted.
@@ -30,7 +31,7 @@ def write_export(export: Callable[[], Any], model: str, path: Path) -> None:
 
     try:
         exported = export()
-        canonicalize(exported, input_names=_input_names(exported.graph), output_name=OUTPUT, batch=BATCH)
+        canonicalize(exported, input_names=_input_names(exported.graph), output_names=outputs, batch=BATCH)
         onnx.checker.check_model(
             exported
         )  # tf2onnx keeps operations that it does not know, and says so in the log only

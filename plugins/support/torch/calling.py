@@ -18,8 +18,13 @@ Given = Any
 
 
 def call(module: Any, given: Given) -> Any:
-    """Return what `module` answers to `given`."""
-    return module(**given) if isinstance(given, dict) else module(given)
+    """Return what `module` answers to `given`; a program takes several as it was exported: by name, or by position."""
+    if not isinstance(given, dict):
+        return module(given)
+    spec = getattr(module, "_in_spec", None)
+    if spec is None or spec.children()[1].context:
+        return module(**given)
+    return module(*(given[node.name] for node in module.graph.nodes if node.op == "placeholder"))
 
 
 def tensors(inputs: Sequence[InputFacts], arrays: Mapping[str, NDArray[Any]], device: Any = None) -> Given:

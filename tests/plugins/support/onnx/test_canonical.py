@@ -70,7 +70,7 @@ def test_the_same_network_is_the_same_bytes_and_still_answers_the_same():
     for seed in range(4):
         model = network(seed)
         before = answer(model, x)
-        canonicalize(model, input_name="image", output_name="logits", batch="n")
+        canonicalize(model, input_names=["image"], output_names=["logits"], batch="n")
         onnx.checker.check_model(model, full_check=True)
         np.testing.assert_array_equal(answer(model, x), before)
         np.testing.assert_array_equal(before, 10 * (2 * x + [5, 7, 9]))
@@ -86,6 +86,6 @@ def test_another_network_is_other_bytes():
     one, other = network(0), network(0)
     other.graph.node[2].op_type = "Sub"
     for model in (one, other):
-        canonicalize(model, input_name="image", output_name="logits", batch="n")
+        canonicalize(model, input_names=["image"], output_names=["logits"], batch="n")
 
     assert one.SerializeToString() != other.SerializeToString()
