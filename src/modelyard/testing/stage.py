@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from modelyard.build.engine import Engine
     from modelyard.component import Component, Use
     from modelyard.config.config import Config
