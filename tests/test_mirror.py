@@ -1,0 +1,62 @@
+"""Every module of the core has its test where a reader looks for it: src/modelyard/ROOM/x.py and tests/ROOM/test_x.py."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "src/modelyard"
+
+WITHOUT = {
+    ".": 7,
+    "build": 4,
+    "code": 1,
+    "commands": 6,
+    "config": 8,
+    "execution": 5,
+    "explain": 4,
+    "frontend": 3,
+    "hookspecs": 9,
+    "kubernetes": 11,
+    "kubernetes/deploying": 3,
+    "launch": 6,
+    "metrics": 4,
+    "plan": 1,
+    "plugins": 1,
+    "preflight": 2,
+    "project": 4,
+    "report": 11,
+    "serving": 16,
+    "serving/backends": 1,
+    "serving/events": 11,
+    "serving/grpc": 5,
+    "serving/oip": 6,
+    "stages": 9,
+    "stages/splits": 1,
+    "store": 5,
+    "testing": 3,
+    "variants": 7,
+}
+"""How many modules of a room are tried by the tests of others alone. A number here only ever falls."""
+
+
+def missing() -> dict[str, list[str]]:
+    """Return, for each room, the modules that have no test of their name; a package's own module is tried with the others."""
+    found = defaultdict(list)
+    for module in sorted(CORE.rglob("*.py")):
+        room = module.relative_to(CORE).parent
+        test = ROOT / "tests" / room / f"test_{module.stem.strip('_')}.py"
+        if module.name != "__init__.py" and not test.exists():
+            found[room.as_posix()].append(module.name)
+    return found
+
+
+def test_a_new_module_has_a_test_of_its_name() -> None:
+    found = missing()
+    more = {room: modules for room, modules in found.items() if len(modules) > WITHOUT.get(room, 0)}
+    assert more == {}, "each of these rooms has a module more without a test: write tests/ROOM/test_MODULE.py"
+
+
+def test_the_numbers_are_of_rooms_that_lack_some() -> None:
+    assert WITHOUT.keys() - missing().keys() == set(), "these rooms have all their tests: take them off the list"
