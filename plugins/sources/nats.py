@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard.contexts import Problem
+from modelyard.contexts import BrokerCommand, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.contexts import CheckContext
+    from modelyard.contexts import BrokerPlace, CheckContext
     from modelyard.hookspecs import RegisterSource
     from modelyard.serving.events.source import Place, Source
 
@@ -37,6 +37,14 @@ def check(_: CheckContext, *, input: str, output: str, dead_letter: str, group: 
         yield Problem("group", "it is no name of a consumer", "allowed: letters, digits, '_', '-'")
 
 
+def broker(place: BrokerPlace) -> BrokerCommand:
+    """Return what starts a server of NATS."""
+    files = ("--tlscert", str(place.certificate), "--tlskey", str(place.key))
+    login = ("--user", place.username, "--pass", place.password)
+    listening = ("--addr", "127.0.0.1", "--port", str(place.port), "--jetstream", "--store_dir", str(place.folder))
+    return BrokerCommand(f"tls://127.0.0.1:{place.port}", ("nats-server", *listening, "--tls", *files, *login))
+
+
 @hookimpl
 def modelyard_register_sources(register: RegisterSource) -> None:
     """Register the source."""
@@ -47,5 +55,6 @@ def modelyard_register_sources(register: RegisterSource) -> None:
         requirements=_REQUIREMENTS,
         schemes={"nats": 4222, "tls": 4222},
         check=check,
+        broker=broker,
         tools=("nats-py",),
     )

@@ -121,6 +121,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     client: Path | None = None
     schemes: Mapping[str, int] = msgspec.field(default_factory=dict)
+    broker: Callable[..., Any] | None = None
     image: Callable[..., Any] | None = None
     base: str = ""
     reads_settings: bool = True

@@ -85,6 +85,38 @@ class Lack(msgspec.Struct, frozen=True):
     install: tuple[str, ...] = ()
 
 
+class BrokerPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker of a source is to be started with, for a check of an image: for loopback alone, with TLS and a password.
+
+    Attributes:
+        folder: an empty folder for what it writes.
+        port: the port to listen on, of 127.0.0.1.
+        certificate: its certificate, PEM, which is its own authority, too.
+        key: the private key, PEM.
+        username: the only user.
+        password: the user's password.
+    """
+
+    folder: Path
+    port: int
+    certificate: Path
+    key: Path
+    username: str
+    password: str
+
+
+class BrokerCommand(msgspec.Struct, frozen=True):
+    """How a broker is started.
+
+    Attributes:
+        url: its address, for the server.
+        words: the program and its arguments; it runs until it is ended.
+    """
+
+    url: str
+    words: tuple[str, ...]
+
+
 class Locked(msgspec.Struct, frozen=True):
     """What a builder's `lock` wrote down.
 

@@ -40,6 +40,7 @@ class Peer:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._client: Any = None
+        self._listens: set[str] = set()
         self._heard: asyncio.Queue[Heard] = asyncio.Queue()
 
     async def open(self) -> None:
@@ -54,6 +55,7 @@ class Peer:
                 said.append(f"stream {await self._made(subject)!r} holds {subject!r}")
         except FAILURES as exc:
             raise broken(exc) from exc
+        await self._listen()
         source = open_source(place)  # which makes its consumer
         await source.open()
         await source.close()
@@ -84,7 +86,10 @@ class Peer:
             await self._client.close()
 
     async def _listen(self) -> None:
+        """Hear what comes to the two streams, as far as they are there."""
         for subject, is_dead in ((self._place.output, False), (self._place.dead_letter, True)):
+            if subject in self._listens:
+                continue
             config = ConsumerConfig(deliver_policy=DeliverPolicy.NEW)  # the client writes into it
             try:
                 await self._stream.subscribe(subject, cb=self._hearing(is_dead), ordered_consumer=True, config=config)
@@ -92,6 +97,7 @@ class Peer:
                 continue  # no stream holds it, so that nothing will come
             except FAILURES as exc:
                 raise broken(exc) from exc
+            self._listens.add(subject)
 
     def _hearing(self, is_dead: bool) -> Any:
         async def hear(message: Any) -> None:

@@ -93,10 +93,12 @@ class Image(msgspec.Struct):
 class Check(msgspec.Struct):
     """`[tool.modelyard.check]`: how the image is compared with the evaluated model before anything is rendered.
 
-    With `start = false` the image's server is not started, and the result says so: for machines that cannot run it.
+    With `start = false` the image's server is not started, and the result says so: for machines that cannot run it. `events`
+    is whether a server that takes events of a broker must answer those of a real one: `auto`, where its program is found.
     """
 
     start: bool = True
+    events: bool | Literal["auto"] = "auto"
     samples: PositiveInt = 32
     tolerance: PositiveFloat = 1e-4
     timeout_s: PositiveFloat = 120.0

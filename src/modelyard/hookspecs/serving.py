@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
+from modelyard.contexts import BrokerCommand, BrokerPlace
 from modelyard.hookspecs.marker import hookspec
 from modelyard.hookspecs.traits import ComponentTraits, Takes
 
@@ -55,10 +56,12 @@ class SourceTraits(Connects, ComponentTraits, total=False):
     requirements file, every line pinned with hashes, is what it needs beside the server's own: in the image, in a layer of
     its own. Parameters become environment variables of the server, `MODELYARD_EVENTS_NAME`.
 
-    `check` is given `input`, `output`, `dead_letter` and `group`, too, and may find them wrong.
+    `check` is given `input`, `output`, `dead_letter` and `group`, too, and may find them wrong. `broker(place)` says how its
+    broker is started on this machine, for the check of an image.
     """
 
     requirements: Path
+    broker: Callable[[BrokerPlace], BrokerCommand]
 
 
 class RegisterRuntime(Protocol):

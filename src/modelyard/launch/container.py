@@ -8,13 +8,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed, ToolError
-from modelyard.launch.started import Started
+from modelyard.launch.local_broker import free_port
+from modelyard.launch.started import END_S, Started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from modelyard.artifacts import ImageFacts
+    from modelyard.launch.started import Beside
 
 _POLL_S = 0.1
 
@@ -35,19 +37,23 @@ def find_engine() -> Any:
 
 @contextlib.contextmanager
 def in_container(
-    client: Any, folder: Path, facts: ImageFacts, settings: dict[str, str], log: Path
+    client: Any, folder: Path, facts: ImageFacts, settings: dict[str, str], log: Path, beside: Beside | None = None
 ) -> Iterator[Started]:
     """Run the image hardened as the Kubernetes manifests ask: read-only root, no capability, not root."""
     image, loaded = _load(client, folder, facts)
+    port = free_port() if beside else facts.port
+    where, network = (
+        _on_loopback(facts, beside, port) if beside else ({}, {"ports": {f"{port}/tcp": ("127.0.0.1", None)}})
+    )
     container = client.containers.run(
         image,
         detach=True,
-        environment=settings,
+        environment=settings | where,
         read_only=True,
         tmpfs={"/tmp": "size=64m"},
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        ports={f"{facts.port}/tcp": ("127.0.0.1", None)},
+        **network,
     )
 
     def is_alive() -> bool:
@@ -56,13 +62,28 @@ def in_container(
 
     try:
         stats = functools.partial(client.api.stats, container.id, stream=False, one_shot=True)
-        yield Started(_published(container, facts.port), "container", is_alive, stats)
+        url = f"http://127.0.0.1:{port}" if beside else _published(container, port)
+        yield Started(url, "container", is_alive, functools.partial(_end, container), stats)
     finally:
         with log.open("ab") as file:
             file.write(container.logs())
         container.remove(force=True)
         if loaded:
             _remove(client, image)
+
+
+def _on_loopback(facts: ImageFacts, beside: Beside, port: int) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return further variables, and how the container is started that shares this machine's loopback."""
+    own = {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_PORT": str(port)}
+    if facts.server.grpc_port:
+        own["MODELYARD_GRPC_PORT"] = "0"  # the image's own may be taken on this machine
+    files = str(beside.files)
+    return own | dict(beside.settings), {"network_mode": "host", "volumes": {files: {"bind": files, "mode": "ro"}}}
+
+
+def _end(container: Any, number: int) -> int:
+    container.kill(signal=number)
+    return int(container.wait(timeout=END_S)["StatusCode"])
 
 
 def _remove(client: Any, image: str) -> None:

@@ -10,13 +10,17 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ImageFacts
 from modelyard.errors import StageFailed, ToolError
 from modelyard.launch.container import find_engine, in_container
 from modelyard.launch.image_files import from_files
+from modelyard.launch.started import Beside
 from modelyard.system import is_linux
+
+if TYPE_CHECKING:
+    from modelyard.oci.rootfs import Rootfs
 
 _POLL_S = 0.1
 
@@ -28,6 +32,7 @@ class Server:
     Attributes:
         url: its address, `http://127.0.0.1:PORT`.
         how: where it runs, for people: `container` or `image files`.
+        end: sends it a signal, waits for its end, and returns its exit code.
         username: the user name that it asks for; empty: it asks for none.
         password: the password that it asks for.
         stats: gives what the engine says of its container; None: it runs in none.
@@ -35,14 +40,17 @@ class Server:
 
     url: str
     how: str
+    end: Callable[[int], int]
     username: str = ""
     password: str = ""
     stats: Callable[[], Mapping[str, Any]] | None = None
 
 
 @contextlib.contextmanager
-def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Iterator[Server]:
-    """Start the image in `folder`, wait until it is ready, and stop it at the end.
+def running(
+    folder: Path, facts: ImageFacts, timeout_s: float, log: Path, beside: Beside | None = None
+) -> Iterator[Server]:
+    """Start the image in `folder`, wait until it is ready, and stop it at the end; with `beside`, on this machine's loopback.
 
     A server that can ask for a user name and a password is given new ones.
 
@@ -62,12 +70,22 @@ def running(folder: Path, facts: ImageFacts, timeout_s: float, log: Path) -> Ite
         raise ToolError(msg)
     login = ("check", secrets.token_urlsafe(24)) if facts.server.reads_settings else ("", "")
     settings = _settings(*login) if facts.server.reads_settings else {}
-    starting = (
-        in_container(engine, folder, facts, settings, log) if engine else from_files(folder, facts, settings, log)
-    )
+    if engine:
+        starting = in_container(engine, folder, facts, settings, log, beside)
+    else:
+        starting = from_files(folder, facts, settings, log, beside)
     with starting as started:
         _wait(f"{started.url}{facts.server.ready}", started.is_alive, timeout_s)
-        yield Server(started.url, started.how, *login, stats=started.stats)
+        yield Server(started.url, started.how, started.end, *login, stats=started.stats)
+
+
+def unpacked(folder: Path, facts: ImageFacts, place: Path) -> Rootfs | None:
+    """Unpack the image to `place`, for servers that are started one after the other; None: an engine runs them."""
+    if find_engine() is not None or facts.archive is None:
+        return None
+    from modelyard.oci import rootfs
+
+    return rootfs.unpack(folder / facts.archive, place)
 
 
 def _settings(username: str, password: str) -> dict[str, str]:

@@ -250,9 +250,10 @@ class _Planner:
             Input("reference", self.select, "reference"),
             Input("dataset", self.dataset),
         )
-        yield self.stage(
-            self.check, {name: uses[name] for name in ("runtime", "task")}, config.settings["check"], *reads
-        )
+        checking = {name: uses[name] for name in ("runtime", "task")}
+        if config.events is not None and config.settings["check"]["events"]:
+            checking["source"] = config.events
+        yield self.stage(self.check, checking, config.settings["check"], *reads)
         for name, use in config.targets.items():
             inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
             shaping = without(use, use.component.deploy_only)

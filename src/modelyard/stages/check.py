@@ -23,6 +23,7 @@ from modelyard.launch.footprint import with_headroom
 from modelyard.launch.image_server import Server, running
 from modelyard.launch.protocols import PROTOCOLS
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
+from modelyard.stages.check_events import check_events
 from modelyard.stages.tasks import open_task
 from modelyard.variants.evaluation import ANSWERS
 
@@ -60,6 +61,8 @@ def run(job: Job) -> None:
     tolerance = settings["tolerance"]
     task = open_task(job)
     worst = {protocol: _compare(task, answer, expected, protocol, tolerance) for protocol, answer in answers.items()}
+    compare = functools.partial(_compare, task, expected=expected, tolerance=tolerance)
+    by_events = check_events(job, facts, samples, lambda answer, protocol: compare(answer, protocol=protocol))
     write_json(
         job.base.out / "check.json",
         {
@@ -71,7 +74,7 @@ def run(job: Job) -> None:
             "agrees": sorted(worst),
         },
     )
-    job.base.metrics.update(samples=len(rows), ran_in=ran_in, largest_difference=max(worst.values()))
+    job.base.metrics.update(samples=len(rows), ran_in=ran_in, largest_difference=max(*worst.values(), by_events or 0.0))
 
 
 def _ask_server(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, dict[str, Any]]:

@@ -1,0 +1,185 @@
+"""A real broker and a real server; that the server comes from an image is tried where images are built."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from tests.plugins.conftest import model_facts
+
+from modelyard.artifacts import ServerFacts
+from modelyard.errors import StageFailed, ToolError
+from modelyard.files.json import write_json
+from modelyard.frontend import scaffold
+from modelyard.launch import local_broker
+from modelyard.launch.python_server import environment
+from modelyard.project.load import load
+from modelyard.stages import check_events as checking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from modelyard.artifacts import Dataset
+
+PROGRAMS = {"nats": "nats-server", "redis": "redis-server"}
+MODEL = """
+import time
+import numpy as np
+
+
+class Sums:
+    def predict(self, raw):
+        time.sleep(0.02)
+        return raw.reshape(len(raw), -1)[:, :3].astype(np.float32)
+
+
+def open_model(folder, threads=1):
+    return Sums()
+"""
+FACTS = SimpleNamespace(port=8080, server=ServerFacts())
+
+
+@pytest.fixture
+def job(dataset: Dataset, tmp_path: Path) -> Callable[..., Any]:
+    """Make the job of a project whose server takes events."""
+
+    def made(source: str, **settings: Any) -> Any:
+        project = tmp_path / "net"
+        scaffold.new_project(project)
+        with (project / "pyproject.toml").open("a") as file:
+            file.write(f'\n[tool.modelyard.events]\nuse = "{source}"\n')
+        config = load(project).config
+        model = tmp_path / "model"
+        model.mkdir()
+        (model / "model.tflite").write_bytes(b"weights")
+        write_json(model / "model.json", model_facts(dataset, "tflite"))
+        (tmp_path / "sums.py").write_text(MODEL)
+        return SimpleNamespace(
+            stage=SimpleNamespace(uses={"source": config.events}, settings={**config.settings["check"], **settings}),
+            plan=SimpleNamespace(config=config),
+            inputs={"image": tmp_path / "image", "model": model},
+            base=SimpleNamespace(log=print, metrics={}),
+            log_file=tmp_path / "check.log",
+        )
+
+    return made
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have the server started from this checkout; `settings` are further ones."""
+
+    def use(job: Any, **settings: str) -> None:
+        @contextlib.contextmanager
+        def running(_folder: Path, _facts: Any, _timeout_s: float, log: Path, beside: Any) -> Iterator[Any]:
+            config, source = job.plan.config, job.stage.uses["source"]
+            events = {f"events_{key}": value for key, value in config.settings["events"].items() if key != "url"}
+            own = environment({"name": config.name, "port": 0, **events}, config.uses["runtime"], source)
+            client = f"modelyard_plugins.sources.{source.component.client.name}:open_source"
+            own |= {"MODELYARD_EVENTS_CLIENT": client, "MODELYARD_BACKEND": "sums:open_model", "MODELYARD_DRAIN_S": "0"}
+            own |= {"MODELYARD_MODEL_DIR": str(job.inputs["model"]), **beside.settings, **settings}
+            command = [sys.executable, "-m", "modelyard.serving"]
+            with log.open("ab") as output:
+                process = subprocess.Popen(command, env=os.environ | own, cwd=tmp_path, stdout=output, stderr=output)
+            try:
+                yield SimpleNamespace(end=functools.partial(ended, process))
+            finally:
+                process.kill()
+                process.wait()
+
+        monkeypatch.setattr(checking, "running", running)
+        monkeypatch.setattr(checking, "unpacked", lambda *_: None)
+
+    return use
+
+
+def ended(process: subprocess.Popen[bytes], number: int) -> int:
+    process.send_signal(number)
+    return process.wait(30)
+
+
+def needs(source: str) -> None:
+    for program in (PROGRAMS[source], "openssl"):
+        if shutil.which(program) is None:
+            missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
+            missing(f"needs the program {program}")
+
+
+def samples_of(dataset: Dataset) -> dict[str, Any]:
+    return {"input": np.asarray(dataset.x("test")[:12])}
+
+
+def compared(expected: Any) -> Callable[[Any, str], float]:
+    return lambda answers, _: float(np.abs(answers - expected).max())
+
+
+@pytest.mark.parametrize("source", PROGRAMS)
+def test_a_server_answers_events_as_it_was_evaluated_through_a_stop_and_a_kill(
+    source: str, job: Callable[..., Any], server: Callable[..., None], dataset: Dataset
+) -> None:
+    needs(source)
+    made = job(source, timeout_s=60)
+    server(made)
+    samples = samples_of(dataset)
+    expected = samples["input"].reshape(12, -1)[:, :3]
+    assert checking.check_events(made, FACTS, samples, compared(expected)) == 0
+    assert made.base.metrics == {"events": f"36 by {source}, through a stop and a kill"}
+    assert checking.check_events(made, FACTS, samples, compared(expected + 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"MODELYARD_EVENTS_URL": "redis://127.0.0.1:1"}, "12 of 12 have no answer after 3 s"),
+        ({"MODELYARD_EVENTS_DEAD_LETTER": "elsewhere"}, "of 3 events that cannot be answered, 0 are dead letters"),
+        ({"MODELYARD_BACKEND": "no:such"}, "12 of 12 have no answer"),
+    ],
+)
+def test_a_server_that_does_not_do_as_it_should_is_refused(
+    settings: dict[str, str], said: str, job: Callable[..., Any], server: Callable[..., None], dataset: Dataset
+) -> None:
+    needs("redis")
+    made = job("redis", timeout_s=3)
+    server(made, **settings)
+    with pytest.raises(StageFailed, match=said):
+        checking.check_events(made, FACTS, samples_of(dataset), compared(0))
+
+
+def test_a_broker_that_lets_anybody_in_proves_nothing(
+    job: Callable[..., Any], server: Callable[..., None], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("redis")
+    made = job("redis", timeout_s=3)
+    server(made)
+    strict = local_broker._command
+
+    def open_to_all(*args: Any) -> Any:
+        command = strict(*args)
+        words = [word for word in command.words if word != "off"]
+        at = words.index("default") + 1
+        return type(command)(command.url, (*words[:at], "on", "nopass", "~*", "+@all", *words[at:]))
+
+    monkeypatch.setattr(local_broker, "_command", open_to_all)
+    with pytest.raises(StageFailed, match="the broker lets in nobody"):
+        checking.check_events(made, FACTS, samples_of(dataset), compared(0))
+
+
+def test_without_the_brokers_program_it_is_said_that_nothing_was_tried(
+    job: Callable[..., Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    made = job("redis")
+    assert checking.check_events(made, FACTS, samples_of(dataset), compared(0)) is None
+    assert made.base.metrics == {"events": "not tried: redis-server and openssl not found on PATH"}
+    made.stage.settings["events"] = True
+    with pytest.raises(ToolError, match="events = false"):
+        checking.check_events(made, FACTS, samples_of(dataset), compared(0))
