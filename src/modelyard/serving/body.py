@@ -12,6 +12,8 @@ from .errors import RequestError
 from .limits import FREELY_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .limits import Limits
     from .messages import Request
 
@@ -73,18 +75,18 @@ def parse_json(data: bytes | bytearray | memoryview, limits: Limits, *, literals
         raise ValueError(msg) from exc
 
 
-def has_truth_values(data: bytes | bytearray | memoryview, beside: Any) -> bool:
+def has_truth_values(data: bytes | bytearray | memoryview, beside: Callable[[], Any]) -> bool:
     """Whether `true` or `false` may stand among the tensors in the JSON text `data`.
 
-    Clients write them into parameters, and their letters stand in names: those in `beside`, all but the tensors, are
-    counted apart. An escape could hide some.
+    Clients write them into parameters, and their letters stand in names: those in what `beside` returns, all but the
+    tensors, are counted apart. An escape could hide some.
     """
     text = bytes(data)
     in_all = _letters(text)
     if not in_all or b"\\" in text:
         return in_all > 0
     try:
-        return in_all != _letters(orjson.dumps(beside))
+        return in_all != _letters(orjson.dumps(beside()))
     except TypeError:  # a number beyond 64 bits
         return True
 

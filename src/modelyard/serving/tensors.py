@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import sys
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
@@ -162,12 +163,14 @@ def from_bytes(data: bytes | memoryview, dtype: np.dtype[Any], shape: tuple[int,
     """
     if dtype == BYTES:
         return _texts_from_bytes(memoryview(data), math.prod(shape)).reshape(shape)
-    size = math.prod(abs(axis) for axis in shape) * dtype.itemsize
+    size = abs(math.prod(shape)) * dtype.itemsize
     fits = len(data) % size == 0 if size and shape and shape[0] == -1 else len(data) == size
     if not fits:
         msg = f"{len(data)} bytes do not fit {dtype.name} of shape {shape_text(shape)} ({size} bytes)"
         raise TensorError(msg)
-    array = np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape).astype(dtype, copy=False)
+    array = np.frombuffer(data, dtype).reshape(shape)
+    if sys.byteorder == "big":
+        array = array.byteswap()
     if dtype.kind == "b" and (array.view(np.uint8) > 1).any():
         msg = "a bool is neither 0 nor 1"
         raise TensorError(msg)

@@ -147,8 +147,9 @@ class Predict:
         if signature not in ("", SIGNATURE):
             raise RequestError(400, f'Serving signature name: "{signature}" not found in signature def')
         model = self._target.model
-        beside = {key: value for key, value in document.items() if key not in ("instances", "inputs")}
-        literals = has_truth_values(data, beside)
+        literals = has_truth_values(
+            data, lambda: {key: value for key, value in document.items() if key not in ("instances", "inputs")}
+        )
         self._rows, samples = read_document(document, model, literals=literals)
         return samples
 

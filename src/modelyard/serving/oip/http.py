@@ -131,7 +131,7 @@ def read_inference(
         msg = f"the request is not JSON: {exc}"
         raise TensorError(msg) from exc
     as_object(request, "the request")
-    literals = has_truth_values(head, _beside(request))
+    literals = has_truth_values(head, lambda: _beside(request))
     return read_inputs(request, model, binary, literals=literals), read_wanted(request, model)
 
 

@@ -43,8 +43,7 @@ def read_inputs(request: dict[str, Any], model: Served, binary: memoryview = NOT
         if size is None:
             found[name] = _from_json(tensor, shapes[name], spec, literals=literals)
         else:
-            others = list(inputs.values())[len(found) + 1 :]
-            last = not any("binary_data_size" in parameters_of(one) for one in others)
+            last = len(inputs) == 1 or _is_last(len(found), inputs)
             found[name] = _from_binary(tensor, shapes[name], size, rest, spec, last=last)
             rest = rest[size:]
     if rest:
@@ -52,6 +51,11 @@ def read_inputs(request: dict[str, Any], model: Served, binary: memoryview = NOT
         msg = f"{len(rest)} bytes follow the JSON, but {of} 'binary_data_size'"
         raise TensorError(msg)
     return in_order(found, model)
+
+
+def _is_last(number: int, inputs: dict[str, dict[str, Any]]) -> bool:
+    """Return whether no input behind that of this number is in the bytes."""
+    return not any("binary_data_size" in parameters_of(one) for one in list(inputs.values())[number + 1 :])
 
 
 def in_order(found: dict[str, NDArray[Any]], model: Served) -> Samples:

@@ -59,6 +59,8 @@ def _all_of(names: tuple[str, ...], binary: bool) -> tuple[Output, ...]:
 
 
 PLAINLY = Wanted()
+_WISHES = {"id", "parameters", "outputs"}
+"""The keys of a request that say how the answer is wanted; most have none."""
 
 
 def read_wanted(request: dict[str, Any], model: Served) -> Wanted:
@@ -67,6 +69,8 @@ def read_wanted(request: dict[str, Any], model: Served) -> Wanted:
     Raises:
         TensorError: it asks for what is not there.
     """
+    if not request.keys() & _WISHES:
+        return PLAINLY
     name, parameters = _id(request), parameters_of(request)
     for key in ("sequence_id", "sequence_start", "sequence_end"):
         if parameters.get(key):
