@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from modelyard.errors import DataError, PluginError
+from modelyard.files.columns import open_column
 from modelyard.files.json import read_json
 from modelyard.files.npy import open_array
 from modelyard.signature import Axis, Signature
@@ -56,6 +57,11 @@ ONLY_INPUT = "input"
 def samples_file(split: str, name: str) -> str:
     """Return the name of the file that holds the raw samples of `split` for the input `name`."""
     return f"{split}_x.npy" if name == ONLY_INPUT else f"{split}_x.{name}.npy"
+
+
+def sent_file(name: str) -> str:
+    """Return the beginning of the names of the files that hold what clients send for the input `name`, of the test split."""
+    return f"test_sent.{name}"
 
 
 def format_file(model_format: str) -> str:
@@ -185,10 +191,14 @@ class DatasetFacts(_Tensors, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         splits: how many samples each has.
         loss: what training makes small.
+        sent: what clients send, where handlers make the inputs of it.
+        measured: what the task measures, where a handler after the model gives it.
     """
 
     splits: dict[str, SplitFacts]
     loss: Loss = "cross-entropy"
+    sent: tuple[InputFacts, ...] = ()
+    measured: OutputFacts | None = None
 
     @property
     def dtype(self) -> str:
@@ -222,6 +232,15 @@ class Dataset(msgspec.Struct, frozen=True):
     def raw(self, split: Split) -> dict[str, NDArray[np.generic]]:
         """Return the raw samples of `split` by input, each of shape `(N, *shape)`, memory-mapped read-only."""
         return {one.name: self._load(samples_file(split, one.name)) for one in self.facts.inputs}
+
+    def sent(self) -> dict[str, Any]:
+        """Return what clients send of the test split, by input: raw samples, or what handlers make them of.
+
+        Each is an array of the shape `(N, *shape)`, or a `modelyard.files.columns.Ragged` of texts or other bytes.
+        """
+        if not self.facts.sent:
+            return {**self.raw("test")}
+        return {one.name: open_column(self.folder, sent_file(one.name), one.dtype) for one in self.facts.sent}
 
     def y(self, split: Split) -> NDArray[np.generic]:
         """Return the targets of `split`, memory-mapped read-only.

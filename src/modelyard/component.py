@@ -28,6 +28,7 @@ KINDS = (
     "trainer",
     "optimizer",
     "runtime",
+    "handler",
     "source",
     "metric",
     "gate",
@@ -120,6 +121,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     entrypoint: tuple[str, ...] = ()
     server_environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     client: Path | None = None
+    package: Path | None = None
     schemes: Mapping[str, int] = msgspec.field(default_factory=dict)
     broker: Callable[..., Any] | None = None
     image: Callable[..., Any] | None = None

@@ -110,6 +110,7 @@ def _traits(component: Component) -> tuple[Any, ...]:
         component.optional_requirements,
         component.entrypoint,
         component.client,
+        component.package,
         component.schemes,
         component.server_environment,
     )

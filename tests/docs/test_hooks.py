@@ -13,6 +13,7 @@ import pytest
 from modelyard.component import KINDS
 from modelyard.hookspecs import HOOKS, TRAITS, ComponentTraits
 from modelyard.plugins.load import load_plugins
+from modelyard.testing import check_handler
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,6 +22,7 @@ Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "hooks.md").read_text()
 SECTIONS = {text.partition("(")[0]: text for text in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
+(HANDLER,) = re.findall(r"^```text\n(def backwards.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 CONFIG = """
 [tool.modelyard]
 name = "stripes"
@@ -81,6 +83,9 @@ def project(tmp_path: Path) -> Path:
     client = tmp_path / "plugins" / "support" / "spool_client"
     client.mkdir()
     (client / "__init__.py").write_text("def open_source(place):\n    raise ConnectionError('empty')\n")
+    handler = tmp_path / "plugins" / "support" / "backwards_handler"
+    handler.mkdir()
+    (handler / "__init__.py").write_text(HANDLER)
     (tmp_path / "pyproject.toml").write_text(CONFIG)
     (tmp_path / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
     return tmp_path
@@ -149,6 +154,11 @@ def test_a_kind_of_stage_is_listed_as_the_page_shows(project: Path, doit: Doit) 
     (table,) = re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     assert table in CONFIG
     assert doit(project, *command.split()).stdout == screen
+
+
+def test_the_handler_of_the_page_keeps_the_contract(project: Path) -> None:
+    answered = check_handler("backwards", project=project, samples={"text": ["abc", b"de"]})
+    assert answered["text"].tolist() == [b"cba", b"ed"]
 
 
 def test_an_edited_hook_that_shapes_outputs_makes_them_stale(project: Path, doit: Doit) -> None:

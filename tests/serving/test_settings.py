@@ -23,7 +23,7 @@ def test_every_setting_is_read(tmp_path):
     pem = tmp_path / "pem"
     pem.touch()
     texts = {
-        "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HOST": "::1", "PORT": "0",
+        "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HANDLERS": "{}", "HOST": "::1", "PORT": "0",
         "GRPC_PORT": "1", "EVENTS_AUTH": "none", "EVENTS_SOURCE": "/models/digits",
         "EVENTS_CLIENT": "c:f", "EVENTS_URL": "nats://b:4222", "EVENTS_USERNAME": "bob", "EVENTS_PASSWORD": "b:pw",
         "EVENTS_CA_FILE": str(pem), "EVENTS_CERT_FILE": str(pem), "EVENTS_KEY_FILE": str(pem),
@@ -40,7 +40,7 @@ def test_every_setting_is_read(tmp_path):
     settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
 
     assert settings == Settings(
-        Path("/m"), "digits", "7", "a:b", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits",
+        Path("/m"), "digits", "7", "a:b", "{}", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits",
         "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", "d-0", "key", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 25, 6, 2048, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip

@@ -10,6 +10,7 @@ from tests.plugins.conftest import model_facts
 from modelyard.errors import StageFailed
 from modelyard.files.json import write_json
 from modelyard.stages.check import _ask_runtime, _compare
+from modelyard.stages.handlers import Around
 from modelyard_plugins.tasks.classification import Classification
 
 
@@ -24,12 +25,15 @@ def test_without_a_server_the_model_is_run_in_batches_as_it_was_measured(dataset
         return raw.reshape(len(raw), -1)[:, :3].astype(np.float32)
 
     job = SimpleNamespace(
+        stage=SimpleNamespace(uses={}),
         inputs={"model": tmp_path},
         call=lambda *_: SimpleNamespace(predict=predict),
         base=SimpleNamespace(log=lambda _: None),
     )
     samples = np.asarray(dataset.x("test")[:3])
-    where, answers = _ask_runtime(job, SimpleNamespace(repository="net", tag="1"), {"input": samples})
+    where, answers = _ask_runtime(
+        job, SimpleNamespace(repository="net", tag="1"), {"input": samples}, Around(job, dataset.facts)
+    )
 
     assert where == "no server: start = false"
     assert [len(one) for one in asked] == calls

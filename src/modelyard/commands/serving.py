@@ -25,6 +25,8 @@ def prepare(engine: Engine, folder: Path, task: str) -> dict[str, str]:
         ToolError: the runtime has no server outside of its image.
     """
     from modelyard.launch import local_server
+    from modelyard.launch.handlers import handlers_of, lay_out
+    from modelyard.launch.python_server import distributions
 
     config = engine.project.config
     events = config.settings["events"]
@@ -34,8 +36,13 @@ def prepare(engine: Engine, folder: Path, task: str) -> dict[str, str]:
     if config.events and events["url"]:
         own["MODELYARD_EVENTS_URL"] = events["url"]
     model = engine.workspace.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
+    runtime, beside = config.uses["runtime"], folder / ".handlers"
+    handlers = handlers_of(engine.plan.stages[f"image:{config.name}"].uses)
+    beside.mkdir()
+    if handlers:
+        lay_out(handlers, config.project, beside, distributions(runtime, handlers))
     try:
-        defaults = local_server.prepare(config.uses["runtime"], settings, model, folder, config.events)
+        defaults = local_server.prepare(runtime, settings, model, folder, config.events, handlers, beside)
     except ToolError as exc:
         msg = f"{task}: {exc}"
         raise ToolError(msg) from None

@@ -35,6 +35,8 @@ class Config(msgspec.Struct, frozen=True):
         source: what it was read from, for messages.
         origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
         target_names: the names of all targets, of all profiles.
+        before: the handlers before the model, in the order in which they run.
+        after: the handlers after it.
         events: the source of events that the server answers; None: of none.
         metrics: the plugins' metrics that are measured beside those of every evaluation, by name.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
@@ -59,6 +61,8 @@ class Config(msgspec.Struct, frozen=True):
     kinds: dict[str, Use] = {}
     metrics: dict[str, Use] = {}
     gates: dict[str, Use] = {}
+    before: tuple[Use, ...] = ()
+    after: tuple[Use, ...] = ()
     events: Use | None = None
 
     @property
@@ -75,6 +79,12 @@ class Config(msgspec.Struct, frozen=True):
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured of every variant."""
         return quantities(self.uses["task"].component, self.metrics)
+
+    @property
+    def handlers(self) -> dict[str, Use]:
+        """What stands around the model, by role: `before:1`, `after:1` ..."""
+        sides = {"before": self.before, "after": self.after}
+        return {f"{side}:{number}": use for side, uses in sides.items() for number, use in enumerate(uses, 1)}
 
     def where_variant(self, variant: str) -> Where:
         """Return the place of a variant, for messages."""

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from modelyard.component import PLACES, Component, Use, check_values
+from modelyard.component import PLACES, Component, Use, check_values, kind_name
 from modelyard.config import checks
 from modelyard.config.config import Config, quantities
 from modelyard.config.events import check_events, named_places
 from modelyard.config.extending import extended
+from modelyard.config.handlers import check_answer, check_runtime, requirements_file, with_requirements
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
 from modelyard.config.scalar import scalar
@@ -80,6 +81,8 @@ class PipelineReader:
             isa=self.scalar("isa", Isa, None),
             uses=uses,
             settings=settings | {"gates": self.bounds(measured), "image": self.image(), SOURCE: place},
+            before=self.handlers("before", settings["handlers"], uses["runtime"].component),
+            after=self.handlers("after", settings["handlers"], uses["runtime"].component),
             events=events,
             metrics=metrics,
             gates=self.gates(measured),
@@ -216,6 +219,16 @@ class PipelineReader:
         check_events(use.component, place, runtime, self.where(SOURCE))
         return use
 
+    def handlers(self, side: str, settings: Mapping[str, Any], runtime: Component) -> tuple[Use, ...]:
+        """The handlers on one side of the model."""
+        where, steps = self.where("handlers"), settings[side]
+        if steps:
+            check_runtime(runtime, where)
+        check_answer(settings, where)
+        file = requirements_file(self.project, settings["requirements"], where)
+        found = (self.step(step, where.at(side, number), "handler") for number, step in enumerate(steps))
+        return tuple(with_requirements(one, file) for one in found)
+
     def check_name(self, what: str, name: str, where: Where) -> None:
         """Check a name that becomes a task's and a folder's."""
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", name):
@@ -259,16 +272,17 @@ class PipelineReader:
             msg = f"{exc}\n  {one.note}"
             raise ConfigError(msg) from exc
 
-    def step(self, step: Any, where: Where) -> Use:
+    def step(self, step: Any, where: Where, kind: str = "optimizer") -> Use:
+        """One link of a chain: a component's name, or a table with `use`."""
         values = {"use": step} if isinstance(step, str) else dict(step) if isinstance(step, dict) else {}
         if "use" not in values:
             msg = (
                 f"{where}: {step!r} is not a step\n"
-                '  write a model optimizer\'s name, or { use = "name", parameter = value }'
+                f'  write a {kind_name(kind)}\'s name, or {{ use = "name", parameter = value }}'
             )
             raise ConfigError(msg)
         name = values.pop("use")
-        return self.components.take("optimizer", name, values, where)
+        return self.components.take(kind, name, values, where)
 
     def target(self, name: str) -> Use:
         self.check_name("target", name, self.where("targets").at(name))

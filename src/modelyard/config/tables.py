@@ -32,7 +32,7 @@ TRAININGS = "trainings"
 """The table of trainings, where there are several."""
 SOURCE = "events"
 """The table that chooses a source of events with `use`; there is one only in projects that have any."""
-PLAIN = ("evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
+PLAIN = ("handlers", "evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
 GROUPS = (TRAININGS, "variants", "matrix", "metrics", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
@@ -109,6 +109,25 @@ class Serve(msgspec.Struct):
 
     port: Port = 8080
     host: str = "127.0.0.1"
+
+
+class Handlers(msgspec.Struct):
+    """`[tool.modelyard.handlers]`: what stands around the model, wherever it is asked: text or pictures in, names or boxes out.
+
+    Attributes:
+        before: the handlers that make what the model takes of what a client sends, in order: names, or tables with `use`.
+        after: those that make what a client gets of what the model answers.
+        requirements: what the project's own handlers need in the image, a pip requirements file, every line pinned with
+            hashes; empty: nothing but what the server has.
+        outputs: the tensors of the model that those after it take, where that is not the task's answer alone.
+        answer: the tensor that the task measures, where a handler gives it.
+    """
+
+    before: list[Any] = []
+    after: list[Any] = []
+    requirements: str = ""
+    outputs: list[str] = []
+    answer: str = ""
 
 
 Stream = Annotated[
@@ -200,6 +219,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "image": Image,
     "check": Check,
     "serve": Serve,
+    "handlers": Handlers,
     "events": Events,
     "push": Push,
     "export": Export,

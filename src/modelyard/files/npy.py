@@ -1,13 +1,15 @@
-"""Open arrays that somebody else may have written: nothing is unpickled, and a header that lies costs no memory."""
+"""Write arrays, and open those that somebody else may have written: nothing is unpickled, and a header that lies costs no memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
 
 
 def open_array(path: Path, advice: str = "build the stage that wrote it again") -> Any:
@@ -31,6 +33,14 @@ def open_array(path: Path, advice: str = "build the stage that wrote it again") 
         )
         msg = f"{path}: {what}\n  {advice}"
         raise DataError(msg) from exc
+
+
+def write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Write the header of an array. It takes as much room however many samples there are, so that it can be written anew."""
+    import numpy as np
+
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _line(exc: Exception) -> str:

@@ -14,7 +14,14 @@ from modelyard.hookspecs import data, delivery, measuring, running, serving, sta
 from modelyard.hookspecs.data import Register, RegisterTask, TaskTraits
 from modelyard.hookspecs.delivery import BuilderTraits, RegisterBuilder, RegisterTarget, TargetTraits
 from modelyard.hookspecs.measuring import GateTraits, MetricTraits, RegisterGate, RegisterMetric
-from modelyard.hookspecs.serving import RegisterRuntime, RegisterSource, RuntimeTraits, SourceTraits
+from modelyard.hookspecs.serving import (
+    HandlerTraits,
+    RegisterHandler,
+    RegisterRuntime,
+    RegisterSource,
+    RuntimeTraits,
+    SourceTraits,
+)
 from modelyard.hookspecs.stages import KindTraits, RegisterKind
 from modelyard.hookspecs.training import (
     ModelTraits,
@@ -33,6 +40,7 @@ __all__ = [
     "Register",
     "RegisterBuilder",
     "RegisterGate",
+    "RegisterHandler",
     "RegisterKind",
     "RegisterMetric",
     "RegisterModel",
@@ -61,6 +69,7 @@ TRAITS: dict[str, Any] = {
     "trainer": TrainerTraits,
     "optimizer": OptimizerTraits,
     "runtime": RuntimeTraits,
+    "handler": HandlerTraits,
     "source": SourceTraits,
     "metric": MetricTraits,
     "gate": GateTraits,

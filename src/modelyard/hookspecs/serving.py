@@ -1,4 +1,4 @@
-"""Hooks for what serves a model, and where it gets events: runtimes and sources."""
+"""Hooks for what serves a model, what stands around it there, and where it gets events: runtimes, handlers and sources."""
 
 from __future__ import annotations
 
@@ -41,6 +41,25 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
     serving_only: Sequence[str]
 
 
+class Ships(TypedDict):
+    """What a handler must say: the package of its code."""
+
+    package: Path
+
+
+class HandlerTraits(Ships, ComponentTraits, total=False):
+    """Traits of a handler: `function(place, **params)` opens it, here and in the image.
+
+    `package` is the folder of a Python package that is copied into the image beside the server. It has a function of the
+    same name as the registered one, which calls it and says the types of the parameters; it imports nothing of modelyard
+    when it runs. `requirements`, a pip requirements file, every line pinned with hashes, is what the package needs beside
+    the server's own: in the image, in a layer of its own. A parameter of the type `InputPath` names an asset, such as a
+    vocabulary: it goes into the image, too.
+    """
+
+    requirements: Path
+
+
 class Connects(TypedDict):
     """What a source must say: the package of its client, and the URLs that it connects to, each scheme with its usual port."""
 
@@ -70,6 +89,12 @@ class RegisterRuntime(Protocol):
     def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[RuntimeTraits]) -> None: ...
 
 
+class RegisterHandler(Protocol):
+    """Registers a handler."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[HandlerTraits]) -> None: ...
+
+
 class RegisterSource(Protocol):
     """Registers a source of events."""
 
@@ -79,6 +104,11 @@ class RegisterSource(Protocol):
 @hookspec
 def modelyard_register_runtimes(register: RegisterRuntime) -> None:
     """Register runtimes: what runs a model, both when it is evaluated and in the image."""
+
+
+@hookspec
+def modelyard_register_handlers(register: RegisterHandler) -> None:
+    """Register handlers: `function(place: Place, *, ...) -> Handler` opens what stands before the model, or after it."""
 
 
 @hookspec

@@ -213,6 +213,10 @@ class Fingerprinter:
         parts: dict[str, Any] = {part: self._table.file(path) for part, path in _requirements(role, use).items()}
         for what, folder in _packages(component).items():
             parts[f"{role} {what}"] = manifest_digest(server_files(folder, self._table))
+        if component.kind == "handler" and component.package is None:  # the project's own code is in the image as it is
+            files = self.closure(*_code_files(component)).paths
+            own = (Path(path) for path in files if Path(path).is_relative_to(self._project))
+            parts |= {f"{role} file {path.relative_to(self._project)}": self._table.file(path) for path in own}
         if component.schemes:
             parts[f"{role} schemes"] = dict(component.schemes)
         parts |= {f"{role} server environment {n}": value for n, value in component.server_environment.items()}
@@ -253,7 +257,7 @@ def _inputs(use: Use) -> list[str]:
 
 def _packages(component: Component) -> dict[str, Path]:
     """Return the folders of Python packages that go into the image."""
-    folders = {"server": component.server, "client": component.client}
+    folders = {"server": component.server, "client": component.client, "package": component.package}
     return {what: folder for what, folder in folders.items() if folder}
 
 

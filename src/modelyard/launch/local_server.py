@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import StageFailed, ToolError
+from modelyard.launch.handlers import setting
 from modelyard.launch.protocols import infer
 from modelyard.launch.python_server import environment, packages
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Model
     from modelyard.component import Use
+    from modelyard.launch.handlers import Handlers
     from modelyard.tensors import OutputFacts
 
 _NAME = "model"
@@ -79,7 +81,13 @@ def command(runtime: Use) -> list[str]:
 
 
 def prepare(
-    runtime: Use, settings: Mapping[str, Any], model: Path, folder: Path, source: Use | None = None
+    runtime: Use,
+    settings: Mapping[str, Any],
+    model: Path,
+    folder: Path,
+    source: Use | None = None,
+    handlers: Handlers | None = None,
+    beside: Path | None = None,
 ) -> dict[str, str]:
     """Put the packages of the server of `runtime` into `folder`, and return the variables that it is told its settings by.
 
@@ -89,6 +97,8 @@ def prepare(
         model: the folder with `model.json` and the model.
         folder: a new folder, which Python is told to import from.
         source: where the server takes events from, if it does.
+        handlers: what stands around the model.
+        beside: the folder with their code, see `handlers.lay_out`; None: there are none.
 
     Raises:
         ToolError: the runtime has no server outside of its image.
@@ -99,10 +109,11 @@ def prepare(
             "  run `doit image`, then start the image, for instance with `docker run`"
         )
         raise ToolError(msg)
-    for name, package in packages(runtime.component, source).items():
+    for name, package in packages(runtime.component, source, beside).items():
         Path(folder, name).symlink_to(package)
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    return {**environment(settings, runtime, source), "MODELYARD_MODEL_DIR": str(model), "PYTHONPATH": path}
+    told = environment(settings, runtime, source) | setting(handlers or {})
+    return {**told, "MODELYARD_MODEL_DIR": str(model), "PYTHONPATH": path}
 
 
 @contextlib.contextmanager

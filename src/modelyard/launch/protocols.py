@@ -57,14 +57,21 @@ PROTOCOLS: dict[str, tuple[str, Ask]] = {
 
 
 def listed(array: NDArray[Any], *, texts: bool = False) -> Any:
-    """Return values as JSON has them; `bytes` as base64, or as texts where a protocol has no other form."""
+    """Return values as JSON has them; `bytes` as base64, or as texts where they are some and a protocol takes these."""
     import numpy as np
 
     if array.dtype.kind != "O":
         return array.tolist()
     written = np.empty(array.size, object)
-    written[:] = [one.decode() if texts else _encoded(one) for one in array.ravel().tolist()]
+    written[:] = [_text(one) if texts else _encoded(one) for one in array.ravel().tolist()]
     return written.reshape(array.shape).tolist()
+
+
+def _text(value: bytes) -> str | dict[str, str]:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return _encoded(value)
 
 
 def _encoded(value: bytes) -> dict[str, str]:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ServerFacts
 from modelyard.component import PLACES
 from modelyard.errors import PluginError
+from modelyard.launch.handlers import requirements, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelyard.component import Component, Use
+    from modelyard.launch.handlers import Handlers
 
 APP, MODEL = "/app", "/model"
 
 
-def parts(settings: Any, runtime: Use, model: Path, source: Use | None = None) -> dict[str, Any]:
+def parts(
+    settings: Any,
+    runtime: Use,
+    model: Path,
+    source: Use | None = None,
+    handlers: Handlers | None = None,
+    beside: Path | None = None,
+) -> dict[str, Any]:
     """Return the fields of `ImageContent` that make the server of `runtime`, for the model in the folder `model`.
 
     Args:
@@ -23,19 +35,22 @@ def parts(settings: Any, runtime: Use, model: Path, source: Use | None = None) -
         runtime: the runtime.
         model: the folder.
         source: where the server takes events from, if it does.
+        handlers: what stands around the model.
+        beside: the folder with their code, see `handlers.lay_out`; None: there are none.
 
     Raises:
-        PluginError: the source's client would lie where the server does.
+        PluginError: the source's client, or a handler's code, would lie where the server does.
     """
-    component = runtime.component
+    component, handlers = runtime.component, handlers or {}
     assert component.requirements is not None
-    optional = [*runtime.optional_requirements.values(), *_requirements(source)]
+    optional = [*runtime.optional_requirements.values(), *_requirements(source), *requirements(handlers)]
+    server = packages(component, source, beside)
     return {
         "requirements": requirement_lines(component.requirements),
-        "server": {f"{APP}/{name}": folder for name, folder in packages(component, source).items()},
+        "server": {f"{APP}/{name}": folder for name, folder in server.items()},
         "model": {MODEL: model},
         "entrypoint": component.entrypoint,
-        "environment": environment(settings, runtime, source),
+        "environment": environment(settings, runtime, source) | setting(handlers, APP),
         "port": settings["port"],
         "optional_requirements": tuple(line for file in optional for line in requirement_lines(file)),
         "facts": ServerFacts(
@@ -58,25 +73,35 @@ def environment(settings: Any, runtime: Use, source: Use | None = None) -> dict[
     }
 
 
-def packages(runtime: Component, source: Use | None = None) -> dict[str, Path]:
-    """Return the folders of Python packages that make the server, by the name that each has where it runs.
+def packages(runtime: Component, source: Use | None = None, beside: Path | None = None) -> dict[str, Path]:
+    """Return the Python packages and modules that make the server, by the name that each has where it runs.
+
+    Args:
+        runtime: the runtime.
+        source: where the server takes events from, if it does.
+        beside: a folder with further ones, those of handlers.
 
     Raises:
-        PluginError: the client of the source would lie where the server does.
+        PluginError: two would lie in one place.
     """
     assert runtime.server is not None
     found = {package(runtime): runtime.server}
-    if source is None:
-        return found
-    client = source.component.client
-    assert client is not None
-    if client.name in found:
-        msg = (
-            f"plugin {source.component.source.file}: the client of the source {source.component.name!r} is called "
-            f"{client.name!r}, as the server is\n  give its folder another name"
+    if source is not None:
+        client = source.component.client
+        assert client is not None
+        found = _with(
+            found, client, f"plugin {source.component.source.file}: the client of the source {source.component.name!r}"
         )
+    for one in sorted(beside.iterdir()) if beside else ():
+        found = _with(found, one, "the code of the handlers")
+    return found
+
+
+def _with(found: Mapping[str, Path], one: Path, what: str) -> dict[str, Path]:
+    if one.name in found:
+        msg = f"{what} is called {one.name!r}, as the server is, or what lies beside it\n  give its folder another name"
         raise PluginError(msg)
-    return found | {client.name: client}
+    return {**found, one.name: one}
 
 
 def _requirements(source: Use | None) -> list[Path]:
@@ -98,6 +123,13 @@ def package(runtime: Component) -> str:
     words = runtime.entrypoint
     assert runtime.server is not None
     return words[words.index("-m") + 1] if "-m" in words else runtime.server.name
+
+
+def distributions(runtime: Use, handlers: Handlers) -> set[str]:
+    """Return the names of the distributions that the server of `runtime` has with these handlers."""
+    assert runtime.component.requirements is not None
+    files = [runtime.component.requirements, *runtime.optional_requirements.values(), *requirements(handlers)]
+    return {re.split(r"[\s=<>!~;\[]", line, maxsplit=1)[0] for file in files for line in requirement_lines(file)}
 
 
 def requirement_lines(path: Path) -> tuple[str, ...]:

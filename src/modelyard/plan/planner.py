@@ -184,7 +184,10 @@ class _Planner:
 
     def stages(self) -> Iterable[Stage]:
         uses, settings = self.config.uses, self.config.settings
-        yield self.stage(self.dataset, {"dataset": uses["dataset"], "task": uses["task"]}, settings["dataset"])
+        decoding = {role: use for role, use in self.config.handlers.items() if role.startswith("before:")}
+        described = {key: value for key in ("outputs", "answer") if (value := settings["handlers"][key])}
+        read = {"dataset": uses["dataset"], "task": uses["task"], **decoding}
+        yield self.stage(self.dataset, read, settings["dataset"] | described)
         self.check_metrics()
         for road in self.roads:
             yield from road.stages()
@@ -239,7 +242,7 @@ class _Planner:
         facts = {"name": config.name, "version": config.version, "port": config.settings["serve"]["port"]}
         image = {**config.settings["image"], **facts}
         image["repository"] = image["repository"] or config.name
-        packed = {"builder": uses["image"], "runtime": uses["runtime"]}
+        packed = {"builder": uses["image"], "runtime": uses["runtime"], **self.config.handlers}
         if config.events is not None:
             packed["source"] = config.events
             image |= {f"events_{key}": value for key, value in config.settings["events"].items() if key != "url"}
@@ -250,7 +253,7 @@ class _Planner:
             Input("reference", self.select, "reference"),
             Input("dataset", self.dataset),
         )
-        checking = {name: uses[name] for name in ("runtime", "task")}
+        checking = {name: uses[name] for name in ("runtime", "task")} | self.config.handlers
         if config.events is not None and config.settings["check"]["events"]:
             checking["source"] = config.events
         yield self.stage(self.check, checking, config.settings["check"], *reads)

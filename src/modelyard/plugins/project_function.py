@@ -31,6 +31,8 @@ _NAMES: dict[str, Any] = {
     "typing": typing,
     "__builtins__": {},
 }
+_SAID_ELSEWHERE = {"model": ("produces",), "handler": ("package",)}
+"""What such a component need not say: the trainer says what it trains, and of the project's own code what is imported ships."""
 _LIGHT = ("modelyard", "modelyard_plugins")
 """The packages whose modules may be imported here to read common traits."""
 
@@ -124,7 +126,7 @@ def _traits(kind: str, function: ast.FunctionDef, tree: ast.Module, path: Path) 
             said |= _unpacked(keyword.value, tree, where)
         else:
             said[keyword.arg] = _literal(keyword.value, f"{where}: {keyword.arg!r}")
-    optional = ("produces",) if kind == "model" else ()  # the trainer says what it trains
+    optional = _SAID_ELSEWHERE.get(kind, ())
     return checked_traits(kind, said, f"{path}:{function.lineno}: {function.name}: @traits", optional)
 
 

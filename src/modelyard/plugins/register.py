@@ -33,7 +33,7 @@ _SEQUENCES = {
     "plan_only",
 }
 _PATHS = {"server", "requirements"}
-_PACKAGES = {"client"}
+_PACKAGES = {"client", "package"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
 _DICTS = {"environment", "server_environment", "parts"}
 _FLAGS = {

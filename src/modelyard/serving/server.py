@@ -60,7 +60,6 @@ def serve(
         StartError: the model is not there to be used.
     """
     facts = Facts.read(settings.model_dir)
-    model = Served(_name(settings, facts), settings.model_version, facts, settings.max_batch)
     predictor = open_model(settings.backend, settings.model_dir, settings.threads)
     sample = warm_up(predictor, facts)
     # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
@@ -68,6 +67,12 @@ def serve(
     together = TOGETHER if facts.joins and batches(settings.batching, predictor, sample, sample_s) else 1
     if facts.varies:
         sample_s = None  # nor is it known how long the longest sample takes
+    if settings.handlers is not None:
+        from .handling import handled  # most models have none
+
+        predictor, facts = handled(predictor, facts, settings.handlers)
+        sample_s = None  # a picture takes its time, and nothing else would be answered meanwhile
+    model = Served(_name(settings, facts), settings.model_version, facts, settings.max_batch)
     metrics = Metrics(board, worker, {"name": model.name, "version": model.version, **model.identity})
     gc.collect()
     gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many

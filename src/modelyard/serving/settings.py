@@ -38,6 +38,7 @@ class Settings:
         model_name: the name in the URLs; None: the `name` in `model.json`, or `model`.
         model_version: the version in the URLs, a whole number as text.
         backend: `litert`, `onnxruntime`, or `module:function` with `function(folder, threads=1)` returning a predictor.
+        handlers: the handlers around the model, as JSON; None: clients send and get the model's own tensors.
         host: the address to listen on.
         port: the TCP port to listen on; 0: any free one (it is logged).
         grpc_port: the TCP port for gRPC; 0: any free one; None: gRPC is not spoken.
@@ -87,6 +88,7 @@ class Settings:
     model_name: str | None = None
     model_version: str = "1"
     backend: str = "litert"
+    handlers: str | None = None
     host: str = "0.0.0.0"
     port: int = 8080
     grpc_port: int | None = None
@@ -147,6 +149,7 @@ class Settings:
             model_name=source.matching("MODELYARD_MODEL_NAME", NAME, "letters, digits, '.', '_', '-'"),
             model_version=source.matching("MODELYARD_MODEL_VERSION", re.compile(r"\d{1,18}"), "a whole number") or "1",
             backend=source.text("MODELYARD_BACKEND") or cls.backend,
+            handlers=source.text("MODELYARD_HANDLERS"),
             host=source.text("MODELYARD_HOST") or cls.host,
             port=source.integer("MODELYARD_PORT", cls.port, 0, 65535),
             grpc_port=source.number("MODELYARD_GRPC_PORT", 0, 65535),

@@ -24,6 +24,7 @@ from modelyard.launch.image_server import Server, running
 from modelyard.launch.protocols import PROTOCOLS
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.check_events import check_events
+from modelyard.stages.handlers import Around
 from modelyard.stages.tasks import open_task
 from modelyard.variants.evaluation import ANSWERS
 
@@ -55,9 +56,9 @@ def run(job: Job) -> None:
     dataset = Dataset.open(job.inputs["dataset"])
     reference = open_array(job.inputs["reference"] / ANSWERS)
     rows = _spread(len(reference), settings["samples"])
-    samples, expected = rows_of(dataset.raw("test"), rows), np.asarray(reference[rows])
+    samples, expected = rows_of(dataset.sent(), rows), np.asarray(reference[rows])
     ask = _ask_server if settings["start"] else _ask_runtime
-    ran_in, answers = ask(job, facts, samples)
+    ran_in, answers = ask(job, facts, samples, Around(job, dataset.facts))
     tolerance = settings["tolerance"]
     task = open_task(job)
     worst = {protocol: _compare(task, answer, expected, protocol, tolerance) for protocol, answer in answers.items()}
@@ -77,7 +78,7 @@ def run(job: Job) -> None:
     job.base.metrics.update(samples=len(rows), ran_in=ran_in, largest_difference=max(*worst.values(), by_events or 0.0))
 
 
-def _ask_server(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, dict[str, Any]]:
+def _ask_server(job: Job, facts: ImageFacts, samples: Samples, around: Around) -> tuple[str, dict[str, Any]]:
     """Return where the server ran, and what it answered through each protocol."""
     name = job.plan.config.name
     with running(job.inputs["image"], facts, job.stage.settings["timeout_s"], job.log_file) as server:
@@ -87,11 +88,12 @@ def _ask_server(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, dic
         else:
             job.base.log("the server has no password and no TLS of its own: the targets put a proxy in front of it")
         model, exchange = Model.open(job.inputs["model"]).facts, functools.partial(_exchange, server)
+        outputs, answer = around.outputs(model), around.answer(model).name
         asks = {
-            title: functools.partial(ask, exchange, name, samples, model.outputs)
+            title: functools.partial(ask, exchange, name, samples, outputs)
             for title, ask in map(PROTOCOLS.__getitem__, facts.server.protocols)
         }
-        answers = {title: ask()[model.answer.name] for title, ask in asks.items()}
+        answers = {title: ask()[answer] for title, ask in asks.items()}
         _measure(job, facts, server, list(asks.values()))
         return server.how, answers
 
@@ -137,7 +139,7 @@ def _load(asks: Sequence[Callable[[], object]]) -> int:
         return sum(pool.map(client, range(_CLIENTS)))
 
 
-def _ask_runtime(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, dict[str, Any]]:
+def _ask_runtime(job: Job, facts: ImageFacts, samples: Samples, around: Around) -> tuple[str, dict[str, Any]]:
     """Return what the selected model answers in the runtime, here: the image is not looked at."""
     import numpy as np
 
@@ -146,9 +148,9 @@ def _ask_runtime(job: Job, facts: ImageFacts, samples: Samples) -> tuple[str, di
     )
     facts_of, total = Model.open(job.inputs["model"]).facts, count(samples)
     step = facts_of.at_once(total)
-    predictor = job.call("runtime", job.inputs["model"])
+    predictor = around.open(job.call("runtime", job.inputs["model"]), facts_of)
     parts = [rows_of(samples, slice(start, start + step)) for start in range(0, total, step)]
-    answers = [ask(predictor, part, facts_of.answer.name) for part in parts]
+    answers = [ask(predictor, part, around.answer(facts_of).name) for part in parts]
     return "no server: start = false", {"the model, without its server": np.concatenate(answers)}
 
 

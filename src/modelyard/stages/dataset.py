@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, samples_file
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
+from modelyard.stages.handlers import described, open_chain
 from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
+from modelyard.stages.splits.sent import prepared, write_sent
 from modelyard.stages.statistics import statistics
 from modelyard.stages.tasks import open_task
 from modelyard.tensors import InputFacts, Loss, Preprocessing, is_whole
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import Progress
     from modelyard.execution.job import Job
+    from modelyard.serving.handlers import Chain
     from modelyard.stages.splits.columns import Column
     from modelyard.stages.statistics import Statistics
     from modelyard.task import Task
@@ -41,11 +44,17 @@ def run(job: Job) -> None:
     if not isinstance(splits, Splits):
         msg = f"the data set {component.name!r} ({component.file}) returned a {type(splits).__name__}, not Splits"
         raise PluginError(msg)
-    normalize = job.stage.settings["normalize"]
     task = open_task(job)
     named = job.stage.uses["task"].component
     figures = write_dataset(
-        splits, job.base.out, task, named.label, named.loss, normalize=normalize, progress=job.base.progress
+        splits,
+        job.base.out,
+        task,
+        named.label,
+        named.loss,
+        **job.stage.settings,
+        chain=open_chain(job),
+        progress=job.base.progress,
     )
     job.base.metrics.update(figures)
     if "dtype" in figures:
@@ -60,6 +69,9 @@ def write_dataset(
     loss: Loss = "cross-entropy",
     *,
     normalize: Normalize = "auto",
+    outputs: Sequence[str] = (),
+    answer: str = "",
+    chain: Chain | None = None,
     progress: Progress,
 ) -> dict[str, Any]:
     """Check `splits` and write their arrays and `dataset.json` to the folder `out`: `train_x.npy` or `train_x.NAME.npy`, `train_y.npy` ...
@@ -76,6 +88,10 @@ def write_dataset(
         normalize: what the model sees: `unit` maps the value range to 0..1, `standard` gives each channel of the
             training split mean 0 and deviation 1, `none` leaves samples as they are. `auto` is `unit` for bytes and
             floats, and `none` for other whole numbers, which are ids of something: dividing would destroy them.
+        outputs: the tensors that handlers after the model take of it, beside the task's answer.
+        answer: the tensor that the task measures, where a handler gives it.
+        chain: the handlers before the model: the data set then holds what clients send. What they make of it is written
+            for those that train, and the test split as it is sent, too.
         progress: told how many samples are written.
 
     Returns:
@@ -84,8 +100,11 @@ def write_dataset(
     Raises:
         DataError: shapes, types, values, labels, class names or `normalize` do not fit; the message says which and where.
     """
+    sent = None
+    if chain is not None and chain.before:
+        splits, sent = prepared(splits, chain)
     columns = check_splits(splits)
-    answer = task.check(splits)
+    wanted = task.check(splits)
     inputs = []
     steps = _Steps(progress, sum(len(one.train) + len(one.test) for one in columns))
     for column in columns:
@@ -97,12 +116,21 @@ def write_dataset(
         if y is not None:
             labels = task.stored(y)
             write_labels(out / f"{split}_y.npy", labels)
-            counts = task.counts(labels, answer)
+            counts = task.counts(labels, wanted)
         facts[split] = SplitFacts(len(getattr(columns[0], split)), counts)
-    known = DatasetFacts(task=name, inputs=tuple(inputs), outputs=(answer,), splits=facts, loss=loss)
+    answers, measured = described(wanted, outputs, answer)
+    known = DatasetFacts(
+        task=name,
+        inputs=tuple(inputs),
+        outputs=answers,
+        splits=facts,
+        loss=loss,
+        sent=write_sent(sent, out, inputs, chain) if sent is not None and chain is not None else (),
+        measured=measured,
+    )
     write_json(out / "dataset.json", known)
     samples = {split: one.samples for split, one in facts.items()}
-    classes = {"classes": len(answer.labels)} if answer.activation == "softmax" else {}
+    classes = {"classes": len(wanted.labels)} if wanted.activation == "softmax" else {}
     return {**samples, **classes, **_told(inputs)}
 
 

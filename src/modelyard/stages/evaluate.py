@@ -10,6 +10,7 @@ from modelyard.errors import PluginError
 from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
 from modelyard.metrics.registered import quantities_of
+from modelyard.stages.handlers import Around
 from modelyard.stages.own_metrics import add_own_metrics
 from modelyard.stages.predicting import as_many_as_fit, predict
 from modelyard.stages.sizes import model_sizes
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from modelyard.artifacts import ModelFacts
     from modelyard.component import Component
     from modelyard.contexts import Predictor, Progress
     from modelyard.execution.job import Job
     from modelyard.task import Task
+    from modelyard.tensors import OutputFacts
 
 _BASELINE = "baseline.npy"
 
@@ -40,14 +43,15 @@ def run(job: Job) -> None:
     baseline = Model.open(job.inputs["baseline"]) if "baseline" in job.inputs else None
     told = job.stage.uses["runtime"].params.get("threads")  # else the frameworks' own: as many as any stage may use
     threads = told if isinstance(told, int) else job.stage.threads
-    context = job.base
+    context, around = job.base, Around(job, dataset.facts)
     figures = evaluate(
-        lambda one: job.call("runtime", one.folder),
+        lambda one: around.open(job.call("runtime", one.folder), one.facts),
         model,
         dataset,
         context.out,
         Measuring(open_task(job), job.stage.uses["task"].component),
         **job.stage.settings,
+        answer_of=around.answer,
         baseline=baseline,
         threads=threads,
         lock=context.cache / "latency.lock",
@@ -94,6 +98,7 @@ def evaluate(
     baseline: Model | None = None,
     threads: int | None = None,
     lock: Path | None = None,
+    answer_of: Callable[[ModelFacts], OutputFacts] = lambda facts: facts.answer,
     progress: Progress,
 ) -> dict[str, Any]:
     """Measure a model on the test split.
@@ -102,9 +107,9 @@ def evaluate(
     are the same every time on one machine, and `latency.json`, which is not.
 
     Args:
-        open_model: opens a model with the runtime.
+        open_model: opens a model with the runtime, and its handlers around it.
         model: the model on disk.
-        dataset: the data set; its raw test samples are given to the predictor.
+        dataset: the data set; the predictor is given its test samples as clients send them.
         out: a folder that exists.
         measuring: the task.
         batch_size: samples a call when answers are measured; fewer where they depend on the model's batch.
@@ -114,6 +119,7 @@ def evaluate(
         baseline: the model that latencies are compared with; None if it is this one.
         threads: threads of one prediction; None if the runtime does not say.
         lock: a file; only one process that names it measures latency at a time.
+        answer_of: gives the tensor that the task measures.
         progress: told how many samples are done.
 
     Returns:
@@ -122,12 +128,12 @@ def evaluate(
     Raises:
         PluginError: the predictor does not answer what the task wants.
     """
-    samples, task = dataset.raw("test"), measuring.task
+    samples, task, answer = dataset.sent(), measuring.task, answer_of(model.facts)
     side_by_side = workers or as_many_as_fit(threads, model)
 
     def answers_of(one: Model, file: Path) -> Any:
         at_once = one.facts.at_once(batch_size)
-        predict(lambda: open_model(one), samples, file, one.facts.answer, task, at_once, side_by_side, progress)
+        predict(lambda: open_model(one), samples, file, answer_of(one.facts), task, at_once, side_by_side, progress)
         return open_array(file)
 
     own = answers_of(model, out / ANSWERS)
@@ -136,7 +142,7 @@ def evaluate(
         other = answers_of(baseline, out / _BASELINE)
         (out / _BASELINE).unlink()  # what is open stays
     labels = dataset.y("test") if dataset.has_labels else None
-    found = measuring.scores(Answers(own, labels, model.facts.answer, other if task.looks_at_baseline else None))
+    found = measuring.scores(Answers(own, labels, answer, other if task.looks_at_baseline else None))
     for score in found.scores:
         if score.per_sample is not None:
             save_per_sample(out, score.metric.name, score.per_sample)
@@ -150,7 +156,7 @@ def evaluate(
     latency = measure_latency(
         lambda: open_model(model),
         samples,
-        model.facts.answer.name,
+        answer.name,
         samples=latency_samples,
         warmup=warmup,
         open_baseline=None if baseline is None else lambda: open_model(baseline),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +14,10 @@ from modelyard.errors import PluginError
 from modelyard.execution.job import Job
 from modelyard.files.json import read_json, write_json
 from modelyard.launch import python_server
+from modelyard.launch.handlers import handlers_of, lay_out
+
+if TYPE_CHECKING:
+    from modelyard.launch.handlers import Handlers
 
 _LABEL = "dev.modelyard.model."
 _FACTS = ("variant", "format", "sha256", "size_bytes", "gzip_bytes")
@@ -24,8 +30,13 @@ def run(job: Job) -> None:
         PluginError: the builder did not return `ImageFacts`, or names an archive that it did not write; or the runtime
             does not say what its server needs.
     """
-    content = image_content(job)
-    facts = job.call("builder", job.context(ImageContext, content=content))
+    handlers = handlers_of(job.stage.uses)
+    with TemporaryDirectory(prefix="modelyard-handlers-") as folder:
+        if handlers:
+            pinned = python_server.distributions(job.stage.uses["runtime"], handlers)
+            lay_out(handlers, job.base.project, Path(folder), pinned)
+        content = image_content(job, handlers, Path(folder))
+        facts = job.call("builder", job.context(ImageContext, content=content))
     builder = job.stage.uses["builder"].component
     if not isinstance(facts, ImageFacts):
         msg = f"the builder {builder.name!r} ({builder.file}) returned {facts!r}, not ImageFacts"
@@ -39,13 +50,22 @@ def run(job: Job) -> None:
     )
 
 
-def image_content(job: Job) -> ImageContent:
-    """Return what goes into the image of the selected model."""
+def image_content(job: Job, handlers: Handlers | None = None, beside: Path | None = None) -> ImageContent:
+    """Return what goes into the image of the selected model.
+
+    Args:
+        job: the stage.
+        handlers: what stands around the model.
+        beside: the folder with their code and assets.
+    """
     settings, runtime, model = job.stage.settings, job.stage.uses["runtime"], job.inputs["model"]
     facts = read_json(model / "model.json", dict)
     told = {name: facts[name] for name in _FACTS if name in facts} | facts.get("metrics", {})
     source = job.stage.uses.get("source")
-    server = python_server.parts(settings, runtime, model, source) if runtime.component.image is None else _brought(job)
+    if runtime.component.image is None:
+        server = python_server.parts(settings, runtime, model, source, handlers, beside)
+    else:
+        server = _brought(job)
     return ImageContent(
         repository=settings["repository"],
         tag=settings["tag"] or str(facts["sha256"])[:12],

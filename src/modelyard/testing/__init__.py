@@ -27,6 +27,7 @@ import pytest
 
 from modelyard.rendering.templates import builtin_folder
 from modelyard.testing.component import check_component
+from modelyard.testing.handler import check_handler
 from modelyard.testing.optimizer import Checked, check_optimizer, measure
 from modelyard.testing.stage import check_builder, check_dataset, check_model, check_runtime, check_trainer
 from modelyard.testing.target import check_target, render_target
@@ -43,6 +44,7 @@ __all__ = [
     "check_component",
     "check_dataset",
     "check_gate",
+    "check_handler",
     "check_metric",
     "check_model",
     "check_optimizer",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
+from modelyard.files.npy import write_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ def write_samples(
     """
     rows = max(1, _BLOCK_BYTES // (dtype.itemsize * max(1, x[0].size)))
     with path.open("wb") as file:
-        _write_header(file, dtype, x.shape)
+        write_header(file, dtype, x.shape)
         for start in range(0, len(x), rows):
             raw = x[start : start + rows]
             _check_values(raw, start, name, value_range or (-math.inf, math.inf))
@@ -41,15 +42,8 @@ def write_labels(path: Path, y: NDArray[np.generic]) -> None:
     import numpy as np
 
     with path.open("wb") as file:
-        _write_header(file, y.dtype, y.shape)
+        write_header(file, y.dtype, y.shape)
         file.write(np.ascontiguousarray(y).data)
-
-
-def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    import numpy as np
-
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _check_values(raw: NDArray[np.generic], start: int, name: str, value_range: tuple[float, float]) -> None:

@@ -1,0 +1,43 @@
+"""Handler `audio-decode`: WAV to samples of sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard import hookimpl
+from modelyard.params import PositiveInt
+
+if TYPE_CHECKING:
+    from modelyard.hookspecs import RegisterHandler
+    from modelyard.serving.handlers import Handler, Place
+
+_PACKAGE = Path(__file__).with_name("modelyard_handlers")
+
+
+def audio_decode(
+    place: Place,
+    *,
+    rate: PositiveInt,
+    length: PositiveInt,
+    input: str = "audio",  # noqa: A002 - the word of the configuration
+    output: str = "samples",
+) -> Handler:
+    """Decodes WAV with PCM samples to one channel, float32, -1 to 1: longer sounds are cut, shorter ones padded.
+
+    Args:
+        place: where it stands.
+        rate: samples a second that a sound must have
+        length: how many samples the model takes
+        input: what clients call a sound
+        output: what the model calls its samples
+    """
+    from modelyard_plugins.handlers import modelyard_handlers
+
+    return modelyard_handlers.audio_decode(place, rate=rate, length=length, input=input, output=output)
+
+
+@hookimpl
+def modelyard_register_handlers(register: RegisterHandler) -> None:
+    """Register the handler."""
+    register("audio-decode", audio_decode, package=_PACKAGE, tools=("numpy",), deterministic=True)

@@ -1,0 +1,10 @@
+"""The built-in handlers as they ship: numpy, and what each imports when it is opened. Nothing of modelyard is imported here."""
+
+from .boxes import nms
+from .pictures import image_decode
+from .scores import softmax, top_labels
+from .sounds import audio_decode
+from .texts import tokenize
+from .transcripts import ctc_greedy
+
+__all__ = ["audio_decode", "ctc_greedy", "image_decode", "nms", "softmax", "tokenize", "top_labels"]

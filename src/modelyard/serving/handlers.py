@@ -1,0 +1,327 @@
+"""Handlers: what stands around the model, for clients that send texts, pictures or sounds, and want names or boxes.
+
+A handler turns named tensors into others. Those before the model make its inputs of what a client sends, those after it
+make the client's answer of its outputs. The same code runs where a model is evaluated, where its image is checked, and in
+the server; so a handler imports nothing of modelyard when it runs: all that it is given is described here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import InputError
+from .model import BYTES, CHUNK, DTYPES, fits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .model import Predictor
+
+Tensors = Mapping[str, "NDArray[Any]"]
+"""Tensors by name, each with as many samples along its first axis as the others."""
+Run = Callable[[Tensors], Mapping[str, Any]]
+
+
+class HandlerError(Exception):
+    """A handler does not do what it says, or does not fit what stands beside it."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor that a handler takes or gives.
+
+    Attributes:
+        name: what it is called.
+        dtype: the type of its elements as numpy calls it; `bytes` for texts in UTF-8, and for whatever else is no number:
+            its array holds `bytes` objects.
+        shape: its axes without that of the batch; a name where the length varies, and `("...",)` where nothing is known.
+    """
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[int | str, ...] = ()
+
+    def array(self, value: Any, rows: int, lengths: dict[str, int]) -> NDArray[Any]:
+        """Return what a handler gave for it, `rows` samples, as an array of its dtype.
+
+        Args:
+            value: an array, or a list of arrays, numbers, texts or `bytes`.
+            rows: how many samples there are.
+            lengths: how long each named axis is, which is noted: axes of one name are of one length.
+
+        Raises:
+            HandlerError: it is of another shape, or another type.
+        """
+        array = _texts(value) if self.dtype == "bytes" else np.asarray(value)
+        if array.shape[:1] != (rows,) or not (self.shape == ("...",) or fits(array.shape[1:], self.shape, lengths)):
+            msg = f"gave {self.name!r} of the shape {array.shape} for {rows} samples; it says {(rows, *self.shape)}"
+            raise HandlerError(msg)
+        if self.dtype == "bytes" or array.dtype == self.dtype:
+            return array
+        if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            msg = f"gave {self.name!r} as {array.dtype}; it says {self.dtype}"
+            raise HandlerError(msg)
+        return array.astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Handler:
+    """What a handler's function returns; `Place.handler` makes one.
+
+    Attributes:
+        run: makes of the tensors that it takes those that it gives; a `ValueError` says that a sample is none.
+        takes: the tensors that it takes; they are gone behind it unless it gives them, too.
+        gives: the tensors that it gives.
+        name: what messages call it.
+    """
+
+    run: Run
+    takes: tuple[Tensor, ...]
+    gives: tuple[Tensor, ...]
+    name: str = ""
+
+    def __call__(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
+        """Return the tensors behind it for those before it; what it does not take goes by.
+
+        Raises:
+            InputError: a sample is not what it takes; the message says which.
+            HandlerError: it does not give what it says.
+        """
+        taken = {one.name: tensors[one.name] for one in self.takes}
+        rows = len(next(iter(taken.values())))
+        try:
+            found = self.run(taken)
+        except ValueError as exc:
+            raise self._refusal(taken, rows, exc) from exc
+        if not isinstance(found, Mapping) or found.keys() != {one.name for one in self.gives}:
+            said = ", ".join(repr(one.name) for one in self.gives)
+            given = ", ".join(map(repr, found)) if isinstance(found, Mapping) else f"a {type(found).__name__}"
+            msg = f"handler {self.name!r}: gave {given}; it says {said}"
+            raise HandlerError(msg)
+        rest = {name: array for name, array in tensors.items() if name not in taken}
+        lengths: dict[str, int] = {}
+        try:
+            return rest | {one.name: one.array(found[one.name], rows, lengths) for one in self.gives}
+        except HandlerError as exc:
+            msg = f"handler {self.name!r}: {exc}"
+            raise HandlerError(msg) from exc
+
+    def _refusal(self, taken: Tensors, rows: int, whole: ValueError) -> Refused:
+        """Return what is wrong with the first sample that is refused by itself; where none is, with all of them."""
+        names = ", ".join(repr(name) for name in taken)
+        for row in range(rows if rows > 1 else 0):
+            try:
+                self.run({name: array[row : row + 1] for name, array in taken.items()})
+            except ValueError as exc:
+                return Refused(names, row, str(exc))
+        return Refused(names, 0 if rows == 1 else None, str(whole))
+
+
+class Refused(InputError):
+    """A sample is not what a handler takes.
+
+    Attributes:
+        names: the inputs, for messages.
+        row: which sample; None: all of them together.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, names: str, row: int | None, why: str) -> None:
+        sample = "" if row is None else f", sample {row}"
+        super().__init__(f"input {names}{sample}: {why}")
+        self.names, self.row, self.why = names, row, why
+
+    def after(self, rows: int) -> Refused:
+        """Return the same with `rows` samples before it."""
+        return Refused(self.names, None if self.row is None else self.row + rows, self.why)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a handler stands: the first argument of its function.
+
+    Attributes:
+        labels: the names of what the last axis of each of the model's outputs holds, for instance of classes, by output;
+            there are none before there is a model.
+    """
+
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def tensor(self, name: str, dtype: str = "float32", shape: Iterable[int | str] = ()) -> Tensor:
+        """Return a tensor for `handler`, see `Tensor`.
+
+        Raises:
+            HandlerError: there is no such dtype.
+        """
+        if dtype not in DTYPES:
+            msg = f"tensor {name!r}: dtype {dtype!r}; allowed: {', '.join(DTYPES)}"
+            raise HandlerError(msg)
+        return Tensor(name, dtype, tuple(shape))
+
+    def handler(self, run: Run, takes: Sequence[Tensor], gives: Sequence[Tensor]) -> Handler:
+        """Return a handler.
+
+        Args:
+            run: makes of the tensors that it takes, by name, those that it gives, by name: arrays with the samples along
+                their first axis, or lists. It raises a `ValueError` where a sample is not what it takes: the client is
+                told the message, and which sample. Any other error is the handler's own.
+            takes: one or more tensors.
+            gives: one or more tensors.
+
+        Raises:
+            HandlerError: one of the two is empty.
+        """
+        if not takes or not gives:
+            msg = "a handler takes one tensor or more, and gives one or more"
+            raise HandlerError(msg)
+        return Handler(run, tuple(takes), tuple(gives))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The handlers of a project, each list in the order in which they run."""
+
+    before: tuple[Handler, ...] = ()
+    after: tuple[Handler, ...] = ()
+
+    def arrays(self, samples: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
+        """Return what a client sends as arrays, for samples as lists: texts, `bytes`, or rows of numbers.
+
+        Raises:
+            HandlerError: they are not what the first handlers take.
+        """
+        lengths: dict[str, int] = {}
+        return {name: one.array(samples[name], len(samples[name]), lengths) for name, one in self.inputs().items()}
+
+    def model_inputs(self) -> dict[str, Tensor]:
+        """Return the tensors that those before the model leave for it, by name."""
+        there: dict[str, Tensor] = {}
+        for one in self.before:
+            there = _behind(one, there)
+        return there
+
+    def inputs(self) -> dict[str, Tensor]:
+        """Return the tensors that those before the model want of the client, by name."""
+        return _wanted(self.before)
+
+    def model_outputs(self) -> dict[str, Tensor]:
+        """Return the tensors that those after the model want of it, by name."""
+        return _wanted(self.after)
+
+    def outputs(self) -> dict[str, Tensor]:
+        """Return the tensors that those after the model leave for the client, by name, beside those that they let by."""
+        there: dict[str, Tensor] = {}
+        for one in self.after:
+            there = _behind(one, there)
+        return there
+
+    def let_by(self, name: str) -> bool:
+        """Whether the client gets the model's own output of this name."""
+        return name not in self.model_outputs()
+
+    def prepare(self, tensors: Tensors) -> Tensors:
+        """Return what the model takes for what a client sent, as `Handler` says."""
+        for one in self.before:
+            tensors = one(tensors)
+        return tensors
+
+    def finish(self, tensors: Tensors) -> Tensors:
+        """Return what a client gets for what the model answered."""
+        for one in self.after:
+            try:
+                tensors = one(tensors)
+            except InputError as exc:  # the model's answers are no client's mistake
+                msg = f"handler {one.name!r}: {exc}"
+                raise HandlerError(msg) from exc
+        return tensors
+
+
+def _behind(one: Handler, there: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors behind a handler: what it takes is gone, unless it gives it again."""
+    taken = {tensor.name: tensor for tensor in one.takes}
+    for name, tensor in taken.items():
+        if (given := there.get(name)) is not None and not _alike(given, tensor):
+            msg = f"handler {one.name!r} takes {_said(tensor)}, but the one before it gives {_said(given)}"
+            raise HandlerError(msg)
+    kept = {name: tensor for name, tensor in there.items() if name not in taken}
+    return kept | {tensor.name: tensor for tensor in one.gives}
+
+
+def _wanted(handlers: Sequence[Handler]) -> dict[str, Tensor]:
+    """Return what `handlers` take that none of those before them gives, by name."""
+    wanted: dict[str, Tensor] = {}
+    there: set[str] = set()
+    for one in handlers:
+        wanted |= {tensor.name: tensor for tensor in one.takes if tensor.name not in there}
+        there |= {tensor.name for tensor in (*one.takes, *one.gives)}
+    return wanted
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether a tensor may be taken for another."""
+    return one.dtype == other.dtype and may_be(one.shape, other.shape)
+
+
+def may_be(shape: tuple[Any, ...], axes: tuple[Any, ...]) -> bool:
+    """Whether a tensor of `shape` may be one of `axes`: what varies fits any length, and `("...",)` anything."""
+    if ("...",) in (shape, axes):
+        return True
+    pairs = zip(shape, axes, strict=False)
+    return len(shape) == len(axes) and all(isinstance(a, str) or isinstance(b, str) or a == b for a, b in pairs)
+
+
+def _said(tensor: Tensor) -> str:
+    return f"{tensor.name!r} as {tensor.dtype}, shape ({', '.join(map(str, ('any', *tensor.shape)))})"
+
+
+class Handled:
+    """A model with its handlers around it: what clients ask.
+
+    A few samples at a time go all the way, so that what their pictures are made into need not be in memory at once.
+    """
+
+    def __init__(self, predictor: Predictor, chain: Chain) -> None:
+        self._predictor, self._chain = predictor, chain
+        tensors = (*chain.model_inputs().values(), *chain.model_outputs().values(), *chain.outputs().values())
+        varies = any(isinstance(axis, str) for one in tensors for axis in one.shape)
+        self._step = 0 if varies else CHUNK  # parts of unlike lengths cannot be put together
+
+    def run(self, inputs: Tensors) -> Tensors:
+        """Return what clients get by output, each of shape `(N, *shape)`, for what they sent.
+
+        Raises:
+            InputError: a sample is not what the handlers take, or the model.
+        """
+        rows = len(next(iter(inputs.values())))
+        step = self._step or max(1, rows)
+        parts = [self._part(inputs, start, start + step) for start in range(0, rows, step)]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _part(self, inputs: Tensors, start: int, end: int) -> Tensors:
+        try:
+            prepared = self._chain.prepare({name: array[start:end] for name, array in inputs.items()})
+        except Refused as exc:
+            raise exc.after(start) from exc
+        return self._chain.finish(self._predictor.run(prepared))
+
+
+def _texts(value: Any) -> NDArray[Any]:
+    """Return texts and `bytes`, in lists or an array, as an array of `bytes`.
+
+    Raises:
+        HandlerError: there is something else among them.
+    """
+    held = np.asarray(value, BYTES)
+    found = np.empty(held.size, BYTES)
+    found[:] = [one.encode() if isinstance(one, str) else one for one in held.ravel().tolist()]
+    for one in found:
+        if not isinstance(one, bytes):
+            msg = f"gave a {type(one).__name__} where it says texts or bytes"
+            raise HandlerError(msg)
+    return found.reshape(held.shape)

@@ -1,0 +1,178 @@
+"""The handlers of a stage: what stands around the model wherever it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.errors import PluginError
+from modelyard.serving.errors import StartError
+from modelyard.serving.handlers import Chain, Handled, HandlerError, Place, Tensor, may_be
+from modelyard.serving.handling import named
+from modelyard.tensors import OutputFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from modelyard.artifacts import DatasetFacts, ModelFacts
+    from modelyard.contexts import Predictor
+    from modelyard.execution.job import Job
+    from modelyard.serving.handlers import Handler
+
+
+def open_chain(job: Job, facts: ModelFacts | None = None) -> Chain:
+    """Return the handlers of a stage, around a model of which `facts` is known; None: there is none yet.
+
+    Raises:
+        PluginError: one cannot be opened, or is none.
+    """
+    place = Place({one.name: one.labels for one in facts.outputs} if facts else {})
+    sides: dict[str, list[Handler]] = {"before": [], "after": []}
+    for role, use in job.stage.uses.items():
+        side, _, number = role.partition(":")
+        if number and side in sides:
+            try:
+                sides[side].append(named(use.component.function(place, **use.params), use.component.name))
+            except (HandlerError, StartError) as exc:
+                msg = f"the handler {use.component.name!r} ({use.component.file}): {exc}"
+                raise PluginError(msg) from exc
+    return Chain(tuple(sides["before"]), tuple(sides["after"]))
+
+
+@dataclass(frozen=True)
+class Around:
+    """What stands around the model in one stage.
+
+    Attributes:
+        job: the stage.
+        dataset: what the data set says of itself.
+    """
+
+    job: Job
+    dataset: DatasetFacts
+
+    @property
+    def _is_there(self) -> bool:
+        return any(role.startswith(("before:", "after:")) for role in self.job.stage.uses)
+
+    def open(self, predictor: Predictor, facts: ModelFacts) -> Predictor:
+        """Return a model as clients ask it, with its handlers."""
+        if not self._is_there:
+            return predictor
+        chain = open_chain(self.job, facts)
+        _check(chain, facts)
+        return _Handled(predictor, chain, facts, self.answer(facts).name)
+
+    def outputs(self, facts: ModelFacts) -> tuple[OutputFacts, ...]:
+        """Return what a client gets of a model."""
+        if not self._is_there:
+            return facts.outputs
+        chain = open_chain(self.job, facts)
+        gives = chain.outputs()
+        own = {one.name: one for one in facts.outputs}
+        kept = [one for name, one in own.items() if chain.let_by(name) and name not in gives]
+        return (*kept, *(own.get(name) or _output(one) for name, one in gives.items()))
+
+    def answer(self, facts: ModelFacts) -> OutputFacts:
+        """Return the tensor that the task measures."""
+        return self.dataset.measured or facts.outputs[0] if self._is_there else facts.answer
+
+
+class _Handled:
+    """A model with its handlers around it, as `contexts.Predictor` says."""
+
+    def __init__(self, predictor: Predictor, chain: Chain, facts: ModelFacts, answer: str) -> None:
+        whole = predictor if hasattr(predictor, "run") else _ByPredict(predictor, facts)
+        self._handled, self._answer = Handled(whole, chain), answer
+        self._input = next(iter(chain.inputs()), facts.inputs[0].name)
+
+    def predict(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return what the task measures, for samples of the only input."""
+        return self.run({self._input: raw})[self._answer]
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return every output by name.
+
+        Raises:
+            PluginError: the handlers do not give what they say, or not what the task measures.
+        """
+        try:
+            found = self._handled.run(inputs)
+        except HandlerError as exc:
+            raise PluginError(str(exc)) from exc
+        if self._answer not in found:
+            msg = (
+                f"the handlers leave {', '.join(map(repr, found))}, but the task measures {self._answer!r}\n"
+                "  let them give it, too; or name another tensor: [tool.modelyard.handlers] answer"
+            )
+            raise PluginError(msg)
+        return found
+
+
+class _ByPredict:
+    """A model of one input and one output whose runtime has `predict` alone."""
+
+    def __init__(self, predictor: Predictor, facts: ModelFacts) -> None:
+        self._predictor, self._facts = predictor, facts
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return the only output by its name."""
+        return {self._facts.answer.name: self._predictor.predict(inputs[self._facts.input.name])}
+
+
+def _check(chain: Chain, facts: ModelFacts) -> None:
+    """Check that the handlers fit each other, and the model.
+
+    Raises:
+        PluginError: they do not.
+    """
+    try:
+        given, wanted = chain.model_inputs(), chain.model_outputs()
+        chain.outputs()
+    except HandlerError as exc:
+        raise PluginError(str(exc)) from exc
+    takes, answers = ({one.name: one for one in each} for each in (facts.inputs, facts.outputs))
+    advice = "name the model's tensors in [tool.modelyard.handlers] outputs, and the handler's by its parameters"
+    for tensor in given.values():
+        _check_tensor(tensor, takes.get(tensor.name), "give", f"the model takes {_listed(takes)}", "")
+    for tensor in wanted.values():
+        _check_tensor(tensor, answers.get(tensor.name), "take", f"the model answers {_listed(answers)}", advice)
+
+
+def _check_tensor(tensor: Tensor, own: Any, verb: str, model: str, advice: str) -> None:
+    if own is None or (tensor.dtype != own.dtype or not may_be(tensor.shape, own.shape)):
+        said = f"{tensor.dtype}, shape {tensor.shape}"
+        theirs = model if own is None else f"the model's is {own.dtype}, shape {own.shape}"
+        msg = f"the handlers {verb} {tensor.name!r} as {said}; {theirs}"
+        raise PluginError(f"{msg}\n  {advice}" if advice else msg)
+
+
+def _output(one: Tensor) -> OutputFacts:
+    return OutputFacts(name=one.name, dtype=one.dtype, shape=one.shape)
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def described(
+    answer: OutputFacts, outputs: Sequence[str], measured: str
+) -> tuple[tuple[OutputFacts, ...], OutputFacts | None]:
+    """Return the tensors that a model must answer, and what the task measures if a handler gives it.
+
+    Args:
+        answer: what the task wants.
+        outputs: the tensors that handlers take beside.
+        measured: the tensor of a handler's that the task measures; empty: the model's own answer.
+    """
+    from modelyard.tensors import ANY_SHAPE
+
+    further = tuple(OutputFacts(name=name, shape=ANY_SHAPE) for name in outputs if name != answer.name)
+    if not measured:
+        return (answer, *further), None
+    own = (answer,) if answer.name in outputs else ()
+    return (*own, *further), msgspec.structs.replace(answer, name=measured)

@@ -1,0 +1,209 @@
+"""What a data set of texts or pictures holds: what clients send, and what the project's handlers make of it for training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.artifacts import Splits, sent_file
+from modelyard.errors import DataError
+from modelyard.files.columns import write_texts
+from modelyard.serving.handlers import Refused
+from modelyard.tensors import InputFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from modelyard.serving.handlers import Chain, Tensor
+
+_BLOCK = 64
+"""Samples that are looked at together."""
+
+
+class Texts:
+    """Texts and other bytes, of which each is read when it is asked for: `str`, `bytes`, or the `Path` of a file.
+
+    Attributes:
+        shape: `(N,)`.
+    """
+
+    def __init__(self, values: Any, place: str) -> None:
+        if isinstance(values, str | bytes) or not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
+            msg = (
+                f"{place}: is a {type(values).__name__}\n  give a list, or an array, of texts, bytes or paths of files"
+            )
+            raise DataError(msg)
+        self._values, self._place = values, place
+        self.shape = (len(values),)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Return some of them as an array of `bytes`, shape `(n,)`."""
+        import numpy as np
+
+        numbers = range(len(self))[rows]
+        found = np.empty(len(numbers), object)
+        found[:] = [self._bytes(self._values[number], number) for number in numbers]
+        return found
+
+    def _bytes(self, value: Any, number: int) -> bytes:
+        if isinstance(value, str):
+            return value.encode()
+        if isinstance(value, Path):
+            return value.read_bytes()
+        if isinstance(value, bytes):
+            return bytes(value)
+        msg = f"{self._place}: sample {number} is a {type(value).__name__}\n  allowed: a text, bytes, or the path of a file"
+        raise DataError(msg)
+
+
+class Sent:
+    """One split as clients would send it.
+
+    Attributes:
+        columns: texts, or an array of samples, by input.
+        place: what messages call the split's samples: `train_x`.
+    """
+
+    def __init__(self, samples: Any, place: str, chain: Chain) -> None:
+        wanted, self._chain, self.place = chain.inputs(), chain, place
+        if not isinstance(samples, Mapping):
+            if len(wanted) > 1:
+                msg = f"{place}: holds one column, but the handlers take {_listed(wanted)}\n  give a dict with a column for each"
+                raise DataError(msg)
+            samples = {next(iter(wanted)): samples}
+        for name in wanted:
+            if name not in samples:
+                msg = f"{place}: there is no {name!r}, which the handlers take\n  it has: {_listed(samples)}"
+                raise DataError(msg)
+        self.columns = {name: _column(value, f"{place}[{name!r}]", wanted.get(name)) for name, value in samples.items()}
+        self._check_lengths()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def prepared(self) -> dict[str, Any]:
+        """Return the inputs of the model by name: arrays, or what is computed block by block when it is looked at."""
+        rest = {name: one for name, one in self.columns.items() if name not in self._chain.inputs()}
+        return {name: _Prepared(self, one) for name, one in self._chain.model_inputs().items()} | rest
+
+    def rows(self, rows: slice) -> Mapping[str, NDArray[Any]]:
+        """Return the inputs of the model for some rows.
+
+        Raises:
+            DataError: a sample is not what the handlers take.
+        """
+        first = range(len(self))[rows][0]
+        try:
+            return self._chain.prepare({name: self.columns[name][rows] for name in self._chain.inputs()})
+        except Refused as exc:
+            row = "" if exc.row is None else f"sample {first + exc.row}: "
+            msg = f"{self.place}: {row}{exc.why}\n  mend the data, or leave the sample out"
+            raise DataError(msg) from exc
+
+    def _check_lengths(self) -> None:
+        for name, column in self.columns.items():
+            if not len(column) or len(column) != len(self):
+                msg = f"{self.place}[{name!r}]: holds {len(column):,} samples\n  each column holds as many as the others, one or more"
+                raise DataError(msg)
+
+
+class _Prepared:
+    """One input of the model, computed when its rows are looked at; to a reader an array."""
+
+    def __init__(self, sent: Sent, tensor: Tensor) -> None:
+        import numpy as np
+
+        if not all(isinstance(axis, int) for axis in tensor.shape) or tensor.dtype == "bytes":
+            said = f"{tensor.dtype}, shape ({', '.join(map(str, tensor.shape))})"
+            msg = f"the handlers give {tensor.name!r} as {said}\n  a data set holds numbers of one shape: let the handler give them, for instance by its length or size"
+            raise DataError(msg)
+        self._sent, self._name = sent, tensor.name
+        self.shape: tuple[Any, ...] = (len(sent), *tensor.shape)
+        self.dtype = np.dtype(tensor.dtype)
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def __getitem__(self, rows: slice | int) -> NDArray[Any]:
+        if isinstance(rows, slice):
+            import numpy as np
+
+            numbers = range(len(self))[rows]
+            blocks = [slice(at, min(at + _BLOCK, numbers.stop)) for at in range(numbers.start, numbers.stop, _BLOCK)]
+            return np.concatenate([self._sent.rows(block)[self._name] for block in blocks])
+        return self[rows : rows + 1][0]  # type: ignore[no-any-return]
+
+
+def prepared(splits: Splits, chain: Chain) -> tuple[Splits, Sent]:
+    """Return splits as the model takes them, and the test split as clients send it.
+
+    Raises:
+        DataError: the data set does not hold what the handlers take.
+    """
+    train, test = (Sent(getattr(splits, f"{split}_x"), f"{split}_x", chain) for split in ("train", "test"))
+    ranges = splits.value_range if isinstance(splits.value_range, Mapping) else None
+    made = msgspec.structs.replace(splits, train_x=train.prepared(), test_x=test.prepared(), value_range=ranges)
+    return made, test
+
+
+def write_sent(sent: Sent, out: Path, inputs: Sequence[InputFacts], chain: Chain) -> tuple[InputFacts, ...]:
+    """Write what clients send to the folder `out`, and return what is known of it.
+
+    Args:
+        sent: the test split.
+        out: a folder that exists.
+        inputs: what is known of the inputs of the model.
+        chain: the handlers.
+    """
+    import numpy as np
+
+    own, wanted = {one.name: one for one in inputs}, chain.inputs()
+    for name, column in sent.columns.items():
+        if isinstance(column, Texts):
+            write_texts(out, sent_file(name), _blocks(column))
+        else:
+            np.save(out / f"{sent_file(name)}.npy", np.asarray(column[:]))
+    return tuple(_known(name, wanted.get(name), own) for name in sent.columns)
+
+
+def _known(name: str, tensor: Tensor | None, own: Mapping[str, InputFacts]) -> InputFacts:
+    if tensor is None:
+        return InputFacts(name=name, dtype=own[name].dtype, shape=own[name].shape, value_range=own[name].value_range)
+    return InputFacts(name=name, dtype=tensor.dtype, shape=tensor.shape)
+
+
+def _blocks(column: Texts) -> Iterator[NDArray[Any]]:
+    return (column[start : start + _BLOCK] for start in range(0, len(column), _BLOCK))
+
+
+def _column(value: Any, place: str, tensor: Tensor | None) -> Any:
+    """Return a column: texts where the handlers take some, else an array.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if tensor is not None and tensor.dtype == "bytes":
+        if getattr(value, "dtype", None) is not None and value.dtype.kind in "biufc":
+            msg = f"{place}: is an array of {value.dtype}, but the handlers take texts or bytes\n  give what a client sends: texts, bytes, or paths of files"
+            raise DataError(msg)
+        return Texts(value, place)
+    if not all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
+        msg = (
+            f"{place}: is a {type(value).__name__}, not a numpy array\n  give one array, a sample along its first axis"
+        )
+        raise DataError(msg)
+    return value if tensor is None else value.astype(tensor.dtype, casting="same_kind")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"
