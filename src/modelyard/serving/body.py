@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """zlib's names of the formats: `deflate` means the one with zlib's header and checksum (RFC 9110, 8.4.1.2)."""
 
+_FEW = 1000
+"""How often a letter stands beside a request's tensors, at most, as far as it is worth to count."""
+
 
 def decode(request: Request, limits: Limits) -> bytes | bytearray:
     """Return the body of `request`, decompressed if it says that it is not.
@@ -78,21 +81,29 @@ def parse_json(data: bytes | bytearray | memoryview, limits: Limits, *, literals
 def has_truth_values(data: bytes | bytearray | memoryview, beside: Callable[[], Any]) -> bool:
     """Whether `true` or `false` may stand among the tensors in the JSON text `data`.
 
-    Clients write them into parameters, and their letters stand in names: those in what `beside` returns, all but the
-    tensors, are counted apart. An escape could hide some.
+    Numbers have no `r` and no `l`. Clients write these into names and parameters: those in what `beside` returns, all but
+    the tensors, are counted apart. An escape could hide some.
     """
     text = bytes(data)
-    in_all = _letters(text)
-    if not in_all or b"\\" in text:
-        return in_all > 0
+    if b"r" not in text and b"l" not in text:
+        return False
+    if b"\\" in text:
+        return True
     try:
-        return in_all != _letters(orjson.dumps(beside()))
+        known = orjson.dumps(beside())
     except TypeError:  # a number beyond 64 bits
         return True
+    return any(_has_more(text, letter, known.count(letter)) for letter in (b"r", b"l"))
 
 
-def _letters(text: bytes) -> int:
-    return text.count(b"true") + text.count(b"false")
+def _has_more(text: bytes, letter: bytes, times: int) -> bool:
+    """Return whether `letter` stands in `text` more often than so many `times`, found as `memchr` does it; or may do so."""
+    at = -1
+    for _ in range(min(times, _FEW) + 1):
+        at = text.find(letter, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def is_small(request: Request) -> bool:
