@@ -28,9 +28,11 @@ import pytest
 from modelyard.rendering.templates import builtin_folder
 from modelyard.testing.component import check_component
 from modelyard.testing.handler import check_handler
+from modelyard.testing.kind import check_kind
 from modelyard.testing.optimizer import Checked, check_optimizer, measure
 from modelyard.testing.stage import check_builder, check_dataset, check_model, check_runtime, check_trainer
 from modelyard.testing.target import check_target, render_target
+from modelyard.testing.task import check_task
 from modelyard.testing.variants import check_gate, check_metric
 
 if TYPE_CHECKING:
@@ -45,11 +47,13 @@ __all__ = [
     "check_dataset",
     "check_gate",
     "check_handler",
+    "check_kind",
     "check_metric",
     "check_model",
     "check_optimizer",
     "check_runtime",
     "check_target",
+    "check_task",
     "check_trainer",
     "measure",
     "project_of",
