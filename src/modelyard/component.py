@@ -35,6 +35,7 @@ KINDS = (
     "builder",
     "target",
     "kind",
+    "executor",
 )
 """The kinds of component, in the order of a build; a `kind` of stage that a plugin adds is one, too."""
 _ARGUMENTS = {"model": 2, "task": 0}

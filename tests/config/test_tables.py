@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from modelyard.component import REQUIRED
-from modelyard.config.tables import PLAIN, SOURCE, TABLES, USING, Name, Seed, parameters_of_table
+from modelyard.config.tables import OPTIONAL, PLAIN, TABLES, USING, Name, Seed, parameters_of_table
 
 NAMES = ["a", "0", "a-b", "a" * 52, "3d-net"]
 NOT_NAMES = ["", "-a", "a-", "A", "a_b", "a.b", "a b", "a" * 53, "a\n", "\na", "ä"]
@@ -47,7 +47,7 @@ def test_every_default_keeps_to_its_own_type(table: str) -> None:
 
 
 def test_every_table_is_read_by_the_configuration() -> None:
-    assert set(TABLES) == {*PLAIN, *USING, SOURCE} & set(TABLES)
+    assert set(TABLES) == {*PLAIN, *USING, *OPTIONAL} & set(TABLES)
     assert set(PLAIN) <= set(TABLES)
     assert parameters_of_table("train") == {}
 

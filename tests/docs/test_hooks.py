@@ -173,3 +173,18 @@ def test_an_edited_hook_that_shapes_outputs_makes_them_stale(project: Path, doit
     manifests = project / "plugins" / "amend_manifests.py"
     manifests.write_text(manifests.read_text().replace("vision", "sound"))
     assert "up to date 1" in doit(project, "dataset").stdout
+
+
+def test_the_example_of_an_executor_runs_what_the_guide_says_elsewhere(
+    project: Path, doit: Doit, tmp_path: Path
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs/how-to/run-stages-on-other-machines.md").read_text()
+    (table,) = re.findall(r"^```toml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    desk, config = tmp_path / "desk", project / "pyproject.toml"
+    desk.mkdir()
+    config.write_text(f"{CONFIG}\n{table.replace('/srv/modelyard', f'{tmp_path}/remote')}folder = {str(desk)!r}\n")
+    done = doit(project, "train", "optimize:half")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "asking the executor 'processes' what its machines are" in done.stdout + done.stderr
+    assert (project / "artifacts" / "train" / "linear" / "stage.json").exists()
+    assert list((tmp_path / "remote" / "traces").glob("*/*.json"))

@@ -64,8 +64,18 @@ def imported(project: Path) -> None:
 
 def kind_of_stage(project: Path) -> None:
     """The page's plugin that adds a kind of stage."""
-    source = next(b for b in blocks("docs/reference/hooks.md", "python") if "modelyard_register_kinds" in b.text)
-    (project / "plugins/agreement.py").write_text(source.text)
+    hook(project, "modelyard_register_kinds")
+
+
+def executor(project: Path) -> None:
+    """The executor of the page on hooks."""
+    hook(project, "modelyard_register_executors")
+
+
+def hook(project: Path, name: str) -> None:
+    """The plugin that the page on hooks shows for one."""
+    source = next(b for b in blocks("docs/reference/hooks.md", "python") if f"def {name}(" in b.text)
+    (project / "plugins/from_the_page.py").write_text(source.text)
 
 
 BEFORE: dict[str, Callable[[Path], None]] = {
@@ -73,6 +83,7 @@ BEFORE: dict[str, Callable[[Path], None]] = {
     "docs/how-to/use-your-own-data.md": arrays,
     "docs/how-to/serve-with-tensorflow-serving.md": base_image,
     "docs/reference/hooks.md": kind_of_stage,
+    "docs/how-to/run-stages-on-other-machines.md": executor,
     "docs/reference/optimizers.md": torch_net,
     "docs/reference/selection.md": edge,
     "examples/modelyard-edge/README.md": edge,

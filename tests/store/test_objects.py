@@ -116,8 +116,8 @@ def test_damage_at_a_remote_is_found_and_dropped_with_what_names_it(
     for made in (record, other):
         assert transfer(made, one, remote)
     assert list(StoreVerifier(remote).damages()) == []
-    assert remote.register(object_name(other.outputs["other"].digest), b"OTHER")  # any file can be written so
-    assert remote.register(trace_name("ef" * 32), b"{")
+    assert remote.save(object_name(other.outputs["other"].digest), b"OTHER")  # any file can be written so
+    assert remote.save(trace_name("ef" * 32), b"{")
     verifier = StoreVerifier(remote)
     found = list(verifier.damages())
     assert [one.what for one in found] == ["object", "trace"]

@@ -21,7 +21,8 @@ from modelyard.store.roots import register, roots_file
 
 if TYPE_CHECKING:
     from modelyard.build.making import Maker
-    from modelyard.execution.pool import Pool
+    from modelyard.execution.local import Local
+    from modelyard.executors import Executor
     from modelyard.store.upload import Publisher
 
 
@@ -42,12 +43,13 @@ class Listener(msgspec.Struct):
 class Engine(BuildState):
     """Brings the stages of one project up to date; its `listener` is told what happens."""
 
-    def __init__(self, project: Project, listener: Listener | None = None, pool: Pool | None = None) -> None:
-        """Use the workers of `pool`, which others use, too; by default workers of its own, which end with it."""
+    def __init__(
+        self, project: Project, listener: Listener | None = None, executor: Executor | Local | None = None
+    ) -> None:
+        """Run stages with `executor`, which others may use, too; by default with the project's, which ends with this."""
         self.listener = listener or Listener()
-        self._pool = pool
         self._wait: bool = project.config.settings["store"]["wait"]
-        super().__init__(project, self._say)
+        super().__init__(project, self._say, executor)
 
     def _say(self, line: str) -> None:
         self.listener.tell(line)  # the front end replaces it
@@ -159,7 +161,7 @@ class Engine(BuildState):
     def _maker(self) -> Maker:
         from modelyard.build.making import Maker  # most builds have nothing to do
 
-        return Maker(self.project, self.workspace, self.judge, self.store, self.table, self._tell, self._pool)
+        return Maker(self, self._tell)
 
     @once
     def _publisher(self) -> Publisher | None:
@@ -170,7 +172,7 @@ class Engine(BuildState):
         return Publisher(self.store, self.remote, self.table, self._tell)
 
     def close(self) -> None:
-        """End the workers, too."""
+        """Cancel what runs elsewhere, too."""
         if "_maker" in vars(self):
             self._maker.close()
         super().close()

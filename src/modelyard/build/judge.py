@@ -14,6 +14,7 @@ from modelyard.build.verdict import MAYBE, REMOTE, RESTORE, RUN, STORE, UP_TO_DA
 from modelyard.errors import ModelyardError, StageFailed
 from modelyard.files.digests import DigestTable, manifest_digest
 from modelyard.keys.action_key import Fingerprint, Fingerprinter
+from modelyard.keys.platform import Platform
 from modelyard.plan.names import with_upstream
 from modelyard.plan.planner import Plan
 from modelyard.project.load import Project
@@ -28,11 +29,18 @@ BriefOf = Callable[[Stage], Brief | None]
 class Judge:
     """Judges the stages of one project; what it found out stands until `renew` or `look_again`."""
 
-    def __init__(self, project: Project, workspace: Workspace, store: Store, table: DigestTable) -> None:
+    def __init__(
+        self,
+        project: Project,
+        workspace: Workspace,
+        store: Store,
+        table: DigestTable,
+        platform_of: Callable[[Stage], Platform],
+    ) -> None:
         self._plan: Plan = project.plan
         self._workspace, self._store, self._table = workspace, store, table
         self.inspector = Inspector(workspace, store, table)
-        self.keys = Fingerprinter(project.folder, table, project.plugins)
+        self.keys = Fingerprinter(project.folder, table, project.plugins, platform_of)
         self._has_read_ahead = False
         self._lock = threading.Lock()
         self._at_rest: dict[str, bool] = {}

@@ -12,26 +12,27 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from modelyard.build.inputs import InputGuard
-from modelyard.build.judge import Judge
+from modelyard.build.state import BuildState
 from modelyard.build.verdict import UP_TO_DATE
+from modelyard.concurrency.once import once
 from modelyard.errors import StoreError
-from modelyard.execution.pool import Pool
 from modelyard.execution.runner import StageRunner
-from modelyard.files.digests import DigestTable, Manifest
+from modelyard.files.digests import Manifest
 from modelyard.files.json import write_json
 from modelyard.keys import machine
 from modelyard.project.aside import move_aside
-from modelyard.project.load import Project
-from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage
-from modelyard.store.local import Stats, Store
+from modelyard.store.local import Stats
 from modelyard.store.record import RECORD, Record, succeed
 from modelyard.store.roots import register, roots_file
+
+if TYPE_CHECKING:
+    from modelyard.build.elsewhere import Elsewhere
 
 OnEvent = Callable[[Stage, dict[str, Any]], None]
 
@@ -46,20 +47,12 @@ class Made(NamedTuple):
 class Maker:
     """Makes the artifacts of one project's stages; the stage's lock must be held."""
 
-    def __init__(
-        self,
-        project: Project,
-        workspace: Workspace,
-        judge: Judge,
-        store: Store,
-        table: DigestTable,
-        tell: Callable[[str], None],
-        pool: Pool | None = None,
-    ) -> None:
-        self._project, self._workspace, self._judge = project, workspace, judge
-        self._store, self._table, self._tell = store, table, tell
-        self._guard = InputGuard(project.plan, workspace, judge, table)
-        self._runner = StageRunner(project, workspace, tell, pool)
+    def __init__(self, state: BuildState, tell: Callable[[str], None]) -> None:
+        self._state = state
+        self._project, self._workspace, self._judge = state.project, state.workspace, state.judge
+        self._store, self._table, self._placement, self._tell = state.store, state.table, state.placement, tell
+        self._guard = InputGuard(state.plan, state.workspace, state.judge, state.table)
+        self._runner = StageRunner(state.project, state.workspace, tell, state.placement.local.pool)
 
     def make(self, stage: Stage, on_event: OnEvent, *, force: bool) -> Made:
         """Make the stage's artifact what a build would make now, in the cheapest way.
@@ -89,14 +82,31 @@ class Maker:
             holds = record is not None and not self._judge.inspector.undone(record.discovered)
             if record is not None and holds and self._restore(stage, record):
                 return Made("restored")
+            if self._placement.is_elsewhere(stage):
+                return self._have_built(stage, on_event, force=force)
             return Made("built", self._build(stage, on_event))
+
+    def _have_built(self, stage: Stage, on_event: OnEvent, *, force: bool) -> Made:
+        """Have the stage run on another machine, and take what it made."""
+        with self._workspace.scratch() as scratch:
+            record = self._elsewhere.run(stage, scratch, on_event, force=force)
+        if not self._restore(stage, record, "built"):
+            msg = f"{stage.id}: its result went away from the store before it could be taken\n  run `doit` again"
+            raise StoreError(msg)
+        return Made("built")
+
+    @once
+    def _elsewhere(self) -> Elsewhere:
+        from modelyard.build.elsewhere import Elsewhere  # most projects build here
+
+        return Elsewhere(self._state, self._guard, self._tell)
 
     def _announce(self) -> None:
         """Let the store know the project before its first build ends, so that what it needs stays there."""
         if not roots_file(self._store.root, self._project.folder).exists():
             register(self._store.root, self._project.folder, self._project.plan.stages)
 
-    def _restore(self, stage: Stage, record: Record) -> bool:
+    def _restore(self, stage: Stage, record: Record, how: str = "restored") -> bool:
         """Make the outputs of `record` the stage's artifact; False if the store has lost one."""
         own = msgspec.structs.replace(
             record, stage=stage.id, inputs=self._judge.inputs(stage)
@@ -111,7 +121,7 @@ class Maker:
             except StoreError:
                 return False
             self._remember(own)
-            self._take(stage, own, stats, scratch, "restored")
+            self._take(stage, own, stats, scratch, how)
         return True
 
     def _remember(self, record: Record) -> None:
@@ -199,8 +209,9 @@ class Maker:
             self._tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
 
     def close(self) -> None:
-        """End the workers."""
-        self._runner.close()
+        """Cancel what runs elsewhere."""
+        if "_elsewhere" in vars(self):
+            self._elsewhere.close()
 
 
 def _is_reproducible(stage: Stage) -> bool:

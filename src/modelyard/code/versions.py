@@ -8,6 +8,9 @@ import os
 import re
 import sys
 
+NOT_INSTALLED = "not installed"
+"""What stands in a key for the version of what is not there."""
+
 
 def installed_version(name: str) -> str:
     """Return the version of the distribution `name`.
@@ -18,7 +21,7 @@ def installed_version(name: str) -> str:
     Source: the folder's name, `name-version.dist-info` ("Recording installed projects", packaging specifications);
     reading it off METADATA costs a hundred times as much.
     """
-    return versions_by_name().get(_normal(name)) or importlib.metadata.version(name)
+    return versions_by_name().get(normalized(name)) or importlib.metadata.version(name)
 
 
 @functools.cache
@@ -30,8 +33,13 @@ def versions_by_name() -> dict[str, str]:
             stem, _, kind = entry.rpartition(".")
             if kind in ("dist-info", "egg-info"):
                 name, _, version = stem.partition("-")
-                found.setdefault(_normal(name), version if kind == "dist-info" else "")
+                found.setdefault(normalized(name), version if kind == "dist-info" else "")
     return found
+
+
+def all_versions() -> dict[str, str]:
+    """Return the versions of all installed distributions, by their normalized names."""
+    return {name: version or importlib.metadata.version(name) for name, version in versions_by_name().items()}
 
 
 def _names(folder: str) -> list[str]:
@@ -41,7 +49,8 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def _normal(name: str) -> str:
+def normalized(name: str) -> str:
+    """Return the one name of all spellings of a distribution's ("Names and normalization", packaging specifications)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -50,4 +59,4 @@ def tool_version(name: str) -> str:
     try:
         return installed_version(name)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED

@@ -39,6 +39,7 @@ class Config(msgspec.Struct, frozen=True):
         after: the handlers after it.
         events: the source of events that the server answers; None: of none.
         metrics: the plugins' metrics that are measured beside those of every evaluation, by name.
+        executor: what runs stages that compute; None: this machine.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
         kinds: for each kind of stage that a plugin registered and the project asks for, its component.
     """
@@ -64,6 +65,7 @@ class Config(msgspec.Struct, frozen=True):
     before: tuple[Use, ...] = ()
     after: tuple[Use, ...] = ()
     events: Use | None = None
+    executor: Use | None = None
 
     @property
     def training(self) -> Training:

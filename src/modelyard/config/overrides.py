@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.config.keys import default_components, keys_of
-from modelyard.config.tables import SCALARS, SOURCE, TRAININGS, USING, parameters_of_table
+from modelyard.config.tables import OPTIONAL, SCALARS, TRAININGS, USING, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
@@ -85,7 +85,7 @@ def inline_toml(value: Any) -> str:
 
 def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
     values = raw[table] if isinstance(raw.get(table), dict) else {}
-    kind, default = {**USING, SOURCE: "source"}.get(table, "kind"), default_components(plugins).get(table, table)
+    kind, default = {**USING, **OPTIONAL}.get(table, "kind"), default_components(plugins).get(table, table)
     component = plugins.components.get((kind, str(values.get("use", default))))
     own = [*parameters_of_table(table), *(_gates(raw, plugins) if table == "gates" else ())]
     return [*own, *values, *(component.parameters if component else ())]

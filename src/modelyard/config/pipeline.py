@@ -17,6 +17,8 @@ from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
 from modelyard.config.scalar import scalar
 from modelyard.config.tables import (
+    EXECUTOR,
+    OPTIONAL,
     PLAIN,
     SOURCE,
     TRAINED,
@@ -66,7 +68,7 @@ class PipelineReader:
                 raise ConfigError(msg)
         name = self.scalar("name", Name, self.default_name())
         uses = {table: self.use(table) for table in USING if table not in TRAINED}
-        settings = {table: self.own(table) for table in ("dataset", SOURCE, *PLAIN) if table != "gates"}
+        settings = {table: self.own(table) for table in ("dataset", *OPTIONAL, *PLAIN) if table != "gates"}
         place = named_places(settings[SOURCE], name)
         events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
         metrics = {one: self.metric(one, uses["task"].component) for one in self.table("metrics")}
@@ -84,6 +86,7 @@ class PipelineReader:
             before=self.handlers("before", settings["handlers"], uses["runtime"].component),
             after=self.handlers("after", settings["handlers"], uses["runtime"].component),
             events=events,
+            executor=self.executor(settings[EXECUTOR]["kinds"]) if EXECUTOR in self.raw else None,
             metrics=metrics,
             gates=self.gates(measured),
             trainings=self.trainings(tuple(variants), seed),
@@ -117,7 +120,7 @@ class PipelineReader:
         """Modelyard's own keys of `table`; in a table with `use`, the component's keys are left out."""
         parameters = parameters_of_table(table)
         values = self.table(table)
-        if table in USING or table == SOURCE:
+        if table in USING or table in OPTIONAL:
             values = {k: v for k, v in values.items() if k in parameters}
         return check_values(parameters, values, self.where(table))
 
@@ -203,7 +206,7 @@ class PipelineReader:
 
     def take(self, table: str, given: Mapping[str, Any], where: Where, checked: Mapping[str, Any] | None = None) -> Use:
         """The component that the values of `table` choose."""
-        kind, values = "source" if table == SOURCE else USING[table], dict(given)
+        kind, values = {**USING, **OPTIONAL}[table], dict(given)
         name = values.pop("use", default_components(self.plugins).get(table))
         if name is None:
             known = self.plugins.names(kind)
@@ -228,6 +231,21 @@ class PipelineReader:
         file = requirements_file(self.project, settings["requirements"], where)
         found = (self.step(step, where.at(side, number), "handler") for number, step in enumerate(steps))
         return tuple(with_requirements(one, file) for one in found)
+
+    def executor(self, kinds: Sequence[str]) -> Use:
+        """The executor; which kinds of stage run there is checked, too."""
+        known = [row.name for row in self.plugins.kinds.values() if row.host_bound]
+        for kind in kinds:
+            if kind not in known:
+                why = (
+                    "its stages do not compute, and run here"
+                    if kind in self.plugins.kinds
+                    else "there is no such kind of stage"
+                )
+                where = KeyPlace(self.where(EXECUTOR), "kinds")
+                msg = f"{where}: {kind!r} is not allowed: {why}{did_you_mean(kind, known)}\n  allowed: {listing(known)}"
+                raise ConfigError(msg)
+        return self.use(EXECUTOR)
 
     def check_name(self, what: str, name: str, where: Where) -> None:
         """Check a name that becomes a task's and a folder's."""

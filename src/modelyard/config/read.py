@@ -19,7 +19,9 @@ from modelyard.plugins.load import Plugins
 from modelyard.toml.places import FILE, ConfigSource
 
 
-def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | None = None) -> Config:
+def load_config(
+    project: Path, plugins: Plugins, overrides: Mapping[str, str] | None = None, *, look_at_inputs: bool = True
+) -> Config:
     """Read the configuration of `project`.
 
     Args:
@@ -27,6 +29,7 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
         plugins: the plugins that the configuration may name.
         overrides: dotted key -> value in TOML, from the command line: `{"train.epochs": "3"}`; the key `profile`
             names a profile to lay over the file first.
+        look_at_inputs: whether the files that parameters name must be there.
 
     Raises:
         ConfigError: the file is missing or not TOML, or a key, name or value is not allowed; also in a profile that
@@ -43,7 +46,8 @@ def load_config(project: Path, plugins: Plugins, overrides: Mapping[str, str] | 
 
         override(raw, values, plugins)
     given = " ".join(f"{key}={value}" for key, value in (overrides or {}).items())
-    reader = PipelineReader(project, plugins, raw, fallback, ConfigSource(file, profile, values))
+    source = ConfigSource(file, profile, values)
+    reader = PipelineReader(project, plugins, raw, fallback, source, look_at_inputs=look_at_inputs)
     config = _config(reader, given and f"the command line sets {given}")
     names = {*config.targets, *_subtable(base, "targets")}
     for name, tables in profiles.items():

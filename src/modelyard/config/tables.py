@@ -31,12 +31,16 @@ TRAINED = ("model", "train")
 TRAININGS = "trainings"
 """The table of trainings, where there are several."""
 SOURCE = "events"
-"""The table that chooses a source of events with `use`; there is one only in projects that have any."""
+"""The table that chooses a source of events with `use`."""
+EXECUTOR = "executor"
+"""The table that chooses where stages run with `use`."""
+OPTIONAL = {SOURCE: "source", EXECUTOR: "executor"}
+"""Tables as those of `USING` that stand only in projects which want what they are for."""
 PLAIN = ("handlers", "evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
 GROUPS = (TRAININGS, "variants", "matrix", "metrics", "targets", "resources")
 """The tables whose keys are names that the project chooses."""
-KEYS = (*SCALARS, *USING, SOURCE, *PLAIN, *GROUPS)
+KEYS = (*SCALARS, *USING, *OPTIONAL, *PLAIN, *GROUPS)
 """What there may be in every project; the kinds of stage that plugins registered have tables of their name besides."""
 
 Name = Annotated[
@@ -164,6 +168,18 @@ class Events(msgspec.Struct):
     max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=10000, description="a whole number from 1 to 10000")] = 64
 
 
+class Executor(msgspec.Struct):
+    """`[tool.modelyard.executor]`, beside the executor's own parameters: which stages run there, and not here.
+
+    Attributes:
+        kinds: the kinds of stage that do, of those that compute; empty: all of them.
+        retries: how often a stage is tried again whose machine went away before it ended.
+    """
+
+    kinds: list[str] = []
+    retries: NonNegativeInt = 2
+
+
 class Push(msgspec.Struct):
     """`[tool.modelyard.push]`: `insecure` allows plain http to a registry that is not on this machine."""
 
@@ -221,6 +237,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "serve": Serve,
     "handlers": Handlers,
     "events": Events,
+    "executor": Executor,
     "push": Push,
     "export": Export,
     "store": Store,

@@ -77,7 +77,7 @@ class Uses:
     def _params(self, component: Component, values: Mapping[str, Any], where: Where) -> dict[str, Any]:
         params = check_values(component.parameters, values, where)
         for key, parameter in component.parameters.items():
-            if self._look_at_inputs and parameter.is_input and params[key] is not None:
+            if parameter.is_input and params[key] is not None:
                 params[key] = self._input_path(params[key], parameter, where)
         return params
 
@@ -98,7 +98,7 @@ class Uses:
         place = KeyPlace(where, parameter.name)
         try:
             path = self._project / Path(value).expanduser()
-            near = None if path.exists() else [p.name for p in path.parent.glob("*")]
+            near = None if not self._look_at_inputs or path.exists() else [p.name for p in path.parent.glob("*")]
         except (OSError, RuntimeError, ValueError) as exc:  # a name that is too long, an unknown ~user, a null byte
             msg = f"{place}: {value!r} is not a path: {exc}"
             raise ConfigError(msg) from exc

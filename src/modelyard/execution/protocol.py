@@ -16,6 +16,7 @@ class Request(msgspec.Struct, kw_only=True):
         id: a number that progress lines carry.
         project: the project's folder.
         overrides: the command line's overrides.
+        is_whole: whether all files that the project's parameters name are there.
         stage: the stage's id.
         outline: what the stage is, as the `doit` process sees it (`stage.outline`); the worker must see the same.
         sources: the files of the code that the stage's key was made of, each with its signature at that time.
@@ -31,6 +32,7 @@ class Request(msgspec.Struct, kw_only=True):
     project: str
     overrides: dict[str, str]
     stage: str
+    is_whole: bool = True
     outline: str = ""
     sources: dict[str, Mark] = {}
     files: list[str] = []

@@ -32,13 +32,10 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class StageRunner:
-    """Runs stages of one project in worker processes: its own, or those of a `pool` that others use, too."""
+    """Runs stages of one project in the worker processes of `pool`."""
 
-    def __init__(
-        self, project: Project, workspace: Workspace, tell: Callable[[str], None], pool: Pool | None = None
-    ) -> None:
-        self._project, self._workspace, self._tell = project, workspace, tell
-        self._pool, self._is_shared = pool or Pool(), pool is not None
+    def __init__(self, project: Project, workspace: Workspace, tell: Callable[[str], None], pool: Pool) -> None:
+        self._project, self._workspace, self._tell, self._pool = project, workspace, tell, pool
 
     @contextmanager
     def resources(self, stage: Stage) -> Iterator[None]:
@@ -92,6 +89,7 @@ class StageRunner:
             id=self._pool.number(),
             project=str(self._project.folder),
             overrides=self._project.overrides,
+            is_whole=self._project.is_whole,
             stage=stage.id,
             outline=outline(stage),
             sources=sighting.sources,
@@ -102,11 +100,6 @@ class StageRunner:
             result=str(scratch / "result.json"),
             log=str(log),
         )
-
-    def close(self) -> None:
-        """End the workers, unless others use them, too."""
-        if not self._is_shared:
-            self._pool.close()
 
 
 def _environment(stage: Stage) -> tuple[dict[str, str], tuple[str, ...]]:

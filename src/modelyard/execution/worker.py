@@ -252,7 +252,7 @@ class ProjectProcess:
 def _load(request: Request) -> Project | Exception:
     """Load the project and what its stages share; an error is for the stage to report."""
     try:
-        project = load(Path(request.project), request.overrides)
+        project = load(Path(request.project), request.overrides, is_whole=request.is_whole)
         for runner in {stage.row.runner for stage in project.plan.stages.values()}:
             importlib.import_module(runner)
         importlib.import_module("numpy")  # nearly every stage needs it, and importing it takes longer than most

@@ -22,7 +22,7 @@ from modelyard.hookspecs.serving import (
     RuntimeTraits,
     SourceTraits,
 )
-from modelyard.hookspecs.stages import KindTraits, RegisterKind
+from modelyard.hookspecs.stages import ExecutorTraits, KindTraits, RegisterExecutor, RegisterKind
 from modelyard.hookspecs.training import (
     ModelTraits,
     OptimizerTraits,
@@ -39,6 +39,7 @@ __all__ = [
     "ComponentTraits",
     "Register",
     "RegisterBuilder",
+    "RegisterExecutor",
     "RegisterGate",
     "RegisterHandler",
     "RegisterKind",
@@ -76,5 +77,6 @@ TRAITS: dict[str, Any] = {
     "builder": BuilderTraits,
     "target": TargetTraits,
     "kind": KindTraits,
+    "executor": ExecutorTraits,
 }
 """What a component of each kind may, and must, be registered with."""

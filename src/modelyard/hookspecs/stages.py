@@ -1,4 +1,4 @@
-"""Hooks for kinds of stage."""
+"""Hooks for kinds of stage, and where stages run."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ class KindTraits(Stands, ComponentTraits, total=False):
     parts: Mapping[str, str]
 
 
+class ExecutorTraits(ComponentTraits, total=False):
+    """Traits of an executor: none but those that every component may have. `tools` are in no key: who runs a stage shapes nothing."""
+
+
 class RegisterKind(Protocol):
     """Registers a kind of stage."""
 
@@ -53,3 +57,14 @@ def modelyard_register_kinds(register: RegisterKind) -> None:
 
     What it reads of earlier stages is in `context.inputs`, a folder or file by role, as `plan` said.
     """
+
+
+class RegisterExecutor(Protocol):
+    """Registers an executor."""
+
+    def __call__(self, name: str, function: Callable[..., Any], **traits: Unpack[ExecutorTraits]) -> None: ...
+
+
+@hookspec
+def modelyard_register_executors(register: RegisterExecutor) -> None:
+    """Register executors: `function(context: ExecutorContext, *, ...) -> Executor` gives what runs stages on other machines."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,10 @@ import msgspec
 
 from modelyard.code.closure import Closure, CodeIndex, Meaning
 from modelyard.code.lookups import Mark
-from modelyard.code.versions import tool_version
 from modelyard.component import Component, Use
 from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, reading, walk
 from modelyard.keys import pinning
-from modelyard.keys.machine import accelerator
+from modelyard.keys.platform import HERE, Platform
 from modelyard.kinds import AROUND, ShapingHook
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Stage
@@ -41,12 +39,24 @@ class Fingerprinter:
     """Takes fingerprints; remembers what does not change between stages of one project.
 
     Stages that run side by side share it, each in a thread of its own: one asks at a time.
+
+    Args:
+        project: the project's folder.
+        table: what is known of files' digests.
+        plugins: the project's plugins.
+        platform_of: gives the machine that a stage runs on; by default this one.
     """
 
-    def __init__(self, project: Path, table: DigestTable, plugins: Plugins) -> None:
-        self._project, self._table, self._plugins = project, table, plugins
+    def __init__(
+        self,
+        project: Path,
+        table: DigestTable,
+        plugins: Plugins,
+        platform_of: Callable[[Stage], Platform] = lambda _stage: HERE,
+    ) -> None:
+        self._project, self._table, self._plugins, self._platform_of = project, table, plugins, platform_of
         self._code = CodeIndex(project, table)
-        self._component_parts: dict[int, dict[str, Any]] = {}
+        self._component_parts: dict[tuple[int, int], dict[str, Any]] = {}
         self._kind_parts: dict[str, dict[str, Any]] = {}
         self._lock = threading.RLock()
 
@@ -79,18 +89,19 @@ class Fingerprinter:
         return Fingerprint(hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest(), parts)
 
     def _parts(self, stage: Stage, input_digest: Callable[[str, str], str]) -> dict[str, Any]:
+        platform = self._platform_of(stage)
         parts: dict[str, Any] = {"kind": stage.kind}
         parts |= {f"setting {name}": value for name, value in stage.settings.items()}
         parts |= {f"input {i.role}": input_digest(i.stage, i.part) for i in stage.inputs}
         if stage.seed is not None:
             parts["seed"] = stage.seed
         if stage.row.host_bound:
-            parts |= _host(stage)
+            parts |= _host(stage, platform)
         if stage.kind not in self._kind_parts:
-            self._kind_parts[stage.kind] = self._of_kind(stage)
+            self._kind_parts[stage.kind] = self._of_kind(stage, platform)
         parts |= self._kind_parts[stage.kind]
         for role, use in stage.uses.items():
-            parts |= self._of_use(role, use, stage)
+            parts |= self._of_use(role, use, stage, platform)
         return parts
 
     def code(self, stage: Stage) -> dict[str, dict[str, str]]:
@@ -135,33 +146,33 @@ class Fingerprinter:
         with self._lock:
             return self._code.meaning(*files)
 
-    def _of_kind(self, stage: Stage) -> dict[str, Any]:
+    def _of_kind(self, stage: Stage, platform: Platform) -> dict[str, Any]:
         """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""
         runner = self.meaning(_runner_file(stage))
         parts: dict[str, Any] = {"code stage": runner.digest}
-        parts |= {f"version {n}": v for n, v in runner.distributions.items()}
+        parts |= _versions(runner.distributions, platform)
         for hook in _shaping_hooks(stage):
-            parts |= self._of_hook(hook, stage.kind)
+            parts |= self._of_hook(hook, stage.kind, platform)
         return parts
 
-    def _of_hook(self, hook: ShapingHook, kind: str) -> dict[str, Any]:
+    def _of_hook(self, hook: ShapingHook, kind: str, platform: Platform) -> dict[str, Any]:
         files = self._plugins.hook_files(hook.name, kind)
         if not files:
             return {}
         code = self.meaning(*files)
-        versions = code.distributions if hook.by_version else {}
-        return {f"code {hook.name}": code.digest} | {f"version {n}": v for n, v in versions.items()}
+        return {f"code {hook.name}": code.digest} | _versions(code.distributions if hook.by_version else (), platform)
 
-    def _of_use(self, role: str, use: Use, stage: Stage) -> dict[str, Any]:
+    def _of_use(self, role: str, use: Use, stage: Stage, platform: Platform) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}
-        known = self._component_parts.get(id(use.component))
+        place = id(use.component), id(platform)
+        known = self._component_parts.get(place)
         if known is None:
-            known = self._component_parts[id(use.component)] = self._of_component(role, use.component)
+            known = self._component_parts[place] = self._of_component(role, use.component, platform)
         parts |= known
         if files := self._scripts(use):
             code = self.meaning(*files)
             parts[f"code {role} scripts"] = code.digest
-            parts |= {f"version {name}": version for name, version in code.distributions.items()}
+            parts |= _versions(code.distributions, platform)
         if _reads_server(stage):
             parts |= self._files(role, use)
         return parts
@@ -175,14 +186,13 @@ class Fingerprinter:
             return use.params
         return {**use.params, **{name: self._table.content(Path(use.params[name])) for name in inputs}}
 
-    def _of_component(self, role: str, component: Component) -> dict[str, Any]:
+    def _of_component(self, role: str, component: Component, platform: Platform) -> dict[str, Any]:
         parts: dict[str, Any] = {role: component.name}
         code = self.meaning(*_code_files(component))
         parts[f"code {role}"] = code.digest
-        parts |= {f"version {name}": version for name, version in code.distributions.items()}
-        parts |= {f"version {tool}": tool_version(tool) for tool in component.tools}
+        parts |= _versions((*code.distributions, *component.tools), platform)
         parts |= {f"environment {name}": value for name, value in component.environment.items()}
-        parts |= {f"environment {name}": os.environ.get(name) for name in component.reads_environment}
+        parts |= {f"environment {name}": platform.environment.get(name) for name in component.reads_environment}
         return parts | self._templates(component)
 
     def _templates(self, component: Component) -> dict[str, Any]:
@@ -223,15 +233,19 @@ class Fingerprinter:
         return parts
 
 
-def _host(stage: Stage) -> dict[str, Any]:
+def _versions(names: Iterable[str], platform: Platform) -> dict[str, Any]:
+    return {f"version {name}": version for name, version in platform.versions(names).items()}
+
+
+def _host(stage: Stage, platform: Platform) -> dict[str, Any]:
     """Return what shapes the output of a stage that computes, beside what the project says: the machine's kind, and how much of it."""
     parts: dict[str, Any] = {
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "machine": os.uname().machine,
-        "accelerator": accelerator(),
+        "python": platform.python,
+        "machine": platform.machine,
+        "accelerator": platform.accelerator,
         "threads": stage.threads,
     }
-    parts |= {f"environment {name}": value for name, value in pinning.chosen(os.environ, stage.isa).items()}
+    parts |= {f"environment {name}": value for name, value in pinning.chosen(platform.environment, stage.isa).items()}
     return parts | {"isa": stage.isa} if stage.isa else parts
 
 

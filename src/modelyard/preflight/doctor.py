@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 import shutil
+from contextlib import closing
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from modelyard.code.versions import tool_version
+from modelyard.build.placement import Placement
+from modelyard.files.digests import DigestTable
 from modelyard.preflight.needs import called, find, shown
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 def examine(project: Project) -> Diagnosis:
     """Return what this machine has and lacks for every stage of `project`, whether or not it is up to date, and its tasks."""
-    checks = list(_checks(project))
+    placement = Placement(project, DigestTable(project.state / "state.sqlite"), lambda _: None)
+    with closing(placement):
+        checks = list(_checks(project, placement))
     return Diagnosis(
         ok=all(check.state != "missing" for check in checks),
         modelyard=version("modelyard"),
@@ -62,27 +66,29 @@ def examine(project: Project) -> Diagnosis:
     )
 
 
-def _checks(project: Project) -> Iterator[Check]:
-    found = find(project, project.plan.stages.values())
+def _checks(project: Project, placement: Placement) -> Iterator[Check]:
+    found = find(project, project.plan.stages.values(), placement=placement)
     without = {name for finding in found for name in finding.who}
-    yield from _content(project, without)
+    yield from _content(project, without, placement)
     yield from (_check("missing", finding) for finding in found)
     targets = project.config.targets
     tasks = [f"{kind}:{project.config.name}" for kind in ("serve", "push")]
     tasks += [f"deploy:{name}" for name, use in targets.items() if use.component.deploy]
     told = {finding.what for finding in found}
-    later = [finding for finding in find(project, (), tasks) if finding.what not in told]
+    later = [finding for finding in find(project, (), tasks, placement=placement) if finding.what not in told]
     yield from (_check("later", finding) for finding in later)
     free = shutil.disk_usage(project.folder).free
     yield Check(state="ok", what=f"{free / 1e6:,.0f} MB free on the disk of the project")
 
 
-def _content(project: Project, without: set[str]) -> Iterator[Check]:
+def _content(project: Project, without: set[str], placement: Placement) -> Iterator[Check]:
     """Yield what the stages that lack nothing stand on."""
     stages = [stage for stage in project.plan.stages.values() if stage.id not in without]
-    needed = dict.fromkeys(name for stage in stages for use in called(stage) for name in use.component.needed)
+    found: dict[str, str] = {}
+    for stage in stages:
+        found |= placement.platform(stage).versions(name for use in called(stage) for name in use.component.needed)
     if stages:
-        what = ", ".join(f"{name} {tool_version(name)}" for name in needed) or "nothing beside modelyard"
+        what = ", ".join(f"{name} {version}" for name, version in found.items()) or "nothing beside modelyard"
         yield Check(state="ok", who=[stage.id for stage in stages], what=what)
 
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelyard.code.versions import NOT_INSTALLED
 from modelyard.config.checks import surroundings
 from modelyard.contexts import Lack, PreflightContext
-from modelyard.errors import PluginError, ToolError
+from modelyard.errors import ModelyardError, PluginError, ToolError
 from modelyard.execution.extras import OURS, extras_of, install_command, missing
 from modelyard.keys import pinning
 
 if TYPE_CHECKING:
+    from modelyard.build.placement import Placement
     from modelyard.component import Use
     from modelyard.project.load import Project
     from modelyard.stage import Stage
@@ -52,20 +54,23 @@ def called(stage: Stage) -> Iterator[Use]:
     yield from (use for role, use in stage.uses.items() if calls is None or role in calls)
 
 
-def find(project: Project, stages: Iterable[Stage], tasks: Iterable[str] = ()) -> list[Finding]:
-    """Return what this machine lacks, all distributions in one finding.
+def find(
+    project: Project, stages: Iterable[Stage], tasks: Iterable[str] = (), *, placement: Placement
+) -> list[Finding]:
+    """Return what this machine lacks, all distributions in one finding; and what those of the executor do.
 
     Args:
         project: the project.
         stages: the stages that are to run.
         tasks: the tasks that are to act then: `serve:NAME`, `push:NAME`, `deploy:NAME`.
+        placement: where the stages run.
 
     Raises:
         PluginError: a component's `preflight` breaks its contract.
     """
     found: dict[Lack, dict[str, None]] = {}
     near: dict[str, None] = {}
-    for who, use, lack in _lacks(project, list(stages), list(tasks)):
+    for who, use, lack in _lacks(project, list(stages), list(tasks), placement):
         if lack.install and not missing(lack.install):
             continue
         found.setdefault(lack, {})[who] = None
@@ -87,10 +92,15 @@ def _distributions(found: Mapping[Lack, Iterable[str]], near: list[str]) -> list
     return [Finding(who=who, what=what, instead=f"run: {install_command(wanted, near)}")]
 
 
-def _lacks(project: Project, stages: list[Stage], tasks: list[str]) -> Iterator[tuple[str, Use | None, Lack]]:
+def _lacks(
+    project: Project, stages: list[Stage], tasks: list[str], placement: Placement
+) -> Iterator[tuple[str, Use | None, Lack]]:
     """Yield each thing that may be missing, who needs it, and the component that says so."""
     asked: dict[tuple[int, str], list[Lack]] = {}
     for stage in stages:
+        if placement.is_elsewhere(stage):
+            yield from ((stage.id, project.config.executor, lack) for lack in _elsewhere(project, stage, placement))
+            continue
         for use in called(stage):
             key = id(use.component), repr(use.params)
             if key not in asked:
@@ -101,6 +111,24 @@ def _lacks(project: Project, stages: list[Stage], tasks: list[str]) -> Iterator[
             yield stage.id, None, Lack(what, pinning.INSTEAD)
     for task in tasks:
         yield from ((task, use, lack) for use, lack in _of_task(project, *task.split(":", 1)))
+
+
+def _elsewhere(project: Project, stage: Stage, placement: Placement) -> Iterator[Lack]:
+    """Yield what the machines of the executor lack for a stage, and what is missing here for it to run there."""
+    executor, store = project.config.executor, project.config.settings["store"]
+    if not store["remote"] or store["mode"] != "read-write":
+        what = f"{placement.name} runs it on another machine, and there is no remote store to meet in"
+        yield Lack(what, 'set `remote` in [tool.modelyard.store], with mode = "read-write"')
+    yield from _of_use(project, executor) if executor else ()
+    try:
+        needed = dict.fromkeys(name for use in called(stage) for name in use.component.needed)
+        there = placement.platform(stage).versions(needed)
+    except ModelyardError as exc:
+        what, _, instead = str(exc).partition("\n  ")
+        yield Lack(what, instead)
+        return
+    for name in (name for name, version in there.items() if version == NOT_INSTALLED):
+        yield Lack(f"{name} is not installed on the machines of {placement.name}", "install it there")
 
 
 def _of_task(project: Project, kind: str, name: str) -> Iterator[tuple[Use | None, Lack]]:

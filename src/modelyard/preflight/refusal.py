@@ -42,10 +42,13 @@ def _look(state: BuildState, stale: list[Stage], tasks: Collection[str], *, forc
     """Return what is missing for those stages that will run, or may; what can be restored needs nothing."""
     from modelyard.preflight.needs import find
 
-    if not (find(state.project, stale, tasks) or any(_too_small(state, stale))):
+    if not (find(state.project, stale, tasks, placement=state.placement) or any(_too_small(state, stale))):
         return []  # whatever runs: nothing is missing, so that nobody need find out what will
     running = stale if forced else _running(state, stale)
-    return [*find(state.project, running, tasks if running else ()), *_too_small(state, running)]
+    return [
+        *find(state.project, running, tasks if running else (), placement=state.placement),
+        *_too_small(state, running),
+    ]
 
 
 def _running(state: BuildState, stale: list[Stage]) -> list[Stage]:

@@ -17,12 +17,21 @@ from modelyard.plugins.load import Plugins, load_plugins
 
 
 class Project(msgspec.Struct, frozen=True):
-    """What a folder with a `[tool.modelyard]` stands for."""
+    """What a folder with a `[tool.modelyard]` stands for.
+
+    Attributes:
+        folder: the folder, absolute.
+        plugins: the plugins.
+        plan: the stages, with the configuration.
+        overrides: what the command line sets.
+        is_whole: whether the files that parameters name are there; not so in a folder that holds what one stage needs.
+    """
 
     folder: Path
     plugins: Plugins
     plan: Plan
     overrides: dict[str, str]
+    is_whole: bool = True
 
     @property
     def config(self) -> Config:
@@ -40,8 +49,8 @@ def state_of(folder: Path) -> Path:
     return folder / ".modelyard"
 
 
-def load(folder: Path, overrides: Mapping[str, str] | None = None) -> Project:
-    """Load the project in `folder`.
+def load(folder: Path, overrides: Mapping[str, str] | None = None, *, is_whole: bool = True) -> Project:
+    """Load the project in `folder`, of which some files need not be there if it is not `is_whole`.
 
     Raises:
         ModelyardError: the configuration, a plugin or the plan has a mistake.
@@ -50,8 +59,8 @@ def load(folder: Path, overrides: Mapping[str, str] | None = None) -> Project:
     _check_path(str(folder))
     watch_sources()
     plugins = load_plugins(folder)
-    config = load_config(folder, plugins, overrides)
-    return Project(folder, plugins, build_plan(config, plugins), dict(overrides or {}))
+    config = load_config(folder, plugins, overrides, look_at_inputs=is_whole)
+    return Project(folder, plugins, build_plan(config, plugins), dict(overrides or {}), is_whole)
 
 
 def _check_path(folder: str) -> None:

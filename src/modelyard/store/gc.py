@@ -17,7 +17,7 @@ import msgspec
 
 from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import ConfigError, did_you_mean, listing
-from modelyard.store.objects import UNLISTED_S, Listed, ObjectStore
+from modelyard.store.objects import JOBS, UNLISTED_S, Listed, ObjectStore
 from modelyard.store.record import Record, object_name, read_trace
 from modelyard.store.roots import Roots, all_roots, artifact_keys, needed_keys
 
@@ -45,7 +45,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         traces: by action key.
         objects: by digest.
-        junk: damaged traces, and what killed builds left half-written.
+        junk: damaged traces, what killed builds left half-written, and answers to builds that nobody waits for.
         growing: the keys and digests of what may belong to a result that is being written, and so stays.
     """
 
@@ -89,6 +89,7 @@ def read_store(store: ObjectStore, now: float | None = None) -> Stored:
             objects[digest] = file
         elif file.used <= settled:
             junk.append(file)
+    junk += [file for file in store.list(JOBS) if file.used <= (now or time.time()) - UNLISTED_S]
     growing = {digest for digest, file in objects.items() if file.used > settled}
     growing |= {key for key, trace in traces.items() if trace.file.used > settled}
     return Stored(traces=traces, objects=objects, junk=junk, growing=frozenset(growing))

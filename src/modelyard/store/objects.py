@@ -17,6 +17,8 @@ from modelyard.concurrency.parallel import in_parallel
 from modelyard.files.digests import FileEntry
 from modelyard.store.record import Record
 
+JOBS = "jobs"
+"""The folder of a remote store for what became of stages that ran elsewhere; whoever asked takes it away."""
 UNLISTED_S = 86400.0
 """Where nobody can be kept out, what is younger may belong to a result that is being written."""
 
@@ -29,7 +31,14 @@ class Listed(msgspec.Struct, frozen=True):
     used: float
 
 
-class ObjectStore(Protocol):
+class Readable(Protocol):
+    """A place that has objects."""
+
+    def read(self, entry: FileEntry, folder: Path) -> Path | None:
+        """Return a file with the bytes of an object, its own or a new one in `folder`; None if it cannot be had whole."""
+
+
+class ObjectStore(Readable, Protocol):
     """A place that keeps results."""
 
     @property
@@ -43,9 +52,6 @@ class ObjectStore(Protocol):
     def has(self, entry: FileEntry) -> bool:
         """Tell whether it has the object of `entry`: whole, as far as can be told without a transfer."""
 
-    def read(self, entry: FileEntry, folder: Path) -> Path | None:
-        """Return a file with the bytes of an object, its own or a new one in `folder`; None if it cannot be had whole."""
-
     def write(self, entry: FileEntry, file: Path) -> bool:
         """Keep the bytes of `file` as the object of `entry`; tell whether it is there."""
 
@@ -53,7 +59,7 @@ class ObjectStore(Protocol):
         """Let `record`, whose objects are there, stand for its key; tell whether it is there."""
 
     def list(self, folder: str) -> Iterator[Listed]:
-        """Yield the files below `folder`, one of `objects`, `traces` and `projects`.
+        """Yield the files below `folder`, one of `objects`, `traces`, `projects` and `jobs`.
 
         Raises:
             StoreError: they cannot be listed.
@@ -99,7 +105,7 @@ def transfer(record: Record, source: ObjectStore, target: ObjectStore) -> bool:
     return transfer_objects(record.outputs.values(), source, target) and target.put_trace(record)
 
 
-def transfer_objects(entries: Iterable[FileEntry], source: ObjectStore, target: ObjectStore) -> bool:
+def transfer_objects(entries: Iterable[FileEntry], source: Readable, target: ObjectStore) -> bool:
     """Bring the objects of `entries` that are not there, each once; tell whether all are there in the end."""
     wanted = {one.digest: one for one in entries}.values()
     with target.writing() as folder:

@@ -216,8 +216,8 @@ class Remote:
         name, data, replace = trace_name(record.key), as_json(record), record.key in self._untrusted
         return bool(self._try(lambda fs, root: _put_trace(fs, f"{root}/{name}", data, replace=replace)))
 
-    def register(self, name: str, data: bytes) -> bool:
-        """Write down what a project needs, for who cleans the remote; tell whether that went well."""
+    def save(self, name: str, data: bytes) -> bool:
+        """Write a small file: what a project needs, for who cleans the remote; what became of a job. Tell whether it is there."""
 
         def work(fs: Any, root: str) -> bool:
             _put(fs, f"{root}/{name}", lambda target: fs.pipe_file(target, data))

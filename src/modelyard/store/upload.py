@@ -85,7 +85,7 @@ class Publisher:
 
     def _register(self, file: Path) -> None:
         data, note = read_bytes(file), f"registered at {self._remote.place}"
-        if self._table.note(note) != data and self._remote.register(f"{PROJECTS}/{file.name}", data):
+        if self._table.note(note) != data and self._remote.save(f"{PROJECTS}/{file.name}", data):
             self._table.write_note(note, data)
 
     def _run(self) -> None:

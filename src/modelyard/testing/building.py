@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from modelyard.build.engine import Engine
 from modelyard.errors import ModelyardError
 from modelyard.execution.child import CRASHED
-from modelyard.execution.pool import Pool
+from modelyard.execution.local import Local
 from modelyard.files.hashing import hash_file
 from modelyard.files.locks import hold
 from modelyard.plan.formats import shortest_chains
@@ -61,7 +61,7 @@ def engine_of(project: Path, overrides: Mapping[str, str], hash_seed: str = "ran
     loaded, usual = load(project, overrides), os.environ.get("PYTHONHASHSEED")
     os.environ["PYTHONHASHSEED"] = hash_seed
     try:
-        with closing(Engine(loaded, pool=_pool())) as engine:
+        with closing(Engine(loaded, executor=_workers())) as engine:
             yield engine
     finally:
         os.environ.pop("PYTHONHASHSEED")
@@ -69,22 +69,22 @@ def engine_of(project: Path, overrides: Mapping[str, str], hash_seed: str = "ran
             os.environ["PYTHONHASHSEED"] = usual
 
 
-_pools: dict[str, tuple[Mapping[str, str], Pool]] = {}
+_kept: dict[str, tuple[Mapping[str, str], Local]] = {}
 """For each order of sets, the workers of the checks so far, and the variables that they were started with."""
 
 
-def _pool() -> Pool:
+def _workers() -> Local:
     """Return the workers of earlier checks, which have their framework imported, if what they began with is as it was."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     seed = variables["PYTHONHASHSEED"]
-    began, pool = _pools.get(seed, ({}, None))
-    if pool is None or began != variables:
-        if pool is not None:
-            pool.close()
-        pool = Pool()
-        atexit.register(pool.close)
-        _pools[seed] = variables, pool
-    return pool
+    began, workers = _kept.get(seed, ({}, None))
+    if workers is None or began != variables:
+        if workers is not None:
+            workers.close()
+        workers = Local()
+        atexit.register(workers.close)
+        _kept[seed] = variables, workers
+    return workers
 
 
 def bring(engine: Engine, stages: Iterable[Stage]) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from modelyard.code.versions import tool_version
+from modelyard.code.versions import NOT_INSTALLED, tool_version
 from modelyard.component import REQUIRED, Component, check_values
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def check_component(component: Component, project: Path) -> None:
         if parameter.default not in (REQUIRED, None):
             check_values({name: parameter}, {name: _as_toml(parameter.default)}, f"{where}: default")
     for tool in component.tools:
-        assert tool_version(tool) != "not installed", f"{where}: the tool {tool!r} is no installed distribution"
+        assert tool_version(tool) != NOT_INSTALLED, f"{where}: the tool {tool!r} is no installed distribution"
     _check_light(project)
 
 
