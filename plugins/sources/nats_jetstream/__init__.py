@@ -122,15 +122,20 @@ class Nats:
             raise broken(exc) from exc
 
     async def settle(self, endings: Sequence[Ending[NatsDelivery]]) -> Sequence[Exception | None]:
-        sent = await asyncio.gather(*(self._sent(one) for one in endings), return_exceptions=True)
+        sent = [
+            await self._begun(one) for one in endings
+        ]  # one after the other: a task for each costs more than it waits
         confirming = [future for future in sent if isinstance(future, asyncio.Future)]
         if confirming:
             await asyncio.wait(confirming, timeout=CONFIRM_S)
         failures = [_problem(one) for one in sent]
-        for ending, failure in zip(endings, failures, strict=True):
-            if failure is None:
-                await tried(self._client.publish(ending.delivery.reply, _word(ending.rest_s)))
-        await tried(self._client.flush(timeout=CONFIRM_S))  # the server has read them all when it answers
+        done = [one for one, failure in zip(endings, failures, strict=True) if failure is None]
+        try:
+            for ending in done:
+                await self._client.publish(ending.delivery.reply, _word(ending.rest_s))
+            await self._client.flush(timeout=CONFIRM_S)  # the server has read them all when it answers
+        except FAILURES as exc:
+            raise broken(exc) from exc
         return failures
 
     async def keep(self, deliveries: Sequence[NatsDelivery]) -> None:
@@ -139,6 +144,13 @@ class Nats:
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def _begun(self, ending: Ending[NatsDelivery]) -> asyncio.Future[Any] | Exception | None:
+        """Send what there is to send, as `_sent`; return why it cannot be."""
+        try:
+            return await self._sent(ending)
+        except (ConnectionError, ValueError) as exc:
+            return exc
 
     async def _sent(self, ending: Ending[NatsDelivery]) -> asyncio.Future[Any] | None:
         """Send what there is to send; return what comes true when the stream has it, or None."""

@@ -34,6 +34,8 @@ DETAIL = 500
 AGAIN_S, LONGEST_S = 0.2, 60.0
 TAKE_S = 2.0
 """How long a `take` may last once no more is to be taken."""
+TURN_S = 0.002
+"""How long events are begun before others have a turn: answers that are there at once go out together."""
 SMALL_BYTES = 1 << 16
 
 
@@ -201,7 +203,9 @@ class Consumer(Generic[D]):
         for one in held:
             if self._lanes.enter(one.key, one):
                 self._begin(one)
-            await asyncio.sleep(0)  # between two, whoever else waits has a turn
+            if self._loop.time() > now + TURN_S:
+                await asyncio.sleep(0)  # whoever else waits has a turn
+                now = self._loop.time()
 
     def _has_room(self) -> bool:
         """Return whether there is room; once it is full, only for many: to ask for one costs as much as to ask for all."""

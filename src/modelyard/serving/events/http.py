@@ -30,6 +30,7 @@ _ANY = "application/cloudevents"
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 """Printable characters but '"' and '%': what header fields carry as it is."""
+_PLAIN = re.compile(f"[A-Za-z0-9{re.escape(_SAFE)}]*")
 
 
 class Mode(Enum):
@@ -122,7 +123,7 @@ def write_batch(events: Iterable[Event]) -> Response:
 def headers_of(event: Event) -> list[tuple[bytes, bytes]]:
     """Return the attributes of `event` as header fields; the type of its data is not among them."""
     return [
-        (PREFIX + name.encode(), quote(value, safe=_SAFE).encode())
+        (PREFIX + name.encode(), (value if _PLAIN.fullmatch(value) else quote(value, safe=_SAFE)).encode())
         for name, value in event.attributes.items()
         if name != TYPE
     ]
