@@ -1,0 +1,37 @@
+"""What the server finds where it runs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from modelyard.commands.serving import prepare
+from modelyard.frontend import scaffold
+from modelyard.project.load import load
+
+EVENTS = '\n[tool.modelyard.events]\nuse = "redis"\nurl = "redis://here:1"\n'
+
+
+def engine(project: Path, more: str = "") -> Any:
+    scaffold.new_project(project)
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(more)
+    loaded = load(project)
+    folder = SimpleNamespace(folder=lambda stage: project / stage.place)
+    return SimpleNamespace(project=loaded, plan=loaded.plan, workspace=folder)
+
+
+def test_it_has_its_packages_its_settings_and_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_PORT", "9999")
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    found = prepare(engine(tmp_path / "net", EVENTS), packages, "serve")
+    assert (packages / "redis_streams/__init__.py").is_file()
+    assert (packages / "modelyard_serving/__main__.py").is_file()
+    assert found["MODELYARD_EVENTS_URL"] == "redis://here:1"
+    assert found["MODELYARD_EVENTS_INPUT"] == "net.in"
+    assert found["MODELYARD_PORT"] == "9999", "what the person's shell says stands above"
+    assert found["PYTHONPATH"].startswith(str(packages))

@@ -1,0 +1,24 @@
+"""What KEDA counts at each broker; the objects are tried in tests/plugins/targets/test_kubernetes_scaling.py."""
+
+from __future__ import annotations
+
+from modelyard.kubernetes.event_triggers import secrets, triggers
+from modelyard.kubernetes.target_params import KubernetesParams
+
+PLACES = {"input": "a.in", "group": "a"}
+
+
+def test_the_stream_of_nats_is_that_of_the_subject_and_no_secret_is_needed() -> None:
+    params = KubernetesParams(
+        events_url="nats://n", events_per_replica=8, events_monitor="n:8222", events_secret="broker"
+    )
+    [one] = triggers(params, "n:4222", PLACES)
+    assert (one["metadata"]["stream"], one["metadata"]["lagThreshold"]) == ("a-in", "8")
+    assert secrets(params) == {}
+
+
+def test_redis_is_asked_twice_with_the_servers_secrets() -> None:
+    params = KubernetesParams(events_url="redis://r", events_per_replica=8, events_tls_secret="pair")
+    counted = [set(one["metadata"]) & {"lagCount", "pendingEntriesCount"} for one in triggers(params, "r:6379", PLACES)]
+    assert counted == [{"lagCount"}, {"pendingEntriesCount"}]
+    assert secrets(params) == {"cert": "pair/tls.crt", "key": "pair/tls.key"}

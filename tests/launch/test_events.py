@@ -1,0 +1,60 @@
+"""What is sent to a server by its broker, and what is made of what comes back."""
+
+from __future__ import annotations
+
+import functools
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modelyard.errors import ToolError
+from modelyard.launch import events
+
+
+class Mirror:
+    """A broker whose server answers every event but those with the data `lost`; what is `bad` is a dead letter."""
+
+    def __init__(self) -> None:
+        self.back: list[Any] = []
+
+    async def open(self) -> None:
+        """It is there."""
+
+    async def close(self) -> None:
+        """It stays."""
+
+    async def send(self, sent: Any) -> None:
+        for one in sent:
+            cause, is_dead = one.headers["ce-id"], one.body == b"bad"
+            headers = one.headers if is_dead else {"ce-id": "1", "ce-causationid": cause}
+            if one.body != b"lost":
+                self.back.append(SimpleNamespace(is_dead=is_dead, headers=headers, body=one.body))
+
+    async def read(self) -> Any:
+        back, self.back = self.back, []
+        return back
+
+
+def test_a_sample_is_an_instance_by_name_where_the_model_has_several_inputs() -> None:
+    one = events.event_of_sample({"x": np.uint8([[1], [2]])}, "test-0")
+    assert json.loads(one.body) == {"instances": [[[1], [2]]]}
+    assert one.headers["ce-id"] == one.id
+    assert one.id.startswith("test-0-")
+    two = events.event_of_sample({"x": np.float32(0.5), "y": np.int64([3])}, "test-1")
+    assert json.loads(two.body) == {"instances": [{"x": 0.5, "y": [3]}]}
+
+
+def test_each_event_is_heard_of_once_and_what_is_missing_is_named() -> None:
+    sent = [events.event(body, "application/json", "here") for body in (b"good", b"bad", b"lost")]
+    heard: list[tuple[bool, str]] = []
+    exchange = functools.partial(events.exchanged, sent, 0.1, lambda one, cause: heard.append((one.is_dead, cause)))
+    assert events.run(Mirror(), exchange, "here") == [sent[2].id]
+    assert heard == [(False, sent[0].id), (True, sent[1].id)]
+
+
+def test_a_server_without_a_broker_has_no_other_side() -> None:
+    with pytest.raises(ToolError, match="MODELYARD_EVENTS_URL is not set"):
+        events.peer_of({}, "here")
