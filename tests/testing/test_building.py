@@ -20,8 +20,7 @@ def built(project: Path, samples: int) -> tuple[int, list[int]]:
         stage = engine.plan.of_kind("dataset")[0]
         bring(engine, [stage])
         dataset = Dataset.open(engine.workspace.folder(stage))
-        assert engine._pool is not None
-        pids = [worker._process.pid for worker in engine._pool._workers.values()]
+        pids = [worker._process.pid for worker in engine.placement.local.pool._workers.values()]
         return sum(len(dataset.y(split)) for split in ("train", "test")), pids
 
 
