@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 AT_ONCE_S = 0.001
 """A prediction that takes no longer is made on the event loop: the way to a thread and back costs a good part of it."""
 REST_S = 0.05
-"""How long nothing is read on the event loop after a small request that took longer than that: many may come at once."""
+"""How long nothing is read on the event loop after small requests that took longer than that: many may come at once."""
+SLOW = 2
+"""So many of them in a row: a single one may have been kept from its processor, and to ask for its own time costs more."""
 LONG_S = 0.005
 """The thread's own time after which it gives way to the event loop, and answers before it reads another request."""
 PASSES = 8
@@ -112,7 +114,7 @@ class Engine:
         self._waiting: dict[Job, None] = {}
         self._pending = 0
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._reads_here = pace.sample_s is not None
+        self._reads_here, self._slow = pace.sample_s is not None, 0
         self._way = threading.Event()
         self._thread = threading.Thread(target=self._work, name="predict", daemon=True)
         self._thread.start()
@@ -146,7 +148,8 @@ class Engine:
         assert self._pace.sample_s is not None
         start = time.perf_counter()
         is_read = self._read(job)
-        if time.perf_counter() - start > AT_ONCE_S:
+        self._slow = self._slow + 1 if time.perf_counter() - start > AT_ONCE_S else 0
+        if self._slow >= SLOW:
             self._reads_here = False
             self._loop.call_later(REST_S, self._read_here)
         if is_read and job.size * self._pace.sample_s > AT_ONCE_S:
