@@ -10,7 +10,7 @@ from modelyard import hookimpl
 from modelyard.artifacts import FileFacts, Model, ModelFacts, Splits
 from modelyard.errors import DataError
 from modelyard.params import InputPath, PositiveInt
-from modelyard_plugins.support.importing import SUFFIXES
+from modelyard_plugins.support.importing import SUFFIXES, format_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ def generated(
 
     Args:
         context: the seed decides the samples.
-        model: the model's file, whose inputs they are for.
+        model: the model's file or folder, whose inputs they are for.
         samples: how many, half of them for testing.
         length: how long an axis is whose length varies.
         high: whole numbers are from 0 to below this, bytes are of their whole range; other numbers have mean 0 and
@@ -62,13 +62,13 @@ def _inputs(path: Path) -> tuple[TensorSpec, ...]:
     """
     from modelyard_plugins.formats.known import modelyard_read_model_file
 
-    known = ModelFacts(format=SUFFIXES.get(path.suffix.lower(), ""), file=path.name, task="", inputs=(), outputs=())
+    known = ModelFacts(format=format_at(path), file=path.name, task="", inputs=(), outputs=())
     shown = modelyard_read_model_file(Model(path.parent, known)) or FileFacts()
     taken = shown.signature.inputs if shown.signature else ()
     if not taken or any(one.shape is None or not one.shape for one in taken):
         msg = (
             f"{path}: does not say which tensors it takes\n"
-            f"  samples are generated for {', '.join(sorted(SUFFIXES))}; for another model write a data set of your own"
+            f"  samples are generated for {', '.join(sorted(SUFFIXES))} and SavedModels; for another model write a data set of your own"
         )
         raise DataError(msg)
     return taken

@@ -17,6 +17,10 @@ def modelyard_read_model_file(model: Model) -> FileFacts | None:
         from modelyard_plugins.support.keras.facts import keras_facts
 
         return keras_facts(model.path)
+    if model.facts.format == "tf_saved_model":
+        from modelyard_plugins.support.keras.brought_saved_model import brought_facts
+
+        return brought_facts(model.path)
     if model.facts.format == "onnx":
         from modelyard_plugins.support.onnx.facts import onnx_facts
 

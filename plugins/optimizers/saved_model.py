@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file, self_contained
+from modelyard_plugins.support.keras.brought_saved_model import FORMAT as BROUGHT
+from modelyard_plugins.support.keras.brought_saved_model import answer_name, input_types, load_function
 from modelyard_plugins.support.keras.saved_model import write_saved_model
 from modelyard_plugins.support.keras_files import load_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from modelyard.artifacts import ModelFacts
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
@@ -19,14 +23,29 @@ if TYPE_CHECKING:
 def saved_model(context: OptimizeContext) -> ModelFacts:
     """Export as a SavedModel that takes raw samples and answers probabilities: preprocessing and softmax are inside."""
     start(context.seed)
-    model = load_keras(context.model.path)
+    call, variables = _brought(context) if context.model.facts.format == BROUGHT else _keras(context)
     folder = context.out / format_file("saved_model")
-    write_saved_model(folder, context.model.facts, lambda inputs: model(inputs, training=False), model.variables)
+    write_saved_model(folder, context.model.facts, call, variables)
     context.metrics["size_bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return self_contained(context.model.facts)
+
+
+def _keras(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[Any]]:
+    model = load_keras(context.model.path)
+    return lambda inputs: model(inputs, training=False), model.variables
+
+
+def _brought(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[Any]]:
+    function, names = load_function(context.model.path), list(input_types(context.model.path))
+    output = answer_name(context.model.facts, function.structured_outputs)
+
+    def call(inputs: Any) -> Any:
+        return function(**(inputs if isinstance(inputs, dict) else {names[0]: inputs}))[output]
+
+    return call, function.owner.variables if hasattr(function.owner, "variables") else function.variables
 
 
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("saved-model", saved_model, accepts=("tf_keras",), produces="saved_model", **TENSORFLOW)
+    register("saved-model", saved_model, accepts=("tf_keras", BROUGHT), produces="saved_model", **TENSORFLOW)

@@ -19,8 +19,18 @@ DISTRIBUTIONS = {
     "tf_keras": ("tf-keras", "tensorflow"),
     "tflite": ("ai-edge-litert",),
     "torch": ("torch",),
+    "tf_saved_model": ("tensorflow",),
 }
 """The formats that can be brought, each with the distributions that read it."""
+
+
+def format_at(path: Path) -> str:
+    """Return the format of the model at `path`: of a file by its suffix, of a folder by what is in it; empty: none of these."""
+    if (path / "saved_model.pb").is_file():
+        return "tf_saved_model"
+    if path.is_dir() and any(path.glob("*.onnx")):
+        return "onnx"
+    return SUFFIXES.get(path.suffix.lower(), "")
 
 
 def check_file(model_format: str, copy: Path, given: Path) -> None:
@@ -45,7 +55,10 @@ def bring(model_format: str, given: Path, place: Path) -> None:
     Raises:
         DataError: the folder holds no such model.
     """
-    if not given.is_dir():
+    if model_format == "tf_saved_model":
+        check_file(model_format, given, given)
+        shutil.copytree(given, place)
+    elif not given.is_dir():
         shutil.copyfile(given, place)
     elif model_format == "onnx":
         from modelyard_plugins.support.onnx import files
@@ -75,6 +88,12 @@ def _read_tf_keras(path: Path) -> Any:
     return load_keras(path)
 
 
+def _read_saved_model(path: Path) -> Any:
+    from modelyard_plugins.support.keras.brought_saved_model import load_function
+
+    return load_function(path)
+
+
 def _read_litert(path: Path) -> Any:
     from modelyard_plugins.support.litert.model import open_interpreter
 
@@ -93,6 +112,7 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     "tf_keras": _read_tf_keras,
     "tflite": _read_litert,
     "torch": _read_torch,
+    "tf_saved_model": _read_saved_model,
 }
 
 

@@ -27,7 +27,7 @@ def import_model(
     context: TrainContext,
     *,
     path: InputPath,
-    model_format: Literal["onnx", "keras", "tf_keras", "tflite", "torch"] | None = None,
+    model_format: Literal["onnx", "keras", "tf_keras", "tflite", "torch", "saved_model"] | None = None,
     answers: Output | None = None,
     layout: Literal["channels-last", "channels-first"] = "channels-last",
     inputs: dict[str, str] | None = None,
@@ -42,9 +42,9 @@ def import_model(
     Args:
         context: the data set.
         path: the model's file: ONNX (`.onnx`), Keras (`.keras`), LiteRT (`.tflite`) or a program of torch.export (`.pt2`,
-            saved without sample inputs); of an ONNX model with external data, the folder with all of its files.
+            saved without sample inputs); the folder of a SavedModel; of an ONNX model with external data, that with all of its files.
         model_format: the format of the file, where its suffix does not say it: `tf_keras` for a `.keras` file of Keras 2,
-            `onnx` for a folder.
+            `onnx` for a folder, `saved_model` for that of a TensorFlow SavedModel.
         answers: whether it answers `logits` or `probabilities`, where its file does not show it.
         layout: how an ONNX model takes samples of two or more axes: with their channels last, as the data set has them, or
             first, as PyTorch's exporter writes it; the model is then given a first operator that turns them.
@@ -90,6 +90,8 @@ def _named(facts: ModelFacts, inputs: Mapping[str, str], output: str) -> ModelFa
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:
     """Return the format of the model in the file `path`; empty if nothing says it."""
+    if model_format == "saved_model":
+        return "tf_saved_model"  # what is called saved_model here takes raw samples
     return model_format or SUFFIXES.get(Path(path).suffix.lower(), "")
 
 

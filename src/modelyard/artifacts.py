@@ -31,6 +31,7 @@ FORMAT_FILES = {
     "tflite": "model.tflite",
     "onnx": "model.onnx",
     "saved_model": "saved_model",
+    "tf_saved_model": "saved_model",
     "torch": "model.pt2",
     "torch_int8": "model.pt2",
 }
@@ -38,8 +39,10 @@ FORMAT_FILES = {
 
 A `saved_model` is a TensorFlow SavedModel that clients can send raw samples to, whatever made it: its signature
 `serving_default` takes one tensor, `input` (raw samples in the data set's dtype, shape `(N, *input_shape)`, N free), and
-answers one, which is called as the data set's answer is, for instance `probabilities` (float32, shape `(N, classes)`).
+answers one, which is called as the data set's answer is, for instance `probabilities` (float32, shape `(N, classes)`). Several
+inputs are called as the data set calls them.
 Preprocessing and activation are part of its graph, so its `model.json` is that of `self_contained`. `modelyard_plugins.support.keras.saved_model` writes one.
+A `tf_saved_model` is one that somebody brought: it takes prepared samples and answers what its own signature says.
 """
 
 Split = Literal["train", "test"]

@@ -1,4 +1,4 @@
-"""Convert a Keras 2 model to LiteRT (`.tflite`).
+"""Convert a Keras 2 model, or a SavedModel that was brought along, to LiteRT (`.tflite`).
 
 Whoever looks at a project imports this with the plugins that convert; what converting needs, it imports when it converts.
 """
@@ -49,17 +49,20 @@ def convert(
     import tensorflow as tf
 
     from modelyard_plugins.support.data.calibration import samples
+    from modelyard_plugins.support.keras import brought_saved_model as brought
     from modelyard_plugins.support.keras.inputs import named_inputs, type_of
-    from modelyard_plugins.support.keras.quantized import QAT, load_quantized
-    from modelyard_plugins.support.keras_files import load_keras
     from modelyard_plugins.support.litert.weights import check_types, litert_kernels, weight_figures
 
     start(context.seed)
-    load = load_quantized if context.model.facts.format == QAT else load_keras
-    model = load(context.model.path)
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    if calibration is not None:
+    if context.model.facts.format == brought.FORMAT:
+        path, model = context.model.path, None
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(path), signature_keys=[brought.signature_key(path)])
+        types = brought.input_types(path)
+    else:
+        model = _keras_model(context)
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
         types = {name: type_of(tensor) for name, tensor in named_inputs(model).items()}
+    if calibration is not None:
         converter.representative_dataset = samples(context, calibration, types)
         context.metrics["calibration_samples"] = len(calibration)
     if configure is not None:
@@ -70,6 +73,14 @@ def convert(
     (context.out / format_file("tflite")).write_bytes(data)
     context.metrics.update(size_bytes=len(data), **weight_figures(kernels))
     return kernels
+
+
+def _keras_model(context: OptimizeContext) -> Any:
+    from modelyard_plugins.support.keras.quantized import QAT, load_quantized
+    from modelyard_plugins.support.keras_files import load_keras
+
+    load = load_quantized if context.model.facts.format == QAT else load_keras
+    return load(context.model.path)
 
 
 def _convert(converter: Any, context: OptimizeContext) -> bytes:

@@ -1,0 +1,144 @@
+"""A SavedModel that somebody brings, through the trainer `import` and each conversion."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.plugins.conftest import Bench, Trained
+
+from modelyard.artifacts import Model, format_file, self_contained
+from modelyard.errors import DataError
+from modelyard.files.json import write_json
+from modelyard.signature import TensorSpec
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained network as TensorFlow itself writes it."""
+    import tensorflow as tf
+
+    from modelyard_plugins.support.keras_files import load_keras
+
+    folder = tmp_path_factory.mktemp("exported") / "somebody"
+    tf.saved_model.save(load_keras(trained.model.path), str(folder))
+    (folder / "assets").rmdir()
+    return folder
+
+
+@pytest.fixture
+def bring(trained: Trained, bench: Bench) -> Callable[..., Model]:
+    """Return what imports a folder as the stage `train` does."""
+    from modelyard_plugins.trainers.import_ import import_model
+
+    def run(path: Path, **params: Any) -> Model:
+        context = bench.train(trained.dataset, lambda *_: None)
+        told = import_model(context, path=str(path), model_format="saved_model", **params)
+        facts = msgspec.structs.replace(told or context.facts, format="tf_saved_model", file="saved_model")
+        write_json(context.out / "model.json", facts)
+        return Model.open(context.out)
+
+    return run
+
+
+def optimized(bench: Bench, trained: Trained, model: Model, name: str, form: str) -> Model:
+    context = bench.optimize(trained.dataset, model)
+    component = getattr(importlib.import_module(f"modelyard_plugins.optimizers.{name}"), name)
+    facts = component(context) or model.facts
+    if form == "saved_model":
+        facts = self_contained(facts)
+    write_json(context.out / "model.json", msgspec.structs.replace(facts, format=form, file=format_file(form)))
+    return Model.open(context.out)
+
+
+def answers(model: Model, runtime: str, raw: Any) -> Any:
+    module = importlib.import_module(f"modelyard_plugins.runtimes.{runtime}")
+    if runtime == "tensorflow_serving":
+        return module._SavedModel(model).predict(raw)  # the number of TensorFlow's threads can be set once in a process
+    return getattr(module, runtime)(model.folder).predict(raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "runtime", "near"),
+    [
+        ("float32", "tflite", "litert", 1e-5),
+        ("float16", "tflite", "litert", 1e-2),
+        ("dynamic_range", "tflite", "litert", 5e-2),
+        ("int8", "tflite", "litert", 0.1),
+        ("saved_model_onnx", "onnx", "onnxruntime", 1e-5),
+        ("saved_model", "saved_model", "tensorflow_serving", 1e-5),
+    ],
+)
+def test_it_answers_as_the_network_that_it_was_written_from(
+    name: str,
+    form: str,
+    runtime: str,
+    near: float,
+    exported: Path,
+    bring: Callable[..., Model],
+    trained: Trained,
+    bench: Bench,
+) -> None:
+    raw = np.asarray(trained.dataset.x("test"))
+    expected = answers(optimized(bench, trained, trained.model, "float32", "tflite"), "litert", raw)
+    made = optimized(bench, trained, bring(exported), name, form)
+    np.testing.assert_allclose(answers(made, runtime, raw), expected, atol=near)
+
+
+def test_its_file_stays_what_it_is_and_shows_its_signature(exported: Path, bring: Callable[..., Model]) -> None:
+    from modelyard_plugins.support.keras.brought_saved_model import brought_facts
+
+    brought = bring(exported)
+    for file in ("saved_model.pb", "variables/variables.index"):
+        assert (brought.path / file).read_bytes() == (exported / file).read_bytes()
+    signature = brought_facts(brought.path).signature
+    assert signature is not None
+    (taken,), (answered,) = signature.inputs, signature.outputs
+    assert taken.shape == ("", 8, 8, 1)
+    assert answered == TensorSpec(answered.name, "float32", ("", 3))
+
+
+def test_what_is_no_saved_model_or_could_do_more_than_compute_is_refused(
+    tmp_path: Path, exported: Path, bring: Callable[..., Model]
+) -> None:
+    import tensorflow as tf
+
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: holds no saved_model\.pb, so it is not just a SavedModel"):
+        bring(tmp_path / "empty")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "saved_model.pb").write_bytes(b"\x00damaged")
+    with pytest.raises(DataError, match="damaged: cannot be read as a SavedModel"):
+        bring(tmp_path / "damaged")
+
+    class Writes(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 1))])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> Any:
+            tf.io.write_file("/tmp/written", "x")
+            return tf.reduce_sum(x, axis=(1, 2))
+
+    tf.saved_model.save(Writes(), str(tmp_path / "writes"))
+    (tmp_path / "writes" / "assets").rmdir()
+    with pytest.raises(DataError, match="operator 'WriteFile', which can do more than compute"):
+        bring(tmp_path / "writes")
+
+
+def test_several_signatures_without_the_usual_one_are_named(tmp_path: Path, bring: Callable[..., Model]) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.sums = tf.function(
+        lambda x: {"sums": tf.reduce_sum(x, axis=(1, 2))}, input_signature=[tf.TensorSpec((None, 8, 8, 1), name="x")]
+    )
+    both = {"one": module.sums, "other": module.sums}
+    tf.saved_model.save(module, str(tmp_path / "two"), signatures=both)
+    (tmp_path / "two" / "assets").rmdir()
+    with pytest.raises(DataError, match=r"its signatures are one, other; none is called 'serving_default'"):
+        bring(tmp_path / "two")
