@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard_plugins.support.keras.brought_saved_model import FORMAT as BROUGHT
 from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -28,4 +27,4 @@ def _configure(tf: Any, converter: Any) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("dynamic-range", dynamic_range, accepts=("tf_keras", BROUGHT), produces="tflite", **TENSORFLOW)
+    register("dynamic-range", dynamic_range, accepts=("tf_keras", "tf_saved_model"), produces="tflite", **TENSORFLOW)

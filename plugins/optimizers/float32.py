@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard_plugins.support.keras.brought_saved_model import FORMAT as BROUGHT
 from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -22,4 +21,4 @@ def float32(context: OptimizeContext) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("float32", float32, accepts=("tf_keras", BROUGHT), produces="tflite", **TENSORFLOW)
+    register("float32", float32, accepts=("tf_keras", "tf_saved_model"), produces="tflite", **TENSORFLOW)

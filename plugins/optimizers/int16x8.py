@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.keras.brought_saved_model import FORMAT as BROUGHT
 from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -44,4 +43,4 @@ def int16x8(context: OptimizeContext, *, calibration_samples: PositiveInt = 200)
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("int16x8", int16x8, accepts=("tf_keras", BROUGHT), produces="tflite", **TENSORFLOW)
+    register("int16x8", int16x8, accepts=("tf_keras", "tf_saved_model"), produces="tflite", **TENSORFLOW)

@@ -8,7 +8,6 @@ from modelyard import hookimpl
 from modelyard.errors import ConfigError
 from modelyard.params import PositiveInt
 from modelyard.tensors import is_whole
-from modelyard_plugins.support.keras.brought_saved_model import FORMAT as BROUGHT
 from modelyard_plugins.support.keras.quantized import QAT, skipped_layers
 from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
@@ -82,4 +81,4 @@ def _configure(tf: Any, converter: Any, io: Io) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("int8", int8, accepts=("tf_keras", QAT, BROUGHT), produces="tflite", **TENSORFLOW)
+    register("int8", int8, accepts=("tf_keras", QAT, "tf_saved_model"), produces="tflite", **TENSORFLOW)

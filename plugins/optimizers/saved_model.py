@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file, self_contained
-from modelyard_plugins.support.keras.brought_saved_model import FORMAT as BROUGHT
-from modelyard_plugins.support.keras.brought_saved_model import answer_name, input_types, load_function
 from modelyard_plugins.support.keras.saved_model import write_saved_model
 from modelyard_plugins.support.keras_files import load_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 def saved_model(context: OptimizeContext) -> ModelFacts:
     """Export as a SavedModel that takes raw samples and answers probabilities: preprocessing and softmax are inside."""
     start(context.seed)
-    call, variables = _brought(context) if context.model.facts.format == BROUGHT else _keras(context)
+    call, variables = _brought(context) if context.model.facts.format == "tf_saved_model" else _keras(context)
     folder = context.out / format_file("saved_model")
     write_saved_model(folder, context.model.facts, call, variables)
     context.metrics["size_bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -36,6 +34,8 @@ def _keras(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[Any
 
 
 def _brought(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[Any]]:
+    from modelyard_plugins.support.keras.brought_saved_model import answer_name, input_types, load_function
+
     function, names = load_function(context.model.path), list(input_types(context.model.path))
     output = answer_name(context.model.facts, function.structured_outputs)
 
@@ -48,4 +48,4 @@ def _brought(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[A
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("saved-model", saved_model, accepts=("tf_keras", BROUGHT), produces="saved_model", **TENSORFLOW)
+    register("saved-model", saved_model, accepts=("tf_keras", "tf_saved_model"), produces="saved_model", **TENSORFLOW)

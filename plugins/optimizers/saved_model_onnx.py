@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
-from modelyard_plugins.support.keras.brought_saved_model import FORMAT, load_function, specs
 from modelyard_plugins.support.onnx.export import INPUT, OUTPUT, write_export
 from modelyard_plugins.support.tensorflow import TENSORFLOW_ONNX, start
 
@@ -19,6 +18,8 @@ def saved_model_onnx(context: OptimizeContext) -> None:
     """Export a SavedModel as ONNX: weights stay as they are, tensors have the names of its signature."""
     import tensorflow as tf
     import tf2onnx
+
+    from modelyard_plugins.support.keras.brought_saved_model import load_function, specs
 
     start(context.seed)
     path = context.model.path
@@ -47,4 +48,4 @@ def saved_model_onnx(context: OptimizeContext) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("saved-model-onnx", saved_model_onnx, accepts=(FORMAT,), produces="onnx", **TENSORFLOW_ONNX)
+    register("saved-model-onnx", saved_model_onnx, accepts=("tf_saved_model",), produces="onnx", **TENSORFLOW_ONNX)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import ModelFacts
 
-FORMAT = "tf_saved_model"
-"""The format of such a model."""
 _USUAL = "serving_default"
 
 

@@ -54,7 +54,7 @@ def convert(
     from modelyard_plugins.support.litert.weights import check_types, litert_kernels, weight_figures
 
     start(context.seed)
-    if context.model.facts.format == brought.FORMAT:
+    if context.model.facts.format == "tf_saved_model":
         path, model = context.model.path, None
         converter = tf.lite.TFLiteConverter.from_saved_model(str(path), signature_keys=[brought.signature_key(path)])
         types = brought.input_types(path)
