@@ -26,7 +26,10 @@ def rows_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:
     """Return some rows of samples, in memory."""
     import numpy as np
 
-    return {name: np.array(array[rows]) for name, array in samples.items()}
+    def held(found: Any) -> NDArray[Any]:
+        return np.array(found, object if isinstance(found, bytes) else None)  # numpy would cut zeros off
+
+    return {name: held(array[rows]) for name, array in samples.items()}
 
 
 def count(samples: Samples) -> int:

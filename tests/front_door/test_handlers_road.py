@@ -231,6 +231,9 @@ def test_a_client_sends_a_text_and_gets_a_name(served: str) -> None:
     assert ask(predict, {"instances": ["abb", " "]}) == (400, "input 'text', sample 1: the text is empty")
     assert ask(predict, {"instances": [1]})[0] == 400
 
+    assert ask(predict, b"abb", "text/plain; charset=utf-8")["predictions"][0]["label"] == "b"
+    assert ask(infer, b"ccc", "application/octet-stream")["outputs"][0]["data"] == ["c"]
+    assert ask(predict, b" ", "text/plain") == (400, "input 'text', sample 0: the text is empty")
     tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": ["abb", "ccc"]}
     answered = ask(infer, {"inputs": [tensor], "outputs": [{"name": "label"}]})
     assert answered["outputs"] == [{"name": "label", "datatype": "BYTES", "shape": [2], "data": ["b", "c"]}]

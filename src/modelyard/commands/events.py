@@ -145,9 +145,9 @@ def _of_samples(engine: Engine, count: int) -> list[Event]:
     from modelyard.launch.events import event_of_sample
 
     (stage,) = engine.plan.of_kind("dataset")[:1]
-    raw = rows_of(Dataset.open(engine.workspace.folder(stage)).sent(), slice(0, count))
-    columns = [[(name, array[row]) for name, array in raw.items()] for row in range(len(next(iter(raw.values()))))]
-    return [event_of_sample(dict(row), f"test-{number}") for number, row in enumerate(columns)]
+    sent = Dataset.open(engine.workspace.folder(stage)).sent()
+    rows = range(min(count, len(next(iter(sent.values())))))
+    return [event_of_sample(rows_of(sent, row), f"test-{row}") for row in rows]
 
 
 def _print(heard: Heard, cause: str) -> None:

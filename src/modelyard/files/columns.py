@@ -32,14 +32,19 @@ class Ragged:
         """Return how many samples there are."""
         return self.shape[0]
 
-    def __getitem__(self, rows: slice | NDArray[np.generic]) -> NDArray[Any]:
-        """Return the samples of `rows`."""
+    def __getitem__(self, rows: int | slice | NDArray[np.generic]) -> Any:
+        """Return the samples of `rows`; of one row, its bytes."""
         import numpy as np
 
+        if isinstance(rows, int):
+            return self._row(rows)
         numbers = np.arange(len(self))[rows]
         found = np.empty(len(numbers), object)
-        found[:] = [self._values[self._offsets[row] : self._offsets[row + 1]].tobytes() for row in numbers]
+        found[:] = [self._row(row) for row in numbers]
         return found
+
+    def _row(self, row: int) -> bytes:
+        return bytes(self._values[self._offsets[row] : self._offsets[row + 1]].tobytes())
 
 
 def open_column(folder: Path, name: str, dtype: str) -> NDArray[Any] | Ragged:

@@ -50,6 +50,12 @@ class Served:
         return {spec.name: spec for spec in specs}
 
     @cached_property
+    def takes_bytes(self) -> str | None:
+        """The name of the input, if a sample is one text, picture or sound; else None."""
+        specs = [*self.inputs.values()]
+        return specs[0].name if len(specs) == 1 and specs[0].is_text and not specs[0].shape else None
+
+    @cached_property
     def outputs(self) -> dict[str, TensorSpec]:
         """The outputs by name, in the order of the facts."""
         return {one.name: TensorSpec(one.name, one.dtype, one.shape) for one in self.facts.outputs}

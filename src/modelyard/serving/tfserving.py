@@ -22,6 +22,7 @@ from .errors import RequestError
 from .limits import FREELY_BYTES
 from .messages import JSON, Response, json_response
 from .model import BYTES
+from .sample_body import sample_of
 from .tensors import TensorError, TensorSpec, check_count, dense, from_b64, is_b64, shape_text, text
 
 if TYPE_CHECKING:
@@ -141,6 +142,9 @@ class Predict:
             RequestError, TensorError: it is not a request that the model can answer.
         """
         data = decode(self._request, self._limits)
+        if (sample := sample_of(self._request, data, self._target.model)) is not None:
+            self._target.check_servable()
+            return sample
         document = _document(data, self._limits)
         signature = _signature(document)
         self._target.check_servable()

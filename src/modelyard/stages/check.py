@@ -57,13 +57,14 @@ def run(job: Job) -> None:
     reference = open_array(job.inputs["reference"] / ANSWERS)
     rows = _spread(len(reference), settings["samples"])
     samples, expected = rows_of(dataset.sent(), rows), np.asarray(reference[rows])
+    around = Around(job, dataset.facts)
     ask = _ask_server if settings["start"] else _ask_runtime
-    ran_in, answers = ask(job, facts, samples, Around(job, dataset.facts))
+    ran_in, answers = ask(job, facts, samples, around)
     tolerance = settings["tolerance"]
     task = open_task(job)
     worst = {protocol: _compare(task, answer, expected, protocol, tolerance) for protocol, answer in answers.items()}
     compare = functools.partial(_compare, task, expected=expected, tolerance=tolerance)
-    by_events = check_events(job, facts, samples, lambda answer, protocol: compare(answer, protocol=protocol))
+    by_events = check_events(job, facts, samples, lambda answer, protocol: compare(answer, protocol=protocol), around)
     write_json(
         job.base.out / "check.json",
         {

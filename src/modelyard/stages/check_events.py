@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from modelyard.launch.image_server import Server
     from modelyard.launch.local_broker import LocalBroker
     from modelyard.serving.events.peer import Heard
+    from modelyard.stages.handlers import Around
 
     Compare = Callable[[NDArray[Any], str], float]
 
@@ -51,7 +52,9 @@ _LEASE = {"MODELYARD_EVENTS_ACK_WAIT_S": "2"}
 _WITHOUT = "to go on without: [tool.modelyard.check] events = false"
 
 
-def check_events(job: Job, facts: ImageFacts, samples: Samples, compare: Compare) -> float | None:
+def check_events(
+    job: Job, facts: ImageFacts, samples: Samples, compare: Compare, around: Around | None = None
+) -> float | None:
     """Let the image's server answer events of a broker; return the largest difference, or None: it was not tried.
 
     Args:
@@ -59,6 +62,7 @@ def check_events(job: Job, facts: ImageFacts, samples: Samples, compare: Compare
         facts: the image.
         samples: raw samples by input, each of shape `(N, *shape)`.
         compare: compares answers of shape `(N, *shape)` with the evaluated model's, and says of which protocol they are.
+        around: what stands around the model; None: nothing.
 
     Raises:
         StageFailed: an answer differs, is missing or is there twice with two ids; or no password was asked for.
@@ -69,7 +73,7 @@ def check_events(job: Job, facts: ImageFacts, samples: Samples, compare: Compare
         return None
     with _client(use) as module:
         if (why := _lack(use, module)) is None:
-            return _tried(job, facts, samples, compare, use)
+            return _tried(job, facts, samples, compare, use, around)
     if job.stage.settings["events"] is True:
         msg = f"check: events of a broker cannot be tried here: {why}\n  install what is missing; {_WITHOUT}"
         raise ToolError(msg)
@@ -107,7 +111,7 @@ def _client(use: Use) -> Iterator[str]:
             sys.path.remove(folder)
 
 
-def _tried(job: Job, facts: ImageFacts, samples: Samples, compare: Compare, use: Use) -> float:
+def _tried(job: Job, facts: ImageFacts, samples: Samples, compare: Compare, use: Use, around: Around | None) -> float:
     with tempfile.TemporaryDirectory(prefix="modelyard-broker-") as folder:
         Path(folder).chmod(0o755)  # the image's user reads the files there
         with local_broker.started(use.component, Path(folder), job.log_file) as broker:
@@ -118,7 +122,7 @@ def _tried(job: Job, facts: ImageFacts, samples: Samples, compare: Compare, use:
                 trial.run()
             finally:
                 trial.close()
-    worst = max(compare(answers, f"events of {use.component.name}") for answers in trial.answers())
+    worst = max(compare(answers, f"events of {use.component.name}") for answers in trial.answers(around))
     job.base.metrics.update(events=f"{len(trial.heard)} by {use.component.name}, through a stop and a kill")
     return worst
 
@@ -169,18 +173,19 @@ class Trial:
             self._hear({one.id for events_ in self._rounds for one in events_})
         self._check_ids()
 
-    def answers(self) -> Iterator[NDArray[Any]]:
+    def answers(self, around: Around | None) -> Iterator[NDArray[Any]]:
         """Give what was answered to the samples, each time that they were sent, shape `(N, *shape)`."""
         import numpy as np
 
         model = Model.open(self._job.inputs["model"]).facts
+        outputs, wanted = (around.outputs(model), around.answer(model)) if around else (model.outputs, model.answer)
         name = self._job.plan.config.name
         for sent in self._rounds:
             rows = []
             for number, event in enumerate(sent):
                 answer = json.loads(self.heard[event.id][0].body)
                 one = rows_of(self._samples, slice(number, number + 1))
-                rows.append(predict(lambda *_, said=answer: said, name, one, model.outputs)[model.answer.name])
+                rows.append(predict(lambda *_, said=answer: said, name, one, outputs)[wanted.name])
             yield np.concatenate(rows)
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from ..answers import compressed, failure
 from ..body import decode, has_truth_values, is_small, parse_json
 from ..errors import RequestError
 from ..messages import Response, json_response
+from ..sample_body import sample_of
 from ..tensors import TensorError
 from .describe import EXTENSIONS, SERVER, check_model, metadata
 from .inputs import NOTHING, read_inputs
@@ -102,6 +103,8 @@ class Infer:
             RequestError, TensorError: it is not a request that the model can answer.
         """
         body = decode(self._request, self._limits)
+        if (sample := sample_of(self._request, body, self._model)) is not None:
+            return sample
         length = self._request.text(HEADER_LENGTH)
         samples, self._wanted = read_inference(body, length, self._model, self._limits)
         return samples
