@@ -20,13 +20,18 @@ OTHERWISE = {
     "commands/cli.py": ({"command"}, "an argument of argparse"),
     "execution/watching.py": ({"import"}, "an event that Python tells auditors of"),
     "kubernetes/deploying/cluster.py": ({"cluster"}, "a key of kubeconfig"),
+    "kubernetes/event_triggers.py": ({"nats", "redis"}, "the schemes of addresses that KEDA counts at"),
     "launch/needs.py": ({"docker"}, "the distribution that speaks to an engine"),
     "rendering/templates.py": ({"import"}, "a word of Jinja's"),
     "serving/backends/__init__.py": ({"litert", "onnxruntime"}, "the server's own backends, which it is shipped with"),
+    "serving/model.py": ({"softmax"}, "the activation of an answer"),
     "serving/oip/describe.py": ({"classification"}, "an extension of Triton's"),
     "serving/oip/wanted.py": ({"classification"}, "a parameter of Triton's"),
-    "serving/tfserving.py": ({"classification", "regression"}, "methods of TensorFlow Serving's"),
     "serving/settings.py": ({"litert"}, "the server's own backend"),
+    "serving/tfserving.py": ({"classification", "regression"}, "methods of TensorFlow Serving's"),
+    "stages/dataset.py": ({"softmax"}, "the activation of an answer"),
+    "stages/signature_check.py": ({"softmax"}, "the activation of an answer"),
+    "tensors.py": ({"softmax"}, "the activation of an answer"),
     "testing/__init__.py": (
         {"arrays", "digits-cnn", "float32", "tensorflow"},
         "the small project that plugin authors are given to try theirs in",
@@ -35,6 +40,7 @@ OTHERWISE = {
         {"docker", "keras", "onnxruntime", "tensorflow", "torch"},
         "modules that take long to import",
     ),
+    "testing/target.py": ({"softmax"}, "the activation of an answer"),
 }
 """Words that are something else in their file, and what."""
 DTYPES = {"float16", "float32", "int8"}
