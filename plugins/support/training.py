@@ -93,6 +93,8 @@ def problems(context: CheckContext, **params: Any) -> Iterator[Problem]:
         yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
     if params["class_weights"] != "none" and context.loss != "cross-entropy":
         yield Problem("class_weights", _NO_CLASSES, "leave class_weights out")
+    elif params["class_weights"] != "none" and params["loss"]:
+        yield Problem("class_weights", "a loss of your own weighs samples itself", "leave class_weights out")
 
 
 _NO_CLASSES = "a sample of this task is not of one class, so there are none to weigh"

@@ -13,6 +13,8 @@ from modelyard.params import (
     Epochs,
     Flip,
     LearningRate,
+    OwnLoss,
+    Precision,
     Schedule,
     Shift,
     ValidationFraction,
@@ -21,6 +23,7 @@ from modelyard_plugins.support.keras.keras3 import KERAS, start
 from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
 from modelyard_plugins.support.keras.training import build_model, train_model
 from modelyard_plugins.support.losses import LOSSES
+from modelyard_plugins.support.own_loss import scripts
 from modelyard_plugins.support.training import problems
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ def train(
     schedule: Schedule = "constant",
     flip: Flip = False,
     shift: Shift = 0,
+    loss: OwnLoss = "",
+    precision: Precision = "float32",
 ) -> None:
     """Train with Keras 3 on TensorFlow.
 
@@ -67,6 +72,8 @@ def train(
         schedule=schedule,
         flip=flip,
         shift=shift,
+        loss=loss,
+        precision=precision,
     )
     save_keras3(model, context.out / format_file("keras"))
 
@@ -74,4 +81,4 @@ def train(
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("keras", train, produces="keras", losses=LOSSES, check=problems, **KERAS)
+    register("keras", train, produces="keras", losses=LOSSES, check=problems, scripts=scripts, **KERAS)

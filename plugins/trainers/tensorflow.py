@@ -13,6 +13,8 @@ from modelyard.params import (
     Epochs,
     Flip,
     LearningRate,
+    OwnLoss,
+    Precision,
     Schedule,
     Shift,
     ValidationFraction,
@@ -20,6 +22,7 @@ from modelyard.params import (
 from modelyard_plugins.support.keras.training import build_model, train_model
 from modelyard_plugins.support.keras_files import check_model, save_keras
 from modelyard_plugins.support.losses import LOSSES
+from modelyard_plugins.support.own_loss import scripts
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 from modelyard_plugins.support.training import problems
 
@@ -41,6 +44,8 @@ def train(
     schedule: Schedule = "constant",
     flip: Flip = False,
     shift: Shift = 0,
+    loss: OwnLoss = "",
+    precision: Precision = "float32",
 ) -> None:
     """Train with TensorFlow (tf-keras, the Keras 2 API).
 
@@ -66,6 +71,8 @@ def train(
         schedule=schedule,
         flip=flip,
         shift=shift,
+        loss=loss,
+        precision=precision,
     )
     save_keras(model, context.out / format_file("tf_keras"))
 
@@ -73,4 +80,4 @@ def train(
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("tensorflow", train, produces="tf_keras", losses=LOSSES, check=problems, **TENSORFLOW)
+    register("tensorflow", train, produces="tf_keras", losses=LOSSES, check=problems, scripts=scripts, **TENSORFLOW)

@@ -14,6 +14,8 @@ from modelyard.params import (
     Epochs,
     Flip,
     LearningRate,
+    OwnLoss,
+    Precision,
     Schedule,
     Shift,
     ValidationFraction,
@@ -21,6 +23,7 @@ from modelyard.params import (
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.losses import LOSSES, loss_of
+from modelyard_plugins.support.own_loss import own_loss, scripts
 from modelyard_plugins.support.torch.calling import blank, call
 from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
@@ -57,6 +60,8 @@ def train(
     schedule: Schedule = "constant",
     flip: Flip = False,
     shift: Shift = 0,
+    loss: OwnLoss = "",
+    precision: Precision = "float32",
     layout: Layout = "channels-first",
 ) -> None:
     """Train with PyTorch.
@@ -86,10 +91,11 @@ def train(
         moving,
         epochs=epochs,
         context=context,
-        criterion=Criterion.of(loss_of(context.dataset.facts), output),
+        criterion=Criterion.of(loss_of(context.dataset.facts), output, own_loss(loss)),
         validation=validation,
         keeper=keeper,
         after_step=falling(moving, epochs * len(feed)) if schedule == "cosine" else None,
+        precision=precision,
         class_weights=sample_weights(context.dataset, rows, class_weights),
     )
     facts = context.dataset.facts
@@ -164,4 +170,4 @@ def _described(facts: DatasetFacts, shapes: Mapping[str, tuple[int, ...]]) -> st
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("torch", train, produces="torch", losses=LOSSES, check=problems, **TORCH)
+    register("torch", train, produces="torch", losses=LOSSES, check=problems, scripts=scripts, **TORCH)

@@ -79,6 +79,30 @@ ClassWeights = Annotated[
 ]
 """A trainer's `class_weights`."""
 
+OwnLoss = Annotated[
+    str,
+    Meta(
+        pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?\Z",
+        description="'module:function' of the project's own code",
+        extra={
+            "doc": "a function of the project's own to make small instead of the task's loss, `module:function`. It is "
+            "called as the framework calls a loss, and gives a number for each sample, or one for the batch."
+        },
+    ),
+]
+"""A trainer's `loss`."""
+
+Precision = Annotated[
+    Literal["float32", "bfloat16"],
+    Meta(
+        extra={
+            "doc": "what layers compute in while they learn; with `bfloat16` the weights, the loss and what ships stay "
+            "float32. It saves time and memory on processors that have it."
+        }
+    ),
+]
+"""A trainer's `precision`."""
+
 Schedule = Annotated[
     Literal["constant", "cosine"],
     Meta(extra={"doc": "`cosine` lets the learning rate fall to 0 along half a cosine over all epochs."}),

@@ -11,7 +11,7 @@ from modelyard_plugins.support.losses import FIGURES
 from modelyard_plugins.support.training import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from modelyard.artifacts import Output
     from modelyard.contexts import StageContext
@@ -19,8 +19,24 @@ if TYPE_CHECKING:
     from modelyard_plugins.support.training import History
 
 
-def compile_model(keras: Any, model: Any, optimizer: Any, loss: Loss, output: Output) -> None:
-    """Compile `model`, which answers logits or probabilities (or neither), for the targets that go with `loss`."""
+def compile_model(
+    keras: Any,
+    model: Any,
+    optimizer: Any,
+    loss: Loss,
+    output: Output,
+    own: Callable[[Any, Any], Any] | None = None,
+) -> None:
+    """Compile `model`, which answers logits or probabilities (or neither), for the targets that go with `loss`.
+
+    Args:
+        keras: the package that the model is of.
+        model: the model.
+        optimizer: what moves the weights.
+        loss: the data set's loss, which says what is told beside it.
+        output: what the model answers.
+        own: what is made small instead: `own(targets, answers)`.
+    """
     is_logits = output == "logits"
     losses = {
         "cross-entropy": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=is_logits),
@@ -31,8 +47,21 @@ def compile_model(keras: Any, model: Any, optimizer: Any, loss: Loss, output: Ou
     figure: Any = FIGURES[loss]
     if loss == "binary-cross-entropy":
         figure = _binary_accuracy(0.0 if is_logits else 0.5)
+    made_small = losses[loss]() if own is None else own
+    if model.compute_dtype != "float32":
+        made_small = _in_float32(made_small)
     # XLA's kernels, which Keras 3 would take where it can, are not deterministic
-    model.compile(optimizer=optimizer, loss=losses[loss](), metrics=[figure], jit_compile=False)
+    model.compile(optimizer=optimizer, loss=made_small, metrics=[figure], jit_compile=False)
+
+
+def _in_float32(loss: Any) -> Any:
+    """Return `loss` of answers in float32, whatever the model computes in."""
+    import tensorflow as tf
+
+    def in_float32(targets: Any, answers: Any) -> Any:
+        return loss(targets, tf.cast(answers, tf.float32))
+
+    return in_float32
 
 
 def _binary_accuracy(threshold: float) -> Any:

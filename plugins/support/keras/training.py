@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         Epochs,
         Flip,
         LearningRate,
+        OwnLoss,
+        Precision,
         Schedule,
         Shift,
         ValidationFraction,
@@ -83,6 +85,8 @@ def train_model(  # noqa: D417 - types of `modelyard.params` say what the others
     schedule: Schedule,
     flip: Flip,
     shift: Shift,
+    loss: OwnLoss,
+    precision: Precision,
 ) -> None:
     """Train `model` in place, leave it with the weights to ship, and record how it went.
 
@@ -98,6 +102,8 @@ def train_model(  # noqa: D417 - types of `modelyard.params` say what the others
     from modelyard_plugins.support.data.augmenting import Augmenting
     from modelyard_plugins.support.keras.feed import batches
     from modelyard_plugins.support.keras.fitting import compile_model, fit
+    from modelyard_plugins.support.keras.precision import learner, take_weights
+    from modelyard_plugins.support.own_loss import own_loss
 
     augmenting = Augmenting(flip, shift)
     augmenting.check(context.dataset.facts.inputs)
@@ -105,7 +111,9 @@ def train_model(  # noqa: D417 - types of `modelyard.params` say what the others
     steps = epochs * -(-len(rows) // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
     moving = getattr(keras.optimizers, OPTIMIZERS[optimizer])(learning_rate=rate)
-    compile_model(keras, model, moving, loss_of(context.dataset.facts), answers(model, context))
+    made_small = own_loss(loss)
+    trained = learner(keras, model, context, precision)
+    compile_model(keras, trained, moving, loss_of(context.dataset.facts), answers(model, context), made_small)
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
     weights = sample_weights(context.dataset, rows, class_weights)
@@ -113,7 +121,8 @@ def train_model(  # noqa: D417 - types of `modelyard.params` say what the others
     validation = batches(context.dataset, held_out, batch_size, seed=None) if len(held_out) else None
     keeper = keras.callbacks.EarlyStopping(monitor="val_loss", patience=early_stopping, restore_best_weights=True)
     callbacks = [keeper] if early_stopping else []
-    history = fit(keras, model, feed, epochs=epochs, context=context, validation=validation, callbacks=callbacks)
+    history = fit(keras, trained, feed, epochs=epochs, context=context, validation=validation, callbacks=callbacks)
     if early_stopping:
-        model.set_weights(keeper.best_weights)  # tf_keras restores them only where it did stop
+        trained.set_weights(keeper.best_weights)  # tf_keras restores them only where it did stop
+    take_weights(model, trained)
     record(context, history, model.count_params(), best=int(keeper.best_epoch) if early_stopping else None)

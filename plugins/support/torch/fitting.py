@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.contexts import StageContext
+    from modelyard.params import Precision
     from modelyard_plugins.support.torch.feed import Feed
     from modelyard_plugins.support.training import History
 
@@ -38,15 +39,16 @@ class Criterion(NamedTuple):
     sum_of: _OfBoth
 
     @classmethod
-    def of(cls, loss: Loss, output: Output) -> Criterion:
-        """Return the one for `loss` and a module that answers `output`."""
+    def of(cls, loss: Loss, output: Output, own: _OfBoth | None = None) -> Criterion:
+        """Return the one for `loss` and a module that answers `output`; `own(answers, targets)` is made small instead."""
         is_logits = output == "logits"
         sums: dict[str, _OfBoth] = {
             "accuracy": _hits,
             "binary_accuracy": _binary_hits(0.0 if is_logits else 0.5),
             "mean_absolute_error": _distances,
         }
-        return cls(_LOSSES[loss, is_logits], FIGURES[loss], sums[FIGURES[loss]])
+        made_small = _LOSSES[loss, is_logits] if own is None else _reduced(own)
+        return cls(made_small, FIGURES[loss], sums[FIGURES[loss]])
 
 
 def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
@@ -98,6 +100,7 @@ def fit(
     validation: Feed | None = None,
     keeper: KeepBest | None = None,
     after_step: Callable[[], None] | None = None,
+    precision: Precision = "float32",
     class_weights: NDArray[np.float32] | None = None,
 ) -> History:
     """Fit `module` and return its history.
@@ -112,6 +115,7 @@ def fit(
         validation: batches to measure after each epoch, or None.
         keeper: decides, on the validation loss, when to stop; its best weights are put into the module at the end.
         after_step: called after each step.
+        precision: what layers compute in while they learn.
         class_weights: what a sample of each class counts in the loss, shape `(classes,)`; None: each as much.
 
     Raises:
@@ -122,7 +126,7 @@ def fit(
     learnt = criterion if class_weights is None else criterion._replace(loss=_weighted(criterion.loss, class_weights))
     for epoch in range(epochs):
         teller.begin(epoch)
-        figures = _epoch(module, train, optimizer, teller, after_step, learnt)
+        figures = _epoch(module, train, optimizer, teller, after_step, learnt, precision)
         if validation is not None:
             figures |= {f"val_{name}": value for name, value in measure(module, validation, criterion).items()}
         teller.end(figures)
@@ -143,11 +147,16 @@ def _epoch(
     teller: Teller,
     after_step: Callable[[], None] | None,
     criterion: Criterion,
+    precision: Precision,
 ) -> dict[str, float]:
+    import torch
+
     figures = _Mean(criterion)
     for done, (inputs, labels) in enumerate(train, 1):
         optimizer.zero_grad()
-        answer = call(module, inputs)
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            answer = call(module, inputs)
+        answer = answer.float()
         loss = criterion.loss(answer, labels)
         loss.backward()
         optimizer.step()
@@ -171,6 +180,16 @@ def measure(module: Any, feed: Feed, criterion: Criterion) -> dict[str, float]:
             figures.add(criterion.loss(answer, labels), answer, labels)
     module.train(was_training)
     return figures.read()
+
+
+def _reduced(own: _OfBoth) -> Callable[..., Any]:
+    """Return a loss of the project's own as the functions of `torch.nn.functional` are called."""
+
+    def loss(answers: Any, targets: Any, reduction: str = "mean") -> Any:
+        found = own(answers, targets)
+        return found.mean() if reduction == "mean" else found
+
+    return loss
 
 
 def _loss_of_logits(logits: Any, labels: Any, reduction: str = "mean") -> Any:

@@ -27,6 +27,8 @@ from modelyard.units import duration
 _REDRAW_S = 0.1
 _BAR_WIDTH = 24
 _BYTES = ("B", "bytes")
+_NAMED = 6
+"""So many variants are named in a line; of more, their number is told."""
 
 
 class Screen:
@@ -260,7 +262,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
             yield from (f"warning: {chosen} ships with a gate undecided: {text}" for text in found.pop(chosen, ()))
             if found:
                 place = _relative(self.engine.workspace.folder(stage) / "table.md")
-                yield f"note: gates of other variants are undecided, too: {', '.join(sorted(found))}; see {place}"
+                names = sorted(found)
+                more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+                yield f"note: gates of other variants are undecided, too: {', '.join(names[:_NAMED])}{more}; see {place}"
 
 
 def _needed(tasks: Mapping[str, Any], selected: Iterable[str]) -> dict[str, None]:

@@ -224,7 +224,7 @@ def test_classes_are_weighed_where_there_are_classes_alone(
     ):
         framework.train(context, class_weights="balanced")
     surroundings = CheckContext(name="a", version="1", runtime="r", loss="squared-error")
-    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced"}
+    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced", "loss": ""}
     assert [one.key for one in problems(surroundings, **params)] == ["class_weights"]
     assert not list(problems(CheckContext(name="a", version="1", runtime="r"), **params))
 

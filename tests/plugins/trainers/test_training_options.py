@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from tests.plugins.conftest import Bench, no_progress
 from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits, format_file
-from modelyard.errors import DataError
+from modelyard.contexts import CheckContext
+from modelyard.errors import DataError, PluginError
+from modelyard_plugins.support.own_loss import scripts
+from modelyard_plugins.support.training import problems
 
 Train = Callable[..., tuple[Any, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]]]
 FRAMEWORKS = [
@@ -136,3 +140,58 @@ def test_samples_that_are_no_pictures_are_told_before_training(train: Train, tmp
     rows = written(folder, np.zeros((8, 5), np.float32), np.arange(8) % 2)
     with pytest.raises(DataError, match=r"flip and shift change pictures"):
         train(rows, flip=True)
+
+
+OWN = """
+def twice(targets, answers):
+    if "torch" in type(targets).__module__:
+        import torch
+        return 2 * torch.nn.functional.cross_entropy(targets, answers)  # PyTorch calls a loss the other way round
+    import tensorflow as tf
+    labels = tf.cast(tf.reshape(targets, [-1]), tf.int64)  # Keras 3 hands over float32
+    return 2 * tf.nn.sparse_softmax_cross_entropy_with_logits(labels, answers)
+"""
+
+
+@pytest.fixture
+def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's own module `own_losses`."""
+    (tmp_path / "own_losses.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_losses", raising=False)
+
+
+@pytest.mark.usefixtures("own_code")
+def test_a_loss_of_the_projects_own_is_made_small_instead(train: Train, blank: Dataset) -> None:
+    options = {"epochs": 6, "batch_size": 20, "optimizer": "sgd", "learning_rate": 0.25}
+    context, answer = train(blank, loss="own_losses:twice", **options)
+    logits = answer(np.zeros((1, 4, 4, 1), np.float32))[0]
+    np.testing.assert_allclose(logits, simulated([0.75, 0.25], [0.5] * 6), atol=1e-5)
+    assert context.metrics["train_accuracy"] == 0.75
+
+
+@pytest.mark.usefixtures("own_code")
+def test_a_loss_that_is_not_there_is_told_before_training(train: Train, blank: Dataset) -> None:
+    with pytest.raises(PluginError, match=r"own_losses has no function 'twise', did you mean 'twice'"):
+        train(blank, loss="own_losses:twise")
+
+
+def test_what_learns_in_bfloat16_is_the_same_every_time_and_ships_in_float32(train: Train, sides: Dataset) -> None:
+    def logits(precision: str) -> Any:
+        _, answer = train(sides, epochs=8, batch_size=8, learning_rate=0.1, precision=precision)
+        return answer(sides.inputs("test"))
+
+    once, again, exact = logits("bfloat16"), logits("bfloat16"), logits("float32")
+    assert once.dtype == np.float32
+    np.testing.assert_array_equal(once, again)
+    assert (once.argmax(1) == sides.y("test")).all()
+    assert np.abs(once - exact).max() > 0, "something was computed in less"
+    np.testing.assert_allclose(once, exact, rtol=0.1)
+
+
+def test_a_loss_is_a_file_of_the_project_and_weighs_classes_itself() -> None:
+    assert scripts(loss="deep.losses:focal", epochs=1) == ("deep/losses.py",)
+    assert scripts(loss="") == ()
+    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced", "loss": "losses:focal"}
+    (found,) = problems(CheckContext(name="a", version="1", runtime="r"), **params)
+    assert (found.key, found.why) == ("class_weights", "a loss of your own weighs samples itself")
