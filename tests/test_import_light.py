@@ -67,6 +67,7 @@ LIGHT = {
     "modelyard_plugins.support.ports",
     "modelyard_plugins.support.proxy",
     "modelyard_plugins.support.tensorflow",
+    "modelyard_plugins.support.own_loss",
     "modelyard_plugins.support.training",
 }
 """What the repository's own components are registered with; what they work with, they import when they work."""
