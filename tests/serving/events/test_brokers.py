@@ -332,7 +332,7 @@ def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(broker, 
     assert dead["2"].data == bodies[2]
     answered = {one.cause for one in broker.read(broker.output)}
     assert answered | set(dead) == set(map(str, range(count)))
-    assert len(dead) < count  # whatever was held with it each time shares its fate
+    assert len(dead) < count  # each time about half of the others, by chance, are acknowledged before its turn comes
 
 
 def test_memory_is_flat(broker, serve, raw):

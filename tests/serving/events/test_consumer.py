@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
 
 import pytest
 
+from modelyard.serving.events.asking import Outcome
 from modelyard.serving.events.consumer import Consumer, Patience
 from modelyard.serving.metrics import Board, Metrics
 
@@ -60,3 +62,52 @@ def test_it_connects_anew_whatever_failed(failures, begin, told, caplog):
     assert calls[: len(begin)] == begin
     assert calls[-1] == "close"
     assert [one.levelname for one in caplog.records if one.levelno > logging.INFO] == [told]
+
+
+class Suspicious:
+    """A source that hands three events out, two of which somebody has had before."""
+
+    rests = True
+
+    def __init__(self):
+        self.events = [SimpleNamespace(headers={}, body=b"", attempt=tries, origin=str(tries)) for tries in (1, 2, 2)]
+
+    async def open(self):
+        pass
+
+    async def take(self, _most):
+        events, self.events = self.events, []
+        await asyncio.sleep(0.01)
+        return events
+
+    async def settle(self, endings):
+        return [None] * len(endings)
+
+    async def keep(self, _deliveries):
+        pass
+
+    async def close(self):
+        pass
+
+
+def test_what_was_handed_out_before_is_worked_at_one_after_another():
+    """One of them may end the process: what is acknowledged before its turn is safe."""
+
+    async def consume():
+        begun = []
+        engine = SimpleNamespace(submit=lambda _work, done: begun.append(done))
+        limits = SimpleNamespace()
+        consumer = Consumer(Suspicious(), engine, None, limits, Metrics(Board(), 0, {}), Patience())
+        running = asyncio.create_task(consumer.run(1))
+        counts = []
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            counts.append(len(begun))
+            for done in begun[:]:
+                begun.remove(done)
+                done(Outcome(None))
+        consumer.stop()
+        await asyncio.wait_for(running, 10)
+        return counts
+
+    assert asyncio.run(consume()) == [2, 1, 0]

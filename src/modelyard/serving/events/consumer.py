@@ -37,6 +37,8 @@ TAKE_S = 2.0
 TURN_S = 0.002
 """How long events are begun before others have a turn: answers that are there at once go out together."""
 SMALL_BYTES = 1 << 16
+_SUSPECT = ""
+"""The key of what was handed out before; it is used where there is no order by key."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,8 @@ class Consumer(Generic[D]):
     def _in_turn(self, deliveries: Sequence[D]) -> Sequence[D]:
         """Return them with those first that were handed out before, in no order.
 
-        One of these may end the process each time. Whatever always came after it would be put aside with it.
+        One of these may end the process each time. Whatever always came after it would be put aside with it; so would be
+        whatever is worked at beside it, which is why each of these begins when the one before is acknowledged.
         """
         if self._patience.order == "key":
             return deliveries
@@ -224,7 +227,7 @@ class Consumer(Generic[D]):
 
     def _key(self, delivery: D) -> str | None:
         if self._patience.order == "none":
-            return None
+            return _SUSPECT if delivery.attempt > 1 else None
         try:
             return self._read(delivery).get("partitionkey")
         except RequestError:  # it is a dead letter as soon as it is asked
