@@ -58,7 +58,7 @@ def test_advice_names_model_optimizers_chains_or_what_takes_the_format_at_all():
     assert told("a", ["b"]) == "model optimizers that fit between them: a-to-b, also-a-to-b"
     assert told("a", ["c"]) == "chains that fit between them: a-to-b then b-to-c, or also-a-to-b then b-to-c"
     assert told("d", ["a", "b"]) == "no model optimizers lead from d to a, b; those that take d: (none)"
-    assert told("d", ["a"], is_runtime=True).endswith("those that take d: (none); runtimes that take d: runner")
+    assert told("d", ["a"], is_runtime=True).endswith("those that take d: (none); runtimes that take d, for [tool.modelyard.runtime] use: runner")
     assert "runtimes" not in told("a", ["b"], is_runtime=True)
 
 
@@ -73,8 +73,8 @@ def built_in(tmp_path_factory) -> Plugins:
         ("keras_quantized", "litert", "no model optimizers lead from keras_quantized to tflite; those that take keras_quantized: keras-onnx, keras-saved-model"),
         ("keras", "litert", "model optimizers that fit between them: keras-litert"),
         ("keras", "onnxruntime", "model optimizers that fit between them: keras-onnx"),
-        ("onnx", "litert", "runtimes that take onnx: onnxruntime"),
-        ("tflite", "onnxruntime", "those that take tflite: edge-quantize; runtimes that take tflite: litert"),
+        ("onnx", "litert", "runtimes that take onnx, for [tool.modelyard.runtime] use: onnxruntime"),
+        ("tflite", "onnxruntime", "those that take tflite: edge-quantize; runtimes that take tflite, for [tool.modelyard.runtime] use: litert"),
         ("tf_keras", "onnxruntime", "model optimizers that fit between them: tf-keras-onnx"),
     ],
 )  # fmt: skip

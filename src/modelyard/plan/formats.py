@@ -54,4 +54,6 @@ def advice(plugins: Plugins, given: str, accepted: Sequence[str], *, is_runtime:
     else:
         text = f"chains that fit between them: {', or '.join(' then '.join(chain) for chain in chains)}"
     runtimes = [name for name, one in plugins.of_kind("runtime").items() if given in one.accepts]
-    return f"{text}; runtimes that take {given}: {listing(runtimes)}" if is_runtime and runtimes else text
+    if not (is_runtime and runtimes):
+        return text
+    return f"{text}; runtimes that take {given}, for [tool.modelyard.runtime] use: {listing(runtimes)}"
