@@ -42,6 +42,11 @@ def base_image(project: Path) -> None:
     (project / "tensorflow-serving.tar").touch()
 
 
+def pinned(project: Path) -> None:
+    """What the page's handler is installed with; it needs nothing beside numpy."""
+    (project / "handlers-requirements.txt").touch()
+
+
 def arrays(project: Path) -> None:
     """The data that the page's scripts make, where their projects are."""
     pictures(project)
@@ -79,6 +84,7 @@ def hook(project: Path, name: str) -> None:
 
 
 BEFORE: dict[str, Callable[[Path], None]] = {
+    "docs/how-to/handlers.md": pinned,
     "docs/how-to/import-a-model.md": imported,
     "docs/how-to/use-your-own-data.md": arrays,
     "docs/how-to/serve-with-tensorflow-serving.md": base_image,
