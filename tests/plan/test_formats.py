@@ -58,7 +58,9 @@ def test_advice_names_model_optimizers_chains_or_what_takes_the_format_at_all():
     assert told("a", ["b"]) == "model optimizers that fit between them: a-to-b, also-a-to-b"
     assert told("a", ["c"]) == "chains that fit between them: a-to-b then b-to-c, or also-a-to-b then b-to-c"
     assert told("d", ["a", "b"]) == "no model optimizers lead from d to a, b; those that take d: (none)"
-    assert told("d", ["a"], is_runtime=True).endswith("those that take d: (none); runtimes that take d, for [tool.modelyard.runtime] use: runner")
+    assert told("d", ["a"], is_runtime=True).endswith(
+        "those that take d: (none); runtimes that take d, for [tool.modelyard.runtime] use: runner"
+    )
     assert "runtimes" not in told("a", ["b"], is_runtime=True)
 
 
