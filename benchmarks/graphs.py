@@ -95,12 +95,14 @@ def build_modelyard(folder: Path) -> None:
     from modelyard.build.engine import Engine
     from modelyard.execution.child import run_request
     from modelyard.execution.runner import Run, StageRunner
+    from modelyard.execution.watching import Watch
     from modelyard.files import atomic as durable
     from modelyard.project.load import load
 
-    def run(self: StageRunner, stage: Any, scratch: Path, _on_event: Any) -> Run:
+    def run(self: StageRunner, stage: Any, sighting: Any, scratch: Path, _on_event: Any) -> Run:
         (scratch / "out").mkdir()
-        result = run_request(self._request(stage, scratch, Path(os.devnull)), self._project, events)
+        request = self._request(stage, sighting, scratch, Path(os.devnull))
+        result = run_request(request, self._project, Watch(request.project), events)
         assert result.failure is None, result.failure
         return Run(result, 0)
 

@@ -54,6 +54,8 @@ LISTS = "`doit list --all` shows the tasks"
         ("clean trian", "clean: 'trian': no such task, did you mean 'train'?", LISTS),
         ("forget trian", "forget: 'trian': no such task, did you mean 'train'?", LISTS),
         ("ignore trian", "ignore: 'trian': no such task, did you mean 'train'?", LISTS),
+        ("help trian", "'trian': no such task or command, did you mean 'train'?", f"{LISTS}, `doit help` the commands"),
+        ("help train why", "help: 'why' is one word too many", "usage: doit help [COMMAND or TASK]"),
         ("info trian", "info: 'trian': no such task, did you mean 'train'?", LISTS),
         ("provenance trian", "provenance: 'trian' names no result, did you mean 'train'?", "write STAGE@N, or 4 or more digits of a key; `doit history STAGE` shows both"),
         ("diff trian@1 now", "diff: 'trian@1' names no result, did you mean 'train'?", "write STAGE@N, or 4 or more digits of a key; `doit history STAGE` shows both"),

@@ -27,6 +27,16 @@ def tokens(context, *, path: InputPath = "tokens.npz"):
     train, test = ({one: found[one][rows] for one in ("input_ids", "attention_mask")} for rows in (slice(200), slice(200, None)))
     return Splits(train, found["y"][:200], test, found["y"][200:], ["a", "b", "c"])
 '''
+NETWORK_OF_ONE = '''"""A network."""
+
+import tf_keras
+
+
+def build(input_shape, classes):
+    """Return a network of one of the inputs."""
+    ids = tf_keras.layers.Input(input_shape["input_ids"], name="ids")
+    return tf_keras.Model(ids, tf_keras.layers.Dense(classes)(ids))
+'''
 CONFIG = """
 [tool.modelyard]
 name = "tokens"
@@ -168,15 +178,14 @@ def test_the_answer_that_counts_must_be_named(project: Path) -> None:
     assert "answers 'pooled', float32 (batch, 8), but the data set has 3 classes" in wrong.output
 
 
-def test_a_trainer_of_one_input_says_so(project: Path) -> None:
-    (project / "net.py").write_text(
-        '"""A network."""\n\n\ndef build(input_shape, classes):\n    """Return nothing."""\n'
-    )
+def test_a_network_of_one_input_is_told_the_names_of_all(project: Path) -> None:
+    (project / "net.py").write_text(NETWORK_OF_ONE)
     done = build(
         project, "train={}", "model={ use = 'net:build' }", "variants={ a = ['float32'] }", "runtime={}", "train"
     )
 
-    assert "there are 2 inputs ('input_ids', 'attention_mask'); one that has a single input is needed" in done.output
+    assert "takes ids, but the data set's arrays are attention_mask, input_ids" in done.output
+    assert "name its inputs like them" in done.output
 
 
 def test_the_report_tells_each_input(project: Path) -> None:
