@@ -80,7 +80,7 @@ def task_export():
 
 
 def task_report():
-    """write a report on what is built: accuracy, sizes, latency, mistakes, provenance"""
+    """write a report on what is built: quality, sizes, latency, mistakes, provenance"""
     yield from project.tasks(task_report)
 
 

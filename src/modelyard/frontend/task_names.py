@@ -19,7 +19,7 @@ FOREGROUND = {
     "deploy": "change the cluster to what is rendered, and wait for the rollout",
     "undeploy": "remove what was deployed",
     "export": "write the rendered manifests to a folder for git",
-    "report": "write a report on what is built: accuracy, sizes, latency, mistakes, provenance",
+    "report": "write a report on what is built: quality, sizes, latency, mistakes, provenance",
 }
 """The tasks that act, and what each does, for a dodo.py that does not say it."""
 
