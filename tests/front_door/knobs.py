@@ -124,6 +124,7 @@ MEANINGLESS: dict[str, Knob] = {
     "serve.host": knob(NONE, setting("serve", 'host = "0.0.0.0"')),
     "check.start": knob(NONE, setting("check", "start = false")),
     "check.samples": knob(NONE, setting("check", "samples = 3")),
+    "check.events": knob(NONE, setting("check", "events = false")),
     "check.tolerance": knob(NONE, setting("check", "tolerance = 0.5")),
     "check.timeout_s": knob(NONE, setting("check", "timeout_s = 5")),
     "gates.equal_training": knob(NONE, setting("gates", "equal_training = false")),  # no variant of the toy is trained again
@@ -165,6 +166,14 @@ UNTOUCHED = {
     **{
         f"events.{key}": "the toy's server takes no events; tests/config and tests/serving/events have them"
         for key in _EVENTS
+    },
+    **{
+        f"handlers.{key}": "the toy's clients send numbers; tests/front_door/test_handlers_road.py has them"
+        for key in ("after", "answer", "before", "outputs", "requirements")
+    },
+    **{
+        f"executor.{key}": "the toy's stages run here; tests/front_door/test_elsewhere.py has other machines"
+        for key in ("kinds", "retries")
     },
     "store.path": "another store knows nothing of earlier results",
     "store.remote": "tests/store has remotes",
