@@ -35,6 +35,11 @@ def modelyard_before_stage_run(context):
 """
 
 
+def hear_interrupts() -> None:
+    """A shell lets its background jobs, and so all that they start, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class World:
     """A project, the folder that its executor's jobs run in, and the remote store between them."""
 
@@ -60,6 +65,7 @@ class World:
         (self.desk / "hold").touch()
         command = [sys.executable, "-m", "doit", "train", *arguments]
         pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        pipe["preexec_fn"] = hear_interrupts
         running = subprocess.Popen(command, cwd=self.project, env=doit_environment(), start_new_session=True, **pipe)
         wait_for(lambda: bool(self.jobs) and self.pid(self.jobs[-1]) > 0)
         return running
