@@ -218,7 +218,7 @@ def served(project: Path) -> Iterator[str]:
             except OSError:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
-        process.send_signal(2)
+        process.terminate()
         process.wait(60)
 
 
