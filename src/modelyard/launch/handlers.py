@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from modelyard.code.closure import CodeIndex
 from modelyard.errors import StageFailed
 from modelyard.files.digests import DigestTable
+from modelyard.launch.handler_imports import imports_modelyard, missing, normal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from modelyard.code.closure import Closure
     from modelyard.component import Component, Use
 
 ASSETS = "handler_assets"
@@ -84,7 +84,7 @@ def lay_out(handlers: Handlers, project: Path, out: Path, pinned: Iterable[str])
     files = {place: source for role, use in handlers.items() for _, place, source in _assets(role, use)}
     packages = (use.component.package for use in handlers.values())
     files |= {folder.name: folder for folder in packages if folder is not None}
-    files |= _own_code([use.component for use in handlers.values()], project, {*map(_normal, pinned)})
+    files |= _own_code([use.component for use in handlers.values()], project, frozenset(map(normal, pinned)))
     for place, source in files.items():
         target = out / place
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def lay_out(handlers: Handlers, project: Path, out: Path, pinned: Iterable[str])
             shutil.copyfile(source, target)
 
 
-def _own_code(components: Iterable[Component], project: Path, pinned: set[str]) -> dict[str, Path]:
+def _own_code(components: Iterable[Component], project: Path, pinned: frozenset[str]) -> dict[str, Path]:
     """Return the files of the project that its own handlers are made of, by their paths from the project's folder."""
     own = [one for one in components if one.package is None]
     if not own:
@@ -103,24 +103,24 @@ def _own_code(components: Iterable[Component], project: Path, pinned: set[str]) 
     with TemporaryDirectory(prefix="modelyard-code-") as folder:
         index = CodeIndex(project, DigestTable(Path(folder, "digests.sqlite")))
         for one in own:
-            closure = index.closure(one.file)
-            _check_there(one, closure, pinned)
-            paths = (path for path in map(Path, closure.paths) if path.is_relative_to(project))
+            paths = [path for path in map(Path, index.closure(one.file).paths) if path.is_relative_to(project)]
+            _check_there(one, paths, project, pinned)
             found |= {path.relative_to(project).as_posix(): path for path in paths}
     return found
 
 
-def _check_there(component: Component, closure: Closure, pinned: set[str]) -> None:
-    for name in closure.distributions:
-        if _normal(name) not in {*pinned, "modelyard"}:
-            msg = (
-                f"the handler {component.name!r} ({component.file}) imports {name}, which the server does not have\n"
-                "  pin it with its hashes in a file that [tool.modelyard.handlers] requirements names; "
-                "an import for types alone stands below `if TYPE_CHECKING:` and is of a module that is there"
-            )
-            raise StageFailed(msg)
-
-
-def _normal(distribution: str) -> str:
-    """Return the name of a distribution as all spellings of it have it in common."""
-    return distribution.lower().replace("_", "-").replace(".", "-")
+def _check_there(component: Component, files: Sequence[Path], project: Path, pinned: frozenset[str]) -> None:
+    who = f"the handler {component.name!r} ({component.file})"
+    for file in filter(imports_modelyard, files):
+        msg = (
+            f"{who}: {file.relative_to(project)} imports modelyard, which the server does not have\n"
+            "  put the handler in a module of its own, or import modelyard below `if TYPE_CHECKING:` or in a function that the server does not call"
+        )
+        raise StageFailed(msg)
+    for name in missing(files, project, pinned):
+        msg = (
+            f"{who} imports {name}, which the server does not have\n"
+            "  pin it with its hashes in a file that [tool.modelyard.handlers] requirements names, "
+            "or put the handler in a module of its own that does not import it"
+        )
+        raise StageFailed(msg)
