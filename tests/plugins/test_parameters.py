@@ -23,7 +23,7 @@ _CANDIDATES: dict[Any, tuple[Any, ...]] = {
     bool: (True,),
     int: (1, 20, 1024),
     float: (0.25, 1.5),
-    str: ("input.txt",),
+    str: ("input.txt", "own:loss"),
     Any: ("input.txt",),
 }
 _GIVEN: dict[tuple[str, str], dict[str, Any]] = {
@@ -97,6 +97,9 @@ def tables(component: Component, parameter: Parameter, value: Any) -> dict[str, 
     if component.kind == "optimizer":
         step = ", ".join([f'use = "{component.name}"', *lines])
         return {"tool.modelyard.variants": f"a = [{{ {step} }}]"}
+    if component.kind == "handler":
+        step = ", ".join([f'use = "{component.name}"', *lines])
+        return {"tool.modelyard.handlers": f"before = [{{ {step} }}]"}
     table = _TABLES.get(component.kind, f"{component.kind}s.a")
     found: dict[str, str | None] = {f"tool.modelyard.{table}": "\n".join([f'use = "{component.name}"', *lines])}
     if not component.takes_model:
@@ -109,6 +112,7 @@ def tables(component: Component, parameter: Parameter, value: Any) -> dict[str, 
 def main(folder: Path) -> None:
     load = Load(folder)
     (folder / "input.txt").write_text("")
+    (folder / "own.py").write_text("def loss(answers, targets):\n    return answers - targets\n")
     for component in load.plugins.components.values():
         for parameter in component.parameters.values():
             forms = values(parameter.annotation, parameter.default)
