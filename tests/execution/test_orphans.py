@@ -8,15 +8,20 @@ import pytest
 from modelyard.execution import orphans
 
 PARENT = """
-import subprocess, sys
+import contextlib, subprocess, sys
+from pathlib import Path
 from modelyard.execution import orphans
 orphans.adopt()
+def commands():
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield file.read_bytes().replace(b"\\0", b" ").decode().strip()
 kept = subprocess.Popen(["sleep", "600"])
 own = orphans.children()
 assert own == {kept.pid}
 for script in ("sleep 601 & exit", "setsid sleep 602 & exit", "(setsid sh -c 'sleep 603 & sleep 604' &) & exit", "exit"):
     subprocess.run(["sh", "-c", script])
-while len(orphans.children()) < 4:
+while len(orphans.children()) < 4 or not {f"sleep {number}" for number in (601, 602, 603, 604)} <= set(commands()):
     pass
 print("\\n".join(orphans.end(own)), flush=True)
 assert orphans.children() == own
