@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.config.matrix import MOST, expand
+from modelyard.config.grid import MOST
+from modelyard.config.matrix import expand
 from modelyard.config.read import load_config
 from modelyard.errors import ConfigError
 from modelyard.plan.planner import build_plan

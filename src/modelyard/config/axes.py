@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from modelyard.config.matrix import part_of_name
-from modelyard.errors import ConfigError
+from modelyard.config.grid import list_name, named_values, part_of_name
 from modelyard.toml.places import Where
 
 Path = tuple[str, ...]
@@ -44,7 +43,11 @@ def axes_of(table: Mapping[str, Any], where: Where) -> list[Axis]:
     found = dict(leaves(table))
     ends = [path[-1] for path in found]
     return [
-        Axis(path, _label(path, ends.count(path[-1]) > 1), _values(path, values, where))
+        Axis(
+            path,
+            _label(path, ends.count(path[-1]) > 1),
+            named_values(".".join(path), values, where.at(*path), of="training", name=list_name),
+        )
         for path, values in found.items()
     ]
 
@@ -71,31 +74,3 @@ def nested(values: Mapping[Path, Any]) -> dict[str, Any]:
 
 def _label(path: Path, is_ambiguous: bool) -> str:
     return part_of_name("-".join(path) if is_ambiguous else path[-1])
-
-
-def _values(path: Path, values: Any, where: Where) -> dict[str, Any]:
-    key, place = ".".join(path), where.at(*path)
-    if not isinstance(values, list) or not values:
-        what = " is empty" if values == [] else f": {values!r} is not a list"
-        msg = f"{place}: axis {key!r}{what}\n  write a list of the values, for instance seed = [0, 1, 2]"
-        raise ConfigError(msg)
-    found: dict[str, Any] = {}
-    for value in values:
-        text = _text(value)
-        if text is None:
-            msg = f"{place}: axis {key!r}: {value!r} is not allowed\n  allowed: texts, numbers, true, false, and lists of them"
-            raise ConfigError(msg)
-        if not text or text in found:
-            why = f"gives the same name as {found[text]!r}" if text else "gives no name"
-            msg = f"{place}: axis {key!r}: {value!r} {why}\n  values become a part of the training's name: write others"
-            raise ConfigError(msg)
-        found[text] = value
-    return found
-
-
-def _text(value: Any) -> str | None:
-    """Return a value as a part of a name; None if it cannot be one."""
-    scalars: Sequence[Any] = value if isinstance(value, list) else [value]
-    if not all(isinstance(one, str | int | float) for one in scalars):
-        return None
-    return "-".join(part_of_name(one) for one in scalars)

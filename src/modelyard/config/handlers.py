@@ -51,7 +51,7 @@ def requirements_file(project: Path, name: str, where: Where) -> Path | None:
     """Return the file that the key `requirements` names; None where it is empty.
 
     Raises:
-        ConfigError: there is no such file, or a line of it is not pinned with hashes.
+        ConfigError: there is no such file.
     """
     if not name:
         return None

@@ -10,20 +10,17 @@ makes the variants `pruned-0.5-float32`, `pruned-0.5-int8`, `pruned-0.7-float32`
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
-from itertools import product
 from string import Formatter
 from typing import Any, NoReturn
 
 import msgspec
 
+from modelyard.config.grid import MOST, as_toml, combinations, named_values, same, too_many
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.toml.places import ConfigSource, Where
 
-MOST = 256
-"""Variants of one matrix: more than anybody reads in a table; the bound catches an axis too many."""
 _OWN = ("chain", "exclude")
 _AXIS = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -88,16 +85,11 @@ class _Matrix:
         raise ConfigError(msg)
 
     def combinations(self) -> Iterator[Combination]:
-        count = math.prod(map(len, self.axes.values()))
-        if count > MOST:
-            sizes = " x ".join(f"{len(values)} ({axis})" for axis, values in self.axes.items())
-            self.fail(f"{sizes} are {count:,} variants, more than {MOST}", "use fewer values, or split the matrix")
+        if many := too_many(self.axes):
+            self.fail(f"{many} variants, more than {MOST}", "use fewer values, or split the matrix")
         made: dict[str, dict[str, Any]] = {}
-        for one in product(*(values.items() for values in self.axes.values())):
-            values = dict(zip(self.axes, (value for _, value in one), strict=True))
-            if any(all(_same(values[k], v) for k, v in entry.items()) for entry in self.excluded):
-                continue
-            variant = "-".join((self.name, *(text for text, _ in one)))
+        for texts, values in combinations(self.axes, self.excluded):
+            variant = "-".join((self.name, *texts))
             if variant in made:
                 both = f"{_assignments(made[variant])} and {_assignments(values)}"
                 self.fail(
@@ -115,23 +107,7 @@ class _Matrix:
             self.fail(
                 f"axis {axis!r} is not allowed as a name", "allowed: letters, digits, dashes and underscores", axis
             )
-        if not isinstance(values, list):
-            hint = f"write a list of the values, for instance {axis} = [{_toml(values)}]"
-            self.fail(f"axis {axis!r}: {values!r} is not a list", hint, axis)
-        if not values:
-            self.fail(f"axis {axis!r} is empty", "give it a value, or leave the matrix out", axis)
-        found: dict[str, Any] = {}
-        for value in values:
-            if not isinstance(value, str | int | float):
-                hint = "allowed: texts, numbers, true and false"
-                self.fail(f"axis {axis!r}: {value!r} is not allowed", hint, axis)
-            text = part_of_name(value)
-            if not text or text in found:
-                why = f"gives the same name as {found[text]!r}" if text else "gives no name"
-                hint = f"values become a part of the variant's name, as {text!r}" if text else "write letters or digits"
-                self.fail(f"axis {axis!r}: {value!r} {why}", hint, axis)
-            found[text] = value
-        return found
+        return named_values(axis, values, self.where.at(axis), of="variant")
 
     def checked_chain(self) -> list[Any]:
         chain = self.table.get("chain")
@@ -153,14 +129,12 @@ class _Matrix:
         entries = self.table.get("exclude", [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) and entry for entry in entries):
             axis, values = next(iter(self.axes.items()))
-            hint = (
-                f"write a list of tables, for instance exclude = [{{ {axis} = {_toml(next(iter(values.values())))} }}]"
-            )
+            hint = f"write a list of tables, for instance exclude = [{{ {axis} = {as_toml(next(iter(values.values())))} }}]"
             self.fail(f"key 'exclude': {entries!r} is not allowed", hint, "exclude")
         for entry in entries:
             for axis, value in entry.items():
                 self.known_axis(axis, "exclude", f"exclude = {entry!r}")
-                if not any(_same(value, known) for known in self.axes[axis].values()):
+                if not any(same(value, known) for known in self.axes[axis].values()):
                     known = ", ".join(map(repr, self.axes[axis].values()))
                     self.fail(
                         f"key 'exclude': {value!r} is no value of the axis {axis!r}", f"its values: {known}", "exclude"
@@ -208,16 +182,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
             yield from _texts(one)
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and one == other
-
-
-def part_of_name(value: str | float) -> str:
-    """Return a value as a part of a name: lower case, with a dash for what is not a letter, a digit or a dot."""
-    return re.sub(r"[^a-z0-9.]+", "-", str(value).lower()).strip("-.")
-
-
-def _toml(value: Any) -> str:
-    return msgspec.json.encode(value).decode() if isinstance(value, str | int | float) else "..."

@@ -15,6 +15,7 @@ from modelyard.config.extending import extended
 from modelyard.config.handlers import check_answer, check_runtime, requirements_file, with_requirements
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
+from modelyard.config.names import check_name
 from modelyard.config.scalar import scalar
 from modelyard.config.tables import (
     EXECUTOR,
@@ -180,7 +181,8 @@ class PipelineReader:
             return {"": Training(uses=uses, seed=seed, variants=tuple(variants), where=where)}
         from modelyard.config.several import several  # most projects have one
 
-        return {one.name: one for one in several(self, variants, seed)}
+        found = several(self.raw, self.source, self.plugins, self.training_uses, variants, seed)
+        return {one.name: one for one in found}
 
     def trained_tables(self) -> dict[str, dict[str, Any]]:
         """The tables of a training as they are, whatever is laid over them."""
@@ -247,20 +249,11 @@ class PipelineReader:
                 raise ConfigError(msg)
         return self.use(EXECUTOR)
 
-    def check_name(self, what: str, name: str, where: Where) -> None:
-        """Check a name that becomes a task's and a folder's."""
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", name):
-            msg = (
-                f"{where}: {name!r} is not allowed as the name of a {what}\n"
-                "  allowed: 1 to 100 lower-case letters, digits, dots and dashes, with a letter or digit at both ends"
-            )
-            raise ConfigError(msg)
-
     def variants(self) -> dict[str, tuple[Use, ...]]:
         found: dict[str, tuple[Use, ...]] = {}
         for name, steps in self.table("variants").items():
             where = self.where("variants").at(name)
-            self.check_name("variant", name, where)
+            check_name("variant", name, where)
             if not isinstance(steps, list):
                 msg = f'{where}: {name}: {steps!r} is not a list\n  write a chain of model optimizers, for instance {name} = ["int8"]'
                 raise ConfigError(msg)
@@ -278,7 +271,7 @@ class PipelineReader:
         """Return the chain of a variant that a matrix makes."""
         tables = ("matrix", one.matrix)
         where = self.where(*tables)
-        self.check_name("variant", one.variant, where)
+        check_name("variant", one.variant, where)
         if one.variant in self.origins:
             other = f"[tool.modelyard.{'.'.join(self.origins[one.variant])}]"
             msg = f"{where}: the variant {one.variant!r} is in {other}, too\n  give the matrix another name"
@@ -303,7 +296,7 @@ class PipelineReader:
         return self.components.take(kind, name, values, where)
 
     def target(self, name: str) -> Use:
-        self.check_name("target", name, self.where("targets").at(name))
+        check_name("target", name, self.where("targets").at(name))
         self.table("targets", name)
         values = extended(self.table("targets"), name, self.where("targets"))
         return self.components.take("target", values.pop("use"), values, self.where("targets", name))

@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
+from modelyard.component import Use
 from modelyard.config.keys import default_components
+from modelyard.config.names import check_name
 from modelyard.config.scalar import scalar
 from modelyard.config.tables import TRAININGS as TABLE
 from modelyard.config.tables import Seed
 from modelyard.config.training import Training
 from modelyard.config.trainings import LaidOut, lay_out
 from modelyard.errors import ConfigError, did_you_mean, listing
-
-if TYPE_CHECKING:
-    from modelyard.config.pipeline import PipelineReader
+from modelyard.plugins.load import Plugins
+from modelyard.toml.places import ConfigSource, Where
 
 MOST = 1024
 """Variants of all trainings together: each is measured, and a line of one table."""
 
 
-def several(reader: PipelineReader, variants: Sequence[str], seed: int) -> Iterator[Training]:
+class UsesOf(Protocol):
+    """Makes components with parameters of the tables of one training."""
+
+    def __call__(
+        self, tables: Mapping[str, Mapping[str, Any]], where: Mapping[str, Where], *, is_asked: bool
+    ) -> dict[str, Use]:
+        """Return them; `is_asked`: the project wants a model of its own to be trained."""
+        ...
+
+
+def several(
+    raw: Mapping[str, Any],
+    source: ConfigSource,
+    plugins: Plugins,
+    uses_of: UsesOf,
+    variants: Sequence[str],
+    seed: int,
+) -> Iterator[Training]:
     """Yield the trainings of a project that has `[tool.modelyard.trainings]`.
 
     Args:
-        reader: what reads the project's tables.
+        raw: `[tool.modelyard]`.
+        source: what it was read from.
+        plugins: the project's plugins.
+        uses_of: makes the components of each.
         variants: all variants by name.
         seed: the project's seed, of those that say none.
 
@@ -33,23 +54,24 @@ def several(reader: PipelineReader, variants: Sequence[str], seed: int) -> Itera
         ConfigError: a name, key or value is not allowed, or there are too many variants.
     """
     found = 0
-    for one in lay_out(reader.raw, reader.source, default_components(reader.plugins), reader.plugins):
-        training = _checked(reader, one, variants, seed)
+    for one in lay_out(raw, source, default_components(plugins), plugins):
+        where = source.where(TABLE, one.table)
+        chosen = _chosen(raw[TABLE][one.table], where, variants)
+        training = _checked(one, where, uses_of, chosen, seed)
         found += len(training.variants)
         if found > MOST:
             msg = (
-                f"{reader.where(TABLE)}: the trainings have more than {MOST:,} variants together\n"
+                f"{source.where(TABLE)}: the trainings have more than {MOST:,} variants together\n"
                 f'  choose those of each, for instance variants = ["{variants[0]}"], or use fewer values'
             )
             raise ConfigError(msg)
         yield training
 
 
-def _checked(reader: PipelineReader, one: LaidOut, variants: Sequence[str], seed: int) -> Training:
-    where = reader.where(TABLE, one.table)
-    reader.check_name("training", one.name, where)
+def _checked(one: LaidOut, where: Where, uses_of: UsesOf, variants: tuple[str, ...], seed: int) -> Training:
+    check_name("training", one.name, where)
     try:
-        uses = reader.training_uses(one.tables, one.where, is_asked="model" in one.own)
+        uses = uses_of(one.tables, one.where, is_asked="model" in one.own)
         own_seed = scalar("seed", one.tables.get("seed", seed), Seed, one.where["seed"])
     except ConfigError as exc:
         msg = f"{exc}\n  {one.note}"
@@ -58,19 +80,19 @@ def _checked(reader: PipelineReader, one: LaidOut, variants: Sequence[str], seed
         name=one.name,
         uses=uses,
         seed=own_seed,
-        variants=tuple(_chosen(reader, one, variants)),
+        variants=variants,
         over_seeds=one.over_seeds,
         where=one.where,
     )
     for variant in training.variants:
-        reader.check_name("variant", training.full(variant), where)
+        check_name("variant", training.full(variant), where)
     return training
 
 
-def _chosen(reader: PipelineReader, one: LaidOut, variants: Sequence[str]) -> list[str]:
+def _chosen(table: Mapping[str, Any], own: Where, variants: Sequence[str]) -> tuple[str, ...]:
     """Return the variants that a training wants, in the order of all: all of them unless it says which."""
-    wanted: Any = reader.raw[TABLE][one.table].get("variants", ["*"])
-    where = reader.where(TABLE, one.table).at("variants")
+    wanted: Any = table.get("variants", ["*"])
+    where = own.at("variants")
     if not isinstance(wanted, list) or not wanted or not all(isinstance(name, str) for name in wanted):
         msg = f"{where}: key 'variants': {wanted!r} is not allowed\n  write a list of variants' names, or patterns: {listing(variants)}"
         raise ConfigError(msg)
@@ -78,4 +100,4 @@ def _chosen(reader: PipelineReader, one: LaidOut, variants: Sequence[str]) -> li
         if not fnmatch.filter(variants, name):
             msg = f"{where}: key 'variants': there is no variant {name!r}{did_you_mean(name, variants)}\n  variants: {listing(variants)}"
             raise ConfigError(msg)
-    return [variant for variant in variants if any(fnmatch.fnmatchcase(variant, name) for name in wanted)]
+    return tuple(variant for variant in variants if any(fnmatch.fnmatchcase(variant, name) for name in wanted))

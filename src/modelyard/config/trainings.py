@@ -12,14 +12,13 @@ are the trainings `small`, `wide.learning-rate-0.01.seed-0`, `wide.learning-rate
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from modelyard.config.axes import Path, axes_of, leaves, nested
+from modelyard.config.grid import MOST, combinations, same, too_many
 from modelyard.config.profiles import lay_over, names_another
 from modelyard.config.tables import TRAINED
 from modelyard.config.tables import TRAININGS as TABLE
@@ -29,8 +28,6 @@ from modelyard.toml.places import ConfigSource, Where
 if TYPE_CHECKING:
     from modelyard.plugins.load import Plugins
 
-MOST = 256
-"""Trainings of one project: a bound that catches an axis too many before a week of computing does."""
 _SET = (*TRAINED, "seed")
 _OWN = (*_SET, "variants", "matrix", "exclude")
 
@@ -170,7 +167,7 @@ class _Family:
                 known = [one.key for one in self.axes]
                 near = did_you_mean(".".join(path), known)
                 self.fail(f"exclude: there is no axis {'.'.join(path)!r}{near}", f"axes: {listing(known)}", "exclude")
-            if not any(_same(value, one) for one in axis.values.values()):
+            if not any(same(value, one) for one in axis.values.values()):
                 values = ", ".join(map(repr, axis.values.values()))
                 self.fail(
                     f"exclude: {value!r} is no value of the axis {axis.key!r}", f"its values: {values}", "exclude"
@@ -178,17 +175,12 @@ class _Family:
         return found
 
     def trainings(self) -> Iterator[LaidOut]:
-        count = math.prod(len(axis.values) for axis in self.axes)
-        if count > MOST:
-            sizes = " x ".join(f"{len(axis.values)} ({axis.key})" for axis in self.axes)
-            self.fail(f"{sizes} are {count:,} trainings, more than {MOST}", "use fewer values, or split it", "matrix")
+        if many := too_many({axis.key: axis.values for axis in self.axes}):
+            self.fail(f"{many} trainings, more than {MOST}", "use fewer values, or split it", "matrix")
         none = True
-        for chosen in product(*(axis.values.items() for axis in self.axes)):
-            values = {axis.path: value for axis, (_, value) in zip(self.axes, chosen, strict=True)}
-            if any(all(_same(values[path], value) for path, value in one.items()) for one in self.excluded):
-                continue
+        for texts, values in combinations({axis.path: axis.values for axis in self.axes}, self.excluded):
             none = False
-            yield self.training([text for text, _ in chosen], values)
+            yield self.training(texts, values)
         if none:
             self.fail("key 'exclude' leaves no training", "take an entry out of it", "exclude")
 
@@ -238,7 +230,3 @@ class _Family:
                 mine.pop(path[1], None)
         below = self.source.where(key)
         return LaidWhere(self.source, (TABLE, self.name), (key,), below=below, own=mine) if mine else below
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and one == other
