@@ -1,0 +1,145 @@
+"""What all brokers of the tests have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass
+
+import pytest
+from tests.standins.tls import free_port
+
+
+def event_headers(number, key=None):
+    return {
+        "ce-specversion": "1.0",
+        "ce-id": str(number),
+        "ce-source": "/camera",
+        "ce-type": "picture",
+        **({} if key is None else {"ce-partitionkey": key}),
+        "content-type": "application/octet-stream",
+    }
+
+
+@dataclass
+class Message:
+    """What a stream holds."""
+
+    headers: dict[str, str]
+    data: bytes
+
+    @property
+    def cause(self):
+        return self.headers.get("ce-causationid") or self.headers["ce-id"]
+
+
+def wait_until(done, timeout_s=60, told=lambda: None):
+    """Return what `done` returns, once that is true."""
+    end = time.monotonic() + timeout_s
+    while not (found := done()):
+        assert time.monotonic() < end, told()
+        time.sleep(0.03)
+    return found
+
+
+class Broker:
+    """A program that listens on a free port. `input`, `output` and `dead` are the streams of the test that runs."""
+
+    program = module = ""
+    user, password = "ann", "s3cret"
+    makes_streams = False
+    """Whether there is a stream as soon as it is named."""
+    counts = True
+    """Whether it says how often it handed an event out."""
+    kills = 3
+    """How often it is killed and started again, where a test does that."""
+    takes_over = True
+    """Whether a member of the group gets what comes after another has left it."""
+
+    def __init__(self, folder, certificate=None):
+        """Make ready; with the folder of a certificate it speaks TLS alone, and asks for a password."""
+        if shutil.which(self.program) is None:
+            missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
+            missing(f"needs the program {self.program}")
+        pytest.importorskip(self.module)
+        self.port = free_port()
+        self.folder, self.certificate = folder, certificate
+        folder.mkdir()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [str(word) for word in self.command()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | self.environment(),
+            start_new_session=True,
+        )
+        wait_until(self.listens, 120)
+
+    def environment(self):
+        return {}
+
+    def listens(self):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def trusted(self):
+        return ssl.create_default_context(cafile=self.certificate / "tls.crt") if self.certificate else None
+
+    def begin(self, name):
+        """Have streams of the test `name`."""
+        self.input, self.output, self.dead, self.group = (
+            f"{name}-in",
+            f"{name}-out",
+            f"{name}-in.dead",
+            f"{name}-digits",
+        )
+
+    def make(self, *, with_output=True, members=()):
+        """Have the streams be there, and the sessions of those `members` that share the work."""
+
+    def end(self):
+        """Leave what was there for this test alone."""
+
+    @property
+    def settings(self):
+        return {"EVENTS_CLIENT": self.client, "EVENTS_URL": self.url}
+
+    @property
+    def places(self):
+        return {"EVENTS_INPUT": self.input, "EVENTS_OUTPUT": self.output, "EVENTS_GROUP": self.group}
+
+    def collect(self, stream, count, timeout_s=180):
+        """Return what is on `stream`, once it holds `count` different causes."""
+
+        def found():
+            if self.count(stream) >= count:
+                messages = self.read(stream)
+                return messages if len({one.cause for one in messages}) >= count else None
+            return None
+
+        return wait_until(found, timeout_s, lambda: self.count(stream))
+
+    def answered(self, least=0):
+        """Return how many answers and dead letters there are, once these are `least`."""
+        # a broker may take its time to start, and then a server has waited for longer and longer
+        end = time.monotonic() + 180
+        while (found := self.count(self.output) + self.count(self.dead)) < least:
+            assert time.monotonic() < end, found
+            time.sleep(0.005)
+        return found
+
+    def settled(self, timeout_s=10):
+        """Wait until every event is acknowledged; the server has stopped."""
+        wait_until(lambda: not self.waiting(), timeout_s, self.waiting)

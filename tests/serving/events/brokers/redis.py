@@ -1,0 +1,62 @@
+"""Redis with streams."""
+
+from __future__ import annotations
+
+from tests.serving.events.brokers.broker import Broker, Message, event_headers
+
+
+class RedisBroker(Broker):
+    program, module = "redis-server", "redis"
+    client = "modelyard_plugins.sources.redis_streams:open_source"
+    makes_streams = True
+
+    @property
+    def url(self):
+        return f"{'rediss' if self.certificate else 'redis'}://127.0.0.1:{self.port}"
+
+    def command(self):
+        port = ["--port", self.port]
+        if self.certificate:
+            port = ["--port", "0", "--tls-port", self.port, "--tls-auth-clients", "no"]
+            port += ["--tls-cert-file", self.certificate / "tls.crt", "--tls-key-file", self.certificate / "tls.key"]
+            port += ["--tls-ca-cert-file", self.certificate / "tls.crt"]
+            port += ["--user", "default", "off", "--user", self.user, "on", f">{self.password}", "~*", "+@all"]
+        words = [*port, "--bind", "127.0.0.1", "--dir", self.folder, "--save", "", "--appendonly", "yes"]
+        return [self.program, *words, "--appendfsync", "always"]
+
+    @property
+    def redis(self):
+        import redis
+
+        if self.certificate is None:
+            return redis.Redis(port=self.port)
+        login = {"username": self.user, "password": self.password}
+        return redis.Redis(port=self.port, ssl=True, ssl_ca_certs=str(self.certificate / "tls.crt"), **login)
+
+    def make(self, *, with_output=True, members=()):
+        if not with_output:
+            self.redis.set(self.output, "a text, and no stream")
+
+    def allow_output(self):
+        self.redis.delete(self.output)
+
+    def send(self, bodies, first=0, keys=None):
+        with self.redis.pipeline(transaction=False) as pipe:
+            for number, body in enumerate(bodies, first):
+                key = keys and keys[(number - first) % len(keys)]
+                pipe.xadd(self.input, {**event_headers(number, key), "data": body})
+            pipe.execute()
+
+    def read(self, name):
+        found = [fields for _, fields in self.redis.xrange(name)]
+        return [
+            Message({key.decode(): value.decode() for key, value in one.items() if key != b"data"}, one[b"data"])
+            for one in found
+        ]
+
+    def count(self, name):
+        return self.redis.xlen(name) if self.redis.type(name) in (b"stream", b"none") else 0
+
+    def waiting(self):
+        (group,) = self.redis.xinfo_groups(self.input)
+        return group["pending"] + group["lag"]
