@@ -184,6 +184,7 @@ def test_no_event_is_lost_when_the_server_is_killed(broker, serve, raw):
 def test_no_event_is_lost_when_the_broker_is_killed(broker, serve, raw):
     count, amid = 500, 0
     broker.make()
+    time.sleep(broker.made_s)
     broker.send(bodies_of(raw, count))
     with serve(0.002) as server:
         for kill in range(broker.kills):

@@ -59,6 +59,8 @@ class Broker:
     """Whether it says how often it handed an event out."""
     kills = 3
     """How often it is killed and started again, where a test does that."""
+    made_s = 0.0
+    """How long it may take until what was made outlives a kill, in seconds."""
     takes_over = True
     """Whether a member of the group gets what comes after another has left it."""
 
