@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -246,3 +247,15 @@ def test_a_client_sends_a_text_and_gets_a_name(served: str) -> None:
         "score": "FP32",
         "probabilities": "FP32",
     }
+
+
+def test_the_data_of_an_event_may_be_the_sample_itself(served: str) -> None:
+    def sent(text: bytes, kind: str) -> Any:
+        data = {"datacontenttype": kind, "data_base64": base64.b64encode(text).decode()}
+        event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"} | data
+        return ask(f"{served}/events", json.dumps(event).encode(), "application/cloudevents+json")
+
+    for kind in ("text/plain; charset=utf-8", "image/png", "audio/wav", "application/octet-stream"):
+        assert sent(b"abb", kind)["data"]["predictions"][0]["label"] == "b"
+    assert sent(b" ", "text/plain") == (400, "input 'text', sample 0: the text is empty")
+    assert sent(b"abb", "video/mp4")[0] == 415

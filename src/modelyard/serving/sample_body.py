@@ -21,6 +21,11 @@ def sample_of(request: Request, data: bytes | bytearray, model: Served) -> Sampl
     if model.takes_bytes is None:
         return None
     kind = (request.text(b"content-type") or "").partition(";")[0].strip().lower()
-    if kind.startswith(_KINDS) or (kind == _BYTES and _HEADER_LENGTH not in request.headers):
+    if is_sample(kind) or (kind == _BYTES and _HEADER_LENGTH not in request.headers):
         return {model.takes_bytes: texts([bytes(data)])}
     return None
+
+
+def is_sample(media_type: str) -> bool:
+    """Return whether data of this type, in lower case and without parameters, is a picture, a sound or a text."""
+    return media_type.startswith(_KINDS)

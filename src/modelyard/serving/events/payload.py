@@ -1,6 +1,6 @@
 """The data of an event: samples in, and how their answer is written.
 
-JSON is that of `:predict` or of the Open Inference Protocol, and is answered in kind; bytes are raw samples.
+JSON is that of `:predict` or of the Open Inference Protocol, and is answered in kind; bytes are raw samples, or one picture, sound or text.
 """
 
 # ruff: noqa: TID252 - the package is copied into images under another name
@@ -18,6 +18,7 @@ from ..errors import RequestError
 from ..oip.inputs import read_inputs
 from ..oip.outputs import json_document
 from ..oip.wanted import read_wanted
+from ..sample_body import is_sample
 from ..tensors import TensorError, from_bytes, shape_text, text, texts
 from .event import NO_DOCUMENT, Event
 from .structured import is_json
@@ -71,7 +72,8 @@ def read(event: Event, model: Served, limits: Limits) -> Asked:
         raise RequestError(400, "the event has no data; samples are expected")
     if is_json(media_type):
         return _of_json(event.data, model, limits)
-    if media_type.partition(";")[0].strip().lower() == RAW:
+    kind = media_type.partition(";")[0].strip().lower()
+    if kind == RAW or (model.takes_bytes and is_sample(kind)):
         return Asked(model.check(_of_bytes(memoryview(event.data), model)), _rows)
     raise RequestError(415, f"unsupported data of type {media_type[:100]!r}; supported: application/json, {RAW}")
 
@@ -79,8 +81,8 @@ def read(event: Event, model: Served, limits: Limits) -> Asked:
 def _of_bytes(data: memoryview, model: Served) -> Samples:
     """Return what bytes alone can say: samples of one shape, one after the other, or one text."""
     spec = next(iter(model.inputs.values()))
-    if len(model.inputs) == 1 and spec.is_text and not spec.shape:
-        return {spec.name: texts([bytes(data)])}
+    if model.takes_bytes:
+        return {model.takes_bytes: texts([bytes(data)])}
     if len(model.inputs) > 1 or spec.is_text or not spec.is_fixed:
         names = ", ".join(f"{one.name!r} {shape_text(one.expected)}" for one in model.inputs.values())
         raise RequestError(415, f"data of type {RAW} cannot say what the model takes, {names}; send application/json")
