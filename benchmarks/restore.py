@@ -86,7 +86,7 @@ def in_process(place: Path, versions: list[Path]) -> dict[str, Way]:
     def from_store(number: int) -> None:
         record = store.find(keys[number])
         assert record is not None
-        with store.keeping_known(*outputs):
+        with store.preserving_digests(*outputs):
             if there.exists():
                 shutil.rmtree(there)
             store.restore(record, there)

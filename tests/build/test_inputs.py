@@ -72,5 +72,5 @@ def test_a_file_that_moves_while_the_key_is_made_has_the_key_made_again(
     monkeypatch.setattr(inputs, "settle", edit_once)
     sighting = guard.sight(rounded)
     assert sighting.fingerprint.key != before
-    engine.judge.renew(rounded)
+    engine.judge.invalidate(rounded)
     assert sighting.fingerprint.key == engine.judge.fingerprint(rounded).key

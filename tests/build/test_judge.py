@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stages whose artifacts were looked at, in order."""
     names: list[str] = []
-    plain = Judge._stands
-    monkeypatch.setattr(Judge, "_stands", lambda self, stage: (names.append(stage.id), plain(self, stage))[1])
+    plain = Judge._is_current
+    monkeypatch.setattr(Judge, "_is_current", lambda self, stage: (names.append(stage.id), plain(self, stage))[1])
     return names
 
 
@@ -41,7 +41,7 @@ def test_an_artifact_that_is_edited_while_the_build_goes_on_makes_what_reads_it_
     rounded = engine.plan.stages["optimize:rounded"]
     assert engine.judge.needs_nothing(rounded)
     next(engine.workspace.folder(train).glob("model.toy")).write_text("{}")
-    engine.judge.renew(train)
+    engine.judge.invalidate(train)
     assert not engine.judge.needs_nothing(rounded)
 
 
@@ -51,14 +51,14 @@ def test_code_that_changes_between_two_stages_is_seen(engine: Engine, toy_projec
     plugin = toy_project / "plugins" / "toy.py"
     plugin.write_text(plugin.read_text().replace("round(value, decimals)", "round(value, decimals + 1)"))
     assert engine.judge.fingerprint(rounded).key == before
-    engine.judge.renew(rounded)
+    engine.judge.invalidate(rounded)
     assert engine.judge.fingerprint(rounded).key != before
 
 
 def test_what_is_to_come_back_as_it_was_makes_nothing_behind_it_stale(engine: Engine) -> None:
     train, rounded = engine.plan.of_kind("train")[0], engine.plan.stages["optimize:rounded"]
     shutil.rmtree(engine.workspace.folder(train))
-    engine.judge.look_again()
+    engine.judge.invalidate_artifacts()
     assert not engine.judge.needs_nothing(rounded)
     assert engine.judge.is_up_to_date(rounded)
     assert not engine.judge.is_up_to_date(train)

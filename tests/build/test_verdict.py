@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelyard.build.verdict import STANDINGS, STATES, Findings, Verdict, in_words, of_all
+from modelyard.build.verdict import STATES, STATUSES, Findings, Verdict, in_words, of_all
 
 STALE = Findings(is_of_another_key=True)
 GONE = Findings(absent="there is no artifact")
@@ -25,8 +25,8 @@ GONE = Findings(absent="there is no artifact")
     ],
 )
 def test_how_an_artifact_stands_follows_from_the_verdict(state: str, findings: Findings, standing: str) -> None:
-    assert Verdict(state=state, findings=findings).standing == standing
-    assert standing in STANDINGS
+    assert Verdict(state=state, findings=findings).status == standing
+    assert standing in STATUSES
 
 
 def test_of_several_stages_the_one_with_the_most_work_counts() -> None:

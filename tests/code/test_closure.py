@@ -47,7 +47,7 @@ def find(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> Itera
         time.sleep(2 * RACY_NS / 1e9)  # what is younger is not kept
         index = CodeIndex(project, table)
         closure = index.closure(project / root)
-        index.keep()
+        index.persist()
         return closure
 
     yield run
@@ -246,7 +246,7 @@ def test_what_was_kept_is_not_looked_up_again_and_says_the_same(
     time.sleep(2 * RACY_NS / 1e9)
     index = CodeIndex(project, DigestTable(tmp_path / "state.sqlite"))
     index.closure(project / "model.py")
-    index.keep()
+    index.persist()
     monkeypatch.setattr(Modules, "follow", lambda *_: pytest.fail("a file was followed again"))
     after = CodeIndex(project, DigestTable(tmp_path / "state.sqlite")).closure(project / "model.py")
     assert after == before
@@ -259,7 +259,7 @@ def test_what_was_kept_of_young_files_is_not_trusted(project: Path, tmp_path: Pa
     (project / "model.py").write_text("x = 1\n")
     index = CodeIndex(project, table)
     before = index.closure(project / "model.py").digest
-    index.keep()
+    index.persist()
     (project / "model.py").write_text("x = 2\n")
     assert CodeIndex(project, table).closure(project / "model.py").digest != before
 
@@ -319,7 +319,7 @@ def test_what_a_closure_is_in_a_key_is_kept_without_its_sources(
     index = CodeIndex(project, table)
     before, closure = index.meaning(project / "model.py"), index.closure(project / "model.py")
     assert (before.digest, before.distributions) == (closure.digest, closure.distributions)
-    index.keep()
+    index.persist()
     later = CodeIndex(project, table)
     monkeypatch.setattr(CodeIndex, "_closure", None)
     assert later.meaning(project / "model.py") == before

@@ -27,20 +27,20 @@ def settled(tmp_path: Path) -> Probes:
 
 
 def test_what_did_not_change_stands(tmp_path: Path) -> None:
-    assert settled(tmp_path).stand()
+    assert settled(tmp_path).is_current()
 
 
 @pytest.mark.parametrize("name", ["here.py", "missing.py", "other.py"])
 def test_a_written_file_is_seen(tmp_path: Path, name: str) -> None:
     probes = settled(tmp_path)
     (tmp_path / name).write_text("2")
-    assert not probes.stand()
+    assert not probes.is_current()
 
 
 def test_a_removed_file_is_seen(tmp_path: Path) -> None:
     probes = settled(tmp_path)
     (tmp_path / "here.py").unlink()
-    assert not probes.stand()
+    assert not probes.is_current()
 
 
 def test_an_edit_that_keeps_size_and_time_is_seen(tmp_path: Path) -> None:
@@ -48,11 +48,11 @@ def test_an_edit_that_keeps_size_and_time_is_seen(tmp_path: Path) -> None:
     before = (tmp_path / "here.py").stat()
     (tmp_path / "here.py").write_text("2")
     os.utime(tmp_path / "here.py", ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not probes.stand()
+    assert not probes.is_current()
 
 
 def test_a_file_that_was_just_written_may_change_again_unseen(tmp_path: Path) -> None:
     (tmp_path / "here.py").write_text("1")
     probes = Probes()
     assert probes.is_file(tmp_path / "here.py")
-    assert not probes.stand()
+    assert not probes.is_current()

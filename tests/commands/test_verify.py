@@ -99,7 +99,7 @@ def wrong_digest(toy: Path) -> Path:
     table = DigestTable(toy / ".modelyard" / "state.sqlite")
     digest = json.loads((path.parent / "stage.json").read_bytes())["outputs"][path.name][0]
     path.write_bytes(b"X" + path.read_bytes()[1:])
-    table.know([(path, digest)])
+    table.add([(path, digest)])
     table.close()
     return path
 

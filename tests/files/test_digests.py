@@ -142,7 +142,7 @@ def test_a_file_that_changes_twice_in_one_tick_is_not_trusted_however_long_readi
 
 def test_what_modelyard_wrote_itself_is_not_read(tmp_path: Path, table: DigestTable, hashed: list[str]) -> None:
     path = write(tmp_path / "a", "hello")
-    table.know([(path, HELLO)])
+    table.add([(path, HELLO)])
     assert table.is_known(str(path), path.stat(), HELLO)
     assert not table.is_known(str(path), path.stat(), "0" * 64)
     assert hashed == []
@@ -259,7 +259,7 @@ def fill(database: Path, folder: Path) -> list[Path]:
     for number in range(300):
         files.append(folder / f"{number}-{'x' * 60}")
         files[-1].write_text(str(number))
-    table.know((path, hash_file(path)) for path in files)
+    table.add((path, hash_file(path)) for path in files)
     table.write_note("big", b"x" * 100_000)
     table.close()
     return files
@@ -310,7 +310,7 @@ def test_the_tables_of_another_version_are_made_anew(statement: str, tmp_path: P
     path = write(tmp_path / "x", "hello")
     table = DigestTable(tmp_path / "state.sqlite")
     assert (table.note("n"), table.file(path)) == (None, HELLO)
-    table.know([(path, HELLO)])
+    table.add([(path, HELLO)])
     table.close()
     again = DigestTable(tmp_path / "state.sqlite")
     assert again.recall(path, path.stat()) == HELLO
@@ -350,7 +350,7 @@ def test_what_changed_since_the_last_start_of_the_machine_is_read_again_after_th
 
     monkeypatch.setattr(digests, "boot", lambda: ("first", between))
     table = DigestTable(tmp_path / "state.sqlite")
-    table.know([(old, HELLO), (new, HELLO)])
+    table.add([(old, HELLO), (new, HELLO)])
     table.close()
     assert known() == [True, True]
     monkeypatch.setattr(digests, "boot", lambda: ("second", between + 10**12))
@@ -405,7 +405,7 @@ def test_what_was_just_written_down_of_an_artifact_needs_no_question_and_of_a_fo
     paths = [tmp_path / str(number) for number in range(digests._REMEMBERED + 5)]
     for path in paths:
         path.write_text("hello")
-    table.know((path, HELLO) for path in paths)
+    table.add((path, HELLO) for path in paths)
     asked: list[str] = []
     plain = table._query
     monkeypatch.setattr(table, "_query", lambda *given: (asked.append(given[1]), plain(*given))[1])

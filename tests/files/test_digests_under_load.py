@@ -47,7 +47,7 @@ def test_a_folder_of_several_batches_is_read_once(tmp_path: Path, monkeypatch: p
 def test_a_table_that_is_shared_keeps_no_log_beside_it(tmp_path: Path) -> None:
     table = DigestTable(tmp_path / "table.sqlite", shared=True)
     (tmp_path / "file").write_bytes(b"x")
-    table.know([(tmp_path / "file", "0" * 64)])
+    table.add([(tmp_path / "file", "0" * 64)])
     assert [path.name for path in tmp_path.glob("table.sqlite*")] == ["table.sqlite"]
     table.close()
 
@@ -56,7 +56,7 @@ def test_a_failed_write_leaves_the_table_usable(tmp_path: Path) -> None:
     table = DigestTable(tmp_path / "table.sqlite")
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(sqlite3.Error):
-        table.know_at([(tmp_path / "file", (tmp_path / "file").stat(), object())])  # type: ignore[list-item]
-    table.know([(tmp_path / "file", "0" * 64)])
+        table.add_at([(tmp_path / "file", (tmp_path / "file").stat(), object())])  # type: ignore[list-item]
+    table.add([(tmp_path / "file", "0" * 64)])
     assert table.recall(tmp_path / "file", (tmp_path / "file").stat()) == "0" * 64
     table.close()

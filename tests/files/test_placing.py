@@ -181,7 +181,7 @@ def test_rot_that_no_stat_shows_is_found_when_the_object_is_copied(store: Store,
     (path,) = object_files(store)
     path.chmod(0o644)
     path.write_bytes(b"b model")
-    store.table.know([(path, kept.outputs["model.bin"].digest)])
+    store.table.add([(path, kept.outputs["model.bin"].digest)])
     with pytest.raises(StoreError, match=r"has other bytes than its name says\n  run `doit` again"):
         store.restore(kept, tmp_path / "back")
     assert not store.has_all(kept)

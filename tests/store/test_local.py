@@ -232,14 +232,14 @@ def test_an_edit_through_a_hard_link_is_noticed(store: Store, tmp_path: Path) ->
 def test_what_is_edited_while_a_link_comes_is_not_vouched_for(store: Store, tmp_path: Path) -> None:
     record = keep(store, tmp_path / "out")
     path = store.object_file(record.outputs["model.bin"].digest)
-    with store.keeping_known(record.outputs):
+    with store.preserving_digests(record.outputs):
         os.link(path, tmp_path / "another")
-    assert store.vouches(path.stat(), record.outputs["model.bin"].digest), "a link alone changes nothing"
-    with store.keeping_known(record.outputs):
+    assert store.is_known_link(path.stat(), record.outputs["model.bin"].digest), "a link alone changes nothing"
+    with store.preserving_digests(record.outputs):
         path.chmod(0o644)
         path.write_bytes(b"b model")
         os.link(path, tmp_path / "a third")
-    assert not store.vouches(path.stat(), record.outputs["model.bin"].digest)
+    assert not store.is_known_link(path.stat(), record.outputs["model.bin"].digest)
     assert not store.has_all(record)
 
 
@@ -356,7 +356,7 @@ def test_an_object_that_gave_other_bytes_is_not_trusted_again(store: Store, tabl
     damaged = store.object_file(record.outputs["model.bin"].digest)
     damaged.chmod(0o644)
     damaged.write_bytes(b"A model")
-    table.know([(str(damaged), record.outputs["model.bin"].digest)])
+    table.add([(str(damaged), record.outputs["model.bin"].digest)])
     assert store.has_all(record)
     with pytest.raises(StoreError, match="has other bytes than its name says"):
         store.restore(record, tmp_path / "back")

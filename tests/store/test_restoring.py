@@ -208,10 +208,10 @@ def test_a_file_that_was_linked_knows_its_new_stat(tmp_path: Path) -> None:
     table = DigestTable(tmp_path / "t.sqlite")
     path = tmp_path / "f"
     path.write_bytes(b"x")
-    table.know([(path, "0" * 64)])
+    table.add([(path, "0" * 64)])
     os.link(path, tmp_path / "g")
     assert table.recall(path, path.stat()) is None
-    table.know_at([(path, path.stat(), "1" * 64)])
+    table.add_at([(path, path.stat(), "1" * 64)])
     assert table.recall(path, path.stat()) == "1" * 64
     assert [(p, d) for p, _, d in table.known_files()] == [(str(path), "1" * 64)]
     table.forget([str(path)])

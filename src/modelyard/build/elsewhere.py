@@ -146,7 +146,7 @@ class Elsewhere:
             remote.distrust(answer.key)
             msg = f"{stage.id}: its result cannot be fetched whole from {remote.place}\n  run `doit` again: it is made anew"
             raise StageFailed(msg)
-        if gone := self._state.judge.inspector.undone(record.discovered):
+        if gone := self._state.judge.inspector.changed_reads(record.discovered):
             msg = f"{stage.id}: changed while the stage ran: {', '.join(sorted(gone))}\n  its result was not kept; run `doit` again"
             raise StageFailed(msg)
         return record

@@ -76,7 +76,7 @@ class Engine(BuildState):
             made = self._maker.make(stage, self.listener.on_event, force=force)
             if made.record is not None and self._publisher is not None:
                 self._publisher.submit(made.record.key, replace=force or bool(made.record.discovered))
-        self.judge.renew(stage, sources=False)
+        self.judge.invalidate(stage, sources=False)
         return Outcome(made.how, time.monotonic() - begin)
 
     def accept(self, stage: Stage, record: Record) -> None:
@@ -93,7 +93,7 @@ class Engine(BuildState):
             with replacing(self.workspace.folder(stage) / RECORD, scratch) as draft:
                 write_json(draft, record)
             self.workspace.history(stage).add(record, "accepted")
-        self.judge.look_again()
+        self.judge.invalidate_artifacts()
 
     def remove(self, stage: Stage) -> bool:
         """Remove the stage's artifact; the store keeps what it needs to bring it back. True if there was one.
@@ -109,14 +109,14 @@ class Engine(BuildState):
                 return False
             brief = self.workspace.brief(stage)
             outputs = brief.outputs if brief else {}
-            with self.store.keeping_known(outputs), self.workspace.scratch() as scratch:
+            with self.store.preserving_digests(outputs), self.workspace.scratch() as scratch:
                 if aside := move_aside(stage, self.workspace, [outputs], self.table):
                     self._tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
                 if not folder.exists():
                     return True
                 folder.rename(scratch / "old")  # whoever reads it sees all of it or nothing
                 shutil.rmtree(scratch / "old")
-        self.judge.look_again()
+        self.judge.invalidate_artifacts()
         return True
 
     def forget(self, stage: Stage) -> None:
@@ -146,7 +146,7 @@ class Engine(BuildState):
             register(self.store.root, self.project.folder, self.plan.stages)
         if self._publisher is not None:
             self._publisher.finish(file)
-        self.judge.keys.keep()
+        self.judge.keys.persist()
 
     def _put_away_leftovers(self) -> bool:
         """Remove what targets rendered that are no longer in pyproject.toml; tell whether there was any."""

@@ -32,7 +32,7 @@ class InputGuard:
             StageFailed: an earlier stage has no artifact, or one that is not whole.
         """
         artifacts = {u.id: signs_of(str(self._workspace.folder(u))) for u in self._plan.upstream(stage)}
-        self._judge.look_at_records_again()
+        self._judge.invalidate_records()
         for upstream in self._plan.upstream(stage):
             brief = self._judge.brief(upstream)
             if brief is None or not self._judge.inspector.is_intact(upstream, brief):
@@ -46,7 +46,7 @@ class InputGuard:
             waited = settle([*marks, *(one for signs in files.values() for one in signs.values())])
             if not waited and not moved_sources(sources):
                 break
-            self._judge.renew(stage)
+            self._judge.invalidate(stage)
         roots = tuple(path for _, path in self._judge.keys.input_paths(stage))
         return Sighting(
             fingerprint, self._judge.keys.code(stage), self._judge.inputs(stage), sources, files, roots, artifacts

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from modelyard.build.verdict import Findings, Harm
+from modelyard.build.verdict import Damage, Findings
 from modelyard.errors import DataError
 from modelyard.execution.variables import digest_of
 from modelyard.files.digests import DigestTable, FileEntry, is_executable, walk
@@ -37,7 +37,7 @@ class Inspector:
         damage, unreadable = self._damage(stage, brief)
         return Findings(
             is_of_another_key=bool(key) and brief.key != key,
-            undone=self.undone(brief.discovered) if brief.discovered else {},
+            changed_reads=self.changed_reads(brief.discovered) if brief.discovered else {},
             damage=damage,
             unreadable=unreadable,
         )
@@ -50,7 +50,7 @@ class Inspector:
         """Tell whether every output is there with its bytes and may be run if it could be, and nothing else is."""
         return self._damage(stage, brief) == ({}, "")
 
-    def _damage(self, stage: Stage, brief: Brief) -> tuple[dict[str, Harm], str]:
+    def _damage(self, stage: Stage, brief: Brief) -> tuple[dict[str, Damage], str]:
         """Return the files that are not as `brief` says, or why they cannot be looked at."""
         folder = f"{self._workspace.artifacts}/{stage.kind}/{stage.name}"
         try:
@@ -63,7 +63,7 @@ class Inspector:
         ]
         harmed += [name for name in found if name not in brief.outputs]
         return {
-            name: Harm(brief.outputs.get(name), self._entry(f"{folder}/{name}", found.get(name))) for name in harmed
+            name: Damage(brief.outputs.get(name), self._entry(f"{folder}/{name}", found.get(name))) for name in harmed
         }, ""
 
     def _is(self, path: str, info: os.stat_result | None, entry: FileEntry) -> bool:
@@ -75,8 +75,8 @@ class Inspector:
         )
 
     def _has_digest(self, path: str, info: os.stat_result, digest: str) -> bool:
-        if info.st_nlink > 1 and self._table.recall(path, info) is None and self._store.vouches(info, digest):
-            self._table.know_at([(path, info, digest)])  # another link to the object came or went
+        if info.st_nlink > 1 and self._table.recall(path, info) is None and self._store.is_known_link(info, digest):
+            self._table.add_at([(path, info, digest)])  # another link to the object came or went
         return self._table.is_known(path, info, digest)
 
     def _entry(self, path: str, info: os.stat_result | None) -> FileEntry | None:
@@ -89,7 +89,7 @@ class Inspector:
 
     # What the stage was seen to read
 
-    def undone(self, discovered: Mapping[str, str]) -> dict[str, str]:
+    def changed_reads(self, discovered: Mapping[str, str]) -> dict[str, str]:
         """Return today's digest of each of `discovered` that is another by now; empty for one that is gone."""
         today = {name: self._today(name) for name in discovered}
         return {name: digest for name, digest in today.items() if digest != discovered[name]}
@@ -106,7 +106,7 @@ class Inspector:
     def known(self, key: str) -> Record | None:
         """Return the record of `key` that holds today, of all that were kept for it: they differ in what was read beside it."""
         latest = self._store.trace(key)
-        if latest is None or not self.undone(latest.discovered):
+        if latest is None or not self.changed_reads(latest.discovered):
             return latest
         for names in reads_of(latest):
             today = {name: self._today(name) for name in names}

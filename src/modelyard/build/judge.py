@@ -27,7 +27,7 @@ BriefOf = Callable[[Stage], Brief | None]
 
 
 class Judge:
-    """Judges the stages of one project; what it found out stands until `renew` or `look_again`."""
+    """Judges the stages of one project; what it found out stands until `invalidate`."""
 
     def __init__(
         self,
@@ -43,21 +43,21 @@ class Judge:
         self.keys = Fingerprinter(project.folder, table, project.plugins, platform_of)
         self._has_read_ahead = False
         self._lock = threading.Lock()
-        self._at_rest: dict[str, bool] = {}
+        self._current: dict[str, bool] = {}
         self._briefs: dict[str, Brief | None] = {}
         self._verdicts: dict[str, Verdict] = {}
 
     # Looking again
 
-    def look_again(self) -> None:
+    def invalidate_artifacts(self) -> None:
         """Forget what was found out about artifacts."""
-        self._at_rest, self._briefs, self._verdicts = {}, {}, {}
+        self._current, self._briefs, self._verdicts = {}, {}, {}
 
-    def look_at_records_again(self) -> None:
+    def invalidate_records(self) -> None:
         """Forget what the records of artifacts say; each is read anew when it is asked for."""
         self._briefs = {}
 
-    def renew(self, stage: Stage, *, sources: bool = True) -> None:
+    def invalidate(self, stage: Stage, *, sources: bool = True) -> None:
         """Look again at what `stage` and the stages behind it are judged by, when it is about to run and when it has.
 
         Those before it stay judged: a chain is gone through once a build, not once for each of its stages.
@@ -70,15 +70,15 @@ class Judge:
         if sources:
             self.keys.forget()
         with self._lock:
-            judged, todo = dict(self._at_rest), [stage.id]  # a copy: other threads are reading
+            judged, todo = dict(self._current), [stage.id]  # a copy: other threads are reading
             while todo:
                 name = todo.pop()
                 if judged.pop(name, None) is not None:  # what is not judged has nothing judged behind it
-                    todo += self._behind.get(name, ())
-            self._at_rest = judged
+                    todo += self._dependents.get(name, ())
+            self._current = judged
 
     @functools.cached_property
-    def _behind(self) -> dict[str, list[str]]:
+    def _dependents(self) -> dict[str, list[str]]:
         """For each stage, those that read it."""
         found: dict[str, list[str]] = {}
         for stage in self._plan.stages.values():
@@ -128,7 +128,7 @@ class Judge:
 
         What it would do otherwise is not asked for, so that this costs little.
         """
-        memory = self._at_rest
+        memory = self._current
         todo = [stage]  # not a recursion: a chain may be longer than Python's stack
         while todo:
             one = todo[-1]
@@ -138,10 +138,10 @@ class Judge:
                 continue
             todo.pop()
             if one.id not in memory:
-                memory[one.id] = all(memory[u.id] for u in self._plan.upstream(one)) and self._stands(one)
+                memory[one.id] = all(memory[u.id] for u in self._plan.upstream(one)) and self._is_current(one)
         return memory[stage.id]
 
-    def _stands(self, stage: Stage) -> bool:
+    def _is_current(self, stage: Stage) -> bool:
         if not self._has_read_ahead:
             self._has_read_ahead = True
             self._table.read_ahead(self._workspace.artifacts)
@@ -160,8 +160,8 @@ class Judge:
         """
         if self.needs_nothing(stage):
             return True
-        reads_what_stands = all(self.needs_nothing(upstream) for upstream in self._plan.upstream(stage))
-        return not reads_what_stands and self.verdict(stage).state == UP_TO_DATE
+        reads_what_is_current = all(self.needs_nothing(upstream) for upstream in self._plan.upstream(stage))
+        return not reads_what_is_current and self.verdict(stage).state == UP_TO_DATE
 
     def verdict(self, stage: Stage) -> Verdict:
         """Return what a build of the stage, and of all that it reads, would do with the stage."""
@@ -197,11 +197,11 @@ class Judge:
             ask_remote: whether to ask the remote store for what is not here.
         """
         try:
-            return self._weighed(stage, self.fingerprint(stage, brief_of), ask_remote=ask_remote)
+            return self._decided(stage, self.fingerprint(stage, brief_of), ask_remote=ask_remote)
         except ModelyardError as exc:
             return self._without_key(stage, str(exc))
 
-    def _weighed(self, stage: Stage, today: Fingerprint, *, ask_remote: bool) -> Verdict:
+    def _decided(self, stage: Stage, today: Fingerprint, *, ask_remote: bool) -> Verdict:
         findings = self.inspector.findings(stage, self.brief(stage), today.key)
         if findings.is_none:
             return Verdict(state=UP_TO_DATE, fingerprint=today)
@@ -216,7 +216,7 @@ class Judge:
     def _offered(self, key: str) -> Record | None:
         """Return what the remote store would give for `key`, if that holds today."""
         record = self._store.offer(key)
-        return None if record is None or self.inspector.undone(record.discovered) else record
+        return None if record is None or self.inspector.changed_reads(record.discovered) else record
 
     def _without_key(self, stage: Stage, error: str = "") -> Verdict:
         """Return the verdict on a stage of which nobody can say yet what it would be made of."""

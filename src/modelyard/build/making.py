@@ -65,7 +65,7 @@ class Maker:
         Raises:
             ModelyardError: the stage failed, or what it reads changed meanwhile; what stood before still stands.
         """
-        self._judge.renew(stage)
+        self._judge.invalidate(stage)
         verdict = None if force else self._judge.verdict_if(stage)
         if verdict is not None and verdict.state == UP_TO_DATE:
             return Made("fresh")
@@ -79,7 +79,7 @@ class Maker:
         self._announce()
         with self._store.building(key, stage.id):
             record = None if force else self._store.find(key)  # another build may have made it meanwhile
-            holds = record is not None and not self._judge.inspector.undone(record.discovered)
+            holds = record is not None and not self._judge.inspector.changed_reads(record.discovered)
             if record is not None and holds and self._restore(stage, record):
                 return Made("restored")
             if self._placement.is_elsewhere(stage):
@@ -114,7 +114,7 @@ class Maker:
         with (
             self._workspace.scratch() as scratch,
             self._store.using(),
-            self._store.keeping_known(own.outputs, self._present(stage)),
+            self._store.preserving_digests(own.outputs, self._present(stage)),
         ):
             try:
                 stats = self._store.restore(own, scratch / "out")
@@ -139,7 +139,7 @@ class Maker:
             made = self._run(stage, scratch, on_event)
             before = self._store.trace(made.key)
             record = succeed(made, before)
-            with self._store.using(), self._store.keeping_known(self._present(stage)):
+            with self._store.using(), self._store.preserving_digests(self._present(stage)):
                 kept, stats = self._store.add(record, scratch / "out")
                 self._compare(stage, before, kept)
                 self._take(stage, kept, stats, scratch, "built")
@@ -199,7 +199,7 @@ class Maker:
             target.rename(scratch / "old")
         out.rename(target)
         shutil.rmtree(scratch / "old", ignore_errors=True)
-        self._table.know_at((f"{target}/{name}", stats[name], e.digest) for name, e in record.outputs.items())
+        self._table.add_at((f"{target}/{name}", stats[name], e.digest) for name, e in record.outputs.items())
         self._workspace.history(stage).add(record, how)
 
     def _spare(self, stage: Stage, record: Record) -> None:

@@ -25,11 +25,11 @@ STORE, REMOTE = "store", "remote"
 """Where a result that is brought back comes from: the store here, or the one that others share, too."""
 
 STALE, MISSING = "stale", "missing"
-STANDINGS = {UP_TO_DATE: "up to date", STALE: "stale", MAYBE: "may be stale", MISSING: "missing"}
+STATUSES = {UP_TO_DATE: "up to date", STALE: "stale", MAYBE: "may be stale", MISSING: "missing"}
 """How an artifact stands, and that in words."""
 
 
-class Harm(msgspec.Struct, frozen=True):
+class Damage(msgspec.Struct, frozen=True):
     """A file of an artifact that is not as its record says: what it was, and what it is; None: it was or is not there."""
 
     old: FileEntry | None
@@ -42,21 +42,21 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         absent: why there is no artifact that could stand, in words.
         is_of_another_key: whether it was made of something else.
-        undone: today's digest of each thing that the stage was seen to read and that is another by now; empty: it is gone.
+        changed_reads: today's digest of each thing that the stage was seen to read and that is another by now; empty: it is gone.
         damage: the files that are not as the record says, by name.
         unreadable: why its folder cannot be looked at, in words.
     """
 
     absent: str = ""
     is_of_another_key: bool = False
-    undone: Mapping[str, str] = {}
-    damage: Mapping[str, Harm] = {}
+    changed_reads: Mapping[str, str] = {}
+    damage: Mapping[str, Damage] = {}
     unreadable: str = ""
 
     @property
     def is_none(self) -> bool:
         """Whether the artifact stands."""
-        return not (self.absent or self.is_of_another_key or self.undone or self.damage or self.unreadable)
+        return not (self.absent or self.is_of_another_key or self.changed_reads or self.damage or self.unreadable)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +89,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in (UP_TO_DATE, RESTORE)
 
     @property
-    def standing(self) -> str:
-        """How its artifact stands, one of `STANDINGS`: `restore` and `run` are for one that is stale, or missing."""
+    def status(self) -> str:
+        """How its artifact stands, one of `STATUSES`: `restore` and `run` are for one that is stale, or missing."""
         if self.findings.absent:
             return MISSING
         return self.state if self.state in (UP_TO_DATE, MAYBE) else STALE

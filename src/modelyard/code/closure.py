@@ -124,7 +124,7 @@ class CodeIndex:
             kept = msgspec.msgpack.decode(data, type=_Kept)
         except msgspec.DecodeError:
             return
-        if self._modules.take_over(kept.places):
+        if self._modules.adopt(kept.places):
             self._digests, self._unread = kept.closures, kept.sources
 
     def _read_sources(self) -> None:
@@ -134,9 +134,9 @@ class CodeIndex:
                 self._sources = msgspec.msgpack.decode(self._unread, type=dict[str, _Source])
             self._unread = msgspec.Raw()
 
-    def keep(self) -> None:
+    def persist(self) -> None:
         """Keep what was found out for the processes that come; later, if a file is so young that a change could hide."""
-        if self._has_news and self._modules.stand():
+        if self._has_news and self._modules.is_current():
             self._read_sources()
             kept = _Kept(self._modules.places, self._digests, msgspec.Raw(msgspec.msgpack.encode(self._sources)))
             self._table.write_note(self._note, msgspec.msgpack.encode(kept))
@@ -148,7 +148,7 @@ class CodeIndex:
 
     def forget(self) -> None:
         """Look at every file again, for instance after a stage has run; what is as it was stays known."""
-        if not self._modules.stand():
+        if not self._modules.is_current():
             self._look()
 
     def mark(self, path: str) -> Mark:

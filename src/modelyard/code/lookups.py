@@ -37,7 +37,7 @@ class Probes:
         self._marks.setdefault(path, signature(info))
         return info
 
-    def stand(self) -> bool:
+    def is_current(self) -> bool:
         """Tell whether every answer would be the same now, and no file was so young that a change could hide."""
         settled_ns = self._began_ns - RACY_NS
         return all(
@@ -46,15 +46,15 @@ class Probes:
 
     @property
     def marks(self) -> dict[str, Mark]:
-        """What was at each path that was asked for; worth keeping only while all answers `stand`."""
+        """What was at each path that was asked for; worth keeping only while all answers are current."""
         return self._marks
 
-    def take_over(self, marks: dict[str, Mark]) -> bool:
+    def adopt(self, marks: dict[str, Mark]) -> bool:
         """Go on from the marks that another process kept, if each is as it was; tell whether they were."""
-        stand = all(mark_of(path) == mark for path, mark in marks.items())
-        if stand:
+        same = all(mark_of(path) == mark for path, mark in marks.items())
+        if same:
             self._marks |= marks
-        return stand
+        return same
 
 
 def mark_of(path: str) -> Mark:

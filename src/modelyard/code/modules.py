@@ -41,20 +41,20 @@ class Modules:
             if folder and folder != self._project:
                 self.probes.watch(folder)  # new modules may turn up in it
 
-    def stand(self) -> bool:
+    def is_current(self) -> bool:
         """Tell whether every module is still where it was found, and no other could be found."""
         same = self._path == tuple(sys.path) and self._top_names == _top_names(self._project)
-        return same and self.probes.stand()
+        return same and self.probes.is_current()
 
     @property
     def places(self) -> Places:
         """Where modules were looked for so far."""
         return Places(self._path, self._top_names, self.probes.marks)
 
-    def take_over(self, places: Places) -> bool:
+    def adopt(self, places: Places) -> bool:
         """Tell whether all would be found where another process found it; if so, go on from there."""
         same = places.path == self._path and places.top_names == self._top_names
-        return same and self.probes.take_over(places.marks)
+        return same and self.probes.adopt(places.marks)
 
     def follow(self, imports: Iterable[str], file: str, but: Callable[[str], bool]) -> tuple[str, ...]:
         """Return the files of the modules that `file` imports, and of the packages that these are in.

@@ -70,7 +70,7 @@ def graph_of(engine: Any, stages: Sequence[Any]) -> Any:
 
     verdicts = engine.judge.verdicts(stages)
     found = [engine.plan.stages[name] for name in verdicts]
-    nodes = [Node(stage.id, verdicts[stage.id].standing) for stage in found]
+    nodes = [Node(stage.id, verdicts[stage.id].status) for stage in found]
     edges = [(upstream.id, stage.id) for stage in found for upstream in engine.plan.upstream(stage)]
     return Drawing(nodes, edges)
 

@@ -7,17 +7,17 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from modelyard.build.verdict import STANDINGS
+from modelyard.build.verdict import STATUSES
 from modelyard.explain.graph_layout import Edge, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 STATES = {
-    "up-to-date": (STANDINGS["up-to-date"], "#dcf3e3", "#2b7a4b", ""),
-    "stale": (STANDINGS["stale"], "#fde3d3", "#b8500b", ""),
-    "maybe": (STANDINGS["maybe"], "#fff5cc", "#8a6a00", "6 3"),
-    "missing": (STANDINGS["missing"], "#f1f1f3", "#6b6b76", "2 3"),
+    "up-to-date": (STATUSES["up-to-date"], "#dcf3e3", "#2b7a4b", ""),
+    "stale": (STATUSES["stale"], "#fde3d3", "#b8500b", ""),
+    "maybe": (STATUSES["maybe"], "#fff5cc", "#8a6a00", "6 3"),
+    "missing": (STATUSES["missing"], "#f1f1f3", "#6b6b76", "2 3"),
 }
 """For each state: the words, the fill, the line, and the line's dashes."""
 

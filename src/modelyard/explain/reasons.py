@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from modelyard.build.state import BuildState
-    from modelyard.build.verdict import Findings, Harm, Verdict
+    from modelyard.build.verdict import Damage, Findings, Verdict
     from modelyard.stage import Stage
     from modelyard.store.record import Record
 
@@ -176,7 +176,7 @@ def _outputs(stage: Stage, findings: Findings) -> Iterator[Reason]:
         yield Reason(kind="output", name=name, text=f"output {name} {_harm(harm)}", old=old, new=new)
 
 
-def _harm(harm: Harm) -> str:
+def _harm(harm: Damage) -> str:
     if harm.new is None:
         return "was deleted"
     if harm.old is None:
@@ -189,7 +189,7 @@ def _harm(harm: Harm) -> str:
 
 
 def _discovered(record: Record, findings: Findings) -> Iterator[Reason]:
-    for name, digest in findings.undone.items():
+    for name, digest in findings.changed_reads.items():
         old = record.discovered[name]
         text = f"{name}, which the stage was seen to read: {show(old or None)} -> {show(digest or None)}"
         yield Reason(kind="discovered", name=name, text=text, old=old or UNSET, new=digest or UNSET)

@@ -188,11 +188,11 @@ class DigestTable:
             self._write(rows)
         return [digest for digest, _ in hashed]
 
-    def know(self, files: Iterable[tuple[str | Path, str]]) -> None:
+    def add(self, files: Iterable[tuple[str | Path, str]]) -> None:
         """Write down digests of files that modelyard has just written itself."""
-        self.know_at((path, os.stat(path), digest) for path, digest in files)
+        self.add_at((path, os.stat(path), digest) for path, digest in files)
 
-    def know_at(self, files: Iterable[tuple[str | Path, os.stat_result, str]]) -> None:
+    def add_at(self, files: Iterable[tuple[str | Path, os.stat_result, str]]) -> None:
         """Write down digests of files whose content is known to be that of the given stat."""
         rows = [(os.path.abspath(path), *signature(info), digest) for path, info, digest in files]
         if rows:

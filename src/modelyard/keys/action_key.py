@@ -72,10 +72,10 @@ class Fingerprinter:
             self._component_parts.clear()
             self._kind_parts.clear()
 
-    def keep(self) -> None:
+    def persist(self) -> None:
         """Keep what was found out about the code for the processes that come."""
         with self._lock:
-            self._code.keep()
+            self._code.persist()
 
     def fingerprint(self, stage: Stage, input_digest: Callable[[str, str], str]) -> Fingerprint:
         """Return the fingerprint of `stage`.

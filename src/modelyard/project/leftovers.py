@@ -55,7 +55,7 @@ def put_away(stage: Stage, workspace: Workspace, store: Store, table: DigestTabl
         aside = move_aside(stage, workspace, [outputs], table)
         said += f"; what was added or changed there is in {aside}" if aside else ""
         if folder.exists():
-            with store.keeping_known(outputs):
+            with store.preserving_digests(outputs):
                 shutil.rmtree(folder)
     except OSError as exc:
         msg = (

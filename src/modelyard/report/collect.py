@@ -141,11 +141,11 @@ def _stage(
 ) -> StageFacts:
     record = state.workspace.record(stage)
     last = next(reversed(state.workspace.history(stage).entries()), None)
-    standing = verdicts[stage.id].standing
-    is_fresh = standing == UP_TO_DATE
+    status = verdicts[stage.id].status
+    is_fresh = status == UP_TO_DATE
     return StageFacts(
         stage=stage.id,
-        state=standing,  # type: ignore[arg-type]
+        state=status,  # type: ignore[arg-type]
         how=last.how if record and last and last.key == record.key else "built" if record else "",  # type: ignore[arg-type]
         touched=outcomes.get(stage.id, "fresh") != "fresh",
         started=record.started if record else "",

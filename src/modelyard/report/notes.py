@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.build.verdict import MAYBE, MISSING, STALE, STANDINGS
+from modelyard.build.verdict import MAYBE, MISSING, STALE, STATUSES
 from modelyard.report.material import comparable
 
 if TYPE_CHECKING:
@@ -53,4 +53,4 @@ def _states(stages: Sequence[StageFacts], told: set[str]) -> Iterator[str]:
         found = [one.stage for one in stages if one.state == state and one.stage not in told]
         if found:
             more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-            yield f"{STANDINGS[state]}: {', '.join(found[:_NAMED])}{more}"
+            yield f"{STATUSES[state]}: {', '.join(found[:_NAMED])}{more}"

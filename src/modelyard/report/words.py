@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from modelyard import units
-from modelyard.build.verdict import STANDINGS, UP_TO_DATE
+from modelyard.build.verdict import STATUSES, UP_TO_DATE
 from modelyard.metrics import figures
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _joined(text: str) -> str:
 
 def outdated(state: str) -> str:
     """Return the state of a stage in words if it is not up to date; else an empty text."""
-    return "" if state == UP_TO_DATE else STANDINGS[state]
+    return "" if state == UP_TO_DATE else STATUSES[state]
 
 
 def short(digest: str) -> str:

@@ -115,7 +115,7 @@ class StoreFolder:
             os.chmod(draft, 0o444)  # noqa: PTH101
             batch.put(draft, self.object_file(entry.digest))
             batch.finish()
-        self._know([entry.digest])
+        self._add_digests([entry.digest])
         return True
 
     def list(self, folder: str) -> Iterator[Listed]:
@@ -176,7 +176,7 @@ class StoreFolder:
     def _trace(self, key: str) -> str:
         return f"{self.root}/{trace_name(key)}"
 
-    def vouches(self, info: os.stat_result, digest: str) -> bool:
+    def is_known_link(self, info: os.stat_result, digest: str) -> bool:
         """Tell whether a file with the stat `info` is a hard link to the object with `digest`, known to be whole."""
         path = self._object(digest)
         mine = _stat(path)
@@ -185,7 +185,7 @@ class StoreFolder:
         return signature(mine) == signature(info) and mine.st_dev == info.st_dev and self._recall(path, mine) == digest
 
     @contextlib.contextmanager
-    def keeping_known(self, *outputs: Manifest) -> Iterator[None]:
+    def preserving_digests(self, *outputs: Manifest) -> Iterator[None]:
         """Go on knowing the large objects of `outputs` while the block adds or removes hard links to them.
 
         A link changes an inode's ctime, which otherwise makes the table read the file again.
@@ -197,7 +197,7 @@ class StoreFolder:
         finally:
             now = {digest: _stat(self._object(digest)) for digest in before}
             with contextlib.suppress(StoreError):
-                self.table.know_at(
+                self.table.add_at(
                     (self._object(digest), info, digest)
                     for digest, info in now.items()
                     if info and _was_linked(before[digest], info)
@@ -217,9 +217,9 @@ class StoreFolder:
         with contextlib.suppress(StoreError):
             self.table.forget([path])
 
-    def _know(self, digests: Iterable[str]) -> None:
+    def _add_digests(self, digests: Iterable[str]) -> None:
         with contextlib.suppress(StoreError, FileNotFoundError):
-            self.table.know((self._object(digest), digest) for digest in digests)
+            self.table.add((self._object(digest), digest) for digest in digests)
 
     def has(self, entry: FileEntry) -> bool:
         """Tell whether the object of `entry` is here, whole; what stands in its place and is damaged goes."""

@@ -112,11 +112,11 @@ class Store(StoreFolder):
                 batch.put(draft, self.object_file(digest))
             self._put_traces(batch, kept)
             batch.finish(lambda: check_still(folder, taken))
-            self._know(new)
+            self._add_digests(new)
         return kept, {name: one.info for name, one in taken.items()}
 
     def restore(self, record: Record, folder: Path) -> Stats:
-        """Write the outputs of `record` into the new folder `folder`; `keeping_known` belongs around it.
+        """Write the outputs of `record` into the new folder `folder`; `preserving_digests` belongs around it.
 
         Returns:
             The stat of each file.

@@ -192,8 +192,8 @@ class Verifier(StoreVerifier):
     # The tables
 
     def _of_table(self, table: DigestTable) -> Iterator[Damage]:
-        standing = ((path, digest) for path, before, digest in table.known_files() if _stands(path, before))
-        for batch in _batches(standing):
+        current = ((path, digest) for path, before, digest in table.known_files() if _is_current(path, before))
+        for batch in _batches(current):
             self.checked.digests += len(batch)
             for (path, digest), found in zip(batch, self._digests([path for path, _ in batch]), strict=True):
                 if found not in ("", digest):
@@ -265,7 +265,7 @@ def _stat(path: str) -> os.stat_result | None:
         return None
 
 
-def _stands(path: str, before: tuple[int, int, int, int]) -> bool:
+def _is_current(path: str, before: tuple[int, int, int, int]) -> bool:
     info = _stat(path)
     return info is not None and signature(info) == before
 
