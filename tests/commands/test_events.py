@@ -32,6 +32,27 @@ def test_there_is_a_task_for_each_side_and_sending_needs_the_data_set_alone() ->
     assert {one["name"] for one in send["params"]} == {"samples", "file", "type", "wait"}
 
 
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"samples": 0}, "--samples 0: there would be no event\n  allowed: 1 or more"),
+        ({"samples": -1}, "--samples -1: "),
+        ({"wait": -0.5}, "--wait -0.5: it is no time\n  allowed: 0 or more seconds"),
+        ({"wait": float("nan")}, "--wait nan: "),
+        ({"wait": float("inf")}, "--wait inf: "),
+        (
+            {"type": "image/png"},
+            "--type image/png: samples of the test split are sent as JSON\n  name a file, too: --file",
+        ),
+    ],
+)
+def test_options_that_are_not_right_are_named(options: dict[str, Any], what: str) -> None:
+    usual = {one["name"]: one["default"] for one in events.PARAMS}
+    with pytest.raises(ToolError) as caught:
+        events.send(engine(object()), **{**usual, **options})
+    assert str(caught.value).startswith(f"events:send: {what}")
+
+
 def test_a_files_media_type_follows_from_its_name(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "picture.png"
     file.write_bytes(b"\x89PNG")

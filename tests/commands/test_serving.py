@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from modelyard.commands.serving import prepare
+from modelyard.errors import ToolError
 from modelyard.frontend import scaffold
 from modelyard.project.load import load
 
@@ -35,3 +36,16 @@ def test_it_has_its_packages_its_settings_and_the_broker(tmp_path: Path, monkeyp
     assert found["MODELYARD_EVENTS_INPUT"] == "net.in"
     assert found["MODELYARD_PORT"] == "9999", "what the person's shell says stands above"
     assert found["PYTHONPATH"].startswith(str(packages))
+
+
+def test_a_client_that_is_not_installed_is_told_with_the_extra_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = engine(tmp_path / "net", EVENTS.replace('"redis"', '"mqtt"').replace("redis://", "mqtt://"))
+    monkeypatch.setattr("modelyard.execution.extras.missing", lambda names: [*names])
+    (tmp_path / "packages").mkdir()
+    with pytest.raises(ToolError) as caught:
+        prepare(without, tmp_path / "packages", "events:send")
+    assert str(caught.value) == (
+        "events:send: the source 'mqtt': paho-mqtt is not installed\n  run: python -m pip install 'modelyard[mqtt]'"
+    )

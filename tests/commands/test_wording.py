@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from modelyard.commands.base import ModelyardCommand
-from modelyard.commands.wording import task_error
+from modelyard.commands.events import PARAMS
+from modelyard.commands.wording import task_error, task_option_error
 from tests.conftest import doit_environment
 
 if TYPE_CHECKING:
@@ -71,6 +73,22 @@ def test_a_mistake_is_told_in_two_lines_with_exit_code_3(
 
 def test_a_kind_without_a_near_stage_names_one_of_its_stages() -> None:
     assert "did you mean 'train:net'?" in str(task_error("train:zzz", ["train", "train:net"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("--sampels 2", "there is no option '--sampels', did you mean '--samples'?"),
+        ("--samples x", "option '--samples': 'x' is not a whole number"),
+        ("--wait x train", "option '--wait': 'x' is not a number"),
+        ("--file", "option '--file' needs a value"),
+    ],
+)
+def test_a_mistake_in_a_tasks_options_names_the_task(words: str, what: str) -> None:
+    tasks = [SimpleNamespace(name="train", params=()), SimpleNamespace(name="events:send", params=PARAMS)]
+    told = task_option_error(["train", "events:send", *words.split()], tasks)
+    assert str(told) == f"events:send: {what}\n  `doit help events:send` lists the options"
+    assert task_option_error(["events:send", "--samples", "2", "train", "--nothing"], tasks) is None
 
 
 @pytest.mark.parametrize("words", [["list", "--all"], ["plan"], ["info", "train"], ["-n", "2", "-r", "json"]])

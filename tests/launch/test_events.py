@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -50,11 +49,22 @@ def test_a_sample_is_an_instance_by_name_where_the_model_has_several_inputs() ->
 def test_each_event_is_heard_of_once_and_what_is_missing_is_named() -> None:
     sent = [events.event(body, "application/json", "here") for body in (b"good", b"bad", b"lost")]
     heard: list[tuple[bool, str]] = []
-    exchange = functools.partial(events.exchanged, sent, 0.1, lambda one, cause: heard.append((one.is_dead, cause)))
+
+    async def exchange(peer: Any) -> Any:
+        await events.send(sent, peer)
+        return await events.hear(sent, 0.1, lambda one, cause: heard.append((one.is_dead, cause)), peer)
+
     assert events.run(Mirror(), exchange, "here") == [sent[2].id]
     assert heard == [(False, sent[0].id), (True, sent[1].id)]
 
 
 def test_a_server_without_a_broker_has_no_other_side() -> None:
-    with pytest.raises(ToolError, match="MODELYARD_EVENTS_URL is not set"):
+    with pytest.raises(ToolError, match=r"MODELYARD_EVENTS_URL is not set.*\n  name the broker"):
         events.peer_of({}, "here")
+
+
+def test_a_broker_that_is_named_is_not_asked_for() -> None:
+    places = {f"MODELYARD_EVENTS_{name}": name.lower() for name in ("INPUT", "OUTPUT", "GROUP")}
+    named = {"MODELYARD_EVENTS_URL": "spool://here", "MODELYARD_EVENTS_CLIENT": "no_such_client:open_source"}
+    with pytest.raises(ToolError, match=r"cannot be loaded.*\n  the broker's settings: \[tool.modelyard.events\]"):
+        events.peer_of({**places, **named}, "here")

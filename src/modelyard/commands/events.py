@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -82,23 +83,46 @@ def send(engine: Engine, samples: int, file: str, type: str, wait: float) -> Non
     """Send events, and print what comes back of each.
 
     Raises:
-        ToolError: the broker does not take them, or something has not come back in time.
+        ToolError: an option is not right, the broker does not take the events, or something has not come back in time.
     """
     from modelyard.launch import events
 
+    _check_options(samples, file, type, wait)
     made = [_of_file(file, type)] if file else _of_samples(engine, samples)
-    print(
-        f"   {len(made)} {'event' if len(made) == 1 else 'events'} to {engine.project.config.settings['events']['input']!r}"
-    )
+    place = engine.project.config.settings["events"]["input"]
+    fewer = "" if file or len(made) == samples else ": the test split has no more"
+
+    async def exchange(peer: Peer) -> Sequence[str]:
+        await events.send(made, peer)
+        print(f"   {len(made)} {'event' if len(made) == 1 else 'events'} to {place!r}{fewer}", flush=True)
+        return await events.hear(made, wait, _print, peer)
+
     with _peer(engine, "events:send") as peer:
-        sending = functools.partial(events.exchanged, made, wait, _print)
-        missing = events.run(peer, sending, "events:send")
+        missing = events.run(peer, exchange, "events:send")
     if wait and missing:
         msg = (
             f"events:send: {len(missing)} of {len(made)} {'has' if len(missing) == 1 else 'have'} not come back after {wait:g} s: "
             f"{', '.join(missing[:3])}\n  does the server run? start it with `doit serve`, or wait longer: --wait"
         )
         raise ToolError(msg)
+
+
+def _check_options(samples: int, file: str, media_type: str, wait: float) -> None:
+    """Refuse options that are not right.
+
+    Raises:
+        ToolError: one is not.
+    """
+    if samples < 1:
+        what = f"--samples {samples}: there would be no event\n  allowed: 1 or more"
+    elif not 0 <= wait < math.inf:
+        what = f"--wait {wait}: it is no time\n  allowed: 0 or more seconds"
+    elif media_type and not file:
+        what = f"--type {media_type}: samples of the test split are sent as JSON\n  name a file, too: --file"
+    else:
+        return
+    msg = f"events:send: {what}"
+    raise ToolError(msg)
 
 
 def _refuse() -> None:

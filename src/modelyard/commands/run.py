@@ -13,7 +13,7 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.commands.base import option
-from modelyard.commands.wording import dodo_error, hear_no_more, option_error, task_error
+from modelyard.commands.wording import dodo_error, hear_no_more, option_error, task_error, task_option_error
 from modelyard.frontend.task_names import no_tasks
 from modelyard.plugins.entry_points import entry_points, read_once
 
@@ -41,7 +41,8 @@ class Run(DoitRun):  # type: ignore[misc]
         try:
             return int(super().parse_execute([NO_WAIT, *words] if len(words) < len(in_args) else words) or 0)
         except CmdParseError as exc:
-            raise option_error(self.get_name(), exc, self.get_options()) from None
+            told = task_option_error(words, getattr(self, "task_list", ()))
+            raise told or option_error(self.get_name(), exc, self.get_options()) from None
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks; the option reaches the project as an override, before its dodo.py is loaded."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.build.engine import Engine
+    from modelyard.component import Component
 
 
 def prepare(engine: Engine, folder: Path, task: str) -> dict[str, str]:
@@ -22,7 +23,7 @@ def prepare(engine: Engine, folder: Path, task: str) -> dict[str, str]:
         task: who asks, for messages.
 
     Raises:
-        ToolError: the runtime has no server outside of its image.
+        ToolError: the runtime has no server outside of its image, or the client of its broker is not installed.
     """
     from modelyard.launch import local_server
     from modelyard.launch.handlers import handlers_of, lay_out
@@ -46,4 +47,18 @@ def prepare(engine: Engine, folder: Path, task: str) -> dict[str, str]:
     except ToolError as exc:
         msg = f"{task}: {exc}"
         raise ToolError(msg) from None
-    return {**defaults, **own, **os.environ, "PYTHONPATH": defaults["PYTHONPATH"]}
+    variables = {**defaults, **own, **os.environ, "PYTHONPATH": defaults["PYTHONPATH"]}
+    if config.events and variables.get("MODELYARD_EVENTS_URL"):
+        _check_client(config.events.component, task)
+    return variables
+
+
+def _check_client(source: Component, task: str) -> None:
+    from modelyard.execution.extras import install_command, missing
+
+    lacking = missing(source.needed)
+    if lacking:
+        near = [source.source.distribution.partition(" ")[0]] if source.source.distribution else []
+        what = f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not installed"
+        msg = f"{task}: the source {source.name!r}: {what}\n  run: {install_command(lacking, near)}"
+        raise ToolError(msg)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from doit.cmdparse import CmdParseError
+from doit.cmdparse import CmdOption, CmdParseError, TaskParse
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.errors import did_you_mean, listing
@@ -37,6 +37,22 @@ def option_error(command: str, error: CmdParseError, options: Sequence[Any]) -> 
     known = [word for one in options for word in _words(one)]
     what = _about_an_option(text, known) or _about_a_value(text, options) or text
     return CmdParseError(f"{command}: {what}\n  `doit help {command}` lists the options")
+
+
+def task_option_error(words: Sequence[str], tasks: Iterable[Any]) -> CmdParseError | None:
+    """Return the error in the options of a task that has some, in two lines; None: there is none.
+
+    Args:
+        words: the command line's, tasks with the options of each behind it.
+        tasks: all tasks, doit's `Task`.
+    """
+    options = {task.name: [CmdOption(one) for one in task.params] for task in tasks if task.params}
+    for number, word in enumerate(words):
+        try:
+            TaskParse(options.get(word, [])).parse(words[number + 1 :] if word in options else [])
+        except CmdParseError as exc:
+            return option_error(word, exc, options[word])
+    return None
 
 
 def _words(option: Any) -> list[str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+NAME_IT = "name the broker: MODELYARD_EVENTS_URL, or url in [tool.modelyard.events]"
+SET_IT = "the broker's settings: [tool.modelyard.events], or MODELYARD_EVENTS_... in the shell"
 AT_ONCE = 256
 """Events that are sent before the broker is asked whether it has them."""
 
@@ -75,7 +77,9 @@ def peer_of(variables: Mapping[str, str], task: str) -> Peer:
         settings = Settings.read(variables)
         return opened(settings, variables, settings.model_name or "model")
     except StartError as exc:
-        msg = f"{task}: {exc}\n  name the broker: MODELYARD_EVENTS_URL, or url in [tool.modelyard.events]"
+        named = variables.get("MODELYARD_EVENTS_URL") or variables.get("MODELYARD_EVENTS_URL_FILE")
+        todo = SET_IT if named else NAME_IT
+        msg = f"{task}: {exc}\n  {todo}"
         raise ToolError(msg) from exc
 
 
@@ -100,20 +104,22 @@ def run(peer: Peer, doing: Callable[[Peer], Awaitable[T]], task: str) -> T:
         raise ToolError(msg) from exc
 
 
-async def exchanged(
-    events: Sequence[Event], wait_s: float, heard: Callable[[Heard, str], None], peer: Peer
-) -> list[str]:
-    """Send `events`; call `heard` for each that comes back, with the id of its cause; return the ids of those that do not.
+async def send(events: Sequence[Event], peer: Peer) -> None:
+    """Send `events` by the connected `peer`; return when its broker has them all."""
+    for start in range(0, len(events), AT_ONCE):
+        await peer.send(events[start : start + AT_ONCE])
+
+
+async def hear(events: Sequence[Event], wait_s: float, heard: Callable[[Heard, str], None], peer: Peer) -> list[str]:
+    """Call `heard` for each of `events` that comes back, with the id of its cause; return the ids of those that do not.
 
     Args:
-        events: the events.
+        events: what was sent.
         wait_s: how long they are waited for, in seconds, after the last that came.
         heard: called once for each event.
         peer: the connected other side of the broker.
     """
     missing = dict.fromkeys(one.id for one in events)
-    for start in range(0, len(events), AT_ONCE):
-        await peer.send(events[start : start + AT_ONCE])
     end = time.monotonic() + wait_s
     while missing and time.monotonic() < end:
         for one in await peer.read():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
@@ -33,6 +32,16 @@ def variables(broker, **others):
     return {f"MODELYARD_{name}": value for name, value in {**SETTINGS, **broker.settings, **others}.items()}
 
 
+def exchanged(sent, wait_s, heard):
+    """Return what sends the events by a peer, and then gives the ids of those that do not come back."""
+
+    async def exchange(peer):
+        await events.send(sent, peer)
+        return await events.hear(sent, wait_s, heard, peer)
+
+    return exchange
+
+
 def set_up(environment):
     command = [sys.executable, "-m", "modelyard.serving", "--events-setup"]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
@@ -48,9 +57,7 @@ def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(broker, st
     poison = events.event(b"poison \x00\xff", "application/octet-stream", "poison")
     heard = {}
     with start(models / "float32", **SETTINGS, **broker.settings) as server:
-        exchange = functools.partial(
-            events.exchanged, [*samples, poison], 30, lambda one, cause: heard.__setitem__(cause, one)
-        )
+        exchange = exchanged([*samples, poison], 30, lambda one, cause: heard.__setitem__(cause, one))
         assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == []
         assert server.stop() == 0
     answers = [json.loads(heard[one.id].body)["predictions"][0] for one in samples]
@@ -63,7 +70,7 @@ def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(broker, st
 def test_what_does_not_come_back_is_named(broker):
     assert set_up(variables(broker)).returncode == 0
     event = events.event(b"[]", "application/json", "lost")
-    exchange = functools.partial(events.exchanged, [event], 0.2, lambda *_: pytest.fail("nobody answers"))
+    exchange = exchanged([event], 0.2, lambda *_: pytest.fail("nobody answers"))
     assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == [event.id]
 
 
