@@ -99,3 +99,11 @@ def test_a_baseline_that_one_training_lacks_is_refused(plugins: Plugins) -> None
     b = msgspec.structs.replace(found.trainings["b"], variants=("plain",))
     told = refused(lambda: build_plan(msgspec.structs.replace(found, trainings={**found.trainings, "b": b}), plugins))
     assert "key 'baseline': 'pruned' is no variant of the training 'b'\n  allowed: plain" in told
+
+
+def test_a_name_that_two_trainings_give_a_variant_is_refused_with_both(plugins: Plugins) -> None:
+    """`a` with `b.plain`, and `a.b` with `plain`."""
+    found = several(config({"plain": (use(PACK),), "b.plain": (use(PACK),)}), **{"a": 1, "a.b": 2})
+    told = refused(lambda: build_plan(found, plugins))
+    assert "'plain' of the training 'a.b' is called 'a.b.plain', and so is 'b.plain' of the training 'a'\n" in told
+    assert told.endswith("give a training or a variant another name")

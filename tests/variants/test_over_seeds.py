@@ -40,6 +40,11 @@ def test_the_mean_has_a_deviation_and_students_interval() -> None:
     assert told(found) == "accuracy 0.7200 ± 0.0200 over 3 seeds; mean 0.6703 to 0.7697"
 
 
+def test_a_training_that_no_seed_changes_is_told_so() -> None:
+    (found,) = over_seeds(*seeds(0.7, 0.7, 0.7))
+    assert told(found).startswith("accuracy 0.7000 with each of 3 seeds: the seed changes nothing;")
+
+
 def test_a_fraction_ends_at_one_and_sizes_are_no_matter_of_seeds() -> None:
     (found,) = over_seeds(*seeds(0.9, 1.0))
     assert found.metrics[0].high == 1.0

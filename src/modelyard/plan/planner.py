@@ -189,6 +189,7 @@ class _Planner:
         read = {"dataset": uses["dataset"], "task": uses["task"], **decoding}
         yield self.stage(self.dataset, read, settings["dataset"] | described)
         self.check_metrics()
+        self.check_names()
         for road in self.roads:
             yield from road.stages()
         yield self.select_stage()
@@ -197,6 +198,19 @@ class _Planner:
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
         return new_stage(BUILT_IN[kind], name, uses, settings, inputs, self.config)
+
+    def check_names(self) -> None:
+        """Check that a variant of one training is not called as another's is: names may hold dots."""
+        taken: dict[str, tuple[str, str]] = {}
+        for road in self.roads:
+            for variant in road.finals:
+                own, full = (road.training.name, variant), road.training.full(variant)
+                if (other := taken.setdefault(full, own)) != own:
+                    msg = (
+                        f"{self.config.where_variant(variant)}: {variant!r} of the training {own[0]!r} is called {full!r}, "
+                        f"and so is {other[1]!r} of the training {other[0]!r}\n  give a training or a variant another name"
+                    )
+                    raise PlanError(msg)
 
     def check_metrics(self) -> None:
         """Check that a metric that starts the runtime's server finds one."""

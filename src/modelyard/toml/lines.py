@@ -37,6 +37,13 @@ def lines_of(text: str) -> dict[Key, int]:
     return _Scanner(_tokens(text)).scan()
 
 
+def last_statement(text: str) -> tuple[Key, int]:
+    """Return the way to the table or key that a TOML document declares last, and the line on which it begins."""
+    scanner = _Scanner(_tokens(text))
+    scanner.scan()
+    return scanner.last
+
+
 def unclosed(text: str) -> int | None:
     """Return where the text, array or table begins that a file does not close: its offset, or None if there is none."""
     open_ones: list[int] = []
@@ -67,6 +74,7 @@ class _Scanner:
         self._tokens, self._at = tokens, 0
         self._lines: dict[Key, int] = {}
         self._counts: dict[Key, int] = {}
+        self.last: tuple[Key, int] = ((), 1)
 
     def scan(self) -> dict[Key, int]:
         table: Key = ()
@@ -74,8 +82,9 @@ class _Scanner:
             token = self._tokens[self._at]
             if token.text == "[":
                 table = self._header()
+                self.last = table, token.line
             elif token.kind in ("bare", "text"):
-                self._pair(table)
+                self.last = self._pair(table), token.line
             else:
                 self._at += 1
         return self._lines
@@ -126,12 +135,14 @@ class _Scanner:
                 break
         return parts
 
-    def _pair(self, table: Key) -> None:
+    def _pair(self, table: Key) -> Key:
+        """Read `a.b = value` and return the way to the value."""
         line = self._now.line
         path = (*table, *self._key())
         self._note(path, line)
         if self._take("="):
             self._value(path)
+        return path
 
     def _value(self, path: Key) -> None:
         if self._take("["):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from modelyard.toml.lines import lines_of, unclosed
+from modelyard.toml.lines import last_statement, lines_of, unclosed
 
 _WIDTH = 60
 """How much of a line is shown, in characters: a terminal of 80 columns has room for it."""
@@ -141,16 +141,14 @@ def _never_closed(text: str, shows: int | None = None) -> Mistake | None:
 
 def _twice(text: str, offset: int) -> Mistake:
     """Return the mistake of a table or key that is there already, with the line of the first."""
-    start = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)
-    line = text.count("\n", 0, offset) + 1
-    first, both = lines_of(text[:start]), lines_of(text[: end if end >= 0 else len(text)])
-    paths = sorted((path for path, at in both.items() if at == line), key=len)
-    for path in (paths[-1][:length] for length in range(len(paths[-1]) if paths else 0, 0, -1)):
-        if path in first:
-            name = ".".join(map(str, path)) if text[start] == "[" else str(path[-1])
-            what = f"[{name}]" if text[start] == "[" else f"the key {name!r}"
-            return Mistake(start, f"{what} is there already, on line {first[path]}", "keep one of the two")
+    path, line = last_statement(text[: end if end >= 0 else len(text)])
+    start = _offset(text, line, 1)
+    first, is_table = lines_of(text[:start]), text[start:].lstrip(" \t").startswith("[")
+    for length in range(len(path), 0, -1):
+        if path[:length] in first:
+            what = f"[{'.'.join(map(str, path[:length]))}]" if is_table else f"the key {str(path[length - 1])!r}"
+            return Mistake(start, f"{what} is there already, on line {first[path[:length]]}", "keep one of the two")
     return Mistake(start, "what stands here is there already", "keep one of the two")
 
 

@@ -81,8 +81,11 @@ def _plain(metric: Metric) -> Quantity:
 
 
 def told(one: OverSeeds) -> str:
-    """Return the first metric in words: `accuracy 0.9712 ± 0.0031 over 3 seeds (mean from 0.9635 to 0.9789)`."""
+    """Return the first metric in words: `accuracy 0.9712 ± 0.0031 over 3 seeds; mean 0.9635 to 0.9789`."""
     metric = one.metrics[0]
+    if not any(one.deviations.values()):
+        same = f"{metric.head} {number(metric.value, metric.unit)} with each of {len(one.members)} seeds"
+        return f"{same}: the seed changes nothing; does the training use it? (a command gets it as {{seed}})"
     low, high = metric.interval or (None, None)
     spread = number(one.deviations[metric.name], metric.unit)
     ends = "" if low is None or high is None else f"; mean {number(low, metric.unit)} to {number(high, metric.unit)}"
