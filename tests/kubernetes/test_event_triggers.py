@@ -22,3 +22,10 @@ def test_redis_is_asked_twice_with_the_servers_secrets() -> None:
     counted = [set(one["metadata"]) & {"lagCount", "pendingEntriesCount"} for one in triggers(params, "r:6379", PLACES)]
     assert counted == [{"lagCount"}, {"pendingEntriesCount"}]
     assert secrets(params) == {"cert": "pair/tls.crt", "key": "pair/tls.key"}
+
+
+def test_rabbitmq_is_asked_by_its_management_which_counts_what_is_not_acknowledged() -> None:
+    params = KubernetesParams(events_url="amqps://r", events_per_replica=8, events_monitor="r:15671", events_secret="b")
+    [one] = triggers(params, "r:5671", PLACES)
+    assert (one["metadata"]["host"], one["metadata"]["protocol"]) == ("https://r:15671/", "http")
+    assert secrets(params) == {"username": "b/username", "password": "b/password"}

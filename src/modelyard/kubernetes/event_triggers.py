@@ -39,7 +39,7 @@ def triggers(p: KubernetesParams, address: str, places: Mapping[str, str]) -> li
 
 def secrets(p: KubernetesParams) -> dict[str, str]:
     """Return what the scalers are told of Secrets, as `SECRET/KEY` by parameter: as the server reads them."""
-    if not p.events_per_replica or p.events_url.partition("://")[0] in _MONITORED:
+    if not p.events_per_replica or p.events_url.partition("://")[0] in _ASKED_FOR_NOTHING:
         return {}
     login = {key: f"{p.events_secret}/{key}" for key in _LOGIN} if p.events_secret else {}
     ca = {"ca": f"{p.events_ca_secret}/ca.crt"} if p.events_ca_secret else {}
@@ -55,15 +55,21 @@ def problems(p: KubernetesParams) -> Iterator[Problem]:
         yield Problem("events_per_replica", why, "say in scale_on what KEDA counts, or remove it")
     counted = bool(p.events_per_replica) and scheme in _MONITORED
     if counted and not p.events_monitor:
+        broker, port = _MONITORED[scheme]
         yield Problem(
             "events_monitor",
-            "KEDA asks NATS for what waits by its monitoring port",
-            "name it, with events_per_replica: for instance 'nats.messaging:8222'",
+            f"KEDA asks {broker} for what waits by its monitoring port",
+            f"name it, with events_per_replica: for instance '{broker.lower()}.messaging:{port}'",
+        )
+    if counted and scheme == "amqps" and p.events_ca_secret and "tls" not in (p.scale_secrets or {}):
+        yield Problem(
+            "scale_secrets",
+            "KEDA trusts RabbitMQ by events_ca_secret only if a Secret tells it to",
+            "allowed: { tls = 'SECRET/KEY' }, with a key that holds the text 'enable'",
         )
     if p.events_monitor and not counted:
-        yield Problem(
-            "events_monitor", "nobody asks there", "set events_per_replica, with a broker of NATS, or remove it"
-        )
+        why = "set events_per_replica, with a broker of NATS or RabbitMQ, or remove it"
+        yield Problem("events_monitor", "nobody asks there", why)
     elif p.events_monitor and not _is_address(p.events_monitor):
         yield Problem("events_monitor", "it is no address", "allowed: HOST:PORT")
 
@@ -97,10 +103,32 @@ def _redis(p: KubernetesParams, address: str, places: Mapping[str, str]) -> list
     return [{"type": "redis-streams", "metadata": {**where, count: str(p.events_per_replica)}} for count in counts]
 
 
-_MONITORED = ("nats", "tls")
+def _amqp(p: KubernetesParams, _: str, places: Mapping[str, str]) -> list[Trigger]:
+    """What waits, and what is not acknowledged, are one number of the management's; by AMQP only what waits is counted."""
+    metadata = {
+        "host": f"http{'s' * (p.events_url.startswith('amqps:'))}://{p.events_monitor}/",
+        "protocol": "http",
+        "mode": "QueueLength",
+        "queueName": places["input"],
+        "value": str(p.events_per_replica),
+    }
+    return [{"type": "rabbitmq", "metadata": metadata}]
+
+
+_ASKED_FOR_NOTHING = ("nats", "tls")
+"""Those whose monitoring port asks for no password."""
+_MONITORED = {
+    "nats": ("NATS", 8222),
+    "tls": ("NATS", 8222),
+    "amqp": ("RabbitMQ", 15672),
+    "amqps": ("RabbitMQ", 15671),
+}
+"""Whose monitoring port is asked, and its usual number, by scheme."""
 _BY_SCHEME: dict[str, Callable[[KubernetesParams, str, Mapping[str, str]], list[Trigger]]] = {
     "nats": _nats,
     "tls": _nats,
     "redis": _redis,
     "rediss": _redis,
+    "amqp": _amqp,
+    "amqps": _amqp,
 }

@@ -22,7 +22,7 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
         max_replicas: how many pods the autoscaler may make; the same as replicas: no autoscaler
         target_cpu_percent: share of the requested cpu above which pods are added
         events_per_replica: how many events that wait at the broker KEDA adds a pod for; 0: pods are not counted by events
-        events_monitor: the monitoring port of NATS, by which KEDA counts them: HOST:PORT
+        events_monitor: the monitoring port of NATS, or RabbitMQ's management, by which KEDA counts them: HOST:PORT
         scale_on: what else KEDA adds pods for, beside the cpu: triggers as a ScaledObject has them, with type and metadata.
             With neither, there is no KEDA
         scale_secrets: what the triggers' scalers are given of Secrets: PARAMETER = "SECRET/KEY"

@@ -57,13 +57,13 @@ def test_keda_takes_the_place_of_the_autoscaler(
     assert looked_at(made) == Checked(len(found), 0)
 
 
-NATS_URL, REDIS_URL = "tls://nats.messaging:4222", "rediss://redis.messaging"
+NATS_URL, REDIS_URL, RABBIT_URL = "tls://nats.messaging:4222", "rediss://redis.messaging", "amqps://rabbit.messaging"
 MONITOR = "nats.messaging:8222"
 
 
 def taking_events(context: Callable[..., TargetContext]) -> TargetContext:
     """A context whose image takes events from a broker."""
-    schemes = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379, "mqtt": 1883}
+    schemes = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
     places = {"input": "digits.in", "output": "digits.out", "dead_letter": "digits.in.dead", "group": "digits"}
     server = ServerFacts(event_schemes=schemes, event_places=places)
     return context(image=msgspec.structs.replace(context().image, server=server))
@@ -116,6 +116,24 @@ def test_pods_are_counted_by_the_events_that_wait_at_redis_and_by_those_of_pods_
 
 
 @needs_definitions
+def test_pods_are_counted_by_the_events_that_wait_at_rabbitmq(context: Callable[..., TargetContext]) -> None:
+    made = taking_events(context)
+    secrets = {"events_secret": "broker", "events_ca_secret": "broker-ca", "scale_secrets": {"tls": "keda/tls"}}
+    where = {"events_url": RABBIT_URL, "events_per_replica": 8, "events_monitor": "rabbit.messaging:15671"}
+    kubernetes(made, namespace="digits", **where, **secrets)
+    found = objects(made)
+    first, _ = found["ScaledObject"]["spec"]["triggers"]
+    host = {"host": "https://rabbit.messaging:15671/", "protocol": "http"}
+    counted = {**host, "mode": "QueueLength", "queueName": "digits.in", "value": "8"}
+    assert first == {"type": "rabbitmq", "authenticationRef": {"name": "digits"}, "metadata": counted}
+    told = [one["parameter"] for one in found["TriggerAuthentication"]["spec"]["secretTargetRef"]]
+    assert told == ["username", "password", "ca", "tls"]
+    assert problems(found["ScaledObject"], "keda.sh_scaledobjects.yaml") == []
+    assert problems(found["TriggerAuthentication"], "keda.sh_triggerauthentications.yaml") == []
+    assert looked_at(made) == Checked(len(found), 0)
+
+
+@needs_definitions
 def test_the_objects_are_what_kedas_definitions_allow(context: Callable[..., TargetContext]) -> None:
     made = context()
     secrets = {"username": "redis/user", "password": "redis/password"}
@@ -144,6 +162,17 @@ def test_the_objects_are_what_kedas_definitions_allow(context: Callable[..., Tar
         ({"events_url": NATS_URL, "events_per_replica": 8}, "events_monitor", "by its monitoring port"),
         ({"events_url": NATS_URL, "events_per_replica": 8, "events_monitor": "nats"}, "events_monitor", "no address"),
         ({"events_url": REDIS_URL, "events_per_replica": 8, "events_monitor": MONITOR}, "events_monitor", "nobody"),
+        ({"events_url": RABBIT_URL, "events_per_replica": 8}, "events_monitor", "asks RabbitMQ"),
+        (
+            {
+                "events_url": RABBIT_URL,
+                "events_per_replica": 8,
+                "events_monitor": "rabbit:15671",
+                "events_ca_secret": "broker-ca",
+            },
+            "scale_secrets",
+            "only if a Secret tells it to",
+        ),
         ({"events_url": "mqtt://broker", "events_per_replica": 8}, "events_per_replica", "not known to count"),
     ],
 )
