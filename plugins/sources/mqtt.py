@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard.contexts import Problem
+from modelyard.contexts import BrokerCommand, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.contexts import CheckContext
+    from modelyard.contexts import BrokerPlace, CheckContext
     from modelyard.hookspecs import RegisterSource
     from modelyard.serving.events.source import Place, Source
 
@@ -51,6 +54,34 @@ def _matches(topic_filter: str, topic: str) -> bool:
     return bool(re.fullmatch(re.sub(r"(^|/)\\#$", r"(\1.*)?", words), topic))
 
 
+def broker(place: BrokerPlace) -> BrokerCommand:
+    """Return what starts Mosquitto."""
+    lines = {
+        "user": "root",  # whom it stays if it is started by root; the folder is not open to another
+        "listener": f"{place.port} 127.0.0.1",
+        "certfile": place.certificate,
+        "keyfile": place.key,
+        "allow_anonymous": "false",
+        "password_file": place.folder / "passwords",
+        "persistence": "true",
+        "persistence_location": f"{place.folder}/",
+        "max_queued_messages": 0,
+    }
+    files = {
+        "mosquitto.conf": "".join(f"{name} {value}\n" for name, value in lines.items()),
+        "passwords": f"{place.username}:{_hashed(place.password)}\n",
+    }
+    words = ("mosquitto", "-c", str(place.folder / "mosquitto.conf"))
+    return BrokerCommand(f"mqtts://127.0.0.1:{place.port}", words, files)
+
+
+def _hashed(password: str) -> str:
+    """Return a password as Mosquitto's file has it: by PBKDF2 with SHA-512."""
+    salt, turns = os.urandom(12), 1000
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, turns)
+    return f"$7${turns}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
 @hookimpl
 def modelyard_register_sources(register: RegisterSource) -> None:
     """Register the source."""
@@ -61,5 +92,6 @@ def modelyard_register_sources(register: RegisterSource) -> None:
         requirements=_REQUIREMENTS,
         schemes={"mqtt": 1883, "mqtts": 8883},
         check=check,
+        broker=broker,
         tools=("paho-mqtt",),
     )

@@ -91,6 +91,7 @@ class BrokerPlace(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         folder: an empty folder for what it writes.
         port: the port to listen on, of 127.0.0.1.
+        other_ports: two more that are free, for a broker that cannot do without.
         certificate: its certificate, PEM, which is its own authority, too.
         key: the private key, PEM.
         username: the only user.
@@ -99,6 +100,7 @@ class BrokerPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: Path
     port: int
+    other_ports: tuple[int, int]
     certificate: Path
     key: Path
     username: str
@@ -111,10 +113,16 @@ class BrokerCommand(msgspec.Struct, frozen=True):
     Attributes:
         url: its address, for the server.
         words: the program and its arguments; it runs until it is ended.
+        files: the texts of files that it reads, by their names in the place's folder.
+        environment: further variables of its process.
+        programs: what it cannot run without, beside the first of its words.
     """
 
     url: str
     words: tuple[str, ...]
+    files: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    programs: tuple[str, ...] = ()
 
 
 class Locked(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Dataset
 
-PROGRAMS = {"nats": "nats-server", "redis": "redis-server"}
+PROGRAMS = {"amqp": "rabbitmq-server", "mqtt": "mosquitto", "nats": "nats-server", "redis": "redis-server"}
 MODEL = """
 import time
 import numpy as np
@@ -133,6 +133,14 @@ def test_a_server_answers_events_as_it_was_evaluated_through_a_stop_and_a_kill(
     expected = samples["input"].reshape(12, -1)[:, :3]
     assert checking.check_events(made, FACTS, samples, compared(expected)) == 0
     assert made.base.metrics == {"events": f"36 by {source}, through a stop and a kill"}
+
+
+def test_an_answer_that_differs_is_told(job: Callable[..., Any], server: Callable[..., None], dataset: Dataset) -> None:
+    needs("redis")
+    made = job("redis", timeout_s=60)
+    server(made)
+    samples = samples_of(dataset)
+    expected = samples["input"].reshape(12, -1)[:, :3]
     assert checking.check_events(made, FACTS, samples, compared(expected + 1)) == 1
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from modelyard.serving.events.source import Ending, Place
 
+    from .peer import Peer
+
 WAIT_S, CONNECT_S, CONFIRM_S, HEARTBEAT_S = 1.0, 5.0, 5.0, 30
 COUNT = "x-delivery-count"
 PERSISTENT = 2
@@ -48,13 +50,22 @@ def open_source(place: Place) -> Amqp:
     return Amqp(place)
 
 
+def open_peer(place: Place) -> Peer:
+    """Return who sends events to the queue `place.input`, and hears what becomes of them."""
+    from .peer import Peer
+
+    open_source(place)  # refuses what can be no place
+    return Peer(place)
+
+
 class AmqpDelivery:
     """A message of a queue; see `modelyard.serving.events.source.Delivery`."""
 
-    __slots__ = ("attempt", "body", "channel", "headers", "origin", "sent", "tag")
+    __slots__ = ("attempt", "body", "channel", "headers", "origin", "queue", "sent", "tag")
 
     def __init__(self, queue: str, channel: Channel, method: Any, sent: BasicProperties, body: bytes) -> None:
-        self.channel, self.tag, self.sent, self.body = channel, method.delivery_tag, sent, body
+        self.channel, self.queue, self.sent, self.body = channel, queue, sent, body
+        self.tag: int = method.delivery_tag
         self.headers: Mapping[bytes, bytes] = _headers(sent)
         self.attempt = 1 + int((sent.headers or {}).get(COUNT) or 0)
         self.origin = f"{queue}/{self.tag}"
@@ -71,7 +82,7 @@ class Amqp:
 
     async def open(self) -> None:
         await self.close()
-        self._channel = Channel(self._place, asyncio.get_running_loop())
+        self._channel = Channel(self._place, asyncio.get_running_loop(), [self._place.input])
         await self._channel.open()
 
     async def take(self, most: int) -> Sequence[AmqpDelivery]:
@@ -99,17 +110,17 @@ class Amqp:
     def _sent(self, channel: Channel, ending: Ending[AmqpDelivery]) -> asyncio.Future[Exception | None] | None:
         place, delivery = self._place, ending.delivery
         if ending.answer is not None:
-            return channel.publish(place.output, ending.answer.body, _properties(None, ending.answer.headers))
+            return channel.publish(place.output, ending.answer.body, properties_of(None, ending.answer.headers))
         if ending.dead_letter is not None:
-            return channel.publish(place.dead_letter, delivery.body, _properties(delivery.sent, ending.dead_letter))
+            return channel.publish(place.dead_letter, delivery.body, properties_of(delivery.sent, ending.dead_letter))
         return None
 
 
 class Channel:
-    """A connection with one channel, which consumes and publishes."""
+    """A connection with one channel, which consumes from `queues`, and publishes."""
 
-    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop) -> None:
-        self._place, self._loop = place, loop
+    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop, queues: Sequence[str]) -> None:
+        self._place, self._loop, self._queues = place, loop, queues
         self._connection: Any = None
         self._channel: Any = None
         self._messages: deque[AmqpDelivery] = deque()
@@ -120,7 +131,7 @@ class Channel:
         self._confirming: dict[int, Sent] = {}
 
     async def open(self) -> None:
-        """Connect, and have the queue's messages sent.
+        """Connect, and have the queues' messages sent.
 
         Raises:
             ConnectionError: nobody answers there, or does not let us in, or there is no such queue.
@@ -138,10 +149,20 @@ class Channel:
         await self._asked(lambda told: self._channel.confirm_delivery(self._on_confirm, told))
         most = min(self._place.most, 65535)
         await self._asked(lambda told: self._channel.basic_qos(prefetch_count=most, callback=told))
-        await self._asked(lambda told: self._channel.basic_consume(self._place.input, self._on_message, callback=told))
+        for queue in self._queues:
+            await self._consume(queue)
 
-    async def received(self, most: int) -> list[AmqpDelivery]:
-        """Return what has come, `most` messages at most; after a second, nothing.
+    async def declare(self, queue: str, *, is_asked: bool = False) -> None:
+        """Make a queue that is copied to several brokers; `is_asked`: only ask for it.
+
+        Raises:
+            ConnectionError: there is none, or it cannot be made.
+        """
+        made = {} if is_asked else {"durable": True, "arguments": {"x-queue-type": "quorum"}}
+        await self._asked(lambda told: self._channel.queue_declare(queue, passive=is_asked, callback=told, **made))
+
+    async def received(self, most: int, wait_s: float = WAIT_S) -> list[AmqpDelivery]:
+        """Return what has come, `most` messages at most; after `wait_s` seconds, nothing.
 
         Raises:
             ConnectionError: the connection was lost.
@@ -149,7 +170,7 @@ class Channel:
         if not self._messages and self._lost is None:
             self._some.clear()
             try:
-                await asyncio.wait_for(self._some.wait(), WAIT_S)
+                await asyncio.wait_for(self._some.wait(), wait_s)
             except TimeoutError:
                 return []
         if self._lost is not None:
@@ -202,9 +223,12 @@ class Channel:
             msg = f"{self._place.url}: no answer"
             raise ConnectionError(msg) from None
 
-    def _on_message(self, _: Any, method: Any, properties: BasicProperties, body: bytes) -> None:
-        self._messages.append(AmqpDelivery(self._place.input, self, method, properties, body))
-        self._some.set()
+    async def _consume(self, queue: str) -> None:
+        def on_message(_: Any, method: Any, properties: BasicProperties, body: bytes) -> None:
+            self._messages.append(AmqpDelivery(queue, self, method, properties, body))
+            self._some.set()
+
+        await self._asked(lambda told: self._channel.basic_consume(queue, on_message, callback=told))
 
     def _on_return(self, _: Any, method: Any, *__: Any) -> None:
         """There is no such queue: whatever was sent to it and is not confirmed was sent in vain."""
@@ -290,7 +314,7 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _properties(sent: BasicProperties | None, headers: Mapping[str, str]) -> BasicProperties:
+def properties_of(sent: BasicProperties | None, headers: Mapping[str, str]) -> BasicProperties:
     """Return the properties of a message that has those of another, `sent`, and those that say what `headers` do."""
     kept = {name: getattr(sent, name) for name in _KEPT} if sent else {}
     fields = {name: value for name, value in ((sent and sent.headers) or {}).items() if name != COUNT}

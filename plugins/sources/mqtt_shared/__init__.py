@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from modelyard.serving.events.source import Ending, Place
 
+    from .peer import Peer
+
 WAIT_S, CONNECT_S, CONFIRM_S, ALIVE_S = 1.0, 5.0, 5.0, 15
 FOR_EVER = 0xFFFFFFFF
 NOBODY, TOO_LARGE, REFUSED = 0x10, 0x95, 0x80
@@ -53,6 +55,14 @@ def open_source(place: Place) -> Mqtt:
     return Mqtt(place)
 
 
+def open_peer(place: Place) -> Peer:
+    """Return who sends events to the topic `place.input`, and hears what becomes of them."""
+    from .peer import Peer
+
+    open_source(place)  # refuses what can be no place
+    return Peer(place)
+
+
 class MqttDelivery:
     """A message of a topic; see `modelyard.serving.events.source.Delivery`."""
 
@@ -64,7 +74,7 @@ class MqttDelivery:
         self.mid: int = message.mid
         self.sent: dict[str, Any] = message.properties.json() if message.properties else {}
         self.body: bytes = message.payload
-        self.headers: Mapping[bytes, bytes] = _headers(self.sent)
+        self.headers: Mapping[bytes, bytes] = headers_of(self.sent)
         self.origin: str = message.topic
 
     def is_the_same(self, other: MqttDelivery) -> bool:
@@ -128,17 +138,18 @@ class Mqtt:
     def _sent(self, link: Link, ending: Ending[MqttDelivery]) -> asyncio.Future[Exception | None] | None:
         place, delivery = self._place, ending.delivery
         if ending.answer is not None:
-            return link.publish(place.output, ending.answer.body, _properties({}, ending.answer.headers))
+            return link.publish(place.output, ending.answer.body, properties_of({}, ending.answer.headers))
         if ending.dead_letter is not None:
-            return link.publish(place.dead_letter, delivery.body, _properties(delivery.sent, ending.dead_letter))
+            return link.publish(place.dead_letter, delivery.body, properties_of(delivery.sent, ending.dead_letter))
         return None
 
 
 class Link:
     """One connection. Its client has a thread of its own, from which everything is handed to the event loop."""
 
-    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop) -> None:
-        self._place, self._loop = place, loop
+    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop, *, stays: bool = True) -> None:
+        """`stays`: the broker keeps its session when it has ended, under the client's id."""
+        self._place, self._loop, self._stays = place, loop, stays
         self._messages: deque[Any] = deque()
         self._some = asyncio.Event()
         self._lost: str | None = None
@@ -150,7 +161,7 @@ class Link:
         self.client = client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False, **options)
         client.on_connect = lambda _, __, flags, code, told: self._later(self._on_connect, flags, code, told)
         client.on_disconnect = lambda _, __, ___, code, ____: self._later(self._on_disconnect, str(code))
-        client.on_subscribe = lambda _, __, ___, codes, ____: self._later(_tell, self._subscribed, codes[0])
+        client.on_subscribe = lambda _, __, ___, codes, ____: self._later(self._on_subscribe, codes[0])
         client.on_message = lambda _, __, message: self._later(self._on_message, message)
         client.on_publish = lambda _, __, mid, code, ___: self._later(self._on_publish, mid, code)
 
@@ -166,11 +177,12 @@ class Link:
         if url.scheme == "mqtts":
             self.client.tls_set_context(self._place.tls.context())
         wanted = Properties(PacketTypes.CONNECT)
-        wanted.SessionExpiryInterval, wanted.ReceiveMaximum = FOR_EVER, min(self._place.most, 65535)
+        wanted.SessionExpiryInterval = FOR_EVER if self._stays else 0
+        wanted.ReceiveMaximum = min(self._place.most, 65535)
         port = url.port or (8883 if url.scheme == "mqtts" else 1883)
         where = {"host": str(url.hostname), "port": port, "keepalive": ALIVE_S}
         try:
-            await asyncio.to_thread(self.client.connect, **where, clean_start=False, properties=wanted)
+            await asyncio.to_thread(self.client.connect, **where, clean_start=not self._stays, properties=wanted)
         except (OSError, ValueError) as exc:
             raise _failure(exc) from exc
         self.client.loop_start()
@@ -186,14 +198,15 @@ class Link:
         Raises:
             ConnectionError: it does not.
         """
+        self._subscribed = self._loop.create_future()
         self.client.subscribe(topic_filter, qos=1)
         code = await self._answer(self._subscribed)
         if code.is_failure:
             msg = f"{topic_filter!r}: {code}"
             raise ConnectionError(msg)
 
-    async def received(self, most: int) -> list[Any]:
-        """Return what has come, `most` messages at most; after a second, nothing.
+    async def received(self, most: int, wait_s: float = WAIT_S) -> list[Any]:
+        """Return what has come, `most` messages at most; after `wait_s` seconds, nothing.
 
         Raises:
             ConnectionError: the connection was lost.
@@ -201,7 +214,7 @@ class Link:
         if not self._messages and self._lost is None:
             self._some.clear()
             try:
-                await asyncio.wait_for(self._some.wait(), WAIT_S)
+                await asyncio.wait_for(self._some.wait(), wait_s)
             except TimeoutError:
                 return []
         if self._lost is not None:
@@ -251,6 +264,9 @@ class Link:
             _tell(future, ConnectionError(self._lost))
         self._some.set()
 
+    def _on_subscribe(self, code: Any) -> None:
+        _tell(self._subscribed, code)
+
     def _on_message(self, message: Any) -> None:
         self._messages.append(message)
         self._some.set()
@@ -264,13 +280,13 @@ class Link:
 def _problem(code: Any) -> Exception | None:
     """Return what the broker has against a message."""
     if code.value == NOBODY:
-        return ConnectionError("nobody has subscribed to the output, or to the dead letters: the broker would drop it")
+        return ConnectionError("nobody has subscribed to where it goes: the broker would drop it")
     if code.value < REFUSED:
         return None
     return ValueError("larger than the broker takes") if code.value == TOO_LARGE else ConnectionError(str(code))
 
 
-def _headers(sent: Mapping[str, Any]) -> Mapping[bytes, bytes]:
+def headers_of(sent: Mapping[str, Any]) -> Mapping[bytes, bytes]:
     """Return the header fields that say what the message's properties do; they are percent-encoded, those are not."""
     found = {
         f"ce-{name}" if _ATTRIBUTE.fullmatch(name) else name.lower(): value
@@ -285,7 +301,7 @@ def _headers(sent: Mapping[str, Any]) -> Mapping[bytes, bytes]:
     return fields if media_type is None else {**fields, b"content-type": media_type.encode()}
 
 
-def _properties(sent: Mapping[str, Any], headers: Mapping[str, str]) -> Properties:
+def properties_of(sent: Mapping[str, Any], headers: Mapping[str, str]) -> Properties:
     """Return the properties of a message that has those of another, `sent`, and those that say what `headers` do."""
     made = Properties(PacketTypes.PUBLISH)
     for name in _KEPT:

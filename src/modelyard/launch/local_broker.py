@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelyard.contexts import BrokerPlace
 from modelyard.errors import StageFailed
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from modelyard.component import Component
     from modelyard.contexts import BrokerCommand
 
-_START_S, _POLL_S = 30, 0.05
+_START_S, _POLL_S = 60, 0.05
 _CERTIFICATE = (
     *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
     *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
@@ -55,7 +57,8 @@ def lack(source: Component) -> str | None:
     if source.broker is None:
         return f"the source {source.name!r} does not say how its broker is started"
     command = _command(source, Path("/"), 1, "")
-    missing = [word for word in (command.words[0], "openssl") if shutil.which(word) is None]
+    programs = (command.words[0], *command.programs, "openssl")
+    missing = [word for word in programs if shutil.which(word) is None]
     return f"{' and '.join(missing)} not found on PATH" if missing else None
 
 
@@ -82,13 +85,18 @@ def started(source: Component, scratch: Path, log: Path) -> Iterator[LocalBroker
     subprocess.run([*_CERTIFICATE, *keys], check=True, capture_output=True)
     port = free_port()
     command = _command(source, scratch, port, password)
+    for name, text in command.files.items():
+        (data / name).write_text(text, encoding="utf-8")
+    variables = {**os.environ, **command.environment}
     with log.open("ab") as output:
-        process = subprocess.Popen(command.words, stdout=output, stderr=subprocess.STDOUT, cwd=data)
+        told: dict[str, Any] = {"stdout": output, "stderr": subprocess.STDOUT, "cwd": data, "env": variables}
+        process = subprocess.Popen(command.words, **told, start_new_session=True)
     try:
         _wait(port, process, command.words[0])
         yield LocalBroker(command.url, files)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with whatever it has started
         process.wait()
 
 
@@ -102,7 +110,8 @@ def free_port() -> int:
 def _command(source: Component, scratch: Path, port: int, password: str) -> BrokerCommand:
     assert source.broker is not None
     files = {"certificate": scratch / "files" / "ca.crt", "key": scratch / "tls.key", "folder": scratch / "broker"}
-    place = BrokerPlace(port=port, username="check", password=password, **files)
+    others = (free_port(), free_port())
+    place = BrokerPlace(port=port, other_ports=others, username="check", password=password, **files)
     command: BrokerCommand = source.broker(place)
     return command
 

@@ -20,7 +20,7 @@ PLACES = {"INPUT": "digits.in", "OUTPUT": "digits.out", "DEAD_LETTER": "digits.i
 SETTINGS = {f"EVENTS_{name}": value for name, value in PLACES.items()}
 
 
-@pytest.fixture(params=["nats", "redis"])
+@pytest.fixture(params=BROKERS)
 def broker(request, tmp_path):
     broker = BROKERS[request.param](tmp_path / "broker")
     broker.start()
