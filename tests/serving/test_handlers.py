@@ -205,7 +205,7 @@ def test_what_no_handler_takes_goes_by() -> None:
         ),
         (
             json.dumps({"before": [{"open": "ours:nothing", "name": "x", "params": {}}], "after": []}),
-            "returned .*place.handler",
+            "returned 1\n  write: return place.handler",
         ),
     ],
 )
@@ -215,7 +215,7 @@ def test_a_setting_that_cannot_be_stops_the_server(text: str, message: str) -> N
 
 
 def test_a_place_makes_no_tensors_of_unknown_types() -> None:
-    with pytest.raises(HandlerError, match="dtype 'float'; allowed: bool"):
+    with pytest.raises(HandlerError, match=r"no dtype 'float', did you mean 'float64'\?\n  allowed: bool"):
         PLACE.tensor("x", "float")
     with pytest.raises(HandlerError, match="takes one tensor or more"):
         PLACE.handler(dict, [], [TEXT])

@@ -77,12 +77,14 @@ class Handler:
         takes: the tensors that it takes; they are gone behind it unless it gives them, too.
         gives: the tensors that it gives.
         name: what messages call it.
+        file: where its code is, for messages; empty in a server, which has a traceback.
     """
 
     run: Run
     takes: tuple[Tensor, ...]
     gives: tuple[Tensor, ...]
     name: str = ""
+    file: str = ""
 
     def __call__(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
         """Return the tensors behind it for those before it; what it does not take goes by.
@@ -100,15 +102,20 @@ class Handler:
         if not isinstance(found, Mapping) or found.keys() != {one.name for one in self.gives}:
             said = ", ".join(repr(one.name) for one in self.gives)
             given = ", ".join(map(repr, found)) if isinstance(found, Mapping) else f"a {type(found).__name__}"
-            msg = f"handler {self.name!r}: gave {given}; it says {said}"
+            msg = f"{self.who}: gave {given}; it says {said}"
             raise HandlerError(msg)
         rest = {name: array for name, array in tensors.items() if name not in taken}
         lengths: dict[str, int] = {}
         try:
             return rest | {one.name: one.array(found[one.name], rows, lengths) for one in self.gives}
         except HandlerError as exc:
-            msg = f"handler {self.name!r}: {exc}"
+            msg = f"{self.who}: {exc}"
             raise HandlerError(msg) from exc
+
+    @property
+    def who(self) -> str:
+        """What messages begin with."""
+        return who(self.name, self.file)
 
     def _refusal(self, taken: Tensors, rows: int, whole: ValueError) -> Refused:
         """Return what is wrong with the first sample that is refused by itself; where none is, with all of them."""
@@ -158,7 +165,11 @@ class Place:
             HandlerError: there is no such dtype.
         """
         if dtype not in DTYPES:
-            msg = f"tensor {name!r}: dtype {dtype!r}; allowed: {', '.join(DTYPES)}"
+            from difflib import get_close_matches  # a server that starts needs none of it
+
+            near = get_close_matches(str(dtype), DTYPES, 1)
+            meant = f", did you mean {near[0]!r}?" if near else ""
+            msg = f"tensor {name!r}: there is no dtype {dtype!r}{meant}\n  allowed: {', '.join(DTYPES)}"
             raise HandlerError(msg)
         return Tensor(name, dtype, tuple(shape))
 
@@ -235,9 +246,14 @@ class Chain:
             try:
                 tensors = one(tensors)
             except InputError as exc:  # the model's answers are no client's mistake
-                msg = f"handler {one.name!r}: {exc}"
+                msg = f"{one.who}: {exc}"
                 raise HandlerError(msg) from exc
         return tensors
+
+
+def who(name: str, file: str = "") -> str:
+    """Return what messages call a handler: by its name, with the file that has its code."""
+    return f"the handler {name!r} ({file})" if file else f"the handler {name!r}"
 
 
 def _behind(one: Handler, there: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -245,7 +261,7 @@ def _behind(one: Handler, there: Mapping[str, Tensor]) -> dict[str, Tensor]:
     taken = {tensor.name: tensor for tensor in one.takes}
     for name, tensor in taken.items():
         if (given := there.get(name)) is not None and not _alike(given, tensor):
-            msg = f"handler {one.name!r} takes {_said(tensor)}, but the one before it gives {_said(given)}"
+            msg = f"{one.who} takes {_said(tensor)}, but the one before it gives {_said(given)}"
             raise HandlerError(msg)
     kept = {name: tensor for name, tensor in there.items() if name not in taken}
     return kept | {tensor.name: tensor for tensor in one.gives}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import StartError
-from .handlers import Chain, Handled, Handler, HandlerError, Place, Tensor, may_be
+from .handlers import Chain, Handled, Handler, HandlerError, Place, Tensor, may_be, who
 from .model import BYTES, Input, Output
 
 if TYPE_CHECKING:
@@ -64,16 +64,16 @@ def opened(function: str, name: str, params: Mapping[str, Any], place: Place) ->
     return named(found, name)
 
 
-def named(found: Any, name: str) -> Handler:
-    """Return the handler that a function returned, by the name that messages call it.
+def named(found: Any, name: str, file: str = "") -> Handler:
+    """Return the handler that a function returned, by the name, and the file, that messages call it.
 
     Raises:
         StartError: it is none.
     """
     if not isinstance(found, Handler):
-        msg = f"the handler {name!r} returned {found!r:.80}; it returns place.handler(run, takes, gives)"
+        msg = f"{who(name, file)}: returned {found!r:.80}\n  write: return place.handler(run, takes, gives)"
         raise StartError(msg)
-    return replace(found, name=name)
+    return replace(found, name=name, file=file)
 
 
 def outer(facts: Facts, chain: Chain) -> Facts:

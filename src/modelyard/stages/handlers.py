@@ -9,16 +9,17 @@ import msgspec
 
 from modelyard.errors import PluginError
 from modelyard.serving.errors import StartError
-from modelyard.serving.handlers import Chain, Handled, HandlerError, Place, Tensor, may_be
+from modelyard.serving.handlers import Chain, Handled, HandlerError, Place, Tensor, may_be, who
 from modelyard.serving.handling import named
 from modelyard.tensors import OutputFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from modelyard.artifacts import DatasetFacts, ModelFacts
+    from modelyard.component import Component
     from modelyard.contexts import Predictor
     from modelyard.execution.job import Job
     from modelyard.serving.handlers import Handler
@@ -35,12 +36,21 @@ def open_chain(job: Job, facts: ModelFacts | None = None) -> Chain:
     for role, use in job.stage.uses.items():
         side, _, number = role.partition(":")
         if number and side in sides:
+            own, file = use.component, _file(use.component)
             try:
-                sides[side].append(named(use.component.function(place, **use.params), use.component.name))
-            except (HandlerError, StartError) as exc:
-                msg = f"the handler {use.component.name!r} ({use.component.file}): {exc}"
+                sides[side].append(named(own.function(place, **use.params), own.name, file))
+            except StartError as exc:
+                raise PluginError(str(exc)) from exc
+            except HandlerError as exc:
+                msg = f"{who(own.name, file)}: {exc}"
                 raise PluginError(msg) from exc
     return Chain(tuple(sides["before"]), tuple(sides["after"]))
+
+
+def _file(component: Component) -> str:
+    """Return the file with the line of a handler's function."""
+    code = getattr(component.function, "__code__", None)
+    return f"{component.file}:{code.co_firstlineno}" if code else str(component.file)
 
 
 @dataclass(frozen=True)
@@ -136,11 +146,20 @@ def _check(chain: Chain, facts: ModelFacts) -> None:
     except HandlerError as exc:
         raise PluginError(str(exc)) from exc
     takes, answers = ({one.name: one for one in each} for each in (facts.inputs, facts.outputs))
-    advice = "name the model's tensors in [tool.modelyard.handlers] outputs, and the handler's by its parameters"
     for tensor in given.values():
         _check_tensor(tensor, takes.get(tensor.name), "give", f"the model takes {_listed(takes)}", "")
     for tensor in wanted.values():
-        _check_tensor(tensor, answers.get(tensor.name), "take", f"the model answers {_listed(answers)}", advice)
+        own = answers.get(tensor.name)
+        _check_tensor(tensor, own, "take", f"the model answers {_listed(answers)}", _advice(tensor, chain, answers))
+
+
+def _advice(tensor: Tensor, chain: Chain, answers: Mapping[str, Any]) -> str:
+    """Return what to do about a tensor that the model does not answer."""
+    for one in chain.after:
+        already = [given.name for given in one.gives if given.name in answers]
+        if already and tensor.name in {taken.name for taken in one.takes}:
+            return f"the model answers {_listed(already)} itself: leave {one.name!r} out"
+    return "name the model's tensors in [tool.modelyard.handlers] outputs, and the handler's by its parameters"
 
 
 def _check_tensor(tensor: Tensor, own: Any, verb: str, model: str, advice: str) -> None:
@@ -155,7 +174,7 @@ def _output(one: Tensor) -> OutputFacts:
     return OutputFacts(name=one.name, dtype=one.dtype, shape=one.shape)
 
 
-def _listed(names: Mapping[str, Any]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))
 
 

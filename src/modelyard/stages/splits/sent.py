@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.artifacts import Splits, sent_file
-from modelyard.errors import DataError
+from modelyard.errors import DataError, PluginError
 from modelyard.files.columns import write_texts
-from modelyard.serving.handlers import Refused
+from modelyard.serving.handlers import HandlerError, Refused
 from modelyard.tensors import InputFacts
 
 if TYPE_CHECKING:
@@ -93,13 +93,18 @@ class Sent:
     def prepared(self) -> dict[str, Any]:
         """Return the inputs of the model by name: arrays, or what is computed block by block when it is looked at."""
         rest = {name: one for name, one in self.columns.items() if name not in self._chain.inputs()}
-        return {name: _Prepared(self, one) for name, one in self._chain.model_inputs().items()} | rest
+        try:
+            made = self._chain.model_inputs()
+        except HandlerError as exc:
+            raise PluginError(str(exc)) from exc
+        return {name: _Prepared(self, one) for name, one in made.items()} | rest
 
     def rows(self, rows: slice) -> Mapping[str, NDArray[Any]]:
         """Return the inputs of the model for some rows.
 
         Raises:
             DataError: a sample is not what the handlers take.
+            PluginError: a handler does not give what it says.
         """
         first = range(len(self))[rows][0]
         try:
@@ -108,6 +113,9 @@ class Sent:
             row = "" if exc.row is None else f"sample {first + exc.row}: "
             msg = f"{self.place}: {row}{exc.why}\n  mend the data, or leave the sample out"
             raise DataError(msg) from exc
+        except HandlerError as exc:
+            msg = f"{exc}\n  let it give what it says, or say what it gives"
+            raise PluginError(msg) from exc
 
     def _check_lengths(self) -> None:
         for name, column in self.columns.items():
