@@ -5,20 +5,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..answers import compressed, failure
-from ..body import decode, has_truth_values, is_small, parse_json
+from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response, json_response
 from ..sample_body import sample_of
-from ..tensors import TensorError
 from .describe import EXTENSIONS, SERVER, check_model, metadata
-from .inputs import NOTHING, read_inputs
-from .objects import as_object
 from .outputs import HEADER_LENGTH, response
-from .wanted import PLAINLY, Wanted, read_wanted
+from .requests import Requests
+from .wanted import PLAINLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +35,7 @@ class OpenInference:
     def __init__(self, model: Served, limits: Limits, is_ready: Callable[[], bool]) -> None:
         self._model = model
         self._limits = limits
+        self._requests = Requests(model, limits)
         self._is_ready = is_ready
 
     def answer(self, request: Request) -> Response | Infer:
@@ -61,7 +60,7 @@ class OpenInference:
             raise _not_allowed(request)
         check_model(self._model, match["name"], match["version"] or self._model.version)
         if infers:
-            return Infer(self._model, self._limits, request)
+            return Infer(self._model, self._limits, self._requests, request)
         return self._model_ready() if match["what"] else json_response(metadata(self._model))
 
     def _server(self) -> Response:
@@ -86,9 +85,9 @@ def _not_allowed(request: Request) -> RequestError:
 class Infer:
     """A request to infer."""
 
-    def __init__(self, model: Served, limits: Limits, request: Request) -> None:
+    def __init__(self, model: Served, limits: Limits, requests: Requests, request: Request) -> None:
         self.small = is_small(request)
-        self._model, self._limits, self._request = model, limits, request
+        self._model, self._limits, self._requests, self._request = model, limits, requests, request
         self._wanted = PLAINLY
 
     @property
@@ -105,8 +104,7 @@ class Infer:
         body = decode(self._request, self._limits)
         if (sample := sample_of(self._request, body, self._model)) is not None:
             return sample
-        length = self._request.text(HEADER_LENGTH)
-        samples, self._wanted = read_inference(body, length, self._model, self._limits)
+        samples, self._wanted = self._requests.read(body, self._request.text(HEADER_LENGTH))
         return samples
 
     def answer(self, outputs: Samples) -> Response:
@@ -116,41 +114,3 @@ class Infer:
     def refuse(self, exc: Exception) -> Response:
         """Return the answer that says what went wrong."""
         return failure(exc)
-
-
-def read_inference(
-    body: bytes | bytearray, header_length: str | None, model: Served, limits: Limits
-) -> tuple[Samples, Wanted]:
-    """Read a request's body: JSON, followed by binary tensors if `header_length` says where the JSON ends.
-
-    Raises:
-        TensorError: it is not a request that `model` can answer.
-        RequestError: its values would take too much memory.
-    """
-    head, binary = _split(body, header_length)
-    try:
-        request = parse_json(head, limits)
-    except ValueError as exc:
-        msg = f"the request is not JSON: {exc}"
-        raise TensorError(msg) from exc
-    as_object(request, "the request")
-    literals = has_truth_values(head, lambda: _beside(request))
-    return read_inputs(request, model, binary, literals=literals), read_wanted(request, model)
-
-
-def _beside(request: dict[str, Any]) -> dict[str, Any]:
-    """Return `request` without its tensors' data."""
-    inputs = request.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(one, dict) for one in inputs):
-        return request
-    return {**request, "inputs": [{key: value for key, value in one.items() if key != "data"} for one in inputs]}
-
-
-def _split(body: bytes | bytearray, header_length: str | None) -> tuple[bytes | bytearray | memoryview, memoryview]:
-    if header_length is None:
-        return body, NOTHING
-    if not header_length.isascii() or not header_length.isdigit() or int(header_length[:19]) > len(body):
-        msg = f"Inference-Header-Content-Length: {header_length!r}; allowed: 0 to {len(body)}, the size of the body"
-        raise TensorError(msg)
-    view = memoryview(body)
-    return view[: int(header_length)], view[int(header_length) :]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..served import Sizes
@@ -13,39 +14,85 @@ from .describe import datatype
 from .objects import as_object, names, parameters_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from ..engine import Samples
     from ..served import Served
 
 NOTHING = memoryview(b"")
+NONE = object()
+"""In place of data that is not there: `null` is there, but no data."""
 
 
-def read_inputs(request: dict[str, Any], model: Served, binary: memoryview = NOTHING, *, literals: bool) -> Samples:
-    """Return the samples of a request by input, in the order of the model's.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a request's JSON tells of an input.
+
+    Attributes:
+        shape: its shape, with the batch axis, as the model takes it.
+        size: how many of the bytes behind the JSON it takes, not checked yet; None: its values are in the JSON.
+        data: these values, not checked yet; `NONE` if there are none.
+    """
+
+    shape: tuple[int, ...]
+    size: Any
+    data: Any
+
+
+def read_inputs(request: dict[str, Any], model: Served, *, literals: bool) -> Samples:
+    """Return the samples of a request that is JSON alone by input, in the order of the model's.
 
     Args:
         request: the JSON.
         model: what they are for.
-        binary: the bytes that follow it.
         literals: whether `true` or `false` may stand among its values.
 
     Raises:
         TensorError: they are not what `model` takes.
         RequestError: they would take too much memory.
     """
-    inputs = by_name(request.get("inputs"), model)
-    shapes = check_headers(inputs, model)
+    return read_data(read_told(request.get("inputs"), model), model, NOTHING, literals=literals)
+
+
+def read_told(inputs: Any, model: Served) -> dict[str, Told]:
+    """Return what a request's `inputs` tell of each, in their order; the data is not looked at.
+
+    Raises:
+        TensorError: the model takes others.
+        RequestError: they would take too much memory.
+    """
+    tensors = by_name(inputs, model)
+    shapes = check_headers(tensors, model)
+    return {
+        name: Told(shapes[name], parameters_of(one).get("binary_data_size"), one.get("data", NONE))
+        for name, one in tensors.items()
+    }
+
+
+def read_data(inputs: Mapping[str, Told], model: Served, binary: memoryview, *, literals: bool) -> Samples:
+    """Return the samples of a request by input, in the order of the model's.
+
+    Args:
+        inputs: what its JSON tells of them.
+        model: what they are for.
+        binary: the bytes that follow the JSON.
+        literals: whether `true` or `false` may stand among its values.
+
+    Raises:
+        TensorError: they are not what `model` takes.
+    """
     found: dict[str, NDArray[Any]] = {}
     rest = binary
-    for name, tensor in inputs.items():  # in the request's order, as the bytes behind it are
-        size, spec = parameters_of(tensor).get("binary_data_size"), model.inputs[name]
-        if size is None:
-            found[name] = _from_json(tensor, shapes[name], spec, literals=literals)
+    for name, told in inputs.items():  # in the request's order, as the bytes behind it are
+        spec = model.inputs[name]
+        if told.size is None:
+            found[name] = _from_json(told, spec, literals=literals)
         else:
             last = len(inputs) == 1 or _is_last(len(found), inputs)
-            found[name] = _from_binary(tensor, shapes[name], size, rest, spec, last=last)
-            rest = rest[size:]
+            found[name] = _from_binary(told, rest, spec, last=last)
+            rest = rest[told.size :]
     if rest:
         of = "no input has" if len(rest) == len(binary) else "all that the inputs have in"
         msg = f"{len(rest)} bytes follow the JSON, but {of} 'binary_data_size'"
@@ -53,9 +100,9 @@ def read_inputs(request: dict[str, Any], model: Served, binary: memoryview = NOT
     return in_order(found, model)
 
 
-def _is_last(number: int, inputs: dict[str, dict[str, Any]]) -> bool:
+def _is_last(number: int, inputs: Mapping[str, Told]) -> bool:
     """Return whether no input behind that of this number is in the bytes."""
-    return not any("binary_data_size" in parameters_of(one) for one in list(inputs.values())[number + 1 :])
+    return all(one.size is None for one in list(inputs.values())[number + 1 :])
 
 
 def in_order(found: dict[str, NDArray[Any]], model: Served) -> Samples:
@@ -131,34 +178,33 @@ def _check_header(tensor: dict[str, Any], spec: TensorSpec, model: Served, sizes
     return tuple(shape)
 
 
-def _from_json(tensor: dict[str, Any], shape: tuple[int, ...], spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
-    if not isinstance(tensor.get("data"), list):
+def _from_json(told: Told, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
+    if not isinstance(told.data, list):
         msg = f"input {spec.name!r}: 'data' must be a list, nested or flat"
         raise TensorError(msg)
-    found = nesting(tensor["data"])
-    if found not in (shape, (math.prod(shape),)):  # before anything is done once a value
-        expected = f"{list(shape)}, or flat with {math.prod(shape)} values"
+    found = nesting(told.data)
+    if found not in (told.shape, (math.prod(told.shape),)):  # before anything is done once a value
+        expected = f"{list(told.shape)}, or flat with {math.prod(told.shape)} values"
         msg = f"input {spec.name!r}: 'data' has shape {list(found)}, expected {expected}"
         raise TensorError(msg)
     try:
-        return dense(tensor["data"], spec.dtype, has_literals=literals).reshape(shape)
+        return dense(told.data, spec.dtype, has_literals=literals).reshape(told.shape)
     except TensorError as exc:
         msg = f"input {spec.name!r}: {exc}"
         raise TensorError(msg) from exc
 
 
-def _from_binary(
-    tensor: dict[str, Any], shape: tuple[int, ...], size: Any, rest: memoryview, spec: TensorSpec, *, last: bool
-) -> NDArray[Any]:
+def _from_binary(told: Told, rest: memoryview, spec: TensorSpec, *, last: bool) -> NDArray[Any]:
     """Return an input whose bytes are the first of `rest`, or all of it if no other input has some."""
-    if "data" in tensor:
+    size = told.size
+    if told.data is not NONE:
         msg = f"input {spec.name!r} has both 'data' and 'binary_data_size'"
         raise TensorError(msg)
     if type(size) is not int or not 0 <= size <= len(rest) or (last and size != len(rest)):
         msg = f"input {spec.name!r}: 'binary_data_size' is {text(size)}, but {len(rest)} bytes follow the JSON"
         raise TensorError(msg)
     try:
-        return from_bytes(rest[:size], spec.dtype, shape)
+        return from_bytes(rest[:size], spec.dtype, told.shape)
     except TensorError as exc:
         msg = f"input {spec.name!r}: {exc}"
         raise TensorError(msg) from exc
