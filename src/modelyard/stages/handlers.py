@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.artifacts import DatasetFacts, ModelFacts
-    from modelyard.component import Component
     from modelyard.contexts import Predictor
     from modelyard.execution.job import Job
     from modelyard.serving.handlers import Handler
@@ -36,9 +35,10 @@ def open_chain(job: Job, facts: ModelFacts | None = None) -> Chain:
     for role, use in job.stage.uses.items():
         side, _, number = role.partition(":")
         if number and side in sides:
-            own, file = use.component, _file(use.component)
+            own, file = use.component, str(use.component.file)
             try:
-                sides[side].append(named(own.function(place, **use.params), own.name, file))
+                found = own.function(place, **use.params)
+                sides[side].append(named(found, own.name, _line(found, file)))
             except StartError as exc:
                 raise PluginError(str(exc)) from exc
             except HandlerError as exc:
@@ -47,10 +47,10 @@ def open_chain(job: Job, facts: ModelFacts | None = None) -> Chain:
     return Chain(tuple(sides["before"]), tuple(sides["after"]))
 
 
-def _file(component: Component) -> str:
-    """Return the file with the line of a handler's function."""
-    code = getattr(component.function, "__code__", None)
-    return f"{component.file}:{code.co_firstlineno}" if code else str(component.file)
+def _line(found: Any, file: str) -> str:
+    """Return the file of a handler, with the line where what it runs begins if that stands there."""
+    code = getattr(getattr(found, "run", None), "__code__", None)
+    return f"{file}:{code.co_firstlineno}" if code and code.co_filename == file else file
 
 
 @dataclass(frozen=True)
