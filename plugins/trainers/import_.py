@@ -13,7 +13,7 @@ from modelyard.contexts import Lack, Problem
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.sizes import total_size
 from modelyard.params import InputPath
-from modelyard_plugins.support.importing import DISTRIBUTIONS, SUFFIXES, bring, check_file, turn_input
+from modelyard_plugins.support.importing import DISTRIBUTIONS, SUFFIXES, bring, check_file, format_at, turn_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,9 +99,13 @@ def problems(_context: CheckContext, **params: Any) -> Iterator[Problem]:
     """Yield that nothing says which format the file has, or that its input cannot be turned."""
     if params["layout"] != "channels-last" and format_of(**params) not in ("onnx", ""):
         yield Problem("layout", "only an ONNX model can be turned", "export the model with its channels last")
-    if not format_of(**params):
-        known = ", ".join(sorted(SUFFIXES))
-        yield Problem("path", f"its suffix is none of {known}", "set model_format, for instance model_format = 'onnx'")
+    path = Path(params["path"])
+    if path.name == "saved_model.pb":
+        yield Problem("path", "it is one file of a SavedModel", "name its folder, and set model_format = 'saved_model'")
+    elif not format_of(**params):
+        known, there = ", ".join(sorted(SUFFIXES)), format_at(path).removeprefix("tf_")
+        advice = f"set model_format = {there!r}" if there else "set model_format, for instance model_format = 'onnx'"
+        yield Problem("path", f"its suffix is none of {known}", advice)
 
 
 def lacks(_context: PreflightContext, **params: Any) -> Iterator[Lack]:

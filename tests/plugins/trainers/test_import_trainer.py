@@ -242,6 +242,22 @@ def test_what_is_no_such_model_is_told_with_its_name(project: Path, name: str, c
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("nearest", "its suffix is none of .keras, .onnx, .pt2, .tflite\n  set model_format = 'saved_model'"),
+        ("nearest/saved_model.pb", "it is one file of a SavedModel\n  name its folder, and set model_format = 'saved_model'"),
+        ("large", "its suffix is none of .keras, .onnx, .pt2, .tflite\n  set model_format = 'onnx'"),
+    ],
+)  # fmt: skip
+def test_a_folder_is_told_by_what_it_holds(project: Path, path: str, told: str) -> None:
+    (project / "nearest").mkdir()
+    (project / "nearest/saved_model.pb").write_bytes(b"")
+    (project / "large").mkdir()
+    (project / "large/net.onnx").write_bytes(b"")
+    assert told in run_doit(project, f"train.path={path}", "list").stderr
+
+
 def test_only_an_onnx_model_is_turned(project: Path) -> None:
     (project / "net.tflite").write_bytes(b"")
     done = run_doit(project, "train.path=net.tflite", "train.layout=channels-first", "train")
