@@ -24,7 +24,7 @@ def test_every_setting_is_read(tmp_path):
     pem.touch()
     texts = {
         "MODEL_DIR": "/m", "MODEL_NAME": "digits", "MODEL_VERSION": "7", "BACKEND": "a:b", "HANDLERS": "{}", "HOST": "::1", "PORT": "0",
-        "GRPC_PORT": "1", "EVENTS_AUTH": "none", "EVENTS_SOURCE": "/models/digits",
+        "GRPC_PORT": "1", "EVENTS_AUTH": "bearer", "EVENTS_TOKEN": "a==", "EVENTS_SOURCE": "/models/digits",
         "EVENTS_CLIENT": "c:f", "EVENTS_URL": "nats://b:4222", "EVENTS_USERNAME": "bob", "EVENTS_PASSWORD": "b:pw",
         "EVENTS_CA_FILE": str(pem), "EVENTS_CERT_FILE": str(pem), "EVENTS_KEY_FILE": str(pem),
         "EVENTS_INPUT": "a.in", "EVENTS_OUTPUT": "a.out", "EVENTS_DEAD_LETTER": "a.dead",
@@ -40,7 +40,7 @@ def test_every_setting_is_read(tmp_path):
     settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
 
     assert settings == Settings(
-        Path("/m"), "digits", "7", "a:b", "{}", "::1", 0, 1, "ann", "pa:ss", "none", "/models/digits",
+        Path("/m"), "digits", "7", "a:b", "{}", "::1", 0, 1, "ann", "pa:ss", "bearer", "a==", "/models/digits",
         "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", "d-0", "key", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 25, 6, 2048, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip
@@ -89,7 +89,11 @@ def test_the_password_is_not_in_the_repr():
         ({"EVENTS_CLIENT": "nats"}, "MODELYARD_EVENTS_CLIENT: 'nats'; allowed: module:function"),
         ({"EVENTS_USERNAME": "u"}, "MODELYARD_EVENTS_USERNAME is set without MODELYARD_EVENTS_PASSWORD"),
         ({"EVENTS_GROUP": "a.b"}, "letters, digits, '_', '-'"),
-        ({"EVENTS_AUTH": "token"}, "MODELYARD_EVENTS_AUTH: 'token'; allowed: basic, none"),
+        ({"EVENTS_AUTH": "token"}, "MODELYARD_EVENTS_AUTH: 'token'; allowed: basic, bearer, none"),
+        ({"EVENTS_AUTH": "bearer"}, "MODELYARD_EVENTS_AUTH=bearer is set without MODELYARD_EVENTS_TOKEN"),
+        ({"EVENTS_TOKEN": "hunter2"}, "MODELYARD_EVENTS_TOKEN is set without MODELYARD_EVENTS_AUTH=bearer"),
+        ({"EVENTS_AUTH": "bearer", "EVENTS_TOKEN": "a\nhunter2 b"}, "MODELYARD_EVENTS_TOKEN: allowed: letters"),
+        ({"EVENTS_AUTH": "bearer", "EVENTS_TOKEN": "\n"}, "MODELYARD_EVENTS_TOKEN: allowed: letters"),
         ({"EVENTS_SOURCE": "a b"}, "MODELYARD_EVENTS_SOURCE: 'a b'; allowed: a URI reference"),
         ({"PORT": "65536"}, "allowed: a whole number, 0 to 65535"),
         ({"PORT": "-1"}, "allowed: a whole number, 0 to 65535"),

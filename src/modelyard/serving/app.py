@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .answers import failure
-from .auth import EVENTS, Guesses, refusal
+from .auth import EVENTS, Guesses
 from .errors import RequestError
 from .logs import logger, requests
 from .messages import Response, error_response
@@ -89,8 +89,9 @@ class App:
         if self._auth.value.asks(request):
             if not self._auth.value.allows(request):
                 self._guesses.note(connection.peer, self._loop.time())
-                return refusal()
-            connection.trusted = True
+                return self._auth.value.refusal(request)
+            # a token is no password: whoever has it may not guess that faster than others
+            connection.trusted = connection.trusted or not self._auth.value.asks_for_token(request)
         return None
 
     def answer(self, request: Request, connection: Connection) -> Callable[[], None] | None:

@@ -1,6 +1,8 @@
 """HTTP Basic: a user name and a password in front of everything but the probes; guesses are slowed.
 
-Source: RFC 7617.
+Events may be asked for a token of their own instead.
+
+Source: RFC 7617; RFC 6750 for the token.
 """
 
 from __future__ import annotations
@@ -31,33 +33,48 @@ EVENTS = "/events"
 """What brokers deliver events to; some can send no password."""
 
 CHALLENGE = ((b"www-authenticate", b'Basic realm="modelyard", charset="UTF-8"'),)
+TOKEN_CHALLENGE = ((b"www-authenticate", b'Bearer realm="modelyard"'),)
 
 
 class BasicAuth:
-    """Knows the user name and the passwords, or that none is asked for."""
+    """Knows the user name and the passwords, or that none is asked for, and the tokens that events bring instead, if any."""
 
-    def __init__(self, username: str | None, password: str | None, *, open_events: bool = False) -> None:
-        lines = [line.removesuffix("\r") for line in (password or "").split("\n")]
+    def __init__(
+        self, username: str | None, password: str | None, *, open_events: bool = False, events_token: str | None = None
+    ) -> None:
         self._asks = username is not None and password is not None
         self._open = OPEN_PATHS | {EVENTS} if open_events else OPEN_PATHS
-        self._expected = [_digest(f"{username}:{line}".encode()) for line in lines if line]
+        self._expected = [_digest(f"{username}:{line}".encode()) for line in lines_of(password or "")]
+        self._tokens = [_digest(line.encode()) for line in lines_of(events_token or "")]
 
     def asks(self, request: Request) -> bool:
         """Whether `request` needs the user name and a password."""
-        return self._asks and request.path not in self._open
+        return (self._asks and request.path not in self._open) or self.asks_for_token(request)
+
+    def asks_for_token(self, request: Request) -> bool:
+        """Whether `request` needs a token, which stands for nothing but events, in place of the user name and a password."""
+        return bool(self._tokens) and request.path == EVENTS
 
     def allows(self, request: Request) -> bool:
-        """Whether `request` brings them."""
-        header = request.headers.get(b"authorization", b"")
-        given = b"" if b"authorization" in request.repeated else _credentials(header)
+        """Whether `request` brings what it needs."""
+        by_token = self.asks_for_token(request)
+        header = b"" if b"authorization" in request.repeated else request.headers.get(b"authorization", b"")
         # Digests have one length, and all are compared, so that it takes as long for any guess.
-        digest = _digest(given)
-        return any([hmac.compare_digest(digest, expected) for expected in self._expected])  # noqa: C419 - all of them
+        digest = _digest(_token(header) if by_token else _credentials(header))
+        known = self._tokens if by_token else self._expected
+        return any([hmac.compare_digest(digest, expected) for expected in known])  # noqa: C419 - all of them
+
+    def refusal(self, request: Request) -> Response:
+        """Return the answer to a request that does not bring what it needs."""
+        if self.asks_for_token(request):
+            return error_response(401, "a token is needed", TOKEN_CHALLENGE)
+        return error_response(401, "a user name and a password are needed", CHALLENGE)
 
 
-def refusal() -> Response:
-    """Return the answer to a request without the right user name and password."""
-    return error_response(401, "a user name and a password are needed", CHALLENGE)
+def lines_of(secret: str) -> list[str]:
+    """Return the lines of a secret, each of which is good; an empty one is none."""
+    lines = (line.removesuffix("\r") for line in secret.split("\n"))
+    return [line for line in lines if line]
 
 
 class Guesses:
@@ -94,13 +111,20 @@ class Guesses:
 
 def _credentials(header: bytes) -> bytes:
     """Return `user:password` from an `Authorization` header, or nothing."""
-    scheme, _, encoded = header.strip().partition(b" ")
-    if scheme.lower() != b"basic":
-        return b""
     try:
-        return base64.b64decode(encoded.strip(), validate=True)
+        return base64.b64decode(_of_scheme(b"basic", header), validate=True)
     except (binascii.Error, ValueError):
         return b""
+
+
+def _token(header: bytes) -> bytes:
+    """Return the token from an `Authorization` header, or nothing."""
+    return _of_scheme(b"bearer", header)
+
+
+def _of_scheme(wanted: bytes, header: bytes) -> bytes:
+    scheme, _, rest = header.strip().partition(b" ")
+    return rest.strip() if scheme.lower() == wanted else b""
 
 
 def _digest(credentials: bytes) -> bytes:

@@ -15,7 +15,7 @@ from .auth import BasicAuth
 from .certificate import Certificate
 from .errors import EXHAUSTED, StartError
 from .logs import log
-from .settings import login_files, read_events_login, read_login
+from .settings import login_files, read_events_login, read_events_token, read_login
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -78,7 +78,10 @@ class Secrets:
         open_events = settings.events_auth == "none"
         self.events_login = lambda: read_events_login(environment)
         self.auth = Mounted(
-            login_files(environment), lambda: BasicAuth(*read_login(environment), open_events=open_events)
+            login_files(environment),
+            lambda: BasicAuth(
+                *read_login(environment), open_events=open_events, events_token=read_events_token(environment)
+            ),
         )
         self.certificate: Mounted[Certificate | None] = (
             Mounted((), lambda: None)

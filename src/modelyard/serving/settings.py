@@ -44,7 +44,8 @@ class Settings:
         grpc_port: the TCP port for gRPC; 0: any free one; None: gRPC is not spoken.
         username: the name that HTTP Basic asks for; None: no password is asked for.
         password: the password that HTTP Basic asks for; several lines are several, each of which is good.
-        events_auth: who may send events: `basic`, as everything else asks for it, or `none`: everybody.
+        events_auth: who may send events: `basic`, as everything else asks for it, `bearer`: who has a token, or `none`: everybody.
+        events_token: the token, a line for each that is good.
         events_client: what speaks with the broker: `module:function`, see `events.source`.
         events_url: the broker that events are taken from, `SCHEME://HOST:PORT`; None: none.
         events_username: the user name that the broker asks for; None: none.
@@ -95,6 +96,7 @@ class Settings:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     events_auth: str = "basic"
+    events_token: str | None = field(default=None, repr=False)
     events_source: str | None = None
     events_client: str | None = None
     events_url: str | None = None
@@ -155,7 +157,8 @@ class Settings:
             grpc_port=source.number("MODELYARD_GRPC_PORT", 0, 65535),
             username=username,
             password=password,
-            events_auth=source.choice("MODELYARD_EVENTS_AUTH", cls.events_auth, ("basic", "none")),
+            events_auth=source.choice(_EVENTS_AUTH, cls.events_auth, ("basic", _BEARER, "none")),
+            events_token=read_events_token(environment),
             events_source=source.matching("MODELYARD_EVENTS_SOURCE", _URI, "a URI reference"),
             events_client=source.matching("MODELYARD_EVENTS_CLIENT", _CLIENT, "module:function"),
             events_url=source.broker("MODELYARD_EVENTS_URL"),
@@ -211,13 +214,16 @@ class Settings:
         Raises:
             StartError: as `read`.
         """
-        secrets = (*_LOGIN, *_EVENTS_LOGIN)
-        secret = {*secrets, *(f"{name}_FILE" for name in secrets)}
+        secrets = (*_LOGIN, *_EVENTS_LOGIN, _EVENTS_TOKEN)
+        secret = {*secrets, *(f"{name}_FILE" for name in secrets), _EVENTS_AUTH}
         return cls.read({name: value for name, value in environment.items() if name not in secret})
 
 
 _LOGIN = ("MODELYARD_USERNAME", "MODELYARD_PASSWORD")
 _EVENTS_LOGIN = ("MODELYARD_EVENTS_USERNAME", "MODELYARD_EVENTS_PASSWORD")
+_EVENTS_AUTH, _EVENTS_TOKEN, _BEARER = "MODELYARD_EVENTS_AUTH", "MODELYARD_EVENTS_TOKEN", "bearer"
+_TOKEN = re.compile(r"[-.~+/\w]+=*", re.ASCII)
+"""What RFC 6750 lets be sent."""
 
 
 def read_login(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
@@ -252,9 +258,29 @@ def read_events_login(environment: Mapping[str, str]) -> tuple[str | None, str |
     return username, password
 
 
+def read_events_token(environment: Mapping[str, str]) -> str | None:
+    """Return the token for sending events, a line for each that is good; None: none is asked for.
+
+    Raises:
+        StartError: it is missing, is not asked for, cannot be sent, or is not to be read.
+    """
+    source = _Source(environment)
+    token, wanted = source.text(_EVENTS_TOKEN), source.text(_EVENTS_AUTH) == _BEARER
+    if wanted != (token is not None):
+        which = (_EVENTS_TOKEN, f"{_EVENTS_AUTH}={_BEARER}")
+        msg = "{} is set without {}; set both, or neither".format(*(which[::-1] if wanted else which))
+        raise StartError(msg)
+    tokens = [line for line in re.split(r"\r?\n", token or "") if line]
+    if token is not None and not (tokens and all(_TOKEN.fullmatch(one) for one in tokens)):
+        msg = f"{_EVENTS_TOKEN}: allowed: letters, digits, '-', '.', '_', '~', '+', '/', and '=' at the end; one token a line"
+        raise StartError(msg)
+    return token
+
+
 def login_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that `read_login` reads."""
-    return tuple(Path(environment[f"{name}_FILE"]) for name in _LOGIN if f"{name}_FILE" in environment)
+    """Return the files that `read_login` and `read_events_token` read."""
+    names = (f"{name}_FILE" for name in (*_LOGIN, _EVENTS_TOKEN))
+    return tuple(Path(environment[name]) for name in names if name in environment)
 
 
 KNOWN = tuple(f"MODELYARD_{name.upper()}" for name in Settings.__dataclass_fields__)

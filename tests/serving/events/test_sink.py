@@ -287,6 +287,31 @@ def test_events_may_be_let_in_without_the_password(start, models, raw):
         assert {client.get(path).status_code for path in ("/metrics", "/events/", "/v2")} == {401}
 
 
+def test_events_may_be_let_in_by_a_token_of_their_own_and_nothing_else_is(start, models, raw, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("old.token\nnew-token==\n")
+    asked = {"USERNAME": "ann", "PASSWORD": "pw", "EVENTS_AUTH": "bearer", "EVENTS_TOKEN_FILE": str(token)}
+    with start(models / "float32", **asked) as server, server.client() as client:
+
+        def sent(value: str) -> int:
+            return post(client, raw.tobytes(), CAUSE | RAW | {"authorization": value}).status_code
+
+        refused = post(client, raw.tobytes(), CAUSE | RAW)
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == 'Bearer realm="modelyard"'
+        wrong = ("Bearer", "Bearer old.token\tnew-token==", "Basic b2xkLnRva2Vu", "Basic YW5uOnB3", "Bearer old.toke")
+        assert {sent(one) for one in wrong} == {401}
+        assert {sent(one) for one in ("Bearer old.token", "bearer  new-token==")} == {200}
+        for path in ("/metrics", "/events/", "/v2"):
+            assert client.get(path, headers={"authorization": "Bearer old.token"}).status_code == 401
+        token.write_text("newest\n")
+        end = time.monotonic() + 10
+        while sent("Bearer newest") == 401:
+            assert time.monotonic() < end
+        assert sent("Bearer old.token") == 401
+    assert "token" not in json.dumps([server.logs, server.errors])
+
+
 @pytest.fixture
 def slow(tmp_path, models, start):
     """A server with a backend of its own: it takes 0.3 s, and fails on a sample whose first value is 13."""
