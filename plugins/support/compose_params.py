@@ -23,6 +23,8 @@ class ComposeParams(msgspec.Struct, frozen=True, kw_only=True):
         secrets_folder: the folder with the files username and password (for a proxy: htpasswd), tls.crt and tls.key;
             relative to compose.yaml, or absolute: the default is secrets/ in the project
         events_url: the broker that the server takes events from, without user name and password; empty: from none
+        events_broker: the image of a broker that is started beside the server, for trying out: without a password, what it
+            holds is gone with it, and doit events:send reaches it on 127.0.0.1; for instance nats:2.10; empty: none
         events_auth: the broker asks for a user name and a password: the files events-username and events-password
         events_ca: the broker's certificate is trusted by the file events-ca.crt; otherwise, as the image trusts
         events_certificate: the broker is shown a certificate, the files events-tls.crt and events-tls.key
@@ -48,6 +50,7 @@ class ComposeParams(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = True
     secrets_folder: str = "../../../secrets"
     events_url: str = ""
+    events_broker: str = ""
     events_auth: bool = False
     events_ca: bool = False
     events_certificate: bool = False

@@ -11,7 +11,7 @@ import msgspec
 from modelyard import hookimpl
 from modelyard.contexts import Problem
 from modelyard.errors import ConfigError
-from modelyard_plugins.support import broker, proxy
+from modelyard_plugins.support import broker, compose_broker, proxy
 from modelyard_plugins.support.compose_params import ComposeParams
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def check(context: CheckContext, *, params: ComposeParams) -> Iterator[Problem]:
         yield Problem("secrets_folder", "it names no folder", "allowed: a folder, relative to compose.yaml or absolute")
     yield from proxy.problems(context, params)
     others = ("events_auth", "events_ca", "events_certificate")
+    yield from compose_broker.problems(params, context.event_schemes)
     yield from broker.problems(context, params.events_url, {key: getattr(params, key) for key in others})
 
 
@@ -95,9 +96,11 @@ def _values(context: TargetContext, params: ComposeParams) -> dict[str, Any]:
     own, proxied = image.server.reads_settings, proxy.proxied(context, params)
     login = ["htpasswd"] if proxied else ["username", "password"]
     names = login * params.auth + ["tls.crt", "tls.key"] * params.tls
-    settings = _settings(context, params) if own else {}
+    events = compose_broker.values(params, image.server.event_schemes)
+    settings = _settings(context, params, events["events_url"]) if own else {}
     values = {
         **msgspec.structs.asdict(params),
+        **events,
         "memory": _memory(context, params, settings),
         "reads_settings": own,
         "proxied": proxied,
@@ -135,7 +138,7 @@ def _health(context: TargetContext, *, tls: bool) -> list[str]:
     return ["CMD", "python3", "-c", f"{how}; u.urlopen({url}, timeout=2{context_of})"]
 
 
-def _settings(context: TargetContext, params: ComposeParams) -> dict[str, str]:
+def _settings(context: TargetContext, params: ComposeParams, events_url: str) -> dict[str, str]:
     settings = {
         "MODELYARD_MODEL_NAME": context.name,
         "MODELYARD_PORT": str(params.port or context.image.port),
@@ -151,8 +154,8 @@ def _settings(context: TargetContext, params: ComposeParams) -> dict[str, str]:
     if params.tls:
         settings["MODELYARD_TLS_CERT_FILE"] = f"{_IN_CONTAINER}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{_IN_CONTAINER}/tls.key"
-    if params.events_url:
-        settings["MODELYARD_EVENTS_URL"] = params.events_url
+    if events_url:
+        settings["MODELYARD_EVENTS_URL"] = events_url
         settings |= {variable: f"{_IN_CONTAINER}/{file}" for variable, file in _events_files(params).items()}
     return settings
 

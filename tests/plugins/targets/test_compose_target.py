@@ -269,3 +269,40 @@ def test_a_broker_is_named_and_its_secrets_are_files(context: Callable[..., Targ
     }
     mounted = {f"/run/secrets/{one['target']}" for one in found["services"]["server"]["secrets"]}
     assert mounted == {value for name, value in environment.items() if name.endswith("_FILE")}
+
+
+STARTED = {"nats": ({"nats": 4222, "tls": 4222}, 4222), "redis": ({"redis": 6379, "rediss": 6379}, 6379)}
+
+
+@pytest.mark.parametrize("scheme", STARTED)
+def test_a_broker_for_trying_out_is_started_beside_the_server(
+    scheme: str, context: Callable[..., TargetContext]
+) -> None:
+    schemes, port = STARTED[scheme]
+    made = context(image=msgspec.structs.replace(context().image, server=ServerFacts(event_schemes=schemes)))
+    compose(made, auth=False, tls=False, events_broker=f"{scheme}:tag")
+    server, broker = (read(made)["services"][name] for name in ("server", "broker"))
+    assert server["environment"]["MODELYARD_EVENTS_URL"] == f"{scheme}://broker:{port}"
+    assert (broker["image"], broker["ports"]) == (f"{scheme}:tag", [f"127.0.0.1:{port}:{port}"])
+    assert (broker["user"], broker["read_only"], broker["cap_drop"]) == ("65532:65532", True, ["ALL"])
+    if program := compose_program():
+        words = [*program, "-f", str(made.out / "compose.yaml"), "config"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("params", "schemes", "said"),
+    [
+        ({}, {}, "'events_broker': 'b:1' is not allowed: the project's server takes no events"),
+        ({}, {"amqp": 5672}, "no broker is known that would be started for amqp\n  start one yourself"),
+        ({"events_url": "nats://b"}, {"nats": 4222}, "'events_url': 'nats://b' is not allowed: events_broker starts a"),
+        ({"events_auth": True}, {"nats": 4222}, "'events_auth': True is not allowed: events_broker starts a broker"),
+    ],
+)
+def test_a_broker_that_cannot_be_started_is_refused(
+    params: dict[str, Any], schemes: dict[str, int], said: str, accept: Callable[..., None]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        accept("target", "compose", around={"event_schemes": schemes}, events_broker="b:1", **params)
+    assert said in str(caught.value)
