@@ -26,8 +26,6 @@ _COMMANDS = {
 
 def problems(params: ComposeParams, schemes: Mapping[str, int]) -> Iterator[Problem]:
     """Yield what is wrong with `events_broker`."""
-    if not params.events_broker:
-        return
     if not schemes:
         yield Problem(
             "events_broker", "the project's server takes no events", "add [tool.modelyard.events], or remove it"
@@ -42,9 +40,8 @@ def problems(params: ComposeParams, schemes: Mapping[str, int]) -> Iterator[Prob
 
 def values(params: ComposeParams, schemes: Mapping[str, int]) -> dict[str, Any]:
     """Return what the template is told of the broker, in which `problems` found nothing wrong."""
-    scheme = _scheme(schemes) if params.events_broker else None
-    if scheme is None:
-        return {"broker": {}, "events_url": params.events_url}
+    scheme = _scheme(schemes)
+    assert scheme is not None
     port = schemes[scheme]
     broker = {"image": params.events_broker, "command": _COMMANDS[scheme], "ports": [f"127.0.0.1:{port}:{port}"]}
     return {"broker": broker, "events_url": f"{scheme}://broker:{port}"}

@@ -11,7 +11,7 @@ import msgspec
 from modelyard import hookimpl
 from modelyard.contexts import Problem
 from modelyard.errors import ConfigError
-from modelyard_plugins.support import broker, compose_broker, proxy
+from modelyard_plugins.support import broker, proxy
 from modelyard_plugins.support.compose_params import ComposeParams
 
 if TYPE_CHECKING:
@@ -52,7 +52,10 @@ def check(context: CheckContext, *, params: ComposeParams) -> Iterator[Problem]:
         yield Problem("secrets_folder", "it names no folder", "allowed: a folder, relative to compose.yaml or absolute")
     yield from proxy.problems(context, params)
     others = ("events_auth", "events_ca", "events_certificate")
-    yield from compose_broker.problems(params, context.event_schemes)
+    if params.events_broker:
+        from modelyard_plugins.support import compose_broker  # most have none
+
+        yield from compose_broker.problems(params, context.event_schemes)
     yield from broker.problems(context, params.events_url, {key: getattr(params, key) for key in others})
 
 
@@ -96,7 +99,7 @@ def _values(context: TargetContext, params: ComposeParams) -> dict[str, Any]:
     own, proxied = image.server.reads_settings, proxy.proxied(context, params)
     login = ["htpasswd"] if proxied else ["username", "password"]
     names = login * params.auth + ["tls.crt", "tls.key"] * params.tls
-    events = compose_broker.values(params, image.server.event_schemes)
+    events = _events(context, params)
     settings = _settings(context, params, events["events_url"]) if own else {}
     values = {
         **msgspec.structs.asdict(params),
@@ -120,6 +123,15 @@ def _values(context: TargetContext, params: ComposeParams) -> dict[str, Any]:
         "cpus": f"{params.cpus:g}",
     }
     return {key: _escaped(value) for key, value in values.items()}
+
+
+def _events(context: TargetContext, params: ComposeParams) -> dict[str, Any]:
+    """Return where the server takes its events from, and what is started for it, if anything is."""
+    if not params.events_broker:
+        return {"broker": {}, "events_url": params.events_url}
+    from modelyard_plugins.support import compose_broker
+
+    return compose_broker.values(params, context.image.server.event_schemes)
 
 
 def _health(context: TargetContext, *, tls: bool) -> list[str]:

@@ -62,6 +62,7 @@ ELSEWHERE = {
     "docs/reference/commands.md": "tests/docs/test_commands_page.py",
     "docs/reference/hooks.md": "tests/docs/test_hooks.py",
     "docs/tutorial/first-project.md": "the fixture `net`",
+    "examples/events/README.md": "tests/examples/test_events.py",
 }
 
 SERVED = """
