@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FILES = {
     "10-serviceaccount.yaml": "kubernetes/serviceaccount.yaml.j2",
+    "15-networkpolicy.yaml": "kubernetes/networkpolicy.yaml.j2",
     "20-service.yaml": "knative/service.yaml.j2",
     "30-trigger.yaml": "knative/trigger.yaml.j2",
 }
@@ -32,7 +33,8 @@ def knative(context: TargetContext, *, params: KnativeParams) -> None:
     from modelyard.kubernetes.knative_values import values
 
     found = values(context, params)
-    files = [file for file in _FILES if params.broker or file != "30-trigger.yaml"]
+    left_out = {"15-networkpolicy.yaml": not params.allow_namespaces, "30-trigger.yaml": not params.broker}
+    files = [file for file in _FILES if not left_out.get(file)]
     for file in files:
         context.write(file, context.render(_FILES[file], **found))
     context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))

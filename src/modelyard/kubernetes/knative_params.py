@@ -36,6 +36,8 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
         threads: threads a prediction; 0: a worker's share of the cpu limit, rounded up
         max_body_bytes: the largest request, and the largest event
         startup_s: how long loading the model may take
+        allow_namespaces: the namespaces that may reach the pods: those of Knative Serving and of its ingress, which bring all
+            requests; empty: any, and there is no NetworkPolicy
         image_pull_policy: when the image is pulled
         image_pull_secrets: the Secrets with the registry's passwords
         broker: the Broker whose events are answered; empty: no Trigger
@@ -72,6 +74,7 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
     threads: NonNegativeInt = 0
     max_body_bytes: PositiveInt = 8 * 1024 * 1024
     startup_s: PositiveInt = 60
+    allow_namespaces: tuple[str, ...] = ()
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     broker: str = ""

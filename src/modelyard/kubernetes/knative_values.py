@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 _SHARED = (
     "name", "namespace", "kubernetes_version", "cpu", "cpu_limit", "memory", "ephemeral_storage", "tmp_size", "auth",
-    "auth_secret", "env", "log_level", "workers", "threads", "max_body_bytes", "startup_s", "image_pull_policy",
-    "image_pull_secrets", "labels", "annotations",
+    "auth_secret", "env", "log_level", "workers", "threads", "max_body_bytes", "startup_s", "allow_namespaces",
+    "image_pull_policy", "image_pull_secrets", "labels", "annotations",
 )  # fmt: skip
 """The parameters that mean what they mean to the target `kubernetes`."""
+_PROXY_PORTS = (8012, 8013, 8112, 9090, 9091)
+"""Those of queue-proxy: HTTP, HTTP/2 and TLS from the ingress and the activator, and what the autoscaler and Prometheus read."""
 _SINKS = {
     "Broker": "eventing.knative.dev/v1",
     "Channel": "messaging.knative.dev/v1",
@@ -65,6 +67,7 @@ def values(context: TargetContext, p: KnativeParams) -> dict[str, Any]:
         "filters": filters(p),
         "path": "/events" if p.reply else "/events?reply=none",
         "sink": _sink(p.dead_letter),
+        "open_ports": [{"name": one} for one in _PROXY_PORTS],
         "annotations": p.annotations or {},
         "trigger_annotations": {**(p.annotations or {}), **_brokers_own(p)},
     }

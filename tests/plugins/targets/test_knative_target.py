@@ -139,12 +139,33 @@ def test_several_types_and_other_filters_are_met_together(render: Callable[..., 
         ({"memory": "16Mi"}, "too little"),
         ({"env": {"MODELYARD_PORT": "1"}}, "is set by modelyard"),
         ({"namespace": "A"}, "is not a DNS label"),
+        ({"allow_namespaces": ["A"]}, "is not a DNS label"),
     ],
 )
 def test_what_is_not_allowed_is_refused(accept: Callable[..., None], params: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         accept("target", "knative", **params)
     assert said in str(caught.value)
+
+
+def test_the_pods_are_reached_by_knative_alone_if_its_namespaces_are_named(
+    render: Callable[..., dict[str, Any]],
+) -> None:
+    found = render(allow_namespaces=("knative-serving", "kourier-system"))
+    spec = found["NetworkPolicy"]["spec"]
+    labels = found["Service"]["spec"]["template"]["metadata"]["labels"]
+    assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+    [rule] = spec["ingress"]
+    assert [one["port"] for one in rule["ports"]] == [
+        8012,
+        8013,
+        8112,
+        9090,
+        9091,
+    ]  # not the server's own, past the proxy
+    [expression] = rule["from"][0]["namespaceSelector"]["matchExpressions"]
+    assert expression["values"] == ["knative-serving", "kourier-system"]
+    assert (spec["policyTypes"], spec.get("egress")) == (["Ingress", "Egress"], None)
 
 
 @needs_definitions
