@@ -37,6 +37,7 @@ _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 _AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 _SINGLE = frozenset({b"host", b"content-encoding", b"expect", b"inference-header-content-length"})
 """Header fields that two readers could read differently if they came twice; llhttp sees to Content-Length."""
+_NONE = frozenset[bytes]()
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -84,6 +85,8 @@ class Connection(asyncio.Protocol):
         self._begun = self._close = self._ended = self._paused = self._full = self._inside = False
         self._request: Request | None = None
         self._take_back: Callable[[], None] | None = None
+        self._fields: dict[bytes, bytes] = {}
+        self._repeated = _NONE
         self._parts: list[bytes] = []
         self._size = 0
         self._start_s = time.perf_counter()
@@ -182,7 +185,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A request begins. One right behind a chunked body is not looked at: nobody can say where it began."""
         self._close = self._close or self._request is not None
-        self._url, self._fields, self._repeated = b"", dict[bytes, bytes](), frozenset[bytes]()
+        self._url, self._fields, self._repeated = b"", {}, _NONE
 
     def on_url(self, url: bytes) -> None:
         """The request's target, or a part of it."""
@@ -266,7 +269,7 @@ class Connection(asyncio.Protocol):
         method, version = self._parser.get_method().decode("ascii"), self._parser.get_http_version()
         if version not in ("1.0", "1.1"):
             return self._refuse(error_response(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is"))
-        if twice := self._repeated & _SINGLE:
+        if self._repeated and (twice := self._repeated & _SINGLE):
             return self._refuse(error_response(400, f"the header {min(twice).decode()!r} came twice"))
         path, query = _path(self._url)
         self._request = Request(method, path, self._fields, self._repeated, query=query)
@@ -303,7 +306,8 @@ class Connection(asyncio.Protocol):
         self._remaining = None if length is None else int(length)
         self._raw_size = 0
         self._turn = Turn.BODY
-        self._wait(self._gate.allowance.body_s)
+        if self._remaining is None or self._remaining > len(self._buffer):
+            self._wait(self._gate.allowance.body_s)
         return True
 
     def _read_body(self) -> bool:

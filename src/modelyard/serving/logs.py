@@ -15,6 +15,7 @@ import orjson
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Iterable, Iterator
 
 logger = logging.getLogger("modelyard.serving")
 
@@ -55,35 +56,38 @@ def log(level: int, event: str, **fields: object) -> None:
 
 
 class RequestLog:
-    """The line of each request, and event of a broker, which takes 3 us: it goes round `logging`, and many are written at once."""
+    """The line of each request, and event of a broker: it goes round `logging`, and many are made and written at once."""
 
     def __init__(self) -> None:
-        self._lines: list[bytes] = []
-        self._second, self._text = 0, ""
+        self._noted: list[tuple[float, str, str, dict[str, object]]] = []
 
     def add(self, loop: AbstractEventLoop, level: str, fields: dict[str, object], event: str = "request") -> None:
         """Write the line of a request, or of an `event` of that name, within `FLUSH_S` seconds."""
-        if not self._lines:
+        if not self._noted:
             loop.call_later(FLUSH_S, self.flush)
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        when = f"{self._text}.{int((now - second) * 1000):03d}+00:00"
-        self._lines.append(orjson.dumps({"time": when, "level": level, "event": event, **fields}) + b"\n")
+        self._noted.append((time.time(), level, event, fields))
 
     def flush(self) -> None:
         """Write what is there."""
-        lines, self._lines = self._lines, []
+        noted, self._noted = self._noted, []
         piece = b""
-        for line in lines:
+        for line in _lines(noted):
             if len(piece) + len(line) > PIPE_BYTES:
                 _write(piece)
                 piece = b""
             piece += line
         if piece:
             _write(piece)
+
+
+def _lines(noted: Iterable[tuple[float, str, str, dict[str, object]]]) -> Iterator[bytes]:
+    second, text = 0, ""
+    for when, level, event, fields in noted:
+        if int(when) != second:
+            second = int(when)
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        at = f"{text}.{int((when - second) * 1000):03d}+00:00"
+        yield orjson.dumps({"time": at, "level": level, "event": event, **fields}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _write(data: bytes) -> None:

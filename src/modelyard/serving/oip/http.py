@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..served import Served
 
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/ready|/infer)?")
+_of_model = lru_cache(32)(_MODEL.fullmatch)  # those that are asked for are few
 
 
 class OpenInference:
@@ -45,7 +47,7 @@ class OpenInference:
             RequestError: it cannot be answered.
         """
         path, get = request.path, request.method in ("GET", "HEAD")
-        if match := _MODEL.fullmatch(path):
+        if match := _of_model(path):
             return self._answer_model(request, match, get=get)
         answers = {"/v2": self._server, "/v2/health/live": self._live, "/v2/health/ready": self._ready}
         if path not in answers:

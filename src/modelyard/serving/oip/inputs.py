@@ -92,7 +92,7 @@ def read_data(inputs: Mapping[str, Told], model: Served, binary: memoryview, *, 
         else:
             last = len(inputs) == 1 or _is_last(len(found), inputs)
             found[name] = _from_binary(told, rest, spec, last=last)
-            rest = rest[told.size :]
+            rest = NOTHING if last else rest[told.size :]
     if rest:
         of = "no input has" if len(rest) == len(binary) else "all that the inputs have in"
         msg = f"{len(rest)} bytes follow the JSON, but {of} 'binary_data_size'"
@@ -204,7 +204,7 @@ def _from_binary(told: Told, rest: memoryview, spec: TensorSpec, *, last: bool) 
         msg = f"input {spec.name!r}: 'binary_data_size' is {text(size)}, but {len(rest)} bytes follow the JSON"
         raise TensorError(msg)
     try:
-        return from_bytes(rest[:size], spec.dtype, told.shape)
+        return from_bytes(rest if last else rest[:size], spec.dtype, told.shape)
     except TensorError as exc:
         msg = f"input {spec.name!r}: {exc}"
         raise TensorError(msg) from exc

@@ -11,7 +11,7 @@ import numpy as np
 from ..messages import Response, json_response
 from ..model import BYTES
 from ..tensors import TensorError, texts, to_bytes
-from .describe import tensor
+from .describe import datatype
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,7 @@ def told(model: Served, output: Output, array: NDArray[Any]) -> tuple[dict[str, 
     if output.classes:
         array = likeliest(model, output, array)
         return {"name": spec.name, "datatype": "BYTES", "shape": list(array.shape)}, array
-    return {**tensor(spec), "shape": list(array.shape)}, array
+    return {"name": spec.name, "datatype": datatype(spec.dtype), "shape": list(array.shape)}, array
 
 
 def _json_values(name: str, array: NDArray[Any]) -> Any:

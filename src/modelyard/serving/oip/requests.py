@@ -58,8 +58,13 @@ class Requests:
             TensorError: it is not a request that the model can answer.
             RequestError: its values would take too much memory.
         """
-        head, binary = _split(body, head_bytes)
-        asked = self._known(bytes(head)) if binary and len(head) <= _KNOWN_BYTES else self._read(head)
+        size = len(body) if head_bytes is None else _head_size(head_bytes, len(body))
+        if size == len(body):
+            asked, binary = self._read(body), NOTHING
+        else:
+            view = memoryview(body)
+            head, binary = view[:size], view[size:]
+            asked = self._known(bytes(head)) if size <= _KNOWN_BYTES else self._read(head)
         return read_data(asked.inputs, self._model, binary, literals=asked.literals), asked.wanted
 
     def _read(self, head: bytes | bytearray | memoryview) -> Asked:
@@ -79,11 +84,13 @@ def _beside(request: dict[str, Any]) -> dict[str, Any]:
     return {**request, "inputs": [{key: one[key] for key in one if key != "data"} for one in request["inputs"]]}
 
 
-def _split(body: bytes | bytearray, head_bytes: str | None) -> tuple[bytes | bytearray | memoryview, memoryview]:
-    if head_bytes is None:
-        return body, NOTHING
-    if not head_bytes.isascii() or not head_bytes.isdigit() or int(head_bytes[:19]) > len(body):
-        msg = f"Inference-Header-Content-Length: {head_bytes!r}; allowed: 0 to {len(body)}, the size of the body"
+def _head_size(text: str, most: int) -> int:
+    """Return how many bytes of a body of `most` are JSON.
+
+    Raises:
+        TensorError: `text` is no such number.
+    """
+    if not text.isascii() or not text.isdigit() or int(text[:19]) > most:
+        msg = f"Inference-Header-Content-Length: {text!r}; allowed: 0 to {most}, the size of the body"
         raise TensorError(msg)
-    view = memoryview(body)
-    return view[: int(head_bytes)], view[int(head_bytes) :]
+    return int(text)
