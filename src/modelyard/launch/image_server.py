@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ImageFacts
 from modelyard.errors import StageFailed, ToolError
+from modelyard.launch import ready
 from modelyard.launch.container import find_engine, in_container
 from modelyard.launch.image_files import from_files
 from modelyard.launch.started import Beside
@@ -94,20 +92,11 @@ def _settings(username: str, password: str) -> dict[str, str]:
 
 
 def _wait(url: str, is_alive: Callable[[], bool], timeout_s: float) -> None:
-    end = time.monotonic() + timeout_s
-    while not _is_ready(url):
-        if not is_alive():
-            msg = "check: the image's server ended before it was ready\n  its output is in the log"
-            raise StageFailed(msg)
-        if time.monotonic() > end:
-            msg = f"check: the image's server is not ready after {timeout_s:g} s\n  allow more: [tool.modelyard.check] timeout_s"
-            raise StageFailed(msg)
-        time.sleep(_POLL_S)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    if ready.wait(url, is_alive, timeout_s, _POLL_S):
+        return
+    msg = (
+        f"check: the image's server is not ready after {timeout_s:g} s\n  allow more: [tool.modelyard.check] timeout_s"
+        if is_alive()
+        else "check: the image's server ended before it was ready\n  its output is in the log"
+    )
+    raise StageFailed(msg)

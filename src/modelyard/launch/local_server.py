@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -18,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import StageFailed, ToolError
+from modelyard.launch import ready
 from modelyard.launch.handlers import setting
+from modelyard.launch.local_broker import free_port
 from modelyard.launch.protocols import infer
 from modelyard.launch.python_server import environment, packages
 
@@ -131,7 +131,7 @@ def serving(runtime: Use, model: Model) -> Iterator[LocalServer]:
         StageFailed: the server ended before it was ready, or was not in two minutes.
         ToolError: the runtime has no server outside of its image.
     """
-    port = _free_port()
+    port = free_port()
     own = {key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")}
     local = {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_DRAIN_S": "0", "MODELYARD_LOG_LEVEL": "warning"}
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
@@ -146,23 +146,12 @@ def serving(runtime: Use, model: Model) -> Iterator[LocalServer]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _READY_S
-    while not _is_ready(url):
-        if process.poll() is not None:
-            msg = f"the model's server ended with exit code {process.returncode} before it was ready\n  its output is in the log"
-            raise StageFailed(msg)
-        if time.monotonic() > end:
-            msg = f"the model's server is not ready after {_READY_S:g} s\n  its output is in the log"
-            raise StageFailed(msg)
-        time.sleep(_POLL_S)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    if ready.wait(url, lambda: process.poll() is None, _READY_S, _POLL_S):
+        return
+    code = process.poll()
+    what = f"is not ready after {_READY_S:g} s" if code is None else f"ended with exit code {code} before it was ready"
+    msg = f"the model's server {what}\n  its output is in the log"
+    raise StageFailed(msg)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -171,9 +160,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=_STOP_S)
     process.kill()
     process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
