@@ -292,6 +292,7 @@ def test_what_is_missing_or_wrong_is_one_line_and_exit_code_2(models, tmp_path):
     assert_one_line(run(MODEL_DIR=models / "float32", BACKEND="os:getcwd"), "backend 'os:getcwd' cannot open the model")
     assert_one_line(run(MODEL_DIR=models / "float32", PASSWORD_FILE="/no/such"), "MODELYARD_PASSWORD_FILE")
     assert_one_line(run("--port", "x", MODEL_DIR=models / "float32"), "MODELYARD_PORT: 'x'")
+    assert_one_line(run("--events-once", MODEL_DIR=models / "float32"), "MODELYARD_EVENTS_URL is not set")
 
 
 def test_a_damaged_model_is_one_line_and_exit_code_2(models, tmp_path):

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _probe(Settings.to_ask(environment), options.probe)
         if options.events_setup:
             return _set_up(Settings.read(environment), environment)
-        return _serve(Settings.read(environment), environment)
+        return _serve(Settings.read(environment), environment, once=options.events_once)
     except StartError as exc:
         print(f"{__package__ or 'modelyard_serving'}: {exc}", file=sys.stderr)
         return 2
@@ -43,13 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
+def _serve(settings: Settings, environment: Mapping[str, str], *, once: bool) -> int:
+    if once and settings.events_url is None:
+        msg = "MODELYARD_EVENTS_URL is not set: with --events-once there is nothing to do"
+        raise StartError(msg)
     from .logs import configure
     from .mounted import Secrets
     from .workers import serve
 
     configure(settings.log_level)
-    return serve(settings, Secrets(settings, environment), _otel(environment))
+    return serve(settings, Secrets(settings, environment), _otel(environment), once=once)
 
 
 def _otel(environment: Mapping[str, str]) -> Otel | None:
@@ -86,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(option, help=text)
     parser.add_argument(
         "--events-setup", action="store_true", help="make what is missing at the broker of events, and exit"
+    )
+    parser.add_argument(
+        "--events-once", action="store_true", help="answer the events that wait at the broker, and exit"
     )
     parser.add_argument("--probe", choices=("live", "ready"), help="ask the server that listens on this port, and exit")
     return parser

@@ -53,8 +53,10 @@ def serve(
     listeners: Listeners,
     board: Board,
     worker: int = 0,
+    *,
+    once: bool = False,
 ) -> None:
-    """Serve until a signal says stop, then drain.
+    """Serve until a signal says stop, or with `once` until the broker has no more events, then drain.
 
     Raises:
         StartError: the model is not there to be used.
@@ -79,7 +81,7 @@ def serve(
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         running = Worker(settings, secrets, model, metrics, board, worker, runner.get_loop())
-        running.open(predictor, sample_s, together, otel)
+        running.open(predictor, sample_s, together, otel, once=once)
         runner.run(running.run(listeners))
     log(logging.INFO, "stopped")
 
@@ -103,8 +105,10 @@ class Worker:
         self._draining = self._stopping = False
         self._consumer: Consumer[Any] | None = None
 
-    def open(self, predictor: Predictor, sample_s: float | None, together: int, otel: Otel | None) -> None:
-        """Put the model behind the connections."""
+    def open(
+        self, predictor: Predictor, sample_s: float | None, together: int, otel: Otel | None, *, once: bool = False
+    ) -> None:
+        """Put the model behind the connections, and before the broker."""
         settings, free = self._settings, self._free_bytes()
         allowance = Allowance(
             connections=_connections(settings),
@@ -138,7 +142,7 @@ class Worker:
             from .events.starting import consumer_of  # most servers have no broker
 
             self._consumer = consumer_of(
-                settings, self._secrets, self._model, self._engine, limits, self._metrics, self._number
+                settings, self._secrets, self._model, self._engine, limits, self._metrics, self._number, once=once
             )
 
     async def run(self, listeners: Listeners) -> None:
@@ -154,6 +158,8 @@ class Worker:
         self._say_listening(listeners)
         consumer, grace_s = self._consumer, self._settings.grace_s
         consuming = [] if consumer is None else [self._loop.create_task(consumer.run(grace_s))]
+        for task in consuming:
+            task.add_done_callback(self._consumed)
         await self._accepting.wait()
         for acceptor in acceptors:
             acceptor.close()
@@ -188,6 +194,15 @@ class Worker:
         if wait_s:
             self._loop.call_later(wait_s, self._stop_accepting)
         else:
+            self._stop_accepting()
+
+    def _consumed(self, consuming: asyncio.Task[None]) -> None:
+        """Stop, too, if the consumer has ended by itself: there are no more events, or it has failed."""
+        if not self._draining:
+            self._draining = True
+            self._metrics.ready(ready=False)
+            if consuming.exception() is None:
+                log(logging.INFO, "draining", reason="no more events", wait_s=0.0)
             self._stop_accepting()
 
     def _stop_accepting(self) -> None:

@@ -31,19 +31,21 @@ AGAIN_S = 1.0
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
-def serve(settings: Settings, secrets: Secrets, otel: Otel | None) -> int:
+def serve(settings: Settings, secrets: Secrets, otel: Otel | None, *, once: bool = False) -> int:
     """Serve until a signal says stop; return the exit code.
+
+    With `once` one process serves, until the broker has no more events.
 
     Raises:
         StartError: the port or the model is not there to be used.
     """
     from . import server
 
-    count = settings.workers or max(1, int(cpu_limit() / settings.threads))
+    count = 1 if once else settings.workers or max(1, int(cpu_limit() / settings.threads))
     listeners = Listeners.of(settings)
     board = Board(count)
     if count == 1:
-        server.serve(settings, secrets, otel, listeners, board)
+        server.serve(settings, secrets, otel, listeners, board, once=once)
         return 0
     return Watch(settings, secrets, otel, listeners, board).run()
 

@@ -71,12 +71,12 @@ def broker(request, running):
 def serve(broker, start, models, tmp_path):
     """Starts a server that takes events from the broker; `time_s`: with another model, which takes so long."""
 
-    def started(time_s=None, **settings):
+    def started(time_s=None, *arguments, **settings):
         given = {**SETTINGS, **broker.settings, **broker.places, **settings}
         if time_s is None:
             return start(models / "float32", **given)
         (tmp_path / "odd.py").write_text(MODEL.format(time_s=time_s))
-        command = [sys.executable, "-m", "modelyard.serving"]
+        command = [sys.executable, "-m", "modelyard.serving", *arguments]
         return start(models / "float32", command, tmp_path, BACKEND="odd:open_model", **given)
 
     return started
@@ -234,6 +234,24 @@ def test_events_that_are_held_when_the_server_stops_are_answered(broker, serve, 
     broker.settled()
 
     assert len(answers) == count
+
+
+def test_a_server_that_answers_once_ends_when_there_is_nothing_more(broker, serve, raw):
+    """What the model fails on is tried to the end before, and not left to whoever comes next."""
+    samples = np.stack([*raw[:5], np.full_like(raw[0], 16)])
+    broker.make()
+    broker.send([sample.tobytes() for sample in samples])
+    with serve(0, "--events-once", EVENTS_ATTEMPTS="3", EVENTS_RETRY_S="0.1", DRAIN_S="60") as server:
+        assert server.process.wait(60) == 0
+    broker.settled()
+    answers = broker.collect(broker.output, 5)
+    (dead,) = broker.collect(broker.dead, 1)
+
+    assert sorted(answer.cause for answer in answers) == [str(number) for number in range(5)]
+    assert (dead.headers["ce-id"], dead.headers["ce-errorattempts"]) == ("5", "3")
+    assert [line["reason"] for line in server.logs if line["event"] == "draining"] == ["no more events"]
+    with serve(0, "--events-once", WORKERS="4") as server:  # one process answers, and ends
+        assert server.process.wait(30) == 0
 
 
 def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(broker, serve, raw):

@@ -36,6 +36,8 @@ TAKE_S = 2.0
 """How long a `take` may last once no more is to be taken."""
 TURN_S = 0.002
 """How long events are begun before others have a turn: answers that are there at once go out together."""
+NOTHING = 2
+"""Times in a row that nothing came, after which there is nothing more: what a broker sends by itself may be late."""
 SMALL_BYTES = 1 << 16
 _SUSPECT = ""
 """The key of what was handed out before; it is used where there is no order by key."""
@@ -51,6 +53,7 @@ class Patience:
         retry_s: how long it rests after the first time, in seconds; each time twice as long, at most `LONGEST_S`.
         lease_s: how long the broker waits for a word about an event, in seconds.
         order: `none`, or `key`: those with the same partition key one after another, however often one is tried.
+        once: whether it ends by itself when there is nothing more.
     """
 
     in_flight: int = 64
@@ -58,6 +61,7 @@ class Patience:
     retry_s: float = 1.0
     lease_s: float = 30.0
     order: str = "none"
+    once: bool = False
 
     def rest_s(self, attempt: int) -> float:
         """Return how long an event rests after it failed for the `attempt`th time, in seconds."""
@@ -155,6 +159,7 @@ class Consumer(Generic[D]):
         self._some_ended, self._some_gone = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
         self._refused = self._is_full = False
+        self._nothing = 0
 
     def stop(self) -> None:
         """Take no more."""
@@ -162,7 +167,10 @@ class Consumer(Generic[D]):
         self._some_gone.set()
 
     async def run(self, grace_s: float) -> None:
-        """Consume until `stop`, then finish what is held within `grace_s` seconds; the broker keeps the rest."""
+        """Consume until `stop`, or once there is nothing more, then finish what is held within `grace_s` seconds.
+
+        The broker keeps the rest.
+        """
         self._loop = asyncio.get_running_loop()
         others = [asyncio.create_task(self._settle()), asyncio.create_task(self._keep())]
         taking = asyncio.create_task(self._take())
@@ -194,9 +202,12 @@ class Consumer(Generic[D]):
             else:
                 if not self._refused:
                     self._link.works()
+                if self._patience.once and self._nothing >= NOTHING and not self._held:
+                    self.stop()
 
     async def _take_some(self, most: int) -> None:
         deliveries, now = await self._source.take(most), self._loop.time()
+        self._nothing = 0 if deliveries else self._nothing + 1
         held = [Held(one, now, self._key(one), one.attempt) for one in self._in_turn(deliveries)]
         self._held.update(dict.fromkeys(held))  # all at once: a stop between two must not lose one
         self._metrics.events_held(len(self._held))
@@ -279,10 +290,11 @@ class Consumer(Generic[D]):
         """Have it tried again later.
 
         Where the broker can hand it out again, its place is free meanwhile. Not with an order: what follows would overtake
-        it. Nor when it was not tried at all, for want of room: the broker would count that as if it had been.
+        it. Nor when it was not tried at all, for want of room: the broker would count that as if it had been. Nor where
+        this ends once there is nothing more: it would be left behind.
         """
-        rest_s = self._patience.rest_s(held.attempt)
-        if outcome == "failed" and self._source.rests and self._patience.order == "none":
+        rest_s, patience = self._patience.rest_s(held.attempt), self._patience
+        if outcome == "failed" and self._source.rests and patience.order == "none" and not patience.once:
             self._tell(held, "returned", Ending(held.delivery, rest_s=rest_s))
             return
         self._metrics.event("returned")

@@ -34,8 +34,12 @@ def consumer_of(
     limits: Limits,
     metrics: Metrics,
     worker: int,
+    *,
+    once: bool = False,
 ) -> Consumer[Any]:
     """Return what consumes the events that `settings` name, for the `worker`th process of the server.
+
+    With `once` it ends when there is nothing more.
 
     Raises:
         StartError: the client of the broker is not there, or cannot be for that place.
@@ -43,7 +47,7 @@ def consumer_of(
     place = place_of(settings, secrets.events_login, model.name, worker)
     assert settings.events_client is not None
     source = open_source(settings.events_client, place)
-    patience = Patience(place.most, settings.events_attempts, settings.events_retry_s, place.lease_s, place.order)
+    patience = Patience(place.most, settings.events_attempts, settings.events_retry_s, place.lease_s, place.order, once)
     results = Results.of(model, settings.events_source)
     return Consumer(source, engine, results, limits, metrics, patience)
 
