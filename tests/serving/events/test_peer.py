@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -16,20 +17,31 @@ from modelyard.errors import ToolError
 from modelyard.kubernetes.event_triggers import stream_of
 from modelyard.launch import events
 
-PLACES = {"INPUT": "digits.in", "OUTPUT": "digits.out", "DEAD_LETTER": "digits.in.dead", "GROUP": "digits"}
-SETTINGS = {f"EVENTS_{name}": value for name, value in PLACES.items()}
+NUMBERS = itertools.count()
 
 
-@pytest.fixture(params=BROKERS)
-def broker(request, tmp_path):
-    broker = BROKERS[request.param](tmp_path / "broker")
+@pytest.fixture(scope="module", params=BROKERS)
+def running(request, tmp_path_factory):
+    broker = BROKERS[request.param](tmp_path_factory.mktemp("peer") / "broker")
     broker.start()
     yield broker
     broker.kill()
 
 
+@pytest.fixture
+def broker(running):
+    """A broker that has no streams of the test's names."""
+    running.begin(f"p{next(NUMBERS)}")
+    yield running
+    running.end()
+
+
+def settings(broker):
+    return {**broker.settings, **broker.places, "EVENTS_DEAD_LETTER": broker.dead}
+
+
 def variables(broker, **others):
-    return {f"MODELYARD_{name}": value for name, value in {**SETTINGS, **broker.settings, **others}.items()}
+    return {f"MODELYARD_{name}": value for name, value in {**settings(broker), **others}.items()}
 
 
 def exchanged(sent, wait_s, heard):
@@ -50,13 +62,13 @@ def set_up(environment):
 def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(broker, start, models, raw, expected):
     done = set_up(variables(broker))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "'digits.in'" in done.stdout
+    assert repr(broker.input) in done.stdout
     assert set_up(variables(broker)).stdout == done.stdout
 
     samples = [events.event_of_sample({"pixels": one}, f"test-{number}") for number, one in enumerate(raw[:5])]
     poison = events.event(b"poison \x00\xff", "application/octet-stream", "poison")
     heard = {}
-    with start(models / "float32", **SETTINGS, **broker.settings) as server:
+    with start(models / "float32", **settings(broker)) as server:
         exchange = exchanged([*samples, poison], 30, lambda one, cause: heard.__setitem__(cause, one))
         assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == []
         assert server.stop() == 0
@@ -72,6 +84,25 @@ def test_what_does_not_come_back_is_named(broker):
     event = events.event(b"[]", "application/json", "lost")
     exchange = exchanged([event], 0.2, lambda *_: pytest.fail("nobody answers"))
     assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == [event.id]
+
+
+def test_answers_to_others_stay_where_they_are(broker):
+    if isinstance(broker, BROKERS["mqtt"]):
+        pytest.skip("it keeps nothing that nobody has subscribed to")
+    assert set_up(variables(broker)).returncode == 0
+    event = events.event(b"[]", "application/json", "mine")
+    answer = events.Event("9", {**event.headers, "ce-id": "9", "ce-causationid": "another's"}, b"{}")
+
+    def to_output(place):
+        return variables(broker, EVENTS_INPUT=place.output, EVENTS_OUTPUT=place.input)
+
+    async def answered(peer):
+        await peer.send([answer])
+
+    events.run(events.peer_of(to_output(broker), "here"), answered, "here")
+    exchange = exchanged([event], 1, lambda *_: pytest.fail("nobody answers"))
+    assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == [event.id]
+    assert [one.data for one in broker.read(broker.output)] == [b"{}"]
 
 
 def test_a_broker_that_is_not_there_is_named(broker):
