@@ -58,6 +58,19 @@ def test_each_event_is_heard_of_once_and_what_is_missing_is_named() -> None:
     assert heard == [(False, sent[0].id), (True, sent[1].id)]
 
 
+@pytest.mark.parametrize(
+    ("reason", "todo"),
+    [("nobody is there", "start the broker; `doit events:setup` makes what it lacks"), ("no\n  do that", "do that")],
+)
+def test_what_the_broker_says_is_told_with_what_to_do(reason: str, todo: str) -> None:
+    async def exchange(_: Any) -> None:
+        raise ConnectionError(reason)
+
+    with pytest.raises(ToolError) as caught:
+        events.run(Mirror(), exchange, "here")
+    assert str(caught.value) == f"here: {reason.partition(chr(10))[0]}\n  {todo}"
+
+
 def test_a_server_without_a_broker_has_no_other_side() -> None:
     with pytest.raises(ToolError, match=r"MODELYARD_EVENTS_URL is not set.*\n  name the broker"):
         events.peer_of({}, "here")

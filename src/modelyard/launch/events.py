@@ -100,7 +100,9 @@ def run(peer: Peer, doing: Callable[[Peer], Awaitable[T]], task: str) -> T:
     try:
         return asyncio.run(connected())
     except ConnectionError as exc:
-        msg = f"{task}: {exc}\n  start the broker; `doit events:setup` makes what it lacks"
+        said = str(exc)
+        todo = "" if "\n" in said else "\n  start the broker; `doit events:setup` makes what it lacks"
+        msg = f"{task}: {said}{todo}"
         raise ToolError(msg) from exc
 
 
