@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from modelyard.commands import events
+from modelyard.commands.deployment import hand_down
 from modelyard.errors import ToolError
 
 
@@ -51,6 +52,20 @@ def test_options_that_are_not_right_are_named(options: dict[str, Any], what: str
     with pytest.raises(ToolError) as caught:
         events.send(engine(object()), **{**usual, **options})
     assert str(caught.value).startswith(f"events:send: {what}")
+
+
+def test_the_options_of_the_group_are_those_of_sending() -> None:
+    group, setup, send = (
+        SimpleNamespace(name=name, params=one.get("params", ()), options=None, task_dep=[])
+        for name, one in zip(
+            ("events", "events:setup", "events:send"),
+            events.tasks(engine(object()), "speak", lambda one: one),
+            strict=True,
+        )
+    )
+    group.task_dep, group.options = [setup.name, send.name], {"samples": 1}
+    hand_down({one.name: one for one in (group, setup, send)})
+    assert (group.params, setup.options, send.options) == (events.PARAMS, None, {"samples": 1})
 
 
 def test_a_files_media_type_follows_from_its_name(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,11 +62,12 @@ def tasks(engine: Engine, name: str, doc: str, act: Callable[[Callable[..., None
 
 
 def hand_down(tasks: Mapping[str, Any]) -> None:
-    """Give the options of a group to its tasks; who goes back to something earlier waits for no build."""
-    groups = [task for task in tasks.values() if task.name in PARAMS and task.options]
+    """Give the options of a group to those of its tasks that have any; who goes back to something earlier waits for no build."""
+    groups = [task for task in tasks.values() if task.name in (*PARAMS, "events") and task.options]
     for group in groups:
         for name in group.task_dep:
-            tasks[name].options = dict(group.options)
+            if tasks[name].params:
+                tasks[name].options = dict(group.options)
     for task in tasks.values():
         if task.name.startswith("deploy") and task.options and task.options.get("to"):
             _unbind(task, tasks)

@@ -50,7 +50,7 @@ def tasks(engine: Engine, doc: str, act: Callable[[Callable[..., None]], Any]) -
         yield {"name": None, "actions": [act(_refuse)], "doc": doc}
         return
     usual = {"uptodate": [False], "verbosity": 2}
-    yield {"name": None, "actions": None, "doc": doc}
+    yield {"name": None, "actions": None, "doc": doc, "params": PARAMS}
     setup = act(functools.partial(set_up, engine))
     yield {"name": "setup", "doc": "make what the broker lacks", "actions": [setup], **usual}
     yield {
