@@ -1,6 +1,6 @@
 """The worst bodies that a fuzzer finds, against a server that lives in a real control group.
 
-    python -m tests.serving.fuzz [--seconds 600] [--memory 256] [--cpus 1] [--body 8388608] [--workers 1]
+    python -m tests.serving.fuzz [--seconds 600] [--memory 256] [--cpus 1] [--body 8388608] [--workers 1] [--several]
 
 Each body is made of a few pieces of JSON, repeated up to the largest size that is taken, with something else at its end,
 plain or compressed, alone or 64 at once. Meanwhile `/v2/health/live` is asked without a pause. Printed are the
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from tests.facts import model_json
+from tests.serving import named_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -314,12 +315,13 @@ def main() -> None:
     parser.add_argument("--cpus", type=float, default=Box.cpus, help="of the control group")
     parser.add_argument("--body", type=int, default=Box.body_bytes, help="the largest that the server takes, bytes")
     parser.add_argument("--workers", type=int, default=Box.workers)
+    parser.add_argument("--several", action="store_true", help="a model of several tensors, whose length varies")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        model = write_model(Path(folder) / "model")
+        write, frames = (named_models.write_notes, NAMED_FRAMES) if options.several else (write_model, FRAMES)
         box = Box(options.memory, options.cpus, options.body, options.workers)
-        with serving(model, box) as watched:
+        with serving(write(Path(folder) / "model"), box, frames) as watched:
             fuzz(watched, options.seconds, options.seed)
             peak = peak_bytes(watched)
     print(f"seed {options.seed}, {watched.asked} bodies, answers {dict(sorted(watched.statuses.items()))}")
