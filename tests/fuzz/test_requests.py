@@ -23,7 +23,7 @@ from modelyard.serving.model import Facts
 from modelyard.serving.oip.http import OpenInference
 from modelyard.serving.served import Served
 from modelyard.serving.tensors import TensorError, texts
-from modelyard.serving.tfserving import TFServing
+from modelyard.serving.tfserving.http import TFServing
 from tests.serving.named_models import NOTES_FACTS, TEXTS_FACTS, sample
 
 from .mutations import changed, rounds

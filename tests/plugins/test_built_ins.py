@@ -28,7 +28,7 @@ OTHERWISE = {
     "serving/oip/describe.py": ({"classification"}, "an extension of Triton's"),
     "serving/oip/wanted.py": ({"classification"}, "a parameter of Triton's"),
     "serving/settings.py": ({"litert"}, "the server's own backend"),
-    "serving/tfserving.py": ({"classification", "regression"}, "methods of TensorFlow Serving's"),
+    "serving/tfserving/http.py": ({"classification", "regression"}, "methods of TensorFlow Serving's"),
     "stages/dataset.py": ({"softmax"}, "the activation of an answer"),
     "stages/signature_check.py": ({"softmax"}, "the activation of an answer"),
     "tensors.py": ({"softmax"}, "the activation of an answer"),

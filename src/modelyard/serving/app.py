@@ -14,7 +14,7 @@ from .messages import Response, error_response
 from .metrics import CONTENT_TYPE
 from .observe import MALFORMED, QUIET, operation
 from .oip.http import OpenInference
-from .tfserving import TFServing
+from .tfserving.http import TFServing
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .. import tfserving
 from ..body import parse_json
 from ..errors import RequestError
 from ..oip.inputs import read_inputs
@@ -20,6 +19,8 @@ from ..oip.outputs import json_document
 from ..oip.wanted import read_wanted
 from ..sample_body import is_sample
 from ..tensors import TensorError, from_bytes, shape_text, text, texts
+from ..tfserving.inputs import read_document
+from ..tfserving.outputs import is_finite, written
 from .event import NO_DOCUMENT, Event
 from .structured import is_json
 
@@ -53,7 +54,7 @@ class Asked:
         Raises:
             TensorError: they hold what JSON cannot carry.
         """
-        if not all(map(tfserving.is_finite, outputs.values())):
+        if not all(map(is_finite, outputs.values())):
             msg = "the model's answer holds NaN or Infinity, which JSON cannot carry"
             raise TensorError(msg)
         return orjson.dumps(self.write(outputs), option=orjson.OPT_SERIALIZE_NUMPY)
@@ -109,7 +110,7 @@ def _of_document(document: Any, model: Served, *, literals: bool) -> Asked:
             msg = "the answer is an event with JSON; leave 'binary_data' and 'binary_data_output' out"
             raise TensorError(msg)
         return Asked(samples, lambda found: json_document(model, wanted, found), wanted.timeout_s)
-    rows, samples = tfserving.read_document(document, model, literals=literals)
+    rows, samples = read_document(document, model, literals=literals)
     return Asked(samples, _rows if rows else _columns)
 
 
@@ -120,8 +121,8 @@ def _is_inference(document: dict[str, Any]) -> bool:
 
 
 def _rows(outputs: Samples) -> dict[str, Any]:
-    return tfserving.written(outputs, rows=True)
+    return written(outputs, rows=True)
 
 
 def _columns(outputs: Samples) -> dict[str, Any]:
-    return tfserving.written(outputs, rows=False)
+    return written(outputs, rows=False)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .. import tfserving
 from ..answers import failure
 from ..body import decode, is_small
 from ..errors import RequestError
@@ -22,7 +21,8 @@ from ..model import BYTES
 from ..oip.inputs import in_order
 from ..served import Sizes
 from ..tensors import TYPE_NAMES, TensorError, from_bytes, texts, to_bytes
-from ..tfserving import SIGNATURE, Target
+from ..tfserving.describe import METHOD, SIGNATURE
+from ..tfserving.http import Target
 from . import wire
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def _spec(model: Served) -> bytes:
 def _signature(model: Served) -> bytes:
     entries = [_entry(1, name, _info(spec)) for name, spec in model.inputs.items()]
     entries += [_entry(2, name, _info(spec)) for name, spec in model.outputs.items()]
-    return b"".join(entries) + wire.text(3, tfserving.METHOD)
+    return b"".join(entries) + wire.text(3, METHOD)
 
 
 def _info(spec: TensorSpec) -> bytes:
