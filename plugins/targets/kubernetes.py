@@ -26,14 +26,17 @@ _FILES = {
     "50-horizontalpodautoscaler.yaml": "kubernetes/horizontalpodautoscaler.yaml.j2",
     "52-triggerauthentication.yaml": "kubernetes/triggerauthentication.yaml.j2",
     "54-scaledobject.yaml": "kubernetes/scaledobject.yaml.j2",
+    "56-scaledjob.yaml": "kubernetes/scaledjob.yaml.j2",
     "60-poddisruptionbudget.yaml": "kubernetes/poddisruptionbudget.yaml.j2",
     "70-networkpolicy.yaml": "kubernetes/networkpolicy.yaml.j2",
+    "72-networkpolicy-events.yaml": "kubernetes/networkpolicy.yaml.j2",
     "80-ingress.yaml": "kubernetes/ingress.yaml.j2",
     "82-httproute.yaml": "kubernetes/httproute.yaml.j2",
     "83-backendtlspolicy.yaml": "kubernetes/backendtlspolicy.yaml.j2",
     "85-servicemonitor.yaml": "kubernetes/servicemonitor.yaml.j2",
 }
 _KUSTOMIZATION = "kubernetes/kustomization.yaml.j2"
+_POLICY_OF_JOBS = "72-networkpolicy-events.yaml"
 
 
 def kubernetes(context: TargetContext, *, params: KubernetesParams) -> None:
@@ -53,7 +56,9 @@ def kubernetes(context: TargetContext, *, params: KubernetesParams) -> None:
         "50-horizontalpodautoscaler.yaml": values["triggers"] or not values["autoscaled"],
         "52-triggerauthentication.yaml": not values["trigger_secrets"],
         "54-scaledobject.yaml": not values["triggers"],
+        "56-scaledjob.yaml": not params.events_jobs,
         "70-networkpolicy.yaml": not params.network_policy,
+        _POLICY_OF_JOBS: not (params.events_jobs and params.network_policy),
         "80-ingress.yaml": not params.ingress_host,
         "82-httproute.yaml": not params.gateway,
         "83-backendtlspolicy.yaml": not params.gateway_ca,
@@ -61,9 +66,20 @@ def kubernetes(context: TargetContext, *, params: KubernetesParams) -> None:
     }
     files = [file for file in _FILES if not left_out.get(file)]
     for file in files:
-        context.write(file, context.render(_FILES[file], **values))
+        context.write(file, context.render(_FILES[file], **(_of_jobs(values) if file == _POLICY_OF_JOBS else values)))
     context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))
     _name_config(context, values["config_name"])
+
+
+def _of_jobs(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values for the NetworkPolicy of the Jobs that answer events: nobody sends to them, they ask the broker."""
+    return {
+        **values,
+        "name": values["job_name"],
+        "selector": values["job_selector"],
+        "open_ports": [],
+        "broker_port": values["job_broker_port"],
+    }
 
 
 def _name_config(context: TargetContext, name: str) -> None:
@@ -80,7 +96,7 @@ def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Proble
 
     yield from problems(params, reads_settings=context.reads_settings)
     yield from proxy.problems(context, params)
-    others = ("events_secret", "events_ca_secret", "events_tls_secret", "events_per_replica")
+    others = ("events_secret", "events_ca_secret", "events_tls_secret", "events_per_replica", "events_jobs")
     yield from broker.problems(context, params.events_url, {key: getattr(params, key) for key in others})
     if params.service_monitor and not context.reads_settings:
         why = f"the server of the runtime {context.runtime!r} has its metrics elsewhere, and a proxy before them"

@@ -14,7 +14,12 @@ Object = Mapping[str, Any]
 
 _NESTED = ("rbac.authorization", "flowcontrol.apiserver", "internal.apiserver")
 """What stands before `.k8s.io` in Kubernetes' own groups, where that is more than one word."""
-POD_OWNERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod")
+POD_OWNERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "keda.sh/ScaledJob")
+_TEMPLATES = {
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "keda.sh/ScaledJob": ("spec", "jobTargetRef", "template"),
+}
+"""Where an object describes its pods, if it is not `spec.template`."""
 
 
 def get(value: object, *keys: str) -> Any:
@@ -94,7 +99,7 @@ class Pod:
     @property
     def long_running(self) -> bool:
         """Whether the pod is a server, not a job."""
-        return kind(self.owner) not in {"Job", "CronJob"}
+        return kind(self.owner) not in {"Job", "CronJob", "keda.sh/ScaledJob"}
 
 
 @dataclass(frozen=True)
@@ -152,9 +157,7 @@ def _pods(owner: Object) -> Iterator[Pod]:
     if kind(owner) == "Pod":
         yield _pod(owner, owner)
         return
-    path = ("spec", "jobTemplate", "spec", "template") if kind(owner) == "CronJob" else ("spec", "template")
-    template = mapping(owner, *path)
-    yield _pod(owner, template)
+    yield _pod(owner, mapping(owner, *_TEMPLATES.get(kind(owner), ("spec", "template"))))
 
 
 def _pod(owner: Object, template: Object) -> Pod:

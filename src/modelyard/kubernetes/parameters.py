@@ -159,11 +159,15 @@ def _scaling(p: KubernetesParams) -> Iterator[Problem]:
     for name, value in (p.scale_secrets or {}).items():
         if not _names_a_key(value):
             yield Problem("scale_secrets", f"{name}: {value!r:.80} names no key of a Secret", "allowed: 'SECRET/KEY'")
-    scaled = bool(p.scale_on or p.events_per_replica)
-    for key in ("scale_secrets", "scale_to_zero"):
-        if getattr(p, key) and not scaled:
+    scaled = bool(p.scale_on or (p.events_per_replica and not p.events_jobs))
+    for key, is_used in (("scale_secrets", scaled or p.events_jobs), ("scale_to_zero", scaled)):
+        if getattr(p, key) and not is_used:
             why = "there is no ScaledObject that it is for"
             yield Problem(key, why, "set events_per_replica, or scale_on, or remove it")
+    if p.events_jobs and not p.events_per_replica:
+        yield Problem(
+            "events_jobs", "nobody counts the events that they are for", "set events_per_replica, or remove it"
+        )
     if scaled and p.max_replicas <= p.replicas:
         why = f"it is replicas = {p.replicas}, so that KEDA could add no pod"
         yield Problem("max_replicas", why, f"allowed: {p.replicas + 1} or more")

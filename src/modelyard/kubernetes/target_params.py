@@ -23,6 +23,7 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
         target_cpu_percent: share of the requested cpu above which pods are added
         events_per_replica: how many events that wait at the broker KEDA adds a pod for; 0: pods are not counted by events
         events_monitor: the monitoring port of NATS, or RabbitMQ's management, by which KEDA counts them: HOST:PORT
+        events_jobs: how many Jobs of KEDA's at most answer the events that wait, and end; 0: the pods of the Deployment do
         scale_on: what else KEDA adds pods for, beside the cpu: triggers as a ScaledObject has them, with type and metadata.
             With neither, there is no KEDA
         scale_secrets: what the triggers' scalers are given of Secrets: PARAMETER = "SECRET/KEY"
@@ -103,6 +104,7 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
     target_cpu_percent: PositiveInt = 70
     events_per_replica: NonNegativeInt = 0
     events_monitor: str = ""
+    events_jobs: NonNegativeInt = 0
     scale_on: tuple[dict[str, Any], ...] = ()
     scale_secrets: dict[str, str] | None = None
     scale_to_zero: bool = False

@@ -84,6 +84,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "image_name": image.reference if p.image_reference == "digest" else f"{image.repository}:{image.tag}",
         "env": env,
         **_scaling(name, image, p),
+        **(_jobs(context.name, name, image, p, env) if p.events_jobs else {}),
         "scaler_annotations": {**(p.annotations or {}), "scaledobject.keda.sh/transfer-hpa-ownership": "true"},
         "secret_variables": secret_variables,
         "node_selector": {ARCHITECTURE: image.platform.split("/")[1], **(p.node_selector or {})},
@@ -104,7 +105,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
         "config_name": config_name(name, settings),
         "settings": settings,
-        "broker_port": port_of(p.events_url, image.server.event_schemes) if p.events_url else 0,
+        "broker_port": 0 if p.events_jobs else _broker_port(image, p),
         "secrets": _secrets(name, p, proxy) if own or proxy else [],
         "proxy": proxy,
         "server": image.server,
@@ -188,17 +189,40 @@ def _files_of(variables: Mapping[str, str]) -> dict[str, str]:
 def _scaling(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, Any]:
     """Return what KEDA is told: the triggers that are asked for, and the cpu, as without KEDA."""
     if not (p.scale_on or p.events_per_replica):
-        return {"triggers": [], "trigger_secrets": {}}
+        return {"triggers": [], "job_triggers": [], "trigger_secrets": {}}
     from modelyard.kubernetes import event_triggers  # most have none
 
     secrets = event_triggers.secrets(p) | (p.scale_secrets or {})
-    waiting = _waiting(image, p) if p.events_per_replica else []
-    cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(p.target_cpu_percent)}}
     given = {"authenticationRef": {"name": name}} if secrets else {}
+    waiting = [{**given, **one} for one in (_waiting(image, p) if p.events_per_replica else [])]
+    cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(p.target_cpu_percent)}}
+    of_pods = [*([] if p.events_jobs else waiting), *({**given, **one} for one in p.scale_on)]
     return {
-        "triggers": [*({**given, **one} for one in (*waiting, *p.scale_on)), cpu],
+        "triggers": [*of_pods, cpu] if of_pods else [],
+        "job_triggers": waiting,
         "trigger_secrets": {one: value.partition("/") for one, value in secrets.items()},
     }
+
+
+def _jobs(project: str, name: str, image: ImageFacts, p: KubernetesParams, env: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the Jobs that answer events are told; no Service selects them, and they listen to nobody.
+
+    `env` are the further variables of the server.
+    """
+    own = ("MODELYARD_USERNAME_FILE", "MODELYARD_PASSWORD_FILE", "MODELYARD_TLS_CERT_FILE", "MODELYARD_TLS_KEY_FILE")
+    settings = {key: value for key, value in _settings(name, image, p).items() if key not in own}
+    return {
+        "job_name": f"{name}-events",
+        "job_selector": {NAME: project, INSTANCE: f"{name}-events"},
+        "job_env": {**settings, **_events(p), "MODELYARD_HOST": "127.0.0.1", **env},
+        "job_secrets": [*_secret_variables(p.env_from_secrets or {}), *_events_secrets(p)],
+        "job_stop_s": p.grace_s + _MARGIN_S,
+        "job_broker_port": _broker_port(image, p),
+    }
+
+
+def _broker_port(image: ImageFacts, p: KubernetesParams) -> int:
+    return port_of(p.events_url, image.server.event_schemes) if p.events_url else 0
 
 
 def _waiting(image: ImageFacts, p: KubernetesParams) -> list[dict[str, Any]]:
@@ -226,7 +250,7 @@ def _secrets(name: str, p: KubernetesParams, proxy: Proxy | None) -> list[Mounte
     keys = ("htpasswd",) if proxy else ("username", "password")
     auth = MountedSecret("auth", p.auth_secret or f"{name}-auth", keys)
     tls = MountedSecret("tls", p.tls_secret or f"{name}-tls", ("tls.crt", "tls.key"))
-    return [auth] * p.auth + [tls] * p.tls + ([] if proxy else _events_secrets(p))
+    return [auth] * p.auth + [tls] * p.tls + ([] if proxy or p.events_jobs else _events_secrets(p))
 
 
 def _events_secrets(p: KubernetesParams) -> list[MountedSecret]:
@@ -275,7 +299,7 @@ def _settings(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, st
     if p.tls:
         settings["MODELYARD_TLS_CERT_FILE"] = f"{PATHS['tls']}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{PATHS['tls']}/tls.key"
-    return settings | _events(p)
+    return settings | ({} if p.events_jobs else _events(p))
 
 
 def _cpus(p: KubernetesParams) -> float:

@@ -12,6 +12,7 @@ from tests.targets import kubernetes
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
+from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.kubernetes.parameters import problems as of_parameters
 from modelyard.kubernetes.rendered import Checked
 from modelyard.kubernetes.target_params import KubernetesParams
@@ -134,6 +135,57 @@ def test_pods_are_counted_by_the_events_that_wait_at_rabbitmq(context: Callable[
 
 
 @needs_definitions
+def test_jobs_answer_the_events_and_the_pods_do_not(context: Callable[..., TargetContext]) -> None:
+    made = taking_events(context)
+    secrets = {"events_secret": "broker", "env_from_secrets": {"TOKEN": "backend/token"}}
+    where = {"events_url": REDIS_URL, "events_per_replica": 8, "events_jobs": 5}
+    kubernetes(made, namespace="digits", **where, **secrets)
+    everything = objects_in(read_folder(made.out))
+    found = {f"{one['kind']}/{one['metadata']['name']}": one for one in everything}
+    job = found["ScaledJob/digits-events"]
+    assert problems(job, "keda.sh_scaledjobs.yaml") == []
+    assert problems({**job, "spec": {**job["spec"], "specc": 1}}, "keda.sh_scaledjobs.yaml") != []
+    assert looked_at(made) == Checked(len(everything), 0)
+    assert not [name for name in found if name.startswith("ScaledObject/")]
+    assert found["HorizontalPodAutoscaler/digits"]["spec"]["scaleTargetRef"]["name"] == "digits"
+    config = next(one["data"] for name, one in found.items() if name.startswith("ConfigMap/"))
+    assert "MODELYARD_EVENTS_URL" not in config
+
+    spec = job["spec"]
+    assert spec["maxReplicaCount"] == 5
+    assert [one["type"] for one in spec["triggers"]] == ["redis-streams"] * 2
+    assert {one["authenticationRef"]["name"] for one in spec["triggers"]} == {"digits"}
+    template = spec["jobTargetRef"]["template"]
+    server = template["spec"]["containers"][0]
+    told = {one["name"]: one["value"] for one in server["env"]}
+    assert server["args"] == ["--events-once"]
+    assert (told["MODELYARD_EVENTS_URL"], told["MODELYARD_HOST"]) == (REDIS_URL, "127.0.0.1")
+    assert not {name for name in told if "TLS_" in name} | {"MODELYARD_PASSWORD_FILE"} & set(told)
+    paths = [one["mountPath"] for one in server["volumeMounts"]]
+    assert all(any(told[name].startswith(path) for path in paths) for name in told if name.endswith("_FILE"))
+
+    labels = template["metadata"]["labels"]
+    selectors = {
+        "Service/digits": found["Service/digits"]["spec"]["selector"],
+        "PodDisruptionBudget/digits": found["PodDisruptionBudget/digits"]["spec"]["selector"]["matchLabels"],
+        "NetworkPolicy/digits": found["NetworkPolicy/digits"]["spec"]["podSelector"]["matchLabels"],
+    }
+    assert not [name for name, selector in selectors.items() if selector.items() <= labels.items()]
+    policy = found["NetworkPolicy/digits-events"]["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy.get("ingress") is None
+    assert [one["port"] for one in policy["egress"][0]["ports"]] == [53, 53, 6379]
+    assert found["NetworkPolicy/digits"]["spec"].get("egress") is None
+
+
+def test_an_image_of_a_tag_is_said_of_the_jobs_too(context: Callable[..., TargetContext]) -> None:
+    made = taking_events(context)
+    jobs = {"events_url": REDIS_URL, "events_per_replica": 8, "events_jobs": 5}
+    kubernetes(made, namespace="digits", image_reference="tag", network_policy=False, **jobs)
+    assert looked_at(made).warnings == 4  # nothing bounds the traffic of the pods, nor of the Jobs
+
+
+@needs_definitions
 def test_the_objects_are_what_kedas_definitions_allow(context: Callable[..., TargetContext]) -> None:
     made = context()
     secrets = {"username": "redis/user", "password": "redis/password"}
@@ -193,6 +245,8 @@ def test_what_cannot_be_counted_is_refused(params: dict[str, Any], key: str, sai
         ({"scale_secrets": {"password": "nats/password"}}, "there is no ScaledObject"),
         ({"scale_to_zero": True}, "there is no ScaledObject"),
         ({"events_per_replica": 8}, "there is no broker"),
+        ({"events_jobs": 8}, "nobody counts the events"),
+        ({"events_per_replica": 8, "events_jobs": 8, "scale_to_zero": True}, "there is no ScaledObject"),
         ({"events_monitor": MONITOR}, "nobody asks there"),
     ],
 )
