@@ -261,4 +261,10 @@ def test_the_data_of_an_event_may_be_the_sample_itself(served: str) -> None:
     for kind in ("text/plain; charset=utf-8", "image/png", "audio/wav", "application/octet-stream"):
         assert sent(b"abb", kind)["data"]["predictions"][0]["label"] == "b"
     assert sent(b" ", "text/plain") == (400, "input 'text', sample 0: the text is empty")
-    assert sent(b"abb", "video/mp4")[0] == 415
+    assert sent(b"abb", "video/mp4") == (
+        415,
+        (
+            "unsupported data of type 'video/mp4'; "
+            "supported: application/json, application/octet-stream, image/..., audio/..., text/plain"
+        ),
+    )

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .messages import Request
     from .served import Served
 
-_KINDS = ("image/", "audio/", "text/plain")
+SAMPLE_TYPES = "image/..., audio/..., text/plain"
+_KINDS = tuple(kind.removesuffix("...") for kind in SAMPLE_TYPES.split(", "))
 _BYTES = "application/octet-stream"
 _HEADER_LENGTH = b"inference-header-content-length"
 

@@ -17,7 +17,7 @@ from ..errors import RequestError
 from ..oip.inputs import read_inputs
 from ..oip.outputs import json_document
 from ..oip.wanted import read_wanted
-from ..sample_body import is_sample
+from ..sample_body import SAMPLE_TYPES, is_sample
 from ..tensors import TensorError, from_bytes, shape_text, text, texts
 from ..tfserving.inputs import read_document
 from ..tfserving.outputs import is_finite, written
@@ -76,7 +76,10 @@ def read(event: Event, model: Served, limits: Limits) -> Asked:
     kind = media_type.partition(";")[0].strip().lower()
     if kind == RAW or (model.takes_bytes and is_sample(kind)):
         return Asked(model.check(_of_bytes(memoryview(event.data), model)), _rows)
-    raise RequestError(415, f"unsupported data of type {media_type[:100]!r}; supported: application/json, {RAW}")
+    samples = f", {SAMPLE_TYPES}" if model.takes_bytes else ""
+    raise RequestError(
+        415, f"unsupported data of type {media_type[:100]!r}; supported: application/json, {RAW}{samples}"
+    )
 
 
 def _of_bytes(data: memoryview, model: Served) -> Samples:
