@@ -10,6 +10,9 @@ from modelyard.tensors import Activation, Loss
 if TYPE_CHECKING:
     from modelyard.artifacts import DatasetFacts
 
+IGNORED = -1
+"""The label of a position that does not count, where an answer has several."""
+
 LOSSES: tuple[Loss, ...] = ("cross-entropy", "binary-cross-entropy", "squared-error", "absolute-error")
 """What the trainers know, and the model optimizers that train: the trait `losses`."""
 

@@ -107,7 +107,7 @@ def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray
     samples = dataset.facts.splits["train"].samples
     if not fraction:
         return np.arange(samples), np.arange(0)
-    if dataset.facts.loss == "cross-entropy":
+    if dataset.facts.loss == "cross-entropy" and dataset.y("train").ndim == 1:
         return stratified_split(dataset.y("train"), fraction, seed)
     return row_split(samples, fraction, seed)
 
@@ -126,7 +126,7 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str
 
     if class_weights == "none":
         return None
-    if dataset.facts.loss != "cross-entropy":
+    if dataset.facts.loss != "cross-entropy" or dataset.y("train").ndim > 1:
         msg = f"[tool.modelyard.train]: class_weights: {class_weights!r} is not allowed: {_NO_CLASSES}\n  leave class_weights out"
         raise ConfigError(msg)
     counts = np.bincount(dataset.y("train")[rows], minlength=dataset.facts.output_shape[0])

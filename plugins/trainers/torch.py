@@ -74,7 +74,7 @@ def train(
     """
     start(context.seed)
     augmenting = Augmenting(flip, shift)
-    augmenting.check(context.dataset.facts.inputs)
+    augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
     model, name, output = _build(context, layout)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     parameters = sum(p.numel() for p in model.parameters())
@@ -112,7 +112,7 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
     loss_of(facts)
     check_names(facts.inputs)
     shape = module_shape(facts.sample_shape, layout)
-    model = context.build_model(shape, facts.output_shape[0])
+    model = context.build_model(shape, facts.output_shape[-1])
     if not isinstance(model, torch.nn.Module):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         msg = (

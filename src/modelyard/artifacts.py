@@ -248,8 +248,8 @@ class Dataset(msgspec.Struct, frozen=True):
     def y(self, split: Split) -> NDArray[np.generic]:
         """Return the targets of `split`, memory-mapped read-only.
 
-        What they are goes by the loss: with `cross-entropy` the number of each sample's class, int64, shape `(N,)`; with
-        `binary-cross-entropy` 0 or 1 for each label, uint8, shape `(N, labels)`; with an error numbers, float32, shape
+        What they are goes by the loss: with `cross-entropy` the number of each sample's class, int64, shape `(N,)`, or
+        of the class at each of its positions, int32, shape `(N, *positions)`, -1 where it does not count; with `binary-cross-entropy` 0 or 1 for each label, uint8, shape `(N, labels)`; with an error numbers, float32, shape
         `(N, k)`.
         """
         return self._load(f"{split}_y.npy")

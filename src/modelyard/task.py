@@ -106,6 +106,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def given(self, output: OutputFacts) -> OutputFacts:
+        """Return what is measured where a handler behind the model gives it; by default the same as the model's `output`."""
+        return output
+
     def stored(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Return labels in the type in which they are kept, shape `(samples, ...)`."""
         return labels

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pytest
 import yaml
 
@@ -106,7 +107,7 @@ def test_the_project_of_a_guide_that_trains_nothing_here_is_built(
 
 
 @pytest.mark.tensorflow
-def test_the_regression_of_the_guide_is_built_and_its_image_answers(tmp_path: Path) -> None:
+def test_the_regression_and_the_segmentation_of_the_guide_are_built_and_their_images_answer(tmp_path: Path) -> None:
     for block in blocks("docs/how-to/choose-a-task.md"):
         if block.file:
             write(tmp_path, block)
@@ -121,3 +122,8 @@ def test_the_regression_of_the_guide_is_built_and_its_image_answers(tmp_path: Pa
     facts = json.loads((artifacts / "select/diabetes/model/model.json").read_text())
     assert (facts["task"], facts["outputs"]) == ("regression", [{"name": "prediction", "shape": [1]}])
     assert json.loads((artifacts / "check/diabetes/check.json").read_text())["server_started"]
+    masks = tmp_path / "shapes" / "artifacts"
+    evaluated = json.loads((masks / "evaluate/float32/evaluation.json").read_text())["metrics"]
+    assert [one["name"] for one in evaluated][:2] == ["mean_iou", "pixel_accuracy"]
+    assert np.load(masks / "evaluate/float32/answers.npy").shape == (75, 24, 24)
+    assert json.loads((masks / "check/shapes/check.json").read_text())["server_started"]

@@ -66,14 +66,19 @@ def modelyard_register_tasks(register):
 '''
 
 
+POSITIONS = ("segmentation", "token-labels")
+
+
 def labels(task: str, samples: int) -> np.ndarray:
     classes = np.arange(samples) % 3
     if task == "regression":
         return np.eye(3, dtype=np.float32)[classes] + 0.25
+    if task in POSITIONS:
+        return np.stack([classes, (classes + 1) % 3], axis=1)
     return np.eye(3, dtype=np.uint8)[classes] if task == "multi-label" else classes
 
 
-@pytest.mark.parametrize("task", ["classification", "regression", "multi-label", "embedding", "agreement"])
+@pytest.mark.parametrize("task", ["classification", "regression", "multi-label", "embedding", "agreement", *POSITIONS])
 def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, task: str) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -81,14 +86,17 @@ def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, ta
     random = np.random.default_rng(0)
     y = labels(task, 60)
     x = random.normal(size=(60, 3)).astype(np.float32) + 3 * np.eye(3, dtype=np.float32)[np.arange(60) % 3]
+    shape: tuple[int, ...] = (3,)
+    if task in POSITIONS:
+        x, shape = np.stack([x, np.roll(x, 1, axis=1)], axis=1), (2, 3)
     named = {"class_names": np.array(["a", "b", "c"])} if task in ("classification", "multi-label") else {}
     np.savez(project / "data.npz", train_x=x, train_y=y, test_x=x[:30], test_y=y[:30], **named)
     real = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Identity", ["x"], ["y"])],
         "same",
-        [onnx.helper.make_tensor_value_info("x", real, ("batch", 3))],
-        [onnx.helper.make_tensor_value_info("y", real, ("batch", 3))],
+        [onnx.helper.make_tensor_value_info("x", real, ("batch", *shape))],
+        [onnx.helper.make_tensor_value_info("y", real, ("batch", *shape))],
     )
     opset = [onnx.helper.make_opsetid("", 17)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9), project / "model.onnx")
@@ -104,6 +112,7 @@ def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, ta
         "relative_error",
         "f1",
         "cosine",
+        "mean_iou",
     )
 
 

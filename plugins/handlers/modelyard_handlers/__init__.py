@@ -2,9 +2,9 @@
 
 from .boxes import nms
 from .pictures import image_decode
-from .scores import softmax, top_labels
+from .scores import argmax, softmax, top_labels
 from .sounds import audio_decode
 from .texts import tokenize
 from .transcripts import ctc_greedy
 
-__all__ = ["audio_decode", "ctc_greedy", "image_decode", "nms", "softmax", "tokenize", "top_labels"]
+__all__ = ["argmax", "audio_decode", "ctc_greedy", "image_decode", "nms", "softmax", "tokenize", "top_labels"]

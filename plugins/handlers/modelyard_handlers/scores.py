@@ -30,6 +30,22 @@ def softmax(place: Place, *, logits: str, probabilities: str) -> Handler:
     )
 
 
+def argmax(place: Place, *, scores: str, classes: str) -> Handler:
+    """Return what gives the number of the class with the highest score, the last axis' first of several.
+
+    Args:
+        place: where it stands.
+        scores: what the tensor that it takes is called, the classes along its last axis.
+        classes: what the one is called that it gives, int32, with one axis less.
+    """
+
+    def run(tensors: Tensors) -> dict[str, Any]:
+        return {classes: tensors[scores].argmax(axis=-1).astype(np.int32)}
+
+    anything = ("...",)
+    return place.handler(run, [place.tensor(scores, shape=anything)], [place.tensor(classes, "int32", anything)])
+
+
 def top_labels(place: Place, *, scores: str, count: int, labels: str | None, label: str, score: str) -> Handler:
     """Return what names the classes with the highest scores; the scores themselves go on.
 

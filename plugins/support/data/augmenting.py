@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.tensors import InputFacts
+    from modelyard.tensors import InputFacts, OutputFacts
 
 
 class Augmenting(NamedTuple):
@@ -30,8 +30,8 @@ class Augmenting(NamedTuple):
     def __bool__(self) -> bool:
         return self.flip or self.shift > 0
 
-    def check(self, inputs: Sequence[InputFacts]) -> None:
-        """Check that samples hold pictures that can be changed so.
+    def check(self, inputs: Sequence[InputFacts], answer: OutputFacts) -> None:
+        """Check that samples hold pictures that can be changed so, and that their masks, if there are any, go along.
 
         Raises:
             DataError: they do not.
@@ -43,6 +43,9 @@ class Augmenting(NamedTuple):
             shapes = ", ".join(str(one.shape) for one in inputs)
             msg = f"flip and shift change pictures, (height, width, channels), but a sample has the shape {shapes}\n  leave them out"
             raise DataError(msg)
+        if len(answer.shape) > 2 and answer.shape[:2] not in [shape[:2] for shape in pictures]:
+            msg = f"flip and shift change pictures, but masks of {answer.shape[:2]} pixels have another size\n  leave them out"
+            raise DataError(msg)
         for height, width, _ in pictures:
             least = min(int(height), int(width))
             if self.shift >= least:
@@ -50,28 +53,46 @@ class Augmenting(NamedTuple):
                 raise DataError(msg)
 
     def change(
-        self, inputs: Sequence[InputFacts], samples: Mapping[str, NDArray[Any]], random: np.random.Generator
-    ) -> dict[str, NDArray[Any]]:
-        """Return `samples`, by input, with changed copies of all that are pictures; those of one sample are drawn apart."""
-        pictures = {one.name for one in inputs if _is_picture(one)}
-        return {name: self.apply(x, random) if name in pictures else x for name, x in samples.items()}
+        self,
+        inputs: Sequence[InputFacts],
+        samples: Mapping[str, NDArray[Any]],
+        labels: NDArray[Any],
+        random: np.random.Generator,
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
+        """Return samples, by input, and labels, with changed copies of all that are pictures.
 
-    def apply(self, pictures: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
-        """Return changed copies of `pictures`, of any dtype, shape `(N, height, width, channels)`."""
+        Those of one sample are drawn apart. Masks, shape `(N, height, width)`, go along with the first pictures of their size.
+        """
+        pictures = {one.name for one in inputs if _is_picture(one)}
+        found, follows = dict(samples), labels.ndim > 2
+        for name in samples:
+            if name not in pictures:
+                continue
+            change = self.draw(samples[name].shape, random)
+            found[name] = change(samples[name])
+            if follows and labels.shape[1:] == samples[name].shape[1:3]:
+                labels, follows = change(labels), False
+        return found, labels
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """Draw for pictures of `shape`, `(N, height, width, ...)`, and return what gives changed copies of such, of any dtype."""
         import numpy as np
 
-        changed = pictures.copy()
-        if self.flip:
-            mirrored = random.random(len(changed)) < 0.5
+        samples, height, width = shape[:3]
+        mirrored = random.random(samples) < 0.5 if self.flip else np.zeros(samples, bool)
+        moves = random.integers(-self.shift, self.shift + 1, (2, samples, 1)) if self.shift else None
+
+        def change(pictures: NDArray[Any]) -> NDArray[Any]:
+            changed = pictures.copy()
             changed[mirrored] = changed[mirrored, :, ::-1]
-        if not self.shift:
-            return changed
-        height, width = changed.shape[1:3]
-        moves = random.integers(-self.shift, self.shift + 1, (2, len(changed), 1))
-        rows = np.clip(np.arange(height) + moves[0], 0, height - 1)
-        columns = np.clip(np.arange(width) + moves[1], 0, width - 1)
-        found: NDArray[Any] = changed[np.arange(len(changed))[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return found
+            if moves is None:
+                return changed
+            rows = np.clip(np.arange(height) + moves[0], 0, height - 1)
+            columns = np.clip(np.arange(width) + moves[1], 0, width - 1)
+            found: NDArray[Any] = changed[np.arange(samples)[:, None, None], rows[:, :, None], columns[:, None, :]]
+            return found
+
+        return change
 
 
 def _is_picture(one: InputFacts) -> bool:

@@ -87,10 +87,10 @@ class _Epochs:
     def epoch(self, order: NDArray[np.int64]) -> Iterator[tuple[Any, NDArray[np.generic]]]:
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
-            samples = {name: x[chosen] for name, x in self.columns.items()}
+            samples, labels = {name: x[chosen] for name, x in self.columns.items()}, self.y[chosen]
             if self.augmenting and self.random is not None:
-                samples = self.augmenting.change(self.inputs, samples, self.random)
-            yield given(self.inputs, samples), self.y[chosen]
+                samples, labels = self.augmenting.change(self.inputs, samples, labels, self.random)
+            yield given(self.inputs, samples), labels
 
 
 def _preprocess(inputs: Sequence[InputFacts]) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard_plugins.support.losses import FIGURES
+from modelyard_plugins.support.losses import FIGURES, IGNORED
 from modelyard_plugins.support.training import Teller
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def compile_model(
         output: what the model answers.
         own: what is made small instead: `own(targets, answers)`.
     """
-    is_logits = output == "logits"
+    is_logits, per_position = output == "logits", len(model.output_shape) > 2
+    ignored = {"ignore_class": IGNORED} if per_position else {}
     losses = {
-        "cross-entropy": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=is_logits),
+        "cross-entropy": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=is_logits, **ignored),
         "binary-cross-entropy": lambda: keras.losses.BinaryCrossentropy(from_logits=is_logits),
         "squared-error": keras.losses.MeanSquaredError,
         "absolute-error": keras.losses.MeanAbsoluteError,
@@ -47,6 +48,8 @@ def compile_model(
     figure: Any = FIGURES[loss]
     if loss == "binary-cross-entropy":
         figure = _binary_accuracy(0.0 if is_logits else 0.5)
+    elif loss == "cross-entropy" and per_position:
+        figure = _position_accuracy
     made_small = losses[loss]() if own is None else own
     if model.compute_dtype != "float32":
         made_small = _in_float32(made_small)
@@ -62,6 +65,20 @@ def _in_float32(loss: Any) -> Any:
         return loss(targets, tf.cast(answers, tf.float32))
 
     return in_float32
+
+
+def _position_accuracy(labels: Any, answers: Any) -> Any:
+    """The part of the positions of each sample that count where the answer is right, shape `(N,)`."""
+    import tensorflow as tf
+
+    labels = tf.cast(labels, tf.int64)
+    counted = tf.cast(labels != IGNORED, tf.float32)
+    hits = counted * tf.cast(tf.argmax(answers, axis=-1) == labels, tf.float32)
+    axes = list(range(1, len(answers.shape) - 1))
+    return tf.math.divide_no_nan(tf.reduce_sum(hits, axes), tf.reduce_sum(counted, axes))
+
+
+_position_accuracy.__name__ = "accuracy"
 
 
 def _binary_accuracy(threshold: float) -> Any:

@@ -51,7 +51,7 @@ def build_model(context: TrainContext, check_model: Callable[[Any, str, SampleSh
     facts = context.dataset.facts
     loss_of(facts)
     shape = facts.sample_shape
-    model = context.build_model(shape, facts.output_shape[0])
+    model = context.build_model(shape, facts.output_shape[-1])
     check_model(model, "[tool.modelyard.model]", shape)
     check_inputs(model, facts)
     answers(model, context)
@@ -106,7 +106,7 @@ def train_model(  # noqa: D417 - types of `modelyard.params` say what the others
     from modelyard_plugins.support.own_loss import own_loss
 
     augmenting = Augmenting(flip, shift)
-    augmenting.check(context.dataset.facts.inputs)
+    augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
     rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
     steps = epochs * -(-len(rows) // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate

@@ -73,9 +73,9 @@ class Feed:
         order = self._rows if self._random is None else self._random.permutation(self._rows)
         for begin, end in self._bounds:
             chosen = order[begin:end]
-            samples = {name: x[chosen] for name, x in self._columns.items()}
+            samples, y = {name: x[chosen] for name, x in self._columns.items()}, self._y[chosen]
             if self._augmenting and self._random is not None:
-                samples = self._augmenting.change(self._inputs, samples, self._random)
+                samples, y = self._augmenting.change(self._inputs, samples, y, self._random)
             made = {one.name: model_inputs(samples[one.name], one.dtype, one.preprocessing) for one in self._inputs}
-            labels = torch.from_numpy(self._y[chosen]).to(self._device)
+            labels = torch.from_numpy(y).to(self._device)
             yield tensors(self._inputs, made, self._device), labels

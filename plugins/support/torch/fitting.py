@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.artifacts import Output
 from modelyard.tensors import Loss
-from modelyard_plugins.support.losses import FIGURES
+from modelyard_plugins.support.losses import FIGURES, IGNORED
 from modelyard_plugins.support.torch.calling import call
 from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
@@ -195,14 +195,18 @@ def _reduced(own: _OfBoth) -> Callable[..., Any]:
 def _loss_of_logits(logits: Any, labels: Any, reduction: str = "mean") -> Any:
     import torch
 
-    return torch.nn.functional.cross_entropy(logits, labels, reduction=reduction)
+    return torch.nn.functional.cross_entropy(
+        logits.movedim(-1, 1), labels.long(), reduction=reduction, ignore_index=IGNORED
+    )
 
 
 def _loss_of_probabilities(probabilities: Any, labels: Any, reduction: str = "mean") -> Any:
     import torch
 
     least = torch.finfo(probabilities.dtype).tiny  # the logarithm of 0 has no gradient
-    return torch.nn.functional.nll_loss(probabilities.clamp_min(least).log(), labels, reduction=reduction)
+    return torch.nn.functional.nll_loss(
+        probabilities.clamp_min(least).log().movedim(-1, 1), labels.long(), reduction=reduction, ignore_index=IGNORED
+    )
 
 
 def _binary_loss_of_logits(logits: Any, labels: Any, reduction: str = "mean") -> Any:
@@ -242,7 +246,11 @@ _LOSSES: dict[tuple[Loss, bool], Callable[..., Any]] = {
 
 
 def _hits(answers: Any, labels: Any) -> Any:
-    return (answers.argmax(1) == labels).sum()
+    right = answers.argmax(-1) == labels
+    if labels.ndim == 1:
+        return right.sum()
+    counted = (labels != IGNORED).flatten(1).sum(1)
+    return (right.flatten(1).sum(1).double() / counted.clamp_min(1)).sum()
 
 
 def _binary_hits(threshold: float) -> _OfBoth:

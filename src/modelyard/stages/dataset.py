@@ -118,7 +118,7 @@ def write_dataset(
             write_labels(out / f"{split}_y.npy", labels)
             counts = task.counts(labels, wanted)
         facts[split] = SplitFacts(len(getattr(columns[0], split)), counts)
-    answers, measured = described(wanted, outputs, answer)
+    answers, measured = described(wanted, outputs, answer, task.given)
     known = DatasetFacts(
         task=name,
         inputs=tuple(inputs),

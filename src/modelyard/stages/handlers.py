@@ -14,7 +14,7 @@ from modelyard.serving.handling import named
 from modelyard.tensors import OutputFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -179,7 +179,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def described(
-    answer: OutputFacts, outputs: Sequence[str], measured: str
+    answer: OutputFacts, outputs: Sequence[str], measured: str, given: Callable[[OutputFacts], OutputFacts]
 ) -> tuple[tuple[OutputFacts, ...], OutputFacts | None]:
     """Return the tensors that a model must answer, and what the task measures if a handler gives it.
 
@@ -187,6 +187,7 @@ def described(
         answer: what the task wants.
         outputs: the tensors that handlers take beside.
         measured: the tensor of a handler's that the task measures; empty: the model's own answer.
+        given: says what such a tensor is.
     """
     from modelyard.tensors import ANY_SHAPE
 
@@ -194,4 +195,4 @@ def described(
     if not measured:
         return (answer, *further), None
     own = (answer,) if answer.name in outputs else ()
-    return (*own, *further), msgspec.structs.replace(answer, name=measured)
+    return (*own, *further), msgspec.structs.replace(given(answer), name=measured)

@@ -81,7 +81,7 @@ def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
 def _output_misfit(tensor: TensorSpec, answer: OutputFacts) -> str:
     if tensor.shape is None or _fits(tensor.shape[1:], answer.shape):
         return ""
-    if answer.activation != "softmax":
+    if answer.activation != "softmax" or len(answer.shape) > 1:
         wanted = ", ".join(("any", *map(str, answer.shape)))
         return f"answers {tensor}, but the data set's answers are ({wanted})\n  it must answer one such tensor a sample"
     return (

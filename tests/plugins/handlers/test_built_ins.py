@@ -14,6 +14,7 @@ import pytest
 from modelyard.serving.errors import InputError
 from modelyard.serving.handlers import Chain, Handler, Place
 from modelyard.testing import check_handler, write_small_project
+from modelyard_plugins.handlers.argmax import argmax
 from modelyard_plugins.handlers.ctc_greedy import ctc_greedy
 from modelyard_plugins.handlers.nms import nms
 from modelyard_plugins.handlers.softmax import softmax
@@ -223,6 +224,14 @@ def test_boxes_are_those_of_a_slow_search() -> None:
     found = run(nms(Place(), overlap=0.4, least_score=0.3), boxes=boxes[None], scores=scores[None])
     assert found["count"][0] == len(kept)
     assert np.array_equal(found["boxes"][0][: len(kept)], boxes[kept])
+
+
+def test_the_likeliest_class_is_told_of_each_pixel() -> None:
+    scores = np.random.default_rng(0).random((3, 4, 5, 6), np.float32)
+    found = run(argmax(Place()), probabilities=scores)
+    assert found.keys() == {"classes"}
+    assert found["classes"].dtype == np.int32
+    assert np.array_equal(found["classes"], scores.argmax(axis=-1))
 
 
 def test_symbols_over_time_become_a_text(tmp_path: Path) -> None:

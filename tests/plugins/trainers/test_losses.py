@@ -45,10 +45,10 @@ class Framework:
     def _module(self, ends_in: Activation) -> Callable[[tuple[int, ...], int], Any]:
         from torch import nn
 
-        ends = {"none": nn.Identity(), "softmax": nn.Softmax(1), "sigmoid": nn.Sigmoid()}
+        ends = {"none": nn.Identity(), "softmax": nn.Softmax(-1), "sigmoid": nn.Sigmoid()}
 
         def build(input_shape: tuple[int, ...], classes: int) -> Any:
-            return nn.Sequential(nn.Linear(*input_shape, 16), nn.ReLU(), nn.Linear(16, classes), ends[ends_in])
+            return nn.Sequential(nn.Linear(input_shape[-1], 16), nn.ReLU(), nn.Linear(16, classes), ends[ends_in])
 
         return build
 
@@ -85,7 +85,9 @@ def framework(request: pytest.FixtureRequest) -> Framework:
     return Framework(request.param)
 
 
-def written(folder: Path, x: Array, y: Array, loss: Loss, task: str = "other") -> Dataset:
+def written(
+    folder: Path, x: Array, y: Array, loss: Loss, task: str = "other", shape: tuple[int, ...] | None = None
+) -> Dataset:
     """Write a data set whose task has `loss`; both splits are the same."""
     folder.mkdir()
     for split in ("train", "test"):
@@ -94,7 +96,7 @@ def written(folder: Path, x: Array, y: Array, loss: Loss, task: str = "other") -
     facts = DatasetFacts(
         task=task,
         inputs=(InputFacts(name="input", dtype="float32", shape=x.shape[1:], value_range=(-10, 10)),),
-        outputs=(OutputFacts(name="answer", shape=y.shape[1:], activation=ACTIVATIONS.get(loss, "none")),),
+        outputs=(OutputFacts(name="answer", shape=shape or y.shape[1:], activation=ACTIVATIONS.get(loss, "none")),),
         splits={split: SplitFacts(len(x)) for split in ("train", "test")},
         loss=loss,
     )
@@ -156,6 +158,37 @@ def test_training_learns_and_its_figures_are_those_of_the_saved_model(
     assert history[f"val_{name}"][-1] == pytest.approx(figure, rel=1e-5)
     assert context.metrics[f"val_{name}"] == history[f"val_{name}"][-1]
     assert figure > 0.8 if loss == "binary-cross-entropy" else figure < 0.6, "what it can do after a few epochs"
+
+
+@pytest.mark.parametrize("ends_in", ["none", "softmax"])
+def test_of_a_class_at_each_position_those_that_do_not_count_are_left_out(
+    framework: Framework, bench: Bench, tmp_path: Path, ends_in: Activation
+) -> None:
+    """How many of two figures at a position are above 0; of one position in seven nobody says."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(160, 7, 4)).astype(np.float32)
+    y = ((x[..., 0] > 0).astype(np.int32) + (x[..., 1] > 0)).astype(np.int32)
+    y[np.arange(160), random.integers(0, 7, 160)] = -1
+    dataset = written(tmp_path / "positions", x, y, "cross-entropy", "tokens", (7, 3))
+    context = bench.train(dataset, framework.build(ends_in))
+    as_it_is = {"layout": "channels-last"} if framework.name == "torch" else {}
+    framework.train(context, epochs=12, batch_size=16, learning_rate=0.05, validation_fraction=0.2, **as_it_is)
+    history = msgspec.json.decode((context.out / "history.json").read_bytes())
+    _, held_out = training_rows(dataset, 0.2, 0)
+    answers = framework.answers(context.out / format_file(framework.format), dataset.inputs("train", held_out))
+    if ends_in == "none":
+        powers = np.exp(answers - answers.max(axis=-1, keepdims=True))
+        answers = powers / powers.sum(axis=-1, keepdims=True)
+    targets = np.asarray(dataset.y("train")[held_out])
+    counted = targets >= 0
+    of_right = np.take_along_axis(answers, np.maximum(targets, 0)[..., None], -1)[..., 0]
+    accuracy = float((answers.argmax(axis=-1) == targets)[counted].mean())
+    assert set(history) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
+    assert history["val_loss"][-1] == pytest.approx(-np.log(of_right[counted]).mean(), rel=1e-4)
+    assert history["val_accuracy"][-1] == pytest.approx(accuracy, rel=1e-5)
+    assert accuracy > 0.85, "what it can do after a few epochs"
+    with pytest.raises(ConfigError, match="class_weights: 'balanced' is not allowed: a sample"):
+        framework.train(context, class_weights="balanced", **as_it_is)
 
 
 TUNERS = [
