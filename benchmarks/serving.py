@@ -1,13 +1,14 @@
 """Weigh the server against others that run the same model: CPU seconds of the process tree for 1,000 requests.
 
     python benchmarks/serving.py MODEL_FOLDER [--floor PYTHON] [--mlserver PYTHON] [--kserve PYTHON] [--bentoml PYTHON]
-                                 [--litserve PYTHON] [--seconds 3] [--rounds 3] [--connections 8] [--workers]
+                                 [--litserve PYTHON] [--seconds 3] [--rounds 3] [--connections 8] [--workers [--share 0.4]]
 
 MODEL_FOLDER has a LiteRT model and its model.json: artifacts/optimize/int8, say. Each PYTHON is that of an environment
 with what `peers.py` says and ai-edge-litert. The floor is a bare ASGI function that parses, predicts and answers, and
 checks, counts and logs nothing. Servers are pinned to one CPU and `wrk` to another; they take turns. Wall times of a
 shared machine say little: the CPU and its ratio to the floor are what counts. `--workers` compares one worker with two:
-requests a second, with the client on the same two CPUs, and the server's CPU for each.
+requests a second, with the client on the same two CPUs, and the server's CPU for each. `--share 0.4` gives each worker
+that much of a CPU, by a control group, so that the client finds a free one (as root).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from peers import PEERS, Peer, free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CPU_GROUPS = Path("/sys/fs/cgroup/cpu" if Path("/sys/fs/cgroup/cpu").is_dir() else "/sys/fs/cgroup")
 SERVING = Path(__file__).parents[1] / "src" / "modelyard" / "serving"
 
 
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--workers", action="store_true")
+    parser.add_argument("--share", type=float, help="of a CPU, for each worker")
     options = parser.parse_args()
     model = options.model.resolve()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -136,19 +139,42 @@ def report(found, servers, connections) -> None:
 
 def compare_workers(stack, place, model, scripts, options) -> None:
     """Print requests a second of one worker and of two, the client beside them on the same CPUs."""
-    servers = {count: stack.enter_context(modelyard(place, model, workers=count, pin=False)) for count in (1, 2)}
+    servers = {}
+    for count in (1, 2):
+        enter = stack.enter_context(limited(count * options.share)) if options.share else ""
+        servers[count] = stack.enter_context(modelyard(place, model, workers=count, pin=False, enter=enter))
     for form, script in scripts.items():
         rates: dict[int, list[float]] = {1: [], 2: []}
         costs: dict[int, list[float]] = {1: [], 2: []}
+        parts: list[float] = []
         for _ in range(options.rounds):
             for count, (process, port) in servers.items():
-                before = cpu_s(process)
-                done, _, rate = wrk(script, port, options.seconds, 8, pin=False)
+                before = cpus_s(process)
+                done, _, rate = wrk(script, port, options.seconds, 16, pin=False)
+                spent = sorted(after - before[number] for number, after in cpus_s(process).items())
                 rates[count].append(rate)
-                costs[count].append((cpu_s(process) - before) / done * 1000)
+                costs[count].append(sum(spent) / done * 1000)
+                if count == 2:
+                    parts.append(spent[-1] / sum(spent))
         one, two = (statistics.median(rates[count]) for count in (1, 2))
-        spent = ", ".join(f"{statistics.median(costs[count]):.3f}" for count in (1, 2))
-        print(f"{form:24} {one:8.0f} {two:8.0f} requests a second, {two / one:.2f} x; CPU for 1,000: {spent}")
+        cost = ", ".join(f"{statistics.median(costs[count]):.3f}" for count in (1, 2))
+        print(f"{form:24} {one:8.0f} {two:8.0f} requests a second, {two / one:.2f} x; CPU for 1,000: {cost};", end=" ")
+        print(f"the busier of two had {statistics.median(parts):.0%}")
+
+
+@contextlib.contextmanager
+def limited(cpus: float) -> Iterator[str]:
+    """Give what a process does to enter a control group that has so many CPUs, before all that has none."""
+    quota, group = f"{cpus * 100_000:.0f}", Path(tempfile.mkdtemp(prefix="modelyard-", dir=CPU_GROUPS))
+    files = {"cpu.cfs_quota_us": quota, "cpu.shares": "16384"}
+    if (group / "cpu.max").exists():
+        files = {"cpu.max": f"{quota} 100000", "cpu.weight": "1000"}
+    for name, value in files.items():
+        (group / name).write_text(value)
+    try:
+        yield f"echo $$ > {group}/cgroup.procs; "
+    finally:
+        group.rmdir()
 
 
 def write_script(place: Path, number: int, form: Form) -> Path:
@@ -184,12 +210,17 @@ def tree(process: int) -> list[int]:
     return found
 
 
-def cpu_s(process: int) -> float:
-    ticks = 0
+def cpus_s(process: int) -> dict[int, float]:
+    """Return the CPU seconds of a process and of each below it."""
+    found = {}
     for number in tree(process):
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        found[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def cpu_s(process: int) -> float:
+    return sum(cpus_s(process).values())
 
 
 def pss_mb(process: int) -> float:
@@ -226,12 +257,12 @@ def running(
         process.wait()
 
 
-def modelyard(place: Path, model: Path, workers: int = 1, pin: bool = True):
+def modelyard(place: Path, model: Path, workers: int = 1, pin: bool = True, enter: str = ""):
     port = free_port()
     settings = {"MODEL_DIR": str(model), "MODEL_NAME": "m", "HOST": "127.0.0.1", "PORT": str(port)}
     settings |= {"WORKERS": str(workers), "DRAIN_S": "0"}
     environment = {f"MODELYARD_{name}": value for name, value in settings.items()}
-    command = [sys.executable, "-m", "modelyard_serving"]
+    command = ["bash", "-c", f"{enter}exec {sys.executable} -m modelyard_serving"]
     return running(command, port, "/v2/health/ready", pin, PYTHONPATH=str(place), **environment)
 
 
