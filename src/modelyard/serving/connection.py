@@ -1,22 +1,15 @@
-"""One client's connection: HTTP/1.1 in, one request after the other, and their answers out.
-
-The grammar is llhttp's, by httptools; what stands here are the limits, which it has not.
-
-Source: RFC 9112.
-"""
+"""One client's connection: requests one after the other, within limits of size and time, and their answers."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from email.utils import formatdate
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote
 
-import httptools
-
+from .errors import RequestError
+from .incoming import Incoming
 from .messages import Request, Response, error_response
 from .service import Service
 
@@ -33,11 +26,6 @@ HALF_CLOSE_S = 1.0
 """A client that ends its side this soon after its request waits for the answer; one that does so later has given up."""
 
 _END = b"\r\n\r\n"
-_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
-_AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
-_SINGLE = frozenset({b"host", b"content-encoding", b"expect", b"inference-header-content-length"})
-"""Header fields that two readers could read differently if they came twice; llhttp sees to Content-Length."""
-_NONE = frozenset[bytes]()
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -78,17 +66,13 @@ class Connection(asyncio.Protocol):
     def __init__(self, service: HttpService, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
         self.peer, self.trusted = "", False
         self._service, self._gate, self._loop = service, gate, loop
-        self._parser = httptools.HttpRequestParser(self)
+        self._incoming = Incoming(service.max_body_bytes)
         self._turn = Turn.HEAD
         self._buffer = b""
         self._held_bytes = 0
         self._begun = self._close = self._ended = self._paused = self._full = self._inside = False
         self._request: Request | None = None
         self._take_back: Callable[[], None] | None = None
-        self._fields: dict[bytes, bytes] = {}
-        self._repeated = _NONE
-        self._parts: list[bytes] = []
-        self._size = 0
         self._start_s = time.perf_counter()
 
     # What asyncio calls.
@@ -127,11 +111,9 @@ class Connection(asyncio.Protocol):
             take_back()
         if self._request is not None:
             self._note(499)
-        self._buffer, self._parts, self._size = b"", [], 0
+        self._buffer = b""
+        self._incoming.close()
         self._hold()
-        del (
-            self._parser
-        )  # it holds on to us, and we to the 256 KiB that TLS reads into: the collector comes too late for them
 
     def pause_writing(self) -> None:
         """The client takes its answer slowly."""
@@ -151,9 +133,10 @@ class Connection(asyncio.Protocol):
         self._take_back = None
         if self._turn is not Turn.ANSWER:
             return  # the client has gone
-        close = self._close or self._ended or self._service.closing()
+        close = self._close or self._incoming.last or self._ended or self._service.closing()
         self._write(response, close=close)
-        self._parts, self._size, self._begun = [], 0, False
+        self._incoming.drop()
+        self._begun = False
         if close:
             self._finish()
         else:
@@ -179,40 +162,6 @@ class Connection(asyncio.Protocol):
         self._close = True
         if self._turn is Turn.HEAD and not self._buffer:
             self._finish()
-
-    # What the parser calls.
-
-    def on_message_begin(self) -> None:
-        """A request begins. One right behind a chunked body is not looked at: nobody can say where it began."""
-        self._close = self._close or self._request is not None
-        self._url, self._fields, self._repeated = b"", {}, _NONE
-
-    def on_url(self, url: bytes) -> None:
-        """The request's target, or a part of it."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field. Those behind a chunked body are left out, as RFC 9112, 7.1.2 allows."""
-        if self._request is not None:
-            return
-        name = name.lower()
-        if name in self._fields:
-            self._repeated |= {name}
-        self._fields[name] = value
-
-    def on_headers_complete(self) -> None:
-        """The head is whole; later the parser has forgotten whether the client wants to stay."""
-        self._close = self._close or not self._parser.should_keep_alive()
-
-    def on_body(self, data: bytes) -> None:
-        """A part of the body; of one that is too large already, nothing is kept."""
-        self._size += len(data)
-        if self._size <= self._service.max_body_bytes:
-            self._parts.append(data)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._complete = True
 
     # Reading.
 
@@ -246,15 +195,11 @@ class Connection(asyncio.Protocol):
             return False
         head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
         self._start_s = self._whole_s = time.perf_counter()
-        self._complete, self._url = False, b""
         try:
-            # Upgrading is up to the server (RFC 9110, 7.8), but llhttp would not read the body of such a request.
-            self._parser.feed_data(_UPGRADE.sub(b"", head) if b"pgrade" in head else head)
-        except httptools.HttpParserUpgrade:
-            return self._refuse(error_response(405, "this server is no proxy: CONNECT is not answered"))
-        except httptools.HttpParserError as exc:
-            return self._refuse(error_response(400, f"not an HTTP request: {exc}"))
-        return self._begin() if self._url else True
+            request = self._incoming.read_head(head)
+        except RequestError as exc:
+            return self._refuse(error_response(exc.status, exc.message))
+        return self._begin(request) if request is not None else True
 
     def _check_partial_head(self, head: bytes) -> None:
         limit = self._gate.allowance.header_bytes
@@ -264,20 +209,13 @@ class Connection(asyncio.Protocol):
         elif not (head[:1].isalpha() or head[:1] == b"\r") or (ends and not line.endswith(b"\r")):
             self._refuse(error_response(400, "not an HTTP request"))
 
-    def _begin(self) -> bool:
+    def _begin(self, request: Request) -> bool:
         """Look at the head of a request; return whether there may be more to do."""
-        method, version = self._parser.get_method().decode("ascii"), self._parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            return self._refuse(error_response(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is"))
-        if self._repeated and (twice := self._repeated & _SINGLE):
-            return self._refuse(error_response(400, f"the header {min(twice).decode()!r} came twice"))
-        path, query = _path(self._url)
-        self._request = Request(method, path, self._fields, self._repeated, query=query)
-        self._close = self._close or version == "1.0"
-        self._service.began(self._request)
-        wait_s = self._service.hold_s(self._request, self)
+        self._request = request
+        self._service.began(request)
+        wait_s = self._service.hold_s(request, self)
         if not wait_s:
-            return self._admit(self._request)
+            return self._admit(request)
         self._turn = Turn.HELD
         self._gate.go_on(self)
         self._loop.call_later(wait_s, self._go_on)
@@ -291,14 +229,14 @@ class Connection(asyncio.Protocol):
     def _admit(self, request: Request) -> bool:
         """Answer what can be answered without its body; return whether there may be more to do."""
         refusal = self._service.admit(request, self)
-        if refusal is not None and not self._complete:
+        if refusal is not None and not self._incoming.complete:
             return self._refuse(refusal)
         if refusal is not None:
             self._turn, self._inside = Turn.ANSWER, True
             self.respond(refusal)
             self._inside = False
             return True
-        if self._complete:
+        if self._incoming.complete:
             return self._dispatch(request)
         if b"expect" in request.headers:
             self._transport.write(_CONTINUE)
@@ -318,21 +256,21 @@ class Connection(asyncio.Protocol):
         if self._remaining is not None:
             part, self._buffer = part[: self._remaining], part[self._remaining :]
             self._remaining -= len(part)
+        incoming = self._incoming
         try:
-            self._parser.feed_data(part)
-        except httptools.HttpParserError as exc:
-            return self._refuse(error_response(400, f"not a chunked body: {exc}"))
+            incoming.read_body(part)
+        except RequestError as exc:
+            return self._refuse(error_response(exc.status, exc.message))
         self._raw_size += len(part)
         limit = self._service.max_body_bytes
-        if self._size > limit or self._raw_size > 8 * limit + AHEAD_BYTES:
+        if incoming.size > limit or self._raw_size > 8 * limit + AHEAD_BYTES:
             return self._refuse(error_response(413, f"the request's body is larger than {limit} bytes"))
-        if not self._complete:
+        if not incoming.complete:
             return False
         if not self._hold():
             return self._refuse_for_room()
         assert self._request is not None
-        self._request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = []
+        self._request.body = incoming.take_body()
         return self._dispatch(self._request)
 
     def _dispatch(self, request: Request) -> bool:
@@ -363,7 +301,8 @@ class Connection(asyncio.Protocol):
     def _refuse(self, response: Response) -> bool:
         """Answer what is not read to its end, and go on reading for a while, for the client to see the answer."""
         self._write(response, close=True)
-        self._buffer, self._parts, self._size = b"", [], 0
+        self._buffer = b""
+        self._incoming.drop()
         self._lingered, self._turn = 0, Turn.LINGER
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -386,7 +325,7 @@ class Connection(asyncio.Protocol):
 
     def _hold(self) -> bool:
         """Count what this connection holds now; return whether there is room for it."""
-        holds = len(self._buffer) + self._size
+        holds = len(self._buffer) + self._incoming.size
         if holds == self._held_bytes:
             return True
         more, self._held_bytes = holds - self._held_bytes, holds
@@ -402,15 +341,6 @@ class Connection(asyncio.Protocol):
 
     def _wait(self, time_s: float) -> None:
         self._gate.wait(self, self._loop.time() + time_s)
-
-
-def _path(target: bytes) -> tuple[str, str]:
-    """Return the path of a request's target, decoded, and its query; of the absolute form, too (RFC 9112, 3.2.2)."""
-    if target[:1] != b"/" and (authority := _AUTHORITY.match(target)):
-        target = target[authority.end() :] or b"/"
-    before, _, query = target.partition(b"?")
-    path = before.decode("ascii")
-    return unquote(path) if "%" in path else path, query.decode("latin-1")
 
 
 _second, _text = 0, b""
