@@ -24,6 +24,7 @@ _FILES = {
     "30-service.yaml": "kubernetes/service.yaml.j2",
     "40-deployment.yaml": "kubernetes/deployment.yaml.j2",
     "50-horizontalpodautoscaler.yaml": "kubernetes/horizontalpodautoscaler.yaml.j2",
+    "51-events-setup.yaml": "kubernetes/eventssetup.yaml.j2",
     "52-triggerauthentication.yaml": "kubernetes/triggerauthentication.yaml.j2",
     "54-scaledobject.yaml": "kubernetes/scaledobject.yaml.j2",
     "56-scaledjob.yaml": "kubernetes/scaledjob.yaml.j2",
@@ -36,6 +37,7 @@ _FILES = {
     "85-servicemonitor.yaml": "kubernetes/servicemonitor.yaml.j2",
 }
 _KUSTOMIZATION = "kubernetes/kustomization.yaml.j2"
+_SETUP = "51-events-setup.yaml"
 _POLICY_OF_JOBS = "72-networkpolicy-events.yaml"
 
 
@@ -56,6 +58,7 @@ def kubernetes(context: TargetContext, *, params: KubernetesParams) -> None:
         "50-horizontalpodautoscaler.yaml": values["triggers"] or not values["autoscaled"],
         "52-triggerauthentication.yaml": not values["trigger_secrets"],
         "54-scaledobject.yaml": not values["triggers"],
+        _SETUP: not params.events_jobs,
         "56-scaledjob.yaml": not params.events_jobs,
         "70-networkpolicy.yaml": not params.network_policy,
         _POLICY_OF_JOBS: not (params.events_jobs and params.network_policy),
@@ -69,6 +72,8 @@ def kubernetes(context: TargetContext, *, params: KubernetesParams) -> None:
         context.write(file, context.render(_FILES[file], **(_of_jobs(values) if file == _POLICY_OF_JOBS else values)))
     context.write("kustomization.yaml", context.render(_KUSTOMIZATION, files=files))
     _name_config(context, values["config_name"])
+    if params.events_jobs:
+        _name_setup(context, values)
 
 
 def _of_jobs(values: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +93,15 @@ def _name_config(context: TargetContext, name: str) -> None:
     from modelyard.kubernetes.manifests import amend
 
     amend(context.out, lambda documents: rename_configs(documents, {name}))
+
+
+def _name_setup(context: TargetContext, values: dict[str, Any]) -> None:
+    """Write the Job that sets up once more, with the name that says what it holds, whatever template that is from."""
+    from modelyard.kubernetes.config_names import right_name
+    from modelyard.kubernetes.manifests import read_file
+
+    [job] = read_file(context.out / _SETUP)
+    context.write(_SETUP, context.render(_FILES[_SETUP], **{**values, "setup_name": right_name(job)}))
 
 
 def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Problem]:

@@ -1,4 +1,7 @@
-"""ConfigMaps that are named by what they hold: a change makes a new one, so that earlier pods keep their own settings."""
+"""Objects that are named by what they hold: a change makes a new one.
+
+So earlier pods keep their own ConfigMap, and a Job, which cannot be changed, runs again.
+"""
 
 from __future__ import annotations
 
@@ -29,25 +32,29 @@ def is_hashed(name: str, of: str) -> bool:
 
 
 def named_by_content(documents: list[Any]) -> set[str]:
-    """Return the names of the immutable ConfigMaps that are named by what they hold."""
-    return {text(one, "metadata", "name") for one in _configs(documents) if _right_name(one) == one["metadata"]["name"]}
+    """Return the names of the immutable ConfigMaps, and of the Jobs, that are named by what they hold."""
+    named = (*_configs(documents), *_jobs(documents))
+    return {one["metadata"]["name"] for one in named if right_name(one) == one["metadata"]["name"]}
 
 
 def rename_configs(documents: list[Any], names: set[str]) -> None:
-    """Name each immutable ConfigMap among `names` by what it holds now, and follow that in the pods.
+    """Name each immutable ConfigMap among `names` by what it holds now, and follow that in the pods; then each Job.
 
     Args:
         documents: the objects, which are changed in place.
-        names: the ConfigMaps' names until now.
+        names: their names until now.
     """
     renamed = {}
     for one in _configs(documents):
-        old, new = one["metadata"]["name"], _right_name(one)
+        old, new = one["metadata"]["name"], right_name(one)
         if old in names and new != old:
             renamed[old] = one["metadata"]["name"] = new
     for one in documents if renamed else []:
         if kind(one) in POD_OWNERS:
             _rename(one, renamed)
+    for one in _jobs(documents):
+        if one["metadata"]["name"] in names:
+            one["metadata"]["name"] = right_name(one)
 
 
 def _configs(documents: list[Any]) -> Iterator[Any]:
@@ -60,9 +67,16 @@ def _configs(documents: list[Any]) -> Iterator[Any]:
             yield one
 
 
-def _right_name(config: Any) -> str:
-    name, _, _ = config["metadata"]["name"].rpartition("-")
-    return config_name(name, mapping(config, "data"), mapping(config, "binaryData"))
+def _jobs(documents: list[Any]) -> list[Any]:
+    return [one for one in documents if kind(one) == "Job" and _HASHED.fullmatch(text(one, "metadata", "name"))]
+
+
+def right_name(thing: Any) -> str:
+    """Return the name that says what a ConfigMap or a Job holds, in place of the end of the one that it has."""
+    name, _, _ = thing["metadata"]["name"].rpartition("-")
+    if kind(thing) == "Job":
+        return config_name(name, mapping(thing, "spec"))
+    return config_name(name, mapping(thing, "data"), mapping(thing, "binaryData"))
 
 
 def _rename(value: Any, names: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ _REMOVED = {
 }  # fmt: skip
 _ORDER = (
     "Namespace", "ServiceAccount", "ConfigMap", "Secret", "Service", "Deployment", "HorizontalPodAutoscaler",
-    "keda.sh/TriggerAuthentication", "keda.sh/ScaledObject", "keda.sh/ScaledJob", "PodDisruptionBudget",
+    "Job", "keda.sh/TriggerAuthentication", "keda.sh/ScaledObject", "keda.sh/ScaledJob", "PodDisruptionBudget",
     "NetworkPolicy", "Ingress",
     "gateway.networking.k8s.io/HTTPRoute", "gateway.networking.k8s.io/BackendTLSPolicy",
 )  # fmt: skip

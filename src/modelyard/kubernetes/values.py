@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _MARGIN_S = 5
 _BY_TAG = "the image is loaded into the cluster, which knows it by its tag (image_reference)"
+_STAYS = "job-ends: it tries until the broker is there, and stays, so that a deploy that changes nothing makes nothing"
+_SETUP_LENGTH = 38
+"""Characters of a name before what makes it that of a Job, which may have 63."""
 ARCHITECTURE = "kubernetes.io/arch"
 IMAGE_DIGEST = "modelyard.dev/image-digest"
 PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
@@ -77,14 +80,13 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         workers_of({**settings, **env}, _cpus(p)),
     )
     body_bytes = p.max_body_bytes if own else 0
-    return {
+    values = {
         **msgspec.structs.asdict(params),
         "name": name,
         "image": image,
         "image_name": image.reference if p.image_reference == "digest" else f"{image.repository}:{image.tag}",
         "env": env,
         **_scaling(name, image, p),
-        **(_jobs(context.name, name, image, p, env) if p.events_jobs else {}),
         "scaler_annotations": {**(p.annotations or {}), "scaledobject.keda.sh/transfer-hpa-ownership": "true"},
         "secret_variables": secret_variables,
         "node_selector": {ARCHITECTURE: image.platform.split("/")[1], **(p.node_selector or {})},
@@ -120,6 +122,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "progress_deadline_s": max(120, p.startup_s * 2),
         **_resources(p, _memory(p, Footprint(worker, body_bytes, workers))),
     }
+    return values | (_jobs(values, context.name, image, p) if p.events_jobs else {})
 
 
 def _user(image: ImageFacts) -> tuple[int, int]:
@@ -204,11 +207,12 @@ def _scaling(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, Any
     }
 
 
-def _jobs(project: str, name: str, image: ImageFacts, p: KubernetesParams, env: Mapping[str, str]) -> dict[str, Any]:
+def _jobs(values: Mapping[str, Any], project: str, image: ImageFacts, p: KubernetesParams) -> dict[str, Any]:
     """Return what the Jobs that answer events are told; no Service selects them, and they listen to nobody.
 
-    `env` are the further variables of the server.
+    `values` are those of the pods.
     """
+    name, env, annotations = values["name"], values["env"], values["deployment_annotations"]
     own = ("MODELYARD_USERNAME_FILE", "MODELYARD_PASSWORD_FILE", "MODELYARD_TLS_CERT_FILE", "MODELYARD_TLS_KEY_FILE")
     settings = {key: value for key, value in _settings(name, image, p).items() if key not in own}
     return {
@@ -217,6 +221,8 @@ def _jobs(project: str, name: str, image: ImageFacts, p: KubernetesParams, env: 
         "job_env": {**settings, **_events(p), "MODELYARD_HOST": "127.0.0.1", **env},
         "job_secrets": [*_secret_variables(p.env_from_secrets or {}), *_events_secrets(p)],
         "job_stop_s": p.grace_s + _MARGIN_S,
+        "setup_name": config_name(f"{name[:_SETUP_LENGTH]}-events-setup", {}),
+        "setup_annotations": {**annotations, SKIP: "; ".join(filter(None, (annotations.get(SKIP), _STAYS)))},
         "job_broker_port": _broker_port(image, p),
     }
 

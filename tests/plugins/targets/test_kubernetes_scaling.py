@@ -12,6 +12,7 @@ from tests.targets import kubernetes
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
+from modelyard.kubernetes.config_names import named_by_content, rename_configs
 from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.kubernetes.parameters import problems as of_parameters
 from modelyard.kubernetes.rendered import Checked
@@ -171,6 +172,13 @@ def test_jobs_answer_the_events_and_the_pods_do_not(context: Callable[..., Targe
         "NetworkPolicy/digits": found["NetworkPolicy/digits"]["spec"]["podSelector"]["matchLabels"],
     }
     assert not [name for name, selector in selectors.items() if selector.items() <= labels.items()]
+    [setup] = [one for name, one in found.items() if name.startswith("Job/digits-events-setup-")]
+    first, once = setup["spec"]["template"]["spec"], template["spec"]
+    assert first["containers"][0]["args"] == ["--events-setup"]
+    assert (first.pop("restartPolicy"), once.pop("restartPolicy")) == ("OnFailure", "Never")
+    del first["containers"][0]["args"], server["args"]
+    assert (first, setup["spec"]["template"]["metadata"]) == (once, template["metadata"])
+
     policy = found["NetworkPolicy/digits-events"]["spec"]
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
     assert policy.get("ingress") is None
@@ -178,11 +186,39 @@ def test_jobs_answer_the_events_and_the_pods_do_not(context: Callable[..., Targe
     assert found["NetworkPolicy/digits"]["spec"].get("egress") is None
 
 
+def test_the_job_that_sets_up_is_another_when_anything_in_it_is(
+    context: Callable[..., TargetContext],
+) -> None:
+    def name_of(**params: Any) -> str:
+        made = taking_events(context)
+        kubernetes(made, **jobs, **params)
+        name: str = objects(made)["Job"]["metadata"]["name"]
+        return name
+
+    jobs = {"namespace": "digits", "events_url": REDIS_URL, "events_per_replica": 8, "events_jobs": 5}
+    made = taking_events(context)
+    kubernetes(made, **jobs)
+    documents = objects_in(read_folder(made.out))
+    names = named_by_content(documents)
+    job = next(one for one in documents if one["kind"] == "Job")
+    before = job["metadata"]["name"]
+    assert before in names
+    job["spec"]["backoffLimit"] = 7  # as a plugin may
+    rename_configs(documents, names)
+    assert job["metadata"]["name"] not in names
+    assert job["metadata"]["name"].startswith("digits-events-setup-")
+
+    assert before == name_of() == name_of(replicas=3)
+    others = [name_of(), name_of(env={"A": "1"}), name_of(tmp_size="8Mi"), name_of(name="d" * 52)]
+    assert len(set(others)) == 4
+    assert max(map(len, others)) <= 63
+
+
 def test_an_image_of_a_tag_is_said_of_the_jobs_too(context: Callable[..., TargetContext]) -> None:
     made = taking_events(context)
     jobs = {"events_url": REDIS_URL, "events_per_replica": 8, "events_jobs": 5}
     kubernetes(made, namespace="digits", image_reference="tag", network_policy=False, **jobs)
-    assert looked_at(made).warnings == 4  # nothing bounds the traffic of the pods, nor of the Jobs
+    assert looked_at(made).warnings == 6  # nothing bounds the traffic of the pods, nor of either Job
 
 
 @needs_definitions
