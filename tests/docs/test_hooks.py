@@ -13,7 +13,7 @@ import pytest
 from modelyard.component import KINDS
 from modelyard.hookspecs import HOOKS, TRAITS, ComponentTraits
 from modelyard.plugins.load import load_plugins
-from modelyard.testing import check_handler
+from modelyard.testing import check_executor, check_handler
 
 if TYPE_CHECKING:
     import subprocess
@@ -188,3 +188,9 @@ def test_the_example_of_an_executor_runs_what_the_guide_says_elsewhere(
     assert "asking the executor 'processes' what its machines are" in done.stdout + done.stderr
     assert (project / "artifacts" / "train" / "linear" / "stage.json").exists()
     assert list((tmp_path / "remote" / "traces").glob("*/*.json"))
+
+
+def test_the_executor_of_the_page_keeps_the_contract(project: Path, tmp_path: Path) -> None:
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    check_executor("processes", project=project, params={"folder": str(desk)}, remote=f"file://{tmp_path}/remote")

@@ -27,6 +27,7 @@ import pytest
 
 from modelyard.rendering.templates import builtin_folder
 from modelyard.testing.component import check_component
+from modelyard.testing.executor import check_executor
 from modelyard.testing.handler import check_handler
 from modelyard.testing.kind import check_kind
 from modelyard.testing.optimizer import Checked, check_optimizer, measure
@@ -45,6 +46,7 @@ __all__ = [
     "check_builder",
     "check_component",
     "check_dataset",
+    "check_executor",
     "check_gate",
     "check_handler",
     "check_kind",
