@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -184,8 +185,11 @@ class _Trial:
         """Return a job that a process submitted which is no more."""
         job = self._job(0)
         words = (str(self._project), msgspec.json.encode(self._overrides), msgspec.json.encode(job))
-        done = subprocess.run([sys.executable, "-c", _COORDINATOR, *words], capture_output=True, text=True, check=False)
-        assert done.returncode == -signal.SIGKILL, f"{self._where}: `submit` failed:\n{done.stderr}"
+        with tempfile.TemporaryFile() as told:  # a pipe would be held open by a job that inherits it
+            command = [sys.executable, "-c", _COORDINATOR, *words]
+            code = subprocess.call(command, stdout=subprocess.DEVNULL, stderr=told, timeout=self._wait_s)
+            told.seek(0)
+            assert code == -signal.SIGKILL, f"{self._where}: `submit` failed:\n{told.read().decode()}"
         return job
 
     def _check_found(self, executor: Executor, job: Job) -> None:
