@@ -186,7 +186,7 @@ class _Trial:
         job = self._job(0)
         words = (str(self._project), msgspec.json.encode(self._overrides), msgspec.json.encode(job))
         with tempfile.TemporaryFile() as told:  # a pipe would be held open by a job that inherits it
-            command = [sys.executable, "-c", _COORDINATOR, *words]
+            command: list[str | bytes] = [sys.executable, "-c", _COORDINATOR, *words]
             code = subprocess.call(command, stdout=subprocess.DEVNULL, stderr=told, timeout=self._wait_s)
             told.seek(0)
             assert code == -signal.SIGKILL, f"{self._where}: `submit` failed:\n{told.read().decode()}"
