@@ -69,6 +69,7 @@ LIGHT = {
     "modelyard_plugins.support.tensorflow",
     "modelyard_plugins.support.own_loss",
     "modelyard_plugins.support.training",
+    "modelyard_plugins.support.training_params",
 }
 """What the repository's own components are registered with; what they work with, they import when they work."""
 SPY = f"""

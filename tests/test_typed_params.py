@@ -15,6 +15,7 @@ from modelyard.errors import ConfigError, PluginError
 from modelyard.plugins.load import load_plugins
 from modelyard.plugins.register import registered
 from modelyard.typed_params import struct_of, taking_values
+from modelyard_plugins.support.training_params import TrainingParams
 from tests.front_door.builds import build
 
 SOURCE = Source("test", "project", Path(__file__))
@@ -157,3 +158,12 @@ def test_a_target_of_a_plugin_takes_a_struct(toy_project: Path) -> None:
 def test_the_built_in_targets_take_structs(tmp_path: Path) -> None:
     targets = load_plugins(tmp_path).of_kind("target")
     assert {name for name in targets if struct_of(targets[name].function)} == {"compose", "knative", "kubernetes"}
+
+
+def test_the_built_in_trainers_share_one_struct(tmp_path: Path) -> None:
+    trainers = load_plugins(tmp_path).of_kind("trainer")
+    structs = {name: struct_of(one.function) for name, one in trainers.items()}
+    assert {name for name, one in structs.items() if one} == {"keras", "tensorflow", "torch"}
+    assert all(issubclass(one, TrainingParams) for one in structs.values() if one)
+    assert [*trainers["torch"].parameters] == [*trainers["keras"].parameters, "layout"], "in the order of the page"
+    assert {trainers[name].parameters["optimizer"].doc for name in ("keras", "torch")} == {"what moves the weights."}

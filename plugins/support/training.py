@@ -87,13 +87,15 @@ class Teller:
             raise StageFailed(msg)
 
 
-def problems(context: CheckContext, **params: Any) -> Iterator[Problem]:
+def problems(
+    context: CheckContext, *, early_stopping: int, validation_fraction: float, class_weights: str, loss: str, **_: Any
+) -> Iterator[Problem]:
     """Yield that training shall stop early, but no sample is set apart to watch; that there are no classes to weigh."""
-    if params["early_stopping"] and not params["validation_fraction"]:
+    if early_stopping and not validation_fraction:
         yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
-    if params["class_weights"] != "none" and context.loss != "cross-entropy":
+    if class_weights != "none" and context.loss != "cross-entropy":
         yield Problem("class_weights", _NO_CLASSES, "leave class_weights out")
-    elif params["class_weights"] != "none" and params["loss"]:
+    elif class_weights != "none" and loss:
         yield Problem("class_weights", "a loss of your own weighs samples itself", "leave class_weights out")
 
 

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import PluginError
-from modelyard.params import (
-    BatchSize,
-    ClassWeights,
-    EarlyStopping,
-    Epochs,
-    Flip,
-    LearningRate,
-    OwnLoss,
-    Precision,
-    Schedule,
-    Shift,
-    ValidationFraction,
-)
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.losses import LOSSES, loss_of
@@ -38,6 +25,7 @@ from modelyard_plugins.support.training import (
     sample_weights,
     training_rows,
 )
+from modelyard_plugins.support.training_params import WithoutLion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,56 +35,49 @@ if TYPE_CHECKING:
     from modelyard.hookspecs import RegisterTrainer
 
 
-def train(
-    context: TrainContext,
-    *,
-    epochs: Epochs = 10,
-    batch_size: BatchSize = 32,
-    learning_rate: LearningRate = 0.001,
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam",
-    early_stopping: EarlyStopping = 0,
-    validation_fraction: ValidationFraction = 0.0,
-    class_weights: ClassWeights = "none",
-    schedule: Schedule = "constant",
-    flip: Flip = False,
-    shift: Shift = 0,
-    loss: OwnLoss = "",
-    precision: Precision = "float32",
-    layout: Layout = "channels-first",
-) -> None:
+class TorchParams(WithoutLion, frozen=True, kw_only=True):
+    """What the trainer `torch` takes.
+
+    Attributes:
+        layout: how the module takes samples of two or more axes: with their channels first, as PyTorch's layers do,
+            or last, as the data set has them; `input_shape` is said the same way.
+    """
+
+    layout: Layout = "channels-first"
+
+
+def train(context: TrainContext, *, params: TorchParams) -> None:
     """Train with PyTorch.
 
     Args:
         context: the data set and the untrained model.
-        optimizer: what moves the weights.
-        layout: how the module takes samples of two or more axes: with their channels first, as PyTorch's layers do,
-            or last, as the data set has them; `input_shape` is said the same way.
+        params: the configuration.
     """
     start(context.seed)
-    augmenting = Augmenting(flip, shift)
+    augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
-    model, name, output = _build(context, layout)
-    rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
+    model, name, output = _build(context, params.layout)
+    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed)
     parameters = sum(p.numel() for p in model.parameters())
     context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
     where = device()
     model.to(where).train()
-    feed = Feed(context.dataset, rows, batch_size, seed=context.seed, device=where, augmenting=augmenting)
-    validation = Feed(context.dataset, held_out, batch_size, seed=None, device=where) if len(held_out) else None
-    keeper = KeepBest(early_stopping) if early_stopping else None
-    moving = make_optimizer(optimizer, model, learning_rate)
+    feed = Feed(context.dataset, rows, params.batch_size, seed=context.seed, device=where, augmenting=augmenting)
+    validation = Feed(context.dataset, held_out, params.batch_size, seed=None, device=where) if len(held_out) else None
+    keeper = KeepBest(params.early_stopping) if params.early_stopping else None
+    moving = make_optimizer(params.optimizer, model, params.learning_rate)
     history = fit(
         model,
         feed,
         moving,
-        epochs=epochs,
+        epochs=params.epochs,
         context=context,
-        criterion=Criterion.of(loss_of(context.dataset.facts), output, own_loss(loss)),
+        criterion=Criterion.of(loss_of(context.dataset.facts), output, own_loss(params.loss)),
         validation=validation,
         keeper=keeper,
-        after_step=falling(moving, epochs * len(feed)) if schedule == "cosine" else None,
-        precision=precision,
-        class_weights=sample_weights(context.dataset, rows, class_weights),
+        after_step=falling(moving, params.epochs * len(feed)) if params.schedule == "cosine" else None,
+        precision=params.precision,
+        class_weights=sample_weights(context.dataset, rows, params.class_weights),
     )
     facts = context.dataset.facts
     program = export_program(model.cpu().eval(), blank(facts.inputs, facts.shapes), name, context.log)

@@ -258,7 +258,7 @@ def _parameter(name: str, annotation: Any, default: Any, docs: Mapping[str, str]
 
 
 def _fields(struct: type[msgspec.Struct], where: str) -> dict[str, Parameter]:
-    docs = argument_docs(inspect.getdoc(struct) or "")
+    docs = _docs_of(struct)
     try:
         fields = msgspec.structs.fields(struct)
     except (NameError, TypeError) as exc:
@@ -267,6 +267,14 @@ def _fields(struct: type[msgspec.Struct], where: str) -> dict[str, Parameter]:
         )
         raise PluginError(msg) from exc
     return {one.name: _parameter(one.name, one.type, default_of(one), docs, where) for one in fields}
+
+
+def _docs_of(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the documentation of the fields, those of what it extends included."""
+    docs: dict[str, str] = {}
+    for one in reversed(struct.__mro__):
+        docs |= argument_docs(inspect.cleandoc(one.__dict__.get("__doc__") or ""))
+    return docs
 
 
 def default_of(field: msgspec.structs.FieldInfo) -> Any:

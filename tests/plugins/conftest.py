@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.calling import trainer
 from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, Splits
@@ -144,7 +145,8 @@ class Trained:
 def trained(tensorflow: None, stripes_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """`digits-cnn`, trained on the stripes for four epochs."""
     from modelyard_plugins.models.digits_cnn import digits_cnn
-    from modelyard_plugins.trainers.tensorflow import train
+
+    train = trainer("tensorflow")
 
     bench = Bench(tmp_path_factory.mktemp("trained"))
     context = bench.train(stripes_dataset, digits_cnn)
@@ -158,7 +160,7 @@ def keras3_trained(tensorflow: None, stripes_dataset: Dataset, tmp_path_factory:
     """A small network of Keras 3, trained on the stripes for four epochs."""
     from tests.plugins.keras3 import small_cnn
 
-    from modelyard_plugins.trainers.keras import train
+    train = trainer("keras")
 
     bench = Bench(tmp_path_factory.mktemp("keras3"))
     context = bench.train(stripes_dataset, small_cnn)
@@ -190,7 +192,8 @@ def torch() -> None:
 def torch_trained(torch: None, stripes_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """`digits-cnn-torch`, trained on the stripes for four epochs."""
     from modelyard_plugins.models.digits_cnn_torch import digits_cnn_torch
-    from modelyard_plugins.trainers.torch import train
+
+    train = trainer("torch")
 
     bench = Bench(tmp_path_factory.mktemp("torch"))
     context = bench.train(stripes_dataset, digits_cnn_torch)

@@ -21,19 +21,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Output, SampleShape
     from modelyard.contexts import TrainContext
-    from modelyard.params import (
-        BatchSize,
-        ClassWeights,
-        EarlyStopping,
-        Epochs,
-        Flip,
-        LearningRate,
-        OwnLoss,
-        Precision,
-        Schedule,
-        Shift,
-        ValidationFraction,
-    )
+    from modelyard_plugins.support.training_params import TrainingParams
 
 
 def build_model(context: TrainContext, check_model: Callable[[Any, str, SampleShape], None]) -> Any:
@@ -70,31 +58,14 @@ def answers(model: Any, context: TrainContext) -> Output:
     return (context.facts.ending_in(activation) if activation else context.facts).output
 
 
-def train_model(  # noqa: D417 - types of `modelyard.params` say what the others are
-    keras: Any,
-    model: Any,
-    context: TrainContext,
-    *,
-    epochs: Epochs,
-    batch_size: BatchSize,
-    learning_rate: LearningRate,
-    optimizer: str,
-    early_stopping: EarlyStopping,
-    validation_fraction: ValidationFraction,
-    class_weights: ClassWeights,
-    schedule: Schedule,
-    flip: Flip,
-    shift: Shift,
-    loss: OwnLoss,
-    precision: Precision,
-) -> None:
+def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingParams) -> None:
     """Train `model` in place, leave it with the weights to ship, and record how it went.
 
     Args:
         keras: the package that the model is of.
         model: the model, which answers logits or probabilities; it is compiled here.
         context: the data set, and where the history and the figures go.
-        optimizer: what moves the weights, one of `OPTIMIZERS`.
+        params: how it is trained.
 
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
@@ -105,24 +76,34 @@ def train_model(  # noqa: D417 - types of `modelyard.params` say what the others
     from modelyard_plugins.support.keras.precision import learner, take_weights
     from modelyard_plugins.support.own_loss import own_loss
 
-    augmenting = Augmenting(flip, shift)
+    augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
-    rows, held_out = training_rows(context.dataset, validation_fraction, context.seed)
-    steps = epochs * -(-len(rows) // batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
-    moving = getattr(keras.optimizers, OPTIMIZERS[optimizer])(learning_rate=rate)
-    made_small = own_loss(loss)
-    trained = learner(keras, model, context, precision)
+    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed)
+    steps = params.epochs * -(-len(rows) // params.batch_size)
+    rate = (
+        keras.optimizers.schedules.CosineDecay(params.learning_rate, steps)
+        if params.schedule == "cosine"
+        else params.learning_rate
+    )
+    moving = getattr(keras.optimizers, OPTIMIZERS[params.optimizer])(learning_rate=rate)
+    made_small = own_loss(params.loss)
+    trained = learner(keras, model, context, params.precision)
     compile_model(keras, trained, moving, loss_of(context.dataset.facts), answers(model, context), made_small)
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
-    weights = sample_weights(context.dataset, rows, class_weights)
-    feed = batches(context.dataset, rows, batch_size, seed=context.seed, augmenting=augmenting, class_weights=weights)
-    validation = batches(context.dataset, held_out, batch_size, seed=None) if len(held_out) else None
-    keeper = keras.callbacks.EarlyStopping(monitor="val_loss", patience=early_stopping, restore_best_weights=True)
-    callbacks = [keeper] if early_stopping else []
-    history = fit(keras, trained, feed, epochs=epochs, context=context, validation=validation, callbacks=callbacks)
-    if early_stopping:
+    weights = sample_weights(context.dataset, rows, params.class_weights)
+    feed = batches(
+        context.dataset, rows, params.batch_size, seed=context.seed, augmenting=augmenting, class_weights=weights
+    )
+    validation = batches(context.dataset, held_out, params.batch_size, seed=None) if len(held_out) else None
+    keeper = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=params.early_stopping, restore_best_weights=True
+    )
+    callbacks = [keeper] if params.early_stopping else []
+    history = fit(
+        keras, trained, feed, epochs=params.epochs, context=context, validation=validation, callbacks=callbacks
+    )
+    if params.early_stopping:
         trained.set_weights(keeper.best_weights)  # tf_keras restores them only where it did stop
     take_weights(model, trained)
-    record(context, history, model.count_params(), best=int(keeper.best_epoch) if early_stopping else None)
+    record(context, history, model.count_params(), best=int(keeper.best_epoch) if params.early_stopping else None)

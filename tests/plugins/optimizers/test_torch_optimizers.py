@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.calling import trainer
 
 from modelyard.artifacts import Model
 from modelyard.errors import ConfigError, StageFailed
@@ -177,7 +178,7 @@ def trained_net(torch, stripes_dataset, bench) -> Callable[..., Model]:
     """Train a module that `forward` and some layers make, for an epoch."""
     from torch import nn
 
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     class Net(nn.Module):
         def __init__(self, forward: Any, layers: dict[str, Any]):

@@ -8,6 +8,7 @@ import zipfile
 import msgspec
 import numpy as np
 import pytest
+from tests.plugins.calling import trainer
 from tests.plugins.keras3 import shared_object, small_cnn
 
 from modelyard.errors import DataError, PluginError, StageFailed
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 def fit(bench, dataset, build=small_cnn, **params):
-    from modelyard_plugins.trainers.keras import train
+    train = trainer("keras")
 
     context = bench.train(dataset, build)
     train(context, **{"epochs": 1, "batch_size": 64, **params})
@@ -52,7 +53,8 @@ import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from tests.plugins.conftest import context
-from modelyard_plugins.trainers.keras import train
+from tests.plugins.calling import trainer
+train = trainer("keras")
 from tests.plugins.keras3 import shared_object, small_cnn
 for name, build, epochs in (("a", small_cnn, 4), ("b", shared_object, 1)):
     out = Path(sys.argv[1]) / name

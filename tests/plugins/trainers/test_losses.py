@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.plugins.calling import trainer
 from tests.plugins.conftest import Bench, model_facts, open_model
 
 from modelyard.artifacts import Dataset, DatasetFacts, SplitFacts, format_file
@@ -53,9 +54,7 @@ class Framework:
         return build
 
     def train(self, context: Any, **options: Any) -> None:
-        import importlib
-
-        importlib.import_module(f"modelyard_plugins.trainers.{self.name}").train(context, **options)
+        trainer(self.name)(context, **options)
 
     def answers(self, path: Path, inputs: Array) -> Array:
         """Return what the model answers, float64, shape `(N, k)`."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.plugins.calling import trainer
 
 from modelyard.errors import PluginError, StageFailed
 
@@ -60,7 +61,8 @@ import sys
 from pathlib import Path
 from tests.plugins.conftest import context
 from modelyard_plugins.models.digits_cnn import digits_cnn
-from modelyard_plugins.trainers.tensorflow import train
+from tests.plugins.calling import trainer
+train = trainer("tensorflow")
 out, data = Path(sys.argv[1]), Path(sys.argv[2])
 train(context(out, data, digits_cnn), epochs=4, batch_size=16, learning_rate=0.003)
 """
@@ -80,7 +82,8 @@ def test_another_process_gives_the_same_bytes(trained, tmp_path):
 
 def test_the_seed_changes_the_weights(trained, bench):
     from modelyard_plugins.models.digits_cnn import digits_cnn
-    from modelyard_plugins.trainers.tensorflow import train
+
+    train = trainer("tensorflow")
 
     hashes = set()
     for seed in (0, 1):
@@ -92,7 +95,8 @@ def test_the_seed_changes_the_weights(trained, bench):
 
 def test_early_stopping_keeps_the_best_epoch(tensorflow, stripes_dataset, bench):
     from modelyard_plugins.support.keras_files import load_keras
-    from modelyard_plugins.trainers.tensorflow import train
+
+    train = trainer("tensorflow")
 
     context = bench.train(stripes_dataset, linear)
     train(context, epochs=40, learning_rate=1.0, early_stopping=2, validation_fraction=0.25)
@@ -106,7 +110,7 @@ def test_early_stopping_keeps_the_best_epoch(tensorflow, stripes_dataset, bench)
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
 def test_every_optimizer_trains(tensorflow, stripes_dataset, bench, optimizer):
-    from modelyard_plugins.trainers.tensorflow import train
+    train = trainer("tensorflow")
 
     context = bench.train(stripes_dataset, linear)
     train(context, epochs=2, optimizer=optimizer)
@@ -115,7 +119,7 @@ def test_every_optimizer_trains(tensorflow, stripes_dataset, bench, optimizer):
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice(tensorflow, stripes_dataset, bench):
-    from modelyard_plugins.trainers.tensorflow import train
+    train = trainer("tensorflow")
 
     def explosive(input_shape: tuple[int, ...], classes: int) -> Any:
         import tf_keras
@@ -133,7 +137,7 @@ def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
 
 
 def test_a_model_that_ends_in_a_softmax_learns_what_its_logits_would(tensorflow, stripes_dataset, bench):
-    from modelyard_plugins.trainers.tensorflow import train
+    train = trainer("tensorflow")
 
     contexts = [bench.train(stripes_dataset, build) for build in (linear, softmax)]
     for context in contexts:
@@ -165,7 +169,8 @@ def too_few(input_shape: tuple[int, ...], classes: int) -> Any:
 
 def test_a_sequential_model_without_an_input_shape_is_told_it(tensorflow, stripes_dataset, bench):
     from modelyard_plugins.support.keras_files import load_keras
-    from modelyard_plugins.trainers.tensorflow import train
+
+    train = trainer("tensorflow")
 
     def shapeless(input_shape: tuple[int, ...], classes: int) -> Any:
         import tf_keras
@@ -187,7 +192,7 @@ def test_a_sequential_model_without_an_input_shape_is_told_it(tensorflow, stripe
     ],
 )
 def test_a_model_that_cannot_be_deployed_is_refused_before_training(tensorflow, stripes_dataset, bench, build, message):
-    from modelyard_plugins.trainers.tensorflow import train
+    train = trainer("tensorflow")
 
     with pytest.raises(PluginError, match=message):
         train(bench.train(stripes_dataset, build))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.plugins.calling import trainer
 from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits
@@ -79,7 +80,8 @@ import sys
 from pathlib import Path
 from tests.plugins.conftest import context
 from modelyard_plugins.models.digits_cnn_torch import digits_cnn_torch
-from modelyard_plugins.trainers.torch import train
+from tests.plugins.calling import trainer
+train = trainer("torch")
 out, data = Path(sys.argv[1]), Path(sys.argv[2])
 train(context(out, data, digits_cnn_torch), epochs=4, batch_size=16, learning_rate=0.003)
 """
@@ -98,7 +100,7 @@ def test_another_process_gives_the_same_bytes(torch_trained, tmp_path):
 
 
 def test_the_seed_changes_the_weights(torch, stripes_dataset, bench):
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     hashes = set()
     for seed in (0, 0, 1):
@@ -111,7 +113,7 @@ def test_the_seed_changes_the_weights(torch, stripes_dataset, bench):
 def test_early_stopping_keeps_the_best_epoch(torch, stripes_dataset, bench):
     import torch as t
 
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     context = bench.train(stripes_dataset, linear)
     train(context, epochs=40, learning_rate=1.0, early_stopping=2, validation_fraction=0.25)
@@ -131,7 +133,7 @@ def test_early_stopping_keeps_the_best_epoch(torch, stripes_dataset, bench):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
 def test_every_optimizer_trains(torch, stripes_dataset, bench, optimizer):
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     context = bench.train(stripes_dataset, linear)
     train(context, epochs=2, optimizer=optimizer)
@@ -142,7 +144,7 @@ def test_every_optimizer_trains(torch, stripes_dataset, bench, optimizer):
 def test_a_loss_that_is_not_finite_stops_with_advice(torch, stripes_dataset, bench):
     from torch import nn
 
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     class Explosive(nn.Module):
         def __init__(self, inner):
@@ -159,7 +161,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(torch, stripes_dataset, ben
 def test_batch_normalization_survives_a_last_batch_of_one_sample(torch, stripes_dataset, bench):
     from torch import nn
 
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     def normed(input_shape: tuple[int, ...], classes: int) -> Any:
         return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, classes))
@@ -187,7 +189,7 @@ def colours(tmp_path_factory) -> Dataset:
 def test_the_module_gets_its_channels_where_it_wants_them(torch, colours, bench, layout, shape, axes):
     from torch import nn
 
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     class Brightness(nn.Module):
         """Answers the mean of each channel; its weight is too small to matter."""
@@ -217,7 +219,7 @@ def test_the_module_gets_its_channels_where_it_wants_them(torch, colours, bench,
 def test_a_module_may_flatten_with_view(torch, bench, name, request):
     from torch import nn
 
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     dataset = request.getfixturevalue(name)
 
@@ -241,7 +243,7 @@ def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
 
 
 def test_a_model_that_ends_in_a_softmax_learns_what_its_logits_would(torch, stripes_dataset, bench):
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     contexts = [bench.train(stripes_dataset, build) for build in (linear, softmax)]
     for context in contexts:
@@ -293,7 +295,7 @@ def of_forward(body: str) -> Any:
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_before_training(torch, stripes_dataset, bench, build, message):
-    from modelyard_plugins.trainers.torch import train
+    train = trainer("torch")
 
     with pytest.raises(PluginError, match=message) as caught:
         train(bench.train(stripes_dataset, build))

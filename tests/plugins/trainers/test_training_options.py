@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.calling import trainer
 from tests.plugins.conftest import Bench, no_progress
 from tests.tasks import write_dataset
 
@@ -38,7 +39,8 @@ def train(request: pytest.FixtureRequest, bench: Bench) -> Train:
 def _torch(bench: Bench, dataset: Dataset, options: Any) -> Any:
     torch = pytest.importorskip("torch")
     from modelyard_plugins.support.torch.program import load_program
-    from modelyard_plugins.trainers.torch import train
+
+    train = trainer("torch")
 
     def build(input_shape: tuple[int, ...], classes: int) -> Any:
         dense = torch.nn.Linear(int(np.prod(input_shape)), classes)
@@ -57,12 +59,14 @@ def _keras(name: str, bench: Bench, dataset: Dataset, options: Any) -> Any:
         import keras
 
         from modelyard_plugins.support.keras.keras3_files import load_keras3 as load
-        from modelyard_plugins.trainers.keras import train
+
+        train = trainer("keras")
     else:
         import tf_keras as keras
 
         from modelyard_plugins.support.keras_files import load_keras as load
-        from modelyard_plugins.trainers.tensorflow import train
+
+        train = trainer("tensorflow")
 
     def build(input_shape: tuple[int, ...], classes: int) -> Any:
         layers = [keras.layers.Input(input_shape), keras.layers.Flatten()]
