@@ -31,6 +31,7 @@ from modelyard.testing.executor import check_executor
 from modelyard.testing.handler import check_handler
 from modelyard.testing.kind import check_kind
 from modelyard.testing.optimizer import Checked, check_optimizer, measure
+from modelyard.testing.source import check_source
 from modelyard.testing.stage import check_builder, check_dataset, check_model, check_runtime, check_trainer
 from modelyard.testing.target import check_target, render_target
 from modelyard.testing.task import check_task
@@ -54,6 +55,7 @@ __all__ = [
     "check_model",
     "check_optimizer",
     "check_runtime",
+    "check_source",
     "check_target",
     "check_task",
     "check_trainer",
