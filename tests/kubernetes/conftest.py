@@ -12,6 +12,7 @@ from tests.kubernetes.api_stub import Cluster, serve
 from tests.renders import IMAGE, target_context
 from tests.targets import kubernetes
 
+from modelyard.artifacts import ServerFacts
 from modelyard.contexts import DeployContext, Rendered
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.deploying import deploy
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.contexts import TargetContext
+
+
+EVENTS = ServerFacts(event_schemes={"redis": 6379}, event_places={"input": "digits.in", "group": "digits"})
+"""A server that can take events, if the target says where from."""
 
 
 @pytest.fixture
@@ -89,7 +94,7 @@ class Deployer:
         work = self.folder / "work"
         work.mkdir(parents=True)
         made = target_context(work)
-        image = {"digest": f"sha256:{digest * 64}", "repository": self.repository or IMAGE.repository}
+        image = {"digest": f"sha256:{digest * 64}", "repository": self.repository or IMAGE.repository, "server": EVENTS}
         made = msgspec.structs.replace(made, image=msgspec.structs.replace(IMAGE, **image))
         kubernetes(made, **{"namespace": self.namespace, **params})
         key = hashlib.sha256(b"".join(one.read_bytes() for one in sorted(made.out.iterdir()))).hexdigest()

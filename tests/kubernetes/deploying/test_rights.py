@@ -31,6 +31,12 @@ def test_the_role_on_the_page_is_what_a_deploy_asks_for(deployer: Deployer, clus
     deployer(options={"to": "1"})
     keda = {"scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}], "scale_secrets": {"key": "broker/key"}}
     assert deployer(**keda)[-1].startswith("deployed render")
+    jobs = {"events_url": "redis://broker", "events_per_replica": 8, "events_jobs": 4}
+    assert (
+        len(told(deployer(**jobs), "create")) == 4
+    )  # an autoscaler for the pods, and the Jobs and what they may reach
+    [made] = [one for one in told(deployer(env={"TZ": "UTC"}, **jobs), "remove") if one.startswith("Job/")]
+    assert made.startswith("Job/digits-events-setup-")
     assert deployer.take_away(yes=True)[-1].endswith(" objects; the Namespace and the Secrets are left")
     rules = role()
     for verb, group, plural in cluster.asked:
