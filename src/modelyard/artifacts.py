@@ -67,6 +67,11 @@ def sent_file(name: str) -> str:
     return f"test_sent.{name}"
 
 
+def slice_file(column: str) -> str:
+    """Return the name of the file that says of what each test sample is."""
+    return f"test_slice.{column}.npy"
+
+
 def format_file(model_format: str) -> str:
     """Return the name of the file that holds a model of `model_format`."""
     return FORMAT_FILES.get(model_format, f"model.{model_format}")
@@ -87,6 +92,8 @@ class Splits(msgspec.Struct, frozen=True):
             have names.
         value_range: the lowest and highest value that a raw sample may hold, for instance `(0, 255)`; for several inputs a
             dict of those that have one. None: 0 to 255 for uint8, else whatever the type holds.
+        slices: what each test sample is of, by what it is called: `{"camera": ["front", "rear", ...]}`, `M` texts or whole
+            numbers each; `[tool.modelyard.evaluate] slices` has each value measured by itself.
     """
 
     train_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
@@ -95,6 +102,7 @@ class Splits(msgspec.Struct, frozen=True):
     test_y: NDArray[np.generic] | None
     class_names: Sequence[str] = ()
     value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = (0.0, 255.0)
+    slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
 
 
 class SplitFacts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -196,12 +204,14 @@ class DatasetFacts(_Tensors, frozen=True, kw_only=True, omit_defaults=True):
         loss: what training makes small.
         sent: what clients send, where handlers make the inputs of it.
         measured: what the task measures, where a handler after the model gives it.
+        slices: the values of each column that says of what test samples are.
     """
 
     splits: dict[str, SplitFacts]
     loss: Loss = "cross-entropy"
     sent: tuple[InputFacts, ...] = ()
     measured: OutputFacts | None = None
+    slices: dict[str, tuple[str, ...]] = {}
 
     @property
     def dtype(self) -> str:
@@ -253,6 +263,11 @@ class Dataset(msgspec.Struct, frozen=True):
         `(N, k)`.
         """
         return self._load(f"{split}_y.npy")
+
+    def slice_of(self, column: str) -> NDArray[np.int32]:
+        """Return what each test sample is of: numbers of `facts.slices[column]`, int32, shape `(N,)`."""
+        codes: NDArray[np.int32] = self._load(slice_file(column))  # type: ignore[assignment]
+        return codes
 
     @property
     def has_labels(self) -> bool:

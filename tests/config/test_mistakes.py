@@ -82,6 +82,11 @@ T = "tool.modelyard"
             match="unknown key 'batchsize', did you mean 'batch_size'?\n  allowed: batch_size,",
         ),
         error(
+            f"{T}.evaluate", 'slices = ["a", "a"]', match="[tool.modelyard.evaluate]: key 'slices': 'a' is there twice"
+        ),
+        error(f"{T}.evaluate", 'slices = ["class"]', match="key 'slices': 'class' makes names that there are already"),
+        error(f"{T}.evaluate", 'slices = ["A b"]', match="key 'slices': "),
+        error(
             f"{T}.gates",
             "min_acuracy = 0.5",
             match="[tool.modelyard.gates]: unknown key 'min_acuracy', did you mean 'min_accuracy'?",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from modelyard.component import Component, Use
 from modelyard.config.training import Training
 from modelyard.metrics import Quantity
 from modelyard.metrics.registered import quantities_of, quantity_of
+from modelyard.metrics.sliced import sliced
 from modelyard.metrics.standard import STANDARD
 from modelyard.toml.places import ConfigSource, Where
 
@@ -80,7 +81,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured of every variant."""
-        return quantities(self.uses["task"].component, self.metrics)
+        return quantities(self.uses["task"].component, self.metrics, self.settings["evaluate"]["slices"])
 
     @property
     def handlers(self) -> dict[str, Use]:
@@ -95,7 +96,8 @@ class Config(msgspec.Struct, frozen=True):
         return where.at(variant) if table == ("variants",) else where
 
 
-def quantities(task: Component, metrics: Mapping[str, Use]) -> tuple[Quantity, ...]:
-    """Return what is measured: what the task does, what every evaluation does, and the `metrics` of plugins."""
+def quantities(task: Component, metrics: Mapping[str, Use], slices: Sequence[str]) -> tuple[Quantity, ...]:
+    """Return what is measured: what the task does, also by `slices`, what every evaluation does, and the `metrics` of plugins."""
     own = (quantity_of(name, use.component) for name, use in metrics.items())
-    return (*quantities_of(task), *STANDARD, *own)
+    known = quantities_of(task)
+    return (*known, *sliced(known, slices), *STANDARD, *own)

@@ -12,6 +12,7 @@ from modelyard.config.tables import OPTIONAL, SCALARS, TRAININGS, USING, paramet
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
+from modelyard.metrics.sliced import sliced
 from modelyard.metrics.standard import STANDARD
 
 if TYPE_CHECKING:
@@ -95,7 +96,11 @@ def _gates(raw: dict[str, Any], plugins: Plugins) -> list[str]:
     """Return the gates on what the project's task and every evaluation measure."""
     values = raw["task"] if isinstance(raw.get("task"), dict) else {}
     task = plugins.components.get(("task", str(values.get("use", default_components(plugins)["task"]))))
-    return [*gates_of((*(quantities_of(task) if task else ()), *STANDARD))]
+    known = quantities_of(task) if task else ()
+    evaluate = raw["evaluate"] if isinstance(raw.get("evaluate"), dict) else {}
+    columns = evaluate.get("slices")
+    slices = [one for one in columns if isinstance(one, str)] if isinstance(columns, list) else []
+    return [*gates_of((*known, *sliced(known, slices), *STANDARD))]
 
 
 def _did_you_mean(key: str, known: list[str]) -> str:

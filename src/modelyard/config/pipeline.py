@@ -37,6 +37,7 @@ from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
+from modelyard.metrics.sliced import sliced
 from modelyard.metrics.standard import STANDARD
 from modelyard.plugins.load import Plugins
 from modelyard.stage import THREADS
@@ -73,7 +74,9 @@ class PipelineReader:
         place = named_places(settings[SOURCE], name)
         events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
         metrics = {one: self.metric(one, uses["task"].component) for one in self.table("metrics")}
-        measured = quantities(uses["task"].component, metrics)
+        measured = quantities(
+            uses["task"].component, metrics, self.slices(settings["evaluate"]["slices"], uses, metrics)
+        )
         seed, variants = self.scalar("seed", Seed, 0), self.variants()
         config = Config(
             project=self.project,
@@ -137,6 +140,20 @@ class PipelineReader:
             raise ConfigError(msg)
         values = self.table("metrics", name)
         return self.components.take("metric", values.pop("use", name), values, self.where("metrics", name))
+
+    def slices(self, columns: Sequence[str], uses: Mapping[str, Use], metrics: Mapping[str, Use]) -> Sequence[str]:
+        """The columns of the test split by which is measured; what is called by them must be called so by nothing else."""
+        if not columns:
+            return columns
+        where, known = KeyPlace(self.where("evaluate"), "slices"), quantities(uses["task"].component, metrics, ())
+        taken = {*gates_of(known), *(one.name for one in known)}
+        for number, column in enumerate(columns):
+            own = sliced(quantities_of(uses["task"].component), [column])
+            if column in columns[:number] or taken & {*gates_of(own), *(one.name for one in own)}:
+                why = "is there twice" if column in columns[:number] else "makes names that there are already"
+                msg = f"{where}: {column!r} {why}\n  call the column of the data set something else"
+                raise ConfigError(msg)
+        return columns
 
     def bounds(self, measured: Sequence[Quantity]) -> dict[str, Any]:
         """The gates that bound a metric, whose units are checked now: not only when every variant has been measured."""

@@ -64,13 +64,31 @@ class Dataset(msgspec.Struct):
     normalize: Literal["auto", "unit", "standard", "none"] = "auto"
 
 
+Column = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z][a-z0-9_]{0,30}\Z", description="a lower-case letter, then letters, digits and underscores"
+    ),
+]
+"""What a data set calls a column of its test split."""
+
+
 class Evaluate(msgspec.Struct):
-    """`[tool.modelyard.evaluate]`: how every variant is measured."""
+    """`[tool.modelyard.evaluate]`: how every variant is measured.
+
+    Attributes:
+        batch_size: samples a call when answers are measured.
+        latency_samples: calls with one sample that are timed.
+        warmup: calls with one sample before those.
+        workers: models that answer side by side; None: as many as there are CPUs, and memory for.
+        slices: columns of the test split, of each of whose values every metric of the task is measured, too.
+    """
 
     batch_size: PositiveInt = 256
     latency_samples: PositiveInt = 400
     warmup: NonNegativeInt = 20
     workers: PositiveInt | None = None
+    slices: list[Column] = []
 
 
 class Select(msgspec.Struct):

@@ -25,6 +25,7 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         suffix: what messages say behind a value, for instance `after gzip`.
         worse: what a variant is whose value is worse, for instance `larger`; empty: `worse in` and the title.
         group: what there is one further value for, for instance `class`; empty: there are none.
+        is_worst: whether its own value is that of the worst group, so that a gate on it is one on the groups.
         steady: whether it is the same every time. What is not is compared by its intervals.
         sampled: whether another test split would give another value, so that it has an interval although it is steady.
         objective: whether it counts on the Pareto front.
@@ -39,6 +40,7 @@ class Quantity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     suffix: str = ""
     worse: str = ""
     group: str = ""
+    is_worst: bool = False
     steady: bool = True
     sampled: bool = False
     objective: bool = True

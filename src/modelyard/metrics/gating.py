@@ -72,7 +72,9 @@ def _gates_of(one: Quantity) -> Iterator[Gate]:
         if one.steady:
             yield Gate(key=one.ratio_gate or f"max_{one.name}_ratio", of=one, unit="ratio", how="ratio")
         return
-    names = {one.name: False, **({f"{one.group}_{one.name}": True} if one.group else {})}
+    names = {one.name: one.is_worst}
+    if one.group and not one.is_worst:
+        names[f"{one.group}_{one.name}"] = True
     for name, by_group in names.items():
         yield Gate(key=f"min_{name}", of=one, unit=one.unit, by_group=by_group)
     for name, by_group in names.items() if one.steady else ():

@@ -11,6 +11,7 @@ from modelyard.stages.handlers import described, open_chain
 from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.splits.sent import prepared, write_sent
+from modelyard.stages.splits.slices import check_slices, write_slices
 from modelyard.stages.statistics import statistics
 from modelyard.stages.tasks import open_task
 from modelyard.tensors import InputFacts, Loss, Preprocessing, is_whole
@@ -104,6 +105,7 @@ def write_dataset(
     if chain is not None and chain.before:
         splits, sent = prepared(splits, chain)
     columns = check_splits(splits)
+    slices = check_slices(splits.slices, len(columns[0].test))
     wanted = task.check(splits)
     inputs = []
     steps = _Steps(progress, sum(len(one.train) + len(one.test) for one in columns))
@@ -127,6 +129,7 @@ def write_dataset(
         loss=loss,
         sent=write_sent(sent, out, inputs, chain) if sent is not None and chain is not None else (),
         measured=measured,
+        slices=write_slices(out, slices),
     )
     write_json(out / "dataset.json", known)
     samples = {split: one.samples for split, one in facts.items()}

@@ -10,6 +10,7 @@ from modelyard.errors import PluginError
 from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
 from modelyard.metrics.registered import quantities_of
+from modelyard.stages.by_slice import by_slice
 from modelyard.stages.handlers import Around
 from modelyard.stages.own_metrics import add_own_metrics
 from modelyard.stages.predicting import as_many_as_fit, predict
@@ -20,7 +21,7 @@ from modelyard.variants.evaluation import ANSWERS, Evaluation, save_per_sample, 
 from modelyard.variants.latency import measure_latency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from modelyard.artifacts import ModelFacts
@@ -95,6 +96,7 @@ def evaluate(
     latency_samples: int = 400,
     warmup: int = 20,
     workers: int | None = None,
+    slices: Sequence[str] = (),
     baseline: Model | None = None,
     threads: int | None = None,
     lock: Path | None = None,
@@ -116,6 +118,7 @@ def evaluate(
         latency_samples: calls with one sample that are timed.
         warmup: calls with one sample before those.
         workers: predictors that answer side by side; None for as many as there are CPUs, and memory for.
+        slices: columns of the test split, of each of whose values is measured what the task measures of all.
         baseline: the model that latencies are compared with; None if it is this one.
         threads: threads of one prediction; None if the runtime does not say.
         lock: a file; only one process that names it measures latency at a time.
@@ -142,13 +145,14 @@ def evaluate(
         other = answers_of(baseline, out / _BASELINE)
         (out / _BASELINE).unlink()  # what is open stays
     labels = dataset.y("test") if dataset.has_labels else None
-    found = measuring.scores(Answers(own, labels, answer, other if task.looks_at_baseline else None))
+    answered = Answers(own, labels, answer, other if task.looks_at_baseline else None)
+    found = measuring.scores(answered)
     for score in found.scores:
         if score.per_sample is not None:
             save_per_sample(out, score.metric.name, score.per_sample)
     evaluation = Evaluation.of(
         samples=len(own),
-        scores=tuple(score.metric for score in found.scores),
+        scores=(*(score.metric for score in found.scores), *by_slice(measuring, answered, dataset, slices, out)),
         details=found.details,
         warnings=model.facts.warnings,
         **asdict(model_sizes(model)),

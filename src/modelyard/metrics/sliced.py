@@ -1,0 +1,43 @@
+"""What a task measures, of each value of a column of the test split: of each camera, each language, each test set.
+
+A mean may hide that a model fails where it is dark. Of each quantity there is then one more, whose groups are the values of
+the column, and whose own value is that of the worst of them: gates, tables and the report treat it like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from modelyard.metrics import Metric, Quantity
+
+
+def sliced(quantities: Iterable[Quantity], columns: Sequence[str]) -> tuple[Quantity, ...]:
+    """Return what is measured of each value of each of `columns`, for what a task measures."""
+    return tuple(_of(one, column) for column in columns for one in quantities)
+
+
+def _of(one: Quantity, column: str) -> Quantity:
+    return msgspec.structs.replace(
+        one,
+        name=f"{column}_{one.name}",
+        title=f"{one.head} by {column}",
+        group=column,
+        is_worst=True,
+        sampled=False,
+        objective=False,
+        detail=3,
+        ratio_gate="",
+    )
+
+
+def worst(quantity: Quantity, found: Mapping[str, Metric]) -> Metric:
+    """Return a quantity that `sliced` gave, with its value for each group.
+
+    Args:
+        quantity: the quantity.
+        found: what was measured of each value of the column, one or more.
+    """
+    least = max(found.values(), key=lambda one: one.cost)
+    return quantity.of(least.value, None, {name: one.value for name, one in found.items()})

@@ -1,0 +1,33 @@
+"""A metric by the values of a column: its own value is the worst, and gates are on the groups."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelyard.metrics import Quantity
+from modelyard.metrics.gating import gates_of
+from modelyard.metrics.sliced import sliced, worst
+
+ACCURACY = Quantity(name="accuracy", better="higher", unit="fraction", group="class", sampled=True, detail=0)
+MAE = Quantity(name="mae", better="lower", title="MAE", sampled=True)
+
+
+def test_each_column_has_one_of_each_quantity() -> None:
+    found = sliced([ACCURACY, MAE], ["light", "site"])
+    assert [one.name for one in found] == ["light_accuracy", "light_mae", "site_accuracy", "site_mae"]
+    assert [one.head for one in found[:2]] == ["accuracy by light", "MAE by light"]
+    assert {(one.group, one.objective, one.is_worst) for one in found[:2]} == {("light", False, True)}
+    assert sliced([ACCURACY], []) == ()
+
+
+def test_gates_are_called_after_the_column_and_look_at_each_value() -> None:
+    gates = gates_of(sliced([ACCURACY, MAE], ["light"]))
+    assert list(gates) == ["min_light_accuracy", "max_light_accuracy_drop", "max_light_mae", "max_light_mae_ratio"]
+    assert [one.by_group for one in gates.values()] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("quantity", "least"), [(ACCURACY, 0.5), (MAE, 0.75)])
+def test_the_worst_is_the_lowest_where_higher_is_better_and_else_the_highest(quantity: Quantity, least: float) -> None:
+    (by_light,) = sliced([quantity], ["light"])
+    found = worst(by_light, {"day": quantity.of(0.75, (0.7, 0.8)), "night": quantity.of(0.5)})
+    assert (found.value, found.per_group, found.interval) == (least, {"day": 0.75, "night": 0.5}, None)
