@@ -20,7 +20,7 @@ OTHERWISE = {
     "commands/cli.py": ({"command"}, "an argument of argparse"),
     "execution/watching.py": ({"import"}, "an event that Python tells auditors of"),
     "kubernetes/deploying/cluster.py": ({"cluster"}, "a key of kubeconfig"),
-    "kubernetes/event_triggers.py": ({"nats", "redis"}, "the schemes of addresses that KEDA counts at"),
+    "kubernetes/event_triggers.py": ({"amqp", "nats", "redis"}, "the schemes of addresses that KEDA counts at"),
     "launch/needs.py": ({"docker"}, "the distribution that speaks to an engine"),
     "rendering/templates.py": ({"import"}, "a word of Jinja's"),
     "serving/backends/__init__.py": ({"litert", "onnxruntime"}, "the server's own backends, which it is shipped with"),
