@@ -432,7 +432,8 @@ class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
         reads_settings: whether it takes user name, password, certificate, port ... from the variables `MODELYARD_...`.
             In front of a server that does not, a target puts a proxy.
         event_schemes: the URLs of brokers that it takes events from, each scheme with its usual port; empty: of none.
-        event_places: where such a broker has them: `input`, `output`, `dead_letter`; and `group`, who takes them.
+        event_places: where such a broker has them: `input`, `output`, `dead_letter`; `group`, who takes them; and the
+            source's own parameters.
     """
 
     live: str = "/v2/health/live"

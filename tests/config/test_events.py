@@ -42,7 +42,7 @@ def test_a_source_alone_is_enough(load: Load) -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("", "key 'use' is missing\n  it names the source, one of: amqp, mqtt, nats, redis"),
+        ("", "key 'use' is missing\n  it names the source, one of: amqp, kafka, mqtt, nats, redis"),
         ('use = "nat"', "unknown source 'nat', did you mean 'nats'?"),
         ('use = "nats"\ninptu = "a"', "unknown key 'inptu', did you mean 'input'?"),
         ('use = "nats"\nattempts = 0', "allowed: a whole number from 1 to 1000"),
@@ -58,6 +58,8 @@ def test_a_source_alone_is_enough(load: Load) -> None:
         ('use = "mqtt"\ninput = "a"\ngroup = "a/b"', "it is no name of a shared subscription"),
         ('use = "amqp"\noutput = "amq.direct"', "it is no name of a queue of ours"),
         ('use = "amqp"\norder = "kye"', "order"),
+        ('use = "kafka"\ninput = "a/b"', "it is no name of a topic"),
+        ('use = "kafka"\nsasl = "plian"', "allowed: one of 'plain', 'scram-sha-256'"),
         ('use = "nats"\ngroup = "a.b"', "it is no name of a consumer"),
         ('use = "nats"\ninput = "a"\noutput = "a"', "`input` is the same, so events would go round"),
         ('use = "nats"\nurl = "nats://ann:secret@b"', "user name and password are files of their own"),

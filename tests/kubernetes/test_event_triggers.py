@@ -24,6 +24,15 @@ def test_redis_is_asked_twice_with_the_servers_secrets() -> None:
     assert secrets(params) == {"cert": "pair/tls.crt", "key": "pair/tls.key"}
 
 
+def test_kafka_is_asked_by_the_groups_lag_and_shown_the_password_as_the_server_shows_it() -> None:
+    params = KubernetesParams(events_url="kafkas://k", events_per_replica=8, events_secret="b")
+    [one] = triggers(params, "k:9093", PLACES | {"sasl": "scram-sha-512"})
+    assert (one["type"], one["metadata"]["lagThreshold"]) == ("kafka", "8")
+    assert (one["metadata"]["tls"], one["metadata"]["sasl"]) == ("enable", "scram_sha512")
+    [bare] = triggers(KubernetesParams(events_url="kafka://k", events_per_replica=8), "k:9092", PLACES)
+    assert not {"tls", "sasl"} & set(bare["metadata"])
+
+
 def test_rabbitmq_is_asked_by_its_management_which_counts_what_is_not_acknowledged() -> None:
     params = KubernetesParams(events_url="amqps://r", events_per_replica=8, events_monitor="r:15671", events_secret="b")
     [one] = triggers(params, "r:5671", PLACES)

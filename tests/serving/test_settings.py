@@ -119,6 +119,8 @@ def test_the_password_is_not_in_the_repr():
         ({"TLS_KEY_FILE": __file__}, "MODELYARD_TLS_KEY_FILE is set without MODELYARD_TLS_CERT_FILE"),
         ({"PASSWRD": "hunter2"}, "MODELYARD_PASSWRD: unknown setting, did you mean MODELYARD_PASSWORD?"),
         ({"PASSWORD_FILES": "hunter2"}, "did you mean MODELYARD_PASSWORD_FILE?"),
+        ({"EVENTS_PASSWRD": "hunter2"}, "did you mean MODELYARD_EVENTS_PASSWORD?"),
+        ({"EVENTS_ULR": "nats://b"}, "did you mean MODELYARD_EVENTS_URL?"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line_without_the_secret(environment, message):
@@ -128,6 +130,10 @@ def test_a_wrong_setting_is_named_in_one_line_without_the_secret(environment, me
     assert message in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_parameter_of_a_source_is_no_misspelt_setting():
+    assert Settings.read({"MODELYARD_EVENTS_SASL": "plain"}).events_url is None
 
 
 def test_an_empty_secret_file_is_refused(tmp_path):

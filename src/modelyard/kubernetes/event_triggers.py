@@ -1,6 +1,6 @@
 """What KEDA counts at a broker, to have as many pods as the events that wait there need.
 
-Source: KEDA 2.20, scalers `nats-jetstream`, `redis-streams`, `apache-kafka` and `rabbitmq-queue`. All values are texts.
+Source: KEDA 2.20, scalers `nats-jetstream`, `redis-streams`, `kafka` and `rabbitmq-queue`. All values are texts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def triggers(p: KubernetesParams, address: str, places: Mapping[str, str]) -> li
     Args:
         p: the target's parameters, in which `problems` found none.
         address: the broker's, `HOST:PORT`.
-        places: where the broker has the events, `input`, and who takes them, `group`.
+        places: where the broker has the events, `input`, and who takes them, `group`; of Kafka how it is logged in, `sasl`.
     """
     scheme = p.events_url.partition("://")[0]
     return _BY_SCHEME[scheme](p, address, places)
@@ -115,6 +115,24 @@ def _amqp(p: KubernetesParams, _: str, places: Mapping[str, str]) -> list[Trigge
     return [{"type": "rabbitmq", "metadata": metadata}]
 
 
+def _kafka(p: KubernetesParams, address: str, places: Mapping[str, str]) -> list[Trigger]:
+    """What waits and what is not committed are one number, the lag; no more pods than partitions have anything to do."""
+    metadata = {
+        "bootstrapServers": address,
+        "consumerGroup": places["group"],
+        "topic": places["input"],
+        "lagThreshold": str(p.events_per_replica),
+        "offsetResetPolicy": "earliest",
+    }
+    if p.events_url.startswith("kafkas:"):
+        metadata["tls"] = "enable"
+    if p.events_secret:
+        metadata["sasl"] = _SASL[places.get("sasl", "plain")]
+    return [{"type": "kafka", "metadata": metadata}]
+
+
+_SASL = {"plain": "plaintext", "scram-sha-256": "scram_sha256", "scram-sha-512": "scram_sha512"}
+"""What KEDA calls how a password is shown."""
 _ASKED_FOR_NOTHING = ("nats", "tls")
 """Those whose monitoring port asks for no password."""
 _MONITORED = {
@@ -131,4 +149,6 @@ _BY_SCHEME: dict[str, Callable[[KubernetesParams, str, Mapping[str, str]], list[
     "rediss": _redis,
     "amqp": _amqp,
     "amqps": _amqp,
+    "kafka": _kafka,
+    "kafkas": _kafka,
 }

@@ -56,9 +56,14 @@ def parts(
         "facts": ServerFacts(
             grpc_port=runtime.params.get("grpc_port") or 0,
             event_schemes=dict(source.component.schemes) if source else {},
-            event_places={key: settings[f"events_{key}"] for key in PLACES} if source else {},
+            event_places=_event_places(settings, source) if source else {},
         ),
     }
+
+
+def _event_places(settings: Any, source: Use) -> dict[str, str]:
+    own = {name: str(value) for name, value in source.params.items() if value is not None}
+    return own | {key: settings[f"events_{key}"] for key in PLACES}
 
 
 def environment(settings: Any, runtime: Use, source: Use | None = None) -> dict[str, str]:

@@ -409,12 +409,21 @@ def _check_events(settings: Settings) -> None:
 
 
 def _refuse_misspelt(environment: Mapping[str, str]) -> None:
-    """Refuse a name that nearly fits: a misspelt `MODELYARD_PASSWORD` would serve without one. Others are not ours."""
+    """Refuse a name that nearly fits: a misspelt `MODELYARD_PASSWORD` would serve without one. Others are not ours.
+
+    So is `MODELYARD_EVENTS_...` where what follows is like no other: it is a parameter of the source's own.
+    """
     known = {*KNOWN, *(f"{name}_FILE" for name in KNOWN)}
     for name in sorted(environment):
         if not name.startswith("MODELYARD_") or name in known:
             continue
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.87)
-        if close:
+        if close and not _is_of_source(name, close[0]):
             msg = f"{name}: unknown setting, did you mean {close[0]}?"
             raise StartError(msg)
+
+
+def _is_of_source(name: str, close: str) -> bool:
+    prefix = "MODELYARD_EVENTS_"
+    rests = (name.removeprefix(prefix), close.removeprefix(prefix))
+    return name.startswith(prefix) and difflib.SequenceMatcher(None, *rests).ratio() < 0.6

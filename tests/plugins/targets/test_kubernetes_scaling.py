@@ -65,7 +65,7 @@ MONITOR = "nats.messaging:8222"
 
 def taking_events(context: Callable[..., TargetContext]) -> TargetContext:
     """A context whose image takes events from a broker."""
-    schemes = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
+    schemes = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671, "kafkas": 9093}
     places = {"input": "digits.in", "output": "digits.out", "dead_letter": "digits.in.dead", "group": "digits"}
     server = ServerFacts(event_schemes=schemes, event_places=places)
     return context(image=msgspec.structs.replace(context().image, server=server))
@@ -219,6 +219,24 @@ def test_an_image_of_a_tag_is_said_of_the_jobs_too(context: Callable[..., Target
     jobs = {"events_url": REDIS_URL, "events_per_replica": 8, "events_jobs": 5}
     kubernetes(made, namespace="digits", image_reference="tag", network_policy=False, **jobs)
     assert looked_at(made).warnings == 6  # nothing bounds the traffic of the pods, nor of either Job
+
+
+@needs_definitions
+def test_pods_are_counted_by_the_events_that_wait_at_kafka(context: Callable[..., TargetContext]) -> None:
+    made = taking_events(context)
+    secrets = {"events_secret": "broker", "events_ca_secret": "broker-ca"}
+    kubernetes(made, namespace="digits", events_url="kafkas://kafka.messaging", events_per_replica=8, **secrets)
+    found = objects(made)
+    first, _ = found["ScaledObject"]["spec"]["triggers"]
+    where = {"bootstrapServers": "kafka.messaging:9093", "consumerGroup": "digits", "topic": "digits.in"}
+    how = {"offsetResetPolicy": "earliest", "tls": "enable", "sasl": "plaintext"}
+    counted = {**where, **how, "lagThreshold": "8"}
+    assert first == {"type": "kafka", "authenticationRef": {"name": "digits"}, "metadata": counted}
+    told = [one["parameter"] for one in found["TriggerAuthentication"]["spec"]["secretTargetRef"]]
+    assert told == ["username", "password", "ca"]
+    assert problems(found["ScaledObject"], "keda.sh_scaledobjects.yaml") == []
+    assert problems(found["TriggerAuthentication"], "keda.sh_triggerauthentications.yaml") == []
+    assert looked_at(made) == Checked(len(found), 0)
 
 
 @needs_definitions

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from tests.serving.events.brokers.amqp import AmqpBroker
 from tests.serving.events.brokers.broker import event_headers, wait_until
+from tests.serving.events.brokers.kafka import PROGRAM, KafkaBroker, MockCluster
 from tests.serving.events.brokers.mqtt import MqttBroker
 from tests.serving.events.brokers.nats import NatsBroker
 from tests.serving.events.brokers.redis import RedisBroker
 
 __all__ = ["BROKERS", "event_headers", "wait_until"]
 
-BROKERS = {"nats": NatsBroker, "redis": RedisBroker, "mqtt": MqttBroker, "amqp": AmqpBroker}
+BROKERS = {
+    "nats": NatsBroker,
+    "redis": RedisBroker,
+    "mqtt": MqttBroker,
+    "amqp": AmqpBroker,
+    "kafka": KafkaBroker if PROGRAM else MockCluster,
+}

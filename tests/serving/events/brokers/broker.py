@@ -61,6 +61,13 @@ class Broker:
     """How often it is killed and started again, where a test does that."""
     made_s = 0.0
     """How long it may take until what was made outlives a kill, in seconds."""
+    has_passwords = True
+    refuses = True
+    """Whether it can be had to refuse answers, and to take them later."""
+    sets_up = True
+    """Whether it makes a stream when it is asked to, and not only when one is named."""
+    hears_to_the_end = True
+    """Whether it takes acknowledgements until another has what they are about."""
     takes_over = True
     """Whether a member of the group gets what comes after another has left it."""
 
@@ -91,6 +98,10 @@ class Broker:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port), 1).close()
             return True
+
+    def interrupt(self):
+        """Have it be away until `start`."""
+        self.kill()
 
     def kill(self):
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -1,0 +1,436 @@
+"""Kafka: a member of a group of consumers, which says itself how far it is.
+
+It is copied into images as it is, and imports nothing but its broker's client; see `modelyard.serving.events.source`.
+
+Kafka remembers of each partition one number: everything before it is done. Events are done in any order; the number goes
+up to the first that is not. It has no word for an event that rests, and does not count how often it handed one out.
+
+Source: Apache Kafka, protocol; consumer groups. CloudEvents, bindings/kafka-protocol-binding.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
+    from typing import TypeVar
+
+    from modelyard.serving.events.source import Ending, Place
+
+    from .peer import Peer
+
+    T = TypeVar("T")
+
+WAIT_S, CONNECT_S, CONFIRM_S, LEAVE_S = 1.0, 5.0, 5.0, 5.0
+SILENT_S = 10.0
+"""After so long without an event, the broker is asked whether it is there."""
+LEAST_HAND_OVER_S = 10.0
+FEWEST = 1000
+"""So many done events may wait for one that is not, before no more of its partition is taken."""
+SESSION_S = (6.0, 45.0)
+"""What brokers allow by default, at least, and more than the most that is useful."""
+NEVER_MS = 24 * 3600 * 1000
+MOST_BYTES = 1 << 30
+FETCH_BYTES = 16 << 20
+SASL = ("plain", "scram-sha-256", "scram-sha-512")
+FAILURES = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+_NOT_OURS = (CommitFailedError, IllegalStateError)
+
+
+class Said(logging.Handler):
+    """Keeps what the client logs last: why it cannot connect, it says nowhere else."""
+
+    last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+
+
+SAID = Said(logging.WARNING)
+_LOG = logging.getLogger("aiokafka")
+_LOG.handlers, _LOG.propagate = [SAID], False  # every failure is raised where it is met, too
+
+
+def open_source(place: Place) -> Kafka:
+    """Return what takes events from the topic `place.input`.
+
+    Raises:
+        ValueError: the place cannot be one of Kafka; the message begins with the name of what is wrong with it.
+    """
+    url = urlsplit(place.url)
+    if url.scheme not in ("kafka", "kafkas") or not url.hostname or url.path.strip("/"):
+        msg = f"URL: {place.url!r}; allowed: kafka://HOST:PORT, or kafkas://HOST:PORT"
+        raise ValueError(msg)
+    if (sasl := os.environ.get("MODELYARD_EVENTS_SASL", SASL[0])) not in SASL:
+        msg = f"SASL: {sasl!r}; allowed: {', '.join(SASL)}"
+        raise ValueError(msg)
+    return Kafka(place)
+
+
+def open_peer(place: Place) -> Peer:
+    """Return who sends events to the topic `place.input`, and hears what becomes of them."""
+    from .peer import Peer
+
+    open_source(place)  # refuses what can be no place
+    return Peer(place)
+
+
+class KafkaDelivery:
+    """A record of a topic; see `modelyard.serving.events.source.Delivery`."""
+
+    __slots__ = ("body", "headers", "origin", "progress", "record")
+
+    attempt = 1
+
+    def __init__(self, record: Any, progress: Progress) -> None:
+        self.record, self.progress = record, progress
+        self.body: bytes = record.value or b""
+        self.headers: Mapping[bytes, bytes] = headers_of(record)
+        self.origin = f"{record.topic}/{record.partition}/{record.offset}"
+
+
+class Kafka:
+    """A topic; see `modelyard.serving.events.source.Source`."""
+
+    rests = False
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._consumer: Any = None
+        self._producer: Any = None
+        self._is_broken = self._is_refused = False
+        self._partitions: dict[int, Progress] = {}
+        self._heard = 0.0
+
+    async def open(self) -> None:
+        """Connect; a member of the group stays one, with all that it holds, as long as the broker hears it."""
+        if self._consumer is not None and not self._is_broken:
+            with contextlib.suppress(ConnectionError):
+                await self._ask_whether_it_is_there()
+                if self._is_refused:
+                    await tried(self._place, self._renew_producer())
+                return
+        await self.close()
+        try:
+            await tried(self._place, self._open())
+        except ConnectionError:
+            await self.close()
+            raise
+
+    async def take(self, most: int) -> Sequence[KafkaDelivery]:
+        consumer = self._consumer
+        try:
+            async with asyncio.timeout(2 * WAIT_S):  # it would wait for the end of a rebalance
+                found = await consumer.getmany(timeout_ms=int(1000 * WAIT_S), max_records=most)
+        except TimeoutError:
+            found = {}
+        except FAILURES as exc:
+            self._is_broken = True
+            raise broken(self._place, exc) from exc
+        # nothing is awaited before every event is known as held: a rebalance must find it
+        taken = [self._begun(one) for records in found.values() for one in records]
+        self._wait_for_slow()
+        if taken:
+            self._heard = time.monotonic()
+        elif time.monotonic() > self._heard + SILENT_S:
+            await self._ask_whether_it_is_there()
+        return taken
+
+    async def settle(self, endings: Sequence[Ending[KafkaDelivery]]) -> Sequence[Exception | None]:
+        failures = await self._sent(endings)
+        self._is_refused = any(isinstance(one, ConnectionError) for one in failures)
+        changed = {}
+        for ending, failure in zip(endings, failures, strict=True):
+            progress = ending.delivery.progress
+            if failure is None and ending.rest_s is None and progress.is_ours:
+                progress.end(ending.delivery.record.offset)
+                changed[progress.number] = progress
+        await self._commit(changed.values())
+        return failures
+
+    async def keep(self, deliveries: Sequence[KafkaDelivery]) -> None:
+        """Nothing: the client says by itself that it is there."""
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        producer, self._producer = self._producer, None
+        self._lose(list(self._partitions))
+        await left(consumer)
+        await left(producer)
+
+    async def _open(self) -> None:
+        place, common = self._place, client_settings(self._place)
+        session_s = min(max(place.lease_s, SESSION_S[0]), SESSION_S[1])
+        self._consumer = AIOKafkaConsumer(
+            **common,
+            group_id=place.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=int(1000 * session_s),
+            heartbeat_interval_ms=1000,
+            rebalance_timeout_ms=int(1000 * (2 * self._hand_over_s() + CONFIRM_S)),
+            max_poll_interval_ms=NEVER_MS,  # as long as all that may be held is, none is asked for
+            fetch_max_bytes=FETCH_BYTES,
+        )
+        self._is_broken = False
+        await asyncio.wait_for(self._consumer.start(), CONNECT_S)
+        await self._renew_producer()
+        await topic_of(self._consumer, place, place.input)
+        self._heard = time.monotonic()
+        self._consumer.subscribe([place.input], listener=Listener(self))
+
+    async def _renew_producer(self) -> None:
+        before, self._producer = self._producer, producer_of(self._place)
+        await left(before)
+        await asyncio.wait_for(self._producer.start(), CONNECT_S)
+        self._is_refused = False
+
+    async def _ask_whether_it_is_there(self) -> None:
+        await tried(self._place, asyncio.wait_for(self._consumer.topics(), CONNECT_S))
+        self._heard = time.monotonic()
+
+    def _begun(self, record: Any) -> KafkaDelivery:
+        self.gain([record.partition])
+        progress = self._partitions[record.partition]
+        progress.begin(record.offset)
+        return KafkaDelivery(record, progress)
+
+    def _wait_for_slow(self) -> None:
+        """Have no more of the partitions where many done events wait for one that is not."""
+        for number, progress in self._partitions.items():
+            is_far = len(progress) > max(FEWEST, 10 * self._place.most)
+            if is_far != progress.is_paused:
+                progress.is_paused = is_far
+                change = self._consumer.pause if is_far else self._consumer.resume
+                change(TopicPartition(self._place.input, number))
+
+    # What becomes of events.
+
+    async def _sent(self, endings: Sequence[Ending[KafkaDelivery]]) -> list[Exception | None]:
+        """Send what there is to send; return, for each, what the broker has against it."""
+        missing = await self._missing({topic for one in endings if (topic := self._topic(one))})
+        begun = [missing.get(self._topic(one)) or await self._begin_to_send(one) for one in endings]
+        futures = [one for one in begun if isinstance(one, asyncio.Future)]
+        if futures:
+            await asyncio.wait(futures, timeout=CONFIRM_S + 1)
+        return [self._problem(one) for one in begun]
+
+    def _topic(self, ending: Ending[KafkaDelivery]) -> str:
+        """Return where something is to be sent; empty: nothing is.
+
+        With an order, nothing is sent for what is another's now, who answers it: it would come after others of its key.
+        """
+        place = self._place
+        if place.order == "key" and not ending.delivery.progress.is_ours:
+            return ""
+        if ending.answer is not None:
+            return place.output
+        return "" if ending.dead_letter is None else place.dead_letter
+
+    async def _missing(self, topics: Iterable[str]) -> Mapping[str, Exception]:
+        """Return why there are none of those topics that are not there."""
+        found = {}
+        for topic in topics:
+            try:
+                await topic_of(self._producer, self._place, topic)
+            except ConnectionError as exc:
+                found[topic] = exc
+        return found
+
+    async def _begin_to_send(self, ending: Ending[KafkaDelivery]) -> asyncio.Future[Any] | Exception | None:
+        record, topic = ending.delivery.record, self._topic(ending)
+        if not topic:
+            return None
+        if ending.answer is not None:
+            value, headers = ending.answer.body, record_headers(ending.answer.headers)
+        else:
+            value, headers = record.value, [*record.headers, *record_headers(ending.dead_letter or {})]
+        try:
+            return await self._producer.send(topic, value, record.key, headers=headers)  # type: ignore[no-any-return]
+        except FAILURES as exc:
+            return exc
+
+    def _problem(self, told: asyncio.Future[Any] | Exception | None) -> Exception | None:
+        if isinstance(told, asyncio.Future):
+            if not told.done():
+                return ConnectionError("no confirmation of what was sent")
+            told = ConnectionError("what was sent was given up") if told.cancelled() else told.exception()  # type: ignore[assignment]
+        if isinstance(told, _TOO_LARGE):
+            return ValueError("larger than the broker takes")
+        return broken(self._place, told) if told is not None else None  # type: ignore[arg-type]
+
+    async def _commit(self, changed: Iterable[Progress]) -> None:
+        offsets = {
+            TopicPartition(self._place.input, one.number): one.next
+            for one in changed
+            if one.is_ours and one.next is not None
+        }
+        if not offsets:
+            return
+        with contextlib.suppress(*_NOT_OURS):  # then they are handed out again, by whoever has them now
+            try:
+                await asyncio.wait_for(self._consumer.commit(offsets), CONFIRM_S)
+            except _NOT_OURS:
+                raise
+            except FAILURES as exc:
+                raise broken(self._place, exc) from exc
+
+    # Whose partitions are whose.
+
+    def _hand_over_s(self) -> float:
+        return max(LEAST_HAND_OVER_S, self._place.lease_s)
+
+    def gain(self, numbers: Iterable[int]) -> None:
+        """These partitions are ours from now on, from what was committed of them."""
+        for number in numbers:
+            self._partitions.setdefault(number, Progress(number))
+
+    async def hand_over(self) -> None:
+        """Finish what is held, as far as that does not take too long: another may have it all."""
+        gone = dict(self._partitions)
+        end = time.monotonic() + self._hand_over_s()
+        while any(one.is_ours and len(one) for one in gone.values()) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        with contextlib.suppress(ConnectionError):  # then they are handed out again
+            await self._commit(gone.values())
+        self._lose(gone)
+
+    def _lose(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if progress := self._partitions.pop(number, None):
+                progress.is_ours = False
+
+
+class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells a source which partitions of its topic it has."""
+
+    def __init__(self, source: Kafka) -> None:
+        self._source = source
+
+    async def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
+        await self._source.hand_over()  # this client gives all away before a rebalance
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._source.gain([one.partition for one in assigned])
+
+
+def producer_of(place: Place) -> Any:
+    """Return a producer that is to be started, and counts as sent what all replicas that are in step have."""
+    given = client_settings(place)
+    given["request_timeout_ms"] = int(1000 * CONFIRM_S)
+    return AIOKafkaProducer(**given, acks="all", max_request_size=MOST_BYTES)  # the broker knows better
+
+
+def client_settings(place: Place) -> dict[str, Any]:
+    """Return how a client connects, with user name and password as they are now."""
+    url, (username, password) = urlsplit(place.url), place.login()
+    is_tls = url.scheme == "kafkas"
+    given: dict[str, Any] = {
+        "bootstrap_servers": url.netloc if url.port else f"{url.netloc}:{9093 if is_tls else 9092}",
+        "client_id": place.member,
+        "security_protocol": ("SASL_" if password else "") + ("SSL" if is_tls else "PLAINTEXT"),
+        "request_timeout_ms": int(1000 * max(CONNECT_S, 10 * WAIT_S)),
+    }
+    if is_tls:
+        given["ssl_context"] = place.tls.context()
+    if password:
+        mechanism = os.environ.get("MODELYARD_EVENTS_SASL", SASL[0]).upper()
+        given |= {"sasl_mechanism": mechanism, "sasl_plain_username": username or "", "sasl_plain_password": password}
+    return given
+
+
+async def topic_of(client: Any, place: Place, topic: str) -> None:
+    """Return once the client knows a topic, which the broker may make when it is named.
+
+    Raises:
+        ConnectionError: there is none.
+    """
+    known = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001 - no other way
+    if known.cluster.partitions_for_topic(topic):
+        return
+    try:
+        await asyncio.wait_for(known._wait_on_metadata(topic), CONNECT_S)  # noqa: SLF001
+    except FAILURES as exc:
+        msg = f"{place.url}: no topic {topic!r}; make it, with a partition for each server that is to share the work"
+        raise ConnectionError(msg) from exc
+
+
+async def left(client: Any) -> None:
+    """Have a client leave, if there is one; the broker finds out by itself, later, if it does not hear it."""
+    if client is not None:
+        with contextlib.suppress(*FAILURES):
+            await asyncio.wait_for(client.stop(), LEAVE_S)
+
+
+async def tried(place: Place, step: Awaitable[T]) -> T:
+    """Return what `step` does; what Kafka says is told as others tell it."""
+    SAID.last = ""
+    try:
+        return await step
+    except ConnectionError:
+        raise
+    except FAILURES as exc:
+        raise broken(place, exc) from exc
+
+
+def broken(place: Place, exc: BaseException) -> ConnectionError:
+    """Return what went wrong, as others tell it."""
+    if isinstance(exc, ConnectionError):
+        return exc
+    said = str(exc) or type(exc).__name__
+    if SAID.last and isinstance(exc, (KafkaConnectionError, TimeoutError)):
+        said = SAID.last
+    said = " ".join(said.split())
+    return ConnectionError(f"{place.url}: {said}")
+
+
+# CloudEvents.
+
+
+def headers_of(record: Any) -> Mapping[bytes, bytes]:
+    """Return the header fields that say what the record's do; they are percent-encoded, those are not.
+
+    The record's key is the partition key, where no header says another.
+    """
+    found: dict[bytes, bytes] = {}
+    with contextlib.suppress(UnicodeDecodeError):
+        if record.key and record.key.decode():
+            found[b"ce-partitionkey"] = _encoded(record.key)
+    for name, value in record.headers:
+        field = f"ce-{name[3:]}" if name.lower().startswith("ce_") else name.lower()
+        found[field.encode()] = _encoded(value or b"") if field.startswith("ce-") else value or b""
+    return found
+
+
+def record_headers(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """Return the headers of a record that say what these header fields do."""
+    names = {"ce-datacontenttype": "content-type"}
+    return [
+        (names.get(name) or name.replace("ce-", "ce_", 1), unquote(value).encode()) for name, value in headers.items()
+    ]
+
+
+def _encoded(value: bytes) -> bytes:
+    return quote(value, safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").encode()

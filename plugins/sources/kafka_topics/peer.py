@@ -1,0 +1,130 @@
+"""The other side of Kafka: who makes the topics, sends events and hears what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from . import (
+    CONFIRM_S,
+    CONNECT_S,
+    FAILURES,
+    broken,
+    client_settings,
+    headers_of,
+    left,
+    producer_of,
+    record_headers,
+    topic_of,
+    tried,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from modelyard.serving.events.peer import Heard, Sent
+    from modelyard.serving.events.source import Place
+
+WAIT_S = 0.5
+PARTITIONS, REPLICAS = 4, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What came back; see `modelyard.serving.events.peer.Heard`."""
+
+    is_dead: bool
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Peer:
+    """See `modelyard.serving.events.peer.Peer`."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._consumer: Any = None
+        self._producer: Any = None
+
+    async def open(self) -> None:
+        await self.close()
+        await tried(self._place, self._open())
+
+    async def prepare(self) -> Sequence[str]:
+        place = self._place
+        topics = list(dict.fromkeys((place.input, place.output, place.dead_letter)))
+        await tried(place, self._make(topics))
+        await self.open()
+        return [f"topic {one!r}" for one in topics]
+
+    async def send(self, events: Sequence[Sent]) -> None:
+        place = self._place
+        await topic_of(self._producer, place, place.input)
+        try:
+            sent = [await self._begin_to_send(one) for one in events]
+            await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_S)
+        except FAILURES as exc:
+            msg = f"{place.url}: {place.input!r}: {broken(place, exc)}"
+            raise ConnectionError(msg) from exc
+
+    async def read(self) -> Sequence[Heard]:
+        if not self._consumer.assignment():
+            await asyncio.sleep(WAIT_S)  # there is no topic that anything could come to
+            return []
+        found = await tried(self._place, self._consumer.getmany(timeout_ms=int(1000 * WAIT_S)))
+        return [self._back(one) for records in found.values() for one in records]
+
+    async def close(self) -> None:
+        clients, self._consumer, self._producer = (self._consumer, self._producer), None, None
+        for client in clients:
+            await left(client)
+
+    async def _open(self) -> None:
+        place = self._place
+        self._consumer, self._producer = AIOKafkaConsumer(**client_settings(place)), producer_of(place)
+        await asyncio.wait_for(self._consumer.start(), CONNECT_S)
+        await asyncio.wait_for(self._producer.start(), CONNECT_S)
+        await self._listen()
+
+    async def _listen(self) -> None:
+        """Hear what comes to the two topics from now on, as far as they are there."""
+        place, there = self._place, await self._consumer.topics()
+        heard = [one for one in (place.output, place.dead_letter) if one in there]
+        for topic in heard:
+            await topic_of(self._consumer, place, topic)
+        numbers = {topic: self._consumer.partitions_for_topic(topic) for topic in heard}
+        places = [TopicPartition(topic, number) for topic in heard for number in numbers[topic]]
+        self._consumer.assign(places)
+        if places:
+            await asyncio.wait_for(self._consumer.seek_to_end(*places), CONNECT_S)
+
+    async def _make(self, topics: Sequence[str]) -> None:
+        admin = AIOKafkaAdminClient(**client_settings(self._place))
+        await asyncio.wait_for(admin.start(), CONNECT_S)
+        try:
+            missing = set(topics) - set(await admin.list_topics())
+            made = [NewTopic(one, PARTITIONS, REPLICAS) for one in topics if one in missing]
+            answer = await admin.create_topics(made) if made else None
+        finally:
+            await admin.close()
+        for topic, code, *said in answer.topic_errors if answer else ():
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                msg = f"{self._place.url}: topic {topic!r}: {(said and said[0]) or for_code(code).message}"
+                raise ConnectionError(msg)
+
+    async def _begin_to_send(self, event: Sent) -> asyncio.Future[Any]:
+        fields = {"ce-datacontenttype" if one == "content-type" else one: said for one, said in event.headers.items()}
+        key = unquote(event.headers.get("ce-partitionkey", "")).encode() or None
+        return await self._producer.send(  # type: ignore[no-any-return]
+            self._place.input, event.body, key, headers=record_headers(fields)
+        )
+
+    def _back(self, record: Any) -> Back:
+        headers = {name.decode(): value.decode("latin-1") for name, value in headers_of(record).items()}
+        return Back(record.topic == self._place.dead_letter, headers, record.value or b"")

@@ -1,0 +1,199 @@
+"""Kafka: the broker of the tests of librdkafka, in memory; or a program that keeps what it has, where one is named.
+
+Nothing that can be installed here is a broker of Kafka's protocol with passwords, TLS and a disk. `kafka_broker.go` beside
+this makes one of a package for Go; `MODELYARD_TEST_KAFKA` names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+from tests.serving.events.brokers.broker import Broker, Message, event_headers
+
+PARTITIONS = 4
+PROGRAM = os.environ.get("MODELYARD_TEST_KAFKA", "")
+
+
+class KafkaBroker(Broker):
+    """A program that speaks Kafka's protocol, with what it has in a folder."""
+
+    program, module = PROGRAM, "aiokafka"
+    client = "modelyard_plugins.sources.kafka_topics:open_source"
+    counts = False
+
+    @property
+    def url(self):
+        return f"{'kafkas' if self.certificate else 'kafka'}://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self):
+        return {**super().settings, **({"EVENTS_SASL": "scram-sha-512"} if self.certificate else {})}
+
+    def command(self):
+        words = [self.program, "-port", self.port, "-dir", self.folder / "data"]
+        if self.certificate:
+            words += ["-cert", self.certificate / "tls.crt", "-key", self.certificate / "tls.key"]
+            words += ["-user", self.user, "-password", self.password]
+        return words
+
+    @property
+    def common(self):
+        given = {"bootstrap_servers": f"127.0.0.1:{self.port}"}
+        if self.certificate:
+            given |= {"security_protocol": "SASL_SSL", "ssl_context": self.trusted(), "sasl_mechanism": "PLAIN"}
+            given |= {"sasl_plain_username": self.user, "sasl_plain_password": self.password}
+        return given
+
+    def kill(self):
+        if counter := getattr(self, "counter", None):
+            self.ask(counter.stop)
+            self.counter = None
+        super().kill()
+
+    def ask(self, step):
+        if getattr(self, "loop", None) is None:
+            self.loop = asyncio.new_event_loop()
+        return self.loop.run_until_complete(asyncio.wait_for(step(), 60))
+
+    def make(self, *, with_output=True, members=()):
+        self._make([self.input, self.dead, *([self.output] if with_output else [])])
+
+    def allow_output(self):
+        self._make([self.output])
+
+    def _make(self, names):
+        from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+        async def make():
+            admin = AIOKafkaAdminClient(**self.common)
+            await admin.start()
+            try:
+                await admin.create_topics([NewTopic(one, PARTITIONS, 1) for one in names])
+            finally:
+                await admin.close()
+
+        self.ask(make)
+
+    def send(self, bodies, first=0, keys=None):
+        from aiokafka import AIOKafkaProducer
+
+        async def send():
+            producer = AIOKafkaProducer(**self.common)
+            await producer.start()
+            try:
+                sent = []
+                for number, body in enumerate(bodies, first):
+                    key = keys[(number - first) % len(keys)] if keys else str(number)
+                    headers = {
+                        one.replace("ce-", "ce_"): value.encode() for one, value in event_headers(number).items()
+                    }
+                    sent.append(await producer.send(self.input, body, key.encode(), headers=list(headers.items())))
+                await asyncio.gather(*sent)
+            finally:
+                await producer.stop()
+
+        self.ask(send)
+
+    def read(self, name):
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        async def read():
+            places = [TopicPartition(name, number) for number in range(PARTITIONS)]
+            consumer = AIOKafkaConsumer(**self.common, auto_offset_reset="earliest")
+            await consumer.start()
+            try:
+                missing = sum((await consumer.end_offsets(places)).values())
+                consumer.assign(places)
+                found = []
+                while len(found) < missing:
+                    for records in (await consumer.getmany(timeout_ms=200)).values():
+                        found += records
+            finally:
+                await consumer.stop()
+            return [Message(self._headers(one), one.value) for one in found]
+
+        return self.ask(read)
+
+    def _headers(self, record):
+        return {name.replace("ce_", "ce-"): value.decode() for name, value in record.headers}
+
+    def count(self, name):
+        return sum(self._ends(name).values())
+
+    def _ends(self, name):
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+        from aiokafka.errors import KafkaError
+
+        async def ends():
+            if getattr(self, "counter", None) is None:
+                counter = AIOKafkaConsumer(**self.common)
+                await counter.start()
+                self.counter = counter
+            return await self.counter.end_offsets([TopicPartition(name, number) for number in range(PARTITIONS)])
+
+        with contextlib.suppress(KafkaError, TimeoutError, OSError):
+            return self.ask(ends)
+        return {}
+
+    def waiting(self):
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        async def done():
+            consumer = AIOKafkaConsumer(**self.common, group_id=self.group, enable_auto_commit=False)
+            await consumer.start()
+            try:
+                places = [TopicPartition(self.input, number) for number in range(PARTITIONS)]
+                consumer.assign(places)
+                return sum([await consumer.committed(one) or 0 for one in places])
+            finally:
+                await consumer.stop()
+
+        return self.count(self.input) - self.ask(done)
+
+
+class MockCluster(KafkaBroker):
+    """The broker within librdkafka, in a process of its own.
+
+    It has all in memory: instead of killing it, it is stopped, and goes on. Topics are made when they are named.
+    """
+
+    program, module = sys.executable, "confluent_kafka"
+    has_passwords = refuses = sets_up = False
+    hears_to_the_end = False  # it takes no commits once a rebalance has begun
+    code = """
+import time
+from confluent_kafka import Producer
+held = Producer({"test.mock.num.brokers": 1, "test.mock.broker.rtt": 0})
+print(next(iter(held.list_topics().brokers.values())).port, flush=True)
+time.sleep(1e6)
+"""
+
+    def start(self):
+        if getattr(self, "process", None) is None:
+            words = [self.program, "-c", self.code]
+            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+            self.port = int(self.process.stdout.readline())
+        else:
+            self.process.send_signal(signal.SIGCONT)
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def _make(self, names):
+        from aiokafka import AIOKafkaProducer
+
+        async def make():
+            producer = AIOKafkaProducer(**self.common)
+            await producer.start()
+            try:
+                for name in names:
+                    assert len(await producer.partitions_for(name)) == PARTITIONS
+            finally:
+                await producer.stop()
+
+        self.ask(make)

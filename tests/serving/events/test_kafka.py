@@ -1,0 +1,87 @@
+"""What the client of Kafka does by itself: how far a partition is done, and CloudEvents in headers of records."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.serving.events.source import Place, Tls
+
+kafka = pytest.importorskip("modelyard_plugins.sources.kafka_topics", reason="needs the extra kafka")
+progress = pytest.importorskip("modelyard_plugins.sources.kafka_topics.progress")
+
+PLACE = Place(
+    url="kafka://127.0.0.1:9092",
+    input="in",
+    output="out",
+    dead_letter="dead",
+    group="digits",
+    member="one",
+    client_id="one",
+    lease_s=30,
+    most=64,
+    order="none",
+    login=lambda: (None, None),
+    tls=Tls(),
+)
+
+
+def record(headers=(), key=None):
+    return SimpleNamespace(headers=list(headers), key=key)
+
+
+@given(st.sets(st.integers(0, 50), min_size=1), st.randoms(use_true_random=False))
+def test_a_partition_is_done_up_to_the_first_event_that_is_not(offsets, random):
+    held = progress.Progress(0)
+    for offset in sorted(offsets):  # gaps are those of a compacted log
+        held.begin(offset)
+    left, ends = set(offsets), sorted(offsets)
+    random.shuffle(ends)
+    for offset in ends:
+        held.end(offset)
+        left.discard(offset)
+        before = [one for one in offsets if one < min(left, default=51)]
+        assert held.next == (max(before) + 1 if before else None)
+    assert len(held) == 0
+
+
+def test_a_records_headers_are_attributes_and_its_key_is_the_partition_key():
+    found = kafka.headers_of(
+        record([("ce_id", "ü 1".encode()), ("content-type", b"text/plain"), ("Mine", None)], b"a b")
+    )
+    assert found == {
+        b"ce-id": b"%C3%BC 1",
+        b"content-type": b"text/plain",
+        b"mine": b"",
+        b"ce-partitionkey": b"a b",
+    }
+    assert kafka.headers_of(record([("ce_partitionkey", b"x")], b"a"))[b"ce-partitionkey"] == b"x"
+    assert kafka.headers_of(record(key=b"\xff")) == {}
+
+
+def test_header_fields_are_headers_of_a_record_without_percents():
+    sent = kafka.record_headers({"ce-id": "%C3%BC%201", "ce-datacontenttype": "application/json"})
+    assert sent == [("ce_id", "ü 1".encode()), ("content-type", b"application/json")]
+
+
+@pytest.mark.parametrize("url", ["nats://a", "kafka://", "kafka://a:1/topic"])
+def test_what_is_no_address_of_kafka_is_refused(url):
+    with pytest.raises(ValueError, match=r"URL: .*kafka://HOST:PORT"):
+        kafka.open_source(dataclasses.replace(PLACE, url=url))
+
+
+def test_a_password_is_shown_as_the_setting_says(monkeypatch):
+    place = dataclasses.replace(PLACE, url="kafkas://broker", login=lambda: ("ann", "s3cret"))
+    monkeypatch.setenv("MODELYARD_EVENTS_SASL", "scram-sha-256")
+    given = kafka.client_settings(place)
+    assert (given["security_protocol"], given["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-256")
+    assert (given["sasl_plain_username"], given["sasl_plain_password"]) == ("ann", "s3cret")
+    assert given["bootstrap_servers"] == "broker:9093"
+    assert "sasl_mechanism" not in kafka.client_settings(PLACE)
+    monkeypatch.setenv("MODELYARD_EVENTS_SASL", "gssapi")
+    with pytest.raises(ValueError, match="SASL: 'gssapi'; allowed: plain, scram-sha-256, scram-sha-512"):
+        kafka.open_source(place)
