@@ -51,6 +51,7 @@ class Peer:
         self._place = place
         self._consumer: Any = None
         self._producer: Any = None
+        self._unheard: set[str] = set()
 
     async def open(self) -> None:
         await self.close()
@@ -74,6 +75,8 @@ class Peer:
             raise ConnectionError(msg) from exc
 
     async def read(self) -> Sequence[Heard]:
+        if self._unheard:  # a broker may make a topic when something is sent to it: all of it is new
+            await tried(self._place, self._listen(is_new=True))
         if not self._consumer.assignment():
             await asyncio.sleep(WAIT_S)  # there is no topic that anything could come to
             return []
@@ -90,19 +93,25 @@ class Peer:
         self._consumer, self._producer = AIOKafkaConsumer(**client_settings(place)), producer_of(place)
         await asyncio.wait_for(self._consumer.start(), CONNECT_S)
         await asyncio.wait_for(self._producer.start(), CONNECT_S)
-        await self._listen()
+        self._unheard = {place.output, place.dead_letter}
+        await self._listen(is_new=False)
 
-    async def _listen(self) -> None:
-        """Hear what comes to the two topics from now on, as far as they are there."""
-        place, there = self._place, await self._consumer.topics()
-        heard = [one for one in (place.output, place.dead_letter) if one in there]
-        for topic in heard:
-            await topic_of(self._consumer, place, topic)
-        numbers = {topic: self._consumer.partitions_for_topic(topic) for topic in heard}
-        places = [TopicPartition(topic, number) for topic in heard for number in numbers[topic]]
-        self._consumer.assign(places)
-        if places:
-            await asyncio.wait_for(self._consumer.seek_to_end(*places), CONNECT_S)
+    async def _listen(self, *, is_new: bool) -> None:
+        """Hear the two topics, as far as they are there: from now on, or from their beginning if they are new."""
+        consumer = self._consumer
+        found = sorted(self._unheard & await consumer.topics())
+        if not found:
+            return
+        for topic in found:
+            await topic_of(consumer, self._place, topic)
+        added = [TopicPartition(topic, number) for topic in found for number in consumer.partitions_for_topic(topic)]
+        before = {one: await consumer.position(one) for one in consumer.assignment()}
+        consumer.assign([*before, *added])
+        for one, position in before.items():
+            consumer.seek(one, position)
+        seek = consumer.seek_to_beginning if is_new else consumer.seek_to_end
+        await asyncio.wait_for(seek(*added), CONNECT_S)
+        self._unheard -= set(found)
 
     async def _make(self, topics: Sequence[str]) -> None:
         admin = AIOKafkaAdminClient(**client_settings(self._place))

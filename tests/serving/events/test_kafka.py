@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +68,44 @@ def test_a_records_headers_are_attributes_and_its_key_is_the_partition_key():
 def test_header_fields_are_headers_of_a_record_without_percents():
     sent = kafka.record_headers({"ce-id": "%C3%BC%201", "ce-datacontenttype": "application/json"})
     assert sent == [("ce_id", "ü 1".encode()), ("content-type", b"application/json")]
+
+
+def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp_path):
+    from tests.serving.events.brokers.kafka import MockCluster
+
+    broker = MockCluster(tmp_path / "broker")
+    broker.start()
+    broker.begin("late")
+    place = dataclasses.replace(PLACE, url=broker.url, input="late-asked", output="late-out", dead_letter="late-dead")
+
+    async def heard():
+        peer = kafka.open_peer(place)
+        await peer.open()
+        producer = kafka.producer_of(place)
+        await producer.start()
+        found = []
+        try:
+            for topic in (place.output, place.dead_letter, place.output):
+                await producer.send_and_wait(topic, topic.encode(), headers=[("ce_id", b"1")])
+                end = time.monotonic() + 20
+                before = len(found)
+                while len(found) == before:
+                    assert time.monotonic() < end
+                    found += await peer.read()
+            return found
+        finally:
+            await producer.stop()
+            await peer.close()
+
+    try:
+        found = asyncio.run(heard())
+    finally:
+        broker.kill()
+    assert [(one.is_dead, one.body) for one in found] == [
+        (False, b"late-out"),
+        (True, b"late-dead"),
+        (False, b"late-out"),
+    ]
 
 
 @pytest.mark.parametrize("url", ["nats://a", "kafka://", "kafka://a:1/topic"])
