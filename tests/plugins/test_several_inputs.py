@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pytest
+from tests.plugins import calling
 from tests.plugins.conftest import Bench, no_progress, open_model
 from tests.tasks import write_dataset
 
@@ -129,7 +130,7 @@ def trained_by(
             bench = Bench(tmp_path_factory.mktemp(trainer))
             network = torch_network() if trainer == "torch" else keras_network(_keras(trainer))
             context = bench.train(differences, network)
-            component(f"trainers.{trainer}").train(context, epochs=12, learning_rate=0.03)
+            calling.trainer(trainer)(context, epochs=12, learning_rate=0.03)
             models[trainer] = open_model(context.out, differences, FORMATS[trainer])
         return models[trainer]
 
@@ -193,7 +194,7 @@ def test_the_same_training_is_the_same_bytes(
 ) -> None:
     first = trained_by(trainer)
     context = bench.train(differences, torch_network() if trainer == "torch" else keras_network(_keras(trainer)))
-    component(f"trainers.{trainer}").train(context, epochs=12, learning_rate=0.03)
+    calling.trainer(trainer)(context, epochs=12, learning_rate=0.03)
     assert (context.out / format_file(FORMATS[trainer])).read_bytes() == first.path.read_bytes()
 
 
@@ -209,7 +210,7 @@ def test_inputs_of_other_names_are_refused(differences: Dataset, bench: Bench, t
     with pytest.raises(
         PluginError, match=r"takes my_minus, .*, but the data set's arrays are minus, .*\n  name its inputs like"
     ):
-        component("trainers.tensorflow").train(bench.train(differences, build))
+        calling.trainer("tensorflow")(bench.train(differences, build))
 
 
 @pytest.mark.tensorflow
@@ -224,7 +225,7 @@ def test_an_input_of_another_shape_is_named(differences: Dataset, bench: Bench, 
         return keras.Model(taken, keras.layers.Dense(classes)(joined))
 
     with pytest.raises(PluginError, match=r"minus' takes the shape \(None, 7\), but the data set has \(None, 6\)"):
-        component("trainers.tensorflow").train(bench.train(differences, build))
+        calling.trainer("tensorflow")(bench.train(differences, build))
 
 
 @pytest.mark.torch
@@ -238,7 +239,7 @@ def test_a_forward_without_such_an_argument_is_told(differences: Dataset, bench:
     with pytest.raises(
         PluginError, match=r"'Net' cannot take plus: float32 samples of the shape \(None, 6\), pictures"
     ):
-        component("trainers.torch").train(bench.train(differences, lambda *_: Net()))
+        calling.trainer("torch")(bench.train(differences, lambda *_: Net()))
 
 
 @pytest.mark.torch
@@ -247,7 +248,7 @@ def test_a_name_that_forward_cannot_have_is_told(bench: Bench, torch: None, tmp_
     arrays = {"plus.0": x["plus"], "minus": x["minus"]}
     write_dataset(Splits(arrays, y.astype(int), arrays, y.astype(int), ("a", "b")), tmp_path, progress=no_progress)
     with pytest.raises(PluginError, match=r"array 'plus\.0' cannot be an argument of a module's forward"):
-        component("trainers.torch").train(bench.train(Dataset.open(tmp_path), torch_network()))
+        calling.trainer("torch")(bench.train(Dataset.open(tmp_path), torch_network()))
 
 
 @pytest.mark.torch
