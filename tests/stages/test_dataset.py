@@ -12,8 +12,11 @@ from tests.tasks import write_dataset
 
 from modelyard import DataError
 from modelyard.artifacts import Dataset, Splits
+from modelyard.errors import PluginError
+from modelyard.stages import dataset as stage
 from modelyard.stages.splits import files as split_files
-from modelyard.tensors import Preprocessing
+from modelyard.task import Task
+from modelyard.tensors import OutputFacts, Preprocessing
 
 
 def test_splits_are_written_as_they_are_with_their_facts(make_splits, told, tmp_path):
@@ -28,6 +31,15 @@ def test_splits_are_written_as_they_are_with_their_facts(make_splits, told, tmp_
         assert dataset.y(split).dtype == np.int64
     assert dataset.facts.splits["train"].per_class == (10, 10, 10)
     assert told.calls[-1] == (42, 42)
+
+
+def test_a_task_that_wants_no_number_is_refused_before_a_framework_ends_over_it(make_splits, told, tmp_path):
+    class Nothing(Task):
+        def check(self, splits):
+            return OutputFacts(name="scores", shape=(len(splits.class_names),), labels=tuple(splits.class_names))
+
+    with pytest.raises(PluginError, match=r"the task 'x' wants answers of the shape \(0,\), which hold no number\n"):
+        stage.write_dataset(make_splits(class_names=()), tmp_path, Nothing(), "x", progress=told)
 
 
 def test_unit_maps_the_value_range_to_0_and_1(make_splits, told, tmp_path):

@@ -14,7 +14,7 @@ from modelyard.stages.splits.sent import prepared, write_sent
 from modelyard.stages.splits.slices import check_slices, write_slices
 from modelyard.stages.statistics import statistics
 from modelyard.stages.tasks import open_task
-from modelyard.tensors import InputFacts, Loss, Preprocessing, is_whole
+from modelyard.tensors import InputFacts, Loss, OutputFacts, Preprocessing, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +106,7 @@ def write_dataset(
         splits, sent = prepared(splits, chain)
     columns = check_splits(splits)
     slices = check_slices(splits.slices, len(columns[0].test))
-    wanted = task.check(splits)
+    wanted = _some(task.check(splits), name)
     inputs = []
     steps = _Steps(progress, sum(len(one.train) + len(one.test) for one in columns))
     for column in columns:
@@ -135,6 +135,21 @@ def write_dataset(
     samples = {split: one.samples for split, one in facts.items()}
     classes = {"classes": len(wanted.labels)} if wanted.activation == "softmax" else {}
     return {**samples, **classes, **_told(inputs)}
+
+
+def _some(wanted: OutputFacts, task: str) -> OutputFacts:
+    """Return what a model must answer, if that is any number at all: frameworks end their process over an axis of none.
+
+    Raises:
+        PluginError: the task wants none.
+    """
+    if 0 not in wanted.shape:
+        return wanted
+    msg = (
+        f"the task {task!r} wants answers of the shape {wanted.shape}, which hold no number\n"
+        "  its `check` returns OutputFacts by the data set's labels: class_names may be empty"
+    )
+    raise PluginError(msg)
 
 
 def _told(inputs: Sequence[InputFacts]) -> dict[str, Any]:
