@@ -40,6 +40,10 @@ def test_a_package_of_plugins_goes_to_a_folder_of_its_name(
     assert "next: cd modelyard-acme && python -m pip install" in capsys.readouterr().out
     assert (tmp_path / "modelyard-acme/src/modelyard_acme/__init__.py").exists()
     assert main(["init", "--plugin", "modelyard-acme"]) == 2
+    assert main(["init", "--plugin", "other", "--kind", "gate", "--kind", "kind"]) == 0
+    assert {file.stem for file in (tmp_path / "other/src/other").glob("[a-z]*.py")} == {"gate", "kind"}
+    assert main(["init", "project", "--kind", "gate"]) == 2
+    assert "goes with --plugin\n  usage: modelyard init --plugin NAME --kind gate" in capsys.readouterr().err
 
 
 def test_a_reader_that_stops_is_no_error(toy: Path) -> None:

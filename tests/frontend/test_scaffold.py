@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.examples.environments import ROOT, clean, install, new_environment, see
+from tests.examples.environments import ROOT
 
 from modelyard.config.read import load_config
 from modelyard.errors import ConfigError
-from modelyard.frontend.scaffold import _PROJECT, new_plugin, new_project
+from modelyard.frontend.scaffold import _PROJECT, new_project
 from modelyard.kinds import BUILT_IN
 from modelyard.project.load import load
 
@@ -84,56 +84,3 @@ def test_the_new_dodo_is_the_one_of_this_repository() -> None:
     """A clone of modelyard and a new project show the same pipeline at a glance."""
     template = (ROOT / "templates" / "project" / "dodo.py.txt").read_text()
     assert template == (ROOT / "dodo.py").read_text() == (ROOT / "tests/projects/toy/dodo.py").read_text()
-
-
-def test_a_package_of_plugins_passes_its_own_tests_and_is_found_by_a_project(tmp_path: Path, doit: Doit) -> None:
-    told = new_plugin(tmp_path / "ours", "modelyard-acme")
-    assert told.startswith(f"modelyard-acme: 10 files in {tmp_path}/ours\n  next: cd {tmp_path}/ours && python -m pip")
-    texts = {file.relative_to(tmp_path / "ours").as_posix(): file.read_text() for file in files_in(tmp_path / "ours")}
-    assert not [file for file, text in texts.items() if "@" in text.replace('"$@"', "").replace("@hookimpl", "")]
-    python = new_environment(tmp_path / "venv")
-    see(python, editable=True)
-    install(python, tmp_path / "ours")
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_target.py"]
-    done = subprocess.run(command, cwd=tmp_path / "ours", env=clean(), capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[-1].startswith("1 passed"), done.stdout + done.stderr
-    new_project(tmp_path / "project")
-    listed = subprocess.run(
-        [
-            python,
-            "-m",
-            "doit",
-            "list",
-            "--all",
-            'variants={ r = ["acme-round", "float32"] }',
-            "targets={acme-script={}}",
-        ],
-        cwd=tmp_path / "project",
-        env=clean(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "optimize:acme-round" in listed.stdout, listed.stderr
-    assert "render:acme-script" in listed.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.tensorflow
-def test_the_model_optimizer_of_a_package_of_plugins_keeps_the_contract(tmp_path: Path) -> None:
-    new_plugin(tmp_path / "ours", "acme")
-    python = new_environment(tmp_path / "venv")
-    see(python, editable=True)
-    install(python, tmp_path / "ours")
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=tmp_path / "ours", env=clean(), capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[-1].startswith("2 passed"), done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    "name", ["Acme", "9acme", "acme-", "a.b", "modelyard", "modelyard-plugins", "class", "json", ""]
-)
-def test_a_name_that_a_package_cannot_have_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"init: '.*' is not allowed as a name, did you mean 'modelyard-[a-z0-9-]+'"):
-        new_plugin(tmp_path / "x", name)
-    assert not (tmp_path / "x").exists()

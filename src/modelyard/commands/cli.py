@@ -26,6 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kind = new.add_mutually_exclusive_group()
     kind.add_argument("--name", help="the project's name (default: the folder's)")
     kind.add_argument("--plugin", metavar="NAME", help="write a package of plugins of this name, tests included")
+    new.add_argument(
+        "--kind",
+        action="append",
+        metavar="KIND",
+        help="with --plugin: a kind of component to begin with, such as executor; may be given several times (default: optimizer, target)",
+    )
     looks = commands.add_parser("doctor", help="tell what this machine lacks for the project; exit code 1 if anything")
     looks.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="values to build with, as doit takes them")
     looks.add_argument("--json", action="store_true", help="print the answer as JSON, with stable keys")
@@ -35,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "doctor":
             code = doctor(options.overrides, as_json=options.json)
         else:
-            print(init(options.folder, options.name, options.plugin))
+            print(init(options.folder, options.name, options.plugin, options.kind))
         sys.stdout.flush()
     except BrokenPipeError:
         from modelyard.commands.wording import hear_no_more
@@ -47,16 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def init(folder: str | None, name: str | None, plugin: str | None) -> str:
+def init(folder: str | None, name: str | None, plugin: str | None, kinds: Sequence[str] | None = None) -> str:
     """Write a new project, or a package of plugins, and return what to do next.
 
     Raises:
         ConfigError: the name is not allowed, or something is in the way.
     """
-    from modelyard.frontend.scaffold import new_plugin, new_project
-
     if plugin is not None:
-        return new_plugin(Path(folder or plugin), plugin)
+        from modelyard.frontend.plugin_package import USUAL, new_plugin
+
+        return new_plugin(Path(folder or plugin), plugin, kinds or USUAL)
+    if kinds:
+        msg = f"init: --kind {kinds[0]} goes with --plugin\n  usage: modelyard init --plugin NAME --kind {kinds[0]}"
+        raise ConfigError(msg)
+    from modelyard.frontend.scaffold import new_project
+
     return new_project(Path(folder or "."), name)
 
 
