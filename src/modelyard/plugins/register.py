@@ -73,7 +73,9 @@ def registered(
         PluginError: the name, the function, a trait or a parameter is none, or a trait that the kind needs is missing.
     """
     where = f"plugin {source.file}: register({name!r})"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not (
+        kind == "kind" or _NAME.fullmatch(name)
+    ):  # `kinds_of` says what those are called
         msg = f"{where}: a name has lower-case letters, digits, dots and dashes, and starts and ends with a letter or digit"
         raise PluginError(msg)
     if not inspect.isfunction(inspect.unwrap(function)) and not inspect.ismethod(function):
