@@ -121,6 +121,7 @@ class Kafka:
         self._producer: Any = None
         self._is_broken = self._is_refused = False
         self._partitions: dict[int, Progress] = {}
+        self._is_member = asyncio.Event()
         self._heard = 0.0
 
     async def open(self) -> None:
@@ -199,7 +200,10 @@ class Kafka:
         await self._renew_producer()
         await topic_of(self._consumer, place, place.input)
         self._heard = time.monotonic()
+        self._is_member.clear()
         self._consumer.subscribe([place.input], listener=Listener(self))
+        with contextlib.suppress(TimeoutError):  # a member that was killed keeps the others waiting
+            await asyncio.wait_for(self._is_member.wait(), CONNECT_S)
 
     async def _renew_producer(self) -> None:
         before, self._producer = self._producer, producer_of(self._place)
@@ -304,6 +308,7 @@ class Kafka:
 
     def gain(self, numbers: Iterable[int]) -> None:
         """These partitions are ours from now on, from what was committed of them."""
+        self._is_member.set()
         for number in numbers:
             self._partitions.setdefault(number, Progress(number))
 
