@@ -31,3 +31,11 @@ def test_the_worst_is_the_lowest_where_higher_is_better_and_else_the_highest(qua
     (by_light,) = sliced([quantity], ["light"])
     found = worst(by_light, {"day": quantity.of(0.75, (0.7, 0.8)), "night": quantity.of(0.5)})
     assert (found.value, found.per_group, found.interval) == (least, {"day": 0.75, "night": 0.5}, None)
+
+
+def test_a_value_of_which_nothing_counts_is_not_the_worst() -> None:
+    (by_light,) = sliced([ACCURACY], ["light"])
+    nothing = ACCURACY.of(0.0, None, {"a": None, "b": None})
+    some = ACCURACY.of(0.75, None, {"a": 0.75, "b": None})
+    found = worst(by_light, {"day": some, "dusk": nothing})
+    assert (found.value, found.per_group) == (0.75, {"day": 0.75, "dusk": None})

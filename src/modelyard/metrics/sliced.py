@@ -39,5 +39,11 @@ def worst(quantity: Quantity, found: Mapping[str, Metric]) -> Metric:
         quantity: the quantity.
         found: what was measured of each value of the column, one or more.
     """
-    least = max(found.values(), key=lambda one: one.cost)
-    return quantity.of(least.value, None, {name: one.value for name, one in found.items()})
+    known = [one for one in found.values() if _says_anything(one)] or list(found.values())
+    values = {name: one.value if _says_anything(one) else None for name, one in found.items()}
+    return quantity.of(max(known, key=lambda one: one.cost).value, None, values)
+
+
+def _says_anything(one: Metric) -> bool:
+    """Whether anything counted: of a value all of whose pixels, or tokens, do not count there is nothing to say."""
+    return not one.per_group or any(value is not None for value in one.per_group.values())
