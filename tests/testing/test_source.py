@@ -49,6 +49,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", BROKERS)
 def test_each_built_in_source_keeps_the_contract(name: str, running: Any, toy_project: Path) -> None:
+    if not BROKERS[name].sets_up:
+        pytest.skip("the broker that can be installed makes a topic when one is named, and not otherwise")
     check_source(name, project=toy_project, url=running(name).url)
 
 

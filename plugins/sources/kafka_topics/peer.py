@@ -120,6 +120,9 @@ class Peer:
             missing = set(topics) - set(await admin.list_topics())
             made = [NewTopic(one, PARTITIONS, REPLICAS) for one in topics if one in missing]
             answer = await admin.create_topics(made) if made else None
+        except AttributeError as exc:  # so the client says that no broker is the controller
+            msg = f"{self._place.url}: no broker makes topics now: none is the controller; try again later, or make them: {', '.join(topics)}"
+            raise ConnectionError(msg) from exc
         finally:
             await admin.close()
         for topic, code, *said in answer.topic_errors if answer else ():

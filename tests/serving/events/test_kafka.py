@@ -108,6 +108,26 @@ def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp
     ]
 
 
+def test_brokers_without_a_controller_are_told(tmp_path):
+    from tests.serving.events.brokers.kafka import MockCluster
+
+    broker = MockCluster(tmp_path / "broker")
+    broker.start()
+
+    async def prepared():
+        peer = kafka.open_peer(dataclasses.replace(PLACE, url=broker.url, input="never"))
+        try:
+            await peer.prepare()
+        finally:
+            await peer.close()
+
+    try:
+        with pytest.raises(ConnectionError, match="none is the controller; try again later, or make them: never, out"):
+            asyncio.run(prepared())
+    finally:
+        broker.kill()
+
+
 @pytest.mark.parametrize("url", ["nats://a", "kafka://", "kafka://a:1/topic"])
 def test_what_is_no_address_of_kafka_is_refused(url):
     with pytest.raises(ValueError, match=r"URL: .*kafka://HOST:PORT"):

@@ -163,7 +163,7 @@ class MockCluster(KafkaBroker):
     """
 
     program, module = sys.executable, "confluent_kafka"
-    has_passwords = refuses = sets_up = False
+    has_passwords = refuses = sets_up = joins_at_once = False
     hears_to_the_end = False  # it takes no commits once a rebalance has begun
     code = """
 import time
