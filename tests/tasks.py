@@ -11,7 +11,7 @@ from modelyard.component import Component, Source
 from modelyard.metrics.intervals import wilson_interval
 from modelyard.metrics.standard import STANDARD
 from modelyard.stages import dataset as stage
-from modelyard.stages.evaluate import Measuring
+from modelyard.stages.measuring import Measuring
 from modelyard.task import Answers
 from modelyard.tensors import OutputFacts
 from modelyard.variants.evaluation import Evaluation

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Dataset
     from modelyard.metrics import Metric
-    from modelyard.stages.evaluate import Measuring
+    from modelyard.stages.measuring import Measuring
 
 _BLOCK = 1024
 """Rows that are in memory at a time."""

@@ -6,17 +6,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, Model
-from modelyard.errors import PluginError
 from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
-from modelyard.metrics.registered import quantities_of
 from modelyard.stages.by_slice import by_slice
 from modelyard.stages.handlers import Around
+from modelyard.stages.measuring import Measuring
 from modelyard.stages.own_metrics import add_own_metrics
 from modelyard.stages.predicting import as_many_as_fit, predict
 from modelyard.stages.sizes import model_sizes
 from modelyard.stages.tasks import open_task
-from modelyard.task import Answers, Scores
+from modelyard.task import Answers
 from modelyard.variants.evaluation import ANSWERS, Evaluation, save_per_sample, write_evaluation
 from modelyard.variants.latency import measure_latency
 
@@ -25,10 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.artifacts import ModelFacts
-    from modelyard.component import Component
     from modelyard.contexts import Predictor, Progress
     from modelyard.execution.job import Job
-    from modelyard.task import Task
     from modelyard.tensors import OutputFacts
 
 _BASELINE = "baseline.npy"
@@ -59,30 +56,6 @@ def run(job: Job) -> None:
         progress=context.progress,
     )
     context.metrics.update(figures | add_own_metrics(job, model, dataset, as_many_as_fit(threads, model)))
-
-
-class Measuring:
-    """A task, and what it is registered with: that it measures."""
-
-    def __init__(self, task: Task, component: Component) -> None:
-        self.task, self.component = task, component
-
-    def scores(self, answers: Answers) -> Scores:
-        """Return what the task measures.
-
-        Raises:
-            PluginError: it is not what it is registered with.
-        """
-        scores = self.task.measure(answers)
-        names = [one.metric.name for one in scores.scores] if isinstance(scores, Scores) else repr(scores)[:80]
-        wanted = [one.name for one in quantities_of(self.component)]
-        if names != wanted:
-            msg = (
-                f"the task {self.component.name!r} ({self.component.file}) measured {names}\n"
-                f"  it is registered with metrics: {wanted}; `measure` returns Scores with these, in this order"
-            )
-            raise PluginError(msg)
-        return scores
 
 
 def evaluate(
