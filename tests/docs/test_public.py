@@ -34,6 +34,7 @@ def taught() -> Iterator[tuple[str, str]]:
         yield from ((f"{page}:{number}", block.text) for number, block in enumerate(blocks(page, "python")))
     for file in (*ROOT.glob("templates/**/*.py.txt"), *ROOT.glob("examples/**/*.py"), ROOT / "dodo.py"):
         text = file.read_text().replace("@package@", "package").replace("@short@", "short")
+        text = re.sub(r"@(imports|hooks)@", "", text)  # the package's own modules
         yield str(file.relative_to(ROOT)), text
 
 

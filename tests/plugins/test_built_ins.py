@@ -19,8 +19,15 @@ OTHERWISE = {
     "artifacts.py": ({"keras", "torch"}, "formats of files, called like the library that writes them"),
     "commands/cli.py": ({"command"}, "an argument of argparse"),
     "execution/watching.py": ({"import"}, "an event that Python tells auditors of"),
+    "frontend/plugin_package.py": (
+        {"digits", "float32"},
+        "words of the lines that show how a package's component is used",
+    ),
     "kubernetes/deploying/cluster.py": ({"cluster"}, "a key of kubeconfig"),
-    "kubernetes/event_triggers.py": ({"amqp", "nats", "redis"}, "the schemes of addresses that KEDA counts at"),
+    "kubernetes/event_triggers.py": (
+        {"amqp", "kafka", "nats", "redis"},
+        "the schemes of addresses that KEDA counts at",
+    ),
     "launch/needs.py": ({"docker"}, "the distribution that speaks to an engine"),
     "rendering/templates.py": ({"import"}, "a word of Jinja's"),
     "serving/backends/__init__.py": ({"litert", "onnxruntime"}, "the server's own backends, which it is shipped with"),

@@ -37,6 +37,7 @@ _TABLES = {
     "trainer": "train",
     "runtime": "runtime",
     "builder": "image",
+    "source": "events",
 }
 
 
