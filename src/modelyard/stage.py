@@ -45,6 +45,7 @@ class Stage(msgspec.Struct, frozen=True):
         threads: how many threads it computes with.
         isa: the instruction set that it uses at most; None: what the processor has, or it does not compute.
         registered: the kind's row, where a plugin registered it; the plan fills it in.
+        made_at: the file and line of the plugin that made it, for messages; empty: the project's configuration asks for it.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Stage(msgspec.Struct, frozen=True):
     threads: int = THREADS
     isa: str | None = None
     registered: Kind | None = None
+    made_at: str = ""
 
     @property
     def row(self) -> Kind:

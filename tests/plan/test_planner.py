@@ -188,11 +188,6 @@ def test_a_stage_that_reads_itself_is_a_cycle() -> None:
     assert "'optimize:a' and 'optimize:a' wait" in refused(lambda: sort_stages([stage("a", "a")]))
 
 
-def test_two_stages_of_one_name_are_named() -> None:
-    told = refused(lambda: sort_stages([stage("a"), stage("a")]))
-    assert told == "two stages are called 'optimize:a'\n  give one of them another name"
-
-
 def test_an_input_that_no_stage_makes_is_named() -> None:
     assert (
         refused(lambda: sort_stages([stage("a", "b")])) == "stage 'optimize:a' reads 'optimize:b', which no stage makes"

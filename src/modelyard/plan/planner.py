@@ -13,6 +13,7 @@ from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED
 from modelyard.metrics.rules import rules_of
+from modelyard.plan.places import amended, check_ids
 from modelyard.plan.road import Road, joined, lineage
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
@@ -55,12 +56,22 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
         from modelyard.plan.registered import with_registered  # most projects have none
 
         stages = with_registered(stages, config, plugins)
-    plugins.amend_plan(stages)
-    checked = [_checked(stage, config, plugins.kinds) for stage in stages]
+    checked = [_checked(stage, config, plugins.kinds) for stage in _amended(stages, plugins)]
+    check_ids(checked, config)
     plan = Plan(config, sort_stages(checked), plugins.kinds)
     for stage in plan.stages.values():
         _check_parts(stage, plan)
     return plan
+
+
+def _amended(stages: list[Stage], plugins: Plugins) -> Iterable[Stage]:
+    """Return the stages as the plugins that amend plans leave them."""
+    places = plugins.hooks.places("modelyard_amend_plan")
+    if not places:
+        return stages
+    planned = list(stages)
+    plugins.amend_plan(stages)
+    return amended(stages, planned, ", ".join(places))
 
 
 def _checked(stage: Any, config: Config, kinds: Mapping[str, Kind]) -> Stage:
@@ -124,17 +135,12 @@ def _check_resources(stage: Stage, config: Config) -> None:
 
 
 def sort_stages(stages: Iterable[Stage]) -> dict[str, Stage]:
-    """Return the stages by id, each after its inputs, else in the given order.
+    """Return the stages, of which no two have one id, by id: each after its inputs, else in the given order.
 
     Raises:
-        PlanError: an id is taken twice, an input names no stage, or the inputs form a cycle.
+        PlanError: an input names no stage, or the inputs form a cycle.
     """
-    by_id: dict[str, Stage] = {}
-    for stage in stages:
-        if stage.id in by_id:
-            msg = f"two stages are called {stage.id!r}\n  give one of them another name"
-            raise PlanError(msg)
-        by_id[stage.id] = stage
+    by_id = {stage.id: stage for stage in stages}
     done: dict[str, Stage] = {}
     for root in by_id.values():
         _visit(root, by_id, done)

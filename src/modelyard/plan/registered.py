@@ -9,12 +9,14 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from modelyard.component import Component
 from modelyard.config.config import Config
 from modelyard.contexts import PlanContext
 from modelyard.errors import ModelyardError, PluginError
 from modelyard.kinds import Kind
+from modelyard.plan.places import line_of_caller
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins, line_of
 from modelyard.stage import Input, Stage
@@ -87,7 +89,8 @@ def _make(row: Kind, config: Config, name: str, inputs: Sequence[Any], settings:
         msg = f"gives the stage {name!r} settings that JSON cannot hold: {exc}\n  use numbers, texts, lists and dicts"
         raise PluginError(msg) from exc
     use = config.kinds[row.name]
-    return new_stage(row, name, {"kind": without(use, use.component.plan_only)}, settings, inputs, config)
+    stage = new_stage(row, name, {"kind": without(use, use.component.plan_only)}, settings, inputs, config)
+    return replace(stage, made_at=line_of_caller(2))  # above `PlanContext.stage`
 
 
 def _checked(stage: Any, row: Kind, component: Component) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from modelyard.marking import Scope, scope_of
@@ -56,6 +57,12 @@ class Hooks:
         """Return the plugins that implement `hook`, by name, each with what it says of that."""
         found = getattr(self._manager.hook, hook).get_hookimpls()
         return sorted((one.plugin_name, scope_of(one.function)) for one in found)
+
+    def places(self, hook: str) -> list[str]:
+        """Return the file and line of each function that implements `hook`, in the order of their calls."""
+        impls = reversed(getattr(self._manager.hook, hook).get_hookimpls())
+        codes = (inspect.unwrap(one.function).__code__ for one in impls)
+        return [f"{code.co_filename}:{code.co_firstlineno}" for code in codes]
 
     def shaping(self, hook: str, kind: str) -> list[str]:
         """Return the plugins whose `hook` is called for stages of `kind` and may change what they write."""
