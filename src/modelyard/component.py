@@ -42,6 +42,11 @@ _ARGUMENTS = {"model": 2, "task": 0}
 """What a component is called with beside its configuration, where that is not one argument."""
 
 
+def called_with(kind: str) -> int:
+    """Return how many arguments a component of `kind` is called with beside its configuration."""
+    return _ARGUMENTS.get(kind, 1)
+
+
 def kind_name(kind: str) -> str:
     """Return what people call a component of `kind`."""
     return {"optimizer": "model optimizer", "kind": "kind of stage"}.get(kind, kind)
@@ -79,6 +84,11 @@ class Parameter(msgspec.Struct, frozen=True):
     def is_input(self) -> bool:
         """Whether the value names a file or folder whose content the stage reads."""
         return any(_extras(self.annotation, "input"))
+
+    @property
+    def names_function(self) -> int | None:
+        """How many arguments a function of the project's own is called with that the value names; None: it names none."""
+        return next(_extras(self.annotation, "function"), None)
 
     @property
     def type_name(self) -> str:
@@ -154,7 +164,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
             PluginError: a parameter is positional, has no annotation, or one that no value can be checked against.
         """
         where = f"{self.kind} {self.name!r} ({self.source.file})"
-        return parameters_of(self.function, where, _ARGUMENTS.get(self.kind, 1))
+        return parameters_of(self.function, where, called_with(self.kind))
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

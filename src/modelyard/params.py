@@ -8,6 +8,9 @@ needs no line under `Args:`. A plugin can have such types of its own, with `extr
 
 A text that people will try, and that is refused for a reason, has the reason, and what to write instead:
 `extra={"refused": {"gptq": ("why it is refused", "what to take instead")}}`.
+
+A text that names a function of the project's own, `module:function`, says how many arguments it will be called with:
+`extra={"function": 2}`. Whether it is there, and takes as many, is looked at when the project is loaded.
 """
 
 from __future__ import annotations
@@ -86,7 +89,8 @@ OwnLoss = Annotated[
         description="'module:function' of the project's own code",
         extra={
             "doc": "a function of the project's own to make small instead of the task's loss, `module:function`. It is "
-            "called as the framework calls a loss, and gives a number for each sample, or one for the batch."
+            "called as the framework calls a loss, and gives a number for each sample, or one for the batch.",
+            "function": 2,
         },
     ),
 ]

@@ -79,6 +79,10 @@ class Uses:
         for key, parameter in component.parameters.items():
             if parameter.is_input and params[key] is not None:
                 params[key] = self._input_path(params[key], parameter, where)
+            elif (arguments := parameter.names_function) is not None and params[key] and self._look_at_inputs:
+                from modelyard.plugins.named_function import check_function  # most projects name none
+
+                check_function(self._project, params[key], arguments, KeyPlace(where, key))
         return params
 
     def _check_scripts(self, use: Use, where: Where) -> None:

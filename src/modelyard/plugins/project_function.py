@@ -18,8 +18,9 @@ import msgspec
 
 from modelyard import params
 from modelyard.code.syntax import parse
-from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs
-from modelyard.errors import ConfigError, PluginError, did_you_mean, listing
+from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs, called_with
+from modelyard.errors import PluginError, listing
+from modelyard.plugins.named_function import check_arguments, last_name, module_and_function, module_file, no_function
 from modelyard.plugins.register import checked_traits
 from modelyard.toml.places import Place
 
@@ -64,23 +65,17 @@ def project_function(kind: str, project: Path, reference: str, where: Place) -> 
     """Return the component for `reference`, `module:function` in the project.
 
     Raises:
-        ConfigError: there is no such module or function.
+        ConfigError: there is no such module or function, or the function takes another number of arguments.
         PluginError: the module has a syntax error, a default that is not a literal, or traits that the kind cannot have.
     """
-    module, _, name = reference.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), name)):
-        msg = (
-            f"{where}: {reference!r} is not a module and a function\n"
-            "  write it as module:function, for instance model:build"
-        )
-        raise ConfigError(msg)
-    path = _module_file(project, module, where)
+    module, name = module_and_function(reference, where)
+    path = module_file(project, module, where)
     tree = parse(path)
     functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
     if name not in functions:
-        msg = f"{where}: {path} has no function {name!r}{did_you_mean(name, functions)}\n  it has: {listing(functions)}"
-        raise ConfigError(msg)
+        raise no_function(name, path, list(functions), where)
     function, source = functions[name], Source(module, "project", path)
+    check_arguments(function, called_with(kind), path, where, "if {!r} is configuration, put a `*` before it")
     traits = _traits(kind, function, tree, path)
     return ProjectFunction(
         kind,
@@ -94,19 +89,6 @@ def project_function(kind: str, project: Path, reference: str, where: Place) -> 
     )
 
 
-def _module_file(project: Path, module: str, where: Place) -> Path:
-    base = project.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    files = [p.stem for p in project.glob("*.py")]
-    msg = (
-        f"{where}: no module {module!r} in the project{did_you_mean(module, files)}\n"
-        f"  write the file {base.with_suffix('.py')}, or name another module:function"
-    )
-    raise ConfigError(msg)
-
-
 def _signature(function: ast.FunctionDef, path: Path) -> dict[str, Parameter]:
     docs = argument_docs(ast.get_docstring(function) or "")
     arguments = function.args
@@ -118,7 +100,7 @@ def _signature(function: ast.FunctionDef, path: Path) -> dict[str, Parameter]:
 
 def _traits(kind: str, function: ast.FunctionDef, tree: ast.Module, path: Path) -> dict[str, Any]:
     """Return what `@traits(...)` above the function says."""
-    calls = [one for one in function.decorator_list if isinstance(one, ast.Call) and _last_name(one.func) == "traits"]
+    calls = [one for one in function.decorator_list if isinstance(one, ast.Call) and last_name(one) == "traits"]
     said: dict[str, Any] = {}
     for keyword in (keyword for call in calls for keyword in call.keywords):
         where = f"{path}:{keyword.value.lineno}: @traits"
@@ -128,10 +110,6 @@ def _traits(kind: str, function: ast.FunctionDef, tree: ast.Module, path: Path) 
             said[keyword.arg] = _literal(keyword.value, f"{where}: {keyword.arg!r}")
     optional = _SAID_ELSEWHERE.get(kind, ())
     return checked_traits(kind, said, f"{path}:{function.lineno}: {function.name}: @traits", optional)
-
-
-def _last_name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _literal(node: ast.expr, where: str) -> Any:
