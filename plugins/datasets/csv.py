@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
+from modelyard.contexts import Problem
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import targets_of
 from modelyard_plugins.support.data.rows import value_range_of
+from modelyard_plugins.support.data.sent_column import files_of, texts_of
 from modelyard_plugins.support.data.splitting import TestFraction, split_rows
-from modelyard_plugins.support.data.table import read_table
+from modelyard_plugins.support.data.table import Roles, Table, read_table
 
 if TYPE_CHECKING:
-    from modelyard.contexts import StageContext
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.contexts import CheckContext, StageContext
     from modelyard.hookspecs import Register
 
 Delimiter = Annotated[str, Meta(min_length=1, max_length=1, description="one character")]
@@ -28,6 +35,10 @@ def csv(
     path: InputPath,
     target: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
+    text: str = "",
+    file: str = "",
+    folder: InputPath | None = None,
+    slices: tuple[str, ...] = (),
     test: InputPath | None = None,
     test_fraction: TestFraction = 0.2,
     stratify: bool = True,
@@ -35,16 +46,21 @@ def csv(
     value_range: tuple[float, float] | None = None,
     delimiter: Delimiter = ",",
 ) -> Splits:
-    """A table in a CSV file: its first line names the columns, each further row is a sample, float32.
+    """A table in a CSV file: its first line names the columns, each further row is a sample.
 
-    A target that holds texts says classes, which are numbered in the order of their names. Whole numbers stay whole,
-    other numbers become float32. Several targets stand side by side; their columns are their names.
+    Columns of numbers make a sample together, float32; or one column is a text, or the name of a file, which handlers
+    decode. A target that holds texts says classes, which are numbered in the order of their names. Whole numbers stay
+    whole, other numbers become float32. Several targets stand side by side; their columns are their names.
 
     Args:
         context: the seed decides how rows are split.
         path: the file, UTF-8.
         target: the columns to be learnt; none where there is nothing to be learnt.
-        columns: those that make a sample, in this order, all of them numbers; left out, all but the target.
+        columns: those that make a sample, in this order, all of them numbers; left out, all that are nothing else.
+        text: the column whose text is a sample, for handlers such as tokenize, instead of columns.
+        file: the column that names a sample's file, such as a picture, in folder, instead of columns.
+        folder: where those files are.
+        slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
         test: a file of the same form with the rows for testing; left out, some of `path` are set apart.
         test_fraction: part of the rows that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all rows.
@@ -52,19 +68,54 @@ def csv(
         value_range: lowest and highest value that a sample may hold; left out, what the table holds.
         delimiter: what stands between two values.
     """
-    tables = [read_table(Path(one), columns, target, delimiter) for one in (path, test) if one is not None]
+    roles = Roles(columns, target, text or file, slices)
+    tables = [read_table(Path(one), roles, delimiter) for one in (path, test) if one is not None]
     learnt = targets_of(tables, target, class_names)
-    x, y = tables[0].samples, learnt.arrays[0]
+    samples = [_samples(table, roles, folder) for table in tables]
     if test:
-        parts = [(x, y), (tables[1].samples, learnt.arrays[1])]
+        rows: Sequence[NDArray[np.int64] | slice] = [slice(None), slice(None)]
     else:
-        rows = split_rows(y, len(x), test_fraction, context.seed, stratify=stratify)
-        parts = [(x[some], None if y is None else y[some]) for some in rows]
-    (train_x, train_y), (test_x, test_y) = parts
-    return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range or value_range_of(train_x, test_x))
+        rows = split_rows(learnt.arrays[0], len(samples[0]), test_fraction, context.seed, stratify=stratify)
+    train_x, test_x = samples[0][rows[0]], samples[-1][rows[1]]
+    train_y, test_y = _of(learnt.arrays[0], rows[0]), _of(learnt.arrays[-1], rows[1])
+    told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
+    if value_range is None and not roles.sent:
+        value_range = value_range_of(train_x, test_x)
+    return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range, told_apart)
+
+
+def _of(y: NDArray[Any] | None, rows: NDArray[np.int64] | slice) -> NDArray[Any] | None:
+    return None if y is None else y[rows]
+
+
+def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any]:
+    if folder is not None:
+        return files_of(table, roles.sent, Path(folder))
+    return texts_of(table, roles.sent) if roles.sent else table.samples
+
+
+def check(
+    context: CheckContext,  # noqa: ARG001 - nothing else of the project decides this
+    *,
+    columns: tuple[str, ...],
+    text: str,
+    file: str,
+    folder: str | None,
+    value_range: tuple[float, float] | None,
+    **_: Any,
+) -> Iterator[Problem]:
+    """Yield what says in two ways what a sample is, or in none."""
+    given = [key for key, value in (("columns", columns), ("text", text), ("file", file)) if value]
+    if len(given) > 1:
+        yield Problem(given[-1], f"{given[0]} says what a sample is, too", f"remove {given[0]} or {given[-1]}")
+    if bool(file) != (folder is not None):
+        key, other = ("file", "folder") if file else ("folder", "file")
+        yield Problem(key, f"{other} is not set", "file is the column of the files' names, folder is where they are")
+    if value_range and (text or file):
+        yield Problem("value_range", "a text or a file has no lowest and highest value", "remove it")
 
 
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("csv", csv, tools=("numpy",), deterministic=True)
+    register("csv", csv, tools=("numpy",), deterministic=True, check=check)

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
+from modelyard.contexts import Problem
 from modelyard.errors import DataError
 from modelyard.params import InputPath, PositiveInt
 from modelyard_plugins.support.data.image_tree import Picture, find_pictures, is_split
@@ -16,24 +17,26 @@ from modelyard_plugins.support.data.rows import on_disk
 from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.contexts import StageContext
+    from modelyard.contexts import CheckContext, StageContext
     from modelyard.hookspecs import Register
 
 Sides = Annotated[tuple[PositiveInt, ...], Meta(min_length=2, max_length=2, description="[height, width]")]
 """Two whole numbers from 1."""
+_SIZE = 32
 
 
 def image_folder(
     context: StageContext,
     *,
     folder: InputPath,
-    size: PositiveInt | Sides = 32,
+    size: PositiveInt | Sides = _SIZE,
     grayscale: bool = False,
+    decode: bool = True,
     test_fraction: TestFraction = 0.2,
 ) -> Splits:
     """Pictures in one folder per class: PNG and JPEG, resized.
@@ -45,6 +48,7 @@ def image_folder(
         folder: the folder that holds a folder for each class, or train and test.
         size: what pictures are resized to, in pixels: one number for both sides, or [height, width].
         grayscale: one grey channel instead of red, green and blue.
+        decode: false leaves the pictures as clients send them, to a handler such as image-decode, which says their size.
         test_fraction: part of each class that is set apart for testing, where there are no train and test folders.
     """
     root = Path(folder)
@@ -61,8 +65,25 @@ def image_folder(
         pictures, names = find_pictures(root)
         keep, apart = stratified_split(_labels(pictures), test_fraction, context.seed)
         train, test = [pictures[row] for row in keep], [pictures[row] for row in apart]
+    if not decode:
+        files = [[path for path, _ in pictures] for pictures in (train, test)]
+        return Splits(files[0], _labels(train), files[1], _labels(test), names, value_range=None)  # type: ignore[arg-type]
     read = _Reader(context, *shape, total=len(train) + len(test))
     return Splits(read(train), _labels(train), read(test), _labels(test), names, value_range=(0, 255))
+
+
+def check(
+    context: CheckContext,  # noqa: ARG001 - nothing else of the project decides this
+    *,
+    size: int | tuple[int, ...],
+    grayscale: bool,
+    decode: bool,
+    **_: Any,
+) -> Iterator[Problem]:
+    """Yield what is said of pixels where pictures stay as they are."""
+    for key, is_given in (("size", size != _SIZE), ("grayscale", grayscale)):
+        if is_given and not decode:
+            yield Problem(key, "decode = false leaves the pictures as they are", "tell the handler, or remove decode")
 
 
 def _labels(pictures: list[Picture]) -> NDArray[np.int64]:
@@ -132,4 +153,4 @@ def _opened(path: Path, use: Callable[[Any], Any]) -> Any:
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("image-folder", image_folder, tools=("pillow", "numpy"), deterministic=True)
+    register("image-folder", image_folder, tools=("pillow", "numpy"), deterministic=True, check=check)

@@ -49,16 +49,16 @@ def targets_of(tables: Sequence[Table], names: Sequence[str], class_names: Seque
         _check_cells(table, names, bool, "which is nothing", "fill it in, or leave the row out")
     if len(names) > 1:
         return Targets([_matrix(table, names) for table in tables], tuple(names))
-    texts = [text for table in tables for _, text in table.targets[0]]
+    texts = [text for table in tables for _, text in table.texts[names[0]]]
     if class_names or not all(map(is_number, texts)):
         classes = list(class_names) or sorted(set(texts))
         return Targets([_classes(table, classes, names) for table in tables], tuple(classes))
     whole = all(map(_is_whole, texts))
-    return Targets([_numbers(table.targets[0], whole=whole) for table in tables], () if whole else (names[0],))
+    return Targets([_numbers(table.texts[names[0]], whole=whole) for table in tables], () if whole else (names[0],))
 
 
 def _check_cells(table: Table, names: Sequence[str], fits: Callable[[str], bool], why: str, advice: str) -> None:
-    for name, column in zip(names, table.targets, strict=True):
+    for name, column in ((name, table.texts[name]) for name in names):
         wrong = next(((line, text) for line, text in column if not fits(text)), None)
         if wrong:
             msg = f"{table.path}, line {wrong[0]}: the target {name!r} is {wrong[1]!r:.60}, {why}\n  {advice}"
@@ -70,7 +70,7 @@ def _classes(table: Table, classes: Sequence[str], names: Sequence[str]) -> NDAr
 
     numbers = {text: number for number, text in enumerate(classes)}
     _check_cells(table, names, numbers.__contains__, "which is no class", f"class_names: {listing(classes)}")
-    return np.array([numbers[text] for _, text in table.targets[0]], np.int64)
+    return np.array([numbers[text] for _, text in table.texts[names[0]]], np.int64)
 
 
 def _is_whole(text: str) -> bool:
@@ -88,4 +88,4 @@ def _matrix(table: Table, names: Sequence[str]) -> NDArray[np.float32]:
 
     advice = "several targets are numbers; 0 and 1 say no and yes"
     _check_cells(table, names, is_number, "which is no number", advice)
-    return np.stack([_numbers(column, whole=False) for column in table.targets], axis=1)
+    return np.stack([_numbers(column, whole=False) for column in map(table.texts.__getitem__, names)], axis=1)

@@ -1,4 +1,4 @@
-"""Read a table from a CSV file: columns of numbers as one array, other columns as texts.
+"""Read a table from a CSV file: columns of numbers as one array, others as texts.
 
 Source: RFC 4180, "Common Format and MIME Type for Comma-Separated Values (CSV) Files", with a header line.
 """
@@ -28,51 +28,87 @@ Cell = tuple[int, str]
 """A line of the file, and what stands there."""
 
 
+class Roles(msgspec.Struct, frozen=True):
+    """What the columns of a table are for.
+
+    Attributes:
+        columns: numbers, which make a sample together; none: all columns without another role.
+        target: what is to be learnt.
+        sent: the one column that makes a sample as a client sends it, a text or the name of a file; empty: `columns` do.
+        slices: what samples are told apart by when they are measured; any column may be one beside what else it is.
+    """
+
+    columns: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    sent: str = ""
+    slices: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns whose cells stay texts."""
+        return (*self.target, *([self.sent] if self.sent else []), *self.slices)
+
+
 class Table(msgspec.Struct, frozen=True):
     """What was read.
 
     Attributes:
         path: the file.
-        samples: float32, shape `(rows, columns)`.
-        targets: for each target column its cells, in the order of the rows.
+        samples: float32, shape `(rows, columns)`; None where one column is sent as it is.
+        texts: the cells of each column that stays text, in the order of the rows.
     """
 
     path: Path
     samples: Any
-    targets: list[list[Cell]]
+    texts: dict[str, list[Cell]]
 
 
-def read_table(path: Path, columns: Sequence[str], target: Sequence[str], delimiter: str) -> Table:
+def read_table(path: Path, roles: Roles, delimiter: str) -> Table:
     """Read the table in `path`, a row at a time.
 
     Args:
         path: the file.
-        columns: the columns that make a sample; none: all but the target.
-        target: the columns that are kept as texts.
+        roles: what its columns are for.
         delimiter: what stands between two values.
 
     Raises:
         DataError: it cannot be read, has no such column, no rows, rows of other lengths, or a sample's value is no number.
     """
     numbers = array("f")
-    targets: list[list[Cell]] = [[] for _ in target]
     rows = _rows(path, delimiter)
     _, header = next(rows, (0, []))
     _check_header(header, path, delimiter)
-    places = _places(header, columns or [name for name in header if name not in target], path, "columns")
-    kept = _places(header, target, path, "target")
-    _check_apart(columns, target, places, path)
+    places = _places(header, _numeric(header, roles), path, "columns")
+    kept = dict(zip(roles.kept, _kept(header, roles, path), strict=True))
+    texts: dict[str, list[Cell]] = {name: [] for name in kept}
+    _check_apart(roles, places, path)
+    line = 0
     for line, row in rows:
         if len(row) != len(header):
             msg = f"{path}, line {line}: {len(row)} values, but the first line names {len(header)} columns\n  mend the row; or set delimiter"
             raise DataError(msg)
         numbers.extend(_numbers(row, places, header, f"{path}, line {line}"))
-        for cells, place in zip(targets, kept, strict=True):
-            cells.append((line, row[place]))
-    if not numbers:
+        for name, place in kept.items():
+            texts[name].append((line, row[place]))
+    if not line:
         msg = f"{path}: has no rows below its first line\n  the first line names the columns, each further one is a sample"
         raise DataError(msg)
-    return Table(path, _array(numbers, len(places)), targets)
+    return Table(path, None if roles.sent else _array(numbers, len(places)), texts)
+
+
+def _numeric(header: Sequence[str], roles: Roles) -> Sequence[str]:
+    if roles.sent:
+        return ()
+    return roles.columns or [name for name in header if name not in roles.kept]
+
+
+def _kept(header: Sequence[str], roles: Roles, path: Path) -> list[int]:
+    sent = [roles.sent] if roles.sent else []
+    return [
+        place
+        for key, names in (("target", roles.target), ("text or file", sent), ("slices", roles.slices))
+        for place in _places(header, names, path, key)
+    ]
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -108,9 +144,9 @@ def _places(header: Sequence[str], names: Sequence[str], path: Path, key: str) -
     return [header.index(name) for name in names]
 
 
-def _check_apart(columns: Sequence[str], target: Sequence[str], places: Sequence[int], path: Path) -> None:
-    both = [name for name in columns if name in target]
-    if both or not places:
+def _check_apart(roles: Roles, places: Sequence[int], path: Path) -> None:
+    both = [name for name in (*roles.columns, roles.sent) if name in roles.target]
+    if both or not (places or roles.sent):
         why = f"{both[0]!r} is of a sample and the target, too" if both else "no column is left for a sample"
         msg = f"{path}: {why}\n  name in target what is to be learnt, and in columns what it is learnt from"
         raise DataError(msg)
@@ -121,7 +157,7 @@ def _numbers(row: Sequence[str], places: Sequence[int], header: Sequence[str], w
         found = [float(row[place]) for place in places]
     except ValueError:
         found = []
-    if found and all(-_MOST <= number <= _MOST for number in found):
+    if len(found) == len(places) and all(-_MOST <= number <= _MOST for number in found):
         return found
     place = next(place for place in places if not is_number(row[place]))
     what = f"holds {row[place]!r:.60}, which is no number that a float32 can be" if row[place] else "is empty"

@@ -11,7 +11,7 @@ from tests.plugins.conftest import Bench
 
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
-from modelyard_plugins.datasets.csv import csv
+from modelyard_plugins.datasets.csv import check, csv
 
 FLOWERS = """\
 long,wide,kind,grown
@@ -27,7 +27,7 @@ long,wide,kind,grown
 def read(bench: Bench, tmp_path: Path) -> Any:
     """Reads a text as the data set's file."""
 
-    def read(text: str | bytes, **params: Any) -> Splits:
+    def read(text: str | bytes, /, **params: Any) -> Splits:
         file = tmp_path / "table.csv"
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
         return csv(bench.stage(), path=str(file), **{"test_fraction": 0.4, **params})
@@ -157,3 +157,69 @@ def test_a_file_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None
     for path in (tmp_path / "no.csv", tmp_path):
         with pytest.raises(DataError, match=f"{path}: (no such file|is a directory)"):
             csv(bench.stage(), path=str(path))
+
+
+REVIEWS = """\
+review,mood,site
+"good, all in all",glad,a
+bad,sad,b
+fine,glad,a
+poor,sad,a
+nice,glad,b
+"""
+
+
+def test_a_column_of_texts_is_what_clients_send(read: Any) -> None:
+    splits = read(REVIEWS, target=("mood",), text="review", slices=("site",))
+    found = dict(zip([*splits.train_x, *splits.test_x], [*splits.train_y, *splits.test_y], strict=True))
+    assert found == {"good, all in all": 0, "bad": 1, "fine": 0, "poor": 1, "nice": 0}
+    assert splits.value_range is None
+    sites = {"bad": "b", "fine": "a", "poor": "a", "nice": "b", "good, all in all": "a"}
+    assert list(splits.slices["site"]) == [sites[text] for text in splits.test_x]
+
+
+def test_slices_are_no_part_of_a_sample_unless_they_are_named_as_one(read: Any) -> None:
+    splits = read(FLOWERS, target=("grown",), slices=("kind", "wide"))
+    assert splits.train_x.shape == (3, 1)
+    both = read(FLOWERS, target=("grown",), columns=("long", "wide"), slices=("wide",))
+    assert [float(text) for text in both.slices["wide"]] == both.test_x[:, 1].tolist()
+
+
+def test_the_slices_of_a_file_for_testing_are_its_own(read: Any, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("mood,review,site\nsad,dull,z\n")
+    splits = read(REVIEWS, target=("mood",), text="review", slices=("site",), test=str(tmp_path / "test.csv"))
+    assert (list(splits.test_x), list(splits.slices["site"])) == (["dull"], ["z"])
+    assert len(splits.train_x) == 5
+
+
+def test_a_column_names_files_below_a_folder(read: Any, tmp_path: Path) -> None:
+    for name in ("a.png", "b/c.png"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / name).write_bytes(name.encode())
+    (tmp_path / "secret.png").write_bytes(b"")
+    table = "file,y\na.png,1\nb/c.png,2\n{},3\n"
+    given = {"target": ("y",), "file": "file", "folder": str(tmp_path / "pictures"), "stratify": False}
+    splits = read(table.format("a.png"), **given)
+    assert sorted(path.read_text() for path in [*splits.train_x, *splits.test_x]) == ["a.png", "a.png", "b/c.png"]
+    for name, why in (("no.png", "is not there"), ("../secret.png", "is not below it"), ("b", "is not there")):
+        with pytest.raises(
+            DataError, match=rf"table\.csv, line 4: the file '{name}' {why}; folder: .*\n  mend the column"
+        ):
+            read(table.format(name), **given)
+    with pytest.raises(DataError, match="line 4: the file '' is empty"):
+        read(table.format(""), **given)
+
+
+@pytest.mark.parametrize(
+    ("params", "key", "why"),
+    [
+        ({"columns": ("a",), "text": "b"}, "text", "columns says what a sample is, too"),
+        ({"text": "a", "file": "b", "folder": "c"}, "file", "text says what a sample is, too"),
+        ({"file": "a"}, "file", "folder is not set"),
+        ({"folder": "a"}, "folder", "file is not set"),
+        ({"text": "a", "value_range": (0, 1)}, "value_range", "a text or a file has no lowest and highest value"),
+    ],
+)
+def test_what_says_twice_or_by_half_what_a_sample_is(params: dict[str, Any], key: str, why: str) -> None:
+    given = {"columns": (), "text": "", "file": "", "folder": None, "value_range": None, **params}
+    assert [(one.key, one.why) for one in check(None, **given)] == [(key, why)]  # type: ignore[arg-type]

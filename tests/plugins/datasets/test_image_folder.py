@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from modelyard import DataError
-from modelyard_plugins.datasets.image_folder import image_folder
+from modelyard_plugins.datasets.image_folder import check, image_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +92,19 @@ def test_an_empty_folder_says_what_is_expected(bench, tmp_path, make, message):
     (tmp_path / "set" / make).mkdir(parents=True)
     with pytest.raises(DataError, match=message):
         image_folder(bench.stage(), folder=str(tmp_path / "set"))
+
+
+def test_pictures_stay_files_for_a_handler(bench, tmp_path):
+    fill(tmp_path / "set", 4)
+    splits = image_folder(bench.stage(), folder=str(tmp_path / "set"), decode=False)
+    assert {path.parent.name for path in splits.train_x} == set(COLOURS)
+    assert [splits.class_names[label] for label in splits.test_y] == [path.parent.name for path in splits.test_x]
+    assert splits.value_range is None
+
+
+@pytest.mark.parametrize("params", [{"size": (8, 8), "grayscale": False}, {"size": 32, "grayscale": True}])
+def test_what_is_said_of_pixels_that_stay_in_their_files_is_refused(params):
+    assert [problem.key for problem in check(None, decode=False, **params)] == [
+        "size" if params["size"] != 32 else "grayscale"
+    ]
+    assert list(check(None, decode=True, **params)) == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,9 @@ def test_a_number_a_sample_is_an_input_that_has_a_name():
 def test_what_does_not_fit_is_said(found, message):
     with pytest.raises(DataError, match=message):
         check_splits(found)
+
+
+@pytest.mark.parametrize("texts", [["a", "b"], [Path("a")], [b"a"], np.array(["a", "b"], object), np.array([b"a"])])
+def test_texts_want_a_handler(texts: object) -> None:
+    with pytest.raises(DataError, match=r"train_x: holds texts, bytes or paths of files, and no handler.*\n.*before"):
+        columns_of(splits(texts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ONLY_INPUT
@@ -113,8 +114,13 @@ def _array(place: str, value: Any) -> Any:
     """Return `value` if it is an array, or can be looked at like one, as HDF5 data sets can.
 
     Raises:
-        DataError: it is none.
+        DataError: it is none, or holds texts, bytes or paths, of which a handler makes numbers.
     """
+    is_filled = getattr(value, "ndim", 1) and hasattr(value, "__getitem__") and hasattr(value, "__len__") and len(value)
+    first = None if not is_filled or isinstance(value, Mapping | str | bytes) else value[0]
+    if isinstance(first, str | bytes | Path):
+        msg = f"{place}: holds texts, bytes or paths of files, and no handler makes numbers of them\n  name one in [tool.modelyard.handlers] before, for instance tokenize or image-decode"
+        raise DataError(msg)
     if all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
         return value
     msg = (
