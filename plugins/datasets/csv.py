@@ -13,14 +13,13 @@ from modelyard.contexts import Problem
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import targets_of
 from modelyard_plugins.support.data.rows import value_range_of
-from modelyard_plugins.support.data.sent_column import files_of, texts_of
-from modelyard_plugins.support.data.splitting import TestFraction, split_rows
+from modelyard_plugins.support.data.sent_column import both_ways, files_of, texts_of
+from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.contexts import CheckContext, StageContext
@@ -35,8 +34,7 @@ def csv(
     path: InputPath,
     target: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
-    text: str = "",
-    file: str = "",
+    sent: str = "",
     folder: InputPath | None = None,
     slices: tuple[str, ...] = (),
     test: InputPath | None = None,
@@ -57,9 +55,8 @@ def csv(
         path: the file, UTF-8.
         target: the columns to be learnt; none where there is nothing to be learnt.
         columns: those that make a sample, in this order, all of them numbers; left out, all that are nothing else.
-        text: the column whose text is a sample, for handlers such as tokenize, instead of columns.
-        file: the column that names a sample's file, such as a picture, in folder, instead of columns.
-        folder: where those files are.
+        sent: the column whose text is a sample as clients send it, for handlers such as tokenize, instead of columns.
+        folder: the folder of the files, such as pictures, that the column sent names: their bytes are samples then.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
         test: a file of the same form with the rows for testing; left out, some of `path` are set apart.
         test_fraction: part of the rows that is set apart for testing.
@@ -68,24 +65,18 @@ def csv(
         value_range: lowest and highest value that a sample may hold; left out, what the table holds.
         delimiter: what stands between two values.
     """
-    roles = Roles(columns, target, text or file, slices)
+    roles = Roles(columns, target, sent, slices)
     tables = [read_table(Path(one), roles, delimiter) for one in (path, test) if one is not None]
     learnt = targets_of(tables, target, class_names)
     samples = [_samples(table, roles, folder) for table in tables]
-    if test:
-        rows: Sequence[NDArray[np.int64] | slice] = [slice(None), slice(None)]
-    else:
-        rows = split_rows(learnt.arrays[0], len(samples[0]), test_fraction, context.seed, stratify=stratify)
+    lengths = [len(one) for one in samples]
+    rows = parts_of(lengths, learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
     train_x, test_x = samples[0][rows[0]], samples[-1][rows[1]]
-    train_y, test_y = _of(learnt.arrays[0], rows[0]), _of(learnt.arrays[-1], rows[1])
+    train_y, test_y = learnt.of(rows)
     told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
     if value_range is None and not roles.sent:
         value_range = value_range_of(train_x, test_x)
     return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range, told_apart)
-
-
-def _of(y: NDArray[Any] | None, rows: NDArray[np.int64] | slice) -> NDArray[Any] | None:
-    return None if y is None else y[rows]
 
 
 def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any]:
@@ -98,21 +89,15 @@ def check(
     context: CheckContext,  # noqa: ARG001 - nothing else of the project decides this
     *,
     columns: tuple[str, ...],
-    text: str,
-    file: str,
+    sent: str,
     folder: str | None,
     value_range: tuple[float, float] | None,
     **_: Any,
 ) -> Iterator[Problem]:
-    """Yield what says in two ways what a sample is, or in none."""
-    given = [key for key, value in (("columns", columns), ("text", text), ("file", file)) if value]
-    if len(given) > 1:
-        yield Problem(given[-1], f"{given[0]} says what a sample is, too", f"remove {given[0]} or {given[-1]}")
-    if bool(file) != (folder is not None):
-        key, other = ("file", "folder") if file else ("folder", "file")
-        yield Problem(key, f"{other} is not set", "file is the column of the files' names, folder is where they are")
-    if value_range and (text or file):
-        yield Problem("value_range", "a text or a file has no lowest and highest value", "remove it")
+    """Yield what says in two ways what a sample is, or by half."""
+    yield from both_ways(columns, sent, value_range)
+    if folder is not None and not sent:
+        yield Problem("folder", "sent is not set", "name in sent the column that has the files' names")
 
 
 @hookimpl

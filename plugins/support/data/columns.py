@@ -31,6 +31,12 @@ class Targets(msgspec.Struct, frozen=True):
     arrays: list[Any]
     names: tuple[str, ...]
 
+    def of(self, rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        """Return what is to be learnt in those rows of the first table and in those of the last, which may be the first."""
+        return tuple(
+            None if y is None else y[some] for y, some in zip((self.arrays[0], self.arrays[-1]), rows, strict=True)
+        )  # type: ignore[return-value]
+
 
 def targets_of(tables: Sequence[Table], names: Sequence[str], class_names: Sequence[str]) -> Targets:
     """Return the targets in the columns `names` of `tables`, made alike for all of them.
@@ -61,7 +67,7 @@ def _check_cells(table: Table, names: Sequence[str], fits: Callable[[str], bool]
     for name, column in ((name, table.texts[name]) for name in names):
         wrong = next(((line, text) for line, text in column if not fits(text)), None)
         if wrong:
-            msg = f"{table.path}, line {wrong[0]}: the target {name!r} is {wrong[1]!r:.60}, {why}\n  {advice}"
+            msg = f"{table.path}, {table.unit} {wrong[0]}: the target {name!r} is {wrong[1]!r:.60}, {why}\n  {advice}"
             raise DataError(msg)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard.contexts import Problem
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,9 +38,23 @@ def files_of(table: Table, name: str, folder: Path) -> NDArray[Any]:
         is_inside = path.resolve().is_relative_to(root)
         if not text or not is_inside or not path.is_file():
             why = "is not there" if text and is_inside else "is empty" if not text else "is not below it"
-            msg = f"{table.path}, line {line}: the file {text!r:.200} {why}; folder: {folder}\n  mend the column {name!r}, or the folder"
+            msg = f"{table.path}, {table.unit} {line}: the file {text!r:.200} {why}; folder: {folder}\n  mend the column {name!r}, or the folder"
             raise DataError(msg)
     return _objects([root / text for _, text in table.texts[name]])
+
+
+def both_ways(columns: Sequence[str], sent: str, value_range: tuple[float, float] | None) -> Iterator[Problem]:
+    """Yield what is said of numbers where a sample is what clients send.
+
+    Args:
+        columns: the columns of numbers, as the project names them.
+        sent: the column of texts or files.
+        value_range: what numbers may be.
+    """
+    if sent and columns:
+        yield Problem("sent", "columns says what a sample is, too", "remove columns or sent")
+    if sent and value_range:
+        yield Problem("value_range", "a text or a file has no lowest and highest value", "remove it")
 
 
 def _objects(values: Sequence[Any]) -> NDArray[Any]:

@@ -9,6 +9,8 @@ from msgspec import Meta
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -91,3 +93,26 @@ def split_rows(
     except DataError as exc:
         msg = f"{exc}; or set stratify = false where these numbers are no classes"
         raise DataError(msg) from exc
+
+
+def parts_of(
+    lengths: Sequence[int], y: NDArray[np.generic] | None, fraction: float, seed: int, *, stratify: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows for training and those for testing: of two tables all, of one those that are kept and set apart.
+
+    Args:
+        lengths: how many rows each table has, one or two.
+        y: what is to be learnt in the first.
+        fraction: the part to set apart of one table, above 0 and below 1.
+        seed: decides which rows.
+        stratify: whether to set apart that part of each class.
+
+    Raises:
+        DataError: there is a single sample, in all or of a class.
+    """
+    import numpy as np
+
+    if len(lengths) == 1:
+        return split_rows(y, lengths[0], fraction, seed, stratify=stratify)
+    train, test = (np.arange(length, dtype=np.int64) for length in lengths)
+    return train, test

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST = 3.4028234e38
 """The largest float32, rounded down."""
 Cell = tuple[int, str]
-"""A line of the file, and what stands there."""
+"""The number of a line or row, and what stands there."""
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -48,6 +48,34 @@ class Roles(msgspec.Struct, frozen=True):
         """The columns whose cells stay texts."""
         return (*self.target, *([self.sent] if self.sent else []), *self.slices)
 
+    def numeric(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return which of a table's columns, `names`, are the numbers of a sample."""
+        if self.sent:
+            return ()
+        return self.columns or tuple(name for name in names if name not in self.kept)
+
+    def check(self, names: Sequence[str], path: Path) -> None:
+        """Look whether a table has these columns, and whether no column is a sample's and the target, too.
+
+        Args:
+            names: the table's columns.
+            path: where they are.
+
+        Raises:
+            DataError: it has not; or no column is left for a sample.
+        """
+        for key in ("columns", "target", "sent", "slices"):
+            given = getattr(self, key)
+            for name in (given,) if key == "sent" and given else given:
+                if name not in names:
+                    msg = f"{path}: {key}: there is no column {name!r}{did_you_mean(name, names)}\n  columns: {listing(names)}"
+                    raise DataError(msg)
+        both = [name for name in (*self.columns, self.sent) if name in self.target]
+        if both or not (self.sent or self.numeric(names)):
+            why = f"{both[0]!r} is of a sample and the target, too" if both else "no column is left for a sample"
+            msg = f"{path}: {why}\n  name in target what is to be learnt, and in columns what it is learnt from"
+            raise DataError(msg)
+
 
 class Table(msgspec.Struct, frozen=True):
     """What was read.
@@ -56,11 +84,13 @@ class Table(msgspec.Struct, frozen=True):
         path: the file.
         samples: float32, shape `(rows, columns)`; None where one column is sent as it is.
         texts: the cells of each column that stays text, in the order of the rows.
+        unit: what the number of a cell counts.
     """
 
     path: Path
     samples: Any
     texts: dict[str, list[Cell]]
+    unit: str = "line"
 
 
 def read_table(path: Path, roles: Roles, delimiter: str) -> Table:
@@ -78,10 +108,10 @@ def read_table(path: Path, roles: Roles, delimiter: str) -> Table:
     rows = _rows(path, delimiter)
     _, header = next(rows, (0, []))
     _check_header(header, path, delimiter)
-    places = _places(header, _numeric(header, roles), path, "columns")
-    kept = dict(zip(roles.kept, _kept(header, roles, path), strict=True))
+    roles.check(header, path)
+    places = [header.index(name) for name in roles.numeric(header)]
+    kept = {name: header.index(name) for name in roles.kept}
     texts: dict[str, list[Cell]] = {name: [] for name in kept}
-    _check_apart(roles, places, path)
     line = 0
     for line, row in rows:
         if len(row) != len(header):
@@ -94,21 +124,6 @@ def read_table(path: Path, roles: Roles, delimiter: str) -> Table:
         msg = f"{path}: has no rows below its first line\n  the first line names the columns, each further one is a sample"
         raise DataError(msg)
     return Table(path, None if roles.sent else _array(numbers, len(places)), texts)
-
-
-def _numeric(header: Sequence[str], roles: Roles) -> Sequence[str]:
-    if roles.sent:
-        return ()
-    return roles.columns or [name for name in header if name not in roles.kept]
-
-
-def _kept(header: Sequence[str], roles: Roles, path: Path) -> list[int]:
-    sent = [roles.sent] if roles.sent else []
-    return [
-        place
-        for key, names in (("target", roles.target), ("text or file", sent), ("slices", roles.slices))
-        for place in _places(header, names, path, key)
-    ]
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -131,24 +146,6 @@ def _check_header(header: Sequence[str], path: Path, delimiter: str) -> None:
     if not header or "" in header or twice:
         why = f"two columns are called {twice[0]!r}" if twice else "a column has no name" if header else "there is none"
         msg = f"{path}, line 1: {why}\n  name each column in the first line, between {delimiter!r}"
-        raise DataError(msg)
-
-
-def _places(header: Sequence[str], names: Sequence[str], path: Path, key: str) -> list[int]:
-    for name in names:
-        if name not in header:
-            msg = (
-                f"{path}: {key}: there is no column {name!r}{did_you_mean(name, header)}\n  columns: {listing(header)}"
-            )
-            raise DataError(msg)
-    return [header.index(name) for name in names]
-
-
-def _check_apart(roles: Roles, places: Sequence[int], path: Path) -> None:
-    both = [name for name in (*roles.columns, roles.sent) if name in roles.target]
-    if both or not (places or roles.sent):
-        why = f"{both[0]!r} is of a sample and the target, too" if both else "no column is left for a sample"
-        msg = f"{path}: {why}\n  name in target what is to be learnt, and in columns what it is learnt from"
         raise DataError(msg)
 
 

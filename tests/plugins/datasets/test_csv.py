@@ -170,7 +170,7 @@ nice,glad,b
 
 
 def test_a_column_of_texts_is_what_clients_send(read: Any) -> None:
-    splits = read(REVIEWS, target=("mood",), text="review", slices=("site",))
+    splits = read(REVIEWS, target=("mood",), sent="review", slices=("site",))
     found = dict(zip([*splits.train_x, *splits.test_x], [*splits.train_y, *splits.test_y], strict=True))
     assert found == {"good, all in all": 0, "bad": 1, "fine": 0, "poor": 1, "nice": 0}
     assert splits.value_range is None
@@ -187,7 +187,7 @@ def test_slices_are_no_part_of_a_sample_unless_they_are_named_as_one(read: Any) 
 
 def test_the_slices_of_a_file_for_testing_are_its_own(read: Any, tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("mood,review,site\nsad,dull,z\n")
-    splits = read(REVIEWS, target=("mood",), text="review", slices=("site",), test=str(tmp_path / "test.csv"))
+    splits = read(REVIEWS, target=("mood",), sent="review", slices=("site",), test=str(tmp_path / "test.csv"))
     assert (list(splits.test_x), list(splits.slices["site"])) == (["dull"], ["z"])
     assert len(splits.train_x) == 5
 
@@ -198,7 +198,7 @@ def test_a_column_names_files_below_a_folder(read: Any, tmp_path: Path) -> None:
         (tmp_path / "pictures" / name).write_bytes(name.encode())
     (tmp_path / "secret.png").write_bytes(b"")
     table = "file,y\na.png,1\nb/c.png,2\n{},3\n"
-    given = {"target": ("y",), "file": "file", "folder": str(tmp_path / "pictures"), "stratify": False}
+    given = {"target": ("y",), "sent": "file", "folder": str(tmp_path / "pictures"), "stratify": False}
     splits = read(table.format("a.png"), **given)
     assert sorted(path.read_text() for path in [*splits.train_x, *splits.test_x]) == ["a.png", "a.png", "b/c.png"]
     for name, why in (("no.png", "is not there"), ("../secret.png", "is not below it"), ("b", "is not there")):
@@ -213,13 +213,11 @@ def test_a_column_names_files_below_a_folder(read: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "key", "why"),
     [
-        ({"columns": ("a",), "text": "b"}, "text", "columns says what a sample is, too"),
-        ({"text": "a", "file": "b", "folder": "c"}, "file", "text says what a sample is, too"),
-        ({"file": "a"}, "file", "folder is not set"),
-        ({"folder": "a"}, "folder", "file is not set"),
-        ({"text": "a", "value_range": (0, 1)}, "value_range", "a text or a file has no lowest and highest value"),
+        ({"columns": ("a",), "sent": "b"}, "sent", "columns says what a sample is, too"),
+        ({"folder": "a"}, "folder", "sent is not set"),
+        ({"sent": "a", "value_range": (0, 1)}, "value_range", "a text or a file has no lowest and highest value"),
     ],
 )
 def test_what_says_twice_or_by_half_what_a_sample_is(params: dict[str, Any], key: str, why: str) -> None:
-    given = {"columns": (), "text": "", "file": "", "folder": None, "value_range": None, **params}
+    given = {"columns": (), "sent": "", "folder": None, "value_range": None, **params}
     assert [(one.key, one.why) for one in check(None, **given)] == [(key, why)]  # type: ignore[arg-type]

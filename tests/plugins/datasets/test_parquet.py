@@ -1,0 +1,204 @@
+"""Tables in Parquet and Arrow files: what makes a sample, what is to be learnt, and what is told of a row that does not fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.plugins.conftest import Bench
+
+from modelyard.artifacts import Splits
+from modelyard.errors import DataError
+from modelyard_plugins.datasets.parquet import check, parquet
+
+pa = pytest.importorskip("pyarrow")
+from pyarrow import feather  # noqa: E402 - only where it is there
+from pyarrow import parquet as pq  # noqa: E402
+
+Read = Callable[..., Splits]
+ROWS = 3000
+"""More than one block."""
+
+
+def write_stream(table: Any, path: Path) -> None:
+    """Write as Hugging Face's `datasets` does: a stream, in several blocks."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=700)
+
+
+WRITERS = {
+    ".parquet": lambda table, path: pq.write_table(table, path, row_group_size=900),
+    ".arrow": write_stream,
+    ".feather": lambda table, path: feather.write_feather(table, str(path)),
+}
+
+
+@pytest.fixture
+def read(bench: Bench, tmp_path: Path) -> Read:
+    """Reads columns, or a table, as the data set's file."""
+
+    def read(columns: Any, /, ending: str = ".parquet", **params: Any) -> Splits:
+        table = columns if isinstance(columns, pa.Table) else pa.table(columns)
+        file = tmp_path / f"table{ending}"
+        WRITERS[ending](table, file)
+        return parquet(bench.stage(), path=str(file), **params)
+
+    return read
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_columns_of_numbers_stand_side_by_side(read: Read, ending: str) -> None:
+    n = np.arange(ROWS)
+    columns = {"a": n, "kind": np.where(n % 2, "rose", "lily"), "b": n / 2, "site": n % 3}
+    splits = read(columns, ending, target=("kind",), slices=("site",))
+    assert splits.class_names == ("lily", "rose")
+    assert (splits.train_x.shape, splits.test_x.shape) == ((2400, 2), (600, 2))
+    for x, y in ((splits.train_x, splits.train_y), (splits.test_x, splits.test_y)):
+        assert x.dtype == np.float32
+        assert (x[:, 1] == x[:, 0] / 2).all()
+        assert (x[:, 0] % 2 == y).all()
+    assert [int(site) for site in splits.slices["site"]] == (splits.test_x[:, 0] % 3).tolist()
+    assert splits.value_range == (0, 2999)
+
+
+def test_it_holds_what_a_csv_file_of_the_same_table_does(read: Read, bench: Bench, tmp_path: Path) -> None:
+    from modelyard_plugins.datasets.csv import csv
+
+    random = np.random.default_rng(3)
+    columns = {"a": random.normal(size=50).astype("f4"), "b": random.integers(0, 9, 50), "y": random.integers(0, 3, 50)}
+    lines = [
+        ",".join(columns),
+        *(",".join(map(repr, row)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)),
+    ]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    theirs = csv(bench.stage(), path=str(tmp_path / "table.csv"), target=("y",))
+    ours = read(columns, target=("y",))
+    for part in ("train_x", "train_y", "test_x", "test_y"):
+        np.testing.assert_array_equal(getattr(ours, part), getattr(theirs, part))
+    assert (ours.class_names, ours.value_range) == (theirs.class_names, theirs.value_range)
+
+
+def test_the_files_of_a_folder_are_one_table(bench: Bench, tmp_path: Path) -> None:
+    for part in range(3):
+        write_stream(pa.table({"a": np.arange(10) + 10 * part}), tmp_path / f"data-{part:05}-of-00003.arrow")
+    (tmp_path / "dataset_info.json").write_text("{}")
+    splits = parquet(bench.stage(), path=str(tmp_path))
+    assert sorted([*splits.train_x[:, 0], *splits.test_x[:, 0]]) == list(range(30))
+    write_stream(pa.table({"b": np.arange(10)}), tmp_path / "other.arrow")
+    with pytest.raises(DataError, match=r"other\.arrow: has other columns, or of other types, than data-00000"):
+        parquet(bench.stage(), path=str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["list", "fixed_size_list"])
+@pytest.mark.parametrize(("dtype", "stored"), [("u1", "u1"), ("i2", "i8"), ("i8", "i8"), ("f8", "f4")])
+def test_a_column_of_lists_is_an_array(read: Read, kind: str, dtype: str, stored: str) -> None:
+    values = np.random.default_rng(0).integers(0, 99, (40, 2, 3)).astype(dtype)
+    inner = pa.from_numpy_dtype(values.dtype)
+    of = {"list": pa.list_, "fixed_size_list": lambda one: pa.list_(one, 3)}[kind]
+    column = pa.array(values.tolist(), pa.list_(of(inner)))
+    splits = read({"pixels": column, "y": np.arange(40.0)}, target=("y",))
+    assert splits.train_x.dtype == np.dtype(stored)
+    np.testing.assert_array_equal(splits.train_x, values[splits.train_y.astype(int)])
+    labels = read({"x": np.arange(40.0), "tags": column}, target=("tags",)).train_y
+    assert labels is not None
+    assert labels.shape == (32, 2, 3)
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_texts_and_the_bytes_of_pictures_are_read_when_they_are_asked_for(read: Read, ending: str) -> None:
+    names = [f"row {number}" for number in range(ROWS)]
+    picture = pa.array([{"bytes": name.encode(), "path": None} for name in names])
+    for column, form in ((pa.array(names), str), (pa.array([n.encode() for n in names]), bytes), (picture, bytes)):
+        splits = read({"sample": column, "y": np.arange(ROWS) + 0.5}, ending, sent="sample", target=("y",))
+        for x, y in ((splits.train_x, splits.train_y), (splits.test_x, splits.test_y)):
+            for row in (0, len(x) - 1, 5):
+                assert x[row] == form(names[int(y[row])], *([] if form is str else ["utf-8"]))
+        assert splits.value_range is None
+
+
+def test_the_classes_of_a_hugging_face_data_set_have_its_names(read: Read) -> None:
+    said = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+    table = pa.table({"x": np.arange(20.0), "label": np.arange(20) % 2})
+    splits = read(table.replace_schema_metadata({"huggingface": json.dumps(said)}), target=("label",))
+    assert splits.class_names == ("cat", "dog")
+    assert (splits.train_x[:, 0] % 2 == splits.train_y).all()
+    broken = table.replace_schema_metadata({"huggingface": "{"})
+    assert read(broken, target=("label",)).class_names == ()
+
+
+def test_the_rows_for_testing_may_be_in_files_of_their_own(read: Read, tmp_path: Path) -> None:
+    write_stream(pa.table({"x": [7.0, 8.0], "y": ["b", "a"]}), tmp_path / "test.arrow")
+    splits = read({"x": [1.0, 2.0, 3.0], "y": ["a", "b", "c"]}, target=("y",), test=str(tmp_path / "test.arrow"))
+    assert (splits.train_x.tolist(), splits.test_x.tolist()) == ([[1], [2], [3]], [[7], [8]])
+    assert (splits.train_y.tolist(), splits.test_y.tolist(), splits.class_names) == ([0, 1, 2], [1, 0], ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "params", "message"),
+    [
+        (
+            {"long": [1.0], "y": [1]},
+            {"columns": ("lon",)},
+            r"columns: there is no column 'lon', did you mean 'long'\?\n  col",
+        ),
+        ({"a": [1.0], "y": [1]}, {"target": ("z",)}, r"target: there is no column 'z'"),
+        ({"y": [1]}, {}, r"no column is left for a sample"),
+        ({"a": [1.0, None], "y": [1, 1]}, {}, r"row 1: the column 'a' is empty\n  fill it in"),
+        ({"a": [1.0, float("nan")], "y": [1, 1]}, {}, r"row 1: the column 'a' holds nan"),
+        ({"a": ["x", "y"], "y": [1, 1]}, {}, r"the column 'a' holds string, no numbers\n  name columns of numbers"),
+        ({"a": [[1], [1, 2]], "y": [1, 1]}, {}, r"row 1: 'a' is a list of 2, others of 1\n  a sample has one shape"),
+        ({"a": [[[1]], [[1, 2]]], "y": [1, 1]}, {}, r"row 1: 'a' is a list of 2, others of 1"),
+        ({"a": [[1], None], "y": [1, 1]}, {}, r"row 1: the column 'a' is empty"),
+        ({"a": [1.0, 2.0], "y": [1, None]}, {}, r"row 1: the target 'y' is '', which is nothing"),
+        ({"a": [1.0], "y": [b"x"]}, {}, r"the column 'y' holds binary\n  allowed: texts"),
+        (
+            {"a": [1.0, 2.0], "y": [1, 1]},
+            {"sent": "a"},
+            r"the column 'a' holds double, neither texts nor the bytes of files",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_row(read: Read, columns: Any, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(columns, **{"target": ("y",), "stratify": False, **params})
+
+
+def test_a_text_that_is_missing_is_told_when_it_is_asked_for(read: Read) -> None:
+    splits = read({"a": ["x", None], "y": [1.5, 2.5]}, sent="a", target=("y",))
+    with pytest.raises(DataError, match=r"row 1: the column 'a' is empty"):
+        list(map(list, (splits.train_x, splits.test_x)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_a_damaged_file_is_named(read: Read, bench: Bench, tmp_path: Path, ending: str) -> None:
+    read({"a": np.arange(ROWS)}, ending)
+    file = tmp_path / f"table{ending}"
+    whole = file.read_bytes()
+    for cut in (0, 3, len(whole) // 2):
+        file.write_bytes(whole[:cut])
+        with pytest.raises(DataError, match=rf"table\{ending}: cannot be read"):
+            parquet(bench.stage(), path=str(file))
+
+
+def test_what_is_no_table_is_told(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("")
+    for path, why in (
+        (tmp_path / "a.txt", "is none of them"),
+        (tmp_path / "no.txt", "is none"),
+        (tmp_path, "holds no file"),
+    ):
+        with pytest.raises(
+            DataError, match=rf"{why}.*: \.parquet, \.arrow, \.feather\n  give such a file, or a folder"
+        ):
+            parquet(bench.stage(), path=str(path))
+    with pytest.raises(DataError, match=r"no\.parquet: cannot be read"):
+        parquet(bench.stage(), path=str(tmp_path / "no.parquet"))
+
+
+def test_a_sample_is_said_once() -> None:
+    given = {"sent": "a", "columns": ("b",), "value_range": (0, 1)}
+    assert [one.key for one in check(None, **given)] == ["sent", "value_range"]  # type: ignore[arg-type]
