@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import Link, headers_of, open_source, properties_of
+from . import headers_of, open_source, properties_of
+from .link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,10 +38,10 @@ class Peer:
         self._link: Link | None = None
 
     async def open(self) -> None:
-        self._link = link = Link(self._place, asyncio.get_running_loop(), stays=False)
+        self._link = link = Link(self._place, stays=False)
         await link.connect()
-        for topic in (self._place.output, self._place.dead_letter):
-            await link.subscribe(topic)
+        link.subscribe(self._place.output, self._place.dead_letter)
+        await link.subscribed()
 
     async def prepare(self) -> Sequence[str]:
         place, source = self._servers, open_source(self._servers)
@@ -75,7 +76,7 @@ class Peer:
 
     async def close(self) -> None:
         if self._link is not None:
-            await asyncio.to_thread(self._link.close)
+            await self._link.close()
 
 
 def _attributes(event: Sent) -> dict[str, str]:
