@@ -94,6 +94,12 @@ def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
     return Config(**fields)  # type: ignore[arg-type]
 
 
+def several(variants: dict[str, tuple[Use, ...]], *names: str, **changes: object) -> Config:
+    """Return the first of several pipelines that differ in nothing but their names."""
+    first, *others = (config(variants, pipeline=name, name=name, project_name="shop", **changes) for name in names)
+    return msgspec.structs.replace(first, others=tuple(others))
+
+
 def training(found: Config, **uses: Use) -> Config:
     """Return a configuration whose only training has other components."""
     other = msgspec.structs.replace(found.training, uses={**found.training.uses, **uses})

@@ -44,6 +44,7 @@ class Stage(msgspec.Struct, frozen=True):
         resources: named resources that it holds while it runs.
         threads: how many threads it computes with.
         isa: the instruction set that it uses at most; None: what the processor has, or it does not compute.
+        pipeline: which of several pipelines it is of; empty: there is but one, or a plugin made it for none.
         registered: the kind's row, where a plugin registered it; the plan fills it in.
         made_at: the file and line of the plugin that made it, for messages; empty: the project's configuration asks for it.
     """
@@ -57,6 +58,7 @@ class Stage(msgspec.Struct, frozen=True):
     resources: tuple[str, ...] = ()
     threads: int = THREADS
     isa: str | None = None
+    pipeline: str = ""
     registered: Kind | None = None
     made_at: str = ""
 
@@ -69,6 +71,11 @@ class Stage(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """`kind:name`, also the doit task's name."""
         return f"{self.kind}:{self.name}"
+
+    @property
+    def own_name(self) -> str:
+        """Its name in its pipeline."""
+        return self.name.removeprefix(f"{self.pipeline}.") if self.pipeline else self.name
 
     @property
     def place(self) -> str:

@@ -13,24 +13,33 @@ from modelyard.commands.deployment import hand_down
 from modelyard.errors import ToolError
 
 
-def engine(source: Any) -> Any:
-    stage = SimpleNamespace(handle=lambda: "artifacts/dataset")
-    return SimpleNamespace(
-        project=SimpleNamespace(config=SimpleNamespace(events=source)), plan=SimpleNamespace(of_kind=lambda _: [stage])
-    )
+def plan(source: Any, pipeline: str = "") -> Any:
+    stage = SimpleNamespace(handle=lambda: f"artifacts/dataset{pipeline}")
+    config = SimpleNamespace(events=source, called=lambda name: f"{pipeline}.{name}" if pipeline else name)
+    return SimpleNamespace(config=config, of_kind=lambda _: [stage])
+
+
+def engine(*plans: Any) -> Any:
+    return SimpleNamespace(plan=SimpleNamespace(pipelines=plans))
 
 
 def test_a_project_without_events_is_told_what_to_add() -> None:
-    [group] = events.tasks(engine(None), "speak", lambda function: function)
+    [group] = events.tasks(engine(plan(None)), "speak", lambda function: function)
     with pytest.raises(ToolError, match=r"add \[tool.modelyard.events\]"):
         group["actions"][0]()
 
 
 def test_there_is_a_task_for_each_side_and_sending_needs_the_data_set_alone() -> None:
-    _, setup, send = events.tasks(engine(object()), "speak", lambda function: function)
+    _, setup, send = events.tasks(engine(plan(object())), "speak", lambda function: function)
     assert (setup["name"], send["name"]) == ("setup", "send")
     assert send["file_dep"] == ["artifacts/dataset"]
     assert {one["name"] for one in send["params"]} == {"samples", "file", "type", "wait"}
+
+
+def test_of_several_pipelines_those_that_take_events_have_tasks_of_their_own() -> None:
+    several = engine(plan(None, "left"), plan(object(), "right"))
+    _, setup, send = events.tasks(several, "speak", lambda function: function)
+    assert (setup["name"], send["name"], send["file_dep"]) == ("right.setup", "right.send", ["artifacts/datasetright"])
 
 
 @pytest.mark.parametrize(
@@ -50,7 +59,7 @@ def test_there_is_a_task_for_each_side_and_sending_needs_the_data_set_alone() ->
 def test_options_that_are_not_right_are_named(options: dict[str, Any], what: str) -> None:
     usual = {one["name"]: one["default"] for one in events.PARAMS}
     with pytest.raises(ToolError) as caught:
-        events.send(engine(object()), **{**usual, **options})
+        events.send(engine(), plan(object()), **{**usual, **options})
     assert str(caught.value).startswith(f"events:send: {what}")
 
 
@@ -59,7 +68,7 @@ def test_the_options_of_the_group_are_those_of_sending() -> None:
         SimpleNamespace(name=name, params=one.get("params", ()), options=None, task_dep=[])
         for name, one in zip(
             ("events", "events:setup", "events:send"),
-            events.tasks(engine(object()), "speak", lambda one: one),
+            events.tasks(engine(plan(object())), "speak", lambda one: one),
             strict=True,
         )
     )

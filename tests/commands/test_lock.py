@@ -57,6 +57,21 @@ def test_the_builder_of_a_plugin_writes_its_lock(toy: Path) -> None:
     assert told == {"file": str(toy / "image.lock.json"), "packages": [{"name": "numpy", "version": "2"}]}
 
 
+def test_pipelines_that_lock_the_same_share_a_file_and_others_have_one_each(toy: Path) -> None:
+    file = with_a_lock(toy) / "pyproject.toml"
+    plugin = toy / "plugins/pinned.py"
+    plugin.write_text(plugin.read_text().replace("def tarball(context)", "def tarball(context, *, extra: str = '')"))
+    file.write_text(file.read_text() + "[tool.modelyard.pipelines.left]\n[tool.modelyard.pipelines.right]\n")
+    assert run_doit(toy, "lock").stdout.startswith("image.lock.json: 1 packages\n")
+    done = run_doit(toy, "lock", "pipelines.right.image.extra=x")
+    assert done.stdout == "".join(
+        f'{name}.image.lock.json: 1 packages\n  now write `lock = "{name}.image.lock.json"` below '
+        f"[tool.modelyard.pipelines.{name}.image], and commit both\n"
+        for name in ("left", "right")
+    )
+    assert (toy / "right.image.lock.json").exists()
+
+
 def test_the_built_in_builder_locks_debian_packages_and_no_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

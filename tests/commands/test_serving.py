@@ -29,7 +29,8 @@ def test_it_has_its_packages_its_settings_and_the_broker(tmp_path: Path, monkeyp
     monkeypatch.setenv("MODELYARD_PORT", "9999")
     packages = tmp_path / "packages"
     packages.mkdir()
-    found = prepare(engine(tmp_path / "net", EVENTS), packages, "serve")
+    made = engine(tmp_path / "net", EVENTS)
+    found = prepare(made, made.plan, packages, "serve")
     assert (packages / "redis_streams/__init__.py").is_file()
     assert (packages / "modelyard_serving/__main__.py").is_file()
     assert found["MODELYARD_EVENTS_URL"] == "redis://here:1"
@@ -45,7 +46,7 @@ def test_a_client_that_is_not_installed_is_told_with_the_extra_that_brings_it(
     monkeypatch.setattr("modelyard.execution.extras.missing", lambda names: [*names])
     (tmp_path / "packages").mkdir()
     with pytest.raises(ToolError) as caught:
-        prepare(without, tmp_path / "packages", "events:send")
+        prepare(without, without.plan, tmp_path / "packages", "events:send")
     assert str(caught.value) == (
         "events:send: the source 'mqtt': paho-mqtt is not installed\n  run: python -m pip install 'modelyard[mqtt]'"
     )

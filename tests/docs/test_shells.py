@@ -42,6 +42,7 @@ PLANS = {
     "docs/explanation/store.md": "",
     "docs/how-to/choose-among-many-variants.md": "",
     "docs/how-to/compare-trainings.md": "",
+    "docs/how-to/several-models.md": "",
     "docs/how-to/use-profiles.md": "",
     "examples/cifar10/README.md": "examples/cifar10",
     "examples/digits-torch/README.md": "examples/digits-torch",

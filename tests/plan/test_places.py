@@ -59,6 +59,18 @@ def test_a_stage_of_modelyards_own_comes_from_the_line_that_asks_for_it(
     assert place_of(Stage(kind, name), project) == place
 
 
+def test_a_stage_of_one_of_several_pipelines_comes_from_the_line_of_its_own_or_of_the_projects(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(f"{TOML}[tool.modelyard.pipelines.left]\n[tool.modelyard.pipelines.left.targets.east]\n")
+    found = config({"plain": (use(PACK),)}, source=ConfigSource(file, pipeline="left"), pipeline="left", name="left")
+    for kind, name, place in (
+        ("evaluate", "left.plain", "pyproject.toml:8: [tool.modelyard.variants]"),
+        ("render", "left.east", "pyproject.toml:11: [tool.modelyard.pipelines.left.targets]"),
+        ("select", "left", "pyproject.toml:10: [tool.modelyard.pipelines.left.select]"),
+    ):
+        assert place_of(Stage(kind, name, pipeline="left"), found) == place
+
+
 def test_what_a_plugin_adds_to_the_plan_is_told_with_the_plugins_line_and_that_of_the_other(
     project: Config, make_project: Callable[[dict[str, str]], Path], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.plans import PACK, PRUNE, assert_sorted, component, config, ids, plugins_of, refused, training, use
+from tests.plans import PACK, PRUNE, assert_sorted, component, config, ids, plugins_of, refused, several, training, use
 
 from modelyard.component import Use
 from modelyard.errors import PlanError, PluginError
@@ -43,6 +43,39 @@ def test_a_pipeline_has_its_stages_in_the_order_of_a_build(plugins: Plugins) -> 
     assert reads["evaluate:plain"] == {"optimize:plain/", "dataset:data/"}
     assert reads["image:shop"] == {"select:shop/model"}, "an image does not depend on how variants were measured"
     assert reads["render:staging"] == {"image:shop/image.json", "select:shop/model", "check:shop/"}
+
+
+def test_each_of_several_pipelines_has_stages_of_its_own_under_its_name(plugins: Plugins) -> None:
+    variants = {"plain": (use(PACK),), "pruned": (use(PRUNE), use(PACK))}
+    plan = build_plan(several(variants, "left", "right"), plugins)
+    left, right = plan.pipelines
+    assert ids(left) == [
+        "dataset:left.data",
+        "train:left.net",
+        "optimize:left.plain",
+        "optimize:left.prune",
+        "optimize:left.pruned",
+        "evaluate:left.plain",
+        "evaluate:left.pruned",
+        "select:left",
+        "image:left",
+        "check:left",
+        "render:left.staging",
+    ]
+    assert ids(plan) == ids(left) + ids(right)
+    assert ids(right) == [name.replace("left", "right") for name in ids(left)]
+    assert {read.stage for stage in right.stages.values() for read in stage.inputs} <= {*right.stages}
+    roles = [one.role for one in plan.stages["select:left"].inputs]
+    assert roles == ["evaluation:plain", "evaluation:pruned", "model:plain", "model:pruned"], "as in a project of one"
+    assert {plan.config_of(stage).name for stage in right.stages.values()} == {"right"}
+    assert plan.stages["render:left.staging"].own_name == "staging"
+    assert plan.stages["select:left"].own_name == "left"
+
+
+def test_the_plan_of_one_pipeline_is_its_own(plugins: Plugins) -> None:
+    plan = build_plan(config({"plain": (use(PACK),)}), plugins)
+    assert plan.pipelines == [plan]
+    assert plan.config_of(plan.stages["select:shop"]) is plan.config
 
 
 def test_every_stage_has_a_line_of_documentation(plugins: Plugins) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.plans import PACK, SOURCE, config, ids, nothing, plugins_of, refused, use
+from tests.plans import PACK, SOURCE, config, ids, nothing, plugins_of, refused, several, use
 
 from modelyard.component import Component
 from modelyard.errors import PlanError, PluginError
@@ -26,7 +26,7 @@ def one(context: PlanContext, **params: Any) -> Iterator[Stage]:
     yield context.stage("all", Input("model", f"select:{context.name}", "model"), params=sorted(params))
 
 
-def planned(plan: Planning, tmp_path: Path, **traits: Any) -> Plan:
+def planned(plan: Planning, tmp_path: Path, pipelines: tuple[str, ...] = (), **traits: Any) -> Plan:
     """Plan a project that asks for the kind `extra`, which `plan` plans, behind `select` unless told otherwise."""
     traits = {"after": "select", "plan_only": ("note",), **traits}
     extra = Component("kind", "extra", nothing, SOURCE, plan=plan, **traits)
@@ -35,9 +35,8 @@ def planned(plan: Planning, tmp_path: Path, **traits: Any) -> Plan:
         known, components={**known.components, ("kind", "extra"): extra}, kinds=kinds_of([extra])
     )
     variants = {"a": (use(PACK),), "b": (use(PACK),)}
-    return build_plan(
-        config(variants, kinds={"extra": use(extra, amount=0.7, note="x")}, resources={"extra": 1}), known
-    )
+    asked: dict[str, Any] = {"kinds": {"extra": use(extra, amount=0.7, note="x")}, "resources": {"extra": 1}}
+    return build_plan(several(variants, *pipelines, **asked) if pipelines else config(variants, **asked), known)
 
 
 def test_a_stage_stands_where_its_kind_does_and_has_what_the_row_says(tmp_path: Path) -> None:
@@ -68,6 +67,27 @@ def test_a_kind_sees_what_is_planned(tmp_path: Path) -> None:
     assert order.index("evaluate:a") < order.index("extra:of-a"), "an input comes first wherever the kind stands"
     with pytest.raises(TypeError):
         seen[0].stages["x:y"] = plan.stages["train:net"]  # type: ignore[index]
+
+
+def test_in_each_of_several_pipelines_a_kind_sees_its_own_stages_by_the_names_that_they_have_there(
+    tmp_path: Path,
+) -> None:
+    def each(context: PlanContext, **params: Any) -> Iterator[Stage]:
+        for name in context.variants:
+            yield context.stage(name, Input("model", context.stages[f"evaluate:{name}"].inputs[0].stage))
+        yield context.stage("all", *(Input(f"of:{name}", f"extra:{name}") for name in context.variants))
+        yield context.stage("best", Input("model", f"select:{context.name}", "model"))
+        yield context.stage("data", Input("dataset", "dataset:data"))
+
+    plan = planned(each, tmp_path, ("left", "right"))
+    assert [s.name for s in plan.of_kind("extra")] == [
+        f"{side}.{name}" for side in ("left", "right") for name in ("a", "b", "all", "best", "data")
+    ]
+    read = {stage.id: [one.stage for one in stage.inputs] for stage in plan.of_kind("extra")}
+    assert read["extra:right.a"] == ["optimize:right.a"]
+    assert read["extra:right.all"] == ["extra:right.a", "extra:right.b"]
+    assert read["extra:right.best"] == ["select:right"]
+    assert read["extra:left.data"] == ["dataset:left.data"]
 
 
 def test_a_kind_may_plan_nothing(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ class Placement:
         use = self._project.config.executor
         if use is None:
             return here()
-        context = ExecutorContext(name=self._project.config.name, project=self._project.folder, here=here)
+        context = ExecutorContext(name=self._project.config.project_name, project=self._project.folder, here=here)
         made = called(self.name, use.component.name, lambda: use.component.function(context, **use.params))
         wanted = [name for name in ("identity", "ask", "submit", "state", "cancel", "close") if not hasattr(made, name)]
         if wanted and not isinstance(made, here):

@@ -86,14 +86,15 @@ def carry_out(engine: Engine, stage: Stage, what: str, **options: Any) -> None:
     Raises:
         ToolError: nothing was rendered yet, or the target cannot do it.
     """
-    use = engine.project.config.targets[stage.name]  # with what concerns the deployment alone
+    use = engine.plan.config_of(stage).targets[stage.own_name]  # with what concerns the deployment alone
     getattr(use.component, what)(_context(engine, stage, what, options), **use.params)
 
 
 def _context(engine: Engine, stage: Stage, what: str, options: Mapping[str, Any]) -> DeployContext:
     from modelyard.contexts import DeployContext, Rendered
 
-    config, image = engine.project.config, engine.plan.stages.get(f"image:{engine.project.config.name}")
+    config = engine.plan.config_of(stage)
+    image = engine.plan.stages.get(f"image:{config.name}")
     record = engine.workspace.record(stage)
     if record is None and not options.get("to"):
         msg = f"{what}:{stage.name}: nothing is rendered\n  run: doit render:{stage.name}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from modelyard.build.engine import Engine
     from modelyard.launch.events import Event
+    from modelyard.plan.planner import Plan
     from modelyard.serving.events.peer import Heard, Peer
 
 _SHOWN = 300
@@ -46,24 +47,30 @@ def tasks(engine: Engine, doc: str, act: Callable[[Callable[..., None]], Any]) -
         doc: what the group does.
         act: makes a doit action of a function that takes the options.
     """
-    if engine.project.config.events is None:
+    plans = [one for one in engine.plan.pipelines if one.config.events is not None]
+    if not plans:
         yield {"name": None, "actions": [act(_refuse)], "doc": doc}
         return
-    usual = {"uptodate": [False], "verbosity": 2}
     yield {"name": None, "actions": None, "doc": doc, "params": PARAMS}
-    setup = act(functools.partial(set_up, engine))
-    yield {"name": "setup", "doc": "make what the broker lacks", "actions": [setup], **usual}
+    for plan in plans:
+        yield from _tasks(engine, plan, act)
+
+
+def _tasks(engine: Engine, plan: Plan, act: Callable[[Callable[..., None]], Any]) -> Iterator[dict[str, Any]]:
+    usual = {"uptodate": [False], "verbosity": 2}
+    setup, called = act(functools.partial(set_up, engine, plan)), plan.config.called
+    yield {"name": called("setup"), "doc": "make what the broker lacks", "actions": [setup], **usual}
     yield {
-        "name": "send",
+        "name": called("send"),
         "doc": "send samples of the test split, or a file, as events, and show what comes back",
-        "file_dep": [stage.handle() for stage in engine.plan.of_kind("dataset")[:1]],
+        "file_dep": [stage.handle() for stage in plan.of_kind("dataset")[:1]],
         "params": PARAMS,
-        "actions": [act(functools.partial(send, engine))],
+        "actions": [act(functools.partial(send, engine, plan))],
         **usual,
     }
 
 
-def set_up(engine: Engine) -> None:
+def set_up(engine: Engine, plan: Plan) -> None:
     """Make at the broker what it lacks, and say what is there then.
 
     Raises:
@@ -74,12 +81,12 @@ def set_up(engine: Engine) -> None:
     async def prepared(peer: Peer) -> Sequence[str]:
         return await peer.prepare()
 
-    with _peer(engine, "events:setup") as peer:
+    with _peer(engine, plan, "events:setup") as peer:
         for line in run(peer, prepared, "events:setup"):
             print(f"   {line}")
 
 
-def send(engine: Engine, samples: int, file: str, type: str, wait: float) -> None:  # noqa: A002 - doit's options
+def send(engine: Engine, plan: Plan, samples: int, file: str, type: str, wait: float) -> None:  # noqa: A002 - doit's options
     """Send events, and print what comes back of each.
 
     Raises:
@@ -88,8 +95,8 @@ def send(engine: Engine, samples: int, file: str, type: str, wait: float) -> Non
     from modelyard.launch import events
 
     _check_options(samples, file, type, wait)
-    made = [_of_file(file, type)] if file else _of_samples(engine, samples)
-    place = engine.project.config.settings["events"]["input"]
+    made = [_of_file(file, type)] if file else _of_samples(engine, plan, samples)
+    place = plan.config.settings["events"]["input"]
     fewer = "" if file or len(made) == samples else ": the test split has no more"
 
     async def exchange(peer: Peer) -> Sequence[str]:
@@ -97,7 +104,7 @@ def send(engine: Engine, samples: int, file: str, type: str, wait: float) -> Non
         print(f"   {len(made)} {'event' if len(made) == 1 else 'events'} to {place!r}{fewer}", flush=True)
         return await events.hear(made, wait, _print, peer)
 
-    with _peer(engine, "events:send") as peer:
+    with _peer(engine, plan, "events:send") as peer:
         missing = events.run(peer, exchange, "events:send")
     if wait and missing:
         msg = (
@@ -131,7 +138,7 @@ def _refuse() -> None:
 
 
 @contextlib.contextmanager
-def _peer(engine: Engine, task: str) -> Iterator[Peer]:
+def _peer(engine: Engine, plan: Plan, task: str) -> Iterator[Peer]:
     """Give the other side of the project's broker.
 
     Raises:
@@ -140,7 +147,7 @@ def _peer(engine: Engine, task: str) -> Iterator[Peer]:
     from modelyard.launch.events import peer_of
 
     with tempfile.TemporaryDirectory(prefix="modelyard-events-") as folder:
-        variables = prepare(engine, Path(folder), task)
+        variables = prepare(engine, plan, Path(folder), task)
         sys.path.insert(0, folder)
         try:
             yield peer_of(variables, task)
@@ -163,12 +170,12 @@ def _of_file(name: str, media_type: str) -> Event:
     return event(data, guessed, "stdin" if name == "-" else Path(name).stem)
 
 
-def _of_samples(engine: Engine, count: int) -> list[Event]:
+def _of_samples(engine: Engine, plan: Plan, count: int) -> list[Event]:
     from modelyard.artifacts import Dataset
     from modelyard.asking import rows_of
     from modelyard.launch.events import event_of_sample
 
-    (stage,) = engine.plan.of_kind("dataset")[:1]
+    (stage,) = plan.of_kind("dataset")[:1]
     sent = Dataset.open(engine.workspace.folder(stage)).sent()
     rows = range(min(count, len(next(iter(sent.values())))))
     return [event_of_sample(rows_of(sent, row), f"test-{row}") for row in rows]

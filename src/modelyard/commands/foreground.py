@@ -19,6 +19,7 @@ from modelyard.build.engine import Engine
 from modelyard.commands import deployment, events
 from modelyard.commands.serving import prepare
 from modelyard.errors import ModelyardError, ToolError
+from modelyard.plan.planner import Plan
 from modelyard.stage import Stage
 
 
@@ -50,35 +51,63 @@ REPORT = "artifacts/report/{}"
 """The report's folder, below the project's."""
 
 
+_NEEDED = {"serve": "select", "push": "image"}
+"""The kind of stage without which there is no such task: a plugin may have taken it out of the plan."""
+
+
 def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, Any]]:
     """Yield the doit tasks called `name`, for instance `serve`; `doc` says what their group does."""
-    config, stages = engine.project.config, engine.plan.stages
-    needed = {"serve": f"select:{config.name}", "push": f"image:{config.name}"}.get(name)
-    if needed and needed not in stages:
-        return  # a plugin took the stage out of the plan
-    if name not in (*deployment.PARAMS, "events"):
-        yield {"name": None, "actions": None, "doc": doc}
-    if name == "serve":
-        port, host = config.settings["serve"]["port"], config.settings["serve"]["host"]
-        doc = f"serve the selected model on {host}:{port} until Ctrl-C"
-        yield _task(config.name, doc, stages[f"select:{config.name}"].handle("model"), lambda: serve(engine))
-    elif name == "push":
-        stage, check = stages[f"image:{config.name}"], stages.get(f"check:{config.name}")
-        doc = f"push {stage.settings['repository']} to its registry"
-        # the image must answer as it should; where a plugin took the check away, it must be there
-        needs = check.handle() if check else stage.handle("image.json")
-        yield _task(config.name, doc, needs, lambda: push(engine, stage))
-    elif name == "report":
-        doc = f"write {REPORT.format(config.name)}/index.html about what is built"
-        yield {**_task(config.name, doc, None, lambda: report(engine)), "clean": [(clean_report, [engine])]}
-    elif name == "export":
-        for stage in engine.plan.of_kind("render"):
-            doc = f"write what render:{stage.name} made to {config.settings['export']['folder']}/{stage.name}/, for git"
-            yield _task(stage.name, doc, stage.handle(), functools.partial(export, engine, stage))
-    elif name == "events":
+    plans = [one for one in engine.plan.pipelines if name not in _NEEDED or _main(one, _NEEDED[name]) in one.stages]
+    if name == "events":
         yield from events.tasks(engine, doc, Act)
     elif name in deployment.PARAMS:
         yield from deployment.tasks(engine, name, doc, Act)
+    elif plans:
+        yield {"name": None, "actions": None, "doc": doc}
+        for plan in plans:
+            yield from _TASKS[name](engine, plan)
+
+
+def _main(plan: Plan, kind: str) -> str:
+    """Return the stage of a kind of which each pipeline has one."""
+    return f"{kind}:{plan.config.name}"
+
+
+def _serve_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
+    serving = plan.config.settings["serve"]
+    doc = f"serve the selected model on {serving['host']}:{serving['port']} until Ctrl-C"
+    model = plan.stages[_main(plan, "select")].handle("model")
+    yield _task(plan.config.name, doc, model, functools.partial(serve, engine, plan))
+
+
+def _push_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
+    stage, check = plan.stages[_main(plan, "image")], plan.stages.get(_main(plan, "check"))
+    doc = f"push {stage.settings['repository']} to its registry"
+    # the image must answer as it should; where a plugin took the check away, it must be there
+    needs = check.handle() if check else stage.handle("image.json")
+    yield _task(plan.config.name, doc, needs, functools.partial(push, engine, stage))
+
+
+def _report_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
+    name = plan.config.name
+    doc = f"write {REPORT.format(name)}/index.html about what is built"
+    clean = [(clean_report, [engine, name])]
+    yield {**_task(name, doc, None, functools.partial(report, engine, plan)), "clean": clean}
+
+
+def _export_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
+    folder = plan.config.settings["export"]["folder"]
+    for stage in plan.of_kind("render"):
+        doc = f"write what render:{stage.name} made to {folder}/{stage.name}/, for git"
+        yield _task(stage.name, doc, stage.handle(), functools.partial(export, engine, stage))
+
+
+_TASKS: dict[str, Callable[[Engine, Plan], Iterator[dict[str, Any]]]] = {
+    "serve": _serve_tasks,
+    "push": _push_tasks,
+    "report": _report_tasks,
+    "export": _export_tasks,
+}
 
 
 def _task(name: str, doc: str, needs: str | None, function: Callable[[], None]) -> dict[str, Any]:
@@ -92,7 +121,7 @@ def _task(name: str, doc: str, needs: str | None, function: Callable[[], None]) 
     }
 
 
-def serve(engine: Engine) -> None:
+def serve(engine: Engine, plan: Plan) -> None:
     """Run the runtime's server on the selected model until it is interrupted.
 
     Raises:
@@ -102,8 +131,8 @@ def serve(engine: Engine) -> None:
     from modelyard.launch.local_server import command
 
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
-        variables = prepare(engine, Path(folder), "serve")
-        code = _run(command(engine.project.config.uses["runtime"]), variables)
+        variables = prepare(engine, plan, Path(folder), "serve")
+        code = _run(command(plan.config.uses["runtime"]), variables)
     if code not in (0, -2, 130):
         msg = f"serve: the server ended with exit code {code}\n  its own message is above"
         raise ToolError(msg)
@@ -146,7 +175,7 @@ def push(engine: Engine, stage: Stage) -> None:
     def report(done: int, total: int, note: str) -> None:
         screen.status(f"   push {bar({'done': done, 'total': total, 'unit': 'B', 'note': note})}")
 
-    insecure = engine.project.config.settings["push"]["insecure"]
+    insecure = engine.plan.config_of(stage).settings["push"]["insecure"]
     pushed = push_archive(folder / facts.archive, facts.repository, facts.tag, insecure=insecure, report=report)
     sent = f"{len(pushed.sent)} blobs sent ({pushed.sent_bytes / 1e6:.1f} MB), {len(pushed.present)} were there"
     screen.clear()
@@ -162,7 +191,7 @@ def export(engine: Engine, stage: Stage) -> None:
     """
     from modelyard.rendering.exporting import export as write
 
-    target = engine.project.folder / engine.project.config.settings["export"]["folder"] / stage.name
+    target = engine.project.folder / engine.plan.config_of(stage).settings["export"]["folder"] / stage.name
     record = engine.workspace.record(stage)
     try:
         done = write(engine.workspace.folder(stage), record.outputs if record else (), target)
@@ -177,8 +206,8 @@ def export(engine: Engine, stage: Stage) -> None:
     )
 
 
-def report(engine: Engine) -> None:
-    """Write the report on what is there, in a process of its own; nothing is built for it.
+def report(engine: Engine, plan: Plan) -> None:
+    """Write the report on what is there of `plan`, in a process of its own; nothing is built for it.
 
     Raises:
         ToolError: the report cannot be written; the message says why.
@@ -189,10 +218,10 @@ def report(engine: Engine) -> None:
     from modelyard.files.json import read_json, write_bytes
     from modelyard.report.collect import collect
 
-    out = engine.project.folder / REPORT.format(engine.project.config.name)
+    out = engine.project.folder / REPORT.format(plan.config.name)
     with tempfile.TemporaryDirectory(prefix="modelyard-report-") as folder:
         request, result = Path(folder, "request.json"), Path(folder, "result.json")
-        write_bytes(request, msgspec.json.encode(collect(engine, out)))  # the variants keep their order
+        write_bytes(request, msgspec.json.encode(collect(engine, plan, out)))  # the variants keep their order
         command = [sys.executable, "-m", "modelyard.report", str(request), str(result)]
         # of its own session: Ctrl-C reaches the doit process alone, which then ends this one
         code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True).returncode
@@ -214,13 +243,13 @@ def _tell_report(out: Path) -> None:
         print(f"   {os.path.relpath(out / file)}: {(out / file).stat().st_size / 1000:,.1f} kB")
 
 
-def clean_report(engine: Engine, dryrun: bool) -> None:
-    """Remove the report; the name `dryrun` is doit's."""
+def clean_report(engine: Engine, called: str, dryrun: bool) -> None:
+    """Remove the report that is `called` so; the name `dryrun` is doit's."""
     import shutil
 
-    name = REPORT.format(engine.project.config.name)
+    name = REPORT.format(called)
     folder = engine.project.folder / name
     if folder.exists():
-        print(f"report:{engine.project.config.name} - removing {name}")
+        print(f"report:{called} - removing {name}")
         if not dryrun:
             shutil.rmtree(folder)

@@ -9,6 +9,9 @@ from modelyard.errors import ToolError, listing
 
 if TYPE_CHECKING:
     from modelyard.build.engine import Engine
+    from modelyard.component import Use
+    from modelyard.config.config import Config
+    from modelyard.contexts import Locked
 
 _DEFAULT = "image.lock.json"
 
@@ -30,17 +33,32 @@ class Lock(ProjectCommand):
         Raises:
             ToolError: the image's builder has nothing to lock, or cannot find out what there is today.
         """
-        builder = engine.project.config.uses["image"]
-        if builder.component.lock is None:
-            able = [name for name, one in engine.project.plugins.of_kind("builder").items() if one.lock is not None]
-            msg = f"lock: the builder {builder.component.name!r} has nothing to lock\n  builders that have: {listing(able)}"
-            raise ToolError(msg)
-        usual = engine.project.folder / _DEFAULT
-        locked = builder.component.lock(usual, **builder.params)
+        builders = {_written(one.uses["image"]): one for one in engine.project.config.pipelines}
+        is_one = len(builders) == 1
+        done = [_lock(engine, one, _DEFAULT if is_one else f"{one.name}.{_DEFAULT}") for one in builders.values()]
         if options["json"]:
-            print_json({"file": str(locked.file), "packages": locked.packages})
+            answers = [{"file": str(locked.file), "packages": locked.packages} for locked, _ in done]
+            print_json(answers[0] if is_one else answers)
             return 0
-        is_new = locked.file == usual and not builder.params.get("lock")
-        advice = f'\n  now write `lock = "{_DEFAULT}"` below [tool.modelyard.image], and commit both' if is_new else ""
-        print(f"{locked.file.name}: {len(locked.packages)} packages{advice}")
+        for locked, advice in done:
+            print(f"{locked.file.name}: {len(locked.packages)} packages{advice}")
         return 0
+
+
+def _written(builder: Use) -> str:
+    """Return a text that is the same for builders that lock the same."""
+    return f"{builder.component.name} {builder.params!r}"
+
+
+def _lock(engine: Engine, config: Config, name: str) -> tuple[Locked, str]:
+    """Write the lock file of one builder, called `name` unless it says how, and return it with what to do about it."""
+    builder = config.uses["image"]
+    if builder.component.lock is None:
+        able = [name for name, one in engine.project.plugins.of_kind("builder").items() if one.lock is not None]
+        msg = f"lock: the builder {builder.component.name!r} has nothing to lock\n  builders that have: {listing(able)}"
+        raise ToolError(msg)
+    usual = engine.project.folder / name
+    locked = builder.component.lock(usual, **builder.params)
+    is_new = locked.file == usual and not builder.params.get("lock")
+    table = f"pipelines.{config.pipeline}.image" if name != _DEFAULT else "image"
+    return locked, f'\n  now write `lock = "{name}"` below [tool.modelyard.{table}], and commit both' if is_new else ""

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
     from modelyard.build.engine import Engine
     from modelyard.component import Component
+    from modelyard.plan.planner import Plan
 
 
-def prepare(engine: Engine, folder: Path, task: str) -> dict[str, str]:
+def prepare(engine: Engine, plan: Plan, folder: Path, task: str) -> dict[str, str]:
     """Put the server's packages into the folder `folder`, and return the variables of its process.
 
     Args:
         engine: the project's.
+        plan: what is served of it: the plan of one pipeline.
         folder: a new folder, which Python is told to import from.
         task: who asks, for messages.
 
@@ -29,16 +31,16 @@ def prepare(engine: Engine, folder: Path, task: str) -> dict[str, str]:
     from modelyard.launch.handlers import handlers_of, lay_out
     from modelyard.launch.python_server import distributions
 
-    config = engine.project.config
+    config = plan.config
     events = config.settings["events"]
     settings = {"name": config.name, "port": config.settings["serve"]["port"]}
     settings |= {f"events_{key}": value for key, value in events.items() if key != "url"}
     own = {"MODELYARD_HOST": config.settings["serve"]["host"]}
     if config.events and events["url"]:
         own["MODELYARD_EVENTS_URL"] = events["url"]
-    model = engine.workspace.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
+    model = engine.workspace.folder(plan.stages[f"select:{config.name}"]) / "model"
     runtime, beside = config.uses["runtime"], folder / ".handlers"
-    handlers = handlers_of(engine.plan.stages[f"image:{config.name}"].uses)
+    handlers = handlers_of(plan.stages[f"image:{config.name}"].uses)
     beside.mkdir()
     if handlers:
         lay_out(handlers, config.project, beside, distributions(runtime, handlers))

@@ -22,7 +22,7 @@ class Config(msgspec.Struct, frozen=True):
 
     Attributes:
         project: the project's folder, absolute.
-        name: the project's name, a DNS label.
+        name: the project's name, a DNS label; of several pipelines, the pipeline's.
         version: the project's version.
         seed: the seed of every random generator.
         threads: how many threads each stage computes with.
@@ -35,12 +35,15 @@ class Config(msgspec.Struct, frozen=True):
         resources: how many stages may hold each named resource at once.
         source: what it was read from, for messages.
         origins: the table that each variant comes from: `("variants",)` or `("matrix", NAME)`.
-        target_names: the names of all targets, of all profiles.
+        target_names: what the stages of all targets are called, of all profiles and pipelines.
         before: the handlers before the model, in the order in which they run.
         after: the handlers after it.
         events: the source of events that the server answers; None: of none.
         metrics: the plugins' metrics that are measured beside those of every evaluation, by name.
         executor: what runs stages that compute; None: this machine.
+        pipeline: which of several pipelines it is; empty: the project has but one.
+        project_name: the project's name, which is also `name` where there is but one pipeline.
+        others: the project's other pipelines, in that of the first one.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
         kinds: for each kind of stage that a plugin registered and the project asks for, its component.
     """
@@ -67,6 +70,22 @@ class Config(msgspec.Struct, frozen=True):
     after: tuple[Use, ...] = ()
     events: Use | None = None
     executor: Use | None = None
+    pipeline: str = ""
+    project_name: str = ""
+    others: tuple[Config, ...] = ()
+
+    @property
+    def pipelines(self) -> tuple[Config, ...]:
+        """All pipelines of the project, where this is the first one."""
+        return (self, *self.others)
+
+    def of(self, pipeline: str) -> Config:
+        """Return the pipeline called so; this one where there is none, for stages that plugins made for no pipeline."""
+        return next((one for one in self.pipelines if one.pipeline == pipeline), self)
+
+    def called(self, name: str) -> str:
+        """Return what a stage is called that is `name` in this pipeline: `PIPELINE.NAME` where there are several."""
+        return f"{self.pipeline}.{name}" if self.pipeline else name
 
     @property
     def training(self) -> Training:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.config.keys import default_components, keys_of
-from modelyard.config.tables import OPTIONAL, SCALARS, TRAININGS, USING, parameters_of_table
+from modelyard.config.tables import OPTIONAL, PIPELINES, SCALARS, TRAININGS, USING, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
@@ -17,6 +17,10 @@ from modelyard.metrics.standard import STANDARD
 
 if TYPE_CHECKING:
     from modelyard.plugins.load import Plugins
+
+
+_NAMED = {TRAININGS: "training", PIPELINES: "pipeline"}
+"""Tables of tables, and what each of these is."""
 
 
 def override(raw: dict[str, Any], values: Mapping[str, str], plugins: Plugins) -> None:
@@ -47,7 +51,7 @@ def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> No
             f"  write TABLE.KEY=VALUE, for instance train.epochs=3; tables: {listing(keys)}"
         )
         raise ConfigError(msg)
-    _check_training(key, raw)
+    _check_named(key, raw)
     table = raw
     for part in (first, *rest)[:-1]:
         table = table.setdefault(part, {})
@@ -57,13 +61,13 @@ def _override(raw: dict[str, Any], key: str, value: str, plugins: Plugins) -> No
     table[(first, *rest)[-1]] = given
 
 
-def _check_training(key: str, raw: Mapping[str, Any]) -> None:
-    """Refuse a key of a training that there is not: a name that is misspelt would make one more."""
+def _check_named(key: str, raw: Mapping[str, Any]) -> None:
+    """Refuse a key of a training or pipeline that there is not: a name that is misspelt would make one more."""
     table, _, rest = key.partition(".")
     name, *more = rest.split(".")
-    known = raw.get(TRAININGS)
-    if table == TRAININGS and more and isinstance(known, dict) and name not in known:
-        msg = f"command line: {key!r}: there is no training {name!r}{did_you_mean(name, known)}\n  trainings: {listing(known)}"
+    known, what = raw.get(table), _NAMED.get(table)
+    if what and more and isinstance(known, dict) and name not in known:
+        msg = f"command line: {key!r}: there is no {what} {name!r}{did_you_mean(name, known)}\n  {what}s: {listing(known)}"
         raise ConfigError(msg)
 
 

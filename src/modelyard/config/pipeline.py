@@ -68,7 +68,8 @@ class PipelineReader:
                 allowed = (*keys, "profiles")
                 msg = f"{self.where().at(key)}: unknown key {key!r}{did_you_mean(key, allowed)}\n  allowed: {listing(allowed)}"
                 raise ConfigError(msg)
-        name = self.scalar("name", Name, self.default_name())
+        project_name = self.scalar("name", Name, self.default_name())
+        name = self.source.pipeline or project_name
         uses = {table: self.use(table) for table in USING if table not in TRAINED}
         settings = {table: self.own(table) for table in ("dataset", *OPTIONAL, *PLAIN) if table != "gates"}
         place = named_places(settings[SOURCE], name)
@@ -100,6 +101,8 @@ class PipelineReader:
             resources=self.resources(),
             kinds={name: self.kind(name) for name in self.plugins.of_kind("kind") if name in self.raw},
             source=self.source,
+            pipeline=self.source.pipeline,
+            project_name=project_name,
         )
         self.components.check_meaning(config)
         return config

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import msgspec
 from modelyard.config.config import Config
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.pipeline import PipelineReader
+from modelyard.config.pipelines import check_images, each_pipeline
 from modelyard.config.profiles import choose_profile, lay_over, take_profiles
+from modelyard.config.tables import PIPELINES
 from modelyard.errors import ConfigError
 from modelyard.plugins.load import Plugins
 from modelyard.toml.places import FILE, ConfigSource
@@ -31,6 +34,9 @@ def load_config(
             names a profile to lay over the file first.
         look_at_inputs: whether the files that parameters name must be there.
 
+    Returns:
+        The project's pipeline; of several the first one, which holds the others.
+
     Raises:
         ConfigError: the file is missing or not TOML, or a key, name or value is not allowed; also in a profile that
             is not chosen, save that the files which it names need not be there.
@@ -47,24 +53,49 @@ def load_config(
         override(raw, values, plugins)
     given = " ".join(f"{key}={value}" for key, value in (overrides or {}).items())
     source = ConfigSource(file, profile, values)
-    reader = PipelineReader(project, plugins, raw, fallback, source, look_at_inputs=look_at_inputs)
-    config = _config(reader, given and f"the command line sets {given}")
-    names = {*config.targets, *_subtable(base, "targets")}
+    read = functools.partial(_configs, project, plugins, fallback)
+    configs = read(raw, source, given and f"the command line sets {given}", look_at_inputs=look_at_inputs)
+    names = _targets(configs) | {one.called(target) for one in configs for target in _written(base, one.pipeline)}
     for name, tables in profiles.items():
         laid = lay_over(base, tables, defaults)
-        other = PipelineReader(project, plugins, laid, fallback, ConfigSource(file, name), look_at_inputs=False)
-        names |= _config(other, f"in the profile {name!r}").targets.keys()
-    return msgspec.structs.replace(config, target_names=frozenset(names))
+        names |= _targets(read(laid, ConfigSource(file, name), f"in the profile {name!r}", look_at_inputs=False))
+    return msgspec.structs.replace(configs[0], target_names=frozenset(names), others=tuple(configs[1:]))
 
 
-def _config(reader: PipelineReader, note: str) -> Config:
+def _targets(configs: Iterable[Config]) -> set[str]:
+    return {one.called(target) for one in configs for target in one.targets}
+
+
+def _written(base: Mapping[str, Any], pipeline: str) -> set[str]:
+    """Return the targets that the file itself has for a pipeline, whatever the command line says."""
+    own = _subtable(_subtable(base, PIPELINES), pipeline)
+    return {*_subtable(base, "targets"), *_subtable(own, "targets")}
+
+
+def _configs(
+    project: Path,
+    plugins: Plugins,
+    fallback: dict[str, Any],
+    raw: Mapping[str, Any],
+    source: ConfigSource,
+    note: str,
+    *,
+    look_at_inputs: bool,
+) -> list[Config]:
+    """Return the project's pipelines; `note` is the last line of what is said of a mistake."""
+    found = []
+    notes = [note] if note else []
     try:
-        return reader.config()
+        for tables, its_source in each_pipeline(raw, source, plugins):
+            notes = [f"in the pipeline {its_source.pipeline!r}"] * bool(its_source.pipeline) + ([note] if note else [])
+            reader = PipelineReader(project, plugins, tables, fallback, its_source, look_at_inputs=look_at_inputs)
+            found.append(reader.config())
     except ConfigError as exc:
-        if not note or str(exc).startswith("command line: "):
+        if not notes or str(exc).startswith("command line: "):
             raise
-        msg = f"{exc}\n  {note}"
-        raise ConfigError(msg) from exc
+        raise ConfigError("\n  ".join((str(exc), *notes))) from exc
+    check_images(found)
+    return found
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

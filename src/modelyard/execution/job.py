@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from modelyard.config.config import Config
 from modelyard.contexts import StageContext
 from modelyard.plan.planner import Plan
 from modelyard.plugins.load import Plugins
@@ -34,6 +35,11 @@ class Job(msgspec.Struct, frozen=True):
     inputs: Mapping[str, Path]
     base: StageContext
     log_file: Path
+
+    @property
+    def config(self) -> Config:
+        """The pipeline that the stage is of."""
+        return self.plan.config_of(self.stage)
 
     def context(self, kind: type[C], **extra: Any) -> C:
         """Return a context of `kind`: the common part and `extra`."""

@@ -98,7 +98,7 @@ def write_build(state: BuildState) -> None:
     commit, clean = split_commit(state.workspace.commit)
     build = {
         "format": 1,
-        "project": {"name": state.project.config.name, "version": state.project.config.version},
+        "project": {"name": state.project.config.project_name, "version": state.project.config.version},
         "builder": builder(),
         "source": {"commit": commit, "clean": clean},
         "finished": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),

@@ -237,11 +237,18 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def _selected(self) -> Iterator[str]:
         """Yield the table of a selection that was made, or failed, in this run, or that was asked for by name."""
-        for stage in self.engine.plan.of_kind("select"):
+        told = [stage for stage in self.engine.plan.of_kind("select") if self._is_told(stage)]
+        for stage in told:
+            if stage.pipeline:
+                yield f"   {stage.id}"
             if stage.id in self._failed:
                 yield from selection_report.failed(self.engine, stage)
-            elif stage.id in self.outcomes or (stage.id in self._fresh and {stage.id, stage.kind} & {*self._asked}):
-                yield from selection_report.made(self.engine, stage, self._next())
+            else:
+                yield from selection_report.made(self.engine, stage, self._next() if stage is told[-1] else "")
+
+    def _is_told(self, stage: Stage) -> bool:
+        is_asked = stage.id in self._fresh and {stage.id, stage.kind} & {*self._asked}
+        return bool(stage.id in self._failed or stage.id in self.outcomes or is_asked)
 
     def _next(self) -> str:
         """Return what to do next; nothing while something has failed."""

@@ -38,11 +38,11 @@ def place_of(stage: Stage, config: Config) -> str:
 
 
 def _configured(stage: Stage, config: Config) -> Where:
-    table = _TABLES.get(stage.kind, stage.kind)
-    training = config.trainings.get(stage.name)
+    table, name, config = _TABLES.get(stage.kind, stage.kind), stage.own_name, config.of(stage.pipeline)
+    training = config.trainings.get(name)
     if table == "train" and training is not None and training.name:
         return training.where["train"]
-    return config.where_variant(stage.name) if table == "variants" else config.source.where(table).at(stage.name)
+    return config.where_variant(name) if table == "variants" else config.source.where(table).at(name)
 
 
 def amended(stages: Iterable[Stage], planned: Iterable[Stage], place: str) -> Iterator[Stage]:

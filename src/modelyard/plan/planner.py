@@ -22,11 +22,32 @@ from modelyard.toml.places import KeyPlace
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The stages of a project, each after those that it reads; and the kinds that there may be, in the order of a build."""
+    """The stages of a project, each after those that it reads; and the kinds that there may be, in the order of a build.
+
+    Attributes:
+        config: the project's pipeline; of several the first one, which holds the others.
+        stages: the stages of all pipelines, by id.
+        kinds: the kinds of stage.
+    """
 
     config: Config
     stages: dict[str, Stage]
     kinds: Mapping[str, Kind] = msgspec.field(default_factory=lambda: BUILT_IN)
+
+    @property
+    def pipelines(self) -> list[Plan]:
+        """The plan of each pipeline alone: its own stages, which read none of another's."""
+        if not self.config.others:
+            return [self]
+        return [self._only(msgspec.structs.replace(one, others=())) for one in self.config.pipelines]
+
+    def _only(self, config: Config) -> Plan:
+        own = {name: stage for name, stage in self.stages.items() if stage.pipeline == config.pipeline}
+        return Plan(config, own, self.kinds)
+
+    def config_of(self, stage: Stage) -> Config:
+        """Return the pipeline that `stage` is of."""
+        return self.config.of(stage.pipeline)
 
     @property
     def present_kinds(self) -> list[str]:
@@ -51,17 +72,23 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
     """
     _check_resource_names(config, plugins)
     _check_hook_kinds(plugins)
-    stages = list(_Planner(config, plugins).stages())
-    if config.kinds:
-        from modelyard.plan.registered import with_registered  # most projects have none
-
-        stages = with_registered(stages, config, plugins)
+    stages = [stage for one in config.pipelines for stage in _stages_of(one, plugins)]
     checked = [_checked(stage, config, plugins.kinds) for stage in _amended(stages, plugins)]
     check_ids(checked, config)
     plan = Plan(config, sort_stages(checked), plugins.kinds)
     for stage in plan.stages.values():
         _check_parts(stage, plan)
     return plan
+
+
+def _stages_of(config: Config, plugins: Plugins) -> list[Stage]:
+    """Return the stages of one pipeline."""
+    stages = list(_Planner(config, plugins).stages())
+    if not config.kinds:
+        return stages
+    from modelyard.plan.registered import with_registered  # most projects have none
+
+    return with_registered(stages, config, plugins)
 
 
 def _amended(stages: list[Stage], plugins: Plugins) -> Iterable[Stage]:
@@ -182,7 +209,7 @@ class _Planner:
 
     def __init__(self, config: Config, plugins: Plugins) -> None:
         self.config = config
-        self.dataset = f"dataset:{config.uses['dataset'].component.label}"
+        self.dataset = f"dataset:{config.called(config.uses['dataset'].component.label)}"
         self.roads = [Road(one, self.dataset, config, plugins) for one in config.trainings.values()]
         self.select = f"select:{config.name}"
         self.image = f"image:{config.name}"
@@ -238,7 +265,7 @@ class _Planner:
         settings |= self.lineages()
         finals = {road.training.full(v): final for road in self.roads for v, final in road.finals.items()}
         self.check_rule(settings["rule"], finals)
-        inputs = [Input(f"evaluation:{v}", f"evaluate:{v}") for v in finals]
+        inputs = [Input(f"evaluation:{v}", f"evaluate:{self.config.called(v)}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
         uses = {f"gate:{name}": use for name, use in self.config.gates.items()}
         return self.stage(self.select, uses, settings, *inputs)
@@ -280,4 +307,9 @@ class _Planner:
         for name, use in config.targets.items():
             inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
             shaping = without(use, use.component.deploy_only)
-            yield self.stage(f"render:{name}", {"target": shaping}, {k: facts[k] for k in ("name", "version")}, *inputs)
+            yield self.stage(
+                f"render:{config.called(name)}",
+                {"target": shaping},
+                {k: facts[k] for k in ("name", "version")},
+                *inputs,
+            )

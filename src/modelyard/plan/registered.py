@@ -44,14 +44,22 @@ def with_registered(stages: Sequence[Stage], config: Config, plugins: Plugins) -
 
 def _stages_of(row: Kind, planned: Sequence[Stage], config: Config) -> list[Stage]:
     use = config.kinds[row.name]
+    known = {f"{stage.kind}:{stage.own_name}": stage for stage in planned}
     context = PlanContext(
         name=config.name,
         version=config.version,
         variants=config.measured,
-        stages=MappingProxyType({stage.id: stage for stage in planned}),
+        stages=MappingProxyType(known),
         make=functools.partial(_make, row, config),
     )
-    return [_checked(stage, row, use.component) for stage in _called(use.component, context, use.params)]
+    made = [_checked(stage, row, use.component) for stage in _called(use.component, context, use.params)]
+    return [_resolved(stage, known | {f"{one.kind}:{one.own_name}": one for one in made}) for stage in made]
+
+
+def _resolved(stage: Stage, known: Mapping[str, Stage]) -> Stage:
+    """Return a stage that reads what is called so in its own pipeline: a `plan` knows nothing of the names of others."""
+    read = [replace(one, stage=known[one.stage].id) if one.stage in known else one for one in stage.inputs]
+    return replace(stage, inputs=tuple(read))
 
 
 def _called(component: Component, context: PlanContext, params: Mapping[str, Any]) -> Iterator[Any]:
@@ -89,7 +97,8 @@ def _make(row: Kind, config: Config, name: str, inputs: Sequence[Any], settings:
         msg = f"gives the stage {name!r} settings that JSON cannot hold: {exc}\n  use numbers, texts, lists and dicts"
         raise PluginError(msg) from exc
     use = config.kinds[row.name]
-    stage = new_stage(row, name, {"kind": without(use, use.component.plan_only)}, settings, inputs, config)
+    uses = {"kind": without(use, use.component.plan_only)}
+    stage = new_stage(row, config.called(name), uses, settings, inputs, config)
     return replace(stage, made_at=line_of_caller(2))  # above `PlanContext.stage`
 
 

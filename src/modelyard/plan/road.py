@@ -37,7 +37,8 @@ class Road:
         self.training, self.config, self.plugins = training, config, plugins
         self.data = Input("dataset", dataset)
         model = training.uses.get("model")
-        self.train = f"train:{training.name or (model.component.label if model else config.name)}"
+        own = training.name or (model.component.label if model else "")
+        self.train = f"train:{config.called(own) if own else config.name}"
         self.check_trainer()
         check_losses(config, training, plugins, config.uses["task"].component.loss)
         self.own = {name: config.variants[name] for name in training.variants}
@@ -47,12 +48,16 @@ class Road:
         for variant, chain in variants.items():
             self.check_formats(variant, chain)
         self.steps, ends = links(variants)
-        self.finals = {v: f"optimize:{training.full(end)}" if end else self.train for v, end in ends.items()}
+        self.finals = {v: f"optimize:{self.called(end)}" if end else self.train for v, end in ends.items()}
 
     @property
     def baseline(self) -> str:
         """The name of the variant that the others of this training are compared with, among those of all trainings."""
         return self.training.full(self.first)
+
+    def called(self, name: str) -> str:
+        """Return what the stage of a variant, or of a step to one, is called."""
+        return self.config.called(self.training.full(name))
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages, in the order of a build."""
@@ -67,8 +72,8 @@ class Road:
         return new_stage(BUILT_IN[kind], name, uses, settings, inputs, self.config, self.training.seed)
 
     def optimize(self, link: Link) -> Stage:
-        parent = f"optimize:{self.training.full(link.parent)}" if link.parent else self.train
-        name = f"optimize:{self.training.full(link.name)}"
+        parent = f"optimize:{self.called(link.parent)}" if link.parent else self.train
+        name = f"optimize:{self.called(link.name)}"
         return self.stage(name, {"optimizer": link.steps[-1]}, {}, Input("model", parent), self.data)
 
     def evaluate(self, variant: str) -> Stage:
@@ -79,7 +84,7 @@ class Road:
         runtime = without(uses["runtime"], uses["runtime"].component.serving_only)
         own = {f"metric:{name}": use for name, use in self.config.metrics.items()}
         running = {"runtime": runtime, "task": uses["task"], **self.config.handlers, **own}
-        return self.stage(f"evaluate:{self.training.full(variant)}", running, self.config.settings["evaluate"], *inputs)
+        return self.stage(f"evaluate:{self.called(variant)}", running, self.config.settings["evaluate"], *inputs)
 
     def checked_baseline(self) -> str:
         """Return the variant that the others are compared with: the first one unless another is named."""

@@ -24,7 +24,7 @@ def new_stage(
 
     Args:
         row: the kind.
-        name: tells the stage from the others of its kind.
+        name: tells the stage from the others of its kind, of all pipelines.
         uses: the components that it runs, by role.
         settings: modelyard's own values for it.
         inputs: what it reads of earlier stages.
@@ -42,6 +42,7 @@ def new_stage(
         resources=tuple(r for r in config.resources if r in claimed),
         threads=config.threads,
         isa=config.isa if row.host_bound else None,
+        pipeline=config.pipeline,
         registered=None if row.name in BUILT_IN else row,
     )
 

@@ -71,9 +71,11 @@ def _checks(project: Project, placement: Placement) -> Iterator[Check]:
     without = {name for finding in found for name in finding.who}
     yield from _content(project, without, placement)
     yield from (_check("missing", finding) for finding in found)
-    targets = project.config.targets
-    tasks = [f"{kind}:{project.config.name}" for kind in ("serve", "push")]
-    tasks += [f"deploy:{name}" for name, use in targets.items() if use.component.deploy]
+    pipelines = project.config.pipelines
+    tasks = [f"{kind}:{one.name}" for one in pipelines for kind in ("serve", "push")]
+    tasks += [
+        f"deploy:{one.called(name)}" for one in pipelines for name, use in one.targets.items() if use.component.deploy
+    ]
     told = {finding.what for finding in found}
     later = [finding for finding in find(project, (), tasks, placement=placement) if finding.what not in told]
     yield from (_check("later", finding) for finding in later)

@@ -21,6 +21,7 @@ from modelyard.keys import pinning
 if TYPE_CHECKING:
     from modelyard.build.placement import Placement
     from modelyard.component import Use
+    from modelyard.config.config import Config
     from modelyard.project.load import Project
     from modelyard.stage import Stage
 
@@ -96,15 +97,15 @@ def _lacks(
     project: Project, stages: list[Stage], tasks: list[str], placement: Placement
 ) -> Iterator[tuple[str, Use | None, Lack]]:
     """Yield each thing that may be missing, who needs it, and the component that says so."""
-    asked: dict[tuple[int, str], list[Lack]] = {}
+    asked: dict[tuple[str, int, str], list[Lack]] = {}
     for stage in stages:
         if placement.is_elsewhere(stage):
             yield from ((stage.id, project.config.executor, lack) for lack in _elsewhere(project, stage, placement))
             continue
         for use in called(stage):
-            key = id(use.component), repr(use.params)
+            key = stage.pipeline, id(use.component), repr(use.params)
             if key not in asked:
-                asked[key] = _of_use(project, use)
+                asked[key] = _of_use(project, project.plan.config_of(stage), use)
             yield from ((stage.id, use, lack) for lack in asked[key])
         yield from ((stage.id, None, lack) for lack in _of_kind(stage))
         if stage.isa and (what := pinning.lacks(stage.isa)):
@@ -119,7 +120,7 @@ def _elsewhere(project: Project, stage: Stage, placement: Placement) -> Iterator
     if not store["remote"] or store["mode"] != "read-write":
         what = f"{placement.name} runs it on another machine, and there is no remote store to meet in"
         yield Lack(what, 'set `remote` in [tool.modelyard.store], with mode = "read-write"')
-    yield from _of_use(project, executor) if executor else ()
+    yield from _of_use(project, project.config, executor) if executor else ()
     try:
         needed = dict.fromkeys(name for use in called(stage) for name in use.component.needed)
         there = placement.platform(stage).versions(needed)
@@ -133,18 +134,17 @@ def _elsewhere(project: Project, stage: Stage, placement: Placement) -> Iterator
 
 def _of_task(project: Project, kind: str, name: str) -> Iterator[tuple[Use | None, Lack]]:
     """Yield what a task that acts needs beside what its stages do."""
-    config = project.config
-    if kind == "push":
-        yield from ((config.uses["image"], lack) for lack in _of_use(project, config.uses["image"], pushes=True))
-        yield from ((None, lack) for lack in _of_push(project))
-    elif kind == "deploy" and name in config.targets:
-        yield from ((config.targets[name], lack) for lack in _of_use(project, config.targets[name], deploys=True))
-    elif kind == "serve":
-        yield from ((config.uses["runtime"], lack) for lack in _of_serve(config.uses["runtime"], config.events))
+    if kind == "deploy":
+        for config in project.config.pipelines:
+            found = [use for target, use in config.targets.items() if config.called(target) == name]
+            yield from ((use, lack) for use in found for lack in _of_use(project, config, use, deploys=True))
+    for config in project.config.pipelines if kind in ("push", "serve") else ():
+        if config.name == name:
+            yield from _of_push(project, config) if kind == "push" else _of_serve(config.uses["runtime"], config.events)
 
 
-def _of_use(project: Project, use: Use, *, deploys: bool = False, pushes: bool = False) -> list[Lack]:
-    component, config = use.component, project.config
+def _of_use(project: Project, config: Config, use: Use, *, deploys: bool = False, pushes: bool = False) -> list[Lack]:
+    component = use.component
     lacks = [Lack("", install=(name,)) for name in component.needed]
     if component.preflight is None:
         return lacks
@@ -177,12 +177,12 @@ def _of_kind(stage: Stage) -> Iterable[Lack]:
     return found
 
 
-def _of_serve(runtime: Use, events: Use | None) -> Iterator[Lack]:
+def _of_serve(runtime: Use, events: Use | None) -> Iterator[tuple[Use, Lack]]:
     """A server that can be started here, and the distributions that it stands on, as far as an extra brings them."""
     component = runtime.component
     if component.server is None or component.requirements is None:
         what = f"the server of the runtime {component.name!r} is in its image, not here"
-        yield Lack(what, "run `doit image`, then start the image, for instance with `docker run`")
+        yield runtime, Lack(what, "run `doit image`, then start the image, for instance with `docker run`")
         return
     from modelyard.launch.python_server import requirement_lines
 
@@ -192,20 +192,21 @@ def _of_serve(runtime: Use, events: Use | None) -> Iterator[Lack]:
     files = (component.requirements, *runtime.optional_requirements.values(), *client)
     lines = [line for file in files for line in requirement_lines(file)]
     pinned = (line.partition("==")[0].strip() for line in lines if ";" not in line)
-    yield from (Lack("", install=(name,)) for name in (*component.needed, *pinned) if name in known)
+    yield from ((runtime, Lack("", install=(name,))) for name in (*component.needed, *pinned) if name in known)
 
 
-def _of_push(project: Project) -> Iterator[Lack]:
-    """A repository that is ours, and a registry that lets us in."""
+def _of_push(project: Project, config: Config) -> Iterator[tuple[Use | None, Lack]]:
+    """What the builder needs, a repository that is ours, and a registry that lets us in."""
     from modelyard.oci.registry import check_push
 
-    settings = project.config.settings
+    builder, settings = config.uses["image"], config.settings
+    yield from ((builder, lack) for lack in _of_use(project, config, builder, pushes=True))
     if not settings["image"]["repository"]:
-        what = f"no repository is named, and docker.io/library/{project.config.name} is Docker's own"
-        yield Lack(what, 'set `repository = "REGISTRY/PATH"` in [tool.modelyard.image]')
+        what = f"no repository is named, and docker.io/library/{config.name} is Docker's own"
+        yield None, Lack(what, 'set `repository = "REGISTRY/PATH"` in [tool.modelyard.image]')
         return
     try:
         check_push(settings["image"]["repository"], insecure=settings["push"]["insecure"])
     except ToolError as exc:
         what, _, instead = str(exc).partition("\n  ")
-        yield Lack(what, instead)
+        yield None, Lack(what, instead)

@@ -84,9 +84,9 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         return lineage.baseline if lineage else str(self.select["baseline"])
 
 
-def collect(state: BuildState, out: Path) -> Collected:
-    """Return what is known of the build; nothing is built."""
-    plan, config = state.plan, state.project.config
+def collect(state: BuildState, plan: Plan, out: Path) -> Collected:
+    """Return what is known of the build of `plan`, the project's or that of one of its pipelines; nothing is built."""
+    config = plan.config
     commit, clean = split_commit(state.workspace.commit)
     links = [
         Link(stage, record) for stage in plan.stages.values() if (record := state.workspace.record(stage)) is not None
@@ -96,10 +96,10 @@ def collect(state: BuildState, out: Path) -> Collected:
         out=str(out),
         folder=str(state.project.folder),
         project=ProjectFacts(name=config.name, version=config.version, commit=commit, clean=clean),
-        stages=_stages(state),
+        stages=_stages(state, plan),
         dataset=_first(plan.of_kind("dataset")),
         artifacts={link.stage.id: str(state.workspace.folder(link.stage)) for link in links},
-        variants=_variants(state),
+        variants=_variants(state, plan),
         select=dict(select.settings) if select else {"baseline": config.measured[0]},
         selection=select.id if select else "",
         image=_first(plan.of_kind("image")),
@@ -123,13 +123,11 @@ def _first(stages: list[Stage]) -> str:
     return stages[0].id if stages else ""
 
 
-def _stages(state: BuildState) -> tuple[StageFacts, ...]:
+def _stages(state: BuildState, plan: Plan) -> tuple[StageFacts, ...]:
     own = state.journal  # of this run, if it did anything before the report
     journal = own if own.outcomes or own.failures else read_journal(state.workspace.journal_file)
-    verdicts = state.judge.verdicts(state.plan.stages.values())
-    return tuple(
-        _stage(state, state.plan.stages[name], verdicts, journal.outcomes, journal.failures) for name in verdicts
-    )
+    verdicts = state.judge.verdicts(plan.stages.values())
+    return tuple(_stage(state, plan.stages[name], verdicts, journal.outcomes, journal.failures) for name in verdicts)
 
 
 def _stage(
@@ -157,16 +155,16 @@ def _stage(
     )
 
 
-def _variants(state: BuildState) -> dict[str, VariantPlaces]:
+def _variants(state: BuildState, plan: Plan) -> dict[str, VariantPlaces]:
     """Return the variants that are measured, those that are there for comparison included, in the order of the plan."""
-    return {name: _places(state, stage) for name, stage in _measuring(state.plan)}
+    return {name: _places(state, stage) for name, stage in _measuring(plan)}
 
 
 def _measuring(plan: Plan) -> list[tuple[str, Stage]]:
     """Return the name of each variant and the stage that measures it: all that `select` reads, or all that there are."""
     select = next(iter(plan.of_kind("select")), None)
     if select is None:
-        return [(stage.name, stage) for stage in plan.of_kind("evaluate")]
+        return [(stage.own_name, stage) for stage in plan.of_kind("evaluate")]
     read = [(i.role.partition(":"), i.stage) for i in select.inputs]
     return [(name, plan.stages[stage]) for (role, _, name), stage in read if role == "evaluation"]
 

@@ -81,7 +81,7 @@ def run(job: Job) -> None:
 
 def _ask_server(job: Job, facts: ImageFacts, samples: Samples, around: Around) -> tuple[str, dict[str, Any]]:
     """Return where the server ran, and what it answered through each protocol."""
-    name = job.plan.config.name
+    name = job.config.name
     with running(job.inputs["image"], facts, job.stage.settings["timeout_s"], job.log_file) as server:
         job.base.log(f"the server runs ({server.how}) at {server.url}")
         if server.password:

@@ -140,7 +140,7 @@ class Trial:
         self._job, self._facts, self._samples, self._broker = job, facts, samples, broker
         self._beside = beside
         self._timeout_s: float = job.stage.settings["timeout_s"]
-        config = job.plan.config
+        config = job.config
         settings = {"name": config.name, "port": facts.port}
         settings |= {f"events_{key}": value for key, value in config.settings["events"].items() if key != "url"}
         self._variables = environment(settings, config.uses["runtime"], use) | _LEASE
@@ -179,7 +179,7 @@ class Trial:
 
         model = Model.open(self._job.inputs["model"]).facts
         outputs, wanted = (around.outputs(model), around.answer(model)) if around else (model.outputs, model.answer)
-        name = self._job.plan.config.name
+        name = self._job.config.name
         for sent in self._rounds:
             rows = []
             for number, event in enumerate(sent):

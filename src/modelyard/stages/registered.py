@@ -9,4 +9,4 @@ from modelyard.execution.job import Job
 def run(job: Job) -> None:
     """Call the kind's function with what the stage reads, and where to write."""
     stage = job.stage
-    job.call("kind", job.context(KindContext, name=stage.name, inputs=job.inputs, settings=stage.settings))
+    job.call("kind", job.context(KindContext, name=stage.own_name, inputs=job.inputs, settings=stage.settings))

@@ -24,12 +24,17 @@ class ConfigSource(msgspec.Struct, frozen=True):
     Attributes:
         file: the project's pyproject.toml.
         profile: the profile that is laid over it; empty for none.
-        overrides: what the command line sets, dotted key -> value as it was written.
+        pipeline: which of several pipelines it says; empty: there is but one.
+        overrides: what the command line sets, dotted key -> value as it was written; of a pipeline, as its own table
+            calls the keys.
+        prefixed: those of these keys that the command line sets of the pipeline alone.
     """
 
     file: Path = Path()
     profile: str = ""
     overrides: Mapping[str, str] = {}
+    pipeline: str = ""
+    prefixed: frozenset[str] = frozenset()
 
     def where(self, *tables: str) -> Where:
         """Return the place of a table below `[tool.modelyard]`."""
@@ -41,7 +46,7 @@ class ConfigSource(msgspec.Struct, frozen=True):
         for key, value in self.overrides.items():
             parts = tuple(key.split("."))
             if words[: len(parts)] == parts:
-                return f"{key}={value}"
+                return f"pipelines.{self.pipeline}.{key}={value}" if key in self.prefixed else f"{key}={value}"
         return ""
 
     def text(self, path: tuple[str | int, ...]) -> str | None:
@@ -51,11 +56,13 @@ class ConfigSource(msgspec.Struct, frozen=True):
     def find(self, path: tuple[str | int, ...]) -> tuple[tuple[str, ...], int]:
         """Return the table that `path` stands below, and the line of the nearest that there is to it; 0 if none is known.
 
-        What a profile says stands above the rest, so it is looked for there first.
+        What a pipeline says stands above the rest, and what a profile says of either, so it is looked for there first.
         """
         lines = self._lines()
-        roots = [(*_ROOT, "profiles", self.profile)] if self.profile else []
-        found = [(_depth((*root, *path), lines) - len(root), root) for root in (*roots, _ROOT)]
+        roots = [(*_ROOT, "profiles", self.profile), _ROOT] if self.profile else [_ROOT]
+        if self.pipeline:
+            roots = [(*root, "pipelines", self.pipeline) for root in roots] + roots
+        found = [(_depth((*root, *path), lines) - len(root), root) for root in roots]
         depth, root = max(found, key=lambda one: one[0])
         return root, lines.get((*root, *path)[: len(root) + depth], 0)
 
