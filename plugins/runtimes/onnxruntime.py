@@ -17,15 +17,23 @@ if TYPE_CHECKING:
 _SERVER = Path(modelyard.__file__).parent / "serving"
 _REQUIREMENTS = Path(__file__).with_name("onnxruntime-requirements.txt")
 _GRPC_REQUIREMENTS = Path(__file__).with_name("grpc-requirements.txt")
+_OIDC_REQUIREMENTS = Path(__file__).with_name("oidc-requirements.txt")
 
 
-def onnxruntime(model: Path, *, threads: PositiveInt = 1, grpc_port: HighPort | None = None) -> Predictor:  # noqa: ARG001 - the server's
+def onnxruntime(
+    model: Path,
+    *,
+    threads: PositiveInt = 1,
+    grpc_port: HighPort | None = None,  # noqa: ARG001 - the server's
+    events_oidc: bool = False,  # noqa: ARG001 - the server's
+) -> Predictor:
     """ONNX Runtime on the CPU, served over TF Serving's REST API and the Open Inference Protocol v2.
 
     Args:
         model: the folder with model.json and the model
         threads: threads that one prediction uses
         grpc_port: the port for gRPC; without it, gRPC is not spoken, and what it needs is not in the image
+        events_oidc: have what checks the tokens of OpenID Connect in the image, for MODELYARD_EVENTS_AUTH=oidc
     """
     from modelyard.serving.backends.onnxruntime import open_model
 
@@ -41,8 +49,8 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
         accepts=("onnx",),
         server=_SERVER,
         requirements=_REQUIREMENTS,
-        optional_requirements={"grpc_port": _GRPC_REQUIREMENTS},
-        serving_only=("grpc_port",),
+        optional_requirements={"grpc_port": _GRPC_REQUIREMENTS, "events_oidc": _OIDC_REQUIREMENTS},
+        serving_only=("grpc_port", "events_oidc"),
         entrypoint=("python3", "-m", "modelyard_serving"),
         server_environment={"MODELYARD_BACKEND": "onnxruntime"},
         tools=("onnxruntime", "numpy"),

@@ -267,7 +267,7 @@ def test_each_line_is_a_password_and_an_empty_one_is_none():
 
     auth = BasicAuth("ann", "old\r\n\nnew one")
 
-    assert [auth.allows(Request(one)) for one in ("old", "new one", "", "\n", "old\r", "old\r\n\nnew one")] == [
+    assert [auth.refusal(Request(one)) is None for one in ("old", "new one", "", "\n", "old\r", "old\r\n\nnew one")] == [
         True, True, False, False, False, False,
     ]  # fmt: skip
 

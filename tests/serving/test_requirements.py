@@ -33,7 +33,7 @@ def test_the_onnx_plugin_predicts_as_the_network_does(raw, tmp_path):
 def test_a_server_runs_on_the_required_wheels_alone(start, models, raw, expected, tmp_path, runtime):
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    needed = [Path(litert.__file__).with_name(f"{name}-requirements.txt") for name in (runtime, "grpc")]
+    needed = [Path(litert.__file__).with_name(f"{name}-requirements.txt") for name in (runtime, "grpc", "oidc")]
     requirements = [word for file in needed for word in ("-r", file)]
     options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
     subprocess.run([python, "-m", "pip", "install", "-q", *options, *requirements], check=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.serving.errors import StartError
-from modelyard.serving.settings import KNOWN, Settings
+from modelyard.serving.settings import KNOWN, OIDC, Settings
 
 
 def test_nothing_set_gives_the_defaults():
@@ -35,7 +35,7 @@ def test_every_setting_is_read(tmp_path):
         "MAX_HEADER_BYTES": "2048", "MAX_CONNECTIONS": "8", "MEMORY_BYTES": "10", "HEADER_S": "11", "BODY_S": "12",
         "IDLE_S": "13", "DRAIN_S": "0.5", "GRACE_S": "9", "LOG_LEVEL": "debug",
     }  # fmt: skip
-    assert {f"MODELYARD_{name}" for name in texts} == set(KNOWN)
+    assert {f"MODELYARD_{name}" for name in texts} == set(KNOWN) - set(OIDC), "which only go with EVENTS_AUTH=oidc"
 
     settings = Settings.read({f"MODELYARD_{name}": text for name, text in texts.items()})
 
@@ -89,7 +89,18 @@ def test_the_password_is_not_in_the_repr():
         ({"EVENTS_CLIENT": "nats"}, "MODELYARD_EVENTS_CLIENT: 'nats'; allowed: module:function"),
         ({"EVENTS_USERNAME": "u"}, "MODELYARD_EVENTS_USERNAME is set without MODELYARD_EVENTS_PASSWORD"),
         ({"EVENTS_GROUP": "a.b"}, "letters, digits, '_', '-'"),
-        ({"EVENTS_AUTH": "token"}, "MODELYARD_EVENTS_AUTH: 'token'; allowed: basic, bearer, none"),
+        ({"EVENTS_AUTH": "token"}, "MODELYARD_EVENTS_AUTH: 'token'; allowed: basic, bearer, oidc, none"),
+        ({"EVENTS_AUTH": "oidc"}, "MODELYARD_EVENTS_AUTH=oidc is set without MODELYARD_EVENTS_OIDC_ISSUER"),
+        (
+            {"EVENTS_AUTH": "oidc", "EVENTS_OIDC_ISSUER": "https://i"},
+            "MODELYARD_EVENTS_AUTH=oidc is set without MODELYARD_EVENTS_OIDC_AUDIENCE",
+        ),
+        ({"EVENTS_OIDC_AUDIENCE": "a"}, "MODELYARD_EVENTS_OIDC_AUDIENCE is set without MODELYARD_EVENTS_AUTH=oidc"),
+        (
+            {"EVENTS_AUTH": "oidc", "EVENTS_OIDC_ISSUER": "http://i", "EVENTS_OIDC_AUDIENCE": "a"},
+            "MODELYARD_EVENTS_OIDC_ISSUER: 'http://i'; allowed: https://HOST",
+        ),
+        ({"EVENTS_OIDC_ISUER": "https://i"}, "did you mean MODELYARD_EVENTS_OIDC_ISSUER?"),
         ({"EVENTS_AUTH": "bearer"}, "MODELYARD_EVENTS_AUTH=bearer is set without MODELYARD_EVENTS_TOKEN"),
         ({"EVENTS_TOKEN": "hunter2"}, "MODELYARD_EVENTS_TOKEN is set without MODELYARD_EVENTS_AUTH=bearer"),
         ({"EVENTS_AUTH": "bearer", "EVENTS_TOKEN": "a\nhunter2 b"}, "MODELYARD_EVENTS_TOKEN: allowed: letters"),
@@ -154,7 +165,8 @@ def test_every_default_is_the_documented_one(pytestconfig):
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
     rows = dict(re.findall(r"^\| `(MODELYARD_\w+)` \| ([^|]*?) ?\|", page, re.MULTILINE))
     fields = {f"MODELYARD_{field.name.upper()}": field.name for field in dataclasses.fields(Settings)}
-    assert rows.keys() == fields.keys()
+    assert rows.keys() == fields.keys() | set(OIDC)
+    assert not any(rows.pop(name) for name in OIDC)
     for variable, text in rows.items():
         default = getattr(Settings(), fields[variable])
         if not text or variable == "MODELYARD_MODEL_NAME":  # the name in model.json, which is read later

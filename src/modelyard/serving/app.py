@@ -87,9 +87,10 @@ class App:
     def check_password(self, request: Request, connection: Peer) -> Response | None:
         """Return the refusal of a request that needs the password and does not bring it, or None."""
         if self._auth.value.asks(request):
-            if not self._auth.value.allows(request):
-                self._guesses.note(connection.peer, self._loop.time())
-                return self._auth.value.refusal(request)
+            if (refused := self._auth.value.refusal(request)) is not None:
+                if refused.status == 401:
+                    self._guesses.note(connection.peer, self._loop.time())
+                return refused
             # a token is no password: whoever has it may not guess that faster than others
             connection.trusted = connection.trusted or not self._auth.value.asks_for_token(request)
         return None

@@ -1,6 +1,6 @@
 """HTTP Basic: a user name and a password in front of everything but the probes; guesses are slowed.
 
-Events may be asked for a token of their own instead.
+Events may be asked for a token of their own instead: a known one, or one that an issuer has signed.
 
 Source: RFC 7617; RFC 6750 for the token.
 """
@@ -17,6 +17,7 @@ from .messages import Response, error_response
 
 if TYPE_CHECKING:
     from .messages import Request
+    from .oidc import Tokens
 
 OPEN_PATHS = frozenset(
     {
@@ -34,18 +35,26 @@ EVENTS = "/events"
 
 CHALLENGE = ((b"www-authenticate", b'Basic realm="modelyard", charset="UTF-8"'),)
 TOKEN_CHALLENGE = ((b"www-authenticate", b'Bearer realm="modelyard"'),)
+LOGIN_NEEDED, TOKEN_NEEDED = "a user name and a password are needed", "a token is needed"
 
 
 class BasicAuth:
     """Knows the user name and the passwords, or that none is asked for, and the tokens that events bring instead, if any."""
 
     def __init__(
-        self, username: str | None, password: str | None, *, open_events: bool = False, events_token: str | None = None
+        self,
+        username: str | None,
+        password: str | None,
+        *,
+        open_events: bool = False,
+        events_token: str | None = None,
+        issued: Tokens | None = None,
     ) -> None:
         self._asks = username is not None and password is not None
         self._open = OPEN_PATHS | {EVENTS} if open_events else OPEN_PATHS
         self._expected = [_digest(f"{username}:{line}".encode()) for line in lines_of(password or "")]
         self._tokens = [_digest(line.encode()) for line in lines_of(events_token or "")]
+        self._issued = issued
 
     def asks(self, request: Request) -> bool:
         """Whether `request` needs the user name and a password."""
@@ -53,22 +62,22 @@ class BasicAuth:
 
     def asks_for_token(self, request: Request) -> bool:
         """Whether `request` needs a token, which stands for nothing but events, in place of the user name and a password."""
-        return bool(self._tokens) and request.path == EVENTS
+        return bool(self._tokens or self._issued) and request.path == EVENTS
 
-    def allows(self, request: Request) -> bool:
-        """Whether `request` brings what it needs."""
-        by_token = self.asks_for_token(request)
+    def refusal(self, request: Request) -> Response | None:
+        """Return the answer to a request that does not bring what it needs; None: it does."""
         header = b"" if b"authorization" in request.repeated else request.headers.get(b"authorization", b"")
+        if not self.asks_for_token(request):
+            return None if self._knows(header, by_token=False) else error_response(401, LOGIN_NEEDED, CHALLENGE)
+        if self._issued is None:
+            return None if self._knows(header, by_token=True) else error_response(401, TOKEN_NEEDED, TOKEN_CHALLENGE)
+        return _judged(self._issued, _token(header))
+
+    def _knows(self, header: bytes, *, by_token: bool) -> bool:
         # Digests have one length, and all are compared, so that it takes as long for any guess.
         digest = _digest(_token(header) if by_token else _credentials(header))
         known = self._tokens if by_token else self._expected
         return any([hmac.compare_digest(digest, expected) for expected in known])  # noqa: C419 - all of them
-
-    def refusal(self, request: Request) -> Response:
-        """Return the answer to a request that does not bring what it needs."""
-        if self.asks_for_token(request):
-            return error_response(401, "a token is needed", TOKEN_CHALLENGE)
-        return error_response(401, "a user name and a password are needed", CHALLENGE)
 
 
 def lines_of(secret: str) -> list[str]:
@@ -107,6 +116,16 @@ class Guesses:
     def _count(self, peer: str, now_s: float) -> int:
         count, last_s = self._wrong.get(peer, (0, now_s))
         return count if now_s - last_s < self.FORGIVE_S else 0
+
+
+def _judged(issued: Tokens, token: bytes) -> Response | None:
+    """Return the answer to who brings `token`; None: it is good. Whom nothing can be said of yet may come again."""
+    from .oidc import Verdict
+
+    verdict = issued.judge(token)
+    if verdict is Verdict.LATER:
+        return error_response(503, "the issuer's keys are not here yet")
+    return None if verdict is Verdict.GOOD else error_response(401, TOKEN_NEEDED, TOKEN_CHALLENGE)
 
 
 def _credentials(header: bytes) -> bytes:

@@ -15,7 +15,7 @@ from .auth import BasicAuth
 from .certificate import Certificate
 from .errors import EXHAUSTED, StartError
 from .logs import log
-from .settings import login_files, read_events_login, read_events_token, read_login
+from .settings import login_files, read_events_login, read_events_token, read_login, read_oidc
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .metrics import Metrics
+    from .oidc import Tokens
     from .settings import Settings
 
 T = TypeVar("T")
@@ -75,12 +76,15 @@ class Secrets:
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         certificate, key = settings.tls_cert_file, settings.tls_key_file
-        open_events = settings.events_auth == "none"
+        open_events, self._issued = settings.events_auth == "none", _issued(environment)
         self.events_login = lambda: read_events_login(environment)
         self.auth = Mounted(
             login_files(environment),
             lambda: BasicAuth(
-                *read_login(environment), open_events=open_events, events_token=read_events_token(environment)
+                *read_login(environment),
+                open_events=open_events,
+                events_token=read_events_token(environment),
+                issued=self._issued,
             ),
         )
         self.certificate: Mounted[Certificate | None] = (
@@ -88,6 +92,12 @@ class Secrets:
             if certificate is None or key is None
             else Mounted((certificate, key), lambda: Certificate.read(certificate, key))
         )
+
+    def start(self, loop: AbstractEventLoop, metrics: Metrics) -> None:
+        """Begin to watch; in the process that serves."""
+        if self._issued is not None:
+            self._issued.start()
+        self.watch(loop, metrics)
 
     def watch(self, loop: AbstractEventLoop, metrics: Metrics) -> None:
         """Look at the files, now and every `EVERY_S` seconds."""
@@ -107,6 +117,26 @@ class Secrets:
             return
         metrics.reloaded(what, failed=False)
         log(logging.INFO, "reloaded", what=what, **_details(mounted.value))
+
+
+def _issued(environment: Mapping[str, str]) -> Tokens | None:
+    """Return who judges the tokens that events bring, if an issuer signs them; nobody else loads what that takes.
+
+    Raises:
+        StartError: what that takes is not installed.
+    """
+    oidc = read_oidc(environment)
+    if oidc is None:
+        return None
+    try:
+        from .oidc import Tokens
+    except ImportError as exc:
+        msg = (
+            f"MODELYARD_EVENTS_AUTH=oidc needs the package 'joserfc': {exc}; "
+            "an image has it if its runtime has events_oidc = true; here, run: pip install 'modelyard[oidc]'"
+        )
+        raise StartError(msg) from exc
+    return Tokens(oidc)
 
 
 def _details(value: object) -> dict[str, str]:

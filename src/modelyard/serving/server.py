@@ -149,7 +149,7 @@ class Worker:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop, number)
-        self._secrets.watch(self._loop, self._metrics)
+        self._secrets.start(self._loop, self._metrics)
         acceptors = [self._accept(listeners.http, lambda: Connection(self._app, self._gate, self._loop))]
         if listeners.grpc is not None:
             acceptors.append(self._accept_grpc(listeners.grpc))

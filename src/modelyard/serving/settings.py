@@ -44,7 +44,8 @@ class Settings:
         grpc_port: the TCP port for gRPC; 0: any free one; None: gRPC is not spoken.
         username: the name that HTTP Basic asks for; None: no password is asked for.
         password: the password that HTTP Basic asks for; several lines are several, each of which is good.
-        events_auth: who may send events: `basic`, as everything else asks for it, `bearer`: who has a token, or `none`: everybody.
+        events_auth: who may send events: `basic`, as everything else asks for it, `bearer`: who has a token, `oidc`: who has one of
+            an issuer, see `Oidc`, or `none`: everybody.
         events_token: the token, a line for each that is good.
         events_client: what speaks with the broker: `module:function`, see `events.source`.
         events_url: the broker that events are taken from, `SCHEME://HOST:PORT`; None: none.
@@ -157,7 +158,7 @@ class Settings:
             grpc_port=source.number("MODELYARD_GRPC_PORT", 0, 65535),
             username=username,
             password=password,
-            events_auth=source.choice(_EVENTS_AUTH, cls.events_auth, ("basic", _BEARER, "none")),
+            events_auth=source.choice(_EVENTS_AUTH, cls.events_auth, ("basic", _BEARER, _OIDC, "none")),
             events_token=read_events_token(environment),
             events_source=source.matching("MODELYARD_EVENTS_SOURCE", _URI, "a URI reference"),
             events_client=source.matching("MODELYARD_EVENTS_CLIENT", _CLIENT, "module:function"),
@@ -205,6 +206,7 @@ class Settings:
             settings.events_key_file,
         )
         _check_events(settings)
+        read_oidc(environment)
         return settings
 
     @classmethod
@@ -215,13 +217,13 @@ class Settings:
             StartError: as `read`.
         """
         secrets = (*_LOGIN, *_EVENTS_LOGIN, _EVENTS_TOKEN)
-        secret = {*secrets, *(f"{name}_FILE" for name in secrets), _EVENTS_AUTH}
+        secret = {*secrets, *(f"{name}_FILE" for name in secrets), _EVENTS_AUTH, *OIDC}
         return cls.read({name: value for name, value in environment.items() if name not in secret})
 
 
 _LOGIN = ("MODELYARD_USERNAME", "MODELYARD_PASSWORD")
 _EVENTS_LOGIN = ("MODELYARD_EVENTS_USERNAME", "MODELYARD_EVENTS_PASSWORD")
-_EVENTS_AUTH, _EVENTS_TOKEN, _BEARER = "MODELYARD_EVENTS_AUTH", "MODELYARD_EVENTS_TOKEN", "bearer"
+_EVENTS_AUTH, _EVENTS_TOKEN, _BEARER, _OIDC = "MODELYARD_EVENTS_AUTH", "MODELYARD_EVENTS_TOKEN", "bearer", "oidc"
 _TOKEN = re.compile(r"[-.~+/\w]+=*", re.ASCII)
 """What RFC 6750 lets be sent."""
 
@@ -283,7 +285,55 @@ def login_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(Path(environment[name]) for name in names if name in environment)
 
 
-KNOWN = tuple(f"MODELYARD_{name.upper()}" for name in Settings.__dataclass_fields__)
+@dataclass(frozen=True)
+class Oidc:
+    """Whose tokens let events in.
+
+    Attributes:
+        issuer: the URL that the tokens name, below which it says where its keys are.
+        audience: whom the tokens must be for.
+        subjects: whom they must be given to; one that ends with `*` is all that begin so; empty: anybody.
+        ca_file: whom the issuer's certificate is trusted from, PEM; None: as the system has it.
+        token_file: a token that the issuer is shown when it is asked for its keys; None: none.
+    """
+
+    issuer: str
+    audience: str
+    subjects: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    token_file: Path | None = None
+
+
+OIDC = tuple(f"MODELYARD_EVENTS_OIDC_{name.upper()}" for name in Oidc.__dataclass_fields__)
+"""The variables that say whose tokens let events in."""
+_ISSUER = re.compile(r"(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/[^\s?#]*)?")
+
+
+def read_oidc(environment: Mapping[str, str]) -> Oidc | None:
+    """Return whose tokens let events in; None: events are not asked for one of an issuer.
+
+    Raises:
+        StartError: something is missing, is not asked for, or is not to be read.
+    """
+    source = _Source(environment)
+    given = [name for name in OIDC if name in environment]
+    if source.text(_EVENTS_AUTH) != _OIDC:
+        if given:
+            msg = f"{given[0]} is set without {_EVENTS_AUTH}={_OIDC}; set both, or neither"
+            raise StartError(msg)
+        return None
+    issuer = source.matching(OIDC[0], _ISSUER, "https://HOST[:PORT][/PATH]; http:// of this machine alone")
+    audience, subjects = source.text(OIDC[1]), source.text(OIDC[2])
+    for name, value in zip(OIDC, (issuer, audience), strict=False):
+        if value is None:
+            msg = f"{_EVENTS_AUTH}={_OIDC} is set without {name}; set both, or neither"
+            raise StartError(msg)
+    assert issuer is not None
+    assert audience is not None
+    return Oidc(issuer, audience, tuple((subjects or "").split()), source.path(OIDC[3]), source.path(OIDC[4]))
+
+
+KNOWN = (*(f"MODELYARD_{name.upper()}" for name in Settings.__dataclass_fields__), *OIDC)
 """The variables that the server reads, without their `_FILE` forms."""
 
 

@@ -53,11 +53,11 @@ def test_its_configuration_is_threads_and_the_port_for_grpc(name, registered):
     function = registered[name][0]
     parameters = parameters_of(function, name)
 
-    assert list(parameters) == ["threads", "grpc_port"]
+    assert list(parameters) == ["threads", "grpc_port", "events_oidc"]
     assert parameters["threads"].default == 1
     assert parameters["grpc_port"].default is None
-    assert registered[name][1]["serving_only"] == ("grpc_port",), "it is no part of what is evaluated"
-    assert list(inspect.signature(function).parameters) == ["model", "threads", "grpc_port"]
+    assert registered[name][1]["serving_only"] == ("grpc_port", "events_oidc"), "it is no part of what is evaluated"
+    assert list(inspect.signature(function).parameters) == ["model", "threads", "grpc_port", "events_oidc"]
 
 
 def test_loading_the_plugin_imports_nothing_heavy(name):
@@ -109,6 +109,15 @@ def parts_of(registered, **params):
     )
     settings = {"name": "digits", "port": 8080}
     return python_server.parts(settings, Use(component, {"threads": 1, "grpc_port": None} | params), Path("model"))
+
+
+def test_what_checks_tokens_is_in_the_image_only_if_it_is_asked_for(registered):
+    asked = parts_of(registered, events_oidc=True)
+
+    names = [line.partition("==")[0] for line in asked["optional_requirements"]]
+    assert names == ["cffi", "cryptography", "joserfc", "pycparser"]
+    assert all(HASH.search(line) for line in asked["optional_requirements"])
+    assert parts_of(registered, events_oidc=False)["optional_requirements"] == ()
 
 
 def test_what_grpc_needs_is_in_the_image_only_if_it_has_a_port(registered):
