@@ -60,7 +60,7 @@ class Runtime(Model):
         self.model, self.ready = open_model(), True
     def predict(self, payload, headers=None, response_headers=None):
         if not isinstance(payload, InferRequest):
-            raw = np.array(payload["instances"], self.model.facts.input_dtype)
+            raw = np.array(payload["instances"], self.model.facts.input.dtype)
             return {{"predictions": self.model.predict(raw).tolist()}}
         answer = self.model.predict(payload.inputs[0].as_numpy())
         output = InferOutput("probabilities", list(answer.shape), "FP32")
@@ -89,7 +89,7 @@ class API(litserve.LitAPI):
     def setup(self, device):
         self.model = open_model()
     def decode_request(self, request):
-        return np.array(request["instances"], self.model.facts.input_dtype)
+        return np.array(request["instances"], self.model.facts.input.dtype)
     def predict(self, raw):
         return self.model.predict(raw)
     def encode_response(self, answer):

@@ -36,7 +36,7 @@ from tritonclient.grpc import service_pb2 as messages
 model = open_model()
 def answer(data):
     request = messages.ModelInferRequest.FromString(data)
-    raw = np.frombuffer(request.raw_input_contents[0], model.facts.input_dtype).reshape(request.inputs[0].shape)
+    raw = np.frombuffer(request.raw_input_contents[0], model.facts.input.dtype).reshape(request.inputs[0].shape)
     found = model.predict(raw)
     response = messages.ModelInferResponse(model_name="m", raw_output_contents=[found.tobytes()])
     response.outputs.add(name="probabilities", datatype="FP32", shape=found.shape)

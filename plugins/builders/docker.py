@@ -13,7 +13,7 @@ from modelyard.errors import StageFailed, ToolError
 from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from modelyard.contexts import CheckContext, ImageContent, ImageContext, PreflightContext
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from modelyard.oci.tree import Tree
 
 ARCHIVE = "image.tar"
+OUT = "/modelyard-bytecode"
+"""Where a container of the base writes what it compiles."""
 TEMPLATE = "docker/Dockerfile.j2"
 PYTHON_BASE = "python:3.11-slim"
 PROBE = (
@@ -30,7 +32,9 @@ PROBE = (
 )
 
 
-def docker(context: ImageContext, *, base: str = "", pull: bool = False, layer_max: str = DEFAULT) -> ImageFacts:
+def docker(
+    context: ImageContext, *, base: str = "", pull: bool = False, layer_max: str = DEFAULT, bytecode: bool = True
+) -> ImageFacts:
     """Build and tag an image in the Docker engine that is running; see builder `oci` for one without an engine.
 
     Nothing is fetched inside the build: the wheels are unpacked beforehand, for the base's own Python. The engine
@@ -43,6 +47,7 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False, layer_m
         pull: ask the registry for a newer base, and for one that the engine does not have.
         layer_max: the most that a layer of the model holds, before it is compressed, for instance '4 GB'; a larger model is
             split between its files.
+        bytecode: compile the server and what it imports, with the base's Python: it starts in half the time.
     """
     from modelyard.oci import content as parts
     from modelyard.oci.image import source_epoch
@@ -58,12 +63,10 @@ def docker(context: ImageContext, *, base: str = "", pull: bool = False, layer_m
         )
         labels = parts.labels(content, source_epoch(), name, found.id)
         settings = parts.settings(content, interpreter, {}, labels)
-        trees = {
-            layer: make()
-            for layer, make in parts.app_trees(
-                content, wheels, interpreter, context.log, optional, limit_bytes(layer_max)
-            ).items()
-        }
+        made = parts.app_trees(content, wheels, interpreter, context.log, optional, limit_bytes(layer_max))
+        if bytecode and interpreter and content.server:
+            made = _with_bytecode(client, found.id, made, content)
+        trees = {layer: make() for layer, make in made.items()}
         text = dockerfile(context.project, base=found.id, settings=settings, layers=tuple(trees))
         (context.out / "Dockerfile").write_text(text, encoding="utf-8")
         built = _build(client, context, text, trees)
@@ -215,6 +218,52 @@ def _python(client: Any, image_id: str, base: str) -> BasePython:
         raise ToolError(msg)
     numbers = [int(number) for number in glibc.split(".")[:2]]
     return BasePython(executable, (version[0], version[1]), (numbers[0], numbers[1]), machine)
+
+
+def _with_bytecode(
+    client: Any, image_id: str, trees: dict[str, Callable[[], Tree]], content: ImageContent
+) -> dict[str, Callable[[], Tree]]:
+    """Return `trees` with the bytecode of the server beside it, and that of what it imports below it."""
+    from modelyard.oci.bytecode import Bytecode
+
+    code = Bytecode(trees, content.server, lambda texts, places: _compiled(client, image_id, texts, places))
+    return code.layers(trees)
+
+
+def _compiled(client: Any, image_id: str, texts: Tree, places: list[str]) -> Tree:
+    """Return the bytecode of the servers at `places` and of what they import, compiled in a container of the base.
+
+    Raises:
+        ToolError: it could not be.
+    """
+    import tempfile
+
+    import docker as sdk
+
+    from modelyard.oci import bytecode
+    from modelyard.oci.tar import write_tar
+
+    container = client.containers.create(
+        image_id,
+        bytecode.arguments(places, "", OUT),
+        entrypoint=["python3"],
+        environment=bytecode.variables(places),
+        network_disabled=True,
+        user="0",
+    )
+    try:
+        with tempfile.TemporaryFile() as stream:
+            write_tar(texts, stream, 0)
+            stream.seek(0)
+            container.put_archive("/", stream)
+        container.start()
+        if container.wait()["StatusCode"]:
+            raise bytecode.not_run(container.logs().decode(errors="replace").strip().splitlines()[-1])
+        return bytecode.packed(b"".join(container.get_archive(OUT)[0]))
+    except sdk.errors.DockerException as exc:
+        raise bytecode.not_run(str(exc)) from exc
+    finally:
+        container.remove(force=True)
 
 
 def _build(client: Any, context: ImageContext, text: str, trees: Mapping[str, Tree]) -> Any:

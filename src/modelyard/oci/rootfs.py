@@ -21,7 +21,7 @@ from modelyard.oci.archive import open_layer, read_image
 from modelyard.oci.listing import Listing, Node, find_python, image_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PT_INTERP = 3
 LIBRARY_FOLDER = re.compile(r"(usr/|usr/local/)?lib(32|64|x32)?(/[^/]+-linux-[^/]+)?")
@@ -48,23 +48,27 @@ def unpack(archive: Path, folder: Path, architecture: str = "") -> Rootfs:
     Raises:
         ToolError: the image is damaged, or one of its paths leads out of it.
     """
-    listing = Listing(read_image(archive, architecture))
+    return lay_out(Listing(read_image(archive, architecture)), folder)
+
+
+def lay_out(listing: Listing, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> Rootfs:
+    """Write the files of `listing` whose paths are `wanted`, and all folders and links; see `unpack`."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(path for path, node in listing.nodes.items() if node.kind == "dir"):
         (folder / path).mkdir(mode=0o755, exist_ok=True)
-    _write_files(listing, folder)
+    _write_files(listing, folder, wanted)
     for path, node in listing.nodes.items():
         if node.kind == "link":
             (folder / path).symlink_to(node.target)
     return Rootfs(folder, listing)
 
 
-def _write_files(listing: Listing, folder: Path) -> None:
-    wanted: dict[int, dict[str, list[tuple[str, Node]]]] = defaultdict(lambda: defaultdict(list))
+def _write_files(listing: Listing, folder: Path, wanted: Callable[[str], bool]) -> None:
+    by_layer: dict[int, dict[str, list[tuple[str, Node]]]] = defaultdict(lambda: defaultdict(list))
     for path, node in listing.nodes.items():
-        if node.kind == "file":
-            wanted[node.layer][node.member].append((path, node))
-    for number, members in wanted.items():
+        if node.kind == "file" and wanted(path):
+            by_layer[node.layer][node.member].append((path, node))
+    for number, members in by_layer.items():
         for member, opened in open_layer(listing.image.layers[number]):
             for path, node in members.get(member.name, []):
                 _write_file(folder / path, node, opened())

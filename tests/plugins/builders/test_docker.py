@@ -4,7 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,14 @@ from modelyard.oci.archive import open_layer, read_image
 from modelyard.oci.image import digest
 from modelyard_plugins.builders.docker import docker, dockerfile, quoted
 
+if TYPE_CHECKING:
+    from modelyard.oci.layers import Layer
+
 Make = Callable[..., ImageContext]
+
+
+def names(layer: Layer) -> list[str]:
+    return [member.name for member, _ in open_layer(layer)]
 
 
 @pytest.mark.docker
@@ -40,8 +47,14 @@ def test_builds_for_the_python_of_a_base_without_pip(make_context: Make, docker_
         assert image.labels["dev.modelyard.model.variant"] == 'int8 "quoted" $HOME \\'
         assert [layer.diff_id for layer in archived.layers] == image.attrs["RootFS"]["Layers"]
         assert [layer.digest for layer in facts.layers] == [layer.digest for layer in archived.layers]
-        assert [layer.name for layer in facts.layers] == ["base-0", "wheels", "server", "model", "facts"]
+        assert [layer.name for layer in facts.layers] == ["base-0", "wheels", "bytecode", "server", "model", "facts"]
         assert sorted(path.name for path in context.out.iterdir()) == ["Dockerfile", "image.tar"]
+        compiled = {name for layer in archived.layers[2:4] for name in names(layer) if name.endswith(".pyc")}
+        assert {
+            "app/site/numpy/__pycache__/__init__.cpython-311.pyc",
+            "usr/lib/python3.11/json/__pycache__/__init__.cpython-311.pyc",
+        } <= compiled
+        assert "app/toy_server/__pycache__/__main__.cpython-311.pyc" in compiled
     finally:
         subprocess.run(["docker", "rmi", "-f", name], capture_output=True)
 

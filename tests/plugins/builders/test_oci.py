@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,6 +16,7 @@ from modelyard.contexts import ImageContext
 from modelyard.errors import ToolError
 from modelyard.launch.python_server import requirement_lines
 from modelyard.oci import apt, rootfs
+from modelyard.oci.archive import open_layer, read_image
 from modelyard_plugins import runtimes
 from modelyard_plugins.builders.oci import oci
 
@@ -35,7 +37,15 @@ def build(context: ImageContext, **parameters: Any) -> ImageFacts:
 def test_facts_are_those_of_the_archive(make_context: Make) -> None:
     context = make_context()
     facts = build(context)
-    assert [layer.name for layer in facts.layers] == ["base", "python", "wheels", "server", "model", "facts"]
+    assert [layer.name for layer in facts.layers] == [
+        "base",
+        "python",
+        "wheels",
+        "bytecode",
+        "server",
+        "model",
+        "facts",
+    ]
     assert facts.user == "65532:65532"
     assert facts.base["libc6"]
     done = subprocess.run(["skopeo", "inspect", f"oci-archive:{context.out}/image.tar"], capture_output=True, text=True)
@@ -111,7 +121,7 @@ def test_a_new_model_changes_its_layer_only(make_context: Make) -> None:
     context = make_context("second")
     (next(iter(context.content.model.values())) / "model.tflite").write_bytes(b"new")
     second = build(context)
-    assert [a.digest == b.digest for a, b in zip(first.layers, second.layers, strict=True)] == [True] * 4 + [
+    assert [a.digest == b.digest for a, b in zip(first.layers, second.layers, strict=True)] == [True] * 5 + [
         False,
         True,
     ]
@@ -125,7 +135,7 @@ def test_what_only_some_images_have_is_a_layer_of_its_own(make_context: Make) ->
     more = build(context)
 
     added = [layer for layer in more.layers if layer not in usual.layers]
-    assert [layer.name for layer in added] == ["optional"]
+    assert [layer.name for layer in added] == ["optional"], "the server has no use for it"
     assert [layer for layer in more.layers if layer not in added] == list(usual.layers)
     assert added[0].size_bytes < 150_000
     assert "hpack" in (context.out / "sbom.spdx.json").read_text()
@@ -147,8 +157,8 @@ def test_an_image_archive_as_base_keeps_its_layers(make_context: Make) -> None:
     lower = make_context("lower")
     below = build(lower)
     facts = build(make_context("upper", tag="v2"), base_image=str(lower.out / "image.tar"))
-    assert [layer.digest for layer in facts.layers[:6]] == [layer.digest for layer in below.layers]
-    assert [layer.name for layer in facts.layers[6:]] == ["wheels", "server", "model", "facts"]
+    assert [layer.digest for layer in facts.layers[:7]] == [layer.digest for layer in below.layers]
+    assert [layer.name for layer in facts.layers[7:]] == ["wheels", "bytecode", "server", "model", "facts"]
     assert facts.base == {"image.tar": below.digest}
     assert facts.labels["org.opencontainers.image.base.digest"] == below.digest
 
@@ -188,6 +198,20 @@ def test_the_images_own_python_runs_without_an_engine(make_context: Make, open_p
         [*rootfs.python_command(root), "-c", f"import {modules}"], env=rootfs.environment(root), capture_output=True
     )
     assert done.returncode == 0, done.stderr
+    command = [*rootfs.python_command(root), "-v", "-c", "import json, ssl, ai_edge_litert.interpreter, numpy"]
+    said = subprocess.run(command, env=rootfs.environment(root), capture_output=True, text=True).stderr
+    ready = re.findall(r"^# code object from '(.+)'", said, re.MULTILINE)
+    compiled_now = re.findall(r"^# code object from ([^'].+)", said, re.MULTILINE)
+    assert len(ready) > 100
+    assert len(compiled_now) < 10, "what numpy imports from C is not seen in a text"
+
+
+def test_without_bytecode_there_is_none(make_context: Make) -> None:
+    context = make_context()
+    facts = build(context, bytecode=False)
+    assert [layer.name for layer in facts.layers] == ["base", "python", "wheels", "server", "model", "facts"]
+    layers = read_image(context.out / "image.tar").layers
+    assert not [member.name for layer in layers for member, _ in open_layer(layer) if member.name.endswith(".pyc")]
 
 
 @pytest.mark.docker
