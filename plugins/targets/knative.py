@@ -45,6 +45,10 @@ def check(context: CheckContext, *, params: KnativeParams) -> Iterator[Problem]:
     from modelyard.kubernetes.knative_values import problems
 
     yield from problems(params)
+    if params.traffic:
+        from modelyard.kubernetes.routing import traffic_problems  # most give all to the latest
+
+        yield from traffic_problems(params.traffic, params.name or context.name)
     if not context.reads_settings:
         why = f"the server of the runtime {context.runtime!r} takes no events, and asks for no password"
         yield Problem("name", why, "remove the target, or write one of your own")

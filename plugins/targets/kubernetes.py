@@ -109,6 +109,10 @@ def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Proble
     from modelyard.kubernetes.parameters import problems
 
     yield from problems(params, reads_settings=context.reads_settings)
+    if params.gateway_weights:
+        from modelyard.kubernetes.routing import weights_problems  # most have none
+
+        yield from weights_problems(params, context.name)
     yield from proxy.problems(context, params)
     others = ("events_secret", "events_ca_secret", "events_tls_secret", "events_per_replica", "events_jobs")
     yield from broker.problems(context, params.events_url, {key: getattr(params, key) for key in others})

@@ -32,7 +32,20 @@ def service(objects: Objects) -> dict[str, Any]:
     return of(objects, "Service")
 
 
+def share(*others: str, **own: Any) -> Change:
+    """Return a change that lets the route share its requests with Services called `others`."""
+
+    def change(objects: Objects) -> None:
+        backend(**own)(objects)
+        [rule] = of(objects, "HTTPRoute")["spec"]["rules"]
+        rule["backendRefs"] += [{"name": name, "port": 443, "weight": 10} for name in others]
+
+    return change
+
+
 BROKEN: list[Case] = [
+    ("route-backend", share("next", name="other")),
+    ("route-backend", share("next", port=1)),
     ("route-attached", lambda objects: of(objects, "HTTPRoute")["spec"].pop("parentRefs")),
     ("route-backend", backend(name="other")),
     ("route-backend", backend(port=1)),
@@ -44,6 +57,7 @@ BROKEN: list[Case] = [
     ("tls-policy-target", target(sectionName="other")),
 ]
 ALLOWED: list[Case] = [
+    ("route-backend", share("next", "before")),
     ("route-backend", backend(name="other", namespace="elsewhere")),
     ("route-backend", backend(name="other", kind="Bucket", group="example.org")),
     ("route-tls", lambda objects: of(objects, "BackendTLSPolicy")["spec"]["targetRefs"][0].pop("sectionName")),

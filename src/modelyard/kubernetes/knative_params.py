@@ -15,11 +15,13 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what the objects are called; empty: like the project
+        model_name: what the model is called in the URLs; empty: like the project
         namespace: the namespace; empty: that of the user's kubectl context
         kubernetes_version: the cluster's version, 1.29 or later
         public: give the Service an address outside of the cluster, too
         min_scale: how many pods at least; 0: none while nobody asks
         max_scale: how many pods at most; 0: as many as the cluster lets
+        traffic: how many of a hundred requests each revision gets: REVISION = 90, latest = 10; left out: the latest gets all
         concurrency: how many requests a pod is given at a time at most; 0: as many as come
         target_concurrency: how many requests at a time a pod should have, before another is started; 0: the cluster's default
         timeout_s: how long a request may take, and a pod that stops
@@ -53,11 +55,13 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str = ""
+    model_name: str = ""
     namespace: str = ""
     kubernetes_version: str = "1.32"
     public: bool = False
     min_scale: NonNegativeInt = 0
     max_scale: NonNegativeInt = 6
+    traffic: dict[str, int] | None = None
     concurrency: NonNegativeInt = 0
     target_concurrency: NonNegativeInt = 0
     timeout_s: PositiveInt = 60

@@ -12,6 +12,7 @@ from modelyard.contexts import Problem
 from modelyard.kubernetes import syntax
 from modelyard.kubernetes.event_filters import DIALECTS
 from modelyard.kubernetes.parameters import problems as kubernetes_problems
+from modelyard.kubernetes.routing import revisions
 from modelyard.kubernetes.target_params import KubernetesParams
 from modelyard.kubernetes.values import template_values
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from modelyard.kubernetes.knative_params import KnativeParams
 
 _SHARED = (
-    "name", "namespace", "kubernetes_version", "cpu", "cpu_limit", "memory", "ephemeral_storage", "tmp_size", "auth",
+    "name", "model_name", "namespace", "kubernetes_version", "cpu", "cpu_limit", "memory", "ephemeral_storage", "tmp_size", "auth",
     "auth_secret", "env", "log_level", "workers", "threads", "max_body_bytes", "startup_s", "allow_namespaces",
     "image_pull_policy", "image_pull_secrets", "labels", "annotations",
 )  # fmt: skip
@@ -64,6 +65,7 @@ def values(context: TargetContext, p: KnativeParams) -> dict[str, Any]:
         "env": {**found["settings"], **events, **found["env"]},
         "pod_annotations": {**found["deployment_annotations"], **_scaling(p)},
         "service_labels": {**found["labels"], **visibility},
+        "traffic": revisions(p.traffic or {}),
         "filters": filters(p),
         "path": "/events" if p.reply else "/events?reply=none",
         "sink": _sink(p.dead_letter),

@@ -21,7 +21,7 @@ SERVER_MEMORY = "modelyard.dev/server-memory"
 """The annotation of a pod that says what one worker of its server takes, headroom included."""
 _NAME_LENGTH = 52
 _SET = {
-    "MODELYARD_MODEL_NAME": "[tool.modelyard] name",
+    "MODELYARD_MODEL_NAME": "model_name",
     "MODELYARD_MODEL_DIR": "nothing: the model is in the image",
     "MODELYARD_HOST": "nothing: the pod's ports are open to its network alone",
     "MODELYARD_USERNAME": "auth_secret",
@@ -74,6 +74,7 @@ def problems(p: KubernetesParams, *, reads_settings: bool = True) -> Iterator[Pr
         reads_settings: whether the server is modelyard's own, which keeps within its memory by what it refuses.
     """
     yield from _names(p)
+    yield from _model_name(p, reads_settings=reads_settings)
     yield from _environment(p, reads_settings=reads_settings)
     yield from _nodes(p)
     yield from _mappings(p)
@@ -98,6 +99,14 @@ def _names(p: KubernetesParams) -> Iterator[Problem]:
     for key, value in (*named, *(("image_pull_secrets", one) for one in p.image_pull_secrets)):
         if value and syntax.dns_subdomain(value):
             yield Problem(key, f"{value!r:.80} is not a DNS name", f"allowed: {syntax.DNS_SUBDOMAIN}")
+
+
+def _model_name(p: KubernetesParams, *, reads_settings: bool) -> Iterator[Problem]:
+    if p.model_name and not reads_settings:
+        yield Problem("model_name", "the server has it from its image", "remove it")
+    elif p.model_name and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", p.model_name):
+        allowed = "allowed: 1 to 100 letters, digits, '.', '_' and '-'"
+        yield Problem("model_name", "it is a part of URLs", allowed)
 
 
 def _environment(p: KubernetesParams, *, reads_settings: bool) -> Iterator[Problem]:
@@ -189,7 +198,7 @@ def _gateway(p: KubernetesParams) -> Iterator[Problem]:
         yield Problem("gateway", "it names no Gateway", "allowed: 'NAME' or 'NAMESPACE/NAME'")
     for host in p.gateway_hosts:
         yield from _host("gateway_hosts", host)
-    for key in ("gateway_listener", "gateway_hosts", "gateway_ca"):
+    for key in ("gateway_listener", "gateway_hosts", "gateway_models", "gateway_weights", "gateway_ca"):
         if getattr(p, key) and not p.gateway:
             yield Problem(key, "there is no HTTPRoute that it is for", "set gateway, or remove it")
     if p.gateway_ca and not p.tls:

@@ -26,13 +26,19 @@ def route_attached(_: Bundle, route: Object) -> Iterator[str]:
 
 @on_kind(HTTP_ROUTE, name="route-backend", severity="error", remedy="name a Service of the same objects, and the number of its port")  # fmt: skip
 def route_backend(bundle: Bundle, route: Object) -> Iterator[str]:
-    """43: a request from a Gateway reaches a Service."""
-    for backend in _backends(route):
-        service = bundle.find("Service", text(backend, "name"))
-        if service is None:
-            yield f"Service {text(backend, 'name')!r} is not there"
-        elif _port(service, backend) is None:
-            yield f"Service {text(backend, 'name')!r} has no port {get(backend, 'port')!r}"
+    """43: a request from a Gateway reaches a Service.
+
+    What a rule shares with a Service of these objects may be another's, that of the model before or of the next one.
+    """
+    for one in items(route, "spec", "rules"):
+        own = _own(route, one)
+        found = {text(backend, "name"): bundle.find("Service", text(backend, "name")) for backend in own}
+        for backend in own:
+            name = text(backend, "name")
+            if (service := found[name]) is not None and _port(service, backend) is None:
+                yield f"Service {name!r} has no port {get(backend, 'port')!r}"
+            if service is None and not any(found.values()):
+                yield f"Service {name!r} is not there"
 
 
 @on_kind(HTTP_ROUTE, name="route-tls", severity="warning",
@@ -62,11 +68,15 @@ def tls_policy_target(bundle: Bundle, policy: Object) -> Iterator[str]:
 
 def _backends(route: Object) -> list[Object]:
     """Return the Services of the route's own namespace to which it sends requests."""
+    return [backend for one in items(route, "spec", "rules") for backend in _own(route, one)]
+
+
+def _own(route: Object, rule: Object) -> list[Object]:
+    """Return those of one rule."""
     own = text(route, "metadata", "namespace")
-    every = [backend for one in items(route, "spec", "rules") for backend in items(one, "backendRefs")]
     return [
         one
-        for one in every
+        for one in items(rule, "backendRefs")
         if text(one, "kind") in ("", "Service") and not text(one, "group") and text(one, "namespace") in ("", own)
     ]
 

@@ -15,6 +15,7 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what the objects are called; empty: like the project. Another name lets two environments share a namespace
+        model_name: what the model is called in the URLs; empty: like the project
         namespace: the namespace; empty: that of the user's kubectl context
         create_namespace: also render the Namespace, which then refuses pods that are less strict
         kubernetes_version: the cluster's version, 1.29 or later
@@ -72,6 +73,10 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
         gateway: the Gateway that an HTTPRoute is attached to, NAME or NAMESPACE/NAME; empty: no HTTPRoute
         gateway_listener: the listener of the Gateway; empty: every one that lets the route in
         gateway_hosts: the host names of the HTTPRoute; empty: those of the listener
+        gateway_models: let the HTTPRoute take the requests to this model alone, by its name in the path, so that several
+            share a host
+        gateway_weights: the Services among which the HTTPRoute shares its requests, each with its weight: NAME = 90,
+            OTHER = 10; left out: all go to the own one
         gateway_ca: the ConfigMap with the key ca.crt by which the Gateway trusts the pods' certificate; empty: no
             BackendTLSPolicy
         image_reference: how the image is named: digest, REPOSITORY:TAG@sha256:...; tag, REPOSITORY:TAG, for clusters into
@@ -96,6 +101,7 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str = ""
+    model_name: str = ""
     namespace: str = ""
     create_namespace: bool = False
     kubernetes_version: str = "1.32"
@@ -150,6 +156,8 @@ class KubernetesParams(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str = ""
     gateway_listener: str = ""
     gateway_hosts: tuple[str, ...] = ()
+    gateway_models: bool = False
+    gateway_weights: dict[str, int] | None = None
     gateway_ca: str = ""
     image_reference: Literal["digest", "tag"] = "digest"
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"

@@ -14,6 +14,7 @@ from modelyard.kubernetes.config_names import config_name
 from modelyard.kubernetes.exposure import ports
 from modelyard.kubernetes.findings import SKIP
 from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS, SERVER_MEMORY
+from modelyard.kubernetes.routing import backends, matches
 from modelyard.launch.broker import address_of, port_of
 from modelyard.launch.footprint import Footprint, processes, usual_bytes, worker_bytes, workers_of
 from modelyard.serving.shares import MIB
@@ -72,7 +73,8 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
     name = p.name or context.name
     uid, gid = _user(image)
     own = image.server.reads_settings
-    settings = _settings(context.name, image, p) if own else proxy.files if proxy else {}
+    model = p.model_name or context.name
+    settings = _settings(model, image, p) if own else proxy.files if proxy else {}
     secret_variables = _secret_variables(p.env_from_secrets or {})
     env = {**(p.env or {}), **_files_of(p.env_from_secrets or {})}
     worker, workers = (
@@ -103,6 +105,8 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "gateway_namespace": p.gateway.rpartition("/")[0],
         "gateway_name": p.gateway.rpartition("/")[2],
         "gateway_hosts": list(p.gateway_hosts),
+        "gateway_matches": matches(p, model, image.server.protocols),
+        "gateway_weights": p.gateway_weights or {},
         "ingress_annotations": _ingress_annotations(p),
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
         "config_name": config_name(name, settings),
@@ -122,6 +126,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "progress_deadline_s": max(120, p.startup_s * 2),
         **_resources(p, _memory(p, Footprint(worker, body_bytes, workers))),
     }
+    values["gateway_backends"] = backends(p, name, values["open_ports"][0]["port"])
     return values | (_jobs(values, context.name, image, p) if p.events_jobs else {})
 
 

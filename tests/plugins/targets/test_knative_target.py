@@ -168,10 +168,25 @@ def test_the_pods_are_reached_by_knative_alone_if_its_namespaces_are_named(
     assert (spec["policyTypes"], spec.get("egress")) == (["Ingress", "Egress"], None)
 
 
+def test_revisions_share_the_requests_and_the_model_may_be_called_otherwise(
+    render: Callable[..., dict[str, Any]], accept: Callable[..., None]
+) -> None:
+    assert "traffic" not in render()["Service"]["spec"]
+    service = render(traffic={"digits-00001": 90, "latest": 10}, model_name="Digits.v2")["Service"]
+    assert service["spec"]["traffic"] == [
+        {"revisionName": "digits-00001", "latestRevision": False, "percent": 90},
+        {"latestRevision": True, "percent": 10},
+    ]
+    assert environment(service)["MODELYARD_MODEL_NAME"] == "Digits.v2"
+    with pytest.raises(ConfigError, match=r"'traffic': .* the shares are 90 percent together"):
+        accept("target", "knative", traffic={"latest": 90})
+
+
 @needs_definitions
 def test_the_objects_are_what_knatives_definitions_allow(render: Callable[..., dict[str, Any]]) -> None:
     auth = {"auth_secret": "a", "image_pull_secrets": ("registry",), "env": {"TZ": "UTC"}}
-    found = render(**EVENTS, **auth, filters=({"not": {"cesql": "false"}},))
+    shares = {"traffic": {"digits-00001": 90, "latest": 10}}
+    found = render(**EVENTS, **auth, **shares, filters=({"not": {"cesql": "false"}},))
     for kind, file, part in (
         ("Service", "serving.knative.dev_services.yaml", "template"),
         ("Trigger", "eventing.knative.dev_triggers.yaml", "subscriber"),

@@ -68,6 +68,28 @@ def test_a_gateway_gets_a_route_and_trusts_the_pods(context: Callable[..., Targe
     assert looked_at(made) == Checked(9, 0)
 
 
+def test_models_share_a_host_and_two_of_them_the_requests(context: Callable[..., TargetContext]) -> None:
+    made = context()
+    weights = {"digits": 90, "digits-next": 10}
+    kubernetes(made, gateway="web", gateway_models=True, gateway_weights=weights, gateway_ca="ca", model_name="Net")
+    found = objects(made)
+    assert found["HTTPRoute"]["spec"]["rules"] == [
+        {
+            "backendRefs": [
+                {"name": "digits", "port": 443, "weight": 90},
+                {"name": "digits-next", "port": 443, "weight": 10},
+            ],
+            "matches": [
+                {"path": {"type": "PathPrefix", "value": "/v1/models/Net"}},
+                {"path": {"type": "PathPrefix", "value": "/v2/models/Net"}},
+                {"path": {"type": "Exact", "value": "/v1/models/Net:predict"}},
+            ],
+        }
+    ]
+    assert found["ConfigMap"]["data"]["MODELYARD_MODEL_NAME"] == "Net"
+    assert looked_at(made) == Checked(9, 0), "a Service of another target is none of these objects"
+
+
 def test_a_gateway_that_would_not_speak_tls_to_the_pods_is_a_warning(context: Callable[..., TargetContext]) -> None:
     said: list[str] = []
     made, plain = msgspec.structs.replace(context(), log=said.append), context()
