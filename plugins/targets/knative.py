@@ -41,7 +41,7 @@ def knative(context: TargetContext, *, params: KnativeParams) -> None:
 
 
 def check(context: CheckContext, *, params: KnativeParams) -> Iterator[Problem]:
-    """Yield what Kubernetes or Knative does not allow, and a runtime whose server takes no events."""
+    """Yield what Kubernetes or Knative does not allow, and a runtime whose server takes no events, or no tokens."""
     from modelyard.kubernetes.knative_values import problems
 
     yield from problems(params)
@@ -52,6 +52,9 @@ def check(context: CheckContext, *, params: KnativeParams) -> Iterator[Problem]:
     if not context.reads_settings:
         why = f"the server of the runtime {context.runtime!r} takes no events, and asks for no password"
         yield Problem("name", why, "remove the target, or write one of your own")
+    elif params.audience and not context.takes_tokens:
+        why = f"the image of the runtime {context.runtime!r} cannot check tokens"
+        yield Problem("audience", why, "set events_oidc = true in [tool.modelyard.runtime], or remove it")
 
 
 @hookimpl

@@ -58,6 +58,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
         base: that image's name, if the runtime says it; else empty.
         reads_settings: whether the server takes user name, password, certificate ... from the variables `MODELYARD_...`.
         event_schemes: the URLs of brokers that its image takes events from, each scheme with its usual port; empty: of none.
+        takes_tokens: whether its image can check tokens of OpenID Connect, for events.
         loss: what training makes small.
     """
 
@@ -68,6 +69,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     base: str = ""
     reads_settings: bool = True
     event_schemes: Mapping[str, int] = {}
+    takes_tokens: bool = False
     loss: Loss = "cross-entropy"
 
 

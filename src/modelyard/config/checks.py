@@ -19,7 +19,7 @@ OWN = ("name", "version")
 
 def surroundings(config: Config) -> CheckContext:
     """Return what a `check` may know of a project."""
-    runtime = config.uses["runtime"].component
+    runtime, params = config.uses["runtime"].component, config.uses["runtime"].params
     return CheckContext(
         name=config.name,
         version=config.version,
@@ -28,6 +28,7 @@ def surroundings(config: Config) -> CheckContext:
         base=runtime.base,
         reads_settings=runtime.reads_settings,
         event_schemes=config.events.component.schemes if config.events else {},
+        takes_tokens=bool(params.get("events_oidc")),
         loss=config.uses["task"].component.loss,
     )
 

@@ -45,6 +45,10 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
         broker: the Broker whose events are answered; empty: no Trigger
         event_types: the types of the events that are answered
         filters: what else an event must meet, as a Trigger has it: exact, prefix, suffix, all, any, not, cesql
+        audience: what events are asked for a token for, which Knative's own have; empty: they are asked for nothing
+        issuer: who signs those tokens: the cluster, as its service accounts' tokens name it
+        senders: whose tokens let in: system:serviceaccount:NAMESPACE:NAME, `*` at the end is anything; empty: any service account
+            of the namespace, which the Trigger's is
         reply: give the answers to the broker
         dead_letter: where events go that cannot be answered: KIND/NAME of a Broker, a Channel, a Service or a
             KnativeService, or a URL; broker: where the Broker says
@@ -84,6 +88,9 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
     broker: str = ""
     event_types: tuple[str, ...] = ()
     filters: tuple[dict[str, Any], ...] = ()
+    audience: str = ""
+    issuer: str = "https://kubernetes.default.svc.cluster.local"
+    senders: tuple[str, ...] = ()
     reply: bool = True
     dead_letter: str = ""
     retries: NonNegativeInt = 5

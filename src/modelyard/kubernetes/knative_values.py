@@ -6,7 +6,9 @@ its queue-proxy.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from modelyard.contexts import Problem
 from modelyard.kubernetes import syntax
@@ -39,9 +41,15 @@ _SINKS = {
 _OWN = ("concurrency", "timeout_s", "broker", "retries", "retry_delay_s")
 """The parameters that the templates take as they are."""
 _GRACE_S = 20
+_ISSUER_PATH = "/etc/modelyard/issuer"
+"""Where the pods have what the cluster's API is asked for its keys with."""
+_HTTPS = re.compile(r"https://[^\s/?#@]+(/[^\s?#]*)?")
+_SENDER = re.compile(r"\S+")
+_API_PORT = 6443
+"""Where the Service of the cluster's API leads to, usually: a NetworkPolicy sees that port."""
 _SINK_FORMS = "allowed: KIND/NAME with a KIND of " + ", ".join(_SINKS) + "; a URL; or 'broker'"
 _BROKERS_OWN = "broker"
-_FOR_EVENTS = ("event_types", "filters", "dead_letter")
+_FOR_EVENTS = ("event_types", "filters", "dead_letter", "audience")
 
 
 def as_kubernetes(p: KnativeParams) -> KubernetesParams:
@@ -57,22 +65,40 @@ def values(context: TargetContext, p: KnativeParams) -> dict[str, Any]:
         ConfigError: the image's user is not one that Kubernetes can check.
     """
     found = template_values(context, as_kubernetes(p))
-    events = {"MODELYARD_EVENTS_AUTH": "none"} if p.broker else {}
     visibility = {} if p.public else {"networking.knative.dev/visibility": "cluster-local"}
     return {
         **found,
         **{key: getattr(p, key) for key in _OWN},
-        "env": {**found["settings"], **events, **found["env"]},
+        "env": {**found["settings"], **_letting_in(p), **found["env"]},
         "pod_annotations": {**found["deployment_annotations"], **_scaling(p)},
         "service_labels": {**found["labels"], **visibility},
         "traffic": revisions(p.traffic or {}),
         "filters": filters(p),
         "path": "/events" if p.reply else "/events?reply=none",
         "sink": _sink(p.dead_letter),
+        "audience": p.audience,
+        "issuer_path": _ISSUER_PATH if p.audience and _is_cluster(p.issuer) else "",
+        "issuer_ports": sorted({urlsplit(p.issuer).port or 443, _API_PORT}) if p.audience else [],
         "open_ports": [{"name": one} for one in _PROXY_PORTS],
         "annotations": p.annotations or {},
         "trigger_annotations": {**(p.annotations or {}), **_brokers_own(p)},
     }
+
+
+def _is_cluster(issuer: str) -> bool:
+    """Tell whether it is the cluster's own API, which wants to be shown a token of its own, and has a certificate of its own."""
+    return (urlsplit(issuer).hostname or "").startswith("kubernetes.default.")
+
+
+def _letting_in(p: KnativeParams) -> dict[str, str]:
+    """Return the server's settings that say who may send events: Knative has no password."""
+    if not p.audience:
+        return {"MODELYARD_EVENTS_AUTH": "none"} if p.broker else {}
+    cluster = {"CA_FILE": f"{_ISSUER_PATH}/ca.crt", "TOKEN_FILE": f"{_ISSUER_PATH}/token"}
+    senders = p.senders or (f"system:serviceaccount:{p.namespace}:*",)
+    given = {"ISSUER": p.issuer, "AUDIENCE": p.audience, "SUBJECTS": " ".join(senders)}
+    given |= cluster if _is_cluster(p.issuer) else {}
+    return {"MODELYARD_EVENTS_AUTH": "oidc"} | {f"MODELYARD_EVENTS_OIDC_{key}": value for key, value in given.items()}
 
 
 def _brokers_own(p: KnativeParams) -> dict[str, str]:
@@ -133,9 +159,22 @@ def _events(p: KnativeParams) -> Iterator[Problem]:
     if p.reply and lets_through(trigger, {"type": RESULT}) is not False:
         why = f"the answers of the server, of the type {RESULT!r}, would come back to it"
         yield Problem("event_types", why, "name the types of the events that are to be answered, or set reply = false")
+    yield from _tokens(p)
     if not p.dead_letter:
         yield Problem("dead_letter", "an event that cannot be answered would be lost", _SINK_FORMS)
     elif p.dead_letter != _BROKERS_OWN and "://" not in p.dead_letter:
         sort, _, name = p.dead_letter.partition("/")
         if sort not in _SINKS or syntax.dns_subdomain(name):
             yield Problem("dead_letter", f"{p.dead_letter!r:.80} is no sink", _SINK_FORMS)
+
+
+def _tokens(p: KnativeParams) -> Iterator[Problem]:
+    if p.senders and not p.audience:
+        yield Problem("senders", "events are asked for no token", "set audience, or remove it")
+    if p.audience and not (p.senders or p.namespace):
+        why = "any pod of the cluster gets a token for any audience: whose are good?"
+        yield Problem("audience", why, "set namespace, for the service accounts in it, or senders")
+    if p.audience and not _HTTPS.fullmatch(p.issuer):
+        yield Problem("issuer", f"{p.issuer!r:.80} is no address of an issuer", "allowed: https://HOST[:PORT][/PATH]")
+    if any(not _SENDER.fullmatch(one) for one in p.senders):
+        yield Problem("senders", "they are told apart by spaces", "allowed: names without spaces")

@@ -97,6 +97,28 @@ def test_a_trigger_brings_events_and_takes_answers(render: Callable[..., dict[st
     assert environment(found["Service"])["MODELYARD_EVENTS_AUTH"] == "none"
 
 
+def test_events_are_asked_for_a_token_that_the_cluster_signs(render: Callable[..., dict[str, Any]]) -> None:
+    found = render(**EVENTS, audience="digits.models", allow_namespaces=("knative-serving",))
+    assert found["Trigger"]["spec"]["subscriber"]["audience"] == "digits.models"
+    told = {key: value for key, value in environment(found["Service"]).items() if "EVENTS" in key}
+    assert told == {
+        "MODELYARD_EVENTS_AUTH": "oidc",
+        "MODELYARD_EVENTS_OIDC_ISSUER": "https://kubernetes.default.svc.cluster.local",
+        "MODELYARD_EVENTS_OIDC_AUDIENCE": "digits.models",
+        "MODELYARD_EVENTS_OIDC_SUBJECTS": "system:serviceaccount:models:*",
+        "MODELYARD_EVENTS_OIDC_CA_FILE": "/etc/modelyard/issuer/ca.crt",
+        "MODELYARD_EVENTS_OIDC_TOKEN_FILE": "/etc/modelyard/issuer/token",
+    }
+    [volume] = [one for one in found["Service"]["spec"]["template"]["spec"]["volumes"] if one["name"] == "issuer"]
+    assert [next(iter(one)) for one in volume["projected"]["sources"]] == ["serviceAccountToken", "configMap"]
+    [rule] = found["NetworkPolicy"]["spec"]["egress"]
+    assert [one["port"] for one in rule["ports"]] == [53, 53, 443, 6443]
+    outside = render(**EVENTS, audience="a", issuer="https://oidc.example/id/7", senders=("x:y", "z*"))["Service"]
+    assert environment(outside)["MODELYARD_EVENTS_OIDC_SUBJECTS"] == "x:y z*"
+    assert "MODELYARD_EVENTS_OIDC_TOKEN_FILE" not in environment(outside)
+    assert "issuer" not in {one["name"] for one in outside["spec"]["template"]["spec"]["volumes"]}
+
+
 @pytest.mark.parametrize(
     ("where", "sink"),
     [
@@ -133,6 +155,12 @@ def test_several_types_and_other_filters_are_met_together(render: Callable[..., 
         ({**EVENTS, "dead_letter": "Queue/dead"}, "is no sink"),
         ({**EVENTS, "dead_letter": "Broker/"}, "is no sink"),
         ({**EVENTS, "broker": "A B"}, "broker"),
+        ({**EVENTS, "audience": "a", "namespace": "models"}, "cannot check tokens"),
+        ({**EVENTS, "audience": "a"}, "whose are good?"),
+        ({"audience": "a"}, "there is no Trigger that it is for"),
+        ({**EVENTS, "senders": ["a"]}, "events are asked for no token"),
+        ({**EVENTS, "audience": "a", "senders": ["a b"]}, "told apart by spaces"),
+        ({**EVENTS, "audience": "a", "senders": ["a"], "issuer": "http://i"}, "is no address of an issuer"),
         ({"min_scale": 3, "max_scale": 2}, "it is below min_scale = 3"),
         ({"concurrency": 2, "target_concurrency": 3}, "never given more than concurrency = 2"),
         ({"cpu": "much"}, "it is not a quantity above 0"),
@@ -185,7 +213,7 @@ def test_revisions_share_the_requests_and_the_model_may_be_called_otherwise(
 @needs_definitions
 def test_the_objects_are_what_knatives_definitions_allow(render: Callable[..., dict[str, Any]]) -> None:
     auth = {"auth_secret": "a", "image_pull_secrets": ("registry",), "env": {"TZ": "UTC"}}
-    shares = {"traffic": {"digits-00001": 90, "latest": 10}}
+    shares = {"traffic": {"digits-00001": 90, "latest": 10}, "audience": "digits.models"}
     found = render(**EVENTS, **auth, **shares, filters=({"not": {"cesql": "false"}},))
     for kind, file, part in (
         ("Service", "serving.knative.dev_services.yaml", "template"),
