@@ -41,6 +41,8 @@ class Issuer:
             def do_GET(self):
                 issuer.asked.append(self.path)
                 good = self.headers["authorization"] == f"Bearer {issuer.token}"
+                kinds = self.headers.get("accept", "*/*")
+                good = good and ("jwk-set+json" in kinds or self.path != "/keys")  # as Kubernetes does
                 found = issuer.documents.get(self.path) if good else None
                 body = json.dumps(found() if found else {}).encode()
                 self.send_response(200 if found else 401)

@@ -120,7 +120,7 @@ def fetch(oidc: Oidc) -> KeySet:
     Raises:
         OSError, http.client.HTTPException, ValueError: it does not say.
     """
-    headers = {"accept": "application/json"}
+    headers = {"accept": "application/json, application/jwk-set+json"}  # Kubernetes has keys as the latter alone
     if oidc.token_file is not None:
         headers["authorization"] = f"Bearer {oidc.token_file.read_text().strip()}"
     context = ssl.create_default_context(cafile=oidc.ca_file)
