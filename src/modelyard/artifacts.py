@@ -17,7 +17,16 @@ from modelyard.files.columns import open_column
 from modelyard.files.json import read_json
 from modelyard.files.npy import open_array
 from modelyard.signature import Axis, Signature
-from modelyard.tensors import Activation, InputFacts, Loss, OutputFacts, Preprocessing, model_inputs
+from modelyard.tensors import (
+    Activation,
+    ConstantFacts,
+    InputFacts,
+    Loss,
+    OutputFacts,
+    Preprocessing,
+    StateFacts,
+    model_inputs,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -301,6 +310,10 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
             so that it is measured and served in batches of that size at most; left out: any number.
         warnings: what the model optimizers that made it warned of, the first one's first.
         signature: the tensors that the file says it takes and answers; left out where it does not say.
+        states: what the model keeps from one step of a stream to the next; left out: nothing.
+        looped: whether its file takes one step of a stream, where a sample is a whole one: the first axis of each input and
+            output is then that of time.
+        constants: the inputs of the file that are always the same; left out: there are none.
     """
 
     format: str
@@ -308,6 +321,9 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
     batch: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
     warnings: tuple[str, ...] = ()
     signature: Signature | msgspec.UnsetType = msgspec.UNSET
+    states: tuple[StateFacts, ...] | msgspec.UnsetType = msgspec.UNSET
+    looped: bool | msgspec.UnsetType = msgspec.UNSET
+    constants: tuple[ConstantFacts, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, dataset: DatasetFacts, model_format: str) -> ModelFacts:
@@ -324,6 +340,16 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
     def input_dtype(self) -> str:
         """The type of a raw sample, before preprocessing."""
         return self.input.dtype
+
+    @property
+    def fed(self) -> tuple[str, ...]:
+        """What the file calls those of its inputs that nobody sends: its states and constants."""
+        return (*(one.tensor for one in self.states or ()), *(one.tensor for one in self.constants or ()))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the model keeps something from one step of a stream to the next."""
+        return bool(self.states) or any(one.overlap for one in self.inputs)
 
     @property
     def output(self) -> Output:

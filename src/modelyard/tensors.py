@@ -59,6 +59,7 @@ class InputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         preprocessing: what must be applied to it; the server applies the same.
         value_range: the lowest and highest value that it may hold; the server refuses others.
         tensor: what the model's file calls it; empty: the same, or it is the only one.
+        overlap: how many elements the file wants before them along the last axis: those at the end of the step before.
     """
 
     name: str
@@ -67,6 +68,7 @@ class InputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     preprocessing: Preprocessing = Preprocessing()
     value_range: tuple[float, float] | None = None
     tensor: str = ""
+    overlap: int = 0
 
 
 class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,6 +96,44 @@ class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     def outside(self) -> Activation:
         """The activation that whoever runs the model's file must apply to what it answers."""
         return "none" if self.inside else self.activation
+
+
+class StateFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An input that nobody sends: it is what an output was at the step before.
+
+    Attributes:
+        tensor: what the model's file calls the input.
+        source: what it calls the output.
+        dtype: the type of their elements as numpy calls it.
+        shape: their axes without that of the batch.
+        batch_axis: which axis of the file's tensors is that of the batch; None: there is none, and one stream is run at a time.
+        initial: what every element is before the first step.
+    """
+
+    tensor: str
+    source: str
+    dtype: str
+    shape: tuple[int, ...]
+    batch_axis: int | None = 0
+    initial: float = 0.0
+
+
+class ConstantFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """An input that nobody sends, for it is always the same.
+
+    Attributes:
+        tensor: what the model's file calls it.
+        dtype: the type of its elements as numpy calls it.
+        value: what it holds: a number, a truth value, a text, or lists of them.
+    """
+
+    tensor: str
+    dtype: str
+    value: Any
+
+
+TIME: Axis = "time"
+"""The first axis of what a model takes that is run step by step: so many steps a stream has."""
 
 
 def is_whole(dtype: str) -> bool:

@@ -104,6 +104,17 @@ def test_the_project_of_a_guide_that_trains_nothing_here_is_built(
     assert json.loads((artifacts / "evaluate/as-it-is/evaluation.json").read_text())["accuracy"] > least
     facts = json.loads((artifacts / f"select/{project}/model/model.json").read_text())
     assert facts["signature"]["inputs"][0]["name"] == "pixels"
+    if page == "import-a-model":
+        assert_streams_are_answered_step_by_step(tmp_path / "level")
+
+
+def assert_streams_are_answered_step_by_step(project: Path) -> None:
+    """The model that keeps a state answers as its formula says."""
+    level, signals = np.zeros((20, 4)), np.load(project / "signals.npz")["test_x"]
+    for step in np.moveaxis(np.load(project / "artifacts/evaluate/whole/answers.npy"), 1, 0):
+        level, signals = 0.9 * level + 0.1 * signals[:, 0], signals[:, 1:]
+        np.testing.assert_allclose(step, np.abs(level), atol=1e-5)
+    assert signals.shape[1] == 0
 
 
 @pytest.mark.tensorflow

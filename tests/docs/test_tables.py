@@ -59,12 +59,12 @@ def arrays(project: Path) -> None:
 
 
 def imported(project: Path) -> None:
-    """The model that the page's script makes, where its project is."""
-    script = next(block for block in blocks("docs/how-to/import-a-model.md") if block.language == "python")
-    folder = (project / script.file).parent
-    folder.mkdir()
-    with contextlib.chdir(folder):
-        exec(script.text, {})
+    """The models that the page's scripts make, where their projects are."""
+    for script in blocks("docs/how-to/import-a-model.md", "python"):
+        folder = (project / script.file).parent
+        folder.mkdir()
+        with contextlib.chdir(folder):
+            exec(script.text, {})
 
 
 def kind_of_stage(project: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from tests.facts import model_json
+from tests.serving.stream_models import FACTS
 
 SHAPE = (8, 8, 1)
 CLASSES = 10
@@ -46,6 +48,8 @@ def main(folder: Path) -> None:
     convert("uint8-io", quantize=True, io=tf.uint8)
     convert("int16-io", quantize=True, int16=True, io=tf.int16)
     convert("int8-io-raw", quantize=True, io=tf.int8, input_dtype="float32")
+    for name, batch_size in (("stream", None), ("stream-1", 1)):
+        write_stream(tf, folder / name, batch_size)
 
 
 def build_network(tf, batch):
@@ -66,6 +70,26 @@ def build_network(tf, batch):
 def normalized(raw):
     scaled = raw.astype(np.float32) * np.float32(PREPROCESSING["scale"])
     return (scaled - np.float32(PREPROCESSING["mean"])) / np.float32(PREPROCESSING["std"])
+
+
+def write_stream(tf, folder: Path, batch: int | None) -> None:
+    """Write the model of `stream_models` as LiteRT has it."""
+    specs = {"scale": (), "h": (2, batch, 3), "x": (batch, 4)}
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name) for name, shape in specs.items()])
+    def step(scale, h, x):
+        sums = h + x[:, 1:]
+        return {"hn": sums, "y": scale * (x[:, :-1] + sums[0])}
+
+    module = tf.Module()
+    module.step = step
+    with tempfile.TemporaryDirectory() as place:
+        tf.saved_model.save(module, place, {"serving_default": step})
+        model = tf.lite.TFLiteConverter.from_saved_model(place).convert()
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(model)
+    facts = {"format": "tflite", "file": "model.tflite"} | FACTS
+    (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def write(folder: Path, model: bytes, **facts) -> None:

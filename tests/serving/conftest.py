@@ -35,7 +35,10 @@ START_S = 60
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A folder with one folder a model; made once by TensorFlow, in another process, and kept in pytest's cache."""
-    sources = b"".join((ROOT / "tests" / name).read_bytes() for name in ("serving/build_models.py", "facts.py"))
+    sources = b"".join(
+        (ROOT / "tests" / name).read_bytes()
+        for name in ("serving/build_models.py", "serving/stream_models.py", "facts.py")
+    )
     cache = getattr(request.config, "cache", None)
     parent = Path(cache.mkdir("modelyard-serving")) if cache else tmp_path_factory.mktemp("models")
     return made_once(parent / hashlib.sha256(sources).hexdigest()[:16], _make_models)

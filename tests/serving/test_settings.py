@@ -32,7 +32,7 @@ def test_every_setting_is_read(tmp_path):
         "EVENTS_MAX_IN_FLIGHT": "24",
         "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
         "WORKERS": "3", "BATCHING": "on", "MAX_QUEUE": "4", "QUEUE_S": "4.5", "MAX_BATCH": "5", "MAX_LENGTH": "25", "MAX_BODY_BYTES": "6",
-        "MAX_HEADER_BYTES": "2048", "MAX_CONNECTIONS": "8", "MEMORY_BYTES": "10", "HEADER_S": "11", "BODY_S": "12",
+        "MAX_HEADER_BYTES": "2048", "MAX_SEQUENCES": "7", "SEQUENCE_IDLE_S": "26", "MAX_CONNECTIONS": "8", "MEMORY_BYTES": "10", "HEADER_S": "11", "BODY_S": "12",
         "IDLE_S": "13", "DRAIN_S": "0.5", "GRACE_S": "9", "LOG_LEVEL": "debug",
     }  # fmt: skip
     assert {f"MODELYARD_{name}" for name in texts} == set(KNOWN) - set(OIDC), "which only go with EVENTS_AUTH=oidc"
@@ -41,7 +41,7 @@ def test_every_setting_is_read(tmp_path):
 
     assert settings == Settings(
         Path("/m"), "digits", "7", "a:b", "{}", "::1", 0, 1, "ann", "pa:ss", "bearer", "a==", "/models/digits",
-        "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", "d-0", "key", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 25, 6, 2048, 8, 10,
+        "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", "d-0", "key", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 25, 6, 2048, 7, 26.0, 8, 10,
         11.0, 12.0, 13.0, 0.5, 9.0, "debug",
     )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
@@ -180,7 +180,7 @@ def test_every_number_has_the_documented_bounds(pytestconfig):
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
     rows = dict(re.findall(r"^\| `MODELYARD_(\w+)` \|[^|]*\|(.*)$", page, re.MULTILINE))
     numbers = [field.name for field in dataclasses.fields(Settings) if field.type == "int"]
-    assert len(numbers) == 12
+    assert len(numbers) == 13
     for name in numbers:
         low, high = map(int, re.search(r", (\d+) to (\d+)[;, ]", rows[name.upper()]).groups())
         variable = f"MODELYARD_{name.upper()}"

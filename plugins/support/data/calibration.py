@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -30,11 +32,26 @@ def fed(context: OptimizeContext, rows: slice | NDArray[np.int64], types: Mappin
         rows: the rows.
         types: the type of each input of the file, by its name.
     """
+    _refuse_state(context)
     tensors, inputs = context.dataset.tensors("train", rows), context.model.facts.inputs
     if len(inputs) == 1:
         return {name: tensors[inputs[0].name].astype(dtype, copy=False) for name, dtype in types.items()}
     named = {one.tensor or one.name: one.name for one in inputs}
     return {name: tensors[named[name]].astype(dtype, copy=False) for name, dtype in types.items()}
+
+
+def _refuse_state(context: OptimizeContext) -> None:
+    """Refuse a model that wants more than the samples.
+
+    Raises:
+        DataError: it keeps a state, or has constants.
+    """
+    if context.model.facts.keeps or context.model.facts.fed:
+        msg = (
+            "the ranges of activations are measured on single samples, but [tool.modelyard.signature] gives this model more than them\n"
+            "  take a model optimizer that needs no samples, for instance onnx-dynamic"
+        )
+        raise DataError(msg)
 
 
 def samples(

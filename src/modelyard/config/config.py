@@ -44,6 +44,7 @@ class Config(msgspec.Struct, frozen=True):
         pipeline: which of several pipelines it is; empty: the project has but one.
         project_name: the project's name, which is also `name` where there is but one pipeline.
         others: the project's other pipelines, in that of the first one.
+        signature: what is said of tensors by what the model's file calls them, see `config.signature`.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
         kinds: for each kind of stage that a plugin registered and the project asks for, its component.
     """
@@ -73,6 +74,7 @@ class Config(msgspec.Struct, frozen=True):
     pipeline: str = ""
     project_name: str = ""
     others: tuple[Config, ...] = ()
+    signature: Mapping[str, Mapping[str, Any]] = {}
 
     @property
     def pipelines(self) -> tuple[Config, ...]:

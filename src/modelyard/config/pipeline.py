@@ -21,6 +21,7 @@ from modelyard.config.tables import (
     EXECUTOR,
     OPTIONAL,
     PLAIN,
+    SIGNATURE,
     SOURCE,
     TRAINED,
     USING,
@@ -92,6 +93,7 @@ class PipelineReader:
             after=self.handlers("after", settings["handlers"], uses["runtime"].component),
             events=events,
             executor=self.executor(settings[EXECUTOR]["kinds"]) if EXECUTOR in self.raw else None,
+            signature=self.signature(uses["runtime"].component),
             metrics=metrics,
             gates=self.gates(measured),
             trainings=self.trainings(tuple(variants), seed),
@@ -106,6 +108,14 @@ class PipelineReader:
         )
         self.components.check_meaning(config)
         return config
+
+    def signature(self, runtime: Component) -> dict[str, dict[str, Any]]:
+        """What is said of the tensors in the model's file."""
+        if not (tables := self.table(SIGNATURE)):
+            return {}
+        from modelyard.config.signature import check_signature  # most files say all there is
+
+        return check_signature(tables, self.where(SIGNATURE), runtime)
 
     def default_name(self) -> str:
         name = str(self.fallback.get("name", self.project.name)).lower()

@@ -38,10 +38,12 @@ OPTIONAL = {SOURCE: "source", EXECUTOR: "executor"}
 """Tables as those of `USING` that stand only in projects which want what they are for."""
 PLAIN = ("handlers", "evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
 """The tables that hold nothing but modelyard's own keys."""
+SIGNATURE = "signature"
+"""The table of tensors, by what the model's file calls them."""
 PIPELINES = "pipelines"
 """The table of pipelines, where there are several."""
-GROUPS = (TRAININGS, "variants", "matrix", "metrics", "targets", "resources", PIPELINES)
-"""The tables whose keys are names that the project chooses."""
+GROUPS = (TRAININGS, SIGNATURE, "variants", "matrix", "metrics", "targets", "resources", PIPELINES)
+"""The tables whose keys are names that the project chooses, or its model's."""
 WHOLE = ("name", "resources", EXECUTOR, "store", "reads", PIPELINES)
 """What is the project's alone, and no pipeline's: a pipeline is called as its table is."""
 KEYS = (*SCALARS, *USING, *OPTIONAL, *PLAIN, *GROUPS)

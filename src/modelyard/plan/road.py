@@ -63,7 +63,8 @@ class Road:
         """Yield the stages, in the order of a build."""
         uses = self.training.uses
         model = {"model": uses["model"]} if "model" in uses else {}
-        yield self.stage(self.train, {"trainer": uses["train"], **model}, {}, self.data)
+        said = {"signature": self.config.signature} if self.config.signature else {}
+        yield self.stage(self.train, {"trainer": uses["train"], **model}, said, self.data)
         yield from map(self.optimize, self.steps)
         yield from map(self.evaluate, self.finals)
 

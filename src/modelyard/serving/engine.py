@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .metrics import Metrics
     from .model import Predictor
+    from .sequences import Sequences, Step
 
 AT_ONCE_S = 0.001
 """A prediction that takes no longer is made on the event loop: the way to a thread and back costs a good part of it."""
@@ -89,7 +90,7 @@ class Pace:
 class Job:
     """A request that waits or is worked at; `reply` is called on the event loop. Times are on the loop's clock.
 
-    Once it is read, it holds `size` samples.
+    Once it is read, it holds `size` samples, and `step` says of which sequence they are.
     """
 
     work: Work[Any]
@@ -98,6 +99,7 @@ class Job:
     deadline: float = 0.0
     samples: Samples | None = None
     size: int = 0
+    step: Step | None = None
     response: Any = None
 
 
@@ -108,8 +110,16 @@ class Engine:
         max_queue: how many may wait.
     """
 
-    def __init__(self, predictor: Predictor, metrics: Metrics, pace: Pace, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        metrics: Metrics,
+        pace: Pace,
+        loop: asyncio.AbstractEventLoop,
+        sequences: Sequences | None = None,
+    ) -> None:
         self._predictor, self._metrics, self._pace, self._loop = predictor, metrics, pace, loop
+        self._sequences = sequences
         self.max_queue = pace.max_queue
         self._waiting: dict[Job, None] = {}
         self._pending = 0
@@ -261,6 +271,8 @@ class Engine:
                 samples = job.work.read()
                 if samples:
                     job.samples, job.size = samples, len(next(iter(samples.values())))
+                    if self._sequences is not None:
+                        job.step = getattr(job.work, "step", None)  # most protocols know no sequences
                 else:
                     job.response = job.work.answer(samples)
             except Exception as exc:
@@ -269,6 +281,15 @@ class Engine:
 
     def _predict(self, jobs: list[Job]) -> None:
         """Predict and answer `jobs`: those of one shape at once if that works, else each by itself, with its own failure."""
+        if self._sequences is not None:
+            for some in _apart(jobs):
+                for job in some:
+                    self._go_on(job, self._sequences)
+                self._predict_some([job for job in some if job.response is None])
+            return
+        self._predict_some(jobs)
+
+    def _predict_some(self, jobs: list[Job]) -> None:
         if len(jobs) < 2:
             self._predict_each(jobs)
             return
@@ -281,7 +302,7 @@ class Engine:
             if job.response is None:
                 try:
                     assert job.samples is not None
-                    job.response = job.work.answer(self._run(job.samples, job.size))
+                    self._answer(job, self._run(job.samples, job.size))
                 except Exception as exc:
                     job.response = job.work.refuse(exc)
 
@@ -294,11 +315,29 @@ class Engine:
             start = 0
             for job in jobs:
                 end = start + job.size
-                job.response = job.work.answer({name: array[start:end] for name, array in found.items()})
+                self._answer(job, {name: array[start:end] for name, array in found.items()})
                 start = end
         except Exception:
             return False
         return True
+
+    def _go_on(self, job: Job, sequences: Sequences) -> None:
+        """Put what is kept of a job's sequence among its samples."""
+        if job.step is not None and job.response is None:
+            try:
+                assert job.samples is not None
+                job.samples = sequences.given(job.step, job.samples, job.size)
+            except Exception as exc:
+                job.response = job.work.refuse(exc)
+
+    def _answer(self, job: Job, found: Samples) -> None:
+        """Write the answer to a job, and only then keep what it left: a step without an answer may be sent again."""
+        if self._sequences is None or job.step is None:
+            job.response = job.work.answer(found)
+            return
+        answers, left = self._sequences.split(found)
+        job.response = job.work.answer(answers)
+        self._sequences.keep(job.step, left)
 
     def _run(self, samples: Samples, size: int) -> Samples:
         start = time.perf_counter()
@@ -306,6 +345,20 @@ class Engine:
             return self._predictor.run(samples)
         finally:
             self._metrics.inference(size, time.perf_counter() - start)
+
+
+def _apart(jobs: list[Job]) -> list[list[Job]]:
+    """Return `jobs` in their order, in lists that hold no two steps of one sequence: each goes on from the one before."""
+    found: list[list[Job]] = [[]]
+    seen: set[int | str] = set()
+    for job in jobs:
+        if job.step is not None and job.step.id in seen:
+            found.append([])
+            seen.clear()
+        if job.step is not None:
+            seen.add(job.step.id)
+        found[-1].append(job)
+    return found
 
 
 def _alike(jobs: list[Job]) -> list[list[Job]]:

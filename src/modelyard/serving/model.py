@@ -72,6 +72,8 @@ class Input:
         preprocessing: what is applied to it.
         value_range: the lowest and the highest value that it may hold; None: whatever the dtype holds.
         tensor: what the model's file calls it; empty: the same, or it is the only one.
+        overlap: how many elements the file wants before them along the last axis: those at the end of the step before.
+        batch_axis: which axis of the file's tensor is that of the batch; None: it has none, and takes one sample.
     """
 
     name: str
@@ -80,6 +82,8 @@ class Input:
     preprocessing: Preprocessing = Preprocessing()
     value_range: tuple[float, float] | None = None
     tensor: str = ""
+    overlap: int = 0
+    batch_axis: int | None = 0
 
     @cached_property
     def is_plain(self) -> bool:
@@ -102,6 +106,7 @@ class Output:
         activation: what is applied to what the file answers: `softmax` over the last axis, `sigmoid`, or `none`.
         labels: the name of each element along the last axis, if they have names.
         tensor: what the model's file calls it; empty: the same, or it is the only one.
+        batch_axis: which axis of the file's tensor is that of the batch; None: it has none, and is of one sample.
     """
 
     name: str
@@ -110,11 +115,33 @@ class Output:
     activation: str = "none"
     labels: tuple[str, ...] = ()
     tensor: str = ""
+    batch_axis: int | None = 0
 
     @cached_property
     def of(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """What returns what clients get of what the file answered, of the same shape."""
         return _ACTIVATIONS[self.activation]
+
+
+@dataclass(frozen=True)
+class State:
+    """An input that nobody sends: it is what an output was at the step before.
+
+    Attributes:
+        tensor: what the model's file calls the input.
+        source: what it calls the output.
+        dtype: the type of their elements.
+        shape: their axes without that of the batch.
+        batch_axis: which axis of the file's tensors is that of the batch; None: there is none.
+        initial: what every element is before the first step.
+    """
+
+    tensor: str
+    source: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    batch_axis: int | None = 0
+    initial: float = 0.0
 
 
 Tensor = TypeVar("Tensor", Input, Output)
@@ -131,6 +158,9 @@ class Facts:
         outputs: the tensors that the model answers.
         batch: how many samples the model may be run on at once; None: any number. Where its answer to one depends on the
             others beside it, a client's answer must not depend on who else asks.
+        states: what the model keeps from one step of a stream to the next.
+        looped: whether the file takes one step at a time: the first axis of the inputs and outputs is then that of time.
+        constants: what the file's inputs always hold that nobody sends, by the file's names.
         extra: every other key, for instance `name`, `variant`, `sha256`.
     """
 
@@ -139,6 +169,9 @@ class Facts:
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     batch: int | None = None
+    states: tuple[State, ...] = ()
+    looped: bool = False
+    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -173,6 +206,11 @@ class Facts:
     def class_names(self) -> tuple[str, ...]:
         """The names of what the only output's last axis holds."""
         return self.output.labels
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Whether the model keeps something from one step of a stream to the next."""
+        return bool(self.states) or any(one.overlap for one in self.inputs)
 
     @cached_property
     def varies(self) -> bool:
@@ -289,6 +327,9 @@ def _facts(folder: Path, data: Any) -> Facts:
         inputs=tuple(_each("inputs", data["inputs"], _input)),
         outputs=tuple(_each("outputs", data["outputs"], _output)),
         batch=_whole("batch", data["batch"]) if data.get("batch") is not None else None,
+        states=tuple(map(_state, data.get("states", ()))),
+        looped=data.get("looped") is True,
+        constants={str(one["tensor"]): _constant(one["value"], one["dtype"]) for one in data.get("constants", ())},
         extra={key: value for key, value in data.items() if key not in known},
     )
     if not facts.file.exists():
@@ -317,7 +358,29 @@ def _input(data: Mapping[str, Any]) -> Input:
         preprocessing=_preprocessing(data.get("preprocessing", {})),
         value_range=_value_range(data.get("value_range")),
         tensor=str(data.get("tensor", "")),
+        overlap=int(data.get("overlap", 0)),
     )
+
+
+def _state(data: Mapping[str, Any]) -> State:
+    axis = data.get("batch_axis", 0)
+    return State(
+        tensor=str(data["tensor"]),
+        source=str(data["source"]),
+        dtype=_dtype(data["dtype"]),
+        shape=_shape(data["shape"]),
+        batch_axis=None if axis is None else int(axis),
+        initial=float(data.get("initial", 0.0)),
+    )
+
+
+def _constant(value: Any, dtype: Any) -> NDArray[Any]:
+    """Return a constant as an array; ONNX Runtime takes texts as they are."""
+    array = np.asarray(value, _dtype(dtype))
+    if array.dtype.kind in "iu" and (np.asarray(value) != array).any():
+        msg = f"constants: {value!r} is no {dtype}"
+        raise ValueError(msg)
+    return array
 
 
 def _output(data: Mapping[str, Any]) -> Output:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import RequestError
 from .model import CHUNK
+from .sequences import NOTHING_KEPT
 from .shares import MIB
 from .tensors import TensorError, TensorSpec, check_count, shape_text
 
@@ -34,6 +35,7 @@ class Served:
         max_batch: samples that a request may hold.
         max_length: how long an axis that varies may be.
         max_bytes: what the tensors of a request may take, its answer's too, where an axis varies.
+        no_sequences: why a request cannot go on where another ended; empty: it can.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Served:
     max_batch: int = 1024
     max_length: int = 1 << 20
     max_bytes: int = 1 << 30
+    no_sequences: str = NOTHING_KEPT
 
     @cached_property
     def inputs(self) -> dict[str, TensorSpec]:

@@ -21,15 +21,17 @@ from .listener import Acceptor, begin
 from .logs import log, requests
 from .metrics import Metrics
 from .model import Facts
+from .sequences import Sequences, as_many_as_fit, why_none
 from .served import Served, bounded
 from .settings import NAME, Settings
-from .shares import HOLDING, LEAST_BYTES, PARSING
+from .shares import HOLDING, KEEPING, LEAST_BYTES, PARSING
+from .streams import kept_of
 from .traces import Sampler, Tracer
 from .warming import batches, median_s, warm_up
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .events.consumer import Consumer
     from .listener import Listeners
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from .model import Predictor
     from .mounted import Secrets
     from .otel import Otel
+    from .streams import Kept
 
 TOGETHER = 64
 """Samples of several requests that are predicted together, at most."""
@@ -69,19 +72,21 @@ def serve(
     together = TOGETHER if facts.joins and batches(settings.batching, predictor, sample, sample_s) else 1
     if facts.varies:
         sample_s = None  # nor is it known how long the longest sample takes
+    kept = kept_of(facts)
     if settings.handlers is not None:
         from .handling import handled  # most models have none
 
         predictor, facts = handled(predictor, facts, settings.handlers)
         sample_s = None  # a picture takes its time, and nothing else would be answered meanwhile
-    model = Served(_name(settings, facts), settings.model_version, facts, settings.max_batch)
+    no_sequences = why_none(kept, len(board.rows))
+    model = Served(_name(settings, facts), settings.model_version, facts, settings.max_batch, no_sequences=no_sequences)
     metrics = Metrics(board, worker, {"name": model.name, "version": model.version, **model.identity})
     gc.collect()
     gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         running = Worker(settings, secrets, model, metrics, board, worker, runner.get_loop())
-        running.open(predictor, sample_s, together, otel, once=once)
+        running.open(predictor, sample_s, together, otel, kept, once=once)
         runner.run(running.run(listeners))
     log(logging.INFO, "stopped")
 
@@ -106,7 +111,14 @@ class Worker:
         self._consumer: Consumer[Any] | None = None
 
     def open(
-        self, predictor: Predictor, sample_s: float | None, together: int, otel: Otel | None, *, once: bool = False
+        self,
+        predictor: Predictor,
+        sample_s: float | None,
+        together: int,
+        otel: Otel | None,
+        kept: Sequence[Kept] = (),
+        *,
+        once: bool = False,
     ) -> None:
         """Put the model behind the connections, and before the broker."""
         settings, free = self._settings, self._free_bytes()
@@ -123,7 +135,8 @@ class Worker:
         values = values_limit(free, cpu_limit() / len(self._board.rows))
         limits = Limits.of(self._model.inputs.values(), settings.max_batch, settings.max_body_bytes, values)
         self._gate = Gate(allowance, self._metrics.held)
-        self._engine = Engine(predictor, self._metrics, pace, self._loop)
+        sequences = None if self._model.no_sequences else self._sequences(kept, int(KEEPING * free))
+        self._engine = Engine(predictor, self._metrics, pace, self._loop, sequences)
         self._tracer = self._open_tracer(otel)
         auth, tracer = self._secrets.auth, self._tracer
         self._app = App(
@@ -144,6 +157,10 @@ class Worker:
             self._consumer = consumer_of(
                 settings, self._secrets, self._model, self._engine, limits, self._metrics, self._number, once=once
             )
+
+    def _sequences(self, kept: Sequence[Kept], size_bytes: int) -> Sequences:
+        most = as_many_as_fit(kept, self._settings.max_sequences, size_bytes)
+        return Sequences(kept, most, self._settings.sequence_idle_s, lambda: self._draining)
 
     async def run(self, listeners: Listeners) -> None:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""

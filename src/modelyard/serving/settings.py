@@ -76,6 +76,8 @@ class Settings:
         max_length: how long an axis that varies may be; 0: as long as the memory allows.
         max_body_bytes: the size of a request's body, as sent and after decompression.
         max_header_bytes: the size of a request's line and header fields.
+        max_sequences: sequences that may be open at a time, of a model that keeps a state.
+        sequence_idle_s: seconds that a sequence is kept in which no step of it comes.
         max_connections: connections that one worker has at a time.
         memory_bytes: the memory that all workers may take; 0: the container's limit.
         header_s: seconds that a request's line and header fields may take to come.
@@ -127,6 +129,8 @@ class Settings:
     max_length: int = 0
     max_body_bytes: int = 32 * 1024 * 1024
     max_header_bytes: int = 16 * 1024
+    max_sequences: int = 1024
+    sequence_idle_s: float = 60.0
     max_connections: int = 512
     memory_bytes: int = 0
     header_s: float = 10.0
@@ -189,6 +193,8 @@ class Settings:
             max_length=source.integer("MODELYARD_MAX_LENGTH", cls.max_length, 1, 1 << 31, auto=True),
             max_body_bytes=source.integer("MODELYARD_MAX_BODY_BYTES", cls.max_body_bytes, 1, 1 << 40),
             max_header_bytes=source.integer("MODELYARD_MAX_HEADER_BYTES", cls.max_header_bytes, 1024, 1 << 20),
+            max_sequences=source.integer("MODELYARD_MAX_SEQUENCES", cls.max_sequences, 1, 1_000_000),
+            sequence_idle_s=source.seconds("MODELYARD_SEQUENCE_IDLE_S", cls.sequence_idle_s),
             max_connections=source.integer("MODELYARD_MAX_CONNECTIONS", cls.max_connections, 1, 1_000_000),
             memory_bytes=source.integer("MODELYARD_MEMORY_BYTES", cls.memory_bytes, 1, 1 << 50, auto=True),
             header_s=source.seconds("MODELYARD_HEADER_S", cls.header_s),

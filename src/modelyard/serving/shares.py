@@ -3,6 +3,8 @@
 MIB = 1024 * 1024
 PARSING, HOLDING = 0.5, 0.15
 """The shares of the free memory that the values of one JSON text, and all bodies that wait, may take."""
+KEEPING = 0.1
+"""The share that what is kept of all sequences may take."""
 LEAST_BYTES = 16 * MIB
 """The free memory that each worker lives on at least, whatever the limit says."""
 PARSED_BYTES = 128 * MIB

@@ -19,6 +19,7 @@ from .limits import cpu_limit
 from .listener import Listeners
 from .logs import log
 from .metrics import Board
+from .model import Facts
 
 if TYPE_CHECKING:
     from .mounted import Secrets
@@ -41,13 +42,18 @@ def serve(settings: Settings, secrets: Secrets, otel: Otel | None, *, once: bool
     """
     from . import server
 
-    count = 1 if once else settings.workers or max(1, int(cpu_limit() / settings.threads))
+    count = 1 if once else settings.workers or _as_many_as_fit(settings)
     listeners = Listeners.of(settings)
     board = Board(count)
     if count == 1:
         server.serve(settings, secrets, otel, listeners, board, once=once)
         return 0
     return Watch(settings, secrets, otel, listeners, board).run()
+
+
+def _as_many_as_fit(settings: Settings) -> int:
+    """Return how many workers the CPU limit has room for; one for a model whose sequences each are in one process."""
+    return 1 if Facts.read(settings.model_dir).keeps else max(1, int(cpu_limit() / settings.threads))
 
 
 class Watch:

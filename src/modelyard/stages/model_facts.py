@@ -11,15 +11,26 @@ from modelyard.component import kind_name
 from modelyard.errors import PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.stages.signature_check import misfit
+from modelyard.stages.told_signature import bind, with_axes
+from modelyard.tensors import TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelyard.component import Component
     from modelyard.execution.job import Job
     from modelyard.signature import Axis, Signature
     from modelyard.tensors import Activation, OutputFacts
 
 
-def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warnings: tuple[str, ...] = ()) -> None:
+def write_model_facts(
+    job: Job,
+    role: str,
+    given: ModelFacts,
+    told: Any,
+    warnings: tuple[str, ...] = (),
+    said: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Write `model.json` beside the file that the component `role` wrote.
 
     Args:
@@ -28,10 +39,11 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
         given: what was known before: of the data set and the untrained model, or of the parent model.
         told: what the component returned: nothing, or facts.
         warnings: what it warned of.
+        said: what the project says of the file's tensors, by their names there.
 
     Raises:
         PluginError: it returned something else, did not write its file or left it empty, or contradicts the file.
-        StageFailed: the file takes or answers other tensors than the data set's.
+        StageFailed: the file takes or answers other tensors than the data set's, or than those that the project speaks of.
     """
     component, produces = job.stage.uses[role].component, job.stage.uses[role].produces
     _check_told(component, told)
@@ -44,11 +56,15 @@ def write_model_facts(job: Job, role: str, given: ModelFacts, told: Any, warning
     model = Model(job.base.out, facts)
     _check_written(model, component)
     shown = job.plugins.hooks.read_model_file(model) or FileFacts()
+    if said:
+        facts = bind(facts, said, shown.signature, job.config.source.where("signature"))
     if shown.signature and (why := misfit(shown.signature, facts)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
     facts = _seen(facts, shown.activation, _said(job, component, told)) if shown.activation else facts
     facts = _with_lengths(facts, shown.signature)
+    if said:
+        facts = with_axes(facts, said, shown.signature, job.config.source.where("signature"))
     facts = msgspec.structs.replace(
         facts,
         batch=facts.batch if shown.batch is None else shown.batch,
@@ -63,14 +79,15 @@ def _with_lengths(facts: ModelFacts, signature: Signature | None) -> ModelFacts:
         return facts
     shapes = {one.name: one.shape for one in signature.outputs}
     only = signature.outputs[0].shape if len(signature.outputs) == 1 else None
-    outputs = tuple(_with_length(one, shapes.get(one.tensor or one.name, only)) for one in facts.outputs)
+    time = (TIME,) if facts.looped else ()
+    outputs = tuple(_with_length(one, shapes.get(one.tensor or one.name, only), time) for one in facts.outputs)
     return msgspec.structs.replace(facts, outputs=outputs)
 
 
-def _with_length(output: OutputFacts, shape: tuple[Axis, ...] | None) -> OutputFacts:
+def _with_length(output: OutputFacts, shape: tuple[Axis, ...] | None, time: tuple[Axis, ...]) -> OutputFacts:
     if shape is None or not any(isinstance(axis, str) for axis in output.shape):
         return output
-    return msgspec.structs.replace(output, shape=shape[1:])
+    return msgspec.structs.replace(output, shape=(*time, *shape[1:]))
 
 
 def _said(job: Job, component: Component, told: ModelFacts | None) -> tuple[Component, Output] | None:

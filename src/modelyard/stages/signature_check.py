@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
+from modelyard.errors import listing
 from modelyard.tensors import ANY_SHAPE
 
 if TYPE_CHECKING:
@@ -21,15 +24,38 @@ def misfit(signature: Signature, facts: ModelFacts) -> str:
 
     An axis whose length varies fits any length. Where there are several tensors, each is looked up by its name.
     """
-    inputs = _bound(facts.inputs, signature.inputs, "takes", "the data set has no array for it: give one")
+    sent = tuple(one for one in signature.inputs if one.name not in facts.fed)
+    inputs = _bound(facts.inputs, sent, "takes", "the data set has no array for it: give one")
     if isinstance(inputs, str):
         return inputs
     outputs = _bound(facts.outputs, signature.outputs, "answers", "")
     if isinstance(outputs, str):
         return outputs
-    wrong = [_input_misfit(tensor, one) for one, tensor in inputs]
-    wrong += [_output_misfit(tensor, one) for one, tensor in outputs]
-    return next(filter(None, wrong), "")
+    fed = _fed_misfit(signature, facts)
+    wrong = [_input_misfit(tensor, _at_a_step(one, facts)) for one, tensor in inputs]
+    wrong += [_output_misfit(tensor, _at_a_step(one, facts)) for one, tensor in outputs]
+    return next(filter(None, (fed, *wrong)), "")
+
+
+def _fed_misfit(signature: Signature, facts: ModelFacts) -> str:
+    """Return which tensor that nobody sends, or that is a state afterwards, is not there any more."""
+    takes, answers = ([one.name for one in each] for each in (signature.inputs, signature.outputs))
+    for name in facts.fed:
+        if name not in takes:
+            return f"takes {listing(takes)}; none is called {name!r}, of which [tool.modelyard.signature] speaks"
+    for one in facts.states or ():
+        if one.source not in answers:
+            return f"answers {listing(answers)}; none is called {one.source!r}, the state {one.tensor!r} afterwards"
+    return ""
+
+
+def _at_a_step(one: Fact, facts: ModelFacts) -> Fact:
+    """Return a tensor as the file has it: of one step of a stream, with what the step before lends it."""
+    shape: tuple[Axis, ...] = one.shape[1:] if facts.looped and one.shape != ANY_SHAPE else one.shape
+    overlap = getattr(one, "overlap", 0)
+    if overlap and isinstance(shape[-1], int):
+        shape = (*shape[:-1], shape[-1] + overlap)
+    return msgspec.structs.replace(one, shape=shape)
 
 
 def _bound(

@@ -29,7 +29,7 @@ def run(job: Job) -> None:
 
     facts = _facts(job, dataset)
     told = job.call("trainer", job.context(TrainContext, dataset=dataset, build_model=build_model, facts=facts))
-    write_model_facts(job, "trainer", facts, told)
+    write_model_facts(job, "trainer", facts, told, said=job.stage.settings.get("signature", {}))
 
 
 def _facts(job: Job, dataset: Dataset) -> ModelFacts:

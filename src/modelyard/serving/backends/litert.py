@@ -12,7 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from ..errors import InputError, StartError
 from ..model import BYTES, Facts, Output
-from .parts import InParts, cast
+from ..streams import Streamed, in_file
+from .parts import InParts, cast, from_file, to_file, without_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ Details = dict[str, Any]
 """What LiteRT says of a tensor."""
 
 
-def open_model(folder: Path, threads: int = 1) -> LiteRTModel:
+def open_model(folder: Path, threads: int = 1) -> LiteRTModel | Streamed:
     """Load the LiteRT model in `folder`; one prediction uses `threads` threads.
 
     Raises:
@@ -40,7 +41,8 @@ def open_model(folder: Path, threads: int = 1) -> LiteRTModel:
         line = " ".join(str(exc).split())
         msg = f"{facts.file}: not a model that LiteRT can run: {line}"
         raise StartError(msg) from exc
-    return LiteRTModel(facts, interpreter)
+    model = LiteRTModel(in_file(facts), interpreter)
+    return Streamed(model, facts) if facts.keeps else model
 
 
 class LiteRTModel(InParts):
@@ -52,13 +54,15 @@ class LiteRTModel(InParts):
         takes, answers = _by_name(interpreter, "input"), _by_name(interpreter, "output")
         self._inputs = [_named(takes, one, "input", facts) for one in facts.inputs]
         self._outputs = [_named(answers, one, "output", facts) for one in facts.outputs]
+        self._constants = [_constant(takes, name, array, facts) for name, array in facts.constants.items()]
         _check_all_given(takes, self._inputs, facts)
         for found, one in zip(self._inputs, facts.inputs, strict=True):
             _check_input(found, one, facts)
         for found, out in zip(self._outputs, facts.outputs, strict=True):
             _check_output(found, out, facts)
         self._given, self._answered = ([one["index"] for one in found] for found in (self._inputs, self._outputs))
-        self._resizable = all(_varies(one, 0) for one in self._inputs)
+        axes = [(found, one.batch_axis) for found, one in zip(self._inputs, facts.inputs, strict=True)]
+        self._resizable = all(axis is None or _varies(found, axis) for found, axis in axes)
         self._shapes: list[tuple[int, ...]] = [_shape(one) for one in self._inputs]
         self._check_shapes(facts)
         super().__init__(facts, None if self._resizable else _batch(self._inputs, facts))
@@ -66,10 +70,11 @@ class LiteRTModel(InParts):
     def run_once(self, inputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the file's own outputs, dequantized, for its inputs, both in the order of the facts."""
         given = list(map(quantize, inputs, self._inputs, self.facts.inputs))
+        given = list(map(to_file, given, self.facts.inputs))
         with self._lock:
             try:
                 self._resize([array.shape for array in given])
-                for array, index in zip(given, self._given, strict=True):
+                for index, array in (*zip(self._given, given, strict=True), *self._constants):
                     self._interpreter.set_tensor(index, array)
                 self._interpreter.invoke()
             except RuntimeError as exc:
@@ -90,7 +95,8 @@ class LiteRTModel(InParts):
         self._shapes = shapes
 
     def _check_shapes(self, facts: Facts) -> None:
-        takes, answers = [[_shape(one)[1:] for one in found] for found in (self._inputs, self._outputs)]
+        takes = [without_batch(_shape(one), own) for one, own in zip(self._inputs, facts.inputs, strict=True)]
+        answers = [without_batch(_shape(one), own) for one, own in zip(self._outputs, facts.outputs, strict=True)]
         tensors: tuple[Input | Output, ...] = (*facts.inputs, *facts.outputs)
         if not all(map(_fits, (*self._inputs, *self._outputs), tensors)):
             said = f"{_listed([one.shape for one in facts.inputs])} and {_listed([one.shape for one in facts.outputs])}"
@@ -135,9 +141,9 @@ def dequantize(values: NDArray[Any], tensor: Mapping[str, Any]) -> NDArray[np.fl
 
 
 def _answer(values: NDArray[Any], tensor: Details, one: Output) -> NDArray[Any]:
-    if values.dtype == one.dtype:
-        return values
-    return dequantize(values, tensor).astype(one.dtype, copy=False)
+    if values.dtype != one.dtype:
+        values = dequantize(values, tensor).astype(one.dtype, copy=False)
+    return from_file(values, one)
 
 
 def _by_name(interpreter: Interpreter, what: str) -> dict[str, Details]:
@@ -167,8 +173,18 @@ def _named(tensors: Mapping[str, Details], one: Input | Output, what: str, facts
     raise StartError(msg)
 
 
+def _constant(tensors: Mapping[str, Details], name: str, array: NDArray[Any], facts: Facts) -> tuple[int, NDArray[Any]]:
+    """Return where a constant goes, and what it always holds, in the shape of the file's tensor."""
+    found = tensors.get(name)
+    if found is None or np.dtype(found["dtype"]) != array.dtype or array.shape not in ((), _shape(found)):
+        what = "has no such input" if found is None else f"its input is {np.dtype(found['dtype'])}, {_shape(found)}"
+        msg = f"{facts.file}: model.json says the constant {name!r}, {array.dtype}, {array.shape}; {what}"
+        raise StartError(msg)
+    return int(found["index"]), np.array(np.broadcast_to(array, _shape(found)))
+
+
 def _check_all_given(takes: Mapping[str, Details], inputs: list[Details], facts: Facts) -> None:
-    given = {one["index"] for one in inputs}
+    given = {one["index"] for one in inputs} | {takes[name]["index"] for name in facts.constants}
     if left := sorted(name for name, one in takes.items() if one["index"] not in given):
         msg = f"{facts.file}: needs input {left[0]!r}, too, which model.json does not name"
         raise StartError(msg)
@@ -211,16 +227,18 @@ def _varies(tensor: Details, axis: int) -> bool:
 
 def _fits(tensor: Details, one: Input | Output) -> bool:
     """Tell whether a tensor holds what `one` says; what varies is 1 long until it is resized."""
-    sizes = _shape(tensor)[1:]
+    sizes = without_batch(_shape(tensor), one)
+    numbers = without_batch(range(len(_shape(tensor))), one)
     return len(sizes) == len(one.shape) and all(
         size == axis or _varies(tensor, number) or (isinstance(axis, str) and isinstance(one, Output))
-        for number, (size, axis) in enumerate(zip(sizes, one.shape, strict=True), 1)
+        for number, size, axis in zip(numbers, sizes, one.shape, strict=True)
     )
 
 
 def _batch(inputs: list[Details], facts: Facts) -> int:
     """Return the number of samples that the file takes at once."""
-    found = {_shape(one)[0] for one in inputs}
+    axes = [(_shape(one), own.batch_axis) for one, own in zip(inputs, facts.inputs, strict=True)]
+    found = {shape[axis] for shape, axis in axes if axis is not None}
     if len(found) > 1:
         msg = f"{facts.file}: its inputs take unlike numbers of samples: {', '.join(map(str, sorted(found)))}"
         raise StartError(msg)

@@ -16,7 +16,8 @@ import onnxruntime
 
 from ..errors import InputError, StartError
 from ..model import BYTES, WHOLE, Facts, Input, Output
-from .parts import InParts, cast
+from ..streams import Streamed, in_file
+from .parts import InParts, cast, from_file, to_file, without_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ _DTYPES |= {"tensor(bool)": np.dtype(bool), "tensor(string)": BYTES}
 _ERRORS_ONLY = 3
 
 
-def open_model(folder: Path, threads: int = 1) -> OnnxModel:
+def open_model(folder: Path, threads: int = 1) -> OnnxModel | Streamed:
     """Load the ONNX model in `folder`; one prediction uses `threads` threads.
 
     Raises:
@@ -45,7 +46,8 @@ def open_model(folder: Path, threads: int = 1) -> OnnxModel:
     except Exception as exc:  # its errors have no other class in common
         msg = f"{facts.file}: not a model that ONNX Runtime can run: {_line(exc)}"
         raise StartError(msg) from exc
-    return OnnxModel(facts, session)
+    model = OnnxModel(in_file(facts), session)
+    return Streamed(model, facts) if facts.keeps else model
 
 
 def _graph(path: Path) -> Path:
@@ -73,6 +75,7 @@ class OnnxModel(InParts):
         takes, answers = session.get_inputs(), session.get_outputs()
         inputs = [_named(takes, one, "input", facts) for one in facts.inputs]
         outputs = [_named(answers, one, "output", facts) for one in facts.outputs]
+        self._constants = {name: _constant(takes, name, array, facts) for name, array in facts.constants.items()}
         _check_all_given(takes, inputs, facts)
         for found, one in zip(inputs, facts.inputs, strict=True):
             _check_input(found, one, facts)
@@ -88,11 +91,11 @@ class OnnxModel(InParts):
     def run_once(self, inputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the file's own outputs for its inputs, both in the order of the facts."""
         feeds = {
-            name: _texts(array, one) if dtype == BYTES else cast(array, dtype, one)
+            name: to_file(_texts(array, one) if dtype == BYTES else cast(array, dtype, one), one)
             for (name, dtype), array, one in zip(self._inputs, inputs, self.facts.inputs, strict=True)
         }
         try:
-            answers = self._session.run(self._outputs, feeds, self._given_back)
+            answers = self._session.run(self._outputs, feeds | self._constants, self._given_back)
         except Exception as exc:  # its errors have no other class in common
             if self.facts.is_choosy:
                 msg = f"the model cannot be run on these samples: {_line(exc)[:300]}"
@@ -128,7 +131,7 @@ def _answer(array: NDArray[Any], one: Output) -> NDArray[Any]:
         found = np.empty(array.size, BYTES)
         found[:] = [text.encode() for text in array.ravel().tolist()]
         return found.reshape(array.shape)
-    return array.astype(one.dtype, copy=False)
+    return from_file(array.astype(one.dtype, copy=False), one)
 
 
 def _named(tensors: Sequence[Any], one: Input | Output, what: str, facts: Facts) -> Any:
@@ -146,9 +149,26 @@ def _named(tensors: Sequence[Any], one: Input | Output, what: str, facts: Facts)
 
 
 def _check_all_given(takes: Sequence[Any], inputs: Sequence[Any], facts: Facts) -> None:
-    if left := sorted({one.name for one in takes} - {one.name for one in inputs}):
+    if left := sorted({one.name for one in takes} - {one.name for one in inputs} - {*facts.constants}):
         msg = f"{facts.file}: needs input {left[0]!r}, too, which model.json does not name"
         raise StartError(msg)
+
+
+def _constant(tensors: Sequence[Any], name: str, array: NDArray[Any], facts: Facts) -> NDArray[Any]:
+    """Return what an input always holds, in the shape that the file's tensor has, where that is a certain one."""
+    found = next((tensor for tensor in tensors if tensor.name == name), None)
+    if found is None:
+        msg = f"{facts.file}: has no input tensor {name!r}, which is a constant of model.json"
+        raise StartError(msg)
+    own = found.shape
+    shape = own if own and all(isinstance(size, int) for size in own) and array.ndim == 0 else array.shape
+    fits = len(shape) == len(own) and all(
+        size == axis for size, axis in zip(shape, own, strict=True) if isinstance(axis, int)
+    )
+    if not fits or _DTYPES.get(found.type) != array.dtype:
+        msg = f"{facts.file}: input {name!r} is a {found.type} of shape {own}; its constant in model.json is {array.dtype}, {array.shape}"
+        raise StartError(msg)
+    return np.array(np.broadcast_to(array, shape))
 
 
 def _check_input(found: Any, one: Input, facts: Facts) -> None:
@@ -184,9 +204,10 @@ def _check_shapes(inputs: Sequence[Any], outputs: Sequence[Any], facts: Facts) -
     tensors: tuple[Input | Output, ...] = (*facts.inputs, *facts.outputs)
     if all(map(_fits, (*inputs, *outputs), tensors)):
         return
-    takes, answers = (_listed([tuple((one.shape or [])[1:]) for one in found]) for found in (inputs, outputs))
+    takes = [without_batch(one.shape or [], own) for one, own in zip(inputs, facts.inputs, strict=True)]
+    answers = [without_batch(one.shape or [], own) for one, own in zip(outputs, facts.outputs, strict=True)]
     said = f"{_listed([one.shape for one in facts.inputs])} and {_listed([one.shape for one in facts.outputs])}"
-    msg = f"{facts.file}: takes {takes} and answers {answers}; its model.json says {said}"
+    msg = f"{facts.file}: takes {_listed(takes)} and answers {_listed(answers)}; its model.json says {said}"
     raise StartError(msg)
 
 
@@ -198,7 +219,7 @@ def _fits(tensor: Any, one: Input | Output) -> bool:
     """Tell whether a tensor (a name or None among its sizes: any size) holds what `one` says."""
     if not tensor.shape:  # unknown; the first sample tells
         return isinstance(one, Output)
-    sizes = tensor.shape[1:]
+    sizes = without_batch(tensor.shape, one)
     return len(sizes) == len(one.shape) and all(
         size == axis for size, axis in zip(sizes, one.shape, strict=True) if isinstance(size, int)
     )
@@ -206,7 +227,8 @@ def _fits(tensor: Any, one: Input | Output) -> bool:
 
 def _batch(inputs: Sequence[Any], facts: Facts) -> int | None:
     """Return the number of samples that the file takes at once; None: any."""
-    found = {one.shape[0] for one in inputs if isinstance(one.shape[0], int)}
+    axes = [(one.shape, own.batch_axis) for one, own in zip(inputs, facts.inputs, strict=True)]
+    found = {shape[axis] for shape, axis in axes if axis is not None and isinstance(shape[axis], int)}
     if len(found) > 1:
         msg = f"{facts.file}: its inputs take unlike numbers of samples: {', '.join(map(str, sorted(found)))}"
         raise StartError(msg)

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..model import BYTES, CHUNK, fits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -116,6 +116,25 @@ class InParts(ABC):
                 said = f"{(len(samples[0]), *output.shape)}"
                 msg = f"{self.facts.file}: output {output.name!r} has shape {answer.shape}; its model.json says {said}"
                 raise RuntimeError(msg)
+
+
+def to_file(array: NDArray[Any], one: Input) -> NDArray[Any]:
+    """Return samples of an input with the axis of the batch where the file's tensor has it."""
+    if one.batch_axis == 0:
+        return array
+    return array[0] if one.batch_axis is None else np.ascontiguousarray(np.moveaxis(array, 0, one.batch_axis))
+
+
+def from_file(array: NDArray[Any], one: Output) -> NDArray[Any]:
+    """Return an output of the file with the axis of the batch first."""
+    if one.batch_axis == 0:
+        return array
+    return array[None] if one.batch_axis is None else np.moveaxis(array, one.batch_axis, 0)
+
+
+def without_batch(sizes: Sequence[Any], one: Input | Output) -> tuple[Any, ...]:
+    """Return the axes of a tensor of the file without that of the batch."""
+    return tuple(size for number, size in enumerate(sizes) if number != one.batch_axis)
 
 
 def cast(values: NDArray[Any], dtype: np.dtype[Any], one: Input) -> NDArray[Any]:

@@ -112,6 +112,9 @@ def _of_document(document: Any, model: Served, *, literals: bool) -> Asked:
         if any(output.binary for output in wanted.of(model)):
             msg = "the answer is an event with JSON; leave 'binary_data' and 'binary_data_output' out"
             raise TensorError(msg)
+        if wanted.step is not None:
+            msg = "an event is a step of no sequence; let it hold the whole stream"
+            raise TensorError(msg)
         return Asked(samples, lambda found: json_document(model, wanted, found), wanted.timeout_s)
     rows, samples = read_document(document, model, literals=literals)
     return Asked(samples, _rows if rows else _columns)

@@ -20,7 +20,7 @@ from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response
 from ..model import BYTES
-from ..oip.describe import EXTENSIONS, SERVER, check_model, datatype, metadata
+from ..oip.describe import SERVER, check_model, datatype, extensions, metadata
 from ..oip.inputs import by_name, check_headers, in_order
 from ..oip.outputs import told
 from ..oip.wanted import Wanted, read_wanted
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..engine import Samples
     from ..limits import Limits
     from ..messages import Request
+    from ..sequences import Step
     from ..served import Served
     from ..tensors import TensorSpec
 
@@ -84,8 +85,8 @@ class Inference:
         return Response(200, wire.whole(1, self._is_ready()))
 
     def _server_metadata(self, _request: Request) -> Response:
-        extensions = b"".join(wire.text(3, name) for name in EXTENSIONS)
-        return Response(200, wire.text(1, SERVER) + wire.text(2, __version__) + extensions)
+        known = b"".join(wire.text(3, name) for name in extensions(self._model))
+        return Response(200, wire.text(1, SERVER) + wire.text(2, __version__) + known)
 
     def _model_metadata(self, request: Request) -> Response:
         self._check_model(request)
@@ -113,6 +114,11 @@ class ModelInfer:
     def timeout_s(self) -> float | None:
         """How long the request may wait by its own word, in seconds, known once it is read; None: it does not say."""
         return self._wanted.timeout_s
+
+    @property
+    def step(self) -> Step | None:
+        """Of which sequence the request is a step, known once it is read; None: of none."""
+        return self._wanted.step
 
     def read(self) -> Samples:
         """Return the raw samples by input, each of shape `(N, *shape)`.

@@ -21,6 +21,11 @@ PLATFORMS = {"tflite": "litert_tflite", "onnx": "onnx_onnxv1"}
 """The protocol's name of a format, `<project>_<format>`; any other format stands for itself."""
 
 
+def extensions(model: Served) -> tuple[str, ...]:
+    """Return the protocol's extensions that are there for `model`."""
+    return EXTENSIONS if model.no_sequences else (*EXTENSIONS, "sequence")
+
+
 def check_model(model: Served, name: str, version: str) -> None:
     """Refuse another model or version than the one that is served.
 

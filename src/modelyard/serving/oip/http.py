@@ -14,7 +14,7 @@ from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response, json_response
 from ..sample_body import sample_of
-from .describe import EXTENSIONS, SERVER, check_model, metadata
+from .describe import SERVER, check_model, extensions, metadata
 from .outputs import HEADER_LENGTH, response
 from .requests import Requests
 from .wanted import PLAINLY
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..engine import Samples
     from ..limits import Limits
     from ..messages import Request
+    from ..sequences import Step
     from ..served import Served
 
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/ready|/infer)?")
@@ -66,7 +67,7 @@ class OpenInference:
         return self._model_ready() if match["what"] else json_response(metadata(self._model))
 
     def _server(self) -> Response:
-        return json_response({"name": SERVER, "version": __version__, "extensions": EXTENSIONS})
+        return json_response({"name": SERVER, "version": __version__, "extensions": extensions(self._model)})
 
     def _live(self) -> Response:
         return json_response({"live": True})
@@ -96,6 +97,11 @@ class Infer:
     def timeout_s(self) -> float | None:
         """How long the request may wait by its own word, in seconds, known once it is read; None: it does not say."""
         return self._wanted.timeout_s
+
+    @property
+    def step(self) -> Step | None:
+        """Of which sequence the request is a step, known once it is read; None: of none."""
+        return self._wanted.step
 
     def read(self) -> Samples:
         """Return the raw samples by input, each of shape `(N, *shape)`.

@@ -8,6 +8,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..sequences import Step, read_step
 from ..tensors import TensorError, text
 from .objects import as_object, flag, names, parameters_of
 
@@ -41,12 +42,14 @@ class Wanted:
         binary: what is not asked for by itself, as bytes behind the JSON.
         outputs: those that are wanted, in this order; none: all of them.
         timeout_s: how long the request may wait, in seconds; None: it does not say.
+        step: of which sequence the request is a step; None: of none.
     """
 
     id: str | None = None
     binary: bool = False
     outputs: tuple[Output, ...] = ()
     timeout_s: float | None = None
+    step: Step | None = None
 
     def of(self, model: Served) -> tuple[Output, ...]:
         """Return the outputs that are wanted of `model`."""
@@ -72,20 +75,16 @@ def read_wanted(request: dict[str, Any], model: Served) -> Wanted:
     if not request.keys() & _WISHES:
         return PLAINLY
     name, parameters = _id(request), parameters_of(request)
-    for key in ("sequence_id", "sequence_start", "sequence_end"):
-        if parameters.get(key):
-            msg = f"{key!r} is {text(parameters[key])}, but this model keeps nothing from one request to the next"
-            raise TensorError(msg)
-    timeout_s = _timeout_s(parameters)
+    step, timeout_s = read_step(parameters, model.no_sequences), _timeout_s(parameters)
     default = flag(parameters, "binary_data_output", default=False)
     outputs = request.get("outputs")
     if outputs is None or outputs == []:
-        return Wanted(name, default, timeout_s=timeout_s)
+        return Wanted(name, default, timeout_s=timeout_s, step=step)
     if not isinstance(outputs, list) or len(outputs) > len(model.outputs):
         count = "one tensor" if len(model.outputs) == 1 else f"at most {len(model.outputs)} tensors"
         msg = f"'outputs' must be a list of {count}, {names(model.outputs)}"
         raise TensorError(msg)
-    return Wanted(name, default, tuple(_wanted_outputs(outputs, model, default=default)), timeout_s)
+    return Wanted(name, default, tuple(_wanted_outputs(outputs, model, default=default)), timeout_s, step)
 
 
 def _id(request: dict[str, Any]) -> str | None:

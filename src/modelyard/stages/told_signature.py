@@ -1,0 +1,230 @@
+"""What `[tool.modelyard.signature]` says of a model's tensors, held against what its file shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.errors import StageFailed, did_you_mean, listing
+from modelyard.tensors import TIME, ConstantFacts, InputFacts, OutputFacts, StateFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from modelyard.artifacts import ModelFacts
+    from modelyard.signature import Axis, Signature, TensorSpec
+    from modelyard.toml.places import Where
+
+    Told = Mapping[str, Mapping[str, Any]]
+    """What is said of each tensor, by what the file calls it."""
+
+_OF_INPUTS = ("name", "axes", "range", "state", "initial", "constant", "overlap")
+_OF_OUTPUTS = ("name", "axes", "labels")
+
+
+def bind(facts: ModelFacts, told: Told, shown: Signature | None, where: Where) -> ModelFacts:
+    """Return facts that know which of the file's inputs are sent by whom.
+
+    Args:
+        facts: what the model takes and answers, by the data set.
+        told: what the project says.
+        shown: what the file shows.
+        where: the table, for messages.
+
+    Raises:
+        StageFailed: the file has no such tensor, or one that cannot be what is said of it.
+    """
+    if shown is None:
+        msg = f"{where}: the file {facts.file!r} does not show its tensors, so that nothing can be said of them\n  remove the table"
+        raise StageFailed(msg)
+    inputs, outputs = ({one.name: one for one in each} for each in (shown.inputs, shown.outputs))
+    for name in told:
+        _check_known(name, [*inputs, *outputs], where.at(name), "tensor")
+    states = tuple(_state(one, told[name], outputs, where.at(name)) for name, one in _having(inputs, told, "state"))
+    constants = tuple(
+        ConstantFacts(tensor=name, dtype=one.dtype, value=told[name]["constant"])
+        for name, one in _having(inputs, told, "constant")
+    )
+    fed = {one.tensor for one in states} | {one.tensor for one in constants}
+    kept = {one.source for one in states}
+    sent = [name for name in inputs if name not in fed]
+    given = [name for name in outputs if name not in kept]
+    taken = tuple(_with(one, told, where) for one in _bound(facts.inputs, sent, told, where, "array of the data set"))
+    looped = _is_looped(taken, inputs) if states or any(one.overlap for one in taken) else False
+    replaced = msgspec.structs.replace(
+        facts,
+        inputs=tuple(_with_time(one, looped=looped) for one in taken),
+        outputs=tuple(_named(one, told) for one in _answers(facts.outputs, given)),
+        states=states or msgspec.UNSET,
+        constants=constants or msgspec.UNSET,
+        looped=looped or msgspec.UNSET,
+    )
+    _check_used(told, replaced, inputs, where)
+    alone = any(one.batch_axis is None for one in states)
+    return msgspec.structs.replace(replaced, batch=1) if alone else replaced
+
+
+def _check_used(told: Told, facts: ModelFacts, inputs: Mapping[str, TensorSpec], where: Where) -> None:
+    """Refuse what is said of a tensor that nobody sends or gets, or that one of its kind does not have.
+
+    Raises:
+        StageFailed: there is such a thing.
+    """
+    sent = {one.tensor or one.name for one in facts.inputs} | {*facts.fed}
+    answered = {one.tensor or one.name for one in facts.outputs}
+    for name, said in told.items():
+        kind, allowed = ("input", _OF_INPUTS) if name in inputs else ("output", _OF_OUTPUTS)
+        if name not in (sent if kind == "input" else answered):
+            advice = "give it by the data set" if kind == "input" else "name it in [tool.modelyard.handlers] outputs"
+            msg = f"{where.at(name)}: the {kind} {name!r} is there, but nobody {'sends' if kind == 'input' else 'gets'} it\n  {advice}, or remove what is said of it"
+            raise StageFailed(msg)
+        for key in said:
+            if key not in allowed:
+                msg = f"{where.at(name, key)}: {name!r} is an {kind} of the model, which has no {key!r}\n  allowed: {listing(allowed)}"
+                raise StageFailed(msg)
+
+
+def with_axes(facts: ModelFacts, told: Told, shown: Signature | None, where: Where) -> ModelFacts:
+    """Return facts whose axes are called as the project says.
+
+    Raises:
+        StageFailed: there are more axes or fewer, or one that has a name is of one length in the file.
+    """
+    assert shown is not None
+    tensors = (*shown.inputs, *shown.outputs)
+    lengths = {one.name: one.shape[1:] for one in tensors if one.shape is not None}
+    time = (TIME,) if facts.looped else ()
+
+    def shape(name: str, known: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        file = (*time, *lengths[name]) if name in lengths else known
+        axes = told.get(name, {}).get("axes")
+        return _axes(axes, known, file, where.at(name, "axes")) if axes else known
+
+    replaced = msgspec.structs.replace
+    inputs = tuple(replaced(one, shape=shape(one.tensor or one.name, one.shape)) for one in facts.inputs)
+    outputs = tuple(replaced(one, shape=shape(one.tensor or one.name, one.shape)) for one in facts.outputs)
+    return replaced(facts, inputs=inputs, outputs=outputs)
+
+
+def _axes(axes: list[str | int], known: tuple[Axis, ...], file: tuple[Axis, ...], where: Where) -> tuple[Axis, ...]:
+    """Return `axes` in place of those that are known, if the file has so many, and those with a name vary in it."""
+    for axis, length in zip(axes, file, strict=False):
+        if isinstance(length, int) and axis != length:
+            msg = f"{where}: {axes!r}: {axis!r} is {length} long in the model's file\n  allowed: a name where the length varies, else the length"
+            raise StageFailed(msg)
+    if len(axes) != len(known):
+        msg = f"{where}: {axes!r} are {len(axes)} axes; there are {len(known)}, without that of the batch: {known}"
+        raise StageFailed(msg)
+    return tuple(axes)
+
+
+def _having(inputs: Mapping[str, TensorSpec], told: Told, key: str) -> Iterable[tuple[str, TensorSpec]]:
+    return [(name, one) for name, one in inputs.items() if key in told.get(name, {})]
+
+
+def _check_known(name: str, known: Iterable[str], where: Where, what: str) -> None:
+    names = list(known)
+    if name not in names:
+        msg = f"{where}: there is no {what} {name!r}{did_you_mean(name, names)}\n  there are: {listing(names)}"
+        raise StageFailed(msg)
+
+
+def _state(one: TensorSpec, said: Mapping[str, Any], outputs: Mapping[str, TensorSpec], where: Where) -> StateFacts:
+    """Return a state, once its output is one that it can be at the next step."""
+    _check_known(said["state"], outputs, where.at("state"), "output")
+    source = outputs[said["state"]]
+    if one.dtype != source.dtype or not _alike(one.shape, source.shape):
+        msg = f"{where.at('state')}: the state {one} cannot be the output {source} at the next step\n  its output has the same type and axes"
+        raise StageFailed(msg)
+    axis, shape = _without_batch(one, where)
+    return StateFacts(
+        tensor=one.name,
+        source=source.name,
+        dtype=one.dtype,
+        shape=shape,
+        batch_axis=axis,
+        initial=said.get("initial", 0.0),
+    )
+
+
+def _without_batch(one: TensorSpec, where: Where) -> tuple[int | None, tuple[int, ...]]:
+    """Return which axis of a state is that of the batch, and how long the others are.
+
+    It is the one that varies; of a file for one stream alone, the first that is 1 long, or none.
+    """
+    axes = one.shape or ()
+    varying = [number for number, axis in enumerate(axes) if isinstance(axis, str)]
+    if not varying:
+        varying = [number for number, axis in enumerate(axes) if axis == 1][:1]
+    rest = tuple(axis for number, axis in enumerate(axes) if number not in varying[:1])
+    if one.shape is None or not all(isinstance(axis, int) for axis in rest):
+        msg = f"{where}: the state {one} is of no certain size\n  export the model with all of its axes fixed but that of the batch"
+        raise StageFailed(msg)
+    return (varying[0] if varying else None), rest  # type: ignore[return-value]
+
+
+def _alike(axes: tuple[Axis, ...] | None, others: tuple[Axis, ...] | None) -> bool:
+    if axes is None or others is None:
+        return True
+    pairs = zip(axes, others, strict=False)
+    return len(axes) == len(others) and all(
+        isinstance(one, str) or isinstance(other, str) or one == other for one, other in pairs
+    )
+
+
+def _bound(
+    inputs: tuple[InputFacts, ...], sent: list[str], told: Told, where: Where, what: str
+) -> tuple[InputFacts, ...]:
+    """Return the inputs with what the file calls each: as the project says, or the only one that is left."""
+    arrays = {one.name: one for one in inputs}
+    for tensor in sent:
+        if name := told.get(tensor, {}).get("name", ""):
+            _check_known(name, arrays, where.at(tensor, "name"), what)
+            arrays[name] = msgspec.structs.replace(arrays[name], tensor=tensor)
+    if len(arrays) == len(sent) == 1:
+        return tuple(msgspec.structs.replace(one, tensor=one.tensor or sent[0]) for one in arrays.values())
+    return tuple(arrays.values())
+
+
+def _answers(outputs: tuple[OutputFacts, ...], given: list[str]) -> tuple[OutputFacts, ...]:
+    """Return the outputs with what the file calls each: where it leaves only one beside its states, that."""
+    if len(outputs) == len(given) == 1:
+        return tuple(msgspec.structs.replace(one, tensor=one.tensor or given[0]) for one in outputs)
+    return outputs
+
+
+def _with(one: InputFacts, told: Told, where: Where) -> InputFacts:
+    """Return an input with the range and the overlap that the project says."""
+    name = one.tensor or one.name
+    said = told.get(name, {})
+    if said.get("overlap") and not (one.shape and isinstance(one.shape[-1], int)):
+        msg = f"{where.at(name, 'overlap')}: the samples of {one.name!r} have no last axis of a certain length: {one.shape}"
+        raise StageFailed(msg)
+    value_range = said.get("range") or one.value_range
+    return msgspec.structs.replace(
+        one, value_range=tuple(value_range) if value_range else None, overlap=said.get("overlap", 0)
+    )
+
+
+def _named(one: OutputFacts, told: Told) -> OutputFacts:
+    """Return an output with the name and the labels that the project says."""
+    tensor = one.tensor or one.name
+    said = told.get(tensor, {})
+    labels = tuple(said.get("labels", one.labels))
+    return msgspec.structs.replace(
+        one, name=said.get("name") or one.name, labels=labels, tensor=one.tensor or (tensor if "name" in said else "")
+    )
+
+
+def _is_looped(inputs: tuple[InputFacts, ...], file: Mapping[str, TensorSpec]) -> bool:
+    """Tell whether samples have an axis more than the file takes: then it takes one step of them at a time."""
+    for one in inputs:
+        spec = file.get(one.tensor or one.name)
+        if spec is not None and spec.shape is not None:
+            return len(one.shape) == len(spec.shape)  # of the file's axes, one is that of the batch
+    return False
+
+
+def _with_time(one: InputFacts, *, looped: bool) -> InputFacts:
+    return msgspec.structs.replace(one, shape=(TIME, *one.shape[1:])) if looped else one

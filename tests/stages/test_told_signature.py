@@ -1,0 +1,142 @@
+"""What a project says of its model's tensors is held against the file's, and what does not fit is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.facts import model_facts
+
+from modelyard.errors import StageFailed
+from modelyard.signature import Signature, TensorSpec
+from modelyard.stages.signature_check import misfit
+from modelyard.stages.told_signature import bind, with_axes
+from modelyard.tensors import ConstantFacts, InputFacts, OutputFacts, StateFacts
+from modelyard.toml.places import ConfigSource, Where
+
+FILE = Signature(
+    (
+        TensorSpec("x", "float32", ("", "")),
+        TensorSpec("h", "float32", (2, "", 128)),
+        TensorSpec("sr", "int64", ()),
+    ),
+    (TensorSpec("y", "float32", ("", 1)), TensorSpec("hn", "float32", ("", "", "")), TensorSpec("n", "int64", ("",))),
+)
+FACTS = msgspec.structs.replace(
+    model_facts(format="onnx", input_shape=(31, 512), input_dtype="float32", class_names=("a", "b")),
+    inputs=(InputFacts(name="input", dtype="float32", shape=(31, 512)),),
+    outputs=(OutputFacts(name="output", shape=("...",)),),
+)
+VAD: dict[str, Any] = {"x": {"overlap": 64}, "h": {"state": "hn"}, "sr": {"constant": 16000}, "y": {"name": "speech"}}
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Where:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.modelyard.signature]\nx = { overlap = 64 }\nh = { state = 'hn' }\nsr = { constant = 16000 }\n"
+    )
+    return ConfigSource(tmp_path / "pyproject.toml").where("signature")
+
+
+def test_a_stream_is_bound_to_the_files_names(where: Where) -> None:
+    file = Signature(FILE.inputs, FILE.outputs[:2])
+    facts = bind(FACTS, VAD, file, where)
+    assert facts.inputs == (InputFacts(name="input", dtype="float32", shape=("time", 512), tensor="x", overlap=64),)
+    assert facts.outputs == (OutputFacts(name="speech", shape=("...",), tensor="y"),)
+    assert facts.states == (StateFacts(tensor="h", source="hn", dtype="float32", shape=(2, 128), batch_axis=1),)
+    assert facts.constants == (ConstantFacts(tensor="sr", dtype="int64", value=16000),)
+    assert (facts.looped, facts.batch, facts.keeps, facts.fed) == (True, msgspec.UNSET, True, ("h", "sr"))
+    assert misfit(file, facts) == ""
+    narrow = TensorSpec("x", "float32", ("", 512))
+    assert "takes 'x', float32 (any, 512), but the data set's samples are (any, 576)" in misfit(
+        Signature((narrow, *FILE.inputs[1:]), file.outputs), facts
+    )
+
+
+def test_a_file_for_one_stream_alone(where: Where) -> None:
+    file = Signature((TensorSpec("x", "float32", (1, 31, 512)), TensorSpec("h", "float32", (4, 8))), FILE.outputs)
+    told = {"h": {"state": "hn", "initial": 1.0}}
+    facts = bind(FACTS, told, Signature(file.inputs, (file.outputs[0], TensorSpec("hn", "float32", (4, 8)))), where)
+    assert facts.states == (
+        StateFacts(tensor="h", source="hn", dtype="float32", shape=(4, 8), batch_axis=None, initial=1.0),
+    )
+    assert facts.batch == 1
+    assert facts.looped is msgspec.UNSET, "the file takes chunks"
+    assert facts.inputs[0].shape == (31, 512)
+
+
+def test_an_optimizer_that_loses_a_tensor_is_told(where: Where) -> None:
+    facts = bind(FACTS, VAD, Signature(FILE.inputs, FILE.outputs[:2]), where)
+    assert "none is called 'sr'" in misfit(Signature(FILE.inputs[:2], FILE.outputs), facts)
+    assert "none is called 'hn', the state 'h' afterwards" in misfit(Signature(FILE.inputs, FILE.outputs[:1]), facts)
+
+
+def test_axes_labels_and_ranges(where: Where) -> None:
+    shown = Signature((TensorSpec("x", "float32", ("", "n", 512)),), (TensorSpec("y", "float32", ("", "n", 2)),))
+    told: dict[str, Any] = {
+        "x": {"axes": ["frames", 512], "range": (-1.0, 1.0)},
+        "y": {"axes": ["frames", 2], "labels": ["no", "yes"]},
+    }
+    facts = bind(FACTS, told, shown, where)
+    facts = msgspec.structs.replace(facts, outputs=(msgspec.structs.replace(facts.outputs[0], shape=("n", 2)),))
+    facts = with_axes(facts, told, shown, where)
+    assert (facts.inputs[0].shape, facts.inputs[0].value_range) == (("frames", 512), (-1.0, 1.0))
+    assert (facts.outputs[0].shape, facts.outputs[0].labels) == (("frames", 2), ("no", "yes"))
+    for axes, why in ((["frames", "width"], "'width' is 512 long in the model's file"), (["frames"], "are 1 axes")):
+        with pytest.raises(StageFailed, match=why):
+            with_axes(facts, {"x": {"axes": axes}}, shown, where)
+
+
+@pytest.mark.parametrize(
+    ("told", "line", "why"),
+    [
+        (
+            {"sr": {"constant": 1}, "hh": {"state": "hn"}},
+            "",
+            "there is no tensor 'hh', did you mean 'h'?\n  there are:",
+        ),
+        ({"h": {"state": "hnn"}}, ":3", "there is no output 'hnn', did you mean 'hn'?\n  there are: hn, n, y"),
+        (
+            {"h": {"state": "y"}},
+            ":3",
+            "the state 'h', float32 (2, any, 128) cannot be the output 'y', float32 (any, 1)",
+        ),
+        ({"x": {"state": "y"}}, ":2", "the state 'x', float32 (any, any) cannot be the output"),
+        ({"x": {"name": "audio"}}, ":2", "there is no array of the data set 'audio'\n  there are: input"),
+        (
+            {"x": {"labels": ["a"]}, **{n: VAD[n] for n in ("h", "sr")}},
+            ":2",
+            "'x' is an input of the model, which has no 'labels'",
+        ),
+        ({"h": {"range": (0.0, 1.0)}}, ":3", "the input 'h' is there, but nobody sends it"),
+        (
+            {"y": {"overlap": 1}, **{n: VAD[n] for n in ("h", "sr")}},
+            ":1",
+            "'y' is an output of the model, which has no",
+        ),
+        (
+            {"n": {"labels": []}, **{n: VAD[n] for n in ("h", "sr")}},
+            ":1",
+            "the output 'n' is there, but nobody gets it",
+        ),
+    ],
+)
+def test_what_the_file_has_not_is_told(told: dict[str, Any], line: str, why: str, where: Where) -> None:
+    shown = msgspec.structs.replace(FILE, outputs=FILE.outputs)
+    if "x" in told and "state" in told["x"]:
+        shown = msgspec.structs.replace(FILE, outputs=(TensorSpec("y", "float32", ("", 1, 1)),))
+    facts = msgspec.structs.replace(FACTS, outputs=(OutputFacts(name="output", shape=("...",), tensor="y"),))
+    with pytest.raises(StageFailed) as caught:
+        bind(facts, told, shown, where)
+    assert str(caught.value).startswith(f"pyproject.toml{line}"), caught.value
+    assert why in str(caught.value)
+
+
+def test_a_state_of_no_certain_size_and_a_file_that_shows_nothing(where: Where) -> None:
+    open_ended = (TensorSpec("h", "float32", ("", "past", 8)), FILE.inputs[0])
+    with pytest.raises(StageFailed, match="is of no certain size"):
+        bind(FACTS, {"h": {"state": "hn"}}, Signature(open_ended, FILE.outputs), where)
+    with pytest.raises(StageFailed, match="does not show its tensors"):
+        bind(FACTS, VAD, None, where)
