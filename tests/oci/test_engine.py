@@ -30,7 +30,7 @@ class Engine(BaseHTTPRequestHandler):
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     path = tmp_path / "engine.sock"
     with socketserver.ThreadingUnixStreamServer(str(path), Engine) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
         yield f"unix://{path}"
         server.shutdown()

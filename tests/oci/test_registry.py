@@ -133,6 +133,7 @@ class Front(BaseHTTPRequestHandler):
     """A front to a real registry that asks for bearer tokens and gives them out; notes what it was asked."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body that is written after its headers waits for their ACK, 40 ms
     behind: ClassVar[str] = ""
     asked: ClassVar[list[dict[str, list[str]]]] = []
     busy: ClassVar[int] = 0
@@ -187,7 +188,7 @@ class Front(BaseHTTPRequestHandler):
 def front(registry: Start) -> Iterator[str]:
     Front.behind, Front.asked, Front.busy, Front.too_large = registry(), [], 0, 1 << 40
     server = ThreadingHTTPServer(("127.0.0.1", 0), Front)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()

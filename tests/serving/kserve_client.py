@@ -91,7 +91,7 @@ def record() -> list[dict[str, object]]:
             self.wfile.write(data)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     with contextlib.redirect_stdout(sys.stderr):
         asyncio.run(ask(f"http://127.0.0.1:{server.server_port}"))
     server.shutdown()

@@ -38,7 +38,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of an image in a registry that answers what `Registry.status` says."""
     monkeypatch.setattr(Registry, "asked", [])
     server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"127.0.0.1:{server.server_port}/team/digits"
     server.shutdown()
     server.server_close()

@@ -153,7 +153,7 @@ def site(binary, tmp_path):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         address = f"http://127.0.0.1:{server.server_address[1]}/cifar.tar.gz"
         yield address, hashlib.md5(data.getvalue()).hexdigest()
         server.shutdown()

@@ -132,7 +132,7 @@ def _filled(made: Path) -> Path:
 @pytest.fixture(scope="module")
 def proxied(folder: Path) -> Iterator[Proxied]:
     server = stand_in.server(0, "digits", "1", table_of(SAMPLES, ANSWERS), "127.0.0.1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     image = msgspec.structs.replace(IMAGE, port=server.server_address[1], server=SERVED)
     with nginx(folder, image) as (port, process):
         yield Proxied(port, server.seen, folder / "tls.crt", process)
@@ -249,7 +249,7 @@ def test_grpc_goes_through_with_the_password_and_not_without(folder: Path) -> No
 @needs_nginx
 def test_without_tls_it_speaks_plain_http_and_without_a_password_it_asks_none(folder: Path) -> None:
     server = stand_in.server(0, "digits", "1", {}, "127.0.0.1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     image = msgspec.structs.replace(IMAGE, port=server.server_address[1], server=SERVED)
     try:
         with (
@@ -265,7 +265,7 @@ def test_without_tls_it_speaks_plain_http_and_without_a_password_it_asks_none(fo
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to become another user")
 def test_it_runs_as_the_user_of_the_pod_without_any_capability(folder: Path) -> None:
     server = stand_in.server(0, "digits", "1", {}, "127.0.0.1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     image = msgspec.structs.replace(IMAGE, port=server.server_address[1], server=SERVED)
     pod = ("setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--no-new-privs", "--bounding-set=-all")
     try:
@@ -290,7 +290,7 @@ def test_it_runs_as_the_user_of_the_pod_without_any_capability(folder: Path) -> 
 def test_a_certificate_and_users_that_change_are_read_again_and_no_request_fails(folder: Path) -> None:
     """In place, as a file is changed that a container mounts by itself; first a key and a certificate of two pairs."""
     server = stand_in.server(0, "digits", "1", {}, "127.0.0.1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     image = msgspec.structs.replace(IMAGE, port=server.server_address[1], server=SERVED)
     with tempfile.TemporaryDirectory(prefix="modelyard-test-proxy-") as name, tempfile.TemporaryDirectory() as other:
         own, new = Path(name), Path(other)

@@ -218,7 +218,7 @@ def test_the_health_check_of_a_server_without_python_asks_for_the_model(
 ) -> None:
     """The command itself, against the stand-in for TensorFlow Serving: ready for its version, not for another."""
     server = stand_in.server(0, "digits", "1", {}, "127.0.0.1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         for version, code in (("1", 0), ("2", 1)):
             facts = ServerFacts(ready=f"/v1/models/digits/versions/{version}/metadata", reads_settings=False)
