@@ -20,7 +20,7 @@ WITHOUT = {
     "hookspecs": 9,
     "kubernetes": 10,
     "kubernetes/deploying": 3,
-    "launch": 6,
+    "launch": 5,
     "metrics": 4,
     "plan": 1,
     "plugins": 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from tests.examples.environments import clean, install, new_environment, see
 
 from modelyard import testing
 from modelyard.component import KINDS
+from modelyard.config.tables import USING
 from modelyard.errors import ConfigError
 from modelyard.frontend.plugin_package import OFFERS, new_plugin
 from modelyard.frontend.scaffold import new_project
 
 WITHOUT_A_TRAINING = ("dataset", "executor", "handler", "target")
-"""The kinds whose tests train no model."""
+"""Kinds whose tests train no model, and wait for nothing."""
 
 
 def passed(folder: Path, python: Path, *files: str) -> str:
@@ -33,7 +35,9 @@ def test_every_file_of_each_kind_is_filled_in_and_is_python(tmp_path: Path) -> N
         new_plugin(tmp_path / kind, "modelyard-acme", [kind])
         for file in filter(Path.is_file, (tmp_path / kind).rglob("*")):
             text = file.read_text()
-            assert "@" not in text.replace('"$@"', "").replace("@hookimpl", ""), file
+            assert "@" not in text.replace('"$@"', "").replace("@hookimpl", "").replace(
+                "\n@contextmanager", ""
+            ).replace("\n@dataclass", ""), file
             if file.suffix == ".py":
                 ast.parse(text)
 
@@ -46,7 +50,23 @@ def test_what_is_offered_has_a_check_and_its_component_is_called_as_it_says(tmp_
         text = (tmp_path / kind / f"src/acme/{kind}.py").read_text()
         assert re.search(rf'(register\(|template_target\(\s*register,)\s*"{name}"', text), f"{kind} registers {name!r}"
         assert text.startswith(f'"""The {offer.title} `{name}`."""')
-    assert set(OFFERS) < set(KINDS)
+    assert set(OFFERS) == set(KINDS)
+
+
+def test_the_lines_that_show_how_all_of_them_are_used_are_one_configuration(tmp_path: Path) -> None:
+    new_plugin(tmp_path / "ours", "acme", [*OFFERS])
+    shown = re.search(r"```toml\n(.*?)```", (tmp_path / "ours/README.md").read_text(), re.DOTALL)
+    assert shown
+    tables = tomllib.loads(shown[1])["tool"]["modelyard"]
+    assert set(tables) == {*USING, "variants"} | {
+        "events",
+        "executor",
+        "handlers",
+        "metrics",
+        "gates",
+        "targets",
+        "acme_card",
+    }
 
 
 def test_a_kind_that_is_not_offered_is_refused_with_those_that_are(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_every_setting_is_read(tmp_path):
         "USERNAME": "ann", "PASSWORD": "pa:ss", "TLS_CERT_FILE": str(pem), "TLS_KEY_FILE": str(pem), "THREADS": "2",
         "WORKERS": "3", "BATCHING": "on", "MAX_QUEUE": "4", "QUEUE_S": "4.5", "MAX_BATCH": "5", "MAX_LENGTH": "25", "MAX_BODY_BYTES": "6",
         "MAX_HEADER_BYTES": "2048", "MAX_SEQUENCES": "7", "SEQUENCE_IDLE_S": "26", "MAX_CONNECTIONS": "8", "MEMORY_BYTES": "10", "HEADER_S": "11", "BODY_S": "12",
-        "IDLE_S": "13", "DRAIN_S": "0.5", "GRACE_S": "9", "LOG_LEVEL": "debug",
+        "IDLE_S": "13", "DRAIN_S": "0.5", "GRACE_S": "9", "LOG_LEVEL": "debug", "PARAMETERS": "MODELYARD_X",
     }  # fmt: skip
     assert {f"MODELYARD_{name}" for name in texts} == set(KNOWN) - set(OIDC), "which only go with EVENTS_AUTH=oidc"
 
@@ -42,7 +42,7 @@ def test_every_setting_is_read(tmp_path):
     assert settings == Settings(
         Path("/m"), "digits", "7", "a:b", "{}", "::1", 0, 1, "ann", "pa:ss", "bearer", "a==", "/models/digits",
         "c:f", "nats://b:4222", "bob", "b:pw", pem, pem, pem, "a.in", "a.out", "a.dead", "g", "d-0", "key", 21.0, 22, 23.0, 24, pem, pem, 2, 3, "on", 4, 4.5, 5, 25, 6, 2048, 7, 26.0, 8, 10,
-        11.0, 12.0, 13.0, 0.5, 9.0, "debug",
+        11.0, 12.0, 13.0, 0.5, 9.0, "debug", "MODELYARD_X",
     )  # fmt: skip
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
 
@@ -145,6 +145,13 @@ def test_a_wrong_setting_is_named_in_one_line_without_the_secret(environment, me
 
 def test_a_parameter_of_a_source_is_no_misspelt_setting():
     assert Settings.read({"MODELYARD_EVENTS_SASL": "plain"}).events_url is None
+
+
+def test_neither_is_what_an_image_says_is_a_plugins_own():
+    mine = {"MODELYARD_PORTS": "2", "MODELYARD_EVENTS_FILE": "events.sqlite"}
+    assert Settings.read({**mine, "MODELYARD_PARAMETERS": "MODELYARD_EVENTS_FILE,MODELYARD_PORTS"}).port == 8080
+    with pytest.raises(StartError, match="MODELYARD_PORTS: unknown setting, did you mean MODELYARD_PORT"):
+        Settings.read({**mine, "MODELYARD_PARAMETERS": "MODELYARD_EVENTS_FILE"})
 
 
 def test_an_empty_secret_file_is_refused(tmp_path):

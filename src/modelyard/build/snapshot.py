@@ -43,7 +43,8 @@ def files_of(project: Project, keys: Fingerprinter, stage: Stage) -> list[str]:
 
 def _owned(component: Component) -> Iterator[Path]:
     """Yield the files and folders that a component is registered with, which must be there when its plugin is loaded."""
-    files = [component.server, component.requirements, component.client, *component.optional_requirements.values()]
+    folders = [component.server, component.client, component.package]
+    files = [*folders, component.requirements, *component.optional_requirements.values()]
     yield from (path for path in files if path is not None)
 
 

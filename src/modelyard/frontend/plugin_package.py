@@ -61,11 +61,25 @@ OFFERS = {
         "has one hidden layer of units that see every pixel",
         _USE.format(table="model", name="@short@-dense"),
     ),
+    "trainer": _Offer(
+        "trainer",
+        "@short@-fit",
+        "trains a classifier with the loop that Keras has",
+        _USE.format(table="train", name="@short@-fit"),
+    ),
     "optimizer": _Offer(
         "model optimizer",
         "@short@-round",
         "rounds each layer's weights to a few values, so that the model compresses better",
         _VARIANT,
+    ),
+    "runtime": _Offer(
+        "runtime",
+        "@short@-onnx",
+        "runs variants that end as ONNX models, behind the server that modelyard has",
+        _USE.format(table="runtime", name="@short@-onnx"),
+        {"@package@_backend/__init__.py": "backend/__init__.py"},
+        needs=("modelyard[onnx]",),
     ),
     "metric": _Offer(
         "metric",
@@ -85,6 +99,13 @@ OFFERS = {
         "gives the model texts in lower case",
         '[tool.modelyard.handlers]\nbefore = ["@short@-lower"]',
         {"@package@_handlers/__init__.py": "handlers/__init__.py"},
+    ),
+    "source": _Offer(
+        "source of events",
+        "@short@-table",
+        "takes events from a table in a file of SQLite",
+        '[tool.modelyard.events]\nuse = "@short@-table"',
+        {"@package@_table/__init__.py": "client/__init__.py"},
     ),
     "builder": _Offer(
         "image builder",

@@ -19,7 +19,8 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
     further ones, by the parameter that they are for: they are in the image, in a layer of their own, where that parameter
     is set (neither None nor false). `server_environment` are
     environment variables of the server, in the image and for `doit serve`; parameters become further ones,
-    `MODELYARD_NAME`.
+    `MODELYARD_NAME`. `package` is the folder of a further package that lies beside the server: with modelyard's own, the
+    backend that `MODELYARD_BACKEND` names.
 
     A server that a base image brings has `image` instead of these: `image(context: ServerContext, **params)` returns a
     `ServerImage`, which says which base, how the server starts there, and what is put beside it. `base` names that image
@@ -31,6 +32,7 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
     """
 
     server: Path
+    package: Path
     requirements: Path
     optional_requirements: Mapping[str, Path] | None
     entrypoint: Sequence[str]

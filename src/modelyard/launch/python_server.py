@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelyard.launch.handlers import Handlers
 
 APP, MODEL = "/app", "/model"
+_EVENTS = "MODELYARD_EVENTS"
 
 
 def parts(
@@ -68,14 +69,24 @@ def _event_places(settings: Any, source: Use) -> dict[str, str]:
 
 def environment(settings: Any, runtime: Use, source: Use | None = None) -> dict[str, str]:
     """Return the server's settings that are known when the image is built; all can be set otherwise when it runs."""
+    from modelyard.serving.settings import KNOWN  # brings what only a server needs
+
+    given = _variables("MODELYARD", runtime)
+    own = sorted({*given, *(_variables(_EVENTS, source) if source else ())}.difference(KNOWN))
     return {
         "MODELYARD_MODEL_DIR": MODEL,
         "MODELYARD_MODEL_NAME": settings["name"],
         "MODELYARD_PORT": str(settings["port"]),
         **runtime.component.server_environment,
-        **{f"MODELYARD_{name.upper()}": str(value) for name, value in runtime.params.items() if value is not None},
+        **given,
         **(_events(settings, source) if source else {}),
+        **({"MODELYARD_PARAMETERS": ",".join(own)} if own else {}),
     }
+
+
+def _variables(prefix: str, use: Use) -> dict[str, str]:
+    """Return the parameters of a runtime or a source as the variables that its server reads."""
+    return {f"{prefix}_{name.upper()}": str(value) for name, value in use.params.items() if value is not None}
 
 
 def packages(runtime: Component, source: Use | None = None, beside: Path | None = None) -> dict[str, Path]:
@@ -91,6 +102,9 @@ def packages(runtime: Component, source: Use | None = None, beside: Path | None 
     """
     assert runtime.server is not None
     found = {package(runtime): runtime.server}
+    if runtime.package is not None:
+        where = f"plugin {runtime.source.file}: the package of the runtime {runtime.name!r}"
+        found = _with(found, runtime.package, where)
     if source is not None:
         client = source.component.client
         assert client is not None
@@ -118,9 +132,8 @@ def _events(settings: Any, source: Use) -> dict[str, str]:
     assert source.component.client is not None
     prefix = "events_"
     given = {name.removeprefix(prefix): value for name, value in settings.items() if name.startswith(prefix)}
-    given |= {name: value for name, value in source.params.items() if value is not None}
     values = {"client": f"{source.component.client.name}:open_source", **given}
-    return {f"MODELYARD_EVENTS_{name.upper()}": str(value) for name, value in values.items()}
+    return {f"{_EVENTS}_{name.upper()}": str(value) for name, value in values.items()} | _variables(_EVENTS, source)
 
 
 def package(runtime: Component) -> str:

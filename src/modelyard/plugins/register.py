@@ -48,7 +48,7 @@ _FLAGS = {
 }
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""
-_OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements"}
+_OF_A_PYTHON_SERVER = _PYTHON_SERVER | {"server_environment", "optional_requirements", "package"}
 _OF_AN_IMAGE = {"base", "reads_settings"}
 _CHOICES: dict[str, tuple[str, ...]] = {"better": get_args(Better), "unit": get_args(Unit), "loss": get_args(Loss)}
 _FUNCTIONS = {"check", "preflight", "deploy", "undeploy", "image", "lock", "plan"}

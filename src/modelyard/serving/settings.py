@@ -38,6 +38,7 @@ class Settings:
         model_name: the name in the URLs; None: the `name` in `model.json`, or `model`.
         model_version: the version in the URLs, a whole number as text.
         backend: `litert`, `onnxruntime`, or `module:function` with `function(folder, threads=1)` returning a predictor.
+        parameters: the variables that are the backend's or the source's own, separated by commas.
         handlers: the handlers around the model, as JSON; None: clients send and get the model's own tensors.
         host: the address to listen on.
         port: the TCP port to listen on; 0: any free one (it is logged).
@@ -139,6 +140,7 @@ class Settings:
     drain_s: float = 5.0
     grace_s: float = 8.0
     log_level: str = "info"
+    parameters: str | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -203,6 +205,7 @@ class Settings:
             drain_s=source.seconds("MODELYARD_DRAIN_S", cls.drain_s),
             grace_s=source.seconds("MODELYARD_GRACE_S", cls.grace_s),
             log_level=source.choice("MODELYARD_LOG_LEVEL", cls.log_level, LOG_LEVELS),
+            parameters=source.text("MODELYARD_PARAMETERS"),
         )
         _together("MODELYARD_TLS_CERT_FILE", settings.tls_cert_file, "MODELYARD_TLS_KEY_FILE", settings.tls_key_file)
         _together(
@@ -467,9 +470,10 @@ def _check_events(settings: Settings) -> None:
 def _refuse_misspelt(environment: Mapping[str, str]) -> None:
     """Refuse a name that nearly fits: a misspelt `MODELYARD_PASSWORD` would serve without one. Others are not ours.
 
-    So is `MODELYARD_EVENTS_...` where what follows is like no other: it is a parameter of the source's own.
+    Neither are those that an image says are a plugin's own, and `MODELYARD_EVENTS_...` where what follows is like no other.
     """
-    known = {*KNOWN, *(f"{name}_FILE" for name in KNOWN)}
+    own = environment.get("MODELYARD_PARAMETERS", "").split(",")
+    known = {*KNOWN, *(f"{name}_FILE" for name in KNOWN), *own}
     for name in sorted(environment):
         if not name.startswith("MODELYARD_") or name in known:
             continue

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.serving.onnx_models import logits, move_weights_out, probabilities, write_onnx
 
+from modelyard.serving.backends import opened
 from modelyard.serving.backends.onnxruntime import open_model
 from modelyard.serving.errors import InputError, StartError
 from modelyard.serving.model import CHUNK
@@ -188,3 +189,26 @@ def test_weights_outside_of_the_folder_are_not_read(tmp_path, location):
         StartError, match=r"model\.onnx: not a model that ONNX Runtime can run: .*[Ee]xternal data path"
     ):
         open_model(folder)
+
+
+def test_a_backend_of_ones_own_that_runs_the_files_own_tensors_answers_the_same(folder, raw):
+    class Own:
+        def __init__(self, place, threads):
+            self.session = open_model(place, threads=threads)._session
+            (self.name,) = [one.name for one in self.session.get_inputs()]
+
+        def run_once(self, inputs):
+            return self.session.run(None, {self.name: inputs[0]})
+
+    found = opened(Own, folder, 1)
+    given, answer = found.facts.input.name, found.facts.output.name
+    np.testing.assert_array_equal(found.run({given: raw})[answer], open_model(folder).run({given: raw})[answer])
+
+
+def test_one_that_cannot_open_the_model_is_told_in_one_line(folder):
+    def broken(place, threads):
+        msg = "no\nsuch thing"
+        raise OSError(msg)
+
+    with pytest.raises(StartError, match=r"model: the runtime cannot open the model: no such thing$"):
+        opened(broken, folder, 1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import StartError
 from ..model import Facts, Predictor
+from .parts import InParts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +32,32 @@ def open_model(backend: str, folder: Path, threads: int) -> Predictor:
     Raises:
         StartError: there is no such backend, or it cannot open the model.
     """
-    function = _function(backend)
+    return opened(_function(backend), folder, threads, f"backend {backend!r}")
+
+
+def opened(function: Callable[..., Any], folder: Path, threads: int, what: str = "the runtime") -> Predictor:
+    """Open the model in `folder` as `function(folder, threads=threads)` does, whose model may have less than the server asks of one.
+
+    Args:
+        function: returns a model that has `run`, as a `Predictor` does; or only `predict(raw)`, which answers what clients get
+            for raw samples, of a model of one input and one output; or only `run_once(inputs)`, which is a list of the file's own
+            tensors for such a list, both in the order of `model.json`.
+        folder: the folder with `model.json` and the model.
+        threads: what one prediction uses.
+        what: what to call the function in messages.
+
+    Raises:
+        StartError: it cannot open the model.
+    """
     try:
         predictor = function(folder, threads=threads)
-        return predictor if hasattr(predictor, "run") else ByPredict(predictor, Facts.read(folder))
+        if hasattr(predictor, "run"):
+            return cast("Predictor", predictor)
+        kind = ByTensors if hasattr(predictor, "run_once") else ByPredict
+        return kind(predictor, Facts.read(folder))
     except (OSError, RuntimeError, TypeError, ValueError) as exc:
         line = " ".join(str(exc).split())
-        msg = f"{folder}: backend {backend!r} cannot open the model: {line}"
+        msg = f"{folder}: {what} cannot open the model: {line}"
         raise StartError(msg) from exc
 
 
@@ -51,6 +71,18 @@ class ByPredict:
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the only output by its name, for raw samples by the name of the only input."""
         return {self._output.name: np.asarray(self._predict(inputs[self._input]), self._output.dtype)}
+
+
+class ByTensors(InParts):
+    """A model whose model only has `run_once(inputs)`: samples are prepared for it, and its answers made what clients get."""
+
+    def __init__(self, predictor: Any, facts: Facts) -> None:
+        super().__init__(facts, batch=None)
+        self._run_once = predictor.run_once
+
+    def run_once(self, inputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the file's own outputs for its inputs, both in the order of the facts."""
+        return [np.asarray(one) for one in self._run_once(inputs)]
 
 
 def _function(backend: str) -> OpenModel:
