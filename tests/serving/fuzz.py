@@ -285,16 +285,24 @@ def hail(port: int, name: str, bodies: int, at_once: int = 16, seed: int = 1) ->
 
 
 def peak_bytes(watched: Watched) -> int:
-    """Return the most memory that was resident in the processes of the server, in bytes.
+    """Return the most memory that the control group was charged with, pages of files included, in bytes.
 
-    The group counts pages of files, too, which the kernel drops when they are in the way.
+    That is what its limit is held against. Without a group: the most that was resident in the server's process.
     """
-    numbers = [str(watched.server.process.pid)]
-    if watched.group is not None:
-        numbers = (watched.group / "cgroup.procs").read_text().split()
-    texts = [Path(f"/proc/{number}/status").read_text() for number in numbers]
-    lines = [line for text in texts for line in text.splitlines() if line.startswith("VmHWM")]
-    return sum(int(line.split()[1]) * 1024 for line in lines)
+    for file in ("memory.max_usage_in_bytes", "memory.peak"):
+        if watched.group is not None and (watched.group / file).exists():
+            return int((watched.group / file).read_text())
+    text = Path(f"/proc/{watched.server.process.pid}/status").read_text()
+    (line,) = [line for line in text.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
+def killed_for_memory(watched: Watched) -> int:
+    """Return how many processes of the control group were killed because it had no memory left."""
+    for file in ("memory.oom_control", "memory.events"):
+        if watched.group is not None and (watched.group / file).exists():
+            return int(dict(map(str.split, (watched.group / file).read_text().splitlines()))["oom_kill"])
+    return 0
 
 
 def fuzz(watched: Watched, seconds: float, seed: int) -> None:
@@ -323,10 +331,12 @@ def main() -> None:
         box = Box(options.memory, options.cpus, options.body, options.workers)
         with serving(write(Path(folder) / "model"), box, frames) as watched:
             fuzz(watched, options.seconds, options.seed)
-            peak = peak_bytes(watched)
+            peak, killed = peak_bytes(watched), killed_for_memory(watched)
     print(f"seed {options.seed}, {watched.asked} bodies, answers {dict(sorted(watched.statuses.items()))}")
     print(f"longest without an answer: {watched.longest_s:.3f} s at {watched.longest_of}")
-    print(f"most memory: {peak / 2**20:.0f} MiB of {box.memory_mib}, in a control group: {watched.group is not None}")
+    print(
+        f"most memory: {peak / 2**20:.0f} MiB of {box.memory_mib}, in a control group: {watched.group is not None}, killed: {killed}"
+    )
 
 
 if __name__ == "__main__":

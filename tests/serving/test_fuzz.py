@@ -28,10 +28,10 @@ def test_nor_do_they_where_there_are_several_tensors_whose_length_varies(tmp_pat
 def survives(model, box, frames):
     with fuzz.serving(model, box, frames) as watched:
         fuzz.fuzz(watched, SECONDS, seed=int(os.environ.get("MODELYARD_TEST_FUZZ_SEED", "1")))
-        peak = fuzz.peak_bytes(watched)
+        peak, killed = fuzz.peak_bytes(watched), fuzz.killed_for_memory(watched)
 
     assert watched.asked > 3
     assert 500 not in watched.statuses
-    assert peak < box.memory_mib * fuzz.MIB
+    assert (killed, peak < box.memory_mib * fuzz.MIB) == (0, True), peak
     if SECONDS > 60:
         assert watched.longest_s < 0.5, watched.longest_of
