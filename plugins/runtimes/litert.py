@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import modelyard
 from modelyard import hookimpl
@@ -24,6 +24,7 @@ def litert(
     model: Path,
     *,
     threads: PositiveInt = 1,
+    batching: Literal["auto", "on", "off"] = "auto",  # noqa: ARG001 - the server's
     grpc_port: HighPort | None = None,  # noqa: ARG001 - the server's
     events_oidc: bool = False,  # noqa: ARG001 - the server's
 ) -> Predictor:
@@ -32,6 +33,7 @@ def litert(
     Args:
         model: the folder with model.json and the model
         threads: threads that one prediction uses
+        batching: whether requests that wait are predicted together; `auto`: where that is measured to pay when a server starts
         grpc_port: the port for gRPC; without it, gRPC is not spoken, and what it needs is not in the image
         events_oidc: have what checks the tokens of OpenID Connect in the image, for MODELYARD_EVENTS_AUTH=oidc
     """
@@ -50,7 +52,7 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
         server=_SERVER,
         requirements=_REQUIREMENTS,
         optional_requirements={"grpc_port": _GRPC_REQUIREMENTS, "events_oidc": _OIDC_REQUIREMENTS},
-        serving_only=("grpc_port", "events_oidc"),
+        serving_only=("batching", "grpc_port", "events_oidc"),
         entrypoint=("python3", "-m", "modelyard_serving"),
         tools=("ai-edge-litert", "numpy"),
         preload=("modelyard.serving.backends.litert",),

@@ -54,7 +54,8 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
         "latency.json",
         "per_sample",
     ]
-    assert predictor.calls == [5, 5, 2] + [1] * 10
+    assert predictor.calls[:13] == [5, 5, 2] + [1] * 10
+    assert list(dict.fromkeys(predictor.calls[13:])) == [1, 4], "as many at once as answers were measured with"
     assert told.calls == [(5, 12), (10, 12), (12, 12)]
     probabilities = np.load(out / "answers.npy")
     assert probabilities.dtype == np.float32
@@ -68,6 +69,7 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
     assert measured.evaluation.details["class_names"] == ["a", "b", "c"]
     assert measured.latency.samples == 7
     assert measured.latency.ratio is None
+    assert list(measured.latency.batch_ms) == ["1", "4"]
     assert 0 < measured.latency.p50_ms <= measured.latency.p99_ms
 
 
@@ -86,7 +88,7 @@ def test_workers_have_a_predictor_each_and_share_the_batches(dataset, model, tol
 
     class Waiting(Brightness):
         def predict(self, raw: np.ndarray) -> np.ndarray:
-            if len(raw) > 1:
+            if len(raw) > 1 and len(made) < 4:
                 meet.wait()  # passes only if three predict at the same time
             return super().predict(raw)
 
@@ -106,9 +108,8 @@ def test_workers_have_a_predictor_each_and_share_the_batches(dataset, model, tol
         workers=8,
         progress=told,
     )
-    assert [predictor.calls for predictor in made] == [[4], [4], [4], [1]], (
-        "no more predictors than batches; one to time"
-    )
+    assert [predictor.calls for predictor in made[:3]] == [[4], [4], [4]], "no more predictors than batches"
+    assert len(made) == 4, "one to time"
 
 
 def test_a_baseline_is_timed_in_turns_with_the_model(dataset, model, told, tmp_path):
@@ -136,15 +137,15 @@ def test_a_baseline_is_timed_in_turns_with_the_model(dataset, model, told, tmp_p
         progress=told,
     )
     turns = [(name, len(list(calls))) for name, calls in itertools.groupby(order[2:])]
-    assert turns == [
+    assert turns[:-1] == [
         ("own", 11),
         ("baseline", 22),
         ("own", 22),
         ("baseline", 22),
         ("own", 22),
         ("baseline", 22),
-        ("own", 11),
     ]
+    assert turns[-1] > ("own", 11), "and then what a batch takes"
     assert os.sched_getaffinity(0) == allowed
     latency = read_measured(tmp_path).latency
     assert (latency.samples, latency.ratio.rounds, latency.host.threads) == (60, 6, 1)

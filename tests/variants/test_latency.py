@@ -30,10 +30,10 @@ class Busy:
         self.opened_on = os.sched_getaffinity(0)
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
-        assert raw.shape == (1, 2)
+        assert raw.shape[1:] == (2,)
         self.seen()
         sum(range(self.work))
-        return np.float32([[1, 0]])
+        return np.float32([[1, 0]] * len(raw))
 
 
 @given(st.integers(1, 20_000))
@@ -57,6 +57,17 @@ def test_a_model_that_does_twice_the_work_takes_twice_as_long_as_the_baseline():
     assert found.ratio.rounds == 40
     assert found.p99_high_ms is not None
     assert found.p99_high_ms >= found.p99_ms >= found.p50_ms
+
+
+def test_what_a_sample_takes_in_a_batch_is_told_for_each_size_that_is_allowed():
+    many = {"input": np.zeros((70, 2), np.uint8)}  # one call costs the same, however many samples it has
+    found = measure_latency(lambda: Busy(20_000), many, "probabilities", samples=2, warmup=0).batch_ms
+
+    assert list(found) == ["1", "4", "16", "64"]
+    assert found["64"] < found["1"] / 8
+    few = measure_latency(Busy, many, "probabilities", samples=2, warmup=0, at_once=1).batch_ms
+    assert list(few) == ["1"]
+    assert list(measure_latency(Busy, {"input": X}, "probabilities", samples=2, warmup=0).batch_ms) == ["1", "4"]
 
 
 def test_models_are_opened_and_run_pinned_and_the_garbage_waits():

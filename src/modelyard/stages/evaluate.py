@@ -137,6 +137,7 @@ def evaluate(
         samples=latency_samples,
         warmup=warmup,
         open_baseline=None if baseline is None else lambda: open_model(baseline),
+        at_once=model.facts.at_once(batch_size),
         threads=threads,
         lock=lock,
     )

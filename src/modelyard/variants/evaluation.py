@@ -143,7 +143,9 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
         confidence: how often such an interval holds the true value, if the calls are independent of each other.
         ratio: how it compares with the baseline; None for the baseline itself, and for a variant with the same model.
         host: what was measured on; None where it is not known.
-        metrics: all that is measured anew each time, as rows; the figures above are among them.
+        batch_ms: how long a sample takes where so many are given at once: samples -> the median of some calls; what the
+            test split or the model does not allow is not there.
+        metrics: all that is measured anew each time, as rows; the figures above are among them, but for `batch_ms`.
     """
 
     p50_ms: float
@@ -158,6 +160,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float = 0.95
     ratio: Ratio | None = None
     host: Host | None = None
+    batch_ms: dict[str, float] = {}
     metrics: tuple[Metric, ...] = ()
 
     def __post_init__(self) -> None:

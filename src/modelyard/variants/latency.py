@@ -31,6 +31,10 @@ _ROUNDS = 40
 """How often variant and baseline take turns, if there are calls enough."""
 _FEWEST = 10
 """Calls of each in one turn, at least: enough for a median that one interruption does not move."""
+_BATCHES = (1, 4, 16, 64)
+"""So many samples are given at once, to see whether that pays."""
+_CALLS, _CALLS_S = (3, 20), 0.25
+"""Timed calls of each batch: so many, fewer once they have taken so long together, in seconds."""
 
 
 def measure_latency(
@@ -41,6 +45,7 @@ def measure_latency(
     samples: int,
     warmup: int,
     open_baseline: Callable[[], Predictor] | None = None,
+    at_once: int = _BATCHES[-1],
     threads: int | None = None,
     lock: Path | None = None,
 ) -> Latency:
@@ -53,10 +58,11 @@ def measure_latency(
         samples: calls that are timed.
         warmup: calls before those.
         open_baseline: opens the baseline; None if the model is the baseline.
+        at_once: how many samples the model may be given at once.
         threads: threads of one prediction; as many CPUs are used, or one if it is not known.
         lock: a file; only one process that names it measures at a time.
     """
-    with _alone(lock), _pinned(threads or 1) as cpus:
+    with _alone(lock), _pinned(threads or 1) as cpus, _uncollected():
         models = [open_model(), *([open_baseline()] if open_baseline else [])]
         load_1m = os.getloadavg()[0]
         before = _preemptions()
@@ -69,7 +75,8 @@ def measure_latency(
             load_1m=round(load_1m, 2),
             preemptions=_preemptions() - before,
         )
-    return _latency(own, _ratio(own, other) if other else None, host, warmup)
+        batch_ms = _batch_ms(models[0], x, output, min(at_once, count(x)))
+    return _latency(own, _ratio(own, other) if other else None, host, warmup, batch_ms)
 
 
 @contextmanager
@@ -108,19 +115,40 @@ def _times_ms(
         for number in range(warmup):
             ask(model, _sample(x, number), output)
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
+    for start, calls in _turns(samples):
+        both = list(enumerate(models))
+        for which, model in both if len(times[0]) % 2 == 0 else reversed(both):  # neither is always the first
+            if len(models) > 1:
+                ask(model, _sample(x, start), output)  # not timed: the caches are full of the other model
+            times[which].append([_time_ms(model, _sample(x, start + n), output) for n in range(calls)])
+    return times
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Have the garbage wait: its collector would fall on some calls."""
     collects = gc.isenabled()
     gc.disable()
     try:
-        for start, calls in _turns(samples):
-            both = list(enumerate(models))
-            for which, model in both if len(times[0]) % 2 == 0 else reversed(both):  # neither is always the first
-                if len(models) > 1:
-                    ask(model, _sample(x, start), output)  # not timed: the caches are full of the other model
-                times[which].append([_time_ms(model, _sample(x, start + n), output) for n in range(calls)])
+        yield
     finally:
         if collects:
             gc.enable()
-    return times
+
+
+def _batch_ms(model: Predictor, x: Samples, output: str, most: int) -> dict[str, float]:
+    """Return the milliseconds that a sample takes in batches of at most `most`, by their size."""
+    import numpy as np
+
+    found = {}
+    for size in (size for size in _BATCHES if size <= most):
+        batch = rows_of(x, slice(size))
+        ask(model, batch, output)  # the first of its size is slower: memory is laid out anew
+        times = [_time_ms(model, batch, output)]
+        while len(times) < _CALLS[0] or (len(times) < _CALLS[1] and sum(times) < 1000 * _CALLS_S):
+            times.append(_time_ms(model, batch, output))
+        found[str(size)] = float(np.median(times)) / size
+    return found
 
 
 def _turns(samples: int) -> Iterator[tuple[int, int]]:
@@ -155,7 +183,9 @@ def _ratio(own: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> 
     )
 
 
-def _latency(rounds: Sequence[Sequence[float]], ratio: Ratio | None, host: Host, warmup: int) -> Latency:
+def _latency(
+    rounds: Sequence[Sequence[float]], ratio: Ratio | None, host: Host, warmup: int, batch_ms: dict[str, float]
+) -> Latency:
     import numpy as np
 
     times = [one for turn in rounds for one in turn]
@@ -174,6 +204,7 @@ def _latency(rounds: Sequence[Sequence[float]], ratio: Ratio | None, host: Host,
         confidence=CONFIDENCE,
         ratio=ratio,
         host=host,
+        batch_ms=batch_ms,
     )
 
 

@@ -49,15 +49,18 @@ def test_the_server_in_the_image_is_told_which_runtime_it_has(name, registered):
     assert settings.backend in BUILT_IN
 
 
-def test_its_configuration_is_threads_and_the_port_for_grpc(name, registered):
+def test_its_configuration_is_threads_batching_and_what_is_asked_for(name, registered):
     function = registered[name][0]
     parameters = parameters_of(function, name)
 
-    assert list(parameters) == ["threads", "grpc_port", "events_oidc"]
+    assert list(parameters) == ["threads", "batching", "grpc_port", "events_oidc"]
     assert parameters["threads"].default == 1
+    assert parameters["batching"].default == "auto"
     assert parameters["grpc_port"].default is None
-    assert registered[name][1]["serving_only"] == ("grpc_port", "events_oidc"), "it is no part of what is evaluated"
-    assert list(inspect.signature(function).parameters) == ["model", "threads", "grpc_port", "events_oidc"]
+    assert registered[name][1]["serving_only"] == ("batching", "grpc_port", "events_oidc"), (
+        "it is no part of what is evaluated"
+    )
+    assert list(inspect.signature(function).parameters) == ["model", "threads", "batching", "grpc_port", "events_oidc"]
 
 
 def test_loading_the_plugin_imports_nothing_heavy(name):
@@ -118,6 +121,13 @@ def test_what_checks_tokens_is_in_the_image_only_if_it_is_asked_for(registered):
     assert names == ["cffi", "cryptography", "joserfc", "pycparser"]
     assert all(HASH.search(line) for line in asked["optional_requirements"])
     assert parts_of(registered, events_oidc=False)["optional_requirements"] == ()
+
+
+def test_whether_requests_are_joined_is_in_the_images_settings_and_the_server_takes_it(registered):
+    from modelyard.serving.settings import Settings
+
+    for told in ("auto", "on", "off"):
+        assert Settings.read(parts_of(registered, batching=told)["environment"]).batching == told
 
 
 def test_what_grpc_needs_is_in_the_image_only_if_it_has_a_port(registered):
