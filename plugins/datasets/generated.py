@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from modelyard import hookimpl
 from modelyard.artifacts import FileFacts, Model, ModelFacts, Splits
-from modelyard.errors import DataError
+from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.params import InputPath, PositiveInt
 from modelyard_plugins.support.importing import SUFFIXES, format_at
 
@@ -28,6 +30,7 @@ def generated(
     samples: PositiveInt = 256,
     length: PositiveInt = 16,
     high: PositiveInt = 100,
+    inputs: dict[str, list[PositiveInt]] | None = None,
 ) -> Splits:
     """Random samples of the shapes that a model's file takes; there are no labels.
 
@@ -38,13 +41,17 @@ def generated(
         model: the model's file or folder, whose inputs they are for.
         samples: how many, half of them for testing.
         length: how long an axis is whose length varies.
+        inputs: the axes of a sample, without that of the batch, for each input that is sent, where it is not all of them as
+            the file has them: `{ samples = [25, 4] }` are streams of 25 steps for a model that keeps a state.
         high: whole numbers are from 0 to below this, bytes are of their whole range; other numbers have mean 0 and
             deviation 1.
     """
     import numpy as np
 
     random = np.random.default_rng(context.seed)
-    found = {one.name: _array(one, samples, length, high, random) for one in _inputs(Path(model))}
+    taken = _chosen(_inputs(Path(model)), inputs)
+    _check_axes(taken, Path(model))
+    found = {one.name: _array(one, samples, length, high, random) for one in taken}
     cut = samples - samples // 2
     if len(found) == 1:
         (x,) = found.values()
@@ -65,13 +72,36 @@ def _inputs(path: Path) -> tuple[TensorSpec, ...]:
     known = ModelFacts(format=format_at(path), file=path.name, task="", inputs=(), outputs=())
     shown = modelyard_read_model_file(Model(path.parent, known)) or FileFacts()
     taken = shown.signature.inputs if shown.signature else ()
-    if not taken or any(one.shape is None or not one.shape for one in taken):
+    if not taken:
         msg = (
             f"{path}: does not say which tensors it takes\n"
             f"  samples are generated for {', '.join(sorted(SUFFIXES))} and SavedModels; for another model write a data set of your own"
         )
         raise DataError(msg)
     return taken
+
+
+def _chosen(taken: tuple[TensorSpec, ...], inputs: dict[str, list[int]] | None) -> tuple[TensorSpec, ...]:
+    """Return the inputs that are sent, with the axes that they shall have.
+
+    Raises:
+        DataError: the file has no such input, or one of them says no axes of its own.
+    """
+    names = [one.name for one in taken]
+    for name in inputs or ():
+        if name not in names:
+            msg = f"[tool.modelyard.dataset]: key 'inputs': the model has no input {name!r}{did_you_mean(name, names)}\n  it takes: {listing(names)}"
+            raise DataError(msg)
+    if inputs is None:
+        return taken
+    return tuple(msgspec.structs.replace(one, shape=("", *inputs[one.name])) for one in taken if one.name in inputs)
+
+
+def _check_axes(taken: tuple[TensorSpec, ...], path: Path) -> None:
+    for one in taken:
+        if not one.shape:
+            msg = f"{path}: does not say which axes a sample of {one.name!r} has\n  say it: inputs = {{ {one.name!r} = [...] }}; what nobody sends is left out"
+            raise DataError(msg)
 
 
 def _array(one: TensorSpec, samples: int, length: int, high: int, random: Any) -> NDArray[np.generic]:

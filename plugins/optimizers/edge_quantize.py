@@ -10,7 +10,7 @@ from modelyard.artifacts import format_file
 from modelyard.contexts import Problem
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.data.calibration import calibration_rows, fed
+from modelyard_plugins.support.data.calibration import fed, rows_to_measure
 from modelyard_plugins.support.litert.model import open_float, operator_names
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def edge_quantize(
     _leave_out(quantizer, context.model.path, skip)
     ranges = None
     if quantizer.need_calibration:
-        rows = calibration_rows(context.dataset, calibration_samples, context.seed)
+        rows = rows_to_measure(context, calibration_samples)
         ranges = quantizer.calibrate(_samples(context, parent, rows), num_threads=1)
         context.metrics["calibration_samples"] = len(rows)
     data = _quantize(quantizer, ranges, context)

@@ -26,9 +26,9 @@ def int16x8(context: OptimizeContext, *, calibration_samples: PositiveInt = 200)
         context: the parent model and the data set.
         calibration_samples: training samples that the ranges of the activations are measured on; 100 to 500 are usual.
     """
-    from modelyard_plugins.support.data.calibration import calibration_rows
+    from modelyard_plugins.support.data.calibration import rows_to_measure
 
-    rows = calibration_rows(context.dataset, calibration_samples, context.seed)
+    rows = rows_to_measure(context, calibration_samples)
 
     def configure(tf: Any, converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

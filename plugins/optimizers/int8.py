@@ -37,7 +37,7 @@ def int8(
     Raises:
         ConfigError: `io` is int8, and samples are whole numbers such as token ids.
     """
-    from modelyard_plugins.support.data.calibration import calibration_rows
+    from modelyard_plugins.support.data.calibration import rows_to_measure
 
     whole = [one.dtype for one in context.model.facts.inputs if is_whole(one.dtype)]
     if io == "int8" and whole:
@@ -49,7 +49,7 @@ def int8(
     if context.model.facts.format == QAT:
         _convert_trained(context, io)
         return
-    rows = calibration_rows(context.dataset, calibration_samples, context.seed)
+    rows = rows_to_measure(context, calibration_samples)
 
     def configure(tf: Any, converter: Any) -> None:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

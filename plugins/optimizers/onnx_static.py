@@ -11,7 +11,7 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed, did_you_mean, listing
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.data.calibration import calibration_rows, fed
+from modelyard_plugins.support.data.calibration import fed, rows_to_measure
 from modelyard_plugins.support.onnx.files import graph_file, graph_to_write
 from modelyard_plugins.support.onnx.model import ONNX, load_graph, prepare, report
 
@@ -56,7 +56,7 @@ def onnx_static(
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     methods = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
-    rows = calibration_rows(context.dataset, calibration_samples, context.seed)
+    rows = rows_to_measure(context, calibration_samples)
     target, external = context.out / format_file("onnx"), context.model.path.is_dir()
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(context, Path(scratch))

@@ -8,7 +8,7 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.data.calibration import calibration_rows
+from modelyard_plugins.support.data.calibration import rows_to_measure
 from modelyard_plugins.support.torch.calling import blank, call, tensors
 from modelyard_plugins.support.torch.layers import is_layer
 from modelyard_plugins.support.torch.program import export_program, load_program, save_program
@@ -44,7 +44,7 @@ def torch_quantize(context: OptimizeContext, *, calibration_samples: PositiveInt
     module = load_program(context.model.path).module(check_guards=False)
     _name_kinds(module)
     prepared = prepare_pt2e(module, _quantizer())
-    rows = calibration_rows(context.dataset, calibration_samples, context.seed)
+    rows = rows_to_measure(context, calibration_samples)
     _calibrate(prepared, context, rows)
     quantized = convert_pt2e(prepared)
     _drop_unused(quantized)

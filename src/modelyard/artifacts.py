@@ -342,6 +342,11 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
         return self.input.dtype
 
     @property
+    def counted(self) -> OutputFacts:
+        """The output that is the task's answer, of several: the one with an activation, else the first."""
+        return next((one for one in self.outputs if one.activation != "none"), self.outputs[0])
+
+    @property
     def fed(self) -> tuple[str, ...]:
         """What the file calls those of its inputs that nobody sends: its states and constants."""
         return (*(one.tensor for one in self.states or ()), *(one.tensor for one in self.constants or ()))
@@ -368,10 +373,10 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
         Raises:
             PluginError: the answer has another activation, and nothing says that the file answers what clients get.
         """
-        wanted = self.answer.activation
+        wanted = self.counted.activation
         if activation in ("none", wanted):
             return self.answering("logits" if activation == "none" else "probabilities")
-        if wanted == "none" or self.answer.inside:
+        if wanted == "none" or self.counted.inside:
             return self
         msg = (
             f"the model ends in a {activation}, but the data set's answers are those of a {wanted}\n"
@@ -389,12 +394,14 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a model's file shows of itself, whatever is said of it; None: it shows nothing of that.
 
     Attributes:
-        activation: the one that the model ends in; `none` where it ends in none.
+        activation: the one that the model, or its first output, ends in; `none` where it ends in none.
+        activations: the same of each output by its name, where there are several.
         batch: see `ModelFacts.batch`; 1 where activations share one scale that is found while the model runs.
         signature: the tensors that it takes and answers.
     """
 
     activation: Activation | None = None
+    activations: Mapping[str, Activation | None] = {}
     batch: int | None = None
     signature: Signature | None = None
 

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.serving import named_models
+from tests.serving import named_models, stream_models
 from tests.serving.conftest import Running, started
 
-from modelyard.launch.protocols import PROTOCOLS
+from modelyard.launch.protocols import PROTOCOLS, infer_in_sequences
 from modelyard.tensors import OutputFacts
 
 pytest.importorskip("onnx", reason="needs onnx, to write the models")
@@ -41,6 +41,21 @@ def test_several_tensors_go_and_come_by_name(protocol: str, tmp_path: Path) -> N
     for name, array in expected.items():
         assert found[name].dtype == array.dtype
         np.testing.assert_allclose(found[name], array, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_streams_go_in_sequences_of_two_requests(steps: int, tmp_path: Path) -> None:
+    sent, asked = stream_models.streams(3, steps), []
+
+    def exchange(path: str, body: object) -> Any:
+        asked.append(path)
+        return exchanged(server, path, body)
+
+    with started(stream_models.write_stream(tmp_path / "m"), BACKEND="onnxruntime") as server:
+        found = infer_in_sequences(exchange, "digits", {"sound": sent}, outputs(stream_models.FACTS))
+
+    np.testing.assert_allclose(found["level"], stream_models.levels(sent), rtol=1e-5)
+    assert asked.count("/v2/models/digits/infer") == 3 * min(steps, 2)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

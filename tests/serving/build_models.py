@@ -50,6 +50,7 @@ def main(folder: Path) -> None:
     convert("int8-io-raw", quantize=True, io=tf.int8, input_dtype="float32")
     for name, batch_size in (("stream", None), ("stream-1", 1)):
         write_stream(tf, folder / name, batch_size)
+    write_swapped(tf, folder / "swapped")
 
 
 def build_network(tf, batch):
@@ -90,6 +91,28 @@ def write_stream(tf, folder: Path, batch: int | None) -> None:
     (folder / "model.tflite").write_bytes(model)
     facts = {"format": "tflite", "file": "model.tflite"} | FACTS
     (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def write_swapped(tf, folder: Path) -> None:
+    """Write a model whose two outputs are of one shape, as `model.json` has them in either order."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.float32, "x")])
+    def run(x):
+        return {"note": tf.nn.softmax(x), "onset": tf.nn.sigmoid(x)}
+
+    module = tf.Module()
+    module.run = run
+    with tempfile.TemporaryDirectory() as place:
+        tf.saved_model.save(module, place, {"serving_default": run})
+        model = tf.lite.TFLiteConverter.from_saved_model(place).convert()
+    for order in ("note onset", "onset note"):
+        outputs = [{"name": name, "shape": [4]} for name in order.split()]
+        facts = {"format": "tflite", "file": "model.tflite", "task": "notes", "outputs": outputs}
+        facts["inputs"] = [{"name": "x", "dtype": "float32", "shape": [4]}]
+        place = folder / order.replace(" ", "-")
+        place.mkdir(parents=True)
+        (place / "model.tflite").write_bytes(model)
+        (place / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def write(folder: Path, model: bytes, **facts) -> None:

@@ -7,7 +7,7 @@ from tests.configs import Load
 
 from modelyard.errors import ConfigError, PlanError
 from modelyard.plan.planner import build_plan
-from modelyard.toml.places import ConfigSource, KeyPlace, at
+from modelyard.toml.places import ConfigSource, KeyPlace, at, placed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +120,15 @@ def test_a_key_of_both_is_the_profiles_and_one_of_the_base_alone_is_not(tmp_path
 def test_words_stay_words() -> None:
     assert at("target 'x'", "key") == "target 'x'"
     assert str(KeyPlace("target 'x'", "replicas")) == "target 'x': key 'replicas'"
+
+
+def test_what_a_stage_says_of_a_key_gets_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[tool.modelyard.signature]\n"ids:0" = { constant = 1 }\nh = { state = "hm" }\n')
+    source = ConfigSource(file)
+    said = "[tool.modelyard.signature.h]: key 'state': there is no output 'hm'\n  there are: hn"
+    assert placed(said, source) == f"pyproject.toml:3: {said}"
+    other = "[tool.modelyard.signature]: key 'ids:0': nobody sends it"
+    assert placed(other, source) == f"pyproject.toml:2: {other}"
+    for elsewhere in ("the trainer 'x' gave a model", "see [tool.modelyard.signature.h]: key 'state': no"):
+        assert placed(elsewhere, source) == elsewhere

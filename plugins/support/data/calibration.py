@@ -32,7 +32,6 @@ def fed(context: OptimizeContext, rows: slice | NDArray[np.int64], types: Mappin
         rows: the rows.
         types: the type of each input of the file, by its name.
     """
-    _refuse_state(context)
     tensors, inputs = context.dataset.tensors("train", rows), context.model.facts.inputs
     if len(inputs) == 1:
         return {name: tensors[inputs[0].name].astype(dtype, copy=False) for name, dtype in types.items()}
@@ -40,11 +39,11 @@ def fed(context: OptimizeContext, rows: slice | NDArray[np.int64], types: Mappin
     return {name: tensors[named[name]].astype(dtype, copy=False) for name, dtype in types.items()}
 
 
-def _refuse_state(context: OptimizeContext) -> None:
-    """Refuse a model that wants more than the samples.
+def rows_to_measure(context: OptimizeContext, samples: int) -> NDArray[np.int64]:
+    """Return the rows of the training split that the ranges of activations are measured on, as `calibration_rows` does.
 
     Raises:
-        DataError: it keeps a state, or has constants.
+        DataError: the model keeps a state, or has constants, so that single samples are not all that it takes.
     """
     if context.model.facts.keeps or context.model.facts.fed:
         msg = (
@@ -52,6 +51,7 @@ def _refuse_state(context: OptimizeContext) -> None:
             "  take a model optimizer that needs no samples, for instance onnx-dynamic"
         )
         raise DataError(msg)
+    return calibration_rows(context.dataset, samples, context.seed)
 
 
 def samples(

@@ -23,7 +23,9 @@ def litert_facts(path: Path) -> FileFacts:
         schema = _schema()
         with path.open("rb") as file:
             model = schema.Model.GetRootAs(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), 0)
-        activation, signature = _ends_in(schema, model), _signature(schema, model)
+        signature = _signature(schema, model)
+        numbers = range(len(signature.outputs))
+        activations = {signature.outputs[number].name: _ends_in(schema, model, number) for number in numbers}
     except (
         ImportError,
         OSError,
@@ -34,7 +36,11 @@ def litert_facts(path: Path) -> FileFacts:
         struct.error,
     ):  # of what is no such file
         return FileFacts()
-    return FileFacts(activation=activation, signature=signature)
+    return FileFacts(
+        activation=next(iter(activations.values()), None),
+        activations=activations if len(activations) > 1 else {},
+        signature=signature,
+    )
 
 
 def _schema() -> Any:
@@ -76,12 +82,12 @@ def _dtype(schema: Any, number: int) -> str:
     return "bytes" if name == "string" else name
 
 
-def _ends_in(schema: Any, model: Any) -> Activation | None:
+def _ends_in(schema: Any, model: Any, output: int) -> Activation | None:
     kinds, graph = schema.BuiltinOperator, model.Subgraphs(0)
     passing = (kinds.DEQUANTIZE, kinds.QUANTIZE, kinds.CAST, kinds.RESHAPE)
     operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
     makers = {one.Outputs(index): one for one in operators for index in range(one.OutputsLength())}
-    operator = makers.get(graph.Outputs(0))
+    operator = makers.get(graph.Outputs(output))
     while operator is not None and _kind(model, operator) in passing:
         operator = makers.get(operator.Inputs(0))
     activations: dict[int, Activation] = {kinds.SOFTMAX: "softmax", kinds.LOGISTIC: "sigmoid"}

@@ -38,8 +38,10 @@ def onnx_facts(path: Path) -> FileFacts:
     except (ImportError, OSError, DataError):
         return FileFacts()
     shares = any(node.op_type in _SHARED_SCALE for node in _nodes(model))
+    activations = {one.name: _ends_in(model.graph, one.name) for one in model.graph.output}
     return FileFacts(
-        activation=_ends_in(model.graph),
+        activation=next(iter(activations.values()), None),
+        activations=activations if len(activations) > 1 else {},
         batch=1 if shares else None,
         signature=onnx_signature(model),
     )
@@ -71,9 +73,9 @@ def _dtype(number: int) -> str:
     return str(onnx.helper.tensor_dtype_to_np_dtype(number)) if number else ""
 
 
-def _ends_in(graph: Any) -> Activation | None:
+def _ends_in(graph: Any, output: str) -> Activation | None:
     makers = {made: node for node in graph.node for made in node.output}
-    node = makers.get(graph.output[0].name) if graph.output else None
+    node = makers.get(output)
     while node is not None and node.op_type in _PASSING:
         node = makers.get(node.input[0])
     return None if node is None else _ACTIVATIONS.get(node.op_type)

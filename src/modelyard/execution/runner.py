@@ -22,6 +22,7 @@ from modelyard.keys.sightings import Sighting
 from modelyard.project.load import Project
 from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage, outline
+from modelyard.toml.places import placed
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -72,7 +73,7 @@ class StageRunner:
         result, peak = self._pool.run(request, scratch / "request.json", environment, preload, heard)
         if result.failure is not None:
             add_traceback(log, result.failure.traceback)
-            raise StageFailed(result.failure.message)
+            raise StageFailed(placed(result.failure.message, self._project.plan.config_of(stage).source))
         return Run(result, peak)
 
     def _hear(self, stage: Stage, on_event: Callable[[dict[str, Any]], None], event: dict[str, Any]) -> None:

@@ -31,9 +31,13 @@ def predict(
 
 
 def infer(
-    exchange: Exchange, name: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[OutputFacts]
+    exchange: Exchange,
+    name: str,
+    inputs: Mapping[str, NDArray[Any]],
+    outputs: Sequence[OutputFacts],
+    parameters: Mapping[str, Any] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Ask by the Open Inference Protocol, with the datatypes that the server's metadata say."""
+    """Ask by the Open Inference Protocol, with the datatypes that the server's metadata say, and `parameters`."""
     kinds = {one["name"]: one["datatype"] for one in exchange(f"/v2/models/{name}", None)["inputs"]}
     tensors = [
         {
@@ -45,11 +49,32 @@ def infer(
         for key, array in inputs.items()
     ]
     wanted = [{"name": one.name} for one in outputs]
-    answer = exchange(f"/v2/models/{name}/infer", {"inputs": tensors, "outputs": wanted})
+    said = {"parameters": parameters} if parameters else {}
+    answer = exchange(f"/v2/models/{name}/infer", {"inputs": tensors, "outputs": wanted, **said})
     found = {one["name"]: one for one in answer["outputs"]}
     return {one.name: _array(found[one.name]["data"], one).reshape(found[one.name]["shape"]) for one in outputs}
 
 
+def infer_in_sequences(
+    exchange: Exchange, name: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[OutputFacts]
+) -> dict[str, NDArray[Any]]:
+    """Ask by the Open Inference Protocol for streams, each a sequence of two requests: the second goes on where the first ended."""
+    import numpy as np
+
+    (count, steps, *_), *_ = (array.shape for array in inputs.values())
+    middle = -(-steps // 2)
+    found: dict[str, list[NDArray[Any]]] = {one.name: [] for one in outputs}
+    for number in range(count):
+        for rows in (slice(0, middle), slice(middle, steps))[: 1 + (middle < steps)]:
+            said = {"sequence_id": number + 1, "sequence_start": not rows.start, "sequence_end": rows.stop == steps}
+            part = {key: array[number : number + 1, rows] for key, array in inputs.items()}
+            for key, answer in infer(exchange, name, part, outputs, said).items():
+                found[key].append(answer[0])
+    return {key: np.concatenate(parts).reshape(count, steps, *parts[0].shape[1:]) for key, parts in found.items()}
+
+
+SEQUENCES = "Open Inference Protocol, in sequences"
+"""What the check calls it."""
 PROTOCOLS: dict[str, tuple[str, Ask]] = {
     "v1": ("TensorFlow Serving REST", predict),
     "v2": ("Open Inference Protocol", infer),

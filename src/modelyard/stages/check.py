@@ -21,7 +21,7 @@ from modelyard.files.json import read_json, write_json
 from modelyard.files.npy import open_array
 from modelyard.launch.footprint import with_headroom
 from modelyard.launch.image_server import Server, running
-from modelyard.launch.protocols import PROTOCOLS
+from modelyard.launch.protocols import PROTOCOLS, SEQUENCES, infer_in_sequences
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.check_events import check_events
 from modelyard.stages.handlers import Around
@@ -95,6 +95,8 @@ def _ask_server(job: Job, facts: ImageFacts, samples: Samples, around: Around) -
             for title, ask in map(PROTOCOLS.__getitem__, facts.server.protocols)
         }
         answers = {title: ask()[answer] for title, ask in asks.items()}
+        if model.looped and around.sends_to_the_model and "v2" in facts.server.protocols:
+            answers[SEQUENCES] = infer_in_sequences(exchange, name, samples, outputs)[answer]
         _measure(job, facts, server, list(asks.values()))
         return server.how, answers
 

@@ -69,6 +69,11 @@ class Around:
     def _is_there(self) -> bool:
         return any(role.startswith(("before:", "after:")) for role in self.job.stage.uses)
 
+    @property
+    def sends_to_the_model(self) -> bool:
+        """Whether clients send what the model takes, and get what it answers."""
+        return not self._is_there
+
     def open(self, predictor: Predictor, facts: ModelFacts) -> Predictor:
         """Return a model as clients ask it, with its handlers."""
         if not self._is_there:

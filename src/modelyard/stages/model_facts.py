@@ -57,14 +57,15 @@ def write_model_facts(
     _check_written(model, component)
     shown = job.plugins.hooks.read_model_file(model) or FileFacts()
     if said:
-        facts = bind(facts, said, shown.signature, job.config.source.where("signature"))
+        facts = bind(facts, said, shown.signature)
     if shown.signature and (why := misfit(shown.signature, facts)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
-    facts = _seen(facts, shown.activation, _said(job, component, told)) if shown.activation else facts
+    if activation := _activation(facts, shown):
+        facts = _seen(facts, activation, _said(job, component, told))
     facts = _with_lengths(facts, shown.signature)
     if said:
-        facts = with_axes(facts, said, shown.signature, job.config.source.where("signature"))
+        facts = with_axes(facts, said, shown.signature)
     facts = msgspec.structs.replace(
         facts,
         batch=facts.batch if shown.batch is None else shown.batch,
@@ -98,6 +99,12 @@ def _said(job: Job, component: Component, told: ModelFacts | None) -> tuple[Comp
     return (model.component, model.component.answers) if model and model.component.answers else None
 
 
+def _activation(facts: ModelFacts, shown: FileFacts) -> Activation | None:
+    """Return what the output that is the task's answer ends in; None: the file does not show it."""
+    counted = facts.counted
+    return shown.activations.get(counted.tensor or counted.name, shown.activation)
+
+
 def _seen(facts: ModelFacts, activation: Activation, said: tuple[Component, Output] | None) -> ModelFacts:
     """Return `facts` with what the file shows: the activation that it ends in.
 
@@ -105,7 +112,7 @@ def _seen(facts: ModelFacts, activation: Activation, said: tuple[Component, Outp
         PluginError: the component that says what the model answers says something else.
     """
     seen = facts.ending_in(activation)
-    if said and said[1] != seen.output and facts.answer.activation != "none":
+    if said and said[1] != seen.output and facts.counted.activation != "none":
         raise _contradiction(facts, said, seen.output, activation)
     return seen
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import ModelFacts
     from modelyard.signature import Axis, Signature, TensorSpec
-    from modelyard.toml.places import Where
 
     Told = Mapping[str, Mapping[str, Any]]
     """What is said of each tensor, by what the file calls it."""
@@ -23,25 +22,24 @@ _OF_INPUTS = ("name", "axes", "range", "state", "initial", "constant", "overlap"
 _OF_OUTPUTS = ("name", "axes", "labels")
 
 
-def bind(facts: ModelFacts, told: Told, shown: Signature | None, where: Where) -> ModelFacts:
+def bind(facts: ModelFacts, told: Told, shown: Signature | None) -> ModelFacts:
     """Return facts that know which of the file's inputs are sent by whom.
 
     Args:
         facts: what the model takes and answers, by the data set.
         told: what the project says.
         shown: what the file shows.
-        where: the table, for messages.
 
     Raises:
         StageFailed: the file has no such tensor, or one that cannot be what is said of it.
     """
     if shown is None:
-        msg = f"{where}: the file {facts.file!r} does not show its tensors, so that nothing can be said of them\n  remove the table"
+        msg = f"[tool.modelyard.signature]: the file {facts.file!r} does not show its tensors, so that nothing can be said of them\n  remove the table"
         raise StageFailed(msg)
     inputs, outputs = ({one.name: one for one in each} for each in (shown.inputs, shown.outputs))
     for name in told:
-        _check_known(name, [*inputs, *outputs], where.at(name), "tensor")
-    states = tuple(_state(one, told[name], outputs, where.at(name)) for name, one in _having(inputs, told, "state"))
+        _check_known(name, [*inputs, *outputs], _place(name), "tensor")
+    states = tuple(_state(one, told[name], outputs) for name, one in _having(inputs, told, "state"))
     constants = tuple(
         ConstantFacts(tensor=name, dtype=one.dtype, value=told[name]["constant"])
         for name, one in _having(inputs, told, "constant")
@@ -50,7 +48,7 @@ def bind(facts: ModelFacts, told: Told, shown: Signature | None, where: Where) -
     kept = {one.source for one in states}
     sent = [name for name in inputs if name not in fed]
     given = [name for name in outputs if name not in kept]
-    taken = tuple(_with(one, told, where) for one in _bound(facts.inputs, sent, told, where, "array of the data set"))
+    taken = tuple(_with(one, told) for one in _bound(facts.inputs, sent, told))
     looped = _is_looped(taken, inputs) if states or any(one.overlap for one in taken) else False
     replaced = msgspec.structs.replace(
         facts,
@@ -60,12 +58,12 @@ def bind(facts: ModelFacts, told: Told, shown: Signature | None, where: Where) -
         constants=constants or msgspec.UNSET,
         looped=looped or msgspec.UNSET,
     )
-    _check_used(told, replaced, inputs, where)
+    _check_used(told, replaced, inputs)
     alone = any(one.batch_axis is None for one in states)
     return msgspec.structs.replace(replaced, batch=1) if alone else replaced
 
 
-def _check_used(told: Told, facts: ModelFacts, inputs: Mapping[str, TensorSpec], where: Where) -> None:
+def _check_used(told: Told, facts: ModelFacts, inputs: Mapping[str, TensorSpec]) -> None:
     """Refuse what is said of a tensor that nobody sends or gets, or that one of its kind does not have.
 
     Raises:
@@ -76,16 +74,20 @@ def _check_used(told: Told, facts: ModelFacts, inputs: Mapping[str, TensorSpec],
     for name, said in told.items():
         kind, allowed = ("input", _OF_INPUTS) if name in inputs else ("output", _OF_OUTPUTS)
         if name not in (sent if kind == "input" else answered):
-            advice = "give it by the data set" if kind == "input" else "name it in [tool.modelyard.handlers] outputs"
-            msg = f"{where.at(name)}: the {kind} {name!r} is there, but nobody {'sends' if kind == 'input' else 'gets'} it\n  {advice}, or remove what is said of it"
+            advice = (
+                f"say which array of the data set it is: name = {facts.inputs[0].name!r}; and what each input is that nobody sends: a state, a constant"
+                if kind == "input"
+                else "name it in [tool.modelyard.handlers] outputs"
+            )
+            msg = f"{_place(name)}: the {kind} {name!r} is there, but nobody {'sends' if kind == 'input' else 'gets'} it\n  {advice}, or remove what is said of it"
             raise StageFailed(msg)
         for key in said:
             if key not in allowed:
-                msg = f"{where.at(name, key)}: {name!r} is an {kind} of the model, which has no {key!r}\n  allowed: {listing(allowed)}"
+                msg = f"{_place(name, key)}: {name!r} is an {kind} of the model, which has no {key!r}\n  allowed: {listing(allowed)}"
                 raise StageFailed(msg)
 
 
-def with_axes(facts: ModelFacts, told: Told, shown: Signature | None, where: Where) -> ModelFacts:
+def with_axes(facts: ModelFacts, told: Told, shown: Signature | None) -> ModelFacts:
     """Return facts whose axes are called as the project says.
 
     Raises:
@@ -99,7 +101,7 @@ def with_axes(facts: ModelFacts, told: Told, shown: Signature | None, where: Whe
     def shape(name: str, known: tuple[Axis, ...]) -> tuple[Axis, ...]:
         file = (*time, *lengths[name]) if name in lengths else known
         axes = told.get(name, {}).get("axes")
-        return _axes(axes, known, file, where.at(name, "axes")) if axes else known
+        return _axes(axes, known, file, _place(name, "axes")) if axes else known
 
     replaced = msgspec.structs.replace
     inputs = tuple(replaced(one, shape=shape(one.tensor or one.name, one.shape)) for one in facts.inputs)
@@ -107,14 +109,14 @@ def with_axes(facts: ModelFacts, told: Told, shown: Signature | None, where: Whe
     return replaced(facts, inputs=inputs, outputs=outputs)
 
 
-def _axes(axes: list[str | int], known: tuple[Axis, ...], file: tuple[Axis, ...], where: Where) -> tuple[Axis, ...]:
+def _axes(axes: list[str | int], known: tuple[Axis, ...], file: tuple[Axis, ...], place: str) -> tuple[Axis, ...]:
     """Return `axes` in place of those that are known, if the file has so many, and those with a name vary in it."""
     for axis, length in zip(axes, file, strict=False):
         if isinstance(length, int) and axis != length:
-            msg = f"{where}: {axes!r}: {axis!r} is {length} long in the model's file\n  allowed: a name where the length varies, else the length"
+            msg = f"{place}: {axes!r}: {axis!r} is {length} long in the model's file\n  allowed: a name where the length varies, else the length"
             raise StageFailed(msg)
     if len(axes) != len(known):
-        msg = f"{where}: {axes!r} are {len(axes)} axes; there are {len(known)}, without that of the batch: {known}"
+        msg = f"{place}: {axes!r} are {len(axes)} axes; there are {len(known)}, without that of the batch: {known}"
         raise StageFailed(msg)
     return tuple(axes)
 
@@ -123,21 +125,21 @@ def _having(inputs: Mapping[str, TensorSpec], told: Told, key: str) -> Iterable[
     return [(name, one) for name, one in inputs.items() if key in told.get(name, {})]
 
 
-def _check_known(name: str, known: Iterable[str], where: Where, what: str) -> None:
+def _check_known(name: str, known: Iterable[str], place: str, what: str) -> None:
     names = list(known)
     if name not in names:
-        msg = f"{where}: there is no {what} {name!r}{did_you_mean(name, names)}\n  there are: {listing(names)}"
+        msg = f"{place}: there is no {what} {name!r}{did_you_mean(name, names)}\n  there are: {listing(names)}"
         raise StageFailed(msg)
 
 
-def _state(one: TensorSpec, said: Mapping[str, Any], outputs: Mapping[str, TensorSpec], where: Where) -> StateFacts:
+def _state(one: TensorSpec, said: Mapping[str, Any], outputs: Mapping[str, TensorSpec]) -> StateFacts:
     """Return a state, once its output is one that it can be at the next step."""
-    _check_known(said["state"], outputs, where.at("state"), "output")
+    _check_known(said["state"], outputs, _place(one.name, "state"), "output")
     source = outputs[said["state"]]
     if one.dtype != source.dtype or not _alike(one.shape, source.shape):
-        msg = f"{where.at('state')}: the state {one} cannot be the output {source} at the next step\n  its output has the same type and axes"
+        msg = f"{_place(one.name, 'state')}: the state {one} cannot be the output {source} at the next step\n  its output has the same type and axes"
         raise StageFailed(msg)
-    axis, shape = _without_batch(one, where)
+    axis, shape = _without_batch(one)
     return StateFacts(
         tensor=one.name,
         source=source.name,
@@ -148,7 +150,7 @@ def _state(one: TensorSpec, said: Mapping[str, Any], outputs: Mapping[str, Tenso
     )
 
 
-def _without_batch(one: TensorSpec, where: Where) -> tuple[int | None, tuple[int, ...]]:
+def _without_batch(one: TensorSpec) -> tuple[int | None, tuple[int, ...]]:
     """Return which axis of a state is that of the batch, and how long the others are.
 
     It is the one that varies; of a file for one stream alone, the first that is 1 long, or none.
@@ -159,7 +161,7 @@ def _without_batch(one: TensorSpec, where: Where) -> tuple[int | None, tuple[int
         varying = [number for number, axis in enumerate(axes) if axis == 1][:1]
     rest = tuple(axis for number, axis in enumerate(axes) if number not in varying[:1])
     if one.shape is None or not all(isinstance(axis, int) for axis in rest):
-        msg = f"{where}: the state {one} is of no certain size\n  export the model with all of its axes fixed but that of the batch"
+        msg = f"{_place(one.name)}: the state {one} is of no certain size\n  export the model with all of its axes fixed but that of the batch"
         raise StageFailed(msg)
     return (varying[0] if varying else None), rest  # type: ignore[return-value]
 
@@ -173,14 +175,12 @@ def _alike(axes: tuple[Axis, ...] | None, others: tuple[Axis, ...] | None) -> bo
     )
 
 
-def _bound(
-    inputs: tuple[InputFacts, ...], sent: list[str], told: Told, where: Where, what: str
-) -> tuple[InputFacts, ...]:
+def _bound(inputs: tuple[InputFacts, ...], sent: list[str], told: Told) -> tuple[InputFacts, ...]:
     """Return the inputs with what the file calls each: as the project says, or the only one that is left."""
     arrays = {one.name: one for one in inputs}
     for tensor in sent:
         if name := told.get(tensor, {}).get("name", ""):
-            _check_known(name, arrays, where.at(tensor, "name"), what)
+            _check_known(name, arrays, _place(tensor, "name"), "array of the data set")
             arrays[name] = msgspec.structs.replace(arrays[name], tensor=tensor)
     if len(arrays) == len(sent) == 1:
         return tuple(msgspec.structs.replace(one, tensor=one.tensor or sent[0]) for one in arrays.values())
@@ -194,12 +194,14 @@ def _answers(outputs: tuple[OutputFacts, ...], given: list[str]) -> tuple[Output
     return outputs
 
 
-def _with(one: InputFacts, told: Told, where: Where) -> InputFacts:
+def _with(one: InputFacts, told: Told) -> InputFacts:
     """Return an input with the range and the overlap that the project says."""
     name = one.tensor or one.name
     said = told.get(name, {})
     if said.get("overlap") and not (one.shape and isinstance(one.shape[-1], int)):
-        msg = f"{where.at(name, 'overlap')}: the samples of {one.name!r} have no last axis of a certain length: {one.shape}"
+        msg = (
+            f"{_place(name, 'overlap')}: the samples of {one.name!r} have no last axis of a certain length: {one.shape}"
+        )
         raise StageFailed(msg)
     value_range = said.get("range") or one.value_range
     return msgspec.structs.replace(
@@ -228,3 +230,10 @@ def _is_looped(inputs: tuple[InputFacts, ...], file: Mapping[str, TensorSpec]) -
 
 def _with_time(one: InputFacts, *, looped: bool) -> InputFacts:
     return msgspec.structs.replace(one, shape=(TIME, *one.shape[1:])) if looped else one
+
+
+def _place(tensor: str, key: str = "") -> str:
+    """Return where a tensor, or a key of its table, stands; whoever tells it adds file and line."""
+    if not key:
+        return f"[tool.modelyard.signature]: key {tensor!r}"
+    return f"[tool.modelyard.signature.{tensor}]: key {key!r}"

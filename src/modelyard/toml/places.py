@@ -9,6 +9,7 @@ Which line it is, is looked up when the message is made; a build without a mista
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -117,6 +118,18 @@ Place = Where | str
 def at(where: Place, *path: str | int) -> Place:
     """Return the place of what stands at `path` below `where`; words stay as they are."""
     return where.at(*path) if isinstance(where, Where) else where
+
+
+_SAID = re.compile(r"\[tool\.modelyard\.([^\]]+)\]: key '([^']+)'")
+
+
+def placed(message: str, source: ConfigSource) -> str:
+    """Return what a stage says, with file and line where it begins with a table and its key: a stage reads no configuration."""
+    found = _SAID.match(message)
+    if found is None:
+        return message
+    tables, key = found.groups()
+    return f"{KeyPlace(source.where(*tables.split('.')), key)}{message[found.end() :]}"
 
 
 class KeyPlace(msgspec.Struct, frozen=True):

@@ -106,6 +106,19 @@ def test_the_activation_at_the_end_of_an_onnx_file_is_seen(stripes_dataset: Data
         assert shown(tmp_path / "model.onnx", stripes_dataset, "onnx") == expected, kinds
 
 
+def test_each_of_several_outputs_ends_in_an_activation_of_its_own(stripes_dataset: Dataset, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    kinds = {"gates": "Sigmoid", "scores": "Softmax", "state": "Relu"}
+    nodes = [helper.make_node(kind, ["x"], [name]) for name, kind in kinds.items()]
+    x, *ends = (helper.make_tensor_value_info(name, 1, ["n", 3]) for name in ("x", *kinds))
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], ends)), tmp_path / "model.onnx")
+    expected = {"gates": "sigmoid", "scores": "softmax", "state": None}
+    assert shown(tmp_path / "model.onnx", stripes_dataset, "onnx") == FileFacts(
+        activation="sigmoid", activations=expected
+    )
+
+
 @pytest.mark.torch
 def test_the_activation_at_the_end_of_a_torch_program_is_seen(
     torch: None, stripes_dataset: Dataset, tmp_path: Path

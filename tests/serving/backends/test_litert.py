@@ -122,3 +122,20 @@ def test_a_damaged_model_is_refused_in_one_line(models, tmp_path):
     with pytest.raises(StartError, match="not a model that LiteRT can run") as caught:
         open_model(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("order", ["note-onset", "onset-note"])
+def test_outputs_of_one_shape_are_told_apart_by_their_names(models, order):
+    raw = np.array([[0.5, -1, 2, 0]], np.float32)
+    found = open_model(models / "swapped" / order).run({"x": raw})
+
+    assert list(found) == order.split("-")
+    np.testing.assert_allclose(found["note"], np.exp(raw) / np.exp(raw).sum(), rtol=1e-4)
+    np.testing.assert_allclose(found["onset"], 1 / (1 + np.exp(-raw)), rtol=1e-4)
+
+
+def test_each_of_several_outputs_shows_the_activation_that_it_ends_in(models):
+    from modelyard_plugins.support.litert.facts import litert_facts
+
+    shown = litert_facts(models / "swapped" / "note-onset" / "model.tflite")
+    assert shown.activations == {"note": "softmax", "onset": "sigmoid"}
