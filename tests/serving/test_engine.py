@@ -60,7 +60,7 @@ def running(ask: Callable[[Callable[[Asked], Awaitable[object]]], Awaitable[None
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        engine = Engine(Twice(), Metrics(Board(), 0, {}), Pace(sample_s=0.0), loop)
+        engine = Engine(Twice(), Metrics(Board(), 0, {}).of_model(0), Pace(sample_s=0.0), loop)
 
         async def answered(work: Asked) -> object:
             answer = loop.create_future()

@@ -10,7 +10,7 @@ from .answers import failure
 from .auth import EVENTS, Guesses
 from .errors import RequestError
 from .logs import logger, requests
-from .messages import Response, error_response
+from .messages import Response, error_response, json_response
 from .metrics import CONTENT_TYPE
 from .observe import MALFORMED, QUIET, operation
 from .oip.http import OpenInference
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
     from .auth import BasicAuth
     from .connection import Connection
-    from .engine import Engine, Work
+    from .engine import Work
     from .events.sink import Sink
-    from .limits import Limits
     from .messages import Request
     from .metrics import Metrics
     from .mounted import Mounted
-    from .served import Served
+    from .repository import Open, Repository
     from .service import Peer
     from .traces import Tracer
+
+INDEX = "/v2/repository/index"
+"""What lists the models, by the protocol's repository extension."""
 
 
 class App:
@@ -43,21 +45,20 @@ class App:
     def __init__(
         self,
         auth: Mounted[BasicAuth],
-        model: Served,
-        engine: Engine,
+        repository: Repository,
         metrics: Metrics,
         tracer: Tracer,
-        limits: Limits,
         is_ready: Callable[[], bool],
         loop: AbstractEventLoop,
         events_source: str | None = None,
     ) -> None:
-        self._model, self._limits, self._events_source = model, limits, events_source
-        self.max_body_bytes = limits.body
-        self._engine, self._metrics, self._is_ready, self._loop = engine, metrics, is_ready, loop
+        self._repository, self._events_source = repository, events_source
+        self.max_body_bytes = max(one.limits.body for one in repository.models)
+        self._metrics, self._is_ready, self._loop = metrics, is_ready, loop
         self._tracer = tracer
         self._auth, self._guesses = auth, Guesses()
-        self._v1, self._v2 = TFServing(model, limits), OpenInference(model, limits, is_ready)
+        self._v1 = {one: TFServing(one.model, one.limits) for one in repository.models}
+        self._v2 = {one: OpenInference(one.model, one.limits, is_ready) for one in repository.models}
         self._labels: dict[str, tuple[str, str]] = {}
         self._logs_info = logger.isEnabledFor(logging.INFO)
         self._logs_debug = logger.isEnabledFor(logging.DEBUG)
@@ -100,20 +101,24 @@ class App:
         try:
             if request.path == EVENTS:
                 return self._sink.answer(request, connection.respond)
-            answer = self._route(request)
+            one, answer = self._route(request)
         except Exception as exc:
-            answer = failure(exc)
+            connection.respond(failure(exc))
+            return None
         if isinstance(answer, Response):
             connection.respond(answer)
             return None
-        return self._engine.submit(answer, connection.respond)
+        return one.engine.submit(answer, connection.respond)
 
     @cached_property
     def _sink(self) -> Sink:
         """What takes events; it is imported with the first."""
         from .events.sink import Sink
 
-        return Sink(self._model, self._events_source, self._limits, self._engine, self._metrics, self._loop)
+        if not self._repository.is_one:
+            raise RequestError(404, f"Not Found: {EVENTS}: of several models, none is the one that answers events")
+        one = self._repository.first
+        return Sink(one.model, self._events_source, one.limits, one.engine, self._metrics, self._loop)
 
     def closing(self) -> bool:
         """Return whether clients are asked to leave."""
@@ -138,15 +143,21 @@ class App:
                 fields["trace_id"], fields["span_id"] = request.trace.trace_id, request.trace.span_id
             requests.add(self._loop, "debug" if debug else "info", fields)
 
-    def _route(self, request: Request) -> Response | Work[Response]:
-        path = request.path
+    def _route(self, request: Request) -> tuple[Open, Response | Work[Response]]:
+        path, one = request.path, self._repository.asked(request.path)
+        if len(request.body) > one.limits.body:
+            raise RequestError(413, f"the request's body is larger than {one.limits.body} bytes")
         if path[:4].lower() == "/v1/":
-            return self._v1.answer(request)
+            return one, self._v1[one].answer(request)
         if path == "/metrics":
             if request.method not in ("GET", "HEAD"):
                 raise RequestError(405, f"Method Not Allowed: {request.method} {path}")
-            return Response(200, self._metrics.exposition(), CONTENT_TYPE)
-        return self._v2.answer(request)
+            return one, Response(200, self._metrics.exposition(), CONTENT_TYPE)
+        if path == INDEX:
+            if request.method != "POST":
+                raise RequestError(405, f"Method Not Allowed: {request.method} {path}")
+            return one, json_response(self._repository.index())
+        return one, self._v2[one].answer(request)
 
     def _label(self, path: str) -> tuple[str, str]:
         labels = self._labels.get(path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .metrics import Metrics
+    from .metrics import Predictions
     from .model import Predictor
     from .sequences import Sequences, Step
 
@@ -113,7 +113,7 @@ class Engine:
     def __init__(
         self,
         predictor: Predictor,
-        metrics: Metrics,
+        metrics: Predictions,
         pace: Pace,
         loop: asyncio.AbstractEventLoop,
         sequences: Sequences | None = None,

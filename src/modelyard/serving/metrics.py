@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .observe import LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -40,6 +40,8 @@ _EVENT_AT = _EVENT_GAUGES_AT + len(_EVENT_GAUGES)
 _AGE_AT = _EVENT_AT + _HISTOGRAM
 _BATCHES_AT = _AGE_AT + _HISTOGRAM
 _WIDTH = _BATCHES_AT + 1
+_MODEL = _HISTOGRAM + 1
+"""Cells of each further model: its times, and its samples."""
 _START = {pair: _PAIRS_AT + number * _PAIR for number, pair in enumerate(LABELS)}
 _STATUS = {status: number for number, status in enumerate(STATUSES)}
 
@@ -47,9 +49,10 @@ _STATUS = {status: number for number, status in enumerate(STATUSES)}
 class Board:
     """The rows of all workers. It is made before they are forked, which then share it."""
 
-    def __init__(self, workers: int = 1) -> None:
-        cells = memoryview(mmap.mmap(-1, workers * _WIDTH * 8)).cast("d")
-        self.rows = [cells[number * _WIDTH : (number + 1) * _WIDTH] for number in range(workers)]
+    def __init__(self, workers: int = 1, models: int = 1) -> None:
+        width = _WIDTH + (models - 1) * _MODEL
+        cells = memoryview(mmap.mmap(-1, workers * width * 8)).cast("d")
+        self.rows = [cells[number * width : (number + 1) * width] for number in range(workers)]
 
     def ready(self) -> bool:
         """Return whether every worker takes new traffic."""
@@ -68,11 +71,35 @@ class Board:
         return [int(row[0]) for row in self.rows if row[0]]
 
 
-class Metrics:
-    """One worker's counts, and what all of them add up to."""
+class Predictions:
+    """One worker's counts of what one model was asked."""
 
-    def __init__(self, board: Board, worker: int, model: Mapping[str, str]) -> None:
-        self._board, self._row, self._model = board, board.rows[worker], model
+    def __init__(self, row: memoryview[float], number: int) -> None:  # type: ignore[type-arg, unused-ignore]
+        self._row, (self._times, self._samples) = row, _cells(number)
+
+    def inference(self, samples: int, duration_s: float) -> None:
+        """Count `samples` that the model took `duration_s` for."""
+        self._row[self._samples] += samples
+        _observe(self._row, self._times, duration_s)
+
+
+def _cells(number: int) -> tuple[int, int]:
+    """Return where the times and the samples of the model `number` are, from 0."""
+    further = _WIDTH + (number - 1) * _MODEL
+    return (further, further + _HISTOGRAM) if number else (_INFERENCE_AT, _SAMPLES_AT)
+
+
+class Metrics:
+    """One worker's counts, and what all of them add up to.
+
+    Args:
+        board: all workers' counts.
+        worker: the worker's number.
+        models: what tells the models apart: `name`, `version` and so on, of each.
+    """
+
+    def __init__(self, board: Board, worker: int, *models: Mapping[str, str]) -> None:
+        self._board, self._row, self._models = board, board.rows[worker], models
         gauges = range(_EVENT_GAUGES_AT, _EVENT_GAUGES_AT + len(_EVENT_GAUGES))
         for place in (*range(_PAIRS_AT), *gauges):  # those of a worker that was here before
             self._row[place] = 0
@@ -90,10 +117,9 @@ class Metrics:
         self._row[start + _STATUS[status]] += 1
         _observe(self._row, start + len(STATUSES), duration_s)
 
-    def inference(self, samples: int, duration_s: float) -> None:
-        """Count `samples` that the model took `duration_s` for."""
-        self._row[_SAMPLES_AT] += samples
-        _observe(self._row, _INFERENCE_AT, duration_s)
+    def of_model(self, number: int) -> Predictions:
+        """Return what counts the predictions of the model `number`, from 0."""
+        return Predictions(self._row, number)
 
     def ready(self, *, ready: bool) -> None:
         """Say whether this worker takes new traffic."""
@@ -143,7 +169,13 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return every metric of all workers in Prometheus' text format 0.0.4."""
         board = self._board
-        lines = [*_requests(board), *_others(board, self._model), *_secrets(board), *_processes(board.processes())]
+        lines = [
+            *_requests(board),
+            *_models(board, self._models),
+            *_others(board),
+            *_secrets(board),
+            *_processes(board.processes()),
+        ]
         return "\n".join([*lines, ""]).encode()
 
 
@@ -165,12 +197,27 @@ def _requests(board: Board) -> Iterator[str]:
         yield from _histogram(board, "modelyard_request_seconds", start + len(STATUSES), labels, always=False)
 
 
-def _others(board: Board, model: Mapping[str, str]) -> Iterator[str]:
+def _models(board: Board, models: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield what is counted of each model; the only one needs no label."""
+    said = [_labels({"model": one["name"], "version": one["version"]}) for one in models] if len(models) > 1 else [""]
     name = "modelyard_inference_seconds"
     yield from _head(name, "histogram", "Time in the model, a prediction.")
-    yield from _histogram(board, name, _INFERENCE_AT, "", always=True)
+    for number, labels in enumerate(said):
+        yield from _histogram(board, name, _cells(number)[0], labels, always=True)
+    name = "modelyard_samples_total"
+    yield from _head(name, "counter", "Samples given to the model.")
+    for number, labels in enumerate(said):
+        yield f"{name}{f'{{{labels}}}' if labels else ''} {board.total(_cells(number)[1]):.0f}"
+    yield from _head("modelyard_model_info", "gauge", "The model that is served.")
+    yield from (f"modelyard_model_info{{{_labels(model)}}} 1" for model in models)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items())
+
+
+def _others(board: Board) -> Iterator[str]:
     rows = (
-        ("modelyard_samples_total", "counter", "Samples given to the model.", board.total(_SAMPLES_AT)),
         ("modelyard_requests_in_progress", "gauge", "Requests being answered.", board.total(2)),
         ("modelyard_connections", "gauge", "Connections that are open.", board.total(3)),
         ("modelyard_held_bytes", "gauge", "Bytes that requests on their way hold.", board.total(4)),
@@ -191,9 +238,6 @@ def _others(board: Board, model: Mapping[str, str]) -> Iterator[str]:
         yield f'{name}{{outcome="{outcome}"}} {board.total(_EVENTS_AT + number):.0f}'
     if board.total(_EVENT_GAUGES_AT + 2):
         yield from _broker(board)
-    yield from _head("modelyard_model_info", "gauge", "The model that is served.")
-    labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in model.items())
-    yield f"modelyard_model_info{{{labels}}} 1"
 
 
 def _broker(board: Board) -> Iterator[str]:

@@ -36,6 +36,8 @@ class Served:
         max_length: how long an axis that varies may be.
         max_bytes: what the tensors of a request may take, its answer's too, where an axis varies.
         no_sequences: why a request cannot go on where another ended; empty: it can.
+        names: all models of the server; empty: it has but this one.
+        versions: all versions of this one; empty: there is but this.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Served:
     max_length: int = 1 << 20
     max_bytes: int = 1 << 30
     no_sequences: str = NOTHING_KEPT
+    names: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
     @cached_property
     def inputs(self) -> dict[str, TensorSpec]:

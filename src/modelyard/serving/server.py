@@ -8,6 +8,7 @@ import gc
 import logging
 import resource
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .app import App
@@ -21,6 +22,7 @@ from .listener import Acceptor, begin
 from .logs import log, requests
 from .metrics import Metrics
 from .model import Facts
+from .repository import Open, Repository, knowing_each_other, places
 from .sequences import Sequences, as_many_as_fit, why_none
 from .served import Served, bounded
 from .settings import NAME, Settings
@@ -31,7 +33,7 @@ from .warming import batches, median_s, warm_up
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .events.consumer import Consumer
     from .listener import Listeners
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from .model import Predictor
     from .mounted import Secrets
     from .otel import Otel
+    from .repository import Place
     from .streams import Kept
 
 TOGETHER = 64
@@ -64,8 +67,44 @@ def serve(
     Raises:
         StartError: the model is not there to be used.
     """
-    facts = Facts.read(settings.model_dir)
-    predictor = open_model(settings.backend, settings.model_dir, settings.threads)
+    found = places(settings)
+    _check_alone(settings, found)
+    loaded = [_load(settings, place, len(board.rows)) for place in found]
+    models = [one.model for one in loaded]
+    told = [{"name": model.name, "version": model.version, **model.identity} for model in models]
+    metrics = Metrics(board, worker, *told)
+    gc.collect()
+    gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
+    gc.set_threshold(50_000, 20, 20)
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        running = Worker(settings, secrets, models, metrics, board, worker, runner.get_loop())
+        running.open(loaded, otel, once=once)
+        runner.run(running.run(listeners))
+    log(logging.INFO, "stopped")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is in memory.
+
+    Attributes:
+        model: as the protocols show it.
+        predictor: what predicts.
+        sample_s: how long a sample takes, in seconds; None: it is not known to be always so.
+        together: how many samples of several requests are predicted at once.
+        kept: what it keeps of a sequence.
+    """
+
+    model: Served
+    predictor: Predictor
+    sample_s: float | None
+    together: int
+    kept: Sequence[Kept]
+
+
+def _load(settings: Settings, place: Place, workers: int) -> Loaded:
+    facts = Facts.read(place.folder)
+    predictor = open_model(settings.backend, place.folder, settings.threads)
     sample = warm_up(predictor, facts)
     # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
     sample_s = median_s(predictor, sample) if settings.backend in BUILT_IN and sample is not None else None
@@ -78,17 +117,18 @@ def serve(
 
         predictor, facts = handled(predictor, facts, settings.handlers)
         sample_s = None  # a picture takes its time, and nothing else would be answered meanwhile
-    no_sequences = why_none(kept, len(board.rows))
-    model = Served(_name(settings, facts), settings.model_version, facts, settings.max_batch, no_sequences=no_sequences)
-    metrics = Metrics(board, worker, {"name": model.name, "version": model.version, **model.identity})
-    gc.collect()
-    gc.freeze()  # what is here stays; what a request makes goes without it, and its lists are many
-    gc.set_threshold(50_000, 20, 20)
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        running = Worker(settings, secrets, model, metrics, board, worker, runner.get_loop())
-        running.open(predictor, sample_s, together, otel, kept, once=once)
-        runner.run(running.run(listeners))
-    log(logging.INFO, "stopped")
+    name, no_sequences = place.name or _name(settings, facts), why_none(kept, workers)
+    model = Served(name, place.version, facts, settings.max_batch, no_sequences=no_sequences)
+    return Loaded(model, predictor, sample_s, together, kept)
+
+
+def _check_alone(settings: Settings, found: Sequence[Place]) -> None:
+    """Refuse settings that are about one model, where there are several."""
+    for setting in ("handlers", "events_url") if len(found) > 1 else ():
+        if getattr(settings, setting) is not None:
+            names = ", ".join(sorted({one.name or "" for one in found}))
+            msg = f"MODELYARD_{setting.upper()}: it is about one model, and {settings.model_dir} holds several: {names}"
+            raise StartError(msg)
 
 
 class Worker:
@@ -98,29 +138,20 @@ class Worker:
         self,
         settings: Settings,
         secrets: Secrets,
-        model: Served,
+        models: Sequence[Served],
         metrics: Metrics,
         board: Board,
         number: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._settings, self._secrets, self._model = settings, secrets, model
+        self._settings, self._secrets, self._models = settings, secrets, models
         self._metrics, self._board, self._number, self._loop = metrics, board, number, loop
         self._accepting, self._now = asyncio.Event(), asyncio.Event()
         self._draining = self._stopping = False
         self._consumer: Consumer[Any] | None = None
 
-    def open(
-        self,
-        predictor: Predictor,
-        sample_s: float | None,
-        together: int,
-        otel: Otel | None,
-        kept: Sequence[Kept] = (),
-        *,
-        once: bool = False,
-    ) -> None:
-        """Put the model behind the connections, and before the broker."""
+    def open(self, loaded: Sequence[Loaded], otel: Otel | None, *, once: bool = False) -> None:
+        """Put the models behind the connections, and the only one before the broker."""
         settings, free = self._settings, self._free_bytes()
         allowance = Allowance(
             connections=_connections(settings),
@@ -130,37 +161,42 @@ class Worker:
             body_s=settings.body_s,
             idle_s=settings.idle_s,
         )
-        self._model = bounded(self._model, settings.max_length, int(PARSING * free))
-        pace = Pace(sample_s, together, settings.max_queue, settings.queue_s)
-        values = values_limit(free, cpu_limit() / len(self._board.rows))
-        limits = Limits.of(self._model.inputs.values(), settings.max_batch, settings.max_body_bytes, values)
         self._gate = Gate(allowance, self._metrics.held)
-        sequences = None if self._model.no_sequences else self._sequences(kept, int(KEEPING * free))
-        self._engine = Engine(predictor, self._metrics, pace, self._loop, sequences)
+        self._repository = Repository(self._opened(loaded, free))
         self._tracer = self._open_tracer(otel)
         auth, tracer = self._secrets.auth, self._tracer
         self._app = App(
             auth,
-            self._model,
-            self._engine,
+            self._repository,
             self._metrics,
             tracer,
-            limits,
             self._is_ready,
             self._loop,
             settings.events_source,
         )
-        self._limits = limits
         if settings.events_url is not None:
             from .events.starting import consumer_of  # most servers have no broker
 
+            one = self._repository.first
             self._consumer = consumer_of(
-                settings, self._secrets, self._model, self._engine, limits, self._metrics, self._number, once=once
+                settings, self._secrets, one.model, one.engine, one.limits, self._metrics, self._number, once=once
             )
 
     def _sequences(self, kept: Sequence[Kept], size_bytes: int) -> Sequences:
         most = as_many_as_fit(kept, self._settings.max_sequences, size_bytes)
         return Sequences(kept, most, self._settings.sequence_idle_s, lambda: self._draining)
+
+    def _opened(self, loaded: Sequence[Loaded], free: int) -> Iterator[Open]:
+        """Yield each model with a queue of its own; one request to each of them may be read at a time: they share the memory."""
+        settings, share = self._settings, free // len(loaded)
+        values = values_limit(share, cpu_limit() / len(self._board.rows))
+        models = knowing_each_other([one.model for one in loaded]) if len(loaded) > 1 else [loaded[0].model]
+        for number, (model, one) in enumerate(zip(models, loaded, strict=True)):
+            pace = Pace(one.sample_s, one.together, settings.max_queue, settings.queue_s)
+            sequences = None if model.no_sequences else self._sequences(one.kept, int(KEEPING * share))
+            engine = Engine(one.predictor, self._metrics.of_model(number), pace, self._loop, sequences)
+            limits = Limits.of(model.inputs.values(), settings.max_batch, settings.max_body_bytes, values)
+            yield Open(bounded(model, settings.max_length, int(PARSING * share)), engine, limits)
 
     async def run(self, listeners: Listeners) -> None:
         """Serve until it is stopped and nothing is in flight, or the time for that is over."""
@@ -181,7 +217,8 @@ class Worker:
         for acceptor in acceptors:
             acceptor.close()
         await asyncio.gather(self._finish(), *consuming)
-        self._engine.close()
+        for one in self._repository.models:
+            one.engine.close()
         self._tracer.close(SPANS_S)
         requests.flush()
 
@@ -194,7 +231,7 @@ class Worker:
     def _accept_grpc(self, listener: socket.socket) -> Acceptor:
         from .grpc import calls, connection
 
-        service = calls.Calls(self._app, self._model, self._engine, self._limits, self._is_ready, self._loop)
+        service = calls.Calls(self._app, self._repository, self._is_ready, self._loop)
         connect = functools.partial(connection.Connection, service, self._gate, self._loop)
         return self._accept(listener, connect, "MODELYARD_GRPC_PORT")
 
@@ -243,7 +280,11 @@ class Worker:
         from .otlp import Sender
 
         scheme = "http" if self._secrets.certificate.value is None else "https"
-        resource = {"service.name": self._model.name, "service.version": self._model.version} | otel.resource
+        first = self._models[0]
+        resource = {"service.name": first.name, "service.version": first.version}
+        if len(self._models) > 1:
+            resource = {"service.name": self._settings.model_name or "modelyard"}
+        resource |= otel.resource
         return Tracer(otel.sampler, Sender(otel, resource, self._metrics, self._loop), scheme=scheme)
 
     def _is_ready(self) -> bool:
@@ -270,10 +311,14 @@ class Worker:
             **grpc,
             tls=self._secrets.certificate.value is not None,
             password=self._settings.username is not None,
-            model=self._model.name,
-            version=self._model.version,
-            **self._model.identity,
+            **self._said(),
         )
+
+    def _said(self) -> dict[str, Any]:
+        """Return what the log says of the models."""
+        if len(self._models) > 1:
+            return {"models": {f"{one.name}/{one.version}": one.identity for one in self._models}}
+        return {"model": self._models[0].name, "version": self._models[0].version, **self._models[0].identity}
 
 
 def _connections(settings: Settings) -> int:

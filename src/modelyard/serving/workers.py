@@ -20,6 +20,7 @@ from .listener import Listeners
 from .logs import log
 from .metrics import Board
 from .model import Facts
+from .repository import places
 
 if TYPE_CHECKING:
     from .mounted import Secrets
@@ -44,7 +45,7 @@ def serve(settings: Settings, secrets: Secrets, otel: Otel | None, *, once: bool
 
     count = 1 if once else settings.workers or _as_many_as_fit(settings)
     listeners = Listeners.of(settings)
-    board = Board(count)
+    board = Board(count, len(places(settings)))
     if count == 1:
         server.serve(settings, secrets, otel, listeners, board, once=once)
         return 0
@@ -52,8 +53,9 @@ def serve(settings: Settings, secrets: Secrets, otel: Otel | None, *, once: bool
 
 
 def _as_many_as_fit(settings: Settings) -> int:
-    """Return how many workers the CPU limit has room for; one for a model whose sequences each are in one process."""
-    return 1 if Facts.read(settings.model_dir).keeps else max(1, int(cpu_limit() / settings.threads))
+    """Return how many workers the CPU limit has room for; one for models whose sequences each are in one process."""
+    keeps = any(Facts.read(place.folder).keeps for place in places(settings))
+    return 1 if keeps else max(1, int(cpu_limit() / settings.threads))
 
 
 class Watch:

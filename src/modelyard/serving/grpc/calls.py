@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from ..answers import failure
+from ..body import decode
 from ..errors import RequestError
 from ..messages import Response
+from . import oip, tfserving, wire
 from .health import Health
 from .oip import Inference
 from .tfserving import ModelStatus, Prediction
@@ -18,10 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..app import App
-    from ..engine import Engine, Work
-    from ..limits import Limits
+    from ..engine import Work
     from ..messages import Request
-    from ..served import Served
+    from ..repository import Open, Repository
     from ..service import Peer
     from .connection import Connection
     from .stream import Stream
@@ -49,21 +50,19 @@ class Calls:
     def __init__(
         self,
         app: App,
-        model: Served,
-        engine: Engine,
-        limits: Limits,
+        repository: Repository,
         is_ready: Callable[[], bool],
         loop: AbstractEventLoop,
     ) -> None:
-        self.max_message_bytes = limits.message
-        self._app, self._engine = app, engine
-        self._services: dict[str, Methods] = {
-            "inference.GRPCInferenceService": Inference(model, limits, is_ready),
-            "tensorflow.serving.PredictionService": Prediction(model, limits),
-            "tensorflow.serving.ModelService": ModelStatus(model, limits),
+        models = repository.models
+        self.max_message_bytes = max(one.limits.message for one in models)
+        self._app, self._repository = app, repository
+        self._services: dict[str, dict[Open, Methods]] = {
+            "inference.GRPCInferenceService": {one: Inference(one.model, one.limits, is_ready) for one in models},
+            "tensorflow.serving.PredictionService": {one: Prediction(one.model, one.limits) for one in models},
+            "tensorflow.serving.ModelService": {one: ModelStatus(one.model, one.limits) for one in models},
         }
-        self._health = Health((*self._services, model.name), is_ready, loop)
-        self._services[Health.NAME] = self._health
+        self._health = Health((*self._services, *(one.model.name for one in models)), is_ready, loop)
 
     def began(self, request: Request) -> None:
         """Take note of a call, and give it its place in a trace."""
@@ -84,13 +83,14 @@ class Calls:
             if request.path == Health.WATCH:
                 stream.take_back = self._health.watch(request, stream, connection)
                 return
-            answer = self._route(request)
+            one, answer = self._route(request)
         except Exception as exc:
-            answer = failure(exc)
+            connection.respond(stream, failure(exc))
+            return
         if isinstance(answer, Response):
             connection.respond(stream, answer)
         else:
-            stream.take_back = self._engine.submit(answer, lambda response: connection.respond(stream, response))
+            stream.take_back = one.engine.submit(answer, lambda response: connection.respond(stream, response))
 
     def closing(self) -> bool:
         """Return whether clients are asked to leave."""
@@ -100,10 +100,25 @@ class Calls:
         """Count and log an answer; None: to what is no call."""
         self._app.answered(request, status, duration_s, peer)
 
-    def _route(self, request: Request) -> Response | Work[Response]:
+    def _route(self, request: Request) -> tuple[Open, Response | Work[Response]]:
         _, _, rest = request.path.partition("/")
         name, _, method = rest.partition("/")
+        if name == Health.NAME:
+            return self._repository.first, self._health.answer(method, request)
         service = self._services.get(name)
         if service is None:
-            raise RequestError(405, f"unknown service {name!r}; served: {', '.join(self._services)}")
-        return service.answer(method, request)
+            served = (*self._services, Health.NAME)
+            raise RequestError(405, f"unknown service {name!r}; served: {', '.join(served)}")
+        one = self._asked(name, request)
+        return one, service[one].answer(method, request)
+
+    def _asked(self, service: str, request: Request) -> Open:
+        """Return the model that a call is about: what it asks is looked at where there are several alone."""
+        if self._repository.is_one:
+            return self._repository.first
+        largest = max((one.limits for one in self._repository.models), key=lambda limits: limits.body)
+        message = wire.Message(decode(request, largest))
+        one = self._repository.find(*(oip if service.startswith("inference.") else tfserving).asked(message))
+        if len(request.body) > one.limits.message:
+            raise RequestError(413, f"the message is larger than {one.limits.message} bytes")
+        return one

@@ -102,6 +102,11 @@ class Inference:
         check_model(self._model, message.text(1), message.text(2) or self._model.version)
 
 
+def asked(message: wire.Message) -> tuple[str, str | None]:
+    """Return the name and the version of the model that a request names, as far as it does."""
+    return message.text(1), message.text(2) or None
+
+
 class ModelInfer:
     """A request to infer."""
 

@@ -103,9 +103,14 @@ class ModelStatus:
         """
         if method != "GetModelStatus":
             raise RequestError(405, f"unknown method {method!r}; served: GetModelStatus")
-        _target(self._model, wire.Message(decode(request, self._limits))).check_known()
-        status = wire.whole(1, int(self._model.version)) + wire.whole(2, _AVAILABLE) + wire.blob(3, b"")
-        return Response(200, wire.blob(1, status))
+        target = _target(self._model, wire.Message(decode(request, self._limits)))
+        target.check_known()
+        own = self._model.version
+        versions = (self._model.versions or (own,)) if target.match["version"] is None else (own,)
+        said = [wire.whole(1, one) for one in sorted(map(int, versions), reverse=True)]
+        return Response(
+            200, b"".join(wire.blob(1, one + wire.whole(2, _AVAILABLE) + wire.blob(3, b"")) for one in said)
+        )
 
 
 class Predict:
@@ -147,6 +152,13 @@ class Predict:
         return failure(exc)
 
 
+def asked(message: wire.Message) -> tuple[str, str | None]:
+    """Return the name and the version of the model that a request names, as far as it does."""
+    spec = message.message(1) or wire.Message(b"")
+    version = spec.message(2)
+    return spec.text(1), None if version is None else str(wire.signed(version.whole(1) or 0))
+
+
 def _target(model: Served, message: wire.Message) -> Target:
     """Return which model, version or label a request names.
 
@@ -156,8 +168,7 @@ def _target(model: Served, message: wire.Message) -> Target:
     spec = message.message(1)
     if spec is None or not (name := spec.text(1)):
         raise RequestError(400, "Missing ModelSpec")
-    version = spec.message(2)
-    number = None if version is None else str(wire.signed(version.whole(1) or 0))
+    _, number = asked(message)
     return Target(model, {"name": name, "version": number, "label": spec.text(4) or None})
 
 

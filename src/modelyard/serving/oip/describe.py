@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
     from ..served import Served
@@ -33,9 +35,14 @@ def check_model(model: Served, name: str, version: str) -> None:
         RequestError: 404.
     """
     if name != model.name:
-        raise RequestError(404, f"unknown model {name!r}; served: {model.name!r}")
+        raise RequestError(404, f"unknown model {name!r}; served: {_listed(model.names or (model.name,))}")
     if version != model.version:
-        raise RequestError(404, f"model {name!r} has no version {version!r}; served: {model.version!r}")
+        served = _listed(model.versions or (model.version,))
+        raise RequestError(404, f"model {name!r} has no version {version!r}; served: {served}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def metadata(model: Served) -> dict[str, Any]:
@@ -46,7 +53,7 @@ def metadata(model: Served) -> dict[str, Any]:
         said = {"class_names": list(next(iter(labels.values()), ()))}
     return {
         "name": model.name,
-        "versions": [model.version],
+        "versions": [*(model.versions or (model.version,))],
         "platform": PLATFORMS.get(model.facts.format, model.facts.format),
         "inputs": [tensor(spec) for spec in model.inputs.values()],
         "outputs": [tensor(spec) for spec in model.outputs.values()],

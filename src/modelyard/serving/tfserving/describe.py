@@ -14,10 +14,15 @@ SIGNATURE = "serving_default"
 METHOD = "tensorflow/serving/predict"
 
 
-def status(model: Served) -> dict[str, Any]:
-    """Return the body of `GET /v1/models/<name>`."""
+def status(model: Served, version: str | None = None) -> dict[str, Any]:
+    """Return the body of `GET /v1/models/<name>`: of all versions, the highest first, or of the one that is named."""
     state = {"error_code": "OK", "error_message": ""}
-    return {"model_version_status": [{"version": str(int(model.version)), "state": "AVAILABLE", "status": state}]}
+    versions = sorted(map(int, model.versions), reverse=True) if version is None else []
+    return {
+        "model_version_status": [
+            {"version": str(one), "state": "AVAILABLE", "status": state} for one in versions or [int(model.version)]
+        ]
+    }
 
 
 def metadata(model: Served) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class TFServing:
             target.check_servable()
             return json_response(metadata(self._model))
         target.check_known()
-        return json_response(status(self._model))
+        return json_response(status(self._model, match["version"]))
 
     def _example(self, request: Request, target: Target) -> NoReturn:
         # Only whether it is JSON is looked at, and a large text would be looked at here, on the event loop.
