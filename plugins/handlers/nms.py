@@ -24,6 +24,7 @@ def nms(
     least_score: float = 0.5,
     most: PositiveInt = 100,
     form: Literal["corners", "centres"] = "corners",
+    give: Literal["parts", "detections"] = "parts",
 ) -> Handler:
     """Keeps the best boxes of each class: those that overlap with a better one are left out.
 
@@ -35,11 +36,12 @@ def nms(
         least_score: boxes with lower scores are left out
         most: how many boxes a sample has at most
         form: what the four numbers are: corners, x1, y1, x2, y2; or centres, x, y, width, height
+        give: what it gives: parts, the tensors boxes, scores, classes and count; or one tensor, detections, of six numbers a box: x1, y1, x2, y2, score, class
     """
     from modelyard_plugins.handlers import modelyard_handlers
 
     return modelyard_handlers.nms(
-        place, boxes=boxes, scores=scores, overlap=overlap, least_score=least_score, most=most, form=form
+        place, boxes=boxes, scores=scores, overlap=overlap, least_score=least_score, most=most, form=form, give=give
     )
 
 

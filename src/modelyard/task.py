@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from modelyard.errors import PluginError
 
@@ -46,6 +46,18 @@ class Answers:
             labels = np.empty(0) if self.labels is None else np.asarray(self.labels[part])
             yield part, np.asarray(self.own[part]), labels
 
+    def parts(self, rows: int) -> Iterator[Answers]:
+        """Yield the answers to `rows` samples at a time, in memory, in the order of the split."""
+        import numpy as np
+
+        for start in range(0, len(self.own), rows):
+            part = slice(start, start + rows)
+            own, labels, other = (
+                None if one is None else np.asarray(one[part]) for one in (self.own, self.labels, self.baseline)
+            )
+            assert own is not None
+            yield Answers(own, labels, self.output, other)
+
 
 class Score(NamedTuple):
     """One metric as it was measured.
@@ -73,6 +85,23 @@ class Scores:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Accumulator(Protocol):
+    """What a task found in the samples so far. It keeps what its figures are made of, not the answers.
+
+    Samples may be given in blocks of any size; and what was found of a split in parts, one accumulator each, is the same
+    as what one finds of the whole: `modelyard.testing.check_task` tries it.
+    """
+
+    def update(self, block: Answers) -> None:
+        """Look at further samples, those that follow the ones before; they are in memory."""
+
+    def merge(self, later: Self) -> None:
+        """Take what another one found of the samples that follow this one's; it is not asked again."""
+
+    def result(self) -> Scores:
+        """Return how good the answers to all samples so far are, one or more."""
+
+
 class Agreement(NamedTuple):
     """How two models' answers to the same samples differ.
 
@@ -86,17 +115,19 @@ class Agreement(NamedTuple):
 
 
 class Task:
-    """What is learnt. A task derives from this and says at least `check` and `measure`.
+    """What is learnt. A task derives from this and says at least `check`, and either `accumulator` or `measure`.
 
     Attributes:
         says: what a sample is told, in the plural, for messages: `labels`.
         number: one number of an answer, for messages: `a probability`.
-        looks_at_baseline: whether `measure` wants the baseline's answers beside the variant's own.
+        looks_at_baseline: whether the baseline's answers are wanted beside the variant's own.
+        block: how many samples an accumulator looks at at a time.
     """
 
     says = "answers"
     number = "a number"
     looks_at_baseline = False
+    block = 1024
 
     def check(self, splits: Splits) -> OutputFacts:
         """Return what a model must answer to these splits, whose samples are sound.
@@ -132,9 +163,19 @@ class Task:
             msg = f"the answer to test sample {first + row} is not finite: {answers[row].ravel()[:8].tolist()}"
             raise PluginError(msg)
 
-    def measure(self, answers: Answers) -> Scores:
-        """Return how good the answers to the test split are."""
+    def accumulator(self, output: OutputFacts) -> Accumulator:
+        """Return what measures answers of `output` block by block, and has seen none yet."""
         raise NotImplementedError
+
+    def measure(self, answers: Answers) -> Scores:
+        """Return how good the answers to the test split are; by default what an accumulator finds in them.
+
+        A task whose figures need several samples at once, such as neighbours, has this instead of an accumulator.
+        """
+        found = self.accumulator(answers.output)
+        for block in answers.parts(self.block):
+            found.update(block)
+        return found.result()
 
     def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
         """Return how the answers of two models to the same samples differ, both of the shape `(samples, ...)`.

@@ -80,7 +80,8 @@ class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         shape: its axes without that of the batch; a name where the length varies.
         activation: what makes the answer of what the network gives: of logits, probabilities.
         inside: whether the model's file applies it itself; otherwise whoever runs the file does, the server too.
-        labels: the name of each element along the last axis, for instance the classes; none: they have no names.
+        labels: the name of each element along the last axis, for instance the classes, or of each class whose number an
+            answer holds; none: there are no names.
         tensor: what the model's file calls it; empty: the same, or it is the only one.
     """
 

@@ -57,6 +57,7 @@ UNLIKE = {"README.md"}
 
 ELSEWHERE = {
     "docs/how-to/choose-a-task.md": "tests/docs/test_guides.py",
+    "docs/how-to/detect-objects.md": "tests/front_door/test_detection_road.py",
     "docs/how-to/handlers.md": "tests/front_door/test_handlers_road.py",
     "docs/how-to/import-a-model.md": "tests/docs/test_guides.py",
     "docs/how-to/train-with-your-own-script.md": "tests/docs/test_guides.py",

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +49,26 @@ def build(project: Path, *arguments: str, env: Mapping[str, str] | None = None, 
         check=False,
     )
     return Build(done.returncode, done.stdout + done.stderr, read_lines(done.stdout))
+
+
+@contextmanager
+def serving(project: Path) -> Iterator[str]:
+    """Run `doit serve` until the block ends, and give the address of the server, which is ready."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "doit", f"serve.port={port}", "serve"]
+    with subprocess.Popen(command, cwd=project, env={**os.environ, "MODELYARD_DRAIN_S": "0"}) as process:
+        end = time.monotonic() + 120
+        while time.monotonic() < end and process.poll() is None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+        process.wait(60)
 
 
 def read_lines(output: str) -> dict[str, str]:

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.front_door.builds import artifacts, build
+from tests.front_door.builds import artifacts, build, serving
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -209,21 +204,8 @@ def ask(url: str, body: Any, kind: str = "application/json") -> Any:
 @pytest.fixture
 def served(project: Path) -> Iterator[str]:
     """The address of `doit serve`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "doit", f"serve.port={port}", "serve"]
-    with subprocess.Popen(command, cwd=project, env={**os.environ, "MODELYARD_DRAIN_S": "0"}) as process:
-        end = time.monotonic() + 120
-        while time.monotonic() < end and process.poll() is None:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
-        process.wait(60)
+    with serving(project) as address:
+        yield address
 
 
 def test_a_client_sends_a_text_and_gets_a_name(served: str) -> None:

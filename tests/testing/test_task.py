@@ -73,12 +73,17 @@ def labels(task: str, samples: int) -> np.ndarray:
     classes = np.arange(samples) % 3
     if task == "regression":
         return np.eye(3, dtype=np.float32)[classes] + 0.25
+    if task == "detection":
+        boxes = np.array([[0, 0, 2, 2], [0, 0, 4, 4], [1, 1, 5, 5]])[classes]
+        return np.concatenate([boxes, classes[:, None]], axis=1)[:, None]
     if task in POSITIONS:
         return np.stack([classes, (classes + 1) % 3], axis=1)
     return np.eye(3, dtype=np.uint8)[classes] if task == "multi-label" else classes
 
 
-@pytest.mark.parametrize("task", ["classification", "regression", "multi-label", "embedding", "agreement", *POSITIONS])
+@pytest.mark.parametrize(
+    "task", ["classification", "regression", "multi-label", "embedding", "agreement", "detection", *POSITIONS]
+)
 def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, task: str) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -89,6 +94,9 @@ def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, ta
     shape: tuple[int, ...] = (3,)
     if task in POSITIONS:
         x, shape = np.stack([x, np.roll(x, 1, axis=1)], axis=1), (2, 3)
+    if task == "detection":
+        pytest.importorskip("pycocotools")
+        x, shape = np.insert(y, 4, 0.5, axis=2).astype(np.float32), (1, 6)
     named = {"class_names": np.array(["a", "b", "c"])} if task in ("classification", "multi-label") else {}
     np.savez(project / "data.npz", train_x=x, train_y=y, test_x=x[:30], test_y=y[:30], **named)
     real = onnx.TensorProto.FLOAT
@@ -113,6 +121,7 @@ def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, ta
         "f1",
         "cosine",
         "mean_iou",
+        "map",
     )
 
 

@@ -12,12 +12,23 @@ if TYPE_CHECKING:
     from modelyard.serving.handlers import Handler, Place, Tensors
 
 
-def nms(place: Place, *, boxes: str, scores: str, overlap: float, least_score: float, most: int, form: str) -> Handler:
+def nms(
+    place: Place,
+    *,
+    boxes: str,
+    scores: str,
+    overlap: float,
+    least_score: float,
+    most: int,
+    form: str,
+    give: str = "parts",
+) -> Handler:
     """Return what keeps the best boxes of each class: greedy non-maximum suppression.
 
     It gives `boxes`, float32, shape `(N, most, 4)`, as corners `x1, y1, x2, y2` in the units that it was given; `scores`,
     float32, and `classes`, int32, both of the shape `(N, most)`, the highest score first; and `count`, int32, shape `(N,)`:
-    how many of them are boxes. What is behind these is 0.
+    how many of them are boxes. What is behind these is 0. Or it gives `detections`, float32, shape `(N, most, 6)`: the
+    corners, the score and the class of each; in rows that are no box the class is -1 and the rest 0.
 
     Args:
         place: where it stands.
@@ -27,6 +38,7 @@ def nms(place: Place, *, boxes: str, scores: str, overlap: float, least_score: f
         least_score: boxes with lower scores are left out.
         most: how many boxes a sample has at most.
         form: `corners`, `x1, y1, x2, y2`, or `centres`, `x, y, width, height`.
+        give: `parts` or `detections`.
     """
 
     def one(found: NDArray[Any], each: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -42,9 +54,12 @@ def nms(place: Place, *, boxes: str, scores: str, overlap: float, least_score: f
 
     def run(tensors: Tensors) -> dict[str, Any]:
         columns = zip(*map(one, tensors[boxes], tensors[scores]), strict=True)
-        return dict(zip(("boxes", "scores", "classes", "count"), map(np.stack, columns), strict=True))
+        parts = dict(zip(("boxes", "scores", "classes", "count"), map(np.stack, columns), strict=True))
+        return parts if give == "parts" else {"detections": _joined(**parts)}
 
     taken = [place.tensor(boxes, shape=("anchors", 4)), place.tensor(scores, shape=("...",))]
+    if give == "detections":
+        return place.handler(run, taken, [place.tensor("detections", shape=(most, 6))])
     given = [place.tensor("boxes", shape=(most, 4)), place.tensor("scores", shape=(most,))]
     given += [place.tensor("classes", "int32", (most,)), place.tensor("count", "int32")]
     return place.handler(run, taken, given)
@@ -82,3 +97,11 @@ def _padded(boxes: NDArray[Any], kept: list[tuple[float, int, int]], most: int) 
     for number, (score, kind, row) in enumerate(kept):
         places[number], scores[number], classes[number] = boxes[row], score, kind
     return places, scores, classes, np.asarray(len(kept), np.int32)
+
+
+def _joined(boxes: NDArray[Any], scores: NDArray[Any], classes: NDArray[Any], count: NDArray[Any]) -> NDArray[Any]:
+    """Return a row of six numbers for each box, shape `(N, most, 6)`, float32."""
+    there = np.arange(boxes.shape[1]) < count[:, None]
+    kinds = np.where(there, classes, -1).astype(np.float32)
+    joined: NDArray[Any] = np.concatenate([boxes, scores[..., None], kinds[..., None]], axis=-1)
+    return joined

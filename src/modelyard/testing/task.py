@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import Dataset
 from modelyard.config.overrides import inline_toml
 from modelyard.errors import PluginError
 from modelyard.project.load import load
-from modelyard.task import Task
+from modelyard.task import Answers, Task
 from modelyard.testing.building import (
     HASH_SEEDS,
     bring_inputs,
@@ -19,6 +20,7 @@ from modelyard.testing.building import (
     run_watched,
 )
 from modelyard.testing.component import check_component
+from modelyard.testing.merging import check_merges
 from modelyard.variants.evaluation import Evaluation, Measured, read_measured
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def check_task(
     It is documented and light to load, takes the project's data set, measures what it is registered with, the same in
     another process, and changes nothing else in the project. It finds a model's answers in agreement with themselves, and
     neither with others nor with what is no number; and an answer that is no number it refuses. What it refuses, it refuses
-    in words.
+    in words. If it has an accumulator, what that finds in parts of the split, merged, is what it finds in the whole.
 
     Args:
         name: the task's name.
@@ -59,10 +61,11 @@ def check_task(
     """
     use = load(project, _choice(name, params)).config.uses["task"]
     check_component(use.component, project)
-    measured = _measured_twice(use.component, project, params)
+    measured, answers = _measured_twice(use.component, project, params)
     task = use.component.function(**use.params)
     assert isinstance(task, Task), f"task {name!r}: {task!r:.80} is no modelyard.task.Task"
     _check_answers(name, task, measured.answers[:_SAMPLES])
+    check_merges(name, task, answers)
     for refused in refuses:
         check_refusal(use.component, refused, partial(_measured_twice, use.component, project, refused))
     return measured.evaluation
@@ -72,8 +75,8 @@ def _choice(name: str, params: Mapping[str, Any] | None) -> dict[str, str]:
     return {"task": inline_toml({"use": name, **(params or {})})}
 
 
-def _measured_twice(component: Component, project: Path, params: Mapping[str, Any] | None) -> Measured:
-    """Check the data set and measure a variant, in two workers."""
+def _measured_twice(component: Component, project: Path, params: Mapping[str, Any] | None) -> tuple[Measured, Answers]:
+    """Check the data set and measure a variant, in two workers; return what was found, and in which answers."""
     outputs = []
     for seed in HASH_SEEDS:
         with engine_of(project, _choice(component.name, params), seed) as engine:
@@ -84,7 +87,11 @@ def _measured_twice(component: Component, project: Path, params: Mapping[str, An
                 found |= run_watched(engine, component, stage).outputs
             outputs.append({file: one for file, one in found.items() if file != "latency.json"})
     check_same(component, *outputs)
-    return read_measured(engine.workspace.folder(stage))
+    measured = read_measured(engine.workspace.folder(stage))
+    dataset = Dataset.open(engine.workspace.folder(engine.plan.of_kind("dataset")[0]))
+    labels = dataset.y("test") if dataset.has_labels else None
+    output = dataset.facts.measured or dataset.facts.outputs[0]
+    return measured, Answers(measured.answers, labels, output, measured.answers)
 
 
 def _check_answers(name: str, task: Task, stored: NDArray[np.generic]) -> None:

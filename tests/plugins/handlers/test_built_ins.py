@@ -205,6 +205,16 @@ def test_boxes_that_overlap_with_a_better_one_are_left_out() -> None:
     assert np.array_equal(same["boxes"], found["boxes"])
 
 
+def test_boxes_come_as_one_tensor_where_that_is_wanted() -> None:
+    boxes = np.float32([[[0, 0, 10, 10], [20, 20, 30, 30]], [[0, 0, 1, 1], [2, 2, 3, 3]]])
+    scores = np.float32([[[0.1, 0.9], [0.8, 0.2]], [[0, 0], [0, 0]]])
+    found = run(nms(Place(), most=3, give="detections"), boxes=boxes, scores=scores)
+    assert found.keys() == {"detections"}
+    nothing = [0, 0, 0, 0, 0, -1]
+    assert np.allclose(found["detections"][0], [[0, 0, 10, 10, 0.9, 1], [20, 20, 30, 30, 0.8, 0], nothing])
+    assert found["detections"][1].tolist() == [nothing] * 3
+
+
 def test_boxes_are_those_of_a_slow_search() -> None:
     random = np.random.default_rng(0)
     low = random.uniform(0, 50, (60, 2)).astype(np.float32)
