@@ -51,6 +51,7 @@ WORK = (
 )
 """What only a build that does something needs, or somebody who asks for more than a build."""
 LIGHT = {
+    "modelyard_plugins.support.kubectl",
     "modelyard_plugins.support.broker",
     "modelyard_plugins.support.compose_params",
     "modelyard_plugins.support.data.splitting",

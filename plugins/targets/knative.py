@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.contexts import Problem
 from modelyard.kubernetes.knative_params import KnativeParams
+from modelyard_plugins.support.kubectl import DEPLOY_ONLY, preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.contexts import CheckContext, TargetContext
+    from modelyard.contexts import CheckContext, DeployContext, TargetContext
     from modelyard.hookspecs import RegisterTarget
 
 _FILES = {
@@ -57,6 +58,22 @@ def check(context: CheckContext, *, params: KnativeParams) -> Iterator[Problem]:
         yield Problem("audience", why, "set events_oidc = true in [tool.modelyard.runtime], or remove it")
 
 
+def deploy(context: DeployContext, **params: Any) -> None:
+    """Apply the objects with kubectl, wait for what Knative says of them, and say what happened."""
+    from modelyard.kubernetes.deploying.deploying import deploy as apply
+    from modelyard.kubernetes.deploying.workloads import KNATIVE
+
+    apply(context, KNATIVE, **params)
+
+
+def undeploy(context: DeployContext, **params: Any) -> None:
+    """Remove what was deployed."""
+    from modelyard.kubernetes.deploying.undeploying import undeploy as remove
+    from modelyard.kubernetes.deploying.workloads import KNATIVE
+
+    remove(context, KNATIVE, **params)
+
+
 @hookimpl
 def modelyard_register_targets(register: RegisterTarget) -> None:
     """Register the target."""
@@ -64,6 +81,10 @@ def modelyard_register_targets(register: RegisterTarget) -> None:
         "knative",
         knative,
         templates=(*_FILES.values(), _KUSTOMIZATION, "kubernetes/_metadata.yaml.j2"),
+        deploy=deploy,
+        undeploy=undeploy,
+        deploy_only=DEPLOY_ONLY,
         tools=("jinja2",),
         check=check,
+        preflight=preflight,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard.contexts import Lack, Problem
+from modelyard.contexts import Problem
 from modelyard.kubernetes.target_params import KubernetesParams
 from modelyard_plugins.support import broker, proxy
+from modelyard_plugins.support.kubectl import DEPLOY_ONLY, preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.contexts import CheckContext, DeployContext, PreflightContext, TargetContext
+    from modelyard.contexts import CheckContext, DeployContext, TargetContext
     from modelyard.hookspecs import RegisterTarget
     from modelyard.kubernetes.exposure import Proxy
 
@@ -121,14 +122,6 @@ def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Proble
         yield Problem("service_monitor", why, "remove it, and write a ServiceMonitor of your own")
 
 
-def preflight(context: PreflightContext, **_: Any) -> Iterator[Lack]:
-    """Yield that there is no kubectl to deploy with."""
-    from shutil import which
-
-    if context.deploys and which("kubectl") is None:
-        yield Lack("kubectl is not found on PATH", "install it: https://kubernetes.io/docs/tasks/tools/")
-
-
 def _proxy(context: TargetContext, params: KubernetesParams) -> Proxy:
     from modelyard.kubernetes.exposure import Proxy
     from modelyard.kubernetes.values import PATHS
@@ -162,7 +155,7 @@ def modelyard_register_targets(register: RegisterTarget) -> None:
         templates=(*_FILES.values(), _KUSTOMIZATION, proxy.TEMPLATE),
         deploy=deploy,
         undeploy=undeploy,
-        deploy_only=("kube_context", "rollout_timeout_s", "force_conflicts", "confirm"),
+        deploy_only=DEPLOY_ONLY,
         tools=("jinja2",),
         check=check,
         preflight=preflight,

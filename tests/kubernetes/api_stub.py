@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
-from tests.kubernetes import managed_fields
+from tests.kubernetes import knative_controllers, managed_fields
 from tests.kubernetes.deployment_controller import reconcile
 
 from modelyard.kubernetes.schema import schema_findings
@@ -44,6 +44,8 @@ RESOURCES = [
     ("apis/keda.sh/v1alpha1", "scaledobjects", "ScaledObject", True),
     ("apis/keda.sh/v1alpha1", "scaledjobs", "ScaledJob", True),
     ("apis/keda.sh/v1alpha1", "triggerauthentications", "TriggerAuthentication", True),
+    ("apis/serving.knative.dev/v1", "services", "Service", True),
+    ("apis/eventing.knative.dev/v1", "triggers", "Trigger", True),
     ("apis/gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", True),
     ("apis/gateway.networking.k8s.io/v1", "backendtlspolicies", "BackendTLSPolicy", True),
 ]
@@ -59,6 +61,8 @@ class Cluster:
         written: each write that was no dry run, in order: method, kind and query.
         statuses: the status of each new pod, by the beginning of a word in its images; any other gets ready.
         refusal: why the controller can make no pods; empty: it can.
+        conditions: what Knative's controllers say of objects of a kind; without it, that they are ready.
+        lacks: groups and versions that the API does not know.
         forbidden: plurals, and paths, that the user may not read.
         role_in: the namespace outside of which the user may do nothing, the namespace itself included; empty: there is none.
         reads_namespaces: whether that user may read namespaces all the same.
@@ -70,6 +74,8 @@ class Cluster:
     written: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusal: str = ""
+    conditions: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     role_in: str = ""
     reads_namespaces: bool = False
@@ -101,6 +107,8 @@ class Cluster:
         if thing["kind"] == "Deployment":
             self.replicas.append(thing["spec"]["replicas"])
             reconcile(self, path)
+        if ".knative.dev/" in thing["apiVersion"]:
+            knative_controllers.reconcile(self, path)
         return thing
 
     def stamped(self, path: str, thing: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +183,9 @@ class Handler(BaseHTTPRequestHandler):
         plural = plural_of(path)
         self.note("list" if path.endswith(f"/{plural}") else "get", path)
         readable = self.cluster.reads_namespaces and plural == "namespaces"
-        if {plural, path} & {*self.cluster.forbidden} or (self.is_outside(path) and not readable):
+        if any(path.startswith(f"apis/{one}") for one in self.cluster.lacks):
+            self.fail(404, "NotFound", "the server could not find the requested resource")
+        elif {plural, path} & {*self.cluster.forbidden} or (self.is_outside(path) and not readable):
             self.forbid(path, "get")
         elif (found := discovery(path)) is not None:
             self.answer(found)

@@ -17,10 +17,11 @@ from modelyard.contexts import DeployContext, Rendered
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.deploying import deploy
 from modelyard.kubernetes.deploying.undeploying import undeploy
+from modelyard.kubernetes.deploying.workloads import DEPLOYMENT, Workload
 from modelyard.kubernetes.manifests import objects_in, read_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from modelyard.contexts import TargetContext
@@ -79,6 +80,8 @@ class Deployer:
         said: the lines of the last deploy.
         renders: the key of each render, in order.
         answer: what a person says when asked; None: there is nobody.
+        target: what renders.
+        workload: what it renders a service as.
     """
 
     folder: Path
@@ -88,6 +91,8 @@ class Deployer:
     renders: list[str] = field(default_factory=list)
     answer: bool | None = None
     asked: list[str] = field(default_factory=list)
+    target: Callable[..., None] = kubernetes
+    workload: Workload = DEPLOYMENT
 
     def render(self, digest: str = "a", **params: Any) -> str:
         """Render with an image of `digest`, and return the key."""
@@ -96,7 +101,7 @@ class Deployer:
         made = target_context(work)
         image = {"digest": f"sha256:{digest * 64}", "repository": self.repository or IMAGE.repository, "server": EVENTS}
         made = msgspec.structs.replace(made, image=msgspec.structs.replace(IMAGE, **image))
-        kubernetes(made, **{"namespace": self.namespace, **params})
+        self.target(made, **{"namespace": self.namespace, **params})
         key = hashlib.sha256(b"".join(one.read_bytes() for one in sorted(made.out.iterdir()))).hexdigest()
         if not (self.folder / key).exists():
             made.out.rename(self.folder / key)
@@ -144,13 +149,14 @@ class Deployer:
         key = self.render(digest, **params)
         deploy(
             self.context(key, **(options or {})),
+            self.workload,
             **{"rollout_timeout_s": 20, "namespace": self.namespace, **alone, **params},
         )
         return self.said
 
     def take_away(self, **options: Any) -> list[str]:
         """Undeploy what was rendered last, and return what was said."""
-        undeploy(self.context(self.renders[-1], task="undeploy:kubernetes", **options))
+        undeploy(self.context(self.renders[-1], task="undeploy:kubernetes", **options), self.workload)
         return self.said
 
 

@@ -56,6 +56,10 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
         retry_delay_s: how long the first time is waited before that; then twice as long each time
         labels: more labels for every object
         annotations: more annotations for every object
+        kube_context: the kubectl context to deploy to; empty: the current one
+        rollout_timeout_s: how long deploy waits for the Service, and for the Trigger
+        force_conflicts: let deploy take over fields, and objects, of other tools
+        confirm: ask before deploy changes anything: this is production
     """
 
     name: str = ""
@@ -97,3 +101,7 @@ class KnativeParams(msgspec.Struct, frozen=True, kw_only=True):
     retry_delay_s: PositiveInt = 1
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    kube_context: str = ""
+    rollout_timeout_s: PositiveInt = 300
+    force_conflicts: bool = False
+    confirm: bool = False

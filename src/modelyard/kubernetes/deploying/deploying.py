@@ -14,6 +14,7 @@ from modelyard.kubernetes.deploying.planning import plan
 from modelyard.kubernetes.deploying.records import SHORT
 from modelyard.kubernetes.deploying.revisions import render_of, revisions
 from modelyard.kubernetes.deploying.session import Session
+from modelyard.kubernetes.deploying.workloads import DEPLOYMENT
 from modelyard.kubernetes.kubectl import Kubectl
 from modelyard.kubernetes.manifests import objects_in, read_folder, read_text
 
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import DeployContext, Rendered
     from modelyard.kubernetes.deploying.changes import Change
+    from modelyard.kubernetes.deploying.workloads import Workload
     from modelyard.kubernetes.objects import Object
 
 
-def deploy(context: DeployContext, **params: Any) -> None:
+def deploy(context: DeployContext, workload: Workload = DEPLOYMENT, **params: Any) -> None:
     """Apply what was rendered with the user's kubectl, remove what no longer is, and wait until the pods run.
 
     Args:
         context: what was rendered, and what a person asked for.
+        workload: what the service runs as.
         params: the target's parameters; `kube_context`, `rollout_timeout_s`, `force_conflicts` and `confirm` count here.
 
     Raises:
@@ -38,8 +41,8 @@ def deploy(context: DeployContext, **params: Any) -> None:
             nothing was applied then but, where it is rendered and was not there, the Namespace.
         StageFailed: the objects were applied but the pods do not get ready; the message says why, pod by pod.
     """
-    with _rendered(context, params) as rendered:
-        one = _begin(context, params, rendered)
+    with _rendered(context, workload, params) as rendered:
+        one = _begin(context, workload, params, rendered)
         context.say(f"{context.task} -> {one.cluster}")
         look(one)
         changes = plan(one)
@@ -61,7 +64,7 @@ def _tell(context: DeployContext, changes: list[Change]) -> None:
 
 
 @contextlib.contextmanager
-def _rendered(context: DeployContext, params: dict[str, Any]) -> Iterator[Rendered]:
+def _rendered(context: DeployContext, workload: Workload, params: dict[str, Any]) -> Iterator[Rendered]:
     """Yield what is to be deployed: what is rendered now, or what `--to` names."""
     if not context.to:
         yield context.rendered
@@ -69,19 +72,19 @@ def _rendered(context: DeployContext, params: dict[str, Any]) -> Iterator[Render
     kubectl = Kubectl.find(str(params.get("kube_context") or ""), str(params.get("namespace") or ""))
     name = str(params.get("name") or context.name)
     reach(kubectl)
-    known = revisions(kubectl, name)
-    live = kubectl.read("get", "deployments.apps", name)
+    known = revisions(kubectl, name) if workload is DEPLOYMENT else []  # Knative's do not say what was rendered
+    live = kubectl.read("get", workload.resource, name)
     with context.earlier(render_of(context.to, known, live, context.task)) as rendered:
         context.say(f"back to render {rendered.key[:SHORT]} of {rendered.when}, commit {rendered.commit[:10] or '-'}")
         yield rendered
 
 
-def _begin(context: DeployContext, params: dict[str, Any], rendered: Rendered) -> Session:
+def _begin(context: DeployContext, workload: Workload, params: dict[str, Any], rendered: Rendered) -> Session:
     namespace = namespace_of(objects_in(read_folder(rendered.folder)))
     kubectl = Kubectl.find(str(params.get("kube_context") or ""), namespace)
     with ThreadPoolExecutor() as pool:
         documents, cluster = pool.submit(_objects, kubectl, rendered.folder), pool.submit(reach, kubectl)
-        return Session(context, params, kubectl, cluster.result(), rendered, documents.result())
+        return Session(context, workload, params, kubectl, cluster.result(), rendered, documents.result())
 
 
 def _objects(kubectl: Kubectl, folder: Path) -> list[Object]:

@@ -12,26 +12,16 @@ from modelyard.kubernetes.objects import items, kind, mapping, text
 from modelyard.kubernetes.parameters import INSTANCE, MANAGED_BY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from modelyard.kubernetes.deploying.identity import Identity
     from modelyard.kubernetes.kubectl import Kubectl
     from modelyard.kubernetes.objects import Object
 
-_KINDS = (
-    "serviceaccounts",
-    "configmaps",
-    "services",
-    "deployments.apps",
-    "horizontalpodautoscalers.autoscaling",
-    "poddisruptionbudgets.policy",
-    "networkpolicies.networking.k8s.io",
-    "ingresses.networking.k8s.io",
-)
-"""What modelyard's own templates render; what a plugin adds is known by the record of the deploy."""
 
-
-def deployed(kubectl: Kubectl, name: str, deployment: object, say: Callable[[str], None]) -> list[Any]:
+def deployed(
+    kubectl: Kubectl, name: str, kinds: Iterable[str], running: object, say: Callable[[str], None]
+) -> list[Any]:
     """Return the live objects that modelyard deployed for the service `name`, without the Namespace and the Secrets.
 
     What a controller made bears the labels of the object that it made it for, such as KEDA's autoscaler, and goes with that.
@@ -39,18 +29,19 @@ def deployed(kubectl: Kubectl, name: str, deployment: object, say: Callable[[str
     Args:
         kubectl: for the service's namespace.
         name: the service's name, which all its objects are labelled with.
-        deployment: the live Deployment, which names what it was deployed with; None: there is none.
+        kinds: what modelyard's own templates render, as kubectl calls it; what a plugin adds is known by the record.
+        running: the live object with the record of what was deployed; None: there is none.
         say: is told what cannot be looked for.
     """
     wanted = f"{MANAGED_BY}=modelyard,{INSTANCE}={name}"
     done = kubectl.run(
-        "get", ",".join(_KINDS), "-l", wanted, "-o", "json", "--ignore-not-found", "--show-managed-fields"
+        "get", ",".join(kinds), "-l", wanted, "-o", "json", "--ignore-not-found", "--show-managed-fields"
     )
     if done.returncode != 0:
         say(f"warning: cannot look for what was deployed earlier: {last_words(done)}")
     every = [one for one in from_list(done.stdout) if not items(one, "metadata", "ownerReferences")]
     found = {identity(one, kubectl.namespace): one for one in every if is_ours(one, name)}
-    rest = [one for one in objects_of(deployment) if identity(one, kubectl.namespace) not in found]
+    rest = [one for one in objects_of(running) if identity(one, kubectl.namespace) not in found]
     if rest:
         more = kubectl.run("get", "-o", "json", "--ignore-not-found", "-f", "-", stdin=as_stream(rest))
         for one in from_list(more.stdout):
@@ -71,6 +62,8 @@ def no_longer_rendered(found: list[Any], rendered: Collection[Identity], namespa
 
 def unread_settings(kubectl: Kubectl, found: list[Any], documents: list[Object], name: str) -> list[Any]:
     """Return the earlier settings of the service that no revision of its Deployment reads any more."""
+    if not any(kind(one) == "ConfigMap" for one in found):
+        return []
     read = {text(one, "metadata", "name") for one in documents if kind(one) == "ConfigMap"}
     history = items(kubectl.read("get", "replicasets.apps", "-l", f"{INSTANCE}={name}"), "items")
     if not history:

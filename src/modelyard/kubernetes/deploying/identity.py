@@ -39,10 +39,9 @@ def is_ours(thing: Object, name: str) -> bool:
     )
 
 
-def service_name(documents: list[Object]) -> str:
-    """Return the name of the service, which all its objects are labelled with; empty: there is no Deployment."""
-    deployment = next((one for one in documents if kind(one) == "Deployment"), {})
-    return text(mapping(deployment, "metadata", "labels"), INSTANCE)
+def service_name(workloads: list[Object]) -> str:
+    """Return the name of the service, which all its objects are labelled with; empty: there are no such `workloads`."""
+    return text(mapping(next(iter(workloads), {}), "metadata", "labels"), INSTANCE)
 
 
 def namespace_of(documents: list[Object]) -> str:

@@ -6,14 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ToolError
-from modelyard.kubernetes.deploying import records, rollout
+from modelyard.kubernetes.deploying import records
 from modelyard.kubernetes.deploying.applying import apply, attempt, refuse
 from modelyard.kubernetes.deploying.earlier import deployed
 from modelyard.kubernetes.deploying.identity import is_ours
 from modelyard.kubernetes.deploying.images import check_images
 from modelyard.kubernetes.deploying.secrets import check_secrets
+from modelyard.kubernetes.deploying.workloads import with_pods
 from modelyard.kubernetes.kubectl import is_forbidden, last_words
-from modelyard.kubernetes.objects import Bundle, label, text
+from modelyard.kubernetes.objects import Bundle, kind, label, text
 
 if TYPE_CHECKING:
     from modelyard.kubernetes.deploying.session import Session
@@ -26,14 +27,15 @@ def look(one: Session) -> None:
     Raises:
         ToolError: something is not.
     """
+    _refuse_unknown_kinds(one)
     if not (is_there := _namespace_is_there(one)):
         _check_image(one)
         _make_namespace(one)
     with ThreadPoolExecutor() as pool:
         live = pool.submit(one.read_live)
-        secrets = pool.submit(check_secrets, one.kubectl, one.documents, one.context.say)
+        secrets = pool.submit(check_secrets, one.kubectl, with_pods(one.documents), one.context.say)
         one.live = live.result()
-        earlier = pool.submit(deployed, one.kubectl, one.name, one.deployment, one.context.say)
+        earlier = pool.submit(deployed, one.kubectl, one.name, one.workload.beside, one.running, one.context.say)
         _refuse_strangers(one)
         secrets.result()
         one.earlier = earlier.result()
@@ -41,9 +43,39 @@ def look(one: Session) -> None:
         _check_image(one)
 
 
+_INSTALLED = {
+    "serving.knative.dev": "Knative Serving",
+    "eventing.knative.dev": "Knative Eventing",
+    "keda.sh": "KEDA",
+    "gateway.networking.k8s.io": "the Gateway API",
+    "monitoring.coreos.com": "the operator of Prometheus",
+}
+"""What brings kinds of objects that are not Kubernetes' own, by their group."""
+
+
+def _refuse_unknown_kinds(one: Session) -> None:
+    """See that the cluster has the kinds of objects that are not Kubernetes' own.
+
+    Raises:
+        ToolError: it has not; the message says what would bring them.
+    """
+    foreign = {text(thing, "apiVersion") for thing in one.documents if "/" in kind(thing)}
+    for version in sorted(foreign):
+        done = one.kubectl.plain().run("get", "--raw", f"/apis/{version}")
+        if done.returncode != 0 and "(NotFound)" in done.stderr:
+            kinds = sorted({text(thing, "kind") for thing in one.documents if text(thing, "apiVersion") == version})
+            group = version.partition("/")[0]
+            msg = (
+                f"the cluster knows no {' and no '.join(kinds)} of {version}: "
+                f"{_INSTALLED.get(group, group)} is not installed there\n"
+                "  install it, or choose another cluster with `kube_context`"
+            )
+            raise ToolError(msg)
+
+
 def _check_image(one: Session) -> None:
     how = one.context
-    check_images(one.documents, how.repository, how.push_task, how.say, insecure=how.insecure)
+    check_images(with_pods(one.documents), how.repository, how.push_task, how.say, insecure=how.insecure)
 
 
 def _namespace_is_there(one: Session) -> bool:
@@ -93,10 +125,10 @@ def _refuse_strangers(one: Session) -> None:
             "  give one of the two another name or namespace, or take it over with force_conflicts = true"
         )
         raise ToolError(msg)
-    other = records.recorded(one.deployment, records.TARGET)
+    other = records.recorded(one.running, records.TARGET)
     if other not in ("", one.context.target) and not one.force:
         msg = (
-            f"{label(one.deployment)}: deployed by the target {other!r}, not by {one.context.target!r}\n"
+            f"{label(one.running)}: deployed by the target {other!r}, not by {one.context.target!r}\n"
             "  give one of the two another namespace, or take it over with force_conflicts = true"
         )
         raise ToolError(msg)
@@ -106,7 +138,7 @@ def _runs_already(one: Session) -> bool:
     """Tell whether the pods run the very images that are rendered, so that no registry need be asked."""
 
     def images(things: list[Object]) -> list[str]:
-        return [text(each.spec, "image") for pod in Bundle(things).pods for each in pod.containers]
+        return [text(each.spec, "image") for pod in Bundle(with_pods(things)).pods for each in pod.containers]
 
-    wanted = images(Bundle(one.documents).of("Deployment"))
-    return rollout.is_complete(one.deployment or {}) and images([one.deployment]) == wanted
+    running = one.running or {}
+    return one.workload.is_complete(running) and images([running]) == images(one.workload.of(one.documents))

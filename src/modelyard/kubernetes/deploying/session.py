@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.identity import Identity, as_stream, from_list, identity, service_name
-from modelyard.kubernetes.objects import kind, label
+from modelyard.kubernetes.objects import label
 
 if TYPE_CHECKING:
     from modelyard.contexts import DeployContext, Rendered
     from modelyard.kubernetes.deploying.cluster import Cluster
+    from modelyard.kubernetes.deploying.workloads import Workload
     from modelyard.kubernetes.kubectl import Kubectl
     from modelyard.kubernetes.objects import Object
 
@@ -22,6 +23,7 @@ class Session:
 
     Attributes:
         context: what was asked for.
+        workload: what the service runs as.
         params: the target's parameters.
         kubectl: for the objects' namespace.
         cluster: where it goes.
@@ -33,6 +35,7 @@ class Session:
     """
 
     context: DeployContext
+    workload: Workload
     params: dict[str, Any]
     kubectl: Kubectl
     cluster: Cluster
@@ -50,7 +53,7 @@ class Session:
     @property
     def name(self) -> str:
         """The name of the service, which all its objects are labelled with."""
-        return service_name(self.documents) or self.context.name
+        return service_name(self.workload.of(self.documents)) or self.context.name
 
     def of(self, thing: Object) -> Identity:
         """Return which object `thing` is."""
@@ -61,9 +64,9 @@ class Session:
         return self.live.get(self.of(thing))
 
     @property
-    def deployment(self) -> Any:
-        """The live Deployment, which bears the record; None: there is none."""
-        return next((one for one in self.live.values() if kind(one) == "Deployment"), None)
+    def running(self) -> Any:
+        """The live object that the service runs as, which bears the record; None: there is none."""
+        return next(iter(self.workload.of(self.live.values())), None)
 
     def read_live(self) -> dict[Identity, Any]:
         """Return those of the objects that are in the cluster, as they are now.

@@ -9,34 +9,37 @@ from modelyard.kubernetes.deploying.cluster import reach
 from modelyard.kubernetes.deploying.earlier import deployed, remove
 from modelyard.kubernetes.deploying.identity import namespace_of, service_name
 from modelyard.kubernetes.deploying.records import TARGET, recorded
+from modelyard.kubernetes.deploying.workloads import DEPLOYMENT
 from modelyard.kubernetes.kubectl import Kubectl
 from modelyard.kubernetes.manifests import objects_in, read_folder
-from modelyard.kubernetes.objects import Bundle, label, text
+from modelyard.kubernetes.objects import label, text
 
 if TYPE_CHECKING:
     from modelyard.contexts import DeployContext
+    from modelyard.kubernetes.deploying.workloads import Workload
 
 
-def undeploy(context: DeployContext, **params: Any) -> None:
+def undeploy(context: DeployContext, workload: Workload = DEPLOYMENT, **params: Any) -> None:
     """Remove what modelyard deployed of the service; Secrets and the Namespace stay, which may hold others' things.
 
     Args:
         context: what was rendered last, which says what the service is called and where it is.
+        workload: what the service runs as.
         params: the target's parameters.
 
     Raises:
         ToolError: the cluster does not answer or says no, or the person does.
     """
     documents = objects_in(read_folder(context.rendered.folder))
-    deployment = next(iter(Bundle(documents).of("Deployment")), {})
-    name = service_name(documents) or context.name
+    workloads = workload.of(documents)
+    name = service_name(workloads) or context.name
     namespace = namespace_of(documents) or str(params.get("namespace") or "")
     kubectl = Kubectl.find(str(params.get("kube_context") or ""), namespace)
     cluster = reach(kubectl)
     context.say(f"{context.task} -> {cluster}")
-    live = kubectl.read("get", "deployments.apps", text(deployment, "metadata", "name") or name)
+    live = kubectl.read("get", workload.resource, text(next(iter(workloads), {}), "metadata", "name") or name)
     _refuse_other(context, live)
-    found = deployed(kubectl, name, live, context.say)
+    found = deployed(kubectl, name, workload.beside, live, context.say)
     for one in found:
         context.say(f"  remove    {label(one)}")
     if not found:
