@@ -161,6 +161,7 @@ def test_a_subject_that_no_stream_holds_is_told_until_one_does(serve, broker, ra
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_no_event_is_lost_when_the_server_is_killed(broker, serve, raw):
     random_, count, done, amid = random.Random(1), 500, 0, 0
     broker.make()
@@ -181,6 +182,7 @@ def test_no_event_is_lost_when_the_server_is_killed(broker, serve, raw):
     assert broker.count(broker.dead) == 0
 
 
+@pytest.mark.slow
 def test_no_event_is_lost_when_the_broker_is_killed(broker, serve, raw):
     count, amid = 500, 0
     broker.make()
@@ -395,6 +397,7 @@ def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(broker, 
     assert len(dead) < count  # each time about half of the others, by chance, are acknowledged before its turn comes
 
 
+@pytest.mark.slow
 def test_memory_is_flat(broker, serve, raw):
     count = 10_000 if LONG else 1_500
     broker.make()
