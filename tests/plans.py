@@ -10,7 +10,7 @@ import pytest
 
 from modelyard.component import Component, Source, Use
 from modelyard.config.config import Config
-from modelyard.config.tables import TABLES, TRAINED, USING, parameters_of_table
+from modelyard.config.tables import TABLES, TRAINED, USING, Gates, Settings
 from modelyard.config.training import Training
 from modelyard.errors import PlanError
 from modelyard.plugins.load import Plugins, load_plugins
@@ -75,7 +75,8 @@ def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
     trained = {table: Use(known[USING[table]]) for table in TRAINED}
     where = {table: ConfigSource().where(table) for table in TRAINED}
     only = Training(uses=trained, seed=3, variants=tuple(variants), where=where)
-    values = {t: {n: p.default for n, p in parameters_of_table(t).items()} for t in TABLES}
+    values = {table: struct() for table, struct in TABLES.items()}
+    gates = msgspec.structs.asdict(Gates())
     fields: dict[str, object] = {
         "project": Path("/project"),
         "name": "shop",
@@ -85,7 +86,7 @@ def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
         "isa": None,
         "uses": uses,
         "trainings": {"": only},
-        "settings": values,
+        "settings": Settings(**{**values, "gates": gates}),  # type: ignore[arg-type]
         "variants": variants,
         "targets": {"staging": Use(known["target"])},
         "resources": {},

@@ -103,7 +103,7 @@ def test_an_image_that_no_registry_takes_is_refused(load: Load, text: str, said:
 
 @pytest.mark.parametrize("name", ["x", "team/x", "registry.example:5000/team/x__y", "localhost/x", "[::1]:5000/x"])
 def test_an_image_that_a_registry_takes_is_not(load: Load, name: str) -> None:
-    assert load({f"{T}.image": f'repository = "{name}"\ntag = "V1.0_a"'}).settings["image"]["repository"] == name
+    assert load({f"{T}.image": f'repository = "{name}"\ntag = "V1.0_a"'}).settings.image.repository == name
 
 
 def wrong_key(context: CheckContext, **params: int) -> list[Problem]:

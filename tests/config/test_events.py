@@ -30,7 +30,7 @@ def test_a_source_alone_is_enough(load: Load) -> None:
     config = load({EVENTS: 'use = "nats"'})
     assert config.events is not None
     assert config.events.component.name == "nats"
-    found = {key: config.settings["events"][key] for key in ("input", "output", "dead_letter", "group")}
+    found = {key: getattr(config.settings.events, key) for key in ("input", "output", "dead_letter", "group")}
     assert found == {
         "input": "some-project.in",
         "output": "some-project.out",
@@ -130,7 +130,7 @@ def test_the_image_has_the_client_its_requirements_and_no_broker(load: Load) -> 
 
 def test_a_broker_elsewhere_changes_no_image(load: Load) -> None:
     here, there = (load({EVENTS: f'use = "nats"\nurl = "nats://{host}"'}) for host in ("a", "b"))
-    assert {one.settings["events"]["url"] for one in (here, there)} == {"nats://a", "nats://b"}
+    assert {one.settings.events.url for one in (here, there)} == {"nats://a", "nats://b"}
     assert _image(here) == _image(there)
 
 

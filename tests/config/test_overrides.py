@@ -17,7 +17,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 def test_an_override_is_laid_over_the_file(load: Load) -> None:
     config = load(train__epochs="9", select__rule="fastest", seed="3", variants__more='["pack"]')
     assert config.training.uses["train"].params == {"epochs": 9, "rate": 0.1}
-    assert config.settings["select"]["rule"] == "fastest"
+    assert config.settings.select.rule == "fastest"
     assert config.seed == 3
     assert list(config.variants) == ["plain", "pruned", "more"]
 
@@ -103,7 +103,7 @@ NUMBERS = st.integers(-(10**12), 10**12).map(str) | st.from_regex(r"[0-9]{1,3}\.
 def test_a_number_on_the_command_line_is_the_text_that_was_written_where_a_text_is_meant(text: str, load: Load) -> None:
     config = load({}, image__tag=text.lstrip("-"), version=text)
     assert config.version == text
-    assert config.settings["image"]["tag"] == text.lstrip("-")
+    assert config.settings.image.tag == text.lstrip("-")
 
 
 def test_a_number_in_the_file_where_a_text_is_meant_is_told_of_quotes(load: Load) -> None:

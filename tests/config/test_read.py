@@ -6,6 +6,7 @@ import pytest
 from tests.configs import Load
 
 from modelyard.config.read import load_config
+from modelyard.config.tables import Dataset, Select
 from modelyard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ def test_every_table_is_read_and_every_default_filled_in(load: Load) -> None:
     assert (config.project, config.name, config.version, config.seed) == (load.project, "some-project", "2.1", 7)
     assert config.training.uses["train"].component.name == "trainer"
     assert config.training.uses["train"].params == {"epochs": 3, "rate": 0.1}
-    assert config.settings["select"] == {"rule": "smallest", "baseline": ""}
-    assert config.settings["dataset"] == {"normalize": "auto"}
-    assert config.settings["gates"]["min_accuracy"] is None
+    assert config.settings.select == Select(rule="smallest", baseline="")
+    assert config.settings.dataset == Dataset(normalize="auto")
+    assert config.settings.gates["min_accuracy"] is None
     assert [[use.component.name for use in steps] for steps in config.variants.values()] == [
         ["pack"],
         ["prune", "pack"],

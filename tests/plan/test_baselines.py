@@ -24,9 +24,10 @@ def planned(variants: dict[str, tuple[Use, ...]], plugins: Plugins, *, gate: boo
     more = {("optimizer", c.name): c for c in (TUNE, TRAINING)}
     known = Plugins(plugins.manager, {**plugins.components, **more}, sources=plugins.sources)
     wanted = config(variants)
-    wanted.settings["gates"]["max_accuracy_drop"] = 0.01 if gate else None
-    wanted.settings["gates"]["equal_training"] = select.pop("equal_training", True)
-    wanted.settings["select"].update(select)
+    wanted.settings.gates["max_accuracy_drop"] = 0.01 if gate else None
+    wanted.settings.gates["equal_training"] = select.pop("equal_training", True)
+    for key, value in select.items():
+        setattr(wanted.settings.select, key, value)
     return build_plan(wanted, known)
 
 
@@ -116,7 +117,7 @@ def test_a_control_that_the_runtime_does_not_take_is_not_planned(plugins: Plugin
     known = Plugins(plugins.manager, {**plugins.components, **more}, sources=plugins.sources)
     wanted = config({"plain": (), "a": (use(sparse), use(bake))})
     wanted.uses["runtime"] = Use(runner, {})
-    wanted.settings["gates"]["max_accuracy_drop"] = 0.01
+    wanted.settings.gates["max_accuracy_drop"] = 0.01
     plan = build_plan(wanted, known)
     assert unlike(plan) == {"a": "in heavy-tune, heavy-tune gives heavy, but the runtime takes packed, raw"}
 

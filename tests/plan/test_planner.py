@@ -146,7 +146,7 @@ def test_the_baseline_is_the_first_variant_unless_it_is_named(plugins: Plugins) 
     plan = build_plan(config(variants), plugins)
     assert plan.stages["select:shop"].settings["baseline"] == "a"
     named = config(variants)
-    named.settings["select"]["baseline"] = "b"
+    named.settings.select.baseline = "b"
     assert build_plan(named, plugins).stages["select:shop"].settings["baseline"] == "b"
 
 
@@ -200,7 +200,7 @@ def test_a_baseline_or_rule_that_is_unknown_lists_what_is_known(
     key: str, value: str, near: str, plugins: Plugins
 ) -> None:
     wrong = config({"plain": (use(PACK),)})
-    wrong.settings["select"][key] = value
+    setattr(wrong.settings.select, key, value)
     told = refused(lambda: build_plan(wrong, plugins))
     assert (
         f"[tool.modelyard.select]: key {key!r}: {value!r} is not allowed, did you mean {near!r}?\n  allowed: " in told

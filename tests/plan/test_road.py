@@ -74,7 +74,7 @@ def test_each_is_compared_with_its_own_baseline_that_was_trained_as_long(plugins
     tuned = msgspec.structs.replace(component("optimizer", "tune", ("raw",), "raw"), trains_like="tune")
     known = {**plugins.components, ("optimizer", "tune"): tuned}
     found = config({"plain": (use(PACK),), "tuned": (use(tuned), use(PRUNE), use(PACK))})
-    found.settings["gates"]["max_accuracy_drop"] = 0.1
+    found.settings.gates["max_accuracy_drop"] = 0.1
     plan = build_plan(several(found, a=1, b=2), Plugins(plugins.manager, known, sources=plugins.sources))
     settings = plan.stages["select:shop"].settings
     assert settings["trained_alike"] == {"a.tuned": "a.plain-tune", "b.tuned": "b.plain-tune"}
@@ -95,7 +95,7 @@ def test_a_variant_that_one_cannot_have_is_named_with_the_training_and_the_way_o
 
 def test_a_baseline_that_one_training_lacks_is_refused(plugins: Plugins) -> None:
     found = several(config(CHAINS), a=1, b=2)
-    found.settings["select"]["baseline"] = "pruned"
+    found.settings.select.baseline = "pruned"
     b = msgspec.structs.replace(found.trainings["b"], variants=("plain",))
     told = refused(lambda: build_plan(msgspec.structs.replace(found, trainings={**found.trainings, "b": b}), plugins))
     assert "key 'baseline': 'pruned' is no variant of the training 'b'\n  allowed: plain" in told

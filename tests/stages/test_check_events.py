@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from msgspec.structs import asdict
 from tests.plugins.conftest import model_facts
 
 from modelyard.artifacts import ServerFacts
@@ -64,8 +65,11 @@ def job(dataset: Dataset, tmp_path: Path) -> Callable[..., Any]:
         write_json(model / "model.json", model_facts(dataset, "tflite"))
         (tmp_path / "sums.py").write_text(MODEL)
         return SimpleNamespace(
-            stage=SimpleNamespace(uses={"source": config.events}, settings={**config.settings["check"], **settings}),
+            stage=SimpleNamespace(
+                uses={"source": config.events}, settings={**asdict(config.settings.check), **settings}
+            ),
             plan=SimpleNamespace(config=config),
+            config=config,
             inputs={"image": tmp_path / "image", "model": model},
             base=SimpleNamespace(log=print, metrics={}),
             log_file=tmp_path / "check.log",
@@ -82,7 +86,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
         @contextlib.contextmanager
         def running(_folder: Path, _facts: Any, _timeout_s: float, log: Path, beside: Any) -> Iterator[Any]:
             config, source = job.plan.config, job.stage.uses["source"]
-            events = {f"events_{key}": value for key, value in config.settings["events"].items() if key != "url"}
+            events = config.settings.events.of_server()
             own = environment({"name": config.name, "port": 0, **events}, config.uses["runtime"], source)
             client = f"modelyard_plugins.sources.{source.component.client.name}:open_source"
             own |= {"MODELYARD_EVENTS_CLIENT": client, "MODELYARD_BACKEND": "sums:open_model", "MODELYARD_DRAIN_S": "0"}

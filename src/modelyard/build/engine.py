@@ -48,7 +48,7 @@ class Engine(BuildState):
     ) -> None:
         """Run stages with `executor`, which others may use, too; by default with the project's, which ends with this."""
         self.listener = listener or Listener()
-        self._wait: bool = project.config.settings["store"]["wait"]
+        self._wait = project.config.settings.store.wait
         super().__init__(project, self._say, executor)
 
     def _say(self, line: str) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.concurrency.once import once
-from modelyard.config.tables import EXECUTOR
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.keys import pinning
 from modelyard.keys.platform import HERE, Described, Platform
@@ -43,13 +42,13 @@ class Placement:
         executor: Executor | Local | None = None,
     ) -> None:
         self._project, self._table, self._tell, self._given = project, table, tell, executor
-        self._settings: dict[str, Any] = project.config.settings[EXECUTOR]
+        self._settings = project.config.settings.executor
         self._trouble: ModelyardError | None = None
 
     @property
     def retries(self) -> int:
         """How often a stage is tried again whose machine went away."""
-        return int(self._settings["retries"])
+        return self._settings.retries
 
     @property
     def name(self) -> str:
@@ -59,7 +58,7 @@ class Placement:
 
     def is_elsewhere(self, stage: Stage) -> bool:
         """Tell whether `stage` runs on another machine than this one."""
-        kinds = self._settings["kinds"]
+        kinds = self._settings.kinds
         return stage.row.host_bound and (not kinds or stage.kind in kinds) and self.elsewhere is not None
 
     def platform(self, stage: Stage) -> Platform:

@@ -38,21 +38,23 @@ class BuildState:
         self.journal = Journal()
         self.workspace = Workspace(project.folder, project.state)
         self.table = DigestTable(project.state / "state.sqlite")
-        settings = project.config.settings["store"]
-        root = project.folder / Path(settings["path"]).expanduser()
+        settings = project.config.settings.store
+        root = project.folder / Path(settings.path).expanduser()
         self.remote = self._open_remote()
         objects = DigestTable(root / "digests.sqlite", shared=True)
-        self.store = Store(root, objects, self.remote, tell, wait=settings["wait"])
+        self.store = Store(root, objects, self.remote, tell, wait=settings.wait)
         self.placement = Placement(project, self.table, tell, executor)
         self.judge = Judge(project, self.workspace, self.store, self.table, self.placement.platform)
 
     def _open_remote(self) -> Remote | None:
-        settings = self.project.config.settings["store"]
-        if not settings["remote"]:
+        settings = self.project.config.settings.store
+        if not settings.remote or settings.mode == "off":
             return None
-        from modelyard.store.remote import open_remote
+        from modelyard.store.remote import RemoteSettings, open_remote
 
-        return open_remote(settings, self._tell, self.project.config.source.where("store"))
+        is_written = settings.mode == "read-write"
+        told = RemoteSettings(settings.remote, is_written, settings.timeout_s, settings.options)
+        return open_remote(told, self._tell, self.project.config.source.where("store"))
 
     def close(self) -> None:
         """Remove what was for this process alone, end what was started and close the state files."""

@@ -110,7 +110,7 @@ def _context(engine: Engine, stage: Stage, what: str, options: Mapping[str, Any]
         name=config.name,
         version=config.version,
         repository=str(image.settings["repository"]) if image else "",
-        insecure=config.settings["push"]["insecure"],
+        insecure=config.settings.push.insecure,
         who=email(engine.project.folder) or person.user(),
         rendered=Rendered(folder=engine.workspace.folder(stage), key=key, commit=git, when=when),
         earlier=functools.partial(_earlier, engine, stage),

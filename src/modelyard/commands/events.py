@@ -96,7 +96,7 @@ def send(engine: Engine, plan: Plan, samples: int, file: str, type: str, wait: f
 
     _check_options(samples, file, type, wait)
     made = [_of_file(file, type)] if file else _of_samples(engine, plan, samples)
-    place = plan.config.settings["events"]["input"]
+    place = plan.config.settings.events.input
     fewer = "" if file or len(made) == samples else ": the test split has no more"
 
     async def exchange(peer: Peer) -> Sequence[str]:

@@ -74,8 +74,8 @@ def _main(plan: Plan, kind: str) -> str:
 
 
 def _serve_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
-    serving = plan.config.settings["serve"]
-    doc = f"serve the selected model on {serving['host']}:{serving['port']} until Ctrl-C"
+    serving = plan.config.settings.serve
+    doc = f"serve the selected model on {serving.host}:{serving.port} until Ctrl-C"
     model = plan.stages[_main(plan, "select")].handle("model")
     yield _task(plan.config.name, doc, model, functools.partial(serve, engine, plan))
 
@@ -96,7 +96,7 @@ def _report_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def _export_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
-    folder = plan.config.settings["export"]["folder"]
+    folder = plan.config.settings.export.folder
     for stage in plan.of_kind("render"):
         doc = f"write what render:{stage.name} made to {folder}/{stage.name}/, for git"
         yield _task(stage.name, doc, stage.handle(), functools.partial(export, engine, stage))
@@ -175,7 +175,7 @@ def push(engine: Engine, stage: Stage) -> None:
     def report(done: int, total: int, note: str) -> None:
         screen.status(f"   push {bar({'done': done, 'total': total, 'unit': 'B', 'note': note})}")
 
-    insecure = engine.plan.config_of(stage).settings["push"]["insecure"]
+    insecure = engine.plan.config_of(stage).settings.push.insecure
     pushed = push_archive(folder / facts.archive, facts.repository, facts.tag, insecure=insecure, report=report)
     sent = f"{len(pushed.sent)} blobs sent ({pushed.sent_bytes / 1e6:.1f} MB), {len(pushed.present)} were there"
     screen.clear()
@@ -191,7 +191,7 @@ def export(engine: Engine, stage: Stage) -> None:
     """
     from modelyard.rendering.exporting import export as write
 
-    target = engine.project.folder / engine.plan.config_of(stage).settings["export"]["folder"] / stage.name
+    target = engine.project.folder / engine.plan.config_of(stage).settings.export.folder / stage.name
     record = engine.workspace.record(stage)
     try:
         done = write(engine.workspace.folder(stage), record.outputs if record else (), target)

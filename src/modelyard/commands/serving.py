@@ -32,12 +32,12 @@ def prepare(engine: Engine, plan: Plan, folder: Path, task: str) -> dict[str, st
     from modelyard.launch.python_server import distributions
 
     config = plan.config
-    events = config.settings["events"]
-    settings = {"name": config.name, "port": config.settings["serve"]["port"]}
-    settings |= {f"events_{key}": value for key, value in events.items() if key != "url"}
-    own = {"MODELYARD_HOST": config.settings["serve"]["host"]}
-    if config.events and events["url"]:
-        own["MODELYARD_EVENTS_URL"] = events["url"]
+    events = config.settings.events
+    settings = {"name": config.name, "port": config.settings.serve.port}
+    settings |= events.of_server()
+    own = {"MODELYARD_HOST": config.settings.serve.host}
+    if config.events and events.url:
+        own["MODELYARD_EVENTS_URL"] = events.url
     model = engine.workspace.folder(plan.stages[f"select:{config.name}"]) / "model"
     runtime, beside = config.uses["runtime"], folder / ".handlers"
     handlers = handlers_of(plan.stages[f"image:{config.name}"].uses)

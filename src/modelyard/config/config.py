@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from modelyard.component import Component, Use
+from modelyard.config.tables import Settings
 from modelyard.config.training import Training
 from modelyard.metrics import Quantity
 from modelyard.metrics.registered import quantities_of, quantity_of
@@ -28,7 +29,7 @@ class Config(msgspec.Struct, frozen=True):
         threads: how many threads each stage computes with.
         isa: the instruction set that stages use at most; None: what the processor has.
         uses: the component of each table in `USING` but those of a training.
-        settings: modelyard's own values, a dict for each table of `tables.TABLES`.
+        settings: modelyard's own values, by table.
         trainings: the trainings by name; the only one's is empty where the project names none.
         variants: for each variant, its chain of model optimizers; those of `[tool.modelyard.variants]` come first.
         targets: for each deploy target, its component.
@@ -56,7 +57,7 @@ class Config(msgspec.Struct, frozen=True):
     threads: int
     isa: str | None
     uses: dict[str, Use]
-    settings: dict[str, dict[str, Any]]
+    settings: Settings
     trainings: dict[str, Training]
     variants: dict[str, tuple[Use, ...]]
     targets: dict[str, Use]
@@ -102,7 +103,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured of every variant."""
-        return quantities(self.uses["task"].component, self.metrics, self.settings["evaluate"]["slices"])
+        return quantities(self.uses["task"].component, self.metrics, self.settings.evaluate.slices)
 
     @property
     def handlers(self) -> dict[str, Use]:

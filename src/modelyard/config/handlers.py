@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,10 +12,10 @@ from modelyard.plugins.project_function import ProjectFunction
 from modelyard.toml.places import KeyPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from modelyard.component import Component
+    from modelyard.config.tables import Handlers
     from modelyard.toml.places import Where
 
 
@@ -33,15 +33,15 @@ def check_runtime(runtime: Component, where: Where) -> None:
         raise ConfigError(msg)
 
 
-def check_answer(settings: Mapping[str, Any], where: Where) -> None:
+def check_answer(settings: Handlers, where: Where) -> None:
     """Refuse an answer of the handlers without the tensors that they make it of.
 
     Raises:
         ConfigError: `answer` is there without `outputs`.
     """
-    if settings["answer"] and not settings["outputs"]:
+    if settings.answer and not settings.outputs:
         msg = (
-            f"{KeyPlace(where, 'answer')}: {settings['answer']!r} is given by a handler, but nothing says of what\n"
+            f"{KeyPlace(where, 'answer')}: {settings.answer!r} is given by a handler, but nothing says of what\n"
             "  name the model's tensors that it takes: outputs = [...]"
         )
         raise ConfigError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from modelyard.component import PLACES, Component, Use, check_values, kind_name
 from modelyard.config import checks
@@ -20,14 +20,18 @@ from modelyard.config.scalar import scalar
 from modelyard.config.tables import (
     EXECUTOR,
     OPTIONAL,
-    PLAIN,
     SIGNATURE,
     SOURCE,
+    TABLES,
     TRAINED,
     USING,
+    Events,
+    Handlers,
+    Image,
     Isa,
     Name,
     Seed,
+    Settings,
     Threads,
     gate_parameters,
     parameters_of_table,
@@ -72,13 +76,13 @@ class PipelineReader:
         project_name = self.scalar("name", Name, self.default_name())
         name = self.source.pipeline or project_name
         uses = {table: self.use(table) for table in USING if table not in TRAINED}
-        settings = {table: self.own(table) for table in ("dataset", *OPTIONAL, *PLAIN) if table != "gates"}
-        place = named_places(settings[SOURCE], name)
+        own: dict[str, Any] = {table: struct(**self.own(table)) for table, struct in TABLES.items() if table != "gates"}
+        handlers: Handlers = own["handlers"]
+        place = named_places(own[SOURCE], name)
         events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
         metrics = {one: self.metric(one, uses["task"].component) for one in self.table("metrics")}
-        measured = quantities(
-            uses["task"].component, metrics, self.slices(settings["evaluate"]["slices"], uses, metrics)
-        )
+        measured = quantities(uses["task"].component, metrics, self.slices(own["evaluate"].slices, uses, metrics))
+        self.check_image(own["image"])
         seed, variants = self.scalar("seed", Seed, 0), self.variants()
         config = Config(
             project=self.project,
@@ -88,11 +92,11 @@ class PipelineReader:
             threads=self.scalar("threads", Threads, THREADS),
             isa=self.scalar("isa", Isa, None),
             uses=uses,
-            settings=settings | {"gates": self.bounds(measured), "image": self.image(), SOURCE: place},
-            before=self.handlers("before", settings["handlers"], uses["runtime"].component),
-            after=self.handlers("after", settings["handlers"], uses["runtime"].component),
+            settings=Settings(**{**own, SOURCE: place}, gates=self.bounds(measured)),
+            before=self.handlers("before", handlers, uses["runtime"].component),
+            after=self.handlers("after", handlers, uses["runtime"].component),
             events=events,
-            executor=self.executor(settings[EXECUTOR]["kinds"]) if EXECUTOR in self.raw else None,
+            executor=self.executor(own[EXECUTOR].kinds) if EXECUTOR in self.raw else None,
             signature=self.signature(uses["runtime"].component),
             metrics=metrics,
             gates=self.gates(measured),
@@ -191,17 +195,15 @@ class PipelineReader:
         values = self.table("gates", name)
         return self.components.take("gate", values.pop("use", name), values, self.where("gates", name))
 
-    def image(self) -> dict[str, Any]:
-        """The image's name, which every registry must take."""
-        values = self.own("image")
-        if not (values["repository"] or values["tag"]):
-            return values
+    def check_image(self, image: Image) -> None:
+        """Check that every registry takes the image's name."""
+        if not (image.repository or image.tag):
+            return
         from modelyard.oci.reference import repository_problem, tag_problem
 
         for key, rule in {"repository": repository_problem, "tag": tag_problem}.items():
-            if values[key] and (problem := rule(values[key])):
-                raise ConfigError(checks.told(problem, values[key], self.where("image")))
-        return values
+            if (value := getattr(image, key)) and (problem := rule(value)):
+                raise ConfigError(checks.told(problem, value, self.where("image")))
 
     def trainings(self, variants: Sequence[str], seed: int) -> dict[str, Training]:
         """The trainings by name: those of `[tool.modelyard.trainings]`, or the only one, whose name is empty."""
@@ -248,19 +250,19 @@ class PipelineReader:
         others = {k: v for k, v in values.items() if k not in own}
         return self.components.take(kind, name, others, where, own, checked)
 
-    def events(self, place: Mapping[str, Any], runtime: Component) -> Use:
+    def events(self, place: Events, runtime: Component) -> Use:
         """The source of events, which checks where the events come from and go to, too."""
-        use = self.use(SOURCE, {key: place[key] for key in PLACES})
+        use = self.use(SOURCE, {key: getattr(place, key) for key in PLACES})
         check_events(use.component, place, runtime, self.where(SOURCE))
         return use
 
-    def handlers(self, side: str, settings: Mapping[str, Any], runtime: Component) -> tuple[Use, ...]:
+    def handlers(self, side: Literal["before", "after"], settings: Handlers, runtime: Component) -> tuple[Use, ...]:
         """The handlers on one side of the model."""
-        where, steps = self.where("handlers"), settings[side]
+        where, steps = self.where("handlers"), getattr(settings, side)
         if steps:
             check_runtime(runtime, where)
         check_answer(settings, where)
-        file = requirements_file(self.project, settings["requirements"], where)
+        file = requirements_file(self.project, settings.requirements, where)
         found = (self.step(step, where.at(side, number), "handler") for number, step in enumerate(steps))
         return tuple(with_requirements(one, file) for one in found)
 

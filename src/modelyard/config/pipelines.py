@@ -64,12 +64,12 @@ def check_images(configs: Iterable[Config]) -> None:
     """
     known: dict[tuple[str, str], Config] = {}
     for one in configs:
-        image = one.settings["image"]
-        other = known.setdefault((image["repository"] or one.name, image["tag"]), one)
-        if image["tag"] and other is not one:
+        image = one.settings.image
+        other = known.setdefault((image.repository or one.name, image.tag), one)
+        if image.tag and other is not one:
             msg = (
                 f"{one.source.where('image').at('tag')}: the images of the pipelines {other.name!r} and {one.name!r} are both "
-                f"called {image['repository']}:{image['tag']}\n  give each a repository of its own, or leave the tag out"
+                f"called {image.repository}:{image.tag}\n  give each a repository of its own, or leave the tag out"
             )
             raise ConfigError(msg)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec.structs import asdict
 
 from modelyard.component import Parameter, default_of
 from modelyard.metrics import Quantity
@@ -191,6 +192,10 @@ class Events(msgspec.Struct):
     ack_wait_s: Annotated[float, msgspec.Meta(ge=1, le=3600, description="seconds, 1 to 3600")] = 30.0
     max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=10000, description="a whole number from 1 to 10000")] = 64
 
+    def of_server(self) -> dict[str, Any]:
+        """Return what the server is told of them, each key with `events_` in front; the broker is another wherever it runs."""
+        return {f"events_{key}": value for key, value in asdict(self).items() if key != "url"}
+
 
 class Executor(msgspec.Struct):
     """`[tool.modelyard.executor]`, beside the executor's own parameters: which stages run there, and not here.
@@ -249,6 +254,25 @@ class Reads(msgspec.Struct):
     undeclared: Literal["error", "record", "allow"] = "error"
     harmless_files: list[str] = []
     harmless_variables: list[str] = []
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All of modelyard's own values, by table. `gates` has those of `Gates`, and each bound on a metric, None where there is none."""
+
+    dataset: Dataset
+    handlers: Handlers
+    evaluate: Evaluate
+    gates: dict[str, Any]
+    select: Select
+    image: Image
+    check: Check
+    serve: Serve
+    events: Events
+    executor: Executor
+    push: Push
+    export: Export
+    store: Store
+    reads: Reads
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from modelyard.code.blame import line_in, own_line, said
 from modelyard.contexts import StageContext
@@ -138,7 +139,7 @@ def _rules(request: Request, job: Job) -> Rules:
     known = {name for c in components for name in (*c.reads_environment, *c.environment)}
     known |= {*pinning.variables(job.stage.threads, job.stage.isa), *pinning.SHAPING}
     files = dict.fromkeys(path for file in request.files for path in (file, os.path.realpath(file)))
-    settings = job.plan.config.settings["reads"]
+    settings = asdict(job.plan.config.settings.reads)
     return Rules(request.sources, tuple(files), frozenset(known), **settings)
 
 

@@ -48,7 +48,7 @@ class StageRunner:
         config, locks = self._project.config, self._workspace.state / "locks"
         with ExitStack() as stack:
             for name in sorted(stage.resources):  # in one order, so that no two stages wait for each other
-                places, wait = config.resources[name], config.settings["store"]["wait"]
+                places, wait = config.resources[name], config.settings.store.wait
                 stack.enter_context(take(locks, name, places, self._tell, wait=wait))
             yield
 

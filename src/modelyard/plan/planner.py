@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from modelyard.component import Use
 from modelyard.config.config import Config
@@ -218,9 +219,9 @@ class _Planner:
     def stages(self) -> Iterable[Stage]:
         uses, settings = self.config.uses, self.config.settings
         decoding = {role: use for role, use in self.config.handlers.items() if role.startswith("before:")}
-        described = {key: value for key in ("outputs", "answer") if (value := settings["handlers"][key])}
+        described = {key: value for key in ("outputs", "answer") if (value := getattr(settings.handlers, key))}
         read = {"dataset": uses["dataset"], "task": uses["task"], **decoding}
-        yield self.stage(self.dataset, read, settings["dataset"] | described)
+        yield self.stage(self.dataset, read, asdict(settings.dataset) | described)
         self.check_metrics()
         self.check_names()
         for road in self.roads:
@@ -258,9 +259,9 @@ class _Planner:
 
     def select_stage(self) -> Stage:
         """The stage that picks among the variants of all trainings."""
-        given, controls = self.config.settings["gates"].items(), joined(self.roads)
+        given, controls = self.config.settings.gates.items(), joined(self.roads)
         gates = {name: bound for name, bound in given if name != "equal_training" and bound is not None}
-        settings = {**self.config.settings["select"], "gates": gates, "baseline": self.roads[0].baseline}
+        settings = {**asdict(self.config.settings.select), "gates": gates, "baseline": self.roads[0].baseline}
         settings |= {"trained_alike": controls.of, "trained_unlike": controls.lacking, "controls": list(controls.added)}
         settings |= self.lineages()
         finals = {road.training.full(v): final for road in self.roads for v, final in road.finals.items()}
@@ -286,13 +287,13 @@ class _Planner:
     def deployment(self) -> Iterable[Stage]:
         config, uses = self.config, self.config.uses
         model = Input("model", self.select, "model")
-        facts = {"name": config.name, "version": config.version, "port": config.settings["serve"]["port"]}
-        image = {**config.settings["image"], **facts}
+        facts = {"name": config.name, "version": config.version, "port": config.settings.serve.port}
+        image = {**asdict(config.settings.image), **facts}
         image["repository"] = image["repository"] or config.name
         packed = {"builder": uses["image"], "runtime": uses["runtime"], **self.config.handlers}
         if config.events is not None:
             packed["source"] = config.events
-            image |= {f"events_{key}": value for key, value in config.settings["events"].items() if key != "url"}
+            image |= config.settings.events.of_server()
         yield self.stage(self.image, packed, image, model)
         reads = (
             Input("image", self.image),
@@ -301,9 +302,9 @@ class _Planner:
             Input("dataset", self.dataset),
         )
         checking = {name: uses[name] for name in ("runtime", "task")} | self.config.handlers
-        if config.events is not None and config.settings["check"]["events"]:
+        if config.events is not None and config.settings.check.events:
             checking["source"] = config.events
-        yield self.stage(self.check, checking, config.settings["check"], *reads)
+        yield self.stage(self.check, checking, asdict(config.settings.check), *reads)
         for name, use in config.targets.items():
             inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
             shaping = without(use, use.component.deploy_only)

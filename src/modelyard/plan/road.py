@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
+from msgspec.structs import asdict
+
 from modelyard.component import Component, Use
 from modelyard.config.config import Config
 from modelyard.config.training import Training
@@ -85,11 +87,11 @@ class Road:
         runtime = without(uses["runtime"], uses["runtime"].component.serving_only)
         own = {f"metric:{name}": use for name, use in self.config.metrics.items()}
         running = {"runtime": runtime, "task": uses["task"], **self.config.handlers, **own}
-        return self.stage(f"evaluate:{self.called(variant)}", running, self.config.settings["evaluate"], *inputs)
+        return self.stage(f"evaluate:{self.called(variant)}", running, asdict(self.config.settings.evaluate), *inputs)
 
     def checked_baseline(self) -> str:
         """Return the variant that the others are compared with: the first one unless another is named."""
-        baseline: str = self.config.settings["select"]["baseline"] or next(iter(self.own))
+        baseline = self.config.settings.select.baseline or next(iter(self.own))
         if baseline not in self.own:
             place = KeyPlace(self.config.source.where("select"), "baseline")
             of = f" of the training {self.training.name!r}" if baseline in self.config.variants else ""
@@ -100,7 +102,7 @@ class Road:
 
     def found_controls(self) -> Controls:
         """Return the baselines that were trained as long as variants were; none if no gate needs them."""
-        if not wants_controls(self.config.settings["gates"], self.config.quantities):
+        if not wants_controls(self.config.settings.gates, self.config.quantities):
             return Controls()
         optimizers = self.plugins.of_kind("optimizer")
         served = self.config.uses["runtime"].component.accepts

@@ -116,8 +116,8 @@ def _lacks(
 
 def _elsewhere(project: Project, stage: Stage, placement: Placement) -> Iterator[Lack]:
     """Yield what the machines of the executor lack for a stage, and what is missing here for it to run there."""
-    executor, store = project.config.executor, project.config.settings["store"]
-    if not store["remote"] or store["mode"] != "read-write":
+    executor, store = project.config.executor, project.config.settings.store
+    if not store.remote or store.mode != "read-write":
         what = f"{placement.name} runs it on another machine, and there is no remote store to meet in"
         yield Lack(what, 'set `remote` in [tool.modelyard.store], with mode = "read-write"')
     yield from _of_use(project, project.config, executor) if executor else ()
@@ -201,12 +201,12 @@ def _of_push(project: Project, config: Config) -> Iterator[tuple[Use | None, Lac
 
     builder, settings = config.uses["image"], config.settings
     yield from ((builder, lack) for lack in _of_use(project, config, builder, pushes=True))
-    if not settings["image"]["repository"]:
+    if not settings.image.repository:
         what = f"no repository is named, and docker.io/library/{config.name} is Docker's own"
         yield None, Lack(what, 'set `repository = "REGISTRY/PATH"` in [tool.modelyard.image]')
         return
     try:
-        check_push(settings["image"]["repository"], insecure=settings["push"]["insecure"])
+        check_push(settings.image.repository, insecure=settings.push.insecure)
     except ToolError as exc:
         what, _, instead = str(exc).partition("\n  ")
         yield None, Lack(what, instead)

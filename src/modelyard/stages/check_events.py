@@ -142,7 +142,7 @@ class Trial:
         self._timeout_s: float = job.stage.settings["timeout_s"]
         config = job.config
         settings = {"name": config.name, "port": facts.port}
-        settings |= {f"events_{key}": value for key, value in config.settings["events"].items() if key != "url"}
+        settings |= config.settings.events.of_server()
         self._variables = environment(settings, config.uses["runtime"], use) | _LEASE
         self._runner = asyncio.Runner()
         self._peer = self._opened(broker.settings())

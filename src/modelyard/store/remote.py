@@ -80,17 +80,14 @@ def check_remote(url: str, where: Place) -> None:
         raise ConfigError(msg)
 
 
-def open_remote(settings: Mapping[str, Any], tell: Callable[[str], None], where: Place) -> Remote | None:
-    """Return the remote that `[tool.modelyard.store]` names, not yet connected; None if there is none.
+def open_remote(settings: RemoteSettings, tell: Callable[[str], None], where: Place) -> Remote:
+    """Return the remote that `[tool.modelyard.store]` names, not yet connected.
 
     Raises:
         ConfigError: its address or the installation does not do.
     """
-    url, mode = settings["remote"], settings["mode"]
-    if not url or mode == "off":
-        return None
-    check_remote(url, where)
-    return Remote(RemoteSettings(url, mode == "read-write", settings["timeout_s"], settings["options"]), tell)
+    check_remote(settings.url, where)
+    return Remote(settings, tell)
 
 
 class Remote:

@@ -133,9 +133,9 @@ class _Trial:
 
         self._project, self._overrides, self._wait_s = project, overrides, wait_s
         self._where = f"executor {name!r}"
-        settings = load(project, overrides).config.settings["store"]
-        self._options: dict[str, Any] = settings["options"]
-        self._base, self._run = f"{settings['remote']}/checks", f"modelyard-check-{token_hex(4)}"
+        settings = load(project, overrides).config.settings.store
+        self._options: dict[str, Any] = settings.options
+        self._base, self._run = f"{settings.remote}/checks", f"modelyard-check-{token_hex(4)}"
         self._fs, self._root = fsspec.core.url_to_fs(f"{self._base}/{self._run}", **self._options)
         self._jobs: list[Job] = []
 
