@@ -6,13 +6,16 @@ import concurrent.futures
 import gzip
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.serving.test_metrics import labels, scrape
 
 from modelyard.serving.errors import StartError
-from modelyard.serving.repository import places
+from modelyard.serving.model import Facts
+from modelyard.serving.repository import Open, Repository, places
+from modelyard.serving.served import Served
 from modelyard.serving.settings import Settings
 
 
@@ -171,6 +174,17 @@ def test_a_body_that_one_may_take_is_too_large_for_another(start, models, tmp_pa
         assert client.post("/v1/models/raw:predict", content=body).status_code == 400
         packed = {"content-encoding": "gzip"}
         assert client.post("/v1/models/small:predict", content=gzip.compress(body.encode()), headers=packed).status_code == 413  # fmt: skip
+
+
+def test_the_server_says_that_it_has_sequences_if_any_of_its_models_has():
+    plain, keeping = (
+        Open(Served(name, "1", Facts(Path("m"), "onnx", (), ()), no_sequences=why), None, None)
+        for name, why in (("a", "it keeps nothing"), ("b", ""))
+    )
+    assert Repository([plain, keeping]).asked("/v2") is keeping
+    assert Repository([plain, plain]).first is plain
+    assert Repository([plain, keeping]).asked("/v2/models/a/infer") is plain
+    assert Repository([keeping]).asked("/v2/models/a/infer") is keeping, "which will refuse it"
 
 
 def settings(folder, **changes):

@@ -104,8 +104,8 @@ class Repository:
 
     @property
     def first(self) -> Open:
-        """The only model, or the first one."""
-        return self.models[0]
+        """The only model; of several the one that says what the server can do: the first that has sequences, if any has."""
+        return next((one for one in self.models if not one.model.no_sequences), self.models[0])
 
     @property
     def is_one(self) -> bool:
