@@ -109,11 +109,7 @@ def test_what_the_command_line_sets_of_one_component_means_nothing_to_another(lo
 @pytest.mark.parametrize(
     ("tables", "overrides", "parts"),
     [
-        (
-            {LEFT: "train = { epocs = 4 }"},
-            {},
-            ["[tool.modelyard.pipelines.left.train]: unknown key 'epocs'", "in the pipeline 'left'"],
-        ),
+        ({LEFT: "train = { epocs = 4 }"}, {}, ["[tool.modelyard.pipelines.left.train]: unknown key 'epocs'"]),
         (
             {LEFT: "", "tool.modelyard.train": 'use = "trainer"\nepochs = 0'},
             {},
@@ -152,3 +148,10 @@ def test_mistakes_are_told_with_their_place(
     message = load.refused(tables, **overrides)
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize("wrong", ["train = { epocs = 4 }", "trian = {}", 'train = { use = "trainr" }'])
+def test_where_a_table_names_the_pipeline_no_further_line_does(load: Load, wrong: str) -> None:
+    message = load.refused({LEFT: "", RIGHT: wrong})
+    assert "[tool.modelyard.pipelines.right" in message
+    assert "in the pipeline" not in message

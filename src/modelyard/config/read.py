@@ -83,17 +83,19 @@ def _configs(
     look_at_inputs: bool,
 ) -> list[Config]:
     """Return the project's pipelines; `note` is the last line of what is said of a mistake."""
-    found = []
-    notes = [note] if note else []
+    found: list[Config] = []
+    pipeline = ""
     try:
         for tables, its_source in each_pipeline(raw, source, plugins):
-            notes = [f"in the pipeline {its_source.pipeline!r}"] * bool(its_source.pipeline) + ([note] if note else [])
+            pipeline = its_source.pipeline
             reader = PipelineReader(project, plugins, tables, fallback, its_source, look_at_inputs=look_at_inputs)
             found.append(reader.config())
+            pipeline = ""  # what is wrong with the next one before it is read has its own place
     except ConfigError as exc:
-        if not notes or str(exc).startswith("command line: "):
+        said = f"in the pipeline {pipeline!r}" if pipeline and f"[tool.modelyard.{PIPELINES}." not in str(exc) else ""
+        if not (said or note) or str(exc).startswith("command line: "):
             raise
-        raise ConfigError("\n  ".join((str(exc), *notes))) from exc
+        raise ConfigError("\n  ".join(filter(None, (str(exc), said, note)))) from exc
     check_images(found)
     return found
 
