@@ -49,15 +49,22 @@ def check_file(model_format: str, copy: Path, given: Path) -> None:
         raise DataError(msg) from exc
 
 
-def bring(model_format: str, given: Path, place: Path) -> None:
+def bring(model_format: str, given: Path, place: Path, signature: str = "") -> None:
     """Copy the model in `given` to `place`: a file, or a folder where the format knows such.
+
+    Of a SavedModel the `signature` that is named is kept alone; empty: nothing is changed.
 
     Raises:
         DataError: the folder holds no such model.
     """
     if model_format == "tf_saved_model":
-        check_file(model_format, given, given)
+        from modelyard_plugins.support.keras.brought_saved_model import keep_signature
+
+        if not signature:
+            check_file(model_format, given, given)
         shutil.copytree(given, place)
+        if signature:
+            keep_signature(place, signature)
     elif not given.is_dir():
         shutil.copyfile(given, place)
     elif model_format == "onnx":

@@ -32,10 +32,11 @@ def import_model(
     layout: Literal["channels-last", "channels-first"] = "channels-last",
     inputs: dict[str, str] | None = None,
     output: str = "",
+    signature: str = "",
     licence: str = "",
     origin: str = "",
 ) -> ModelFacts | None:
-    """Bring a model that was trained elsewhere; its file stays what it is, byte for byte, unless `layout` turns its input.
+    """Bring a model that was trained elsewhere; its file stays what it is, byte for byte, unless `layout` turns its input or `signature` chooses one of several.
 
     The model takes the data set's samples as `normalize` leaves them, each array as one tensor, and answers what the task wants.
 
@@ -51,12 +52,14 @@ def import_model(
         inputs: for a model of several inputs, which of its tensors each of the data set's arrays is, where the two have other
             names: `{ ids = "input_ids:0" }`.
         output: for a model that answers several tensors, the one that counts.
+        signature: of a SavedModel with several signatures, the one that is meant, where that is not `serving_default`; the
+            others are taken out of it.
         licence: its licence, an SPDX expression; it is kept in the stage's record.
         origin: where it is from, for instance an address; it is kept in the stage's record.
     """
     produces = format_of(path=path, model_format=model_format)
     place = context.out / format_file(produces)
-    bring(produces, Path(path), place)
+    bring(produces, Path(path), place, signature)
     check_file(produces, place, Path(path))
     if layout == "channels-first":
         turn_input(place)
@@ -99,6 +102,8 @@ def problems(_context: CheckContext, **params: Any) -> Iterator[Problem]:
     """Yield that nothing says which format the file has, or that its input cannot be turned."""
     if params["layout"] != "channels-last" and format_of(**params) not in ("onnx", ""):
         yield Problem("layout", "only an ONNX model can be turned", "export the model with its channels last")
+    if params["signature"] and format_of(**params) not in ("tf_saved_model", ""):
+        yield Problem("signature", "only a SavedModel has several signatures", "leave it out")
     path = Path(params["path"])
     if path.name == "saved_model.pb":
         yield Problem("path", "it is one file of a SavedModel", "name its folder, and set model_format = 'saved_model'")

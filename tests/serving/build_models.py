@@ -51,6 +51,7 @@ def main(folder: Path) -> None:
     for name, batch_size in (("stream", None), ("stream-1", 1)):
         write_stream(tf, folder / name, batch_size)
     write_swapped(tf, folder / "swapped")
+    write_texts(tf, folder / "texts")
 
 
 def build_network(tf, batch):
@@ -90,6 +91,27 @@ def write_stream(tf, folder: Path, batch: int | None) -> None:
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(model)
     facts = {"format": "tflite", "file": "model.tflite"} | FACTS
+    (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def write_texts(tf, folder: Path) -> None:
+    """Write a model that takes a text and answers a text and a truth value."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "text")])
+    def run(text):
+        same = tf.equal(text, "hello")
+        return {"same": same, "answer": tf.gather(tf.constant(["who?", "good day"]), tf.cast(same, tf.int32))}
+
+    module = tf.Module()
+    module.run = run
+    with tempfile.TemporaryDirectory() as place:
+        tf.saved_model.save(module, place, {"serving_default": run})
+        model = tf.lite.TFLiteConverter.from_saved_model(place).convert()
+    outputs = [{"name": name, "dtype": dtype, "shape": []} for name, dtype in (("answer", "bytes"), ("same", "bool"))]
+    facts = {"format": "tflite", "file": "model.tflite", "task": "texts", "outputs": outputs}
+    facts["inputs"] = [{"name": "text", "dtype": "bytes", "shape": []}]
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(model)
     (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 

