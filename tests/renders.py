@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +12,7 @@ from modelyard.testing.target import IMAGE as SAMPLE
 from modelyard.testing.target import MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from modelyard.artifacts import ImageFacts
@@ -26,6 +27,7 @@ def target_context(
     name: str = "digits",
     version: str = "0.1.0",
     image: ImageFacts = IMAGE,
+    model: Mapping[str, Any] = MODEL,
 ) -> TargetContext:
     """Make a context as the render stage does.
 
@@ -35,9 +37,10 @@ def target_context(
         name: the project's name.
         version: the project's version.
         image: the image to run.
+        model: what is told of its model.
     """
     (project / out).mkdir()
-    always = {"name": name, "version": version, "image": image, "model": MODEL, "params": {}}
+    always = {"name": name, "version": version, "image": image, "model": model, "params": {}}
     return TargetContext(
         out=project / out,
         project=project,
@@ -48,6 +51,6 @@ def target_context(
         name=name,
         version=version,
         image=image,
-        model=MODEL,
+        model=model,
         render=renderer(project, (), always),
     )

@@ -10,15 +10,18 @@ import msgspec
 import pytest
 import yaml
 from tests.plugins.targets.kubernetes_objects import ALL, BARE, FULL, looked_at, objects, pod
+from tests.renders import target_context
 from tests.targets import kubernetes
 
 from modelyard.artifacts import ServerFacts
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.kubernetes.rendered import Checked
+from modelyard.testing.target import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from modelyard.contexts import TargetContext
 
@@ -37,6 +40,15 @@ def test_the_default_is_what_a_service_needs_in_the_order_of_need(context: Calla
         "kustomization.yaml",
     ]
     assert looked_at(made) == Checked(7, 0)
+
+
+def test_a_client_whose_sequences_the_model_keeps_reaches_one_pod(tmp_path: Path) -> None:
+    plain = target_context(tmp_path, "plain")
+    kept = target_context(tmp_path, "kept", model={**MODEL, "states": [{"tensor": "h"}]})
+    for made, affinity in ((plain, None), (kept, "ClientIP")):
+        kubernetes(made)
+        assert objects(made)["Service"]["spec"].get("sessionAffinity") == affinity
+        assert looked_at(made) == Checked(7, 0)
 
 
 def test_namespace_and_ingress_are_rendered_on_request(context: Callable[..., TargetContext]) -> None:
