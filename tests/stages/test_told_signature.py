@@ -108,6 +108,37 @@ def test_what_the_file_has_not_is_told(told: dict[str, Any], message: str) -> No
     assert str(caught.value).startswith(f"[tool.modelyard.signature{message}")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "shape", "value", "fits"),
+    [
+        ("int64", (), 16000, True),
+        ("int64", (1,), 16000, True),
+        ("int64", (2,), [1, 2], True),
+        ("float32", (2, 1), [[1], [2.5]], True),
+        ("float16", None, 3, True),
+        ("bool", (), True, True),
+        ("bytes", (1,), ["en"], True),
+        ("int64", (), 1.5, False),
+        ("int64", (), True, False),
+        ("float32", (), "x", False),
+        ("bytes", (), 3, False),
+        ("int64", (2,), [1, 2, 3], False),
+        ("int64", (2, 2), [[1], [1, 2]], False),
+        ("int64", ("",), 3, False),
+    ],
+)
+def test_a_constant_is_one_that_the_input_can_hold(dtype: str, shape: Any, value: Any, fits: bool) -> None:
+    file = Signature((FILE.inputs[0], TensorSpec("c", dtype, shape)), FILE.outputs[:1])
+    if fits:
+        (found,) = bind(FACTS, {"c": {"constant": value}}, file).constants or ()
+        assert found == ConstantFacts(tensor="c", dtype=dtype, value=value)
+        return
+    with pytest.raises(
+        StageFailed, match=r"^\[tool.modelyard.signature.c\]: key 'constant': .* cannot be the input 'c'"
+    ):
+        bind(FACTS, {"c": {"constant": value}}, file)
+
+
 def test_a_state_of_no_certain_size_and_a_file_that_shows_nothing() -> None:
     open_ended = (TensorSpec("h", "float32", ("", "past", 8)), FILE.inputs[0])
     with pytest.raises(StageFailed, match="is of no certain size"):

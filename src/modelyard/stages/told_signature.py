@@ -40,10 +40,7 @@ def bind(facts: ModelFacts, told: Told, shown: Signature | None) -> ModelFacts:
     for name in told:
         _check_known(name, [*inputs, *outputs], _place(name), "tensor")
     states = tuple(_state(one, told[name], outputs) for name, one in _having(inputs, told, "state"))
-    constants = tuple(
-        ConstantFacts(tensor=name, dtype=one.dtype, value=told[name]["constant"])
-        for name, one in _having(inputs, told, "constant")
-    )
+    constants = tuple(_constant(one, told[name]["constant"]) for name, one in _having(inputs, told, "constant"))
     fed = {one.tensor for one in states} | {one.tensor for one in constants}
     kept = {one.source for one in states}
     sent = [name for name in inputs if name not in fed]
@@ -148,6 +145,27 @@ def _state(one: TensorSpec, said: Mapping[str, Any], outputs: Mapping[str, Tenso
         batch_axis=axis,
         initial=said.get("initial", 0.0),
     )
+
+
+def _constant(one: TensorSpec, value: Any) -> ConstantFacts:
+    """Return a constant, once its value is one that the input can hold.
+
+    Raises:
+        StageFailed: it has another type, or other axes; a single value stands for all elements of axes that do not vary.
+    """
+    import numpy as np
+
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of unlike lengths
+        array = np.asarray(None)
+    kinds = {"bytes": "U", "bool": "b"}.get(one.dtype, "iuf" if one.dtype.startswith("float") else "iu")
+    axes = one.shape if one.shape is not None else array.shape
+    is_one = not array.shape and all(isinstance(axis, int) for axis in axes)
+    if array.dtype.kind not in kinds or not (is_one or _alike(axes, array.shape)):
+        msg = f"{_place(one.name, 'constant')}: {value!r} cannot be the input {one}\n  allowed: a value of that type, or lists of them as its axes say"
+        raise StageFailed(msg)
+    return ConstantFacts(tensor=one.name, dtype=one.dtype, value=value)
 
 
 def _without_batch(one: TensorSpec) -> tuple[int | None, tuple[int, ...]]:
