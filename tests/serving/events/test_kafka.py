@@ -145,3 +145,49 @@ def test_a_password_is_shown_as_the_setting_says(monkeypatch):
     monkeypatch.setenv("MODELYARD_EVENTS_SASL", "gssapi")
     with pytest.raises(ValueError, match="SASL: 'gssapi'; allowed: plain, scram-sha-256, scram-sha-512"):
         kafka.open_source(place)
+
+
+def test_what_waits_for_an_event_before_it_is_told_so_and_goes_along_with_it(tmp_path):
+    """A transaction is of the first events of a partition that have ended, and of no others."""
+    from tests.serving.events.brokers.kafka import MockCluster
+
+    from modelyard.serving.events.source import Answer, Ending
+
+    broker = MockCluster(tmp_path / "broker")
+    broker.start()
+    broker.begin("once")
+    broker.make()
+    place = dataclasses.replace(
+        PLACE, url=broker.url, group=broker.group, input=broker.input, output=broker.output, dead_letter=broker.dead
+    )
+
+    def endings(deliveries):
+        return [Ending(one, answer=Answer("1", {"ce-id": "1"}, b"1")) for one in deliveries]
+
+    async def settled():
+        source = kafka.Kafka(place, once=True)
+        await source.open()
+        try:
+            taken = []
+            while len(taken) < 6:
+                taken += await source.take(64)
+            late = await source.settle(endings(taken[1:3]))
+            first = await source.settle(endings(taken[:4]))
+            rest = await source.settle(endings(taken[4:]))
+            return late, first, rest, source._partitions[taken[0].record.partition].next
+        finally:
+            await source.close()
+
+    try:
+        broker.send([b"x"] * 6, keys=("a",))
+        late, first, rest, reached = asyncio.run(settled())
+    finally:
+        broker.kill()
+    assert [type(one) for one in late] == [BlockingIOError] * 2
+    assert (first, rest, reached) == ([None] * 4, [None] * 2, 6)  # this broker forgets offsets of transactions
+
+
+def test_exactly_once_is_a_word_that_is_known(monkeypatch):
+    monkeypatch.setenv("MODELYARD_EVENTS_EXACTLY_ONCE", "yes")
+    with pytest.raises(ValueError, match="EXACTLY_ONCE: 'yes'; allowed: true, false"):
+        kafka.open_source(PLACE)
