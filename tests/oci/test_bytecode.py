@@ -77,6 +77,20 @@ def test_a_base_whose_python_does_not_run_here_is_refused_with_the_way_out(tmp_p
     assert "bytecode = false" in str(told.value)
 
 
+def test_no_text_is_written_through_a_link_of_the_base(tmp_path: Path):
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    (outside / "folder").mkdir(parents=True)
+    (outside / "file.py").write_text("the host's")
+    (root / "app").mkdir(parents=True)
+    (root / "app/linked").symlink_to(outside / "folder")
+    (root / "app/file.py").symlink_to(outside / "file.py")
+    bytecode._add(tree("app/file.py", "app/linked/deep/x.py"), root)
+
+    assert (outside / "file.py").read_text() == "the host's"
+    assert list((outside / "folder").iterdir()) == []
+    assert (root / "app/linked/deep/x.py").read_text() == "app/linked/deep/x.py"
+
+
 LIBC = b"GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36."
 
 

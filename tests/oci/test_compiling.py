@@ -112,6 +112,13 @@ def test_python_takes_what_was_compiled_as_it_is(image, tmp_path):
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
 
 
+def test_a_link_out_of_the_image_is_not_followed(image, tmp_path):
+    (tmp_path / "colorsys.py").write_text("import here\n")
+    (image / "app/site/colorsys.py").symlink_to(tmp_path / "colorsys.py")
+
+    assert not [path for path in compile_image(image, tmp_path / "out") if "colorsys" in path]
+
+
 def test_a_server_may_be_a_module_alone(tmp_path):
     (tmp_path / "one.py").write_text("")
 

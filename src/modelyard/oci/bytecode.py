@@ -160,11 +160,17 @@ def _serves_python(path: str) -> bool:
 
 
 def _add(texts: Tree, folder: Path) -> None:
+    """Write `texts` below `folder`, and nothing through a link."""
+    inside = folder.resolve()
     for path, entry in texts:
         place = folder / path
+        if entry.kind == "link" or not place.parent.resolve().is_relative_to(inside):
+            continue
+        if place.is_symlink():
+            place.unlink()
         if entry.kind == "dir":
-            place.mkdir(parents=True, exist_ok=True)
-        elif entry.kind == "file" and place.parent.resolve().is_relative_to(folder.resolve()):
+            place.mkdir(exist_ok=True)
+        else:
             place.write_bytes(entry.read())
 
 
@@ -190,5 +196,5 @@ def _run(root: rootfs.Rootfs, places: tuple[str, ...], out: Path) -> None:
 def not_run(why: str) -> ToolError:
     """Return the error that the image's Python did not compile."""
     return ToolError(
-        f"image: its own Python, which compiles the server, does not run here: {why}\n  build on Linux and the same kind of processor, {OFF}"
+        f"image: its own Python, which compiles the server, does not run here: {why}\n  build on Linux and the same kind of processor, with TMPDIR where programs may run; {OFF}"
     )

@@ -66,9 +66,9 @@ class Closure:
         files: of them, each once.
     """
 
-    def __init__(self, folders: list[str]) -> None:
-        """Search `folders` for modules."""
-        self._folders = folders
+    def __init__(self, folders: list[str], root: str) -> None:
+        """Search `folders` for modules; what a link leads to outside of `root` is none of the image's."""
+        self._folders, self._root = folders, Path(root or "/").resolve()
         self._known: dict[str, list[str] | None] = {}
         self.files: dict[str, None] = {}
 
@@ -92,13 +92,16 @@ class Closure:
             None if spec is None or spec.submodule_search_locations is None else list(spec.submodule_search_locations)
         )
         self._known[name] = below
-        if spec is None or not isinstance(spec.loader, SourceFileLoader):
+        if spec is None or not isinstance(spec.loader, SourceFileLoader) or not self._has(spec.loader.path):
             return []
         self.files[spec.loader.path] = None
         try:
             return imports_of(spec.loader.get_data(spec.loader.path), parent if below is None else name, later=later)
         except (SyntaxError, ValueError):
             return []  # a template, or text for another Python
+
+    def _has(self, path: str) -> bool:
+        return self._root in Path(path).resolve().parents
 
 
 def modules_of(place: Path) -> Iterator[str]:
@@ -124,7 +127,7 @@ def main(root: str, places: list[str], out: str) -> None:
 
     Links among the folders are followed, so that nothing is written in the place of one.
     """
-    closure = Closure([folder for folder in sys.path if folder])
+    closure = Closure([folder for folder in sys.path if folder], root)
     for place in places:
         closure.add(list(modules_of(Path(root + place))), later=True)
     closure.add(list(_ALWAYS))
