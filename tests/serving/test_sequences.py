@@ -75,6 +75,20 @@ def test_a_whole_stream_needs_no_sequence_in_either_protocol(client):
     np.testing.assert_allclose(rows, levels(sent), rtol=1e-5)
 
 
+def test_an_event_holds_a_whole_stream_and_is_no_step_of_a_sequence(client):
+    sent = streams(1, 3)
+    head = {
+        "ce-specversion": "1.0",
+        "ce-id": "1",
+        "ce-source": "/s",
+        "ce-type": "t",
+        "content-type": "application/json",
+    }
+    np.testing.assert_allclose(found(client.post("/events", headers=head, json=body(sent))), levels(sent), rtol=1e-5)
+    answer = client.post("/events", headers=head, json=body(sent, sequence_id=1, sequence_start=True))
+    assert (answer.status_code, "an event is a step of no sequence" in answer.text) == (400, True)
+
+
 def test_one_that_is_not_open_or_too_many_or_nonsense_is_refused_in_words(client):
     one = streams(1, 1)
     refused = [
