@@ -87,9 +87,18 @@ def oci(
     return _facts(context, base, image)
 
 
-def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
+def check(
+    context: CheckContext,
+    *,
+    base_image: str | None,
+    suite: str,
+    packages: tuple[str, ...],
+    lock: str | None,
+    layer_max: str,
+    **_: Any,
+) -> Iterator[Problem]:
     """Yield what cannot be built upon: no image for a server that needs one; an image, and Debian packages, too; and no size."""
-    if context.brings_server and params["base_image"] is None:
+    if context.brings_server and base_image is None:
         named, base = f", {context.base}" if context.base else "", context.base or "NAME:TAG"
         yield Problem(
             "base_image",
@@ -98,36 +107,47 @@ def check(context: CheckContext, **params: Any) -> Iterator[Problem]:
             f'skopeo copy docker://{base} oci-archive:base.tar, and set base_image = "base.tar"; '
             'or use = "docker" where an engine runs',
         )
-    others = [key for key in ("suite", "packages", "lock") if params[key]]
-    if params["base_image"] is not None and others:
+    others = [key for key, value in {"suite": suite, "packages": packages, "lock": lock}.items() if value]
+    if base_image is not None and others:
         why = f"an image takes the place of Debian packages, but {others[0]!r} is set, too"
         yield Problem("base_image", why, f"remove it, or {' and '.join(others)}")
-    yield from layer_limit.problems(params["layer_max"])
+    yield from layer_limit.problems(layer_max)
 
 
-def preflight(context: PreflightContext, **params: Any) -> Iterator[Lack]:
+def preflight(
+    context: PreflightContext, *, base_image: str | None, bytecode: bool, compression: str, **_: Any
+) -> Iterator[Lack]:
     """Yield which programs and modules are missing to fetch packages and wheels, and to compress."""
     from importlib.util import find_spec
 
     from modelyard.oci.apt import lacking
 
-    if params["base_image"] is None and (names := lacking()):
+    if base_image is None and (names := lacking()):
         what = f"this host has no {names[0]!r}, so it cannot make a base of Debian packages"
         yield Lack(what, "set `base_image` in [tool.modelyard.image] to an image archive or OCI layout")
     if not context.brings_server and find_spec("pip") is None:
         what = "this environment has no pip, which fetches the server's wheels"
         yield Lack(what, "run: python -m ensurepip; or `uv pip install pip` where uv made the environment")
-    if params["bytecode"] and not context.brings_server and not is_linux():
+    if bytecode and not context.brings_server and not is_linux():
         what = "the image's own Python compiles its server, and runs on Linux only"
         yield Lack(what, "set `bytecode = false` in [tool.modelyard.image], or use the builder 'docker'")
-    if params["compression"] == "zstd":
+    if compression == "zstd":
         yield Lack("", install=("zstandard",))
     if not context.cache.exists() and (free := shutil.disk_usage(context.project).free) < FIRST_BYTES:
         what = f"the disk of {context.project} has {free / 1e6:,.0f} MB free, and the first image takes some {FIRST_BYTES / 1e6:,.0f} MB"
         yield Lack(what, "make room: packages, wheels and layers are kept for the next image")
 
 
-def lock_packages(file: Path, **params: Any) -> Locked:
+def lock_packages(
+    file: Path,
+    *,
+    base_image: str | None,
+    suite: str,
+    profile: Literal["slim", "full"],
+    packages: tuple[str, ...],
+    lock: str | None,
+    **_: Any,
+) -> Locked:
     """Write every Debian package of today's base to the file of `lock`, or to `file`.
 
     Raises:
@@ -135,11 +155,11 @@ def lock_packages(file: Path, **params: Any) -> Locked:
     """
     from modelyard.oci.apt import write_lock
 
-    if params["base_image"] is not None:
+    if base_image is not None:
         msg = "lock: the image's base is `base_image`, not made of Debian packages\n  remove it from [tool.modelyard.image]"
         raise ToolError(msg)
-    path = Path(params["lock"] or file)
-    return Locked(path, write_lock(path, params["suite"], params["profile"], tuple(params["packages"])).packages)
+    path = Path(lock or file)
+    return Locked(path, write_lock(path, suite, profile, packages).packages)
 
 
 def _layers(

@@ -87,9 +87,9 @@ def cluster(
     context.metrics["unique_weights_per_kernel"] = counts
 
 
-def check(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
+def check(_context: CheckContext, *, preserve_sparsity: bool, clusters: int, **_: Any) -> Iterator[Problem]:
     """Yield that there is no room for a value beside zero and one more."""
-    if params["preserve_sparsity"] and params["clusters"] == 2:
+    if preserve_sparsity and clusters == 2:
         yield Problem("clusters", "preserve_sparsity takes one of the values, which is zero", "allowed: 3 or more")
 
 

@@ -81,9 +81,9 @@ def _leave_out(quantizer: Any, path: Path, skip: tuple[str, ...]) -> None:
             )
 
 
-def check(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
+def check(_context: CheckContext, *, skip: tuple[str, ...], **_: Any) -> Iterator[Problem]:
     """Yield what is no regular expression."""
-    for pattern in params["skip"]:
+    for pattern in skip:
         try:
             re.compile(pattern)
         except re.error as exc:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from modelyard import hookimpl
 from modelyard.artifacts import ServerFacts
 from modelyard.contexts import Problem, ServerImage
@@ -38,25 +40,10 @@ SERVING_ONLY = (
 """What shapes the server and its requests, and no answer: here the SavedModel runs without a server, on `threads` alone."""
 
 
-def tensorflow_serving(
-    model: Path,
-    *,
-    model_version: PositiveInt = 1,  # noqa: ARG001 - the image's, as are those below
-    threads: PositiveInt = 1,
-    rest_port: HighPort = 8501,  # noqa: ARG001
-    grpc_port: HighPort = 8500,  # noqa: ARG001
-    rest_timeout_ms: PositiveInt = 30_000,  # noqa: ARG001
-    metrics: bool = True,  # noqa: ARG001
-    batching: bool = False,  # noqa: ARG001
-    max_batch_size: PositiveInt = 32,  # noqa: ARG001
-    batch_timeout_ms: PositiveFloat = 1.0,  # noqa: ARG001
-    max_enqueued_batches: PositiveInt = 100,  # noqa: ARG001
-    batch_threads: PositiveInt = 1,  # noqa: ARG001
-) -> Predictor:
-    """TensorFlow Serving, from its own image, over REST and gRPC.
+class ServingParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runtime takes.
 
-    Args:
-        model: the folder with model.json and the SavedModel
+    Attributes:
         model_version: the version of the model in the image, and in its URLs
         threads: threads that the server computes with, for all requests together
         rest_port: the port for REST
@@ -69,12 +56,33 @@ def tensorflow_serving(
         max_enqueued_batches: with batching, how many batches may wait; one more is refused
         batch_threads: with batching, how many batches run at once
     """
+
+    model_version: PositiveInt = 1
+    threads: PositiveInt = 1
+    rest_port: HighPort = 8501
+    grpc_port: HighPort = 8500
+    rest_timeout_ms: PositiveInt = 30_000
+    metrics: bool = True
+    batching: bool = False
+    max_batch_size: PositiveInt = 32
+    batch_timeout_ms: PositiveFloat = 1.0
+    max_enqueued_batches: PositiveInt = 100
+    batch_threads: PositiveInt = 1
+
+
+def tensorflow_serving(model: Path, *, params: ServingParams) -> Predictor:
+    """TensorFlow Serving, from its own image, over REST and gRPC.
+
+    Args:
+        model: the folder with model.json and the SavedModel
+        params: the configuration
+    """
     import tensorflow as tf
 
     from modelyard.artifacts import Model
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(params.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(params.threads)
     return _SavedModel(Model.open(model))
 
 
@@ -107,9 +115,9 @@ class _SavedModel:
         return {one.name: answers[one.tensor or one.name].numpy() for one in self._facts.outputs}
 
 
-def image(context: ServerContext, **params: Any) -> ServerImage:
+def image(context: ServerContext, *, params: ServingParams) -> ServerImage:
     """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration."""
-    name, version = context.name, params["model_version"]
+    name, version = context.name, params.model_version
     folder = f"/models/{name}/{version}"
     files = configuration(name, params)
     server = context.out / "server"
@@ -121,30 +129,30 @@ def image(context: ServerContext, **params: Any) -> ServerImage:
         server={f"{CONFIG}/{file}": server / file for file in files},
         # `assets.extra` is where a SavedModel carries what is not TensorFlow's
         model={folder: context.model.path, f"{folder}/assets.extra/model.json": context.model.folder / "model.json"},
-        port=params["rest_port"],
+        port=params.rest_port,
         facts=ServerFacts(
             live=f"/v1/models/{name}",  # 200 whatever state the model is in
             ready=f"/v1/models/{name}/versions/{version}/metadata",  # 404 until that version can be asked
             protocols=("v1",),
-            grpc_port=params["grpc_port"],
-            timeout_s=math.ceil(params["rest_timeout_ms"] / 1000) + 1,
+            grpc_port=params.grpc_port,
+            timeout_s=math.ceil(params.rest_timeout_ms / 1000) + 1,
         ),
     )
 
 
-def check(context: CheckContext, **params: Any) -> Iterator[Problem]:  # noqa: ARG001 - see CheckContext
+def check(_context: CheckContext, *, params: ServingParams) -> Iterator[Problem]:
     """Yield what is wrong with the two ports."""
-    if params["rest_port"] == params["grpc_port"]:
-        why = f"rest_port is {params['rest_port']}, too: TensorFlow Serving would leave REST out"
+    if params.rest_port == params.grpc_port:
+        why = f"rest_port is {params.rest_port}, too: TensorFlow Serving would leave REST out"
         yield Problem("grpc_port", why, "allowed: any other port from 1024 to 65535")
 
 
-def configuration(name: str, params: dict[str, Any]) -> dict[str, str]:
+def configuration(name: str, params: ServingParams) -> dict[str, str]:
     """Return the server's configuration files: text protos, by file name."""
-    files = {"models.config": _models(name, params["model_version"])}
-    if params["metrics"]:
+    files = {"models.config": _models(name, params.model_version)}
+    if params.metrics:
         files["monitoring.config"] = f'prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n'
-    if params["batching"]:
+    if params.batching:
         files["batching.config"] = _batching(params)
     return files
 
@@ -166,30 +174,30 @@ model_config_list {{
 """
 
 
-def _batching(params: dict[str, Any]) -> str:
+def _batching(params: ServingParams) -> str:
     values = {
-        "max_batch_size": params["max_batch_size"],
-        "batch_timeout_micros": round(params["batch_timeout_ms"] * 1000),
-        "max_enqueued_batches": params["max_enqueued_batches"],
-        "num_batch_threads": params["batch_threads"],
+        "max_batch_size": params.max_batch_size,
+        "batch_timeout_micros": round(params.batch_timeout_ms * 1000),
+        "max_enqueued_batches": params.max_enqueued_batches,
+        "num_batch_threads": params.batch_threads,
     }
     return "".join(f"{name} {{\n  value: {value}\n}}\n" for name, value in values.items())
 
 
-def flags(params: dict[str, Any]) -> list[str]:
+def flags(params: ServingParams) -> list[str]:
     """Return the flags of `tensorflow_model_server`."""
     values = {
-        "port": params["grpc_port"],
-        "rest_api_port": params["rest_port"],
-        "rest_api_timeout_in_ms": params["rest_timeout_ms"],
+        "port": params.grpc_port,
+        "rest_api_port": params.rest_port,
+        "rest_api_timeout_in_ms": params.rest_timeout_ms,
         "model_config_file": f"{CONFIG}/models.config",
         "file_system_poll_wait_seconds": 0,  # look once: the model in an image never changes
         "max_num_load_retries": 0,  # a model that cannot be loaded now never can: end, and say so
-        "tensorflow_session_parallelism": params["threads"],
+        "tensorflow_session_parallelism": params.threads,
     }
-    if params["metrics"]:
+    if params.metrics:
         values["monitoring_config_file"] = f"{CONFIG}/monitoring.config"
-    if params["batching"]:
+    if params.batching:
         values |= {"enable_batching": "true", "batching_parameters_file": f"{CONFIG}/batching.config"}
     return [f"--{name}={value}" for name, value in values.items()]
 

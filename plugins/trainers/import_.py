@@ -98,24 +98,26 @@ def format_of(*, path: str, model_format: str | None, **_: Any) -> str:
     return model_format or SUFFIXES.get(Path(path).suffix.lower(), "")
 
 
-def problems(_context: CheckContext, **params: Any) -> Iterator[Problem]:
+def problems(
+    _context: CheckContext, *, path: str, model_format: str | None, layout: str, signature: str | None, **_: Any
+) -> Iterator[Problem]:
     """Yield that nothing says which format the file has, or that its input cannot be turned."""
-    if params["layout"] != "channels-last" and format_of(**params) not in ("onnx", ""):
+    found = format_of(path=path, model_format=model_format)
+    if layout != "channels-last" and found not in ("onnx", ""):
         yield Problem("layout", "only an ONNX model can be turned", "export the model with its channels last")
-    if params["signature"] and format_of(**params) not in ("tf_saved_model", ""):
+    if signature and found not in ("tf_saved_model", ""):
         yield Problem("signature", "only a SavedModel has several signatures", "leave it out")
-    path = Path(params["path"])
-    if path.name == "saved_model.pb":
+    if Path(path).name == "saved_model.pb":
         yield Problem("path", "it is one file of a SavedModel", "name its folder, and set model_format = 'saved_model'")
-    elif not format_of(**params):
-        known, there = ", ".join(sorted(SUFFIXES)), format_at(path).removeprefix("tf_")
+    elif not found:
+        known, there = ", ".join(sorted(SUFFIXES)), format_at(Path(path)).removeprefix("tf_")
         advice = f"set model_format = {there!r}" if there else "set model_format, for instance model_format = 'onnx'"
         yield Problem("path", f"its suffix is none of {known}", advice)
 
 
-def lacks(_context: PreflightContext, **params: Any) -> Iterator[Lack]:
+def lacks(_context: PreflightContext, *, path: str, model_format: str | None, **_: Any) -> Iterator[Lack]:
     """Yield the distributions that read this format; those that are there count as nothing."""
-    yield Lack("", install=DISTRIBUTIONS[format_of(**params)])
+    yield Lack("", install=DISTRIBUTIONS[format_of(path=path, model_format=model_format)])
 
 
 @hookimpl

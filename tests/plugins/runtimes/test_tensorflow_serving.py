@@ -20,6 +20,10 @@ def params(**changes):
     return check_values(parameters_of(plugin.tensorflow_serving, "here"), changes, "here")
 
 
+def served(**changes):
+    return plugin.ServingParams(**params(**changes))
+
+
 def messages():
     """The messages of monitoring_config.proto and session_bundle_config.proto that are written here.
 
@@ -47,7 +51,7 @@ def test_the_models_file_is_what_the_server_reads():
     pytest.importorskip("tensorflow_serving.config.model_server_config_pb2", reason="needs tensorflow-serving-api")
     from tensorflow_serving.config import model_server_config_pb2 as proto
 
-    text = plugin.configuration("digits", params(model_version=7))["models.config"]
+    text = plugin.configuration("digits", served(model_version=7))["models.config"]
     read = text_format.Parse(text, proto.ModelServerConfig())
     (config,) = read.model_config_list.config
     assert (config.name, config.base_path, config.model_platform) == ("digits", "/models/digits", "tensorflow")
@@ -56,18 +60,18 @@ def test_the_models_file_is_what_the_server_reads():
 
 def test_the_other_files_are_there_when_they_are_asked_for():
     monitoring, batching = messages()
-    made = plugin.configuration("digits", params(batching=True, max_batch_size=16, batch_timeout_ms=2.5))
+    made = plugin.configuration("digits", served(batching=True, max_batch_size=16, batch_timeout_ms=2.5))
     read = text_format.Parse(made["monitoring.config"], monitoring())
     assert (read.prometheus_config.enable, read.prometheus_config.path) == (True, "/monitoring/prometheus/metrics")
     read = text_format.Parse(made["batching.config"], batching())
     assert (read.max_batch_size.value, read.batch_timeout_micros.value) == (16, 2500)
-    assert list(plugin.configuration("digits", params(metrics=False))) == ["models.config"]
+    assert list(plugin.configuration("digits", served(metrics=False))) == ["models.config"]
 
 
 @pytest.mark.parametrize(("changes", "given"), [({}, False), ({"batching": True, "metrics": False}, True)])
 def test_flags_and_files_fit_together(changes, given):
-    flags = dict(flag.removeprefix("--").split("=") for flag in plugin.flags(params(**changes)))
-    made = plugin.configuration("digits", params(**changes))
+    flags = dict(flag.removeprefix("--").split("=") for flag in plugin.flags(served(**changes)))
+    made = plugin.configuration("digits", served(**changes))
     named = {Path(value).name for name, value in flags.items() if name.endswith("_file")}
     assert named == set(made)
     assert (flags.get("enable_batching") == "true") is given
@@ -105,7 +109,7 @@ def test_what_goes_into_the_image(tmp_path):
         out=tmp_path / "out", project=tmp_path, cache=tmp_path, seed=0, progress=lambda *_, **__: None, log=print,
         name="digits", model=model,
     )  # fmt: skip
-    made = plugin.image(context, **params(model_version=3, rest_port=9001, grpc_port=9000))
+    made = plugin.image(context, params=served(model_version=3, rest_port=9001, grpc_port=9000))
     assert made.entrypoint[0] == "/usr/bin/tensorflow_model_server"
     assert made.model["/models/digits/3"] == model.path
     assert json.loads(made.model["/models/digits/3/assets.extra/model.json"].read_bytes())["outputs"][0]["labels"] == [
