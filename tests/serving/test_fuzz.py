@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.serving import fuzz, named_models
@@ -23,6 +24,19 @@ def test_the_worst_bodies_neither_end_nor_silence_the_server_nor_take_more_memor
 
 def test_nor_do_they_where_there_are_several_tensors_whose_length_varies(tmp_path):
     survives(named_models.write_notes(tmp_path / "m"), fuzz.Box(), fuzz.NAMED_FRAMES)
+
+
+def test_batches_of_small_lists_that_wait_take_the_room_of_their_text(model):
+    """What the C library keeps between them was five times as much."""
+    values = "[[0,0,0],[0,0,0]]," * 22_000 + "[[0]]"
+    event = f'[{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{{"instances":[{values}]}}}}]'
+    headers = {"content-type": "application/cloudevents-batch+json"}
+    with fuzz.serving(model, fuzz.Box(cpus=0.5)) as watched, ThreadPoolExecutor(64) as threads:
+        list(threads.map(lambda _: fuzz.send(watched, "/events", event.encode(), headers), range(64)))
+        peak, killed = fuzz.peak_bytes(watched), fuzz.killed_for_memory(watched)
+
+    assert (killed, peak < 192 * fuzz.MIB) == (0, True), peak
+    assert set(watched.statuses) <= {200, 503}
 
 
 def survives(model, box, frames):
