@@ -40,7 +40,7 @@ def edge_quantize(
     calibration_samples: PositiveInt = 200,
     skip: tuple[str, ...] = (),
 ) -> None:
-    """Quantize a float32 LiteRT model by one of ai-edge-quantizer's recipes.
+    """Quantize a LiteRT model of float32, or with weights kept in float16, by one of ai-edge-quantizer's recipes.
 
     Args:
         context: the parent model and the data set.
@@ -53,20 +53,33 @@ def edge_quantize(
     from ai_edge_quantizer import recipe as recipes
     from ai_edge_quantizer.quantizer import Quantizer
 
-    parent = open_float(context.model.path)
-    quantizer = Quantizer(str(context.model.path))
+    place = context.out / format_file("tflite")
+    path = _in_float32(context.model.path, place)
+    parent = open_float(path)
+    quantizer = Quantizer(str(path))
     quantizer.load_quantization_recipe(getattr(recipes, recipe)())
-    _leave_out(quantizer, context.model.path, skip)
+    _leave_out(quantizer, path, skip)
     ranges = None
     if quantizer.need_calibration:
         rows = rows_to_measure(context, calibration_samples)
         ranges = quantizer.calibrate(_samples(context, parent, rows), num_threads=1)
         context.metrics["calibration_samples"] = len(rows)
-    data = _quantize(quantizer, ranges, context)
-    (context.out / format_file("tflite")).write_bytes(data)
+    data = _quantize(quantizer, ranges, context, path.stat().st_size)
+    place.write_bytes(data)
     context.metrics["size_bytes"] = len(data)
     if recipe == "static_wi8_ai16":
         context.warn("LiteRT runs int16 activations on reference kernels on x86, which are many times slower")
+
+
+def _in_float32(path: Path, place: Path) -> Path:
+    """Return a model without float16: that in `path`, or one in `place` that answers the same."""
+    from modelyard_plugins.support.litert.widen import widened
+
+    data = widened(path)
+    if data is None:
+        return path
+    place.write_bytes(data)
+    return place
 
 
 def _leave_out(quantizer: Any, path: Path, skip: tuple[str, ...]) -> None:
@@ -125,7 +138,7 @@ def _samples(context: OptimizeContext, parent: Any, rows: NDArray[np.int64]) -> 
     return {key: list(samples())}
 
 
-def _quantize(quantizer: Any, ranges: Any, context: OptimizeContext) -> bytes:
+def _quantize(quantizer: Any, ranges: Any, context: OptimizeContext, before: int) -> bytes:
     try:
         data = bytes(quantizer.quantize(ranges).quantized_model)
     except (ValueError, RuntimeError, NotImplementedError) as exc:
@@ -134,7 +147,6 @@ def _quantize(quantizer: Any, ranges: Any, context: OptimizeContext) -> bytes:
             "  leave the operator that it names in float32 with skip, or use another recipe"
         )
         raise StageFailed(msg) from exc
-    before = context.model.path.stat().st_size
     if len(data) > 0.95 * before:
         msg = (
             f"{context.model.path}: the recipe quantized next to nothing: {len(data):,} of {before:,} bytes are left\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -96,11 +97,31 @@ def test_ranges_come_from_the_seeded_training_samples(bench, trained, parent):
     assert digests[0] != digests[2]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("int8", "int32, int8"), ("dynamic-range", "int8"), ("float16", "float16")])
+@pytest.mark.parametrize(("name", "kind"), [("int8", "int32, int8"), ("dynamic-range", "int8")])
 def test_a_quantized_parent_is_refused(bench, trained, converted, name, kind):
     message = rf"model\.tflite: the model is quantized already: it holds {kind}\n  begin with a float32 model"
     with pytest.raises(StageFailed, match=message):
         run(bench, trained, converted(name))
+
+
+def test_weights_that_are_kept_in_float16_are_widened_first(bench, trained, parent, converted):
+    made = [run(bench, trained, one).out for one in (converted("float16"), parent)]
+    models = [bench.open_model(out, trained.dataset, "tflite") for out in made]
+    found, right = (open_model(model.folder).predict(trained.dataset.x("test")) for model in models)
+    np.testing.assert_allclose(found, right, atol=0.02)
+
+
+def test_a_widened_model_answers_the_same(trained, parent, converted, tmp_path):
+    from modelyard_plugins.support.litert.model import open_float
+    from modelyard_plugins.support.litert.widen import widened
+
+    narrow = converted("float16")
+    (tmp_path / "model.tflite").write_bytes(widened(narrow.path))
+    shutil.copy(narrow.folder / "model.json", tmp_path)
+    open_float(tmp_path / "model.tflite")
+    raw = trained.dataset.x("test")
+    assert (open_model(tmp_path).predict(raw) == open_model(narrow.folder).predict(raw)).all()
+    assert widened(parent.path) is None
 
 
 def test_skip_leaves_operators_in_float32(bench, trained, parent):
