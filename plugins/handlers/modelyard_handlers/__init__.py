@@ -2,9 +2,20 @@
 
 from .boxes import nms
 from .pictures import image_decode
+from .ranges import normalize
 from .scores import argmax, softmax, top_labels
 from .sounds import audio_decode
 from .texts import tokenize
 from .transcripts import ctc_greedy
 
-__all__ = ["argmax", "audio_decode", "ctc_greedy", "image_decode", "nms", "softmax", "tokenize", "top_labels"]
+__all__ = [
+    "argmax",
+    "audio_decode",
+    "ctc_greedy",
+    "image_decode",
+    "nms",
+    "normalize",
+    "softmax",
+    "tokenize",
+    "top_labels",
+]

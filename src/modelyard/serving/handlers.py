@@ -8,7 +8,7 @@ the server; so a handler imports nothing of modelyard when it runs: all that it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -257,14 +257,24 @@ def who(name: str, file: str = "") -> str:
 
 
 def _behind(one: Handler, there: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors behind a handler: what it takes is gone, unless it gives it again."""
-    taken = {tensor.name: tensor for tensor in one.takes}
+    """Return the tensors behind a handler: what it takes is gone, unless it gives it again.
+
+    An axis that it calls by one name in what it takes and in what it gives is as long behind it as before.
+    """
+    taken, lengths = {tensor.name: tensor for tensor in one.takes}, dict[str, int | str]()
     for name, tensor in taken.items():
-        if (given := there.get(name)) is not None and not _alike(given, tensor):
+        if (given := there.get(name)) is None:
+            continue
+        if not _alike(given, tensor):
             msg = f"{one.who} takes {_said(tensor)}, but the one before it gives {_said(given)}"
             raise HandlerError(msg)
+        lengths |= {
+            axis: length for axis, length in zip(tensor.shape, given.shape, strict=False) if isinstance(axis, str)
+        }
+    lengths.pop("...", None)
     kept = {name: tensor for name, tensor in there.items() if name not in taken}
-    return kept | {tensor.name: tensor for tensor in one.gives}
+    gives = (replace(made, shape=tuple(lengths.get(str(axis), axis) for axis in made.shape)) for made in one.gives)
+    return kept | {tensor.name: tensor for tensor in gives}
 
 
 def _wanted(handlers: Sequence[Handler]) -> dict[str, Tensor]:

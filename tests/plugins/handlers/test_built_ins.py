@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from modelyard.serving.errors import InputError
-from modelyard.serving.handlers import Chain, Handler, Place
+from modelyard.serving.handlers import Chain, Handler, HandlerError, Place
 from modelyard.testing import check_handler, write_small_project
 from modelyard_plugins.handlers.argmax import argmax
 from modelyard_plugins.handlers.ctc_greedy import ctc_greedy
 from modelyard_plugins.handlers.nms import nms
+from modelyard_plugins.handlers.normalize import normalize
 from modelyard_plugins.handlers.softmax import softmax
 from modelyard_plugins.handlers.top_labels import top_labels
 
@@ -74,6 +75,46 @@ def test_pictures_become_pixels(project: Path) -> None:
     assert found["pixels"].dtype == np.uint8
     assert np.abs(found["pixels"][:2].astype(int) - (250, 10, 20)).max() <= 3
     assert (found["pixels"][2] == 250).all()
+
+
+@pytest.mark.parametrize(("layout", "axis"), [("channels-last", -1), ("channels-first", 1)])
+def test_pixels_are_brought_to_the_range_of_a_model(project: Path, layout: str, axis: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3)).astype(np.uint8)
+    mean, std = [10.0, 20.0, 30.0], [1.0, 2.0, 4.0]
+    params = {"mean": mean, "std": std, "layout": layout}
+    found = check_handler("normalize", project=project, params=params, samples={"pixels": pixels})["pixels"]
+    assert found.dtype == np.float32
+    wanted = (np.moveaxis(pixels, axis, -1) - np.array(mean)) / std
+    np.testing.assert_allclose(np.moveaxis(found, axis, -1), wanted, rtol=1e-6)
+    found = run(normalize(Place(), mean=(127.5,), std=(127.5,)), pixels=np.array([[[[0], [255]]]], np.uint8))["pixels"]
+    assert found.ravel().tolist() == [-1, 1]
+
+
+def test_axes_of_one_name_are_as_long_behind_a_handler_as_before() -> None:
+    from modelyard_plugins.handlers.image_decode import image_decode
+
+    before = (image_decode(Place(), size=(4, 6)), normalize(Place(), mean=(0.0,), std=(255.0,)))
+    (pixels,) = Chain(before).model_inputs().values()
+    assert (pixels.dtype, pixels.shape) == ("float32", (4, 6, 3))
+    grey = (image_decode(Place(), size=(4, 6), colours="grey"), normalize(Place(), mean=(1.0, 2.0, 3.0), std=(1.0,)))
+    with pytest.raises(
+        HandlerError, match=r"takes 'pixels' as uint8, shape \(any, height, width, 3\), but the one before"
+    ):
+        Chain(grey).model_inputs()
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"mean": (1.0, 2.0), "std": (1.0, 2.0, 3.0)}, "3 beside 2 of mean"),
+        ({"mean": (0.0,), "std": (0.0,)}, "0.0 divides nothing"),
+        ({"mean": (), "std": (1.0,)}, "1 beside 0 of mean"),
+    ],
+)
+def test_what_cannot_be_computed_with_is_told_at_load(params: dict[str, object], why: str) -> None:
+    from modelyard_plugins.handlers.normalize import problems
+
+    assert why in str(next(problems(None, **params)))  # type: ignore[arg-type]
 
 
 def test_a_picture_that_says_it_is_huge_is_not_decoded(project: Path) -> None:
