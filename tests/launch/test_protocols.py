@@ -13,7 +13,7 @@ import pytest
 from tests.serving import named_models, stream_models
 from tests.serving.conftest import Running, started
 
-from modelyard.launch.protocols import PROTOCOLS, infer_in_sequences
+from modelyard.launch.protocols import PROTOCOLS, infer_in_sequences, parts
 from modelyard.tensors import OutputFacts
 
 pytest.importorskip("onnx", reason="needs onnx, to write the models")
@@ -67,3 +67,15 @@ def test_texts_go_and_come(protocol: str, tmp_path: Path) -> None:
 
     assert found["kind"].tolist() == [1, 3, 0]
     assert found["answer"].tolist() == [b"good day", b"silence", b"?"]
+
+
+def test_a_request_holds_no_more_than_servers_let_in() -> None:
+    small = {"x": np.zeros((32, 28, 28), np.uint8)}
+    assert list(parts(small)) == [slice(0, 32)]
+    large = {"x": np.zeros((32, 224, 224, 3), np.float32)}
+    asked = list(parts(large))
+    assert [row for rows in asked for row in range(rows.start, rows.stop)] == list(range(32))
+    assert all(large["x"][rows].nbytes * 5 < 8 << 20 for rows in asked)
+    files = np.empty(3, object)
+    files[:] = [bytes(9 << 20), b"", b"a"]
+    assert list(parts({"file": files})) == [slice(0, 1), slice(1, 3)], "what is larger goes by itself"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +15,35 @@ Exchange = Callable[[str, object], Any]
 """Asks a path, with a body (None: by GET), and returns the answer; both are JSON values."""
 Ask = Callable[[Exchange, str, Mapping[str, "NDArray[Any]"], Sequence["OutputFacts"]], dict[str, "NDArray[Any]"]]
 """Asks the model of a name for raw samples by input, and returns its outputs by name."""
+
+
+_BODY_BYTES = 4 * 1024 * 1024
+"""The largest body that is sent, roughly, unless a single sample is larger: a half of what targets let in by default."""
+_AS_JSON = 5
+"""Bytes that a byte of a number takes in JSON, at most: 20 characters of a float32."""
+
+
+def parts(inputs: Mapping[str, NDArray[Any]]) -> Iterator[slice]:
+    """Yield the rows that are sent in one request each, so that no body is too large for a server."""
+    start = size = row = 0
+    for row, more in enumerate(_sizes(inputs)):
+        if size and size + more > _BODY_BYTES:
+            yield slice(start, row)
+            start, size = row, 0
+        size += more
+    yield slice(start, row + 1)
+
+
+def _sizes(inputs: Mapping[str, NDArray[Any]]) -> list[int]:
+    """Return how many bytes each sample takes in a body."""
+    import numpy as np
+
+    def size(row: Any) -> int:
+        held = np.asarray(row)
+        return sum(map(len, held.flat)) * 4 // 3 if held.dtype.kind == "O" else held.nbytes * _AS_JSON
+
+    each = [[size(array[row : row + 1]) for row in range(len(array))] for array in inputs.values()]
+    return [sum(row) for row in zip(*each, strict=True)]
 
 
 def predict(

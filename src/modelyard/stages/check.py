@@ -21,7 +21,7 @@ from modelyard.files.json import read_json, write_json
 from modelyard.files.npy import open_array
 from modelyard.launch.footprint import with_headroom
 from modelyard.launch.image_server import Server, running
-from modelyard.launch.protocols import PROTOCOLS, SEQUENCES, infer_in_sequences
+from modelyard.launch.protocols import PROTOCOLS, SEQUENCES, infer_in_sequences, parts
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.check_events import check_events
 from modelyard.stages.handlers import Around
@@ -81,6 +81,8 @@ def run(job: Job) -> None:
 
 def _ask_server(job: Job, facts: ImageFacts, samples: Samples, around: Around) -> tuple[str, dict[str, Any]]:
     """Return where the server ran, and what it answered through each protocol."""
+    import numpy as np
+
     name = job.config.name
     with running(job.inputs["image"], facts, job.stage.settings["timeout_s"], job.log_file) as server:
         job.base.log(f"the server runs ({server.how}) at {server.url}")
@@ -90,14 +92,15 @@ def _ask_server(job: Job, facts: ImageFacts, samples: Samples, around: Around) -
             job.base.log("the server has no password and no TLS of its own: the targets put a proxy in front of it")
         model, exchange = Model.open(job.inputs["model"]).facts, functools.partial(_exchange, server)
         outputs, answer = around.outputs(model), around.answer(model).name
+        sent = [rows_of(samples, rows) for rows in parts(samples)]
         asks = {
-            title: functools.partial(ask, exchange, name, samples, outputs)
+            title: [functools.partial(ask, exchange, name, part, outputs) for part in sent]
             for title, ask in map(PROTOCOLS.__getitem__, facts.server.protocols)
         }
-        answers = {title: ask()[answer] for title, ask in asks.items()}
+        answers = {title: np.concatenate([ask()[answer] for ask in each]) for title, each in asks.items()}
         if model.looped and around.sends_to_the_model and "v2" in facts.server.protocols:
             answers[SEQUENCES] = infer_in_sequences(exchange, name, samples, outputs)[answer]
-        _measure(job, facts, server, list(asks.values()))
+        _measure(job, facts, server, [ask for each in zip(*asks.values(), strict=True) for ask in each])
         return server.how, answers
 
 
