@@ -52,8 +52,12 @@ class PerPosition(Task):
         names = check_class_names(splits.class_names or tuple(map(str, range(self._highest(splits.train_y) + 1))))
         for name in ("train_y", "test_y"):
             self._check_values(name, getattr(splits, name), len(names))
-        check_each_class(self.stored(splits.train_y)[self.stored(splits.train_y) != IGNORED], names)
-        return OutputFacts(name="probabilities", shape=(*shapes[0], len(names)), activation="softmax", labels=names)
+        wanted = OutputFacts(name="probabilities", shape=(*shapes[0], len(names)), activation="softmax", labels=names)
+        if (
+            not splits.class_names
+        ):  # the highest label says how many there are, and may be one that means something else
+            check_each_class(self.counts(self.stored(splits.train_y), wanted), names)
+        return wanted
 
     def given(self, output: OutputFacts) -> OutputFacts:
         """Return what a handler may give: probabilities, or the numbers of the classes."""

@@ -103,9 +103,17 @@ _NO_CLASSES = "a sample of this task is not of one class, so there are none to w
 
 
 def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the training split to train on, and those to set apart: `fraction` of each class, if it has classes."""
+    """Return the rows of the training split to train on, and those to set apart: `fraction` of each class, if it has classes.
+
+    Raises:
+        DataError: there is no sample of a class.
+    """
     import numpy as np
 
+    from modelyard_plugins.support.data.labels import check_each_class
+
+    if dataset.facts.loss == "cross-entropy":
+        check_each_class(dataset.facts.splits["train"].per_class, dataset.facts.answer.labels)
     samples = dataset.facts.splits["train"].samples
     if not fraction:
         return np.arange(samples), np.arange(0)

@@ -31,12 +31,11 @@ class Classification(Task):
     def check(self, splits: Splits) -> OutputFacts:
         """Return the answer: a probability for each class, in the order of their names, which may be the labels themselves."""
         from modelyard.tensors import OutputFacts
-        from modelyard_plugins.support.data.labels import check_class_names, check_each_class, check_labels, names_of
+        from modelyard_plugins.support.data.labels import check_class_names, check_labels, names_of
 
         names = check_class_names(splits.class_names or names_of("train_y", splits.train_y))
         for name in ("train_y", "test_y"):
             check_labels(name, getattr(splits, name), len(names))
-        check_each_class(splits.train_y, names)
         return OutputFacts(name="probabilities", shape=(len(names),), activation="softmax", labels=names)
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.int64]:

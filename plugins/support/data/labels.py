@@ -123,17 +123,19 @@ def check_names(where: str, names: Sequence[Any], what: str, least: int = 1) -> 
     return tuple(names)
 
 
-def check_each_class(labels: NDArray[np.generic] | None, names: Sequence[str]) -> None:
+def check_each_class(counts: Sequence[int], names: Sequence[str]) -> None:
     """Check that the training labels hold each class.
+
+    Args:
+        counts: how many of them are of each class; empty where nothing is counted.
+        names: the classes.
 
     Raises:
         DataError: one is not there.
     """
-    import numpy as np
-
-    assert labels is not None
-    missing = sorted(set(range(len(names))) - {int(label) for label in np.unique(labels)})
+    missing = [label for label, count in enumerate(counts) if not count]
     if missing:
         told = ", ".join(f"{names[label]!r} (label {label})" for label in missing[:5])
-        msg = f"train_y: no sample of {told}\n  labels must be used without a gap: add samples, or leave the class out"
+        more = f" and {len(missing) - 5} others" if len(missing) > 5 else ""
+        msg = f"train_y: no sample of {told}{more}: it cannot be learnt\n  add samples, or leave the class out"
         raise DataError(msg)

@@ -4,7 +4,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from modelyard.errors import PluginError, StageFailed
+from modelyard.artifacts import SplitFacts
+from modelyard.errors import DataError, PluginError, StageFailed
 from modelyard_plugins.support.training import (
     Teller,
     check_input_dtype,
@@ -46,6 +47,14 @@ def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset):
     kept, apart = training_rows(stripes_dataset, 0.25, 0)
     assert sorted([*kept, *apart]) == list(range(192))
     assert np.bincount(stripes_dataset.y("train")[apart]).tolist() == [16, 16, 16]
+
+
+def test_a_class_without_a_sample_cannot_be_learnt(stripes_dataset):
+    facts = stripes_dataset.facts
+    splits = {**facts.splits, "train": SplitFacts(192, (192, 0, 0))}
+    dataset = msgspec.structs.replace(stripes_dataset, facts=msgspec.structs.replace(facts, splits=splits))
+    with pytest.raises(DataError, match=r"train_y: no sample of 'row' \(label 1\), 'square' \(label 2\): it cannot"):
+        training_rows(dataset, 0.0, 0)
 
 
 def test_shapes_that_do_not_fit_the_data_set_are_named():
