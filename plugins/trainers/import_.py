@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from modelyard import hookimpl
-from modelyard.artifacts import Output, format_file
+from modelyard.artifacts import Model, Output, format_file
 from modelyard.contexts import Lack, Problem
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.sizes import total_size
-from modelyard.params import InputPath
+from modelyard.params import InputPath, OwnBuilder
 from modelyard_plugins.support.importing import DISTRIBUTIONS, SUFFIXES, bring, check_file, format_at, turn_input
+from modelyard_plugins.support.own_function import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
     from modelyard.artifacts import ModelFacts
     from modelyard.contexts import CheckContext, PreflightContext, TrainContext
     from modelyard.hookspecs import RegisterTrainer
+
+
+WEIGHTS = ".safetensors"
+_PICKLED = (
+    "it may run any code when it is read; save the weights as .safetensors, or the program with torch.export.save"
+)
+_SAVED_OTHERWISE = {
+    ".h5": "save it again as .keras: keras.models.load_model('it.h5', compile=False).save('it.keras')",
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), _PICKLED),
+}
+"""What to do with a file of another suffix that models are often kept in."""
 
 
 def import_model(
@@ -33,6 +45,7 @@ def import_model(
     inputs: dict[str, str] | None = None,
     output: str = "",
     signature: str = "",
+    builder: OwnBuilder = "",
     licence: str = "",
     origin: str = "",
 ) -> ModelFacts | None:
@@ -43,7 +56,8 @@ def import_model(
     Args:
         context: the data set.
         path: the model's file: ONNX (`.onnx`), Keras (`.keras`), LiteRT (`.tflite`) or a program of torch.export (`.pt2`,
-            saved without sample inputs); the folder of a SavedModel; of an ONNX model with external data, that with all of its files.
+            saved without sample inputs); the folder of a SavedModel; of an ONNX model with external data, that with all of its
+            files; or the weights of a PyTorch module (`.safetensors`), with a `builder`.
         model_format: the format of the file, where its suffix does not say it: `tf_keras` for a `.keras` file of Keras 2,
             `onnx` for a folder, `saved_model` for that of a TensorFlow SavedModel.
         answers: whether it answers `logits` or `probabilities`, where its file does not show it.
@@ -54,22 +68,36 @@ def import_model(
         output: for a model that answers several tensors, the one that counts.
         signature: of a SavedModel with several signatures, the one that is meant, where that is not `serving_default`; the
             others are taken out of it.
-        licence: its licence, an SPDX expression; it is kept in the stage's record.
-        origin: where it is from, for instance an address; it is kept in the stage's record.
+        licence: its licence, an SPDX expression; it is kept in the stage's record, in `model.json` and in the image's labels.
+        origin: where it is from, for instance an address; it is kept as the licence is.
     """
     produces = format_of(path=path, model_format=model_format)
     place = context.out / format_file(produces)
-    bring(produces, Path(path), place, signature)
-    check_file(produces, place, Path(path))
+    if is_weights(path):
+        from modelyard_plugins.support.torch.built import write_built
+
+        write_built(context, builder, Path(path), place)
+    else:
+        bring(produces, Path(path), place, signature)
+        check_file(produces, place, Path(path))
     if layout == "channels-first":
         turn_input(place)
     told = {key: text for key, text in {"licence": licence, "origin": origin}.items() if text}
     size_bytes = total_size(place)
     context.metrics.update(size_bytes=size_bytes, **told)
     context.log(f"imported {Path(path).name}: {produces}, {size_bytes:,} bytes")
-    facts = context.facts.answering(answers) if answers else context.facts
-    named = _named(facts, inputs or {}, output)
-    return named if answers or inputs or output else None
+    if not (answers or inputs or output or told):
+        return None
+    facts = context.facts.answering(answers) if answers else _shown(context.facts, place)
+    return msgspec.structs.replace(_named(facts, inputs or {}, output), **told)
+
+
+def _shown(facts: ModelFacts, place: Path) -> ModelFacts:
+    """Return facts with the activation that the file in `place` ends in, if it shows that."""
+    from modelyard_plugins.formats.known import modelyard_read_model_file
+
+    found = modelyard_read_model_file(Model(place.parent, facts))
+    return facts.ending_in(found.activation) if found and found.activation else facts
 
 
 def _named(facts: ModelFacts, inputs: Mapping[str, str], output: str) -> ModelFacts:
@@ -93,13 +121,27 @@ def _named(facts: ModelFacts, inputs: Mapping[str, str], output: str) -> ModelFa
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:
     """Return the format of the model in the file `path`; empty if nothing says it."""
+    if is_weights(path):
+        return "torch"
     if model_format == "saved_model":
         return "tf_saved_model"  # what is called saved_model here takes raw samples
     return model_format or SUFFIXES.get(Path(path).suffix.lower(), "")
 
 
+def is_weights(path: str) -> bool:
+    """Whether the file holds weights alone, for a module that the project's `builder` makes."""
+    return Path(path).suffix.lower() == WEIGHTS
+
+
 def problems(
-    _context: CheckContext, *, path: str, model_format: str | None, layout: str, signature: str | None, **_: Any
+    _context: CheckContext,
+    *,
+    path: str,
+    model_format: str | None,
+    layout: str,
+    signature: str | None,
+    builder: str,
+    **_: Any,
 ) -> Iterator[Problem]:
     """Yield that nothing says which format the file has, or that its input cannot be turned."""
     found = format_of(path=path, model_format=model_format)
@@ -107,11 +149,16 @@ def problems(
         yield Problem("layout", "only an ONNX model can be turned", "export the model with its channels last")
     if signature and found not in ("tf_saved_model", ""):
         yield Problem("signature", "only a SavedModel has several signatures", "leave it out")
+    if is_weights(path) and not builder:
+        yield Problem("builder", "weights need a function that builds their module", "set builder = 'module:function'")
+    if builder and not is_weights(path):
+        yield Problem("builder", f"only a {WEIGHTS} file has one", "leave it out")
     if Path(path).name == "saved_model.pb":
         yield Problem("path", "it is one file of a SavedModel", "name its folder, and set model_format = 'saved_model'")
     elif not found:
-        known, there = ", ".join(sorted(SUFFIXES)), format_at(Path(path)).removeprefix("tf_")
+        known, there = ", ".join(sorted((*SUFFIXES, WEIGHTS))), format_at(Path(path)).removeprefix("tf_")
         advice = f"set model_format = {there!r}" if there else "set model_format, for instance model_format = 'onnx'"
+        advice = _SAVED_OTHERWISE.get(Path(path).suffix.lower(), advice)
         yield Problem("path", f"its suffix is none of {known}", advice)
 
 
@@ -130,6 +177,7 @@ def modelyard_register_trainers(register: RegisterTrainer) -> None:
         takes_model=False,
         check=problems,
         preflight=lacks,
+        scripts=scripts,
         deterministic=True,
         tools=(),
     )

@@ -10,7 +10,7 @@ from modelyard_plugins.support.keras.keras3 import KERAS, start
 from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
 from modelyard_plugins.support.keras.training import build_model, train_model
 from modelyard_plugins.support.losses import LOSSES
-from modelyard_plugins.support.own_loss import scripts
+from modelyard_plugins.support.own_function import scripts
 from modelyard_plugins.support.training import problems
 from modelyard_plugins.support.training_params import TrainingParams
 

@@ -9,7 +9,7 @@ from modelyard.artifacts import format_file
 from modelyard_plugins.support.keras.training import build_model, train_model
 from modelyard_plugins.support.keras_files import check_model, save_keras
 from modelyard_plugins.support.losses import LOSSES
-from modelyard_plugins.support.own_loss import scripts
+from modelyard_plugins.support.own_function import scripts
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 from modelyard_plugins.support.training import problems
 from modelyard_plugins.support.training_params import WithoutLion

@@ -10,7 +10,7 @@ from modelyard.errors import PluginError
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.losses import LOSSES, loss_of
-from modelyard_plugins.support.own_loss import own_loss, scripts
+from modelyard_plugins.support.own_function import own_function, scripts
 from modelyard_plugins.support.torch.calling import blank, call
 from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
@@ -72,7 +72,7 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
         moving,
         epochs=params.epochs,
         context=context,
-        criterion=Criterion.of(loss_of(context.dataset.facts), output, own_loss(params.loss)),
+        criterion=Criterion.of(loss_of(context.dataset.facts), output, own_function(params.loss, "loss")),
         validation=validation,
         keeper=keeper,
         after_step=falling(moving, params.epochs * len(feed)) if params.schedule == "cosine" else None,

@@ -314,6 +314,8 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
         looped: whether its file takes one step of a stream, where a sample is a whole one: the first axis of each input and
             output is then that of time.
         constants: the inputs of the file that are always the same; left out: there are none.
+        licence: of a model that was brought, its licence; left out where nobody said.
+        origin: where it was brought from; left out where nobody said.
     """
 
     format: str
@@ -324,6 +326,8 @@ class ModelFacts(_Tensors, frozen=True, kw_only=True):
     states: tuple[StateFacts, ...] | msgspec.UnsetType = msgspec.UNSET
     looped: bool | msgspec.UnsetType = msgspec.UNSET
     constants: tuple[ConstantFacts, ...] | msgspec.UnsetType = msgspec.UNSET
+    licence: str | msgspec.UnsetType = msgspec.UNSET
+    origin: str | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, dataset: DatasetFacts, model_format: str) -> ModelFacts:

@@ -82,11 +82,14 @@ ClassWeights = Annotated[
 ]
 """A trainer's `class_weights`."""
 
+_OWN_FUNCTION = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?\Z"
+_OWN_CODE = "'module:function' of the project's own code"
+
 OwnLoss = Annotated[
     str,
     Meta(
-        pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?\Z",
-        description="'module:function' of the project's own code",
+        pattern=_OWN_FUNCTION,
+        description=_OWN_CODE,
         extra={
             "doc": "a function of the project's own to make small instead of the task's loss, `module:function`. It is "
             "called as the framework calls a loss, and gives a number for each sample, or one for the batch.",
@@ -95,6 +98,20 @@ OwnLoss = Annotated[
     ),
 ]
 """A trainer's `loss`."""
+
+OwnBuilder = Annotated[
+    str,
+    Meta(
+        pattern=_OWN_FUNCTION,
+        description=_OWN_CODE,
+        extra={
+            "doc": "for weights without a model, `.safetensors`: a function of the project's own, `module:function`, that "
+            "returns the torch.nn.Module they are for. Its tensors have the names of the file's.",
+            "function": 0,
+        },
+    ),
+]
+"""The `builder` of a trainer that brings weights."""
 
 Precision = Annotated[
     Literal["float32", "bfloat16"],

@@ -74,7 +74,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
     from modelyard_plugins.support.keras.feed import batches
     from modelyard_plugins.support.keras.fitting import compile_model, fit
     from modelyard_plugins.support.keras.precision import learner, take_weights
-    from modelyard_plugins.support.own_loss import own_loss
+    from modelyard_plugins.support.own_function import own_function
 
     augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
@@ -86,7 +86,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
         else params.learning_rate
     )
     moving = getattr(keras.optimizers, OPTIMIZERS[params.optimizer])(learning_rate=rate)
-    made_small = own_loss(params.loss)
+    made_small = own_function(params.loss, "loss")
     trained = learner(keras, model, context, params.precision)
     compile_model(keras, trained, moving, loss_of(context.dataset.facts), answers(model, context), made_small)
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"

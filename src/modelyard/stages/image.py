@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from modelyard.launch.handlers import Handlers
 
 _LABEL = "dev.modelyard.model."
-_FACTS = ("variant", "format", "sha256", "size_bytes", "gzip_bytes")
+_FACTS = ("variant", "format", "sha256", "size_bytes", "gzip_bytes", "licence", "origin")
 
 
 def run(job: Job) -> None:

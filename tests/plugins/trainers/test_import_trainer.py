@@ -95,6 +95,7 @@ def test_the_file_is_measured_as_it_is_and_another_one_is_stale(project: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / "artifacts/train/brought/model.onnx").read_bytes() == (project / "net.onnx").read_bytes()
     assert facts(project)["format"] == "onnx"
+    assert facts(project)["licence"] == "MIT"
     assert facts(project)["outputs"][0]["inside"]
     assert facts(project)["signature"]["inputs"] == [
         {"name": "pixels", "dtype": "float32", "shape": ["batch", 4, 3, 2]}
@@ -230,7 +231,7 @@ def test_what_the_file_does_not_show_can_be_said_and_must_be_true(project: Path)
         (
             "net.bin",
             b"",
-            " is not allowed: its suffix is none of .keras, .onnx, .pt2, .tflite\n  set model_format",
+            " is not allowed: its suffix is none of .keras, .onnx, .pt2, .safetensors, .tflite\n  set model_format",
         ),
     ],
 )
@@ -245,9 +246,9 @@ def test_what_is_no_such_model_is_told_with_its_name(project: Path, name: str, c
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("nearest", "its suffix is none of .keras, .onnx, .pt2, .tflite\n  set model_format = 'saved_model'"),
+        ("nearest", "its suffix is none of .keras, .onnx, .pt2, .safetensors, .tflite\n  set model_format = 'saved_model'"),
         ("nearest/saved_model.pb", "it is one file of a SavedModel\n  name its folder, and set model_format = 'saved_model'"),
-        ("large", "its suffix is none of .keras, .onnx, .pt2, .tflite\n  set model_format = 'onnx'"),
+        ("large", "its suffix is none of .keras, .onnx, .pt2, .safetensors, .tflite\n  set model_format = 'onnx'"),
     ],
 )  # fmt: skip
 def test_a_folder_is_told_by_what_it_holds(project: Path, path: str, told: str) -> None:

@@ -16,7 +16,7 @@ from tests.tasks import write_dataset
 from modelyard.artifacts import Dataset, Splits, format_file
 from modelyard.contexts import CheckContext
 from modelyard.errors import DataError, PluginError
-from modelyard_plugins.support.own_loss import scripts
+from modelyard_plugins.support.own_function import scripts
 from modelyard_plugins.support.training import problems
 
 Train = Callable[..., tuple[Any, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]]]
