@@ -56,6 +56,7 @@ UNLIKE = {"README.md"}
 """Pages that show times and accuracies."""
 
 ELSEWHERE = {
+    "docs/explanation/third-party-models.md": "tests/examples/test_third_party.py",
     "docs/how-to/choose-a-task.md": "tests/docs/test_guides.py",
     "docs/how-to/detect-objects.md": "tests/front_door/test_detection_road.py",
     "docs/how-to/handlers.md": "tests/front_door/test_handlers_road.py",

@@ -83,7 +83,7 @@ def _drop(subgraph: Any) -> dict[int, int]:
     for operator in subgraph.operators:
         operator.inputs = [places[index] for index in operator.inputs]
         operator.outputs = [places[index] for index in operator.outputs]
-        operator.intermediates = [places[index] for index in _inside(operator)]
+        operator.intermediates = [places[index] for index in _inside(operator)] or None
     return places
 
 
