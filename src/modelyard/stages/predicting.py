@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from modelyard.tensors import OutputFacts
 
 
+_ROWS = 4096
+"""Rows that are copied at a time."""
+
+
 def as_many_as_fit(threads: int | None, model: Model) -> int:
     """Return how many predictors with so many threads keep every processor busy, or as many of them as fit into memory."""
     return max(1, min(len(usable_cpus()) // (threads or 1), copies_in_memory(total_size(model.path))))
@@ -106,9 +110,26 @@ class _File:
 
     def put(self, start: int, found: NDArray[Any]) -> None:
         """Put the answers from sample `start` on into the file."""
+        rows = slice(start, start + len(found))
+        if found.dtype.kind == "O":
+            with self._lock:
+                self._put_texts(rows, found.astype(bytes))
+            return
         with self._lock:
             array = self._open((self._samples, *found.shape[1:]), found.dtype)
-        array[start : start + len(found)] = found
+        array[rows] = found
+
+    def _put_texts(self, rows: slice, found: NDArray[Any]) -> None:
+        """Put texts into the file, which becomes as wide as the longest so far; so it does not depend on their order."""
+        array = self._open((self._samples, *found.shape[1:]), found.dtype)
+        if found.dtype.itemsize > array.dtype.itemsize:
+            self._path.unlink()  # what is open stays
+            self._array = None
+            wider = self._open(array.shape, found.dtype)
+            for start in range(0, self._samples, _ROWS):
+                wider[start : start + _ROWS] = array[start : start + _ROWS]
+            array = wider
+        array[rows] = found
 
     def _open(self, shape: tuple[int, ...], dtype: Any) -> Any:
         import numpy as np
