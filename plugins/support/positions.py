@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.task import Agreement, Task
 from modelyard_plugins.support.losses import IGNORED
+from modelyard_plugins.support.per_sample import PerSample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
@@ -142,37 +144,48 @@ class PerPosition(Task):
         return Agreement(int(differ.sum()), float(np.abs(own - other).max(initial=0.0)))
 
 
-def confusion(answers: Answers, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return what is taken for what, and the part of each sample that is right.
+class Confusion:
+    """What is taken for what, and which part of each sample is right: an accumulator without figures.
 
-    Args:
-        answers: probabilities, shape `(samples, *positions, classes)`, or numbers of classes, shape `(samples, *positions)`.
+    Attributes:
         names: the classes.
-
-    Returns:
-        How many positions of a class (row) were taken for a class (column), shape `(classes, classes)`; and the part of
-        the positions that count where the answer is right, shape `(samples,)`, 1 where none counts.
+        found: how many positions of a class (row) were taken for a class (column), shape `(classes, classes)`.
     """
-    import numpy as np
 
-    classes = len(names)
-    found, right = np.zeros((classes, classes), np.int64), np.ones(len(answers.own))
-    for rows, given, labels in _said(answers):
-        counted = labels != IGNORED
+    def __init__(self, names: Sequence[str]) -> None:
+        import numpy as np
+
+        self.names = names
+        self.found: NDArray[np.int64] = np.zeros((len(names), len(names)), np.int64)
+        self._right = PerSample()
+
+    def update(self, block: Answers) -> None:
+        """Look at further samples.
+
+        Their answers are probabilities, shape `(samples, *positions, classes)`, or numbers of classes, shape
+        `(samples, *positions)`.
+        """
+        import numpy as np
+
+        assert block.labels is not None
+        said = block.own if block.own.dtype.kind in "iu" else block.own.argmax(axis=-1)
+        given, labels = (each.reshape(len(each), -1) for each in (said, block.labels))
+        counted, classes = labels != IGNORED, len(self.names)
         pairs = labels[counted].astype(np.int64) * classes + given[counted]
-        found += np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+        self.found += np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
         many = counted.sum(axis=1)
         hits = ((given == labels) & counted).sum(axis=1)
-        right[rows] = np.where(many > 0, hits / np.maximum(many, 1), 1.0)
-    return found, right
+        self._right.add(np.where(many > 0, hits / np.maximum(many, 1), 1.0))
 
+    def merge(self, later: Self) -> None:
+        """Take what another found of later samples."""
+        self.found += later.found
+        self._right.merge(later._right)
 
-def _said(answers: Answers) -> Iterator[tuple[slice, NDArray[Any], NDArray[Any]]]:
-    """Yield the rows of each block, and the numbers of the classes that are said and that are right, `(n, positions)`."""
-    size = max(1, int(answers.own[0].size)) if len(answers.own) else 1
-    for rows, own, labels in answers.blocks(max(1, (1 << 24) // size)):
-        given = own if own.dtype.kind in "iu" else own.argmax(axis=-1)
-        yield rows, given.reshape(len(given), -1), labels.reshape(len(labels), -1)
+    @property
+    def right(self) -> NDArray[np.float64]:
+        """The part of the positions that count where the answer is right, shape `(samples,)`, 1 where none counts."""
+        return self._right.values
 
 
 def rate(over: NDArray[Any], under: NDArray[Any]) -> list[float | None]:

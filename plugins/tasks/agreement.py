@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.metrics import Quantity
 from modelyard.task import Answers, Score, Scores, Task
+from modelyard_plugins.support.per_sample import PerSample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +28,7 @@ class Following(Task):
     """Nothing is known of what is right: a variant is measured by how near its answers are to the baseline's."""
 
     looks_at_baseline = True
+    block = 256
 
     def check(self, splits: Splits) -> OutputFacts:  # noqa: ARG002 - whatever the samples are
         """Return the answer: a tensor of the shape that the model says."""
@@ -34,18 +36,36 @@ class Following(Task):
 
         return OutputFacts(name="output", shape=ANY_SHAPE)
 
-    def measure(self, answers: Answers) -> Scores:
-        """Measure the distance to the baseline's answer as a part of its length, and whether the same number is the largest."""
+    def accumulator(self, output: OutputFacts) -> _Found:  # noqa: ARG002 - whatever it is
+        """Return what measures the distance to the baseline's answers."""
+        return _Found()
+
+
+class _Found:
+    """How far each answer is from the baseline's, see `modelyard.task.Accumulator`."""
+
+    def __init__(self) -> None:
+        self._error, self._same = PerSample(), PerSample()
+
+    def update(self, block: Answers) -> None:
+        """Look at further samples."""
         import numpy as np
 
+        assert block.baseline is not None
+        mine, other = _flat(block.own), _flat(block.baseline)
+        self._error.add(np.linalg.norm(mine - other, axis=1) / np.maximum(np.linalg.norm(other, axis=1), 1e-12))
+        self._same.add(mine.argmax(axis=1) == other.argmax(axis=1))
+
+    def merge(self, later: _Found) -> None:
+        """Take what another found of later samples."""
+        self._error.merge(later._error)
+        self._same.merge(later._same)
+
+    def result(self) -> Scores:
+        """Return the distance as a part of the answer's length, and how often the same number is the largest."""
         from modelyard.metrics.sampled import mean_of
 
-        assert answers.baseline is not None
-        error, same = np.empty(len(answers.own)), np.empty(len(answers.own), bool)
-        for rows, own, _ in answers.blocks(256):
-            mine, other = _flat(own), _flat(answers.baseline[rows])
-            error[rows] = np.linalg.norm(mine - other, axis=1) / np.maximum(np.linalg.norm(other, axis=1), 1e-12)
-            same[rows] = mine.argmax(axis=1) == other.argmax(axis=1)
+        error, same = self._error.values, self._same.values
         return Scores([Score(mean_of(ERROR, error), error), Score(mean_of(SAME, same), same)])
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.metrics import Quantity
 from modelyard.task import Agreement, Answers, Score, Scores, Task
+from modelyard_plugins.support.per_sample import PerSample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,28 +67,9 @@ class Classification(Task):
             )
             raise PluginError(msg)
 
-    def measure(self, answers: Answers) -> Scores:
-        """Measure the accuracy, of each class, too; and what is taken for what."""
-        import numpy as np
-
-        from modelyard.metrics.sampled import mean_of
-
-        names, classes = answers.output.labels, len(answers.output.labels)
-        right, confusion = np.empty(len(answers.own), bool), np.zeros((classes, classes), np.int64)
-        for rows, own, y in answers.blocks():
-            given = own.argmax(axis=1)
-            right[rows] = given == y
-            confusion += np.bincount(y * classes + given, minlength=classes * classes).reshape(classes, classes)
-        pairs = zip(confusion.diagonal(), confusion.sum(axis=1), strict=True)
-        per_class = [float(hits / there_are) if there_are else None for hits, there_are in pairs]
-        accuracy = mean_of(ACCURACY, right, dict(zip(names, per_class, strict=True)))
-        details = {
-            "class_names": list(names),
-            "accuracy": accuracy.value,
-            "per_class": per_class,
-            "confusion": confusion.tolist(),
-        }
-        return Scores([Score(accuracy, right)], details)
+    def accumulator(self, output: OutputFacts) -> _Found:
+        """Return what measures the accuracy, of each class, too; and what is taken for what."""
+        return _Found(output.labels)
 
     def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
         """Return how many samples are labelled differently, and the largest difference of a probability."""
@@ -95,6 +77,47 @@ class Classification(Task):
 
         differ = np.count_nonzero(own.argmax(axis=1) != other.argmax(axis=1))
         return Agreement(int(differ), float(np.abs(own - other).max(initial=0.0)))
+
+
+class _Found:
+    """Which samples are right, and what is taken for what, see `modelyard.task.Accumulator`."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        import numpy as np
+
+        self._names, self._right = names, PerSample()
+        self._confusion = np.zeros((len(names), len(names)), np.int64)
+
+    def update(self, block: Answers) -> None:
+        """Look at further samples."""
+        import numpy as np
+
+        assert block.labels is not None
+        given, classes = block.own.argmax(axis=1), len(self._names)
+        self._right.add(given == block.labels)
+        pairs = np.bincount(block.labels * classes + given, minlength=classes * classes)
+        self._confusion += pairs.reshape(classes, classes)
+
+    def merge(self, later: _Found) -> None:
+        """Take what another found of later samples."""
+        self._right.merge(later._right)
+        self._confusion += later._confusion
+
+    def result(self) -> Scores:
+        """Return the accuracy, and the confusion matrix in the details."""
+        from modelyard.metrics.sampled import mean_of
+
+        right, names = self._right.values, self._names
+        pairs = zip(self._confusion.diagonal(), self._confusion.sum(axis=1), strict=True)
+        per_class = [float(hits / there_are) if there_are else None for hits, there_are in pairs]
+        accuracy = mean_of(ACCURACY, right, dict(zip(names, per_class, strict=True)))
+        details = {
+            "class_names": list(names),
+            "accuracy": accuracy.value,
+            "per_class": per_class,
+            "confusion": self._confusion.tolist(),
+        }
+        return Scores([Score(accuracy, right)], details)
 
 
 def classification() -> Task:

@@ -8,6 +8,7 @@ from modelyard import hookimpl
 from modelyard.metrics import Quantity
 from modelyard.params import Fraction
 from modelyard.task import Agreement, Answers, Score, Scores, Task
+from modelyard_plugins.support.per_sample import PerSample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,22 +73,9 @@ class MultiLabel(Task):
             )
             raise PluginError(msg)
 
-    def measure(self, answers: Answers) -> Scores:
-        """Measure F1, precision and recall of each label and their means, and how often all labels are right."""
-        import numpy as np
-
-        from modelyard.metrics.sampled import mean_of
-
-        names = answers.output.labels
-        hits, given, true = (np.zeros(len(names), np.int64) for _ in range(3))
-        exact = np.empty(len(answers.own), bool)
-        for rows, own, y in answers.blocks():
-            said, there = own >= self.threshold, y.astype(bool)
-            hits, given, true = hits + (said & there).sum(0), given + said.sum(0), true + there.sum(0)
-            exact[rows] = (said == there).all(axis=1)
-        rates = [(F1, 2 * hits, given + true), (PRECISION, hits, given), (RECALL, hits, true)]
-        found = [Score(_of_labels(quantity, over, under, names)) for quantity, over, under in rates]
-        return Scores([*found, Score(mean_of(EXACT, exact), exact)], {"class_names": list(names)})
+    def accumulator(self, output: OutputFacts) -> _Found:
+        """Return what measures F1, precision and recall of each label and their means, and how often all labels are right."""
+        return _Found(output.labels, self.threshold)
 
     def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
         """Return how many samples are given other labels, and the largest difference of a probability."""
@@ -95,6 +83,40 @@ class MultiLabel(Task):
 
         differ = ((own >= self.threshold) != (other >= self.threshold)).any(axis=1)
         return Agreement(int(differ.sum()), float(np.abs(own - other).max(initial=0.0)))
+
+
+class _Found:
+    """How often each label is said and is right, see `modelyard.task.Accumulator`."""
+
+    def __init__(self, names: tuple[str, ...], threshold: float) -> None:
+        import numpy as np
+
+        self._names, self._threshold, self._exact = names, threshold, PerSample()
+        self._counts = np.zeros((3, len(names)), np.int64)  # said rightly, said, there
+
+    def update(self, block: Answers) -> None:
+        """Look at further samples."""
+        import numpy as np
+
+        assert block.labels is not None
+        said, there = block.own >= self._threshold, block.labels.astype(bool)
+        self._counts += np.stack([each.sum(axis=0) for each in (said & there, said, there)])
+        self._exact.add((said == there).all(axis=1))
+
+    def merge(self, later: _Found) -> None:
+        """Take what another found of later samples."""
+        self._counts += later._counts
+        self._exact.merge(later._exact)
+
+    def result(self) -> Scores:
+        """Return the rates of each label and their means, and the part of the samples all of whose labels are right."""
+        from modelyard.metrics.sampled import mean_of
+
+        hits, given, true = self._counts
+        rates = [(F1, 2 * hits, given + true), (PRECISION, hits, given), (RECALL, hits, true)]
+        found = [Score(_of_labels(quantity, over, under, self._names)) for quantity, over, under in rates]
+        exact = self._exact.values
+        return Scores([*found, Score(mean_of(EXACT, exact), exact)], {"class_names": list(self._names)})
 
 
 def _of_labels(quantity: Quantity, over: Any, under: Any, names: tuple[str, ...]) -> Any:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.metrics import Quantity
-from modelyard.task import Answers, Score, Scores, Task
-from modelyard_plugins.support.positions import PerPosition, confusion, mean, rate
+from modelyard.task import Score, Scores, Task
+from modelyard_plugins.support.positions import Confusion, PerPosition, mean, rate
 
 if TYPE_CHECKING:
     from modelyard.hookspecs import RegisterTask
+    from modelyard.tensors import OutputFacts
 
 MEAN_IOU = Quantity(
     name="mean_iou", better="higher", unit="fraction", title="mean IoU", worse="less exact", group="class", detail=0
@@ -26,15 +27,22 @@ class Segmentation(PerPosition):
     says = "masks"
     position = "pixel"
 
-    def measure(self, answers: Answers) -> Scores:
-        """Measure the mean intersection over union, and how many pixels are right; of each class, too.
+    def accumulator(self, output: OutputFacts) -> _Masks:
+        """Return what measures it."""
+        return _Masks(output.labels)
+
+
+class _Masks(Confusion):
+    """What is taken for what, and the figures of it, see `modelyard.task.Accumulator`."""
+
+    def result(self) -> Scores:
+        """Return the mean intersection over union, and how many pixels are right; of each class, too.
 
         Source: Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective" (2015), section 4.3.
         """
         from modelyard.metrics.sampled import mean_of
 
-        names = answers.output.labels
-        found, right = confusion(answers, names)
+        names, found, right = self.names, self.found, self.right
         hits, there, said = found.diagonal(), found.sum(axis=1), found.sum(axis=0)
         ious = rate(hits, there + said - hits)
         iou = MEAN_IOU.of(mean(ious), None, dict(zip(names, ious, strict=True)))

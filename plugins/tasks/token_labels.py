@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.metrics import Quantity
-from modelyard.task import Answers, Score, Scores, Task
-from modelyard_plugins.support.positions import PerPosition, confusion, mean, rate
+from modelyard.task import Score, Scores, Task
+from modelyard_plugins.support.positions import Confusion, PerPosition, mean, rate
 
 if TYPE_CHECKING:
     from modelyard.hookspecs import RegisterTask
+    from modelyard.tensors import OutputFacts
 
 F1 = Quantity(name="f1", better="higher", unit="fraction", title="F1", worse="less exact", group="label", detail=0)
 TOKEN_ACCURACY = Quantity(
@@ -24,12 +25,19 @@ class TokenLabels(PerPosition):
     says = "sequences"
     position = "token"
 
-    def measure(self, answers: Answers) -> Scores:
-        """Measure F1 of each label and their mean, and how many tokens are right."""
+    def accumulator(self, output: OutputFacts) -> _Tokens:
+        """Return what measures it."""
+        return _Tokens(output.labels)
+
+
+class _Tokens(Confusion):
+    """What is taken for what, and the figures of it, see `modelyard.task.Accumulator`."""
+
+    def result(self) -> Scores:
+        """Return F1 of each label and their mean, and how many tokens are right."""
         from modelyard.metrics.sampled import mean_of
 
-        names = answers.output.labels
-        found, right = confusion(answers, names)
+        names, found, right = self.names, self.found, self.right
         hits, there, said = found.diagonal(), found.sum(axis=1), found.sum(axis=0)
         each = rate(2 * hits, there + said)
         f1 = F1.of(mean(each), None, dict(zip(names, each, strict=True)))

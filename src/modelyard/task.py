@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from modelyard.tensors import OutputFacts
 
 
+_BLOCK_BYTES = 64 << 20
+"""How many bytes of answers are in memory at a time, or one answer if that is larger."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """What a model answered to the test split.
@@ -47,9 +51,10 @@ class Answers:
             yield part, np.asarray(self.own[part]), labels
 
     def parts(self, rows: int) -> Iterator[Answers]:
-        """Yield the answers to `rows` samples at a time, in memory, in the order of the split."""
+        """Yield the answers to `rows` samples at a time, or fewer if they are large, in memory, in the order of the split."""
         import numpy as np
 
+        rows = min(rows, max(1, _BLOCK_BYTES * len(self.own) // max(1, self.own.nbytes)))
         for start in range(0, len(self.own), rows):
             part = slice(start, start + rows)
             own, labels, other = (
@@ -121,7 +126,7 @@ class Task:
         says: what a sample is told, in the plural, for messages: `labels`.
         number: one number of an answer, for messages: `a probability`.
         looks_at_baseline: whether the baseline's answers are wanted beside the variant's own.
-        block: how many samples an accumulator looks at at a time.
+        block: how many samples an accumulator looks at at a time, at most.
     """
 
     says = "answers"

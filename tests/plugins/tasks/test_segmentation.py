@@ -90,6 +90,12 @@ def test_figures_are_those_of_scikit_learn_over_all_pixels_that_count(y: Array, 
     assert np.sum(found.details["confusion"]) == counted.sum()
 
 
+def test_samples_are_looked_at_a_few_at_a_time_where_they_are_large() -> None:
+    own = np.zeros((3, 3000, 3000, 3), np.float32)
+    sizes = [len(part.own) for part in Answers(own, None, OUTPUT).parts(1024)]
+    assert sizes == [1, 1, 1]
+
+
 @given(hnp.arrays(np.float32, (3, 2, 3, 3), elements=st.floats(0, 1, width=32)))
 def test_the_numbers_of_the_classes_measure_as_the_probabilities_do(own: Array) -> None:
     task, masks = Segmentation(None), own.argmax(axis=-1).astype(np.int32)
