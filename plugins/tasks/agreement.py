@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.metrics import Quantity
 from modelyard.task import Answers, Score, Scores, Task
-from modelyard_plugins.support.per_sample import PerSample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +44,8 @@ class _Found:
     """How far each answer is from the baseline's, see `modelyard.task.Accumulator`."""
 
     def __init__(self) -> None:
+        from modelyard_plugins.support.per_sample import PerSample
+
         self._error, self._same = PerSample(), PerSample()
 
     def update(self, block: Answers) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.metrics import Quantity
 from modelyard.task import Agreement, Answers, Score, Scores, Task
-from modelyard_plugins.support.per_sample import PerSample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +83,8 @@ class _Found:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         import numpy as np
+
+        from modelyard_plugins.support.per_sample import PerSample
 
         self._names, self._right = names, PerSample()
         self._confusion = np.zeros((len(names), len(names)), np.int64)

@@ -8,7 +8,6 @@ from modelyard import hookimpl
 from modelyard.metrics import Quantity
 from modelyard.params import Fraction
 from modelyard.task import Agreement, Answers, Score, Scores, Task
-from modelyard_plugins.support.per_sample import PerSample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +89,8 @@ class _Found:
 
     def __init__(self, names: tuple[str, ...], threshold: float) -> None:
         import numpy as np
+
+        from modelyard_plugins.support.per_sample import PerSample
 
         self._names, self._threshold, self._exact = names, threshold, PerSample()
         self._counts = np.zeros((3, len(names)), np.int64)  # said rightly, said, there
