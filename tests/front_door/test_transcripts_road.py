@@ -78,7 +78,8 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (said,) = (one.text for one in blocks("docs/how-to/choose-a-task.md", "toml") if "transcription" in one.text)
     (project / "pyproject.toml").write_text(CONFIG + said)
     (project / "spoken.py").write_text(DATA)
-    (project / "alphabet.txt").write_text("-\na\nb\n \n")
+    (alphabet,) = (one.text for one in blocks("docs/how-to/choose-a-task.md", "text") if one.file == "alphabet.txt")
+    (project / "alphabet.txt").write_text(alphabet)
     (project / "dodo.py").write_text((ROOT / "dodo.py").read_text())
     helper = onnx.helper
     info = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ("batch", 24, 4)) for name in ("x", "scores")]
