@@ -64,6 +64,13 @@ slices = ["voice"]
 
 [tool.modelyard.check]
 start = false
+
+[tool.modelyard.task]
+use = "transcription"
+
+[tool.modelyard.gates]
+max_wer = 0.5
+
 """
 SAMPLES = 40
 
