@@ -41,15 +41,6 @@ class Answers:
     output: OutputFacts
     baseline: NDArray[Any] | None = None
 
-    def blocks(self, rows: int = 4096) -> Iterator[tuple[slice, NDArray[Any], NDArray[Any]]]:
-        """Yield the rows of each block, its answers and its labels, in memory."""
-        import numpy as np
-
-        for start in range(0, len(self.own), rows):
-            part = slice(start, start + rows)
-            labels = np.empty(0) if self.labels is None else np.asarray(self.labels[part])
-            yield part, np.asarray(self.own[part]), labels
-
     def parts(self, rows: int) -> Iterator[Answers]:
         """Yield the answers to `rows` samples at a time, or fewer if they are large, in memory, in the order of the split."""
         import numpy as np
