@@ -228,13 +228,13 @@ def test_the_package_runs_alone_under_another_name_on_a_read_only_folder(start, 
 
 def test_imports_are_relative_or_in_the_requirements(pytestconfig):
     folder = pytestconfig.rootpath / "plugins/runtimes"
-    listed = "".join((folder / f"{name}-requirements.txt").read_text() for name in ("litert", "onnxruntime"))
-    allowed = {line.split("==")[0].replace("-", "_") for line in listed.splitlines() if "==" in line} | set(
-        sys.stdlib_module_names
-    )
-    of_grpc = {
-        line.split("==")[0] for line in (folder / "grpc-requirements.txt").read_text().splitlines() if "==" in line
-    }
+
+    def listed(*names: str) -> set[str]:
+        texts = ((folder / f"{name}-requirements.txt").read_text() for name in names)
+        return {line.split("==")[0].replace("-", "_") for text in texts for line in text.splitlines() if "==" in line}
+
+    allowed = listed("litert", "onnxruntime") | set(sys.stdlib_module_names)
+    optional = {"grpc": listed("grpc"), "oidc.py": listed("oidc")}
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = []
@@ -242,8 +242,8 @@ def test_imports_are_relative_or_in_the_requirements(pytestconfig):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module]
-            optional = {"grpc": of_grpc}.get(file.parent.name, set())
-            assert {name.partition(".")[0] for name in names} <= allowed | optional, file
+            asked_for = optional.get(file.parent.name) or optional.get(file.name) or set()
+            assert {name.partition(".")[0] for name in names} <= allowed | asked_for, file
 
 
 def test_the_version_is_the_distributions(pytestconfig):
