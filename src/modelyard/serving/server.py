@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from .repository import Place
     from .streams import Kept
 
-M_MMAP_THRESHOLD, MAPPED_BYTES = -3, 128 * 1024
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+MAPPED_BYTES = 320 * 1024
+"""Above what the event loop reads from a socket at a time, which comes and goes with each request."""
 TOGETHER = 64
 """Samples of several requests that are predicted together, at most."""
 SPANS_S = 2.0
@@ -55,14 +57,15 @@ SPARE_FILES = 64
 
 
 def give_back_at_once() -> None:
-    """Have the C library map blocks from 128 kB on, and give them back, for as long as the process lives.
+    """Have the C library map blocks from 320 kB on, and give them back, for as long as the process lives.
 
     Left alone, glibc keeps larger and larger ones once some were freed, and the gaps between texts that wait: 64 batches
-    of events of 400 kB then took 230 MB, and take 30. Source: mallopt(3), M_MMAP_THRESHOLD.
+    of events of 400 kB then took 230 MB, and take 30. Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl and macOS have none, and no such rule
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+        mallopt(M_TRIM_THRESHOLD, 4 * MAPPED_BYTES)
 
 
 def serve(
