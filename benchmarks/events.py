@@ -1,14 +1,12 @@
-"""Weigh a message: CPU of who takes an event from NATS, Redis or Kafka, answers it and acknowledges it.
+"""Weigh a message: CPU of who takes an event from NATS or Redis, answers it and acknowledges it.
 
-    python benchmarks/events.py [--faststream PYTHON] [--model FOLDER] [--kafka PROGRAM] [--events 5000]
-                                [--rounds 3]
+    python benchmarks/events.py [--faststream PYTHON] [--model FOLDER] [--events 5000] [--rounds 3]
 
-Bare loops of nats-py, redis-py and aiokafka, FastStream, and modelyard's server take turns at the same broker, with the same model,
+Bare loops of nats-py and redis-py, FastStream, and modelyard's server take turns at the same broker, with the same model,
 which answers at once: ten numbers for 64 bytes. The loops take 64 at a time, send the answers and acknowledge; they check,
 count and log nothing. Needs nats-server and redis-server, modelyard[nats], redis and orjson; FastStream (its extras nats
 and redis, numpy, orjson) in the environment of PYTHON. With FOLDER, a LiteRT model and its model.json, the server answers
-with that model, too, beside what the model alone takes. PROGRAM is a broker of Kafka that takes -port and -dir, such as
-the one that tests/serving/events/brokers/kafka_broker.go makes; then aiokafka is needed, too. The ratios are what counts.
+with that model, too, beside what the model alone takes. The ratios are what counts.
 """
 
 from __future__ import annotations
@@ -92,26 +90,6 @@ async def main():
 asyncio.run(main())
 """
 
-KAFKA = """
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-async def main():
-    taking = AIOKafkaConsumer("in", bootstrap_servers="URL", group_id="g", enable_auto_commit=False, auto_offset_reset="earliest")
-    sending = AIOKafkaProducer(bootstrap_servers="URL", acks="all")
-    await taking.start()
-    await sending.start()
-    while True:
-        found = await taking.getmany(timeout_ms=1000, max_records=64)
-        sent = []
-        for one in [one for some in found.values() for one in some]:
-            about = {name.replace("_", "-"): value.decode() for name, value in one.headers}
-            given = [(name.replace("-", "_"), value.encode()) for name, value in headers(about).items()]
-            sent.append(await sending.send("out", answer(one.value), one.key, headers=given))
-        if sent:
-            await asyncio.gather(*sent)
-            await taking.commit()
-asyncio.run(main())
-"""
-
 FASTSTREAM_NATS = """
 from faststream import FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
@@ -137,12 +115,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faststream", help="the Python of an environment with FastStream (default: leave it out)")
     parser.add_argument("--model", help="a LiteRT model's folder (default: leave it out)")
-    parser.add_argument("--kafka", help="a broker of Kafka (default: leave Kafka out)")
     parser.add_argument("--events", type=int, default=5000, help="how many events a round has")
     parser.add_argument("--rounds", type=int, default=3, help="how often each has its turn")
     options = parser.parse_args()
-    Kafka.program = options.kafka
-    for broker in (Nats, Redis, *([Kafka] if options.kafka else [])):
+    for broker in (Nats, Redis):
         with tempfile.TemporaryDirectory(prefix="modelyard-events-") as folder:
             place = Path(folder)
             (place / "stub.py").write_text(MODEL)
@@ -233,54 +209,10 @@ class Redis:
         return int(self.redis.xlen("out"))
 
 
-class Kafka:
-    name, client = "kafka", "modelyard_plugins.sources.kafka_topics:open_source"
-    bare, framework = KAFKA, ""
-    program = ""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"kafka://127.0.0.1:{self.port}"
-        self.words = [self.program, "-port", str(self.port), "-dir", str(folder)]
-
-    @property
-    def given(self) -> dict[str, str]:
-        return {"bootstrap_servers": f"127.0.0.1:{self.port}"}
-
-    async def make(self) -> None:
-        from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-
-        admin = AIOKafkaAdminClient(**self.given)
-        await admin.start()
-        await admin.create_topics([NewTopic(name, 4, 1) for name in ("in", "out", "in.dead")])
-        await admin.close()
-
-    async def send(self, count: int) -> None:
-        from aiokafka import AIOKafkaProducer
-
-        async with AIOKafkaProducer(**self.given) as producer:
-            for start in range(0, count, 500):
-                sent = [
-                    await producer.send("in", BODY, str(number).encode(), headers=self._headers(number))
-                    for number in range(start, min(count, start + 500))
-                ]
-                await asyncio.gather(*sent)
-
-    def _headers(self, number: int) -> list[tuple[str, bytes]]:
-        said = {**HEADERS, "ce-id": str(number)}
-        return [(name.replace("ce-", "ce_"), value.encode()) for name, value in said.items()]
-
-    async def count(self) -> int:
-        from aiokafka import AIOKafkaConsumer, TopicPartition
-
-        async with AIOKafkaConsumer(**self.given) as consumer:
-            return sum((await consumer.end_offsets([TopicPartition("out", number) for number in range(4)])).values())
-
-
 def who(broker: Any, place: Path, options: Any) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """Yield what is weighed: its name, its command, in which URL is the broker's, and its variables."""
     yield f"bare {broker.name}", [sys.executable, "-c", ANSWER + broker.bare], {}
-    if options.faststream and broker.framework:
+    if options.faststream:
         yield "FastStream", [options.faststream, "-c", ANSWER + broker.framework], {}
     server = {
         "MODELYARD_EVENTS_CLIENT": broker.client,
@@ -305,7 +237,7 @@ def weigh(kind: Any, place: Path, command: list[str], variables: dict[str, str],
         with process(broker.words, {}, place):
             wait_for(broker.port)
             asyncio.run(broker.make())
-            words = [word.replace("URL", broker.url.removeprefix("kafka://")) for word in command]
+            words = [word.replace("URL", broker.url) for word in command]
             own = {name: value.replace("URL", broker.url) for name, value in variables.items()}
             with process(words, own, place) as taking:
                 time.sleep(3)

@@ -55,7 +55,6 @@ class Broker:
     user, password = "ann", "s3cret"
     makes_streams = False
     """Whether there is a stream as soon as it is named."""
-    has_transactions = False
     counts = True
     """Whether it says how often it handed an event out."""
     kills = 3

@@ -25,7 +25,6 @@ class KafkaBroker(Broker):
     program, module = PROGRAM, "aiokafka"
     client = "modelyard_plugins.sources.kafka_topics:open_source"
     counts = False
-    has_transactions = True
 
     @property
     def url(self):
@@ -120,26 +119,6 @@ class KafkaBroker(Broker):
 
         return self.ask(read)
 
-    def committed(self, name):
-        """Return what whoever reads only what is committed finds, once nothing more comes."""
-        from aiokafka import AIOKafkaConsumer, TopicPartition
-
-        async def read():
-            given = {"auto_offset_reset": "earliest", "isolation_level": "read_committed"}
-            consumer = AIOKafkaConsumer(**self.common, **given)
-            await consumer.start()
-            try:
-                consumer.assign([TopicPartition(name, number) for number in range(PARTITIONS)])
-                found, came = [], True
-                while came:
-                    came = [one for some in (await consumer.getmany(timeout_ms=700)).values() for one in some]
-                    found += came
-            finally:
-                await consumer.stop()
-            return [Message(self._headers(one), one.value) for one in found]
-
-        return self.ask(read)
-
     def _headers(self, record):
         return {name.replace("ce_", "ce-"): value.decode() for name, value in record.headers}
 
@@ -184,7 +163,7 @@ class MockCluster(KafkaBroker):
     """
 
     program, module = sys.executable, "confluent_kafka"
-    has_transactions = has_passwords = refuses = sets_up = joins_at_once = False
+    has_passwords = refuses = sets_up = joins_at_once = False
     hears_to_the_end = False  # it takes no commits once a rebalance has begun
     code = """
 import time
