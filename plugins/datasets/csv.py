@@ -13,7 +13,7 @@ from modelyard.contexts import Problem
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import targets_of
 from modelyard_plugins.support.data.rows import value_range_of
-from modelyard_plugins.support.data.sent_column import both_ways, files_of, texts_of
+from modelyard_plugins.support.data.sent_column import both_ways, files_of, one_text, texts_of
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table, read_table
 
@@ -33,6 +33,7 @@ def csv(
     *,
     path: InputPath,
     target: tuple[str, ...] = (),
+    as_text: bool = False,
     columns: tuple[str, ...] = (),
     sent: str = "",
     folder: InputPath | None = None,
@@ -54,6 +55,7 @@ def csv(
         context: the seed decides how rows are split.
         path: the file, UTF-8.
         target: the columns to be learnt; none where there is nothing to be learnt.
+        as_text: leave the one target as the text that it is, for the task transcription.
         columns: those that make a sample, in this order, all of them numbers; left out, all that are nothing else.
         sent: the column whose text is a sample as clients send it, for handlers such as tokenize, instead of columns.
         folder: the folder of the files, such as pictures, that the column sent names: their bytes are samples then.
@@ -67,7 +69,7 @@ def csv(
     """
     roles = Roles(columns, target, sent, slices)
     tables = [read_table(Path(one), roles, delimiter) for one in (path, test) if one is not None]
-    learnt = targets_of(tables, target, class_names)
+    learnt = targets_of(tables, target, class_names, as_text=as_text)
     samples = [_samples(table, roles, folder) for table in tables]
     lengths = [len(one) for one in samples]
     rows = parts_of(lengths, learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
@@ -88,6 +90,8 @@ def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any]:
 def check(
     context: CheckContext,  # noqa: ARG001 - nothing else of the project decides this
     *,
+    target: tuple[str, ...],
+    as_text: bool,
     columns: tuple[str, ...],
     sent: str,
     folder: str | None,
@@ -96,6 +100,7 @@ def check(
 ) -> Iterator[Problem]:
     """Yield what says in two ways what a sample is, or by half."""
     yield from both_ways(columns, sent, value_range)
+    yield from one_text(target, as_text=as_text)
     if folder is not None and not sent:
         yield Problem("folder", "sent is not set", "name in sent the column that has the files' names")
 

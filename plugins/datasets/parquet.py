@@ -12,7 +12,7 @@ from modelyard_plugins.support.data.arrow_columns import SentColumn, cells, is_l
 from modelyard_plugins.support.data.arrow_files import ArrowFiles
 from modelyard_plugins.support.data.columns import Targets, targets_of
 from modelyard_plugins.support.data.rows import take_rows, value_range_of
-from modelyard_plugins.support.data.sent_column import both_ways
+from modelyard_plugins.support.data.sent_column import both_ways, one_text
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table
 
@@ -31,6 +31,7 @@ def parquet(
     *,
     path: InputPath,
     target: tuple[str, ...] = (),
+    as_text: bool = False,
     columns: tuple[str, ...] = (),
     sent: str = "",
     slices: tuple[str, ...] = (),
@@ -50,6 +51,7 @@ def parquet(
         context: the seed decides how rows are split.
         path: a `.parquet`, `.arrow` or `.feather` file, or a folder of them.
         target: the columns to be learnt, or one column of lists; none where there is nothing to be learnt.
+        as_text: leave the one target as the text that it is, for the task transcription.
         columns: those that make a sample, in this order; left out, all that are nothing else.
         sent: the column whose text or bytes are a sample, for handlers such as tokenize and image-decode, instead of columns.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
@@ -63,7 +65,7 @@ def parquet(
     tables = [ArrowFiles(Path(one)) for one in (path, test) if one is not None]
     for files in tables:
         roles.check(files.schema.names, files.path)
-    learnt = _learnt(context, tables, target, class_names)
+    learnt = _learnt(context, tables, roles, class_names, as_text=as_text)
     rows = parts_of([one.rows for one in tables], learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
     train_x, test_x = _samples(context, tables, roles, rows)
     train_y, test_y = learnt.of(rows)
@@ -89,13 +91,14 @@ def _samples(
 
 
 def _learnt(
-    context: StageContext, tables: Sequence[ArrowFiles], target: tuple[str, ...], class_names: tuple[str, ...]
+    context: StageContext, tables: Sequence[ArrowFiles], roles: Roles, class_names: tuple[str, ...], *, as_text: bool
 ) -> Targets:
+    target = roles.target
     if len(target) == 1 and is_list(tables[0].schema.field(target[0]).type):
         return Targets([_array(context, files, target) for files in tables], class_names)
     texts = [Table(files.path, None, cells(files, target), "row") for files in tables]
-    learnt = targets_of(texts, target, class_names)
-    said = () if learnt.names or len(target) != 1 else tables[0].class_names(target[0])
+    learnt = targets_of(texts, target, class_names, as_text=as_text)
+    said = () if as_text or learnt.names or len(target) != 1 else tables[0].class_names(target[0])
     return Targets(learnt.arrays, said) if said else learnt
 
 
@@ -106,6 +109,8 @@ def _array(context: StageContext, files: ArrowFiles, names: Sequence[str]) -> ND
 def check(
     context: CheckContext,  # noqa: ARG001 - nothing else of the project decides this
     *,
+    target: tuple[str, ...],
+    as_text: bool,
     columns: tuple[str, ...],
     sent: str,
     value_range: tuple[float, float] | None,
@@ -113,6 +118,7 @@ def check(
 ) -> Iterator[Problem]:
     """Yield what says in two ways what a sample is."""
     yield from both_ways(columns, sent, value_range)
+    yield from one_text(target, as_text=as_text)
 
 
 @hookimpl

@@ -147,7 +147,7 @@ def _check(name: str, labels: NDArray[Any] | None) -> None:
 
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "UO":
         given = "there is none" if labels is None else f"labels are {labels.dtype}, shape {labels.shape}"
-        msg = f"{name}: {given}\n  a text for each sample is needed: numpy.array of texts, shape (samples,)"
+        msg = f"{name}: {given}\n  a text for each sample is needed: numpy.array of texts, shape (samples,); the data sets csv and parquet give it with as_text = true"
         raise DataError(msg)
     for row, label in enumerate(labels.tolist()):
         if not isinstance(label, str) or "\0" in label:

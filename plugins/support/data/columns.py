@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.errors import DataError, listing
+from modelyard_plugins.support.data.sent_column import texts_of
 from modelyard_plugins.support.data.table import is_number
 
 if TYPE_CHECKING:
@@ -38,19 +39,24 @@ class Targets(msgspec.Struct, frozen=True):
         )  # type: ignore[return-value]
 
 
-def targets_of(tables: Sequence[Table], names: Sequence[str], class_names: Sequence[str]) -> Targets:
+def targets_of(
+    tables: Sequence[Table], names: Sequence[str], class_names: Sequence[str], *, as_text: bool = False
+) -> Targets:
     """Return the targets in the columns `names` of `tables`, made alike for all of them.
 
     Args:
         tables: the tables; each has the same target columns.
         names: the columns' names.
         class_names: the classes in the order of their numbers, where a column says classes.
+        as_text: leave the one column as it is: an array of objects.
 
     Raises:
         DataError: a value is missing, is no class, or is a text among several columns.
     """
     if not names:
         return Targets([None for _ in tables], tuple(class_names))
+    if as_text:  # an empty one is a text, too: of a silence, for instance
+        return Targets([texts_of(table, names[0]) for table in tables], ())
     for table in tables:
         _check_cells(table, names, bool, "which is nothing", "fill it in, or leave the row out")
     if len(names) > 1:

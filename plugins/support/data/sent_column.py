@@ -57,6 +57,14 @@ def both_ways(columns: Sequence[str], sent: str, value_range: tuple[float, float
         yield Problem("value_range", "a text or a file has no lowest and highest value", "remove it")
 
 
+def one_text(target: Sequence[str], *, as_text: bool) -> Iterator[Problem]:
+    """Yield that several targets, or none, cannot stay one text."""
+    if as_text and len(target) != 1:
+        yield Problem(
+            "as_text", f"target names {len(target)} columns", "name the one that holds the texts, or remove as_text"
+        )
+
+
 def _objects(values: Sequence[Any]) -> NDArray[Any]:
     import numpy as np
 

@@ -178,6 +178,13 @@ def test_a_column_of_texts_is_what_clients_send(read: Any) -> None:
     assert list(splits.slices["site"]) == [sites[text] for text in splits.test_x]
 
 
+def test_a_target_may_stay_a_text(read: Any) -> None:
+    splits = read("sound,said\na.wav,good day\nb.wav,\nc.wav,17\n", sent="sound", target=("said",), as_text=True)
+    found = dict(zip([*splits.train_x, *splits.test_x], [*splits.train_y, *splits.test_y], strict=True))
+    assert found == {"a.wav": "good day", "b.wav": "", "c.wav": "17"}
+    assert splits.class_names == ()
+
+
 def test_slices_are_no_part_of_a_sample_unless_they_are_named_as_one(read: Any) -> None:
     splits = read(FLOWERS, target=("grown",), slices=("kind", "wide"))
     assert splits.train_x.shape == (3, 1)
@@ -215,9 +222,19 @@ def test_a_column_names_files_below_a_folder(read: Any, tmp_path: Path) -> None:
     [
         ({"columns": ("a",), "sent": "b"}, "sent", "columns says what a sample is, too"),
         ({"folder": "a"}, "folder", "sent is not set"),
+        ({"as_text": True, "target": ()}, "as_text", "target names 0 columns"),
+        ({"as_text": True, "target": ("a", "b")}, "as_text", "target names 2 columns"),
         ({"sent": "a", "value_range": (0, 1)}, "value_range", "a text or a file has no lowest and highest value"),
     ],
 )
 def test_what_says_twice_or_by_half_what_a_sample_is(params: dict[str, Any], key: str, why: str) -> None:
-    given = {"columns": (), "sent": "", "folder": None, "value_range": None, **params}
+    given = {
+        "target": ("y",),
+        "as_text": False,
+        "columns": (),
+        "sent": "",
+        "folder": None,
+        "value_range": None,
+        **params,
+    }
     assert [(one.key, one.why) for one in check(None, **given)] == [(key, why)]  # type: ignore[arg-type]

@@ -120,6 +120,11 @@ def test_texts_and_the_bytes_of_pictures_are_read_when_they_are_asked_for(read: 
         assert splits.value_range is None
 
 
+def test_a_target_may_stay_a_text(read: Read) -> None:
+    splits = read({"x": np.arange(10.0), "said": [f"say {n}" for n in range(10)]}, target=("said",), as_text=True)
+    assert [f"say {int(x)}" for x in splits.train_x[:, 0]] == list(splits.train_y)  # type: ignore[arg-type]
+
+
 def test_the_classes_of_a_hugging_face_data_set_have_its_names(read: Read) -> None:
     said = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
     table = pa.table({"x": np.arange(20.0), "label": np.arange(20) % 2})
@@ -200,5 +205,5 @@ def test_what_is_no_table_is_told(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_sample_is_said_once() -> None:
-    given = {"sent": "a", "columns": ("b",), "value_range": (0, 1)}
-    assert [one.key for one in check(None, **given)] == ["sent", "value_range"]  # type: ignore[arg-type]
+    given = {"target": (), "as_text": True, "sent": "a", "columns": ("b",), "value_range": (0, 1)}
+    assert [one.key for one in check(None, **given)] == ["sent", "value_range", "as_text"]  # type: ignore[arg-type]
