@@ -11,7 +11,7 @@ from modelyard.contexts import Problem
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.data.calibration import fed, rows_to_measure
-from modelyard_plugins.support.litert.model import open_float, operator_names
+from modelyard_plugins.support.litert.model import open_float, open_interpreter, operator_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,6 +75,7 @@ def _in_float32(path: Path, place: Path) -> Path:
     """Return a model without float16: that in `path`, or one in `place` that answers the same."""
     from modelyard_plugins.support.litert.widen import widened
 
+    open_interpreter(path)  # says what is wrong with a file that is no model, before its tables are followed
     data = widened(path)
     if data is None:
         return path

@@ -90,10 +90,23 @@ def test_a_mistake_in_the_model_is_told_with_its_own_line(
 def test_a_model_that_does_not_take_what_it_is_given_is_named_and_not_the_trainer(
     toy_project: Path, doit: Doit
 ) -> None:
-    (toy_project / "model.py").write_text("def build(input_shape):\n    return {}\n")
+    (toy_project / "model.py").write_text(
+        "def build(*given):\n    return inner(*given)\n\n\ndef inner(shape):\n    return {}\n"
+    )
     lines = doit(toy_project, "train").stdout.splitlines()
-    failed = lines.index("!! train:model.build failed: model.py:1, in build: def build(input_shape):")
-    assert lines[failed + 1] == "  raised TypeError: build() takes 1 positional argument but 2 were given"
+    failed = lines.index("!! train:model.build failed: model.py:2, in build: return inner(*given)")
+    assert lines[failed + 1] == "  raised TypeError: inner() takes 1 positional argument but 2 were given"
+
+
+def test_a_model_that_cannot_be_called_as_it_will_be_is_told_before_anything_runs(
+    toy_project: Path, doit: Doit
+) -> None:
+    (toy_project / "model.py").write_text("def build(input_shape):\n    return {}\n")
+    done = doit(toy_project, "train")
+    assert done.returncode == 3
+    assert (
+        "model.py:1: build(input_shape) is called with 2 arguments\n  let it take as many" in done.stdout + done.stderr
+    )
 
 
 def test_a_mistake_in_a_plugin_is_told_with_its_line(toy_project: Path, doit: Doit) -> None:
