@@ -139,7 +139,7 @@ def problems(
     path: str,
     model_format: str | None,
     layout: str,
-    signature: str | None,
+    signature: str,
     builder: str,
     **_: Any,
 ) -> Iterator[Problem]:
