@@ -11,7 +11,7 @@ from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.npy import open_array
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.npz import SAVE_PLAIN, read_npz
-from modelyard_plugins.support.data.rows import take_rows, value_range_of
+from modelyard_plugins.support.data.rows import take_rows
 from modelyard_plugins.support.data.splitting import TestFraction, split_rows
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def arrays(
     Args:
         context: the seed decides how x and y are split.
         path: the file or folder.
-        value_range: lowest and highest value that a sample may hold; left out, 0 to 255 for uint8, else what
-            the arrays hold.
+        value_range: lowest and highest value that a sample may hold: the server refuses others; left out, 0 to 255 for
+            uint8, else any.
         class_names: one name a label; left out, the array class_names, else the task names them.
         test_fraction: part of x and y that is set apart for testing.
         stratify: set apart that part of each class, where y is one whole number a sample; otherwise of all samples.
@@ -54,7 +54,7 @@ def arrays(
     train_x, train_y, test_x, test_y = _splits(found, context, Path(path), test_fraction, stratify=stratify)
     named = found["class_names"].ravel() if "class_names" in found else ()
     names = class_names or tuple(map(str, named))
-    return Splits(train_x, train_y, test_x, test_y, names, value_range or value_range_of(train_x, test_x))
+    return Splits(train_x, train_y, test_x, test_y, names, value_range)
 
 
 def _splits(found: Arrays, context: StageContext, path: Path, fraction: float, *, stratify: bool) -> tuple[Any, ...]:

@@ -12,7 +12,6 @@ from modelyard.artifacts import Splits
 from modelyard.contexts import Problem
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import targets_of
-from modelyard_plugins.support.data.rows import value_range_of
 from modelyard_plugins.support.data.sent_column import both_ways, files_of, one_text, texts_of
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table, read_table
@@ -64,7 +63,7 @@ def csv(
         test_fraction: part of the rows that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all rows.
         class_names: the classes in the order of their numbers; left out, sorted.
-        value_range: lowest and highest value that a sample may hold; left out, what the table holds.
+        value_range: lowest and highest value that a sample may hold: the server refuses others; left out, any.
         delimiter: what stands between two values.
     """
     roles = Roles(columns, target, sent, slices)
@@ -76,8 +75,6 @@ def csv(
     train_x, test_x = samples[0][rows[0]], samples[-1][rows[1]]
     train_y, test_y = learnt.of(rows)
     told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
-    if value_range is None and not roles.sent:
-        value_range = value_range_of(train_x, test_x)
     return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range, told_apart)
 
 

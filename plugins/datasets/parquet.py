@@ -11,7 +11,7 @@ from modelyard.params import InputPath
 from modelyard_plugins.support.data.arrow_columns import SentColumn, cells, is_list, numbers
 from modelyard_plugins.support.data.arrow_files import ArrowFiles
 from modelyard_plugins.support.data.columns import Targets, targets_of
-from modelyard_plugins.support.data.rows import take_rows, value_range_of
+from modelyard_plugins.support.data.rows import take_rows
 from modelyard_plugins.support.data.sent_column import both_ways, one_text
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table
@@ -59,7 +59,7 @@ def parquet(
         test_fraction: part of the rows that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all rows.
         class_names: the classes in the order of their numbers; left out, sorted.
-        value_range: lowest and highest value that a sample may hold; left out, what the table holds.
+        value_range: lowest and highest value that a sample may hold: the server refuses others; left out, any.
     """
     roles = Roles(columns, target, sent, slices)
     tables = [ArrowFiles(Path(one)) for one in (path, test) if one is not None]
@@ -71,8 +71,6 @@ def parquet(
     train_y, test_y = learnt.of(rows)
     told = cells(tables[-1], slices)
     apart = {name: [told[name][row][1] for row in rows[1]] for name in slices}
-    if value_range is None and not sent:
-        value_range = value_range_of(train_x, test_x)
     return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range, apart)
 
 

@@ -100,7 +100,8 @@ class Splits(msgspec.Struct, frozen=True):
         class_names: one name a label, in the order of the labels; for other tasks of each number of a label, if they
             have names.
         value_range: the lowest and highest value that a raw sample may hold, for instance `(0, 255)`; for several inputs a
-            dict of those that have one. None: 0 to 255 for uint8, else whatever the type holds.
+            dict of those that have one; the server refuses other values. None: 0 to 255 for uint8, else whatever the
+            type holds.
         slices: what each test sample is of, by what it is called: `{"camera": ["front", "rear", ...]}`, `M` texts or whole
             numbers each; `[tool.modelyard.evaluate] slices` has each value measured by itself.
     """
@@ -110,7 +111,7 @@ class Splits(msgspec.Struct, frozen=True):
     test_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
     test_y: NDArray[np.generic] | None
     class_names: Sequence[str] = ()
-    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = (0.0, 255.0)
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
 
 

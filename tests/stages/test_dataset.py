@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.stages.conftest import Told
 from tests.tasks import write_dataset
 
 from modelyard import DataError
@@ -51,6 +53,26 @@ def test_unit_maps_the_value_range_to_0_and_1(make_splits, told, tmp_path):
     assert inputs.dtype == np.float32
     assert inputs.min() == pytest.approx(0, abs=1e-6)
     assert inputs.max() == pytest.approx(1, abs=1e-6)
+
+
+def test_without_a_range_unit_takes_that_of_the_training_split_and_the_server_takes_any_value(
+    make_splits: Callable[..., Splits], told: Told, tmp_path: Path
+) -> None:
+    x = np.random.default_rng(0).normal(0, 5, (30, 4)).astype(np.float32)
+    write_dataset(make_splits(train_x=x, test_x=3 * x[:12], value_range=None), tmp_path, progress=told)
+    dataset = Dataset.open(tmp_path)
+    assert dataset.facts.value_range is None
+    inputs = dataset.inputs("train")
+    assert (inputs.min(), inputs.max()) == pytest.approx((0, 1), abs=1e-6)
+    assert dataset.inputs("test").max() > 1
+
+
+def test_samples_that_are_all_alike_are_not_divided_by_nothing(
+    make_splits: Callable[..., Splits], told: Told, tmp_path: Path
+) -> None:
+    x = np.full((30, 4), 7, np.float32)
+    write_dataset(make_splits(train_x=x, test_x=x[:12], value_range=None), tmp_path, progress=told)
+    assert (Dataset.open(tmp_path).inputs("train") == 7).all()
 
 
 def test_standard_gives_each_channel_mean_0_and_deviation_1(make_splits, told, tmp_path):

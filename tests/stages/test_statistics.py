@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from modelyard.stages.statistics import Counts, Moments, statistics
+from modelyard.stages.statistics import Counts, Extent, Moments, statistics
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 2**32), st.floats(0, 1e4))
@@ -39,3 +39,12 @@ def test_what_is_counted_is_exact(blocks):
 def test_bytes_are_counted_and_other_types_added_up():
     assert isinstance(statistics(np.dtype("uint8"), 3), Counts)
     assert isinstance(statistics(np.dtype("float32"), 3), Moments)
+
+
+@given(st.lists(arrays(np.float32, (3, 2), elements=st.floats(-1e6, 1e6, width=32)), min_size=1, max_size=4))
+def test_the_extent_is_that_of_all_blocks(blocks: list[np.ndarray]) -> None:
+    extent = Extent()
+    for block in blocks:
+        extent.add(block)
+    low, high = np.min(blocks), np.max(blocks)
+    assert extent.ends == ((low, high) if low < high else (0, 1))

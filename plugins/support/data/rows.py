@@ -24,15 +24,6 @@ def on_disk(folder: Path, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
-def value_range_of(*samples: NDArray[np.generic]) -> tuple[float, float]:
-    """Return the lowest and the highest value of samples: of bytes those that a byte can have, else those that there are."""
-    import numpy as np
-
-    if all(x.dtype == np.uint8 for x in samples) or any(x.size == 0 or x.dtype.kind not in "biuf" for x in samples):
-        return (0.0, 255.0)
-    return (float(min(x.min() for x in samples)), float(max(x.max() for x in samples)))
-
-
 def take_rows(x: NDArray[np.generic], rows: NDArray[np.int64], folder: Path) -> NDArray[Any]:
     """Return `rows` of `x` as an array on disk, in `folder`; a few megabytes at a time are in memory."""
     taken = on_disk(folder, x.dtype, (len(rows), *x.shape[1:]))

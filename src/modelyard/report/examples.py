@@ -97,9 +97,10 @@ def _pick(report: Report, material: Material, name: str, most: int) -> list[Exam
 def _with_picture(material: Material, one: Example, room: int) -> Example:
     assert material.dataset is not None
     facts = material.dataset.facts
-    if len(facts.inputs) > 1 or not is_picture(facts.input_shape) or facts.value_range is None:
+    if len(facts.inputs) > 1 or not is_picture(facts.input_shape):
         return one
-    picture, width, height = sample_picture(material.dataset.x("test")[one.row], facts.value_range)
+    sample = material.dataset.x("test")[one.row]
+    picture, width, height = sample_picture(sample, facts.value_range or (float(sample.min()), float(sample.max())))
     if len(picture) > room:
         return one
     return msgspec.structs.replace(one, picture=picture, width=width, height=height)

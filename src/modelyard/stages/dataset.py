@@ -12,7 +12,7 @@ from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.splits.sent import prepared, write_sent
 from modelyard.stages.splits.slices import check_slices, write_slices
-from modelyard.stages.statistics import statistics
+from modelyard.stages.statistics import Extent, statistics
 from modelyard.stages.tasks import open_task
 from modelyard.tensors import InputFacts, Loss, OutputFacts, Preprocessing, is_whole
 
@@ -86,9 +86,10 @@ def write_dataset(
         task: what is learnt, which says what labels must be.
         name: what the task is called.
         loss: what training for it minimises.
-        normalize: what the model sees: `unit` maps the value range to 0..1, `standard` gives each channel of the
-            training split mean 0 and deviation 1, `none` leaves samples as they are. `auto` is `unit` for bytes and
-            floats, and `none` for other whole numbers, which are ids of something: dividing would destroy them.
+        normalize: what the model sees: `unit` maps the value range to 0..1, or where none is given that of the training
+            split; `standard` gives each channel of the training split mean 0 and deviation 1, `none` leaves samples as
+            they are. `auto` is `unit` for bytes and floats, and `none` for other whole numbers, which are ids of
+            something: dividing would destroy them.
         outputs: the tensors that handlers after the model take of it, beside the task's answer.
         answer: the tensor that the task measures, where a handler gives it.
         chain: the handlers before the model: the data set then holds what clients send. What they make of it is written
@@ -179,35 +180,35 @@ def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps
     normalize = _chosen(normalize, str(dtype), column)
     channels = column.train.shape[-1] if column.train.ndim > 1 else 1  # a number a sample has no axis of its own
     found = statistics(dtype, channels) if normalize == "standard" else None
+    extent = Extent() if column.value_range is None and normalize != "none" else None
+    counted = [one for one in (found, extent) if one is not None]
     for split, x in (("train", column.train), ("test", column.test)):
         file = out / samples_file(split, column.name)
         for block in write_samples(file, x, dtype, column.value_range, column.place(split)):
-            if split == "train" and found is not None:
-                found.add(block)
+            for one in counted if split == "train" else ():
+                one.add(block)
             steps.add(len(block), split)
     ends = column.value_range
     return InputFacts(
         name=column.name,
         dtype=str(dtype),
         shape=column.train.shape[1:],
-        preprocessing=preprocessing(normalize, ends or (0.0, 1.0), found),
+        preprocessing=preprocessing(normalize, ends or (extent.ends if extent else (0.0, 1.0)), found),
         value_range=None if ends is None else (float(ends[0]), float(ends[1])),
     )
 
 
 def _chosen(normalize: Normalize, dtype: str, column: Column) -> Normalize:
-    """Return what `auto` stands for: of several columns those are mapped to 0..1 whose range is known.
+    """Return what `auto` stands for: of several columns those are mapped to 0..1 whose range is given.
 
     Raises:
-        DataError: whole numbers shall be normalized, or a range is needed and not known.
+        DataError: whole numbers shall be normalized.
     """
     if is_whole(dtype) and (normalize in ("auto", "none") or column.is_named):
         return "none"
     if not is_whole(dtype):
-        if normalize == "unit" and column.value_range is None:
-            msg = f"[tool.modelyard.dataset]: normalize = 'unit': {column.range_place} is not given\n  let the data set give the lowest and the highest value, or take another normalize"
-            raise DataError(msg)
-        return ("none" if column.value_range is None else "unit") if normalize == "auto" else normalize
+        is_left = column.is_named and column.value_range is None
+        return ("none" if is_left else "unit") if normalize == "auto" else normalize
     msg = (
         f"[tool.modelyard.dataset]: normalize = {normalize!r}: the samples are {dtype}, whole numbers such as token ids, "
         "which reach the model as they are\n"

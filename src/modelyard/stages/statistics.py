@@ -1,7 +1,8 @@
-"""Mean and standard deviation of each channel (the last axis) of samples that come a block at a time."""
+"""What is known of samples that come a block at a time: mean and standard deviation of each channel, and the extent."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -102,3 +103,20 @@ class Moments:
     def std(self) -> tuple[float, ...]:
         """The standard deviation of each channel, of the samples as a population."""
         return tuple(float(value) for value in (self._squares / self._count) ** 0.5)
+
+
+class Extent:
+    """The lowest and the highest value of samples that come a block at a time."""
+
+    def __init__(self) -> None:
+        self._low, self._high = math.inf, -math.inf
+
+    def add(self, block: NDArray[np.generic]) -> None:
+        """Count in a block of samples, any shape."""
+        values: Any = block
+        self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest value; 0 and 1 where there was no other than one, which has no extent to scale by."""
+        return (self._low, self._high) if self._low < self._high else (0.0, 1.0)

@@ -44,7 +44,6 @@ def test_texts_are_classes_split_class_by_class(read: Any) -> None:
     every = np.concatenate([splits.train_x, splits.test_x])
     assert every.dtype == np.float32
     assert sorted(map(tuple, every)) == [(2 + n, 1.5 + n) for n in range(5)]
-    assert splits.value_range == (1.5, 6.0)
 
 
 def test_the_names_say_the_order_of_the_classes(read: Any) -> None:

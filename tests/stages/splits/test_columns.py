@@ -20,7 +20,15 @@ def splits(train: object, test: object | None = None, **more: object) -> Splits:
 
 def test_an_array_without_a_name_is_the_only_input():
     (one,) = columns_of(splits(X))
-    assert (one.name, one.place("train"), one.value_range) == ("input", "train_x", (0.0, 255.0))
+    assert (one.name, one.place("train"), one.value_range) == ("input", "train_x", None)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value_range"), [(np.uint8, (0, 255)), (bool, (0, 255)), (np.float32, None), (int, None)]
+)
+def test_a_type_has_the_range_of_its_own(dtype: type, value_range: tuple[int, int] | None) -> None:
+    (one,) = columns_of(splits(X.astype(dtype)))
+    assert one.value_range == value_range
 
 
 def test_arrays_with_names_are_inputs_in_their_order_and_have_the_range_of_their_type():

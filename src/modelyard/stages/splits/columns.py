@@ -98,7 +98,7 @@ def _listed(names: Mapping[str, Any]) -> str:
 
 
 def _ranges(given: Any, names: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
-    if given in (None, (0.0, 255.0)):  # what it is where it is left out
+    if given is None:
         return {}
     if not isinstance(given, Mapping):
         msg = f"value_range: {given!r} is one range for {len(names)} arrays\n  give a dict with the range of each array that has one"
