@@ -241,6 +241,16 @@ def test_a_required_key_that_is_missing_is_named_with_its_type() -> None:
         check_values(component(prune).parameters, {}, "file [table]")
 
 
+def test_the_keys_of_a_table_have_no_order() -> None:
+    """What a component makes of a table must not hang on an order that no action key knows."""
+    tables = {"tables": Parameter("tables", dict[str, list[dict[str, int]]], None)}
+    found = [
+        check_values(tables, {"tables": given}, "file [table]")["tables"]
+        for given in ({"b": [{"y": 1, "x": 2}], "a": []}, {"a": [], "b": [{"x": 2, "y": 1}]})
+    ]
+    assert [repr(one) for one in found] == ["{'a': [], 'b': [{'x': 2, 'y': 1}]}"] * 2
+
+
 def test_a_type_that_no_configuration_can_hold_is_the_plugins_mistake() -> None:
     odd = {"odd": Parameter("odd", list[int] | list[str], None)}
     with pytest.raises(

@@ -12,13 +12,14 @@ from modelyard.artifacts import Splits
 from modelyard.contexts import Problem
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import targets_of
-from modelyard_plugins.support.data.sent_column import both_ways, files_of, one_text, texts_of
+from modelyard_plugins.support.data.sent_column import both_ways, cells_of, files_of, one_text, texts_of
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.contexts import CheckContext, StageContext
@@ -34,7 +35,7 @@ def csv(
     target: tuple[str, ...] = (),
     as_text: bool = False,
     columns: tuple[str, ...] = (),
-    sent: str = "",
+    sent: str | tuple[str, ...] = "",
     folder: InputPath | None = None,
     slices: tuple[str, ...] = (),
     test: InputPath | None = None,
@@ -56,7 +57,8 @@ def csv(
         target: the columns to be learnt; none where there is nothing to be learnt.
         as_text: leave the one target as the text that it is, for the task transcription.
         columns: those that make a sample, in this order, all of them numbers; left out, all that are nothing else.
-        sent: the column whose text is a sample as clients send it, for handlers such as tokenize, instead of columns.
+        sent: the column whose text is a sample as clients send it, for handlers such as tokenize, instead of columns; or a
+            list of columns, each sent by its name, for table-encode: numbers, where all are, and may be missing, or texts.
         folder: the folder of the files, such as pictures, that the column sent names: their bytes are samples then.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
         test: a file of the same form with the rows for testing; left out, some of `path` are set apart.
@@ -70,18 +72,26 @@ def csv(
     tables = [read_table(Path(one), roles, delimiter) for one in (path, test) if one is not None]
     learnt = targets_of(tables, target, class_names, as_text=as_text)
     samples = [_samples(table, roles, folder) for table in tables]
-    lengths = [len(one) for one in samples]
+    lengths = [table.rows for table in tables]
     rows = parts_of(lengths, learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
-    train_x, test_x = samples[0][rows[0]], samples[-1][rows[1]]
+    train_x, test_x = (_of(some, part) for some, part in zip((samples[0], samples[-1]), rows, strict=True))
     train_y, test_y = learnt.of(rows)
     told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
     return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range, told_apart)
 
 
-def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any]:
+def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    if isinstance(roles.sent, tuple):
+        return {name: cells_of(table, name) for name in roles.sent}
     if folder is not None:
         return files_of(table, roles.sent, Path(folder))
     return texts_of(table, roles.sent) if roles.sent else table.samples
+
+
+def _of(samples: NDArray[Any] | dict[str, NDArray[Any]], rows: NDArray[np.int64]) -> Any:
+    if isinstance(samples, dict):
+        return {name: column[rows] for name, column in samples.items()}
+    return samples[rows]
 
 
 def check(
@@ -90,7 +100,7 @@ def check(
     target: tuple[str, ...],
     as_text: bool,
     columns: tuple[str, ...],
-    sent: str,
+    sent: str | tuple[str, ...],
     folder: str | None,
     value_range: tuple[float, float] | None,
     **_: Any,
@@ -98,7 +108,9 @@ def check(
     """Yield what says in two ways what a sample is, or by half."""
     yield from both_ways(columns, sent, value_range)
     yield from one_text(target, as_text=as_text)
-    if folder is not None and not sent:
+    if folder is not None and isinstance(sent, tuple):
+        yield Problem("folder", "sent is a list of columns", "name in sent the one column that has the files' names")
+    elif folder is not None and not sent:
         yield Problem("folder", "sent is not set", "name in sent the column that has the files' names")
 
 

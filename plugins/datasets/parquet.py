@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.params import InputPath
-from modelyard_plugins.support.data.arrow_columns import SentColumn, cells, is_list, numbers
+from modelyard_plugins.support.data.arrow_columns import (
+    SentColumn,
+    cells,
+    holds_numbers,
+    is_list,
+    numbers,
+    some_numbers,
+)
 from modelyard_plugins.support.data.arrow_files import ArrowFiles
 from modelyard_plugins.support.data.columns import Targets, targets_of
 from modelyard_plugins.support.data.rows import take_rows
@@ -33,7 +40,7 @@ def parquet(
     target: tuple[str, ...] = (),
     as_text: bool = False,
     columns: tuple[str, ...] = (),
-    sent: str = "",
+    sent: str | tuple[str, ...] = "",
     slices: tuple[str, ...] = (),
     test: InputPath | None = None,
     test_fraction: TestFraction = 0.2,
@@ -53,7 +60,8 @@ def parquet(
         target: the columns to be learnt, or one column of lists; none where there is nothing to be learnt.
         as_text: leave the one target as the text that it is, for the task transcription.
         columns: those that make a sample, in this order; left out, all that are nothing else.
-        sent: the column whose text or bytes are a sample, for handlers such as tokenize and image-decode, instead of columns.
+        sent: the column whose text or bytes are a sample, for handlers such as tokenize and image-decode, instead of
+            columns; or a list of columns, each sent by its name, for table-encode: numbers, which may be missing, or texts.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
         test: files of the same form with the rows for testing; left out, some of `path` are set apart.
         test_fraction: part of the rows that is set apart for testing.
@@ -77,15 +85,25 @@ def parquet(
 def _samples(
     context: StageContext, tables: Sequence[ArrowFiles], roles: Roles, rows: Sequence[NDArray[np.int64]]
 ) -> tuple[Any, Any]:
-    both = (tables[0], tables[-1])
     if roles.sent:
-        train, test = (SentColumn(files, roles.sent, some) for files, some in zip(both, rows, strict=True))
+        train, test = (
+            _sent(files, roles.sent, some) for files, some in zip((tables[0], tables[-1]), rows, strict=True)
+        )
         return train, test
     arrays = [_array(context, files, roles.numeric(files.schema.names)) for files in tables]
     if len(arrays) == 2:
         return arrays[0], arrays[1]
     kept, apart = (take_rows(arrays[0], some, context.cache) for some in rows)
     return kept, apart
+
+
+def _sent(files: ArrowFiles, names: str | tuple[str, ...], rows: NDArray[np.int64]) -> Any:
+    if isinstance(names, str):
+        return SentColumn(files, names, rows)
+    return {
+        name: some_numbers(files, name)[rows] if holds_numbers(files, name) else SentColumn(files, name, rows, gap="")
+        for name in names
+    }
 
 
 def _learnt(
@@ -110,7 +128,7 @@ def check(
     target: tuple[str, ...],
     as_text: bool,
     columns: tuple[str, ...],
-    sent: str,
+    sent: str | tuple[str, ...],
     value_range: tuple[float, float] | None,
     **_: Any,
 ) -> Iterator[Problem]:

@@ -420,7 +420,7 @@ def _check_value(parameter: Parameter, values: Mapping[str, Any], where: Place) 
         )
         raise ConfigError(msg)
     try:
-        return msgspec.convert(value, parameter.annotation, strict=True)
+        return _sorted(msgspec.convert(value, parameter.annotation, strict=True))
     except TypeError as exc:
         msg = (
             f"{where}: the parameter {parameter.name!r} has a type that no configuration can hold: "
@@ -436,6 +436,16 @@ def _check_value(parameter: Parameter, values: Mapping[str, Any], where: Place) 
         allowed = parameter.type_name + (f"; {instead}" if instead else "")
         msg = f"{at(where, parameter.name)}: key {parameter.name!r}: {value!r} is not allowed: {why}\n  allowed: {allowed}"
         raise ConfigError(msg) from exc
+
+
+def _sorted(value: Any) -> Any:
+    """Return a value with the keys of its tables in their order: an action key, and an image's settings, know no other.
+
+    Source: TOML 1.0.0, "Table": key and value pairs within tables are not guaranteed to be in any specific order.
+    """
+    if type(value) is dict:
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return type(value)(map(_sorted, value)) if type(value) in (list, tuple) else value
 
 
 def written_text(value: Any, annotation: Any, place: Place) -> Any:

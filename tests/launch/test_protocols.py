@@ -13,7 +13,7 @@ import pytest
 from tests.serving import named_models, stream_models
 from tests.serving.conftest import Running, started
 
-from modelyard.launch.protocols import PROTOCOLS, infer_in_sequences, parts
+from modelyard.launch.protocols import PROTOCOLS, infer_in_sequences, listed, parts
 from modelyard.tensors import OutputFacts
 
 pytest.importorskip("onnx", reason="needs onnx, to write the models")
@@ -79,3 +79,7 @@ def test_a_request_holds_no_more_than_servers_let_in() -> None:
     files = np.empty(3, object)
     files[:] = [bytes(9 << 20), b"", b"a"]
     assert list(parts({"file": files})) == [slice(0, 1), slice(1, 3)], "what is larger goes by itself"
+
+
+def test_a_number_that_is_missing_is_null() -> None:
+    assert json.dumps(listed(np.array([[1.5, np.nan]], np.float32))) == "[[1.5, null]]"

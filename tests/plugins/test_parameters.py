@@ -28,6 +28,7 @@ _CANDIDATES: dict[Any, tuple[Any, ...]] = {
 }
 _GIVEN: dict[tuple[str, str], dict[str, Any]] = {
     ("knative", "broker"): {"event_types": ["dev.example.picture"], "dead_letter": "broker"},
+    **{("table-encode", key): {"numbers": ["input.txt"]} for key in ("missing", "unknown", "output")},
 }
 """What a component's own check wants beside a parameter."""
 _TABLES = {

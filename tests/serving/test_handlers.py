@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from modelyard.serving.errors import InputError, StartError
-from modelyard.serving.handlers import Chain, Handled, HandlerError, Place, Tensor
+from modelyard.serving.handlers import Chain, Handled, Handler, HandlerError, Place, Tensor
 from modelyard.serving.handling import handled, open_chain, outer
 from modelyard.serving.model import BYTES, Facts, Input, Output
+from modelyard.serving.served import Served
+from modelyard.serving.tfserving.inputs import read_document
 
 PLACE = Place()
 TEXT = Tensor("text", "bytes")
@@ -46,6 +48,12 @@ def largest(place: Place):
         return {"label": [names[row.argmax()] for row in found], "probabilities": found}
 
     return place.handler(run, [scores], [place.tensor("label", "bytes"), scores])
+
+
+def gaps(place: Place) -> Handler:
+    """A number of which some may be missing, and whether it is."""
+    takes, gives = place.tensor("age", may_miss=True), place.tensor("counts", shape=[3])
+    return place.handler(lambda given: {"counts": np.isnan(given["age"])[:, None].repeat(3, 1)}, [takes], [gives])
 
 
 def nothing(_place: Place) -> int:
@@ -96,6 +104,17 @@ def test_clients_send_texts_and_get_names() -> None:
         ("label", "O", ()),
         ("probabilities", "f", ("a", "b", "c")),
     ]
+
+
+def test_clients_may_leave_a_number_out_where_the_handler_says_so() -> None:
+    _, seen = handled(Same(), facts(), spec(before=["gaps"]))
+    served = Served("net", "1", seen)
+
+    _, found = read_document({"instances": [None, 7, 1.5]}, served, literals=True)
+
+    assert np.array_equal(found["age"], [np.nan, 7, 1.5], equal_nan=True)
+    with pytest.raises(HandlerError, match="tensor 'n': may_miss: a number of int64 cannot be NaN"):
+        PLACE.tensor("n", "int64", may_miss=True)
 
 
 def test_a_few_samples_at_a_time_go_all_the_way() -> None:

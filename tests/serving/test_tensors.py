@@ -96,6 +96,13 @@ def test_errors_are_in_tf_servings_words(value, dtype, message):
         assert outcome(value, np.dtype(dtype), has_literals=False) == message
 
 
+def test_a_number_may_be_missing_where_the_tensor_says_so() -> None:
+    found = tensors.dense([[1, None], [None, 2.5]], np.dtype(np.float32), has_literals=False, may_miss=True)
+    assert np.array_equal(found, [[1, np.nan], [np.nan, 2.5]], equal_nan=True)
+    with pytest.raises(tensors.TensorError, match="Type: String is not of expected type: float"):
+        tensors.dense([None, "x"], np.dtype(np.float32), may_miss=True)
+
+
 def test_deep_nesting_is_an_error():
     value = 1
     for _ in range(900):

@@ -5,6 +5,7 @@ from .pictures import image_decode
 from .ranges import normalize
 from .scores import argmax, softmax, top_labels
 from .sounds import audio_decode
+from .tables import table_encode
 from .texts import tokenize
 from .transcripts import ctc_greedy
 
@@ -16,6 +17,7 @@ __all__ = [
     "nms",
     "normalize",
     "softmax",
+    "table_encode",
     "tokenize",
     "top_labels",
 ]

@@ -52,6 +52,20 @@ def numbers(files: ArrowFiles, names: Sequence[str], folder: Path, told: Callabl
     return taken
 
 
+def holds_numbers(files: ArrowFiles, name: str) -> bool:
+    """Tell whether the column `name` holds numbers, or truth values."""
+    return _is_number(files.schema.field(name).type)
+
+
+def some_numbers(files: ArrowFiles, name: str) -> NDArray[Any]:
+    """Return the column `name`, shape `(rows,)`: int64 where all are whole and none is missing, else float32 with NaN for gaps."""
+    import numpy as np
+
+    parts = [np.asarray(block.column(0).to_numpy(zero_copy_only=False)) for _, block in files.blocks([name])]
+    is_whole = all(part.dtype.kind in "biu" for part in parts)
+    return np.concatenate([part.astype(np.int64 if is_whole else np.float32) for part in parts])
+
+
 def cells(files: ArrowFiles, names: Sequence[str]) -> dict[str, list[Cell]]:
     """Return the values of the columns `names` as texts, each with its row, as a table in a text file has them.
 
@@ -74,13 +88,21 @@ class SentColumn:
     Rows are asked for in their order, mostly: the block that holds the last one is kept, and what follows is read on from it.
     """
 
-    def __init__(self, files: ArrowFiles, name: str, rows: Sequence[int] | NDArray[np.int64]) -> None:
+    def __init__(
+        self, files: ArrowFiles, name: str, rows: Sequence[int] | NDArray[np.int64], *, gap: str | None = None
+    ) -> None:
         """Take the rows `rows` of the column `name`.
+
+        Args:
+            files: the table.
+            name: the column.
+            rows: their numbers, in the order of the samples.
+            gap: what stands for one that is missing; None: none may be.
 
         Raises:
             DataError: the column holds neither texts nor bytes.
         """
-        self._files, self._name, self._rows = files, name, rows
+        self._files, self._name, self._rows, self._gap = files, name, rows, gap
         self._blocks: Iterator[tuple[int, Any]] = iter(())
         self._first = 0
         self._block: Any = None
@@ -97,6 +119,7 @@ class SentColumn:
         """
         row = int(self._rows[number])
         value = self._value(self._holding(row).column(0)[row - self._first])
+        value = self._gap if value is None else value
         if value is None:
             msg = (
                 f"{self._files.path}, row {row}: the column {self._name!r} is empty\n  fill it in, or leave the row out"
@@ -179,9 +202,8 @@ def _side_by_side(files: ArrowFiles, block: Any, names: Sequence[str], first: in
 def _numbers(files: ArrowFiles, column: Any, name: str, first: int) -> NDArray[Any]:
     """Return a column of numbers as float32, or as the whole numbers that a data set may hold."""
     import numpy as np
-    from pyarrow import types
 
-    if not any(ask(column.type) for ask in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)):
+    if not _is_number(column.type):
         msg = f"{files.path}: the column {name!r} holds {column.type}, no numbers\n  name columns of numbers in columns; a column of texts in text, or in slices"
         raise DataError(msg)
     _check_filled(files, column, name, first)
@@ -189,6 +211,12 @@ def _numbers(files: ArrowFiles, column: Any, name: str, first: int) -> NDArray[A
     if found.dtype.kind in "fO":  # decimals are objects
         return _finite(files, found.astype(np.float32), name, first)
     return found if found.dtype in (np.uint8, np.int32, np.int64) else found.astype(np.int64)
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return any(ask(kind) for ask in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal))
 
 
 def _finite(files: ArrowFiles, found: NDArray[np.float32], name: str, first: int) -> NDArray[np.float32]:

@@ -9,16 +9,13 @@ import msgspec
 
 from modelyard.errors import DataError, listing
 from modelyard_plugins.support.data.sent_column import texts_of
-from modelyard_plugins.support.data.table import is_number
+from modelyard_plugins.support.data.table import is_number, is_whole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard_plugins.support.data.table import Cell, Table
-
-_FLOAT64_EXACT = 2**53
-"""Every whole number up to this is a float64."""
 
 
 class Targets(msgspec.Struct, frozen=True):
@@ -65,7 +62,7 @@ def targets_of(
     if class_names or not all(map(is_number, texts)):
         classes = list(class_names) or sorted(set(texts))
         return Targets([_classes(table, classes, names) for table in tables], tuple(classes))
-    whole = all(map(_is_whole, texts))
+    whole = all(map(is_whole, texts))
     return Targets([_numbers(table.texts[names[0]], whole=whole) for table in tables], () if whole else (names[0],))
 
 
@@ -83,10 +80,6 @@ def _classes(table: Table, classes: Sequence[str], names: Sequence[str]) -> NDAr
     numbers = {text: number for number, text in enumerate(classes)}
     _check_cells(table, names, numbers.__contains__, "which is no class", f"class_names: {listing(classes)}")
     return np.array([numbers[text] for _, text in table.texts[names[0]]], np.int64)
-
-
-def _is_whole(text: str) -> bool:
-    return text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() and abs(int(text)) <= _FLOAT64_EXACT
 
 
 def _numbers(column: Sequence[Cell], *, whole: bool) -> NDArray[Any]:

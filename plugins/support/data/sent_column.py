@@ -1,4 +1,4 @@
-"""Columns of a table that stay as they are: texts, and the names of files."""
+"""Columns of a table that stay as they are: texts, the names of files, and numbers that may be missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.contexts import Problem
 from modelyard.errors import DataError
+from modelyard_plugins.support.data.table import is_number, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,18 +44,35 @@ def files_of(table: Table, name: str, folder: Path) -> NDArray[Any]:
     return _objects([root / text for _, text in table.texts[name]])
 
 
-def both_ways(columns: Sequence[str], sent: str, value_range: tuple[float, float] | None) -> Iterator[Problem]:
+def cells_of(table: Table, name: str) -> NDArray[Any]:
+    """Return what the column `name` holds, shape `(rows,)`: texts, unless all that stands there is a number.
+
+    Numbers are int64 where all are whole and none is missing, else float32 with NaN for each that is missing.
+    """
+    import numpy as np
+
+    texts = [text for _, text in table.texts[name]]
+    if not any(texts) or not all(is_number(text) for text in texts if text):
+        return texts_of(table, name)
+    if all(is_whole(text) for text in texts):
+        return np.array([int(text) for text in texts], np.int64)
+    return np.array([float(text or "nan") for text in texts], np.float32)
+
+
+def both_ways(
+    columns: Sequence[str], sent: str | Sequence[str], value_range: tuple[float, float] | None
+) -> Iterator[Problem]:
     """Yield what is said of numbers where a sample is what clients send.
 
     Args:
         columns: the columns of numbers, as the project names them.
-        sent: the column of texts or files.
+        sent: the column of texts or files, or several columns.
         value_range: what numbers may be.
     """
     if sent and columns:
         yield Problem("sent", "columns says what a sample is, too", "remove columns or sent")
     if sent and value_range:
-        yield Problem("value_range", "a text or a file has no lowest and highest value", "remove it")
+        yield Problem("value_range", "what clients send has no lowest and highest value", "remove it")
 
 
 def one_text(target: Sequence[str], *, as_text: bool) -> Iterator[Problem]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST = 3.4028234e38
 """The largest float32, rounded down."""
+_FLOAT64_EXACT = 2**53
+"""Every whole number up to this is a float64."""
 Cell = tuple[int, str]
 """The number of a line or row, and what stands there."""
 
@@ -34,19 +36,25 @@ class Roles(msgspec.Struct, frozen=True):
     Attributes:
         columns: numbers, which make a sample together; none: all columns without another role.
         target: what is to be learnt.
-        sent: the one column that makes a sample as a client sends it, a text or the name of a file; empty: `columns` do.
+        sent: the column that makes a sample as a client sends it, a text or the name of a file, or several columns, each
+            sent by its name; empty: `columns` make one array.
         slices: what samples are told apart by when they are measured; any column may be one beside what else it is.
     """
 
     columns: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
-    sent: str = ""
+    sent: str | tuple[str, ...] = ""
     slices: tuple[str, ...] = ()
 
     @property
     def kept(self) -> tuple[str, ...]:
         """The columns whose cells stay texts."""
-        return (*self.target, *([self.sent] if self.sent else []), *self.slices)
+        return (*self.target, *self.all_sent, *self.slices)
+
+    @property
+    def all_sent(self) -> tuple[str, ...]:
+        """The columns that are sent as they are."""
+        return self.sent if isinstance(self.sent, tuple) else (self.sent,) if self.sent else ()
 
     def numeric(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return which of a table's columns, `names`, are the numbers of a sample."""
@@ -65,12 +73,11 @@ class Roles(msgspec.Struct, frozen=True):
             DataError: it has not; or no column is left for a sample.
         """
         for key in ("columns", "target", "sent", "slices"):
-            given = getattr(self, key)
-            for name in (given,) if key == "sent" and given else given:
+            for name in self.all_sent if key == "sent" else getattr(self, key):
                 if name not in names:
                     msg = f"{path}: {key}: there is no column {name!r}{did_you_mean(name, names)}\n  columns: {listing(names)}"
                     raise DataError(msg)
-        both = [name for name in (*self.columns, self.sent) if name in self.target]
+        both = [name for name in (*self.columns, *self.all_sent) if name in self.target]
         if both or not (self.sent or self.numeric(names)):
             why = f"{both[0]!r} is of a sample and the target, too" if both else "no column is left for a sample"
             msg = f"{path}: {why}\n  name in target what is to be learnt, and in columns what it is learnt from"
@@ -82,7 +89,7 @@ class Table(msgspec.Struct, frozen=True):
 
     Attributes:
         path: the file.
-        samples: float32, shape `(rows, columns)`; None where one column is sent as it is.
+        samples: float32, shape `(rows, columns)`; None where columns are sent as they are.
         texts: the cells of each column that stays text, in the order of the rows.
         unit: what the number of a cell counts.
     """
@@ -91,6 +98,11 @@ class Table(msgspec.Struct, frozen=True):
     samples: Any
     texts: dict[str, list[Cell]]
     unit: str = "line"
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return len(next(iter(self.texts.values()))) if self.samples is None else len(self.samples)
 
 
 def read_table(path: Path, roles: Roles, delimiter: str) -> Table:
@@ -158,7 +170,7 @@ def _numbers(row: Sequence[str], places: Sequence[int], header: Sequence[str], w
         return found
     place = next(place for place in places if not is_number(row[place]))
     what = f"holds {row[place]!r:.60}, which is no number that a float32 can be" if row[place] else "is empty"
-    advice = "mend the row, or name in columns those of numbers; classes of a kind are best given as columns of 0 and 1"
+    advice = "mend the row, or name in columns those of numbers; gaps and categories are for sent = [...] and the handler table-encode"
     msg = f"{where}: the column {header[place]!r} {what}\n  {advice}"
     raise DataError(msg)
 
@@ -169,6 +181,11 @@ def is_number(text: str) -> bool:
         return -_MOST <= float(text) <= _MOST
     except ValueError:
         return False
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether `text` is a whole number that a float64 holds exactly."""
+    return text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() and abs(int(text)) <= _FLOAT64_EXACT
 
 
 def _array(numbers: array[float], columns: int) -> NDArray[np.float32]:

@@ -111,9 +111,11 @@ PROTOCOLS: dict[str, tuple[str, Ask]] = {
 
 
 def listed(array: NDArray[Any], *, texts: bool = False) -> Any:
-    """Return values as JSON has them; `bytes` as base64, or as texts where they are some and a protocol takes these."""
+    """Return values as JSON has them: `bytes` as base64, or as texts where they are some and a protocol takes these; NaN is `null`."""
     import numpy as np
 
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        return np.where(np.isnan(array), None, array.astype(object)).tolist()  # type: ignore[call-overload]
     if array.dtype.kind != "O":
         return array.tolist()
     written = np.empty(array.size, object)

@@ -39,11 +39,13 @@ class Tensor:
         dtype: the type of its elements as numpy calls it; `bytes` for texts in UTF-8, and for whatever else is no number:
             its array holds `bytes` objects.
         shape: its axes without that of the batch; a name where the length varies, and `("...",)` where nothing is known.
+        may_miss: whether a number may be missing: it is NaN then, and clients may send `null`.
     """
 
     name: str
     dtype: str = "float32"
     shape: tuple[int | str, ...] = ()
+    may_miss: bool = False
 
     def array(self, value: Any, rows: int, lengths: dict[str, int]) -> NDArray[Any]:
         """Return what a handler gave for it, `rows` samples, as an array of its dtype.
@@ -158,11 +160,13 @@ class Place:
 
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def tensor(self, name: str, dtype: str = "float32", shape: Iterable[int | str] = ()) -> Tensor:
+    def tensor(
+        self, name: str, dtype: str = "float32", shape: Iterable[int | str] = (), *, may_miss: bool = False
+    ) -> Tensor:
         """Return a tensor for `handler`, see `Tensor`.
 
         Raises:
-            HandlerError: there is no such dtype.
+            HandlerError: there is no such dtype; or a number may be missing that is no float.
         """
         if dtype not in DTYPES:
             from difflib import get_close_matches  # a server that starts needs none of it
@@ -171,7 +175,10 @@ class Place:
             meant = f", did you mean {near[0]!r}?" if near else ""
             msg = f"tensor {name!r}: there is no dtype {dtype!r}{meant}\n  allowed: {', '.join(DTYPES)}"
             raise HandlerError(msg)
-        return Tensor(name, dtype, tuple(shape))
+        if may_miss and not dtype.startswith("float"):
+            msg = f"tensor {name!r}: may_miss: a number of {dtype} cannot be NaN\n  take it as float32, or say that none is missing"
+            raise HandlerError(msg)
+        return Tensor(name, dtype, tuple(shape), may_miss)
 
     def handler(self, run: Run, takes: Sequence[Tensor], gives: Sequence[Tensor]) -> Handler:
         """Return a handler.

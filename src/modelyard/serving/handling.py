@@ -112,7 +112,7 @@ def _check(tensors: Iterable[Tensor], model: Mapping[str, Input | Output], verb:
 
 
 def _input(one: Tensor) -> Input:
-    return Input(one.name, _dtype(one), one.shape)
+    return Input(one.name, _dtype(one), one.shape, may_miss=one.may_miss)
 
 
 def _output(one: Tensor, own: Output | None) -> Output:

@@ -74,6 +74,7 @@ class Input:
         tensor: what the model's file calls it; empty: the same, or it is the only one.
         overlap: how many elements the file wants before them along the last axis: those at the end of the step before.
         batch_axis: which axis of the file's tensor is that of the batch; None: it has none, and takes one sample.
+        may_miss: whether a number of it may be missing, which is NaN; a handler takes it then.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Input:
     tensor: str = ""
     overlap: int = 0
     batch_axis: int | None = 0
+    may_miss: bool = False
 
     @cached_property
     def is_plain(self) -> bool:

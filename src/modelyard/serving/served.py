@@ -53,7 +53,7 @@ class Served:
     @cached_property
     def inputs(self) -> dict[str, TensorSpec]:
         """The inputs by name, in the order of the facts: raw samples, as in the data set."""
-        specs = (TensorSpec(one.name, one.dtype, one.shape, one.value_range) for one in self.facts.inputs)
+        specs = (TensorSpec(one.name, one.dtype, one.shape, one.value_range, one.may_miss) for one in self.facts.inputs)
         return {spec.name: spec for spec in specs}
 
     @cached_property

@@ -42,12 +42,16 @@ class TensorError(ValueError):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a protocol says of a tensor: its name, its dtype, and its shape without the batch axis; a name where it varies."""
+    """What a protocol says of a tensor: its name, its dtype, and its shape without the batch axis; a name where it varies.
+
+    Where a number `may_miss`, JSON's `null` is one that is missing: NaN.
+    """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[Any, ...]
     value_range: tuple[float, float] | None = None
+    may_miss: bool = False
 
     @cached_property
     def dims(self) -> list[int]:
@@ -103,13 +107,14 @@ def check_count(samples: int, max_batch: int) -> None:
         raise TensorError(msg)
 
 
-def dense(value: Any, dtype: np.dtype[Any], *, has_literals: bool = True) -> NDArray[Any]:
+def dense(value: Any, dtype: np.dtype[Any], *, has_literals: bool = True, may_miss: bool = False) -> NDArray[Any]:
     """Return the JSON `value` (a scalar, or lists nested evenly) as an array of `dtype`.
 
     Args:
         value: what the JSON parser gave.
         dtype: bool, an integer or a float dtype.
         has_literals: whether `true` or `false` may be somewhere in the value; looking for them takes as long as converting.
+        may_miss: whether `null` is a number that is missing, NaN; `dtype` is one of floats then.
 
     Raises:
         TensorError: a value is of another type or out of range, or the lists are nested unevenly.
@@ -119,6 +124,9 @@ def dense(value: Any, dtype: np.dtype[Any], *, has_literals: bool = True) -> NDA
         msg = f"Encountered list at unexpected level: {MAX_RANK} expected < {MAX_RANK}"
         raise TensorError(msg)
     flat = _flat(value, shape)
+    if may_miss and flat is not None and None in flat:
+        flat = [math.nan if one is None else one for one in flat]
+        value = np.array(flat, object).reshape(shape).tolist()
     converted = None if flat is None else _convert(flat, dtype, literals=has_literals)
     if converted is None:
         _refuse(value, shape, dtype)

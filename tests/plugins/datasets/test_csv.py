@@ -177,6 +177,25 @@ def test_a_column_of_texts_is_what_clients_send(read: Any) -> None:
     assert list(splits.slices["site"]) == [sites[text] for text in splits.test_x]
 
 
+def test_columns_are_sent_by_their_names_with_what_is_missing(read: Any) -> None:
+    table = "age,class,port,empty,y\n22.5,3,S,,0\n,1,,,1\n40,2,7,,0\n31,2,C,,1\n"
+    splits = read(table, target=("y",), sent=("age", "class", "port", "empty"), stratify=False)
+    rows = [
+        dict(zip(x, row, strict=True)) for x in (splits.train_x, splits.test_x) for row in zip(*x.values(), strict=True)
+    ]
+    rows.sort(key=lambda row: row["port"])
+    assert [row["class"] for row in rows] == [1, 2, 2, 3]
+    assert np.array_equal([row["age"] for row in rows], [np.nan, 40, 31, 22.5], equal_nan=True)
+    assert [row["port"] for row in rows] == ["", "7", "C", "S"]
+    assert {row["empty"] for row in rows} == {""}
+    assert {name: column.dtype.name for name, column in splits.train_x.items()} == {
+        "age": "float32",
+        "class": "int64",
+        "port": "object",
+        "empty": "object",
+    }
+
+
 def test_a_target_may_stay_a_text(read: Any) -> None:
     splits = read("sound,said\na.wav,good day\nb.wav,\nc.wav,17\n", sent="sound", target=("said",), as_text=True)
     found = dict(zip([*splits.train_x, *splits.test_x], [*splits.train_y, *splits.test_y], strict=True))
@@ -221,9 +240,10 @@ def test_a_column_names_files_below_a_folder(read: Any, tmp_path: Path) -> None:
     [
         ({"columns": ("a",), "sent": "b"}, "sent", "columns says what a sample is, too"),
         ({"folder": "a"}, "folder", "sent is not set"),
+        ({"folder": "a", "sent": ("b",)}, "folder", "sent is a list of columns"),
         ({"as_text": True, "target": ()}, "as_text", "target names 0 columns"),
         ({"as_text": True, "target": ("a", "b")}, "as_text", "target names 2 columns"),
-        ({"sent": "a", "value_range": (0, 1)}, "value_range", "a text or a file has no lowest and highest value"),
+        ({"sent": "a", "value_range": (0, 1)}, "value_range", "what clients send has no lowest and highest value"),
     ],
 )
 def test_what_says_twice_or_by_half_what_a_sample_is(params: dict[str, Any], key: str, why: str) -> None:

@@ -119,6 +119,19 @@ def test_texts_and_the_bytes_of_pictures_are_read_when_they_are_asked_for(read: 
         assert splits.value_range is None
 
 
+def test_columns_are_sent_by_their_names_with_what_is_missing(read: Read) -> None:
+    columns = {"age": [22.5, None, 40.0], "class": [3, 1, 2], "port": ["S", None, "C"], "y": [0.5, 1.5, 2.5]}
+    splits = read(columns, target=("y",), sent=("age", "class", "port"))
+    found = {}
+    for x, y in ((splits.train_x, splits.train_y), (splits.test_x, splits.test_y)):
+        assert isinstance(x, dict)
+        found |= {float(y[row]): [x[name][row] for name in x] for row in range(len(y))}
+    assert found[0.5] == [22.5, 3, "S"]
+    assert np.isnan(found[1.5][0])
+    assert found[1.5][1:] == [1, ""]
+    assert found[2.5] == [40, 2, "C"]
+
+
 def test_a_target_may_stay_a_text(read: Read) -> None:
     splits = read({"x": np.arange(10.0), "said": [f"say {n}" for n in range(10)]}, target=("said",), as_text=True)
     assert [f"say {int(x)}" for x in splits.train_x[:, 0]] == list(splits.train_y)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from modelyard_plugins.handlers.ctc_greedy import ctc_greedy
 from modelyard_plugins.handlers.nms import nms
 from modelyard_plugins.handlers.normalize import normalize
 from modelyard_plugins.handlers.softmax import softmax
+from modelyard_plugins.handlers.table_encode import problems as problems_of_table
 from modelyard_plugins.handlers.top_labels import top_labels
 
 pytest.importorskip("PIL")
@@ -61,6 +62,47 @@ JPEG = picture("JPEG", RED)
 
 def run(handler: Handler, **samples: object) -> dict[str, np.ndarray]:
     return handler(Chain((handler,)).arrays(samples))
+
+
+def test_a_row_of_a_table_becomes_numbers(project: Path) -> None:
+    params = {
+        "numbers": ["age", "fare"],
+        "categories": {"sex": ["female", "male"], "class": [3, 1]},
+        "missing": {"age": 30},
+    }
+    samples = {"age": [22, np.nan], "fare": [7.5, 70], "sex": ["male", ""], "class": [1, 2]}
+    found = check_handler("table-encode", project=project, params=params, samples=samples)
+    assert found["row"].tolist() == [[22, 7.5, 0, 1, 0, 1], [30, 70, 0, 0, 0, 0]]
+
+
+def test_a_row_is_refused_for_a_gap_or_a_category_that_is_not_named(project: Path) -> None:
+    given = {"age": 1.0, "sex": "male", "class": 1}
+    params = {"numbers": ["age"], "categories": {"sex": ["female", "male"], "class": [1, 2]}, "unknown": "refuse"}
+    refuses = [given | {"age": np.nan}, given | {"sex": "Male"}, given | {"class": 3}]
+    check_handler(
+        "table-encode",
+        project=project,
+        params=params,
+        samples={name: [one] for name, one in given.items()},
+        refuses=refuses,
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "key", "why"),
+    [
+        ({}, "numbers", "no column is named"),
+        ({"numbers": ("a", "a")}, "numbers", "the column 'a' is named twice"),
+        ({"numbers": ("a",), "categories": {"a": ("x",)}}, "numbers", "the column 'a' is named twice"),
+        ({"categories": {"a": ()}}, "categories", "'a' has no value"),
+        ({"categories": {"a": ("x", "x")}}, "categories", "'a' has twice the same value"),
+        ({"categories": {"a": ("1", 1)}}, "categories", "'a' has texts and whole numbers"),
+        ({"numbers": ("a",), "missing": {"b": 1.0}}, "missing", "'b' is none of numbers"),
+    ],
+)
+def test_columns_are_named_once_and_with_values_of_one_kind(params: dict[str, object], key: str, why: str) -> None:
+    given = {"numbers": (), "categories": None, "missing": None, **params}
+    assert [(one.key, one.why) for one in problems_of_table(None, **given)] == [(key, why)]  # type: ignore[arg-type]
 
 
 def test_pictures_become_pixels(project: Path) -> None:

@@ -188,7 +188,7 @@ def _from_json(told: Told, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
         msg = f"input {spec.name!r}: 'data' has shape {list(found)}, expected {expected}"
         raise TensorError(msg)
     try:
-        return dense(told.data, spec.dtype, has_literals=literals).reshape(told.shape)
+        return dense(told.data, spec.dtype, has_literals=literals, may_miss=spec.may_miss).reshape(told.shape)
     except TensorError as exc:
         msg = f"input {spec.name!r}: {exc}"
         raise TensorError(msg) from exc

@@ -58,13 +58,13 @@ def _at_once(instances: list[Any], model: Served, *, literals: bool) -> dict[str
     specs, kinds = model.inputs, set(map(type, instances))
     if len(specs) == 1 and dict not in kinds:
         ((name, spec),) = specs.items()
-        return {name: dense(instances, spec.dtype, has_literals=literals)}
+        return {name: _dense(instances, spec, literals=literals)}
     if kinds != {dict} or not all(item.keys() == specs.keys() for item in instances):
         return None
     columns = {name: [item[name] for item in instances] for name in specs}
     if any(not specs[name].is_text and dict in set(map(type, column)) for name, column in columns.items()):
         return None
-    return {name: dense(column, specs[name].dtype, has_literals=literals) for name, column in columns.items()}
+    return {name: _dense(column, specs[name], literals=literals) for name, column in columns.items()}
 
 
 def _one_by_one(instances: list[Any], model: Served, *, literals: bool) -> dict[str, NDArray[Any]]:
@@ -102,7 +102,7 @@ def _value(item: Any, where: str, spec: TensorSpec, *, literals: bool) -> NDArra
         if is_b64(item) and not spec.is_text:
             _check_has_bytes(spec)
             return from_b64(item, spec.dtype, spec.shape)
-        return dense(item, spec.dtype, has_literals=literals)
+        return _dense(item, spec, literals=literals)
     except TensorError as exc:
         msg = f"{where} of 'instances' list. Error: INVALID_ARGUMENT: {exc}"
         raise TensorError(msg) from exc
@@ -163,7 +163,11 @@ def _column(value: Any, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
     if is_b64(value) and not spec.is_text:
         _check_has_bytes(spec)
         return from_b64(value, spec.dtype, (-1, *spec.shape))
-    return dense(value, spec.dtype, has_literals=literals)
+    return _dense(value, spec, literals=literals)
+
+
+def _dense(value: Any, spec: TensorSpec, *, literals: bool) -> NDArray[Any]:
+    return dense(value, spec.dtype, has_literals=literals, may_miss=spec.may_miss)
 
 
 def _is_object(value: Any) -> bool:
