@@ -1,4 +1,4 @@
-"""The task `regression`: one or more numbers for each sample."""
+"""The task `regression`: one or more numbers for each sample, or for each place in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 MAE = Quantity(name="mae", better="lower", title="MAE", worse="less exact", group="quantity", sampled=True, detail=0)
 RMSE = Quantity(name="rmse", better="lower", title="RMSE", worse="less exact", sampled=True)
 R2 = Quantity(name="r2", better="higher", title="R2", worse="less exact", sampled=True)
+_BLOCK_BYTES = 16 << 20
+"""How many bytes of labels are looked at together."""
 
 
 class Regression(Task):
-    """Numbers for each sample. Labels are numbers, shape `(samples,)` or `(samples, quantities)`; a model answers as many."""
+    """Numbers for each sample. Labels are numbers, shape `(samples,)`, `(samples, quantities)` or `(samples, ..., quantities)`.
+
+    A model answers as many, in the same shape; a sample of one number has the shape `(1,)`.
+    """
 
     says = "predictions"
 
@@ -32,68 +37,102 @@ class Regression(Task):
         from modelyard.tensors import OutputFacts
         from modelyard_plugins.support.data.labels import check_names
 
-        widths = [_width(name, getattr(splits, name)) for name in ("train_y", "test_y")]
+        shapes = [_shape(name, getattr(splits, name)) for name in ("train_y", "test_y")]
         names = check_names("class_names", splits.class_names, "number of a label", least=0)
-        if widths[0] != widths[1]:
-            msg = f"train_y: {widths[0]} numbers a sample, but test_y has {widths[1]}\n  give both the same"
+        if shapes[0] != shapes[1]:
+            had = [f"{shape[0]} numbers a sample" if len(shape) == 1 else f"the shape {shape}" for shape in shapes]
+            msg = f"train_y: {had[0]}, but test_y has {had[1]}\n  give both the same"
             raise DataError(msg)
-        if names and len(names) != widths[0]:
-            msg = f"class_names: {len(names)} names for {widths[0]} numbers a sample\n  name each number, or none"
+        if names and len(names) != shapes[0][-1]:
+            msg = f"class_names: {len(names)} names for {shapes[0][-1]} numbers a sample\n  name each number along the last axis, or none"
             raise DataError(msg)
-        return OutputFacts(name="prediction", shape=(widths[0],), labels=names)
+        return OutputFacts(name="prediction", shape=shapes[0], labels=names)
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.float32]:
-        """Return labels as float32, shape `(samples, quantities)`."""
+        """Return labels as float32, shape `(samples, ..., quantities)`."""
         import numpy as np
 
-        return labels.reshape(len(labels), -1).astype(np.float32)
+        return (labels[:, None] if labels.ndim == 1 else labels).astype(np.float32)
 
-    def measure(self, answers: Answers) -> Scores:
-        """Measure the mean absolute error, also of each quantity; the root of the mean square; and the part that is explained."""
+    def accumulator(self, output: OutputFacts) -> _Errors:
+        """Return what measures the mean absolute error, the root of the mean square, and the part that is explained."""
+        return _Errors(output.labels)
+
+
+class _Errors:
+    """How far off the answers are, and how far apart the labels, see `modelyard.task.Accumulator`."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        from modelyard_plugins.support.per_sample import PerSample
+        from modelyard_plugins.support.spread import Spread
+
+        self._names, self._error, self._square, self._labels = names, PerSample(), PerSample(), Spread()
+        self._each: Any = 0.0  # the mean absolute error of each quantity, added up over the samples
+
+    def update(self, block: Answers) -> None:
+        """Look at further samples."""
         import numpy as np
 
+        labels = np.asarray(block.labels, np.float64)
+        apart = np.abs(np.asarray(block.own, np.float64) - labels)
+        each = apart.reshape(len(apart), -1, apart.shape[-1]).mean(axis=1)
+        self._error.add(each.mean(axis=1))
+        self._square.add((apart**2).reshape(len(apart), -1).mean(axis=1))
+        self._each = self._each + each.sum(axis=0)
+        self._labels.add(labels)
+
+    def merge(self, later: _Errors) -> None:
+        """Take what another found of later samples."""
+        self._error.merge(later._error)
+        self._square.merge(later._square)
+        self._each = self._each + later._each
+        self._labels.merge(later._labels)
+
+    def result(self) -> Scores:
+        """Return the mean absolute error, also of each quantity; the root of the mean square; and the part that is explained."""
         from modelyard.metrics.intervals import mean_interval
         from modelyard.metrics.sampled import mean_of
 
-        labels = np.asarray(answers.labels, np.float64)
-        apart = np.asarray(answers.own, np.float64) - labels
-        error, square = np.abs(apart).mean(axis=1), (apart**2).mean(axis=1)
-        names = answers.output.labels
-        each = dict(zip(names, map(float, np.abs(apart).mean(axis=0)), strict=True)) if len(names) > 1 else {}
-        spread = float(square.std(ddof=1)) if len(square) > 1 else 0.0
-        low, high = mean_interval(float(square.mean()), spread, len(square))
+        error, square = self._error.values, self._square.values
+        mean, samples = float(square.mean()), len(square)
+        each = dict(zip(self._names, map(float, self._each / samples), strict=True)) if len(self._names) > 1 else {}
+        low, high = mean_interval(mean, float(square.std(ddof=1)) if samples > 1 else 0.0, samples)
         ends = None if low is None or high is None else (max(0.0, low) ** 0.5, high**0.5)
-        rmse = RMSE.of(float(square.mean()) ** 0.5, ends or (None, None))
-        whole = float(((labels - labels.mean(axis=0)) ** 2).mean())
+        rmse = RMSE.of(mean**0.5, ends or (None, None))
+        whole = float(self._labels.variance.mean())
         explained = [None if end is None else 1 - end / whole for end in (high, low)] if whole else [None, None]
-        r2 = R2.of(1 - float(square.mean()) / whole if whole else float(not square.any()), (explained[0], explained[1]))
+        r2 = R2.of(1 - mean / whole if whole else float(not square.any()), (explained[0], explained[1]))
         return Scores([Score(mean_of(MAE, error, each), error), Score(rmse), Score(r2)])
 
 
-def _width(name: str, labels: NDArray[Any] | None) -> int:
-    """Return how many numbers a sample's label has.
+def _shape(name: str, labels: NDArray[Any] | None) -> tuple[int, ...]:
+    """Return the shape of a sample's label, of one number `(1,)`.
 
     Raises:
-        DataError: they are no finite numbers, or of another shape than one or two axes.
+        DataError: they are no finite numbers.
     """
     import numpy as np
 
     from modelyard.errors import DataError
 
-    if labels is None or labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2) or not labels.size:
+    if labels is None or labels.dtype.kind not in "biuf" or not labels.size:
         given = "there is none" if labels is None else f"labels are {labels.dtype}, shape {labels.shape}"
-        msg = f"{name}: {given}\n  a regression needs numbers, shape (samples,) or (samples, quantities)"
+        msg = f"{name}: {given}\n  a regression needs numbers, shape (samples,) or (samples, quantities), with further axes between them or not"
         raise DataError(msg)
-    finite = np.isfinite(labels.reshape(len(labels), -1).astype(np.float32)).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        msg = f"{name}: the label of sample {row} is {labels[row].tolist()!r}, which is no finite float32\n  mend the data, or leave the sample out"
-        raise DataError(msg)
-    return 1 if labels.ndim == 1 else labels.shape[1]
+    rows = max(1, _BLOCK_BYTES * len(labels) // labels.nbytes)
+    for start in range(0, len(labels), rows):
+        part = labels[start : start + rows]
+        finite = np.isfinite(part.reshape(len(part), -1).astype(np.float32)).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            wrong = labels[row].ravel()[:8].tolist() if labels.ndim > 1 else labels[row].item()
+            msg = f"{name}: the label of sample {row} is {wrong!r}, which is no finite float32\n  mend the data, or leave the sample out"
+            raise DataError(msg)
+    return (1,) if labels.ndim == 1 else labels.shape[1:]
 
 
 def regression() -> Task:
-    """One or more numbers for each sample: mean absolute error, root of the mean square, and R2."""
+    """One or more numbers for each sample, or for each place in it: mean absolute error, root of the mean square, and R2."""
     return Regression()
 
 

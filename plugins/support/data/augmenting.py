@@ -61,7 +61,7 @@ class Augmenting(NamedTuple):
     ) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
         """Return samples, by input, and labels, with changed copies of all that are pictures.
 
-        Those of one sample are drawn apart. Masks, shape `(N, height, width)`, go along with the first pictures of their size.
+        Those of one sample are drawn apart. Masks, shape `(N, height, width, ...)`, go along with the first pictures of their size.
         """
         pictures = {one.name for one in inputs if _is_picture(one)}
         found, follows = dict(samples), labels.ndim > 2
@@ -70,7 +70,7 @@ class Augmenting(NamedTuple):
                 continue
             change = self.draw(samples[name].shape, random)
             found[name] = change(samples[name])
-            if follows and labels.shape[1:] == samples[name].shape[1:3]:
+            if follows and labels.shape[1:3] == samples[name].shape[1:3]:
                 labels, follows = change(labels), False
         return found, labels
 

@@ -261,7 +261,7 @@ def _binary_hits(threshold: float) -> _OfBoth:
 
 
 def _distances(answers: Any, targets: Any) -> Any:
-    return (answers.double() - targets.double()).abs().mean(1).sum()
+    return (answers.double() - targets.double()).abs().flatten(1).mean(1).sum()
 
 
 def _weighted(loss_of: Callable[..., Any], class_weights: NDArray[np.float32]) -> _OfBoth:

@@ -15,8 +15,8 @@ from modelyard_plugins.tasks.regression import Regression
 
 X = np.zeros((6, 3), np.float32)
 NUMBERS = st.floats(-1e4, 1e4, width=32)
-PAIRS = st.tuples(st.integers(2, 40), st.integers(1, 3)).flatmap(
-    lambda shape: st.tuples(*[hnp.arrays(np.float32, shape, elements=NUMBERS)] * 2)
+PAIRS = hnp.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=6).flatmap(
+    lambda shape: st.tuples(*[hnp.arrays(np.float32, (shape[0] + 1, *shape[1:]), elements=NUMBERS)] * 2)
 )
 
 
@@ -30,7 +30,12 @@ def measured(labels: np.ndarray, own: np.ndarray, names: tuple[str, ...] = ()) -
 
 
 @pytest.mark.parametrize(
-    ("y", "names", "shape"), [(np.arange(6), (), (1,)), (np.ones((6, 2)), ("width", "height"), (2,))]
+    ("y", "names", "shape"),
+    [
+        (np.arange(6), (), (1,)),
+        (np.ones((6, 2)), ("width", "height"), (2,)),
+        (np.ones((6, 4, 5, 2)), ("x", "y"), (4, 5, 2)),
+    ],
 )
 def test_a_model_answers_as_many_numbers_as_a_label_has(y, names, shape):
     task = Regression()
@@ -50,6 +55,7 @@ def test_a_model_answers_as_many_numbers_as_a_label_has(y, names, shape):
         (np.array([1, 1e39, 1, 1, 1, 1]), np.ones(6), (), r"train_y: the label of sample 1 is 1e\+39, which is no finite float32"),
         (np.ones(6), np.ones(6), ("a", "b"), r"class_names: 2 names for 1 numbers a sample"),
         (np.ones((6, 2)), np.ones((6, 2)), ("a", "a"), r"class_names: 'a' is there twice"),
+        (np.ones((6, 4, 5)), np.ones((6, 5, 4)), (), r"train_y: the shape \(4, 5\), but test_y has the shape \(5, 4\)"),
     ],
 )  # fmt: skip
 def test_labels_that_are_no_numbers_are_refused(train_y, test_y, names, message):
@@ -62,10 +68,27 @@ def test_figures_are_those_of_scikit_learn(pair):
     labels, own = pair
     found = measured(labels, own)
     wide_labels, wide = labels.astype(np.float64), own.astype(np.float64)
+    wide_labels, wide = (one.reshape(len(one), -1) for one in (wide_labels, wide))
     assert found["mae"] == pytest.approx(reference.mean_absolute_error(wide_labels, wide))
     assert found["rmse"] == pytest.approx(reference.mean_squared_error(wide_labels, wide) ** 0.5)
-    if labels.shape[1] == 1 and labels.std() > 1e-3:
+    if labels[0].size == 1 and labels.std() > 1e-3:
         assert found["r2"] == pytest.approx(reference.r2_score(wide_labels, wide), rel=1e-6, abs=1e-9)
+
+
+@given(PAIRS, st.data())
+def test_what_is_found_in_parts_is_what_is_found_of_the_whole(
+    pair: tuple[np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    labels, own = pair
+    cut = data.draw(st.integers(0, len(own)))
+    output = OutputFacts(name="prediction", shape=own.shape[1:])
+    first, later = Regression().accumulator(output), Regression().accumulator(output)
+    for accumulator, part in ((first, slice(0, cut)), (later, slice(cut, None))):
+        if len(own[part]):
+            accumulator.update(Answers(own[part], labels[part], output))
+    first.merge(later)
+    found = {one.metric.name: one.metric.value for one in first.result().scores}
+    assert found == pytest.approx(measured(labels, own), rel=1e-6, abs=1e-9)
 
 
 def test_each_quantity_has_its_own_error_and_the_mean_its_interval():

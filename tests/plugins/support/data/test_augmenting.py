@@ -96,6 +96,14 @@ def test_a_mask_goes_along_with_its_picture() -> None:
     assert (moved != masks).any()
 
 
+def test_a_label_with_channels_goes_along_with_its_picture() -> None:
+    clean = np.random.default_rng(0).normal(size=(20, 4, 6, 2)).astype(np.float32)
+    inputs = [_input((4, 6, 2))]
+    changed, moved = Augmenting(flip=True, shift=2).change(inputs, {"x": clean}, clean, np.random.default_rng(1))
+    assert (moved != clean).any()
+    np.testing.assert_array_equal(changed["x"], moved)
+
+
 def test_masks_of_another_size_than_the_pictures_are_refused() -> None:
     masks = OutputFacts(name="probabilities", shape=(2, 3, 5), activation="softmax")
     with pytest.raises(DataError, match=r"masks of \(2, 3\) pixels have another size"):
