@@ -97,6 +97,7 @@ def test_types_are_named_as_a_person_writes_them() -> None:
     }
     assert type_name(int | str) == "int or str"
     assert type_name(list[int]) == "a list of int"
+    assert type_name(dict[str, list[int]]) == "a table of which each value is a list of int"
 
 
 def test_a_wrapped_function_keeps_its_parameters_and_file() -> None:

@@ -385,6 +385,8 @@ def type_name(annotation: Any) -> str:
         return f"[{', '.join(type_name(a) for a in arguments)}]"
     if typing.get_origin(annotation) in (list, tuple):
         return f"a list of {type_name(arguments[0])}"
+    if typing.get_origin(annotation) is dict:
+        return f"a table of which each value is {type_name(arguments[1])}"
     return annotation.__name__ if isinstance(annotation, type) and not arguments else str(annotation)
 
 
