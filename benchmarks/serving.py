@@ -104,7 +104,7 @@ def main() -> None:
             report(measure(servers, scripts, options, connections), servers, connections)
 
 
-def measure(servers, scripts, options, connections):
+def measure(servers: Any, scripts: Any, options: Any, connections: Any) -> Any:
     """Return CPU ms a request, by form and server, of every round."""
     found: dict[tuple[str, str], list[float]] = {}
     understood = {peer.title: peer.forms for peer in PEERS.values()}
@@ -120,7 +120,7 @@ def measure(servers, scripts, options, connections):
     return found
 
 
-def report(found, servers, connections) -> None:
+def report(found: Any, servers: Any, connections: Any) -> None:
     base = "the floor" if "floor" in servers else "modelyard"
     print(f"\nCPU seconds for 1,000 requests, {connections} connections (of {base})")
     print(f"{'':24}" + "".join(f"{name:>20}" for name in servers))
@@ -137,7 +137,7 @@ def report(found, servers, connections) -> None:
         print(f"{name}: {pss_mb(process):.0f} MB")
 
 
-def compare_workers(stack, place, model, scripts, options) -> None:
+def compare_workers(stack: Any, place: Any, model: Any, scripts: Any, options: Any) -> None:
     """Print requests a second of one worker and of two, the client beside them on the same CPUs."""
     servers = {}
     for count in (1, 2):
@@ -257,7 +257,9 @@ def running(
         process.wait()
 
 
-def modelyard(place: Path, model: Path, workers: int = 1, pin: bool = True, enter: str = ""):
+def modelyard(
+    place: Path, model: Path, workers: int = 1, pin: bool = True, enter: str = ""
+) -> Iterator[tuple[int, int]]:
     port = free_port()
     settings = {"MODEL_DIR": str(model), "MODEL_NAME": "m", "HOST": "127.0.0.1", "PORT": str(port)}
     settings |= {"WORKERS": str(workers), "DRAIN_S": "0"}
@@ -266,7 +268,7 @@ def modelyard(place: Path, model: Path, workers: int = 1, pin: bool = True, ente
     return running(command, port, "/v2/health/ready", pin, PYTHONPATH=str(place), **environment)
 
 
-def started(peer: Peer, python: Path, place: Path, model: Path):
+def started(peer: Peer, python: Path, place: Path, model: Path) -> Iterator[tuple[int, int]]:
     port = free_port()
     return running(peer.command(python, peer.write(place, model, port), port), port, peer.ready)
 

@@ -147,7 +147,7 @@ def main() -> None:
             print(f"{name}: {pss_mb(process):.0f} MB")
 
 
-def start(stack: contextlib.ExitStack, place: Path, model: Path, mlserver: str | None):
+def start(stack: contextlib.ExitStack, place: Path, model: Path, mlserver: str | None) -> dict[str, tuple[Any, ...]]:
     """Return each server's process, port for HTTP and port for gRPC."""
     port, grpc_port = free_port(), free_port()
     settings = {"MODEL_DIR": str(model), "MODEL_NAME": "m", "HOST": "127.0.0.1", "PORT": str(port), "DRAIN_S": "0"}
@@ -174,7 +174,7 @@ def start(stack: contextlib.ExitStack, place: Path, model: Path, mlserver: str |
     return found
 
 
-def measure(servers, place: Path, script: Path, options, calls: int) -> dict[str, list[float]]:
+def measure(servers: Any, place: Path, script: Path, options: Any, calls: int) -> dict[str, list[float]]:
     """Return CPU ms a request of every round, by server, and of modelyard over HTTP."""
     found: dict[str, list[float]] = {}
     for _ in range(options.rounds):

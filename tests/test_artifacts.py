@@ -30,7 +30,7 @@ def write_facts(folder: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["../secret", "/etc/hostname", "a/b", "..", ".", "", "a\0b"])
-def test_a_model_lies_beside_its_facts(tmp_path, file):
+def test_a_model_lies_beside_its_facts(tmp_path: Path, file: str) -> None:
     (tmp_path / "secret").touch()
     (tmp_path / "model" / "a").mkdir(parents=True)
     (tmp_path / "model" / "a" / "b").touch()
@@ -41,7 +41,7 @@ def test_a_model_lies_beside_its_facts(tmp_path, file):
         Model.open(tmp_path / "model")
 
 
-def test_a_model_that_is_not_there_is_named(tmp_path):
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     write_facts(tmp_path, "model.toy")
     with pytest.raises(DataError, match=r"model\.json names 'model\.toy', which is not there\n  build the stage"):
         Model.open(tmp_path)
@@ -50,20 +50,20 @@ def test_a_model_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"[]", b'{"file": 1}'])
-def test_damaged_facts_are_an_error_in_words(tmp_path, data):
+def test_damaged_facts_are_an_error_in_words(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "model.json").write_bytes(data)
     with pytest.raises(DataError, match=r"model\.json: cannot be read as ModelFacts: .+\n  build the stage"):
         Model.open(tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x93NUMPY\x01\x00\xff\xff{", b"\x93NUMPY\x09\x00", b"\x80\x04N."])
-def test_damaged_samples_are_an_error_in_words(tmp_path, data):
+def test_damaged_samples_are_an_error_in_words(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "train_x.npy").write_bytes(data)
     with pytest.raises(DataError, match=r"train_x\.npy: cannot be read as an array: .+\n  build the stage"):
         Dataset(tmp_path, dataset_facts(input_shape=(4,), class_names=("a", "b"))).x("train")
 
 
-def test_an_array_that_says_more_than_there_is_costs_no_memory(tmp_path):
+def test_an_array_that_says_more_than_there_is_costs_no_memory(tmp_path: Path) -> None:
     np.lib.format.open_memmap(tmp_path / "train_x.npy", "w+", np.uint8, (4, 4)).flush()
     data = (tmp_path / "train_x.npy").read_bytes()
     (tmp_path / "train_x.npy").write_bytes(data.replace(b"(4, 4), }         ", b"(4, 4000000000000), }"[:18].ljust(18)))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,24 +14,24 @@ from modelyard.units import DURATIONS, SIZES, duration, parse_duration_ms, parse
     ("value", "size_bytes"),
     [(1, 1), (2500.0, 2500), ("12", 12), ("200 kB", 200_000), ("2KB", 2000), ("1 MiB", 2**20), (" .5 GB ", 5 * 10**8)],
 )
-def test_sizes_are_read(value, size_bytes):
+def test_sizes_are_read(value: float | str, size_bytes: int) -> None:
     assert parse_size(value, "here") == size_bytes
 
 
 @pytest.mark.parametrize(
     ("value", "ms"), [(5, 5.0), (0.25, 0.25), ("5 ms", 5.0), ("0.2 s", 200.0), ("1min", 60_000.0), ("50 µs", 0.05)]
 )
-def test_durations_are_read(value, ms):
+def test_durations_are_read(value: float | str, ms: float) -> None:
     assert parse_duration_ms(value, "here") == pytest.approx(ms)
 
 
 @given(st.integers(1, 10**9), st.sampled_from(sorted(SIZES)), st.sampled_from(["", " ", "  "]))
-def test_a_whole_number_of_any_unit_is_exact(number, unit, space):
+def test_a_whole_number_of_any_unit_is_exact(number: int, unit: Any, space: Any) -> None:
     assert parse_size(f"{number}{space}{unit}", "here") == number * SIZES[unit]
 
 
 @given(st.one_of(st.text(max_size=12), st.floats(), st.integers(), st.booleans(), st.none()))
-def test_anything_else_is_a_config_error_that_says_where(value):
+def test_anything_else_is_a_config_error_that_says_where(value: Any) -> None:
     for parse in (parse_size, parse_duration_ms):
         message = ""
         try:
@@ -52,12 +54,12 @@ def test_anything_else_is_a_config_error_that_says_where(value):
         (-3, "less than one byte"),
     ],
 )
-def test_what_is_wrong_with_a_size_is_said(value, message):
+def test_what_is_wrong_with_a_size_is_said(value: str | bool | float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_size(value, "here")
 
 
-def test_every_unit_of_time_is_in_milliseconds():
+def test_every_unit_of_time_is_in_milliseconds() -> None:
     assert DURATIONS["s"] == 1000 * DURATIONS["ms"] == 1_000_000 * DURATIONS["us"]
     with pytest.raises(ConfigError, match=r"here: 0 is not above 0"):
         parse_duration_ms(0, "here")

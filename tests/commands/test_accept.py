@@ -6,20 +6,25 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.commands.conftest import Ask, Run
+
 
 @pytest.fixture
-def refactored(edit):
+def refactored(edit: Callable[[str, str, str], None]) -> None:
     edit("helper.py", "value / 2", "value * 0.5")
 
 
-def record(toy):
+def record(toy: Any) -> Any:
     return json.loads((toy / "artifacts/train/model.build/stage.json").read_text())
 
 
-def test_makes_the_artifact_up_to_date_without_running_it(toy, run, refactored):
+def test_makes_the_artifact_up_to_date_without_running_it(toy: Path, run: Run, refactored: None) -> None:
     before = record(toy)
     done = run("accept", "train", "--yes")
     assert done.returncode == 0
@@ -32,7 +37,9 @@ def test_makes_the_artifact_up_to_date_without_running_it(toy, run, refactored):
     assert run().stdout.splitlines()[-1].startswith("built 0, restored 0, up to date 13")
 
 
-def test_survives_a_clean_and_is_undone_with_the_code(toy, run, edit, refactored):
+def test_survives_a_clean_and_is_undone_with_the_code(
+    toy: Path, run: Run, edit: Callable[[str, str, str], None], refactored: None
+) -> None:
     assert run("accept", "train", "--yes").returncode == 0
     assert run("clean", "train").returncode == 0
     assert "train:model.build: restored" in run("train").stdout
@@ -42,7 +49,7 @@ def test_survives_a_clean_and_is_undone_with_the_code(toy, run, edit, refactored
     assert not record(toy)["accepted"]
 
 
-def test_needs_yes_without_a_terminal(toy, run, refactored):
+def test_needs_yes_without_a_terminal(toy: Path, run: Run, refactored: None) -> None:
     before = record(toy)
     for words in (("accept", "train"), ("accept", "train", "--json")):
         done = run(*words)
@@ -52,7 +59,7 @@ def test_needs_yes_without_a_terminal(toy, run, refactored):
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"\n", 1), (b"n\n", 1), (b"\x04", 1)])
-def test_asks_on_a_terminal(toy, refactored, answer, code):
+def test_asks_on_a_terminal(toy: Path, refactored: None, answer: bytes, code: int) -> None:
     ours, theirs = pty.openpty()
     try:
         command = [sys.executable, "-m", "doit", "accept", "train"]
@@ -67,7 +74,7 @@ def test_asks_on_a_terminal(toy, refactored, answer, code):
     assert bool(record(toy)["accepted"]) == (code == 0)
 
 
-def test_refuses_when_a_parameter_differs_too(toy, run, refactored):
+def test_refuses_when_a_parameter_differs_too(toy: Path, run: Run, refactored: None) -> None:
     before = record(toy)
     done = run("accept", "train", "--yes", "train.passes=2")
     assert done.returncode == 3
@@ -76,14 +83,14 @@ def test_refuses_when_a_parameter_differs_too(toy, run, refactored):
     assert record(toy) == before
 
 
-def test_refuses_an_artifact_that_was_edited(toy, run, refactored):
+def test_refuses_an_artifact_that_was_edited(toy: Path, run: Run, refactored: None) -> None:
     (toy / "artifacts/train/model.build/model.json").write_text("{}")
     done = run("accept", "train", "--yes")
     assert done.returncode == 3
     assert "output model.json was edited" in done.stderr
 
 
-def test_refuses_what_the_store_has(run, edit, refactored):
+def test_refuses_what_the_store_has(run: Run, edit: Callable[[str, str, str], None], refactored: None) -> None:
     assert run("train").returncode == 0
     edit("helper.py", "value * 0.5", "value / 2")
     done = run("accept", "train", "--yes")
@@ -91,12 +98,12 @@ def test_refuses_what_the_store_has(run, edit, refactored):
     assert "brought back without work" in done.stderr
 
 
-def test_refuses_what_has_no_artifact(run, refactored):
+def test_refuses_what_has_no_artifact(run: Run, refactored: None) -> None:
     assert run("clean", "train").returncode == 0
     assert "has no artifact to accept" in run("accept", "train", "--yes").stderr
 
 
-def test_all_or_nothing(toy, run, edit):
+def test_all_or_nothing(toy: Path, run: Run, edit: Callable[[str, str, str], None]) -> None:
     edit("plugins/toy.py", '"model.packed", json.loads', '"model.packed", dict(json.loads')
     edit(
         "plugins/toy.py",
@@ -111,12 +118,12 @@ def test_all_or_nothing(toy, run, edit):
     assert run().stdout.splitlines()[-1].startswith("built 0, restored 0, up to date 13")
 
 
-def test_says_when_there_is_nothing_to_accept(run, ask):
+def test_says_when_there_is_nothing_to_accept(run: Run, ask: Ask) -> None:
     assert run("accept", "train").stdout == "nothing to accept: everything is up to date\n"
     assert ask("accept", "train") == []
 
 
-def test_history_tells_it(ask, refactored, run):
+def test_history_tells_it(ask: Ask, refactored: None, run: Run) -> None:
     assert run("accept", "train", "--yes").returncode == 0
     latest, before = ask("history", "train")["train:model.build"]
     assert (latest["how"], before["how"]) == ("accepted", "built")

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from tests.commands.conftest import Ask, Run
 
-def test_compares_two_results_of_a_stage(run, ask, edit):
+
+def test_compares_two_results_of_a_stage(run: Run, ask: Ask, edit: Callable[[str, str, str], None]) -> None:
     edit("helper.py", "value / 2", "value / 3")
     assert run("train", "train.passes=2").returncode == 0
     answer = ask("diff", "train@1", "train")
@@ -19,7 +25,7 @@ def test_compares_two_results_of_a_stage(run, ask, edit):
     assert run("diff", *reversed(keys)).stdout.count("2 -> 1") == 2
 
 
-def test_now_is_what_configuration_and_code_make_today(run, ask):
+def test_now_is_what_configuration_and_code_make_today(run: Run, ask: Ask) -> None:
     assert run("diff", "train", "now").stdout.splitlines()[-1] == "nothing differs"
     answer = ask("diff", "train", "now", "train.passes=4")
     assert answer["b"]["digest"] == ""
@@ -28,13 +34,13 @@ def test_now_is_what_configuration_and_code_make_today(run, ask):
     assert ask("diff", "now", "train", "train.passes=4")["difference"]["parts"][0]["old"] == 4
 
 
-def test_compares_two_stages(ask):
+def test_compares_two_stages(ask: Ask) -> None:
     answer = ask("diff", "evaluate:plain", "evaluate:coarse")
     accuracy = next(c for c in answer["difference"]["metrics"] if c["name"] == "accuracy")
     assert accuracy["old"] > accuracy["new"]
 
 
-def test_says_what_is_no_longer_known(toy, run, ask):
+def test_says_what_is_no_longer_known(toy: Path, run: Run, ask: Ask) -> None:
     assert run("train", "train.passes=2").returncode == 0
     for trace in (toy / ".modelyard/store/traces").rglob("*.json"):
         trace.unlink()
@@ -55,7 +61,7 @@ def test_says_what_is_no_longer_known(toy, run, ask):
         (("0000000", "now"), "'0000000' names no result"),
     ],
 )
-def test_mistakes(run, words, message):
+def test_mistakes(run: Run, words: tuple[Any, ...], message: str) -> None:
     done = run("diff", *words)
     assert done.returncode == 3
     assert message in done.stderr

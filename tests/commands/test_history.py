@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 
-def test_lists_results_with_what_differs(toy, run, ask):
+from tests.commands.conftest import Ask, Run
+
+
+def test_lists_results_with_what_differs(toy: Path, run: Run, ask: Ask) -> None:
     assert run("train", "train.passes=2").returncode == 0
     assert run("train").returncode == 0
     lines = ask("history", "train")["train:model.build"]
@@ -18,14 +22,14 @@ def test_lists_results_with_what_differs(toy, run, ask):
     assert text.count("parameter passes of the trainer") == 2
 
 
-def test_limit_still_tells_what_differs(run, ask):
+def test_limit_still_tells_what_differs(run: Run, ask: Ask) -> None:
     assert run("train", "train.passes=2").returncode == 0
     (line,) = ask("history", "train", "--limit", "1")["train:model.build"]
     assert line["name"] == "train:model.build@0"
     assert line["changes"][0]["name"] == "passes"
 
 
-def test_survives_a_torn_line(toy, run, ask):
+def test_survives_a_torn_line(toy: Path, run: Run, ask: Ask) -> None:
     file = toy / ".modelyard/history/train/model.build.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole + whole[: len(whole) // 2])
@@ -34,13 +38,13 @@ def test_survives_a_torn_line(toy, run, ask):
     assert [line["metrics"]["passes"] for line in ask("history", "train")["train:model.build"]] == [2, 1]
 
 
-def test_an_artifact_without_history_is_listed(toy, ask):
+def test_an_artifact_without_history_is_listed(toy: Path, ask: Ask) -> None:
     (toy / ".modelyard/history/train/model.build.jsonl").unlink()
     (line,) = ask("history", "train")["train:model.build"]
     assert line["how"] == "built"
 
 
-def test_a_stage_that_never_ran_has_no_result(toy, run):
+def test_a_stage_that_never_ran_has_no_result(toy: Path, run: Run) -> None:
     (toy / ".modelyard/history/render/note.jsonl").unlink()
     assert run("clean", "render").returncode == 0
     assert run("history", "render").stdout == "render:note: no result yet\n"

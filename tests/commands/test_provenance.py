@@ -3,23 +3,28 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.commands.conftest import Ask, Run
 
-def build(toy):
+
+def build(toy: Any) -> Any:
     return json.loads((toy / "artifacts/build.json").read_text())
 
 
-def image(toy):
+def image(toy: Any) -> Any:
     return json.loads((toy / "artifacts/image/toy/image.json").read_text())
 
 
-def head(toy):
+def head(toy: Any) -> str:
     return subprocess.run(["git", "rev-parse", "HEAD"], cwd=toy, capture_output=True, text=True).stdout.strip()
 
 
-def test_build_json_says_what_every_artifact_was_made_of(toy):
+def test_build_json_says_what_every_artifact_was_made_of(toy: Path) -> None:
     found = build(toy)
     assert found["source"] == {"commit": head(toy), "clean": True}
     assert found["images"]["image:toy"]["digest"] == image(toy)["digest"]
@@ -35,7 +40,7 @@ def test_build_json_says_what_every_artifact_was_made_of(toy):
     assert "note.txt.j2" in found["stages"]["render:note"]["files"]
 
 
-def test_the_chain_in_build_json_leads_from_manifest_to_data(toy):
+def test_the_chain_in_build_json_leads_from_manifest_to_data(toy: Path) -> None:
     stages = build(toy)["stages"]
     todo, seen = ["render:note"], set()
     while todo:
@@ -47,7 +52,7 @@ def test_the_chain_in_build_json_leads_from_manifest_to_data(toy):
     assert seen == set(stages)
 
 
-def test_build_json_differs_in_nothing_but_times(toy, run):
+def test_build_json_differs_in_nothing_but_times(toy: Path, run: Run) -> None:
     first = build(toy)
     (toy / "artifacts/build.json").unlink()
     assert run().returncode == 0
@@ -56,13 +61,13 @@ def test_build_json_differs_in_nothing_but_times(toy, run):
     assert [p.name for p in (toy / "artifacts").glob(".build*")] == []
 
 
-def test_a_run_that_changes_nothing_leaves_build_json(toy, run):
+def test_a_run_that_changes_nothing_leaves_build_json(toy: Path, run: Run) -> None:
     before = (toy / "artifacts/build.json").stat()
     assert run().returncode == 0
     assert (toy / "artifacts/build.json").stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_a_tree_with_changes_is_named(toy, run, edit):
+def test_a_tree_with_changes_is_named(toy: Path, run: Run, edit: Callable[[str, str, str], None]) -> None:
     edit("helper.py", "value / 2", "value / 4")
     assert run("train").returncode == 0
     stages = build(toy)["stages"]
@@ -73,7 +78,7 @@ def test_a_tree_with_changes_is_named(toy, run, edit):
     assert read["key"] not in (None, stages["train:model.build"]["key"])
 
 
-def test_leads_from_an_image_to_data_code_and_parameters(toy, ask, run):
+def test_leads_from_an_image_to_data_code_and_parameters(toy: Path, ask: Ask, run: Run) -> None:
     digest = image(toy)["digest"]
     found = ask("provenance", digest)
     assert found["subject"] == [{"name": "toy", "digest": {"sha256": digest.removeprefix("sha256:")}}]
@@ -91,7 +96,7 @@ def test_leads_from_an_image_to_data_code_and_parameters(toy, ask, run):
     assert "trainer.passes 1" in text
 
 
-def test_names_the_digest_of_a_data_file(toy, run, ask):
+def test_names_the_digest_of_a_data_file(toy: Path, run: Run, ask: Ask) -> None:
     rows = "".join(f"{i % 3},{i % 2},{i % 3}\n" for i in range(60)).encode()
     (toy / "points.csv").write_bytes(rows)
     assert run("dataset", "dataset.table=points.csv").returncode == 0
@@ -100,7 +105,7 @@ def test_names_the_digest_of_a_data_file(toy, run, ask):
     assert data in found["resolvedDependencies"]
 
 
-def test_an_image_that_was_replaced_is_still_known(toy, run, ask):
+def test_an_image_that_was_replaced_is_still_known(toy: Path, run: Run, ask: Ask) -> None:
     old = image(toy)["digest"]
     assert run("image", "dataset.noise=0.3", "image.tag=second").returncode == 0
     assert image(toy)["digest"] != old
@@ -111,7 +116,7 @@ def test_an_image_that_was_replaced_is_still_known(toy, run, ask):
     assert now["externalParameters"]["dataset:points"]["dataset.noise"] == 0.3
 
 
-def test_says_what_has_no_record_any_more(toy, run, ask):
+def test_says_what_has_no_record_any_more(toy: Path, run: Run, ask: Ask) -> None:
     assert run("dataset", "dataset.noise=0.3").returncode == 0
     for trace in (toy / ".modelyard/store/traces").rglob("*.json"):
         trace.unlink()
@@ -128,14 +133,14 @@ def test_says_what_has_no_record_any_more(toy, run, ask):
         (("zzzz",), "names no result"),
     ],
 )
-def test_mistakes(run, words, message):
+def test_mistakes(run: Run, words: tuple[Any, ...], message: str) -> None:
     done = run("provenance", *words)
     assert done.returncode == 3
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_an_image(toy, run):
+def test_without_an_image(toy: Path, run: Run) -> None:
     for folder in (".modelyard/store", ".modelyard/history"):
         (toy / folder).rename(toy.parent / folder.replace("/", "-"))
     assert run("clean", "image").returncode == 0

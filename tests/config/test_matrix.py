@@ -30,7 +30,7 @@ def names(matrix: dict[str, Any]) -> list[str]:
     return [one.variant for one in expand({"pruned": matrix}, ConfigSource())]
 
 
-def test_there_is_a_variant_for_each_combination_named_by_its_values():
+def test_there_is_a_variant_for_each_combination_named_by_its_values() -> None:
     found = list(expand({"pruned": PRUNED}, ConfigSource()))
     assert [one.variant for one in found] == [
         "pruned-0.5-float32",
@@ -42,7 +42,7 @@ def test_there_is_a_variant_for_each_combination_named_by_its_values():
     assert found[3].values == {"sparsity": 0.7, "quantization": "int8"}
 
 
-def test_a_placeholder_alone_keeps_the_values_type_and_within_a_text_becomes_text():
+def test_a_placeholder_alone_keeps_the_values_type_and_within_a_text_becomes_text() -> None:
     step = {
         "use": "x",
         "n": "{n}",
@@ -57,12 +57,12 @@ def test_a_placeholder_alone_keeps_the_values_type_and_within_a_text_becomes_tex
     ]
 
 
-def test_a_value_that_holds_braces_is_not_read_again():
+def test_a_value_that_holds_braces_is_not_read_again() -> None:
     (one,) = expand({"m": {"a": ["{b}"], "chain": ["{a}"]}}, ConfigSource())
     assert (one.variant, one.steps) == ("m-b", ["{b}"])
 
 
-def test_excluded_combinations_are_left_out():
+def test_excluded_combinations_are_left_out() -> None:
     exclude = [{"sparsity": 0.7, "quantization": "float32"}, {"sparsity": 0.5, "quantization": "int8"}]
     assert names({**PRUNED, "exclude": exclude}) == ["pruned-0.5-float32", "pruned-0.7-int8"]
     assert names({**PRUNED, "exclude": [{"quantization": "int8"}]}) == ["pruned-0.5-float32", "pruned-0.7-float32"]
@@ -116,12 +116,12 @@ def test_a_mistake_names_the_axis_and_says_what_to_do(changes: dict[str, Any], m
     assert told.startswith("pyproject.toml: [tool.modelyard.matrix.pruned]: ")
 
 
-def test_a_matrix_that_is_no_table_is_refused():
+def test_a_matrix_that_is_no_table_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"\.m\]: \[1\] is not a table\n  write \[tool\.modelyard\.matrix\.m\]"):
         list(expand({"m": [1]}, ConfigSource()))
 
 
-def test_the_bound_is_what_a_matrix_may_have():
+def test_the_bound_is_what_a_matrix_may_have() -> None:
     assert len(names({"n": list(range(MOST)), "chain": ["{n}"]})) == MOST
 
 

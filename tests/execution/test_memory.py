@@ -5,6 +5,8 @@ import os
 import tempfile
 import time
 
+import pytest
+
 from modelyard.execution.memory import MemoryWatch
 
 MIB = 2**20
@@ -24,7 +26,7 @@ def test_what_is_mapped_from_a_file_does_not_count_and_what_is_taken_does() -> N
     assert watch.peak_bytes(10**12) < 10**12 - 64 * MIB, "what is mapped is taken off what the kernel says"
 
 
-def test_a_young_process_is_looked_at_more_often(monkeypatch) -> None:
+def test_a_young_process_is_looked_at_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, looks = [100.0], []
     monkeypatch.setattr(time, "monotonic", lambda: clock[-1])
     watch = MemoryWatch(os.getpid())

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -46,12 +49,12 @@ code = st.dictionaries(
 )
 
 
-def one(old, new, files=()):
+def one(old: Any, new: Any, files: Sequence[Any] = ()) -> tuple[Any, Any, Any, Any, Any]:
     (change,) = compare_parts(old, new, files)
     return change.kind, change.role, change.name, change.old, change.new
 
 
-def test_each_kind_of_part_is_named():
+def test_each_kind_of_part_is_named() -> None:
     a, b = "a" * 64, "b" * 64
     assert one({"trainer epochs": 1}, {"trainer epochs": 2}) == ("parameter", "trainer", "epochs", 1, 2)
     assert one({"setting gates": {"x": 1}}, {"setting gates": {"x": 2}}) == ("setting", "", "gates.x", 1, 2)
@@ -72,13 +75,13 @@ def test_each_kind_of_part_is_named():
     assert one({}, {"version numpy": "1"}) == ("version", "", "numpy", UNSET, "1")
 
 
-def test_a_template_more_does_not_shift_the_others():
+def test_a_template_more_does_not_shift_the_others() -> None:
     old = {"template 0 a.j2": "1", "template 1 c.j2": "3"}
     new = {"template 0 a.j2": "1", "template 1 b.j2": "2", "template 2 c.j2": "3"}
     assert one(old, new) == ("template", "", "b.j2", UNSET, "2")
 
 
-def test_values_that_make_different_keys_differ():
+def test_values_that_make_different_keys_differ() -> None:
     assert not same(1, 1.0)
     assert not same(1, True)
     assert not same(None, UNSET)
@@ -87,11 +90,11 @@ def test_values_that_make_different_keys_differ():
 
 
 @given(parts, parts)
-def test_parts_differ_exactly_when_their_keys_do(old, new):
+def test_parts_differ_exactly_when_their_keys_do(old: Any, new: Any) -> None:
     assert bool(compare_parts(old, new)) == (not same(leaves(old), leaves(new)))
 
 
-def leaves(mapping):
+def leaves(mapping: Any) -> dict[str, Any]:
     """What a person sees as equal: an order of templates that names the same files is no difference."""
     from modelyard.explain.differences import named
 
@@ -99,14 +102,14 @@ def leaves(mapping):
 
 
 @given(parts, parts)
-def test_parts_compared_the_other_way_round(old, new):
+def test_parts_compared_the_other_way_round(old: Any, new: Any) -> None:
     there = {(c.kind, c.role, c.name): (c.old, c.new) for c in compare_parts(old, new)}
     back = {(c.kind, c.role, c.name): (c.new, c.old) for c in compare_parts(new, old)}
     assert there == back
 
 
 @given(parts, parts)
-def test_changes_lead_from_old_to_new(old, new):
+def test_changes_lead_from_old_to_new(old: Any, new: Any) -> None:
     from modelyard.explain.differences import named
 
     patched = dict(named(old))
@@ -120,20 +123,20 @@ def test_changes_lead_from_old_to_new(old, new):
 
 
 @given(parts, parts)
-def test_every_change_can_be_said_on_one_line(old, new):
+def test_every_change_can_be_said_on_one_line(old: Any, new: Any) -> None:
     for change in compare_parts(old, new):
         assert say(change).isprintable() or "\n" not in say(change)
 
 
 @given(code, code)
-def test_code_differs_exactly_when_the_meaning_does(old, new):
+def test_code_differs_exactly_when_the_meaning_does(old: Any, new: Any) -> None:
     meanings = [sorted(sorted(parts.items()) for parts in files.values()) for files in (old, new)]
     if not compare_code(old, new):
         assert meanings[0] == meanings[1]
     assert compare_code(old, old) == []
 
 
-def test_a_moved_file_is_no_change():
+def test_a_moved_file_is_no_change() -> None:
     assert compare_code({"a.py": {"f": "1"}}, {"b.py": {"f": "1"}}) == []
     assert compare_code({"a.py": {"f": "1"}}, {"b.py": {"f": "2"}}) == [
         CodeChange("a.py", (), (), ("f",)),
@@ -141,7 +144,7 @@ def test_a_moved_file_is_no_change():
     ]
 
 
-def test_code_in_words():
+def test_code_in_words() -> None:
     (change,) = compare_code({"a.py": {"f": "1", "g": "1", "h": "1"}}, {"a.py": {"f": "2", "g": "1", "i": "1"}})
     assert say(change) == "code a.py: f changed; i added; h removed"
     assert [say(c) for c in compare_code({"a.py": {"f": "1"}}, {"b.py": {"g": "1"}})] == [
@@ -150,7 +153,7 @@ def test_code_in_words():
     ]
 
 
-def test_metrics_and_outputs():
+def test_metrics_and_outputs() -> None:
     (change,) = compare_values({"a": {"b": 1, "c": 2}, "d": 1.5}, {"a": {"b": 1, "c": 3}, "d": 1.5})
     assert say(change) == "a.c: 2 -> 3"
     old = {"x": FileEntry("1" * 64, 1), "y": FileEntry("2" * 64, 1)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +10,14 @@ from modelyard.explain.graph_layout import lay_out
 
 
 @st.composite
-def graphs(draw):
+def graphs(draw: Any) -> tuple[Any, Any]:
     nodes = [f"n{i}" for i in range(draw(st.integers(0, 12)))]
     pairs = [(a, b) for i, a in enumerate(nodes) for b in nodes[i + 1 :]]
     return nodes, draw(st.lists(st.sampled_from(pairs), unique=True, max_size=25)) if pairs else []
 
 
 @given(graphs())
-def test_what_is_read_stands_left_of_what_reads_it(graph):
+def test_what_is_read_stands_left_of_what_reads_it(graph: Any) -> None:
     nodes, edges = graph
     layout = lay_out(nodes, edges)
     assert all(layout.column[a] < layout.column[b] for a, b in edges)
@@ -24,7 +25,7 @@ def test_what_is_read_stands_left_of_what_reads_it(graph):
 
 
 @given(graphs())
-def test_no_two_boxes_of_a_column_overlap(graph):
+def test_no_two_boxes_of_a_column_overlap(graph: Any) -> None:
     layout = lay_out(*graph)
     for column in range(layout.columns):
         rows = sorted(layout.row[n] for n, c in layout.column.items() if c == column)
@@ -32,13 +33,13 @@ def test_no_two_boxes_of_a_column_overlap(graph):
 
 
 @given(graphs())
-def test_everything_is_on_the_page(graph):
+def test_everything_is_on_the_page(graph: Any) -> None:
     layout = lay_out(*graph)
     assert all(-0.001 <= row <= layout.rows - 0.999 for row in layout.row.values())
 
 
 @given(graphs())
-def test_no_line_runs_behind_a_box(graph):
+def test_no_line_runs_behind_a_box(graph: Any) -> None:
     layout = lay_out(*graph)
     for (start, end), path in layout.paths.items():
         assert [column for column, _ in path] == list(range(layout.column[start], layout.column[end] + 1))
@@ -47,7 +48,7 @@ def test_no_line_runs_behind_a_box(graph):
             assert all(abs(row - other) > 0.6 for other in rows)
 
 
-def test_a_chain_is_a_straight_line():
+def test_a_chain_is_a_straight_line() -> None:
     layout = lay_out(["a", "b", "c"], [("a", "b"), ("b", "c")])
     assert set(layout.row.values()) == {0.0}
     assert layout.columns == 3

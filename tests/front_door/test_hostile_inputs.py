@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def with_labels(toy_project: Path):
+def with_labels(toy_project: Path) -> Callable[..., Any]:
     """Return a function that gives the toy project labels of its own, the given ones over and over."""
 
     def make(labels: list[int], dtype: str) -> Path:
@@ -37,14 +38,16 @@ def with_labels(toy_project: Path):
         ([1, 2, 3], "int64", "labels count from 0 to 2: subtract 1 from each"),
     ],
 )
-def test_labels_that_are_no_classes_are_told_in_words(with_labels, doit: Doit, labels, dtype, words):
+def test_labels_that_are_no_classes_are_told_in_words(
+    with_labels: Callable[..., Any], doit: Doit, labels: list[int], dtype: str, words: str
+) -> None:
     done = doit(with_labels(labels, dtype), "dataset", timeout_s=60)
     assert done.returncode != 0
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_records_that_are_nested_without_end_are_not_taken(toy: Path, doit: Doit):
+def test_records_that_are_nested_without_end_are_not_taken(toy: Path, doit: Doit) -> None:
     """Of the artifact and of the store: the stage runs again, and both are whole."""
     deep = b'{"parts":{"a":' + b"[" * 99_999 + b"]" * 99_999 + b"}}"
     traces = list((toy / ".modelyard" / "store" / "traces").rglob("*.json"))
@@ -85,7 +88,7 @@ def modelyard_register_trainers(register):
 
 
 @pytest.mark.torch
-def test_a_model_that_a_plugin_has_downloaded_runs_no_code(toy_project: Path, doit: Doit):
+def test_a_model_that_a_plugin_has_downloaded_runs_no_code(toy_project: Path, doit: Doit) -> None:
     """torch.export.load has sympy evaluate the sizes in it."""
     pytest.importorskip("torch", reason="PyTorch is not installed")
     (toy_project / "plugins" / "download.py").write_text(_PLUGIN)

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_npy_files(tmp_path):
+def test_npy_files(tmp_path: Path) -> None:
     def load(path: Path) -> object:
         return Dataset(tmp_path, dataset_facts(input_shape=(4,), class_names=("a", "b"))).x("train")
 
@@ -45,7 +46,7 @@ def test_npy_files(tmp_path):
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_npz_files(tmp_path, save):
+def test_npz_files(tmp_path: Path, save: Any) -> None:
     from modelyard_plugins.support.data.npz import read_npz
 
     save(
@@ -62,7 +63,7 @@ def test_npz_files(tmp_path, save):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_idx_files(tmp_path, packed):
+def test_idx_files(tmp_path: Path, packed: bool) -> None:
     from modelyard_plugins.support.data.idx import read_idx
 
     data = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (5, 4, 4)) + bytes(80)
@@ -71,7 +72,7 @@ def test_idx_files(tmp_path, packed):
 
 
 @pytest.mark.parametrize("ending", ["PNG", "JPEG"])
-def test_pictures(tmp_path, ending):
+def test_pictures(tmp_path: Path, ending: str) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     from modelyard_plugins.datasets.image_folder import read_picture
 
@@ -81,14 +82,14 @@ def test_pictures(tmp_path, ending):
     assert fuzz(lambda path: read_picture(path, (8, 8), 3), buffer.getvalue(), path) == {True, False}
 
 
-def test_labels_of_cifar10(tmp_path):
+def test_labels_of_cifar10(tmp_path: Path) -> None:
     from modelyard_plugins.support.data.cifar10_files import _labels
 
     assert True in fuzz(lambda path: _labels(path, 20), json.dumps(list(range(10)) * 2).encode(), tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "model.json"])
-def test_facts(tmp_path, name):
+def test_facts(tmp_path: Path, name: str) -> None:
     facts = model_json(
         input_shape=[4], class_names=["a", "b"], value_range=[0, 255], preprocessing={"scale": 0.5},
         splits={"train": {"samples": 2, "per_class": [1, 1]}}, format="toy", file="model.toy",
@@ -99,14 +100,14 @@ def test_facts(tmp_path, name):
     assert fuzz(lambda path: kind.open(tmp_path), (tmp_path / name).read_bytes(), tmp_path / name) == {True, False}
 
 
-def test_a_lock_of_packages(tmp_path):
+def test_a_lock_of_packages(tmp_path: Path) -> None:
     from tests.oci.test_lock import lock
 
     lock().write(tmp_path / "lock.json")
     assert True in fuzz(Lock.read, (tmp_path / "lock.json").read_bytes(), tmp_path / "lock.json")
 
 
-def test_a_trace_is_read_or_raises_what_its_readers_expect():
+def test_a_trace_is_read_or_raises_what_its_readers_expect() -> None:
     """What a remote gives: `Store` and `Remote` take a ValueError for "not taken"."""
     from modelyard.files.digests import FileEntry, manifest_digest
 
@@ -121,7 +122,7 @@ def test_a_trace_is_read_or_raises_what_its_readers_expect():
         assert found.outputs.keys() == outputs.keys(), "the digest holds the names"
 
 
-def test_packages_and_image_archives(tmp_path):
+def test_packages_and_image_archives(tmp_path: Path) -> None:
     from modelyard.oci.archive import read_image
     from modelyard.oci.deb import control_fields, data_entries
     from modelyard.oci.listing import Listing

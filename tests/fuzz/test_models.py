@@ -25,7 +25,7 @@ def outcomes(load: Callable[[Path], object], data: bytes, path: Path, count: int
     return found
 
 
-def test_onnx_models(tmp_path):
+def test_onnx_models(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed")
     from modelyard_plugins.support.onnx.model import load_graph, load_onnx
     from tests.serving.onnx_models import write_onnx
@@ -35,7 +35,7 @@ def test_onnx_models(tmp_path):
     assert outcomes(load_graph, data, tmp_path / "model.onnx") == {True, False}
 
 
-def test_keras_archives_before_keras_sees_them(tmp_path):
+def test_keras_archives_before_keras_sees_them(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py", reason="h5py comes with Keras")
     from modelyard_plugins.support.keras.archive import check_archive
     from tests.plugins.support.keras.test_config import dense, model, operator
@@ -67,7 +67,7 @@ def test_keras_archives_before_keras_sees_them(tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_keras_models(tmp_path, tensorflow):
+def test_keras_models(tmp_path: Path, tensorflow: None) -> None:
     import tf_keras
 
     from modelyard_plugins.support.keras_files import load_keras, save_keras
@@ -82,7 +82,7 @@ def test_keras_models(tmp_path, tensorflow):
 
 
 @pytest.mark.torch
-def test_programs_of_torch(tmp_path, torch):
+def test_programs_of_torch(tmp_path: Path, torch: None) -> None:
     from torch import nn, zeros
 
     from modelyard_plugins.support.torch.program import export_program, load_program, save_program

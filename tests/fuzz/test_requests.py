@@ -199,7 +199,7 @@ def refusal(ask: Ask, model: Served, body: bytes, dice: random.Random) -> str:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_what_was_changed_is_answered_or_refused(name, tmp_path):
+def test_what_was_changed_is_answered_or_refused(name: str, tmp_path: Path) -> None:
     facts, ask, body = SEEDS[name]
     model = served(facts, tmp_path)
     assert refusal(ask, model, body, random.Random(0)) == ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from modelyard.metrics import Metric
@@ -33,7 +35,7 @@ def test_a_value_is_written_as_people_read_it(value: float, unit: str, text: str
 
 
 def test_a_ratio_has_its_interval_in_a_table() -> None:
-    def ratio(interval):
+    def ratio(interval: Any) -> str:
         return cell(Metric(name="latency_ratio", better="lower", unit="ratio", value=0.812, interval=interval))
 
     assert ratio((0.75, 0.9)) == "0.81 (0.75 to 0.90)"

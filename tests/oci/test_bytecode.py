@@ -20,7 +20,7 @@ def tree(*paths: str) -> Tree:
     return made
 
 
-def test_the_servers_bytecode_lies_in_its_layer_and_that_of_what_it_imports_in_one_below():
+def test_the_servers_bytecode_lies_in_its_layer_and_that_of_what_it_imports_in_one_below() -> None:
     asked: list[list[str]] = []
 
     def compile_(texts: Tree, places: list[str]) -> Tree:
@@ -50,7 +50,7 @@ def test_the_servers_bytecode_lies_in_its_layer_and_that_of_what_it_imports_in_o
     assert asked == [["app/one.py", "app/server/a.py", "app/site/x.py"]], "once, and the texts alone"
 
 
-def test_what_an_engine_gives_is_read_without_its_folder():
+def test_what_an_engine_gives_is_read_without_its_folder() -> None:
     data = tar_bytes([("out", None), ("out/usr", None), ("out/usr/a.pyc", b"code")])
 
     assert [(path, entry.read()) for path, entry in bytecode.packed(data) if entry.kind == "file"] == [
@@ -58,7 +58,7 @@ def test_what_an_engine_gives_is_read_without_its_folder():
     ]
 
 
-def test_a_base_whose_python_does_not_run_here_is_refused_with_the_way_out(tmp_path: Path):
+def test_a_base_whose_python_does_not_run_here_is_refused_with_the_way_out(tmp_path: Path) -> None:
     loader, python = b"no program", bytearray(elf_of(b"/lib/ld-none.so.1"))
     layers = [
         [
@@ -77,7 +77,7 @@ def test_a_base_whose_python_does_not_run_here_is_refused_with_the_way_out(tmp_p
     assert "bytecode = false" in str(told.value)
 
 
-def test_no_text_is_written_through_a_link_of_the_base(tmp_path: Path):
+def test_no_text_is_written_through_a_link_of_the_base(tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", tmp_path / "root"
     (outside / "folder").mkdir(parents=True)
     (outside / "file.py").write_text("the host's")

@@ -37,7 +37,7 @@ if __name__ == "__main__":
 """
 
 
-def test_what_runs_at_import_is_found_in_the_text_and_what_never_does_here_is_not():
+def test_what_runs_at_import_is_found_in_the_text_and_what_never_does_here_is_not() -> None:
     names = set(compiling.imports_of(TEXT.encode(), "top.sub", later=False))
 
     assert {"json.decoder", "top.sub.near", "top.far", "top.far.thing", "here", "quick", "inside"} <= names
@@ -79,7 +79,7 @@ def _in(root: Path) -> list[str]:
     return [f"{root}/app", f"{root}/app/site"]
 
 
-def test_the_server_and_what_it_imports_are_compiled_and_nothing_else(image, tmp_path):
+def test_the_server_and_what_it_imports_are_compiled_and_nothing_else(image: Path, tmp_path: Path) -> None:
     made = compile_image(image, tmp_path / "out")
 
     tag = sys.implementation.cache_tag
@@ -94,7 +94,7 @@ def test_the_server_and_what_it_imports_are_compiled_and_nothing_else(image, tmp
     assert marshal.loads(data[16:]).co_filename == "/app/site/used/deep.py"
 
 
-def test_the_bytes_are_the_same_wherever_the_image_lies_and_whatever_the_seed(image, tmp_path):
+def test_the_bytes_are_the_same_wherever_the_image_lies_and_whatever_the_seed(image: Path, tmp_path: Path) -> None:
     first = compile_image(image, tmp_path / "out")
     moved = tmp_path / "a longer place"
     image.rename(moved)
@@ -102,7 +102,7 @@ def test_the_bytes_are_the_same_wherever_the_image_lies_and_whatever_the_seed(im
     assert compile_image(moved, tmp_path / "again", "77") == first
 
 
-def test_python_takes_what_was_compiled_as_it_is(image, tmp_path):
+def test_python_takes_what_was_compiled_as_it_is(image: Path, tmp_path: Path) -> None:
     compile_image(image, image)
     (image / "app/server/work.py").write_text("raise SystemExit('compiled again')\n")
     variables = {"PYTHONPATH": f"{image}/app:{image}/app/site", "PATH": os.environ["PATH"]}
@@ -112,14 +112,14 @@ def test_python_takes_what_was_compiled_as_it_is(image, tmp_path):
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
 
 
-def test_a_link_out_of_the_image_is_not_followed(image, tmp_path):
+def test_a_link_out_of_the_image_is_not_followed(image: Path, tmp_path: Path) -> None:
     (tmp_path / "colorsys.py").write_text("import here\n")
     (image / "app/site/colorsys.py").symlink_to(tmp_path / "colorsys.py")
 
     assert not [path for path in compile_image(image, tmp_path / "out") if "colorsys" in path]
 
 
-def test_a_server_may_be_a_module_alone(tmp_path):
+def test_a_server_may_be_a_module_alone(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text("")
 
     assert list(compiling.modules_of(tmp_path / "one.py")) == ["one"]

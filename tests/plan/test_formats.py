@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pluggy
 import pytest
@@ -45,11 +46,11 @@ def plugins(*more: Component) -> Plugins:
         ("a", [], []),
     ],
 )
-def test_the_shortest_chains_are_found_all_of_them(start, goals, chains):
+def test_the_shortest_chains_are_found_all_of_them(start: str, goals: list[Any], chains: list[Any]) -> None:
     assert shortest_chains(OPTIMIZERS, start, goals) == chains
 
 
-def test_advice_names_model_optimizers_chains_or_what_takes_the_format_at_all():
+def test_advice_names_model_optimizers_chains_or_what_takes_the_format_at_all() -> None:
     runtime = component("runtime", "runner", "d")
 
     def told(given: str, accepted: list[str], *, is_runtime: bool = False) -> str:
@@ -65,7 +66,7 @@ def test_advice_names_model_optimizers_chains_or_what_takes_the_format_at_all():
 
 
 @pytest.fixture(scope="module")
-def built_in(tmp_path_factory) -> Plugins:
+def built_in(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
     return load_plugins(tmp_path_factory.mktemp("empty"))
 
 
@@ -80,7 +81,7 @@ def built_in(tmp_path_factory) -> Plugins:
         ("tf_keras", "onnxruntime", "model optimizers that fit between them: tf-keras-onnx"),
     ],
 )  # fmt: skip
-def test_the_built_in_components_advise_well(built_in, given, runtime, words):
+def test_the_built_in_components_advise_well(built_in: Plugins, given: str, runtime: str, words: str) -> None:
     taker = built_in.components["runtime", runtime]
 
     assert words in advice(built_in, given, taker.accepts, is_runtime=True)

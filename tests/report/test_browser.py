@@ -93,7 +93,7 @@ def opened(browser: Any, file: Path, size: dict[str, int] = DESKTOP, scheme: str
 
 
 @pytest.mark.parametrize("name", HOWS)
-def test_it_fits_a_phone_and_shows_every_picture(name, page_files, browser):
+def test_it_fits_a_phone_and_shows_every_picture(name: str, page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files(name), PHONE) as page:
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -108,14 +108,14 @@ def test_it_fits_a_phone_and_shows_every_picture(name, page_files, browser):
 
 
 @pytest.mark.parametrize("name", HOWS)
-def test_axe_finds_nothing(name, page_files, browser):
+def test_axe_finds_nothing(name: str, page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files(name)) as page:
         found = violations(page, "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']")
         assert found == []
 
 
 @pytest.mark.parametrize("name", ["whole", "half"])
-def test_axe_finds_enough_contrast_in_the_dark(name, page_files, browser):
+def test_axe_finds_enough_contrast_in_the_dark(name: str, page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files(name), scheme="dark") as page:
         assert violations(page, "['color-contrast', 'link-in-text-block']") == []
 
@@ -131,7 +131,7 @@ def violations(page: Any, only: str) -> list[tuple[str, list[str]]]:
     return [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found["violations"]]
 
 
-def test_both_schemes_have_their_own_colours(page_files, browser):
+def test_both_schemes_have_their_own_colours(page_files: Callable[[str], Path], browser: Any) -> None:
     grounds = {}
     for scheme in ("light", "dark"):
         with opened(browser, page_files("whole"), scheme=scheme) as page:
@@ -145,7 +145,9 @@ def test_both_schemes_have_their_own_colours(page_files, browser):
     assert grounds == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}
 
 
-def test_the_keyboard_reaches_everything_in_order_and_the_focus_shows(page_files, browser):
+def test_the_keyboard_reaches_everything_in_order_and_the_focus_shows(
+    page_files: Callable[[str], Path], browser: Any
+) -> None:
     with opened(browser, page_files("whole"), PHONE) as page:
         seen = []
         for _ in range(200):
@@ -167,7 +169,7 @@ def test_the_keyboard_reaches_everything_in_order_and_the_focus_shows(page_files
         assert len(seen) == reachable
 
 
-def test_the_skip_link_and_the_contents_lead_into_the_page(page_files, browser):
+def test_the_skip_link_and_the_contents_lead_into_the_page(page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files("whole"), PHONE) as page:
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
@@ -180,7 +182,7 @@ def test_the_skip_link_and_the_contents_lead_into_the_page(page_files, browser):
             )
 
 
-def test_what_is_wider_than_the_page_scrolls_with_the_keyboard(page_files, browser):
+def test_what_is_wider_than_the_page_scrolls_with_the_keyboard(page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files("whole"), PHONE) as page:
         table = page.query_selector("#variants .scroll")
         table.focus()
@@ -194,7 +196,7 @@ def test_what_is_wider_than_the_page_scrolls_with_the_keyboard(page_files, brows
         assert page.evaluate("document.querySelector('#variants tbody th').getBoundingClientRect().left") >= 0
 
 
-def test_landmarks_headings_and_table_heads(page_files, browser):
+def test_landmarks_headings_and_table_heads(page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files("whole")) as page:
         assert [page.locator(tag).count() for tag in ("header", "nav", "main", "footer", "h1")] == [1] * 5
         levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
@@ -206,7 +208,7 @@ def test_landmarks_headings_and_table_heads(page_files, browser):
         assert page.locator("svg[role=img]").count() == page.locator("svg").count() >= 5
 
 
-def test_it_prints_without_what_only_a_screen_can_do(page_files, browser):
+def test_it_prints_without_what_only_a_screen_can_do(page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files("whole")) as page:
         page.emulate_media(media="print")
         assert not page.locator("nav").is_visible()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -7,26 +10,28 @@ from modelyard.metrics import Metric
 from modelyard.report.compare import SCHEMA, compare
 from modelyard.report.compare_metrics import NOISE, Intervals, Pair
 from modelyard.report.compare_text import markdown
+from modelyard.report.facts import Report
+from modelyard.report.material import Material
 
 
 @pytest.fixture
-def report(measured):
+def report(measured: Callable[..., tuple[Report, Material]]) -> Any:
     return measured()[0]
 
 
-def change(report, variant: str, **fields):
+def change(report: Any, variant: str, **fields: Any) -> str:
     """Return the report with other fields of one variant."""
     variants = [msgspec.structs.replace(v, **fields) if v.name == variant else v for v in report.variants]
     return msgspec.structs.replace(report, variants=tuple(variants))
 
 
-def measure(report, variant: str, name: str, **fields):
+def measure(report: Any, variant: str, name: str, **fields: Any) -> Any:
     """Return the report with other fields of one metric of a variant."""
     metrics = [msgspec.structs.replace(m, **fields) if m.name == name else m for m in report.variant(variant).metrics]
     return change(report, variant, metrics=tuple(metrics))
 
 
-def without(report, variant: str, name: str):
+def without(report: Any, variant: str, name: str) -> Any:
     """Return the report without a metric of a variant."""
     return change(report, variant, metrics=tuple(m for m in report.variant(variant).metrics if m.name != name))
 
@@ -37,21 +42,21 @@ def row(text: str, *cells: str) -> list[str]:
     return next(found for found in rows if set(cells) <= set(found))
 
 
-def test_equal_reports_differ_in_nothing(report):
+def test_equal_reports_differ_in_nothing(report: Any) -> None:
     diff = compare(report, report)
     assert diff.schema == SCHEMA
     assert not any(one.differs for one in diff.variants)
     assert "Nothing differs" in markdown(diff)
 
 
-def test_a_report_without_matrices_of_an_older_version_is_compared_by_what_it_has(report):
+def test_a_report_without_matrices_of_an_older_version_is_compared_by_what_it_has(report: Any) -> None:
     older = msgspec.structs.replace(
         report, variants=tuple(msgspec.structs.replace(one, confusion_matrix=None) for one in report.variants)
     )
     assert compare(older, report) == compare(report, report)
 
 
-def test_a_report_of_a_version_that_had_no_metrics_has_the_same_in_its_fields(report):
+def test_a_report_of_a_version_that_had_no_metrics_has_the_same_in_its_fields(report: Any) -> None:
     older = msgspec.structs.replace(
         report, variants=tuple(msgspec.structs.replace(one, metrics=()) for one in report.variants)
     )
@@ -62,7 +67,7 @@ def test_a_report_of_a_version_that_had_no_metrics_has_the_same_in_its_fields(re
     assert compare(report, worse).variants[1].metric("accuracy").verdict == "worse"
 
 
-def test_a_change_is_told_with_both_values_and_its_size(report):
+def test_a_change_is_told_with_both_values_and_its_size(report: Any) -> None:
     later = measure(measure(report, "v1", "accuracy", value=0.9), "v1", "gzip_size", value=60_000)
     text = markdown(compare(report, later))
     assert "**v1** ships, as before: accuracy 87.50\u00a0% → 90.00\u00a0% (+2.50 points)" in text
@@ -73,7 +78,7 @@ def test_a_change_is_told_with_both_values_and_its_size(report):
     assert "| v0 " not in text
 
 
-def test_a_quality_within_its_interval_is_told_and_undecided(report):
+def test_a_quality_within_its_interval_is_told_and_undecided(report: Any) -> None:
     later = measure(report, "v1", "accuracy", value=0.9, interval=(0.83, 0.94))
     found = compare(report, later).variants[1].metric("accuracy")
     assert (found.verdict, found.is_told) == ("undecided", True)
@@ -85,8 +90,8 @@ def test_a_quality_within_its_interval_is_told_and_undecided(report):
 RMSE = Metric(name="rmse", better="lower", value=45_530.0, title="RMSE", interval=(40_000.0, 51_000.0), sampled=True)
 
 
-def test_any_metric_is_compared_by_its_own_unit_and_better_side(report):
-    def having(value: float, interval: tuple[float, float]):
+def test_any_metric_is_compared_by_its_own_unit_and_better_side(report: Any) -> None:
+    def having(value: float, interval: tuple[float, float]) -> Any:
         error = msgspec.structs.replace(RMSE, value=value, interval=interval)
         rate = Metric(name="throughput", better="higher", unit="per second", value=value / 10, steady=False)
         return change(report, "v1", metrics=(error, rate), accuracy=None)
@@ -104,21 +109,21 @@ def test_any_metric_is_compared_by_its_own_unit_and_better_side(report):
 
 
 @pytest.mark.parametrize(("verdict", "value"), [("gone", Pair(75_000, None)), ("new", Pair(None, 75_000))])
-def test_a_metric_that_one_side_lacks_is_told(report, verdict, value):
+def test_a_metric_that_one_side_lacks_is_told(report: Any, verdict: str, value: Pair) -> None:
     lacking = without(report, "v1", "gzip_size")
     diff = compare(report, lacking) if verdict == "gone" else compare(lacking, report)
     assert (diff.shipped.metric("gzip_size").verdict, diff.shipped.metric("gzip_size").value) == (verdict, value)
     assert row(markdown(diff), "gzip")[-1] == verdict
 
 
-def test_a_metric_whose_unit_changed_is_two_that_are_not_compared(report):
+def test_a_metric_whose_unit_changed_is_two_that_are_not_compared(report: Any) -> None:
     later = measure(report, "v1", "accuracy", unit="", value=87.5)
     found = [one for one in compare(report, later).variants[1].metrics if one.name == "accuracy"]
     assert [(one.unit, one.verdict) for one in found] == [("", "new"), ("fraction", "gone")]
 
 
-def test_of_many_variants_that_differ_the_first_are_told(report):
-    def many(gzip_size: int):
+def test_of_many_variants_that_differ_the_first_are_told(report: Any) -> None:
+    def many(gzip_size: int) -> str:
         one = measure(report, "v1", "gzip_size", value=gzip_size).variant("v1")
         variants = [msgspec.structs.replace(one, name=f"w{number:02}") for number in range(45)]
         return msgspec.structs.replace(report, variants=tuple(variants))
@@ -129,7 +134,7 @@ def test_of_many_variants_that_differ_the_first_are_told(report):
     assert "5 more differ, see `--json`." in text
 
 
-def test_another_variant_ships(report):
+def test_another_variant_ships(report: Any) -> None:
     later = msgspec.structs.replace(report, shipped="v2")
     diff = compare(report, later)
     assert (diff.a.shipped, diff.b.shipped, diff.shipped.name) == ("v1", "v2", "v2")
@@ -141,13 +146,13 @@ def test_another_variant_ships(report):
 @pytest.mark.parametrize(
     ("shipped", "words"), [(None, "**Nothing ships**; before it was v1"), ("v1", "before it was nothing")]
 )
-def test_nothing_shipped_on_one_side(report, shipped, words):
+def test_nothing_shipped_on_one_side(report: Any, shipped: str | None, words: str) -> None:
     without = msgspec.structs.replace(report, shipped=None)
     text = markdown(compare(report, without) if shipped is None else compare(without, report))
     assert words in text
 
 
-def test_variants_that_came_and_went(report):
+def test_variants_that_came_and_went(report: Any) -> None:
     fewer = msgspec.structs.replace(report, variants=report.variants[:2])
     gone, come = compare(report, fewer), compare(fewer, report)
     assert [one.name for one in gone.variants] == ["v0", "v1", "v2", "v3"]
@@ -157,7 +162,7 @@ def test_variants_that_came_and_went(report):
     assert "v3 (new)" in markdown(come)
 
 
-def test_classes_are_matched_by_name_and_the_worst_is_first(report):
+def test_classes_are_matched_by_name_and_the_worst_is_first(report: Any) -> None:
     before = report.variant("v1").quality.per_group
     after = {"dog": 0.1, "cat": before["cat"], "bird": 0.99, "owl": None}
     later = measure(report, "v1", "accuracy", per_group=after)
@@ -168,8 +173,8 @@ def test_classes_are_matched_by_name_and_the_worst_is_first(report):
     assert row(markdown(compare(report, later)), "dog")[2] == "10.00\u00a0%"
 
 
-def test_a_latency_within_the_noise_is_not_told(report):
-    def at(ms, interval=None):
+def test_a_latency_within_the_noise_is_not_told(report: Any) -> None:
+    def at(ms: Any, interval: Any = None) -> Any:
         return measure(report, "v1", "latency_p50", value=ms, interval=interval)
 
     inside, outside = 0.021 * (1 + NOISE / 2), 0.021 * 3
@@ -180,14 +185,14 @@ def test_a_latency_within_the_noise_is_not_told(report):
     assert compare(at(outside), report).variants[1].metric("latency_p50").verdict == "better"
 
 
-def test_a_gate_that_is_missed_now_is_told(report):
+def test_a_gate_that_is_missed_now_is_told(report: Any) -> None:
     later = change(report, "v1", misses=("max_size: 9 bytes are more than 8",))
     text = markdown(compare(report, later))
     assert "max\\_size: 9 bytes are more than 8" in text
     assert "met again" in markdown(compare(later, report))
 
 
-def test_the_image_and_its_layers(report):
+def test_the_image_and_its_layers(report: Any) -> None:
     layers = (
         msgspec.structs.replace(report.image.layers[0], digest="sha256:new", size_bytes=4_000_000),
         report.image.layers[1],
@@ -202,8 +207,8 @@ def test_the_image_and_its_layers(report):
     assert compare(report, msgspec.structs.replace(report, image=None)).image_bytes == Pair(3_020_000, None)
 
 
-def test_what_they_were_made_of_is_told_once_for_all_stages(report):
-    def other(one):
+def test_what_they_were_made_of_is_told_once_for_all_stages(report: Any) -> None:
+    def other(one: Any) -> str:
         parameters = {"epochs": 5, "path": None} if one.stage == "train:net" else one.parameters
         digest = "f" * 64 if one.stage == "dataset:data" else one.digest
         code = {"trainer": "e" * 64} if one.stage == "evaluate:v1" else one.code
@@ -224,12 +229,12 @@ def test_what_they_were_made_of_is_told_once_for_all_stages(report):
     assert "- code of trainer changed (evaluate:v1)" in text
 
 
-def test_new_notes_are_told(report):
+def test_new_notes_are_told(report: Any) -> None:
     later = msgspec.structs.replace(report, notes=("no *variant*",))
     assert "- note on b: no \\*variant\\*" in markdown(compare(report, later))
 
 
-def test_names_cannot_break_the_table(report):
+def test_names_cannot_break_the_table(report: Any) -> None:
     later = change(measure(report, "v1", "accuracy", value=0.9), "v1", name="a|b`<i>")
     rows = [line for line in markdown(compare(report, later)).splitlines() if line.startswith("|")]
     assert len(rows) > 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,12 +10,12 @@ import pytest
 from modelyard.errors import DataError
 from modelyard.report.compare import ReportDiff
 from modelyard.report.facts import SCHEMA, Report, read_report
-from tests.report.conftest import write_page
+from tests.report.conftest import Make, write_page
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "reference"
 
 
-def test_a_report_is_read_back_from_its_file_and_its_folder(make):
+def test_a_report_is_read_back_from_its_file_and_its_folder(make: Make) -> None:
     out = write_page(make())
     report = read_report(out)
     assert report == read_report(out / "report.json")
@@ -22,7 +23,7 @@ def test_a_report_is_read_back_from_its_file_and_its_folder(make):
     assert report.shipped == "v1"
 
 
-def test_fields_of_a_later_version_are_skipped(make):
+def test_fields_of_a_later_version_are_skipped(make: Make) -> None:
     file = write_page(make()) / "report.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "field of tomorrow": 1}))
     assert read_report(file).shipped == "v1"
@@ -41,7 +42,7 @@ def test_fields_of_a_later_version_are_skipped(make):
         (b"\xff\xfe", "is no report"),
     ],
 )
-def test_what_is_no_report_is_said_in_two_lines(tmp_path, text, message):
+def test_what_is_no_report_is_said_in_two_lines(tmp_path: Path, text: str | bytes, message: str) -> None:
     file = tmp_path / "report.json"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError) as found:
@@ -51,12 +52,12 @@ def test_what_is_no_report_is_said_in_two_lines(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("report", Report), ("report-diff", ReportDiff)])
-def test_the_published_schema_is_that_of_the_code(name, kind):
+def test_the_published_schema_is_that_of_the_code(name: str, kind: Any) -> None:
     now = msgspec.json.encode(msgspec.json.schema(kind)).decode()
     assert plain(json.loads((SCHEMAS / f"{name}.schema.json").read_text())) == plain(json.loads(now))
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Return the schema without the indentation of docstrings, which depends on the version of Python."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,12 +10,13 @@ import pytest
 from modelyard.errors import DataError
 from modelyard.metrics.intervals import mcnemar
 from modelyard.report.examples import examples
-from modelyard.report.facts import Against
+from modelyard.report.facts import Against, Report
+from modelyard.report.material import Material
 from modelyard.report.measure import measure
-from tests.report.conftest import with_state
+from tests.report.conftest import Make, with_state
 
 
-def test_every_variant_has_its_figures_and_what_it_breaks(measured):
+def test_every_variant_has_its_figures_and_what_it_breaks(measured: Callable[..., tuple[Report, Material]]) -> None:
     report, _ = measured(samples=120)
     one = report.variant("v1")
     assert (one.samples, one.size_bytes, one.gzip_bytes) == (120, 100_000, 75_000)
@@ -28,7 +31,7 @@ def test_every_variant_has_its_figures_and_what_it_breaks(measured):
     assert report.variant("v2").warnings == ("few samples to calibrate with",)
 
 
-def test_mistakes_are_named_the_most_frequent_first(measured):
+def test_mistakes_are_named_the_most_frequent_first(measured: Callable[..., tuple[Report, Material]]) -> None:
     report, _ = measured(class_names=("a", "b"), samples=56)
     counts = [one.count for one in report.variants[0].confusions]
     assert counts == sorted(counts, reverse=True)
@@ -36,7 +39,7 @@ def test_mistakes_are_named_the_most_frequent_first(measured):
     assert {(one.label, one.answer) for one in report.variants[0].confusions} == {("a", "b"), ("b", "a")}
 
 
-def test_the_whole_confusion_matrix_is_told_by_its_cells(measured):
+def test_the_whole_confusion_matrix_is_told_by_its_cells(measured: Callable[..., tuple[Report, Material]]) -> None:
     report, material = measured(class_names=("cat", "dog", "bird", "frog"), samples=120, unseen=1)
     for one in report.variants:
         found = one.confusion_matrix
@@ -49,7 +52,7 @@ def test_the_whole_confusion_matrix_is_told_by_its_cells(measured):
         assert 3 not in found.label
 
 
-def test_gates_are_judged_without_a_selection(measured):
+def test_gates_are_judged_without_a_selection(measured: Callable[..., tuple[Report, Material]]) -> None:
     report, _ = measured(built=("dataset", "evaluate"), gates={"min_accuracy": 0.88})
     assert report.shipped is None
     assert [one.name for one in report.variants if one.misses] == ["v0", "v1"]
@@ -66,16 +69,18 @@ def test_gates_are_judged_without_a_selection(measured):
         ({"built": ("dataset",)}, "missing: train:net, evaluate:v0"),
     ],
 )
-def test_what_is_missing_is_a_note(measured, how, note):
+def test_what_is_missing_is_a_note(
+    measured: Callable[..., tuple[Report, Material]], how: dict[str, Any], note: str
+) -> None:
     report, _ = measured(**how)
     assert any(note in one for one in report.notes), report.notes
 
 
-def test_a_whole_build_has_no_notes(measured):
+def test_a_whole_build_has_no_notes(measured: Callable[..., tuple[Report, Material]]) -> None:
     assert measured()[0].notes == ()
 
 
-def test_what_was_measured_on_other_data_is_not_compared(make):
+def test_what_was_measured_on_other_data_is_not_compared(make: Make) -> None:
     made = make(variants=3)
     stale = msgspec.structs.replace(made.variants["v1"], data="f" * 64)
     report, _ = measure(msgspec.structs.replace(made, variants={**made.variants, "v1": stale}))
@@ -86,7 +91,9 @@ def test_what_was_measured_on_other_data_is_not_compared(make):
     assert report.variant("v2").against_baseline is not None
 
 
-def test_a_baseline_trained_as_long_that_was_measured_on_other_data_is_not_compared_with_and_that_is_said(make):
+def test_a_baseline_trained_as_long_that_was_measured_on_other_data_is_not_compared_with_and_that_is_said(
+    make: Make,
+) -> None:
     made = make(variants=4, trained_alike={"v1": "v3", "v2": "v3"}, trained_unlike={}, controls=["v3"])
     assert measure(made)[0].variant("v1").trained_unlike == ""
     stale = msgspec.structs.replace(made.variants["v3"], data="f" * 64)
@@ -96,7 +103,7 @@ def test_a_baseline_trained_as_long_that_was_measured_on_other_data_is_not_compa
     assert report.variant("v3").trained_unlike == ""
 
 
-def test_nothing_is_shown_of_samples_that_are_no_longer_there(make):
+def test_nothing_is_shown_of_samples_that_are_no_longer_there(make: Make) -> None:
     made = make()
     stages = [msgspec.structs.replace(s, digest="f" * 64) if s.stage == made.dataset else s for s in made.stages]
     report, material = measure(msgspec.structs.replace(made, stages=tuple(stages)))
@@ -105,7 +112,7 @@ def test_nothing_is_shown_of_samples_that_are_no_longer_there(make):
     assert report.variant("v1").compared_with == "v0"  # the two were measured on the same
 
 
-def test_a_damaged_artifact_is_named(make):
+def test_a_damaged_artifact_is_named(make: Make) -> None:
     made = make()
     file = Path(made.variants["v1"].evaluation) / "evaluation.json"
     file.write_text("{")
@@ -117,7 +124,7 @@ def test_a_damaged_artifact_is_named(make):
         measure(made)
 
 
-def test_a_history_that_is_none_is_left_out(make):
+def test_a_history_that_is_none_is_left_out(make: Make) -> None:
     made = make()
     file = Path(made.artifacts["train:net"]) / "history.json"
     file.write_text('{"loss": [1, 2], "note": "text", "lengths": [1], "nested": [[1]]}')
@@ -137,7 +144,7 @@ def test_a_history_that_is_none_is_left_out(make):
         ("stale", "no variant meets every gate\n  more", "select:project failed: no variant meets every gate"),
     ],
 )
-def test_what_an_earlier_build_selected_ships_no_more(make, state, failure, why):
+def test_what_an_earlier_build_selected_ships_no_more(make: Make, state: str, failure: str, why: str) -> None:
     made = make()
     report, _ = measure(with_state(made, "select:project", state, failure))
     assert (report.shipped, report.not_shipped) == (None, why)
@@ -145,7 +152,7 @@ def test_what_an_earlier_build_selected_ships_no_more(make, state, failure, why)
     assert measure(made)[0].shipped == "v1"
 
 
-def test_figures_and_an_image_of_before_are_marked(make):
+def test_figures_and_an_image_of_before_are_marked(make: Make) -> None:
     made = with_state(with_state(make(), "evaluate:v2", "stale"), "image:project", "maybe")
     report, _ = measure(made)
     assert [one.state for one in report.variants] == ["up-to-date", "up-to-date", "stale", "up-to-date"]

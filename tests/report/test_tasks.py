@@ -22,7 +22,7 @@ from tests.report.test_write import read
 SIZES = {"size_bytes": 1000, "gzip_bytes": 800, "layer_bytes": 900}
 
 
-def regression(folder: Path, names: tuple[str, ...] = (), numbers: int = 1):
+def regression(folder: Path, names: tuple[str, ...] = (), numbers: int = 1) -> str:
     """Return the artifacts of a regression whose first variant is off by 1, and each further one by a tenth more."""
     made = collected(folder, variants=3)
     labels = np.arange(120 * numbers, dtype=np.float32).reshape(120, numbers)
@@ -45,7 +45,7 @@ def regression(folder: Path, names: tuple[str, ...] = (), numbers: int = 1):
     )
 
 
-def test_a_regression_is_told_by_its_own_quality(tmp_path):
+def test_a_regression_is_told_by_its_own_quality(tmp_path: Path) -> None:
     out = write_page(regression(tmp_path / "project"))
     reader = read(out)
     texts = "".join(reader.texts)
@@ -57,14 +57,14 @@ def test_a_regression_is_told_by_its_own_quality(tmp_path):
     assert "ships: MAE 1.1 (+0.1 against v0)" in (out / "report.md").read_text()
 
 
-def test_the_json_of_a_regression_has_rows_and_no_classes(tmp_path):
+def test_the_json_of_a_regression_has_rows_and_no_classes(tmp_path: Path) -> None:
     one = read_report(write_page(regression(tmp_path / "project"))).variants[1]
     assert (one.accuracy, one.per_class, one.confusion_matrix, one.against_baseline) == (None, (), None, None)
     assert one.quality.name == "mae"
     assert one.quality.value == pytest.approx(1.1, abs=1e-4)
 
 
-def test_what_is_told_of_each_number_of_an_answer_is_a_section(tmp_path):
+def test_what_is_told_of_each_number_of_an_answer_is_a_section(tmp_path: Path) -> None:
     out = write_page(regression(tmp_path / "project", ("width", "height"), 2))
     texts = "".join(read(out).texts)
     assert "MAE of each quantity" in texts

@@ -7,13 +7,14 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from modelyard.rendering.templates import TemplateError
 from modelyard.report.words import markdown_text
-from tests.report.conftest import collected, write_page
+from tests.report.conftest import Make, collected, write_page
 
 HOSTILE = (
     '<script>alert("1")</script>',
@@ -38,7 +39,7 @@ class Reader(html.parser.HTMLParser):
         self.texts: list[str] = []
         self.attributes: set[str] = set()
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
         self.tags[tag] += 1
         values = dict(attributes)
         self.attributes |= set(values)
@@ -48,15 +49,15 @@ class Reader(html.parser.HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag: str, attributes: Any) -> None:
         self.handle_starttag(tag, attributes)
         if tag not in VOID:
             self.handle_endtag(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         self.texts.append(data)
 
 
@@ -89,7 +90,7 @@ HOWS = {
 
 
 @pytest.fixture(params=HOWS, ids=lambda name: name.replace(" ", "-"))
-def page(request, tmp_path):
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_page(collected(tmp_path / "project", **HOWS[request.param]))
 
 
@@ -101,7 +102,7 @@ def test_what_a_killed_report_left_is_swept_and_nothing_is_left_beside_the_files
     assert {path.name for path in write_page(made).iterdir()} == {"index.html", "report.md", "report.json"}
 
 
-def test_the_page_is_well_formed_and_stands_alone(page):
+def test_the_page_is_well_formed_and_stands_alone(page: Path) -> None:
     reader = read(page)
     assert [name for name, count in Counter(reader.ids).items() if count > 1] == []
     assert set(reader.named) <= set(reader.ids)
@@ -115,7 +116,7 @@ def test_the_page_is_well_formed_and_stands_alone(page):
     assert "{{" not in text.replace("{{ 7 * 7 }}", "")
 
 
-def test_hostile_names_are_text(tmp_path):
+def test_hostile_names_are_text(tmp_path: Path) -> None:
     out = write_page(collected(tmp_path / "project", class_names=HOSTILE))
     reader = read(out)
     assert [name for name in reader.attributes if name.startswith("on")] == []
@@ -126,7 +127,7 @@ def test_hostile_names_are_text(tmp_path):
     assert len({line.count("|") for line in lines}) == 1
 
 
-def test_the_same_build_gives_the_same_bytes(make):
+def test_the_same_build_gives_the_same_bytes(make: Make) -> None:
     made = make()
     first = {path.name: path.read_bytes() for path in write_page(made).iterdir()}
     again = msgspec.structs.replace(made, out=made.out + "-again")
@@ -134,7 +135,7 @@ def test_the_same_build_gives_the_same_bytes(make):
     assert set(first) == {"index.html", "report.md", "report.json"}
 
 
-def test_each_list_of_numbers_of_the_json_is_one_line(tmp_path):
+def test_each_list_of_numbers_of_the_json_is_one_line(tmp_path: Path) -> None:
     names = ("[\n1,\n2\n]", "b", "c", "d", "e")
     out = write_page(collected(tmp_path / "project", class_names=names, unseen=1))
     text = (out / "report.json").read_text()
@@ -147,13 +148,15 @@ def test_each_list_of_numbers_of_the_json_is_one_line(tmp_path):
     assert max(map(len, text.splitlines())) < 400
 
 
-def test_a_report_on_a_hundred_classes_stays_small(tmp_path):
+def test_a_report_on_a_hundred_classes_stays_small(tmp_path: Path) -> None:
     names = tuple(f"class {n}" for n in range(100))
     out = write_page(collected(tmp_path / "p", variants=10, class_names=names, samples=300, shape=(5,)))
     assert (out / "report.json").stat().st_size < 150_000
 
 
-def test_what_a_person_set_up_for_matplotlib_changes_nothing(make, tmp_path, monkeypatch):
+def test_what_a_person_set_up_for_matplotlib_changes_nothing(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import matplotlib as mpl
 
     made = make()
@@ -162,7 +165,7 @@ def test_what_a_person_set_up_for_matplotlib_changes_nothing(make, tmp_path, mon
         assert (write_page(made) / "index.html").read_bytes() == plain
 
 
-def test_pictures_are_bounded(tmp_path):
+def test_pictures_are_bounded(tmp_path: Path) -> None:
     out = write_page(collected(tmp_path / "big", shape=(300, 200, 3), variants=9, samples=90))
     text = (out / "index.html").read_text()
     uris = re.findall(r'src="(data:image/png[^"]*)"', text)
@@ -171,21 +174,21 @@ def test_pictures_are_bounded(tmp_path):
     assert len(text) < 1_500_000
 
 
-def test_fifty_variants_and_a_hundred_classes_stay_small(tmp_path):
+def test_fifty_variants_and_a_hundred_classes_stay_small(tmp_path: Path) -> None:
     names = tuple(f"class {n}" for n in range(100))
     out = write_page(collected(tmp_path / "p", variants=50, class_names=names, samples=300, shape=(28, 28, 1)))
     assert (out / "index.html").stat().st_size < 1_000_000
     assert (out / "report.md").stat().st_size < 20_000
 
 
-def test_the_page_says_what_ships_and_what_it_costs(make):
+def test_the_page_says_what_ships_and_what_it_costs(make: Make) -> None:
     texts = "".join(read(write_page(make())).texts)
     assert "v1 ships: it labels 87.50\u00a0% of 120 test samples rightly (+2.50 points against v0)" in texts
     assert "75.0\u00a0kB after gzip (2.0 \N{MULTIPLICATION SIGN} smaller)" in texts
     assert "few samples to calibrate with" in texts
 
 
-def test_both_pages_say_which_accuracies_are_compared_with_a_baseline_that_was_not_trained_as_long(make):
+def test_both_pages_say_which_accuracies_are_compared_with_a_baseline_that_was_not_trained_as_long(make: Make) -> None:
     out = write_page(make(trained_unlike={"v1": "no chain fits", "v2": "no chain fits"}))
     texts = "".join(read(out).texts)
     assert "(+2.50 points against v0, which was not trained as long)" in texts
@@ -195,14 +198,14 @@ def test_both_pages_say_which_accuracies_are_compared_with_a_baseline_that_was_n
     assert "⚠ v1, v2: accuracy compared with v0, which was not trained as long: no chain fits\n" in markdown
 
 
-def test_markdown_is_a_comment_for_a_pull_request(make):
+def test_markdown_is_a_comment_for_a_pull_request(make: Make) -> None:
     text = (write_page(make()) / "report.md").read_text()
     assert "**v1** ships: accuracy 87.50\u00a0% (+2.50 points against v0)" in text
     assert "| **v1** (shipped) |" in text
     assert "\n\n\n" not in text
 
 
-def test_a_project_overrides_a_block(make):
+def test_a_project_overrides_a_block(make: Make) -> None:
     made = make()
     place = Path(made.folder) / "templates" / "report"
     place.mkdir(parents=True)
@@ -225,5 +228,5 @@ def test_a_project_overrides_a_block(make):
         (r"\\", r"\\\\"),
     ],
 )
-def test_text_means_itself_in_markdown(text, escaped):
+def test_text_means_itself_in_markdown(text: str, escaped: str) -> None:
     assert markdown_text(text) == escaped

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.facts import model_json
@@ -22,11 +24,13 @@ def main(folder: Path) -> None:
     rng = np.random.default_rng(7)
     calibration = normalized(rng.integers(0, 17, (64, *SHAPE)))
 
-    def samples():
+    def samples() -> Iterator[list[Any]]:
         for sample in calibration:
             yield [sample[None]]
 
-    def convert(name, *, io=None, int16=False, quantize=False, batch=None, **facts):
+    def convert(
+        name: str, *, io: Any = None, int16: bool = False, quantize: bool = False, batch: Any = None, **facts: Any
+    ) -> None:
         converter = tf.lite.TFLiteConverter.from_keras_model(build_network(tf, batch))
         if quantize:
             ops = tf.lite.OpsSet
@@ -54,7 +58,7 @@ def main(folder: Path) -> None:
     write_texts(tf, folder / "texts")
 
 
-def build_network(tf, batch):
+def build_network(tf: Any, batch: Any) -> Any:
     """A small convolutional network with the same weights every time."""
     tf.keras.utils.set_random_seed(3)
     layers = tf.keras.layers
@@ -69,17 +73,17 @@ def build_network(tf, batch):
     )
 
 
-def normalized(raw):
+def normalized(raw: Any) -> Any:
     scaled = raw.astype(np.float32) * np.float32(PREPROCESSING["scale"])
     return (scaled - np.float32(PREPROCESSING["mean"])) / np.float32(PREPROCESSING["std"])
 
 
-def write_stream(tf, folder: Path, batch: int | None) -> None:
+def write_stream(tf: Any, folder: Path, batch: int | None) -> None:
     """Write the model of `stream_models` as LiteRT has it."""
     specs = {"scale": (), "h": (2, batch, 3), "x": (batch, 4)}
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name) for name, shape in specs.items()])
-    def step(scale, h, x):
+    def step(scale: Any, h: Any, x: Any) -> dict[str, Any]:
         sums = h + x[:, 1:]
         return {"hn": sums, "y": scale * (x[:, :-1] + sums[0])}
 
@@ -94,11 +98,11 @@ def write_stream(tf, folder: Path, batch: int | None) -> None:
     (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def write_texts(tf, folder: Path) -> None:
+def write_texts(tf: Any, folder: Path) -> None:
     """Write a model that takes a text and answers a text and a truth value."""
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "text")])
-    def run(text):
+    def run(text: Any) -> dict[str, Any]:
         same = tf.equal(text, "hello")
         return {"same": same, "answer": tf.gather(tf.constant(["who?", "good day"]), tf.cast(same, tf.int32))}
 
@@ -115,11 +119,11 @@ def write_texts(tf, folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def write_swapped(tf, folder: Path) -> None:
+def write_swapped(tf: Any, folder: Path) -> None:
     """Write a model whose two outputs are of one shape, as `model.json` has them in either order."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.float32, "x")])
-    def run(x):
+    def run(x: Any) -> dict[str, Any]:
         return {"note": tf.nn.softmax(x), "onset": tf.nn.sigmoid(x)}
 
     module = tf.Module()
@@ -137,7 +141,7 @@ def write_swapped(tf, folder: Path) -> None:
         (place / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def write(folder: Path, model: bytes, **facts) -> None:
+def write(folder: Path, model: bytes, **facts: Any) -> None:
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(model)
     known = {

@@ -19,6 +19,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ async def ask(url: str) -> dict[str, object]:
     return found
 
 
-def _request(binary_in: bool, binary_out: bool):
+def _request(binary_in: bool, binary_out: bool) -> Any:
     from kserve import InferInput, InferRequest
     from kserve.protocol.infer_type import RequestedOutput
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from modelyard.serving.auth import Guesses
 
 
-def test_the_first_wrong_passwords_are_free_and_then_each_makes_the_next_wait_longer():
+def test_the_first_wrong_passwords_are_free_and_then_each_makes_the_next_wait_longer() -> None:
     guesses = Guesses()
     waits = []
     for _ in range(30):
@@ -17,7 +17,7 @@ def test_the_first_wrong_passwords_are_free_and_then_each_makes_the_next_wait_lo
     assert guesses.wait_s("a", Guesses.FORGIVE_S + 1) == 0.0
 
 
-def test_of_too_many_peers_the_one_that_was_quiet_for_longest_is_forgotten():
+def test_of_too_many_peers_the_one_that_was_quiet_for_longest_is_forgotten() -> None:
     guesses = Guesses()
     for _ in range(20):
         guesses.note("first", 0.0)

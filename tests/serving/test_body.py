@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def holds(value: object) -> bool:
 
 
 @given(NAMES, VALUES, st.booleans())
-def test_none_is_overlooked_whatever_stands_beside_the_tensors(parameters, value, escapes):
+def test_none_is_overlooked_whatever_stands_beside_the_tensors(parameters: Any, value: Any, escapes: Any) -> None:
     beside = {"parameters": parameters}
     text = orjson.dumps({**beside, "data": value})
     if escapes and b"true" not in text:
@@ -47,11 +49,13 @@ def test_none_is_overlooked_whatever_stands_beside_the_tensors(parameters, value
         ('{"p":1e30,"r":123456789012345678901234567890,"data":[1]}', {"r": 1 << 80}, True),
     ],
 )
-def test_what_clients_write_into_parameters_is_no_truth_value_among_numbers(text, beside, may):
+def test_what_clients_write_into_parameters_is_no_truth_value_among_numbers(
+    text: str, beside: dict[str, Any], may: bool
+) -> None:
     assert has_truth_values(text.encode(), lambda: beside) is may
 
 
-def test_letters_beside_the_tensors_are_counted_up_to_a_thousand():
+def test_letters_beside_the_tensors_are_counted_up_to_a_thousand() -> None:
     many = {"r": "r" * 5000}
 
     assert has_truth_values(orjson.dumps({**many, "data": [1]}), lambda: many)

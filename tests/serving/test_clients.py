@@ -7,11 +7,15 @@ import base64
 import json
 import os
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from tests.serving import kserve_client
+from tests.serving.conftest import Running
 
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "kserve.json").read_text())
 KSERVE = os.environ.get("MODELYARD_TEST_KSERVE", "")
@@ -19,19 +23,19 @@ MIXES = [(False, False), (False, True), (True, False), (True, True)]
 
 
 @pytest.fixture
-def triton(server):
+def triton(server: Running) -> Iterator[Any]:
     module = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
     with module.InferenceServerClient(f"127.0.0.1:{server.port}", concurrency=4) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def batch(raw):
+def batch(raw: np.ndarray) -> np.ndarray:
     """Raw samples, uint8, shape (28, 8, 8, 1): the probabilities as JSON take more than is left uncompressed."""
     return np.concatenate([raw] * 4)
 
 
-def tensors(module, raw, *, binary_in, binary_out, **output):
+def tensors(module: Any, raw: Any, *, binary_in: Any, binary_out: Any, **output: Any) -> dict[str, list[Any]]:
     sent = module.InferInput("input", list(raw.shape), "UINT8")
     sent.set_data_from_numpy(raw, binary_data=binary_in)
     return {
@@ -42,7 +46,15 @@ def tensors(module, raw, *, binary_in, binary_out, **output):
 
 @pytest.mark.parametrize("coding", [None, "gzip", "deflate"])
 @pytest.mark.parametrize(("binary_in", "binary_out"), MIXES)
-def test_tritons_client_gets_its_answer(triton, models, batch, expected, binary_in, binary_out, coding):
+def test_tritons_client_gets_its_answer(
+    triton: Any,
+    models: Path,
+    batch: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+    binary_in: bool,
+    binary_out: bool,
+    coding: str | None,
+) -> None:
     import tritonclient.http as module
 
     asked = tensors(module, batch, binary_in=binary_in, binary_out=binary_out)
@@ -56,7 +68,7 @@ def test_tritons_client_gets_its_answer(triton, models, batch, expected, binary_
     np.testing.assert_allclose(answer.as_numpy("probabilities"), expected(models / "float32", batch), atol=1e-6)
 
 
-def test_tritons_client_is_told_of_the_server_and_the_model(triton):
+def test_tritons_client_is_told_of_the_server_and_the_model(triton: Any) -> None:
     assert triton.is_server_live()
     assert triton.is_server_ready()
     assert triton.is_model_ready("digits")
@@ -67,7 +79,9 @@ def test_tritons_client_is_told_of_the_server_and_the_model(triton):
 
 
 @pytest.mark.parametrize("binary_out", [False, True])
-def test_tritons_client_gets_the_likeliest_classes(triton, models, raw, expected, binary_out):
+def test_tritons_client_gets_the_likeliest_classes(
+    triton: Any, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray], binary_out: bool
+) -> None:
     import tritonclient.http as module
 
     asked = tensors(module, raw, binary_in=True, binary_out=binary_out, class_count=2)
@@ -79,7 +93,7 @@ def test_tritons_client_gets_the_likeliest_classes(triton, models, raw, expected
     assert found == np.argsort(-expected(models / "float32", raw), axis=1, kind="stable")[:, :2].tolist()
 
 
-def test_tritons_client_is_told_what_is_wrong(triton, raw):
+def test_tritons_client_is_told_what_is_wrong(triton: Any, raw: np.ndarray) -> None:
     import tritonclient.http as module
     from tritonclient.utils import InferenceServerException
 
@@ -91,7 +105,9 @@ def test_tritons_client_is_told_what_is_wrong(triton, raw):
         triton.infer("other", **tensors(module, raw, binary_in=True, binary_out=True))
 
 
-def test_tritons_client_says_how_long_it_waits_and_finds_one_priority(triton, models, raw, expected):
+def test_tritons_client_says_how_long_it_waits_and_finds_one_priority(
+    triton: Any, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     import tritonclient.http as module
     from tritonclient.utils import InferenceServerException
 
@@ -105,10 +121,12 @@ def test_tritons_client_says_how_long_it_waits_and_finds_one_priority(triton, mo
     assert caught.value.status() == "400"
 
 
-def test_tritons_client_asks_several_things_at_once(triton, models, raw, expected):
+def test_tritons_client_asks_several_things_at_once(
+    triton: Any, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     import tritonclient.http as module
 
-    def begin(number):
+    def begin(number: int) -> Any:
         binary_in, binary_out = MIXES[number % 4]
         row = raw[number % 7][None]
         return triton.async_infer("digits", **tensors(module, row, binary_in=binary_in, binary_out=binary_out))
@@ -119,10 +137,12 @@ def test_tritons_client_asks_several_things_at_once(triton, models, raw, expecte
     np.testing.assert_allclose(answers, np.tile(expected(models / "float32", raw), (4, 1)), atol=1e-6)
 
 
-def test_tritons_client_for_asyncio(server, models, raw, expected):
+def test_tritons_client_for_asyncio(
+    server: Running, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     module = pytest.importorskip("tritonclient.http.aio", reason="needs tritonclient[http]")
 
-    async def ask():
+    async def ask() -> Any:
         async with module.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
             forms = [
                 {**tensors(module, raw, binary_in=one, binary_out=other), "request_compression_algorithm": coding}
@@ -139,7 +159,9 @@ def test_tritons_client_for_asyncio(server, models, raw, expected):
 
 
 @pytest.mark.parametrize("request_", RECORDED["requests"], ids=lambda one: one["path"])
-def test_what_kserves_client_wrote_is_answered(client, models, expected, request_):
+def test_what_kserves_client_wrote_is_answered(
+    client: httpx.Client, models: Path, expected: Callable[[Path, np.ndarray], np.ndarray], request_: Any
+) -> None:
     answer = client.request(
         request_["method"], request_["path"], headers=request_["headers"], content=base64.b64decode(request_["body"])
     )
@@ -155,7 +177,7 @@ def test_what_kserves_client_wrote_is_answered(client, models, expected, request
     np.testing.assert_allclose(found, expected(models / "float32", kserve_client.samples()), atol=1e-6)
 
 
-def probabilities(answer, *, binary):
+def probabilities(answer: Any, *, binary: Any) -> Any:
     if not binary:
         return np.reshape(answer.json()["outputs"][0]["data"], (2, 10))
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -164,8 +186,10 @@ def probabilities(answer, *, binary):
 
 
 @pytest.mark.skipif(not KSERVE, reason="needs MODELYARD_TEST_KSERVE: a Python that has kserve")
-def test_kserves_client_writes_what_was_recorded_and_gets_its_answers(server, models, expected, tmp_path):
-    def run(*words):
+def test_kserves_client_writes_what_was_recorded_and_gets_its_answers(
+    server: Running, models: Path, expected: Callable[[Path, np.ndarray], np.ndarray], tmp_path: Path
+) -> None:
+    def run(*words: Any) -> Any:
         script = kserve_client.__file__
         return subprocess.run([KSERVE, script, *words], capture_output=True, text=True, check=True).stdout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
@@ -9,10 +10,14 @@ import socket
 import sys
 import time
 import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.test_server import PREDICT, certificate, files, sample_of, wait_until
 
 INFER = "/v2/models/digits/infer"
@@ -20,7 +25,7 @@ LENGTH = "Inference-Header-Content-Length"
 __all__ = ["certificate"]
 
 
-def ask(server, data, *, end=False, timeout_s=20):
+def ask(server: Any, data: Any, *, end: bool = False, timeout_s: int = 20) -> bytes:
     """Send `data` as it is, and return all that comes back until the server closes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout_s) as peer:
         peer.sendall(data)
@@ -32,18 +37,18 @@ def ask(server, data, *, end=False, timeout_s=20):
         return answer
 
 
-def status_and_error(answer):
+def status_and_error(answer: Any) -> tuple[int, Any]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"content-type: application/json" in head
     return int(head.split()[1]), json.loads(body)["error"]
 
 
-def tensor(samples=1, **changes):
+def tensor(samples: int = 1, **changes: Any) -> dict[str, list[Any]]:
     known = {"name": "input", "datatype": "UINT8", "shape": [samples, 8, 8, 1], "data": [3] * 64 * samples}
     return {"inputs": [known | changes]}
 
 
-def post(path, body, *lines):
+def post(path: Any, body: Any, *lines: Any) -> Any:
     head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *lines, "", ""]
     return "\r\n".join(head).encode() + body
 
@@ -55,7 +60,9 @@ def post(path, body, *lines):
     ("start_of_request", "part"),
     [(b"GET /v2 HTTP/1.1\r\nX-A: ", "header fields"), (post(INFER, b"x" * 50)[:-40], "body")],
 )
-def test_a_request_that_does_not_come_to_its_end_is_408(start, models, start_of_request, part):
+def test_a_request_that_does_not_come_to_its_end_is_408(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, start_of_request: Any, part: str
+) -> None:
     with start(models / "float32", HEADER_S="1", BODY_S="1") as server:
         status, error = status_and_error(ask(server, start_of_request))
 
@@ -63,14 +70,18 @@ def test_a_request_that_does_not_come_to_its_end_is_408(start, models, start_of_
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n"])
-def test_a_connection_that_says_nothing_is_closed(start, models, first):
+def test_a_connection_that_says_nothing_is_closed(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, first: bytes
+) -> None:
     with start(models / "float32", HEADER_S="1", IDLE_S="1") as server:
         answer = ask(server, first)
 
     assert answer.count(b"HTTP/1.1 ") == bool(first)
 
 
-def test_bytes_that_drip_do_not_prolong_the_time(start, models):
+def test_bytes_that_drip_do_not_prolong_the_time(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with (
         start(models / "float32", HEADER_S="1") as server,
         socket.create_connection(("127.0.0.1", server.port)) as peer,
@@ -87,7 +98,9 @@ def test_bytes_that_drip_do_not_prolong_the_time(start, models):
                 sent += 1
 
 
-def test_of_too_many_connections_the_slowest_is_closed(start, models):
+def test_of_too_many_connections_the_slowest_is_closed(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "float32", MAX_CONNECTIONS="4") as server, server.client() as client:
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
         assert client.get("/v2/health/live").status_code == 200
@@ -100,14 +113,16 @@ def test_of_too_many_connections_the_slowest_is_closed(start, models):
             peer.close()
 
 
-def read_or_reset(peer):
+def read_or_reset(peer: Any) -> Any:
     try:
         return peer.recv(10)
     except ConnectionResetError:
         return b""
 
 
-def test_what_requests_hold_is_bounded(start, models):
+def test_what_requests_hold_is_bounded(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     """16 MiB is the least that the server reckons with; 15 % of it are for bodies that wait."""
     body = b" " * 1_000_000
     with start(models / "float32", MEMORY_BYTES="1") as server, server.client() as client:
@@ -127,7 +142,9 @@ def test_what_requests_hold_is_bounded(start, models):
     assert served.status_code == 200
 
 
-def test_json_whose_values_would_take_too_much_memory_is_413(start, models):
+def test_json_whose_values_would_take_too_much_memory_is_413(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     body = b'{"instances": [' + b"[]," * 300_000 + b"0]}"
     with start(models / "float32", MEMORY_BYTES="1") as server, server.client() as client:
         answer = client.post(PREDICT, content=body)
@@ -136,7 +153,9 @@ def test_json_whose_values_would_take_too_much_memory_is_413(start, models):
     assert "the JSON's values would take" in answer.json()["error"]
 
 
-def test_gzip_may_not_grow_without_bound(start, models):
+def test_gzip_may_not_grow_without_bound(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     body = gzip.compress(b'{"instances": [' + b"0," * 600_000 + b"0]}")
     with start(models / "float32") as server, server.client() as client:
         answer = client.post(PREDICT, content=body, headers={"content-encoding": "gzip"})
@@ -145,7 +164,9 @@ def test_gzip_may_not_grow_without_bound(start, models):
     assert "larger than 1048576 bytes when decompressed" in answer.json()["error"]
 
 
-def test_without_file_descriptors_it_says_so_once_and_goes_on(start, models, certificate):
+def test_without_file_descriptors_it_says_so_once_and_goes_on(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, certificate: Path
+) -> None:
     """Handshakes for TLS that never come to an end are not connections yet, but take as many descriptors."""
     quicker = "import runpy; from modelyard.serving import listener; listener.TLS_HANDSHAKE_S = 3.0"
     code = f"{quicker}; runpy.run_module('modelyard.serving', run_name='__main__')"
@@ -161,7 +182,7 @@ def test_without_file_descriptors_it_says_so_once_and_goes_on(start, models, cer
     assert events in ([], ["cannot accept"])
 
 
-def waiting_backend(folder):
+def waiting_backend(folder: Path) -> Any:
     """Write a backend that predicts only while a file is there, and return that file."""
     gate = folder / "gate"
     (folder / "waiting.py").write_text(
@@ -177,7 +198,9 @@ def waiting_backend(folder):
     return gate
 
 
-def test_a_client_that_has_gone_leaves_the_queue_and_none_waits_for_ever(start, models, tmp_path):
+def test_a_client_that_has_gone_leaves_the_queue_and_none_waits_for_ever(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     gate = waiting_backend(tmp_path)
     command = [sys.executable, "-m", "modelyard.serving"]
     with (
@@ -202,7 +225,9 @@ def test_a_client_that_has_gone_leaves_the_queue_and_none_waits_for_ever(start, 
     assert (predictions, left) == (1, 1)
 
 
-def test_a_request_waits_for_no_longer_than_it_says(start, models, tmp_path):
+def test_a_request_waits_for_no_longer_than_it_says(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     gate = waiting_backend(tmp_path)
     command = [sys.executable, "-m", "modelyard.serving"]
     with (
@@ -210,7 +235,7 @@ def test_a_request_waits_for_no_longer_than_it_says(start, models, tmp_path):
         server.client() as client,
     ):
 
-        def ask(**parameters):
+        def ask(**parameters: Any) -> Any:
             sent = server.send(INFER, tensor() | {"parameters": parameters})
             number = next(numbers)
             wait_until(lambda: sample_of(client, "modelyard_requests_in_progress") == number)
@@ -233,7 +258,9 @@ def test_a_request_waits_for_no_longer_than_it_says(start, models, tmp_path):
     )
 
 
-def test_guesses_of_the_password_are_slowed_and_the_right_one_is_still_taken(start, models):
+def test_guesses_of_the_password_are_slowed_and_the_right_one_is_still_taken(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "float32", USERNAME="ann", PASSWORD="right") as server, server.client() as client:
         for number in range(14):
             assert client.get("/v2", auth=("ann", f"wrong {number}")).status_code == 401
@@ -265,14 +292,14 @@ def test_guesses_of_the_password_are_slowed_and_the_right_one_is_still_taken(sta
         ),
     ],
 )
-def test_what_is_no_request_has_the_protocols_error(server, data, status, message):
+def test_what_is_no_request_has_the_protocols_error(server: Running, data: Any, status: int, message: str) -> None:
     found, error = status_and_error(ask(server, data))
 
     assert found == status
     assert message in error
 
 
-def test_what_is_no_request_is_counted(server, client):
+def test_what_is_no_request_is_counted(server: Running, client: httpx.Client) -> None:
     name = 'modelyard_requests_total{protocol="http",operation="malformed",code="400"}'
     before = sample_of(client, name)
     ask(server, b"\x16\x03\x01")
@@ -280,19 +307,19 @@ def test_what_is_no_request_is_counted(server, client):
     assert sample_of(client, name) == before + 1
 
 
-def test_the_absolute_form_of_a_target_is_the_same(server):
+def test_the_absolute_form_of_a_target_is_the_same(server: Running) -> None:
     answer = ask(server, b"GET http://any.host:1/v2/health/live?x=/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
     assert answer.endswith(b'{"live":true}')
 
 
-def test_a_client_that_ends_its_side_gets_its_answer(server):
+def test_a_client_that_ends_its_side_gets_its_answer(server: Running) -> None:
     answer = ask(server, post(INFER, json.dumps(tensor()).encode()), end=True)
 
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_requests_behind_one_another_are_answered_in_turn(server):
+def test_requests_behind_one_another_are_answered_in_turn(server: Running) -> None:
     body = json.dumps(tensor()).encode()
     data = b"".join(post(INFER, json.dumps(tensor() | {"id": str(number)}).encode()) for number in range(20))
     last = post("/v2/health/live", body, "Connection: close").replace(b"POST", b"GET")
@@ -306,21 +333,21 @@ def test_requests_behind_one_another_are_answered_in_turn(server):
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-def test_a_body_in_chunks_is_read_and_the_connection_goes_on(client, size):
+def test_a_body_in_chunks_is_read_and_the_connection_goes_on(client: httpx.Client, size: int) -> None:
     body = json.dumps(tensor(4)).encode()
     for _ in range(2):
         pieces = (body[at : at + size] for at in range(0, len(body), size))
         assert client.post(INFER, content=pieces).status_code == 200
 
 
-def test_a_wish_for_another_protocol_is_passed_over(server):
+def test_a_wish_for_another_protocol_is_passed_over(server: Running) -> None:
     lines = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
     answer = ask(server, post(INFER, json.dumps(tensor()).encode(), *lines), end=True)
 
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_may_ask_before_it_sends(server):
+def test_a_client_may_ask_before_it_sends(server: Running) -> None:
     body = json.dumps(tensor()).encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as peer:
         peer.sendall(post(INFER, body, "Expect: 100-continue")[: -len(body)])
@@ -329,14 +356,16 @@ def test_a_client_may_ask_before_it_sends(server):
         assert peer.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_head_has_the_length_and_no_body(client):
+def test_head_has_the_length_and_no_body(client: httpx.Client) -> None:
     answer = client.head("/v2/models/digits")
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) == len(client.get("/v2/models/digits").content)
 
 
-def test_deflate_is_taken_and_answers_are_compressed_for_who_asks(start, models):
+def test_deflate_is_taken_and_answers_are_compressed_for_who_asks(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     body = json.dumps(tensor(64)).encode()
     with start(models / "float32") as server, server.client(headers={"accept-encoding": ""}) as client:
         plain = client.post(INFER, content=zlib.compress(body), headers={"content-encoding": "deflate"})
@@ -352,7 +381,7 @@ def test_deflate_is_taken_and_answers_are_compressed_for_who_asks(start, models)
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_the_likeliest_classes_are_named_for_who_asks(client, binary):
+def test_the_likeliest_classes_are_named_for_who_asks(client: httpx.Client, binary: bool) -> None:
     body = tensor(2) | {
         "outputs": [{"name": "probabilities", "parameters": {"classification": 3, "binary_data": binary}}]
     }
@@ -368,7 +397,7 @@ def test_the_likeliest_classes_are_named_for_who_asks(client, binary):
     assert texts == [f"{probabilities[row][one]:f}:{one}:{one}" for row in range(2) for one in best[row]]
 
 
-def length_prefixed(data):
+def length_prefixed(data: Any) -> list[Any]:
     texts = []
     while data:
         size = int.from_bytes(data[:4], "little")
@@ -377,7 +406,7 @@ def length_prefixed(data):
     return texts
 
 
-def test_what_is_not_kept_from_request_to_request_is_refused(client):
+def test_what_is_not_kept_from_request_to_request_is_refused(client: httpx.Client) -> None:
     answer = client.post(INFER, json=tensor() | {"parameters": {"sequence_id": 7}})
 
     assert answer.status_code == 400
@@ -399,13 +428,15 @@ def test_what_is_not_kept_from_request_to_request_is_refused(client):
         ({"timeout": "1"}, "'timeout' is \"1\", expected microseconds, a whole number"),
     ],
 )
-def test_a_schedule_that_cannot_be_kept_is_refused(client, parameters, message):
+def test_a_schedule_that_cannot_be_kept_is_refused(
+    client: httpx.Client, parameters: dict[str, Any], message: str
+) -> None:
     answer = client.post(INFER, json=tensor() | {"parameters": parameters})
 
     assert (answer.status_code, answer.json()) == (400, {"error": message})
 
 
-def test_an_answer_that_is_not_taken_does_not_stop_others(server, client):
+def test_an_answer_that_is_not_taken_does_not_stop_others(server: Running, client: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.setblocking(False)
@@ -418,6 +449,6 @@ def test_an_answer_that_is_not_taken_does_not_stop_others(server, client):
         assert client.get("/v2/health/live").status_code == 200
 
 
-def test_a_client_that_still_sends_sees_why_it_is_refused(server):
+def test_a_client_that_still_sends_sees_why_it_is_refused(server: Running) -> None:
     with httpx.Client(base_url=server.url, timeout=20) as client:
         assert client.post(INFER, content=b" " * 700_000).status_code == 413

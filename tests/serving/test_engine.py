@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ LOOP = threading.get_ident()
 
 
 @pytest.fixture(autouse=True)
-def _a_machine_with_other_work_is_waited_for(monkeypatch):
+def _a_machine_with_other_work_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "WAY_S", 5.0)
     monkeypatch.setattr(engines, "REST_S", 1.0)
 
 
 class Twice:
-    def run(self, inputs):
+    def run(self, inputs: Any) -> dict[str, Any]:
         return {"twice": 2 * inputs["one"]}
 
 
@@ -40,7 +40,7 @@ class Asked:
         self.small, self._takes_s, self._then = small, takes_s, then
         self.read_on = 0
 
-    def read(self):
+    def read(self) -> dict[str, np.ndarray]:
         end = time.thread_time() + self._takes_s
         self.read_on = threading.get_ident()
         self._then()
@@ -48,10 +48,10 @@ class Asked:
             pass
         return {"one": np.ones((1, 1), np.float32)}
 
-    def answer(self, outputs):
+    def answer(self, outputs: Any) -> float:
         return float(outputs["twice"].item())
 
-    def refuse(self, exc):
+    def refuse(self, exc: Any) -> Any:
         return exc
 
 
@@ -76,7 +76,7 @@ def running(ask: Callable[[Callable[[Asked], Awaitable[object]]], Awaitable[None
     asyncio.run(run())
 
 
-async def slow_ones(answered) -> None:
+async def slow_ones(answered: Any) -> None:
     """Have as many slow requests answered as it takes for the thread to read."""
     for _ in range(SLOW):
         work = Asked(2 * AT_ONCE_S)
@@ -84,10 +84,10 @@ async def slow_ones(answered) -> None:
         assert work.read_on == LOOP
 
 
-def test_after_small_requests_that_were_slow_to_read_others_are_read_in_the_thread_for_a_while():
+def test_after_small_requests_that_were_slow_to_read_others_are_read_in_the_thread_for_a_while() -> None:
     following, later = Asked(), Asked()
 
-    async def ask(answered):
+    async def ask(answered: Any) -> None:
         await slow_ones(answered)
         assert await answered(following) == 2.0
         await asyncio.sleep(1.1)
@@ -99,12 +99,12 @@ def test_after_small_requests_that_were_slow_to_read_others_are_read_in_the_thre
     assert following.read_on != LOOP
 
 
-def test_between_two_long_readings_the_event_loop_goes_round():
+def test_between_two_long_readings_the_event_loop_goes_round() -> None:
     rounds = 0
     seen: list[int] = []
     texts = [Asked(2 * LONG_S, small=False, then=lambda: seen.append(rounds)) for _ in range(3)]
 
-    async def ask(answered):
+    async def ask(answered: Any) -> None:
         nonlocal rounds
         waiting = asyncio.gather(*map(answered, texts))
         while not waiting.done():
@@ -118,15 +118,15 @@ def test_between_two_long_readings_the_event_loop_goes_round():
     assert min(np.diff(seen)) >= PASSES
 
 
-def test_what_waits_is_answered_before_all_of_it_is_read():
+def test_what_waits_is_answered_before_all_of_it_is_read() -> None:
     """Small requests are predicted together, but not at the price of those that were read long ago."""
     order: list[str] = []
     works = [Asked(2 * LONG_S, then=lambda: order.append("read")) for _ in range(3)]
 
-    async def ask(answered):
+    async def ask(answered: Any) -> None:
         await slow_ones(answered)
 
-        async def one(work):
+        async def one(work: Any) -> None:
             await answered(work)
             order.append("answered")
 
@@ -140,18 +140,18 @@ def test_what_waits_is_answered_before_all_of_it_is_read():
 class Unpacked(Asked):
     """What asks for no prediction."""
 
-    def read(self):
+    def read(self) -> dict[str, Any]:
         super().read()
         return {}
 
-    def answer(self, outputs):
+    def answer(self, outputs: Any) -> dict[str, Any]:
         return dict(outputs)
 
 
-def test_what_has_nothing_to_predict_is_answered_without_the_model_and_read_in_the_thread_if_it_is_large():
+def test_what_has_nothing_to_predict_is_answered_without_the_model_and_read_in_the_thread_if_it_is_large() -> None:
     large, small = Unpacked(small=False), Unpacked()
 
-    async def ask(answered):
+    async def ask(answered: Any) -> None:
         assert [await answered(large), await answered(small)] == [{}, {}]
 
     running(ask)

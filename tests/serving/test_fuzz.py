@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.serving import fuzz, named_models
@@ -12,21 +14,23 @@ SECONDS = float(os.environ.get("MODELYARD_TEST_FUZZ_SECONDS", "5"))
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return fuzz.write_model(tmp_path_factory.mktemp("fuzz") / "model")
 
 
 @pytest.mark.parametrize("box", fuzz.BOXES.values(), ids=fuzz.BOXES)
-def test_the_worst_bodies_neither_end_nor_silence_the_server_nor_take_more_memory_than_it_has(model, box):
+def test_the_worst_bodies_neither_end_nor_silence_the_server_nor_take_more_memory_than_it_has(
+    model: Any, box: Any
+) -> None:
     """At the limits that the targets render. How soon it answers is only told on a machine that does nothing else."""
     survives(model, box, fuzz.FRAMES)
 
 
-def test_nor_do_they_where_there_are_several_tensors_whose_length_varies(tmp_path):
+def test_nor_do_they_where_there_are_several_tensors_whose_length_varies(tmp_path: Path) -> None:
     survives(named_models.write_notes(tmp_path / "m"), fuzz.Box(), fuzz.NAMED_FRAMES)
 
 
-def test_batches_of_small_lists_that_wait_take_the_room_of_their_text(model):
+def test_batches_of_small_lists_that_wait_take_the_room_of_their_text(model: Any) -> None:
     """What the C library keeps between them was five times as much."""
     values = "[[0,0,0],[0,0,0]]," * 22_000 + "[[0]]"
     event = f'[{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{{"instances":[{values}]}}}}]'
@@ -39,7 +43,7 @@ def test_batches_of_small_lists_that_wait_take_the_room_of_their_text(model):
     assert set(watched.statuses) <= {200, 503}
 
 
-def survives(model, box, frames):
+def survives(model: Any, box: Any, frames: Any) -> None:
     with fuzz.serving(model, box, frames) as watched:
         fuzz.fuzz(watched, SECONDS, seed=int(os.environ.get("MODELYARD_TEST_FUZZ_SEED", "1")))
         peak, killed = fuzz.peak_bytes(watched), fuzz.killed_for_memory(watched)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ PLACE = Place()
 TEXT = Tensor("text", "bytes")
 
 
-def facts(inputs=(("counts", (3,)),), outputs=(("probabilities", (3,)),)) -> Facts:
+def facts(inputs: Sequence[Any] = (("counts", (3,)),), outputs: Sequence[Any] = (("probabilities", (3,)),)) -> Facts:
     taken = tuple(Input(name, np.dtype(np.float32), shape) for name, shape in inputs)
     given = tuple(Output(name, np.dtype(np.float32), shape, labels=("a", "b", "c")) for name, shape in outputs)
     return Facts("model.onnx", "onnx", taken, given)
@@ -32,18 +34,18 @@ def counted(data: bytes) -> list[int]:
     return [data.count(letter) for letter in b"abc"]
 
 
-def count(place: Place):
+def count(place: Place) -> Any:
     """Letters of a text."""
     gives = place.tensor("counts", "float32", [3])
     return place.handler(lambda given: {"counts": [counted(one) for one in given["text"]]}, [TEXT], [gives])
 
 
-def largest(place: Place):
+def largest(place: Place) -> Any:
     """The name of the largest number, and the numbers."""
     names = place.labels.get("probabilities", ())
     scores = place.tensor("probabilities", shape=("classes",))
 
-    def run(given):
+    def run(given: Any) -> dict[str, Any]:
         found = given["probabilities"]
         return {"label": [names[row.argmax()] for row in found], "probabilities": found}
 
@@ -66,7 +68,7 @@ class Same:
     def __init__(self) -> None:
         self.rows: list[int] = []
 
-    def run(self, inputs):
+    def run(self, inputs: Any) -> dict[str, np.ndarray]:
         (array,) = inputs.values()
         self.rows.append(len(array))
         return {"probabilities": np.asarray(array, np.float32)}
@@ -78,7 +80,7 @@ def _found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ours", sys.modules[__name__])
 
 
-def spec(**sides) -> str:
+def spec(**sides: Any) -> str:
     steps = {
         side: [{"open": f"ours:{one}", "name": one, "params": {}} for one in sides.get(side, ())]
         for side in ("before", "after")
@@ -140,7 +142,7 @@ def test_a_sample_that_is_none_is_told_with_its_number(rows: int, wrong: int) ->
 
 
 def test_what_only_all_of_them_together_are_refused_for_has_no_number() -> None:
-    def run(given):
+    def run(given: Any) -> dict[str, np.ndarray]:
         if len(given["text"]) > 1:
             msg = "only one at a time"
             raise ValueError(msg)
@@ -171,7 +173,7 @@ def test_a_handler_that_does_not_give_what_it_says_is_told(given: object, messag
 
 
 def test_an_error_behind_the_model_is_no_client_s_mistake() -> None:
-    def run(_):
+    def run(_: Any) -> None:
         msg = "too wild"
         raise ValueError(msg)
 

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.serving.conftest import Running
 
 from modelyard.serving.observe import operation
 
 
-def scrape(client):
+def scrape(client: Any) -> dict[tuple[Any, Any], Any]:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(answer.text)
@@ -18,11 +24,13 @@ def scrape(client):
     }
 
 
-def labels(**pairs):
+def labels(**pairs: Any) -> Any:
     return frozenset(pairs.items())
 
 
-def test_requests_samples_and_the_model_are_seen(start, models):
+def test_requests_samples_and_the_model_are_seen(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     body = {"instances": np.zeros((3, 8, 8, 1), int).tolist()}
     with start(models / "float32") as server, server.client() as client:
         for _ in range(4):
@@ -63,5 +71,5 @@ def test_requests_samples_and_the_model_are_seen(start, models):
         ("/anything\n", ("other", "other")),
     ],
 )
-def test_any_path_has_one_of_a_few_labels(path, expected):
+def test_any_path_has_one_of_a_few_labels(path: str, expected: tuple[str, str]) -> None:
     assert operation(path) == expected

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +28,13 @@ FACTS = model_json(**KNOWN)
 NUMBER = st.floats(-100, 100, width=32)
 
 
-def written(folder, data):
+def written(folder: Path, data: Any) -> Any:
     (folder / "model.tflite").touch()
     (folder / "model.json").write_text(data if isinstance(data, str) else json.dumps(data))
     return folder
 
 
-def test_facts_are_read_and_unknown_keys_are_kept(tmp_path):
+def test_facts_are_read_and_unknown_keys_are_kept(tmp_path: Path) -> None:
     facts = model.Facts.read(written(tmp_path, model_json(**KNOWN, variant="int8", accuracy=0.97, value_range=[0, 16])))
 
     normal = model.Preprocessing(0.0625, (0.3,), (0.4,))
@@ -42,7 +44,7 @@ def test_facts_are_read_and_unknown_keys_are_kept(tmp_path):
     assert (facts.label("variant"), facts.label("accuracy"), facts.label("sha256")) == ("int8", "0.97", "")
 
 
-def test_what_modelyard_writes_is_read(tmp_path):
+def test_what_modelyard_writes_is_read(tmp_path: Path) -> None:
     ours = model_facts(
         format="tflite",
         input_shape=(4, 4, 3),
@@ -84,7 +86,7 @@ def test_what_modelyard_writes_is_read(tmp_path):
         (model_json(**KNOWN | {"preprocessing": {"mean": "abc"}}), "could not convert"),
     ],
 )
-def test_damaged_facts_are_refused_in_one_line(tmp_path, data, message):
+def test_damaged_facts_are_refused_in_one_line(tmp_path: Path, data: Any, message: str) -> None:
     with pytest.raises(StartError) as caught:
         model.Facts.read(written(tmp_path, data))
 
@@ -93,7 +95,7 @@ def test_damaged_facts_are_refused_in_one_line(tmp_path, data, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_model_json_says_which_variable_names_the_folder(tmp_path):
+def test_a_missing_model_json_says_which_variable_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="No such file or directory; MODELYARD_MODEL_DIR must name"):
         model.Facts.read(tmp_path)
 
@@ -104,7 +106,7 @@ def test_a_missing_model_json_says_which_variable_names_the_folder(tmp_path):
     st.tuples(NUMBER, NUMBER, NUMBER),
     st.tuples(*[st.floats(0.125, 100, width=32)] * 3),
 )
-def test_preprocessing_is_the_one_of_the_evaluation(raw, scale, mean, std):
+def test_preprocessing_is_the_one_of_the_evaluation(raw: np.ndarray, scale: Any, mean: Any, std: Any) -> None:
     ours = tensors.Preprocessing(scale=scale, mean=mean, std=std).apply(raw)
 
     served = model.Preprocessing(scale, mean, std).apply(raw)
@@ -114,7 +116,7 @@ def test_preprocessing_is_the_one_of_the_evaluation(raw, scale, mean, std):
 
 
 @given(hnp.arrays(np.float32, (3, 4), elements=st.floats(-300, 300, width=32)))
-def test_softmax_gives_probabilities_in_the_order_of_the_logits(logits):
+def test_softmax_gives_probabilities_in_the_order_of_the_logits(logits: Any) -> None:
     probabilities = model.softmax(logits)
     exact = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
 

@@ -12,9 +12,14 @@ import shutil
 import ssl
 import threading
 import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.test_metrics import labels, scrape
 from tests.serving.test_server import PREDICT, files, make_certificate, run, wait_until
 from tests.serving.test_workers import all_ready
@@ -25,7 +30,7 @@ from modelyard.serving.errors import StartError
 from modelyard.serving.mounted import Mounted
 
 
-def swap(volume, **contents):
+def swap(volume: Any, **contents: Any) -> None:
     """Put `contents` into a volume as a kubelet does: into a new folder, and a link is renamed over the old one."""
     fresh = volume / f"..{time.monotonic_ns()}"
     fresh.mkdir()
@@ -42,7 +47,7 @@ def swap(volume, **contents):
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """Two certificates for 127.0.0.1 with their keys, each as `{"tls.crt": ..., "tls.key": ...}`."""
     made = []
     for number in (1, 2):
@@ -52,24 +57,24 @@ def pairs(tmp_path_factory):
     return made
 
 
-def volume_of(folder, **contents):
+def volume_of(folder: Path, **contents: Any) -> Any:
     folder.mkdir()
     swap(folder, **contents)
     return folder
 
 
-def login_of(folder):
+def login_of(folder: Path) -> dict[str, str]:
     return {"USERNAME_FILE": str(folder / "username"), "PASSWORD_FILE": str(folder / "password")}
 
 
-def serial_of(pem):
+def serial_of(pem: Any) -> Any:
     return ssl.PEM_cert_to_DER_cert(pem.decode())
 
 
 class Client(threading.Thread):
     """Asks again and again, now on a new connection and now on one that it has; with the new password once the old is refused."""
 
-    def __init__(self, server, body, passwords, pairs):
+    def __init__(self, server: Any, body: Any, passwords: Any, pairs: Any) -> None:
         super().__init__(daemon=True)
         self.server, self.body, self.passwords = server, body, list(passwords)
         self.trust = ssl.create_default_context()
@@ -78,7 +83,7 @@ class Client(threading.Thread):
             self.trust.load_verify_locations(cadata=pair["tls.crt"].decode())
         self.end, self.failed, self.seen, self.asked = threading.Event(), [], set(), 0
 
-    def run(self):
+    def run(self) -> None:
         while not self.end.is_set():
             connection = http.client.HTTPSConnection("127.0.0.1", self.server.port, timeout=20, context=self.trust)
             try:
@@ -90,7 +95,7 @@ class Client(threading.Thread):
             finally:
                 connection.close()
 
-    def ask(self, connection):
+    def ask(self, connection: Any) -> None:
         status = self.send(connection, self.passwords[0])
         if status == 401 and len(self.passwords) > 1:
             self.passwords.pop(0)
@@ -99,7 +104,7 @@ class Client(threading.Thread):
         if status != 200:
             self.failed.append(status)
 
-    def send(self, connection, password):
+    def send(self, connection: Any, password: str) -> Any:
         login = base64.b64encode(f"ann:{password}".encode()).decode()
         connection.request("POST", PREDICT, self.body, {"Authorization": f"Basic {login}"})
         answer = connection.getresponse()
@@ -108,7 +113,7 @@ class Client(threading.Thread):
 
 
 @contextlib.contextmanager
-def under_load(server, raw, passwords, pairs):
+def under_load(server: Any, raw: Any, passwords: Any, pairs: Any) -> Iterator[list[Client]]:
     body = json.dumps({"instances": raw[:1].tolist()}).encode()
     clients = [Client(server, body, passwords, pairs) for _ in range(3)]
     for client in clients:
@@ -124,8 +129,13 @@ def under_load(server, raw, passwords, pairs):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_request_fails_while_password_and_certificate_are_swapped_under_load(
-    start, models, raw, pairs, tmp_path, workers
-):
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    pairs: list[Any],
+    tmp_path: Path,
+    workers: str,
+) -> None:
     """As operators do it: both passwords first, then the new one alone."""
     login = volume_of(tmp_path / "login", username=b"ann\n", password=b"old\n")
     tls = volume_of(tmp_path / "tls", **pairs[0])
@@ -159,13 +169,17 @@ def test_no_request_fails_while_password_and_certificate_are_swapped_under_load(
     assert datetime.fromisoformat(next(line["expires"] for line in logged if "expires" in line)).timestamp() == ends
 
 
-def reloads(client, what, result="success"):
+def reloads(client: Any, what: Any, result: str = "success") -> Any:
     return scrape(client)["modelyard_reloads_total", labels(what=what, result=result)]
 
 
 def test_a_password_that_replaces_another_leaves_no_moment_in_which_neither_is_good(
-    start, models, raw, pairs, tmp_path
-):
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    pairs: list[Any],
+    tmp_path: Path,
+) -> None:
     login = volume_of(tmp_path / "login", username=b"ann", password=b"old")
     tls = volume_of(tmp_path / "tls", **pairs[0])
     with (
@@ -180,7 +194,9 @@ def test_a_password_that_replaces_another_leaves_no_moment_in_which_neither_is_g
     assert [client.failed for client in clients] == [[]] * 3
 
 
-def test_what_is_not_fit_leaves_what_was_there_and_is_said_once(start, models, pairs, tmp_path):
+def test_what_is_not_fit_leaves_what_was_there_and_is_said_once(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, pairs: list[Any], tmp_path: Path
+) -> None:
     """In place, as with a file that a container mounts by itself: half of it, rubbish, a key of another certificate."""
     tls = tmp_path / "tls"
     tls.mkdir()
@@ -222,12 +238,14 @@ def test_what_is_not_fit_leaves_what_was_there_and_is_said_once(start, models, p
     assert told == ["certificate"] * 4 + ["password"] * 3
 
 
-def certificate_of(server):
+def certificate_of(server: Any) -> Any:
     pem = ssl.get_server_certificate(("127.0.0.1", server.port), timeout=10)
     return ssl.PEM_cert_to_DER_cert(pem)
 
 
-def test_a_worker_that_is_started_later_has_what_is_mounted_then(start, models, pairs, tmp_path):
+def test_a_worker_that_is_started_later_has_what_is_mounted_then(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, pairs: list[Any], tmp_path: Path
+) -> None:
     login = volume_of(tmp_path / "login", username=b"ann", password=b"old")
     with start(models / "float32", WORKERS="2", **login_of(login)) as server:
         all_ready(server)
@@ -249,7 +267,9 @@ def test_a_worker_that_is_started_later_has_what_is_mounted_then(start, models, 
     assert answers == [200] * 8
 
 
-def test_a_probe_is_not_concerned_with_a_password_that_is_just_being_written(start, models, tmp_path):
+def test_a_probe_is_not_concerned_with_a_password_that_is_just_being_written(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     (tmp_path / "username").write_bytes(b"ann")
     (tmp_path / "password").write_bytes(b"old")
     with start(models / "float32", **login_of(tmp_path)) as server:
@@ -258,11 +278,11 @@ def test_a_probe_is_not_concerned_with_a_password_that_is_just_being_written(sta
         assert run("--probe", "ready", PORT=server.port, **login_of(tmp_path)).returncode == 0
 
 
-def test_each_line_is_a_password_and_an_empty_one_is_none():
+def test_each_line_is_a_password_and_an_empty_one_is_none() -> None:
     class Request:
         path, repeated = "/v2", frozenset()
 
-        def __init__(self, password):
+        def __init__(self, password: str) -> None:
             self.headers = {b"authorization": b"Basic " + base64.b64encode(f"ann:{password}".encode())}
 
     auth = BasicAuth("ann", "old\r\n\nnew one")
@@ -272,12 +292,12 @@ def test_each_line_is_a_password_and_an_empty_one_is_none():
     ]  # fmt: skip
 
 
-def test_files_that_are_written_while_they_are_read_are_read_again(tmp_path):
+def test_files_that_are_written_while_they_are_read_are_read_again(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("1")
     during = []
 
-    def read():
+    def read() -> str:
         text = file.read_text()
         if during:
             file.write_text(during.pop())
@@ -302,7 +322,7 @@ def test_files_that_are_written_while_they_are_read_are_read_again(tmp_path):
     assert (mounted.look(), mounted.value) == (False, "4")
 
 
-def test_without_file_descriptors_nothing_has_changed(tmp_path):
+def test_without_file_descriptors_nothing_has_changed(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("1")
     mounted = Mounted([file], file.read_text)
@@ -318,7 +338,7 @@ def test_without_file_descriptors_nothing_has_changed(tmp_path):
 
 
 @pytest.mark.parametrize("days", [1, 20_000, 200_000])
-def test_the_end_of_a_certificate_is_read_in_both_forms_of_a_date(tmp_path, days):
+def test_the_end_of_a_certificate_is_read_in_both_forms_of_a_date(tmp_path: Path, days: int) -> None:
     from cryptography import x509
 
     make_certificate(tmp_path, days)
@@ -332,5 +352,5 @@ def test_the_end_of_a_certificate_is_read_in_both_forms_of_a_date(tmp_path, days
 
 
 @pytest.mark.parametrize("pem", ["", "rubbish", "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----"])
-def test_an_end_that_cannot_be_told_is_none(pem):
+def test_an_end_that_cannot_be_told_is_none(pem: str) -> None:
     assert expires_s(pem) is None

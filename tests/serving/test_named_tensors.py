@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.serving import named_models
+from tests.serving.conftest import Running
 from tests.serving.named_models import WORDS, notes, sample, write_notes, write_texts
 
 pytest.importorskip("onnx", reason="needs onnx, to write the models")
@@ -17,45 +22,49 @@ KINDS = {"ids": "INT64", "weights": "FP32"}
 
 
 @pytest.fixture(scope="module")
-def server(start, tmp_path_factory):
+def server(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     folder = write_notes(tmp_path_factory.mktemp("named") / "notes")
     with start(folder, BACKEND="onnxruntime", MAX_BATCH="32", MAX_LENGTH="50", GRPC_PORT="0") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def client(server):
+def client(server: Any) -> Iterator[Any]:
     with server.client() as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def texts(start, tmp_path_factory):
+def texts(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     folder = write_texts(tmp_path_factory.mktemp("named") / "texts")
     with start(folder, BACKEND="onnxruntime", GRPC_PORT="0") as running:
         yield running
 
 
-def oip_inputs(samples):
+def oip_inputs(samples: Any) -> list[dict[str, Any]]:
     return [
         {"name": name, "datatype": KINDS[name], "shape": list(array.shape), "data": array.ravel().tolist()}
         for name, array in samples.items()
     ]
 
 
-def rows_of(samples):
+def rows_of(samples: Any) -> list[dict[str, Any]]:
     return [
         dict(zip(samples, row, strict=True)) for row in zip(*(one.tolist() for one in samples.values()), strict=True)
     ]
 
 
-def assert_close(found, expected):
+def assert_close(found: Any, expected: Any) -> None:
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(np.reshape(found[name], array.shape), array, rtol=1e-5, err_msg=name)
 
 
-def test_both_protocols_describe_the_signature(client):
+def test_both_protocols_describe_the_signature(client: Any) -> None:
     said = client.get("/v2/models/digits").json()
     signature = client.get("/v1/models/digits/metadata").json()["metadata"]["signature_def"]["signature_def"]
     tensors = signature["serving_default"]["inputs"] | signature["serving_default"]["outputs"]
@@ -81,7 +90,9 @@ def test_both_protocols_describe_the_signature(client):
 @pytest.mark.parametrize("binary_in", [False, True])
 @pytest.mark.parametrize("binary_out", [False, True])
 @pytest.mark.parametrize("tokens", [1, 7, 50])
-def test_tritons_http_client_gets_every_output_under_its_own_name(server, binary_in, binary_out, tokens):
+def test_tritons_http_client_gets_every_output_under_its_own_name(
+    server: Any, binary_in: bool, binary_out: bool, tokens: int
+) -> None:
     module = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
     samples = sample(20, tokens)
     inputs = [module.InferInput(name, list(samples[name].shape), KINDS[name]) for name in ("weights", "ids")]
@@ -99,7 +110,7 @@ def test_tritons_http_client_gets_every_output_under_its_own_name(server, binary
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_tritons_grpc_client_and_plain_contents_get_every_output(server, raw):
+def test_tritons_grpc_client_and_plain_contents_get_every_output(server: Any, raw: bool) -> None:
     module = pytest.importorskip("tritonclient.grpc", reason="needs tritonclient[grpc]")
     pytest.importorskip("hpack", reason="hpack is not installed")
     grpc = pytest.importorskip("grpc")
@@ -128,7 +139,7 @@ def test_tritons_grpc_client_and_plain_contents_get_every_output(server, raw):
     assert list(found) == (list(notes(**samples)) if raw else ["count", "note"])
 
 
-def test_tf_serving_takes_rows_of_all_inputs_and_columns(client):
+def test_tf_serving_takes_rows_of_all_inputs_and_columns(client: Any) -> None:
     samples = sample(4, 3)
     rows = client.post(PREDICT, json={"instances": rows_of(samples)}).json()["predictions"]
     columns = {name: array.tolist() for name, array in samples.items()}
@@ -138,7 +149,7 @@ def test_tf_serving_takes_rows_of_all_inputs_and_columns(client):
     assert_close(answer, notes(**samples))
 
 
-def test_tf_servings_own_messages_over_grpc(server):
+def test_tf_servings_own_messages_over_grpc(server: Any) -> None:
     """Its client reads the fields of the dtypes, int64_val and float_val."""
     grpc = pytest.importorskip("grpc")
     pytest.importorskip("hpack", reason="hpack is not installed")
@@ -169,7 +180,7 @@ def test_tf_servings_own_messages_over_grpc(server):
     assert "Missing but required: {ids}" in caught.value.details()
 
 
-def test_an_event_holds_them_and_is_answered_in_kind(client):
+def test_an_event_holds_them_and_is_answered_in_kind(client: Any) -> None:
     samples = sample(2, 4)
     head = {
         "ce-specversion": "1.0",
@@ -190,7 +201,7 @@ def test_an_event_holds_them_and_is_answered_in_kind(client):
     assert "'ids' [-1,tokens], 'weights' [-1,tokens,2]; send application/json" in raw.json()["error"]
 
 
-def test_curl_is_answered(server):
+def test_curl_is_answered(server: Any) -> None:
     body = json.dumps({"instances": [{"ids": [2, 3], "weights": [[1, 10], [1, 1]]}]})
     command = ["curl", "-s", f"{server.url}{PREDICT}", "-d", body]
 
@@ -201,7 +212,7 @@ def test_curl_is_answered(server):
     }
 
 
-def changed(which, /, **changes):
+def changed(which: Any, /, **changes: Any) -> list[Any]:
     return [one | (changes if one["name"] == which else {}) for one in oip_inputs(sample(2, 3))]
 
 
@@ -224,7 +235,7 @@ def changed(which, /, **changes):
         (changed("weights", data=[True] * 12), "input 'weights': JSON Value: true Type: True is not of expected type"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(client, inputs, words):
+def test_what_does_not_fit_is_refused_by_name(client: Any, inputs: Any, words: str) -> None:
     answer = client.post(INFER, json={"inputs": inputs})
 
     assert answer.status_code == 400
@@ -249,7 +260,7 @@ def test_what_does_not_fit_is_refused_by_name(client, inputs, words):
         ({"inputs": {"ids": [[1.5]], "weights": [[[1, 1]]]}}, "input 'ids': JSON Value: 1.5 Type: Number is not of"),
     ],
 )
-def test_tf_serving_refuses_in_its_own_words(client, document, words):
+def test_tf_serving_refuses_in_its_own_words(client: Any, document: dict[str, Any], words: str) -> None:
     answer = client.post(PREDICT, json=document)
 
     assert answer.status_code == 400
@@ -267,14 +278,14 @@ def test_tf_serving_refuses_in_its_own_words(client, document, words):
         ),
     ],
 )
-def test_an_output_that_cannot_be_had_is_refused(client, outputs, words):
+def test_an_output_that_cannot_be_had_is_refused(client: Any, outputs: Any, words: str) -> None:
     answer = client.post(INFER, json={"inputs": oip_inputs(sample(2, 3)), "outputs": outputs})
 
     assert answer.status_code == 400
     assert words in answer.json()["error"]
 
 
-def test_the_likeliest_classes_have_their_names_where_there_are_some(client):
+def test_the_likeliest_classes_have_their_names_where_there_are_some(client: Any) -> None:
     samples = sample(1, 3)
     outputs = [{"name": name, "parameters": {"classification": 1}} for name in ("onset", "note")]
 
@@ -285,7 +296,7 @@ def test_the_likeliest_classes_have_their_names_where_there_are_some(client):
     assert found[1]["data"][0].endswith(f":{right['note']}")
 
 
-def test_binary_inputs_follow_each_other_in_the_order_of_the_request(client):
+def test_binary_inputs_follow_each_other_in_the_order_of_the_request(client: Any) -> None:
     samples = sample(2, 3)
     inputs = [
         {"name": name, "datatype": KINDS[name], "shape": list(samples[name].shape),
@@ -294,7 +305,7 @@ def test_binary_inputs_follow_each_other_in_the_order_of_the_request(client):
     ]  # fmt: skip
     data = samples["weights"].tobytes() + samples["ids"].tobytes()
 
-    def ask(inputs, data):
+    def ask(inputs: Any, data: Any) -> Any:
         head = json.dumps({"inputs": inputs}).encode()
         return client.post(INFER, content=head + data, headers={"Inference-Header-Content-Length": str(len(head))})
 
@@ -307,7 +318,9 @@ def test_binary_inputs_follow_each_other_in_the_order_of_the_request(client):
     assert short.json()["error"] == "input 'ids': 'binary_data_size' is 48, but 47 bytes follow the JSON"
 
 
-def test_requests_of_unlike_lengths_wait_together_and_each_gets_its_own(start, tmp_path):
+def test_requests_of_unlike_lengths_wait_together_and_each_gets_its_own(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path
+) -> None:
     """Those of one shape are joined; none is padded, cut or mixed up."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -323,7 +336,9 @@ def test_requests_of_unlike_lengths_wait_together_and_each_gets_its_own(start, t
     assert f"modelyard_samples_total {sum(1 + number % 3 for number in range(48))}" in text
 
 
-def test_what_would_take_too_much_memory_is_refused_before_it_is_read(start, tmp_path):
+def test_what_would_take_too_much_memory_is_refused_before_it_is_read(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path
+) -> None:
     folder = write_notes(tmp_path / "m")
     settings = {"BACKEND": "onnxruntime", "MEMORY_BYTES": "1", "MAX_LENGTH": "100000"}  # 16 MiB to live on
     shapes = {"ids": [1000, 1000], "weights": [1000, 1000, 2]}
@@ -341,7 +356,7 @@ def test_what_would_take_too_much_memory_is_refused_before_it_is_read(start, tmp
     assert bounded.status_code == 413, "1000 is below what 16 samples of 8 MiB may be long"
 
 
-def test_texts_in_and_out_as_json_and_rows(texts):
+def test_texts_in_and_out_as_json_and_rows(texts: Any) -> None:
     words = ["hello", "adieu", "", "wörd"]
     tensor = {"name": "text", "datatype": "BYTES", "shape": [4], "data": words}
     with texts.client() as client:
@@ -367,7 +382,7 @@ def test_texts_in_and_out_as_json_and_rows(texts):
 
 
 @pytest.mark.parametrize("kind", ["http", "grpc"])
-def test_tritons_clients_send_and_get_texts(texts, kind):
+def test_tritons_clients_send_and_get_texts(texts: Any, kind: str) -> None:
     module = pytest.importorskip(f"tritonclient.{kind}", reason="needs tritonclient")
     sent = module.InferInput("text", [3], "BYTES")
     sent.set_data_from_numpy(np.array([b"hello", b"", b"x"], object))
@@ -389,7 +404,7 @@ def test_tritons_clients_send_and_get_texts(texts, kind):
         ([{"a": "b"}], "Type: Object is not of expected type: string"),
     ],
 )
-def test_what_is_no_text_is_refused(texts, data, words):
+def test_what_is_no_text_is_refused(texts: Any, data: list[Any], words: str) -> None:
     with texts.client() as client:
         tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": data}
         answer = client.post(INFER, json={"inputs": [tensor]})
@@ -399,7 +414,7 @@ def test_what_is_no_text_is_refused(texts, data, words):
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\0", b"\5\0\0\0hell", b"\5\0\0\0hellox", b"\xff\xff\xff\xff"])
-def test_bytes_that_hold_no_texts_are_refused(texts, data):
+def test_bytes_that_hold_no_texts_are_refused(texts: Any, data: bytes) -> None:
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data)}}
     head = json.dumps({"inputs": [tensor]}).encode()
     with texts.client() as client:
@@ -410,7 +425,7 @@ def test_bytes_that_hold_no_texts_are_refused(texts, data):
     assert f"input 'text': {len(data)} bytes do not hold 1 texts" in answer.json()["error"]
 
 
-def test_bytes_that_are_no_utf8_are_the_clients_mistake_where_the_model_takes_texts(texts):
+def test_bytes_that_are_no_utf8_are_the_clients_mistake_where_the_model_takes_texts(texts: Any) -> None:
     with texts.client() as client:
         encoded = base64.b64encode(b"\xff\xfe").decode()
         answer = client.post(PREDICT, json={"instances": [{"b64": encoded}]})
@@ -424,7 +439,7 @@ def test_bytes_that_are_no_utf8_are_the_clients_mistake_where_the_model_takes_te
 
 
 @pytest.mark.parametrize(("shape", "words"), [([], "has shape [], expected [-1]"), ([0], "holds no samples")])
-def test_a_text_alone_has_the_axis_of_the_batch_nevertheless(texts, shape, words):
+def test_a_text_alone_has_the_axis_of_the_batch_nevertheless(texts: Any, shape: list[Any], words: str) -> None:
     with texts.client() as client:
         tensor = {"name": "text", "datatype": "BYTES", "shape": shape, "data": []}
         answer = client.post(INFER, json={"inputs": [tensor]})

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import json
 import ssl
 import threading
 import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.serving.conftest import Running
 from tests.serving.events.test_sink import CAUSE, RAW
 from tests.standins.tls import certificate
 
@@ -30,7 +36,7 @@ class Issuer:
 
     token = "let-me-see"
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         certificate(folder)
         self.ca_file, self.token_file = folder / "tls.crt", folder / "token"
         self.token_file.write_text(f"{self.token}\n")
@@ -38,7 +44,7 @@ class Issuer:
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
+            def do_GET(self) -> None:
                 issuer.asked.append(self.path)
                 good = self.headers["authorization"] == f"Bearer {issuer.token}"
                 kinds = self.headers.get("accept", "*/*")
@@ -50,7 +56,7 @@ class Issuer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_):
+            def log_message(self, *_: Any) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -62,44 +68,44 @@ class Issuer:
         self.documents["/keys"] = lambda: {"keys": [one.as_dict(private=False) for one in self.keys.values()]}
         self.sign_with("one", "RSA", 2048)
 
-    def discovery(self):
+    def discovery(self) -> dict[str, Any]:
         return {"issuer": self.url, "jwks_uri": self.url.replace("/cluster", "/keys")}
 
-    def sign_with(self, kid, *kind):
+    def sign_with(self, kid: Any, *kind: Any) -> None:
         self.keys[kid] = jwk.JWKRegistry.generate_key(*kind, {"kid": kid, "use": "sig"}, private=True)
 
-    def serve(self):
+    def serve(self) -> None:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
-    def close(self):
+    def close(self) -> None:
         if self.thread:
             self.server.shutdown()
         self.server.server_close()
 
-    def token_of(self, kid="one", algorithm="RS256", /, **claims):
+    def token_of(self, kid: str = "one", algorithm: str = "RS256", /, **claims: Any) -> bytes:
         now = int(time.time())
         usual = {"iss": self.url, "aud": [AUDIENCE], "sub": SUBJECT, "exp": now + 600, "iat": now, "nbf": now}
         given = {name: value for name, value in (usual | claims).items() if value is not None}
         return jwt.encode({"alg": algorithm, "kid": kid}, given, self.keys[kid], algorithms=[algorithm])
 
-    def wanted(self, **others):
+    def wanted(self, **others: Any) -> Oidc:
         usual = {"issuer": self.url, "audience": AUDIENCE, "ca_file": self.ca_file, "token_file": self.token_file}
         return Oidc(**(usual | others))
 
 
 @pytest.fixture
-def issuer(tmp_path):
+def issuer(tmp_path: Path) -> Iterator[Issuer]:
     found = Issuer(tmp_path)
     yield found
     found.close()
 
 
 @pytest.fixture
-def judge(issuer):
+def judge(issuer: Issuer) -> Callable[..., Any]:
     """Gives what judges tokens by the issuer's keys, which are fetched already."""
 
-    def made(**others):
+    def made(**others: Any) -> Callable[..., Any]:
         tokens = oidc.Tokens(issuer.wanted(**others))
         if issuer.thread is None:
             issuer.serve()
@@ -113,14 +119,14 @@ def judge(issuer):
     return made
 
 
-def encoded(data):
+def encoded(data: Any) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 GOOD, BAD, LATER = oidc.Verdict.GOOD, oidc.Verdict.BAD, oidc.Verdict.LATER
 
 
-def test_a_token_must_be_of_the_issuer_for_this_server_and_not_over(issuer, judge):
+def test_a_token_must_be_of_the_issuer_for_this_server_and_not_over(issuer: Issuer, judge: Callable[..., Any]) -> None:
     issuer.sign_with("ec", "EC", "P-256")
     said, now = judge(), int(time.time())
 
@@ -134,7 +140,7 @@ def test_a_token_must_be_of_the_issuer_for_this_server_and_not_over(issuer, judg
     assert {said(issuer.token_of(**claims)) for claims in wrong} == {BAD}
 
 
-def test_a_token_that_another_key_has_signed_or_none_lets_nobody_in(issuer, judge):
+def test_a_token_that_another_key_has_signed_or_none_lets_nobody_in(issuer: Issuer, judge: Callable[..., Any]) -> None:
     said, token = judge(), issuer.token_of()
     head, claims, signature = token.split(".")
     none, symmetric = (encoded(json.dumps({"alg": one, "kid": "one"}).encode()) for one in ("none", "HS256"))
@@ -157,21 +163,23 @@ def test_a_token_that_another_key_has_signed_or_none_lets_nobody_in(issuer, judg
 
 
 @given(st.one_of(st.binary(), st.text(".eyJ=-_ab1", max_size=60).map(str.encode)))
-def test_rubbish_lets_nobody_in(rubbish):
+def test_rubbish_lets_nobody_in(rubbish: Any) -> None:
     tokens = oidc.Tokens(Oidc("https://issuer", AUDIENCE))
     tokens._keys = oidc.KeySet([jwk.ECKey.generate_key("P-256", {"kid": "one"})])
     tokens._fetched_s = time.monotonic()
     assert tokens.judge(rubbish) is BAD
 
 
-def test_tokens_are_for_those_who_are_named(issuer, judge):
+def test_tokens_are_for_those_who_are_named(issuer: Issuer, judge: Callable[..., Any]) -> None:
     said = judge(subjects=("system:serviceaccount:default:*", "ann"))
 
     assert {said(issuer.token_of(sub=one)) for one in (SUBJECT, "ann")} == {GOOD}
     assert {said(issuer.token_of(sub=one)) for one in ("anna", "system:serviceaccount:other:x", "*")} == {BAD}
 
 
-def test_a_new_key_is_fetched_when_a_token_comes_that_it_has_signed(issuer, judge, monkeypatch):
+def test_a_new_key_is_fetched_when_a_token_comes_that_it_has_signed(
+    issuer: Issuer, judge: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever makes keys up does not have them fetched all the time."""
     said = judge()
     issuer.sign_with("two", "EC", "P-256")
@@ -200,7 +208,9 @@ def test_a_new_key_is_fetched_when_a_token_comes_that_it_has_signed(issuer, judg
         ("/keys", {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}, "it has no keys"),
     ],
 )
-def test_an_issuer_that_says_something_else_is_told(issuer, document, found, said):
+def test_an_issuer_that_says_something_else_is_told(
+    issuer: Issuer, document: str, found: dict[str, Any], said: str
+) -> None:
     usual = issuer.documents[document]
     issuer.documents[document] = lambda: usual() | found
     issuer.serve()
@@ -209,7 +219,7 @@ def test_an_issuer_that_says_something_else_is_told(issuer, document, found, sai
         oidc.fetch(issuer.wanted())
 
 
-def test_who_is_not_shown_the_issuers_own_token_is_told(issuer):
+def test_who_is_not_shown_the_issuers_own_token_is_told(issuer: Issuer) -> None:
     issuer.serve()
     with pytest.raises(ValueError, match="openid-configuration is answered with 401"):
         oidc.fetch(issuer.wanted(token_file=None))
@@ -217,7 +227,9 @@ def test_who_is_not_shown_the_issuers_own_token_is_told(issuer):
         oidc.fetch(issuer.wanted(ca_file=None))
 
 
-def test_events_are_let_in_by_tokens_of_an_issuer_and_nothing_else_is(start, models, raw, issuer):
+def test_events_are_let_in_by_tokens_of_an_issuer_and_nothing_else_is(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray, issuer: Issuer
+) -> None:
     """Until the keys are there they may come again; which Knative does after 503, and after 401 does not."""
     asked = {"USERNAME": "ann", "PASSWORD": "pw", "EVENTS_AUTH": "oidc", "EVENTS_OIDC_ISSUER": issuer.url}
     asked |= {"EVENTS_OIDC_AUDIENCE": AUDIENCE, "EVENTS_OIDC_CA_FILE": str(issuer.ca_file)}
@@ -225,7 +237,7 @@ def test_events_are_let_in_by_tokens_of_an_issuer_and_nothing_else_is(start, mod
     token = issuer.token_of()
     with start(models / "float32", **asked) as server, server.client() as client:
 
-        def sent(value):
+        def sent(value: Any) -> Any:
             headers = CAUSE | RAW | {"authorization": value}
             return client.post("/events", content=raw.tobytes(), headers=headers)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,30 +25,30 @@ JSON = st.recursive(
 )
 
 
-def error(response):
+def error(response: Any) -> Any:
     assert response.headers["content-type"] == "application/json"
     assert list(response.json()) == ["error"]
     return response.json()["error"]
 
 
-def tensor(raw, **changes):
+def tensor(raw: Any, **changes: Any) -> dict[str, Any]:
     known = {"name": "input", "datatype": "UINT8", "shape": list(raw.shape), "data": raw.tolist()}
     return {key: value for key, value in (known | changes).items() if value is not ...}
 
 
-def binary(raw, **request):
+def binary(raw: Any, **request: Any) -> dict[str, Any]:
     data = raw.tobytes()
     head = tensor(raw, data=..., parameters={"binary_data_size": len(data)})
     text = json.dumps({"inputs": [head], **request}).encode()
     return {"content": text + data, "headers": {LENGTH: str(len(text)), "content-type": "application/octet-stream"}}
 
 
-def test_health(client):
+def test_health(client: httpx.Client) -> None:
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}
 
 
-def test_server_metadata(client):
+def test_server_metadata(client: httpx.Client) -> None:
     answer = client.get("/v2").json()
 
     assert answer == {
@@ -54,7 +58,7 @@ def test_server_metadata(client):
     }
 
 
-def test_model_metadata(client):
+def test_model_metadata(client: httpx.Client) -> None:
     golden = {
         "name": "digits",
         "versions": ["1"],
@@ -76,7 +80,9 @@ def test_model_metadata(client):
 
 
 @pytest.mark.parametrize("form", ["nested", "flat", "outputs", "version"])
-def test_infer(client, models, raw, expected, form):
+def test_infer(
+    client: httpx.Client, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray], form: str
+) -> None:
     data = raw.ravel().tolist() if form == "flat" else raw.tolist()
     body = {"id": "q-\u00e9", "parameters": {"x": 1}, "inputs": [tensor(raw, data=data)]}
     if form == "outputs":
@@ -96,11 +102,13 @@ def test_infer(client, models, raw, expected, form):
     np.testing.assert_allclose(np.reshape(data, (7, 10)), expected(models / "float32", raw), atol=1e-6)
 
 
-def test_no_id_gives_none(client, raw):
+def test_no_id_gives_none(client: httpx.Client, raw: np.ndarray) -> None:
     assert "id" not in client.post(INFER, json={"inputs": [tensor(raw)]}).json()
 
 
-def test_a_model_of_float_samples_says_fp32(raw_client, models, raw, expected):
+def test_a_model_of_float_samples_says_fp32(
+    raw_client: httpx.Client, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     assert raw_client.get("/v2/models/digits").json()["inputs"][0]["datatype"] == "FP32"
 
     answer = raw_client.post(INFER, json={"inputs": [tensor(raw, datatype="FP32")]}).json()
@@ -118,7 +126,13 @@ def test_a_model_of_float_samples_says_fp32(raw_client, models, raw, expected):
         {"parameters": {"binary_data_output": True}, "outputs": [{"name": "probabilities"}]},
     ],
 )
-def test_binary_both_ways(client, models, raw, expected, request_):
+def test_binary_both_ways(
+    client: httpx.Client,
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+    request_: dict[str, Any],
+) -> None:
     answer = client.post(INFER, **binary(raw, id="7", **request_))
 
     assert answer.status_code == 200, answer.text
@@ -137,7 +151,9 @@ def test_binary_both_ways(client, models, raw, expected, request_):
     np.testing.assert_allclose(np.frombuffer(data, "<f4").reshape(7, 10), expected(models / "float32", raw), atol=1e-6)
 
 
-def test_binary_in_and_json_out(client, models, raw, expected):
+def test_binary_in_and_json_out(
+    client: httpx.Client, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     answer = client.post(INFER, **binary(raw)).json()
 
     np.testing.assert_allclose(
@@ -145,14 +161,14 @@ def test_binary_in_and_json_out(client, models, raw, expected):
     )
 
 
-def test_nan_in_an_answer_needs_binary(raw_client, raw):
+def test_nan_in_an_answer_needs_binary(raw_client: httpx.Client, raw: np.ndarray) -> None:
     floats = np.full((1, 8, 8, 1), math.nan, "<f4")
     body = binary(floats)
     body["content"] = body["content"].replace(b"UINT8", b"FP32 ")
     data = floats.tobytes()
     head = tensor(floats, data=..., datatype="FP32", parameters={"binary_data_size": len(data)})
 
-    def ask(**request):
+    def ask(**request: Any) -> Any:
         text = json.dumps({"inputs": [head], **request}).encode()
         return raw_client.post(INFER, content=text + data, headers={LENGTH: str(len(text))})
 
@@ -166,11 +182,11 @@ def test_nan_in_an_answer_needs_binary(raw_client, raw):
 ZERO = np.zeros((1, 8, 8, 1), np.uint8)
 
 
-def table():
-    def one(**changes):
+def table() -> dict[str, tuple[Any, ...]]:
+    def one(**changes: Any) -> dict[str, list[Any]]:
         return {"inputs": [tensor(ZERO, **changes)]}
 
-    def asks(output, **request):
+    def asks(output: Any, **request: Any) -> dict[str, Any]:
         return {**one(), "outputs": [output], **request}
 
     return {
@@ -229,7 +245,7 @@ def table():
 
 
 @pytest.mark.parametrize("case", table())
-def test_wrong_requests_get_the_protocols_error(client, case):
+def test_wrong_requests_get_the_protocols_error(client: httpx.Client, case: Any) -> None:
     body, message = table()[case]
 
     answer = client.post(INFER, content=body if isinstance(body, bytes) else json.dumps(body))
@@ -239,7 +255,7 @@ def test_wrong_requests_get_the_protocols_error(client, case):
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "1000000", "9" * 30, "\u00b2".encode("latin-1")])
-def test_a_wrong_header_length_is_400(client, raw, length):
+def test_a_wrong_header_length_is_400(client: httpx.Client, raw: np.ndarray, length: str | bytes) -> None:
     answer = client.post(INFER, content=binary(raw)["content"], headers={LENGTH: length})
 
     assert answer.status_code == 400
@@ -247,7 +263,7 @@ def test_a_wrong_header_length_is_400(client, raw, length):
 
 
 @pytest.mark.parametrize("extra", [b"", b"x", b"xx"])
-def test_bytes_that_do_not_fit_are_400(client, raw, extra):
+def test_bytes_that_do_not_fit_are_400(client: httpx.Client, raw: np.ndarray, extra: bytes) -> None:
     body = binary(raw)
     content = body["content"][:-1] + extra
 
@@ -258,7 +274,7 @@ def test_bytes_that_do_not_fit_are_400(client, raw, extra):
         assert "bytes follow the JSON" in error(answer)
 
 
-def test_bytes_without_a_binary_input_are_400(client, raw):
+def test_bytes_without_a_binary_input_are_400(client: httpx.Client, raw: np.ndarray) -> None:
     text = json.dumps({"inputs": [tensor(raw)]}).encode()
 
     answer = client.post(INFER, content=text + b"more", headers={LENGTH: str(len(text))})
@@ -281,14 +297,14 @@ def test_bytes_without_a_binary_input_are_400(client, raw):
         ("GET", "/", 404, "Not Found: GET /"),
     ],
 )
-def test_paths_that_do_not_answer(client, method, path, status, message):
+def test_paths_that_do_not_answer(client: httpx.Client, method: str, path: str, status: int, message: str) -> None:
     answer = client.request(method, path)
 
     assert answer.status_code == status
     assert message in error(answer)
 
 
-def test_a_large_body_is_413(client):
+def test_a_large_body_is_413(client: httpx.Client) -> None:
     answer = client.post(INFER, content=b" " * 200_001)
 
     assert (answer.status_code, error(answer)) == (413, "the request's body is larger than 200000 bytes")
@@ -305,7 +321,7 @@ REQUEST = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=JSON | REQUEST)
-def test_no_json_is_a_server_error(client, body):
+def test_no_json_is_a_server_error(client: httpx.Client, body: Any) -> None:
     answer = client.post(INFER, content=json.dumps(body))
 
     assert answer.status_code in (200, 400), answer.text
@@ -314,7 +330,7 @@ def test_no_json_is_a_server_error(client, body):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=100), length=st.integers(-2, 120) | st.text("0123456789abc -", max_size=4))
-def test_no_bytes_are_a_server_error(client, body, length):
+def test_no_bytes_are_a_server_error(client: httpx.Client, body: Any, length: Any) -> None:
     answer = client.post(INFER, content=body, headers={LENGTH: str(length).strip()})
 
     assert answer.status_code == 400
@@ -323,7 +339,15 @@ def test_no_bytes_are_a_server_error(client, body, length):
 @pytest.mark.parametrize("binary_in", [False, True])
 @pytest.mark.parametrize("binary_out", [False, True])
 @pytest.mark.parametrize("asks_for_output", [False, True])
-def test_what_tritonclient_writes_is_answered(client, models, raw, expected, binary_in, binary_out, asks_for_output):
+def test_what_tritonclient_writes_is_answered(
+    client: httpx.Client,
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+    binary_in: bool,
+    binary_out: bool,
+    asks_for_output: bool,
+) -> None:
     """The bodies of tritonclient.http 2.x: it writes `true` or `false` into every one of them."""
     request = {"id": "", "parameters": {"binary_data_output": binary_out}}
     if asks_for_output:
@@ -341,7 +365,7 @@ def test_what_tritonclient_writes_is_answered(client, models, raw, expected, bin
     np.testing.assert_allclose(np.reshape(data, (7, 10)), expected(models / "float32", raw), atol=1e-6)
 
 
-def test_true_among_the_values_is_refused_where_it_stands_elsewhere_too(client):
+def test_true_among_the_values_is_refused_where_it_stands_elsewhere_too(client: httpx.Client) -> None:
     body = {"parameters": {"binary_data_output": True}, "inputs": [tensor(ZERO, data=[*[0] * 63, True])]}
 
     assert "JSON Value: true Type: True" in error(client.post(INFER, json=body))

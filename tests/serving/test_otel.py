@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from modelyard.serving.traces import Sampler
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
 
-def read(**settings):
+def read(**settings: Any) -> Any:
     return Otel.read(ENDPOINT | {f"OTEL_{name}": value for name, value in settings.items()})
 
 
@@ -30,11 +31,11 @@ def read(**settings):
         ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"},
     ],
 )
-def test_no_spans_are_sent_unless_that_is_asked_for(environment):
+def test_no_spans_are_sent_unless_that_is_asked_for(environment: Any) -> None:
     assert Otel.read(environment) is None
 
 
-def test_defaults_are_those_of_the_specification():
+def test_defaults_are_those_of_the_specification() -> None:
     otel = read()
 
     assert (otel.url, otel.headers, otel.tls, otel.gzip) == ("http://collector:4318/v1/traces", {}, None, False)
@@ -42,7 +43,7 @@ def test_defaults_are_those_of_the_specification():
     assert (otel.sampler, otel.resource) == (Sampler(1.0, parent_based=True), {})
 
 
-def test_every_setting_is_read():
+def test_every_setting_is_read() -> None:
     otel = read(
         EXPORTER_OTLP_HEADERS="x-key=a%20b, Other = c=d",
         EXPORTER_OTLP_COMPRESSION="gzip",
@@ -64,7 +65,7 @@ def test_every_setting_is_read():
     assert "a b" not in repr(otel), "a header may be a key"
 
 
-def test_a_setting_of_traces_stands_above_that_of_all_signals():
+def test_a_setting_of_traces_stands_above_that_of_all_signals() -> None:
     otel = read(
         EXPORTER_OTLP_TRACES_ENDPOINT="https://traces.example/in?tenant=1",
         EXPORTER_OTLP_TIMEOUT="soon",
@@ -75,14 +76,14 @@ def test_a_setting_of_traces_stands_above_that_of_all_signals():
     assert otel.tls is not None
 
 
-def test_an_exporter_alone_sends_to_the_collector_beside_the_server():
+def test_an_exporter_alone_sends_to_the_collector_beside_the_server() -> None:
     otel = Otel.read({"OTEL_TRACES_EXPORTER": "otlp"})
 
     assert otel is not None
     assert otel.url == "http://localhost:4318/v1/traces"
 
 
-def test_every_sampler_of_the_specification_is_known():
+def test_every_sampler_of_the_specification_is_known() -> None:
     made = {name: read(TRACES_SAMPLER=name, TRACES_SAMPLER_ARG="0.5").sampler for name in SAMPLERS}
 
     assert {name for name, sampler in made.items() if sampler.parent_based} == {n for n in SAMPLERS if "parent" in n}
@@ -108,7 +109,7 @@ def test_every_sampler_of_the_specification_is_known():
         ({"BSP_MAX_QUEUE_SIZE": "0"}, "OTEL_BSP_MAX_QUEUE_SIZE: '0'; allowed: a whole number, 1 to 1000000"),
     ],
 )
-def test_a_setting_that_is_not_understood_is_named_with_what_is_allowed(settings, message):
+def test_a_setting_that_is_not_understood_is_named_with_what_is_allowed(settings: dict[str, str], message: str) -> None:
     with pytest.raises(OtelError) as caught:
         read(**settings)
 
@@ -126,21 +127,21 @@ def test_a_setting_that_is_not_understood_is_named_with_what_is_allowed(settings
         {"EXPORTER_OTLP_TRACES_HEADERS": "x-key=hunter2%00"},
     ],
 )
-def test_no_message_says_a_secret(settings):
+def test_no_message_says_a_secret(settings: dict[str, str]) -> None:
     with pytest.raises(OtelError, match="OTEL_EXPORTER_OTLP") as caught:
         read(**settings)
 
     assert "hunter2" not in str(caught.value)
 
 
-def test_certificates_that_cannot_be_read_are_named(tmp_path):
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     for file in (tmp_path / "ca.pem", tmp_path / "none.pem"):
         with pytest.raises(OtelError, match=r"OTEL_EXPORTER_OTLP_CERTIFICATE: .*pem'; allowed: a file of certificates"):
             read(EXPORTER_OTLP_ENDPOINT="https://collector", EXPORTER_OTLP_CERTIFICATE=str(file))
 
 
-def test_a_server_that_sends_no_spans_loads_nothing_for_it():
+def test_a_server_that_sends_no_spans_loads_nothing_for_it() -> None:
     script = "import sys, modelyard.serving.server, modelyard.serving.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
@@ -148,7 +149,7 @@ def test_a_server_that_sends_no_spans_loads_nothing_for_it():
     assert not {"modelyard.serving.otel", "modelyard.serving.otlp", "http.client"} & set(loaded)
 
 
-def test_every_setting_is_documented_with_its_default(pytestconfig):
+def test_every_setting_is_documented_with_its_default(pytestconfig: pytest.Config) -> None:
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
     rows = dict(re.findall(r"^\| `(OTEL_\w+)` \| ([^|]*?) ?\|", page, re.MULTILINE))
     code = Path(otel_module.__file__).read_text()

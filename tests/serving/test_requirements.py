@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.onnx_models import probabilities, write_onnx
 
 import modelyard.serving
 from modelyard_plugins.runtimes import litert, onnxruntime
 
 
-def test_the_plugin_predicts_as_the_interpreter_does(models, raw, expected):
+def test_the_plugin_predicts_as_the_interpreter_does(
+    models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     predicted = litert.litert(models / "int8-io", threads=2).predict(raw)
 
     np.testing.assert_allclose(predicted, expected(models / "int8-io", raw), atol=1e-6)
 
 
-def test_the_onnx_plugin_predicts_as_the_network_does(raw, tmp_path):
+def test_the_onnx_plugin_predicts_as_the_network_does(raw: np.ndarray, tmp_path: Path) -> None:
     predicted = onnxruntime.onnxruntime(write_onnx(tmp_path / "model"), threads=2).predict(raw)
 
     np.testing.assert_allclose(predicted, probabilities(raw), atol=1e-6)
@@ -30,7 +35,14 @@ def test_the_onnx_plugin_predicts_as_the_network_does(raw, tmp_path):
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
-def test_a_server_runs_on_the_required_wheels_alone(start, models, raw, expected, tmp_path, runtime):
+def test_a_server_runs_on_the_required_wheels_alone(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+    tmp_path: Path,
+    runtime: str,
+) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     needed = [Path(litert.__file__).with_name(f"{name}-requirements.txt") for name in (runtime, "grpc", "oidc")]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.stream_models import levels, streams, write_stream
 
 from modelyard.serving.engine import Job, _apart
@@ -28,34 +33,34 @@ SAMPLES = {"x": np.zeros((1, 3), np.float32)}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnx", reason="needs onnx, to write the model")
     return write_stream(tmp_path_factory.mktemp("m") / "m")
 
 
 @pytest.fixture(scope="module")
-def server(start, folder):
+def server(start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path) -> Iterator[Any]:
     with start(folder, BACKEND="onnxruntime", MAX_SEQUENCES="3", GRPC_PORT="0", BATCHING="on") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def client(server):
+def client(server: Any) -> Iterator[Any]:
     with server.client() as one:
         yield one
 
 
-def body(chunk, **parameters):
+def body(chunk: Any, **parameters: Any) -> dict[str, Any]:
     tensor = {"name": "sound", "datatype": "FP32", "shape": list(chunk.shape), "data": chunk.ravel().tolist()}
     return {"inputs": [tensor], "parameters": parameters}
 
 
-def found(answer):
+def found(answer: Any) -> Any:
     (output,) = answer.json()["outputs"]
     return np.reshape(output["data"], output["shape"])
 
 
-def test_steps_of_a_sequence_go_on_where_the_one_before_ended(client):
+def test_steps_of_a_sequence_go_on_where_the_one_before_ended(client: Any) -> None:
     sent = streams(2, 5)
     got = {number: [] for number in ("one", 2)}
     for step in range(5):
@@ -68,14 +73,14 @@ def test_steps_of_a_sequence_go_on_where_the_one_before_ended(client):
     assert "sequence" in client.get("/v2").json()["extensions"]
 
 
-def test_a_whole_stream_needs_no_sequence_in_either_protocol(client):
+def test_a_whole_stream_needs_no_sequence_in_either_protocol(client: Any) -> None:
     sent = streams(3, 6)
     np.testing.assert_allclose(found(client.post(INFER, json=body(sent))), levels(sent), rtol=1e-5)
     rows = client.post("/v1/models/digits:predict", json={"instances": sent.tolist()}).json()["predictions"]
     np.testing.assert_allclose(rows, levels(sent), rtol=1e-5)
 
 
-def test_an_event_holds_a_whole_stream_and_is_no_step_of_a_sequence(client):
+def test_an_event_holds_a_whole_stream_and_is_no_step_of_a_sequence(client: Any) -> None:
     sent = streams(1, 3)
     head = {
         "ce-specversion": "1.0",
@@ -89,7 +94,7 @@ def test_an_event_holds_a_whole_stream_and_is_no_step_of_a_sequence(client):
     assert (answer.status_code, "an event is a step of no sequence" in answer.text) == (400, True)
 
 
-def test_one_that_is_not_open_or_too_many_or_nonsense_is_refused_in_words(client):
+def test_one_that_is_not_open_or_too_many_or_nonsense_is_refused_in_words(client: Any) -> None:
     one = streams(1, 1)
     refused = [
         (body(one, sequence_id=9), 400, "the sequence 9 is not open here: begin it with 'sequence_start'"),
@@ -111,7 +116,7 @@ def test_one_that_is_not_open_or_too_many_or_nonsense_is_refused_in_words(client
         assert client.post(INFER, json=body(one, sequence_id=number, sequence_end=True)).status_code == 200
 
 
-def test_a_step_that_is_refused_leaves_the_sequence_where_it_was(client):
+def test_a_step_that_is_refused_leaves_the_sequence_where_it_was(client: Any) -> None:
     sent = streams(1, 3)
     first = client.post(INFER, json=body(sent[:, :1], sequence_id="s", sequence_start=True))
     assert client.post(INFER, json=body(streams(1, 0), sequence_id="s")).status_code == 400
@@ -119,7 +124,7 @@ def test_a_step_that_is_refused_leaves_the_sequence_where_it_was(client):
     np.testing.assert_allclose(np.concatenate([found(first), found(rest)], axis=1), levels(sent), rtol=1e-5)
 
 
-def test_tritons_clients_send_sequences_over_http_in_bytes_and_over_grpc(server):
+def test_tritons_clients_send_sequences_over_http_in_bytes_and_over_grpc(server: Any) -> None:
     http = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
     grpc = pytest.importorskip("tritonclient.grpc", reason="needs tritonclient[grpc]")
     pytest.importorskip("hpack", reason="hpack is not installed")
@@ -135,10 +140,12 @@ def test_tritons_clients_send_sequences_over_http_in_bytes_and_over_grpc(server)
         np.testing.assert_allclose(np.concatenate(answers, axis=1), levels(sent), rtol=1e-5)
 
 
-def test_sequences_at_once_that_are_predicted_together_do_not_mix(start, folder):
+def test_sequences_at_once_that_are_predicted_together_do_not_mix(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path
+) -> None:
     sent = streams(16, 12)
 
-    def stream(row):
+    def stream(row: Any) -> np.ndarray:
         with running.client() as client:
             steps = (
                 client.post(
@@ -153,7 +160,9 @@ def test_sequences_at_once_that_are_predicted_together_do_not_mix(start, folder)
     np.testing.assert_allclose(answers, levels(sent), rtol=1e-5)
 
 
-def test_several_workers_have_no_sequences_and_say_so(start, folder):
+def test_several_workers_have_no_sequences_and_say_so(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path
+) -> None:
     with start(folder, BACKEND="onnxruntime", WORKERS="2") as running, running.client() as client:
         answer = client.post(INFER, json=body(streams(1, 1), sequence_id=1, sequence_start=True))
         assert (answer.status_code, answer.json()["error"]) == (400, f"'sequence_id' is 1, but {SEVERAL_WORKERS}")
@@ -162,7 +171,7 @@ def test_several_workers_have_no_sequences_and_say_so(start, folder):
         assert "sequence" not in client.get("/v2").json()["extensions"]
 
 
-def test_what_is_said_of_a_sequence():
+def test_what_is_said_of_a_sequence() -> None:
     assert read_step({}, NOTHING_KEPT) is None
     assert read_step({"sequence_id": 0, "sequence_start": False}, NOTHING_KEPT) is None
     assert read_step({"sequence_id": "a", "sequence_start": True}, "") == Step("a", start=True)
@@ -173,7 +182,7 @@ def test_what_is_said_of_a_sequence():
     assert (why_none((), 1), why_none(KEPT, 2), why_none(KEPT, 1)) == (NOTHING_KEPT, SEVERAL_WORKERS, "")
 
 
-def test_a_sequence_that_rests_is_forgotten_and_while_draining_none_begins():
+def test_a_sequence_that_rests_is_forgotten_and_while_draining_none_begins() -> None:
     now, stops = [0.0], [False]
     sequences = Sequences(KEPT, 2, 10, lambda: stops[0], lambda: now[0])
     for name in ("a", "b"):
@@ -195,13 +204,13 @@ def test_a_sequence_that_rests_is_forgotten_and_while_draining_none_begins():
     assert len(sequences) == 0
 
 
-def test_as_many_are_kept_as_fit():
+def test_as_many_are_kept_as_fit() -> None:
     assert as_many_as_fit(KEPT, 1000, 240) == 10
     assert as_many_as_fit(KEPT, 5, 240) == 5
     assert as_many_as_fit(KEPT, 5, 1) == 1
 
 
-def test_two_steps_of_one_sequence_are_not_predicted_together():
+def test_two_steps_of_one_sequence_are_not_predicted_together() -> None:
     jobs = [Job(None, print, step=None if name is None else Step(name)) for name in ("a", None, "b", "a", "a", "c")]
     assert [[job.step and job.step.id for job in some] for some in _apart(jobs)] == [
         ["a", None, "b"],

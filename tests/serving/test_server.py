@@ -15,12 +15,15 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 
 import modelyard.serving
 from modelyard.serving import listener as listener_module
@@ -30,7 +33,7 @@ PREDICT = "/v1/models/digits:predict"
 PACKAGE = Path(modelyard.serving.__file__).parent
 
 
-def slow_request(server, body):
+def slow_request(server: Any, body: Any) -> Any:
     """A request whose head, and all of its body but the last byte, are with the server."""
     peer = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -39,14 +42,16 @@ def slow_request(server, body):
     return peer
 
 
-def read_all(peer):
+def read_all(peer: Any) -> bytes:
     data = b""
     while chunk := peer.recv(65536):
         data += chunk
     return data
 
 
-def test_sigterm_turns_readiness_off_serves_on_and_ends_with_0(start, models, raw):
+def test_sigterm_turns_readiness_off_serves_on_and_ends_with_0(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray
+) -> None:
     body = json.dumps({"instances": raw.tolist()}).encode()
     with start(models / "float32", DRAIN_S="1.5", LOG_LEVEL="debug") as server, server.client() as client:
         assert client.get("/v2/health/ready").status_code == 200
@@ -76,7 +81,7 @@ def test_sigterm_turns_readiness_off_serves_on_and_ends_with_0(start, models, ra
     assert group_is_gone(server.process.pid)
 
 
-def group_is_gone(pid):
+def group_is_gone(pid: int) -> bool:
     """Whether no process of the server's session is left."""
     try:
         os.killpg(pid, 0)
@@ -85,7 +90,9 @@ def group_is_gone(pid):
     return False
 
 
-def test_a_request_that_never_ends_is_dropped_after_the_grace(start, models):
+def test_a_request_that_never_ends_is_dropped_after_the_grace(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "float32", GRACE_S="1") as server:
         with slow_request(server, b"x" * 10):
             start_s = time.monotonic()
@@ -94,7 +101,9 @@ def test_a_request_that_never_ends_is_dropped_after_the_grace(start, models):
 
 
 @pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)])
-def test_a_second_sigterm_or_ctrl_c_does_not_wait(start, models, signals):
+def test_a_second_sigterm_or_ctrl_c_does_not_wait(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, signals: tuple[Any, ...]
+) -> None:
     with start(models / "float32", DRAIN_S="600") as server:
         for number in signals:
             server.process.send_signal(number)
@@ -104,17 +113,24 @@ def test_a_second_sigterm_or_ctrl_c_does_not_wait(start, models, signals):
         assert server.process.wait(timeout=10) == 0
 
 
-def test_an_idle_connection_does_not_hold_the_server(start, models):
+def test_an_idle_connection_does_not_hold_the_server(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "float32") as server, server.client() as client:
         assert client.get("/v2/health/live").status_code == 200
 
         assert server.stop() == 0
 
 
-def test_many_clients_get_their_own_answers(start, models, raw, expected):
+def test_many_clients_get_their_own_answers(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+) -> None:
     want = expected(models / "float32", raw)
 
-    def ask(number):
+    def ask(number: int) -> tuple[Any, Any]:
         row, protocol = number % len(raw), number % 2
         sample = raw[row : row + 1].tolist()
         if protocol:
@@ -132,12 +148,14 @@ def test_many_clients_get_their_own_answers(start, models, raw, expected):
     assert total == 200
 
 
-def sample_of(client, name):
+def sample_of(client: Any, name: str) -> Any:
     lines = client.get("/metrics").text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
-def test_one_request_too_many_is_503(start, models, tmp_path):
+def test_one_request_too_many_is_503(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     """A backend of its own, that predicts only when a file is there."""
     gate = tmp_path / "gate"
     (tmp_path / "waiting.py").write_text(
@@ -172,14 +190,16 @@ def test_one_request_too_many_is_503(start, models, tmp_path):
     assert [answer.json()["predictions"][0][0] for answer in answers] == [0.1, 0.1]
 
 
-def wait_until(condition, timeout_s=10):
+def wait_until(condition: Any, timeout_s: int = 10) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.02)
 
 
-def test_a_backend_that_fails_is_a_500_that_tells_the_client_nothing(start, models, tmp_path):
+def test_a_backend_that_fails_is_a_500_that_tells_the_client_nothing(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     (tmp_path / "failing.py").write_text(
         "import numpy as np\n"
         "class Failing:\n"
@@ -205,7 +225,13 @@ def test_a_backend_that_fails_is_a_500_that_tells_the_client_nothing(start, mode
     assert "the inside story" in failed["traceback"]
 
 
-def test_the_package_runs_alone_under_another_name_on_a_read_only_folder(start, models, tmp_path, raw, expected):
+def test_the_package_runs_alone_under_another_name_on_a_read_only_folder(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    tmp_path: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+) -> None:
     shutil.copytree(PACKAGE, tmp_path / "modelyard_serving", ignore=shutil.ignore_patterns("__pycache__"))
     probe = tmp_path / "sitecustomize.py"
     probe.write_text(
@@ -226,7 +252,7 @@ def test_the_package_runs_alone_under_another_name_on_a_read_only_folder(start, 
     np.testing.assert_allclose(answer.json()["predictions"], expected(models / "float32", raw), atol=1e-6)
 
 
-def test_imports_are_relative_or_in_the_requirements(pytestconfig):
+def test_imports_are_relative_or_in_the_requirements(pytestconfig: pytest.Config) -> None:
     folder = pytestconfig.rootpath / "plugins/runtimes"
 
     def listed(*names: str) -> set[str]:
@@ -246,11 +272,11 @@ def test_imports_are_relative_or_in_the_requirements(pytestconfig):
             assert {name.partition(".")[0] for name in names} <= allowed | asked_for, file
 
 
-def test_the_version_is_the_distributions(pytestconfig):
+def test_the_version_is_the_distributions(pytestconfig: pytest.Config) -> None:
     assert f'version = "{modelyard.serving.__version__}"' in (pytestconfig.rootpath / "pyproject.toml").read_text()
 
 
-def run(*arguments, **settings):
+def run(*arguments: Any, **settings: Any) -> Any:
     """Start the server where it cannot start; return what came of it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELYARD_")}
     settings = {"HOST": "127.0.0.1", "PORT": "0", **settings}
@@ -259,14 +285,14 @@ def run(*arguments, **settings):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def assert_one_line(result, *parts):
+def assert_one_line(result: Any, *parts: Any) -> None:
     errors = [line for line in result.stderr.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
     assert (result.returncode, len(errors)) == (2, 1), result.stderr
     assert errors[0].startswith("modelyard.serving: ")
     assert all(part in errors[0] for part in parts), errors[0]
 
 
-def test_a_port_in_use_is_one_line_and_exit_code_2(models):
+def test_a_port_in_use_is_one_line_and_exit_code_2(models: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = run(MODEL_DIR=models / "float32", PORT=port)
@@ -274,7 +300,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_2(models):
     assert_one_line(result, f"127.0.0.1:{port}: cannot listen: Address already in use; set MODELYARD_PORT")
 
 
-def test_a_port_that_another_takes_meanwhile_is_said_too():
+def test_a_port_that_another_takes_meanwhile_is_said_too() -> None:
     with listener_module.listen("127.0.0.1", 0) as mine:
         port = mine.getsockname()[1]
         with listener_module.listen("127.0.0.1", port) as other:
@@ -284,7 +310,7 @@ def test_a_port_that_another_takes_meanwhile_is_said_too():
                 listener_module.begin(mine)
 
 
-def test_what_is_missing_or_wrong_is_one_line_and_exit_code_2(models, tmp_path):
+def test_what_is_missing_or_wrong_is_one_line_and_exit_code_2(models: Path, tmp_path: Path) -> None:
     assert_one_line(run(MODEL_DIR=tmp_path), f"{tmp_path}/model.json: No such file or directory")
     assert_one_line(run(MODEL_DIR=models / "float32", HOST="192.0.2.1"), "192.0.2.1:0: cannot listen", "MODELYARD_HOST")
     assert_one_line(run(MODEL_DIR=models / "float32", BACKEND="magic"), "unknown backend 'magic'; known: litert")
@@ -295,14 +321,16 @@ def test_what_is_missing_or_wrong_is_one_line_and_exit_code_2(models, tmp_path):
     assert_one_line(run("--events-once", MODEL_DIR=models / "float32"), "MODELYARD_EVENTS_URL is not set")
 
 
-def test_a_damaged_model_is_one_line_and_exit_code_2(models, tmp_path):
+def test_a_damaged_model_is_one_line_and_exit_code_2(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "float32", tmp_path / "m")
     (tmp_path / "m" / "model.tflite").write_bytes(b"TFL3" * 9)
 
     assert_one_line(run(MODEL_DIR=tmp_path / "m"), "not a model that LiteRT can run")
 
 
-def test_options_stand_above_the_environment(start, models):
+def test_options_stand_above_the_environment(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     options = ["--model-name", "other", "--port", "0"]
     command = [sys.executable, "-m", "modelyard.serving", *options]
     with start(models / "float32", command, PORT="1") as server, server.client() as client:
@@ -311,25 +339,31 @@ def test_options_stand_above_the_environment(start, models):
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a self-signed certificate for 127.0.0.1 and its key, tls.crt and tls.key."""
     folder = tmp_path_factory.mktemp("tls")
     make_certificate(folder)
     return folder
 
 
-def make_certificate(folder, days=2):
+def make_certificate(folder: Path, days: int = 2) -> None:
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days)]
     names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", folder / "tls.key", "-out", folder / "tls.crt"]
     subprocess.run(["openssl", "req", *kind, *names, *files], check=True, capture_output=True)
 
 
-def files(folder):
+def files(folder: Path) -> dict[str, str]:
     return {"TLS_CERT_FILE": str(folder / "tls.crt"), "TLS_KEY_FILE": str(folder / "tls.key")}
 
 
-def test_tls_with_a_password_predicts_as_the_interpreter_does(start, models, raw, expected, certificate):
+def test_tls_with_a_password_predicts_as_the_interpreter_does(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+    certificate: Path,
+) -> None:
     trusted = ssl.create_default_context(cafile=certificate / "tls.crt")
     login = {"USERNAME": "ann", "PASSWORD": "pass word"}
     with (
@@ -358,20 +392,20 @@ def test_tls_with_a_password_predicts_as_the_interpreter_does(start, models, raw
     np.testing.assert_allclose(answer.json()["predictions"], expected(models / "int8-io", raw), atol=1e-6)
 
 
-def ask_with_tls(port, context):
+def ask_with_tls(port: int, context: Any) -> None:
     with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)) as client:
         client.request("GET", "/v2/health/live")
         assert client.getresponse().status == 200
 
 
-def ask_without_tls(port, context):
+def ask_without_tls(port: int, context: Any) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
         peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
             assert peer.recv(100)[:1] != b"H"
 
 
-def distrust(port, context):
+def distrust(port: int, context: Any) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as peer, pytest.raises(ssl.SSLError):
         ssl.create_default_context().wrap_socket(peer, server_hostname="127.0.0.1")
 
@@ -379,12 +413,14 @@ def distrust(port, context):
 @pytest.mark.skipif(
     not Path("/proc/self/status").is_file(), reason="needs /proc, to see how much memory the server takes"
 )
-def test_a_connection_with_tls_that_has_ended_holds_no_memory(start, models, certificate):
+def test_a_connection_with_tls_that_has_ended_holds_no_memory(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, certificate: Path
+) -> None:
     """Each has 256 KiB to read into, and probes alone make hundreds in an hour."""
     context = ssl.create_default_context(cafile=certificate / "tls.crt")
     with start(models / "float32", **files(certificate)) as server:
 
-        def memory_mib():
+        def memory_mib() -> Any:
             status = Path(f"/proc/{server.process.pid}/status").read_text()
             return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
@@ -397,7 +433,9 @@ def test_a_connection_with_tls_that_has_ended_holds_no_memory(start, models, cer
             assert memory_mib() - before < 15, end.__name__
 
 
-def test_a_key_that_does_not_fit_or_asks_for_a_pass_phrase_is_one_line(models, certificate, tmp_path):
+def test_a_key_that_does_not_fit_or_asks_for_a_pass_phrase_is_one_line(
+    models: Path, certificate: Path, tmp_path: Path
+) -> None:
     make_certificate(tmp_path)
     other = files(certificate) | {"TLS_KEY_FILE": tmp_path / "tls.key"}
     assert_one_line(run(MODEL_DIR=models / "float32", **other), "MODELYARD_TLS_KEY_FILE", "no pair in PEM")
@@ -409,11 +447,13 @@ def test_a_key_that_does_not_fit_or_asks_for_a_pass_phrase_is_one_line(models, c
     assert_one_line(run(MODEL_DIR=models / "float32", **shut), "without a pass phrase")
 
 
-def probe(server, what, **settings):
+def probe(server: Any, what: Any, **settings: Any) -> Any:
     return run("--probe", what, PORT=server.port, **settings).returncode
 
 
-def test_the_probe_asks_the_server_on_its_port(start, models, certificate):
+def test_the_probe_asks_the_server_on_its_port(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, certificate: Path
+) -> None:
     with start(models / "float32", DRAIN_S="20") as server:
         assert (probe(server, "live"), probe(server, "ready"), probe(server, "ready", HOST="0.0.0.0")) == (0, 0, 0)
         server.process.send_signal(signal.SIGTERM)
@@ -425,7 +465,7 @@ def test_the_probe_asks_the_server_on_its_port(start, models, certificate):
         assert probe(server, "ready", **files(certificate), **login) == 0
 
 
-def test_ipv6_is_listened_on():
+def test_ipv6_is_listened_on() -> None:
     try:
         with listener_module.listen("::1", 0) as listener:
             assert listener.family == socket.AF_INET6

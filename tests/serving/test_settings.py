@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from modelyard.serving.errors import StartError
 from modelyard.serving.settings import KNOWN, OIDC, Settings
 
 
-def test_nothing_set_gives_the_defaults():
+def test_nothing_set_gives_the_defaults() -> None:
     settings = Settings.read(
         {"PATH": "/bin", "MODELYARD_DEBUG": "1", "MODELYARD_SERVICE_HOST": "10.0.0.1", "MY_MODELYARD_PORT": "1"}
     )
@@ -19,7 +20,7 @@ def test_nothing_set_gives_the_defaults():
     assert (settings.host, settings.port, settings.model_version) == ("0.0.0.0", 8080, "1")
 
 
-def test_every_setting_is_read(tmp_path):
+def test_every_setting_is_read(tmp_path: Path) -> None:
     pem = tmp_path / "pem"
     pem.touch()
     texts = {
@@ -47,14 +48,14 @@ def test_every_setting_is_read(tmp_path):
     assert all(getattr(settings, name.name) != name.default for name in dataclasses.fields(Settings))
 
 
-def test_what_follows_from_the_container_is_auto():
+def test_what_follows_from_the_container_is_auto() -> None:
     settings = Settings.read({"MODELYARD_WORKERS": "auto", "MODELYARD_MEMORY_BYTES": "auto"})
 
     assert (settings.workers, settings.memory_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
-def test_secrets_come_from_files(tmp_path, ending):
+def test_secrets_come_from_files(tmp_path: Path, ending: str) -> None:
     (tmp_path / "user").write_text(f"ann{ending}")
     (tmp_path / "password").write_text(f" p\u00e4ss word {ending}", encoding="utf-8", newline="")
 
@@ -65,7 +66,7 @@ def test_secrets_come_from_files(tmp_path, ending):
     assert (settings.username, settings.password) == ("ann", " p\u00e4ss word ")
 
 
-def test_the_password_is_not_in_the_repr():
+def test_the_password_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(Settings(username="ann", password="hunter2"))
 
 
@@ -134,7 +135,7 @@ def test_the_password_is_not_in_the_repr():
         ({"EVENTS_ULR": "nats://b"}, "did you mean MODELYARD_EVENTS_URL?"),
     ],
 )
-def test_a_wrong_setting_is_named_in_one_line_without_the_secret(environment, message):
+def test_a_wrong_setting_is_named_in_one_line_without_the_secret(environment: dict[str, Any], message: str) -> None:
     with pytest.raises(StartError) as caught:
         Settings.read({f"MODELYARD_{name}": value for name, value in environment.items()})
 
@@ -143,31 +144,31 @@ def test_a_wrong_setting_is_named_in_one_line_without_the_secret(environment, me
     assert "\n" not in str(caught.value)
 
 
-def test_a_parameter_of_a_source_is_no_misspelt_setting():
+def test_a_parameter_of_a_source_is_no_misspelt_setting() -> None:
     assert Settings.read({"MODELYARD_EVENTS_SASL": "plain"}).events_url is None
 
 
-def test_neither_is_what_an_image_says_is_a_plugins_own():
+def test_neither_is_what_an_image_says_is_a_plugins_own() -> None:
     mine = {"MODELYARD_PORTS": "2", "MODELYARD_EVENTS_FILE": "events.sqlite"}
     assert Settings.read({**mine, "MODELYARD_PARAMETERS": "MODELYARD_EVENTS_FILE,MODELYARD_PORTS"}).port == 8080
     with pytest.raises(StartError, match="MODELYARD_PORTS: unknown setting, did you mean MODELYARD_PORT"):
         Settings.read({**mine, "MODELYARD_PARAMETERS": "MODELYARD_EVENTS_FILE"})
 
 
-def test_an_empty_secret_file_is_refused(tmp_path):
+def test_an_empty_secret_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
 
     with pytest.raises(StartError, match="MODELYARD_PASSWORD_FILE: empty"):
         Settings.read({"MODELYARD_USERNAME": "ann", "MODELYARD_PASSWORD_FILE": str(tmp_path / "empty")})
 
 
-def test_every_setting_is_documented(pytestconfig):
+def test_every_setting_is_documented(pytestconfig: pytest.Config) -> None:
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
 
     assert [name for name in KNOWN if f"`{name}`" not in page] == []
 
 
-def test_every_default_is_the_documented_one(pytestconfig):
+def test_every_default_is_the_documented_one(pytestconfig: pytest.Config) -> None:
     """Setting a variable to what the page calls its default changes nothing."""
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
     rows = dict(re.findall(r"^\| `(MODELYARD_\w+)` \| ([^|]*?) ?\|", page, re.MULTILINE))
@@ -183,7 +184,7 @@ def test_every_default_is_the_documented_one(pytestconfig):
             assert getattr(Settings.read({variable: said}), fields[variable]) == default, variable
 
 
-def test_every_number_has_the_documented_bounds(pytestconfig):
+def test_every_number_has_the_documented_bounds(pytestconfig: pytest.Config) -> None:
     page = (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
     rows = dict(re.findall(r"^\| `MODELYARD_(\w+)` \|[^|]*\|(.*)$", page, re.MULTILINE))
     numbers = [field.name for field in dataclasses.fields(Settings) if field.type == "int"]
@@ -197,7 +198,7 @@ def test_every_number_has_the_documented_bounds(pytestconfig):
                 Settings.read({variable: str(beyond)})
 
 
-def test_every_duration_has_the_documented_bounds(pytestconfig):
+def test_every_duration_has_the_documented_bounds(pytestconfig: pytest.Config) -> None:
     assert "seconds are 0 to 3600" in (pytestconfig.rootpath / "docs/reference/serving.md").read_text()
     for name in (field.name for field in dataclasses.fields(Settings) if field.type == "float"):
         ends = [getattr(Settings.read({f"MODELYARD_{name.upper()}": end}), name) for end in ("0", "0.5", "3600")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ RUNTIMES = ["onnx", "onnx-1", "litert", "litert-1"]
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def model(request, tmp_path_factory):
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The model with a batch that varies, and for one stream at a time."""
     runtime, _, fixed = request.param.partition("-")
     if runtime == "litert":
@@ -28,7 +29,7 @@ def model(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("count", "steps"), [(1, 1), (1, 7), (3, 5), (20, 2)])
-def test_a_whole_stream_goes_through_step_by_step(model, count, steps):
+def test_a_whole_stream_goes_through_step_by_step(model: Any, count: int, steps: int) -> None:
     sent = streams(count, steps)
     found = model.run({"sound": sent})
 
@@ -38,7 +39,7 @@ def test_a_whole_stream_goes_through_step_by_step(model, count, steps):
     assert np.abs(levels(sent) - levels(sent[:, ::-1])[:, ::-1]).max() > 0.1 or steps == 1, "the order counts"
 
 
-def test_what_is_kept_goes_on_with_the_next_chunk_and_streams_beside_do_not_matter(model):
+def test_what_is_kept_goes_on_with_the_next_chunk_and_streams_beside_do_not_matter(model: Any) -> None:
     sent, kept = streams(2, 9), {one.name: one.first(2) for one in kept_of(model.facts)}
     answers = []
     for start, end in ((0, 1), (1, 6), (6, 9)):
@@ -50,14 +51,14 @@ def test_what_is_kept_goes_on_with_the_next_chunk_and_streams_beside_do_not_matt
     np.testing.assert_allclose(np.concatenate(answers, axis=1), levels(sent), rtol=1e-5)
 
 
-def test_streams_without_a_step_or_of_another_width_are_refused(model):
+def test_streams_without_a_step_or_of_another_width_are_refused(model: Any) -> None:
     with pytest.raises(InputError, match="or none: 'sound' 0"):
         model.run({"sound": streams(1, 0)})
     with pytest.raises(InputError, match=r"expected \[-1, time, 3\]"):
         model.run({"sound": np.zeros((1, 2, 4), np.float32)})
 
 
-def test_what_is_kept_and_what_the_file_has(tmp_path):
+def test_what_is_kept_and_what_the_file_has(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     facts = Facts.read(write_stream(tmp_path / "m"))
     assert [(one.name, one.shape, one.size_bytes) for one in kept_of(facts)] == [
@@ -72,7 +73,7 @@ def test_what_is_kept_and_what_the_file_has(tmp_path):
     assert in_file(plain) is plain
 
 
-def test_a_file_that_takes_chunks_is_run_once_for_each(tmp_path):
+def test_a_file_that_takes_chunks_is_run_once_for_each(tmp_path: Path) -> None:
     """Samples that have no axis more than the file: each is one step, or as many as the file takes at once."""
     pytest.importorskip("onnx")
     shapes = {"inputs": [{**FACTS["inputs"][0], "shape": [3]}], "outputs": [{**FACTS["outputs"][0], "shape": [3]}]}
@@ -103,7 +104,7 @@ def test_a_model_json_that_does_not_fit_the_file_is_told(tmp_path: Path, facts: 
     assert told in str(caught.value)
 
 
-def test_a_litert_model_that_lacks_its_constant_is_told(models, tmp_path):
+def test_a_litert_model_that_lacks_its_constant_is_told(models: Path, tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes((models / "stream" / "model.tflite").read_bytes())
     for constants, told in (
         ([], "needs input 'scale', too"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ NESTED = st.recursive(
 
 
 @st.composite
-def evenly(draw):
+def evenly(draw: Any) -> Any:
     """Lists nested evenly, so that most of them are tensors."""
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, max_side=3))
     leaf = draw(st.sampled_from([st.integers(0, 300), st.integers(-130, 130), st.floats(), st.booleans(), LEAF]))
@@ -33,7 +34,7 @@ def evenly(draw):
     return array.tolist()
 
 
-def outcome(value, dtype, *, has_literals):
+def outcome(value: Any, dtype: Any, *, has_literals: Any) -> Any:
     try:
         return tensors.dense(value, dtype, has_literals=has_literals)
     except tensors.TensorError as exc:
@@ -41,7 +42,7 @@ def outcome(value, dtype, *, has_literals):
 
 
 @given(NESTED | evenly(), DTYPE)
-def test_what_is_found_at_once_is_what_a_walk_over_every_value_finds(value, dtype):
+def test_what_is_found_at_once_is_what_a_walk_over_every_value_finds(value: Any, dtype: Any) -> None:
     """`has_literals` is what the server computes: whether `true` or `false` may be in the text."""
     text = json.dumps(value)
 
@@ -56,7 +57,7 @@ def test_what_is_found_at_once_is_what_a_walk_over_every_value_finds(value, dtyp
 
 
 @given(DTYPE.flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(max_dims=4, max_side=4))))
-def test_what_numpy_lists_comes_back(array):
+def test_what_numpy_lists_comes_back(array: Any) -> None:
     dense = tensors.dense(array.tolist(), array.dtype)
 
     assert dense.dtype == array.dtype
@@ -64,7 +65,7 @@ def test_what_numpy_lists_comes_back(array):
 
 
 @given(DTYPE.flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=2, max_dims=3, max_side=4))))
-def test_bytes_come_back(array):
+def test_bytes_come_back(array: Any) -> None:
     data = array.astype(array.dtype.newbyteorder("<")).tobytes()
     value = {"b64": base64.b64encode(data).decode()}
 
@@ -90,7 +91,7 @@ def test_bytes_come_back(array):
         ([[1], [2, 3]], "uint8", "Encountered list at unexpected size: 2 at level: 1 expected size: 1"),
     ],
 )
-def test_errors_are_in_tf_servings_words(value, dtype, message):
+def test_errors_are_in_tf_servings_words(value: float | list[Any], dtype: str, message: str) -> None:
     assert outcome(value, np.dtype(dtype), has_literals=True) == message
     if value != [1, True]:
         assert outcome(value, np.dtype(dtype), has_literals=False) == message
@@ -103,7 +104,7 @@ def test_a_number_may_be_missing_where_the_tensor_says_so() -> None:
         tensors.dense([None, "x"], np.dtype(np.float32), may_miss=True)
 
 
-def test_deep_nesting_is_an_error():
+def test_deep_nesting_is_an_error() -> None:
     value = 1
     for _ in range(900):
         value = [value]
@@ -119,17 +120,17 @@ def test_deep_nesting_is_an_error():
         ({"b64": "AAAA"}, r"3 bytes do not fit float32 of shape \[2\] \(8 bytes\)"),
     ],
 )
-def test_bad_bytes_are_an_error(value, message):
+def test_bad_bytes_are_an_error(value: dict[str, str], message: str) -> None:
     with pytest.raises(tensors.TensorError, match=message):
         tensors.from_b64(value, np.dtype("float32"), (2,))
 
 
-def test_a_long_value_is_cut_short_in_a_message():
+def test_a_long_value_is_cut_short_in_a_message() -> None:
     assert len(tensors.text(list(range(1_000_000)))) < 300
 
 
 @given(st.lists(st.binary(max_size=9), min_size=1, max_size=9))
-def test_texts_come_back(values):
+def test_texts_come_back(values: Any) -> None:
     array = tensors.texts(values)
 
     found = tensors.from_bytes(tensors.to_bytes(array), array.dtype, (len(values), 1))

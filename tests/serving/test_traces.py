@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.test_connection import ask
 
 from modelyard.serving.messages import Request
@@ -15,7 +20,7 @@ GOOD = f"00-{TRACE}-{PARENT}-01"
 PREDICT = "/v1/models/digits:predict"
 
 
-def begin(traceparent=None, *, tracestate=None, repeated=(), sampler=None):
+def begin(traceparent: Any = None, *, tracestate: Any = None, repeated: Sequence[Any] = (), sampler: Any = None) -> Any:
     headers = {b"traceparent": traceparent, b"tracestate": tracestate}
     given = {name: value.encode() for name, value in headers.items() if value is not None}
     names = frozenset(name.encode() for name in repeated)
@@ -34,7 +39,7 @@ def begin(traceparent=None, *, tracestate=None, repeated=(), sampler=None):
         (f"cc-{TRACE}-{PARENT}-01-what-comes-later", 1),
     ],
 )
-def test_the_trace_of_the_client_goes_on(traceparent, flags):
+def test_the_trace_of_the_client_goes_on(traceparent: str, flags: int) -> None:
     trace = begin(traceparent)
 
     assert (trace.trace_id, trace.parent_id, trace.flags) == (TRACE, PARENT, flags)
@@ -63,7 +68,7 @@ def test_the_trace_of_the_client_goes_on(traceparent, flags):
         "é" * 30,
     ],
 )
-def test_what_is_no_traceparent_begins_a_trace_as_if_there_were_none(traceparent):
+def test_what_is_no_traceparent_begins_a_trace_as_if_there_were_none(traceparent: Any) -> None:
     trace = begin(traceparent, tracestate="a=1")
 
     assert re.fullmatch(r"[0-9a-f]{32}", trace.trace_id)
@@ -71,7 +76,7 @@ def test_what_is_no_traceparent_begins_a_trace_as_if_there_were_none(traceparent
     assert (trace.parent_id, trace.flags, trace.state) == ("", 0, "")
 
 
-def test_a_traceparent_that_came_twice_is_none():
+def test_a_traceparent_that_came_twice_is_none() -> None:
     assert begin(GOOD, repeated=["traceparent"]).trace_id != TRACE
 
 
@@ -85,7 +90,7 @@ def test_a_traceparent_that_came_twice_is_none():
         ("é=1", (), ""),
     ],
 )
-def test_the_state_is_kept_if_it_is_whole_and_short(tracestate, repeated, kept):
+def test_the_state_is_kept_if_it_is_whole_and_short(tracestate: str, repeated: tuple[Any, ...], kept: str) -> None:
     assert begin(GOOD, tracestate=tracestate, repeated=repeated).state == kept
 
 
@@ -105,13 +110,15 @@ LOW, HIGH = "f" * 16 + "0" * 15 + "1", "0" * 16 + "f" * 16
         (1.0, False, 0, [True, True]),
     ],
 )
-def test_a_sampler_decides_by_the_trace_or_as_its_parent(ratio, parent_based, parent_flags, sampled):
+def test_a_sampler_decides_by_the_trace_or_as_its_parent(
+    ratio: float, parent_based: bool, parent_flags: int | None, sampled: list[bool]
+) -> None:
     sampler = Sampler(ratio, parent_based)
 
     assert [sampler.samples(trace_id, parent_flags) for trace_id in (LOW, HIGH)] == sampled
 
 
-def test_a_ratio_takes_about_that_part():
+def test_a_ratio_takes_about_that_part() -> None:
     tracer = Tracer(Sampler(0.25))
     traces = [tracer.begin(Request("GET", "/v2", {})) for _ in range(4000)]
 
@@ -119,7 +126,9 @@ def test_a_ratio_takes_about_that_part():
     assert len({trace.trace_id for trace in traces}) == len({trace.span_id for trace in traces}) == 4000
 
 
-def test_each_answer_and_each_line_of_the_log_names_the_trace(start, models):
+def test_each_answer_and_each_line_of_the_log_names_the_trace(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "float32", LOG_LEVEL="debug") as server, server.client() as client:
         ours = [
             client.post(PREDICT, json={"instances": []}, headers={"traceparent": GOOD}),

@@ -27,11 +27,11 @@ from modelyard.serving.urls import shown_url
         ("", ""),
     ],
 )
-def test_user_name_password_query_and_fragment_are_left_out(url, shown):
+def test_user_name_password_query_and_fragment_are_left_out(url: str, shown: str) -> None:
     assert shown_url(url) == shown
 
 
 @given(st.text(alphabet="S?#@/: ", min_size=1), st.text(alphabet="S?#@/: ", min_size=1))
-def test_no_password_is_shown_whatever_is_in_it(name, password):
+def test_no_password_is_shown_whatever_is_in_it(name: str, password: str) -> None:
     assert "S" not in shown_url(f"nats://{name}:{password}@b")
     assert "S" not in shown_url(f"nats://b?password={name}{password}")

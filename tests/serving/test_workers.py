@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.test_server import PREDICT, group_is_gone, run, sample_of, wait_until
 from tests.standins import as_on_macos
 
@@ -23,25 +24,30 @@ from modelyard.serving import warming
 INFER = "/v2/models/digits/infer"
 
 
-def children(server):
+def children(server: Any) -> list[int]:
     path = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
     with open(path) as file:
         return [int(number) for number in file.read().split()]
 
 
-def all_ready(server):
+def all_ready(server: Any) -> None:
     with server.client() as client:
         wait_until(lambda: client.get("/v2/health/ready").status_code == 200, 60)
 
 
-def test_two_workers_share_the_port_and_add_up_their_counts(start, models, raw, expected):
+def test_two_workers_share_the_port_and_add_up_their_counts(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+) -> None:
     want = expected(models / "float32", raw)
     with start(models / "float32", WORKERS="2") as server:
         all_ready(server)
         assert len(children(server)) == 2
         clients = [server.client() for _ in range(4)]
 
-        def ask(number):
+        def ask(number: int) -> tuple[Any, Any]:
             row = number % len(raw)
             return row, clients[number % 4].post(PREDICT, json={"instances": raw[row : row + 1].tolist()}).json()
 
@@ -60,13 +66,15 @@ def test_two_workers_share_the_port_and_add_up_their_counts(start, models, raw, 
     assert group_is_gone(server.process.pid)
 
 
-def cpu_ticks(pid):
+def cpu_ticks(pid: int) -> int:
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
-def test_connections_are_shared_evenly(start, models):
+def test_connections_are_shared_evenly(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "float32", WORKERS="2", LOG_LEVEL="debug") as server:
         all_ready(server)
         rounds = [unevenness(server) for _ in range(5)]
@@ -74,7 +82,7 @@ def test_connections_are_shared_evenly(start, models):
     assert min(rounds) <= 2, rounds  # a worker that gets no time while another has some lags behind
 
 
-def unevenness(server):
+def unevenness(server: Any) -> Any:
     """Return by how many of 8 connections the two workers differ."""
     with contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -83,7 +91,9 @@ def unevenness(server):
     return abs(first - second)
 
 
-def test_another_worker_takes_the_place_of_one_that_ends(start, models, raw):
+def test_another_worker_takes_the_place_of_one_that_ends(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray
+) -> None:
     with start(models / "float32", WORKERS="2") as server:
         all_ready(server)
         first, second = children(server)
@@ -99,13 +109,15 @@ def test_another_worker_takes_the_place_of_one_that_ends(start, models, raw):
         assert server.stop() == 0
 
 
-def test_no_request_fails_when_workers_are_told_to_stop(start, models, raw):
+def test_no_request_fails_when_workers_are_told_to_stop(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray
+) -> None:
     failed, end = [], threading.Event()
     body = json.dumps({"instances": raw.tolist()}).encode()
     with start(models / "float32", WORKERS="2", DRAIN_S="1") as server:
         all_ready(server)
 
-        def ask():
+        def ask() -> None:
             with server.client() as client:
                 while not end.is_set():
                     answer = client.post(PREDICT, content=body)
@@ -126,14 +138,16 @@ def test_no_request_fails_when_workers_are_told_to_stop(start, models, raw):
     assert failed == []
 
 
-def test_what_is_wrong_is_said_once(models, tmp_path):
+def test_what_is_wrong_is_said_once(models: Path, tmp_path: Path) -> None:
     result = run(MODEL_DIR=tmp_path, WORKERS=2)
 
     assert result.returncode == 2
     assert result.stderr.count("model.json: No such file or directory") == 1
 
 
-def test_workers_end_with_the_process_that_watches_them(start, models):
+def test_workers_end_with_the_process_that_watches_them(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "float32", WORKERS="2") as server:
         all_ready(server)
         server.process.kill()
@@ -156,13 +170,15 @@ def open_noting(folder, threads): return Noting()
 """
 
 
-def test_requests_that_wait_are_predicted_together_and_fail_each_for_itself(start, models, tmp_path):
+def test_requests_that_wait_are_predicted_together_and_fail_each_for_itself(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     gate, sizes = tmp_path / "gate", tmp_path / "sizes"
     (tmp_path / "noting.py").write_text(BATCHES.format(gate=str(gate), sizes=str(sizes)))
     command = [sys.executable, "-m", "modelyard.serving"]
     settings = {"BACKEND": "noting:open_noting", "BATCHING": "on"}
 
-    def ask(number):
+    def ask(number: int) -> Any:
         sample = np.full((1, 8, 8, 1), number).tolist()
         return server.send(PREDICT, {"instances": sample})
 
@@ -183,14 +199,14 @@ def test_requests_that_wait_are_predicted_together_and_fail_each_for_itself(star
     assert sizes.read_text().split() == ["1", "4", "1", "1", "1", "1"]
 
 
-def test_whether_it_pays_is_measured_where_nothing_is_set(monkeypatch):
+def test_whether_it_pays_is_measured_where_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     class Paced:
         """A model that takes a millisecond a call, and as much again for each sample beyond the first."""
 
-        def __init__(self, sample_s):
+        def __init__(self, sample_s: Any) -> None:
             self.sample_s = sample_s
 
-        def run(self, inputs):
+        def run(self, inputs: Any) -> Any:
             clock.append(0.001 + (len(inputs["input"]) - 1) * self.sample_s)
             return inputs
 

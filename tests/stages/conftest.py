@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def splits(seed: int = 0, **changes: object) -> Splits:
 
 
 @pytest.fixture
-def make_splits():
+def make_splits() -> Any:
     return splits
 
 

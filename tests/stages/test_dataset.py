@@ -3,6 +3,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from modelyard.task import Task
 from modelyard.tensors import OutputFacts, Preprocessing
 
 
-def test_splits_are_written_as_they_are_with_their_facts(make_splits, told, tmp_path):
+def test_splits_are_written_as_they_are_with_their_facts(make_splits: Any, told: Told, tmp_path: Path) -> None:
     splits = make_splits()
     metrics = write_dataset(splits, tmp_path, progress=told)
     assert metrics == {"train": 30, "test": 12, "classes": 3, "shape": [4, 4, 3]}
@@ -35,16 +36,18 @@ def test_splits_are_written_as_they_are_with_their_facts(make_splits, told, tmp_
     assert told.calls[-1] == (42, 42)
 
 
-def test_a_task_that_wants_no_number_is_refused_before_a_framework_ends_over_it(make_splits, told, tmp_path):
+def test_a_task_that_wants_no_number_is_refused_before_a_framework_ends_over_it(
+    make_splits: Any, told: Told, tmp_path: Path
+) -> None:
     class Nothing(Task):
-        def check(self, splits):
+        def check(self, splits: Any) -> OutputFacts:
             return OutputFacts(name="scores", shape=(len(splits.class_names),), labels=tuple(splits.class_names))
 
     with pytest.raises(PluginError, match=r"the task 'x' wants answers of the shape \(0,\), which hold no number\n"):
         stage.write_dataset(make_splits(class_names=()), tmp_path, Nothing(), "x", progress=told)
 
 
-def test_unit_maps_the_value_range_to_0_and_1(make_splits, told, tmp_path):
+def test_unit_maps_the_value_range_to_0_and_1(make_splits: Any, told: Told, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     x = random.uniform(-3, 5, (30, 4)).astype(np.float32)
     x[0, :2] = (-3, 5)
@@ -75,7 +78,7 @@ def test_samples_that_are_all_alike_are_not_divided_by_nothing(
     assert (Dataset.open(tmp_path).inputs("train") == 7).all()
 
 
-def test_standard_gives_each_channel_mean_0_and_deviation_1(make_splits, told, tmp_path):
+def test_standard_gives_each_channel_mean_0_and_deviation_1(make_splits: Any, told: Told, tmp_path: Path) -> None:
     train_x = make_splits().train_x.copy()
     train_x[..., 2] = 7  # a constant channel is not divided by nothing
     write_dataset(make_splits(train_x=train_x), tmp_path, normalize="standard", progress=told)
@@ -85,7 +88,9 @@ def test_standard_gives_each_channel_mean_0_and_deviation_1(make_splits, told, t
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_mean_and_deviation_are_taken_where_standard_needs_them(make_splits, told, tmp_path, dtype):
+def test_mean_and_deviation_are_taken_where_standard_needs_them(
+    make_splits: Any, told: Told, tmp_path: Path, dtype: Any
+) -> None:
     splits = make_splits()
     x = splits.train_x.astype(dtype)
     for normalize in ("unit", "none", "standard"):
@@ -96,13 +101,15 @@ def test_mean_and_deviation_are_taken_where_standard_needs_them(make_splits, tol
     assert facts.preprocessing.std == pytest.approx(x.reshape(-1, 3).std(axis=0))
 
 
-def test_none_leaves_samples_as_they_are(make_splits, told, tmp_path):
+def test_none_leaves_samples_as_they_are(make_splits: Any, told: Told, tmp_path: Path) -> None:
     write_dataset(make_splits(), tmp_path, normalize="none", progress=told)
     dataset = Dataset.open(tmp_path)
     assert np.array_equal(dataset.inputs("test"), dataset.x("test").astype(np.float32))
 
 
-def test_the_same_splits_give_the_same_bytes_whatever_the_block(make_splits, told, tmp_path, monkeypatch):
+def test_the_same_splits_give_the_same_bytes_whatever_the_block(
+    make_splits: Any, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, block_bytes in (("a", 1 << 20), ("b", 100)):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(split_files, "_BLOCK_BYTES", block_bytes)
@@ -115,7 +122,7 @@ def test_the_same_splits_give_the_same_bytes_whatever_the_block(make_splits, tol
     arrays(np.float32, (6, 2, 2), elements=st.floats(-100, 100, width=32)),
     st.sampled_from([np.float16, np.float32, np.float64, ">f8"]),
 )
-def test_floats_of_any_kind_become_float32(values, dtype):
+def test_floats_of_any_kind_become_float32(values: Any, dtype: Any) -> None:
     x = values.astype(np.float16).astype(dtype)
     with tempfile.TemporaryDirectory() as folder:
         splits = Splits(x, np.arange(6) % 2, x[:2], np.arange(2), ("a", "b"), (-101.0, 101.0))
@@ -129,7 +136,7 @@ def test_floats_of_any_kind_become_float32(values, dtype):
     arrays(np.int64, (5, 3), elements=st.integers(0, 100)),
     st.sampled_from([np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, ">i4"]),
 )
-def test_whole_numbers_stay_what_they_are(x, dtype):
+def test_whole_numbers_stay_what_they_are(x: Any, dtype: Any) -> None:
     """Small ones, too: a vocabulary of a hundred words has ids that a byte would hold."""
     with tempfile.TemporaryDirectory() as folder:
         splits = Splits(x.astype(dtype), np.arange(5) % 2, x[:2].astype(dtype), np.arange(2), ("a", "b"), (0, 100))
@@ -142,7 +149,7 @@ def test_whole_numbers_stay_what_they_are(x, dtype):
 
 
 @pytest.mark.parametrize("normalize", ["unit", "standard"])
-def test_whole_numbers_are_not_normalized(make_splits, told, tmp_path, normalize):
+def test_whole_numbers_are_not_normalized(make_splits: Any, told: Told, tmp_path: Path, normalize: str) -> None:
     x = np.arange(60).reshape(30, 2)
     message = (
         rf"normalize = '{normalize}': the samples are int64, whole numbers (.|\n)*\n  leave normalize out; or give"
@@ -152,7 +159,7 @@ def test_whole_numbers_are_not_normalized(make_splits, told, tmp_path, normalize
     assert not list(tmp_path.iterdir())
 
 
-def test_memory_maps_and_other_orders_are_written_right(make_splits, told, tmp_path):
+def test_memory_maps_and_other_orders_are_written_right(make_splits: Any, told: Told, tmp_path: Path) -> None:
     x = make_splits().train_x
     np.save(tmp_path / "x.npy", np.asfortranarray(x))
     (tmp_path / "out").mkdir()
@@ -170,7 +177,9 @@ def test_memory_maps_and_other_orders_are_written_right(make_splits, told, tmp_p
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_a_bad_value_is_named_with_its_sample(make_splits, told, tmp_path, value, message, dtype, monkeypatch):
+def test_a_bad_value_is_named_with_its_sample(
+    make_splits: Any, told: Told, tmp_path: Path, value: Any, message: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(split_files, "_BLOCK_BYTES", 1000)
     x = np.zeros((30, 4, 4, 3), dtype)
     x[17, 2, 1, 0] = value
@@ -179,7 +188,7 @@ def test_a_bad_value_is_named_with_its_sample(make_splits, told, tmp_path, value
         write_dataset(make_splits(train_x=x, test_x=x[:12], value_range=(0, 1)), tmp_path, progress=told)
 
 
-def test_a_number_a_sample_is_normalized_as_one_channel(told, tmp_path):
+def test_a_number_a_sample_is_normalized_as_one_channel(told: Told, tmp_path: Path) -> None:
     ages, pictures = np.arange(30, dtype=np.float32), np.zeros((30, 2), np.float32)
     x = {"age": ages, "picture": pictures}
     write_dataset(

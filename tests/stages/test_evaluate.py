@@ -3,10 +3,14 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from tests.stages.conftest import Told
 from tests.tasks import MEASURING
 
 from modelyard.artifacts import Dataset, Model, ModelFacts
@@ -30,7 +34,7 @@ class Brightness:
 
 
 @pytest.fixture
-def model(tmp_path, dataset) -> Model:
+def model(tmp_path: Path, dataset: Dataset) -> Model:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.tflite").write_bytes(b"weights " * 100)
@@ -42,7 +46,9 @@ def model(tmp_path, dataset) -> Model:
     return Model.open(folder)
 
 
-def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model, told, tmp_path):
+def test_measures_the_test_split_and_leaves_three_files(
+    dataset: Dataset, model: Model, told: Told, tmp_path: Path
+) -> None:
     predictor = Brightness()
     out = tmp_path / "out"
     out.mkdir()
@@ -73,7 +79,9 @@ def test_measures_the_test_split_and_leaves_three_files(dataset: Dataset, model,
     assert 0 < measured.latency.p50_ms <= measured.latency.p99_ms
 
 
-def test_all_but_the_latency_is_the_same_every_time_however_many_workers(dataset, model, told, tmp_path):
+def test_all_but_the_latency_is_the_same_every_time_however_many_workers(
+    dataset: Dataset, model: Model, told: Told, tmp_path: Path
+) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         numbers = {"batch_size": 5, "latency_samples": 2, "warmup": 0, "workers": 1 if name == "a" else 3}
@@ -82,7 +90,9 @@ def test_all_but_the_latency_is_the_same_every_time_however_many_workers(dataset
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_workers_have_a_predictor_each_and_share_the_batches(dataset, model, told, tmp_path):
+def test_workers_have_a_predictor_each_and_share_the_batches(
+    dataset: Dataset, model: Model, told: Told, tmp_path: Path
+) -> None:
     made: list[Brightness] = []
     meet = threading.Barrier(3, timeout=30)
 
@@ -112,7 +122,9 @@ def test_workers_have_a_predictor_each_and_share_the_batches(dataset, model, tol
     assert len(made) == 4, "one to time"
 
 
-def test_a_baseline_is_timed_in_turns_with_the_model(dataset, model, told, tmp_path):
+def test_a_baseline_is_timed_in_turns_with_the_model(
+    dataset: Dataset, model: Model, told: Told, tmp_path: Path
+) -> None:
     order: list[str] = []
 
     class Named(Brightness):
@@ -155,7 +167,7 @@ def test_a_baseline_is_timed_in_turns_with_the_model(dataset, model, told, tmp_p
     assert set(latency.host.cpus) <= allowed
 
 
-def test_warnings_of_the_models_chain_are_kept(dataset, model, told, tmp_path):
+def test_warnings_of_the_models_chain_are_kept(dataset: Dataset, model: Model, told: Told, tmp_path: Path) -> None:
     warned = Model(model.folder, msgspec.structs.replace(model.facts, warnings=("slow on this CPU",)))
     evaluate(lambda _: Brightness(), warned, dataset, tmp_path, MEASURING, latency_samples=1, warmup=0, progress=told)
     assert read_measured(tmp_path).evaluation.warnings == ("slow on this CPU",)
@@ -171,14 +183,16 @@ def test_warnings_of_the_models_chain_are_kept(dataset, model, told, tmp_path):
         (lambda raw: np.tile(np.float32([1.5, -0.5, 0]), (len(raw), 1)), "no distribution"),
     ],
 )
-def test_a_runtime_that_does_not_answer_probabilities_is_refused(dataset, model, told, tmp_path, answer, message):
+def test_a_runtime_that_does_not_answer_probabilities_is_refused(
+    dataset: Dataset, model: Model, told: Told, tmp_path: Path, answer: Callable[..., Any], message: str
+) -> None:
     predictor = Brightness()
     predictor.predict = answer
     with pytest.raises(PluginError, match=message):
         evaluate(lambda _: predictor, model, dataset, tmp_path, MEASURING, progress=told)
 
 
-def test_a_damaged_evaluation_is_named(tmp_path):
+def test_a_damaged_evaluation_is_named(tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text('{"accuracy": 1}')
     with pytest.raises(DataError, match=r"evaluation\.json: cannot be read as Evaluation"):
         read_measured(tmp_path)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -86,13 +86,15 @@ def out(tmp_path: Path) -> Path:
         ("int8", {}, "int8"),
     ],
 )
-def test_the_rule_picks_among_those_that_meet_every_gate(tmp_path, out, rule, gates, chosen):
+def test_the_rule_picks_among_those_that_meet_every_gate(
+    tmp_path: Path, out: Path, rule: str, gates: dict[str, Any], chosen: str
+) -> None:
     selection = select(candidates(tmp_path), out, rule=rule, gates=parse_gates(gates), baseline="float32")
     assert selection.chosen == chosen
     assert read_json(out / "selection.json", Selection) == selection
 
 
-def test_what_is_written_is_the_model_its_facts_and_its_answers(tmp_path, out):
+def test_what_is_written_is_the_model_its_facts_and_its_answers(tmp_path: Path, out: Path) -> None:
     made = candidates(tmp_path)
     lines: list[str] = []
     gates = parse_gates({"min_accuracy": 0.93})
@@ -114,7 +116,7 @@ def test_what_is_written_is_the_model_its_facts_and_its_answers(tmp_path, out):
     assert len({len(line) for line in table.splitlines() if line.startswith("|")}) == 1
 
 
-def test_the_model_part_does_not_change_with_the_latency(tmp_path, out):
+def test_the_model_part_does_not_change_with_the_latency(tmp_path: Path, out: Path) -> None:
     made = candidates(tmp_path)
     select(made, out, gates=Gates(), baseline="float32")
     before = {p.name: p.read_bytes() for p in (out / "model").iterdir()}
@@ -124,7 +126,7 @@ def test_the_model_part_does_not_change_with_the_latency(tmp_path, out):
     assert {p.name: p.read_bytes() for p in (tmp_path / "again" / "model").iterdir()} == before
 
 
-def test_none_left_shows_each_variant_with_gate_value_and_bound(tmp_path, out):
+def test_none_left_shows_each_variant_with_gate_value_and_bound(tmp_path: Path, out: Path) -> None:
     gates = parse_gates({"min_accuracy": 0.935, "max_size": "40 kB", "max_accuracy_drop": 0.03})
     with pytest.raises(GateError) as caught:
         select(candidates(tmp_path), out, gates=gates, baseline="float32")
@@ -140,7 +142,7 @@ def test_none_left_shows_each_variant_with_gate_value_and_bound(tmp_path, out):
     assert read_json(out / "selection.json", Selection).chosen == ""
 
 
-def test_a_named_variant_that_misses_a_gate_fails(tmp_path, out):
+def test_a_named_variant_that_misses_a_gate_fails(tmp_path: Path, out: Path) -> None:
     with pytest.raises(GateError, match=r"'pruned', which the rule names, does not meet every gate\n  pruned: min_acc"):
         select(candidates(tmp_path), out, rule="pruned", gates=parse_gates({"min_accuracy": 0.92}), baseline="float32")
 
@@ -152,12 +154,12 @@ def test_a_named_variant_that_misses_a_gate_fails(tmp_path, out):
         ({"baseline": "float"}, r"key 'baseline': unknown 'float', did you mean 'float32'\?"),
     ],
 )
-def test_an_unknown_name_is_refused(tmp_path, out, changes, message):
+def test_an_unknown_name_is_refused(tmp_path: Path, out: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         select(candidates(tmp_path), out, **{"baseline": "float32", "gates": Gates(), **changes})
 
 
-def test_an_evaluation_without_answers_is_refused(tmp_path, out):
+def test_an_evaluation_without_answers_is_refused(tmp_path: Path, out: Path) -> None:
     made = candidates(tmp_path)
     (made["pruned"].evaluation / "answers.npy").unlink()
     with pytest.raises(DataError, match=r"no answers\.npy"):
@@ -209,7 +211,7 @@ def worth(row: Row, rule: str) -> float:
 
 
 @given(rows, bounds, st.sampled_from(sorted(RULES)))
-def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures, gates, rule):
+def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures: Any, gates: Any, rule: Any) -> None:
     made = table(figures, parse_gates(gates))
     chosen = pick(made, rule)
     fitting = [row for row in made if not row.misses]
@@ -224,7 +226,7 @@ def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures, g
 
 
 @given(rows, bounds, bounds, st.sampled_from(sorted(RULES)))
-def test_another_gate_never_lets_a_better_one_through(figures, gates, more, rule):
+def test_another_gate_never_lets_a_better_one_through(figures: Any, gates: Any, more: Any, rule: Any) -> None:
     few = pick(table(figures, parse_gates(gates)), rule)
     many = pick(table(figures, parse_gates({**more, **gates})), rule)
     if many is not None:
@@ -233,14 +235,14 @@ def test_another_gate_never_lets_a_better_one_through(figures, gates, more, rule
 
 
 @given(rows, st.sampled_from(sorted(RULES)), st.randoms(use_true_random=False))
-def test_the_order_of_the_variants_does_not_matter(figures, rule, random):
+def test_the_order_of_the_variants_does_not_matter(figures: Any, rule: Any, random: Any) -> None:
     made = list(table(figures, Gates()))
     chosen = choose(tuple(made), rule)
     random.shuffle(made)
     assert choose(tuple(made), rule) == chosen
 
 
-def test_of_variants_that_are_not_measurably_slower_than_the_fastest_the_smallest_is_the_fastest():
+def test_of_variants_that_are_not_measurably_slower_than_the_fastest_the_smallest_is_the_fastest() -> None:
     def timed(name: str, gzip: int, low: float, value: float, high: float) -> Row:
         one = measured(0.9, 9, gzip, 1.0, 2.0)
         ratio = Ratio(p50=value, low=low, high=high, rounds=40, baseline_p50_ms=0.04)
@@ -260,13 +262,13 @@ def host(cpu_model: str, load_1m: float = 0.5) -> Host:
 
 
 @pytest.mark.parametrize("rule", ["smallest", "smallest-file", "fastest"])
-def test_of_variants_of_one_size_the_more_accurate_is_picked(rule):
+def test_of_variants_of_one_size_the_more_accurate_is_picked(rule: str) -> None:
     made = {"a": measured(0.93, 100, 50, 0.04, 0.08), "b": measured(0.94, 100, 50, 0.04, 0.08)}
     rows = tuple(row_of(name, one, Judgement()) for name, one in made.items())
     assert choose(rows, rule) == "b"
 
 
-def test_a_variant_that_was_not_compared_is_as_fast_as_the_baseline():
+def test_a_variant_that_was_not_compared_is_as_fast_as_the_baseline() -> None:
     figures = measured(0.95, 100, 50, 0.04, 0.08)
     alone = Measured(figures.evaluation, msgspec.structs.replace(figures.latency, ratio=None, metrics=()))
     row = row_of("baseline", alone, Judgement())
@@ -275,7 +277,7 @@ def test_a_variant_that_was_not_compared_is_as_fast_as_the_baseline():
     assert row == Row(variant="baseline", metrics=tuple(alone.metrics.values())), "and nothing else is said of it"
 
 
-def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others(tmp_path, out):
+def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others(tmp_path: Path, out: Path) -> None:
     made = candidates(tmp_path)
     slower = measured(0.93, 45_000, 41_000, 0.05, 0.09)
     made["worse"] = Candidate(tmp_path / "evaluate-worse", made["int8"].model)
@@ -288,7 +290,9 @@ def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others
     assert "| behind int8 |" in next(line for line in (out / "table.md").read_text().splitlines() if "worse" in line)
 
 
-def test_a_baseline_trained_as_long_is_what_the_drop_is_measured_from_and_does_not_ship(tmp_path, out):
+def test_a_baseline_trained_as_long_is_what_the_drop_is_measured_from_and_does_not_ship(
+    tmp_path: Path, out: Path
+) -> None:
     gates = parse_gates({"max_accuracy_drop": 0.02})
     alike = {"pruned": "int8"}  # 0.91 against 0.94
     rows = select(
@@ -307,7 +311,7 @@ def test_a_baseline_trained_as_long_is_what_the_drop_is_measured_from_and_does_n
     assert choose(rows, "int8") == "int8", "unless it is asked for"
 
 
-def test_where_there_is_no_baseline_that_was_trained_as_long_the_reason_is_told(tmp_path, out):
+def test_where_there_is_no_baseline_that_was_trained_as_long_the_reason_is_told(tmp_path: Path, out: Path) -> None:
     why = {"int8": "it cannot be built", "pruned": "it cannot be built"}
     made = select(candidates(tmp_path), out, gates=Gates(), baseline="float32", trained_unlike=why)
     assert [(row.compared_with, row.trained_unlike) for row in made.table] == [
@@ -319,7 +323,7 @@ def test_where_there_is_no_baseline_that_was_trained_as_long_the_reason_is_told(
     assert read_json(out / "selection.json", Selection) == made
 
 
-def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
+def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path: Path, out: Path) -> None:
     made = candidates(tmp_path)
     figures = FIGURES["int8"]
     warned = msgspec.structs.replace(figures.evaluation, warnings=("slow kernels on x86",))
@@ -343,7 +347,7 @@ def test_warnings_and_undecided_gates_are_told_below_the_table(tmp_path, out):
         select(made, tmp_path / "other", gates=gates, rule="int8", baseline="float32")
 
 
-def test_latencies_of_different_machines_are_said_to_be(tmp_path, out):
+def test_latencies_of_different_machines_are_said_to_be(tmp_path: Path, out: Path) -> None:
     made = candidates(tmp_path)
     for name, cpu in (("int8", "Fast CPU"), ("pruned", "Slow CPU")):
         late = msgspec.structs.replace(FIGURES[name].latency, host=host(cpu))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import sqrt, ulp
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from modelyard.stages.statistics import Counts, Extent, Moments, statistics
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 2**32), st.floats(0, 1e4))
-def test_mean_and_deviation_do_not_hang_on_the_blocks(sizes, seed, offset):
+def test_mean_and_deviation_do_not_hang_on_the_blocks(sizes: Any, seed: int, offset: Any) -> None:
     blocks = [np.random.default_rng((seed, i)).normal(offset, 3, (n, 2, 4)) for i, n in enumerate(sizes)]
     moments = Moments(4)
     for block in blocks:
@@ -24,7 +25,7 @@ def test_mean_and_deviation_do_not_hang_on_the_blocks(sizes, seed, offset):
 
 
 @given(st.lists(arrays(np.uint8, (3, 2, 2)), min_size=1, max_size=4))
-def test_what_is_counted_is_exact(blocks):
+def test_what_is_counted_is_exact(blocks: Any) -> None:
     counts = Counts(2)
     for block in blocks:
         counts.add(block)
@@ -36,7 +37,7 @@ def test_what_is_counted_is_exact(blocks):
         assert abs(std - expected) <= ulp(expected), "each rounds once"
 
 
-def test_bytes_are_counted_and_other_types_added_up():
+def test_bytes_are_counted_and_other_types_added_up() -> None:
     assert isinstance(statistics(np.dtype("uint8"), 3), Counts)
     assert isinstance(statistics(np.dtype("float32"), 3), Moments)
 

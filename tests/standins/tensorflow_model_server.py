@@ -9,6 +9,8 @@ root are tested, and all that stands in front of the server; the SavedModel itse
 It needs Python 3.9 and nothing else, so that it runs in a small base image.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -16,6 +18,7 @@ import re
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 # Source: tensorflow_serving/model_servers/main.cc, 2.20 (those that modelyard may use)
 FLAGS = {
@@ -25,7 +28,7 @@ FLAGS = {
 }  # fmt: skip
 
 
-def main(words):
+def main(words: Any) -> None:
     flags = dict(word[2:].split("=", 1) for word in words)
     unknown = set(flags) - FLAGS
     if unknown or not all(word.startswith("--") for word in words):
@@ -43,13 +46,13 @@ def main(words):
     serve(int(flags["rest_api_port"]), name, version, table)
 
 
-def read_models(text):
+def read_models(text: Any) -> tuple[Any, Any, Any]:
     """Return name, base path and version of the one model in a ModelServerConfig."""
     name, base = (re.search(rf'^\s*{key}: "([^"]+)"$', text, re.MULTILINE)[1] for key in ("name", "base_path"))
     return name, base, re.search(r"versions: (\d+)", text)[1]
 
 
-def is_read_only():
+def is_read_only() -> bool:
     try:
         Path("/written").touch()
     except OSError:
@@ -57,7 +60,7 @@ def is_read_only():
     return False
 
 
-def key_of(sample):
+def key_of(sample: Any) -> Any:
     """Return what stands for a sample in the table."""
     return hashlib.sha256(json.dumps(sample).encode()).hexdigest()
 
@@ -66,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else a body that is written after its headers waits for their ACK, 40 ms
 
-    def do_GET(self):
+    def do_GET(self) -> Any:
         name, version = self.server.model
         found = re.fullmatch(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(/metadata)?", self.path)
         if not found:
@@ -76,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, {"error": f"Servable not found for request: {which}"})
         return self.answer(200, metadata_of(name, version) if found[3] else status_of(version))
 
-    def do_POST(self):
+    def do_POST(self) -> Any:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.lower() != f"/v1/models/{self.server.model[0]}:predict":
             return self.refuse(self.path)
@@ -91,12 +94,12 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(400, {"error": "the stand-in has no answer for this sample"})
         return self.answer(200, {"predictions": rows})
 
-    def refuse(self, path):
+    def refuse(self, path: Any) -> Any:
         if path.startswith("/v1/"):
             return self.answer(400, {"error": f"Malformed request: {self.command} {path}"})
         return self.answer(404, None)
 
-    def answer(self, code, value):
+    def answer(self, code: Any, value: Any) -> None:
         data = b"" if value is None else json.dumps(value, indent=4).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json" if data else "text/html")
@@ -104,16 +107,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *args):
+    def log_message(self, *args: Any) -> None:
         self.server.seen.append((self.command, self.path, dict(self.headers)))
 
 
-def status_of(version):
+def status_of(version: str) -> dict[str, Any]:
     status = {"error_code": "OK", "error_message": ""}
     return {"model_version_status": [{"version": version, "state": "AVAILABLE", "status": status}]}
 
 
-def metadata_of(name, version):
+def metadata_of(name: str, version: str) -> dict[str, Any]:
     tensor = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}}
     signature = {"inputs": {"input": {**tensor, "name": "serving_default_input:0"}}, "outputs": {},
                  "method_name": "tensorflow/serving/predict", "defaults": {}}  # fmt: skip
@@ -123,14 +126,14 @@ def metadata_of(name, version):
     }
 
 
-def server(port, name, version, table, host="0.0.0.0"):
+def server(port: int, name: str, version: str, table: Any, host: str = "0.0.0.0") -> ThreadingHTTPServer:
     """Return the stand-in as a server that is not started; `seen` holds the requests that it got."""
     made = ThreadingHTTPServer((host, port), Handler)
     made.model, made.table, made.seen = (name, version), table, []
     return made
 
 
-def serve(port, name, version, table):
+def serve(port: int, name: str, version: str, table: Any) -> None:
     server(port, name, version, table).serve_forever()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from modelyard.variants.evaluation import PER_SAMPLE, Latency, Measured, Ratio
 from modelyard.variants.gates import Judgement
 
 
-def test_bounds_are_read_with_their_units():
+def test_bounds_are_read_with_their_units() -> None:
     read = parse_gates({"min_accuracy": 1, "max_size": "1 MiB", "max_latency_p99": "0.2 s", "max_accuracy_drop": None})
     assert read.told() == {
         "min_accuracy": 1.0,
@@ -40,12 +41,12 @@ def test_bounds_are_read_with_their_units():
         ({"max_accuracy_drop": "2%"}, r"key 'max_accuracy_drop': '2%' is not allowed"),
     ],
 )
-def test_a_gate_that_cannot_be_read_says_why(values, message):
+def test_a_gate_that_cannot_be_read_says_why(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_gates(values)
 
 
-def test_every_gate_of_the_configuration_can_be_judged():
+def test_every_gate_of_the_configuration_can_be_judged() -> None:
     configured = {*settings.parameters_of_table("gates"), *settings.gate_parameters(QUANTITIES)}
     configured -= {"equal_training"}  # the plan's
     assert configured == {*gates_of(QUANTITIES), "undecided"}
@@ -93,7 +94,9 @@ BASELINE = measured()
         ({"gzip": 40}, "max_gzip_ratio", 0.8, 0.79, "40 bytes after gzip are 0.800 of the baseline's, more than 0.79"),
     ],
 )
-def test_a_bound_is_met_at_its_value_and_missed_beyond_it(variant, gate, at, beyond, text):
+def test_a_bound_is_met_at_its_value_and_missed_beyond_it(
+    variant: dict[str, Any], gate: str, at: float, beyond: float, text: str
+) -> None:
     one = measured(**variant)
     assert parse_gates({gate: at}).judge(one, BASELINE).misses == ()
     assert parse_gates({gate: beyond}).judge(one, BASELINE).misses == (f"{gate}: {text}",)
@@ -107,7 +110,9 @@ def test_a_bound_is_met_at_its_value_and_missed_beyond_it(variant, gate, at, bey
         ("max_latency_ratio", {"ratio": ratio(4.0, 5.0, 6.0)}),
     ],
 )
-def test_a_bound_on_latency_within_the_interval_is_undecided_and_passes_or_fails_as_set(gate, late):
+def test_a_bound_on_latency_within_the_interval_is_undecided_and_passes_or_fails_as_set(
+    gate: str, late: dict[str, Any]
+) -> None:
     variant = measured(**late)
 
     def judge(bound: float, undecided: str) -> tuple[int, int]:
@@ -122,7 +127,7 @@ def test_a_bound_on_latency_within_the_interval_is_undecided_and_passes_or_fails
     assert [judge(bound, "fail") for bound in (3.9, 4.0, 5.5, 6.0)] == [(1, 0), (1, 1), (1, 1), (0, 0)]
 
 
-def test_a_bound_on_accuracy_within_its_interval_is_undecided_and_passes_or_fails_as_set():
+def test_a_bound_on_accuracy_within_its_interval_is_undecided_and_passes_or_fails_as_set() -> None:
     def judge(bound: float, undecided: str = "measured") -> tuple[tuple[str, ...], tuple[str, ...]]:
         found = parse_gates({"min_accuracy": bound, "undecided": undecided}).judge(measured(accuracy=0.8), BASELINE)
         return found.misses, found.undecided
@@ -137,7 +142,7 @@ def test_a_bound_on_accuracy_within_its_interval_is_undecided_and_passes_or_fail
     assert judge(0.8, "fail") == ((f"{near} 0.8: undecided, fails",),) * 2
 
 
-def test_a_drop_is_judged_by_the_samples_that_only_one_of_the_two_labels_rightly(tmp_path):
+def test_a_drop_is_judged_by_the_samples_that_only_one_of_the_two_labels_rightly(tmp_path: Path) -> None:
     def on_disk(name: str, wrong: set[int]) -> Measured:
         right = np.array([row not in wrong for row in range(1000)])
         (tmp_path / name / PER_SAMPLE).mkdir(parents=True)
@@ -157,7 +162,7 @@ def test_a_drop_is_judged_by_the_samples_that_only_one_of_the_two_labels_rightly
     assert parse_gates({"max_accuracy_drop": 0}).judge(baseline, baseline) == Judgement(), "it is itself"
 
 
-def test_too_few_calls_for_an_end_of_the_interval_leave_a_gate_undecided():
+def test_too_few_calls_for_an_end_of_the_interval_leave_a_gate_undecided() -> None:
     variant = measured(p99_ms=5.0, p99_low_ms=None, p99_high_ms=None)
     for bound, outcome in ((1, "fails"), (100, "passes")):
         found = parse_gates({"max_latency_p99": bound}).judge(variant, BASELINE)
@@ -168,13 +173,13 @@ def test_too_few_calls_for_an_end_of_the_interval_leave_a_gate_undecided():
         assert found.misses == ((told,) if outcome == "fails" else ())
 
 
-def test_the_baseline_takes_as_long_as_itself():
+def test_the_baseline_takes_as_long_as_itself() -> None:
     assert parse_gates({"max_latency_ratio": 1}).judge(BASELINE, BASELINE).misses == ()
     missed = parse_gates({"max_latency_ratio": 0.9}).judge(BASELINE, BASELINE).misses
     assert missed == ("max_latency_ratio: 1.000 of the baseline's (1.000 to 1.000) is more than 0.9",)
 
 
-def test_accuracy_is_compared_with_the_baseline_that_was_trained_as_long_and_size_with_the_baseline():
+def test_accuracy_is_compared_with_the_baseline_that_was_trained_as_long_and_size_with_the_baseline() -> None:
     bounds = parse_gates({"max_accuracy_drop": 0.02, "max_class_accuracy_drop": 0.02, "max_size_ratio": 0.9})
     tuned = measured(accuracy=0.95, per_class=(0.95, 0.95), size=1000)
     found = bounds.judge(measured(), BASELINE, tuned)
@@ -185,7 +190,7 @@ def test_accuracy_is_compared_with_the_baseline_that_was_trained_as_long_and_siz
     ]
 
 
-def test_a_class_without_samples_has_no_part_in_it():
+def test_a_class_without_samples_has_no_part_in_it() -> None:
     bounds = parse_gates({"max_class_accuracy_drop": 0, "min_class_accuracy": 0.9})
     one = measured(per_class=(None, 0.9))
     assert bounds.judge(one, one).misses == ()

@@ -46,7 +46,7 @@ def test_turns_hold_every_call_once_and_are_six_or_more_if_that_is_possible(samp
     assert samples < 60 or min(n for _, n in turns[:-1]) >= 10
 
 
-def test_a_model_that_does_twice_the_work_takes_twice_as_long_as_the_baseline():
+def test_a_model_that_does_twice_the_work_takes_twice_as_long_as_the_baseline() -> None:
     found = measure_latency(
         lambda: Busy(6000), {"input": X}, "probabilities", samples=400, warmup=5, open_baseline=lambda: Busy(3000)
     )
@@ -59,7 +59,7 @@ def test_a_model_that_does_twice_the_work_takes_twice_as_long_as_the_baseline():
     assert found.p99_high_ms >= found.p99_ms >= found.p50_ms
 
 
-def test_what_a_sample_takes_in_a_batch_is_told_for_each_size_that_is_allowed():
+def test_what_a_sample_takes_in_a_batch_is_told_for_each_size_that_is_allowed() -> None:
     many = {"input": np.zeros((70, 2), np.uint8)}  # one call costs the same, however many samples it has
     found = measure_latency(lambda: Busy(20_000), many, "probabilities", samples=2, warmup=0).batch_ms
 
@@ -70,7 +70,7 @@ def test_what_a_sample_takes_in_a_batch_is_told_for_each_size_that_is_allowed():
     assert list(measure_latency(Busy, {"input": X}, "probabilities", samples=2, warmup=0).batch_ms) == ["1", "4"]
 
 
-def test_models_are_opened_and_run_pinned_and_the_garbage_waits():
+def test_models_are_opened_and_run_pinned_and_the_garbage_waits() -> None:
     opened: list[Busy] = []
     states: set[tuple[frozenset[int], bool]] = set()
 
@@ -89,14 +89,14 @@ def test_models_are_opened_and_run_pinned_and_the_garbage_waits():
     assert found.host.cpu_model
 
 
-def test_more_threads_than_cpus_use_all_there_are():
+def test_more_threads_than_cpus_use_all_there_are() -> None:
     found = measure_latency(Busy, {"input": X}, "probabilities", samples=2, warmup=0, threads=10_000)
     assert found.host is not None
     assert set(found.host.cpus) == os.sched_getaffinity(0)
     assert found.host.threads == 10_000
 
 
-def test_a_model_that_fails_leaves_the_process_as_it_was():
+def test_a_model_that_fails_leaves_the_process_as_it_was() -> None:
     def fail() -> None:
         raise RuntimeError
 
@@ -106,7 +106,7 @@ def test_a_model_that_fails_leaves_the_process_as_it_was():
     assert (os.sched_getaffinity(0), gc.isenabled()) == (before, True)
 
 
-def test_a_system_that_forbids_pinning_is_measured_on_without(monkeypatch):
+def test_a_system_that_forbids_pinning_is_measured_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbid(*_: object) -> None:
         raise PermissionError
 
@@ -135,6 +135,6 @@ def test_only_one_measures_at_a_time(tmp_path: Path) -> None:
     assert ended[0] >= let_go
 
 
-def test_a_machine_without_a_governor_has_none(monkeypatch, tmp_path):
+def test_a_machine_without_a_governor_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(latency, "Path", lambda _: tmp_path / "nothing")
     assert latency._governor(0) is None

@@ -55,7 +55,9 @@ def tail(low: float | None, value: float, high: float | None) -> dict[str, Any]:
         ({"size": 99, **tail(3.0, 3.5, None)}, tail(1.0, 2.0, None), True),
     ],
 )
-def test_one_dominates_if_it_is_no_worse_anywhere_noise_aside_and_better_somewhere(one, other, expected):
+def test_one_dominates_if_it_is_no_worse_anywhere_noise_aside_and_better_somewhere(
+    one: Any, other: Any, expected: bool
+) -> None:
     assert dominates(row(**one), row(**other)) is expected
 
 
@@ -81,7 +83,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_rows_never_dominate_each_other_in_a_circle_so_there_is_a_front(rows):
+def test_rows_never_dominate_each_other_in_a_circle_so_there_is_a_front(rows: int) -> None:
     left = dict(dominators(rows))
     while left:
         free = [name for name, by in left.items() if not set(by) & left.keys()]
@@ -92,7 +94,7 @@ def test_rows_never_dominate_each_other_in_a_circle_so_there_is_a_front(rows):
 
 
 @given(ROWS)
-def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows):
+def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows: int) -> None:
     best = row(
         "best",
         accuracy=2,
@@ -104,13 +106,13 @@ def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows):
     assert front_of(with_front([*rows, best])) == ("best",)
 
 
-def test_a_row_that_is_there_for_comparison_neither_dominates_nor_is_on_the_front():
+def test_a_row_that_is_there_for_comparison_neither_dominates_nor_is_on_the_front() -> None:
     rows = with_front([row("a"), replace(row("tuned", accuracy=0.99), control=True), row("b", gzip_size=60)])
     assert [one.dominated_by for one in rows] == [(), (), ("a",)]
     assert front_of(rows) == ("a",)
 
 
-def test_worse_is_what_lies_beyond_it_without_doubt():
+def test_worse_is_what_lies_beyond_it_without_doubt() -> None:
     def ratio(low: float | None, value: float, high: float | None) -> Metric:
         return LATENCY_RATIO.of(value, (low, high))
 

@@ -3,10 +3,14 @@
 Python imports this module at its start when the folder is on PYTHONPATH. The stages' processes are not counted.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 _CALLS = ("fsync", "link", "mkdir", "rename", "replace", "rmdir", "unlink", "ftruncate", "chmod")
 
@@ -14,8 +18,8 @@ _CALLS = ("fsync", "link", "mkdir", "rename", "replace", "rmdir", "unlink", "ftr
 def _count(limit: int) -> None:
     lock, seen = threading.Lock(), [0]
 
-    def before(plain):
-        def call(*given, **named):
+    def before(plain: Any) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
             with lock:
                 seen[0] += 1
                 if seen[0] == limit:

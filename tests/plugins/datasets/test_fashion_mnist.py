@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench
 
 from modelyard import DataError
 from modelyard_plugins.datasets.fashion_mnist import CLASS_NAMES, fashion_mnist, read_folder
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="the Debian package dataset-fashion-mnist is not installed")
-def test_reads_the_debian_package(bench):
+def test_reads_the_debian_package(bench: Bench) -> None:
     splits = fashion_mnist(bench.stage())
     assert splits.train_x.shape == (60_000, 28, 28, 1)
     assert splits.test_x.shape == (10_000, 28, 28, 1)
@@ -37,19 +38,19 @@ def test_reads_the_debian_package(bench):
     assert splits.train_x.mean() == pytest.approx(72.94, abs=0.01)  # the published mean, 0.2860 of 255
 
 
-def test_reads_gzipped_and_plain_files(folder):
+def test_reads_gzipped_and_plain_files(folder: Path) -> None:
     splits = read_folder(folder)
     assert splits.train_x.shape == (20, 28, 28, 1)
     assert splits.test_y.tolist() == list(range(10))
 
 
-def test_a_missing_file_is_named_with_what_to_do(folder):
+def test_a_missing_file_is_named_with_what_to_do(folder: Path) -> None:
     (folder / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(DataError, match=r"no t10k-labels-idx1-ubyte.gz(.|\n)*apt-get install dataset-fashion-mnist"):
         read_folder(folder)
 
 
-def test_images_and_labels_of_different_sets_are_refused(folder):
+def test_images_and_labels_of_different_sets_are_refused(folder: Path) -> None:
     (folder / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(19, np.uint8)))
     with pytest.raises(DataError, match="train: 20 images but 19 labels"):
         read_folder(folder)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.plugins.conftest import Bench
 
 from modelyard import DataError
 from modelyard_plugins.datasets.image_folder import check, image_folder
@@ -23,7 +24,7 @@ def fill(root: Path, pictures: int) -> None:
             Image.new("RGB", (20 + number, 16), colour).save(root / name / f"{number}.{ending}")
 
 
-def test_pictures_are_resized_and_labelled_by_folder(bench, tmp_path):
+def test_pictures_are_resized_and_labelled_by_folder(bench: Bench, tmp_path: Path) -> None:
     fill(tmp_path / "set", 6)
     (tmp_path / "set" / "red" / "notes.txt").write_text("not a picture")
     (tmp_path / "set" / ".git").mkdir()
@@ -37,7 +38,7 @@ def test_pictures_are_resized_and_labelled_by_folder(bench, tmp_path):
     assert bench.told[-1] == (18, 18)
 
 
-def test_train_and_test_folders_are_taken_as_they_are(bench, tmp_path):
+def test_train_and_test_folders_are_taken_as_they_are(bench: Bench, tmp_path: Path) -> None:
     fill(tmp_path / "train", 3)
     fill(tmp_path / "test", 1)
     splits = image_folder(bench.stage(), folder=str(tmp_path), size=4, grayscale=True)
@@ -45,7 +46,7 @@ def test_train_and_test_folders_are_taken_as_they_are(bench, tmp_path):
     assert splits.test_y.tolist() == [0, 1, 2]
 
 
-def test_classes_called_train_and_test_are_classes(bench, tmp_path):
+def test_classes_called_train_and_test_are_classes(bench: Bench, tmp_path: Path) -> None:
     for name in ("test", "train"):
         (tmp_path / "set" / name).mkdir(parents=True)
         for number in range(2):
@@ -53,7 +54,7 @@ def test_classes_called_train_and_test_are_classes(bench, tmp_path):
     assert image_folder(bench.stage(), folder=str(tmp_path / "set")).class_names == ("test", "train")
 
 
-def test_train_and_test_must_hold_the_same_classes(bench, tmp_path):
+def test_train_and_test_must_hold_the_same_classes(bench: Bench, tmp_path: Path) -> None:
     fill(tmp_path / "train", 1)
     fill(tmp_path / "test", 1)
     (tmp_path / "test" / "red").rename(tmp_path / "test" / "rot")
@@ -61,7 +62,7 @@ def test_train_and_test_must_hold_the_same_classes(bench, tmp_path):
         image_folder(bench.stage(), folder=str(tmp_path))
 
 
-def test_the_result_does_not_hang_on_the_order_of_the_file_system(bench, tmp_path):
+def test_the_result_does_not_hang_on_the_order_of_the_file_system(bench: Bench, tmp_path: Path) -> None:
     fill(tmp_path / "a", 5)
     for file in sorted((tmp_path / "a").rglob("*.*"), reverse=True):
         target = tmp_path / "b" / file.relative_to(tmp_path / "a")
@@ -72,7 +73,7 @@ def test_the_result_does_not_hang_on_the_order_of_the_file_system(bench, tmp_pat
     assert np.array_equal(first.test_y, second.test_y)
 
 
-def test_a_damaged_picture_is_named(bench, tmp_path):
+def test_a_damaged_picture_is_named(bench: Bench, tmp_path: Path) -> None:
     fill(tmp_path / "set", 2)
     path = tmp_path / "set" / "green" / "0.png"
     path.write_bytes(path.read_bytes()[:60])
@@ -80,7 +81,7 @@ def test_a_damaged_picture_is_named(bench, tmp_path):
         image_folder(bench.stage(), folder=str(tmp_path / "set"))
 
 
-def test_deep_pictures_are_refused_rather_than_clipped(bench, tmp_path):
+def test_deep_pictures_are_refused_rather_than_clipped(bench: Bench, tmp_path: Path) -> None:
     fill(tmp_path / "set", 2)
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "set" / "red" / "deep.png")
     with pytest.raises(DataError, match=r"deep\.png: has more than 8 bits a channel"):
@@ -88,13 +89,13 @@ def test_deep_pictures_are_refused_rather_than_clipped(bench, tmp_path):
 
 
 @pytest.mark.parametrize(("make", "message"), [("", "holds no folders"), ("cat", "cat: holds no pictures")])
-def test_an_empty_folder_says_what_is_expected(bench, tmp_path, make, message):
+def test_an_empty_folder_says_what_is_expected(bench: Bench, tmp_path: Path, make: str, message: str) -> None:
     (tmp_path / "set" / make).mkdir(parents=True)
     with pytest.raises(DataError, match=message):
         image_folder(bench.stage(), folder=str(tmp_path / "set"))
 
 
-def test_pictures_stay_files_for_a_handler(bench, tmp_path):
+def test_pictures_stay_files_for_a_handler(bench: Bench, tmp_path: Path) -> None:
     fill(tmp_path / "set", 4)
     splits = image_folder(bench.stage(), folder=str(tmp_path / "set"), decode=False)
     assert {path.parent.name for path in splits.train_x} == set(COLOURS)
@@ -103,7 +104,7 @@ def test_pictures_stay_files_for_a_handler(bench, tmp_path):
 
 
 @pytest.mark.parametrize("params", [{"size": (8, 8), "grayscale": False}, {"size": 32, "grayscale": True}])
-def test_what_is_said_of_pixels_that_stay_in_their_files_is_refused(params):
+def test_what_is_said_of_pixels_that_stay_in_their_files_is_refused(params: dict[str, Any]) -> None:
     assert [problem.key for problem in check(None, decode=False, **params)] == [
         "size" if params["size"] != 32 else "grayscale"
     ]

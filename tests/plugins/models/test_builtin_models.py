@@ -5,7 +5,7 @@ import pytest
 from modelyard import DataError
 
 
-def test_guide_cnn_is_the_guides_network(tensorflow):
+def test_guide_cnn_is_the_guides_network(tensorflow: None) -> None:
     from modelyard_plugins.models.guide_cnn import guide_cnn
 
     model = guide_cnn((32, 32, 3), 10)
@@ -16,7 +16,7 @@ def test_guide_cnn_is_the_guides_network(tensorflow):
     assert model.layers[-1].activation.__name__ == "linear"
 
 
-def test_digits_cnn_takes_small_images(tensorflow):
+def test_digits_cnn_takes_small_images(tensorflow: None) -> None:
     from modelyard_plugins.models.digits_cnn import digits_cnn
 
     model = digits_cnn((8, 8, 1), 10, filters=4, dense_units=8, dropout=0.5)
@@ -24,7 +24,7 @@ def test_digits_cnn_takes_small_images(tensorflow):
     assert model.get_layer("conv2").filters == 8
 
 
-def test_guide_cnn_names_the_model_for_small_images(tensorflow):
+def test_guide_cnn_names_the_model_for_small_images(tensorflow: None) -> None:
     from modelyard_plugins.models.guide_cnn import guide_cnn
 
     with pytest.raises(DataError, match=r"from 10 x 10, but these are 8 x 8\n  use the model 'digits-cnn'"):
@@ -33,7 +33,7 @@ def test_guide_cnn_names_the_model_for_small_images(tensorflow):
         guide_cnn((64,), 10)
 
 
-def test_guide_cnn_torch_is_its_twin(torch):
+def test_guide_cnn_torch_is_its_twin(torch: None) -> None:
     from torch import nn
 
     from modelyard_plugins.models.guide_cnn_torch import guide_cnn_torch
@@ -45,7 +45,7 @@ def test_guide_cnn_torch_is_its_twin(torch):
     assert model.dropout.p == 0.25
 
 
-def test_digits_cnn_torch_is_a_twin_too(tensorflow, torch):
+def test_digits_cnn_torch_is_a_twin_too(tensorflow: None, torch: None) -> None:
     from modelyard_plugins.models.digits_cnn import digits_cnn
     from modelyard_plugins.models.digits_cnn_torch import digits_cnn_torch
 
@@ -55,7 +55,7 @@ def test_digits_cnn_torch_is_a_twin_too(tensorflow, torch):
     assert [name for name, _ in twin.named_children() if "relu" not in name] == [layer.name for layer in model.layers]
 
 
-def test_the_twins_name_the_model_for_small_images(torch):
+def test_the_twins_name_the_model_for_small_images(torch: None) -> None:
     from modelyard_plugins.models.guide_cnn_torch import guide_cnn_torch
 
     with pytest.raises(DataError, match=r"from 10 x 10, but these are 8 x 9\n  use the model 'digits-cnn-torch'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ PCQAT = (
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return write_small_project(tmp_path_factory.mktemp("chains") / "project")
 
 
@@ -31,13 +32,13 @@ def project(tmp_path_factory):
         ('["int8", "qat"]', "'int8' gives tflite, but qat takes tf_keras"),
     ],
 )
-def test_a_chain_that_makes_no_sense_is_refused_before_anything_runs(project, chain, words):
+def test_a_chain_that_makes_no_sense_is_refused_before_anything_runs(project: Any, chain: str, words: str) -> None:
     with pytest.raises(PlanError) as caught:
         load(project, {"variants.wrong": chain})
     assert words in str(caught.value)
 
 
-def test_a_quantized_model_without_a_conversion_is_told_of_int8(project):
+def test_a_quantized_model_without_a_conversion_is_told_of_int8(project: Any) -> None:
     with pytest.raises(PlanError, match=r"that fit between them: int8$"):
         load(project, {"variants.wrong": '["qat"]'})
 
@@ -51,7 +52,7 @@ def test_a_quantized_model_without_a_conversion_is_told_of_int8(project):
         ('{ use = "prune", pattern = "4:2" }', "key 'pattern': '4:2' is not allowed"),
     ],
 )
-def test_a_misspelt_value_is_refused_when_the_project_is_loaded(project, step, words):
+def test_a_misspelt_value_is_refused_when_the_project_is_loaded(project: Any, step: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(project, {"variants.wrong": f'[{step}, "int8"]'})
     assert words in str(caught.value)
@@ -59,7 +60,7 @@ def test_a_misspelt_value_is_refused_when_the_project_is_loaded(project, step, w
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
-def test_pruned_clustered_and_trained_for_int8_in_one_chain(project):
+def test_pruned_clustered_and_trained_for_int8_in_one_chain(project: Any) -> None:
     done = run_doit(project, f"variants.pcqat={PCQAT}", "evaluate:pcqat", "evaluate:float32")
     assert done.returncode == 0, done.stdout + done.stderr
     folder = project / "artifacts/evaluate"

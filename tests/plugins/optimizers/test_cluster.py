@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 
+from modelyard.artifacts import Dataset, Model
 from modelyard.errors import ConfigError, StageFailed
 
 KERNELS = ("conv1", "conv2", "dense", "logits")
 
 
-def kernels(folder) -> dict[str, np.ndarray]:
+def kernels(folder: Path) -> dict[str, np.ndarray]:
     from modelyard_plugins.support.keras_files import load_keras
 
     model = load_keras(folder / "model.keras")
@@ -18,7 +21,7 @@ def kernels(folder) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("initialization", ["linear", "kmeans++", "density", "random"])
-def test_every_kernel_holds_no_more_values_than_asked_for(trained, bench, initialization):
+def test_every_kernel_holds_no_more_values_than_asked_for(trained: Trained, bench: Bench, initialization: str) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
     context = bench.optimize(trained.dataset, trained.model)
@@ -29,7 +32,7 @@ def test_every_kernel_holds_no_more_values_than_asked_for(trained, bench, initia
     assert context.metrics["unique_weights"] == max(found.values())
 
 
-def test_it_compresses_and_still_knows_the_classes(trained, bench):
+def test_it_compresses_and_still_knows_the_classes(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -41,7 +44,7 @@ def test_it_compresses_and_still_knows_the_classes(trained, bench):
     assert (found.argmax(1) == trained.dataset.y("test")).mean() > 0.9
 
 
-def test_each_channel_of_a_convolution_has_values_of_its_own_if_asked(trained, bench):
+def test_each_channel_of_a_convolution_has_values_of_its_own_if_asked(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
     context = bench.optimize(trained.dataset, trained.model)
@@ -52,7 +55,7 @@ def test_each_channel_of_a_convolution_has_values_of_its_own_if_asked(trained, b
     assert len(np.unique(found["dense"])) <= 4
 
 
-def test_zeros_stay_zero_if_asked(pruned, trained, bench):
+def test_zeros_stay_zero_if_asked(pruned: Model, trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
     before = kernels(pruned.folder)
@@ -68,7 +71,7 @@ def test_zeros_stay_zero_if_asked(pruned, trained, bench):
     assert plain.metrics["sparsity"] != context.metrics["sparsity"]
 
 
-def test_zeros_can_only_stay_where_there_are_some(trained, bench):
+def test_zeros_can_only_stay_where_there_are_some(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
     with pytest.raises(ConfigError, match=r"has no weight that is zero\n  put \{ use = \"prune\" \} before it"):
@@ -76,7 +79,7 @@ def test_zeros_can_only_stay_where_there_are_some(trained, bench):
     assert not bench.told
 
 
-def test_a_skipped_layer_keeps_its_weights_apart(trained, bench):
+def test_a_skipped_layer_keeps_its_weights_apart(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
     context = bench.optimize(trained.dataset, trained.model)
@@ -87,7 +90,7 @@ def test_a_skipped_layer_keeps_its_weights_apart(trained, bench):
         cluster(bench.optimize(trained.dataset, trained.model), skip=("densee",))
 
 
-def test_every_layer_that_cannot_be_clustered_is_named_before_training(tensorflow):
+def test_every_layer_that_cannot_be_clustered_is_named_before_training(tensorflow: None) -> None:
     import tf_keras
 
     from modelyard_plugins.optimizers.cluster import clusterable_weights
@@ -116,7 +119,9 @@ def test_every_layer_that_cannot_be_clustered_is_named_before_training(tensorflo
         clusterable_weights(model, ("inner", "prelu", "lstm", "logits"))
 
 
-def test_an_lstm_is_clustered_in_both_kernels(tensorflow, stripes_dataset, bench, tmp_path):
+def test_an_lstm_is_clustered_in_both_kernels(
+    tensorflow: None, stripes_dataset: Dataset, bench: Bench, tmp_path: Path
+) -> None:
     import tf_keras
 
     from modelyard_plugins.optimizers.cluster import cluster
@@ -134,7 +139,7 @@ def test_an_lstm_is_clustered_in_both_kernels(tensorflow, stripes_dataset, bench
     assert len(np.unique(recurrent)) <= 4
 
 
-def test_more_values_than_allowed_fail():
+def test_more_values_than_allowed_fail() -> None:
     from modelyard_plugins.optimizers.cluster import check_clusters
 
     kernel = np.array([[0.0, 1.0], [2.0, 3.0]])
@@ -143,7 +148,9 @@ def test_more_values_than_allowed_fail():
         check_clusters({"a": kernel}, 2, set())
 
 
-def test_a_layer_that_the_tool_silently_drops_is_caught(trained, bench, monkeypatch):
+def test_a_layer_that_the_tool_silently_drops_is_caught(
+    trained: Trained, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as experimental
 
     from modelyard_plugins.optimizers.cluster import cluster

@@ -5,16 +5,19 @@ import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 
 from modelyard import DataError
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import StageFailed
 
 
-def convert(name: str, trained, bench, **params) -> tuple[bytes, dict]:
+def convert(name: str, trained: Any, bench: Any, **params: Any) -> tuple[bytes, dict]:
     from modelyard_plugins.optimizers import dynamic_range, float16, float32, int8, int16x8
 
     functions = {
@@ -54,7 +57,7 @@ def answers(model: bytes, dataset: Dataset) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def keras_answers(trained) -> np.ndarray:
+def keras_answers(trained: Trained) -> np.ndarray:
     from modelyard_plugins.support.keras_files import load_keras
 
     return load_keras(trained.model.path).predict(trained.dataset.inputs("test"), verbose=0)
@@ -71,7 +74,15 @@ def keras_answers(trained) -> np.ndarray:
         ("int16x8", {"calibration_samples": 20}, 0.3, 2.5),
     ],
 )
-def test_the_converted_model_answers_as_its_parent(trained, bench, keras_answers, name, params, tolerance, smaller):
+def test_the_converted_model_answers_as_its_parent(
+    trained: Trained,
+    bench: Bench,
+    keras_answers: np.ndarray,
+    name: str,
+    params: dict[str, Any],
+    tolerance: float,
+    smaller: float,
+) -> None:
     data, metrics = convert(name, trained, bench, **params)
     found = answers(data, trained.dataset)
     assert np.abs(found - keras_answers).max() <= tolerance * max(1, np.abs(keras_answers).max() / 10)
@@ -81,7 +92,7 @@ def test_the_converted_model_answers_as_its_parent(trained, bench, keras_answers
     assert len(baseline) / len(data) >= smaller
 
 
-def test_int8_runs_on_integers_inside_and_by_choice_outside(trained, bench):
+def test_int8_runs_on_integers_inside_and_by_choice_outside(trained: Trained, bench: Bench) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     for io, dtype in (("float32", np.float32), ("int8", np.int8)):
@@ -105,13 +116,15 @@ def test_int8_runs_on_integers_inside_and_by_choice_outside(trained, bench):
         ("int16x8", {"int8"}),
     ],
 )
-def test_the_weights_have_the_type_that_was_promised(trained, bench, name, dtypes):
+def test_the_weights_have_the_type_that_was_promised(
+    trained: Trained, bench: Bench, name: str, dtypes: set[str]
+) -> None:
     _, metrics = convert(name, trained, bench)
     assert {kernel["dtype"] for kernel in metrics["kernels"].values()} == dtypes
     assert len(metrics["kernels"]) == 4
 
 
-def test_weights_of_another_type_fail():
+def test_weights_of_another_type_fail() -> None:
     from modelyard_plugins.support.litert.weights import check_types
 
     kernels = {"a": np.zeros((2, 2), np.int8), "b": np.zeros((2, 2), np.float32)}
@@ -120,7 +133,7 @@ def test_weights_of_another_type_fail():
         check_types(kernels, "int8", advice="do this")
 
 
-def test_int16x8_warns_where_it_is_slow(trained, bench, monkeypatch):
+def test_int16x8_warns_where_it_is_slow(trained: Trained, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     import platform
 
     from modelyard_plugins.optimizers.int16x8 import int16x8
@@ -132,7 +145,7 @@ def test_int16x8_warns_where_it_is_slow(trained, bench, monkeypatch):
         assert len(context.warnings) == warned
 
 
-def test_calibration_takes_distinct_seeded_samples_and_no_more_than_there_are(stripes_dataset):
+def test_calibration_takes_distinct_seeded_samples_and_no_more_than_there_are(stripes_dataset: Dataset) -> None:
     from modelyard_plugins.support.data.calibration import calibration_rows
 
     rows = calibration_rows(stripes_dataset, 50, 0)
@@ -159,7 +172,7 @@ for function in (prune, int8, float32):
 """
 
 
-def test_another_process_in_another_order_gives_the_same_bytes(trained, bench, tmp_path):
+def test_another_process_in_another_order_gives_the_same_bytes(trained: Trained, bench: Bench, tmp_path: Path) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.tensorflow import TENSORFLOW
 
@@ -178,7 +191,7 @@ def test_another_process_in_another_order_gives_the_same_bytes(trained, bench, t
     assert (context.out / "model.keras").read_bytes() == (there / "prune" / "model.keras").read_bytes()
 
 
-def test_a_damaged_parent_is_named(trained, bench, tmp_path):
+def test_a_damaged_parent_is_named(trained: Trained, bench: Bench, tmp_path: Path) -> None:
     from modelyard_plugins.optimizers.float32 import float32
 
     data = trained.model.path.read_bytes()

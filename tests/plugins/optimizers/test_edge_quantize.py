@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 
 from modelyard.errors import ConfigError, DataError, StageFailed
 from modelyard.serving.backends.litert import open_model
@@ -19,7 +23,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def converted(trained, tmp_path_factory):
+def converted(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Give the trained network as LiteRT, by the name of the model optimizer that makes it."""
     from tests.plugins.conftest import Bench
 
@@ -32,7 +36,7 @@ def converted(trained, tmp_path_factory):
         "int8": int8.int8,
     }
 
-    def make(name: str):
+    def make(name: str) -> Any:
         bench = Bench(tmp_path_factory.mktemp(name))
         context = bench.optimize(trained.dataset, trained.model)
         functions[name](context)
@@ -42,11 +46,11 @@ def converted(trained, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def parent(converted):
+def parent(converted: Callable[..., Any]) -> Any:
     return converted("float32")
 
 
-def run(bench, trained, parent, **params):
+def run(bench: Any, trained: Any, parent: Any, **params: Any) -> Any:
     context = bench.optimize(trained.dataset, parent, params.pop("seed", 0))
     edge_quantize(context, **params)
     return context
@@ -63,7 +67,9 @@ def run(bench, trained, parent, **params):
         ("static_wi8_ai16", 2.7, "int16"),
     ],
 )
-def test_each_recipe_makes_it_smaller_and_the_runtime_answers_as_before(bench, trained, parent, recipe, ratio, io):
+def test_each_recipe_makes_it_smaller_and_the_runtime_answers_as_before(
+    bench: Bench, trained: Trained, parent: Any, recipe: str, ratio: float, io: str
+) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     context = run(bench, trained, parent, recipe=recipe, calibration_samples=50)
@@ -82,7 +88,7 @@ def test_each_recipe_makes_it_smaller_and_the_runtime_answers_as_before(bench, t
     assert any("reference kernels on x86" in line for line in context.warnings) == (recipe == "static_wi8_ai16")
 
 
-def test_ranges_come_from_the_seeded_training_samples(bench, trained, parent):
+def test_ranges_come_from_the_seeded_training_samples(bench: Bench, trained: Trained, parent: Any) -> None:
     digests = [
         hashlib.sha256(
             (
@@ -98,20 +104,26 @@ def test_ranges_come_from_the_seeded_training_samples(bench, trained, parent):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("int8", "int32, int8"), ("dynamic-range", "int8")])
-def test_a_quantized_parent_is_refused(bench, trained, converted, name, kind):
+def test_a_quantized_parent_is_refused(
+    bench: Bench, trained: Trained, converted: Callable[..., Any], name: str, kind: str
+) -> None:
     message = rf"model\.tflite: the model is quantized already: it holds {kind}\n  begin with a float32 model"
     with pytest.raises(StageFailed, match=message):
         run(bench, trained, converted(name))
 
 
-def test_weights_that_are_kept_in_float16_are_widened_first(bench, trained, parent, converted):
+def test_weights_that_are_kept_in_float16_are_widened_first(
+    bench: Bench, trained: Trained, parent: Any, converted: Callable[..., Any]
+) -> None:
     made = [run(bench, trained, one).out for one in (converted("float16"), parent)]
     models = [bench.open_model(out, trained.dataset, "tflite") for out in made]
     found, right = (open_model(model.folder).predict(trained.dataset.x("test")) for model in models)
     np.testing.assert_allclose(found, right, atol=0.02)
 
 
-def test_a_widened_model_answers_the_same(trained, parent, converted, tmp_path):
+def test_a_widened_model_answers_the_same(
+    trained: Trained, parent: Any, converted: Callable[..., Any], tmp_path: Path
+) -> None:
     from modelyard_plugins.support.litert.model import open_float
     from modelyard_plugins.support.litert.widen import widened
 
@@ -124,7 +136,7 @@ def test_a_widened_model_answers_the_same(trained, parent, converted, tmp_path):
     assert widened(parent.path) is None
 
 
-def test_skip_leaves_operators_in_float32(bench, trained, parent):
+def test_skip_leaves_operators_in_float32(bench: Bench, trained: Trained, parent: Any) -> None:
     whole, part = run(bench, trained, parent), run(bench, trained, parent, skip=("logits",))
     assert whole.metrics["size_bytes"] < part.metrics["size_bytes"] < parent.path.stat().st_size
     with pytest.raises(ConfigError, match=r"skip: 'nope' matches no operator\n  names: .*conv1"):
@@ -133,14 +145,14 @@ def test_skip_leaves_operators_in_float32(bench, trained, parent):
         run(bench, trained, parent, skip=(".",))
 
 
-def test_a_damaged_parent_is_named(bench, trained, tmp_path):
+def test_a_damaged_parent_is_named(bench: Bench, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"not a model")
     with pytest.raises(DataError, match=r"model\.tflite: cannot be read as a LiteRT model"):
         run(bench, trained, bench.open_model(tmp_path, trained.dataset, "tflite"))
 
 
 @pytest.mark.slow
-def test_it_keeps_the_contract(tmp_path):
+def test_it_keeps_the_contract(tmp_path: Path) -> None:
     project = write_small_project(tmp_path / "project")
     refused = [{"recipe": "static_wi4"}, {"skip": ["nope"]}, {"calibration_samples": 0}]
     checked = check_optimizer("edge-quantize", project=project, params={"recipe": "static_wi8_ai8"}, refuses=refused)

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from tests.plugins.conftest import Bench, Trained
 
 
-def test_it_trains_further_and_leaves_the_parent_alone(trained, bench):
+def test_it_trains_further_and_leaves_the_parent_alone(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.fine_tune import fine_tune
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -24,7 +25,7 @@ def test_it_trains_further_and_leaves_the_parent_alone(trained, bench):
     assert all(np.abs(a - b).max() > 0 for a, b in zip(tuned.get_weights(), parent.get_weights(), strict=True))
 
 
-def test_another_seed_sees_the_samples_in_another_order(trained, bench):
+def test_another_seed_sees_the_samples_in_another_order(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.fine_tune import fine_tune
 
     outs = [bench.optimize(trained.dataset, trained.model, seed=seed) for seed in (0, 0, 1)]

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 from tests.plugins.keras3 import only_convolutions
 
 from modelyard.artifacts import Model
@@ -11,28 +16,28 @@ from modelyard.errors import ConfigError, DataError, StageFailed
 pytestmark = pytest.mark.tensorflow
 
 
-def run(optimizer, bench, trained, **params):
+def run(optimizer: Any, bench: Any, trained: Any, **params: Any) -> Any:
     context = bench.optimize(trained.dataset, trained.model)
     optimizer(context, **params)
     return context
 
 
 @pytest.fixture(scope="module")
-def right(keras3_trained) -> np.ndarray:
+def right(keras3_trained: Trained) -> np.ndarray:
     """What the float model answers to the test split."""
     from modelyard_plugins.support.keras.keras3_files import load_keras3
 
     return np.asarray(load_keras3(keras3_trained.model.path)(keras3_trained.dataset.inputs("test")))
 
 
-def onnx_answers(path, inputs) -> np.ndarray:
+def onnx_answers(path: Any, inputs: Any) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(["logits"], {"image": inputs})[0]
 
 
-def litert_answers(path, inputs) -> np.ndarray:
+def litert_answers(path: Any, inputs: Any) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path))
@@ -43,7 +48,9 @@ def litert_answers(path, inputs) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-def test_onnx_answers_as_keras_does_with_names_that_stay(bench, keras3_trained, right):
+def test_onnx_answers_as_keras_does_with_names_that_stay(
+    bench: Bench, keras3_trained: Trained, right: np.ndarray
+) -> None:
     import onnx
 
     from modelyard_plugins.optimizers.keras_onnx import keras_onnx
@@ -58,7 +65,7 @@ def test_onnx_answers_as_keras_does_with_names_that_stay(bench, keras3_trained, 
     assert context.metrics["size_bytes"] == (context.out / "model.onnx").stat().st_size
 
 
-def test_litert_answers_as_keras_does(bench, keras3_trained, right):
+def test_litert_answers_as_keras_does(bench: Bench, keras3_trained: Trained, right: np.ndarray) -> None:
     from modelyard_plugins.optimizers.keras_litert import keras_litert
 
     context = run(keras_litert, bench, keras3_trained)
@@ -67,7 +74,9 @@ def test_litert_answers_as_keras_does(bench, keras3_trained, right):
     np.testing.assert_allclose(litert_answers(context.out / "model.tflite", inputs), right, atol=1e-4)
 
 
-def test_a_saved_model_takes_raw_samples_and_answers_probabilities(bench, keras3_trained, right):
+def test_a_saved_model_takes_raw_samples_and_answers_probabilities(
+    bench: Bench, keras3_trained: Trained, right: np.ndarray
+) -> None:
     import tensorflow as tf
 
     from modelyard_plugins.optimizers.keras_saved_model import keras_saved_model
@@ -82,7 +91,9 @@ def test_a_saved_model_takes_raw_samples_and_answers_probabilities(bench, keras3
 
 
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
-def test_keras_quantizes_its_dense_layers_and_says_which_it_leaves(bench, keras3_trained, right, mode):
+def test_keras_quantizes_its_dense_layers_and_says_which_it_leaves(
+    bench: Bench, keras3_trained: Trained, right: np.ndarray, mode: str
+) -> None:
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
     from modelyard_plugins.support.keras.keras3_files import load_keras3
 
@@ -104,7 +115,7 @@ def test_keras_quantizes_its_dense_layers_and_says_which_it_leaves(bench, keras3
 
 
 @pytest.mark.parametrize("mode", ["gptq", "awq"])
-def test_modes_that_keras_cannot_save_are_refused_by_name_with_the_reason_and_what_fits(mode):
+def test_modes_that_keras_cannot_save_are_refused_by_name_with_the_reason_and_what_fits(mode: str) -> None:
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
 
     parameters = parameters_of(keras_quantize, "here")
@@ -118,7 +129,7 @@ def test_modes_that_keras_cannot_save_are_refused_by_name_with_the_reason_and_wh
     assert told.count("\n") == 1
 
 
-def test_skip_leaves_a_layer_and_refuses_one_that_is_not_there(bench, keras3_trained):
+def test_skip_leaves_a_layer_and_refuses_one_that_is_not_there(bench: Bench, keras3_trained: Trained) -> None:
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
 
     context = run(keras_quantize, bench, keras3_trained, skip=("logits",))
@@ -127,7 +138,7 @@ def test_skip_leaves_a_layer_and_refuses_one_that_is_not_there(bench, keras3_tra
         run(keras_quantize, bench, keras3_trained, skip=("logit",))
 
 
-def test_a_model_without_a_dense_layer_is_refused(bench, keras3_trained, tmp_path):
+def test_a_model_without_a_dense_layer_is_refused(bench: Bench, keras3_trained: Trained, tmp_path: Path) -> None:
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
     from modelyard_plugins.support.keras.keras3_files import save_keras3
 
@@ -140,7 +151,7 @@ def test_a_model_without_a_dense_layer_is_refused(bench, keras3_trained, tmp_pat
 
 
 @pytest.fixture
-def quantized(bench, keras3_trained):
+def quantized(bench: Bench, keras3_trained: Trained) -> Callable[..., Any]:
     """Give a model that Keras quantized: `quantized("int4")`."""
     from modelyard_plugins.optimizers.keras_quantize import keras_quantize
 
@@ -151,7 +162,9 @@ def quantized(bench, keras3_trained):
     return make
 
 
-def test_a_quantized_model_becomes_onnx_in_int8_but_not_in_float8(bench, keras3_trained, quantized):
+def test_a_quantized_model_becomes_onnx_in_int8_but_not_in_float8(
+    bench: Bench, keras3_trained: Trained, quantized: Callable[..., Any]
+) -> None:
     import onnx
 
     from modelyard_plugins.optimizers.keras_onnx import keras_onnx
@@ -179,7 +192,7 @@ def test_a_quantized_model_becomes_onnx_in_int8_but_not_in_float8(bench, keras3_
         keras_quantize(bench.optimize(keras3_trained.dataset, float8))
 
 
-def test_a_layer_that_onnx_lacks_is_named(bench, keras3_trained, tmp_path):
+def test_a_layer_that_onnx_lacks_is_named(bench: Bench, keras3_trained: Trained, tmp_path: Path) -> None:
     import keras
     import tensorflow as tf
 
@@ -188,7 +201,7 @@ def test_a_layer_that_onnx_lacks_is_named(bench, keras3_trained, tmp_path):
 
     @keras.saving.register_keras_serializable("modelyard-tests")
     class Bessel(keras.layers.Layer):
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return tf.math.special.bessel_j0(x)
 
     odd = keras.Sequential(
@@ -200,7 +213,7 @@ def test_a_layer_that_onnx_lacks_is_named(bench, keras3_trained, tmp_path):
         keras_onnx(context)
 
 
-def test_a_damaged_parent_is_named(bench, keras3_trained, tmp_path):
+def test_a_damaged_parent_is_named(bench: Bench, keras3_trained: Trained, tmp_path: Path) -> None:
     from modelyard_plugins.optimizers.keras_litert import keras_litert
 
     data = keras3_trained.model.path.read_bytes()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench
 from tests.serving.onnx_models import logits, move_weights_out, write_onnx
 from tests.tasks import write_dataset
 
@@ -18,10 +21,10 @@ onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 
 
 @pytest.fixture
-def parent(bench, digits):
+def parent(bench: Bench, digits: Any) -> Callable[..., Any]:
     """Give the network as the parent in a context: `parent(batch=3)`."""
 
-    def make(**options):
+    def make(**options: Any) -> Any:
         folder = write_onnx(bench.folder / f"parent-{bench.count}", **options)
         return bench.optimize(digits, bench.open_model(folder, digits, "onnx"))
 
@@ -29,7 +32,7 @@ def parent(bench, digits):
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory):
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """64 + 32 samples of the shape that the network takes, preprocessed as it expects: mean 0.3 and deviation 0.4."""
     from modelyard.artifacts import Dataset
 
@@ -42,7 +45,7 @@ def digits(tmp_path_factory):
     return Dataset.open(folder)
 
 
-def answers(path, inputs) -> np.ndarray:
+def answers(path: Any, inputs: Any) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -54,7 +57,7 @@ def answers(path, inputs) -> np.ndarray:
     )
 
 
-def operators(path) -> list[str]:
+def operators(path: Any) -> list[str]:
     return [node.op_type for node in onnx.load(path).graph.node]
 
 
@@ -68,7 +71,9 @@ def operators(path) -> list[str]:
         {"per_channel": False},
     ],
 )
-def test_static_gives_a_model_in_integers_that_answers_as_its_parent(parent, digits, params):
+def test_static_gives_a_model_in_integers_that_answers_as_its_parent(
+    parent: Callable[..., Any], digits: Any, params: dict[str, Any]
+) -> None:
     context = parent()
     onnx_static(context, calibration_samples=40, **params)
 
@@ -91,8 +96,8 @@ def test_static_gives_a_model_in_integers_that_answers_as_its_parent(parent, dig
     [(onnx_static, {"calibration": "entropy"}), (onnx_static, {}), (onnx_dynamic, {"convolutions": True})],
 )
 def test_a_parent_with_its_weights_in_another_file_gives_the_same_model_as_one_in_one_file(
-    parent, bench, digits, optimizer, params
-):
+    parent: Callable[..., Any], bench: Bench, digits: Any, optimizer: Any, params: dict[str, Any]
+) -> None:
     one, context = parent(), parent()
     move_weights_out(context.model.folder)
     os.link(context.model.path / "weights.bin", bench.folder / f"kept-{bench.count}")  # as the store has it
@@ -111,7 +116,9 @@ def test_a_parent_with_its_weights_in_another_file_gives_the_same_model_as_one_i
         assert (again.out / "model.onnx" / file.name).read_bytes() == file.read_bytes()
 
 
-def test_an_old_opset_with_its_weights_in_another_file_is_refused(parent, bench, digits):
+def test_an_old_opset_with_its_weights_in_another_file_is_refused(
+    parent: Callable[..., Any], bench: Bench, digits: Any
+) -> None:
     context = parent()
     model = onnx.load(context.model.path)
     model.opset_import[0].version = 11
@@ -121,7 +128,7 @@ def test_an_old_opset_with_its_weights_in_another_file_is_refused(parent, bench,
         onnx_dynamic(context)
 
 
-def test_the_parent_is_the_network_that_numpy_computes(parent, digits):
+def test_the_parent_is_the_network_that_numpy_computes(parent: Callable[..., Any], digits: Any) -> None:
     """Or else the comparisons with it mean nothing: both preprocess on their own."""
     raw = digits.x("test")
     preprocessing = digits.facts.preprocessing
@@ -130,7 +137,7 @@ def test_the_parent_is_the_network_that_numpy_computes(parent, digits):
     np.testing.assert_allclose(answers(parent().model.path, same.astype(np.float32)), logits(raw), atol=1e-5)
 
 
-def test_each_calibration_chooses_other_ranges(parent):
+def test_each_calibration_chooses_other_ranges(parent: Callable[..., Any]) -> None:
     written = set()
     for calibration in ("minmax", "entropy", "percentile"):
         context = parent()
@@ -140,7 +147,7 @@ def test_each_calibration_chooses_other_ranges(parent):
     assert len(written) == 3
 
 
-def test_a_fixed_batch_is_calibrated_and_kept(parent, digits):
+def test_a_fixed_batch_is_calibrated_and_kept(parent: Callable[..., Any], digits: Any) -> None:
     context = parent(batch=3)
     onnx_static(context, calibration_samples=10)
 
@@ -155,7 +162,9 @@ def test_a_fixed_batch_is_calibrated_and_kept(parent, digits):
     )
 
 
-def test_ranges_come_from_the_training_split_and_the_seed(parent, bench, digits):
+def test_ranges_come_from_the_training_split_and_the_seed(
+    parent: Callable[..., Any], bench: Bench, digits: Any
+) -> None:
     written = []
     for seed, samples in ((0, 8), (0, 8), (1, 8)):
         context = bench.optimize(digits, parent().model, seed)
@@ -166,7 +175,7 @@ def test_ranges_come_from_the_training_split_and_the_seed(parent, bench, digits)
     assert written[0] != written[2]
 
 
-def test_skip_leaves_operators_in_float32_and_refuses_what_is_not_there(parent):
+def test_skip_leaves_operators_in_float32_and_refuses_what_is_not_there(parent: Callable[..., Any]) -> None:
     from modelyard_plugins.support.onnx.model import load_onnx, weighted_operators
 
     context = parent()
@@ -178,7 +187,9 @@ def test_skip_leaves_operators_in_float32_and_refuses_what_is_not_there(parent):
         onnx_static(parent(), skip=("nope",))
 
 
-def test_dynamic_leaves_convolutions_alone_unless_told_and_warns_both_times(parent, digits):
+def test_dynamic_leaves_convolutions_alone_unless_told_and_warns_both_times(
+    parent: Callable[..., Any], digits: Any
+) -> None:
     plain, slow = parent(), parent()
     onnx_dynamic(plain)
     onnx_dynamic(slow, convolutions=True)
@@ -195,7 +206,9 @@ def test_dynamic_leaves_convolutions_alone_unless_told_and_warns_both_times(pare
 
 
 @pytest.mark.parametrize("convolutions", [False, True])
-def test_a_model_of_dynamic_answers_a_sample_alike_whoever_stands_beside_it(parent, digits, convolutions):
+def test_a_model_of_dynamic_answers_a_sample_alike_whoever_stands_beside_it(
+    parent: Callable[..., Any], digits: Any, convolutions: bool
+) -> None:
     from modelyard.serving.backends.onnxruntime import open_model
 
     context = parent()
@@ -215,7 +228,7 @@ def test_a_model_of_dynamic_answers_a_sample_alike_whoever_stands_beside_it(pare
     assert answered["what the file shows"] == 0
 
 
-def test_others_may_run_in_any_batch(parent):
+def test_others_may_run_in_any_batch(parent: Callable[..., Any]) -> None:
     context = parent()
     onnx_static(context)
 
@@ -224,7 +237,9 @@ def test_others_may_run_in_any_batch(parent):
 
 @pytest.mark.parametrize("optimizer", [onnx_static, onnx_dynamic])
 @pytest.mark.parametrize("first", [onnx_static, onnx_dynamic])
-def test_a_quantized_parent_is_refused(bench, parent, digits, first, optimizer):
+def test_a_quantized_parent_is_refused(
+    bench: Bench, parent: Callable[..., Any], digits: Any, first: Any, optimizer: Any
+) -> None:
     once = parent()
     first(once)
     with pytest.raises(StageFailed, match=r"quantized already: it holds .*Quantize.*\n  quantize once in a chain"):
@@ -232,7 +247,7 @@ def test_a_quantized_parent_is_refused(bench, parent, digits, first, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", [onnx_static, onnx_dynamic])
-def test_a_damaged_parent_is_named(parent, optimizer):
+def test_a_damaged_parent_is_named(parent: Callable[..., Any], optimizer: Any) -> None:
     context = parent()
     context.model.path.write_bytes(context.model.path.read_bytes()[:100])
     with pytest.raises(DataError, match=r"model\.onnx: cannot be read as an ONNX model: .*\n  "):
@@ -240,7 +255,7 @@ def test_a_damaged_parent_is_named(parent, optimizer):
 
 
 @pytest.mark.parametrize("where", ["constant", "branch"])
-def test_a_tensor_anywhere_in_another_file_is_refused(parent, where):
+def test_a_tensor_anywhere_in_another_file_is_refused(parent: Callable[..., Any], where: str) -> None:
     """Not only the weights of the graph itself: a constant, too, and one in the body of an If."""
     from onnx import helper
 
@@ -258,7 +273,7 @@ def test_a_tensor_anywhere_in_another_file_is_refused(parent, where):
         onnx_static(context)
 
 
-def test_a_model_that_the_quantizer_fails_on_is_refused_with_what_to_try(parent):
+def test_a_model_that_the_quantizer_fails_on_is_refused_with_what_to_try(parent: Callable[..., Any]) -> None:
     context = parent()
     model = onnx.load(context.model.path)
     (bias,) = (one for one in model.graph.initializer if one.name == "bias")
@@ -270,11 +285,11 @@ def test_a_model_that_the_quantizer_fails_on_is_refused_with_what_to_try(parent)
     onnx_static(context, per_channel=False)
 
 
-def test_nothing_to_quantize_is_said(parent):
+def test_nothing_to_quantize_is_said(parent: Callable[..., Any]) -> None:
     context = parent()
     with pytest.raises(StageFailed, match=r"no operator was quantized\n  operators with weights: Conv, Gemm;"):
         onnx_static(context, skip=("Conv", "Gemm"))
 
 
-def _lines(context) -> list[str]:
+def _lines(context: Any) -> list[str]:
     return context.log.__self__

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 
+from modelyard.artifacts import Dataset
 from modelyard.errors import ConfigError, StageFailed
 
 if TYPE_CHECKING:
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     ("schedule", "sparsity", "batch_size", "epochs"),
     [("polynomial", 0.8, 16, 2), ("constant", 0.5, 16, 1), ("polynomial", 0.6, 192, 1)],
 )
-def test_every_layer_reaches_the_sparsity(trained, bench, schedule, sparsity, batch_size, epochs):
+def test_every_layer_reaches_the_sparsity(
+    trained: Trained, bench: Bench, schedule: str, sparsity: float, batch_size: int, epochs: int
+) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -32,7 +37,7 @@ def test_every_layer_reaches_the_sparsity(trained, bench, schedule, sparsity, ba
     assert len(gzip.compress((context.out / "model.keras").read_bytes())) < trained.model.path.stat().st_size * 0.9
 
 
-def test_the_parent_on_disk_stays_as_it_was_and_the_pruned_model_still_works(trained, bench):
+def test_the_parent_on_disk_stays_as_it_was_and_the_pruned_model_still_works(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -45,7 +50,7 @@ def test_the_parent_on_disk_stays_as_it_was_and_the_pruned_model_still_works(tra
     assert any(line.startswith("epoch 2/2") for line in bench.lines)
 
 
-def test_skipped_layers_keep_all_their_weights(trained, bench):
+def test_skipped_layers_keep_all_their_weights(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -57,7 +62,7 @@ def test_skipped_layers_keep_all_their_weights(trained, bench):
     assert set(context.metrics["sparsity_per_layer"]) == {"conv2", "dense"}
 
 
-def test_a_layer_to_skip_that_is_not_there_is_refused(trained, bench):
+def test_a_layer_to_skip_that_is_not_there_is_refused(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.prune import prune
 
     with pytest.raises(ConfigError, match=r"there is no layer 'logit', did you mean 'logits'\?\n  layers: .*conv1"):
@@ -65,7 +70,7 @@ def test_a_layer_to_skip_that_is_not_there_is_refused(trained, bench):
 
 
 @pytest.fixture
-def odd_model(tensorflow, stripes_dataset, bench, tmp_path) -> Model:
+def odd_model(tensorflow: None, stripes_dataset: Dataset, bench: Bench, tmp_path: Path) -> Model:
     """A model with a layer of its own, which tensorflow-model-optimization does not know, and one without weights."""
     import tf_keras
 
@@ -94,7 +99,9 @@ def odd_model(tensorflow, stripes_dataset, bench, tmp_path) -> Model:
     return bench.open_model(tmp_path, stripes_dataset, "tf_keras")
 
 
-def test_layers_that_cannot_be_pruned_are_named_before_training(odd_model, stripes_dataset, bench):
+def test_layers_that_cannot_be_pruned_are_named_before_training(
+    odd_model: Model, stripes_dataset: Dataset, bench: Bench
+) -> None:
     from modelyard_plugins.optimizers.prune import prune
 
     with pytest.raises(ConfigError, match=r"cannot be pruned: 'scale' \(Scale\)\n(.|\n)*skip = \[\"scale\"\]"):
@@ -102,7 +109,9 @@ def test_layers_that_cannot_be_pruned_are_named_before_training(odd_model, strip
     assert not bench.told
 
 
-def test_a_model_with_such_layers_is_pruned_once_they_are_skipped(odd_model, stripes_dataset, bench):
+def test_a_model_with_such_layers_is_pruned_once_they_are_skipped(
+    odd_model: Model, stripes_dataset: Dataset, bench: Bench
+) -> None:
     from modelyard_plugins.optimizers.prune import prune
 
     context = bench.optimize(stripes_dataset, odd_model)
@@ -110,14 +119,14 @@ def test_a_model_with_such_layers_is_pruned_once_they_are_skipped(odd_model, str
     assert list(context.metrics["sparsity_per_layer"]) == ["logits"]
 
 
-def test_nothing_left_to_prune_is_refused(odd_model, stripes_dataset, bench):
+def test_nothing_left_to_prune_is_refused(odd_model: Model, stripes_dataset: Dataset, bench: Bench) -> None:
     from modelyard_plugins.optimizers.prune import prune
 
     with pytest.raises(ConfigError, match=r"no layer of .* has weights to be pruned"):
         prune(bench.optimize(stripes_dataset, odd_model), skip=("scale", "logits"))
 
 
-def test_a_sparsity_that_was_not_reached_fails(trained):
+def test_a_sparsity_that_was_not_reached_fails(trained: Trained) -> None:
     from modelyard_plugins.optimizers.prune import check_sparsity, reached
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -133,7 +142,7 @@ def test_a_sparsity_that_was_not_reached_fails(trained):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 20, 21, 133, 4689])
-def test_the_schedule_ends_within_the_steps_that_there_are(tensorflow, steps):
+def test_the_schedule_ends_within_the_steps_that_there_are(tensorflow: None, steps: int) -> None:
     from modelyard_plugins.optimizers.prune import _schedule
 
     for kind in ("polynomial", "constant"):
@@ -143,7 +152,7 @@ def test_the_schedule_ends_within_the_steps_that_there_are(tensorflow, steps):
         assert len(updates) <= 41
 
 
-def test_2_by_4_keeps_two_zeros_in_every_four_along_the_input_channels(trained, bench):
+def test_2_by_4_keeps_two_zeros_in_every_four_along_the_input_channels(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -160,14 +169,14 @@ def test_2_by_4_keeps_two_zeros_in_every_four_along_the_input_channels(trained, 
     assert context.metrics["sparsity_per_layer"]["conv1"] == 0  # one input channel: no group of four
 
 
-def test_2_by_4_goes_with_no_other_sparsity(trained, bench):
+def test_2_by_4_goes_with_no_other_sparsity(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.prune import prune
 
     with pytest.raises(ConfigError, match=r"pattern = \"2:4\" has a sparsity of 0\.5, not 0\.8\n  leave sparsity out"):
         prune(bench.optimize(trained.dataset, trained.model), pattern="2:4", sparsity=0.8)
 
 
-def test_2_by_4_is_refused_for_kernels_of_three_axes(tensorflow):
+def test_2_by_4_is_refused_for_kernels_of_three_axes(tensorflow: None) -> None:
     import tf_keras
 
     from modelyard_plugins.optimizers.prune import prunable_layers
@@ -182,7 +191,7 @@ def test_2_by_4_is_refused_for_kernels_of_three_axes(tensorflow):
     assert prunable_layers(model, ("conv",), "2:4") == ["logits"]
 
 
-def test_a_layer_that_lost_the_pattern_fails(trained):
+def test_a_layer_that_lost_the_pattern_fails(trained: Trained) -> None:
     from modelyard_plugins.optimizers.prune import check_2_by_4
     from modelyard_plugins.support.keras_files import load_keras
 

@@ -4,12 +4,15 @@ import gzip
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tests.plugins.conftest import Bench, open_model
+from tests.plugins.conftest import Bench, Trained, open_model
 
-from modelyard.artifacts import Model
+from modelyard.artifacts import Dataset, Model
 from modelyard.errors import ConfigError, StageFailed
 from modelyard_plugins.optimizers.int8 import int8
 
@@ -24,13 +27,13 @@ def kernels(model: Model) -> dict[str, np.ndarray]:
     return model_kernels(load_quantized(model.path) if model.facts.format == "tf_keras_qat" else load_keras(model.path))
 
 
-def converted(model: Model, dataset, bench, **params) -> tuple[bytes, dict]:
+def converted(model: Model, dataset: Any, bench: Any, **params: Any) -> tuple[bytes, dict]:
     context = bench.optimize(dataset, model)
     int8(context, **params)
     return (context.out / "model.tflite").read_bytes(), context.metrics
 
 
-def trained_for_int8(model: Model, dataset, bench, **params) -> tuple[Model, dict]:
+def trained_for_int8(model: Model, dataset: Any, bench: Any, **params: Any) -> tuple[Model, dict]:
     from modelyard_plugins.optimizers.qat import qat
 
     context = bench.optimize(dataset, model)
@@ -39,7 +42,7 @@ def trained_for_int8(model: Model, dataset, bench, **params) -> tuple[Model, dic
 
 
 @pytest.fixture(scope="module")
-def clustered(pruned, trained, tmp_path_factory) -> Model:
+def clustered(pruned: Model, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """The pruned model, clustered without losing its zeros."""
     from modelyard_plugins.optimizers.cluster import cluster
 
@@ -49,24 +52,24 @@ def clustered(pruned, trained, tmp_path_factory) -> Model:
 
 
 @pytest.fixture(scope="module")
-def quantized(trained, tmp_path_factory) -> tuple[Model, dict]:
+def quantized(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, dict]:
     return trained_for_int8(trained.model, trained.dataset, Bench(tmp_path_factory.mktemp("quantized")), epochs=2)
 
 
 @pytest.fixture(scope="module")
-def preserved(clustered, trained, tmp_path_factory) -> tuple[Model, dict]:
+def preserved(clustered: Model, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, dict]:
     """The pruned and clustered model, trained for int8 without losing either."""
     bench = Bench(tmp_path_factory.mktemp("preserved"))
     return trained_for_int8(clustered, trained.dataset, bench, preserve=("sparsity", "clusters"))
 
 
 @pytest.fixture(scope="module")
-def forgotten(clustered, trained, tmp_path_factory) -> Model:
+def forgotten(clustered: Model, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """The pruned and clustered model, trained for int8 without a thought for either."""
     return trained_for_int8(clustered, trained.dataset, Bench(tmp_path_factory.mktemp("forgotten")))[0]
 
 
-def test_the_model_is_read_back_from_disk_with_its_ranges(quantized, trained):
+def test_the_model_is_read_back_from_disk_with_its_ranges(quantized: tuple[Model, dict], trained: Trained) -> None:
     from modelyard_plugins.support.keras.quantized import load_quantized, quantized_kernels
 
     model, metrics = quantized
@@ -80,7 +83,9 @@ def test_the_model_is_read_back_from_disk_with_its_ranges(quantized, trained):
 
 
 @pytest.mark.parametrize("io", ["float32", "int8"])
-def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(quantized, trained, bench, io):
+def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(
+    quantized: tuple[Model, dict], trained: Trained, bench: Bench, io: str
+) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     data, metrics = converted(quantized[0], trained.dataset, bench, io=io)
@@ -93,7 +98,9 @@ def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(quantized, t
     assert len(floats) <= (2 if io == "float32" else 0)
 
 
-def test_the_integers_are_those_that_were_trained(quantized, trained, bench):
+def test_the_integers_are_those_that_were_trained(
+    quantized: tuple[Model, dict], trained: Trained, bench: Bench
+) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     from modelyard_plugins.support.keras.quantized import load_quantized
@@ -110,7 +117,7 @@ def test_the_integers_are_those_that_were_trained(quantized, trained, bench):
     assert np.abs(found - wanted).max() <= 8 * max(step, np.ptp(wanted) / 255)
 
 
-def test_sparsity_is_preserved_if_asked(pruned, forgotten, trained, bench):
+def test_sparsity_is_preserved_if_asked(pruned: Model, forgotten: Model, trained: Trained, bench: Bench) -> None:
     before = kernels(pruned)
     model, metrics = trained_for_int8(pruned, trained.dataset, bench, preserve=("sparsity",))
     after = kernels(model)
@@ -119,7 +126,7 @@ def test_sparsity_is_preserved_if_asked(pruned, forgotten, trained, bench):
     assert (kernels(forgotten)["dense/kernel"] == 0).mean() < 0.4
 
 
-def test_clusters_are_preserved_if_asked(clustered, forgotten, trained, bench):
+def test_clusters_are_preserved_if_asked(clustered: Model, forgotten: Model, trained: Trained, bench: Bench) -> None:
     before = kernels(clustered)
     model, metrics = trained_for_int8(clustered, trained.dataset, bench, preserve=("clusters",))
     after = kernels(model)
@@ -129,7 +136,9 @@ def test_clusters_are_preserved_if_asked(clustered, forgotten, trained, bench):
     assert len(np.unique(kernels(forgotten)["dense/kernel"])) > 100
 
 
-def test_both_are_preserved_up_to_the_integers(clustered, preserved, forgotten, trained, bench):
+def test_both_are_preserved_up_to_the_integers(
+    clustered: Model, preserved: tuple[Model, dict], forgotten: Model, trained: Trained, bench: Bench
+) -> None:
     before, after = kernels(clustered), kernels(preserved[0])
     assert all((after[name][before[name] == 0] == 0).all() for name in KERNELS)
     data, figures = converted(preserved[0], trained.dataset, bench)
@@ -139,7 +148,7 @@ def test_both_are_preserved_up_to_the_integers(clustered, preserved, forgotten, 
     assert len(gzip.compress(data, 9)) < 0.8 * len(gzip.compress(plain, 9))
 
 
-def test_what_is_not_there_cannot_be_preserved(trained, bench):
+def test_what_is_not_there_cannot_be_preserved(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.qat import qat
 
     for what, words in (("sparsity", 'put { use = "prune" }'), ("clusters", 'put { use = "cluster" }')):
@@ -149,7 +158,7 @@ def test_what_is_not_there_cannot_be_preserved(trained, bench):
     assert not bench.told
 
 
-def test_a_skipped_layer_stays_in_float(trained, bench):
+def test_a_skipped_layer_stays_in_float(trained: Trained, bench: Bench) -> None:
     model, metrics = trained_for_int8(trained.model, trained.dataset, bench, skip=("conv1", "logits"))
     assert metrics["quantized_kernels"] == 2
     context = bench.optimize(trained.dataset, model)
@@ -161,7 +170,7 @@ def test_a_skipped_layer_stays_in_float(trained, bench):
     assert all(name in context.warnings[0] for name in floats)
 
 
-def network(*middle, shape=(8, 8, 1)):
+def network(*middle: Any, shape: Sequence[Any] = (8, 8, 1)) -> Any:
     import tf_keras
 
     layers = tf_keras.layers
@@ -170,14 +179,14 @@ def network(*middle, shape=(8, 8, 1)):
     )
 
 
-def refused(model) -> dict[str, str]:
+def refused(model: Any) -> dict[str, str]:
     from modelyard_plugins.support.keras.layer_choice import not_skipped
     from modelyard_plugins.support.keras.quantized import refused_layers
 
     return refused_layers(not_skipped(model, (), "qat"))
 
 
-def test_layers_that_can_be_trained_for_int8_are_taken(tensorflow):
+def test_layers_that_can_be_trained_for_int8_are_taken(tensorflow: None) -> None:
     from tf_keras import layers
 
     model = network(
@@ -194,7 +203,9 @@ def test_layers_that_can_be_trained_for_int8_are_taken(tensorflow):
     assert refused(model) == {}
 
 
-def test_every_layer_that_cannot_be_quantized_is_named_before_training(tensorflow, stripes_dataset, bench, tmp_path):
+def test_every_layer_that_cannot_be_quantized_is_named_before_training(
+    tensorflow: None, stripes_dataset: Dataset, bench: Bench, tmp_path: Path
+) -> None:
     from tf_keras import Sequential, layers
 
     from modelyard_plugins.optimizers.qat import qat
@@ -224,7 +235,9 @@ def test_every_layer_that_cannot_be_quantized_is_named_before_training(tensorflo
     assert not bench.told
 
 
-def test_what_the_tool_itself_refuses_is_a_mistake_with_words(trained, bench, monkeypatch):
+def test_what_the_tool_itself_refuses_is_a_mistake_with_words(
+    trained: Trained, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from modelyard_plugins.optimizers import qat as module
 
     monkeypatch.setattr(module, "refused_layers", lambda _: {})
@@ -237,7 +250,7 @@ def test_what_the_tool_itself_refuses_is_a_mistake_with_words(trained, bench, mo
         quantize(model, ["scale", "flat", "logits"], module._scheme(()))
 
 
-def test_refused_layers_can_be_skipped(stripes_dataset, bench, tmp_path):
+def test_refused_layers_can_be_skipped(stripes_dataset: Dataset, bench: Bench, tmp_path: Path) -> None:
     from tf_keras import layers
 
     from modelyard_plugins.support.keras_files import save_keras
@@ -255,14 +268,14 @@ def test_refused_layers_can_be_skipped(stripes_dataset, bench, tmp_path):
         converted(quantized, stripes_dataset, bench)
 
 
-def test_a_layer_to_skip_that_is_not_there_is_refused(trained, bench):
+def test_a_layer_to_skip_that_is_not_there_is_refused(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.qat import qat
 
     with pytest.raises(ConfigError, match=r"qat: skip: there is no layer 'conv_1', did you mean 'conv1'\?"):
         qat(bench.optimize(trained.dataset, trained.model), skip=("conv_1",))
 
 
-def test_what_training_undid_fails():
+def test_what_training_undid_fails() -> None:
     from modelyard_plugins.optimizers.qat import check_preserved
 
     before = {"a/kernel": np.array([[0.0, 1.0], [1.0, 0.0]])}
@@ -275,7 +288,7 @@ def test_what_training_undid_fails():
     check_preserved(before, moved, ())
 
 
-def test_a_convolution_keeps_its_values_in_all_or_in_each_channel():
+def test_a_convolution_keeps_its_values_in_all_or_in_each_channel() -> None:
     from modelyard_plugins.optimizers.qat import check_preserved, is_clustered
 
     random = np.random.default_rng(0)
@@ -290,7 +303,9 @@ def test_a_convolution_keeps_its_values_in_all_or_in_each_channel():
         check_preserved(before, {"c/kernel": random.normal(size=(3, 3, 8, 4))}, ("clusters",))
 
 
-def test_a_separable_convolution_is_followed_into_the_two_layers_it_becomes(stripes_dataset, bench, tmp_path):
+def test_a_separable_convolution_is_followed_into_the_two_layers_it_becomes(
+    stripes_dataset: Dataset, bench: Bench, tmp_path: Path
+) -> None:
     from tf_keras import layers
 
     from modelyard_plugins.support.keras_files import save_keras
@@ -304,7 +319,9 @@ def test_a_separable_convolution_is_followed_into_the_two_layers_it_becomes(stri
     assert metrics["unique_weights_per_kernel"]["separable/pointwise_kernel"] == 3
 
 
-def test_a_separable_convolution_stands_beside_layers_that_keras_named(stripes_dataset, bench, tmp_path):
+def test_a_separable_convolution_stands_beside_layers_that_keras_named(
+    stripes_dataset: Dataset, bench: Bench, tmp_path: Path
+) -> None:
     import tf_keras
     from tf_keras import layers
 
@@ -330,7 +347,7 @@ def test_a_separable_convolution_stands_beside_layers_that_keras_named(stripes_d
     assert [one["dtype"] for one in converted(model, stripes_dataset, bench)[1]["kernels"].values()] == ["int8"] * 6
 
 
-def test_a_kernel_that_cannot_be_followed_fails():
+def test_a_kernel_that_cannot_be_followed_fails() -> None:
     from modelyard_plugins.optimizers.qat import by_the_names_of
 
     before = {"a/kernel": np.zeros((2, 2)), "b/kernel": np.zeros((2, 3))}
@@ -353,7 +370,9 @@ qat(OptimizeContext(out=out, project=out, cache=out, seed=0, progress=lambda *a,
 """
 
 
-def test_another_process_gives_the_same_bytes(clustered, preserved, trained, tmp_path):
+def test_another_process_gives_the_same_bytes(
+    clustered: Model, preserved: tuple[Model, dict], trained: Trained, tmp_path: Path
+) -> None:
     from modelyard_plugins.support.tensorflow import TENSORFLOW
 
     env = {**os.environ, **TENSORFLOW["environment"], "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 
 from modelyard import DataError
 from modelyard.artifacts import Model, self_contained
@@ -11,13 +14,13 @@ from modelyard.files.json import write_json
 from modelyard.tensors import Preprocessing
 
 
-def digests(folder) -> dict[str, str]:
+def digests(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture
-def exported(trained, bench) -> Model:
+def exported(trained: Trained, bench: Bench) -> Model:
     """The small trained model, exported; with the `model.json` that the stage writes."""
     from msgspec.structs import replace
 
@@ -31,7 +34,7 @@ def exported(trained, bench) -> Model:
     return Model.open(context.out)
 
 
-def test_it_takes_raw_samples_and_answers_what_its_parent_does(exported, trained):
+def test_it_takes_raw_samples_and_answers_what_its_parent_does(exported: Model, trained: Trained) -> None:
     import tensorflow as tf
 
     from modelyard_plugins.support.keras.saved_model import load_signature
@@ -46,7 +49,9 @@ def test_it_takes_raw_samples_and_answers_what_its_parent_does(exported, trained
     assert exported.facts.output == "probabilities"
 
 
-def test_the_same_model_gives_the_same_bytes_however_many_functions_came_before(exported, trained, bench):
+def test_the_same_model_gives_the_same_bytes_however_many_functions_came_before(
+    exported: Model, trained: Trained, bench: Bench
+) -> None:
     import tensorflow as tf
 
     from modelyard_plugins.optimizers.saved_model import saved_model
@@ -60,7 +65,7 @@ def test_the_same_model_gives_the_same_bytes_however_many_functions_came_before(
     assert names == {"saved_model", "fingerprint", "variables/variables"}
 
 
-def test_a_model_with_another_signature_is_refused(trained, bench):
+def test_a_model_with_another_signature_is_refused(trained: Trained, bench: Bench) -> None:
     from msgspec.structs import replace
 
     from modelyard_plugins.support.keras.saved_model import load_signature, write_saved_model
@@ -77,7 +82,9 @@ def test_a_model_with_another_signature_is_refused(trained, bench):
     ("activation", "inside", "expected"),
     [("none", False, [-1, 0, 2]), ("sigmoid", False, [0.268941, 0.5, 0.880797]), ("sigmoid", True, [-1, 0, 2])],
 )
-def test_what_is_answered_has_the_name_shape_and_activation_of_the_facts(trained, bench, activation, inside, expected):
+def test_what_is_answered_has_the_name_shape_and_activation_of_the_facts(
+    trained: Trained, bench: Bench, activation: str, inside: bool, expected: list[Any]
+) -> None:
     import tensorflow as tf
     from msgspec.structs import replace
 
@@ -96,7 +103,7 @@ def test_what_is_answered_has_the_name_shape_and_activation_of_the_facts(trained
         load_signature(Model(folder, other))
 
 
-def test_a_damaged_folder_is_told_in_words(trained, bench):
+def test_a_damaged_folder_is_told_in_words(trained: Trained, bench: Bench) -> None:
     from msgspec.structs import replace
 
     from modelyard_plugins.support.keras.saved_model import load_signature
@@ -108,7 +115,7 @@ def test_a_damaged_folder_is_told_in_words(trained, bench):
         load_signature(Model(folder, replace(trained.model.facts, format="saved_model", file="saved_model")))
 
 
-def test_a_graph_that_writes_a_file_is_refused(trained, bench):
+def test_a_graph_that_writes_a_file_is_refused(trained: Trained, bench: Bench) -> None:
     import tensorflow as tf
     from msgspec.structs import replace
 
@@ -117,7 +124,7 @@ def test_a_graph_that_writes_a_file_is_refused(trained, bench):
     facts = replace(trained.model.facts, format="saved_model", file="saved_model")
     folder = bench.stage().out
 
-    def call(x):
+    def call(x: Any) -> Any:
         tf.io.write_file(str(folder / "ran"), "x")
         return x[:, 0, :3, 0]
 
@@ -127,7 +134,7 @@ def test_a_graph_that_writes_a_file_is_refused(trained, bench):
 
 
 @pytest.mark.parametrize("damage", ["link", "file"])
-def test_a_folder_with_more_than_a_saved_model_is_refused(trained, bench, damage):
+def test_a_folder_with_more_than_a_saved_model_is_refused(trained: Trained, bench: Bench, damage: str) -> None:
     from msgspec.structs import replace
 
     from modelyard_plugins.support.keras.saved_model import load_signature, write_saved_model
@@ -144,7 +151,7 @@ def test_a_folder_with_more_than_a_saved_model_is_refused(trained, bench, damage
         load_signature(Model(folder, facts))
 
 
-def test_its_configuration_can_be_read():
+def test_its_configuration_can_be_read() -> None:
     from modelyard.component import parameters_of
     from modelyard_plugins.optimizers.saved_model import saved_model
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 
 from modelyard.errors import StageFailed
 from modelyard.testing import SMALL_PYPROJECT, check_optimizer, write_small_project
@@ -15,7 +18,7 @@ pytestmark = [
 ]
 
 
-def test_onnx_answers_as_the_model_does(trained, bench):
+def test_onnx_answers_as_the_model_does(trained: Trained, bench: Bench) -> None:
     import onnxruntime
 
     from modelyard_plugins.optimizers.tf_keras_onnx import tf_keras_onnx
@@ -31,7 +34,7 @@ def test_onnx_answers_as_the_model_does(trained, bench):
     assert session.get_inputs()[0].shape == ["batch", 8, 8, 1]
 
 
-def test_a_layer_that_onnx_lacks_is_named(trained, bench, tmp_path):
+def test_a_layer_that_onnx_lacks_is_named(trained: Trained, bench: Bench, tmp_path: Path) -> None:
     import tensorflow as tf
     import tf_keras
 
@@ -40,7 +43,7 @@ def test_a_layer_that_onnx_lacks_is_named(trained, bench, tmp_path):
 
     @tf_keras.saving.register_keras_serializable("modelyard-tests")
     class Bessel(tf_keras.layers.Layer):
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return tf.math.special.bessel_j0(x)
 
     layers = tf_keras.layers
@@ -52,7 +55,7 @@ def test_a_layer_that_onnx_lacks_is_named(trained, bench, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_keeps_the_contract(tmp_path):
+def test_it_keeps_the_contract(tmp_path: Path) -> None:
     text = SMALL_PYPROJECT.replace('float32 = ["float32"]', 'float32 = ["tf-keras-onnx"]')
     text += '\n[tool.modelyard.runtime]\nuse = "onnxruntime"\n'
     project = write_small_project(tmp_path / "project", {"pyproject.toml": text})

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench, Trained
 
 from modelyard.artifacts import Model
 from modelyard.errors import StageFailed
@@ -21,7 +22,7 @@ Convert = Callable[..., Model]
 
 
 @pytest.fixture
-def convert(torch_trained, bench) -> Convert:
+def convert(torch_trained: Trained, bench: Bench) -> Convert:
     """Convert the trained model, or another, and open what came of it."""
     from modelyard_plugins.optimizers.torch_litert import torch_litert
 
@@ -35,7 +36,7 @@ def convert(torch_trained, bench) -> Convert:
 
 
 @pytest.fixture
-def model_of(torch_trained, bench) -> Callable[[Any], Model]:
+def model_of(torch_trained: Trained, bench: Bench) -> Callable[[Any], Model]:
     """Write a module, with the weights that it begins with, as the trainer does."""
     from torch import zeros
 
@@ -75,7 +76,7 @@ def litert_logits(model: Model, inputs: np.ndarray) -> np.ndarray:
     return np.array(rows)
 
 
-def test_the_logits_are_pytorchs_and_the_server_answers_batches(torch_trained, convert):
+def test_the_logits_are_pytorchs_and_the_server_answers_batches(torch_trained: Trained, convert: Convert) -> None:
     dataset, converted = torch_trained.dataset, convert()
     expected = torch_logits(torch_trained.model, dataset.inputs("test"))
     np.testing.assert_allclose(litert_logits(converted, dataset.inputs("test")), expected, atol=1e-4)
@@ -85,13 +86,15 @@ def test_the_logits_are_pytorchs_and_the_server_answers_batches(torch_trained, c
     assert (predicted.argmax(1) == dataset.y("test")[:37]).mean() > 0.9
 
 
-def test_the_same_model_is_the_same_bytes_and_names_no_path(convert, tmp_path):
+def test_the_same_model_is_the_same_bytes_and_names_no_path(convert: Convert, tmp_path: Path) -> None:
     first, second = convert().path.read_bytes(), convert().path.read_bytes()
     assert first == second
     assert not any(path in first for path in (b"/home/", b"/tmp/", b"site-packages"))
 
 
-def test_layers_of_other_kinds_answer_as_in_pytorch(torch_trained, convert, model_of):
+def test_layers_of_other_kinds_answer_as_in_pytorch(
+    torch_trained: Trained, convert: Convert, model_of: Callable[[Any], Model]
+) -> None:
     import torch
     from torch import nn
 
@@ -104,7 +107,7 @@ def test_layers_of_other_kinds_answer_as_in_pytorch(torch_trained, convert, mode
             self.depthwise = nn.Conv2d(6, 6, 3, padding=1, groups=6)
             self.last = nn.Linear(6, classes)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             x = torch.relu(self.norm(self.first(x)))
             x = nn.functional.hardswish(x + self.depthwise(x))
             return self.last(nn.functional.adaptive_avg_pool2d(x, 1).view(x.size(0), -1))
@@ -115,7 +118,9 @@ def test_layers_of_other_kinds_answer_as_in_pytorch(torch_trained, convert, mode
     np.testing.assert_allclose(litert_logits(convert(parent), inputs), torch_logits(parent, inputs), atol=1e-4)
 
 
-def test_what_litert_cannot_run_is_told_in_words_and_leaves_no_file(convert, model_of, bench):
+def test_what_litert_cannot_run_is_told_in_words_and_leaves_no_file(
+    convert: Convert, model_of: Callable[[Any], Model], bench: Bench
+) -> None:
     import torch
     from torch import nn
 
@@ -124,7 +129,7 @@ def test_what_litert_cannot_run_is_told_in_words_and_leaves_no_file(convert, mod
             super().__init__()
             self.last = nn.Linear(8, 3)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return self.last(torch.linalg.svdvals(x[:, 0]))
 
     with pytest.raises(StageFailed, match=r"model\.pt2: cannot be converted to LiteRT: .*\n .*torch-onnx"):
@@ -158,7 +163,7 @@ float32 = ["torch-litert"]
 """
 
 
-def test_it_keeps_the_contract_and_edge_quantize_takes_what_it_makes(tmp_path: Path):
+def test_it_keeps_the_contract_and_edge_quantize_takes_what_it_makes(tmp_path: Path) -> None:
     project = write_small_project(tmp_path / "project", {"pyproject.toml": PYPROJECT})
     converted = check_optimizer("torch-litert", project=project).evaluation
     assert converted.metric("accuracy").value > 0.9

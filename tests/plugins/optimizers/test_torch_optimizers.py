@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.calling import trainer
+from tests.plugins.conftest import Bench, Trained
 
-from modelyard.artifacts import Model
+from modelyard.artifacts import Dataset, Model
 from modelyard.errors import ConfigError, StageFailed
 
 pytestmark = pytest.mark.torch
@@ -17,7 +18,7 @@ Optimize = Callable[..., Model]
 
 
 @pytest.fixture
-def optimize(torch_trained, bench) -> Optimize:
+def optimize(torch_trained: Trained, bench: Bench) -> Optimize:
     """Run a model optimizer on the trained model, or on another, and open what it wrote; its context is in `last`."""
 
     def run(function: Any, model_format: str, parent: Model | None = None, **params: Any) -> Model:
@@ -49,7 +50,7 @@ def logits(model: Model, inputs: np.ndarray) -> np.ndarray:
         return load_program(model.path).module()(torch.from_numpy(inputs)).numpy()
 
 
-def accuracy(model: Model, dataset) -> float:
+def accuracy(model: Model, dataset: Any) -> float:
     return float((logits(model, dataset.inputs("test")).argmax(1) == dataset.y("test")).mean())
 
 
@@ -57,7 +58,9 @@ def accuracy(model: Model, dataset) -> float:
     ("schedule", "sparsity", "batch_size", "epochs"),
     [("polynomial", 0.8, 16, 2), ("constant", 0.5, 16, 1), ("polynomial", 0.6, 192, 1)],
 )
-def test_every_layer_reaches_the_sparsity(torch_trained, optimize, schedule, sparsity, batch_size, epochs):
+def test_every_layer_reaches_the_sparsity(
+    torch_trained: Trained, optimize: Optimize, schedule: str, sparsity: float, batch_size: int, epochs: int
+) -> None:
     from modelyard_plugins.optimizers.torch_prune import torch_prune
 
     before = torch_trained.model.path.read_bytes()
@@ -73,7 +76,9 @@ def test_every_layer_reaches_the_sparsity(torch_trained, optimize, schedule, spa
     assert torch_trained.model.path.read_bytes() == before
 
 
-def test_a_pruned_model_still_works_and_its_zeros_survive_quantization(torch_trained, optimize):
+def test_a_pruned_model_still_works_and_its_zeros_survive_quantization(
+    torch_trained: Trained, optimize: Optimize
+) -> None:
     from modelyard_plugins.optimizers.torch_prune import torch_prune
     from modelyard_plugins.optimizers.torch_quantize import torch_quantize
 
@@ -85,7 +90,9 @@ def test_a_pruned_model_still_works_and_its_zeros_survive_quantization(torch_tra
     assert sum((weight == 0).sum() for weight in held) >= 0.6 * sum(weight.size for weight in held) - 4
 
 
-def test_global_pruning_takes_the_smallest_weights_wherever_they_are(torch_trained, optimize):
+def test_global_pruning_takes_the_smallest_weights_wherever_they_are(
+    torch_trained: Trained, optimize: Optimize
+) -> None:
     from modelyard_plugins.optimizers.torch_prune import torch_prune
 
     pruned = optimize(torch_prune, "torch", scope="global", sparsity=0.7, schedule="constant", epochs=1)
@@ -96,7 +103,9 @@ def test_global_pruning_takes_the_smallest_weights_wherever_they_are(torch_train
     assert max(zeros.values()) - min(zeros.values()) > 0.1, zeros
 
 
-def test_whole_filters_are_pruned_but_none_of_the_layer_that_answers(torch_trained, optimize):
+def test_whole_filters_are_pruned_but_none_of_the_layer_that_answers(
+    torch_trained: Trained, optimize: Optimize
+) -> None:
     from modelyard_plugins.optimizers.torch_prune import torch_prune
 
     pruned = optimize(torch_prune, "torch", scope="filters", sparsity=0.5, epochs=1)
@@ -109,7 +118,7 @@ def test_whole_filters_are_pruned_but_none_of_the_layer_that_answers(torch_train
     assert set(optimize.last.metrics["sparsity_per_layer"]) == {"conv1", "conv2", "dense"}
 
 
-def test_skipped_layers_keep_all_their_weights(optimize):
+def test_skipped_layers_keep_all_their_weights(optimize: Optimize) -> None:
     from modelyard_plugins.optimizers.torch_prune import torch_prune
 
     found = weights(optimize(torch_prune, "torch", sparsity=0.9, epochs=1, skip=("logits", "conv1")))
@@ -118,7 +127,7 @@ def test_skipped_layers_keep_all_their_weights(optimize):
     assert set(optimize.last.metrics["sparsity_per_layer"]) == {"conv2", "dense"}
 
 
-def test_a_layer_to_skip_that_is_not_there_is_refused_before_training(optimize, bench):
+def test_a_layer_to_skip_that_is_not_there_is_refused_before_training(optimize: Optimize, bench: Bench) -> None:
     from modelyard_plugins.optimizers.torch_prune import torch_prune
 
     with pytest.raises(
@@ -128,7 +137,7 @@ def test_a_layer_to_skip_that_is_not_there_is_refused_before_training(optimize, 
     assert not bench.told
 
 
-def test_nothing_left_to_prune_is_refused(optimize):
+def test_nothing_left_to_prune_is_refused(optimize: Optimize) -> None:
     from modelyard_plugins.optimizers.torch_prune import torch_prune
 
     with pytest.raises(ConfigError, match=r"no layer of the model has weights to prune\n  layers: conv1"):
@@ -136,7 +145,7 @@ def test_nothing_left_to_prune_is_refused(optimize):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 20, 21, 133, 4689])
-def test_the_schedule_ends_within_the_steps_that_there_are(steps):
+def test_the_schedule_ends_within_the_steps_that_there_are(steps: int) -> None:
     from modelyard_plugins.support.torch.masks import sparsity_by_step
 
     for kind in ("polynomial", "constant"):
@@ -147,7 +156,7 @@ def test_the_schedule_ends_within_the_steps_that_there_are(steps):
         assert len(updates) <= 60
 
 
-def test_fine_tuning_is_pruning_without_the_zeros(torch_trained, optimize):
+def test_fine_tuning_is_pruning_without_the_zeros(torch_trained: Trained, optimize: Optimize) -> None:
     """The baseline sees the same batches in the same order: to prune nothing gives its very bytes."""
     from modelyard_plugins.optimizers.torch_fine_tune import torch_fine_tune
     from modelyard_plugins.optimizers.torch_prune import torch_prune
@@ -158,7 +167,7 @@ def test_fine_tuning_is_pruning_without_the_zeros(torch_trained, optimize):
     assert tuned.path.read_bytes() == same.path.read_bytes() != torch_trained.model.path.read_bytes()
 
 
-def test_quantized_weights_are_int8_and_nothing_else_is_kept(torch_trained, optimize):
+def test_quantized_weights_are_int8_and_nothing_else_is_kept(torch_trained: Trained, optimize: Optimize) -> None:
     from modelyard_plugins.optimizers.torch_quantize import torch_quantize
 
     quantized = optimize(torch_quantize, "torch_int8", calibration_samples=50)
@@ -174,20 +183,20 @@ def test_quantized_weights_are_int8_and_nothing_else_is_kept(torch_trained, opti
 
 
 @pytest.fixture
-def trained_net(torch, stripes_dataset, bench) -> Callable[..., Model]:
+def trained_net(torch: None, stripes_dataset: Dataset, bench: Bench) -> Callable[..., Model]:
     """Train a module that `forward` and some layers make, for an epoch."""
     from torch import nn
 
     train = trainer("torch")
 
     class Net(nn.Module):
-        def __init__(self, forward: Any, layers: dict[str, Any]):
+        def __init__(self, forward: Any, layers: dict[str, Any]) -> None:
             super().__init__()
             self._forward = forward
             for name, layer in layers.items():
                 setattr(self, name, layer)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return self._forward(self, x)
 
     def make(forward: Any, **layers: Any) -> Model:
@@ -198,7 +207,7 @@ def trained_net(torch, stripes_dataset, bench) -> Callable[..., Model]:
     return make
 
 
-def test_layers_are_quantized_however_they_are_written(trained_net, optimize):
+def test_layers_are_quantized_however_they_are_written(trained_net: Callable[..., Model], optimize: Optimize) -> None:
     """As functions, behind a batch normalization, in a residual block; padding in words is what torchao cannot."""
     from torch import nn
     from torch.nn import functional as F  # noqa: N812 - everybody calls it so
@@ -220,7 +229,7 @@ def test_layers_are_quantized_however_they_are_written(trained_net, optimize):
     assert not any("norm" in name for name in weights(quantized)), "it is part of the convolution now"
 
 
-def test_a_model_without_a_layer_to_quantize_is_refused(trained_net, optimize):
+def test_a_model_without_a_layer_to_quantize_is_refused(trained_net: Callable[..., Model], optimize: Optimize) -> None:
     from torch import nn
 
     from modelyard_plugins.optimizers.torch_quantize import torch_quantize
@@ -231,13 +240,15 @@ def test_a_model_without_a_layer_to_quantize_is_refused(trained_net, optimize):
 
 
 @pytest.fixture(params=["float", "quantized"])
-def parent(request, torch_trained, optimize) -> Model:
+def parent(request: pytest.FixtureRequest, torch_trained: Trained, optimize: Optimize) -> Model:
     from modelyard_plugins.optimizers.torch_quantize import torch_quantize
 
     return torch_trained.model if request.param == "float" else optimize(torch_quantize, "torch_int8")
 
 
-def test_onnx_answers_as_the_program_does_for_any_batch(torch_trained, optimize, parent):
+def test_onnx_answers_as_the_program_does_for_any_batch(
+    torch_trained: Trained, optimize: Optimize, parent: Model
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
 
     from modelyard_plugins.optimizers.torch_onnx import torch_onnx
@@ -257,7 +268,7 @@ def test_onnx_answers_as_the_program_does_for_any_batch(torch_trained, optimize,
     assert optimize.last.metrics[f"operators_{kind}"] == 4
 
 
-def test_onnx_is_one_plain_file_the_same_each_time(optimize, parent):
+def test_onnx_is_one_plain_file_the_same_each_time(optimize: Optimize, parent: Model) -> None:
     onnx = pytest.importorskip("onnx")
 
     from modelyard_plugins.optimizers.torch_onnx import torch_onnx

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,18 +18,18 @@ FORMATS = {"litert": ("tflite",), "onnxruntime": ("onnx",)}
 
 
 @pytest.fixture(params=sorted(MODULES))
-def name(request):
+def name(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
 @pytest.fixture
-def registered(name):
+def registered(name: str) -> dict[str, Any]:
     found = {}
     MODULES[name].modelyard_register_runtimes(lambda n, function, **traits: found.update({n: (function, traits)}))
     return found
 
 
-def test_the_runtime_is_registered_with_what_an_image_needs(name, registered):
+def test_the_runtime_is_registered_with_what_an_image_needs(name: str, registered: dict[str, Any]) -> None:
     ((function, traits),) = registered.values()
 
     assert list(registered) == [name]
@@ -39,7 +40,7 @@ def test_the_runtime_is_registered_with_what_an_image_needs(name, registered):
     assert traits["entrypoint"] == ("python3", "-m", "modelyard_serving")
 
 
-def test_the_server_in_the_image_is_told_which_runtime_it_has(name, registered):
+def test_the_server_in_the_image_is_told_which_runtime_it_has(name: str, registered: dict[str, Any]) -> None:
     from modelyard.serving.backends import BUILT_IN
     from modelyard.serving.settings import Settings
 
@@ -49,7 +50,7 @@ def test_the_server_in_the_image_is_told_which_runtime_it_has(name, registered):
     assert settings.backend in BUILT_IN
 
 
-def test_its_configuration_is_threads_batching_and_what_is_asked_for(name, registered):
+def test_its_configuration_is_threads_batching_and_what_is_asked_for(name: str, registered: dict[str, Any]) -> None:
     function = registered[name][0]
     parameters = parameters_of(function, name)
 
@@ -63,7 +64,7 @@ def test_its_configuration_is_threads_batching_and_what_is_asked_for(name, regis
     assert list(inspect.signature(function).parameters) == ["model", "threads", "batching", "grpc_port", "events_oidc"]
 
 
-def test_loading_the_plugin_imports_nothing_heavy(name):
+def test_loading_the_plugin_imports_nothing_heavy(name: str) -> None:
     heavy = {"numpy", "ai_edge_litert", "onnxruntime", "httptools"}
     code = f"import sys, modelyard_plugins.runtimes.{name}; print({heavy!r} & set(sys.modules))"
 
@@ -72,7 +73,7 @@ def test_loading_the_plugin_imports_nothing_heavy(name):
     assert result.stdout.strip() == "set()"
 
 
-def test_every_requirement_is_pinned_and_has_hashes(name, registered):
+def test_every_requirement_is_pinned_and_has_hashes(name: str, registered: dict[str, Any]) -> None:
     text = registered[name][1]["requirements"].read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
 
@@ -87,7 +88,7 @@ def test_every_requirement_is_pinned_and_has_hashes(name, registered):
         assert len(hashes) in (1, 6), pin
 
 
-def test_the_runtimes_share_the_server_and_its_requirements():
+def test_the_runtimes_share_the_server_and_its_requirements() -> None:
     """What differs between two images is the runtime alone, so that they share the other layers and downloads."""
     folder = litert._REQUIREMENTS.parent
     pins = {
@@ -100,7 +101,7 @@ def test_the_runtimes_share_the_server_and_its_requirements():
     assert {pin.partition("==")[0] for pin in pins["litert"] ^ pins["onnxruntime"]} == {"ai-edge-litert", "onnxruntime"}
 
 
-def parts_of(registered, **params):
+def parts_of(registered: Any, **params: Any) -> Any:
     """What goes into an image of the runtime with these parameters."""
     from modelyard.component import Source, Use
     from modelyard.launch import python_server
@@ -114,7 +115,7 @@ def parts_of(registered, **params):
     return python_server.parts(settings, Use(component, {"threads": 1, "grpc_port": None} | params), Path("model"))
 
 
-def test_what_checks_tokens_is_in_the_image_only_if_it_is_asked_for(registered):
+def test_what_checks_tokens_is_in_the_image_only_if_it_is_asked_for(registered: dict[str, Any]) -> None:
     asked = parts_of(registered, events_oidc=True)
 
     names = [line.partition("==")[0] for line in asked["optional_requirements"]]
@@ -123,14 +124,16 @@ def test_what_checks_tokens_is_in_the_image_only_if_it_is_asked_for(registered):
     assert parts_of(registered, events_oidc=False)["optional_requirements"] == ()
 
 
-def test_whether_requests_are_joined_is_in_the_images_settings_and_the_server_takes_it(registered):
+def test_whether_requests_are_joined_is_in_the_images_settings_and_the_server_takes_it(
+    registered: dict[str, Any],
+) -> None:
     from modelyard.serving.settings import Settings
 
     for told in ("auto", "on", "off"):
         assert Settings.read(parts_of(registered, batching=told)["environment"]).batching == told
 
 
-def test_what_grpc_needs_is_in_the_image_only_if_it_has_a_port(registered):
+def test_what_grpc_needs_is_in_the_image_only_if_it_has_a_port(registered: dict[str, Any]) -> None:
     without, asked = parts_of(registered), parts_of(registered, grpc_port=8081)
 
     assert (without["optional_requirements"], without["facts"].grpc_port) == ((), 0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,15 +17,15 @@ from modelyard.files.json import write_json
 from modelyard_plugins.runtimes import tensorflow_serving as plugin
 
 
-def params(**changes):
+def params(**changes: Any) -> dict[str, Any]:
     return check_values(parameters_of(plugin.tensorflow_serving, "here"), changes, "here")
 
 
-def served(**changes):
+def served(**changes: Any) -> Any:
     return plugin.ServingParams(**params(**changes))
 
 
-def messages():
+def messages() -> list[Any]:
     """The messages of monitoring_config.proto and session_bundle_config.proto that are written here.
 
     tensorflow-serving-api leaves these two out; names and numbers of the fields are those of tensorflow/serving 2.20.
@@ -47,7 +48,7 @@ def messages():
     return [message_factory.GetMessageClass(one) for one in found]
 
 
-def test_the_models_file_is_what_the_server_reads():
+def test_the_models_file_is_what_the_server_reads() -> None:
     pytest.importorskip("tensorflow_serving.config.model_server_config_pb2", reason="needs tensorflow-serving-api")
     from tensorflow_serving.config import model_server_config_pb2 as proto
 
@@ -58,7 +59,7 @@ def test_the_models_file_is_what_the_server_reads():
     assert list(config.model_version_policy.specific.versions) == [7]
 
 
-def test_the_other_files_are_there_when_they_are_asked_for():
+def test_the_other_files_are_there_when_they_are_asked_for() -> None:
     monitoring, batching = messages()
     made = plugin.configuration("digits", served(batching=True, max_batch_size=16, batch_timeout_ms=2.5))
     read = text_format.Parse(made["monitoring.config"], monitoring())
@@ -69,7 +70,7 @@ def test_the_other_files_are_there_when_they_are_asked_for():
 
 
 @pytest.mark.parametrize(("changes", "given"), [({}, False), ({"batching": True, "metrics": False}, True)])
-def test_flags_and_files_fit_together(changes, given):
+def test_flags_and_files_fit_together(changes: dict[str, Any], given: bool) -> None:
     flags = dict(flag.removeprefix("--").split("=") for flag in plugin.flags(served(**changes)))
     made = plugin.configuration("digits", served(**changes))
     named = {Path(value).name for name, value in flags.items() if name.endswith("_file")}
@@ -77,7 +78,7 @@ def test_flags_and_files_fit_together(changes, given):
     assert (flags.get("enable_batching") == "true") is given
 
 
-def exported(folder, value_of_class_1=2.0):
+def exported(folder: Path, value_of_class_1: float = 2.0) -> Any:
     """A SavedModel that weighs one pixel; written without Keras, in a moment."""
     import tensorflow as tf
 
@@ -92,7 +93,7 @@ def exported(folder, value_of_class_1=2.0):
     return Model.open(folder)
 
 
-def test_evaluation_runs_the_saved_model(tmp_path):
+def test_evaluation_runs_the_saved_model(tmp_path: Path) -> None:
     model = exported(tmp_path)
     predictor = plugin._SavedModel(model)
     raw = np.array([[[255, 9], [9, 9]], [[0, 9], [9, 9]]], np.uint8)
@@ -102,7 +103,7 @@ def test_evaluation_runs_the_saved_model(tmp_path):
     np.testing.assert_allclose(found, np.stack([1 - odds, odds], axis=1), atol=1e-6)
 
 
-def test_what_goes_into_the_image(tmp_path):
+def test_what_goes_into_the_image(tmp_path: Path) -> None:
     model = exported(tmp_path / "model")
     (tmp_path / "out").mkdir()
     context = ServerContext(
@@ -123,20 +124,20 @@ def test_what_goes_into_the_image(tmp_path):
     assert made.facts.ready == "/v1/models/digits/versions/3/metadata"
 
 
-def test_ports_that_the_server_could_not_have_are_refused():
+def test_ports_that_the_server_could_not_have_are_refused() -> None:
     with pytest.raises(ConfigError, match="key 'grpc_port': 443 is not allowed"):
         params(grpc_port=443)
 
 
-def test_what_concerns_the_server_alone_is_all_but_the_threads():
+def test_what_concerns_the_server_alone_is_all_but_the_threads() -> None:
     assert set(params()) - set(plugin.SERVING_ONLY) == {"threads"}
     assert set(plugin.SERVING_ONLY) <= set(params())
 
 
-def test_batching_makes_another_image_and_measures_nothing_anew(tmp_path):
+def test_batching_makes_another_image_and_measures_nothing_anew(tmp_path: Path) -> None:
     from modelyard.project.load import load
 
-    def stages(runtime):
+    def stages(runtime: Any) -> Any:
         tables = (
             ("dataset", "digits"),
             ("model", "digits-cnn"),
@@ -155,7 +156,7 @@ def test_batching_makes_another_image_and_measures_nothing_anew(tmp_path):
     assert stages("threads = 2")["evaluate:served"] != before["evaluate:served"]
 
 
-def test_a_runtime_has_a_server_of_one_kind(tmp_path):
+def test_a_runtime_has_a_server_of_one_kind(tmp_path: Path) -> None:
     from modelyard.plugins.load import load_plugins
 
     text = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(scope="module")
-def functional(tmp_path_factory, tensorflow):
+def functional(tmp_path_factory: pytest.TempPathFactory, tensorflow: None) -> Path:
     """A functional model with an operator of TensorFlow in it, as a trainer saves it."""
     import tf_keras
 
@@ -27,7 +28,9 @@ def functional(tmp_path_factory, tensorflow):
     return path
 
 
-def test_an_operator_of_tensorflow_is_read_and_one_that_writes_files_is_refused(functional, tmp_path):
+def test_an_operator_of_tensorflow_is_read_and_one_that_writes_files_is_refused(
+    functional: Path, tmp_path: Path
+) -> None:
     """Safe mode lets both pass: the second one wrote its file as soon as the model was loaded."""
     from modelyard_plugins.support.keras_files import load_keras
 
@@ -50,7 +53,7 @@ def test_an_operator_of_tensorflow_is_read_and_one_that_writes_files_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_hdf5_with_a_lambda_layer_is_refused(tmp_path, tensorflow):
+def test_hdf5_with_a_lambda_layer_is_refused(tmp_path: Path, tensorflow: None) -> None:
     """tf_keras ignores safe_mode for HDF5: the code ran on the first call."""
     import tf_keras
 

@@ -215,7 +215,7 @@ def test_grpc_goes_through_with_the_password_and_not_without(folder: Path) -> No
     from tensorflow_serving.apis import model_service_pb2_grpc as service
 
     class Status(service.ModelServiceServicer):
-        def GetModelStatus(self, request, context):  # noqa: N802 - gRPC's name
+        def GetModelStatus(self, request: pytest.FixtureRequest, context: Any) -> Any:  # noqa: N802 - gRPC's name
             seen.append(dict(context.invocation_metadata()))
             answer = messages.GetModelStatusResponse()
             answer.model_version_status.add(version=1, state=messages.ModelVersionStatus.AVAILABLE)

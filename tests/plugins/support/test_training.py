@@ -3,8 +3,9 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from tests.plugins.conftest import Bench
 
-from modelyard.artifacts import SplitFacts
+from modelyard.artifacts import Dataset, SplitFacts
 from modelyard.errors import DataError, PluginError, StageFailed
 from modelyard_plugins.support.training import (
     Teller,
@@ -15,13 +16,13 @@ from modelyard_plugins.support.training import (
 )
 
 
-def test_figures_of_an_epoch_are_called_what_they_are():
+def test_figures_of_an_epoch_are_called_what_they_are() -> None:
     history = {"epoch": [1, 2], "loss": [0.5, 0.25], "val_loss": [0.75, 1.0]}
     assert last_figures(history) == {"train_loss": 0.25, "val_loss": 1.0}
     assert last_figures(history, 0) == {"train_loss": 0.5, "val_loss": 0.75}
 
 
-def test_a_line_an_epoch_and_progress_in_epochs(bench):
+def test_a_line_an_epoch_and_progress_in_epochs(bench: Bench) -> None:
     teller = Teller(bench.stage(), epochs=2, steps=4)
     teller.begin(0)
     teller.step(1)
@@ -34,14 +35,14 @@ def test_a_line_an_epoch_and_progress_in_epochs(bench):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_figure_that_is_not_finite_stops_with_advice(bench, value):
+def test_a_figure_that_is_not_finite_stops_with_advice(bench: Bench, value: float) -> None:
     teller = Teller(bench.stage(), epochs=3, steps=1)
     teller.begin(1)
     with pytest.raises(StageFailed, match=r"epoch 2: a figure is not finite: loss (nan|inf)\n  try a smaller"):
         teller.end({"loss": value})
 
 
-def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset):
+def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset: Dataset) -> None:
     kept, apart = training_rows(stripes_dataset, 0.0, 0)
     assert (len(kept), len(apart)) == (192, 0)
     kept, apart = training_rows(stripes_dataset, 0.25, 0)
@@ -49,7 +50,7 @@ def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset):
     assert np.bincount(stripes_dataset.y("train")[apart]).tolist() == [16, 16, 16]
 
 
-def test_a_class_without_a_sample_cannot_be_learnt(stripes_dataset):
+def test_a_class_without_a_sample_cannot_be_learnt(stripes_dataset: Dataset) -> None:
     facts = stripes_dataset.facts
     splits = {**facts.splits, "train": SplitFacts(192, (192, 0, 0))}
     dataset = msgspec.structs.replace(stripes_dataset, facts=msgspec.structs.replace(facts, splits=splits))
@@ -57,7 +58,7 @@ def test_a_class_without_a_sample_cannot_be_learnt(stripes_dataset):
         training_rows(dataset, 0.0, 0)
 
 
-def test_shapes_that_do_not_fit_the_data_set_are_named():
+def test_shapes_that_do_not_fit_the_data_set_are_named() -> None:
     wanted = ((None, 8, 8, 1), (None, 3))
     check_shapes("net", *wanted, wanted=wanted)
     with pytest.raises(PluginError, match=r"'net' takes the shape \(None, 4\), but the data set has \(None, 8, 8, 1\)"):
@@ -87,7 +88,9 @@ def test_shapes_that_do_not_fit_the_data_set_are_named():
         ("float32", "uint8", 255, ""),
     ],
 )
-def test_a_model_must_take_what_the_samples_are(stripes_dataset, takes, dtype, highest, message):
+def test_a_model_must_take_what_the_samples_are(
+    stripes_dataset: Dataset, takes: str, dtype: str, highest: int, message: str
+) -> None:
     taken = msgspec.structs.replace(stripes_dataset.facts.input, dtype=dtype, value_range=(0, highest))
     if not message:
         check_input_dtype("net", takes, taken)

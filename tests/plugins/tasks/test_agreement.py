@@ -16,18 +16,18 @@ def measured(own: np.ndarray) -> dict[str, float]:
     return {one.metric.name: one.metric.value for one in Following().measure(Answers(own, None, OUTPUT, BASE)).scores}
 
 
-def test_the_model_says_what_it_answers():
+def test_the_model_says_what_it_answers() -> None:
     x = np.zeros((2, 2), np.float32)
     assert Following().check(Splits(x, None, x, None)).shape == ANY_SHAPE
 
 
-def test_the_distance_is_a_part_of_the_length():
+def test_the_distance_is_a_part_of_the_length() -> None:
     assert measured(BASE) == {"relative_error": 0, "same_largest": 1}
     assert measured(BASE * np.float32(1.25)) == {"relative_error": pytest.approx(0.25), "same_largest": 1}
     assert measured(-BASE) == {"relative_error": pytest.approx(2), "same_largest": 0}
 
 
-def test_an_answer_of_nothing_but_zeros_is_followed_exactly_or_not_at_all():
+def test_an_answer_of_nothing_but_zeros_is_followed_exactly_or_not_at_all() -> None:
     zeros = np.zeros_like(BASE)
     found = Following().measure(Answers(zeros, None, OUTPUT, zeros)).scores
     assert found[0].metric.value == 0

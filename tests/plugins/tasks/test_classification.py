@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.tasks import score
@@ -32,32 +34,32 @@ def splits(**changes: object) -> Splits:
         ({"class_names": ("a",)}, r"class_names: 1 class\(es\)"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(changes, message):
+def test_labels_that_are_no_classes_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Classification().check(splits(**changes))
 
 
-def test_labels_that_are_values_are_told_of_other_tasks():
+def test_labels_that_are_values_are_told_of_other_tasks() -> None:
     with pytest.raises(DataError, match=r"\[tool\.modelyard\.task\]: regression"):
         Classification().check(splits(train_y=np.linspace(0, 1, 30)))
 
 
-def test_a_named_class_may_have_no_sample():
+def test_a_named_class_may_have_no_sample() -> None:
     assert Classification().check(splits(train_y=np.arange(30) % 2 * 2)).labels == ("a", "b", "c")  # trainers want one
 
 
-def test_a_class_without_a_test_sample_is_fine():
+def test_a_class_without_a_test_sample_is_fine() -> None:
     answer = Classification().check(splits(test_y=np.zeros(12, int)))
     assert (answer.name, answer.shape, answer.activation) == ("probabilities", (3,), "softmax")
     assert answer.labels == ("a", "b", "c")
 
 
-def test_samples_are_counted_by_class():
+def test_samples_are_counted_by_class() -> None:
     answer = Classification().check(splits())
     assert Classification().counts(np.array([0, 2, 2], np.uint8), answer) == (1, 0, 2)
 
 
-def test_score_counts_by_class_and_leaves_out_what_is_not_there():
+def test_score_counts_by_class_and_leaves_out_what_is_not_there() -> None:
     probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.6, 0.4, 0], [0, 1, 0]], np.float32)
     evaluation = score(probabilities, np.array([0, 1, 1, 0]), "abc", size_bytes=1, gzip_bytes=2, layer_bytes=3)
     assert evaluation.metric("accuracy").value == evaluation.details["accuracy"] == 0.5
@@ -65,12 +67,12 @@ def test_score_counts_by_class_and_leaves_out_what_is_not_there():
     assert evaluation.details["confusion"] == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
-def test_what_is_no_distribution_is_refused():
+def test_what_is_no_distribution_is_refused() -> None:
     with pytest.raises(PluginError, match=r"test sample 9 is no distribution: \[0.5, 0.75\]"):
         Classification().check_answers(np.float32([[0.5, 0.5], [0.5, 0.75]]), 8)
 
 
-def test_two_models_agree_where_they_say_the_same_class():
+def test_two_models_agree_where_they_say_the_same_class() -> None:
     own, other = np.float32([[0.4, 0.6], [0.9, 0.1]]), np.float32([[0.6, 0.4], [0.8, 0.2]])
     differ, worst = Classification().agreement(own, other)
     assert (differ, worst) == (1, pytest.approx(0.2))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ Y = np.eye(3, dtype=np.uint8)[np.arange(6) % 3]
 X = np.zeros((6, 4), np.float32)
 
 
-def test_a_model_answers_a_probability_for_each_label():
+def test_a_model_answers_a_probability_for_each_label() -> None:
     assert MultiLabel(0.5).check(Splits(X, Y, X, Y, NAMES)) == OUTPUT
     assert MultiLabel(0.5).counts(Y, OUTPUT) == (2, 2, 2)
 
@@ -34,7 +36,7 @@ def test_a_model_answers_a_probability_for_each_label():
         (None, NAMES, "train_y: there is none"),
     ],
 )
-def test_other_labels_are_refused(y, names, message):
+def test_other_labels_are_refused(y: Any, names: tuple[str, str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         MultiLabel(0.5).check(Splits(X, y, X, y, names))
 
@@ -43,7 +45,7 @@ def test_other_labels_are_refused(y, names, message):
     hnp.arrays(np.uint8, (12, 3), elements=st.integers(0, 1)),
     hnp.arrays(np.float32, (12, 3), elements=st.floats(0, 1, width=32)),
 )
-def test_figures_are_those_of_scikit_learn(y, own):
+def test_figures_are_those_of_scikit_learn(y: Any, own: Any) -> None:
     found = MultiLabel(0.5).measure(Answers(own, y, OUTPUT)).scores
     said = (own >= 0.5).astype(np.uint8)
     f1 = reference.f1_score(y, said, average=None, zero_division=np.nan)
@@ -53,14 +55,14 @@ def test_figures_are_those_of_scikit_learn(y, own):
     assert found[3].metric.value == pytest.approx(reference.accuracy_score(y, said))
 
 
-def test_what_is_no_probability_is_refused():
+def test_what_is_no_probability_is_refused() -> None:
     with pytest.raises(PluginError, match=r"test sample 5 holds what is no probability: \[0.5, 1.5, 0.0\]"):
         MultiLabel(0.5).check_answers(np.float32([[0, 1, 0], [0.5, 1.5, 0]]), 4)
     with pytest.raises(PluginError, match="no probability"):
         MultiLabel(0.5).check_answers(np.float32([[np.nan, 1, 0]]), 0)
 
 
-def test_two_models_agree_where_they_say_the_same_labels():
+def test_two_models_agree_where_they_say_the_same_labels() -> None:
     own, other = np.float32([[0.4, 0.9, 0]]), np.float32([[0.6, 0.9, 0]])
     assert MultiLabel(0.5).agreement(own, other) == (1, pytest.approx(0.2, abs=1e-6))
     assert MultiLabel(0.7).agreement(own, other).differ == 0

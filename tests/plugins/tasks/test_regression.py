@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +39,9 @@ def measured(labels: np.ndarray, own: np.ndarray, names: tuple[str, ...] = ()) -
         (np.ones((6, 4, 5, 2)), ("x", "y"), (4, 5, 2)),
     ],
 )
-def test_a_model_answers_as_many_numbers_as_a_label_has(y, names, shape):
+def test_a_model_answers_as_many_numbers_as_a_label_has(
+    y: np.ndarray, names: tuple[Any, ...], shape: tuple[Any, ...]
+) -> None:
     task = Regression()
     answer = task.check(splits(y, y, names))
     assert (answer.name, answer.shape, answer.activation, answer.labels) == ("prediction", shape, "none", names)
@@ -58,13 +62,15 @@ def test_a_model_answers_as_many_numbers_as_a_label_has(y, names, shape):
         (np.ones((6, 4, 5)), np.ones((6, 5, 4)), (), r"train_y: the shape \(4, 5\), but test_y has the shape \(5, 4\)"),
     ],
 )  # fmt: skip
-def test_labels_that_are_no_numbers_are_refused(train_y, test_y, names, message):
+def test_labels_that_are_no_numbers_are_refused(
+    train_y: np.ndarray | None, test_y: np.ndarray | None, names: tuple[Any, ...], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         Regression().check(splits(train_y, test_y, names))
 
 
 @given(PAIRS)
-def test_figures_are_those_of_scikit_learn(pair):
+def test_figures_are_those_of_scikit_learn(pair: Any) -> None:
     labels, own = pair
     found = measured(labels, own)
     wide_labels, wide = labels.astype(np.float64), own.astype(np.float64)
@@ -91,7 +97,7 @@ def test_what_is_found_in_parts_is_what_is_found_of_the_whole(
     assert found == pytest.approx(measured(labels, own), rel=1e-6, abs=1e-9)
 
 
-def test_each_quantity_has_its_own_error_and_the_mean_its_interval():
+def test_each_quantity_has_its_own_error_and_the_mean_its_interval() -> None:
     labels = np.zeros((40, 2), np.float32)
     own = np.tile(np.float32([1, 3]), (40, 1)) + np.float32(np.arange(40) % 2)[:, None]
     output = OutputFacts(name="prediction", shape=(2,), labels=("width", "height"))
@@ -101,12 +107,12 @@ def test_each_quantity_has_its_own_error_and_the_mean_its_interval():
     assert score.per_sample.shape == (40,)
 
 
-def test_labels_that_never_change_explain_nothing():
+def test_labels_that_never_change_explain_nothing() -> None:
     same = np.ones((5, 1), np.float32)
     assert measured(same, same)["r2"] == 1
     assert measured(same, same + 1)["r2"] == 0
 
 
-def test_large_numbers_are_compared_relative_to_their_size():
+def test_large_numbers_are_compared_relative_to_their_size() -> None:
     own = np.float32([[1000.0], [0.5]])
     assert Regression().agreement(own * np.float32(1 + 1e-5), own) == (0, pytest.approx(1e-5, rel=0.1))

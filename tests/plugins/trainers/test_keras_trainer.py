@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from tests.plugins.calling import trainer
+from tests.plugins.conftest import Bench, Trained
 from tests.plugins.keras3 import shared_object, small_cnn
 
 from modelyard.errors import DataError, PluginError, StageFailed
@@ -16,7 +19,7 @@ from modelyard.errors import DataError, PluginError, StageFailed
 pytestmark = pytest.mark.tensorflow
 
 
-def fit(bench, dataset, build=small_cnn, **params):
+def fit(bench: Any, dataset: Any, build: Any = small_cnn, **params: Any) -> Any:
     train = trainer("keras")
 
     context = bench.train(dataset, build)
@@ -24,7 +27,7 @@ def fit(bench, dataset, build=small_cnn, **params):
     return context
 
 
-def test_training_learns_and_leaves_a_history_and_a_model_without_optimizer_or_time(keras3_trained):
+def test_training_learns_and_leaves_a_history_and_a_model_without_optimizer_or_time(keras3_trained: Trained) -> None:
     from modelyard_plugins.support.keras.keras3_files import load_keras3
 
     context, dataset = keras3_trained.context, keras3_trained.dataset
@@ -64,7 +67,9 @@ for name, build, epochs in (("a", small_cnn, 4), ("b", shared_object, 1)):
 """
 
 
-def test_another_process_gives_the_same_bytes_whatever_keras_json_says(keras3_trained, bench, tmp_path, pytestconfig):
+def test_another_process_gives_the_same_bytes_whatever_keras_json_says(
+    keras3_trained: Trained, bench: Bench, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     from modelyard_plugins.support.keras.keras3 import KERAS
 
     home = tmp_path / "home"
@@ -83,7 +88,7 @@ def test_another_process_gives_the_same_bytes_whatever_keras_json_says(keras3_tr
         assert (tmp_path / "b" / name).read_bytes() == (here.out / name).read_bytes()
 
 
-def test_early_stopping_keeps_the_best_weights(bench, keras3_trained):
+def test_early_stopping_keeps_the_best_weights(bench: Bench, keras3_trained: Trained) -> None:
     context = fit(
         bench, keras3_trained.dataset, epochs=6, learning_rate=0.3, early_stopping=2, validation_fraction=0.25
     )
@@ -94,40 +99,40 @@ def test_early_stopping_keeps_the_best_weights(bench, keras3_trained):
     assert context.metrics["val_loss"] == history["val_loss"][best]
 
 
-def subclassed(input_shape, classes):
+def subclassed(input_shape: tuple[int, ...], classes: int) -> Any:
     import keras
 
     class Own(keras.Model):
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return x
 
     return Own(name="own")
 
 
-def own_layer(input_shape, classes):
+def own_layer(input_shape: tuple[int, ...], classes: int) -> Any:
     import keras
 
     class Scale(keras.layers.Layer):
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return x * 2
 
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), Scale(), keras.layers.Dense(classes)])
 
 
-def softmax(input_shape, classes):
+def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
     import keras
 
     layers = keras.layers
     return keras.Sequential([keras.Input(input_shape), layers.Flatten(), layers.Dense(classes, activation="softmax")])
 
 
-def test_a_model_that_ends_in_a_softmax_learns(bench, keras3_trained):
+def test_a_model_that_ends_in_a_softmax_learns(bench: Bench, keras3_trained: Trained) -> None:
     metrics = fit(bench, keras3_trained.dataset, softmax, epochs=10, batch_size=16, learning_rate=0.01).metrics
     assert metrics["train_accuracy"] > 0.9
     assert metrics["train_loss"] < 0.3
 
 
-def code_in_the_file(input_shape, classes):
+def code_in_the_file(input_shape: tuple[int, ...], classes: int) -> Any:
     import keras
 
     layers = keras.layers
@@ -136,7 +141,7 @@ def code_in_the_file(input_shape, classes):
     )
 
 
-def of_tf_keras(input_shape, classes):
+def of_tf_keras(input_shape: tuple[int, ...], classes: int) -> Any:
     import tf_keras
 
     return tf_keras.Sequential([tf_keras.Input(input_shape), tf_keras.layers.Flatten(), tf_keras.layers.Dense(classes)])
@@ -159,27 +164,29 @@ def of_tf_keras(input_shape, classes):
         (lambda shape, classes: None, r"got a builtins\.NoneType"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused_before_training(bench, keras3_trained, build, message):
+def test_a_model_that_does_not_fit_is_refused_before_training(
+    bench: Bench, keras3_trained: Trained, build: Any, message: str
+) -> None:
     with pytest.raises(PluginError, match=message):
         fit(bench, keras3_trained.dataset, build)
     assert not [line for line in bench.lines if line.startswith("epoch")]
 
 
-def test_a_loss_must_be_finite(bench, keras3_trained):
+def test_a_loss_must_be_finite(bench: Bench, keras3_trained: Trained) -> None:
     with pytest.raises(StageFailed, match=r"a figure is not finite.*\n  try a smaller learning_rate"):
         fit(bench, keras3_trained.dataset, epochs=5, optimizer="sgd", learning_rate=1e30)
 
 
-def test_a_sequential_model_is_told_the_shape_of_its_input(bench, keras3_trained):
+def test_a_sequential_model_is_told_the_shape_of_its_input(bench: Bench, keras3_trained: Trained) -> None:
     import keras
 
-    def build(input_shape, classes):
+    def build(input_shape: tuple[int, ...], classes: int) -> Any:
         return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(classes)])
 
     assert fit(bench, keras3_trained.dataset, build).metrics["parameters"] == 65 * 3
 
 
-def test_the_built_in_model_is_the_guides():
+def test_the_built_in_model_is_the_guides() -> None:
     from modelyard_plugins.models.guide_cnn_keras import guide_cnn_keras
 
     model = guide_cnn_keras((32, 32, 3), 10)

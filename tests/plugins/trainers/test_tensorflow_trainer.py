@@ -5,17 +5,20 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from tests.plugins.calling import trainer
+from tests.plugins.conftest import Bench, Trained
 
+from modelyard.artifacts import Dataset
 from modelyard.errors import PluginError, StageFailed
 
 
-def sha256(path) -> str:
+def sha256(path: Any) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -27,7 +30,7 @@ def linear(input_shape: tuple[int, ...], classes: int) -> Any:
     )
 
 
-def test_training_learns_and_leaves_a_history(trained):
+def test_training_learns_and_leaves_a_history(trained: Trained) -> None:
     history = msgspec.json.decode((trained.context.out / "history.json").read_bytes())
     assert history["epoch"] == [1, 2, 3, 4]
     assert history["loss"][-1] < history["loss"][0] / 2
@@ -36,7 +39,7 @@ def test_training_learns_and_leaves_a_history(trained):
     assert trained.context.metrics["epochs"] == 4
 
 
-def test_progress_and_a_line_an_epoch_are_reported(trained):
+def test_progress_and_a_line_an_epoch_are_reported(trained: Trained) -> None:
     epochs = [line for line in trained.lines if line.startswith("epoch ")]
     assert [line.split()[1] for line in epochs] == ["1/4", "2/4", "3/4", "4/4"]
     assert all("loss" in line and "accuracy" in line for line in epochs)
@@ -44,7 +47,7 @@ def test_progress_and_a_line_an_epoch_are_reported(trained):
     assert [done for done, _ in trained.told] == sorted(done for done, _ in trained.told)
 
 
-def test_the_saved_model_holds_weights_and_no_optimizer_and_no_time(trained):
+def test_the_saved_model_holds_weights_and_no_optimizer_and_no_time(trained: Trained) -> None:
     from modelyard_plugins.support.keras_files import load_keras
 
     with zipfile.ZipFile(trained.model.path) as archive:
@@ -68,7 +71,7 @@ train(context(out, data, digits_cnn), epochs=4, batch_size=16, learning_rate=0.0
 """
 
 
-def test_another_process_gives_the_same_bytes(trained, tmp_path):
+def test_another_process_gives_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
     from modelyard_plugins.support.tensorflow import TENSORFLOW
 
     env = {**os.environ, **TENSORFLOW["environment"], "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
@@ -80,7 +83,7 @@ def test_another_process_gives_the_same_bytes(trained, tmp_path):
         assert sha256(tmp_path / name) == sha256(trained.context.out / name)
 
 
-def test_the_seed_changes_the_weights(trained, bench):
+def test_the_seed_changes_the_weights(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.models.digits_cnn import digits_cnn
 
     train = trainer("tensorflow")
@@ -93,7 +96,7 @@ def test_the_seed_changes_the_weights(trained, bench):
     assert len(hashes) == 2
 
 
-def test_early_stopping_keeps_the_best_epoch(tensorflow, stripes_dataset, bench):
+def test_early_stopping_keeps_the_best_epoch(tensorflow: None, stripes_dataset: Dataset, bench: Bench) -> None:
     from modelyard_plugins.support.keras_files import load_keras
 
     train = trainer("tensorflow")
@@ -109,7 +112,7 @@ def test_early_stopping_keeps_the_best_epoch(tensorflow, stripes_dataset, bench)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
-def test_every_optimizer_trains(tensorflow, stripes_dataset, bench, optimizer):
+def test_every_optimizer_trains(tensorflow: None, stripes_dataset: Dataset, bench: Bench, optimizer: str) -> None:
     train = trainer("tensorflow")
 
     context = bench.train(stripes_dataset, linear)
@@ -118,7 +121,7 @@ def test_every_optimizer_trains(tensorflow, stripes_dataset, bench, optimizer):
     assert history["loss"][1] < history["loss"][0]
 
 
-def test_a_loss_that_is_not_finite_stops_with_advice(tensorflow, stripes_dataset, bench):
+def test_a_loss_that_is_not_finite_stops_with_advice(tensorflow: None, stripes_dataset: Dataset, bench: Bench) -> None:
     train = trainer("tensorflow")
 
     def explosive(input_shape: tuple[int, ...], classes: int) -> Any:
@@ -136,7 +139,9 @@ def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
     return tf_keras.Sequential([linear(input_shape, classes), tf_keras.layers.Softmax()])
 
 
-def test_a_model_that_ends_in_a_softmax_learns_what_its_logits_would(tensorflow, stripes_dataset, bench):
+def test_a_model_that_ends_in_a_softmax_learns_what_its_logits_would(
+    tensorflow: None, stripes_dataset: Dataset, bench: Bench
+) -> None:
     train = trainer("tensorflow")
 
     contexts = [bench.train(stripes_dataset, build) for build in (linear, softmax)]
@@ -157,7 +162,7 @@ def subclassed(input_shape: tuple[int, ...], classes: int) -> Any:
     import tf_keras
 
     class Own(tf_keras.Model):
-        def call(self, x):
+        def call(self, x: Any) -> Any:
             return x
 
     return Own()
@@ -167,7 +172,9 @@ def too_few(input_shape: tuple[int, ...], classes: int) -> Any:
     return linear(input_shape, classes - 1)
 
 
-def test_a_sequential_model_without_an_input_shape_is_told_it(tensorflow, stripes_dataset, bench):
+def test_a_sequential_model_without_an_input_shape_is_told_it(
+    tensorflow: None, stripes_dataset: Dataset, bench: Bench
+) -> None:
     from modelyard_plugins.support.keras_files import load_keras
 
     train = trainer("tensorflow")
@@ -191,7 +198,9 @@ def test_a_sequential_model_without_an_input_shape_is_told_it(tensorflow, stripe
         (lambda input_shape, classes: None, "got a builtins.NoneType"),
     ],
 )
-def test_a_model_that_cannot_be_deployed_is_refused_before_training(tensorflow, stripes_dataset, bench, build, message):
+def test_a_model_that_cannot_be_deployed_is_refused_before_training(
+    tensorflow: None, stripes_dataset: Dataset, bench: Bench, build: Any, message: str
+) -> None:
     train = trainer("tensorflow")
 
     with pytest.raises(PluginError, match=message):

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from tests.plugins.calling import trainer
+from tests.plugins.conftest import Bench, Trained
 from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits
@@ -19,15 +21,15 @@ from modelyard.errors import PluginError, StageFailed
 pytestmark = pytest.mark.torch
 
 
-def sha256(path) -> str:
+def sha256(path: Any) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def history_of(context) -> dict[str, list[float]]:
+def history_of(context: Any) -> dict[str, list[float]]:
     return msgspec.json.decode((context.out / "history.json").read_bytes())
 
 
-def answers(path, inputs: np.ndarray) -> np.ndarray:
+def answers(path: Any, inputs: np.ndarray) -> np.ndarray:
     """What the program in `path` answers to preprocessed samples, channels last."""
     import torch
 
@@ -43,7 +45,7 @@ def linear(input_shape: tuple[int, ...], classes: int) -> Any:
     return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(input_shape)), classes))
 
 
-def test_training_learns_and_leaves_a_history(torch_trained):
+def test_training_learns_and_leaves_a_history(torch_trained: Trained) -> None:
     history = history_of(torch_trained.context)
     assert history["epoch"] == [1, 2, 3, 4]
     assert history["loss"][-1] < history["loss"][0] / 2
@@ -52,7 +54,7 @@ def test_training_learns_and_leaves_a_history(torch_trained):
     assert torch_trained.context.metrics["epochs"] == 4
 
 
-def test_progress_and_a_line_an_epoch_are_reported(torch_trained):
+def test_progress_and_a_line_an_epoch_are_reported(torch_trained: Trained) -> None:
     epochs = [line for line in torch_trained.lines if line.startswith("epoch ")]
     assert [line.split()[1] for line in epochs] == ["1/4", "2/4", "3/4", "4/4"]
     assert all("loss" in line and "accuracy" in line for line in epochs)
@@ -60,14 +62,14 @@ def test_progress_and_a_line_an_epoch_are_reported(torch_trained):
     assert [done for done, _ in torch_trained.told] == sorted(done for done, _ in torch_trained.told)
 
 
-def test_the_saved_model_takes_what_the_server_sends_and_answers_logits(torch_trained):
+def test_the_saved_model_takes_what_the_server_sends_and_answers_logits(torch_trained: Trained) -> None:
     found = answers(torch_trained.model.path, torch_trained.dataset.inputs("test"))
     assert found.shape == (48, 3)
     assert (found.argmax(axis=1) == torch_trained.dataset.y("test")).mean() > 0.9
     assert answers(torch_trained.model.path, torch_trained.dataset.inputs("test", slice(1))).shape == (1, 3)
 
 
-def test_the_saved_model_holds_no_pickle_no_path_and_no_time(torch_trained):
+def test_the_saved_model_holds_no_pickle_no_path_and_no_time(torch_trained: Trained) -> None:
     with zipfile.ZipFile(torch_trained.model.path) as archive:
         held = {name: archive.read(name) for name in archive.namelist()}
         assert {info.date_time[0] for info in archive.infolist()} == {1980}
@@ -87,7 +89,7 @@ train(context(out, data, digits_cnn_torch), epochs=4, batch_size=16, learning_ra
 """
 
 
-def test_another_process_gives_the_same_bytes(torch_trained, tmp_path):
+def test_another_process_gives_the_same_bytes(torch_trained: Trained, tmp_path: Path) -> None:
     from modelyard_plugins.support.torch.start import TORCH
 
     env = {**os.environ, **TORCH["environment"], "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
@@ -99,7 +101,7 @@ def test_another_process_gives_the_same_bytes(torch_trained, tmp_path):
         assert sha256(tmp_path / name) == sha256(torch_trained.context.out / name)
 
 
-def test_the_seed_changes_the_weights(torch, stripes_dataset, bench):
+def test_the_seed_changes_the_weights(torch: None, stripes_dataset: Dataset, bench: Bench) -> None:
     train = trainer("torch")
 
     hashes = set()
@@ -110,7 +112,7 @@ def test_the_seed_changes_the_weights(torch, stripes_dataset, bench):
     assert len(hashes) == 2
 
 
-def test_early_stopping_keeps_the_best_epoch(torch, stripes_dataset, bench):
+def test_early_stopping_keeps_the_best_epoch(torch: None, stripes_dataset: Dataset, bench: Bench) -> None:
     import torch as t
 
     train = trainer("torch")
@@ -132,7 +134,7 @@ def test_early_stopping_keeps_the_best_epoch(torch, stripes_dataset, bench):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
-def test_every_optimizer_trains(torch, stripes_dataset, bench, optimizer):
+def test_every_optimizer_trains(torch: None, stripes_dataset: Dataset, bench: Bench, optimizer: str) -> None:
     train = trainer("torch")
 
     context = bench.train(stripes_dataset, linear)
@@ -141,24 +143,26 @@ def test_every_optimizer_trains(torch, stripes_dataset, bench, optimizer):
     assert history["loss"][1] < history["loss"][0]
 
 
-def test_a_loss_that_is_not_finite_stops_with_advice(torch, stripes_dataset, bench):
+def test_a_loss_that_is_not_finite_stops_with_advice(torch: None, stripes_dataset: Dataset, bench: Bench) -> None:
     from torch import nn
 
     train = trainer("torch")
 
     class Explosive(nn.Module):
-        def __init__(self, inner):
+        def __init__(self, inner: Any) -> None:
             super().__init__()
             self.inner = inner
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return self.inner(x) * float("nan")
 
     with pytest.raises(StageFailed, match=r"epoch 1: a figure is not finite(.|\n)*smaller learning_rate"):
         train(bench.train(stripes_dataset, lambda *a: Explosive(linear(*a))), epochs=3)
 
 
-def test_batch_normalization_survives_a_last_batch_of_one_sample(torch, stripes_dataset, bench):
+def test_batch_normalization_survives_a_last_batch_of_one_sample(
+    torch: None, stripes_dataset: Dataset, bench: Bench
+) -> None:
     from torch import nn
 
     train = trainer("torch")
@@ -172,7 +176,7 @@ def test_batch_normalization_survives_a_last_batch_of_one_sample(torch, stripes_
 
 
 @pytest.fixture(scope="module")
-def colours(tmp_path_factory) -> Dataset:
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Pictures of 4 x 5 in three channels; the label is the brightest channel."""
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (60, 4, 5, 3), dtype=np.uint8)
@@ -186,7 +190,9 @@ def colours(tmp_path_factory) -> Dataset:
 @pytest.mark.parametrize(
     ("layout", "shape", "axes"), [("channels-first", (3, 4, 5), (2, 3)), ("channels-last", (4, 5, 3), (1, 2))]
 )
-def test_the_module_gets_its_channels_where_it_wants_them(torch, colours, bench, layout, shape, axes):
+def test_the_module_gets_its_channels_where_it_wants_them(
+    torch: None, colours: Dataset, bench: Bench, layout: str, shape: tuple[int, int, int], axes: tuple[int, int]
+) -> None:
     from torch import nn
 
     train = trainer("torch")
@@ -194,15 +200,15 @@ def test_the_module_gets_its_channels_where_it_wants_them(torch, colours, bench,
     class Brightness(nn.Module):
         """Answers the mean of each channel; its weight is too small to matter."""
 
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.weight = nn.Parameter(np_zeros())
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             assert x.shape[1:] == shape
             return x.mean(axes) + self.weight
 
-    def np_zeros():
+    def np_zeros() -> Any:
         import torch as t
 
         return t.zeros(3)
@@ -216,7 +222,7 @@ def test_the_module_gets_its_channels_where_it_wants_them(torch, colours, bench,
 
 
 @pytest.mark.parametrize("name", ["colours", "stripes_dataset"])
-def test_a_module_may_flatten_with_view(torch, bench, name, request):
+def test_a_module_may_flatten_with_view(torch: None, bench: Bench, name: str, request: pytest.FixtureRequest) -> None:
     from torch import nn
 
     train = trainer("torch")
@@ -224,11 +230,11 @@ def test_a_module_may_flatten_with_view(torch, bench, name, request):
     dataset = request.getfixturevalue(name)
 
     class Viewing(nn.Module):
-        def __init__(self, channels, height, width):
+        def __init__(self, channels: Any, height: Any, width: Any) -> None:
             super().__init__()
             self.conv, self.fc = nn.Conv2d(channels, 4, 1), nn.Linear(4 * height * width, 3)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return self.fc(self.conv(x).view(x.size(0), -1))
 
     context = bench.train(dataset, lambda shape, _: Viewing(*shape))
@@ -242,7 +248,9 @@ def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
     return nn.Sequential(linear(input_shape, classes), nn.Softmax(dim=1))
 
 
-def test_a_model_that_ends_in_a_softmax_learns_what_its_logits_would(torch, stripes_dataset, bench):
+def test_a_model_that_ends_in_a_softmax_learns_what_its_logits_would(
+    torch: None, stripes_dataset: Dataset, bench: Bench
+) -> None:
     train = trainer("torch")
 
     contexts = [bench.train(stripes_dataset, build) for build in (linear, softmax)]
@@ -294,7 +302,9 @@ def of_forward(body: str) -> Any:
         (of_forward("return y + torch.arange(x.shape[0] // 2).sum() if len(x) == 2 else -y"), r"cannot be exported"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused_before_training(torch, stripes_dataset, bench, build, message):
+def test_a_model_that_does_not_fit_is_refused_before_training(
+    torch: None, stripes_dataset: Dataset, bench: Bench, build: Any, message: str
+) -> None:
     train = trainer("torch")
 
     with pytest.raises(PluginError, match=message) as caught:

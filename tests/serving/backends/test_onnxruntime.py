@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.onnx_models import logits, move_weights_out, probabilities, write_onnx
 
 from modelyard.serving.backends import opened
@@ -17,13 +22,15 @@ from modelyard.serving.model import CHUNK
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_onnx(tmp_path_factory.mktemp("onnx") / "model")
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float16, 2e-3)])
 @pytest.mark.parametrize("batch", ["n", 3])
-def test_probabilities_are_those_of_the_network(tmp_path, raw, dtype, tolerance, batch):
+def test_probabilities_are_those_of_the_network(
+    tmp_path: Path, raw: np.ndarray, dtype: Any, tolerance: float, batch: str | int
+) -> None:
     predicted = open_model(write_onnx(tmp_path / "m", dtype=dtype, batch=batch), threads=2).predict(raw)
 
     assert (predicted.dtype, predicted.shape) == (np.float32, (7, 10))
@@ -31,7 +38,7 @@ def test_probabilities_are_those_of_the_network(tmp_path, raw, dtype, tolerance,
     assert np.ptp(predicted, axis=0).max() > 0.01, "the samples get different answers"
 
 
-def test_weights_in_another_file_answer_the_same(tmp_path, folder, raw):
+def test_weights_in_another_file_answer_the_same(tmp_path: Path, folder: Path, raw: np.ndarray) -> None:
     outside = move_weights_out(write_onnx(tmp_path / "m"))
     os.link(outside / "model.onnx/weights.bin", tmp_path / "second")  # as the store has it
     np.testing.assert_array_equal(open_model(outside).predict(raw), open_model(folder).predict(raw))
@@ -41,7 +48,7 @@ def test_weights_in_another_file_answer_the_same(tmp_path, folder, raw):
 
 
 @pytest.mark.parametrize("count", [1, 2, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
-def test_the_batch_changes_nothing(folder, raw, count):
+def test_the_batch_changes_nothing(folder: Path, raw: np.ndarray, count: int) -> None:
     model = open_model(folder)
     many = np.resize(raw, (count, 8, 8, 1))
 
@@ -50,13 +57,13 @@ def test_the_batch_changes_nothing(folder, raw, count):
     )
 
 
-def test_the_same_samples_give_the_same_bytes_however_many_threads(folder, raw):
+def test_the_same_samples_give_the_same_bytes_however_many_threads(folder: Path, raw: np.ndarray) -> None:
     answers = {open_model(folder, threads=threads).predict(raw).tobytes() for threads in (1, 2, 2)}
 
     assert len(answers) == 1
 
 
-def test_one_model_serves_many_threads(folder, raw):
+def test_one_model_serves_many_threads(folder: Path, raw: np.ndarray) -> None:
     model = open_model(folder)
     alone = [model.predict(raw[: n % 7 + 1]) for n in range(60)]
 
@@ -66,24 +73,24 @@ def test_one_model_serves_many_threads(folder, raw):
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_no_samples_give_no_rows(folder):
+def test_no_samples_give_no_rows(folder: Path) -> None:
     assert open_model(folder).predict(np.zeros((0, 8, 8, 1), np.uint8)).shape == (0, 10)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (8, 8, 1), (1, 8, 8, 3)])
-def test_another_shape_is_an_input_error(folder, shape):
+def test_another_shape_is_an_input_error(folder: Path, shape: tuple[Any, ...]) -> None:
     with pytest.raises(InputError, match=r"expected \[-1, 8, 8, 1\]"):
         open_model(folder).predict(np.zeros(shape, np.uint8))
 
 
-def test_a_model_that_answers_probabilities_gets_no_softmax(tmp_path, raw):
+def test_a_model_that_answers_probabilities_gets_no_softmax(tmp_path: Path, raw: np.ndarray) -> None:
     model = open_model(write_onnx(tmp_path / "m", output="probabilities"))
 
     np.testing.assert_allclose(model.predict(raw), logits(raw), atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [(np.int64, "int64"), (np.int64, "int32"), (np.float32, "int32")])
-def test_whole_numbers_reach_the_model_as_they_are(tmp_path, raw, kind, dtype):
+def test_whole_numbers_reach_the_model_as_they_are(tmp_path: Path, raw: np.ndarray, kind: Any, dtype: str) -> None:
     """A preprocessing would divide them, were it applied: ids are no pictures."""
     ids = raw.astype(dtype) * 1000 + 1
     right = open_model(write_onnx(tmp_path / "floats", input_dtype="float32", preprocessing={})).predict(
@@ -94,7 +101,9 @@ def test_whole_numbers_reach_the_model_as_they_are(tmp_path, raw, kind, dtype):
     np.testing.assert_array_equal(model.predict(ids), right)
 
 
-def test_both_protocols_take_whole_numbers(start, tmp_path, raw):
+def test_both_protocols_take_whole_numbers(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path, raw: np.ndarray
+) -> None:
     folder = write_onnx(tmp_path / "m", dtype=np.int64, input_dtype="int64", value_range=[0, 90_000])
     ids = raw.astype(np.int64) * 5000
     right = open_model(folder).predict(ids)
@@ -115,12 +124,12 @@ def test_both_protocols_take_whole_numbers(start, tmp_path, raw):
 
 
 @pytest.mark.parametrize("facts", [{"input_shape": [8, 8, 3]}, {"class_names": ["a", "b"]}, {"input_shape": [8, 8]}])
-def test_a_model_json_that_does_not_fit_is_refused(tmp_path, facts):
+def test_a_model_json_that_does_not_fit_is_refused(tmp_path: Path, facts: dict[str, Any]) -> None:
     with pytest.raises(StartError, match=r"takes \(8, 8, 1\) and answers \(10,\); its model\.json says"):
         open_model(write_onnx(tmp_path / "m", **facts))
 
 
-def test_a_model_with_another_input_type_or_two_outputs_is_refused(tmp_path):
+def test_a_model_with_another_input_type_or_two_outputs_is_refused(tmp_path: Path) -> None:
     told = r"input 'x' is a tensor\(int64\); allowed: tensor\(float\).*; samples of uint8 reach it as float32: a data set of"
     with pytest.raises(StartError, match=told):
         open_model(write_onnx(tmp_path / "a", dtype=np.int64))
@@ -128,7 +137,7 @@ def test_a_model_with_another_input_type_or_two_outputs_is_refused(tmp_path):
         open_model(write_onnx(tmp_path / "b", outputs=2))
 
 
-def test_a_damaged_model_is_refused_in_one_line(tmp_path):
+def test_a_damaged_model_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = write_onnx(tmp_path / "m")
     (folder / "model.onnx").write_bytes(b"not a model")
 
@@ -137,7 +146,9 @@ def test_a_damaged_model_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_the_server_serves_it(start, folder, raw):
+def test_the_server_serves_it(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path, raw: np.ndarray
+) -> None:
     with start(folder, BACKEND="onnxruntime") as server, server.client() as client:
         v1 = client.post("/v1/models/digits:predict", json={"instances": raw.tolist()}).json()
         tensor = {"name": "input", "shape": list(raw.shape), "datatype": "UINT8", "data": raw.ravel().tolist()}
@@ -149,14 +160,16 @@ def test_the_server_serves_it(start, folder, raw):
     np.testing.assert_allclose(np.reshape(v2["outputs"][0]["data"], (7, 10)), probabilities(raw), atol=1e-6)
 
 
-def test_a_model_of_another_runtime_does_not_start(start, folder):
+def test_a_model_of_another_runtime_does_not_start(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path
+) -> None:
     data = json.loads((folder / "model.json").read_text())
     assert data["format"] == "onnx"
     with pytest.raises(AssertionError, match="not a model that LiteRT can run"), start(folder, BACKEND="litert"):
         pass
 
 
-def test_onnx_runtime_keeps_no_identifier_in_the_home_directory_for_its_maker(folder, tmp_path):
+def test_onnx_runtime_keeps_no_identifier_in_the_home_directory_for_its_maker(folder: Path, tmp_path: Path) -> None:
     silences_it = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME"}
     shell = {name: value for name, value in os.environ.items() if name not in silences_it}
     program = (
@@ -171,7 +184,7 @@ def test_onnx_runtime_keeps_no_identifier_in_the_home_directory_for_its_maker(fo
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "link"])
-def test_weights_outside_of_the_folder_are_not_read(tmp_path, location):
+def test_weights_outside_of_the_folder_are_not_read(tmp_path: Path, location: str) -> None:
     """ONNX Runtime itself sees to it; this is why the extra asks for a version that does."""
     import onnx
 
@@ -191,13 +204,13 @@ def test_weights_outside_of_the_folder_are_not_read(tmp_path, location):
         open_model(folder)
 
 
-def test_a_backend_of_ones_own_that_runs_the_files_own_tensors_answers_the_same(folder, raw):
+def test_a_backend_of_ones_own_that_runs_the_files_own_tensors_answers_the_same(folder: Path, raw: np.ndarray) -> None:
     class Own:
-        def __init__(self, place, threads):
+        def __init__(self, place: Any, threads: int) -> None:
             self.session = open_model(place, threads=threads)._session
             (self.name,) = [one.name for one in self.session.get_inputs()]
 
-        def run_once(self, inputs):
+        def run_once(self, inputs: Any) -> Any:
             return self.session.run(None, {self.name: inputs[0]})
 
     found = opened(Own, folder, 1)
@@ -205,8 +218,8 @@ def test_a_backend_of_ones_own_that_runs_the_files_own_tensors_answers_the_same(
     np.testing.assert_array_equal(found.run({given: raw})[answer], open_model(folder).run({given: raw})[answer])
 
 
-def test_one_that_cannot_open_the_model_is_told_in_one_line(folder):
-    def broken(place, threads):
+def test_one_that_cannot_open_the_model_is_told_in_one_line(folder: Path) -> None:
+    def broken(place: Any, threads: int) -> None:
         msg = "no\nsuch thing"
         raise OSError(msg)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -9,9 +10,13 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.events.brokers import BROKERS, event_headers, wait_until
 from tests.standins.tls import certificate
 
@@ -41,11 +46,11 @@ def open_model(folder, threads=1):
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory):
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
     """Gives the broker of a name, which is started when it is first asked for; one a session."""
     brokers = {}
 
-    def run(name, *, secured=False):
+    def run(name: str, *, secured: bool = False) -> Any:
         if (name, secured) not in brokers:
             folder = tmp_path_factory.mktemp(name)
             if secured:
@@ -60,7 +65,7 @@ def running(tmp_path_factory):
 
 
 @pytest.fixture(params=BROKERS)
-def broker(request, running):
+def broker(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
     broker = running(request.param)
     broker.begin(f"t{next(NUMBERS)}")
     yield broker
@@ -68,10 +73,12 @@ def broker(request, running):
 
 
 @pytest.fixture
-def serve(broker, start, models, tmp_path):
+def serve(
+    broker: Any, start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> Callable[..., Any]:
     """Starts a server that takes events from the broker; `time_s`: with another model, which takes so long."""
 
-    def started(time_s=None, *arguments, **settings):
+    def started(time_s: Any = None, *arguments: Any, **settings: Any) -> Any:
         given = {**SETTINGS, **broker.settings, **broker.places, **settings}
         if time_s is None:
             return start(models / "float32", **given)
@@ -82,11 +89,11 @@ def serve(broker, start, models, tmp_path):
     return started
 
 
-def bodies_of(raw, count):
+def bodies_of(raw: Any, count: int) -> list[bytes]:
     return [raw[number % len(raw)].tobytes() for number in range(count)]
 
 
-def assert_all_answered(answers, count):
+def assert_all_answered(answers: Any, count: int) -> None:
     """Every event has an answer, and where it has two, they are one: they have the same id."""
     ids = {}
     for answer in answers:
@@ -95,7 +102,7 @@ def assert_all_answered(answers, count):
     assert {len(one) for one in ids.values()} == {1}
 
 
-def metrics_of(server, *wanted):
+def metrics_of(server: Any, *wanted: Any) -> Any:
     """Return the server's metrics, once they have these lines: what is confirmed is counted a moment later."""
     end = time.monotonic() + (120 if LONG else 30)
     with server.client() as client:
@@ -107,7 +114,7 @@ def metrics_of(server, *wanted):
             time.sleep(0.02)
 
 
-def event_lines(server, least):
+def event_lines(server: Any, least: Any) -> Any:
     """Return the lines of the log that are about events, once these are `least`: they are written many at once."""
     end = time.monotonic() + 10
     while len(found := [line for line in server.logs if line["event"] == "event"]) < least:
@@ -116,12 +123,18 @@ def event_lines(server, least):
     return found
 
 
-def resident_mb(server):
+def resident_mb(server: Any) -> Any:
     with open(f"/proc/{server.process.pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
 
 
-def test_events_are_answered_and_poison_is_a_dead_letter(broker, serve, models, raw, expected):
+def test_events_are_answered_and_poison_is_a_dead_letter(
+    broker: Any,
+    serve: Callable[..., Any],
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+) -> None:
     bodies = bodies_of(raw, 7)
     bodies[3] = b"poison \x00\xff\r\n"
     broker.make()
@@ -146,7 +159,9 @@ def test_events_are_answered_and_poison_is_a_dead_letter(broker, serve, models, 
     assert "poison" not in json.dumps(server.logs)
 
 
-def test_a_subject_that_no_stream_holds_is_told_until_one_does(serve, broker, raw):
+def test_a_subject_that_no_stream_holds_is_told_until_one_does(
+    serve: Callable[..., Any], broker: Any, raw: np.ndarray
+) -> None:
     if not isinstance(broker, BROKERS["nats"]):
         pytest.skip("it makes a stream when it is asked for one")
     with serve() as server:
@@ -162,7 +177,7 @@ def test_a_subject_that_no_stream_holds_is_told_until_one_does(serve, broker, ra
 
 
 @pytest.mark.slow
-def test_no_event_is_lost_when_the_server_is_killed(broker, serve, raw):
+def test_no_event_is_lost_when_the_server_is_killed(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
     random_, count, done, amid = random.Random(1), 500, 0, 0
     broker.make()
     broker.send(bodies_of(raw, count))
@@ -183,7 +198,7 @@ def test_no_event_is_lost_when_the_server_is_killed(broker, serve, raw):
 
 
 @pytest.mark.slow
-def test_no_event_is_lost_when_the_broker_is_killed(broker, serve, raw):
+def test_no_event_is_lost_when_the_broker_is_killed(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
     count, amid = 500, 0
     broker.make()
     time.sleep(broker.made_s)
@@ -203,7 +218,9 @@ def test_no_event_is_lost_when_the_broker_is_killed(broker, serve, raw):
     assert broker.count(broker.dead) == 0
 
 
-def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(broker, serve, raw):
+def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     """The failing event fails no other, and a prediction that takes longer than the lease is made once."""
     samples = np.stack([raw[0], np.full_like(raw[0], 16), raw[1], np.full_like(raw[0], 15)])
     broker.make()
@@ -221,7 +238,9 @@ def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(broker, s
     assert 'modelyard_events_total{outcome="returned"} 2\n' in told
 
 
-def test_events_that_are_held_when_the_server_stops_are_answered(broker, serve, raw):
+def test_events_that_are_held_when_the_server_stops_are_answered(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     """Nothing is left with a server that has gone: what was taken is done, the rest is there for the next."""
     count = 300
     broker.make()
@@ -238,7 +257,9 @@ def test_events_that_are_held_when_the_server_stops_are_answered(broker, serve, 
     assert len(answers) == count
 
 
-def test_a_server_that_answers_once_ends_when_there_is_nothing_more(broker, serve, raw):
+def test_a_server_that_answers_once_ends_when_there_is_nothing_more(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     """What the model fails on is tried to the end before, and not left to whoever comes next."""
     samples = np.stack([*raw[:5], np.full_like(raw[0], 16)])
     broker.make()
@@ -256,7 +277,9 @@ def test_a_server_that_answers_once_ends_when_there_is_nothing_more(broker, serv
         assert server.process.wait(30) == 0
 
 
-def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(broker, serve, raw):
+def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     """No dead letter comes of it, no more is held than may be, and all are answered in the end."""
     if not broker.refuses:
         pytest.skip("the broker takes whatever it is sent")
@@ -277,7 +300,7 @@ def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(broker, se
     assert broker.count(broker.dead) == 0
 
 
-def test_an_event_that_comes_twice_has_one_id(broker, serve, raw):
+def test_an_event_that_comes_twice_has_one_id(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
     broker.make()
     broker.send(bodies_of(raw, 1))
     with serve() as server:
@@ -289,7 +312,9 @@ def test_an_event_that_comes_twice_has_one_id(broker, serve, raw):
     assert {one.headers["ce-id"] for one in broker.read(broker.output)} == {first.headers["ce-id"]}
 
 
-def test_two_servers_share_the_work_and_one_takes_it_over(broker, serve, raw):
+def test_two_servers_share_the_work_and_one_takes_it_over(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     if not broker.joins_at_once:
         pytest.skip("the broker that can be installed takes long to let a second server in")
     count = 200
@@ -314,7 +339,9 @@ def test_two_servers_share_the_work_and_one_takes_it_over(broker, serve, raw):
     assert min(held) > 0
 
 
-def test_events_of_one_key_are_answered_in_their_order_however_often_one_is_tried(broker, serve, raw):
+def test_events_of_one_key_are_answered_in_their_order_however_often_one_is_tried(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     keys = ("a", "b", "c")
     bodies = [np.full_like(raw[0], 16 if number in (4, 9) else number % 3).tobytes() for number in range(30)]
     broker.make()
@@ -334,7 +361,9 @@ def test_events_of_one_key_are_answered_in_their_order_however_often_one_is_trie
         assert there == [number for number in wanted if number not in (4, 9)]
 
 
-def test_keys_keep_their_order_while_another_server_comes_and_goes(broker, serve, raw):
+def test_keys_keep_their_order_while_another_server_comes_and_goes(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     if not isinstance(broker, BROKERS["kafka"]):
         pytest.skip("the broker hands events of one key to any server")
     if not broker.joins_at_once:
@@ -342,12 +371,12 @@ def test_keys_keep_their_order_while_another_server_comes_and_goes(broker, serve
     keys, settings = tuple("abcdefgh"), {"EVENTS_ORDER": "key", "EVENTS_MAX_IN_FLIGHT": "16"}
     sent = 0
 
-    def more():
+    def more() -> None:
         nonlocal sent
         broker.send(bodies_of(raw, 80), first=sent, keys=keys)
         sent += 80
 
-    def both_had_some():
+    def both_had_some() -> Any:
         if broker.answered() + 40 > sent:  # events come all the time: a server gets some whenever it has joined
             more()
         return len([line for line in two.logs if line["event"] == "event"]) > 30
@@ -371,7 +400,9 @@ def test_keys_keep_their_order_while_another_server_comes_and_goes(broker, serve
         assert list(dict.fromkeys(there)) == list(range(first, sent, len(keys)))
 
 
-def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(broker, serve, raw):
+def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
     if not broker.counts:
         pytest.skip("the broker does not count how often it handed an event out")
     count = 20
@@ -398,7 +429,7 @@ def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(broker, 
 
 
 @pytest.mark.slow
-def test_memory_is_flat(broker, serve, raw):
+def test_memory_is_flat(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
     count = 10_000 if LONG else 1_500
     broker.make()
     broker.send(bodies_of(raw, count // 3))
@@ -416,7 +447,7 @@ def test_memory_is_flat(broker, serve, raw):
 
 
 @pytest.fixture(params=BROKERS)
-def secured(request, running):
+def secured(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
     """A broker that speaks TLS alone and asks for a password."""
     if not BROKERS[request.param].has_passwords:
         pytest.skip("the broker of that protocol that can be installed asks for no password")
@@ -426,7 +457,7 @@ def secured(request, running):
     broker.end()
 
 
-def files_for(broker, folder, password):
+def files_for(broker: Any, folder: Path, password: str) -> dict[str, Any]:
     (folder / "user").write_text(f"{broker.user}\n")
     (folder / "password").write_text(f"{password}\n")
     return {
@@ -439,7 +470,13 @@ def files_for(broker, folder, password):
     }
 
 
-def test_password_and_certificate_come_from_files_and_a_new_password_is_read(secured, start, models, raw, tmp_path):
+def test_password_and_certificate_come_from_files_and_a_new_password_is_read(
+    secured: Any,
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    tmp_path: Path,
+) -> None:
     secured.make()
     secured.send(bodies_of(raw, 3))
     with start(models / "float32", **files_for(secured, tmp_path, "wr0ng")) as server:
@@ -454,7 +491,9 @@ def test_password_and_certificate_come_from_files_and_a_new_password_is_read(sec
     assert not [line for line in server.logs if secured.password in str(line) or "wr0ng" in str(line)]
 
 
-def test_a_broker_whose_certificate_is_not_trusted_is_told_no_password(secured, start, models, tmp_path):
+def test_a_broker_whose_certificate_is_not_trusted_is_told_no_password(
+    secured: Any, start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> None:
     settings = files_for(secured, tmp_path, secured.password)
     del settings["EVENTS_CA_FILE"]
     with start(models / "float32", **settings) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from cloudevents.core.bindings import http as sdk
@@ -33,7 +34,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-def refused(request):
+def refused(request: pytest.FixtureRequest) -> Any:
     """Return how `request` is refused; None: it is read. Nothing else may be raised."""
     try:
         mode = http.read_mode(request)
@@ -43,14 +44,14 @@ def refused(request):
     return None
 
 
-def request_of(headers, body):
+def request_of(headers: Any, body: Any) -> Request:
     fields = {name.lower().encode(): value.encode("latin-1") for name, value in headers.items()}
     return Request("POST", "/events", fields, body=bytes(body))
 
 
 @settings(max_examples=200, deadline=None)
 @given(EVENTS, st.dictionaries(NAMES, TEXT, max_size=3))
-def test_what_the_sdk_writes_is_read(attributes, more):
+def test_what_the_sdk_writes_is_read(attributes: Any, more: Any) -> None:
     known = {"specversion": "1.0", **attributes, **more}
     event = CloudEvent(attributes={**known, "datacontenttype": "application/json"}, data={"a": [1, True]})
 
@@ -69,7 +70,7 @@ def test_what_the_sdk_writes_is_read(attributes, more):
 
 @settings(max_examples=200, deadline=None)
 @given(EVENTS, st.dictionaries(NAMES, TEXT, max_size=3))
-def test_the_sdk_and_we_read_what_we_write(attributes, more):
+def test_the_sdk_and_we_read_what_we_write(attributes: Any, more: Any) -> None:
     known = {"specversion": "1.0", **attributes, **more, "datacontenttype": "application/json"}
     event = Event(known, b'{"predictions":[[0.5]]}')
 
@@ -97,7 +98,7 @@ def test_the_sdk_and_we_read_what_we_write(attributes, more):
         ),
     ).map(lambda value: json.dumps(value).encode()),
 )
-def test_rubbish_is_refused_in_words(headers, media_type, body):
+def test_rubbish_is_refused_in_words(headers: Any, media_type: Any, body: Any) -> None:
     fields = {name.encode(): value for name, value in headers.items()} | {b"content-type": media_type.encode()}
     request = Request("POST", "/events", fields, body=body)
 
@@ -106,7 +107,7 @@ def test_rubbish_is_refused_in_words(headers, media_type, body):
     assert refusal is None or (refusal.status in (400, 413, 415) and refusal.message)
 
 
-def test_the_specifications_own_events_are_read():
+def test_the_specifications_own_events_are_read() -> None:
     example = {
         "specversion": "1.0",
         "type": "com.example.someevent",
@@ -132,7 +133,7 @@ def test_the_specifications_own_events_are_read():
 
 
 @pytest.mark.parametrize("text", ["2016-12-31T23:59:60Z", "1985-04-12t23:20:50.52z", "1996-12-19T16:39:57-08:00"])
-def test_times_of_rfc_3339_are_read(text):
+def test_times_of_rfc_3339_are_read(text: str) -> None:
     assert parse_time(text).tzinfo is not None
 
 
@@ -140,6 +141,6 @@ def test_times_of_rfc_3339_are_read(text):
     "text",
     ["2016-12-31", "2016-12-31T23:59:59", "2016-13-31T23:59:59Z", "2016-12-31T23:59Z", "", "\u0662016-12-31T23:59:59Z"],
 )
-def test_other_times_are_refused(text):
+def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(RequestError, match=r"RFC 3339"):
         parse_time(text)

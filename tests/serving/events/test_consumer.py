@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,15 @@ class Odd:
 
     rests = True
 
-    def __init__(self, failures):
+    def __init__(self, failures: Any) -> None:
         self.failures, self.calls, self.again = failures, [], asyncio.Event()
 
-    async def open(self):
+    async def open(self) -> None:
         self.calls.append("open")
         if error := self.failures.pop("open", None):
             raise error
 
-    async def take(self, most):
+    async def take(self, most: Any) -> list[Any]:
         self.calls.append("take")
         if error := self.failures.pop("take", None):
             raise error
@@ -34,7 +35,7 @@ class Odd:
         await asyncio.sleep(0.01)
         return []
 
-    async def close(self):
+    async def close(self) -> None:
         self.calls.append("close")
 
 
@@ -46,8 +47,10 @@ class Odd:
         ({"take": ValueError("a client's own mistake")}, ["open", "take", "open", "take"], "ERROR"),
     ],
 )
-def test_it_connects_anew_whatever_failed(failures, begin, told, caplog):
-    async def consume():
+def test_it_connects_anew_whatever_failed(
+    failures: dict[str, Any], begin: list[str], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def consume() -> Any:
         source = Odd(dict(failures))
         consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
         running = asyncio.create_task(consumer.run(1))
@@ -69,31 +72,31 @@ class Suspicious:
 
     rests = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.events = [SimpleNamespace(headers={}, body=b"", attempt=tries, origin=str(tries)) for tries in (1, 2, 2)]
 
-    async def open(self):
+    async def open(self) -> None:
         pass
 
-    async def take(self, _most):
+    async def take(self, _most: Any) -> Any:
         events, self.events = self.events, []
         await asyncio.sleep(0.01)
         return events
 
-    async def settle(self, endings):
+    async def settle(self, endings: Any) -> Any:
         return [None] * len(endings)
 
-    async def keep(self, _deliveries):
+    async def keep(self, _deliveries: Any) -> None:
         pass
 
-    async def close(self):
+    async def close(self) -> None:
         pass
 
 
-def test_what_was_handed_out_before_is_worked_at_one_after_another():
+def test_what_was_handed_out_before_is_worked_at_one_after_another() -> None:
     """One of them may end the process: what is acknowledged before its turn is safe."""
 
-    async def consume():
+    async def consume() -> list[Any]:
         begun = []
         engine = SimpleNamespace(submit=lambda _work, done: begun.append(done))
         limits = SimpleNamespace()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,12 +35,12 @@ PLACE = Place(
 )
 
 
-def record(headers=(), key=None):
+def record(headers: Sequence[Any] = (), key: Any = None) -> SimpleNamespace:
     return SimpleNamespace(headers=list(headers), key=key)
 
 
 @given(st.sets(st.integers(0, 50), min_size=1), st.randoms(use_true_random=False))
-def test_a_partition_is_done_up_to_the_first_event_that_is_not(offsets, random):
+def test_a_partition_is_done_up_to_the_first_event_that_is_not(offsets: Any, random: Any) -> None:
     held = progress.Progress(0)
     for offset in sorted(offsets):  # gaps are those of a compacted log
         held.begin(offset)
@@ -51,7 +54,7 @@ def test_a_partition_is_done_up_to_the_first_event_that_is_not(offsets, random):
     assert len(held) == 0
 
 
-def test_a_records_headers_are_attributes_and_its_key_is_the_partition_key():
+def test_a_records_headers_are_attributes_and_its_key_is_the_partition_key() -> None:
     found = kafka.headers_of(
         record([("ce_id", "ü 1".encode()), ("content-type", b"text/plain"), ("Mine", None)], b"a b")
     )
@@ -65,12 +68,12 @@ def test_a_records_headers_are_attributes_and_its_key_is_the_partition_key():
     assert kafka.headers_of(record(key=b"\xff")) == {}
 
 
-def test_header_fields_are_headers_of_a_record_without_percents():
+def test_header_fields_are_headers_of_a_record_without_percents() -> None:
     sent = kafka.record_headers({"ce-id": "%C3%BC%201", "ce-datacontenttype": "application/json"})
     assert sent == [("ce_id", "ü 1".encode()), ("content-type", b"application/json")]
 
 
-def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp_path):
+def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp_path: Path) -> None:
     from tests.serving.events.brokers.kafka import MockCluster
 
     broker = MockCluster(tmp_path / "broker")
@@ -78,7 +81,7 @@ def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp
     broker.begin("late")
     place = dataclasses.replace(PLACE, url=broker.url, input="late-asked", output="late-out", dead_letter="late-dead")
 
-    async def heard():
+    async def heard() -> list[Any]:
         peer = kafka.open_peer(place)
         await peer.open()
         producer = kafka.producer_of(place)
@@ -108,13 +111,13 @@ def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp
     ]
 
 
-def test_brokers_without_a_controller_are_told(tmp_path):
+def test_brokers_without_a_controller_are_told(tmp_path: Path) -> None:
     from tests.serving.events.brokers.kafka import MockCluster
 
     broker = MockCluster(tmp_path / "broker")
     broker.start()
 
-    async def prepared():
+    async def prepared() -> None:
         peer = kafka.open_peer(dataclasses.replace(PLACE, url=broker.url, input="never"))
         try:
             await peer.prepare()
@@ -129,12 +132,12 @@ def test_brokers_without_a_controller_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("url", ["nats://a", "kafka://", "kafka://a:1/topic"])
-def test_what_is_no_address_of_kafka_is_refused(url):
+def test_what_is_no_address_of_kafka_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"URL: .*kafka://HOST:PORT"):
         kafka.open_source(dataclasses.replace(PLACE, url=url))
 
 
-def test_a_password_is_shown_as_the_setting_says(monkeypatch):
+def test_a_password_is_shown_as_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
     place = dataclasses.replace(PLACE, url="kafkas://broker", login=lambda: ("ann", "s3cret"))
     monkeypatch.setenv("MODELYARD_EVENTS_SASL", "scram-sha-256")
     given = kafka.client_settings(place)

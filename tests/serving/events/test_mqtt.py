@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.serving.events.brokers import BROKERS
@@ -15,7 +18,7 @@ MOST, COUNT = 8, 300
 
 
 @pytest.fixture
-def broker(tmp_path):
+def broker(tmp_path: Path) -> Iterator[Any]:
     broker = BROKERS["mqtt"](tmp_path / "broker")
     broker.start()
     broker.begin("room")
@@ -26,18 +29,18 @@ def broker(tmp_path):
 
 
 @pytest.fixture
-def place(broker):
+def place(broker: Any) -> Place:
     where = (broker.url, broker.input, broker.output, broker.dead, broker.group, "one", broker.group)
     return Place(*where, lease_s=30, most=MOST, order="none", login=lambda: (None, None), tls=Tls())
 
 
-async def answered(source, deliveries):
+async def answered(source: Any, deliveries: Any) -> int:
     answer = Answer("1", {"ce-id": "1", "ce-specversion": "1.0"}, b"1")
     assert await source.settle([Ending(one, answer=answer) for one in deliveries]) == [None] * len(deliveries)
     return len(deliveries)
 
 
-async def answer_all(place):
+async def answer_all(place: Any) -> tuple[Any, Any]:
     """Answer half of what a session holds, and over another connection the rest; return how much came at once at most."""
     most, total = 0, 0
     for share in (COUNT // 2, COUNT):
@@ -52,7 +55,7 @@ async def answer_all(place):
     return most, total
 
 
-def test_no_more_is_read_than_there_is_room_for_whatever_the_broker_sends(broker, place):
+def test_no_more_is_read_than_there_is_room_for_whatever_the_broker_sends(broker: Any, place: Place) -> None:
     """Mosquitto 2.0 sends more than it was told that there is room for; none of it is lost when the connection ends."""
     broker.send([b"x"] * COUNT)
     most, total = asyncio.run(answer_all(place))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.events.brokers import BROKERS
 from tests.standins.tls import free_port
 
@@ -21,7 +26,7 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module", params=BROKERS)
-def running(request, tmp_path_factory):
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not BROKERS[request.param].sets_up:
         pytest.skip("the broker makes a stream when one is named, and not otherwise")
     broker = BROKERS[request.param](tmp_path_factory.mktemp("peer") / "broker")
@@ -31,37 +36,43 @@ def running(request, tmp_path_factory):
 
 
 @pytest.fixture
-def broker(running):
+def broker(running: Any) -> Iterator[Any]:
     """A broker that has no streams of the test's names."""
     running.begin(f"p{next(NUMBERS)}")
     yield running
     running.end()
 
 
-def settings(broker):
+def settings(broker: Any) -> dict[str, Any]:
     return {**broker.settings, **broker.places, "EVENTS_DEAD_LETTER": broker.dead}
 
 
-def variables(broker, **others):
+def variables(broker: Any, **others: Any) -> dict[str, Any]:
     return {f"MODELYARD_{name}": value for name, value in {**settings(broker), **others}.items()}
 
 
-def exchanged(sent, wait_s, heard):
+def exchanged(sent: Any, wait_s: Any, heard: Any) -> Callable[..., Any]:
     """Return what sends the events by a peer, and then gives the ids of those that do not come back."""
 
-    async def exchange(peer):
+    async def exchange(peer: Any) -> Any:
         await events.send(sent, peer)
         return await events.hear(sent, wait_s, heard, peer)
 
     return exchange
 
 
-def set_up(environment):
+def set_up(environment: Any) -> Any:
     command = [sys.executable, "-m", "modelyard.serving", "--events-setup"]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
-def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(broker, start, models, raw, expected):
+def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(
+    broker: Any,
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    expected: Callable[[Path, np.ndarray], np.ndarray],
+) -> None:
     done = set_up(variables(broker))
     assert (done.returncode, done.stderr) == (0, "")
     assert repr(broker.input) in done.stdout
@@ -81,24 +92,24 @@ def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(broker, st
     assert {name: dead.headers[name] for name in poison.headers} == poison.headers
 
 
-def test_what_does_not_come_back_is_named(broker):
+def test_what_does_not_come_back_is_named(broker: Any) -> None:
     assert set_up(variables(broker)).returncode == 0
     event = events.event(b"[]", "application/json", "lost")
     exchange = exchanged([event], 0.2, lambda *_: pytest.fail("nobody answers"))
     assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == [event.id]
 
 
-def test_answers_to_others_stay_where_they_are(broker):
+def test_answers_to_others_stay_where_they_are(broker: Any) -> None:
     if isinstance(broker, BROKERS["mqtt"]):
         pytest.skip("it keeps nothing that nobody has subscribed to")
     assert set_up(variables(broker)).returncode == 0
     event = events.event(b"[]", "application/json", "mine")
     answer = events.Event("9", {**event.headers, "ce-id": "9", "ce-causationid": "another's"}, b"{}")
 
-    def to_output(place):
+    def to_output(place: Any) -> Any:
         return variables(broker, EVENTS_INPUT=place.output, EVENTS_OUTPUT=place.input)
 
-    async def answered(peer):
+    async def answered(peer: Any) -> None:
         await peer.send([answer])
 
     events.run(events.peer_of(to_output(broker), "here"), answered, "here")
@@ -107,7 +118,7 @@ def test_answers_to_others_stay_where_they_are(broker):
     assert [one.data for one in broker.read(broker.output)] == [b"{}"]
 
 
-def test_a_broker_that_is_not_there_is_named(broker):
+def test_a_broker_that_is_not_there_is_named(broker: Any) -> None:
     url = broker.url.rpartition(":")[0] + f":{free_port()}"
     done = set_up(variables(broker, EVENTS_URL=url))
     assert done.returncode == 2
@@ -117,11 +128,11 @@ def test_a_broker_that_is_not_there_is_named(broker):
         events.run(events.peer_of(variables(broker, EVENTS_URL=url), "here"), lambda _: None, "here")
 
 
-def test_without_a_broker_there_is_nothing_to_set_up():
+def test_without_a_broker_there_is_nothing_to_set_up() -> None:
     done = set_up({})
     assert (done.returncode, "MODELYARD_EVENTS_URL is not set" in done.stderr) == (2, True)
 
 
-def test_the_stream_that_is_made_is_the_one_that_keda_counts():
+def test_the_stream_that_is_made_is_the_one_that_keda_counts() -> None:
     peer = pytest.importorskip("modelyard_plugins.sources.nats_jetstream.peer")
     assert peer.stream_of("digits.in") == stream_of("digits.in") == "digits-in"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -14,30 +15,30 @@ from modelyard.serving.settings import Settings
 PLACES = {f"MODELYARD_EVENTS_{name}": name.lower() for name in ("INPUT", "OUTPUT", "GROUP")}
 
 
-def settings(**values):
+def settings(**values: Any) -> dict[str, Any]:
     return {**PLACES, **{f"MODELYARD_EVENTS_{name}": value for name, value in values.items()}}
 
 
-def refused(variables):
+def refused(variables: Any) -> str:
     with pytest.raises(StartError) as caught:
         set_up(Settings.read(variables), variables, "digits")
     return str(caught.value)
 
 
-def test_a_client_without_another_side_is_named(monkeypatch):
+def test_a_client_without_another_side_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "one_sided", ModuleType("one_sided"))
     said = refused(settings(URL="spool://here", CLIENT="one_sided:open_source"))
     assert "the package 'one_sided' has no open_peer" in said
     assert "cannot be loaded" in refused(settings(URL="spool://here", CLIENT="no_such_client:open_source"))
 
 
-def test_a_broker_that_refuses_is_named_by_its_variable(monkeypatch):
+def test_a_broker_that_refuses_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
-        async def open(self):
+        async def open(self) -> None:
             msg = "not today"
             raise ConnectionError(msg)
 
-        async def close(self):
+        async def close(self) -> None:
             pass
 
     client = ModuleType("refusing")

@@ -10,11 +10,15 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from cloudevents.core.bindings import http as sdk
+from tests.serving.conftest import Running
 
 CAUSE = {"ce-specversion": "1.0", "ce-id": "17", "ce-source": "/camera/3", "ce-type": "com.example.picture"}
 JSON = {"content-type": "application/json"}
@@ -24,7 +28,7 @@ RAW = {"content-type": "application/octet-stream"}
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-def event(raw, **attributes):
+def event(raw: Any, **attributes: Any) -> dict[str, Any]:
     return {
         "specversion": "1.0",
         "id": "17",
@@ -35,22 +39,22 @@ def event(raw, **attributes):
     }
 
 
-def post(client, body, headers, path="/events"):
+def post(client: Any, body: Any, headers: Any, path: str = "/events") -> Any:
     return client.post(path, content=body if isinstance(body, bytes) else json.dumps(body), headers=headers)
 
 
-def outcomes(client):
+def outcomes(client: Any) -> dict[str, int]:
     lines = client.get("/metrics").text.splitlines()
     told = [line.partition("{")[2] for line in lines if line.startswith("modelyard_events_total{")]
     return {line.split('"')[1]: int(line.split()[-1]) for line in told}
 
 
 @pytest.fixture
-def right(models, raw, expected):
+def right(models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]) -> Any:
     return expected(models / "float32", raw)
 
 
-def test_a_binary_event_is_answered_by_one(client, raw, right):
+def test_a_binary_event_is_answered_by_one(client: httpx.Client, raw: np.ndarray, right: Any) -> None:
     answer = post(client, {"instances": raw.tolist()}, CAUSE | JSON | {"ce-subject": "d%C3%A9j%C3%A0%20vu"})
 
     assert answer.status_code == 200
@@ -66,7 +70,7 @@ def test_a_binary_event_is_answered_by_one(client, raw, right):
     assert "ce-datacontenttype" not in headers
 
 
-def test_a_structured_event_is_answered_by_one(client, raw, right):
+def test_a_structured_event_is_answered_by_one(client: httpx.Client, raw: np.ndarray, right: Any) -> None:
     answer = post(client, event(raw, partitionkey="left", correlationid="order-7"), STRUCTURED)
 
     assert answer.headers["content-type"] == "application/cloudevents+json"
@@ -75,7 +79,7 @@ def test_a_structured_event_is_answered_by_one(client, raw, right):
     assert (result["partitionkey"], result["correlationid"], result["causationid"]) == ("left", "order-7", "17")
 
 
-def test_the_sdk_reads_what_is_answered(client, raw):
+def test_the_sdk_reads_what_is_answered(client: httpx.Client, raw: np.ndarray) -> None:
     for body, headers in (({"instances": raw.tolist()}, CAUSE | JSON), (event(raw), STRUCTURED)):
         answer = post(client, body, headers)
         message = sdk.HTTPMessage(dict(answer.headers), answer.content)
@@ -85,7 +89,7 @@ def test_the_sdk_reads_what_is_answered(client, raw):
 
 
 @pytest.mark.parametrize("attributes", [CAUSE, CAUSE | {"ce-id": "18"}, CAUSE | {"ce-source": "/camera/4"}])
-def test_the_same_event_is_answered_with_the_same_id(client, raw, attributes):
+def test_the_same_event_is_answered_with_the_same_id(client: httpx.Client, raw: np.ndarray, attributes: Any) -> None:
     ids = {post(client, {"instances": raw.tolist()}, attributes | JSON).headers["ce-id"] for _ in range(2)}
     first = post(client, {"instances": raw.tolist()}, CAUSE | JSON).headers["ce-id"]
 
@@ -94,7 +98,9 @@ def test_the_same_event_is_answered_with_the_same_id(client, raw, attributes):
     assert len(first) == 32
 
 
-def test_the_open_inference_protocols_json_is_answered_in_kind(client, raw, right):
+def test_the_open_inference_protocols_json_is_answered_in_kind(
+    client: httpx.Client, raw: np.ndarray, right: Any
+) -> None:
     tensor = {"name": "input", "datatype": "UINT8", "shape": list(raw.shape), "data": raw.ravel().tolist()}
     for body, headers in (
         ({"id": "a", "inputs": [tensor]}, CAUSE | JSON),
@@ -106,7 +112,9 @@ def test_the_open_inference_protocols_json_is_answered_in_kind(client, raw, righ
         np.testing.assert_allclose(np.reshape(data["outputs"][0]["data"], right.shape), right, atol=1e-6)
 
 
-def test_raw_samples_and_columns_and_compressed_bodies_are_taken(client, raw, right):
+def test_raw_samples_and_columns_and_compressed_bodies_are_taken(
+    client: httpx.Client, raw: np.ndarray, right: Any
+) -> None:
     packed = base64.b64encode(raw.tobytes()).decode()
     structured = event(raw, datacontenttype="application/octet-stream", data_base64=packed)
     del structured["data"]
@@ -121,7 +129,9 @@ def test_raw_samples_and_columns_and_compressed_bodies_are_taken(client, raw, ri
         np.testing.assert_allclose(answer, right, atol=1e-6)
 
 
-def test_a_batch_is_answered_by_one_and_no_event_fails_another(client, raw, right):
+def test_a_batch_is_answered_by_one_and_no_event_fails_another(
+    client: httpx.Client, raw: np.ndarray, right: Any
+) -> None:
     before = outcomes(client)
     events = [event(raw[number : number + 1], id=str(number)) for number in range(len(raw))]
     events.insert(2, event(raw[:1, :3], id="poison"))
@@ -148,7 +158,7 @@ def test_a_batch_is_answered_by_one_and_no_event_fails_another(client, raw, righ
     }
 
 
-def test_a_batch_of_more_events_than_may_wait_is_answered(slow, raw):
+def test_a_batch_of_more_events_than_may_wait_is_answered(slow: Any, raw: np.ndarray) -> None:
     with slow.client() as client:
         answer = post(client, [event(raw[:1] * 0, id=str(number)) for number in range(300)], BATCH)
         assert post(client, [], BATCH).json() == []
@@ -195,7 +205,9 @@ POISON = {
 
 
 @pytest.mark.parametrize("name", POISON)
-def test_what_can_never_be_answered_is_said_with_a_status_that_nobody_tries_again(client, name):
+def test_what_can_never_be_answered_is_said_with_a_status_that_nobody_tries_again(
+    client: httpx.Client, name: str
+) -> None:
     body, headers, status, words = POISON[name]
     answer = post(client, body, headers)
 
@@ -214,14 +226,16 @@ def test_what_can_never_be_answered_is_said_with_a_status_that_nobody_tries_agai
         ({"data": {"instances": True}}, "instances"),
     ],
 )
-def test_a_structured_event_has_data_of_one_kind(client, raw, change, words):
+def test_a_structured_event_has_data_of_one_kind(
+    client: httpx.Client, raw: np.ndarray, change: dict[str, Any], words: str
+) -> None:
     answer = post(client, event(raw, **change), STRUCTURED)
 
     assert answer.status_code == 400
     assert words in answer.json()["error"]
 
 
-def test_a_header_that_came_twice_is_refused(client, raw):
+def test_a_header_that_came_twice_is_refused(client: httpx.Client, raw: np.ndarray) -> None:
     headers = [*(CAUSE | RAW).items(), ("ce-id", "18")]
     answer = client.post("/events", content=raw.tobytes(), headers=headers)
 
@@ -229,13 +243,13 @@ def test_a_header_that_came_twice_is_refused(client, raw):
     assert "'ce-id' came twice" in answer.json()["error"]
 
 
-def test_our_own_answer_sent_back_is_refused(client, raw):
+def test_our_own_answer_sent_back_is_refused(client: httpx.Client, raw: np.ndarray) -> None:
     own = {"ce-type": "dev.modelyard.inference.result", "ce-source": "urn:modelyard:digits:1"}
     assert "go round" in post(client, raw.tobytes(), CAUSE | RAW | own).json()["error"]
     assert post(client, raw.tobytes(), CAUSE | RAW | own | {"ce-source": "urn:other"}).status_code == 200
 
 
-def test_an_answer_that_nobody_waits_for_is_not_given(client, raw):
+def test_an_answer_that_nobody_waits_for_is_not_given(client: httpx.Client, raw: np.ndarray) -> None:
     wanted = [
         post(client, raw.tobytes(), CAUSE | RAW, "/events?reply=none"),
         post(client, [event(raw)], BATCH, "/events?reply=none"),
@@ -249,7 +263,7 @@ def test_an_answer_that_nobody_waits_for_is_not_given(client, raw):
     assert post(client, b"abc", CAUSE | RAW, "/events?reply=none").status_code == 400
 
 
-def test_the_trace_of_the_event_goes_on(server, client, raw):
+def test_the_trace_of_the_event_goes_on(server: Running, client: httpx.Client, raw: np.ndarray) -> None:
     theirs = f"00-{TRACE}-b7ad6b7169203331-01"
     extensions = {"ce-traceparent": theirs, "ce-tracestate": "a=1"}
     binary = post(client, raw.tobytes(), CAUSE | RAW | extensions).headers
@@ -266,7 +280,7 @@ def test_the_trace_of_the_event_goes_on(server, client, raw):
         time.sleep(0.02)
 
 
-def test_other_methods_are_refused_and_whoever_asks_may_send(client):
+def test_other_methods_are_refused_and_whoever_asks_may_send(client: httpx.Client) -> None:
     refused = client.get("/events")
     asked = client.options("/events", headers={"webhook-request-origin": "eventgrid.example.com"})
 
@@ -276,7 +290,9 @@ def test_other_methods_are_refused_and_whoever_asks_may_send(client):
     assert asked.headers["webhook-allowed-rate"] == "*"
 
 
-def test_events_may_be_let_in_without_the_password(start, models, raw):
+def test_events_may_be_let_in_without_the_password(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray
+) -> None:
     login = {"USERNAME": "ann", "PASSWORD": "pw"}
     with start(models / "float32", **login) as server, server.client() as client:
         assert post(client, raw.tobytes(), CAUSE | RAW).status_code == 401
@@ -287,7 +303,9 @@ def test_events_may_be_let_in_without_the_password(start, models, raw):
         assert {client.get(path).status_code for path in ("/metrics", "/events/", "/v2")} == {401}
 
 
-def test_events_may_be_let_in_by_a_token_of_their_own_and_nothing_else_is(start, models, raw, tmp_path):
+def test_events_may_be_let_in_by_a_token_of_their_own_and_nothing_else_is(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray, tmp_path: Path
+) -> None:
     token = tmp_path / "token"
     token.write_text("old.token\nnew-token==\n")
     asked = {"USERNAME": "ann", "PASSWORD": "pw", "EVENTS_AUTH": "bearer", "EVENTS_TOKEN_FILE": str(token)}
@@ -313,7 +331,9 @@ def test_events_may_be_let_in_by_a_token_of_their_own_and_nothing_else_is(start,
 
 
 @pytest.fixture
-def slow(tmp_path, models, start):
+def slow(
+    tmp_path: Path, models: Path, start: Callable[..., contextlib.AbstractContextManager[Running]]
+) -> Iterator[Any]:
     """A server with a backend of its own: it takes 0.3 s, and fails on a sample whose first value is 13."""
     (tmp_path / "slow.py").write_text(
         "import time\nimport numpy as np\n"
@@ -331,7 +351,7 @@ def slow(tmp_path, models, start):
         yield server
 
 
-def test_too_many_events_are_to_be_sent_again_and_a_failure_too(slow, raw):
+def test_too_many_events_are_to_be_sent_again_and_a_failure_too(slow: Any, raw: np.ndarray) -> None:
     with slow.client() as client, concurrent.futures.ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: post(client, raw.tobytes(), CAUSE | RAW), range(6)))
         refused = [answer for answer in answers if answer.status_code == 503]
@@ -348,7 +368,7 @@ def test_too_many_events_are_to_be_sent_again_and_a_failure_too(slow, raw):
         assert outcomes(client)["returned"] == len(refused)
 
 
-def test_a_client_that_goes_takes_its_batch_with_it(slow, raw):
+def test_a_client_that_goes_takes_its_batch_with_it(slow: Any, raw: np.ndarray) -> None:
     batch = [event(raw[1:2] + 1, id=str(number)) for number in range(20)]
     with slow.client() as client:
         with contextlib.suppress(httpx.ReadTimeout):
@@ -363,7 +383,7 @@ def test_a_client_that_goes_takes_its_batch_with_it(slow, raw):
     assert int(samples.split()[1]) < 10
 
 
-def test_an_event_that_is_in_flight_is_answered_before_the_server_stops(slow, raw):
+def test_an_event_that_is_in_flight_is_answered_before_the_server_stops(slow: Any, raw: np.ndarray) -> None:
     with slow.client() as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(post, client, raw.tobytes(), CAUSE | RAW)
         time.sleep(0.15)
@@ -371,7 +391,7 @@ def test_an_event_that_is_in_flight_is_answered_before_the_server_stops(slow, ra
         assert asked.result().status_code == 200
 
 
-def test_nothing_of_events_is_imported_before_the_first():
+def test_nothing_of_events_is_imported_before_the_first() -> None:
     code = (
         "import sys, modelyard.serving.app; print([m for m in sys.modules if m.startswith('modelyard.serving.events')])"
     )

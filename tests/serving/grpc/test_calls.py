@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.grpc.asking import (
     SERVICE,
     StatusCode,
@@ -25,20 +30,20 @@ from tests.serving.grpc.asking import (
     stubs,
     tensor,
 )
-from tests.serving.test_otlp import SAMPLED, TRACE, collector, setting, values
+from tests.serving.test_otlp import SAMPLED, TRACE, Collector, collector, setting, values
 from tests.serving.test_server import certificate, files, sample_of, wait_until
 
 __all__ = ["certificate", "collector", "setting"]
 
 
 @pytest.fixture(scope="module")
-def server(start, models):
+def server(start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path) -> Iterator[Any]:
     with start(models / "float32", GRPC_PORT="0") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def stub(server):
+def stub(server: Any) -> Iterator[Any]:
     with channel(server) as one:
         yield stubs.GRPCInferenceServiceStub(one)
 
@@ -46,7 +51,9 @@ def stub(server):
 # Password, certificate, time
 
 
-def test_the_password_is_asked_for_each_call_but_health(start, models, raw):
+def test_the_password_is_asked_for_each_call_but_health(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray
+) -> None:
     login = {"authorization": "Basic " + base64.b64encode(b"ann:pass word").decode()}
     with (
         start(models / "float32", GRPC_PORT="0", USERNAME="ann", PASSWORD="pass word") as running,
@@ -62,7 +69,9 @@ def test_the_password_is_asked_for_each_call_but_health(start, models, raw):
         assert client.infer("digits", [tensor(raw)], headers=login).as_numpy("probabilities").shape == (7, 10)
 
 
-def test_guesses_are_slowed_together_with_those_over_http(start, models):
+def test_guesses_are_slowed_together_with_those_over_http(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with (
         start(models / "float32", GRPC_PORT="0", USERNAME="ann", PASSWORD="pass word") as running,
         running.client(auth=("ann", "wrong")) as client,
@@ -76,7 +85,9 @@ def test_guesses_are_slowed_together_with_those_over_http(start, models):
         assert (code, time.monotonic() - begin > 0.4) == (StatusCode.UNAUTHENTICATED, True)
 
 
-def test_tls_with_the_certificate_of_http(start, models, raw, certificate):
+def test_tls_with_the_certificate_of_http(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray, certificate: Path
+) -> None:
     with start(models / "float32", GRPC_PORT="0", **files(certificate)) as running:
         trusted = grpc.ssl_channel_credentials((certificate / "tls.crt").read_bytes())
         with grpc.secure_channel(f"127.0.0.1:{running.grpc_port}", trusted) as one:
@@ -101,7 +112,12 @@ def open_model(folder, threads=1):
 
 
 @pytest.fixture
-def slow(start, models, tmp_path, monkeypatch):
+def slow(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
     """A server whose predictions take a second each."""
     (tmp_path / "slow_model.py").write_text(SLOW)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -111,7 +127,7 @@ def slow(start, models, tmp_path, monkeypatch):
         yield running
 
 
-def test_a_deadline_ends_the_call_and_what_waits_leaves_the_queue(slow, raw):
+def test_a_deadline_ends_the_call_and_what_waits_leaves_the_queue(slow: Any, raw: np.ndarray) -> None:
     with channel(slow) as one:
         stub = stubs.GRPCInferenceServiceStub(one)
         first = stub.ModelInfer.future(request_of(raw))
@@ -131,7 +147,7 @@ def test_a_deadline_ends_the_call_and_what_waits_leaves_the_queue(slow, raw):
         assert sample_of(http, "modelyard_inference_seconds_count") == 2, "what nobody waits for was not predicted"
 
 
-def test_sigterm_answers_what_is_on_its_way_and_says_goodbye(slow, raw):
+def test_sigterm_answers_what_is_on_its_way_and_says_goodbye(slow: Any, raw: np.ndarray) -> None:
     with channel(slow) as one:
         stub = stubs.GRPCInferenceServiceStub(one)
         call = stub.ModelInfer.future(request_of(raw))
@@ -144,13 +160,15 @@ def test_sigterm_answers_what_is_on_its_way_and_says_goodbye(slow, raw):
     assert [line["event"] for line in slow.logs if line["level"] in ("warning", "error")] == []
 
 
-def test_clients_that_go_on_asking_see_no_failure_until_the_port_closes(start, models, raw):
+def test_clients_that_go_on_asking_see_no_failure_until_the_port_closes(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray
+) -> None:
     # It drains for longer than a busy machine takes to end four threads that ask.
     with start(models / "float32", GRPC_PORT="0", DRAIN_S="5") as running, channel(running) as one:
         stub, failures, answered = stubs.GRPCInferenceServiceStub(one), [], []
         stopped = threading.Event()
 
-        def ask():
+        def ask() -> None:
             while not stopped.is_set():
                 try:
                     answered.append(stub.ModelInfer(request_of(raw)))
@@ -173,7 +191,9 @@ def test_clients_that_go_on_asking_see_no_failure_until_the_port_closes(start, m
         assert running.process.wait(timeout=10) == 0
 
 
-def test_several_processes_share_the_port(start, models, raw):
+def test_several_processes_share_the_port(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, raw: np.ndarray
+) -> None:
     with start(models / "float32", GRPC_PORT="0", WORKERS="2", DRAIN_S="0.2") as running:
         right = over_http(running, raw)
         for _ in range(6):
@@ -186,7 +206,7 @@ def test_several_processes_share_the_port(start, models, raw):
         assert running.stop() == 0
 
 
-def test_log_and_metrics_say_what_was_asked_and_how_it_ended(server, stub, raw):
+def test_log_and_metrics_say_what_was_asked_and_how_it_ended(server: Any, stub: Any, raw: np.ndarray) -> None:
     refusal(stub.ModelReady, messages.ModelReadyRequest(name="no"))
 
     with server.client() as client:
@@ -195,7 +215,7 @@ def test_log_and_metrics_say_what_was_asked_and_how_it_ended(server, stub, raw):
     wait_until(lambda: any(said.items() <= line.items() for line in server.logs))
 
 
-def test_a_call_is_a_part_of_its_clients_trace(server, stub, raw):
+def test_a_call_is_a_part_of_its_clients_trace(server: Any, stub: Any, raw: np.ndarray) -> None:
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     parent = (("traceparent", f"00-{trace_id}-b7ad6b7169203331-00"),)
 
@@ -211,7 +231,13 @@ def test_a_call_is_a_part_of_its_clients_trace(server, stub, raw):
     assert {line["trace_id"] for line in server.logs if line.get("span_id") in {one[2] for one in spans}} == {trace_id}
 
 
-def test_a_call_is_a_span_by_the_names_of_calls(start, models, raw, collector, setting):
+def test_a_call_is_a_span_by_the_names_of_calls(
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    raw: np.ndarray,
+    collector: Collector,
+    setting: Callable[..., Any],
+) -> None:
     setting()
     with start(models / "float32", GRPC_PORT="0") as running, channel(running) as one:
         stub = stubs.GRPCInferenceServiceStub(one)
@@ -230,7 +256,7 @@ def test_a_call_is_a_span_by_the_names_of_calls(start, models, raw, collector, s
 # The start
 
 
-def started_without(models, tmp_path, module, **settings):
+def started_without(models: Any, tmp_path: Path, module: Any, **settings: Any) -> tuple[Any, Any]:
     """Return the exit code and the standard error of a server for which `module` is not installed."""
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "MODELYARD_MODEL_DIR": str(models / "float32")}
@@ -239,7 +265,9 @@ def started_without(models, tmp_path, module, **settings):
     return done.returncode, done.stderr
 
 
-def test_without_the_port_nothing_of_grpc_is_imported(start, models):
+def test_without_the_port_nothing_of_grpc_is_imported(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     script = (
         "import asyncio, sys, threading, os, signal\n"
         "threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
@@ -254,14 +282,14 @@ def test_without_the_port_nothing_of_grpc_is_imported(start, models):
         assert running.errors[-1] == "[]\n"
 
 
-def test_a_package_that_is_not_there_is_said_in_one_line(models, tmp_path):
+def test_a_package_that_is_not_there_is_said_in_one_line(models: Path, tmp_path: Path) -> None:
     code, error = started_without(models, tmp_path, "hpack", GRPC_PORT="0", PORT="0")
 
     assert (code, error.count("\n")) == (2, 1), error
     assert "MODELYARD_GRPC_PORT: gRPC needs the package 'hpack', which is not here" in error
 
 
-def test_a_port_that_is_taken_names_its_setting(models, tmp_path, server):
+def test_a_port_that_is_taken_names_its_setting(models: Path, tmp_path: Path, server: Any) -> None:
     code, error = started_without(
         models, tmp_path, "nothing", GRPC_PORT=str(server.grpc_port), PORT="0", HOST="127.0.0.1"
     )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import struct
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.serving.conftest import Running
 from tests.serving.test_server import wait_until
 
 hpack = pytest.importorskip("hpack", reason="hpack is not installed")
@@ -21,7 +26,7 @@ SIZES = {"BODY_S": "1", "HEADER_S": "1", "MEMORY_BYTES": "1", "IDLE_S": "1"}
 
 
 @pytest.fixture(scope="module")
-def server(start, models):
+def server(start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path) -> Iterator[Any]:
     """A server with little time and little memory: 16 MiB are free, of which 2.4 MiB are for messages."""
     with start(models / "float32", GRPC_PORT="0", MAX_BATCH="32", **SIZES) as running:
         yield running
@@ -30,26 +35,26 @@ def server(start, models):
 class Client:
     """Speaks HTTP/2 as a test says."""
 
-    def __init__(self, server, *, greet=True, settings=b""):
+    def __init__(self, server: Any, *, greet: bool = True, settings: bytes = b"") -> None:
         self.socket = socket.create_connection(("127.0.0.1", server.grpc_port), timeout=20)
         self.encoder, self.decoder, self.buffer = hpack.Encoder(), hpack.Decoder(), b""
         if greet:
             self.send(frames.PREFACE + frames.frame(frames.SETTINGS, 0, 0, settings))
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.socket.close()
 
-    def send(self, *data):
+    def send(self, *data: Any) -> None:
         self.socket.sendall(b"".join(data))
 
-    def headers(self, stream, path=READY, *, flags=frames.END_HEADERS, **changes):
+    def headers(self, stream: Any, path: str = READY, *, flags: Any = frames.END_HEADERS, **changes: Any) -> Any:
         fields = {":method": "POST", ":path": path, ":scheme": "http", "content-type": "application/grpc"} | changes
         return frames.frame(frames.HEADERS, flags, stream, self.encoder.encode(list(fields.items())))
 
-    def frames(self):
+    def frames(self) -> Iterator[tuple[Any, Any, Any, Any]]:
         """Yield what comes until the server closes: type, flags, stream, payload."""
         while True:
             while len(self.buffer) < 9 or len(self.buffer) < 9 + int.from_bytes(self.buffer[:3], "big"):
@@ -64,7 +69,7 @@ class Client:
             head, payload, self.buffer = self.buffer[:9], self.buffer[9 : 9 + size], self.buffer[9 + size :]
             yield head[3], head[4], int.from_bytes(head[5:], "big"), payload
 
-    def answer(self, stream):
+    def answer(self, stream: Any) -> tuple[Any, Any]:
         """Return the fields of an answer and its bytes; all headers that come are read, as HPACK wants it."""
         fields, data = {}, b""
         for kind, flags, number, payload in self.frames():
@@ -80,30 +85,30 @@ class Client:
         msg = "the server closed"
         raise AssertionError(msg)
 
-    def end(self):
+    def end(self) -> Any:
         """Return why the server says that it closes, or None if it does so without a word."""
         reasons = [struct.unpack(">LL", one[3][:8])[1] for one in self.frames() if one[0] == frames.GOAWAY]
         return Reason(reasons[-1]) if reasons else None
 
 
-def data(stream, message=b"", *, end=True, flags=0):
+def data(stream: Any, message: bytes = b"", *, end: bool = True, flags: int = 0) -> Any:
     payload = b"\0" + len(message).to_bytes(4, "big") + message
     return frames.frame(frames.DATA, flags | (frames.END_STREAM if end else 0), stream, payload)
 
 
-def inference(samples=1):
+def inference(samples: int = 1) -> Any:
     said = wire.text(1, "input") + wire.text(2, "UINT8") + wire.whole_numbers(3, [samples, 8, 8, 1])
     return wire.text(1, "digits") + wire.blob(5, said) + wire.blob(7, b"\3" * 64 * samples)
 
 
-def status(fields):
+def status(fields: Any) -> Code:
     return Code(int(fields["grpc-status"]))
 
 
 # What an unusual client may expect
 
 
-def test_a_message_in_padded_frames_of_a_byte_with_headers_in_pieces_and_pings_between(server):
+def test_a_message_in_padded_frames_of_a_byte_with_headers_in_pieces_and_pings_between(server: Any) -> None:
     with Client(server) as client:
         head = client.headers(1, INFER)[9:]
         client.send(frames.frame(frames.HEADERS, 0, 1, head[:3]))
@@ -124,7 +129,7 @@ def test_a_message_in_padded_frames_of_a_byte_with_headers_in_pieces_and_pings_b
         assert {frames.SETTINGS, frames.PING, frames.DATA} <= set(kinds)
 
 
-def test_an_answer_goes_as_the_window_opens(server):
+def test_an_answer_goes_as_the_window_opens(server: Any) -> None:
     settings = struct.pack(">HL", frames.INITIAL_WINDOW_SIZE, 7)
     with Client(server, settings=settings) as client:
         client.send(client.headers(1, INFER), data(1, inference()))
@@ -150,7 +155,7 @@ def test_an_answer_goes_as_the_window_opens(server):
         ({"content-type": "application/grpc+proto"}, "200"),
     ],
 )
-def test_what_is_no_call_gets_a_status_of_http(server, changes, answer):
+def test_what_is_no_call_gets_a_status_of_http(server: Any, changes: dict[str, str], answer: str) -> None:
     with Client(server) as client:
         client.send(client.headers(1, **changes), data(1))
         assert client.answer(1)[0][":status"] == answer
@@ -165,7 +170,7 @@ def test_what_is_no_call_gets_a_status_of_http(server, changes, answer):
         (frames.frame(frames.DATA, frames.END_STREAM, 1, b"\1\0\0\0\0"), "'grpc-encoding' does not say how"),
     ],
 )
-def test_a_message_that_is_none(server, message, words):
+def test_a_message_that_is_none(server: Any, message: Any, words: str) -> None:
     with Client(server) as client:
         client.send(client.headers(1), message)
         fields, _ = client.answer(1)
@@ -173,14 +178,14 @@ def test_a_message_that_is_none(server, message, words):
 
 
 @pytest.mark.parametrize(("encoding", "code"), [("br", Code.UNIMPLEMENTED), ("gzip", Code.INVALID_ARGUMENT)])
-def test_a_compressed_message_that_is_none(server, encoding, code):
+def test_a_compressed_message_that_is_none(server: Any, encoding: str, code: Any) -> None:
     with Client(server) as client:
         client.send(client.headers(1, INFER, **{"grpc-encoding": encoding}))
         client.send(frames.frame(frames.DATA, frames.END_STREAM, 1, b"\1\0\0\0\4abcd"))
         assert status(client.answer(1)[0]) == code
 
 
-def test_a_deadline_ends_a_call_whose_message_does_not_come(server):
+def test_a_deadline_ends_a_call_whose_message_does_not_come(server: Any) -> None:
     with Client(server) as client:
         begin = time.monotonic()
         client.send(client.headers(1, **{"grpc-timeout": "200m"}), client.headers(3, **{"grpc-timeout": "soon"}))
@@ -191,7 +196,7 @@ def test_a_deadline_ends_a_call_whose_message_does_not_come(server):
         assert time.monotonic() - begin > 0.15
 
 
-def test_http_1_is_told_where_it_is_spoken(server):
+def test_http_1_is_told_where_it_is_spoken(server: Any) -> None:
     with Client(server, greet=False) as client:
         client.send(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
@@ -238,20 +243,20 @@ def test_http_1_is_told_where_it_is_spoken(server):
         ),
     ],
 )
-def test_what_is_no_http_2_ends_the_connection_with_the_reason(server, sent, reason):
+def test_what_is_no_http_2_ends_the_connection_with_the_reason(server: Any, sent: Any, reason: Any) -> None:
     with Client(server) as client:
         client.send(sent)
         assert client.end() == reason
 
 
-def test_calls_that_are_begun_and_dropped_end_the_connection(server):
+def test_calls_that_are_begun_and_dropped_end_the_connection(server: Any) -> None:
     with Client(server) as client:
         many = [client.headers(1 + 2 * one, INFER) + frames.reset(1 + 2 * one, Reason.CANCEL) for one in range(1200)]
         client.send(*many)
         assert client.end() == Reason.ENHANCE_YOUR_CALM
 
 
-def test_one_call_too_many_on_a_connection_may_be_tried_again(server):
+def test_one_call_too_many_on_a_connection_may_be_tried_again(server: Any) -> None:
     with Client(server) as client:
         client.send(*(client.headers(1 + 2 * one) for one in range(101)))
         refused = next(one for one in client.frames() if one[0] == frames.RST_STREAM)
@@ -260,7 +265,7 @@ def test_one_call_too_many_on_a_connection_may_be_tried_again(server):
         assert status(client.answer(1)[0]) == Code.OK
 
 
-def test_a_message_that_does_not_come_is_refused_and_the_connection_stays(server):
+def test_a_message_that_does_not_come_is_refused_and_the_connection_stays(server: Any) -> None:
     with Client(server) as client:
         begin = time.monotonic()
         client.send(client.headers(1, INFER), data(1, inference(), end=False)[:-5])
@@ -279,7 +284,7 @@ def test_a_message_that_does_not_come_is_refused_and_the_connection_stays(server
         frames.PREFACE + frames.frame(frames.HEADERS, 0, 1, b"\x88"),
     ],
 )
-def test_a_client_that_says_nothing_more_is_let_go(server, sent):
+def test_a_client_that_says_nothing_more_is_let_go(server: Any, sent: Any) -> None:
     with Client(server, greet=False) as client:
         begin = time.monotonic()
         client.send(sent)
@@ -287,7 +292,7 @@ def test_a_client_that_says_nothing_more_is_let_go(server, sent):
         assert time.monotonic() - begin < 5
 
 
-def test_a_client_that_does_not_take_its_answer_is_let_go(server):
+def test_a_client_that_does_not_take_its_answer_is_let_go(server: Any) -> None:
     with Client(server, settings=struct.pack(">HL", frames.INITIAL_WINDOW_SIZE, 0)) as client:
         begin = time.monotonic()
         client.send(client.headers(1), data(1))
@@ -295,7 +300,7 @@ def test_a_client_that_does_not_take_its_answer_is_let_go(server):
         assert time.monotonic() - begin < 5
 
 
-def test_messages_that_are_held_back_are_bounded_together(server):
+def test_messages_that_are_held_back_are_bounded_together(server: Any) -> None:
     with Client(server) as client:
         for one in range(60):  # 60 x 60 kB are more than 2.4 MiB
             client.send(client.headers(1 + 2 * one, INFER), b"")
@@ -314,7 +319,7 @@ def test_messages_that_are_held_back_are_bounded_together(server):
         wait_until(lambda: "modelyard_held_bytes 0\n" in http.get("/metrics").text)
 
 
-def test_random_frames_leave_the_server_as_it_was(server):
+def test_random_frames_leave_the_server_as_it_was(server: Any) -> None:
     chance = random.Random(7)
     for _ in range(150):
         with Client(server) as client:

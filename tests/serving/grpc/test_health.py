@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from tests.serving.conftest import Running
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 health = pytest.importorskip("grpc_health.v1.health_pb2", reason="grpcio-health-checking is not installed")
@@ -15,7 +19,9 @@ pytest.importorskip("hpack", reason="hpack is not installed")
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3
 
 
-def test_check_and_watch_follow_readiness(start, models):
+def test_check_and_watch_follow_readiness(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with (
         start(models / "float32", GRPC_PORT="0", DRAIN_S="2") as running,
         grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel,
@@ -32,7 +38,7 @@ def test_check_and_watch_follow_readiness(start, models):
 
         watched, first = stub.Watch(health.HealthCheckRequest()), threading.Event()
 
-        def watch():
+        def watch() -> None:
             try:
                 for one in watched:
                     seen.append(one.status)
@@ -51,7 +57,9 @@ def test_check_and_watch_follow_readiness(start, models):
         assert running.process.wait(timeout=10) == 0
 
 
-def test_a_stranger_may_check_but_not_watch(start, models):
+def test_a_stranger_may_check_but_not_watch(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with (
         start(models / "float32", GRPC_PORT="0", USERNAME="ann", PASSWORD="secret") as running,
         grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel,
@@ -63,7 +71,9 @@ def test_a_stranger_may_check_but_not_watch(start, models):
         assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_request_may_be_compressed_but_not_grow_without_end(start, models):
+def test_a_request_may_be_compressed_but_not_grow_without_end(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with (
         start(models / "float32", GRPC_PORT="0") as running,
         grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel,

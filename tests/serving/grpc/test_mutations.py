@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +23,11 @@ from modelyard.serving.grpc import oip, tfserving, wire
 SHAPE, VALUES = [2, 8, 8, 1], b"\3" * 128
 
 
-def entry(number, key, value):
+def entry(number: int, key: Any, value: Any) -> Any:
     return wire.blob(number, wire.text(1, key) + wire.blob(2, value))
 
 
-def inference(contents=b"", more=b""):
+def inference(contents: bytes = b"", more: bytes = b"") -> Any:
     said = wire.text(1, "input") + wire.text(2, "UINT8") + wire.whole_numbers(3, SHAPE)
     parameters = entry(4, "timeout", wire.whole(2, 5)) + entry(4, "priority", b"\x28\0")
     wanted = wire.text(1, "probabilities") + entry(2, "classification", wire.whole(2, 3))
@@ -33,7 +35,7 @@ def inference(contents=b"", more=b""):
     return wire.text(1, "digits") + wire.text(3, "7") + parameters + tensor + wire.blob(6, wanted) + more
 
 
-def prediction(values):
+def prediction(values: Any) -> Any:
     shape = b"".join(wire.blob(2, wire.whole(1, size)) for size in SHAPE)
     spec = wire.text(1, "digits") + wire.blob(2, wire.whole(1, 1)) + wire.text(3, "serving_default")
     tensor = wire.whole(1, 4) + wire.blob(2, shape) + values
@@ -49,11 +51,11 @@ SEEDS = [
 
 
 @pytest.fixture(scope="module")
-def served(models):
+def served(models: Path) -> Served:
     return Served("digits", "1", Facts.read(models / "float32"), 32)
 
 
-def answer(served, kind, message):
+def answer(served: Any, kind: Any, message: Any) -> int:
     """Return the number of samples that are answered."""
     work = kind(served, Limits.of(served.inputs.values(), 32, 1 << 25, 1 << 28), Request("POST", "/", {}, body=message))
     (samples,) = work.read().values()
@@ -62,7 +64,7 @@ def answer(served, kind, message):
     return len(samples)
 
 
-def changed(chance, message):
+def changed(chance: Any, message: Any) -> bytes:
     data = bytearray(message)
     for _ in range(chance.randrange(1, 4)):
         place = chance.randrange(len(data))
@@ -79,7 +81,7 @@ def changed(chance, message):
 
 
 @pytest.mark.parametrize("number", range(len(SEEDS)))
-def test_what_was_changed_is_answered_or_refused(served, number):
+def test_what_was_changed_is_answered_or_refused(served: Served, number: int) -> None:
     kind, message = SEEDS[number]
     assert answer(served, kind, message) == 2
     chance, refused, answered = random.Random(number), 0, 0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.conftest import Running
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 pytest.importorskip("hpack", reason="hpack is not installed")
@@ -14,7 +18,7 @@ StatusCode = grpc.StatusCode
 
 
 @pytest.fixture(scope="module")
-def apis():
+def apis() -> Any:
     """The messages; they need TensorFlow's own, which take seconds to import."""
     from tensorflow.core.framework import tensor_pb2
     from tensorflow_serving.apis import (
@@ -38,23 +42,23 @@ def apis():
 
 
 @pytest.fixture(scope="module")
-def server(start, models):
+def server(start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path) -> Iterator[Any]:
     with start(models / "float32", GRPC_PORT="0", MAX_BATCH="32") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def channel(server):
+def channel(server: Any) -> Iterator[Any]:
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def stub(channel, apis):
+def stub(channel: Any, apis: Any) -> Any:
     return apis.PredictionServiceStub(channel)
 
 
-def tensor(apis, raw, dtype=4, **values):
+def tensor(apis: Any, raw: Any, dtype: int = 4, **values: Any) -> Any:
     """A tensor of uint8, if `dtype` does not say otherwise, with its bytes, or its values as `values` says."""
     one = apis.TensorProto(dtype=dtype, **(values or {"tensor_content": raw.tobytes()}))
     for size in raw.shape:
@@ -62,31 +66,31 @@ def tensor(apis, raw, dtype=4, **values):
     return one
 
 
-def request_of(apis, value, key="input", **spec):
+def request_of(apis: Any, value: Any, key: str = "input", **spec: Any) -> Any:
     request = apis.PredictRequest(model_spec={"name": "digits", **spec})
     request.inputs[key].CopyFrom(value)
     return request
 
 
-def over_http(server, raw):
+def over_http(server: Any, raw: Any) -> np.ndarray:
     with server.client() as client:
         answer = client.post("/v1/models/digits:predict", json={"instances": raw.tolist()})
     return np.array(answer.json()["predictions"], np.float32)
 
 
 @contextlib.contextmanager
-def refused(code, words):
+def refused(code: Any, words: Any) -> Iterator[None]:
     with pytest.raises(grpc.RpcError) as caught:
         yield
     assert (caught.value.code(), words in caught.value.details()) == (code, True), caught.value.details()
 
 
-def values_of(answer):
+def values_of(answer: Any) -> Any:
     tensor = answer.outputs["probabilities"]
     return np.array(tensor.float_val, np.float32).reshape([dim.size for dim in tensor.tensor_shape.dim])
 
 
-def test_bytes_and_values_are_answered_as_over_http(server, stub, apis, raw):
+def test_bytes_and_values_are_answered_as_over_http(server: Any, stub: Any, apis: Any, raw: np.ndarray) -> None:
     right = over_http(server, raw)
 
     answer = stub.Predict(request_of(apis, tensor(apis, raw)))
@@ -102,7 +106,7 @@ def test_bytes_and_values_are_answered_as_over_http(server, stub, apis, raw):
 
 
 @pytest.mark.parametrize("given", [[], [5], [1, 2, 3]])
-def test_the_last_of_fewer_values_goes_on_to_the_end(server, stub, apis, given):
+def test_the_last_of_fewer_values_goes_on_to_the_end(server: Any, stub: Any, apis: Any, given: list[Any]) -> None:
     whole = np.array([*given, *[given[-1] if given else 0] * (128 - len(given))], np.uint8).reshape(2, 8, 8, 1)
 
     answer = stub.Predict(request_of(apis, tensor(apis, whole, int_val=given)))
@@ -110,7 +114,9 @@ def test_the_last_of_fewer_values_goes_on_to_the_end(server, stub, apis, given):
     np.testing.assert_array_equal(values_of(answer), over_http(server, whole))
 
 
-def test_floats(start, models, apis, raw):
+def test_floats(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, apis: Any, raw: np.ndarray
+) -> None:
     values = raw.astype(np.float32) / np.float32(3)
     with (
         start(models / "float32-raw", GRPC_PORT="0") as running,
@@ -122,7 +128,7 @@ def test_floats(start, models, apis, raw):
             np.testing.assert_array_equal(values_of(answer), right)
 
 
-def test_metadata_and_status(server, channel, stub, apis):
+def test_metadata_and_status(server: Any, channel: Any, stub: Any, apis: Any) -> None:
     request = apis.GetModelMetadataRequest(model_spec={"name": "digits"}, metadata_field=["signature_def"])
     answer = stub.GetModelMetadata(request)
     found = apis.SignatureDefMap()
@@ -141,7 +147,9 @@ def test_metadata_and_status(server, channel, stub, apis):
     assert [(one.version, one.state, one.status.error_code) for one in status.model_version_status] == [(1, 30, 0)]
 
 
-def test_what_is_not_served_is_refused_in_tf_servings_words(channel, stub, apis, raw):
+def test_what_is_not_served_is_refused_in_tf_servings_words(
+    channel: Any, stub: Any, apis: Any, raw: np.ndarray
+) -> None:
     fit = tensor(apis, raw)
     with refused(StatusCode.NOT_FOUND, "Servable not found for request: Latest(other)"):
         stub.Predict(request_of(apis, fit, name="other"))
@@ -170,7 +178,7 @@ def test_what_is_not_served_is_refused_in_tf_servings_words(channel, stub, apis,
         stub.Predict(filtered)
 
 
-def test_tensors_that_do_not_fit(stub, apis, raw):
+def test_tensors_that_do_not_fit(stub: Any, apis: Any, raw: np.ndarray) -> None:
     cases = [
         (tensor(apis, raw, 1), "dtype is 1, expected 4 (uint8)"),
         (tensor(apis, raw[:, :4]), "has shape [7, 4, 8, 1], expected [-1, 8, 8, 1]"),

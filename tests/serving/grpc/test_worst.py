@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from tests.serving.fuzz import MIB, Box, peak_bytes, serving, write_model
+from tests.serving.fuzz import MIB, Box, Watched, peak_bytes, serving, write_model
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 pytest.importorskip("hpack", reason="hpack is not installed")
@@ -21,12 +23,14 @@ BODY = 8 * MIB
 STILL_S = 2.0  # on a machine with others on it
 
 
-def infer(contents=b"", shape=(SAMPLES, 32, 32, 3), name="digits", more=b""):
+def infer(
+    contents: bytes = b"", shape: Sequence[Any] = (SAMPLES, 32, 32, 3), name: str = "digits", more: bytes = b""
+) -> Any:
     said = wire.text(1, "input") + wire.text(2, "UINT8") + wire.whole_numbers(3, shape) + wire.blob(5, contents)
     return wire.text(1, name) + wire.blob(5, said) + more
 
 
-def predict(values, size=SAMPLES):
+def predict(values: Any, size: int = SAMPLES) -> Any:
     shape = b"".join(wire.blob(2, wire.whole(1, one)) for one in (size, 32, 32, 3))
     tensor = wire.whole(1, 4) + wire.blob(2, shape) + wire.blob(7, values)
     return wire.blob(1, wire.text(1, "digits")) + wire.blob(2, wire.text(1, "input") + wire.blob(2, tensor))
@@ -55,21 +59,21 @@ MESSAGES = {
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory):
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     model = write_model(tmp_path_factory.mktemp("worst") / "model")
     with serving(model, Box(), GRPC_PORT="0") as one:
         yield one
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_the_worst_messages_neither_stop_nor_fill_the_server(watched, name):
+def test_the_worst_messages_neither_stop_nor_fill_the_server(watched: Watched, name: str) -> None:
     path, message, codes = MESSAGES[name]
     watched.longest_s = 0.0
     watched.sends(name)
     packed = message[:2] == b"\x1f\x8b"
     data, compression = (gzip.decompress(message), grpc.Compression.Gzip) if packed else (message, None)
 
-    def ask(_):
+    def ask(_: Any) -> Any:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
         with grpc.insecure_channel(f"127.0.0.1:{watched.server.grpc_port}", options=options) as channel:
             try:

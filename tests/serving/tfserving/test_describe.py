@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
 import pytest
 
 
-def test_status(client):
+def test_status(client: httpx.Client) -> None:
     ok = {"error_code": "OK", "error_message": ""}
     golden = {"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": ok}]}
 
@@ -20,8 +23,8 @@ def test_status(client):
         assert answer.headers["content-type"] == "application/json"
 
 
-def test_metadata(client):
-    def info(name, dtype, *sizes):
+def test_metadata(client: httpx.Client) -> None:
+    def info(name: str, dtype: Any, *sizes: Any) -> dict[str, Any]:
         dims = [{"size": size, "name": ""} for size in sizes]
         return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": f"{name}:0"}
 
@@ -40,7 +43,7 @@ def test_metadata(client):
     assert client.get("/v1/models/digits/versions/1/metadata").json() == golden
 
 
-def test_metadata_fits_the_proto_of_tf_serving(client):
+def test_metadata_fits_the_proto_of_tf_serving(client: httpx.Client) -> None:
     """TensorFlow knows SignatureDef; its JSON form must take what the server says."""
     meta_graph = pytest.importorskip("tensorflow.core.protobuf.meta_graph_pb2", exc_type=ImportError)
     from google.protobuf import json_format

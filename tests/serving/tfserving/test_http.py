@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +18,7 @@ from tests.serving.tfserving.asking import PREDICT, SAMPLE, error
 
 
 @pytest.mark.parametrize("path", ["/v1/models/digits/versions/1:predict", "/V1/MODELS/digits:PREDICT"])
-def test_other_paths_to_predict(client, raw, path):
+def test_other_paths_to_predict(client: httpx.Client, raw: np.ndarray, path: str) -> None:
     assert client.post(path, json={"instances": raw.tolist()}).status_code == 200
 
 
@@ -48,7 +52,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("method", "path", "status", "message"), PATHS)
-def test_paths_that_do_not_answer(client, method, path, status, message):
+def test_paths_that_do_not_answer(client: httpx.Client, method: str, path: str, status: int, message: str) -> None:
     body = json.dumps({"instances": [SAMPLE]}) if method == "POST" else None
 
     answer = client.request(method, path, content=body)
@@ -57,7 +61,7 @@ def test_paths_that_do_not_answer(client, method, path, status, message):
     assert message in error(answer)
 
 
-def test_a_large_body_is_413(client):
+def test_a_large_body_is_413(client: httpx.Client) -> None:
     text = b" " * 200_001
 
     for headers in ({}, {"transfer-encoding": "chunked"}):
@@ -65,13 +69,15 @@ def test_a_large_body_is_413(client):
         assert (answer.status_code, error(answer)) == (413, "the request's body is larger than 200000 bytes")
 
 
-def test_a_body_of_the_largest_size_is_read(client):
+def test_a_body_of_the_largest_size_is_read(client: httpx.Client) -> None:
     text = json.dumps({"instances": [SAMPLE]}).encode()
 
     assert client.post(PREDICT, content=text.ljust(200_000)).status_code == 200
 
 
-def test_gzip(client, models, raw, expected):
+def test_gzip(
+    client: httpx.Client, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     body, headers = gzip.compress(json.dumps({"instances": raw.tolist()}).encode()), {"content-encoding": "gzip"}
 
     answer = client.post(PREDICT, content=body, headers=headers)
@@ -88,6 +94,6 @@ def test_gzip(client, models, raw, expected):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200), path=st.text(st.characters(codec="utf-8"), max_size=20))
-def test_no_bytes_and_no_path_is_a_server_error(client, body, path):
+def test_no_bytes_and_no_path_is_a_server_error(client: httpx.Client, body: Any, path: Any) -> None:
     assert client.post(PREDICT, content=body).status_code == 400
     assert client.post(f"/v1/models/{quote(path, safe='')}:predict", content=body).status_code in (400, 404)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.serving.conftest import Running
 from tests.serving.tfserving.asking import PREDICT, SAMPLE, error
 
 JSON = st.recursive(
@@ -19,7 +25,7 @@ JSON = st.recursive(
 )
 
 
-def forms(raw):
+def forms(raw: Any) -> dict[str, Any]:
     """Every way to say the same batch, with the key of the answer."""
     rows = raw.tolist()
     data = [{"b64": base64.b64encode(sample.tobytes()).decode()} for sample in raw]
@@ -38,7 +44,9 @@ def forms(raw):
 
 
 @pytest.mark.parametrize("form", forms(np.zeros((1, 1), np.uint8)))
-def test_predictions_are_those_of_the_interpreter(client, models, raw, expected, form):
+def test_predictions_are_those_of_the_interpreter(
+    client: httpx.Client, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray], form: Any
+) -> None:
     body, key = forms(raw)[form]
 
     answer = client.post(PREDICT, json=body)
@@ -48,7 +56,7 @@ def test_predictions_are_those_of_the_interpreter(client, models, raw, expected,
     np.testing.assert_allclose(answer.json()[key], expected(models / "float32", raw), atol=1e-6)
 
 
-def table():
+def table() -> dict[str, tuple[Any, ...]]:
     cut = [SAMPLE, SAMPLE[:7]]
     wrong = "Failed to process element: {} of 'instances' list. Error: INVALID_ARGUMENT: "
     return {
@@ -105,7 +113,7 @@ def table():
 
 
 @pytest.mark.parametrize("case", table())
-def test_wrong_requests_get_tf_servings_error(client, case):
+def test_wrong_requests_get_tf_servings_error(client: httpx.Client, case: Any) -> None:
     body, message = table()[case]
 
     answer = client.post(PREDICT, content=body if isinstance(body, bytes) else json.dumps(body))
@@ -114,12 +122,12 @@ def test_wrong_requests_get_tf_servings_error(client, case):
     assert answer.status_code == 400
 
 
-def test_a_long_value_is_not_sent_back(client):
+def test_a_long_value_is_not_sent_back(client: httpx.Client) -> None:
     assert len(error(client.post(PREDICT, json={"instances": [SAMPLE] * 20, "inputs": 1}))) < 400
 
 
 @pytest.mark.parametrize("value", [1e39, -1e39, 10**60])
-def test_a_float_that_float32_cannot_hold_is_400(raw_client, value):
+def test_a_float_that_float32_cannot_hold_is_400(raw_client: httpx.Client, value: float) -> None:
     sample = np.zeros((8, 8, 1)).tolist()
     sample[0][0][0] = value
 
@@ -129,13 +137,17 @@ def test_a_float_that_float32_cannot_hold_is_400(raw_client, value):
     assert "to float without loss of precision." in error(answer)
 
 
-def test_integers_are_taken_as_floats(raw_client, models, raw, expected):
+def test_integers_are_taken_as_floats(
+    raw_client: httpx.Client, models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
+) -> None:
     answer = raw_client.post(PREDICT, json={"instances": raw.tolist()})
 
     np.testing.assert_allclose(answer.json()["predictions"], expected(models / "float32", raw), atol=1e-6)
 
 
-def test_nan_for_an_integer_model_is_400(start, models):
+def test_nan_for_an_integer_model_is_400(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "int8-io-raw") as server, server.client() as client:
         answer = client.post(PREDICT, content=json.dumps({"instances": np.full((1, 8, 8, 1), math.nan).tolist()}))
 
@@ -145,7 +157,9 @@ def test_nan_for_an_integer_model_is_400(start, models):
     )
 
 
-def test_values_out_of_the_data_sets_range_are_400(start, models):
+def test_values_out_of_the_data_sets_range_are_400(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path
+) -> None:
     with start(models / "ranged") as server, server.client() as client:
         fits = client.post(PREDICT, json={"instances": np.full((1, 8, 8, 1), 16).tolist()})
         beyond = client.post(PREDICT, json={"instances": np.full((1, 8, 8, 1), 17).tolist()})
@@ -156,7 +170,7 @@ def test_values_out_of_the_data_sets_range_are_400(start, models):
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=JSON | st.fixed_dictionaries({}, optional={"instances": JSON, "inputs": JSON, "signature_name": JSON}))
-def test_no_json_is_a_server_error(client, body):
+def test_no_json_is_a_server_error(client: httpx.Client, body: Any) -> None:
     answer = client.post(PREDICT, content=json.dumps(body))
 
     assert answer.status_code == 400, answer.text

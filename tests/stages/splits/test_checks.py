@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ from modelyard.stages.splits.columns import columns_of
         ({"value_range": (0, float("inf"))}, r"value_range: \(0, inf\) is not a range"),
     ],
 )
-def test_what_does_not_fit_is_said(make_splits, changes, message):
+def test_what_does_not_fit_is_said(make_splits: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         check_splits(make_splits(**changes))
 
@@ -49,7 +51,7 @@ def test_what_does_not_fit_is_said(make_splits, changes, message):
         ({"value_range": (0, 1e300)}, r"beyond what a float32 can hold"),
     ],
 )
-def test_samples_that_cannot_be_stored_are_refused(make_splits, changes, message):
+def test_samples_that_cannot_be_stored_are_refused(make_splits: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         stored_dtype(columns_of(make_splits(**changes))[0])
 
@@ -63,10 +65,10 @@ def test_samples_that_cannot_be_stored_are_refused(make_splits, changes, message
         (np.uint32, np.uint32, np.int64),
     ],
 )
-def test_the_type_on_disk_holds_both_splits(make_splits, train, test, stored):
+def test_the_type_on_disk_holds_both_splits(make_splits: Any, train: Any, test: Any, stored: Any) -> None:
     changes = {"train_x": np.ones((30, 2), train), "test_x": np.ones((12, 2), test), "value_range": (0, 1)}
     assert stored_dtype(columns_of(make_splits(**changes))[0]) == stored
 
 
-def test_there_need_be_no_labels(make_splits):
+def test_there_need_be_no_labels(make_splits: Any) -> None:
     check_splits(make_splits(train_y=None, test_y=None))

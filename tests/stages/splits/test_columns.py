@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def splits(train: object, test: object | None = None, **more: object) -> Splits:
     return Splits(train, Y, train if test is None else test, Y, ("a",), **more)  # type: ignore[arg-type]
 
 
-def test_an_array_without_a_name_is_the_only_input():
+def test_an_array_without_a_name_is_the_only_input() -> None:
     (one,) = columns_of(splits(X))
     assert (one.name, one.place("train"), one.value_range) == ("input", "train_x", None)
 
@@ -31,12 +32,12 @@ def test_a_type_has_the_range_of_its_own(dtype: type, value_range: tuple[int, in
     assert one.value_range == value_range
 
 
-def test_arrays_with_names_are_inputs_in_their_order_and_have_the_range_of_their_type():
+def test_arrays_with_names_are_inputs_in_their_order_and_have_the_range_of_their_type() -> None:
     found = columns_of(splits({"ids": IDS, "picture": np.zeros((4, 2), np.uint8), "x": X}, value_range={"x": (-1, 1)}))
     assert [(one.name, one.value_range) for one in found] == [("ids", None), ("picture", (0, 255)), ("x", (-1, 1))]
 
 
-def test_a_number_a_sample_is_an_input_that_has_a_name():
+def test_a_number_a_sample_is_an_input_that_has_a_name() -> None:
     assert [one.name for one in check_splits(splits({"age": np.arange(4.0), "x": X}))] == ["age", "x"]
 
 
@@ -56,7 +57,7 @@ def test_a_number_a_sample_is_an_input_that_has_a_name():
         (splits({"a": X}, value_range={"a": (1, 0)}), r"value_range\['a'\]: \(1, 0\) is not a range"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_said(found, message):
+def test_what_does_not_fit_is_said(found: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         check_splits(found)
 

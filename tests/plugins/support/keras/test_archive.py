@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from modelyard.errors import DataError
 from modelyard_plugins.support.keras.archive import check_archive, normalize_archive
 
 
-def archive(path, *, date: str, addresses: tuple[int, int], backwards: bool = False) -> None:
+def archive(path: Any, *, date: str, addresses: tuple[int, int], backwards: bool = False) -> None:
     """Write what Keras writes, as far as it differs from run to run."""
     one, other = addresses
     config = {"layers": [{"shared_object_id": one}, {"dtype": {"shared_object_id": other}}, {"shared_object_id": one}]}
@@ -26,7 +28,7 @@ def archive(path, *, date: str, addresses: tuple[int, int], backwards: bool = Fa
             target.writestr(zipfile.ZipInfo(name, (2026, 1, 1 + backwards, 0, 0, 0)), parts[name])
 
 
-def test_times_addresses_and_order_are_taken_out_and_all_else_stays(tmp_path):
+def test_times_addresses_and_order_are_taken_out_and_all_else_stays(tmp_path: Path) -> None:
     archive(tmp_path / "a", date="2026-01-01@10:00:00", addresses=(140455012136208, 7))
     archive(tmp_path / "b", date="2026-02-02@11:11:11", addresses=(5, 139990000000000), backwards=True)
     for name in "ab":
@@ -40,7 +42,7 @@ def test_times_addresses_and_order_are_taken_out_and_all_else_stays(tmp_path):
         assert found.read("model.weights.h5") == b"weights"
 
 
-def test_objects_that_are_not_shared_stay_apart(tmp_path):
+def test_objects_that_are_not_shared_stay_apart(tmp_path: Path) -> None:
     archive(tmp_path / "a", date="", addresses=(8, 8))
     archive(tmp_path / "b", date="", addresses=(8, 9))
     for name in "ab":
@@ -49,7 +51,7 @@ def test_objects_that_are_not_shared_stay_apart(tmp_path):
     assert (tmp_path / "a.keras").read_bytes() != (tmp_path / "b.keras").read_bytes()
 
 
-def weights(change=lambda file: None) -> bytes:
+def weights(change: Callable[..., Any] = lambda file: None) -> bytes:
     """HDF5 as Keras writes it, but for what `change(file)` does."""
     h5py = pytest.importorskip("h5py", reason="h5py comes with Keras")
     buffer = io.BytesIO()
@@ -79,14 +81,14 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_an_archive_as_keras_writes_it_passes(tmp_path):
+def test_an_archive_as_keras_writes_it_passes(tmp_path: Path) -> None:
     check_archive(write(tmp_path / "model.keras", parts()), lambda name: False)
     check_archive(
         write(tmp_path / "model.keras", parts(**{"assets/layers/a/vocabulary.txt": b"a"})), lambda name: False
     )
 
 
-def test_hdf5_by_the_name_of_an_archive_is_refused(tmp_path):
+def test_hdf5_by_the_name_of_an_archive_is_refused(tmp_path: Path) -> None:
     """tf_keras loads it with Lambda layers and all."""
     (tmp_path / "model.keras").write_bytes(weights())
     assert "is no .keras archive" in refusal(tmp_path / "model.keras")
@@ -99,14 +101,14 @@ def test_hdf5_by_the_name_of_an_archive_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "name", ["extra.py", "../config.json", "/etc/passwd", "assets/../../x", "assets\\..\\x", "a/config.json"]
 )
-def test_another_entry_is_refused(tmp_path, name):
+def test_another_entry_is_refused(tmp_path: Path, name: str) -> None:
     assert "a .keras archive has config.json, metadata.json" in refusal(
         write(tmp_path / "model.keras", parts(**{name: b""}))
     )
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_missing_entry_and_one_that_is_there_twice_are_refused(tmp_path):
+def test_a_missing_entry_and_one_that_is_there_twice_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "model.keras", {"config.json": b"{}", "metadata.json": b"{}"})
     assert "holds config.json, metadata.json" in refusal(path)
     write(path, parts())
@@ -115,14 +117,14 @@ def test_a_missing_entry_and_one_that_is_there_twice_are_refused(tmp_path):
     assert "holds config.json, config.json, metadata.json" in refusal(path)
 
 
-def test_weights_in_another_file_are_refused(tmp_path):
+def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py", reason="h5py comes with Keras")
     (tmp_path / "raw").write_bytes(bytes(48))
 
-    def stored_elsewhere(file):
+    def stored_elsewhere(file: Any) -> None:
         file.create_dataset("w", (4, 3), np.float32, external=[(str(tmp_path / "raw"), 0, 48)])
 
-    def put_together(file):
+    def put_together(file: Any) -> None:
         layout = h5py.VirtualLayout((4, 3), np.float32)
         layout[...] = h5py.VirtualSource("other.h5", "w", (4, 3))
         file.create_virtual_dataset("w", layout)
@@ -138,8 +140,8 @@ def test_weights_in_another_file_are_refused(tmp_path):
         assert words in refusal(path)
 
 
-def test_memory_is_bounded_before_it_is_asked_for(tmp_path, monkeypatch):
-    def sparse(file):
+def test_memory_is_bounded_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sparse(file: Any) -> None:
         file.create_dataset("w", (10**6, 10**7), np.float32, chunks=(1, 1000))
 
     path = write(tmp_path / "model.keras", parts(**{"model.weights.h5": weights(sparse)}))

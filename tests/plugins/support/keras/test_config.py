@@ -61,7 +61,7 @@ def function(module: str, name: str) -> dict[str, Any]:
         *map(operator, ("__operators__.add", "math.multiply", "nn.relu", "reshape", "concat", "compat.v1.transpose")),
     ],
 )
-def test_layers_of_keras_and_of_the_project_pass(layer):
+def test_layers_of_keras_and_of_the_project_pass(layer: Any) -> None:
     check(layer)
 
 
@@ -85,19 +85,19 @@ def test_layers_of_keras_and_of_the_project_pass(layer):
         (operator("print"), "calls 'print'"),
     ],
 )
-def test_what_can_run_code_or_reach_files_is_refused(layer, words):
+def test_what_can_run_code_or_reach_files_is_refused(layer: Any, words: str) -> None:
     with pytest.raises(DataError, match=r"^model\.keras: .*, which .*\n  keep to layers of Keras") as caught:
         check(dense(), layer)
     assert words in str(caught.value)
 
 
-def test_a_vocabulary_is_in_the_file_itself():
+def test_a_vocabulary_is_in_the_file_itself() -> None:
     check({"class_name": "StringLookup", "config": {"vocabulary": ["a", "b"]}})
     with pytest.raises(DataError, match="a vocabulary is in the file '/etc/passwd'"):
         check({"class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}})
 
 
-def test_a_layer_has_no_more_units_than_the_file_has_weights():
+def test_a_layer_has_no_more_units_than_the_file_has_weights() -> None:
     check(dense(units=100))
     with pytest.raises(DataError, match=r"says \{'units': 100000000000\}, but holds 100 weights\n  build the stage"):
         check(dense(units=10**11))

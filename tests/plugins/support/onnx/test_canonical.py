@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from modelyard_plugins.support.onnx.canonical import canonicalize
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 
 
-def network(seed: int):
+def network(seed: int) -> Any:
     """Return a network with a branch in a subgraph; order, counters and names of tensors depend on `seed`."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -57,14 +58,14 @@ def network(seed: int):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def answer(model, x) -> np.ndarray:
+def answer(model: Any, x: Any) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: x})[0]
 
 
-def test_the_same_network_is_the_same_bytes_and_still_answers_the_same():
+def test_the_same_network_is_the_same_bytes_and_still_answers_the_same() -> None:
     x = np.float32([[1, 1, 1], [2, 0, 2]])
     written = []
     for seed in range(4):
@@ -82,7 +83,7 @@ def test_the_same_network_is_the_same_bytes_and_still_answers_the_same():
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "n"
 
 
-def test_another_network_is_other_bytes():
+def test_another_network_is_other_bytes() -> None:
     one, other = network(0), network(0)
     other.graph.node[2].op_type = "Sub"
     for model in (one, other):

@@ -6,7 +6,9 @@ import io
 import os
 import pickle
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ PROGRAM, SAMPLES = "model/models/model.json", "model/data/sample_inputs/model.pt
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program with weights and a constant, as a trainer saves it."""
     pytest.importorskip("torch", reason="PyTorch is not installed")
     import torch
@@ -26,12 +28,12 @@ def saved(tmp_path_factory) -> Path:
     from modelyard_plugins.support.torch.program import export_program, save_program
 
     class Net(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.dense = torch.nn.Linear(4, 3)
             self.scale = torch.ones(3)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return self.dense(x) * self.scale
 
     path = tmp_path_factory.mktemp("torch") / "model.pt2"
@@ -40,7 +42,7 @@ def saved(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def mark(tmp_path) -> Path:
+def mark(tmp_path: Path) -> Path:
     """A file that is there once code has run."""
     return tmp_path / "code-ran"
 
@@ -51,11 +53,13 @@ class Runs:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.mkdir, (str(self.mark),)
 
 
-def changed(saved: Path, target: Path, change=lambda name, data: data, more=()) -> Path:
+def changed(
+    saved: Path, target: Path, change: Callable[..., Any] = lambda name, data: data, more: Sequence[Any] = ()
+) -> Path:
     """Write a copy in which `change(name, data)` says what each entry holds, and `more` entries follow."""
     with zipfile.ZipFile(saved) as source, zipfile.ZipFile(target, "w") as copy:
         for name in source.namelist():
@@ -65,7 +69,7 @@ def changed(saved: Path, target: Path, change=lambda name, data: data, more=()) 
     return target
 
 
-def replacing(entry: str, old: str, new: str):
+def replacing(entry: str, old: str, new: str) -> Callable[..., Any]:
     def change(name: str, data: bytes) -> bytes:
         if not name.endswith(entry):
             return data
@@ -94,7 +98,7 @@ def torch_pickle(mark: Path) -> bytes:
     return buffer.getvalue()
 
 
-def test_what_was_saved_is_read(saved):
+def test_what_was_saved_is_read(saved: Path) -> None:
     import torch
 
     from modelyard_plugins.support.torch.program import load_program
@@ -102,7 +106,7 @@ def test_what_was_saved_is_read(saved):
     assert load_program(saved).module()(torch.zeros(7, 4)).shape == (7, 3)
 
 
-def test_the_legacy_format_is_refused(saved, tmp_path, mark):
+def test_the_legacy_format_is_refused(saved: Path, tmp_path: Path, mark: Path) -> None:
     program = zipfile.ZipFile(saved).read(PROGRAM)
     with zipfile.ZipFile(tmp_path / "model.pt2", "w") as archive:
         archive.writestr("version", "8.20")
@@ -112,7 +116,7 @@ def test_the_legacy_format_is_refused(saved, tmp_path, mark):
     refused(tmp_path / "model.pt2", mark)
 
 
-def test_pickled_sample_inputs_are_refused(saved, tmp_path, mark):
+def test_pickled_sample_inputs_are_refused(saved: Path, tmp_path: Path, mark: Path) -> None:
     data = torch_pickle(mark)
     path = changed(saved, tmp_path / "model.pt2", lambda name, old: data if name == SAMPLES else old)
     assert "sample inputs would have to be unpickled" in refused(path, mark)
@@ -121,19 +125,21 @@ def test_pickled_sample_inputs_are_refused(saved, tmp_path, mark):
 @pytest.mark.parametrize(
     "entry", ["data/weights/model.pt", "data/constants/model.pt", "data/aotinductor/model/a.so", "extra/note"]
 )
-def test_an_entry_that_no_program_of_plain_tensors_has_is_refused(saved, tmp_path, mark, entry):
+def test_an_entry_that_no_program_of_plain_tensors_has_is_refused(
+    saved: Path, tmp_path: Path, mark: Path, entry: str
+) -> None:
     path = changed(saved, tmp_path / "model.pt2", more=[(f"model/{entry}", torch_pickle(mark))])
     assert f"holds {entry!r}" in refused(path, mark)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_an_entry_that_is_there_twice_is_refused(saved, tmp_path, mark):
+def test_an_entry_that_is_there_twice_is_refused(saved: Path, tmp_path: Path, mark: Path) -> None:
     path = changed(saved, tmp_path / "model.pt2", more=[(SAMPLES, torch_pickle(mark))])
     assert "twice" in refused(path, mark)
 
 
 @pytest.mark.parametrize("kind", ["opaque_obj_0", "custom_obj_0"])
-def test_a_constant_that_is_an_object_is_refused(saved, tmp_path, mark, kind):
+def test_a_constant_that_is_an_object_is_refused(saved: Path, tmp_path: Path, mark: Path, kind: str) -> None:
     change = replacing("model_constants_config.json", "tensor_0", kind)
     path = changed(saved, tmp_path / "model.pt2", change, [(f"model/data/constants/{kind}", pickle.dumps(Runs(mark)))])
     refused(path, mark)
@@ -141,18 +147,18 @@ def test_a_constant_that_is_an_object_is_refused(saved, tmp_path, mark, kind):
     assert "scale would have to be unpickled" in refused(path, mark)
 
 
-def test_a_size_that_is_code_is_refused(saved, tmp_path, mark):
+def test_a_size_that_is_code_is_refused(saved: Path, tmp_path: Path, mark: Path) -> None:
     symbol = zipfile.ZipFile(saved).read(PROGRAM).decode().partition('"expr_str": "')[2].partition('"')[0]
     change = replacing(PROGRAM, symbol, f"__import__('os').mkdir('{mark}')")
     assert "would have to be evaluated" in refused(changed(saved, tmp_path / "model.pt2", change), mark)
 
 
-def test_a_guard_that_is_code_is_refused(saved, tmp_path, mark):
+def test_a_guard_that_is_code_is_refused(saved: Path, tmp_path: Path, mark: Path) -> None:
     change = replacing(PROGRAM, '"guards_code": []', f"\"guards_code\": [\"__import__('os').mkdir('{mark}')\"]")
     assert "the guard" in refused(changed(saved, tmp_path / "model.pt2", change), mark)
 
 
-def test_a_structure_that_names_a_type_to_import_is_refused(saved, tmp_path, mark):
+def test_a_structure_that_names_a_type_to_import_is_refused(saved: Path, tmp_path: Path, mark: Path) -> None:
     leaf = r"{\"type\": null, \"context\": null, \"children_spec\": []}]"
     named = r"{\"type\": \"collections.defaultdict\", \"context\": \"{}\", \"children_spec\": []}]"
     change = replacing(PROGRAM, f'"out_spec": "[1, {leaf}', f'"out_spec": "[1, {named}')
@@ -160,12 +166,14 @@ def test_a_structure_that_names_a_type_to_import_is_refused(saved, tmp_path, mar
 
 
 @pytest.mark.parametrize("operator", ["torch.os.system", "torch.ops.aten.from_file.default", "torch.hub.load"])
-def test_an_operator_that_is_none_of_torch_or_reads_files_is_refused(saved, tmp_path, mark, operator):
+def test_an_operator_that_is_none_of_torch_or_reads_files_is_refused(
+    saved: Path, tmp_path: Path, mark: Path, operator: str
+) -> None:
     change = replacing(PROGRAM, "torch.ops.aten.mul.Tensor", operator)
     assert f"operator {operator!r}" in refused(changed(saved, tmp_path / "model.pt2", change), mark)
 
 
-def test_sizes_are_bounded_before_memory_is_asked_for(saved, tmp_path, mark):
+def test_sizes_are_bounded_before_memory_is_asked_for(saved: Path, tmp_path: Path, mark: Path) -> None:
     huge = replacing("weights_config.json", '"as_int": 3}', '"as_int": 4000000000000}')
     empty = changed(
         saved, tmp_path / "model.pt2", lambda name, data: b"" if "weight_" in name and "conf" not in name else data

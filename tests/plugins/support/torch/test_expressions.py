@@ -20,7 +20,7 @@ RUNS = "__import__('os').system('true')"
         "true",
     ],
 )
-def test_the_sizes_that_torch_writes_are_plain(text):
+def test_the_sizes_that_torch_writes_are_plain(text: str) -> None:
     assert is_plain_size(text)
 
 
@@ -47,11 +47,11 @@ def test_the_sizes_that_torch_writes_are_plain(text):
         "",
     ],
 )
-def test_what_runs_code_or_grows_is_not(text):
+def test_what_runs_code_or_grows_is_not(text: str) -> None:
     assert not is_plain_size(text)
 
 
-def test_a_guard_compares_sizes_and_does_nothing_else():
+def test_a_guard_compares_sizes_and_does_nothing_else() -> None:
     assert is_plain_guard("L['x'].size()[1] == 8 and L['x'].stride()[0] >= 2")
     assert not is_plain_guard(RUNS)
     assert not is_plain_guard("L['x'].__class__")

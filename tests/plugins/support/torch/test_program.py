@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.fixture
-def program(torch, tmp_path):
+def program(torch: None, tmp_path: Path) -> tuple[Any, Any]:
     """A program with dropout and batch normalization, and where it is saved."""
     from torch import nn, zeros
 
@@ -25,7 +26,7 @@ def program(torch, tmp_path):
     return made, tmp_path / "model.pt2"
 
 
-def test_a_program_in_training_drops_out_and_measures(program):
+def test_a_program_in_training_drops_out_and_measures(program: tuple[Any, Any]) -> None:
     import torch
 
     from modelyard_plugins.support.torch.program import load_program, trainable
@@ -40,7 +41,7 @@ def test_a_program_in_training_drops_out_and_measures(program):
     assert torch.equal(loaded.module()(x), loaded.module()(x)), "the program itself stays as in evaluation"
 
 
-def test_what_is_trained_is_what_is_saved(program, tmp_path):
+def test_what_is_trained_is_what_is_saved(program: tuple[Any, Any], tmp_path: Path) -> None:
     import torch
 
     from modelyard_plugins.support.torch.program import load_program, save_program, trainable
@@ -53,7 +54,7 @@ def test_what_is_trained_is_what_is_saved(program, tmp_path):
     assert (load_program(tmp_path / "again.pt2").state_dict["2.weight"] == 0.25).all()
 
 
-def test_saving_twice_gives_the_same_bytes(program, tmp_path):
+def test_saving_twice_gives_the_same_bytes(program: tuple[Any, Any], tmp_path: Path) -> None:
     from modelyard_plugins.support.torch.program import load_program, save_program
 
     (tmp_path / "b").mkdir()
@@ -61,7 +62,7 @@ def test_saving_twice_gives_the_same_bytes(program, tmp_path):
     assert (tmp_path / "b" / "model.pt2").read_bytes() == program[1].read_bytes()
 
 
-def rewritten(path: Path, change) -> Path:
+def rewritten(path: Path, change: Any) -> Path:
     """A copy of the archive in which `change(name, data)` says what each file holds."""
     copy = path.with_name("changed.pt2")
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(copy, "w") as target:
@@ -70,7 +71,7 @@ def rewritten(path: Path, change) -> Path:
     return copy
 
 
-def test_a_file_that_would_be_unpickled_is_refused(program):
+def test_a_file_that_would_be_unpickled_is_refused(program: tuple[Any, Any]) -> None:
     from modelyard_plugins.support.torch.program import load_program
 
     def pickled(name: str, data: bytes) -> bytes:
@@ -85,7 +86,7 @@ def test_a_file_that_would_be_unpickled_is_refused(program):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty graph", "no archive"])
-def test_a_damaged_file_is_an_error_in_words(program, damage):
+def test_a_damaged_file_is_an_error_in_words(program: tuple[Any, Any], damage: str) -> None:
     from modelyard_plugins.support.torch.program import load_program
 
     path = program[1]
@@ -97,7 +98,7 @@ def test_a_damaged_file_is_an_error_in_words(program, damage):
         load_program(path)
 
 
-def test_layers_are_found_by_what_works_on_them(torch):
+def test_layers_are_found_by_what_works_on_them(torch: None) -> None:
     from torch import nn, zeros
 
     from modelyard_plugins.support.torch.layers import Layer, layers_of
@@ -105,7 +106,7 @@ def test_layers_are_found_by_what_works_on_them(torch):
     from modelyard_plugins.support.torch.program import export_program
 
     class Net(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.same = nn.Conv2d(3, 4, 3, padding="same")
             self.up = nn.ConvTranspose2d(4, 2, 2)
@@ -113,13 +114,13 @@ def test_layers_are_found_by_what_works_on_them(torch):
             self.own = nn.Parameter(torch_zeros())
             self.unused = nn.Linear(9, 9)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             x = self.up(self.same(x)).mean((2, 3))
             for head in (*self.heads, *self.heads):
                 x = head(x)
             return nn.functional.linear(x, self.own)
 
-    def torch_zeros():
+    def torch_zeros() -> Any:
         import torch as t
 
         return t.zeros(3, 2)
@@ -134,7 +135,7 @@ def test_layers_are_found_by_what_works_on_them(torch):
     ]
 
 
-def test_keep_best_stops_where_keras_does(torch):
+def test_keep_best_stops_where_keras_does(torch: None) -> None:
     """Patience counts the epochs since the lowest loss; an equal loss is no better."""
     import torch as t
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.serving.events.brokers.broker import Broker, Message, event_headers
 from tests.standins.tls import free_port
@@ -18,10 +20,10 @@ class AmqpBroker(Broker):
     made_s = 5.0  # killed before it has written its list of quorum queues, 3.10 loses a new one
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"{'amqps' if self.certificate else 'amqp'}://127.0.0.1:{self.port}"
 
-    def command(self):
+    def command(self) -> list[str]:
         lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}"]
         if self.certificate:
             files = {"cacertfile": "tls.crt", "certfile": "tls.crt", "keyfile": "tls.key"}
@@ -34,7 +36,7 @@ class AmqpBroker(Broker):
         # what Erlang would leave in the background is started before, to be killed with the rest
         return ["sh", "-c", f'epmd -port "$ERL_EPMD_PORT" & exec {script if script.exists() else self.program}']
 
-    def environment(self):
+    def environment(self) -> dict[str, str]:
         self.ports = getattr(self, "ports", None) or (free_port(), free_port())
         return {
             "ERL_EPMD_PORT": str(self.ports[0]),
@@ -49,23 +51,23 @@ class AmqpBroker(Broker):
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
         }
 
-    def listens(self):
+    def listens(self) -> Any:
         return super().listens() and self._answers()
 
-    def _answers(self):
+    def _answers(self) -> bool:
         import pika
 
         with contextlib.suppress(pika.exceptions.AMQPError):
             self.connection = self._connected()
             return True
 
-    def ask(self, asking):
+    def ask(self, asking: Any) -> Any:
         if not self.connection.is_open:
             self.connection = self._connected()
         with contextlib.closing(self.connection.channel()) as channel:
             return asking(channel)
 
-    def _connected(self):
+    def _connected(self) -> Any:
         import pika
 
         login = {}
@@ -74,20 +76,20 @@ class AmqpBroker(Broker):
             login["credentials"] = pika.PlainCredentials(self.user, self.password)
         return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.port, heartbeat=0, **login))
 
-    def make(self, *, with_output=True, members=()):
+    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
         for name in (self.input, self.dead, *([self.output] if with_output else [])):
             self._declare(name)
 
-    def _declare(self, name):
+    def _declare(self, name: str) -> None:
         self.ask(lambda channel: channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"}))
 
-    def allow_output(self):
+    def allow_output(self) -> None:
         self._declare(self.output)
 
-    def send(self, bodies, first=0, keys=None):
+    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
         import pika
 
-        def send(channel):
+        def send(channel: Any) -> None:
             channel.confirm_delivery()
             for number, body in enumerate(bodies, first):
                 headers = event_headers(number, keys and keys[(number - first) % len(keys)])
@@ -96,8 +98,8 @@ class AmqpBroker(Broker):
 
         self.ask(send)
 
-    def read(self, name):
-        def read(channel):
+    def read(self, name: str) -> list[Message]:
+        def read(channel: Any) -> list[Any]:
             found = []
             while (one := channel.basic_get(name))[0] is not None:
                 found.append(one)
@@ -105,8 +107,8 @@ class AmqpBroker(Broker):
 
         return [Message({**sent.headers, "content-type": sent.content_type}, body) for _, sent, body in self.ask(read)]
 
-    def count(self, name):
+    def count(self, name: str) -> Any:
         return self.ask(lambda channel: channel.queue_declare(name, passive=True).method.message_count)
 
-    def waiting(self):
+    def waiting(self) -> Any:
         return self.count(self.input)

@@ -10,13 +10,16 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.standins.tls import free_port
 
 
-def event_headers(number, key=None):
+def event_headers(number: int, key: Any = None) -> dict[str, Any]:
     return {
         "ce-specversion": "1.0",
         "ce-id": str(number),
@@ -35,11 +38,11 @@ class Message:
     data: bytes
 
     @property
-    def cause(self):
+    def cause(self) -> Any:
         return self.headers.get("ce-causationid") or self.headers["ce-id"]
 
 
-def wait_until(done, timeout_s=60, told=lambda: None):
+def wait_until(done: Any, timeout_s: int = 60, told: Callable[..., Any] = lambda: None) -> Any:
     """Return what `done` returns, once that is true."""
     end = time.monotonic() + timeout_s
     while not (found := done()):
@@ -73,7 +76,7 @@ class Broker:
     takes_over = True
     """Whether a member of the group gets what comes after another has left it."""
 
-    def __init__(self, folder, certificate=None):
+    def __init__(self, folder: Path, certificate: Any = None) -> None:
         """Make ready; with the folder of a certificate it speaks TLS alone, and asks for a password."""
         if shutil.which(self.program) is None:
             missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
@@ -83,7 +86,7 @@ class Broker:
         self.folder, self.certificate = folder, certificate
         folder.mkdir()
 
-    def start(self):
+    def start(self) -> None:
         self.process = subprocess.Popen(
             [str(word) for word in self.command()],
             stdout=subprocess.DEVNULL,
@@ -93,26 +96,26 @@ class Broker:
         )
         wait_until(self.listens, 120)
 
-    def environment(self):
+    def environment(self) -> dict[str, Any]:
         return {}
 
-    def listens(self):
+    def listens(self) -> bool:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port), 1).close()
             return True
 
-    def interrupt(self):
+    def interrupt(self) -> None:
         """Have it be away until `start`."""
         self.kill()
 
-    def kill(self):
+    def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def trusted(self):
+    def trusted(self) -> Any:
         return ssl.create_default_context(cafile=self.certificate / "tls.crt") if self.certificate else None
 
-    def begin(self, name):
+    def begin(self, name: str) -> None:
         """Have streams of the test `name`."""
         self.input, self.output, self.dead, self.group = (
             f"{name}-in",
@@ -121,24 +124,24 @@ class Broker:
             f"{name}-digits",
         )
 
-    def make(self, *, with_output=True, members=()):
+    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
         """Have the streams be there, and the sessions of those `members` that share the work."""
 
-    def end(self):
+    def end(self) -> None:
         """Leave what was there for this test alone."""
 
     @property
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         return {"EVENTS_CLIENT": self.client, "EVENTS_URL": self.url}
 
     @property
-    def places(self):
+    def places(self) -> dict[str, Any]:
         return {"EVENTS_INPUT": self.input, "EVENTS_OUTPUT": self.output, "EVENTS_GROUP": self.group}
 
-    def collect(self, stream, count, timeout_s=180):
+    def collect(self, stream: Any, count: int, timeout_s: int = 180) -> Any:
         """Return what is on `stream`, once it holds `count` different causes."""
 
-        def found():
+        def found() -> Any:
             if self.count(stream) >= count:
                 messages = self.read(stream)
                 return messages if len({one.cause for one in messages}) >= count else None
@@ -146,7 +149,7 @@ class Broker:
 
         return wait_until(found, timeout_s, lambda: self.count(stream))
 
-    def answered(self, least=0):
+    def answered(self, least: int = 0) -> Any:
         """Return how many answers and dead letters there are, once these are `least`."""
         # a broker may take its time to start, and then a server has waited for longer and longer
         end = time.monotonic() + 180
@@ -155,6 +158,6 @@ class Broker:
             time.sleep(0.005)
         return found
 
-    def settled(self, timeout_s=10):
+    def settled(self, timeout_s: int = 10) -> None:
         """Wait until every event is acknowledged; the server has stopped."""
         wait_until(lambda: not self.waiting(), timeout_s, self.waiting)

@@ -12,6 +12,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from tests.serving.events.brokers.broker import Broker, Message, event_headers
 
@@ -27,14 +29,14 @@ class KafkaBroker(Broker):
     counts = False
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"{'kafkas' if self.certificate else 'kafka'}://127.0.0.1:{self.port}"
 
     @property
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         return {**super().settings, **({"EVENTS_SASL": "scram-sha-512"} if self.certificate else {})}
 
-    def command(self):
+    def command(self) -> list[Any]:
         words = [self.program, "-port", self.port, "-dir", self.folder / "data"]
         if self.certificate:
             words += ["-cert", self.certificate / "tls.crt", "-key", self.certificate / "tls.key"]
@@ -42,34 +44,34 @@ class KafkaBroker(Broker):
         return words
 
     @property
-    def common(self):
+    def common(self) -> dict[str, str]:
         given = {"bootstrap_servers": f"127.0.0.1:{self.port}"}
         if self.certificate:
             given |= {"security_protocol": "SASL_SSL", "ssl_context": self.trusted(), "sasl_mechanism": "PLAIN"}
             given |= {"sasl_plain_username": self.user, "sasl_plain_password": self.password}
         return given
 
-    def kill(self):
+    def kill(self) -> None:
         if counter := getattr(self, "counter", None):
             self.ask(counter.stop)
             self.counter = None
         super().kill()
 
-    def ask(self, step):
+    def ask(self, step: Any) -> Any:
         if getattr(self, "loop", None) is None:
             self.loop = asyncio.new_event_loop()
         return self.loop.run_until_complete(asyncio.wait_for(step(), 60))
 
-    def make(self, *, with_output=True, members=()):
+    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
         self._make([self.input, self.dead, *([self.output] if with_output else [])])
 
-    def allow_output(self):
+    def allow_output(self) -> None:
         self._make([self.output])
 
-    def _make(self, names):
+    def _make(self, names: Any) -> None:
         from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-        async def make():
+        async def make() -> None:
             admin = AIOKafkaAdminClient(**self.common)
             await admin.start()
             try:
@@ -79,10 +81,10 @@ class KafkaBroker(Broker):
 
         self.ask(make)
 
-    def send(self, bodies, first=0, keys=None):
+    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
         from aiokafka import AIOKafkaProducer
 
-        async def send():
+        async def send() -> None:
             producer = AIOKafkaProducer(**self.common)
             await producer.start()
             try:
@@ -99,10 +101,10 @@ class KafkaBroker(Broker):
 
         self.ask(send)
 
-    def read(self, name):
+    def read(self, name: str) -> Any:
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
-        async def read():
+        async def read() -> list[Message]:
             places = [TopicPartition(name, number) for number in range(PARTITIONS)]
             consumer = AIOKafkaConsumer(**self.common, auto_offset_reset="earliest")
             await consumer.start()
@@ -119,17 +121,17 @@ class KafkaBroker(Broker):
 
         return self.ask(read)
 
-    def _headers(self, record):
+    def _headers(self, record: Any) -> dict[str, str]:
         return {name.replace("ce_", "ce-"): value.decode() for name, value in record.headers}
 
-    def count(self, name):
+    def count(self, name: str) -> Any:
         return sum(self._ends(name).values())
 
-    def _ends(self, name):
+    def _ends(self, name: str) -> Any:
         from aiokafka import AIOKafkaConsumer, TopicPartition
         from aiokafka.errors import KafkaError
 
-        async def ends():
+        async def ends() -> Any:
             if getattr(self, "counter", None) is None:
                 counter = AIOKafkaConsumer(**self.common)
                 await counter.start()
@@ -140,10 +142,10 @@ class KafkaBroker(Broker):
             return self.ask(ends)
         return {}
 
-    def waiting(self):
+    def waiting(self) -> Any:
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
-        async def done():
+        async def done() -> Any:
             consumer = AIOKafkaConsumer(**self.common, group_id=self.group, enable_auto_commit=False)
             await consumer.start()
             try:
@@ -173,7 +175,7 @@ print(next(iter(held.list_topics().brokers.values())).port, flush=True)
 time.sleep(1e6)
 """
 
-    def start(self):
+    def start(self) -> None:
         if getattr(self, "process", None) is None:
             words = [self.program, "-c", self.code]
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -181,13 +183,13 @@ time.sleep(1e6)
         else:
             self.process.send_signal(signal.SIGCONT)
 
-    def interrupt(self):
+    def interrupt(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
 
-    def _make(self, names):
+    def _make(self, names: Any) -> None:
         from aiokafka import AIOKafkaProducer
 
-        async def make():
+        async def make() -> None:
             producer = AIOKafkaProducer(**self.common)
             await producer.start()
             try:

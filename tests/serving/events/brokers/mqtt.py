@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from tests.serving.events.brokers.broker import Broker, Message, event_headers, wait_until
 
@@ -17,10 +19,10 @@ class MqttBroker(Broker):
     counts = takes_over = False
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"{'mqtts' if self.certificate else 'mqtt'}://127.0.0.1:{self.port}"
 
-    def command(self):
+    def command(self) -> list[Any]:
         lines = [f"listener {self.port} 127.0.0.1", "persistence true", f"persistence_location {self.folder}/"]
         # what it has taken is on disk a moment later, and not only once it is stopped
         lines += ["autosave_interval 1", "autosave_on_changes true", "max_queued_messages 0", "user root"]
@@ -33,12 +35,12 @@ class MqttBroker(Broker):
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         return [self.program, "-c", self.folder / "mosquitto.conf"]
 
-    def begin(self, name):
+    def begin(self, name: str) -> None:
         super().begin(name)
         self.found = {self.output: [], self.dead: []}
         self.collectors = {}
 
-    def _client(self, client_id):
+    def _client(self, client_id: Any) -> Any:
         from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 
         client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
@@ -49,7 +51,7 @@ class MqttBroker(Broker):
             client.username_pw_set(self.user, self.password)
         return client
 
-    def _begun(self, client):
+    def _begun(self, client: Any) -> None:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
@@ -59,7 +61,7 @@ class MqttBroker(Broker):
         client.loop_start()
         wait_until(client.is_connected, 10)
 
-    def _subscribed(self, client_id, topic, found=None):
+    def _subscribed(self, client_id: Any, topic: str, found: Any = None) -> Any:
         client, done = self._client(client_id), threading.Event()
         client.on_subscribe = lambda *_: done.set()
         if found is not None:
@@ -69,28 +71,28 @@ class MqttBroker(Broker):
         assert done.wait(10)
         return client
 
-    def make(self, *, with_output=True, members=()):
+    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
         for member in members or (self.group,):
             self._left(self._subscribed(member, f"$share/{self.group}/{self.input}"))
         self._collect(self.dead)
         if with_output:
             self._collect(self.output)
 
-    def _collect(self, topic):
+    def _collect(self, topic: str) -> None:
         self.collectors[topic] = self._subscribed(f"test-{topic}", topic, self.found[topic])
 
-    def _left(self, client):
+    def _left(self, client: Any) -> None:
         client.disconnect()
         client.loop_stop()
 
-    def end(self):
+    def end(self) -> None:
         for client in self.collectors.values():
             self._left(client)
 
-    def allow_output(self):
+    def allow_output(self) -> None:
         self._collect(self.output)
 
-    def send(self, bodies, first=0, keys=None):
+    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
@@ -108,17 +110,17 @@ class MqttBroker(Broker):
         self._left(client)
         time.sleep(1.2 if self.process.poll() is None else 0)  # until it is on disk
 
-    def read(self, name):
+    def read(self, name: str) -> list[Message]:
         return [Message(self._headers(one), one.payload) for one in list(self.found[name])]
 
-    def _headers(self, message):
+    def _headers(self, message: Any) -> dict[str, Any]:
         pairs = {f"ce-{name}": value for name, value in getattr(message.properties, "UserProperty", ())}
         return {**pairs, "content-type": message.properties.ContentType}
 
-    def count(self, name):
+    def count(self, name: str) -> int:
         return len(self.found[name])
 
-    def waiting(self):
+    def waiting(self) -> int:
         """Return how many events are sent to who has the server's name: it has stopped, and they stay as they are."""
         from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 

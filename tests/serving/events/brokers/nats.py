@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 from tests.serving.events.brokers.broker import Broker, Message, event_headers
 
@@ -12,20 +14,20 @@ class NatsBroker(Broker):
     client = "modelyard_plugins.sources.nats_jetstream:open_source"
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"{'tls' if self.certificate else 'nats'}://127.0.0.1:{self.port}"
 
-    def command(self):
+    def command(self) -> list[Any]:
         words = [self.program, "-a", "127.0.0.1", "-p", self.port, "-js", "-sd", self.folder]
         if self.certificate:
             files = ["--tlscert", self.certificate / "tls.crt", "--tlskey", self.certificate / "tls.key"]
             words += ["--tls", *files, "--user", self.user, "--pass", self.password]
         return words
 
-    def ask(self, asking):
+    def ask(self, asking: Any) -> Any:
         import nats
 
-        async def connected():
+        async def connected() -> Any:
             login = {"tls": self.trusted(), "user": self.user, "password": self.password} if self.certificate else {}
             client = await nats.connect(self.url, **login)
             try:
@@ -35,18 +37,18 @@ class NatsBroker(Broker):
 
         return asyncio.run(connected())
 
-    def make(self, *, with_output=True, members=()):
-        async def make(stream):
+    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
+        async def make(stream: Any) -> None:
             for name in (self.input, self.dead, *([self.output] if with_output else [])):
                 await stream.add_stream(name=self._stream(name), subjects=[name])
 
         self.ask(make)
 
-    def allow_output(self):
+    def allow_output(self) -> None:
         self.ask(lambda stream: stream.add_stream(name=self._stream(self.output), subjects=[self.output]))
 
-    def send(self, bodies, first=0, keys=None):
-        async def send(stream):
+    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
+        async def send(stream: Any) -> None:
             for number, body in enumerate(bodies, first):
                 key = keys and keys[(number - first) % len(keys)]
                 await stream.publish_async(self.input, body, headers=event_headers(number, key))
@@ -54,10 +56,10 @@ class NatsBroker(Broker):
 
         self.ask(send)
 
-    def read(self, name):
+    def read(self, name: str) -> Any:
         from nats.js.api import ConsumerConfig, DeliverPolicy
 
-        async def read(stream):
+        async def read(stream: Any) -> list[Message]:
             reader = await stream.subscribe(
                 name, ordered_consumer=True, config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
             )
@@ -67,17 +69,17 @@ class NatsBroker(Broker):
 
         return self.ask(read)
 
-    def _stream(self, name):
+    def _stream(self, name: str) -> str:
         return name.replace(".", "-")
 
-    def count(self, name):
-        async def count(stream):
+    def count(self, name: str) -> Any:
+        async def count(stream: Any) -> Any:
             return (await stream.stream_info(self._stream(name))).state.messages
 
         return self.ask(count)
 
-    def waiting(self):
-        async def waiting(stream):
+    def waiting(self) -> Any:
+        async def waiting(stream: Any) -> Any:
             info = await stream.consumer_info(self._stream(self.input), self.group)
             return info.num_pending + info.num_ack_pending
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from tests.serving.events.brokers.broker import Broker, Message, event_headers
 
 
@@ -11,10 +14,10 @@ class RedisBroker(Broker):
     makes_streams = True
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"{'rediss' if self.certificate else 'redis'}://127.0.0.1:{self.port}"
 
-    def command(self):
+    def command(self) -> list[Any]:
         port = ["--port", self.port]
         if self.certificate:
             port = ["--port", "0", "--tls-port", self.port, "--tls-auth-clients", "no"]
@@ -25,7 +28,7 @@ class RedisBroker(Broker):
         return [self.program, *words, "--appendfsync", "always"]
 
     @property
-    def redis(self):
+    def redis(self) -> Any:
         import redis
 
         if self.certificate is None:
@@ -33,30 +36,30 @@ class RedisBroker(Broker):
         login = {"username": self.user, "password": self.password}
         return redis.Redis(port=self.port, ssl=True, ssl_ca_certs=str(self.certificate / "tls.crt"), **login)
 
-    def make(self, *, with_output=True, members=()):
+    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
         if not with_output:
             self.redis.set(self.output, "a text, and no stream")
 
-    def allow_output(self):
+    def allow_output(self) -> None:
         self.redis.delete(self.output)
 
-    def send(self, bodies, first=0, keys=None):
+    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
         with self.redis.pipeline(transaction=False) as pipe:
             for number, body in enumerate(bodies, first):
                 key = keys and keys[(number - first) % len(keys)]
                 pipe.xadd(self.input, {**event_headers(number, key), "data": body})
             pipe.execute()
 
-    def read(self, name):
+    def read(self, name: str) -> list[Message]:
         found = [fields for _, fields in self.redis.xrange(name)]
         return [
             Message({key.decode(): value.decode() for key, value in one.items() if key != b"data"}, one[b"data"])
             for one in found
         ]
 
-    def count(self, name):
+    def count(self, name: str) -> Any:
         return self.redis.xlen(name) if self.redis.type(name) in (b"stream", b"none") else 0
 
-    def waiting(self):
+    def waiting(self) -> Any:
         (group,) = self.redis.xinfo_groups(self.input)
         return group["pending"] + group["lag"]
