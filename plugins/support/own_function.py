@@ -11,12 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def scripts(*, loss: str = "", builder: str = "", **_: Any) -> tuple[str, ...]:
-    """Return the project's files that these functions are in: their code counts, with all that it imports."""
-    modules = (name.partition(":")[0] for name in (loss, builder))
-    return tuple(f"{module.replace('.', '/')}.py" for module in modules if module)
-
-
 def own_function(name: str, key: str) -> Callable[..., Any] | None:
     """Return the function that `name`, `module:function`, stands for; None if it is empty.
 

@@ -88,15 +88,27 @@ class Teller:
 
 
 def problems(
-    context: CheckContext, *, early_stopping: int, validation_fraction: float, class_weights: str, loss: str, **_: Any
+    context: CheckContext,
+    *,
+    early_stopping: int,
+    validation_fraction: float,
+    class_weights: str,
+    loss: str,
+    step: str = "",
+    precision: str = "float32",
+    **_: Any,
 ) -> Iterator[Problem]:
-    """Yield that training shall stop early, but no sample is set apart to watch; that there are no classes to weigh."""
+    """Yield that training shall stop early, but no sample is set apart to watch; what a function of the project's own does itself."""
     if early_stopping and not validation_fraction:
         yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
     if class_weights != "none" and context.loss != "cross-entropy":
         yield Problem("class_weights", _NO_CLASSES, "leave class_weights out")
     elif class_weights != "none" and loss:
         yield Problem("class_weights", "a loss of your own weighs samples itself", "leave class_weights out")
+    elif class_weights != "none" and step:
+        yield Problem("class_weights", "a step of your own weighs samples itself", "leave class_weights out")
+    if step and precision != "float32":
+        yield Problem("precision", "a step of your own computes in what it says itself", "leave precision out")
 
 
 _NO_CLASSES = "a sample of this task is not of one class, so there are none to weigh"

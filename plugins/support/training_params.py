@@ -14,7 +14,9 @@ from modelyard.params import (
     Epochs,
     Flip,
     LearningRate,
+    OwnCallbacks,
     OwnLoss,
+    OwnStep,
     Precision,
     Schedule,
     Shift,
@@ -40,6 +42,8 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
     flip: Flip = False
     shift: Shift = 0
     loss: OwnLoss = ""
+    step: OwnStep = ""
+    callbacks: OwnCallbacks = ""
     precision: Precision = "float32"
 
 

@@ -14,7 +14,6 @@ from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.sizes import total_size
 from modelyard.params import InputPath, OwnBuilder
 from modelyard_plugins.support.importing import DISTRIBUTIONS, SUFFIXES, bring, check_file, format_at, turn_input
-from modelyard_plugins.support.own_function import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,7 +176,6 @@ def modelyard_register_trainers(register: RegisterTrainer) -> None:
         takes_model=False,
         check=problems,
         preflight=lacks,
-        scripts=scripts,
         deterministic=True,
         tools=(),
     )

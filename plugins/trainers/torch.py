@@ -10,7 +10,9 @@ from modelyard.errors import PluginError
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.losses import LOSSES, loss_of
-from modelyard_plugins.support.own_function import own_function, scripts
+from modelyard_plugins.support.own_function import own_function
+from modelyard_plugins.support.own_training import own_step
+from modelyard_plugins.support.torch.callbacks import Callbacks
 from modelyard_plugins.support.torch.calling import blank, call
 from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
@@ -78,6 +80,8 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
         after_step=falling(moving, params.epochs * len(feed)) if params.schedule == "cosine" else None,
         precision=params.precision,
         class_weights=sample_weights(context.dataset, rows, params.class_weights),
+        step=own_step(params.step),
+        callbacks=Callbacks.of(params.callbacks, context),
     )
     facts = context.dataset.facts
     program = export_program(model.cpu().eval(), blank(facts.inputs, facts.shapes), name, context.log)
@@ -151,4 +155,4 @@ def _described(facts: DatasetFacts, shapes: Mapping[str, tuple[int, ...]]) -> st
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("torch", train, produces="torch", losses=LOSSES, check=problems, scripts=scripts, **TORCH)
+    register("torch", train, produces="torch", losses=LOSSES, check=problems, **TORCH)

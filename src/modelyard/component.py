@@ -226,6 +226,15 @@ class Use(msgspec.Struct, frozen=True):
         return tuple(by(**self.params) or ()) if by else ()
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """The functions of the project's own code that its parameters name, `module:function`."""
+        known = self.component.parameters
+        named = (
+            value for name, value in self.params.items() if name in known and known[name].names_function is not None
+        )
+        return tuple(filter(None, named))
+
+    @property
     def optional_requirements(self) -> dict[str, Path]:
         """The requirements files of the parameters that are set, by parameter."""
         files = self.component.optional_requirements

@@ -10,7 +10,8 @@ A text that people will try, and that is refused for a reason, has the reason, a
 `extra={"refused": {"gptq": ("why it is refused", "what to take instead")}}`.
 
 A text that names a function of the project's own, `module:function`, says how many arguments it will be called with:
-`extra={"function": 2}`. Whether it is there, and takes as many, is looked at when the project is loaded.
+`extra={"function": 2}`. Whether it is there, and takes as many, is looked at when the project is loaded; its code counts
+for the action key, with all of the project that it imports.
 """
 
 from __future__ import annotations
@@ -98,6 +99,35 @@ OwnLoss = Annotated[
     ),
 ]
 """A trainer's `loss`."""
+
+OwnStep = Annotated[
+    str,
+    Meta(
+        pattern=_OWN_FUNCTION,
+        description=_OWN_CODE,
+        extra={
+            "doc": "a function of the project's own that takes a training step instead of the trainer's, `module:function`. It "
+            "is called with the model, what moves its weights, and the inputs and targets of a batch, moves the weights, and "
+            "returns figures by their names, such as the loss.",
+            "function": 4,
+        },
+    ),
+]
+"""A trainer's `step`."""
+
+OwnCallbacks = Annotated[
+    str,
+    Meta(
+        pattern=_OWN_FUNCTION,
+        description=_OWN_CODE,
+        extra={
+            "doc": "a function of the project's own that returns callbacks, `module:function`. It is called with the "
+            "trainer's context; its callbacks are told when an epoch or a batch begins and ends.",
+            "function": 1,
+        },
+    ),
+]
+"""A trainer's `callbacks`."""
 
 OwnBuilder = Annotated[
     str,

@@ -329,3 +329,19 @@ def test_compiled_python_is_no_part_of_a_server(tmp_path: Path) -> None:
     (tmp_path / "server" / "__pycache__" / "a.pyc").write_bytes(b"x")
     (tmp_path / "server" / "a.py").write_text("x = 1\n")
     assert list(server_files(tmp_path / "server", DigestTable(tmp_path / "state.sqlite"))) == ["a.py"]
+
+
+def test_a_function_that_a_parameter_names_counts_with_its_package(toy_project: Path) -> None:
+    trainer = toy_project / "plugins/toy.py"
+    edit(trainer, "from modelyard.params import ", "from modelyard.params import OwnLoss, ")
+    edit(trainer, "passes: int = 1", 'passes: int = 1, loss: OwnLoss = ""')
+    edit(toy_project / "pyproject.toml", 'use = "centroids"', 'use = "centroids"\nloss = "losses:near"')
+    package = toy_project / "losses"
+    package.mkdir()
+    (package / "__init__.py").write_text("from losses.distances import near\n")
+    (package / "distances.py").write_text("def near(targets, answers):\n    return 1\n")
+    before = fingerprints(toy_project)
+    (train,) = (one for one in before if one.startswith("train"))
+    assert "code trainer scripts" in before[train].parts
+    edit(package / "distances.py", "return 1", "return 2")
+    assert changed(before, fingerprints(toy_project)) == ["train"]

@@ -73,6 +73,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
     from modelyard_plugins.support.data.augmenting import Augmenting
     from modelyard_plugins.support.keras.feed import batches
     from modelyard_plugins.support.keras.fitting import compile_model, fit
+    from modelyard_plugins.support.keras.own_training import own_callbacks, stepping
     from modelyard_plugins.support.keras.precision import learner, take_weights
     from modelyard_plugins.support.own_function import own_function
 
@@ -99,10 +100,12 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
     keeper = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=params.early_stopping, restore_best_weights=True
     )
-    callbacks = [keeper] if params.early_stopping else []
-    history = fit(
-        keras, trained, feed, epochs=params.epochs, context=context, validation=validation, callbacks=callbacks
-    )
+    callbacks = [*own_callbacks(keras, params.callbacks, context), *([keeper] if params.early_stopping else [])]
+    with stepping(keras, trained, params.step) as more:
+        callbacks += more
+        history = fit(
+            keras, trained, feed, epochs=params.epochs, context=context, validation=validation, callbacks=callbacks
+        )
     if params.early_stopping:
         trained.set_weights(keeper.best_weights)  # tf_keras restores them only where it did stop
     take_weights(model, trained)

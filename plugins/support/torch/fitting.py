@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.artifacts import Output
 from modelyard.tensors import Loss
 from modelyard_plugins.support.losses import FIGURES, IGNORED
+from modelyard_plugins.support.torch.callbacks import Callbacks
 from modelyard_plugins.support.torch.calling import call
 from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import StageContext
     from modelyard.params import Precision
+    from modelyard_plugins.support.own_training import Step as OwnStep
     from modelyard_plugins.support.torch.feed import Feed
     from modelyard_plugins.support.training import History
 
@@ -49,6 +51,10 @@ class Criterion(NamedTuple):
         }
         made_small = _LOSSES[loss, is_logits] if own is None else _reduced(own)
         return cls(made_small, FIGURES[loss], sums[FIGURES[loss]])
+
+    def figures(self, loss: Any, answers: Any, targets: Any) -> dict[str, Any]:
+        """Return the figures of a batch, by name: its mean `loss`, and what is told beside it."""
+        return {"loss": loss, self.figure: _Sum(self.sum_of(answers.detach(), targets))}
 
 
 def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
@@ -102,6 +108,8 @@ def fit(
     after_step: Callable[[], None] | None = None,
     precision: Precision = "float32",
     class_weights: NDArray[np.float32] | None = None,
+    step: OwnStep | None = None,
+    callbacks: Callbacks | None = None,
 ) -> History:
     """Fit `module` and return its history.
 
@@ -117,6 +125,8 @@ def fit(
         after_step: called after each step.
         precision: what layers compute in while they learn.
         class_weights: what a sample of each class counts in the loss, shape `(classes,)`; None: each as much.
+        step: what takes a step instead: `step(module, optimizer, inputs, targets)` returns figures of the batch by name.
+        callbacks: what is told of epochs and batches.
 
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
@@ -124,17 +134,23 @@ def fit(
     history: History = {"epoch": []}
     teller = Teller(context, epochs, len(train))
     learnt = criterion if class_weights is None else criterion._replace(loss=_weighted(criterion.loss, class_weights))
+    step = step or _stepping(learnt, precision)
+    told = callbacks or Callbacks()
+    told.begin(module, optimizer)
     for epoch in range(epochs):
         teller.begin(epoch)
-        figures = _epoch(module, train, optimizer, teller, after_step, learnt, precision)
+        told.tell("on_epoch_begin", epoch)
+        figures = _epoch(module, train, optimizer, teller, after_step, step, told)
         if validation is not None:
             figures |= {f"val_{name}": value for name, value in measure(module, validation, criterion).items()}
         teller.end(figures)
+        told.tell("on_epoch_end", epoch, logs=figures)
         history["epoch"].append(epoch + 1)
         for name, value in figures.items():
             history.setdefault(name, []).append(value)
-        if keeper is not None and keeper.is_over(epoch, figures["val_loss"], module):
+        if (keeper is not None and keeper.is_over(epoch, figures["val_loss"], module)) or told.are_over:
             break
+    told.end()
     if keeper is not None:
         module.load_state_dict(keeper.weights)
     return history
@@ -146,13 +162,25 @@ def _epoch(
     optimizer: Any,
     teller: Teller,
     after_step: Callable[[], None] | None,
-    criterion: Criterion,
-    precision: Precision,
+    step: OwnStep,
+    told: Callbacks,
 ) -> dict[str, float]:
+    means = _Means()
+    for done, (inputs, labels) in enumerate(train):
+        told.tell("on_train_batch_begin", done)
+        means.add(step(module, optimizer, inputs, labels), len(labels))
+        if after_step is not None:
+            after_step()
+        told.tell("on_train_batch_end", done)
+        teller.step(done + 1)
+    return means.read()
+
+
+def _stepping(criterion: Criterion, precision: Precision) -> OwnStep:
+    """Return what takes a step down the loss of `criterion`, with layers that compute in `precision`."""
     import torch
 
-    figures = _Mean(criterion)
-    for done, (inputs, labels) in enumerate(train, 1):
+    def step(module: Any, optimizer: Any, inputs: Any, labels: Any) -> dict[str, Any]:
         optimizer.zero_grad()
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             answer = call(module, inputs)
@@ -160,26 +188,24 @@ def _epoch(
         loss = criterion.loss(answer, labels)
         loss.backward()
         optimizer.step()
-        if after_step is not None:
-            after_step()
-        figures.add(loss, answer, labels)
-        teller.step(done)
-    return figures.read()
+        return criterion.figures(loss, answer, labels)
+
+    return step
 
 
 def measure(module: Any, feed: Feed, criterion: Criterion) -> dict[str, float]:
     """Return the loss and the second figure of `module`, in evaluation mode over `feed`."""
     import torch
 
-    figures = _Mean(criterion)
+    means = _Means()
     was_training = module.training
     module.eval()
     with torch.no_grad():
         for inputs, labels in feed:
             answer = call(module, inputs)
-            figures.add(criterion.loss(answer, labels), answer, labels)
+            means.add(criterion.figures(criterion.loss(answer, labels), answer, labels), len(labels))
     module.train(was_training)
-    return figures.read()
+    return means.read()
 
 
 def _reduced(own: _OfBoth) -> Callable[..., Any]:
@@ -276,20 +302,30 @@ def _weighted(loss_of: Callable[..., Any], class_weights: NDArray[np.float32]) -
     return weighted
 
 
-class _Mean:
-    """The mean of loss and second figure over all samples of an epoch; read once, so that a GPU need not wait each step."""
+class _Sum(NamedTuple):
+    """A figure that is the sum over a batch's samples, not their mean: counts of them stay whole."""
 
-    def __init__(self, criterion: Criterion) -> None:
-        self._criterion = criterion
-        self._loss: Any = 0.0
-        self._sum: Any = 0
-        self._samples = 0
+    value: Any
 
-    def add(self, loss: Any, answer: Any, labels: Any) -> None:
-        self._loss = self._loss + loss.detach().double() * len(labels)
-        self._sum = self._sum + self._criterion.sum_of(answer.detach(), labels)
-        self._samples += len(labels)
+
+def _summed(value: Any, samples: int) -> Any:
+    if isinstance(value, _Sum):
+        return value.value
+    return (value.detach().double() if hasattr(value, "detach") else float(value)) * samples
+
+
+class _Means:
+    """The means of figures over all samples of an epoch; read once, so that a GPU need not wait each step."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Any] = {}
+        self._samples: dict[str, int] = {}
+
+    def add(self, figures: Mapping[str, Any], samples: int) -> None:
+        """Add the figures of a batch: tensors without an axis, or numbers."""
+        for name, value in figures.items():
+            self._sums[name] = self._sums.get(name, 0) + _summed(value, samples)
+            self._samples[name] = self._samples.get(name, 0) + samples
 
     def read(self) -> dict[str, float]:
-        figures = {"loss": self._loss, self._criterion.figure: self._sum}
-        return {name: float(value) / self._samples for name, value in figures.items()}
+        return {name: float(value) / self._samples[name] for name, value in self._sums.items()}

@@ -178,7 +178,14 @@ class Fingerprinter:
         return parts
 
     def _scripts(self, use: Use) -> tuple[Path, ...]:
-        return tuple(self._project / script for script in use.scripts)
+        """Return the project's files that `use` runs beside its component: those that its parameters name."""
+        files = tuple(self._project / script for script in use.scripts)
+        modules = dict.fromkeys(reference.partition(":")[0] for reference in use.functions)
+        if not modules:
+            return files
+        from modelyard.plugins.named_function import find_module  # most projects name none
+
+        return (*files, *filter(None, (find_module(self._project, module) for module in modules)))
 
     def _params(self, use: Use) -> Mapping[str, Any]:
         inputs = _inputs(use)

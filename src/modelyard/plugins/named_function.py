@@ -41,16 +41,21 @@ def module_file(project: Path, module: str, where: Place | KeyPlace) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    base = project.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
+    found = find_module(project, module)
+    if found is not None:
+        return found
     files = [p.stem for p in project.glob("*.py")]
     msg = (
         f"{where}: no module {module!r} in the project{did_you_mean(module, files)}\n"
-        f"  write the file {base.with_suffix('.py')}, or name another module:function"
+        f"  write the file {project.joinpath(*module.split('.')).with_suffix('.py')}, or name another module:function"
     )
     raise ConfigError(msg)
+
+
+def find_module(project: Path, module: str) -> Path | None:
+    """Return the file of the project's module or package, or None."""
+    base = project.joinpath(*module.split("."))
+    return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
 
 
 def check_function(project: Path, reference: str, arguments: int, where: Place | KeyPlace) -> None:

@@ -16,7 +16,6 @@ from tests.tasks import write_dataset
 from modelyard.artifacts import Dataset, Splits, format_file
 from modelyard.contexts import CheckContext
 from modelyard.errors import DataError, PluginError
-from modelyard_plugins.support.own_function import scripts
 from modelyard_plugins.support.training import problems
 
 Train = Callable[..., tuple[Any, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]]]
@@ -193,9 +192,14 @@ def test_what_learns_in_bfloat16_is_the_same_every_time_and_ships_in_float32(tra
     np.testing.assert_allclose(once, exact, rtol=0.1)
 
 
-def test_a_loss_is_a_file_of_the_project_and_weighs_classes_itself() -> None:
-    assert scripts(loss="deep.losses:focal", epochs=1) == ("deep/losses.py",)
-    assert scripts(loss="") == ()
+def test_a_loss_of_ones_own_weighs_classes_itself() -> None:
     params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced", "loss": "losses:focal"}
     (found,) = problems(CheckContext(name="a", version="1", runtime="r"), **params)
     assert (found.key, found.why) == ("class_weights", "a loss of your own weighs samples itself")
+
+
+def test_a_step_of_ones_own_weighs_and_computes_itself() -> None:
+    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced", "loss": ""}
+    context = CheckContext(name="a", version="1", runtime="r")
+    found = problems(context, **params, step="steps:one", precision="bfloat16")
+    assert [one.key for one in found] == ["class_weights", "precision"]
