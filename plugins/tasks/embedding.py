@@ -25,6 +25,8 @@ NEIGHBOURS = Quantity(
 )
 _TURNED = 0.999
 """Below this cosine two vectors are not the same but for rounding."""
+_ROWS = 1024
+"""Samples that are looked at together."""
 
 
 class Embedding(Task):
@@ -43,53 +45,43 @@ class Embedding(Task):
         return OutputFacts(name="embedding", shape=("width",))
 
     def measure(self, answers: Answers) -> Scores:
-        """Measure the cosine to the baseline's vectors, and how many of the nearest samples are the same ones."""
-        import numpy as np
+        """Measure the cosine to the baseline's vectors, and how many of the nearest samples are the same ones.
 
+        Neighbours are among all samples, so no part of a split has figures that could be merged. Each block of samples is
+        held against each other block: exact, in memory for two blocks, and in time that grows with the square of the samples.
+        """
         from modelyard.metrics.sampled import mean_of
+        from modelyard_plugins.support.neighbours import shared_neighbours
 
         assert answers.baseline is not None
-        own, other = _units(answers.own), _units(answers.baseline)
-        cosine = np.einsum("nd,nd->n", own, other, dtype=np.float64) if own.shape == other.shape else np.zeros(len(own))
-        same = _same_neighbours(own, other, min(self.neighbours, len(own) - 1))
+        cosine = _cosines(answers)
+        same = shared_neighbours(answers.own, answers.baseline, min(self.neighbours, len(answers.own) - 1))
         return Scores([Score(mean_of(COSINE, cosine), cosine), Score(mean_of(NEIGHBOURS, same), same)])
 
     def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
         """Return how many vectors point elsewhere, and the largest difference of a number."""
         import numpy as np
 
-        cosine = np.einsum("nd,nd->n", _units(own), _units(other), dtype=np.float64)
+        from modelyard_plugins.support.neighbours import units
+
+        cosine = np.einsum("nd,nd->n", units(own), units(other), dtype=np.float64)
         return Agreement(int((cosine < _TURNED).sum()), super().agreement(own, other).worst)
 
 
-def _units(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """Return vectors of length 1, float32, shape `(samples, width)`; further axes are joined."""
+def _cosines(answers: Answers) -> NDArray[np.float64]:
+    """Return the cosine of each vector to the baseline's, shape `(samples,)`; 0 where that has another length."""
     import numpy as np
 
-    flat = np.asarray(vectors, np.float32).reshape(len(vectors), -1)
-    lengths = np.linalg.norm(flat, axis=1, keepdims=True)
-    units: NDArray[np.float32] = flat / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return units
+    from modelyard_plugins.support.neighbours import units
 
-
-def _same_neighbours(own: NDArray[Any], other: NDArray[Any], count: int) -> NDArray[np.float64]:
-    """Return for each sample the part of its `count` nearest ones that both have, shape `(samples,)`; 1 if there are none."""
-    import numpy as np
-
-    found = np.ones(len(own))
-    for start in range(0, len(own) if count > 0 else 0, 512):
-        rows = np.arange(start, min(start + 512, len(own)))
-        near = [_nearest(vectors, rows, count) for vectors in (own, other)]
-        found[rows] = [len({*map(int, a)} & {*map(int, b)}) / count for a, b in zip(*near, strict=True)]
-    return found
-
-
-def _nearest(vectors: NDArray[Any], rows: NDArray[Any], count: int) -> NDArray[Any]:
-    import numpy as np
-
-    alike = vectors[rows] @ vectors.T
-    alike[np.arange(len(rows)), rows] = -np.inf  # a sample is not its own neighbour
-    return np.argsort(-alike, axis=1, kind="stable")[:, :count]
+    assert answers.baseline is not None
+    if answers.own.shape != answers.baseline.shape:
+        return np.zeros(len(answers.own))
+    found: list[NDArray[np.float64]] = []
+    for part in answers.parts(_ROWS):
+        assert part.baseline is not None
+        found.append(np.einsum("nd,nd->n", units(part.own), units(part.baseline), dtype=np.float64))
+    return np.concatenate(found)
 
 
 def embedding(*, neighbours: PositiveInt = 10) -> Task:

@@ -98,6 +98,23 @@ class Accumulator(Protocol):
         """Return how good the answers to all samples so far are, one or more."""
 
 
+class MetricAccumulator(Protocol):
+    """What a metric found in the samples so far. It keeps what its figure is made of, not the answers.
+
+    Samples may be given in blocks of any size; and what was found of a split in parts, one accumulator each, is the same
+    as what one finds of the whole, whichever neighbours are merged first: `modelyard.testing.check_metric` tries it.
+    """
+
+    def update(self, block: Answers) -> None:
+        """Look at further samples, those that follow the ones before; they are in memory. `block.baseline` is None."""
+
+    def merge(self, later: Self) -> None:
+        """Take what another one found of the samples that follow this one's; it is not asked again."""
+
+    def result(self) -> Any:
+        """Return what was measured: whatever a metric's function may return but an accumulator."""
+
+
 class Agreement(NamedTuple):
     """How two models' answers to the same samples differ.
 

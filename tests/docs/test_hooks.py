@@ -52,9 +52,12 @@ half = ["half"]
 [tool.modelyard.gates]
 min_accuracy = 0.9
 max_log_loss = 0.7
+max_overconfidence = 0.99
 confusion = { most = 0.2 }
 
 [tool.modelyard.metrics.log-loss]
+
+[tool.modelyard.metrics.overconfidence]
 
 [tool.modelyard.targets.note]
 

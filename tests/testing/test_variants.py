@@ -32,6 +32,40 @@ def test_a_metric_that_keeps_the_contract(toy: Path) -> None:
     assert found.low < found.value
 
 
+ACCUMULATOR = """
+
+class Found:
+    def __init__(self):
+        self.sum, self.samples = 0.0, 0
+
+    def update(self, block):
+        self.sum += float(block.own[range(len(block.own)), block.labels].astype("float64").sum())
+        self.samples += len(block.own)
+
+    def merge(self, later):
+        self.sum, self.samples = self.sum + later.sum, self.samples + later.samples
+
+    def result(self):
+        return self.sum / self.samples
+
+
+@hookimpl
+def modelyard_register_metrics(register):
+"""
+
+
+def test_what_an_accumulator_finds_in_parts_is_what_it_finds_in_the_whole(toy: Path) -> None:
+    file = toy / "plugins/brier.py"
+    text = METRIC.replace("\n@hookimpl\ndef modelyard_register_metrics(register):\n", ACCUMULATOR)
+    text = text[: text.index("    import numpy")] + "    return Found()\n" + text[text.index("\n\nclass Found") :]
+    file.write_text(text)
+    found = check_metric("brier", project=toy, params={"power": 1.0})
+    assert 0 < found.value < 1
+    file.write_text(text.replace("self.sum + later.sum", "self.sum"))
+    with pytest.raises(AssertionError, match=r"metric 'brier': 100 samples at once and in blocks of 5 .*cut at"):
+        check_metric("brier", project=toy)
+
+
 def test_a_metric_that_is_not_the_same_twice_must_say_so(toy: Path) -> None:
     file = toy / "plugins/brier.py"
     text = file.read_text().replace("    import numpy as np\n", "    import numpy as np\n    return hash('x') % 1000\n")

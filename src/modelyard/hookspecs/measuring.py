@@ -53,7 +53,8 @@ def modelyard_register_metrics(register: RegisterMetric) -> None:
     """Register metrics: `function(context: MetricContext, *, ...)` returns what it measured of one variant.
 
     A number; or a number and the ends of its 95 % interval, `(value, low, high)`, None where one is not known; or an array with a value for each test
-    sample, whose mean is the metric. It is measured where the project has it in `[tool.modelyard.metrics]`.
+    sample, whose mean is the metric; or a `modelyard.task.MetricAccumulator`, which is given the answers block by block
+    and whose `result` is one of these. It is measured where the project has it in `[tool.modelyard.metrics]`.
     """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
@@ -14,6 +14,8 @@ from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
 from modelyard.metrics.registered import quantity_of
 from modelyard.metrics.sampled import mean_of
+from modelyard.stages.handlers import Around
+from modelyard.task import Answers
 from modelyard.variants.evaluation import ANSWERS, read_measured, save_per_sample, write_evaluation
 
 if TYPE_CHECKING:
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
     from modelyard.component import Component
     from modelyard.execution.job import Job
     from modelyard.metrics import Metric
+    from modelyard.task import MetricAccumulator
 
-_PREFIX = "metric:"
+METRIC_ROLE = "metric:"
+_BLOCK = 1024
+"""How many samples an accumulator looks at at a time, at most."""
 
 
 def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int) -> dict[str, float]:
@@ -36,9 +41,10 @@ def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int)
         side_by_side: how many models that predict at once keep every processor busy.
 
     Raises:
-        PluginError: a metric returns something else than a number, one with its interval, or one for each test sample.
+        PluginError: a metric returns something else than a number, one with its interval, one for each test sample, or an
+            accumulator that finds such.
     """
-    uses = {role.removeprefix(_PREFIX): use for role, use in job.stage.uses.items() if role.startswith(_PREFIX)}
+    uses = {role.removeprefix(METRIC_ROLE): use for role, use in job.stage.uses.items() if role.startswith(METRIC_ROLE)}
     if not uses:
         return {}
     out = job.base.out
@@ -51,11 +57,28 @@ def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int)
         runtime=job.stage.uses["runtime"],
         side_by_side=side_by_side,
     )
+    labels = dataset.y("test") if dataset.has_labels else None
+    answers = Answers(context.answers, labels, Around(job, dataset.facts).answer(model.facts))
     found = [
-        _measured(name, use.component, use.component.function(context, **use.params), out) for name, use in uses.items()
+        _measured(name, use.component, result_of(use.component.function(context, **use.params), answers), out)
+        for name, use in uses.items()
     ]
     _write(out, found)
     return {metric.name: metric.value for metric in found}
+
+
+def result_of(returned: Any, answers: Answers) -> Any:
+    """Return what a metric measured: what its function returned, or what the accumulator that it returned finds in `answers`."""
+    if not is_accumulator(returned):
+        return returned
+    for block in answers.parts(_BLOCK):
+        returned.update(block)
+    return returned.result()
+
+
+def is_accumulator(returned: Any) -> TypeGuard[MetricAccumulator]:
+    """Tell whether a metric's function returned an accumulator."""
+    return all(callable(getattr(returned, name, None)) for name in ("update", "merge", "result"))
 
 
 def _write(out: Path, found: list[Metric]) -> None:
@@ -92,6 +115,6 @@ def _measured(name: str, component: Component, result: Any, out: Path) -> Metric
 def _refused(name: str, component: Component, what: str) -> PluginError:
     return PluginError(
         f"the metric {name!r} ({component.file}) returned {what}\n"
-        "  it returns a finite number, (value, low, high), or an array with a number for each test sample; "
-        "low and high are None where they are not known"
+        "  it returns a finite number, (value, low, high), or an array with a number for each test sample, or an accumulator "
+        "whose result is one of these; low and high are None where they are not known"
     )

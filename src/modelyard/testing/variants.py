@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import Dataset, Model
 from modelyard.config.overrides import inline_toml
+from modelyard.contexts import MetricContext
 from modelyard.errors import GateError
 from modelyard.files.json import read_json
 from modelyard.project.load import load
+from modelyard.stages.own_metrics import METRIC_ROLE, is_accumulator
+from modelyard.task import Answers
 from modelyard.testing.building import (
     HASH_SEEDS,
     bring_inputs,
@@ -19,15 +25,18 @@ from modelyard.testing.building import (
     run_watched,
 )
 from modelyard.testing.component import check_component
+from modelyard.testing.merging import check_parts
 from modelyard.variants.evaluation import read_measured
 from modelyard.variants.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
+    from modelyard.build.engine import Engine
     from modelyard.component import Component
     from modelyard.metrics import Metric
+    from modelyard.stage import Stage
+    from modelyard.variants.evaluation import Measured
 
 
 @one_at_a_time
@@ -37,7 +46,8 @@ def check_metric(
     """Check the metric `name` in `project`: the contract of `modelyard_register_metrics`, by measuring the first variant.
 
     It is documented and light to load, changes nothing else in the project, and gives the same in another process, unless
-    it is registered with `steady=False`. What it refuses, it refuses in words.
+    it is registered with `steady=False`. If it gives an accumulator, what that finds in parts of the split, merged in any
+    order, is what it finds in the whole. What it refuses, it refuses in words.
 
     Args:
         name: the metric's name.
@@ -96,7 +106,41 @@ def _measured_twice(component: Component, project: Path, params: Mapping[str, An
             made = run_watched(engine, component, stage).outputs
             outputs.append({file: one for file, one in made.items() if file != "latency.json"})
     check_same(component, *outputs)
-    return read_measured(engine.workspace.folder(stage)).metrics[component.name.replace("-", "_")]
+    measured = read_measured(engine.workspace.folder(stage))
+    if component.steady:  # what changes from run to run is not found in answers
+        _check_merging(component, engine, stage, measured)
+    return measured.metrics[component.name.replace("-", "_")]
+
+
+def _check_merging(component: Component, engine: Engine, stage: Stage, measured: Measured) -> None:
+    """Check the accumulator that a metric gives, if it gives one."""
+    inputs = {one.role: engine.workspace.folder(engine.plan.stages[one.stage]) for one in stage.inputs}
+    model, dataset, runtime = Model.open(inputs["model"]), Dataset.open(inputs["dataset"]), stage.uses["runtime"]
+    params = stage.uses[f"{METRIC_ROLE}{component.name}"].params
+    with TemporaryDirectory() as out:
+        context = MetricContext(
+            out=Path(out),
+            project=engine.plan.config_of(stage).project,
+            cache=Path(out),
+            seed=stage.seed or 0,
+            progress=lambda *_, **__: None,
+            log=lambda _: None,
+            model=model,
+            dataset=dataset,
+            answers=measured.answers,
+            open_model=lambda: runtime.component.function(model.folder, **runtime.params),
+            runtime=runtime,
+        )
+        if is_accumulator(component.function(context, **params)):
+            labels = dataset.y("test") if dataset.has_labels else None
+            output = dataset.facts.measured or model.facts.outputs[0]
+            answers = Answers(measured.answers, labels, output)
+            check_parts(f"metric {component.name!r}", lambda: component.function(context, **params), answers, _plain)
+
+
+def _plain(result: Any) -> Any:
+    """Return what a metric measured as a number or a list of numbers."""
+    return result.tolist() if hasattr(result, "tolist") else result
 
 
 def _judged_twice(component: Component, project: Path, params: Mapping[str, Any] | None) -> dict[str, list[str]]:
