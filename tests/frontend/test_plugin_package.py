@@ -77,6 +77,7 @@ def test_a_kind_that_is_not_offered_is_refused_with_those_that_are(tmp_path: Pat
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_a_package_of_plugins_passes_its_own_tests_and_is_found_by_a_project(tmp_path: Path) -> None:
     told = new_plugin(tmp_path / "ours", "modelyard-acme", [*WITHOUT_A_TRAINING, "optimizer"])
     assert told.startswith(f"modelyard-acme: 17 files in {tmp_path}/ours\n  next: cd {tmp_path}/ours && python -m pip")

@@ -126,6 +126,7 @@ def compared(expected: Any) -> Callable[[Any, str], float]:
     return lambda answers, _: float(np.abs(answers - expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", PROGRAMS)
 def test_a_server_answers_events_as_it_was_evaluated_through_a_stop_and_a_kill(
     source: str, job: Callable[..., Any], server: Callable[..., None], dataset: Dataset
