@@ -21,12 +21,18 @@ _REQUIREMENTS = Path(__file__).with_name("kafka-requirements.txt")
 _TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")
 
 
-def kafka(place: Place, *, sasl: Literal["plain", "scram-sha-256", "scram-sha-512"] = "plain") -> Source[Any]:  # noqa: ARG001 - the client reads it
+def kafka(
+    place: Place,
+    *,
+    sasl: Literal["plain", "scram-sha-256", "scram-sha-512"] = "plain",  # noqa: ARG001 - the client reads it
+    exactly_once: bool = False,  # noqa: ARG001 - the client reads it
+) -> Source[Any]:
     """Kafka: a group of consumers; input, output and dead letters are topics.
 
     Args:
         place: where the events are.
         sasl: how the password is shown, where there is one.
+        exactly_once: send each answer once, in a transaction with how far its partition is done.
     """
     from modelyard_plugins.sources.kafka_topics import open_source
 
@@ -41,6 +47,7 @@ def check(
     dead_letter: str,
     group: str,  # noqa: ARG001
     sasl: str,  # noqa: ARG001
+    exactly_once: bool,  # noqa: ARG001
 ) -> Iterator[Problem]:
     """Yield what Kafka does not allow."""
     for key, topic in {"input": input, "output": output, "dead_letter": dead_letter}.items():

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from modelyard.serving.events.source import Ending, Place
 
     from .peer import Peer
+    from .transactions import Transactions
 
     T = TypeVar("T")
 
@@ -85,7 +86,10 @@ def open_source(place: Place) -> Kafka:
     if (sasl := os.environ.get("MODELYARD_EVENTS_SASL", SASL[0])) not in SASL:
         msg = f"SASL: {sasl!r}; allowed: {', '.join(SASL)}"
         raise ValueError(msg)
-    return Kafka(place)
+    if (once := os.environ.get("MODELYARD_EVENTS_EXACTLY_ONCE", "false").lower()) not in ("true", "false"):
+        msg = f"EXACTLY_ONCE: {once!r}; allowed: true, false"
+        raise ValueError(msg)
+    return Kafka(place, once=once == "true")
 
 
 def open_peer(place: Place) -> Peer:
@@ -115,8 +119,10 @@ class Kafka:
 
     rests = False
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, once: bool = False) -> None:
         self._place = place
+        self._once = once
+        self._transactions: Transactions | None = None
         self._consumer: Any = None
         self._producer: Any = None
         self._is_broken = self._is_refused = False
@@ -141,6 +147,9 @@ class Kafka:
 
     async def take(self, most: int) -> Sequence[KafkaDelivery]:
         consumer = self._consumer
+        if self._is_broken:
+            msg = f"{self._place.url}: a partition could not be taken over, or a transaction failed"
+            raise ConnectionError(msg)
         try:
             async with asyncio.timeout(2 * WAIT_S):  # it would wait for the end of a rebalance
                 found = await consumer.getmany(timeout_ms=int(1000 * WAIT_S), max_records=most)
@@ -150,7 +159,7 @@ class Kafka:
             self._is_broken = True
             raise broken(self._place, exc) from exc
         # nothing is awaited before every event is known as held: a rebalance must find it
-        taken = [self._begun(one) for records in found.values() for one in records]
+        taken = [self._begun(one) for records in found.values() for one in records if self._is_ready(one)]
         self._wait_for_slow()
         if taken:
             self._heard = time.monotonic()
@@ -159,6 +168,8 @@ class Kafka:
         return taken
 
     async def settle(self, endings: Sequence[Ending[KafkaDelivery]]) -> Sequence[Exception | None]:
+        if self._transactions is not None:
+            return await self._settled_once(self._transactions, endings)
         failures = await self._sent(endings)
         self._is_refused = any(isinstance(one, ConnectionError) for one in failures)
         changed = {}
@@ -179,6 +190,8 @@ class Kafka:
         self._lose(list(self._partitions))
         await left(consumer)
         await left(producer)
+        if self._transactions is not None:
+            await self._transactions.lose()
 
     async def _open(self) -> None:
         place, common = self._place, client_settings(self._place)
@@ -197,7 +210,12 @@ class Kafka:
         )
         self._is_broken = False
         await asyncio.wait_for(self._consumer.start(), CONNECT_S)
-        await self._renew_producer()
+        if self._once:
+            from .transactions import Transactions  # most have none
+
+            self._transactions = Transactions(place)
+        else:
+            await self._renew_producer()
         await topic_of(self._consumer, place, place.input)
         self._heard = time.monotonic()
         self._is_member.clear()
@@ -214,6 +232,10 @@ class Kafka:
     async def _ask_whether_it_is_there(self) -> None:
         await tried(self._place, asyncio.wait_for(self._consumer.topics(), CONNECT_S))
         self._heard = time.monotonic()
+
+    def _is_ready(self, record: Any) -> bool:
+        """Tell whether a record may be begun: not before the partition is taken over, from where it is read again then."""
+        return self._transactions is None or record.partition in self._partitions
 
     def _begun(self, record: Any) -> KafkaDelivery:
         self.gain([record.partition])
@@ -239,7 +261,7 @@ class Kafka:
         futures = [one for one in begun if isinstance(one, asyncio.Future)]
         if futures:
             await asyncio.wait(futures, timeout=CONFIRM_S + 1)
-        return [self._problem(one) for one in begun]
+        return [problem_of(self._place, one) for one in begun]
 
     def _topic(self, ending: Ending[KafkaDelivery]) -> str:
         """Return where something is to be sent; empty: nothing is.
@@ -264,26 +286,51 @@ class Kafka:
         return found
 
     async def _begin_to_send(self, ending: Ending[KafkaDelivery]) -> asyncio.Future[Any] | Exception | None:
-        record, topic = ending.delivery.record, self._topic(ending)
+        topic = self._topic(ending)
         if not topic:
             return None
-        if ending.answer is not None:
-            value, headers = ending.answer.body, record_headers(ending.answer.headers)
-        else:
-            value, headers = record.value, [*record.headers, *record_headers(ending.dead_letter or {})]
+        value, headers = _content(ending)
         try:
-            return await self._producer.send(topic, value, record.key, headers=headers)  # type: ignore[no-any-return]
+            return await self._producer.send(topic, value, ending.delivery.record.key, headers=headers)  # type: ignore[no-any-return]
         except FAILURES as exc:
             return exc
 
-    def _problem(self, told: asyncio.Future[Any] | Exception | None) -> Exception | None:
-        if isinstance(told, asyncio.Future):
-            if not told.done():
-                return ConnectionError("no confirmation of what was sent")
-            told = ConnectionError("what was sent was given up") if told.cancelled() else told.exception()  # type: ignore[assignment]
-        if isinstance(told, _TOO_LARGE):
-            return ValueError("larger than the broker takes")
-        return broken(self._place, told) if told is not None else None  # type: ignore[arg-type]
+    async def _settled_once(
+        self, transactions: Transactions, endings: Sequence[Ending[KafkaDelivery]]
+    ) -> Sequence[Exception | None]:
+        """Settle partition by partition, each up to its first event that has not ended; the others wait for that."""
+        groups: dict[Progress, dict[int, Ending[KafkaDelivery]]] = {}
+        for one in endings:
+            if one.rest_s is None and one.delivery.progress.is_ours:  # what is another's is answered by that one
+                groups.setdefault(one.delivery.progress, {})[one.delivery.record.offset] = one
+        told = await asyncio.gather(*(self._settled_part(transactions, *one) for one in groups.items()))
+        found = dict(zip(groups, told, strict=True))
+        return [found.get(one.delivery.progress, {}).get(one.delivery.record.offset) for one in endings]
+
+    async def _settled_part(
+        self, transactions: Transactions, progress: Progress, ended: Mapping[int, Ending[KafkaDelivery]]
+    ) -> Mapping[int, Exception | None]:
+        from .transactions import Outgoing
+
+        ready = progress.first_of(ended)
+        waiting = {one: BlockingIOError("an event before it has not ended") for one in ended if one not in ready}
+        if not ready:
+            return waiting
+        sent = [
+            Outgoing(one, self._topic(ended[one]), ended[one].delivery.record.key, *_content(ended[one]))
+            for one in ready
+        ]
+        try:
+            problems = await transactions.commit(progress.number, sent)
+        except ConnectionError as exc:
+            self._is_broken = True  # whether it was committed, the broker says when the partition is taken over anew
+            return waiting | dict.fromkeys(ready, exc)
+        if problems:
+            again = BlockingIOError("nothing was sent, because of another event")
+            return waiting | {one: problems.get(one, again) for one in ready}
+        for one in ready:
+            progress.end(one)
+        return waiting | dict.fromkeys(ready)
 
     async def _commit(self, changed: Iterable[Progress]) -> None:
         offsets = {
@@ -312,15 +359,40 @@ class Kafka:
         for number in numbers:
             self._partitions.setdefault(number, Progress(number))
 
+    async def take_over(self, numbers: Sequence[int]) -> None:
+        """Begin with partitions: with transactions, from where these were committed once nobody else can commit more."""
+        if self._transactions is not None:
+            try:
+                await self._transactions.gain(numbers)
+                starts = await self._starts([TopicPartition(self._place.input, one) for one in numbers])
+                for (
+                    place,
+                    offset,
+                ) in starts.items():  # nothing is awaited up to `gain`: what `take` reads before is dropped
+                    self._consumer.seek(place, offset)
+            except (*FAILURES, *_NOT_OURS):
+                self._is_broken = True  # `take` says so; this is called by the client, which would only log it
+                return
+        self.gain(numbers)
+
+    async def _starts(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return from where each is to be read: where it was committed, whatever has been read ahead since."""
+        found = {one: await self._consumer.committed(one) for one in places}
+        new = [one for one, offset in found.items() if offset is None]
+        return found | (await self._consumer.beginning_offsets(new) if new else {})
+
     async def hand_over(self) -> None:
         """Finish what is held, as far as that does not take too long: another may have it all."""
         gone = dict(self._partitions)
         end = time.monotonic() + self._hand_over_s()
         while any(one.is_ours and len(one) for one in gone.values()) and time.monotonic() < end:
             await asyncio.sleep(0.01)
-        with contextlib.suppress(ConnectionError):  # then they are handed out again
-            await self._commit(gone.values())
+        if self._transactions is None:
+            with contextlib.suppress(ConnectionError):  # then they are handed out again
+                await self._commit(gone.values())
         self._lose(gone)
+        if self._transactions is not None:
+            await self._transactions.lose()
 
     def _lose(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -338,13 +410,15 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._source.hand_over()  # this client gives all away before a rebalance
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._source.gain([one.partition for one in assigned])
+        await self._source.take_over([one.partition for one in assigned])
 
 
-def producer_of(place: Place) -> Any:
+def producer_of(place: Place, transactional_id: str | None = None) -> Any:
     """Return a producer that is to be started, and counts as sent what all replicas that are in step have."""
     given = client_settings(place)
     given["request_timeout_ms"] = int(1000 * CONFIRM_S)
+    if transactional_id is not None:
+        given["transactional_id"] = transactional_id
     return AIOKafkaProducer(**given, acks="all", max_request_size=MOST_BYTES)  # the broker knows better
 
 
@@ -364,6 +438,25 @@ def client_settings(place: Place) -> dict[str, Any]:
         mechanism = os.environ.get("MODELYARD_EVENTS_SASL", SASL[0]).upper()
         given |= {"sasl_mechanism": mechanism, "sasl_plain_username": username or "", "sasl_plain_password": password}
     return given
+
+
+def _content(ending: Ending[KafkaDelivery]) -> tuple[bytes | None, list[tuple[str, bytes]]]:
+    """Return the value and the headers of what is sent for an event."""
+    if ending.answer is not None:
+        return ending.answer.body, record_headers(ending.answer.headers)
+    record = ending.delivery.record
+    return record.value, [*record.headers, *record_headers(ending.dead_letter or {})]
+
+
+def problem_of(place: Place, told: asyncio.Future[Any] | Exception | None) -> Exception | None:
+    """Return what the broker has against something that was sent, or is still being sent."""
+    if isinstance(told, asyncio.Future):
+        if not told.done():
+            return ConnectionError("no confirmation of what was sent")
+        told = ConnectionError("what was sent was given up") if told.cancelled() else told.exception()  # type: ignore[assignment]
+    if isinstance(told, _TOO_LARGE):
+        return ValueError("larger than the broker takes")
+    return broken(place, told) if told is not None else None  # type: ignore[arg-type]
 
 
 async def topic_of(client: Any, place: Place, topic: str) -> None:

@@ -90,7 +90,8 @@ class Peer:
 
     async def _open(self) -> None:
         place = self._place
-        self._consumer, self._producer = AIOKafkaConsumer(**client_settings(place)), producer_of(place)
+        given = {**client_settings(place), "isolation_level": "read_committed"}
+        self._consumer, self._producer = AIOKafkaConsumer(**given), producer_of(place)
         await asyncio.wait_for(self._consumer.start(), CONNECT_S)
         await asyncio.wait_for(self._producer.start(), CONNECT_S)
         self._unheard = {place.output, place.dead_letter}

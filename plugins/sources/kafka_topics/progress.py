@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 
 class Progress:
     """The events of one partition that are held, and those done that wait for one before them.
@@ -21,6 +27,10 @@ class Progress:
 
     def __len__(self) -> int:
         return len(self._done)
+
+    def first_of(self, offsets: Collection[int]) -> list[int]:
+        """Return those of `offsets` before which there is none that is held and not among them."""
+        return list(itertools.takewhile(offsets.__contains__, self._done))
 
     def begin(self, offset: int) -> None:
         """The event at `offset` is held, the highest so far: a log may have gaps."""

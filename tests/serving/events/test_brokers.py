@@ -400,6 +400,42 @@ def test_keys_keep_their_order_while_another_server_comes_and_goes(
         assert list(dict.fromkeys(there)) == list(range(first, sent, len(keys)))
 
 
+def test_each_answer_is_sent_once_however_often_servers_are_killed_or_held_up(
+    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+) -> None:
+    """One is killed, another is stopped until its events are another's, and goes on then: what it still sends is void."""
+    if not isinstance(broker, BROKERS["kafka"]):
+        pytest.skip("the broker has no transactions that have answers and acknowledgements")
+    if not broker.voids_what_was_not_committed():
+        pytest.skip("the broker commits what a producer had left open together with what the next one commits")
+    random_, count = random.Random(2), 400
+    once = {"EVENTS_EXACTLY_ONCE": "true", "EVENTS_ATTEMPTS": "2", "EVENTS_RETRY_S": "0.1"}
+    bodies = bodies_of(raw, count)
+    bodies[7], bodies[90] = b"poison", np.full_like(raw[0], 16).tobytes()
+    broker.make()
+    broker.send(bodies)
+    for _ in range(20 if LONG else 2):
+        with serve(0.002, **once) as server:
+            broker.answered(min(count - 40, broker.answered() + random_.randint(1, 40)))
+            server.stop(signal.SIGKILL)
+    assert broker.answered() < count
+    with serve(0.002, **once) as held_up, serve(0.002, **once) as server:
+        held_up.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: len(broker.committed(broker.output)) == count - 2, 120)
+        held_up.process.send_signal(signal.SIGCONT)
+        broker.send(bodies_of(raw, 50), first=count)
+        wait_until(lambda: len(broker.committed(broker.output)) >= count + 48, 60)
+        assert server.stop() == 0
+        assert held_up.stop() == 0
+    answers, dead = broker.committed(broker.output), broker.committed(broker.dead)
+
+    wanted = set(map(str, range(count + 50))) - {"7", "90"}
+    assert sorted(one.cause for one in answers) == sorted(wanted)
+    assert sorted((one.headers["ce-id"], one.headers["ce-errorreason"]) for one in dead) == [
+        ("7", "unprocessable"), ("90", "failed"),
+    ]  # fmt: skip
+
+
 def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(
     broker: Any, serve: Callable[..., Any], raw: np.ndarray
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.serving.events.source import Place, Tls
+from modelyard.serving.events.source import Answer, Ending, Place, Tls
 
 kafka = pytest.importorskip("modelyard_plugins.sources.kafka_topics", reason="needs the extra kafka")
 progress = pytest.importorskip("modelyard_plugins.sources.kafka_topics.progress")
+transactions = pytest.importorskip("modelyard_plugins.sources.kafka_topics.transactions")
+
+from aiokafka import TopicPartition  # noqa: E402 - it is there if they are
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError  # noqa: E402
 
 PLACE = Place(
     url="kafka://127.0.0.1:9092",
@@ -148,3 +152,119 @@ def test_a_password_is_shown_as_the_setting_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MODELYARD_EVENTS_SASL", "gssapi")
     with pytest.raises(ValueError, match="SASL: 'gssapi'; allowed: plain, scram-sha-256, scram-sha-512"):
         kafka.open_source(place)
+
+
+@pytest.fixture
+def mock_place(tmp_path: Path) -> Iterator[tuple[Any, Place]]:
+    """A broker of its own with topics, and the place that they are."""
+    from tests.serving.events.brokers.kafka import MockCluster
+
+    broker = MockCluster(tmp_path / "broker")
+    broker.start()
+    broker.begin("once")
+    broker.make()
+    yield (
+        broker,
+        dataclasses.replace(
+            PLACE, url=broker.url, group=broker.group, input=broker.input, output=broker.output, dead_letter=broker.dead
+        ),
+    )
+    broker.kill()
+
+
+def test_what_waits_for_an_event_before_it_is_told_so_and_goes_along_with_it(mock_place: tuple[Any, Place]) -> None:
+    """A transaction is of the first events of a partition that have ended, and of no others."""
+    broker, place = mock_place
+
+    def endings(deliveries: Sequence[Any]) -> list[Ending[Any]]:
+        return [Ending(one, answer=Answer("1", {"ce-id": "1"}, b"1")) for one in deliveries]
+
+    async def settled() -> Any:
+        source = kafka.Kafka(place, once=True)
+        await source.open()
+        try:
+            taken: list[Any] = []
+            while len(taken) < 6:
+                taken += await source.take(64)
+            late = await source.settle(endings(taken[1:3]))
+            first = await source.settle(endings(taken[:4]))
+            rest = await source.settle(endings(taken[4:]))
+            return late, first, rest, source._partitions[taken[0].record.partition].next
+        finally:
+            await source.close()
+
+    broker.send([b"x"] * 6, keys=("a",))
+    late, first, rest, reached = asyncio.run(settled())
+    assert [type(one) for one in late] == [BlockingIOError] * 2
+    assert (first, rest, reached) == ([None] * 4, [None] * 2, 6)  # this broker forgets offsets of transactions
+
+
+class Recorder:
+    """A producer that notes what it is asked to do, and refuses the topics and steps it is told to."""
+
+    def __init__(self, refused: str = "") -> None:
+        self.steps: list[Any] = []
+        self.client = SimpleNamespace(cluster=SimpleNamespace(partitions_for_topic=lambda _: {0}))
+        self._refused = refused
+
+    def __getattr__(self, name: str) -> Any:
+        async def step(*given: Any) -> None:
+            self.steps.append((name, *given))
+            if name == self._refused:
+                raise KafkaError(name)
+
+        return step
+
+    async def send(self, topic: str, *_: Any, **__: Any) -> asyncio.Future[None]:
+        self.steps.append(("send", topic))
+        sent = asyncio.get_running_loop().create_future()
+        if topic == self._refused:
+            sent.set_exception(MessageSizeTooLargeError())
+        else:
+            sent.set_result(None)
+        return sent
+
+
+OUTGOING = [transactions.Outgoing(4, "out"), transactions.Outgoing(5, ""), transactions.Outgoing(7, "dead")]
+SENT = [("begin_transaction",), ("send", "out"), ("send", "dead")]
+OFFSETS = ("send_offsets_to_transaction", {TopicPartition("in", 2): 8}, "digits")
+
+
+def committed(producer: Recorder) -> Any:
+    """Return what becomes of `OUTGOING`."""
+    held = transactions.Transactions(PLACE)
+    held._producers[2] = producer
+    return asyncio.run(held.commit(2, OUTGOING))
+
+
+def test_a_transaction_has_all_answers_before_it_has_how_far_the_partition_is() -> None:
+    producer = Recorder()
+    assert committed(producer) == {}
+    assert producer.steps == [*SENT, OFFSETS, ("commit_transaction",)]
+
+
+def test_a_transaction_is_void_when_the_broker_refuses_one_of_its_answers() -> None:
+    producer = Recorder("dead")
+    problems = committed(producer)
+    assert [(offset, type(one)) for offset, one in problems.items()] == [(7, ValueError)]
+    assert producer.steps == [*SENT, ("abort_transaction",)]
+
+
+@pytest.mark.parametrize("step", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
+def test_a_transaction_whose_end_nobody_knows_is_told(step: str) -> None:
+    """Whoever took the partition over has the producer fail at any of these."""
+    producer = Recorder(step)
+    with pytest.raises(ConnectionError, match=step):
+        committed(producer)
+    assert producer.steps[-1][0] == step
+
+
+def test_a_partition_that_is_anothers_has_no_transaction() -> None:
+    with pytest.raises(ConnectionError, match="another's"):
+        asyncio.run(transactions.Transactions(PLACE).commit(2, OUTGOING))
+
+
+def test_exactly_once_is_a_word_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_EVENTS_EXACTLY_ONCE", "yes")
+    with pytest.raises(ValueError, match="EXACTLY_ONCE: 'yes'; allowed: true, false"):
+        kafka.open_source(PLACE)

@@ -331,6 +331,8 @@ class Consumer(Generic[D]):
             self._let_go(held)
             return True
         self._ended.append(held)
+        if isinstance(failure, BlockingIOError):  # what it waits for will end
+            return True
         self._some_ended.set()
         delivery, ending = held.delivery, held.ending
         if not isinstance(failure, ValueError) or (ending.answer is None and not ending.dead_letter):

@@ -168,6 +168,7 @@ class Source(Protocol[D]):
 
         Returns:
             For each: None, if all that is done; else why not. `ValueError`: the broker will never take it.
+            `BlockingIOError`: another event must end before; it is given again with whatever ends next.
         """
 
     async def keep(self, deliveries: Sequence[D]) -> None:

@@ -1,6 +1,6 @@
 """Kafka: the broker of the tests of librdkafka, in memory; or a program that keeps what it has, where one is named.
 
-Nothing that can be installed here is a broker of Kafka's protocol with passwords, TLS and a disk. `kafka_broker.go` beside
+Nothing that can be installed here is a broker of Kafka's protocol with passwords, TLS, transactions and a disk. `kafka_broker.go` beside
 this makes one of a package for Go; `MODELYARD_TEST_KAFKA` names it.
 """
 
@@ -121,6 +121,46 @@ class KafkaBroker(Broker):
 
         return self.ask(read)
 
+    def committed(self, name: str) -> Any:
+        """Return what whoever reads only what is committed finds, once nothing more comes."""
+
+        async def read() -> list[Message]:
+            return [Message(self._headers(one), one.value) for one in await self._committed(name)]
+
+        return self.ask(read)
+
+    async def _committed(self, name: str) -> list[Any]:
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        given = {"auto_offset_reset": "earliest", "isolation_level": "read_committed"}
+        async with AIOKafkaConsumer(**self.common, **given) as consumer:
+            consumer.assign([TopicPartition(name, number) for number in range(PARTITIONS)])
+            found, came = [], True
+            while came:
+                came = [one for some in (await consumer.getmany(timeout_ms=700)).values() for one in some]
+                found += came
+            return found
+
+    def voids_what_was_not_committed(self) -> bool:
+        """Tell whether nobody reads what a producer had not committed when another took its name over, as in Kafka."""
+        from aiokafka import AIOKafkaProducer
+
+        topic = f"{self.input}-transactions"
+        self._make([topic])
+
+        async def read() -> list[bytes]:
+            async with contextlib.AsyncExitStack() as stack:
+                for body in (b"left open", b"committed"):
+                    producer = AIOKafkaProducer(**self.common, transactional_id=topic)
+                    await producer.start()
+                    stack.push_async_callback(_ended, producer)
+                    await producer.begin_transaction()
+                    await producer.send_and_wait(topic, body, partition=0)
+                await producer.commit_transaction()
+            return [one.value for one in await self._committed(topic)]
+
+        return bool(self.ask(read) == [b"committed"])
+
     def _headers(self, record: Any) -> dict[str, str]:
         return {name.replace("ce_", "ce-"): value.decode() for name, value in record.headers}
 
@@ -156,6 +196,12 @@ class KafkaBroker(Broker):
                 await consumer.stop()
 
         return self.count(self.input) - self.ask(done)
+
+
+async def _ended(producer: Any) -> None:
+    """Stop a producer, which may hold a transaction that is void."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.stop(), 3)
 
 
 class MockCluster(KafkaBroker):

@@ -2,7 +2,9 @@
 //
 // Build it with Go and github.com/twmb/franz-go/pkg/kfake. That package names the mechanisms of SASL only when it refuses one;
 // Kafka names them always, and so must this for its passwords to be asked for: set resp.SupportedMechanisms before the switch
-// of its 17_sasl_handshake.go.
+// of its 17_sasl_handshake.go. And a producer that takes a transactional id over must void what the one before left open,
+// which this commits with the next one's: in create of its txns.go, call pidinf.endTx(false) where pidinf.inTx, before
+// bumpEpoch.
 package main
 
 import (
