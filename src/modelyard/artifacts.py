@@ -54,7 +54,8 @@ Preprocessing and activation are part of its graph, so its `model.json` is that 
 A `tf_saved_model` is one that somebody brought: it takes prepared samples and answers what its own signature says.
 """
 
-Split = Literal["train", "test"]
+Split = str
+"""`train`, `test`, or what the data set calls a further test set."""
 Output = Literal["logits", "probabilities"]
 Protocol = Literal["v1", "v2"]
 SampleShape = tuple[int, ...] | dict[str, tuple[int, ...]]
@@ -71,9 +72,9 @@ def samples_file(split: str, name: str) -> str:
     return f"{split}_x.npy" if name == ONLY_INPUT else f"{split}_x.{name}.npy"
 
 
-def sent_file(name: str) -> str:
-    """Return the beginning of the names of the files that hold what clients send for the input `name`, of the test split."""
-    return f"test_sent.{name}"
+def sent_file(split: str, name: str) -> str:
+    """Return the beginning of the names of the files that hold what clients send for the input `name`, of a test split."""
+    return f"{split}_sent.{name}"
 
 
 def slice_file(column: str) -> str:
@@ -102,6 +103,8 @@ class Splits(msgspec.Struct, frozen=True):
         value_range: the lowest and highest value that a raw sample may hold, for instance `(0, 255)`; for several inputs a
             dict of those that have one; the server refuses other values. None: 0 to 255 for uint8, else whatever the
             type holds.
+        test_sets: further samples and labels to test with, each like `test_x` and `test_y`, by what the set is called:
+            `{"night": (x, y)}`; `[tool.modelyard.evaluate] test_sets` has a set measured by itself.
         slices: what each test sample is of, by what it is called: `{"camera": ["front", "rear", ...]}`, `M` texts or whole
             numbers each; `[tool.modelyard.evaluate] slices` has each value measured by itself.
     """
@@ -113,6 +116,9 @@ class Splits(msgspec.Struct, frozen=True):
     class_names: Sequence[str] = ()
     value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
+    test_sets: Mapping[
+        str, tuple[NDArray[np.generic] | Mapping[str, NDArray[np.generic]], NDArray[np.generic] | None]
+    ] = {}
 
 
 class SplitFacts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -215,6 +221,7 @@ class DatasetFacts(_Tensors, frozen=True, kw_only=True, omit_defaults=True):
         sent: what clients send, where handlers make the inputs of it.
         measured: what the task measures, where a handler after the model gives it.
         slices: the values of each column that says of what test samples are.
+        test_sets: how many samples each further test set has.
     """
 
     splits: dict[str, SplitFacts]
@@ -222,6 +229,7 @@ class DatasetFacts(_Tensors, frozen=True, kw_only=True, omit_defaults=True):
     sent: tuple[InputFacts, ...] = ()
     measured: OutputFacts | None = None
     slices: dict[str, tuple[str, ...]] = {}
+    test_sets: dict[str, SplitFacts] = {}
 
     @property
     def dtype(self) -> str:
@@ -256,14 +264,14 @@ class Dataset(msgspec.Struct, frozen=True):
         """Return the raw samples of `split` by input, each of shape `(N, *shape)`, memory-mapped read-only."""
         return {one.name: self._load(samples_file(split, one.name)) for one in self.facts.inputs}
 
-    def sent(self) -> dict[str, Any]:
-        """Return what clients send of the test split, by input: raw samples, or what handlers make them of.
+    def sent(self, split: Split = "test") -> dict[str, Any]:
+        """Return what clients send of a test split, by input: raw samples, or what handlers make them of.
 
         Each is an array of the shape `(N, *shape)`, or a `modelyard.files.columns.Ragged` of texts or other bytes.
         """
         if not self.facts.sent:
-            return {**self.raw("test")}
-        return {one.name: open_column(self.folder, sent_file(one.name), one.dtype) for one in self.facts.sent}
+            return {**self.raw(split)}
+        return {one.name: open_column(self.folder, sent_file(split, one.name), one.dtype) for one in self.facts.sent}
 
     def y(self, split: Split) -> NDArray[np.generic]:
         """Return the targets of `split`, memory-mapped read-only.

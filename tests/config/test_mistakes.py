@@ -85,6 +85,16 @@ T = "tool.modelyard"
             f"{T}.evaluate", 'slices = ["a", "a"]', match="[tool.modelyard.evaluate]: key 'slices': 'a' is there twice"
         ),
         error(f"{T}.evaluate", 'slices = ["class"]', match="key 'slices': 'class' makes names that there are already"),
+        error(
+            f"{T}.evaluate",
+            'test_sets = ["a", "a"]',
+            match="[tool.modelyard.evaluate]: key 'test_sets': 'a' is there twice",
+        ),
+        error(
+            f"{T}.evaluate",
+            'test_sets = ["a"]\nslices = ["a"]',
+            match="key 'slices': 'a' makes names that there are already\n  call the column",
+        ),
         error(f"{T}.evaluate", 'slices = ["A b"]', match="key 'slices': "),
         error(
             f"{T}.gates",

@@ -85,6 +85,7 @@ MEANINGFUL: dict[str, Knob] = {
     "evaluate.batch_size": knob(EVALUATE, setting("evaluate", "batch_size = 7")),
     "evaluate.latency_samples": knob(EVALUATE, setting("evaluate", "latency_samples = 20")),
     "evaluate.slices": knob(EVALUATE, setting("evaluate", 'slices = ["side"]')),
+    "evaluate.test_sets": knob(EVALUATE, setting("evaluate", 'test_sets = ["corners"]')),
     "evaluate.workers": knob(EVALUATE, setting("evaluate", "workers = 1")),
     "evaluate.warmup": knob(EVALUATE, setting("evaluate", "warmup = 2"), setting("evaluate", "warmup = 20"), meanings=(0, 1, 0)),
     "gates.min_accuracy": knob(SELECT, edit("pyproject.toml", "min_accuracy = 0.5", "min_accuracy = 0.6"), edit("pyproject.toml", "min_accuracy = 0.5", "min_accuracy = 0.50"), meanings=(0, 1, 0)),

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.stages.conftest import Told
-from tests.tasks import MEASURING
+from tests.stages.conftest import Told, splits
+from tests.tasks import MEASURING, write_dataset
 
 from modelyard.artifacts import Dataset, Model, ModelFacts
 from modelyard.errors import DataError, PluginError
@@ -196,3 +196,20 @@ def test_a_damaged_evaluation_is_named(tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text('{"accuracy": 1}')
     with pytest.raises(DataError, match=r"evaluation\.json: cannot be read as Evaluation"):
         read_measured(tmp_path)
+
+
+def test_a_further_test_set_is_asked_and_measured_and_leaves_no_answers(model: Model, tmp_path: Path) -> None:
+    folder, out = tmp_path / "rare", tmp_path / "out"
+    for path in (folder, out):
+        path.mkdir()
+    dark = np.zeros((4, 4, 4, 3), np.uint8)
+    dark[..., 2] = 9
+    write_dataset(splits(test_sets={"night": (dark, np.array([2, 2, 2, 0]))}), folder, progress=Told())
+    numbers = {"latency_samples": 2, "warmup": 1, "workers": 1, "test_sets": ["night"]}
+    evaluate(lambda _: Brightness(), model, Dataset.open(folder), out, MEASURING, **numbers, progress=Told())
+    measured = read_measured(out)
+    assert [one.name for one in measured.evaluation.metrics[:2]] == ["accuracy", "night_accuracy"]
+    assert measured.evaluation.metric("night_accuracy").value == 0.75
+    assert measured.per_sample("night_accuracy").tolist() == [True, True, True, False]
+    assert len(measured.answers) == measured.evaluation.samples == 12
+    assert sorted(p.name for p in out.glob("*.npy")) == ["answers.npy"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from modelyard.component import Component, Use
-from modelyard.config.tables import Settings
+from modelyard.config.tables import Evaluate, Settings
 from modelyard.config.training import Training
 from modelyard.metrics import Quantity
 from modelyard.metrics.registered import quantities_of, quantity_of
-from modelyard.metrics.sliced import sliced
+from modelyard.metrics.sliced import on_sets, sliced
 from modelyard.metrics.standard import STANDARD
 from modelyard.toml.places import ConfigSource, Where
 
@@ -103,7 +103,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured of every variant."""
-        return quantities(self.uses["task"].component, self.metrics, self.settings.evaluate.slices)
+        return quantities(self.uses["task"].component, self.metrics, self.settings.evaluate)
 
     @property
     def handlers(self) -> dict[str, Use]:
@@ -118,8 +118,8 @@ class Config(msgspec.Struct, frozen=True):
         return where.at(variant) if table == ("variants",) else where
 
 
-def quantities(task: Component, metrics: Mapping[str, Use], slices: Sequence[str]) -> tuple[Quantity, ...]:
-    """Return what is measured: what the task does, also by `slices`, what every evaluation does, and the `metrics` of plugins."""
+def quantities(task: Component, metrics: Mapping[str, Use], settings: Evaluate) -> tuple[Quantity, ...]:
+    """Return what is measured: what the task does, also on further test sets and by slices, the sizes and times, and `metrics` of plugins."""
     own = (quantity_of(name, use.component) for name, use in metrics.items())
     known = quantities_of(task)
-    return (*known, *sliced(known, slices), *STANDARD, *own)
+    return (*known, *on_sets(known, settings.test_sets), *sliced(known, settings.slices), *STANDARD, *own)

@@ -12,7 +12,7 @@ from modelyard.config.tables import OPTIONAL, PIPELINES, SCALARS, TRAININGS, USI
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
-from modelyard.metrics.sliced import sliced
+from modelyard.metrics.sliced import on_sets, sliced
 from modelyard.metrics.standard import STANDARD
 
 if TYPE_CHECKING:
@@ -102,9 +102,12 @@ def _gates(raw: dict[str, Any], plugins: Plugins) -> list[str]:
     task = plugins.components.get(("task", str(values.get("use", default_components(plugins)["task"]))))
     known = quantities_of(task) if task else ()
     evaluate = raw["evaluate"] if isinstance(raw.get("evaluate"), dict) else {}
-    columns = evaluate.get("slices")
-    slices = [one for one in columns if isinstance(one, str)] if isinstance(columns, list) else []
-    return [*gates_of((*known, *sliced(known, slices), *STANDARD))]
+    sets, columns = (_texts(evaluate.get(key)) for key in ("test_sets", "slices"))
+    return [*gates_of((*known, *on_sets(known, sets), *sliced(known, columns), *STANDARD))]
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _did_you_mean(key: str, known: list[str]) -> str:

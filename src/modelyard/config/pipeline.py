@@ -25,6 +25,7 @@ from modelyard.config.tables import (
     TABLES,
     TRAINED,
     USING,
+    Evaluate,
     Events,
     Handlers,
     Image,
@@ -42,7 +43,7 @@ from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
-from modelyard.metrics.sliced import sliced
+from modelyard.metrics.sliced import on_sets, sliced
 from modelyard.metrics.standard import STANDARD
 from modelyard.plugins.load import Plugins
 from modelyard.stage import THREADS
@@ -81,7 +82,7 @@ class PipelineReader:
         place = named_places(own[SOURCE], name)
         events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
         metrics = {one: self.metric(one, uses["task"].component) for one in self.table("metrics")}
-        measured = quantities(uses["task"].component, metrics, self.slices(own["evaluate"].slices, uses, metrics))
+        measured = quantities(uses["task"].component, metrics, self.parts(own["evaluate"], uses, metrics))
         self.check_image(own["image"])
         seed, variants = self.scalar("seed", Seed, 0), self.variants()
         config = Config(
@@ -158,19 +159,24 @@ class PipelineReader:
         values = self.table("metrics", name)
         return self.components.take("metric", values.pop("use", name), values, self.where("metrics", name))
 
-    def slices(self, columns: Sequence[str], uses: Mapping[str, Use], metrics: Mapping[str, Use]) -> Sequence[str]:
-        """The columns of the test split by which is measured; what is called by them must be called so by nothing else."""
-        if not columns:
-            return columns
-        where, known = KeyPlace(self.where("evaluate"), "slices"), quantities(uses["task"].component, metrics, ())
+    def parts(self, settings: Evaluate, uses: Mapping[str, Use], metrics: Mapping[str, Use]) -> Evaluate:
+        """The test sets, and the columns of the test split, that are measured; what is called by them must be called so by nothing else."""
+        task = quantities_of(uses["task"].component)
+        known = quantities(uses["task"].component, metrics, Evaluate())
         taken = {*gates_of(known), *(one.name for one in known)}
-        for number, column in enumerate(columns):
-            own = sliced(quantities_of(uses["task"].component), [column])
-            if column in columns[:number] or taken & {*gates_of(own), *(one.name for one in own)}:
-                why = "is there twice" if column in columns[:number] else "makes names that there are already"
-                msg = f"{where}: {column!r} {why}\n  call the column of the data set something else"
-                raise ConfigError(msg)
-        return columns
+        for key, names, of, what in (
+            ("test_sets", settings.test_sets, on_sets, "test set"),
+            ("slices", settings.slices, sliced, "column"),
+        ):
+            for number, name in enumerate(names):
+                own = of(task, [name])
+                made = {*gates_of(own), *(one.name for one in own)}
+                if taken & made:
+                    why = "is there twice" if name in names[:number] else "makes names that there are already"
+                    msg = f"{KeyPlace(self.where('evaluate'), key)}: {name!r} {why}\n  call the {what} of the data set something else"
+                    raise ConfigError(msg)
+                taken |= made
+        return settings
 
     def bounds(self, measured: Sequence[Quantity]) -> dict[str, Any]:
         """The gates that bound a metric, whose units are checked now: not only when every variant has been measured."""

@@ -77,7 +77,7 @@ Column = Annotated[
         pattern=r"^[a-z][a-z0-9_]{0,30}\Z", description="a lower-case letter, then letters, digits and underscores"
     ),
 ]
-"""What a data set calls a column of its test split."""
+"""What a data set calls a column of its test split, or a further test set."""
 
 
 class Evaluate(msgspec.Struct):
@@ -88,6 +88,7 @@ class Evaluate(msgspec.Struct):
         latency_samples: calls with one sample that are timed.
         warmup: calls with one sample before those.
         workers: models that answer side by side; None: as many as there are CPUs, and memory for.
+        test_sets: further test sets of the data set, on each of which every metric of the task is measured, too.
         slices: columns of the test split, of each of whose values every metric of the task is measured, too.
     """
 
@@ -95,6 +96,7 @@ class Evaluate(msgspec.Struct):
     latency_samples: PositiveInt = 400
     warmup: NonNegativeInt = 20
     workers: PositiveInt | None = None
+    test_sets: list[Column] = []
     slices: list[Column] = []
 
 

@@ -1,16 +1,37 @@
-"""What a task measures, of each value of a column of the test split: of each camera, each language, each test set.
+"""What a task measures, of parts of the test split and of further test sets.
 
-A mean may hide that a model fails where it is dark. Of each quantity there is then one more, whose groups are the values of
+A set is measured as the test split is. Of a column of the test split each value is: each camera, each language. A mean may hide that a model fails where it is dark. Of each quantity there is then one more, whose groups are the values of
 the column, and whose own value is that of the worst of them: gates, tables and the report treat it like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from modelyard.metrics import Metric, Quantity
+
+_Of = TypeVar("_Of", bound=Quantity)
+
+
+def on_sets(quantities: Iterable[Quantity], names: Sequence[str]) -> tuple[Quantity, ...]:
+    """Return what is measured on each of the further test sets `names`, for what a task measures on the test split."""
+    return tuple(on_set(one, name) for name in names for one in quantities)
+
+
+def on_set(one: _Of, name: str) -> _Of:
+    """Return a quantity, or a metric, as that of the test set `name`: called `NAME_METRIC`, and no part of the Pareto front."""
+    return msgspec.structs.replace(
+        one,
+        name=f"{name}_{one.name}",
+        title=f"{one.head} on {name}",
+        worse=f"{one.worse} on {name}" if one.worse else "",
+        objective=False,
+        detail=2,
+        ratio_gate="",
+    )
 
 
 def sliced(quantities: Iterable[Quantity], columns: Sequence[str]) -> tuple[Quantity, ...]:

@@ -12,18 +12,20 @@ from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.splits.sent import prepared, write_sent
 from modelyard.stages.splits.slices import check_slices, write_slices
+from modelyard.stages.splits.test_sets import open_test_sets, write_test_set
 from modelyard.stages.statistics import Extent, statistics
 from modelyard.stages.tasks import open_task
 from modelyard.tensors import InputFacts, Loss, OutputFacts, Preprocessing, is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from modelyard.contexts import Progress
     from modelyard.execution.job import Job
     from modelyard.serving.handlers import Chain
     from modelyard.stages.splits.columns import Column
+    from modelyard.stages.splits.test_sets import Further
     from modelyard.stages.statistics import Statistics
     from modelyard.task import Task
 
@@ -102,25 +104,25 @@ def write_dataset(
     Raises:
         DataError: shapes, types, values, labels, class names or `normalize` do not fit; the message says which and where.
     """
-    sent = None
+    given, sent = splits, None
     if chain is not None and chain.before:
         splits, sent = prepared(splits, chain)
     columns = check_splits(splits)
     slices = check_slices(splits.slices, len(columns[0].test))
     wanted = _some(task.check(splits), name)
-    inputs = []
-    steps = _Steps(progress, sum(len(one.train) + len(one.test) for one in columns))
-    for column in columns:
-        inputs.append(_write_column(column, out, normalize, steps))
-    facts = {}
-    for split in ("train", "test"):
-        y = getattr(splits, f"{split}_y")
-        counts: tuple[int, ...] = ()
-        if y is not None:
-            labels = task.stored(y)
-            write_labels(out / f"{split}_y.npy", labels)
-            counts = task.counts(labels, wanted)
-        facts[split] = SplitFacts(len(getattr(columns[0], split)), counts)
+    further = open_test_sets(given, chain, task, wanted)
+    arrays = (*(one.train for one in columns), *(one.test for part in (columns, *_columns(further)) for one in part))
+    steps = _Steps(progress, sum(map(len, arrays)))
+    inputs = [_write_column(column, out, normalize, steps) for column in columns]
+    facts = {
+        split: SplitFacts(
+            len(getattr(columns[0], split)), write_labels(out, split, getattr(splits, f"{split}_y"), task, wanted)
+        )
+        for split in ("train", "test")
+    }
+    tested = {
+        name: write_test_set(name, one, out, task, wanted, inputs, chain, steps.add) for name, one in further.items()
+    }
     answers, measured = described(wanted, outputs, answer, task.given)
     known = DatasetFacts(
         task=name,
@@ -131,11 +133,16 @@ def write_dataset(
         sent=write_sent(sent, out, inputs, chain) if sent is not None and chain is not None else (),
         measured=measured,
         slices=write_slices(out, slices),
+        test_sets=tested,
     )
     write_json(out / "dataset.json", known)
-    samples = {split: one.samples for split, one in facts.items()}
+    samples = {split: one.samples for split, one in (facts | tested).items()}
     classes = {"classes": len(wanted.labels)} if wanted.activation == "softmax" else {}
     return {**samples, **classes, **_told(inputs)}
+
+
+def _columns(further: Mapping[str, Further]) -> Iterator[Sequence[Column]]:
+    return (one.columns for one in further.values())
 
 
 def _some(wanted: OutputFacts, task: str) -> OutputFacts:

@@ -11,6 +11,7 @@ from modelyard.files.npy import open_array
 from modelyard.stages.by_slice import by_slice
 from modelyard.stages.handlers import Around
 from modelyard.stages.measuring import Measuring
+from modelyard.stages.on_test_sets import on_test_sets
 from modelyard.stages.own_metrics import add_own_metrics
 from modelyard.stages.predicting import as_many_as_fit, predict
 from modelyard.stages.sizes import model_sizes
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from modelyard.tensors import OutputFacts
 
 _BASELINE = "baseline.npy"
+_FURTHER = "further.npy"
 
 
 def run(job: Job) -> None:
@@ -69,6 +71,7 @@ def evaluate(
     latency_samples: int = 400,
     warmup: int = 20,
     workers: int | None = None,
+    test_sets: Sequence[str] = (),
     slices: Sequence[str] = (),
     baseline: Model | None = None,
     threads: int | None = None,
@@ -91,6 +94,7 @@ def evaluate(
         latency_samples: calls with one sample that are timed.
         warmup: calls with one sample before those.
         workers: predictors that answer side by side; None for as many as there are CPUs, and memory for.
+        test_sets: further test sets, on each of which is measured what the task measures.
         slices: columns of the test split, of each of whose values is measured what the task measures of all.
         baseline: the model that latencies are compared with; None if it is this one.
         threads: threads of one prediction; None if the runtime does not say.
@@ -104,35 +108,39 @@ def evaluate(
     Raises:
         PluginError: the predictor does not answer what the task wants.
     """
-    samples, task, answer = dataset.sent(), measuring.task, answer_of(model.facts)
+    task, answer = measuring.task, answer_of(model.facts)
     side_by_side = workers or as_many_as_fit(threads, model)
 
-    def answers_of(one: Model, file: Path) -> Any:
-        at_once = one.facts.at_once(batch_size)
+    def answers_of(one: Model, split: str, file: Path) -> Any:
+        at_once, samples = one.facts.at_once(batch_size), dataset.sent(split)
         predict(lambda: open_model(one), samples, file, answer_of(one.facts), task, at_once, side_by_side, progress)
         return open_array(file)
 
-    own = answers_of(model, out / ANSWERS)
-    other = own
-    if task.looks_at_baseline and baseline is not None:
-        other = answers_of(baseline, out / _BASELINE)
-        (out / _BASELINE).unlink()  # what is open stays
-    labels = dataset.y("test") if dataset.has_labels else None
-    answered = Answers(own, labels, answer, other if task.looks_at_baseline else None)
-    found = measuring.scores(answered)
-    for score in found.scores:
+    def answered(split: str) -> Answers:
+        own = other = answers_of(model, split, out / (ANSWERS if split == "test" else _FURTHER))
+        if task.looks_at_baseline and baseline is not None:
+            other = answers_of(baseline, split, out / _BASELINE)
+        for file in (_FURTHER, _BASELINE):
+            (out / file).unlink(missing_ok=True)  # what is open stays
+        labels = dataset.y(split) if dataset.has_labels else None
+        return Answers(own, labels, answer, other if task.looks_at_baseline else None)
+
+    answers = answered("test")
+    found = measuring.scores(answers)
+    scores = (*found.scores, *on_test_sets(measuring, dataset.facts, test_sets, answered))
+    for score in scores:
         if score.per_sample is not None:
             save_per_sample(out, score.metric.name, score.per_sample)
     evaluation = Evaluation.of(
-        samples=len(own),
-        scores=(*(score.metric for score in found.scores), *by_slice(measuring, answered, dataset, slices, out)),
+        samples=len(answers.own),
+        scores=(*(score.metric for score in scores), *by_slice(measuring, answers, dataset, slices, out)),
         details=found.details,
         warnings=model.facts.warnings,
         **asdict(model_sizes(model)),
     )
     latency = measure_latency(
         lambda: open_model(model),
-        samples,
+        dataset.sent(),
         answer.name,
         samples=latency_samples,
         warmup=warmup,

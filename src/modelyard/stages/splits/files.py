@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.task import Task
+    from modelyard.tensors import OutputFacts
+
 _BLOCK_BYTES = 8 << 20
 
 
@@ -37,13 +40,23 @@ def write_samples(
             yield block
 
 
-def write_labels(path: Path, y: NDArray[np.generic]) -> None:
-    """Write labels to `path` as they are."""
+def write_labels(
+    out: Path, split: str, y: NDArray[np.generic] | None, task: Task, wanted: OutputFacts
+) -> tuple[int, ...]:
+    """Write the labels of `split` to the folder `out` as the task keeps them, if there are any.
+
+    Returns:
+        How many samples have each label; none where that means nothing.
+    """
     import numpy as np
 
-    with path.open("wb") as file:
-        write_header(file, y.dtype, y.shape)
-        file.write(np.ascontiguousarray(y).data)
+    if y is None:
+        return ()
+    labels = task.stored(y)
+    with (out / f"{split}_y.npy").open("wb") as file:
+        write_header(file, labels.dtype, labels.shape)
+        file.write(np.ascontiguousarray(labels).data)
+    return task.counts(labels, wanted)
 
 
 def _check_values(raw: NDArray[np.generic], start: int, name: str, value_range: tuple[float, float]) -> None:

@@ -164,7 +164,9 @@ def prepared(splits: Splits, chain: Chain) -> tuple[Splits, Sent]:
     return made, test
 
 
-def write_sent(sent: Sent, out: Path, inputs: Sequence[InputFacts], chain: Chain) -> tuple[InputFacts, ...]:
+def write_sent(
+    sent: Sent, out: Path, inputs: Sequence[InputFacts], chain: Chain, split: str = "test"
+) -> tuple[InputFacts, ...]:
     """Write what clients send to the folder `out`, and return what is known of it.
 
     Args:
@@ -172,15 +174,16 @@ def write_sent(sent: Sent, out: Path, inputs: Sequence[InputFacts], chain: Chain
         out: a folder that exists.
         inputs: what is known of the inputs of the model.
         chain: the handlers.
+        split: which one it is.
     """
     import numpy as np
 
     own, wanted = {one.name: one for one in inputs}, chain.inputs()
     for name, column in sent.columns.items():
         if isinstance(column, Texts):
-            write_texts(out, sent_file(name), _blocks(column))
+            write_texts(out, sent_file(split, name), _blocks(column))
         else:
-            np.save(out / f"{sent_file(name)}.npy", np.asarray(column[:]))
+            np.save(out / f"{sent_file(split, name)}.npy", np.asarray(column[:]))
     return tuple(_known(name, wanted.get(name), own) for name in sent.columns)
 
 

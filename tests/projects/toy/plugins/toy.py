@@ -33,7 +33,8 @@ def points(
     x = np.clip(x, -2, 2).astype("float32")
     cut = len(x) * 2 // 3
     words = [file.read_text().strip() for file in sorted(Path(names).glob("*.txt"))] if names else CORNERS
-    return Splits(x[:cut], y[:cut], x[cut:], y[cut:], words, (-2.0, 2.0), {"side": (x[cut:, 0] > 0).astype(int)})
+    side, corners = (x[cut:, 0] > 0).astype(int), (np.float32([[0, 0], [1, 0], [0, 1]]), np.arange(3))
+    return Splits(x[:cut], y[:cut], x[cut:], y[cut:], words, (-2.0, 2.0), {"side": side}, {"corners": corners})
 
 
 def centroids(context, *, passes: int = 1):
