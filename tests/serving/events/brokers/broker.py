@@ -62,6 +62,8 @@ class Broker:
     """Whether it says how often it handed an event out."""
     kills = 3
     """How often it is killed and started again, where a test does that."""
+    server_kills = 4
+    """How often a server of it is killed, unless the run is a long one."""
     made_s = 0.0
     """How long it may take until what was made outlives a kill, in seconds."""
     has_passwords = True
