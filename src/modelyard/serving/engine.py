@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import queue
 import threading
 import time
@@ -124,6 +125,8 @@ class Engine:
         self._waiting: dict[Job, None] = {}
         self._pending = 0
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._answered: collections.deque[Job] = collections.deque()
+        self._is_told = False
         self._reads_here, self._slow = pace.sample_s is not None, 0
         self._way = threading.Event()
         self._thread = threading.Thread(target=self._work, name="predict", daemon=True)
@@ -187,9 +190,12 @@ class Engine:
                 job.reply(job.work.refuse(Overloaded(msg)))
         self._loop.call_later(EVERY_S, self._sweep)
 
-    def _done(self, jobs: list[Job]) -> None:
-        self._pending -= len(jobs)
-        for job in jobs:
+    def _done(self) -> None:
+        """Hand out all answers that the thread has by now."""
+        self._is_told = False  # before it looks: what the thread adds later is told anew
+        while self._answered:
+            job = self._answered.popleft()
+            self._pending -= 1
             assert job.response is not None
             job.reply(job.response)
 
@@ -207,8 +213,10 @@ class Engine:
             start = time.thread_time()
             jobs = self._together(first, start)
             self._predict([job for job in jobs if job.response is None])
-            if jobs:
-                self._loop.call_soon_threadsafe(self._done, jobs)
+            self._answered.extend(jobs)
+            if jobs and not self._is_told:  # to wake the loop costs more than a short prediction
+                self._is_told = True
+                self._loop.call_soon_threadsafe(self._done)
             if time.thread_time() - start > LONG_S:
                 self._give_way()
 
