@@ -7,7 +7,7 @@ Source: NATS, ADR-13 (pull consumers) and ADR-9 (acknowledgements); CloudEvents,
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 import nats
 from nats.errors import Error as NatsError
 from nats.errors import NoServersError
-from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import ConsumerConfig
 from nats.js.errors import NotFoundError
+
+from .pulling import Pull
+from .sending import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -27,16 +29,15 @@ if TYPE_CHECKING:
     from modelyard.serving.events.source import Ending, Place
 
     from .peer import Peer
+    from .sending import Message
 
     T = TypeVar("T")
 
-WAIT_S, CONFIRM_S = 1.0, 5.0
+CONFIRM_S, LEAVE_S = 5.0, 1.0
 FAILURES = (NatsError, OSError, TimeoutError)
 _SUBJECT = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
 _GROUP = re.compile(r"[A-Za-z0-9_-]+")
 _KEEP = b"+WPI"
-_LINE = 16
-"""Bytes that a header field, or the block of them, takes beside what it says, at most."""
 
 
 def open_source(place: Place) -> Nats:
@@ -90,17 +91,54 @@ class Nats:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._client: Any = None
+        self._pull: Pull | None = None
 
     async def open(self) -> None:
-        place = self._place
+        came = () if self._pull is None else self._pull.came
         if self._client is not None:
             await self._client.close()
-        self._client = await connected(place)
-        self._stream = self._client.jetstream(timeout=CONFIRM_S)
+        self._client = client = await connected(self._place)
+        stream = await self._consumed()
+        self._pull = Pull(client, stream, self._place.group, came)
+        self._sender = Sender(client, FAILURES)
+        await tried(self._pull.open())
+        await tried(self._sender.open())
+
+    async def take(self, most: int) -> Sequence[NatsDelivery]:
+        assert self._pull is not None
+        taken = await tried(self._pull.take(most))
+        if not taken and not self._client.is_connected:
+            msg = f"{self._place.url}: the connection was lost"
+            raise ConnectionError(msg)
+        return [NatsDelivery(message) for message in taken]
+
+    async def settle(self, endings: Sequence[Ending[NatsDelivery]]) -> Sequence[Exception | None]:
+        found = await self._sender.send([self._message(one) for one in endings], CONFIRM_S)
+        failures = [_told(one) for one in found]
+        done = [one for one, failure in zip(endings, failures, strict=True) if failure is None]
+        await tried(self._tell([(one.delivery.reply, _word(one.rest_s)) for one in done]))
+        return failures
+
+    async def keep(self, deliveries: Sequence[NatsDelivery]) -> None:
+        for delivery in deliveries:
+            await tried(self._client.publish(delivery.reply, _KEEP))
+
+    async def close(self) -> None:
+        if self._pull is not None and self._client.is_connected:
+            with contextlib.suppress(*FAILURES):  # the server finds out by itself, later
+                await self._tell([(one.reply, _word(0.0)) for one in await self._pull.close()], LEAVE_S)
+        await self._client.close()
+
+    async def _consumed(self) -> str:
+        """Return the name of the stream that holds the input, with the consumer made if need be."""
+        place = self._place
+        stream = self._client.jetstream(timeout=CONFIRM_S)
         # The server must not give up before we do: what fails for good is ours to put aside.
         config = ConsumerConfig(ack_wait=place.lease_s, max_deliver=-1, max_ack_pending=-1)
         try:
-            self._pull = await self._stream.pull_subscribe(place.input, durable=place.group, config=config)
+            made = await stream.pull_subscribe(place.input, durable=place.group, config=config)
+            name: str = (await made.consumer_info()).stream_name
+            await made.unsubscribe()
         except NotFoundError as exc:
             msg = (
                 f"{place.url}: no stream holds the subject {place.input!r}; make one for it, for {place.output!r} and for "
@@ -109,68 +147,23 @@ class Nats:
             raise ConnectionError(msg) from exc
         except FAILURES as exc:
             raise broken(exc) from exc
+        return name
 
-    async def take(self, most: int) -> Sequence[NatsDelivery]:
-        try:
-            return [NatsDelivery(message) for message in await self._pull.fetch(most, timeout=WAIT_S)]
-        except (NatsTimeoutError, TimeoutError):
-            if not self._client.is_connected:
-                msg = f"{self._place.url}: the connection was lost"
-                raise ConnectionError(msg) from None
-            return []
-        except (NatsError, OSError) as exc:
-            raise broken(exc) from exc
-
-    async def settle(self, endings: Sequence[Ending[NatsDelivery]]) -> Sequence[Exception | None]:
-        sent = [
-            await self._begun(one) for one in endings
-        ]  # one after the other: a task for each costs more than it waits
-        confirming = [future for future in sent if isinstance(future, asyncio.Future)]
-        if confirming:
-            await asyncio.wait(confirming, timeout=CONFIRM_S)
-        failures = [_problem(one) for one in sent]
-        done = [one for one, failure in zip(endings, failures, strict=True) if failure is None]
-        try:
-            for ending in done:
-                await self._client.publish(ending.delivery.reply, _word(ending.rest_s))
-            await self._client.flush(timeout=CONFIRM_S)  # the server has read them all when it answers
-        except FAILURES as exc:
-            raise broken(exc) from exc
-        return failures
-
-    async def keep(self, deliveries: Sequence[NatsDelivery]) -> None:
-        for delivery in deliveries:
-            await tried(self._client.publish(delivery.reply, _KEEP))
-
-    async def close(self) -> None:
-        await self._client.close()
-
-    async def _begun(self, ending: Ending[NatsDelivery]) -> asyncio.Future[Any] | Exception | None:
-        """Send what there is to send, as `_sent`; return why it cannot be."""
-        try:
-            return await self._sent(ending)
-        except (ConnectionError, ValueError) as exc:
-            return exc
-
-    async def _sent(self, ending: Ending[NatsDelivery]) -> asyncio.Future[Any] | None:
-        """Send what there is to send; return what comes true when the stream has it, or None."""
+    def _message(self, ending: Ending[NatsDelivery]) -> Message | None:
+        """Return what there is to send, if anything."""
         place, answer, told = self._place, ending.answer, ending.dead_letter
         if answer is not None:
-            return await self._publish(place.output, answer.body, {**answer.headers, "Nats-Msg-Id": answer.id})
+            return place.output, answer.body, {**answer.headers, "Nats-Msg-Id": answer.id}
         if told is None:
             return None
         sent = ending.delivery.sent
         kept = {name: value for name, value in sent.items() if not name.lower().startswith("nats-")}
-        return await self._publish(place.dead_letter, ending.delivery.body, {**kept, **told})
+        return place.dead_letter, ending.delivery.body, {**kept, **told}
 
-    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> asyncio.Future[Any]:
-        size = len(body) + _LINE + sum(len(name) + len(value) + _LINE for name, value in headers.items())
-        if size > self._client.max_payload:  # the client counts the body alone, and the server hangs up
-            msg = f"larger than the broker takes, {self._client.max_payload} bytes"
-            raise ValueError(msg)
-        publishing = self._stream.publish_async(subject, body, headers=headers or None)
-        future: asyncio.Future[Any] = await tried(publishing)
-        return future
+    async def _tell(self, words: Sequence[tuple[str, bytes]], wait_s: float = CONFIRM_S) -> None:
+        for reply, word in words:
+            await self._client.publish(reply, word)
+        await self._client.flush(timeout=wait_s)  # the server has read them all when it answers
 
 
 async def connected(place: Place) -> Any:
@@ -198,17 +191,9 @@ async def connected(place: Place) -> Any:
         raise ConnectionError(msg) from exc
 
 
-def _problem(sent: asyncio.Future[Any] | BaseException | None) -> Exception | None:
-    """Return why the stream does not have what was sent; None: it has, or nothing was."""
-    if isinstance(sent, Exception):
-        return sent
-    if not isinstance(sent, asyncio.Future):
-        return None
-    if not sent.done():
-        sent.cancel()
-        return ConnectionError("no confirmation of what was sent")
-    failure = sent.exception()
-    return None if failure is None else broken(failure)
+def _told(failure: Exception | None) -> Exception | None:
+    """Return why the stream does not have what was sent, as the consumer knows it."""
+    return failure if failure is None or isinstance(failure, ConnectionError | ValueError) else broken(failure)
 
 
 def _word(rest_s: float | None) -> bytes:
