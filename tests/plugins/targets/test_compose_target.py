@@ -271,18 +271,25 @@ def test_a_broker_is_named_and_its_secrets_are_files(context: Callable[..., Targ
     assert mounted == {value for name, value in environment.items() if name.endswith("_FILE")}
 
 
-STARTED = {"nats": ({"nats": 4222, "tls": 4222}, 4222), "redis": ({"redis": 6379, "rediss": 6379}, 6379)}
+STARTED = {
+    "nats": ({"nats": 4222, "tls": 4222}, 4222, 4222),
+    "redis": ({"redis": 6379, "rediss": 6379}, 6379, 6379),
+    "mqtt": ({"mqtt": 1883, "mqtts": 8883}, 1883, 1883),
+    "amqp": ({"amqp": 5672, "amqps": 5671}, 5672, 5672),
+    "kafka": ({"kafka": 9092, "kafkas": 9093}, 9092, 19092),
+}
+"""The ports of a broker for trying out: as the machine reaches it, and as the server does."""
 
 
 @pytest.mark.parametrize("scheme", STARTED)
 def test_a_broker_for_trying_out_is_started_beside_the_server(
     scheme: str, context: Callable[..., TargetContext]
 ) -> None:
-    schemes, port = STARTED[scheme]
+    schemes, port, inside = STARTED[scheme]
     made = context(image=msgspec.structs.replace(context().image, server=ServerFacts(event_schemes=schemes)))
     compose(made, auth=False, tls=False, events_broker=f"{scheme}:tag")
     server, broker = (read(made)["services"][name] for name in ("server", "broker"))
-    assert server["environment"]["MODELYARD_EVENTS_URL"] == f"{scheme}://broker:{port}"
+    assert server["environment"]["MODELYARD_EVENTS_URL"] == f"{scheme}://broker:{inside}"
     assert (broker["image"], broker["ports"]) == (f"{scheme}:tag", [f"127.0.0.1:{port}:{port}"])
     assert (broker["user"], broker["read_only"], broker["cap_drop"]) == ("65532:65532", True, ["ALL"])
     if program := compose_program():
@@ -295,7 +302,7 @@ def test_a_broker_for_trying_out_is_started_beside_the_server(
     ("params", "schemes", "said"),
     [
         ({}, {}, "'events_broker': 'b:1' is not allowed: the project's server takes no events"),
-        ({}, {"amqp": 5672}, "no broker is known that would be started for amqp\n  start one yourself"),
+        ({}, {"odd": 5672}, "no broker is known that would be started for odd\n  start one yourself"),
         ({"events_url": "nats://b"}, {"nats": 4222}, "'events_url': 'nats://b' is not allowed: events_broker starts a"),
         ({"events_auth": True}, {"nats": 4222}, "'events_auth': True is not allowed: events_broker starts a broker"),
     ],
