@@ -7,6 +7,7 @@ Source: NATS, ADR-13 (pull consumers) and ADR-9 (acknowledgements); CloudEvents,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-CONFIRM_S, LEAVE_S = 5.0, 1.0
+CONFIRM_S, LEAVE_S = 5.0, 1.5
 FAILURES = (NatsError, OSError, TimeoutError)
 _SUBJECT = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
 _GROUP = re.compile(r"[A-Za-z0-9_-]+")
@@ -94,12 +95,14 @@ class Nats:
         self._pull: Pull | None = None
 
     async def open(self) -> None:
-        came = () if self._pull is None else self._pull.came
         if self._client is not None:
             await self._client.close()
         self._client = client = await connected(self._place)
         stream = await self._consumed()
-        self._pull = Pull(client, stream, self._place.group, came)
+        pull, before = Pull(client, stream, self._place.group), self._pull
+        if before is not None:  # what has come and was not taken is still ours, and nobody takes it there any more
+            pull.came, before.came = before.came, []
+        self._pull = pull
         self._sender = Sender(client, FAILURES)
         await tried(self._pull.open())
         await tried(self._sender.open())
@@ -126,7 +129,8 @@ class Nats:
     async def close(self) -> None:
         if self._pull is not None and self._client.is_connected:
             with contextlib.suppress(*FAILURES):  # the server finds out by itself, later
-                await self._tell([(one.reply, _word(0.0)) for one in await self._pull.close()], LEAVE_S)
+                async with asyncio.timeout(LEAVE_S):
+                    await self._tell([(one.reply, _word(0.0)) for one in await self._pull.close()])
         await self._client.close()
 
     async def _consumed(self) -> str:
@@ -160,10 +164,10 @@ class Nats:
         kept = {name: value for name, value in sent.items() if not name.lower().startswith("nats-")}
         return place.dead_letter, ending.delivery.body, {**kept, **told}
 
-    async def _tell(self, words: Sequence[tuple[str, bytes]], wait_s: float = CONFIRM_S) -> None:
+    async def _tell(self, words: Sequence[tuple[str, bytes]]) -> None:
         for reply, word in words:
             await self._client.publish(reply, word)
-        await self._client.flush(timeout=wait_s)  # the server has read them all when it answers
+        await self._client.flush(timeout=CONFIRM_S)  # the server has read them all when it answers
 
 
 async def connected(place: Place) -> Any:

@@ -33,13 +33,15 @@ class Pull:
         client: a client that is connected.
         stream: the stream's name.
         consumer: the consumer's.
-        came: events that came before, over a connection that was lost.
+
+    Attributes:
+        came: the messages that have come and were not taken.
     """
 
-    def __init__(self, client: Any, stream: str, consumer: str, came: Sequence[Any] = ()) -> None:
+    def __init__(self, client: Any, stream: str, consumer: str) -> None:
         self._client, self._loop = client, asyncio.get_running_loop()
         self._subject, self._inbox = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", client.new_inbox()
-        self.came: list[Any] = [*came]
+        self.came: list[Any] = []
         self._requests = self._left = 0
         self._asked = 0.0
         self._wrong = ""
@@ -78,11 +80,9 @@ class Pull:
 
         What is given back while the server still has a request, it hands out to that, or to nobody.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ASK_S + LATER_S):
-                while self._left > 0:
-                    self._some.clear()
-                    await self._some.wait()
+        while self._left > 0:
+            self._some.clear()
+            await self._some.wait()
         return self.came
 
     async def _ask(self, count: int) -> None:
