@@ -12,6 +12,7 @@ from modelyard.artifacts import Splits
 from modelyard.contexts import Problem
 from modelyard.errors import DataError
 from modelyard.params import InputPath, PositiveInt
+from modelyard_plugins.support.data.decoded import Decoded
 from modelyard_plugins.support.data.image_tree import Picture, find_pictures, is_split
 from modelyard_plugins.support.data.rows import on_disk
 from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
@@ -93,7 +94,7 @@ def _labels(pictures: list[Picture]) -> NDArray[np.int64]:
 
 
 class _Reader:
-    """Reads pictures into arrays that live on disk, and counts them."""
+    """Reads pictures into arrays that live on disk, and counts them; those that were decoded before are not decoded again."""
 
     def __init__(self, context: StageContext, size: tuple[int, int], channels: int, total: int) -> None:
         self.context, self.size, self.channels, self.total, self.done = context, size, channels, total, 0
@@ -103,12 +104,23 @@ class _Reader:
 
         shape = (len(pictures), *self.size, self.channels)
         images: NDArray[np.uint8] = on_disk(self.context.cache, np.uint8, shape)
-        for row, (path, _) in enumerate(pictures):
-            images[row] = read_picture(path, self.size, self.channels)
-            self.done += 1
-            if self.done % 100 == 0 or self.done == self.total:
-                self.context.progress(self.done, self.total, unit="pictures")
+        with Decoded(self.context.cache, self._way()) as decoded:
+            for row, (path, _) in enumerate(pictures):
+                images[row] = decoded.pixels(path, self._decode, shape[1:])
+                self.done += 1
+                if self.done % 100 == 0 or self.done == self.total:
+                    self.context.progress(self.done, self.total, unit="pictures")
         return images
+
+    def _decode(self, path: Path) -> NDArray[np.uint8]:
+        return read_picture(path, self.size, self.channels)
+
+    def _way(self) -> str:
+        """Return what decides, beside a file, which pixels are made of it."""
+        from PIL import __version__, features
+
+        height, width = self.size
+        return f"{height}x{width}x{self.channels}-pillow-{__version__}-jpeg-{features.version('jpg')}"
 
 
 def read_picture(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:

@@ -121,6 +121,33 @@ class Splits(msgspec.Struct, frozen=True):
     ] = {}
 
 
+class Streams(msgspec.Struct, frozen=True):
+    """What a data set plugin may return instead of `Splits`: samples one after another, of which one is in memory at a time.
+
+    `train` and `test` are each an iterator or a list of pairs `(x, y)`, a `tf.data.Dataset` of such (without batches), or
+    a PyTorch `Dataset`. `x` is an array of numbers, a text, bytes or the `Path` of a file (for handlers), or a dict of these by
+    the inputs' names; `y` is a label, or None. Samples of one input are alike but for their first axis: token ids, sounds
+    and boxes may be of several lengths.
+
+    Attributes:
+        train: what gives the training samples.
+        test: what gives the test samples.
+        class_names: as those of `Splits`; so are `value_range` and `slices`.
+        pad: what follows a sample that is shorter than the longest of both splits. None: there are none. Labels are
+            padded with -1, which does not count.
+        masks: whether the model gets an input `NAME_mask` beside each input of several lengths, int32, shape `(longest,)`: 1 where
+            the sample is, 0 behind it. An input without a name is called `input`.
+    """
+
+    train: Any
+    test: Any
+    class_names: Sequence[str] = ()
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
+    slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
+    pad: float | None = None
+    masks: bool = False
+
+
 class SplitFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many samples a split has, in all and with each label (in the order of the labels), where there are labels."""
 

@@ -45,9 +45,9 @@ class RegisterTask(Protocol):
 
 @hookspec
 def modelyard_register_datasets(register: Register) -> None:
-    """Register data sets: `function(context: StageContext, *, ...) -> Splits`.
+    """Register data sets: `function(context: StageContext, *, ...) -> Splits | Streams`.
 
-    The plugin returns arrays; modelyard checks shapes, dtypes and label range and writes memory-mapped splits.
+    The plugin returns arrays, or gives samples one by one; modelyard checks shapes, dtypes and label range and writes memory-mapped splits.
     """
 
 

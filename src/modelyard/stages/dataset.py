@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, samples_file
+from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, Streams, samples_file
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
 from modelyard.stages.handlers import described, open_chain
 from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
+from modelyard.stages.splits.given_labels import with_label_arrays
 from modelyard.stages.splits.sent import prepared, write_sent
 from modelyard.stages.splits.slices import check_slices, write_slices
+from modelyard.stages.splits.streams import splits_of
 from modelyard.stages.splits.test_sets import open_test_sets, write_test_set
 from modelyard.stages.statistics import Extent, statistics
 from modelyard.stages.tasks import open_task
@@ -39,14 +41,10 @@ def run(job: Job) -> None:
     """Get the data set and write its splits and `dataset.json`.
 
     Raises:
-        PluginError: the plugin did not return `Splits`.
+        PluginError: the plugin returned neither `Splits` nor `Streams`.
         DataError: the splits cannot be trained on.
     """
-    splits = job.call("dataset", job.base)
-    component = job.stage.uses["dataset"].component
-    if not isinstance(splits, Splits):
-        msg = f"the data set {component.name!r} ({component.file}) returned a {type(splits).__name__}, not Splits"
-        raise PluginError(msg)
+    splits = _splits(job)
     task = open_task(job)
     named = job.stage.uses["task"].component
     figures = write_dataset(
@@ -62,6 +60,18 @@ def run(job: Job) -> None:
     job.base.metrics.update(figures)
     if "dtype" in figures:
         job.base.warn(f"samples are {figures['dtype']}: they reach the model as they are; pictures are uint8")
+
+
+def _splits(job: Job) -> Splits:
+    """Call the data set's function, and return what it gives; samples that come one by one are written down first."""
+    found = job.call("dataset", job.base)
+    if isinstance(found, Streams):
+        return splits_of(found, job.base.cache, job.base.progress)
+    if isinstance(found, Splits):
+        return found
+    component = job.stage.uses["dataset"].component
+    msg = f"the data set {component.name!r} ({component.file}) returned a {type(found).__name__}, not Splits or Streams"
+    raise PluginError(msg)
 
 
 def write_dataset(
@@ -104,6 +114,7 @@ def write_dataset(
     Raises:
         DataError: shapes, types, values, labels, class names or `normalize` do not fit; the message says which and where.
     """
+    splits = with_label_arrays(splits)
     given, sent = splits, None
     if chain is not None and chain.before:
         splits, sent = prepared(splits, chain)

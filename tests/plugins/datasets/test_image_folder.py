@@ -8,7 +8,7 @@ from PIL import Image
 from tests.plugins.conftest import Bench
 
 from modelyard import DataError
-from modelyard_plugins.datasets.image_folder import check, image_folder
+from modelyard_plugins.datasets.image_folder import check, image_folder, read_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,3 +109,23 @@ def test_what_is_said_of_pixels_that_stay_in_their_files_is_refused(params: dict
         "size" if params["size"] != 32 else "grayscale"
     ]
     assert list(check(None, decode=True, **params)) == []
+
+
+def test_one_new_picture_among_many_decodes_one(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counting(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
+        read.append(path.name)
+        return read_picture(path, size, channels)
+
+    monkeypatch.setattr("modelyard_plugins.datasets.image_folder.read_picture", counting)
+    root = tmp_path / "set"
+    fill(root / "train", 4)
+    fill(root / "test", 4)
+    first = image_folder(bench.stage(), folder=str(root), size=8)
+    assert 0 < len(read) <= 24
+    read.clear()
+    Image.new("RGB", (9, 9), (250, 250, 0)).save(root / "train/red/new.png")
+    second = image_folder(bench.stage(), folder=str(root), size=8)
+    assert read == ["new.png"]
+    np.testing.assert_array_equal(np.asarray(second.train_x)[:12], first.train_x)

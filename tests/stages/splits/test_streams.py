@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.plugins.conftest import no_progress
+from tests.tasks import write_dataset
+
+from modelyard.artifacts import Dataset, Splits, Streams
+from modelyard.errors import DataError
+from modelyard.stages.splits.streams import splits_of
+
+Gathered = Callable[..., Splits]
+
+
+@pytest.fixture
+def gathered(tmp_path: Path) -> Gathered:
+    """Returns the splits of streams that are made of these arguments."""
+    return lambda *args, **options: splits_of(Streams(*args, **options), tmp_path / "cache", no_progress)
+
+
+def pairs(samples: int) -> Iterator[tuple[Any, int]]:
+    return ((np.full((2, 3), number, np.uint8), number % 2) for number in range(samples))
+
+
+class ByNumber:
+    """What PyTorch calls a map-style Dataset: no iterator, and no IndexError at its end."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, number: int) -> tuple[Any, int]:
+        return [float(number)] * 3, number % 2
+
+
+class OfTensorFlow:
+    """What a `tf.data.Dataset` of a generator has."""
+
+    def __len__(self) -> int:
+        msg = "The dataset length is unknown."
+        raise TypeError(msg)
+
+    def as_numpy_iterator(self) -> Iterator[Any]:
+        return iter([({"a": np.float32([1, 2]), "b": np.int32(3)}, np.int64(1))] * 2)
+
+
+def test_samples_that_come_one_by_one_become_arrays(gathered: Gathered) -> None:
+    splits = gathered(pairs(5), list(pairs(2)), class_names=("even", "odd"))
+    np.testing.assert_array_equal(splits.train_x, np.stack([x for x, _ in pairs(5)]))
+    assert (splits.train_y.tolist(), splits.test_y.tolist()) == ([0, 1, 0, 1, 0], [0, 1])
+    assert splits.train_x.dtype == np.uint8
+    assert splits.class_names == ("even", "odd")
+
+
+def test_what_frameworks_call_a_dataset_is_gone_through(gathered: Gathered) -> None:
+    assert gathered(ByNumber(), ByNumber()).train_x.tolist() == [[0.0] * 3, [1.0] * 3, [2.0] * 3, [3.0] * 3]
+    splits = gathered(OfTensorFlow(), OfTensorFlow())
+    assert {name: array.shape for name, array in splits.train_x.items()} == {"a": (2, 2), "b": (2,)}
+
+
+def test_samples_of_several_lengths_are_padded_with_a_mask(gathered: Gathered, tmp_path: Path) -> None:
+    train, test = [([1, 2, 3], 0), ([4], 1)], [([5, 6, 7, 8], 1), ([9, 9], 0)]
+    splits = gathered(iter(train), iter(test), pad=-7, masks=True)
+    folder = tmp_path / "written"
+    folder.mkdir()
+    write_dataset(splits, folder, progress=no_progress)
+    raw = Dataset.open(folder).raw("train")
+    assert raw["input"].tolist() == [[1, 2, 3, -7], [4, -7, -7, -7]]
+    assert raw["input_mask"].tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+
+
+def test_labels_of_several_lengths_do_not_count_behind_their_end(gathered: Gathered) -> None:
+    splits = gathered([([1, 2], [0, 1]), ([3], [1])], [([1], [0])], pad=0)
+    assert splits.train_y.tolist() == [[0, 1], [1, -1]]
+    assert splits.test_y.tolist() == [[0, -1]]
+
+
+def test_texts_bytes_and_files_are_for_handlers(gathered: Gathered, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    splits = gathered([("äh", "yes"), (b"\0\1", "no")], [(tmp_path / "a.wav", "yes")])
+    assert (splits.train_x[0], splits.train_x[1], splits.test_x[0]) == ("äh".encode(), b"\0\1", b"RIFF")
+    assert splits.train_y.tolist() == ["yes", "no"]
+
+
+def test_a_stream_larger_than_memory_needs_none_of_it(tmp_path: Path) -> None:
+    import tracemalloc
+
+    one = np.zeros((256, 1024), np.uint8)
+    samples = [(one, 0)] * 400  # 100 MB
+    tracemalloc.start()
+    splits = splits_of(Streams(iter(samples), samples[:1]), tmp_path, no_progress)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert splits.train_x.shape == (400, 256, 1024)  # type: ignore[union-attr]
+    assert peak < 40e6
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ([], "train: gives no sample\n"),
+        (3, "train: is a int, which gives no samples\n"),
+        ([{"x": 1}], "train: sample 0 is a dict, not a pair"),
+        ([(1, 2, 3)], "train: sample 0 is 3 values, not a pair"),
+        ([([1, 2], 0), ([[1, 2]], 0)], "train: sample 1: x has the shape (1, 2), but the first has (2,)\n"),
+        ([([1, 2], 0), ([1.5, 2], 0)], "train: sample 1: x is float64, but the first is int64\n"),
+        ([([1], 0), ([1], None)], "train: sample 1 has x, but those before it have x, y\n"),
+        ([({"a": 1}, 0), ({"b": 1}, 0)], "train: sample 1 has x['b'], y, but those before it have x['a'], y\n"),
+        ([("a", 0), ([1], 0)], "train: sample 1: x is a list, but the first is a text"),
+        ([(object(), 0)], "train: sample 0: x is a object, which is no array of numbers"),
+        ([([1], 0), ([1, 2], 0)], "samples are of several lengths, 1 to 2\n  set Streams.pad"),
+        ([({"a": [1]}, 0)], "train has x['a'], but test has x\n"),
+    ],
+)
+def test_what_is_no_sample_is_told_with_its_number(gathered: Gathered, train: Any, told: str) -> None:
+    with pytest.raises(DataError) as caught:
+        gathered(train, [([1], 0)])
+    assert str(caught.value).startswith(told)
