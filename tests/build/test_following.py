@@ -14,8 +14,9 @@ from modelyard.execution.request import Answer, StageRequest, answer_name
 from modelyard.executors import Job
 from modelyard.files.digests import manifest_digest
 from modelyard.files.json import as_json
+from modelyard.store.file_system import RemoteSettings
 from modelyard.store.record import Record
-from modelyard.store.remote import Remote, RemoteSettings
+from modelyard.store.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from modelyard.files.digests import DigestTable, manifest_digest
+from modelyard.store.file_system import RemoteSettings, connect
 from modelyard.store.local import Store
 from modelyard.store.record import Record
-from modelyard.store.remote import Remote, RemoteSettings, _connect
+from modelyard.store.remote import Remote
 from tests.standins.manifests import manifest_of
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"
@@ -118,7 +119,7 @@ def gs_bucket(gs_server: str, request: pytest.FixtureRequest) -> tuple[str, dict
     """Return the URL of an empty bucket of the test's own, and the options that lead to its server."""
     name = f"test-{abs(hash(request.node.nodeid)):x}"[:40]
     options = {"endpoint_url": gs_server, "token": "anon"}
-    _connect(RemoteSettings(f"gs://{name}", options=options))[0].mkdir(name)
+    connect(RemoteSettings(f"gs://{name}", options=options))[0].mkdir(name)
     return f"gs://{name}/store", options
 
 

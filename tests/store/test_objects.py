@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.store.file_system import RemoteSettings
 from modelyard.store.gc import Bounds, files_of, plan_sweep, read_store
 from modelyard.store.objects import UNLISTED_S, Listed, ObjectStore, transfer
 from modelyard.store.record import object_name, trace_name
-from modelyard.store.remote import Remote, RemoteSettings
+from modelyard.store.remote import Remote
 from modelyard.store.verify import StoreVerifier
 from tests.store.conftest import KEY, MakeStore, Place, Told, keep
 

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from modelyard.errors import ConfigError
+from modelyard.store.file_system import RemoteSettings, connect
 from modelyard.store.local import Store
 from modelyard.store.record import Record, object_name, trace_name
-from modelyard.store.remote import RemoteSettings, _connect, check_remote
+from modelyard.store.remote import check_remote
 from tests.store.conftest import KEY, MakeStore, Place, Told, keep
 
 FILES = {"model.bin": b"a model" * 1000, "copy/model.bin": b"a model" * 1000, "empty": b""}
@@ -23,7 +24,7 @@ OTHER = "cd" * 32
 
 
 def opened(place: Place) -> tuple[Any, str]:
-    return _connect(RemoteSettings(place[0], options=place[1]))
+    return connect(RemoteSettings(place[0], options=place[1]))
 
 
 def push(store: Store, record: Record) -> bool:

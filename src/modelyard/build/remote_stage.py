@@ -29,10 +29,11 @@ from modelyard.files.json import as_json, decode, read_bytes, write_json
 from modelyard.files.scratch import Scratch
 from modelyard.project.load import load
 from modelyard.stage import Stage
+from modelyard.store.file_system import RemoteSettings
 from modelyard.store.local import Store
 from modelyard.store.objects import transfer_objects
 from modelyard.store.record import RECORD, Record
-from modelyard.store.remote import Remote, RemoteSettings
+from modelyard.store.remote import Remote
 
 DONE, FAILED, UNREACHABLE, REFUSED = 0, 1, 69, 78
 """Exit codes, for who looks at the job; those of sysexits.h, as far as it has them."""

@@ -50,7 +50,8 @@ class BuildState:
         settings = self.project.config.settings.store
         if not settings.remote or settings.mode == "off":
             return None
-        from modelyard.store.remote import RemoteSettings, open_remote
+        from modelyard.store.file_system import RemoteSettings
+        from modelyard.store.remote import open_remote
 
         is_written = settings.mode == "read-write"
         told = RemoteSettings(settings.remote, is_written, settings.timeout_s, settings.options)

@@ -9,52 +9,42 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import logging
 import os
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
-
-import msgspec
 
 from modelyard.concurrency.deadlines import within
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files.digests import FileEntry
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import as_json
+from modelyard.store.file_system import (
+    NEEDS,
+    RemoteSettings,
+    absent_is_none,
+    connect,
+    put,
+    put_new,
+    size_of,
+    written_at,
+)
 from modelyard.store.objects import Listed, ObjectStore, transfer
 from modelyard.store.record import Record, object_name, read_trace, trace_name
 from modelyard.toml.places import KeyPlace, Place
 
 T = TypeVar("T")
 
-NEEDS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
-"""For each protocol, the package that speaks it beside fsspec."""
 _EXTRAS = {"s3fs": "remote", "gcsfs": "gcs"}
 """For each such package, the extra of modelyard's that brings it and fsspec."""
-_ATOMIC = frozenset({*NEEDS, "memory"})
-"""Protocols whose uploads appear whole or not at all; elsewhere a file is written beside its place and renamed."""
-_ATTEMPTS = 3
-"""How often a request to S3 is made while its server says that it is too busy or failed (5xx); gcsfs tries again by itself."""
 _LARGEST_TRACE_BYTES = 64 << 20
 """The record of a stage with half a million outputs."""
 _LISTING_BYTES = 100_000_000
 """What a listing counts as: one of half a million objects."""
 _BYTES_PER_S = 1_000_000
 """A transfer slower than this counts as one that does not work."""
-
-
-class RemoteSettings(msgspec.Struct, frozen=True):
-    """Where the remote is and how it is used; see `[tool.modelyard.store]`."""
-
-    url: str
-    writes: bool = True
-    timeout_s: float = 20.0
-    options: dict[str, Any] = {}
 
 
 def check_remote(url: str, where: Place) -> None:
@@ -109,7 +99,7 @@ class Remote:
 
         with bounded(_LARGEST_TRACE_BYTES) as copy:
             name = trace_name(key)
-            data = self._try(lambda fs, root: _absent_is_none(lambda: read_small(fs, f"{root}/{name}", copy)))
+            data = self._try(lambda fs, root: absent_is_none(lambda: read_small(fs, f"{root}/{name}", copy)))
         if data is None:
             return None
         try:
@@ -123,7 +113,7 @@ class Remote:
         """Tell whether the remote has an object of the right size for `entry`, and it was not found damaged; none is read."""
         name = object_name(entry.digest)
         return entry.digest not in self._untrusted and bool(
-            self._try(lambda fs, root: _size(fs, f"{root}/{name}") == entry.size)
+            self._try(lambda fs, root: size_of(fs, f"{root}/{name}") == entry.size)
         )
 
     def read(self, entry: FileEntry, folder: Path) -> Path | None:
@@ -133,7 +123,7 @@ class Remote:
         name, target = object_name(entry.digest), folder / entry.digest
         with bounded(entry.size) as copy:
             whole = self._try(
-                lambda fs, root: _absent_is_none(lambda: copy.fetch(fs, f"{root}/{name}", target)), entry.size
+                lambda fs, root: absent_is_none(lambda: copy.fetch(fs, f"{root}/{name}", target)), entry.size
             )
         if whole is None:
             return None
@@ -157,11 +147,11 @@ class Remote:
             StoreError: the remote does not work.
         """
         found = self._must(
-            lambda fs, root: (_absent_is_none(lambda: fs.find(f"{root}/{folder}", detail=True)), root), _LISTING_BYTES
+            lambda fs, root: (absent_is_none(lambda: fs.find(f"{root}/{folder}", detail=True)), root), _LISTING_BYTES
         )
         for path, info in sorted((found[0] or {}).items()):
             name = path.lstrip("/").removeprefix(found[1].lstrip("/")).lstrip("/")
-            yield Listed(name, int(info["size"] or 0), _written(info))
+            yield Listed(name, int(info["size"] or 0), written_at(info))
 
     def load(self, name: str) -> bytes | None:
         """Return the bytes of a small file; None if it is not there, and none of them if it is too long.
@@ -172,7 +162,7 @@ class Remote:
         from modelyard.store.bounded_copy import bounded, read_small
 
         with bounded(_LARGEST_TRACE_BYTES) as copy:
-            return self._must(lambda fs, root: _absent_is_none(lambda: read_small(fs, f"{root}/{name}", copy)))
+            return self._must(lambda fs, root: absent_is_none(lambda: read_small(fs, f"{root}/{name}", copy)))
 
     def digest(self, name: str, size_bytes: int) -> str | None:
         """Return the SHA-256 of a file, read now; None if it is not there, empty if it is longer than that.
@@ -185,7 +175,7 @@ class Remote:
         with self.writing() as folder, bounded(size_bytes) as copy:
             target = folder / "file"
             whole = self._must(
-                lambda fs, root: _absent_is_none(lambda: copy.fetch(fs, f"{root}/{name}", target)), size_bytes
+                lambda fs, root: absent_is_none(lambda: copy.fetch(fs, f"{root}/{name}", target)), size_bytes
             )
             return hash_file(target) if whole else None if whole is None else ""
 
@@ -203,7 +193,7 @@ class Remote:
         name = object_name(entry.digest)
 
         def work(fs: Any, root: str) -> bool:
-            _put(fs, f"{root}/{name}", lambda target: fs.put_file(str(file), target))
+            put(fs, f"{root}/{name}", lambda target: fs.put_file(str(file), target))
             return True
 
         return bool(self._try(work, entry.size))
@@ -211,13 +201,13 @@ class Remote:
     def put_trace(self, record: Record) -> bool:
         """Let `record` stand for its key, unless another build has put one there meanwhile; tell whether one is there."""
         name, data, replace = trace_name(record.key), as_json(record), record.key in self._untrusted
-        return bool(self._try(lambda fs, root: _put_trace(fs, f"{root}/{name}", data, replace=replace)))
+        return bool(self._try(lambda fs, root: put_new(fs, f"{root}/{name}", data, replace=replace)))
 
     def save(self, name: str, data: bytes) -> bool:
         """Write a small file: what a project needs, for who cleans the remote; what became of a job. Tell whether it is there."""
 
         def work(fs: Any, root: str) -> bool:
-            _put(fs, f"{root}/{name}", lambda target: fs.pipe_file(target, data))
+            put(fs, f"{root}/{name}", lambda target: fs.pipe_file(target, data))
             return True
 
         return bool(self._try(work))
@@ -231,7 +221,7 @@ class Remote:
 
         def remove_one(one: Listed) -> int:
             if not dry_run:
-                self._must(lambda fs, root: _absent_is_none(lambda: fs.rm_file(f"{root}/{one.name}")))
+                self._must(lambda fs, root: absent_is_none(lambda: fs.rm_file(f"{root}/{one.name}")))
             return one.size
 
         return sum(remove_one(one) for one in files)  # in their order: traces go before what they name
@@ -289,7 +279,7 @@ class Remote:
     def _open(self) -> tuple[Any, str]:
         with self._opening:
             if self._opened is None or self._process != os.getpid():  # a connection does not survive a fork
-                self._opened, self._process = _connect(self.settings), os.getpid()
+                self._opened, self._process = connect(self.settings), os.getpid()
             return self._opened
 
     def _give_up(self, exc: Exception, limit_s: float) -> None:
@@ -304,94 +294,6 @@ class Remote:
         if isinstance(exc, TimeoutError) and not str(exc):
             return f"no answer within {limit_s:.0f} s (store.timeout_s is {self.settings.timeout_s:g})"
         return _reason(exc)
-
-
-def _connect(settings: RemoteSettings) -> tuple[Any, str]:
-    # gcsfs otherwise asks a second, gRPC service for the kind of each bucket, which takes a minute where only JSON is served
-    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    import fsspec
-
-    _keep_quiet(settings.url.partition("://")[0])
-    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True, **settings.options}
-    if settings.url.startswith(("s3://", "s3a://")):
-        network = {
-            "connect_timeout": settings.timeout_s,
-            "read_timeout": settings.timeout_s,
-            "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        }
-        options["config_kwargs"] = {**network, **options.get("config_kwargs", {})}
-    fs, root = fsspec.core.url_to_fs(settings.url, **options)
-    return fs, str(root).rstrip("/")
-
-
-def _keep_quiet(protocol: str) -> None:
-    """Let what the protocol's package logs of its failures go nowhere: they are told once, in words."""
-    for name in ("fsspec", NEEDS.get(protocol, protocol)):
-        logging.getLogger(name).addHandler(logging.NullHandler())
-
-
-def _absent_is_none(work: Callable[[], T]) -> T | None:
-    """Return what `work` returns, or None if the file is not there; a bucket that is not there is another matter."""
-    try:
-        return work()
-    except FileNotFoundError as exc:
-        answer = getattr(exc.__cause__, "response", None) or {}
-        if answer.get("Error", {}).get("Code") == "NoSuchBucket":
-            raise
-        return None
-
-
-def _size(fs: Any, path: str) -> int | None:
-    """Return the size of `path` in bytes, or None if it is not there."""
-    info = _absent_is_none(lambda: fs.info(path))
-    return info["size"] if info else None
-
-
-def _written(info: Mapping[str, Any]) -> float:
-    """Return when a file was written, in seconds since 1970; now, if the file system does not say: then it counts as new."""
-    for name in ("mtime", "LastModified", "updated", "last_modified", "created"):
-        when = info.get(name)
-        if isinstance(when, str):
-            when = datetime.fromisoformat(when)
-        if isinstance(when, datetime):
-            return when.timestamp()
-        if when is not None:
-            return float(when)
-    return time.time()
-
-
-def _put(fs: Any, path: str, write: Callable[[str], object]) -> None:
-    """Let `write` write the file `path` so that no reader sees a part of it."""
-    if _protocols(fs) & _ATOMIC:
-        write(path)
-        return
-    beside = f"{path}.{os.urandom(8).hex()}.part"
-    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-    try:
-        write(beside)
-        fs.mv(beside, path)
-    except BaseException:
-        _absent_is_none(lambda: fs.rm_file(beside))
-        raise
-
-
-def _put_trace(fs: Any, path: str, data: bytes, *, replace: bool) -> bool:
-    """Write a trace; unless `replace` is set, one that another build has put there meanwhile stays."""
-    if not replace and _protocols(fs) & NEEDS.keys():
-        try:
-            fs.pipe_file(path, data, mode="create")
-        except Exception:  # of many kinds: it is there, or the server does not know this condition
-            replace = not fs.exists(path)
-    elif replace or not fs.exists(path):
-        _put(fs, path, lambda target: fs.pipe_file(target, data))
-        return True
-    if replace:
-        fs.pipe_file(path, data)
-    return True
-
-
-def _protocols(fs: Any) -> frozenset[str]:
-    return frozenset([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def _reason(exc: Exception) -> str:
