@@ -65,6 +65,7 @@ LIGHT = {
     "modelyard_plugins.support.layer_limit",
     "modelyard_plugins.support.litert.convert",
     "modelyard_plugins.support.losses",
+    "modelyard_plugins.support.own_server",
     "modelyard_plugins.support.ports",
     "modelyard_plugins.support.proxy",
     "modelyard_plugins.support.tensorflow",

@@ -16,18 +16,19 @@ from tests.serving.onnx_models import probabilities, write_onnx
 
 import modelyard.serving
 from modelyard_plugins.runtimes import litert, onnxruntime
+from modelyard_plugins.support.own_server import OwnServer
 
 
 def test_the_plugin_predicts_as_the_interpreter_does(
     models: Path, raw: np.ndarray, expected: Callable[[Path, np.ndarray], np.ndarray]
 ) -> None:
-    predicted = litert.litert(models / "int8-io", threads=2).predict(raw)
+    predicted = litert.litert(models / "int8-io", params=OwnServer(threads=2)).predict(raw)
 
     np.testing.assert_allclose(predicted, expected(models / "int8-io", raw), atol=1e-6)
 
 
 def test_the_onnx_plugin_predicts_as_the_network_does(raw: np.ndarray, tmp_path: Path) -> None:
-    predicted = onnxruntime.onnxruntime(write_onnx(tmp_path / "model"), threads=2).predict(raw)
+    predicted = onnxruntime.onnxruntime(write_onnx(tmp_path / "model"), params=OwnServer(threads=2)).predict(raw)
 
     np.testing.assert_allclose(predicted, probabilities(raw), atol=1e-6)
 

@@ -61,7 +61,7 @@ def test_its_configuration_is_threads_batching_and_what_is_asked_for(name: str, 
     assert registered[name][1]["serving_only"] == ("batching", "grpc_port", "events_oidc"), (
         "it is no part of what is evaluated"
     )
-    assert list(inspect.signature(function).parameters) == ["model", "threads", "batching", "grpc_port", "events_oidc"]
+    assert list(inspect.signature(function).parameters) == ["model", "params"]
 
 
 def test_loading_the_plugin_imports_nothing_heavy(name: str) -> None:
