@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.contexts import Problem
@@ -58,20 +58,20 @@ def check(context: CheckContext, *, params: KnativeParams) -> Iterator[Problem]:
         yield Problem("audience", why, "set events_oidc = true in [tool.modelyard.runtime], or remove it")
 
 
-def deploy(context: DeployContext, **params: Any) -> None:
+def deploy(context: DeployContext, *, params: KnativeParams) -> None:
     """Apply the objects with kubectl, wait for what Knative says of them, and say what happened."""
     from modelyard.kubernetes.deploying.deploying import deploy as apply
     from modelyard.kubernetes.deploying.workloads import KNATIVE
 
-    apply(context, KNATIVE, **params)
+    apply(context, params, KNATIVE)
 
 
-def undeploy(context: DeployContext, **params: Any) -> None:
+def undeploy(context: DeployContext, *, params: KnativeParams) -> None:
     """Remove what was deployed."""
     from modelyard.kubernetes.deploying.undeploying import undeploy as remove
     from modelyard.kubernetes.deploying.workloads import KNATIVE
 
-    remove(context, KNATIVE, **params)
+    remove(context, params, KNATIVE)
 
 
 @hookimpl

@@ -132,18 +132,18 @@ def _proxy(context: TargetContext, params: KubernetesParams) -> Proxy:
     return Proxy.of(params.proxy_image, command, proxy.proxy_port(params), proxy.CONFIG, text, proxy.LIVE)
 
 
-def deploy(context: DeployContext, **params: Any) -> None:
+def deploy(context: DeployContext, *, params: KubernetesParams) -> None:
     """Apply the objects with kubectl, wait for the pods, and say what happened."""
     from modelyard.kubernetes.deploying.deploying import deploy as apply
 
-    apply(context, **params)
+    apply(context, params)
 
 
-def undeploy(context: DeployContext, **params: Any) -> None:
+def undeploy(context: DeployContext, *, params: KubernetesParams) -> None:
     """Remove what was deployed."""
     from modelyard.kubernetes.deploying.undeploying import undeploy as remove
 
-    remove(context, **params)
+    remove(context, params)
 
 
 @hookimpl

@@ -18,7 +18,9 @@ from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.deploying import deploy
 from modelyard.kubernetes.deploying.undeploying import undeploy
 from modelyard.kubernetes.deploying.workloads import DEPLOYMENT, Workload
+from modelyard.kubernetes.knative_params import KnativeParams
 from modelyard.kubernetes.manifests import objects_in, read_folder
+from modelyard.kubernetes.target_params import KubernetesParams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +83,7 @@ class Deployer:
         renders: the key of each render, in order.
         answer: what a person says when asked; None: there is nobody.
         target: what renders.
+        params: its parameters.
         workload: what it renders a service as.
     """
 
@@ -92,6 +95,7 @@ class Deployer:
     answer: bool | None = None
     asked: list[str] = field(default_factory=list)
     target: Callable[..., None] = kubernetes
+    params: type[KubernetesParams | KnativeParams] = KubernetesParams
     workload: Workload = DEPLOYMENT
 
     def render(self, digest: str = "a", **params: Any) -> str:
@@ -147,16 +151,13 @@ class Deployer:
         """Render and deploy, and return what was said."""
         alone = {key: params.pop(key) for key in DEPLOY_ONLY if key in params}
         key = self.render(digest, **params)
-        deploy(
-            self.context(key, **(options or {})),
-            self.workload,
-            **{"rollout_timeout_s": 20, "namespace": self.namespace, **alone, **params},
-        )
+        given = {"rollout_timeout_s": 20, "namespace": self.namespace, **alone, **params}
+        deploy(self.context(key, **(options or {})), self.params(**given), self.workload)
         return self.said
 
     def take_away(self, **options: Any) -> list[str]:
         """Undeploy what was rendered last, and return what was said."""
-        undeploy(self.context(self.renders[-1], task="undeploy:kubernetes", **options), self.workload)
+        undeploy(self.context(self.renders[-1], task="undeploy:kubernetes", **options), self.params(), self.workload)
         return self.said
 
 

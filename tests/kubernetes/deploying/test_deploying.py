@@ -67,5 +67,5 @@ def test_nothing_is_applied_if_one_object_is_refused(deployer: Deployer, cluster
     with pytest.raises(
         ToolError, match=r"(?s)refuses the objects, and nothing was applied:\n  Service/digits: .*selektor"
     ):
-        deploy(deployer.context(key))
+        deploy(deployer.context(key), deployer.params())
     assert cluster.written == []

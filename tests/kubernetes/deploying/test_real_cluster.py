@@ -99,7 +99,7 @@ def test_nothing_is_applied_if_one_object_is_refused(real: Real) -> None:
     service = real.deployer.folder / key / "30-service.yaml"
     service.write_text(service.read_text().replace("  selector:", "  selektor:"))
     with pytest.raises(ToolError, match=r"nothing was applied:\n  Service/digits: .*selektor"):
-        deploy(real.deployer.context(key))
+        deploy(real.deployer.context(key), real.deployer.params())
     assert real.container["ports"][0]["containerPort"] == 8080
     assert (
         len(json.loads(real.kubectl("get", "configmaps", "-l", "app.kubernetes.io/instance", "-o", "json"))["items"])

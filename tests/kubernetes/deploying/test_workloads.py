@@ -10,6 +10,7 @@ from tests.kubernetes.deployed import told
 
 from modelyard.errors import StageFailed, ToolError
 from modelyard.kubernetes.deploying.workloads import KNATIVE, with_pods
+from modelyard.kubernetes.knative_params import KnativeParams
 from modelyard.typed_params import taking_values
 from modelyard_plugins.targets.knative import knative
 
@@ -25,7 +26,7 @@ EVENTS: dict[str, Any] = {"broker": "default", "event_types": ("picture.seen",),
 
 @pytest.fixture
 def knatives(tmp_path: Path) -> Deployer:
-    return Deployer(tmp_path / "renders", target=taking_values(knative), workload=KNATIVE)
+    return Deployer(tmp_path / "renders", target=taking_values(knative), params=KnativeParams, workload=KNATIVE)
 
 
 def test_a_service_is_deployed_and_waited_for_with_its_trigger(knatives: Deployer, cluster: Cluster) -> None:

@@ -39,7 +39,7 @@ def carry_out(one: Session, changes: list[Change]) -> None:
     back = records.way_back(one.running, key, task)
     undo = back or f"doit un{task}"
     for thing in awaited:
-        one.workload.wait(one.kubectl, thing, int(one.params.get("rollout_timeout_s") or 300), undo, one.context.say)
+        one.workload.wait(one.kubectl, thing, one.params.rollout_timeout_s, undo, one.context.say)
     _note(one, before, is_ready=True)
     remove(one.kubectl, unread_settings(one.kubectl, one.earlier, one.documents, one.name))
     one.context.say(f"deployed render {key[: records.SHORT]}" + (f"; go back: {back}" if back else ""))

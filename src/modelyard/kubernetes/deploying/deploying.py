@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard.kubernetes.deploying.carrying_out import carry_out
 from modelyard.kubernetes.deploying.cluster import reach
@@ -24,25 +24,26 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import DeployContext, Rendered
     from modelyard.kubernetes.deploying.changes import Change
+    from modelyard.kubernetes.deploying.session import DeployParams
     from modelyard.kubernetes.deploying.workloads import Workload
     from modelyard.kubernetes.objects import Object
 
 
-def deploy(context: DeployContext, workload: Workload = DEPLOYMENT, **params: Any) -> None:
+def deploy(context: DeployContext, params: DeployParams, workload: Workload = DEPLOYMENT) -> None:
     """Apply what was rendered with the user's kubectl, remove what no longer is, and wait until the pods run.
 
     Args:
         context: what was rendered, and what a person asked for.
+        params: those of the target's parameters that count here.
         workload: what the service runs as.
-        params: the target's parameters; `kube_context`, `rollout_timeout_s`, `force_conflicts` and `confirm` count here.
 
     Raises:
         ToolError: kubectl, a Secret, the image or the namespace is missing, or the cluster does not answer or says no;
             nothing was applied then but, where it is rendered and was not there, the Namespace.
         StageFailed: the objects were applied but the pods do not get ready; the message says why, pod by pod.
     """
-    with _rendered(context, workload, params) as rendered:
-        one = _begin(context, workload, params, rendered)
+    with _rendered(context, params, workload) as rendered:
+        one = _begin(context, params, workload, rendered)
         context.say(f"{context.task} -> {one.cluster}")
         look(one)
         changes = plan(one)
@@ -64,13 +65,13 @@ def _tell(context: DeployContext, changes: list[Change]) -> None:
 
 
 @contextlib.contextmanager
-def _rendered(context: DeployContext, workload: Workload, params: dict[str, Any]) -> Iterator[Rendered]:
+def _rendered(context: DeployContext, params: DeployParams, workload: Workload) -> Iterator[Rendered]:
     """Yield what is to be deployed: what is rendered now, or what `--to` names."""
     if not context.to:
         yield context.rendered
         return
-    kubectl = Kubectl.find(str(params.get("kube_context") or ""), str(params.get("namespace") or ""))
-    name = str(params.get("name") or context.name)
+    kubectl = Kubectl.find(params.kube_context, params.namespace)
+    name = params.name or context.name
     reach(kubectl)
     known = revisions(kubectl, name) if workload is DEPLOYMENT else []  # Knative's do not say what was rendered
     live = kubectl.read("get", workload.resource, name)
@@ -79,9 +80,9 @@ def _rendered(context: DeployContext, workload: Workload, params: dict[str, Any]
         yield rendered
 
 
-def _begin(context: DeployContext, workload: Workload, params: dict[str, Any], rendered: Rendered) -> Session:
+def _begin(context: DeployContext, params: DeployParams, workload: Workload, rendered: Rendered) -> Session:
     namespace = namespace_of(objects_in(read_folder(rendered.folder)))
-    kubectl = Kubectl.find(str(params.get("kube_context") or ""), namespace)
+    kubectl = Kubectl.find(params.kube_context, namespace)
     with ThreadPoolExecutor() as pool:
         documents, cluster = pool.submit(_objects, kubectl, rendered.folder), pool.submit(reach, kubectl)
         return Session(context, workload, params, kubectl, cluster.result(), rendered, documents.result())

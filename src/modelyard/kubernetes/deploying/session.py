@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.identity import Identity, as_stream, from_list, identity, service_name
@@ -17,6 +17,40 @@ if TYPE_CHECKING:
     from modelyard.kubernetes.objects import Object
 
 
+class DeployParams(Protocol):
+    """Those of a target's parameters that count when what it rendered is deployed, or taken away."""
+
+    @property
+    def name(self) -> str:
+        """What the objects are called; empty: like the project."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """The namespace; empty: that of the user's kubectl context."""
+        ...
+
+    @property
+    def kube_context(self) -> str:
+        """The kubectl context to deploy to; empty: the current one."""
+        ...
+
+    @property
+    def rollout_timeout_s(self) -> int:
+        """How long the pods may take to get ready, in seconds from 1."""
+        ...
+
+    @property
+    def force_conflicts(self) -> bool:
+        """Whether fields, and objects, of other tools are taken over."""
+        ...
+
+    @property
+    def confirm(self) -> bool:
+        """Whether a person is asked before anything changes."""
+        ...
+
+
 @dataclass
 class Session:
     """One deploy: what was asked for, where it goes, and what is found out on the way.
@@ -24,7 +58,7 @@ class Session:
     Attributes:
         context: what was asked for.
         workload: what the service runs as.
-        params: the target's parameters.
+        params: those of the target's parameters that count here.
         kubectl: for the objects' namespace.
         cluster: where it goes.
         rendered: what is deployed, by key.
@@ -36,7 +70,7 @@ class Session:
 
     context: DeployContext
     workload: Workload
-    params: dict[str, Any]
+    params: DeployParams
     kubectl: Kubectl
     cluster: Cluster
     rendered: Rendered
@@ -48,7 +82,7 @@ class Session:
     @property
     def force(self) -> bool:
         """Whether fields, and objects, of others are taken over."""
-        return bool(self.params.get("force_conflicts"))
+        return self.params.force_conflicts
 
     @property
     def name(self) -> str:
@@ -90,7 +124,7 @@ class Session:
             ToolError: the answer is no, or there is nobody to answer.
         """
         task = self.context.task
-        if self.params.get("confirm") and not self.is_agreed and not self.context.agreed(f"change {self.cluster}?"):
+        if self.params.confirm and not self.is_agreed and not self.context.agreed(f"change {self.cluster}?"):
             msg = f"{task}: not confirmed, so nothing was applied\n  without a terminal: doit {task} --yes"
             raise ToolError(msg)
         self.is_agreed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ToolError
 from modelyard.kubernetes.deploying.cluster import reach
@@ -16,16 +16,17 @@ from modelyard.kubernetes.objects import label, text
 
 if TYPE_CHECKING:
     from modelyard.contexts import DeployContext
+    from modelyard.kubernetes.deploying.session import DeployParams
     from modelyard.kubernetes.deploying.workloads import Workload
 
 
-def undeploy(context: DeployContext, workload: Workload = DEPLOYMENT, **params: Any) -> None:
+def undeploy(context: DeployContext, params: DeployParams, workload: Workload = DEPLOYMENT) -> None:
     """Remove what modelyard deployed of the service; Secrets and the Namespace stay, which may hold others' things.
 
     Args:
         context: what was rendered last, which says what the service is called and where it is.
+        params: those of the target's parameters that count here.
         workload: what the service runs as.
-        params: the target's parameters.
 
     Raises:
         ToolError: the cluster does not answer or says no, or the person does.
@@ -33,8 +34,8 @@ def undeploy(context: DeployContext, workload: Workload = DEPLOYMENT, **params: 
     documents = objects_in(read_folder(context.rendered.folder))
     workloads = workload.of(documents)
     name = service_name(workloads) or context.name
-    namespace = namespace_of(documents) or str(params.get("namespace") or "")
-    kubectl = Kubectl.find(str(params.get("kube_context") or ""), namespace)
+    namespace = namespace_of(documents) or params.namespace
+    kubectl = Kubectl.find(params.kube_context, namespace)
     cluster = reach(kubectl)
     context.say(f"{context.task} -> {cluster}")
     live = kubectl.read("get", workload.resource, text(next(iter(workloads), {}), "metadata", "name") or name)
