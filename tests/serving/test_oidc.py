@@ -22,7 +22,7 @@ from tests.serving.conftest import Running
 from tests.serving.events.test_sink import CAUSE, RAW
 from tests.standins.tls import certificate
 
-from modelyard.serving.settings import Oidc
+from modelyard.serving.credentials import Oidc
 
 jwt = pytest.importorskip("joserfc.jwt", reason="needs the extra oidc")
 jwk = pytest.importorskip("joserfc.jwk")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .auth import BasicAuth
 from .certificate import Certificate
+from .credentials import login_files, read_events_login, read_events_token, read_login, read_oidc
 from .errors import EXHAUSTED, StartError
 from .logs import log
-from .settings import login_files, read_events_login, read_events_token, read_login, read_oidc
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

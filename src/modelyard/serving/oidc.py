@@ -24,7 +24,7 @@ from .logs import log
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .settings import Oidc
+    from .credentials import Oidc
 
 DISCOVERY = "/.well-known/openid-configuration"
 ALGORITHMS = ("RS256", "ES256")

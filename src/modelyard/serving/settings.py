@@ -7,21 +7,32 @@ line end) is the value, as Kubernetes and Docker mount secrets.
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .credentials import (
+    BEARER,
+    BY_ISSUER,
+    EVENTS_AUTH,
+    EVENTS_LOGIN,
+    EVENTS_TOKEN,
+    LOGIN,
+    OIDC,
+    read_events_login,
+    read_events_token,
+    read_login,
+    read_oidc,
+)
+from .environment import Environment, check_together
 from .errors import StartError
-from .urls import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
-_BROKER = re.compile(r"[a-z][a-z0-9+.-]*://[^@?#\s]+")
 _STREAM = re.compile(r"[!-~]+")
 _STREAMS = "printable ASCII without spaces"
 _CLIENT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -150,7 +161,7 @@ class Settings:
             StartError: a variable is misspelt, or its value is not allowed; the message names the variable.
         """
         _refuse_misspelt(environment)
-        source = _Source(environment)
+        source = Environment(environment)
         username, password = read_login(environment)
         events_username, events_password = read_events_login(environment)
         settings = cls(
@@ -164,7 +175,7 @@ class Settings:
             grpc_port=source.number("MODELYARD_GRPC_PORT", 0, 65535),
             username=username,
             password=password,
-            events_auth=source.choice(_EVENTS_AUTH, cls.events_auth, ("basic", _BEARER, _OIDC, "none")),
+            events_auth=source.choice(EVENTS_AUTH, cls.events_auth, ("basic", BEARER, BY_ISSUER, "none")),
             events_token=read_events_token(environment),
             events_source=source.matching("MODELYARD_EVENTS_SOURCE", _URI, "a URI reference"),
             events_client=source.matching("MODELYARD_EVENTS_CLIENT", _CLIENT, "module:function"),
@@ -207,8 +218,10 @@ class Settings:
             log_level=source.choice("MODELYARD_LOG_LEVEL", cls.log_level, LOG_LEVELS),
             parameters=source.text("MODELYARD_PARAMETERS"),
         )
-        _together("MODELYARD_TLS_CERT_FILE", settings.tls_cert_file, "MODELYARD_TLS_KEY_FILE", settings.tls_key_file)
-        _together(
+        check_together(
+            "MODELYARD_TLS_CERT_FILE", settings.tls_cert_file, "MODELYARD_TLS_KEY_FILE", settings.tls_key_file
+        )
+        check_together(
             "MODELYARD_EVENTS_CERT_FILE",
             settings.events_cert_file,
             "MODELYARD_EVENTS_KEY_FILE",
@@ -225,233 +238,13 @@ class Settings:
         Raises:
             StartError: as `read`.
         """
-        secrets = (*_LOGIN, *_EVENTS_LOGIN, _EVENTS_TOKEN)
-        secret = {*secrets, *(f"{name}_FILE" for name in secrets), _EVENTS_AUTH, *OIDC}
+        secrets = (*LOGIN, *EVENTS_LOGIN, EVENTS_TOKEN)
+        secret = {*secrets, *(f"{name}_FILE" for name in secrets), EVENTS_AUTH, *OIDC}
         return cls.read({name: value for name, value in environment.items() if name not in secret})
-
-
-_LOGIN = ("MODELYARD_USERNAME", "MODELYARD_PASSWORD")
-_EVENTS_LOGIN = ("MODELYARD_EVENTS_USERNAME", "MODELYARD_EVENTS_PASSWORD")
-_EVENTS_AUTH, _EVENTS_TOKEN, _BEARER, _OIDC = "MODELYARD_EVENTS_AUTH", "MODELYARD_EVENTS_TOKEN", "bearer", "oidc"
-_TOKEN = re.compile(r"[-.~+/\w]+=*", re.ASCII)
-"""What RFC 6750 lets be sent."""
-
-
-def read_login(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return the user name and the password, a line for each that is good.
-
-    Raises:
-        StartError: one of them without the other, or not to be read.
-    """
-    source = _Source(environment)
-    username, password = (source.text(name) for name in _LOGIN)
-    _together(_LOGIN[0], username, _LOGIN[1], password)
-    if username is not None and ":" in username:
-        msg = "MODELYARD_USERNAME: a user name cannot hold ':' (HTTP Basic ends the name there)"
-        raise StartError(msg)
-    if password is not None and not password.strip("\r\n"):
-        msg = "MODELYARD_PASSWORD: nothing but empty lines; give a password in one of them"
-        raise StartError(msg)
-    return username, password
-
-
-def read_events_login(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return the user name and the password for the broker; some ask for a password alone.
-
-    Raises:
-        StartError: the name without the password, or not to be read.
-    """
-    source = _Source(environment)
-    username, password = (source.text(name) for name in _EVENTS_LOGIN)
-    if username is not None and password is None:
-        msg = f"{_EVENTS_LOGIN[0]} is set without {_EVENTS_LOGIN[1]}; set both, or the password alone, or neither"
-        raise StartError(msg)
-    return username, password
-
-
-def read_events_token(environment: Mapping[str, str]) -> str | None:
-    """Return the token for sending events, a line for each that is good; None: none is asked for.
-
-    Raises:
-        StartError: it is missing, is not asked for, cannot be sent, or is not to be read.
-    """
-    source = _Source(environment)
-    token, wanted = source.text(_EVENTS_TOKEN), source.text(_EVENTS_AUTH) == _BEARER
-    if wanted != (token is not None):
-        which = (_EVENTS_TOKEN, f"{_EVENTS_AUTH}={_BEARER}")
-        msg = "{} is set without {}; set both, or neither".format(*(which[::-1] if wanted else which))
-        raise StartError(msg)
-    tokens = [line for line in re.split(r"\r?\n", token or "") if line]
-    if token is not None and not (tokens and all(_TOKEN.fullmatch(one) for one in tokens)):
-        msg = f"{_EVENTS_TOKEN}: allowed: letters, digits, '-', '.', '_', '~', '+', '/', and '=' at the end; one token a line"
-        raise StartError(msg)
-    return token
-
-
-def login_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that `read_login` and `read_events_token` read."""
-    names = (f"{name}_FILE" for name in (*_LOGIN, _EVENTS_TOKEN))
-    return tuple(Path(environment[name]) for name in names if name in environment)
-
-
-@dataclass(frozen=True)
-class Oidc:
-    """Whose tokens let events in.
-
-    Attributes:
-        issuer: the URL that the tokens name, below which it says where its keys are.
-        audience: whom the tokens must be for.
-        subjects: whom they must be given to; one that ends with `*` is all that begin so; empty: anybody.
-        ca_file: whom the issuer's certificate is trusted from, PEM; None: as the system has it.
-        token_file: a token that the issuer is shown when it is asked for its keys; None: none.
-    """
-
-    issuer: str
-    audience: str
-    subjects: tuple[str, ...] = ()
-    ca_file: Path | None = None
-    token_file: Path | None = None
-
-
-OIDC = tuple(f"MODELYARD_EVENTS_OIDC_{name.upper()}" for name in Oidc.__dataclass_fields__)
-"""The variables that say whose tokens let events in."""
-_ISSUER = re.compile(r"(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/[^\s?#]*)?")
-
-
-def read_oidc(environment: Mapping[str, str]) -> Oidc | None:
-    """Return whose tokens let events in; None: events are not asked for one of an issuer.
-
-    Raises:
-        StartError: something is missing, is not asked for, or is not to be read.
-    """
-    source = _Source(environment)
-    given = [name for name in OIDC if name in environment]
-    if source.text(_EVENTS_AUTH) != _OIDC:
-        if given:
-            msg = f"{given[0]} is set without {_EVENTS_AUTH}={_OIDC}; set both, or neither"
-            raise StartError(msg)
-        return None
-    issuer = source.matching(OIDC[0], _ISSUER, "https://HOST[:PORT][/PATH]; http:// of this machine alone")
-    audience, subjects = source.text(OIDC[1]), source.text(OIDC[2])
-    for name, value in zip(OIDC, (issuer, audience), strict=False):
-        if value is None:
-            msg = f"{_EVENTS_AUTH}={_OIDC} is set without {name}; set both, or neither"
-            raise StartError(msg)
-    assert issuer is not None
-    assert audience is not None
-    return Oidc(issuer, audience, tuple((subjects or "").split()), source.path(OIDC[3]), source.path(OIDC[4]))
 
 
 KNOWN = (*(f"MODELYARD_{name.upper()}" for name in Settings.__dataclass_fields__), *OIDC)
 """The variables that the server reads, without their `_FILE` forms."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Reads one setting at a time; every error names the variable, never a secret's value."""
-
-    environment: Mapping[str, str]
-
-    def text(self, name: str) -> str | None:
-        """Return the value of `name` or the text of the file that `<name>_FILE` names; None if neither is set."""
-        value, file = self.environment.get(name), self.environment.get(f"{name}_FILE")
-        if value is not None and file is not None:
-            msg = f"{name} and {name}_FILE are both set; keep one"
-            raise StartError(msg)
-        if file is not None:
-            name, value = f"{name}_FILE", _file_text(name, file)
-        if value == "":
-            msg = f"{name}: empty; give a value or leave it out"
-            raise StartError(msg)
-        return value
-
-    def path(self, name: str) -> Path | None:
-        """Return the file that `name` names; None if it is not set."""
-        value = self.environment.get(name)
-        if value is None:
-            return None
-        if not Path(value).is_file():
-            msg = f"{name}: no such file: {value!r}"
-            raise StartError(msg)
-        return Path(value)
-
-    def matching(self, name: str, pattern: re.Pattern[str], allowed: str) -> str | None:
-        """Return the text of `name` if the whole of it matches `pattern`."""
-        value = self.text(name)
-        if value is not None and not pattern.fullmatch(value):
-            msg = f"{name}: {value!r}; allowed: {allowed}"
-            raise StartError(msg)
-        return value
-
-    def broker(self, name: str) -> str | None:
-        """Return the URL `name`; what is wrong with it may be a password in it, and so that is not told."""
-        value = self.text(name)
-        if value is not None and not _BROKER.fullmatch(value):
-            msg = f"{name}: {shown_url(value)!r}; allowed: SCHEME://HOST:PORT; user name and password are files of their own, see {', '.join(_EVENTS_LOGIN)}"
-            raise StartError(msg)
-        return value
-
-    def integer(self, name: str, default: int, low: int, high: int, *, auto: bool = False) -> int:
-        """Return the whole number `name`, between `low` and `high`; 0 for `auto` where that is allowed."""
-        value = self.text(name)
-        if value is None:
-            return default
-        if auto and value == "auto":
-            return 0
-        if not re.fullmatch(r"\d{1,18}", value) or not low <= int(value) <= high:
-            hint = (
-                "; Kubernetes sets it for a Service of that name: use enableServiceLinks: false"
-                if "://" in value
-                else ""
-            )
-            others = "auto, or " if auto else ""
-            msg = f"{name}: {value!r}; allowed: {others}a whole number, {low} to {high}{hint}"
-            raise StartError(msg)
-        return int(value)
-
-    def number(self, name: str, low: int, high: int) -> int | None:
-        """Return the whole number `name`, between `low` and `high`; None if it is not set."""
-        return None if self.text(name) is None else self.integer(name, low, low, high)
-
-    def seconds(self, name: str, default: float) -> float:
-        """Return the duration `name` in seconds, 0 to 3600."""
-        value = self.text(name)
-        if value is None:
-            return default
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not 0 <= number <= 3600:
-            msg = f"{name}: {value!r}; allowed: seconds, 0 to 3600"
-            raise StartError(msg)
-        return number
-
-    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
-        """Return `name`, one of `allowed`."""
-        value = self.text(name) or default
-        if value not in allowed:
-            msg = f"{name}: {value!r}; allowed: {', '.join(allowed)}"
-            raise StartError(msg)
-        return value
-
-
-def _file_text(name: str, file: str) -> str:
-    try:
-        text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
-        msg = f"{name}_FILE: {file!r} cannot be read: {reason}"
-        raise StartError(msg) from exc
-    return text.removesuffix("\n")
-
-
-def _together(first: str, first_value: object, second: str, second_value: object) -> None:
-    if (first_value is None) == (second_value is None):
-        return
-    given, missing = (first, second) if second_value is None else (second, first)
-    msg = f"{given} is set without {missing}; set both, or neither"
-    raise StartError(msg)
 
 
 def _check_events(settings: Settings) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ..credentials import read_events_login
 from ..errors import StartError
-from ..settings import read_events_login
 from .peer import open_peer
 from .starting import place_of
 
