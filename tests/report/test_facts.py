@@ -38,6 +38,7 @@ def test_fields_of_a_later_version_are_skipped(make: Make) -> None:
         ),
         ("{}", "says no schema"),
         ("nothing", "is no report"),
+        ('{"x": ' + "[" * 5000, "is no report: it is nested too deeply"),
         ('{"schema": "modelyard.report/1"}', "is no report: Object missing required field"),
         (b"\xff\xfe", "is no report"),
     ],

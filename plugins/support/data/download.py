@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelyard.contexts import Progress
 
 _PIECE_BYTES = 1 << 18
@@ -24,22 +25,18 @@ def download(url: str, target: Path, *, md5: str, progress: Progress) -> Path:
     Raises:
         OSError: the server cannot be reached or says no, or the file has another digest.
     """
-    import tempfile
     import urllib.request
+
+    from modelyard.files.atomic import replacing
 
     if target.exists() and _md5(target) == md5:
         return target
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        partial = Path(file.name)
-    try:
+    with replacing(target) as partial:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, partial.open("wb") as out:
             found = _copy(answer, out, int(answer.headers.get("Content-Length") or 0) or None, progress)
         if found != md5:
             msg = f"the file has the MD5 {found}, not {md5}"
             raise OSError(msg)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelyard.errors import DataError
+from modelyard.files.json import decode
 from modelyard.metrics import Metric
 from modelyard.variants.over_seeds import OverSeeds
 
@@ -326,12 +327,12 @@ def read_report(path: Path) -> Report:
     file = path / "report.json" if path.is_dir() else path
     try:
         content = file.read_bytes()
-        found = msgspec.json.decode(content, type=_Schema).schema
+        found = decode(content, _Schema).schema
         if found != SCHEMA:
             what = f"has the schema {found!r}" if found else "says no schema"
             msg = f"{file}: {what}, not {SCHEMA!r}\n  write it again with `doit report` of this version"
             raise DataError(msg)
-        return msgspec.json.decode(content, type=Report)
+        return decode(content, Report)
     except OSError as exc:
         msg = f"{file}: cannot be read: {exc.strerror}\n  `doit report` writes artifacts/report/NAME/report.json"
         raise DataError(msg) from exc
