@@ -69,7 +69,6 @@ LIGHT = {
     "modelyard_plugins.support.ports",
     "modelyard_plugins.support.proxy",
     "modelyard_plugins.support.tensorflow",
-    "modelyard_plugins.support.own_function",
     "modelyard_plugins.support.training",
     "modelyard_plugins.support.training_params",
 }
