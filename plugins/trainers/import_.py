@@ -95,6 +95,8 @@ def _shown(facts: ModelFacts, place: Path) -> ModelFacts:
     """Return facts with the activation that the file in `place` ends in, if it shows that."""
     from modelyard_plugins.formats.known import modelyard_read_model_file
 
+    if len(facts.outputs) > 1:  # the stage looks at each
+        return facts
     found = modelyard_read_model_file(Model(place.parent, facts))
     return facts.ending_in(found.activation) if found and found.activation else facts
 

@@ -56,6 +56,10 @@ A `tf_saved_model` is one that somebody brought: it takes prepared samples and a
 
 Split = str
 """`train`, `test`, or what the data set calls a further test set."""
+Labels = Any
+"""An array of labels, or None; where several outputs are learnt a dict of such arrays, of which each task gets its own."""
+Names = Any
+"""A sequence of names; where several outputs are learnt a dict of such sequences, of which each task gets its own."""
 Output = Literal["logits", "probabilities"]
 Protocol = Literal["v1", "v2"]
 SampleShape = tuple[int, ...] | dict[str, tuple[int, ...]]
@@ -95,11 +99,11 @@ class Splits(msgspec.Struct, frozen=True):
             (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are). For a
             model of several inputs a dict of such arrays by the inputs' names.
         train_y: labels, shape `(N,)` or `(N, ...)`, as the task wants them: for a classification integers from 0, shape
-            `(N,)`; None: there are none.
+            `(N,)`; None: there are none. Where several outputs are learnt, a dict of such arrays by the outputs' names.
         test_x: like `train_x`, for `M` samples.
         test_y: like `train_y`, for `M` samples.
         class_names: one name a label, in the order of the labels; for other tasks of each number of a label, if they
-            have names.
+            have names. Where several outputs are learnt, a dict with those of each output that has some.
         value_range: the lowest and highest value that a raw sample may hold, for instance `(0, 255)`; for several inputs a
             dict of those that have one; the server refuses other values. None: 0 to 255 for uint8, else whatever the
             type holds.
@@ -110,10 +114,10 @@ class Splits(msgspec.Struct, frozen=True):
     """
 
     train_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
-    train_y: NDArray[np.generic] | None
+    train_y: Labels
     test_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
-    test_y: NDArray[np.generic] | None
-    class_names: Sequence[str] = ()
+    test_y: Labels
+    class_names: Names = ()
     value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
     test_sets: Mapping[

@@ -83,6 +83,7 @@ class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         labels: the name of each element along the last axis, for instance the classes, or of each class whose number an
             answer holds; none: there are no names.
         tensor: what the model's file calls it; empty: the same, or it is the only one.
+        parts: the tensors that it stands for, where several are measured together: arrays of it then have a field for each.
     """
 
     name: str
@@ -92,6 +93,7 @@ class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     inside: bool = False
     labels: tuple[str, ...] = ()
     tensor: str = ""
+    parts: tuple[OutputFacts, ...] = ()
 
     @property
     def outside(self) -> Activation:

@@ -59,7 +59,7 @@ def _project_functions(folder: Path) -> dict[tuple[str, str], Component]:
 def _used(config: Config) -> Iterator[Use]:
     chains = (step for chain in config.variants.values() for step in chain)
     trained = (use for training in config.trainings.values() for use in training.uses.values())
-    yield from (*config.uses.values(), *trained, *chains, *config.targets.values())
+    yield from (*config.uses.values(), *config.several.values(), *trained, *chains, *config.targets.values())
 
 
 def _facts(component: Component, shadowed: dict[int, Any]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Config(msgspec.Struct, frozen=True):
         others: the project's other pipelines, in that of the first one.
         signature: what is said of tensors by what the model's file calls them, see `config.signature`.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
+        several: the task of each output by its name, where several outputs count; `uses` has them as one, too.
         kinds: for each kind of stage that a plugin registered and the project asks for, its component.
     """
 
@@ -66,6 +67,7 @@ class Config(msgspec.Struct, frozen=True):
     origins: dict[str, tuple[str, ...]] = {}
     target_names: frozenset[str] = frozenset()
     kinds: dict[str, Use] = {}
+    several: dict[str, Use] = {}
     metrics: dict[str, Use] = {}
     gates: dict[str, Use] = {}
     before: tuple[Use, ...] = ()
@@ -104,6 +106,11 @@ class Config(msgspec.Struct, frozen=True):
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured of every variant."""
         return quantities(self.uses["task"].component, self.metrics, self.settings.evaluate)
+
+    @property
+    def tasks(self) -> dict[str, Use]:
+        """What is learnt, by role: `task`; or where several outputs count, `task:OUTPUT` for each."""
+        return {f"task:{name}": use for name, use in self.several.items()} or {"task": self.uses["task"]}
 
     @property
     def handlers(self) -> dict[str, Use]:

@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelyard.config.keys import default_components, keys_of
+from modelyard.config.outputs import are_several
 from modelyard.config.tables import OPTIONAL, PIPELINES, SCALARS, TRAININGS, USING, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
+from modelyard.metrics.several import task_of
 from modelyard.metrics.sliced import on_sets, sliced
 from modelyard.metrics.standard import STANDARD
 
 if TYPE_CHECKING:
+    from modelyard.metrics import Quantity
     from modelyard.plugins.load import Plugins
 
 
@@ -99,11 +102,24 @@ def _keys_of(table: str, raw: dict[str, Any], plugins: Plugins) -> list[str]:
 def _gates(raw: dict[str, Any], plugins: Plugins) -> list[str]:
     """Return the gates on what the project's task and every evaluation measure."""
     values = raw["task"] if isinstance(raw.get("task"), dict) else {}
-    task = plugins.components.get(("task", str(values.get("use", default_components(plugins)["task"]))))
-    known = quantities_of(task) if task else ()
+    known = _measured(values, plugins)
     evaluate = raw["evaluate"] if isinstance(raw.get("evaluate"), dict) else {}
     sets, columns = (_texts(evaluate.get(key)) for key in ("test_sets", "slices"))
     return [*gates_of((*known, *on_sets(known, sets), *sliced(known, columns), *STANDARD))]
+
+
+def _measured(values: Mapping[str, Any], plugins: Plugins) -> tuple[Quantity, ...]:
+    """Return what the task measures that the table `task` names; of several outputs, all of theirs."""
+    several = values["outputs"] if are_several(values) and isinstance(values["outputs"], dict) else {"": values}
+    named = {
+        name: own.get("use", default_components(plugins)["task"])
+        for name, own in several.items()
+        if isinstance(own, dict)
+    }
+    found = {name: one for name, use in named.items() if (one := plugins.components.get(("task", str(use))))}
+    if not found:
+        return ()
+    return quantities_of(found[""] if "" in found else task_of(found))
 
 
 def _texts(value: Any) -> list[str]:

@@ -16,6 +16,7 @@ from modelyard.config.handlers import check_answer, check_runtime, requirements_
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.matrix import Combination, expand
 from modelyard.config.names import check_name
+from modelyard.config.outputs import are_several, output_tasks
 from modelyard.config.scalar import scalar
 from modelyard.config.tables import (
     EXECUTOR,
@@ -43,6 +44,7 @@ from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
+from modelyard.metrics.several import task_of
 from modelyard.metrics.sliced import on_sets, sliced
 from modelyard.metrics.standard import STANDARD
 from modelyard.plugins.load import Plugins
@@ -76,7 +78,10 @@ class PipelineReader:
                 raise ConfigError(msg)
         project_name = self.scalar("name", Name, self.default_name())
         name = self.source.pipeline or project_name
-        uses = {table: self.use(table) for table in USING if table not in TRAINED}
+        several = self.several()
+        uses = {table: self.use(table) for table in USING if table not in TRAINED and not (several and table == "task")}
+        if several:
+            uses["task"] = Use(task_of({output: use.component for output, use in several.items()}), {})
         own: dict[str, Any] = {table: struct(**self.own(table)) for table, struct in TABLES.items() if table != "gates"}
         handlers: Handlers = own["handlers"]
         place = named_places(own[SOURCE], name)
@@ -93,6 +98,7 @@ class PipelineReader:
             threads=self.scalar("threads", Threads, THREADS),
             isa=self.scalar("isa", Isa, None),
             uses=uses,
+            several=several,
             settings=Settings(**{**own, SOURCE: place}, gates=self.bounds(measured)),
             before=self.handlers("before", handlers, uses["runtime"].component),
             after=self.handlers("after", handlers, uses["runtime"].component),
@@ -121,6 +127,13 @@ class PipelineReader:
         from modelyard.config.signature import check_signature  # most files say all there is
 
         return check_signature(tables, self.where(SIGNATURE), runtime)
+
+    def several(self) -> dict[str, Use]:
+        """The tasks of several outputs; none where the project learns one."""
+        table = self.table("task")
+        if not are_several(table):
+            return {}
+        return output_tasks(table, self.where("task"), lambda own, where: self.take("task", own, where))
 
     def default_name(self) -> str:
         name = str(self.fallback.get("name", self.project.name)).lower()

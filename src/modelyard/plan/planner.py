@@ -220,7 +220,7 @@ class _Planner:
         uses, settings = self.config.uses, self.config.settings
         decoding = {role: use for role, use in self.config.handlers.items() if role.startswith("before:")}
         described = {key: value for key in ("outputs", "answer") if (value := getattr(settings.handlers, key))}
-        read = {"dataset": uses["dataset"], "task": uses["task"], **decoding}
+        read = {"dataset": uses["dataset"], **self.config.tasks, **decoding}
         yield self.stage(self.dataset, read, asdict(settings.dataset) | described)
         self.check_metrics()
         self.check_names()
@@ -301,7 +301,7 @@ class _Planner:
             Input("reference", self.select, "reference"),
             Input("dataset", self.dataset),
         )
-        checking = {name: uses[name] for name in ("runtime", "task")} | self.config.handlers
+        checking = {"runtime": uses["runtime"], **config.tasks, **config.handlers}
         if config.events is not None and config.settings.check.events:
             checking["source"] = config.events
         yield self.stage(self.check, checking, asdict(config.settings.check), *reads)

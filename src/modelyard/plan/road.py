@@ -86,7 +86,7 @@ class Road:
             inputs.append(Input("baseline", self.finals[self.first]))  # latencies are measured in turns with it
         runtime = without(uses["runtime"], uses["runtime"].component.serving_only)
         own = {f"metric:{name}": use for name, use in self.config.metrics.items()}
-        running = {"runtime": runtime, "task": uses["task"], **self.config.handlers, **own}
+        running = {"runtime": runtime, **self.config.tasks, **self.config.handlers, **own}
         return self.stage(f"evaluate:{self.called(variant)}", running, asdict(self.config.settings.evaluate), *inputs)
 
     def checked_baseline(self) -> str:

@@ -52,7 +52,7 @@ def shown(names: Sequence[str], most: int = 4) -> str:
 def called(stage: Stage) -> Iterator[Use]:
     """Yield the components whose functions are called in a stage."""
     calls = stage.row.calls
-    yield from (use for role, use in stage.uses.items() if calls is None or role in calls)
+    yield from (use for role, use in stage.uses.items() if calls is None or role.partition(":")[0] in calls)
 
 
 def find(

@@ -17,6 +17,7 @@ from modelyard.artifacts import Dataset, ImageFacts, Model
 from modelyard.asking import ask, count, rows_of
 from modelyard.errors import StageFailed
 from modelyard.execution.job import Job
+from modelyard.files.fields import shape_of
 from modelyard.files.json import read_json, write_json
 from modelyard.files.npy import open_array
 from modelyard.launch.footprint import with_headroom
@@ -24,7 +25,7 @@ from modelyard.launch.image_server import Server, running
 from modelyard.launch.protocols import PROTOCOLS, SEQUENCES, infer_in_sequences, parts
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.check_events import check_events
-from modelyard.stages.handlers import Around
+from modelyard.stages.handlers import Around, taken
 from modelyard.stages.tasks import open_task
 from modelyard.variants.evaluation import ANSWERS
 
@@ -91,15 +92,15 @@ def _ask_server(job: Job, facts: ImageFacts, samples: Samples, around: Around) -
         else:
             job.base.log("the server has no password and no TLS of its own: the targets put a proxy in front of it")
         model, exchange = Model.open(job.inputs["model"]).facts, functools.partial(_exchange, server)
-        outputs, answer = around.outputs(model), around.answer(model).name
+        outputs, answer = around.outputs(model), around.answer(model)
         sent = [rows_of(samples, rows) for rows in parts(samples)]
         asks = {
             title: [functools.partial(ask, exchange, name, part, outputs) for part in sent]
             for title, ask in map(PROTOCOLS.__getitem__, facts.server.protocols)
         }
-        answers = {title: np.concatenate([ask()[answer] for ask in each]) for title, each in asks.items()}
+        answers = {title: np.concatenate([taken(ask(), answer) for ask in each]) for title, each in asks.items()}
         if model.looped and around.sends_to_the_model and "v2" in facts.server.protocols:
-            answers[SEQUENCES] = infer_in_sequences(exchange, name, samples, outputs)[answer]
+            answers[SEQUENCES] = taken(infer_in_sequences(exchange, name, samples, outputs), answer)
         _measure(job, facts, server, [ask for each in zip(*asks.values(), strict=True) for ask in each])
         return server.how, answers
 
@@ -168,8 +169,10 @@ def _spread(count: int, wanted: int) -> NDArray[np.int64]:
 
 
 def _compare(task: Task, answer: NDArray[Any], expected: NDArray[Any], protocol: str, tolerance: float) -> float:
-    if answer.shape != expected.shape:
-        msg = f"check: {protocol}: the server answered shape {answer.shape}, the evaluated model {expected.shape}"
+    if shape_of(answer) != shape_of(expected):
+        msg = (
+            f"check: {protocol}: the server answered shape {shape_of(answer)}, the evaluated model {shape_of(expected)}"
+        )
         raise StageFailed(msg)
     held = bytes if expected.dtype.kind == "S" else expected.dtype  # JSON's numbers are wider; a text stays whole
     differ, worst = task.agreement(answer.astype(held), expected)

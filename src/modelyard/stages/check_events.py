@@ -28,6 +28,7 @@ from modelyard.launch.image_server import running, unpacked
 from modelyard.launch.protocols import predict
 from modelyard.launch.python_server import environment
 from modelyard.launch.started import Beside
+from modelyard.stages.handlers import taken
 from modelyard.system import is_linux
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Trial:
             for number, event in enumerate(sent):
                 answer = json.loads(self.heard[event.id][0].body)
                 one = rows_of(self._samples, slice(number, number + 1))
-                rows.append(predict(lambda *_, said=answer: said, name, one, outputs)[wanted.name])
+                rows.append(taken(predict(lambda *_, said=answer: said, name, one, outputs), wanted))
             yield np.concatenate(rows)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, Streams, sampl
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
 from modelyard.stages.handlers import described, open_chain
+from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.splits.given_labels import with_label_arrays
@@ -16,7 +17,7 @@ from modelyard.stages.splits.slices import check_slices, write_slices
 from modelyard.stages.splits.streams import splits_of
 from modelyard.stages.splits.test_sets import open_test_sets, write_test_set
 from modelyard.stages.statistics import Extent, statistics
-from modelyard.stages.tasks import open_task
+from modelyard.stages.tasks import open_task, task_component
 from modelyard.tensors import InputFacts, Loss, OutputFacts, Preprocessing, is_whole
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(job: Job) -> None:
     """
     splits = _splits(job)
     task = open_task(job)
-    named = job.stage.uses["task"].component
+    named = task_component(job)
     figures = write_dataset(
         splits,
         job.base.out,
@@ -118,6 +119,7 @@ def write_dataset(
     given, sent = splits, None
     if chain is not None and chain.before:
         splits, sent = prepared(splits, chain)
+    splits = with_joined_labels(splits, task)
     columns = check_splits(splits)
     slices = check_slices(splits.slices, len(columns[0].test))
     wanted = _some(task.check(splits), name)
@@ -162,7 +164,7 @@ def _some(wanted: OutputFacts, task: str) -> OutputFacts:
     Raises:
         PluginError: the task wants none.
     """
-    if 0 not in wanted.shape:
+    if not any(0 in one.shape for one in (wanted, *wanted.parts)):
         return wanted
     msg = (
         f"the task {task!r} wants answers of the shape {wanted.shape}, which hold no number\n"

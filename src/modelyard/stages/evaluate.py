@@ -15,7 +15,7 @@ from modelyard.stages.on_test_sets import on_test_sets
 from modelyard.stages.own_metrics import add_own_metrics
 from modelyard.stages.predicting import as_many_as_fit, predict
 from modelyard.stages.sizes import model_sizes
-from modelyard.stages.tasks import open_task
+from modelyard.stages.tasks import open_task, task_component
 from modelyard.task import Answers
 from modelyard.variants.evaluation import ANSWERS, Evaluation, save_per_sample, write_evaluation
 from modelyard.variants.latency import measure_latency
@@ -49,7 +49,7 @@ def run(job: Job) -> None:
         model,
         dataset,
         context.out,
-        Measuring(open_task(job), job.stage.uses["task"].component),
+        Measuring(open_task(job), task_component(job)),
         **job.stage.settings,
         answer_of=around.answer,
         baseline=baseline,

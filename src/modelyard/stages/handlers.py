@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.errors import PluginError
+from modelyard.files.fields import joined
 from modelyard.serving.errors import StartError
 from modelyard.serving.handlers import Chain, Handled, HandlerError, Place, Tensor, may_be, who
 from modelyard.serving.handling import named
@@ -76,11 +77,12 @@ class Around:
 
     def open(self, predictor: Predictor, facts: ModelFacts) -> Predictor:
         """Return a model as clients ask it, with its handlers."""
-        if not self._is_there:
-            return predictor
-        chain = open_chain(self.job, facts)
-        _check(chain, facts)
-        return _Handled(predictor, chain, facts, self.answer(facts).name)
+        answer = self.answer(facts)
+        if self._is_there:
+            chain = open_chain(self.job, facts)
+            _check(chain, facts)
+            predictor = _Handled(predictor, chain, facts, answer.name if not answer.parts else answer.parts[0].name)
+        return Joined(predictor, answer, facts) if answer.parts else predictor
 
     def outputs(self, facts: ModelFacts) -> tuple[OutputFacts, ...]:
         """Return what a client gets of a model."""
@@ -94,7 +96,39 @@ class Around:
 
     def answer(self, facts: ModelFacts) -> OutputFacts:
         """Return the tensor that the task measures."""
-        return self.dataset.measured or facts.outputs[0] if self._is_there else facts.answer
+        if self.dataset.measured:
+            return self.dataset.measured
+        return facts.outputs[0] if self._is_there else facts.answer
+
+
+def taken(found: Mapping[str, NDArray[Any]], answer: OutputFacts) -> NDArray[Any]:
+    """Return what the task measures of everything that was answered.
+
+    Raises:
+        PluginError: an output is not there.
+    """
+    if not answer.parts:
+        return found[answer.name]
+    if missing := [one.name for one in answer.parts if one.name not in found]:
+        msg = f"the answers are {_listed(found)}, but the task measures {missing[0]!r}, too\n  let the model answer it, or leave it out of [tool.modelyard.task.outputs]"
+        raise PluginError(msg)
+    return joined({one.name: found[one.name] for one in answer.parts})
+
+
+class Joined:
+    """A model of several outputs that count: what it answers has a field for each."""
+
+    def __init__(self, predictor: Predictor, answer: OutputFacts, facts: ModelFacts) -> None:
+        self._predictor, self._answer = predictor, answer
+        self._input = facts.inputs[0].name
+
+    def predict(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return what the task measures, for samples of the only input."""
+        return self.run({self._input: raw})[self._answer.name]
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return what the task measures, by the name that stands for all of it."""
+        return {self._answer.name: taken(self._predictor.run(inputs), self._answer)}
 
 
 class _Handled:
@@ -196,6 +230,10 @@ def described(
     """
     from modelyard.tensors import ANY_SHAPE
 
+    if answer.parts:
+        parts = [one.name for one in answer.parts]
+        rest = tuple(OutputFacts(name=name, shape=ANY_SHAPE) for name in outputs if name not in parts)
+        return (*answer.parts, *rest), answer
     further = tuple(OutputFacts(name=name, shape=ANY_SHAPE) for name in outputs if name != answer.name)
     if not measured:
         return (answer, *further), None

@@ -61,7 +61,9 @@ def write_model_facts(
     if shown.signature and (why := misfit(shown.signature, facts)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
-    if activation := _activation(facts, shown):
+    if len([one for one in facts.outputs if one.activation != "none"]) > 1:
+        facts = _each_seen(facts, shown)
+    elif activation := _activation(facts, shown):
         facts = _seen(facts, activation, _said(job, component, told))
     facts = _with_lengths(facts, shown.signature)
     if said:
@@ -103,6 +105,25 @@ def _activation(facts: ModelFacts, shown: FileFacts) -> Activation | None:
     """Return what the output that is the task's answer ends in; None: the file does not show it."""
     counted = facts.counted
     return shown.activations.get(counted.tensor or counted.name, shown.activation)
+
+
+def _each_seen(facts: ModelFacts, shown: FileFacts) -> ModelFacts:
+    """Return `facts` with what the file shows of each of several outputs that count.
+
+    Raises:
+        PluginError: one ends in another activation than its task wants.
+    """
+    outputs = []
+    for one in facts.outputs:
+        ends = shown.activations.get(one.tensor or one.name) if one.activation != "none" else None
+        if ends is not None and ends not in ("none", one.activation) and not one.inside:
+            msg = (
+                f"the model's output {one.name!r} ends in a {ends}, but the data set's answers are those of a {one.activation}\n"
+                f"  let it end in a {one.activation}, or in neither: the {one.activation} is then applied to what it answers"
+            )
+            raise PluginError(msg)
+        outputs.append(one if ends is None else msgspec.structs.replace(one, inside=one.inside or ends != "none"))
+    return msgspec.structs.replace(facts, outputs=tuple(outputs))
 
 
 def _seen(facts: ModelFacts, activation: Activation, said: tuple[Component, Output] | None) -> ModelFacts:

@@ -94,19 +94,11 @@ class _File:
         Raises:
             PluginError: it is another.
         """
-        shape: tuple[int, ...] = getattr(found, "shape", ())
-        wanted: tuple[int | str, ...] = self._output.shape if self._array is None else self._array.shape[1:]
-        if wanted == ANY_SHAPE:
-            wanted = shape[1:]
-        fits = shape[:1] == (samples,) and len(shape) == 1 + len(wanted)
-        if fits and all(isinstance(axis, str) or axis == own for axis, own in zip(wanted, shape[1:], strict=True)):
-            return
-        said = f"({', '.join(map(str, (samples, *wanted)))})"
-        msg = (
-            f"the runtime answered {shape or type(found).__name__} for {samples} samples, not the shape {said}\n"
-            "  predict must return one answer a sample, as the task wants them"
-        )
-        raise PluginError(msg)
+        for one in self._output.parts:
+            written = None if self._array is None else self._array[one.name]
+            _check_shape(found[one.name], samples, one, written)
+        if not self._output.parts:
+            _check_shape(found, samples, self._output, self._array)
 
     def put(self, start: int, found: NDArray[Any]) -> None:
         """Put the answers from sample `start` on into the file."""
@@ -142,3 +134,24 @@ class _File:
         """Write out what is not written yet."""
         self._array.flush()
         self._array = None
+
+
+def _check_shape(found: Any, samples: int, output: OutputFacts, written: Any) -> None:
+    """Check the shape of a batch's answers, of one tensor; `written` is the array of those before.
+
+    Raises:
+        PluginError: it is another.
+    """
+    shape: tuple[int, ...] = getattr(found, "shape", ())
+    wanted: tuple[int | str, ...] = output.shape if written is None else written.shape[1:]
+    if wanted == ANY_SHAPE:
+        wanted = shape[1:]
+    fits = shape[:1] == (samples,) and len(shape) == 1 + len(wanted)
+    if fits and all(isinstance(axis, str) or axis == own for axis, own in zip(wanted, shape[1:], strict=True)):
+        return
+    said = f"({', '.join(map(str, (samples, *wanted)))})"
+    msg = (
+        f"the runtime answered {shape or type(found).__name__} for {samples} samples, not the shape {said}\n"
+        "  predict must return one answer a sample, as the task wants them"
+    )
+    raise PluginError(msg)

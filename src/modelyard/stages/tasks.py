@@ -5,19 +5,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard.errors import PluginError
+from modelyard.metrics.several import task_of
+from modelyard.stages.several import Several
 from modelyard.task import Task
 
 if TYPE_CHECKING:
+    from modelyard.component import Component
     from modelyard.execution.job import Job
 
 
+_SEVERAL = "task:"
+
+
 def open_task(job: Job) -> Task:
-    """Return the stage's task.
+    """Return the stage's task; where several outputs count, all of them.
 
     Raises:
-        PluginError: the component gave something else.
+        PluginError: a component gave something else.
     """
-    task, component = job.call("task"), job.stage.uses["task"].component
+    several = _several(job)
+    return Several({name: _opened(job, f"{_SEVERAL}{name}") for name in several}) if several else _opened(job, "task")
+
+
+def task_component(job: Job) -> Component:
+    """Return what the stage's task is registered with."""
+    several = _several(job)
+    return task_of(several) if several else job.stage.uses["task"].component
+
+
+def _several(job: Job) -> dict[str, Component]:
+    """Return the tasks of several outputs by the outputs' names; empty: there is one."""
+    roles = (role for role in job.stage.uses if role.startswith(_SEVERAL))
+    return {role.removeprefix(_SEVERAL): job.stage.uses[role].component for role in roles}
+
+
+def _opened(job: Job, role: str) -> Task:
+    task, component = job.call(role), job.stage.uses[role].component
     if not isinstance(task, Task):
         msg = (
             f"the task {component.name!r} ({component.file}) returned {task!r:.80}\n"

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from modelyard.artifacts import SplitFacts, samples_file
 from modelyard.errors import DataError
+from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.checks import check_splits, stored_dtype
 from modelyard.stages.splits.files import write_labels, write_samples
 from modelyard.stages.splits.sent import prepared, write_sent
@@ -83,6 +84,7 @@ def _opened(name: str, splits: Splits, chain: Chain | None, task: Task, wanted: 
     try:
         if chain is not None and chain.before:
             splits, sent = prepared(splits, chain)
+        splits = with_joined_labels(splits, task)
         columns, found = check_splits(splits), task.check(splits)
     except DataError as exc:
         raise _in(name, exc) from exc
