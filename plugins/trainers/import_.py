@@ -43,6 +43,7 @@ def import_model(
     layout: Literal["channels-last", "channels-first"] = "channels-last",
     inputs: dict[str, str] | None = None,
     output: str = "",
+    outputs: dict[str, str] | None = None,
     signature: str = "",
     builder: OwnBuilder = "",
     licence: str = "",
@@ -65,6 +66,8 @@ def import_model(
         inputs: for a model of several inputs, which of its tensors each of the data set's arrays is, where the two have other
             names: `{ ids = "input_ids:0" }`.
         output: for a model that answers several tensors, the one that counts.
+        outputs: where several count, which of its tensors each output with a task is, where the two have other names:
+            `{ note = "StatefulPartitionedCall:1" }`.
         signature: of a SavedModel with several signatures, the one that is meant, where that is not `serving_default`; the
             others are taken out of it.
         licence: its licence, an SPDX expression; it is kept in the stage's record, in `model.json` and in the image's labels.
@@ -85,39 +88,63 @@ def import_model(
     size_bytes = total_size(place)
     context.metrics.update(size_bytes=size_bytes, **told)
     context.log(f"imported {Path(path).name}: {produces}, {size_bytes:,} bytes")
-    if not (answers or inputs or output or told):
+    if not (answers or inputs or output or outputs or told):
         return None
     facts = context.facts.answering(answers) if answers else _shown(context.facts, place)
-    return msgspec.structs.replace(_named(facts, inputs or {}, output), **told)
+    return msgspec.structs.replace(_named(facts, inputs or {}, _outputs(facts, output, outputs)), **told)
 
 
 def _shown(facts: ModelFacts, place: Path) -> ModelFacts:
     """Return facts with the activation that the file in `place` ends in, if it shows that."""
     from modelyard_plugins.formats.known import modelyard_read_model_file
 
-    if len(facts.outputs) > 1:  # the stage looks at each
+    if len(facts.outputs) > 1:  # the stage looks at each, where the file shows it
         return facts
     found = modelyard_read_model_file(Model(place.parent, facts))
     return facts.ending_in(found.activation) if found and found.activation else facts
 
 
-def _named(facts: ModelFacts, inputs: Mapping[str, str], output: str) -> ModelFacts:
+def _outputs(facts: ModelFacts, output: str, outputs: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return what the file calls each output.
+
+    Raises:
+        DataError: one tensor is named, and there are several outputs.
+    """
+    if not output:
+        return outputs or {}
+    if len(facts.outputs) > 1 or outputs:
+        msg = (
+            f"[tool.modelyard.train]: key 'output': {output!r} is one tensor, but there are several outputs\n"
+            f"  say which each is, for instance outputs = {{ {facts.outputs[0].name} = {output!r} }}"
+        )
+        raise DataError(msg)
+    return {facts.answer.name: output}
+
+
+def _named(facts: ModelFacts, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> ModelFacts:
     """Return facts that say what the file calls its tensors.
 
     Raises:
-        DataError: the data set has no such array.
+        DataError: the data set has no such array, or the project no such output.
     """
-    known = [one.name for one in facts.inputs]
-    for name in inputs:
+    _check_known("inputs", "the data set has no array", inputs, [one.name for one in facts.inputs])
+    _check_known("outputs", "there is no output", outputs, [one.name for one in facts.outputs])
+    replace = msgspec.structs.replace
+    return replace(
+        facts,
+        inputs=tuple(replace(one, tensor=inputs.get(one.name, "")) for one in facts.inputs),
+        outputs=tuple(replace(one, tensor=outputs.get(one.name, "")) for one in facts.outputs),
+    )
+
+
+def _check_known(key: str, lacks: str, names: Mapping[str, str], known: list[str]) -> None:
+    for name in names:
         if name not in known:
             msg = (
-                f"[tool.modelyard.train]: key 'inputs': the data set has no array {name!r}{did_you_mean(name, known)}\n"
-                f"  arrays: {listing(known)}"
+                f"[tool.modelyard.train]: key {key!r}: {lacks} {name!r}{did_you_mean(name, known)}\n"
+                f"  {'arrays' if key == 'inputs' else key}: {listing(known)}"
             )
             raise DataError(msg)
-    replace = msgspec.structs.replace
-    taken = tuple(replace(one, tensor=inputs.get(one.name, "")) for one in facts.inputs)
-    return replace(facts, inputs=taken, outputs=tuple(replace(one, tensor=output) for one in facts.outputs))
 
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:

@@ -52,7 +52,7 @@ def output_tasks(
 def _task(name: str, own: Any, where: Where, take: Callable[[Mapping[str, Any], Where], Use]) -> Use:
     place = where.at(OUTPUTS, name)
     if not re.fullmatch(_NAME, name):
-        msg = f"{place}: {name!r} is not allowed as the name of an output\n  allowed: a lower-case letter, then letters, digits and underscores, 31 at most; [tool.modelyard.signature] says what the file calls it"
+        msg = f"{place}: {name!r} is not allowed as the name of an output\n  allowed: a lower-case letter, then letters, digits and underscores, 31 at most; `outputs` of the trainer import says what the file calls it"
         raise ConfigError(msg)
     if not isinstance(own, dict):
         msg = f"{place}: {own!r} is not a table\n  write [tool.modelyard.task.{OUTPUTS}.{name}] use = ..."

@@ -61,7 +61,9 @@ def write_model_facts(
     if shown.signature and (why := misfit(shown.signature, facts)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
-    if len([one for one in facts.outputs if one.activation != "none"]) > 1:
+    if len(facts.outputs) > 1 and not shown.activations:
+        _check_said(facts, role, told)
+    elif len([one for one in facts.outputs if one.activation != "none"]) > 1:
         facts = _each_seen(facts, shown)
     elif activation := _activation(facts, shown):
         facts = _seen(facts, activation, _said(job, component, told))
@@ -105,6 +107,21 @@ def _activation(facts: ModelFacts, shown: FileFacts) -> Activation | None:
     """Return what the output that is the task's answer ends in; None: the file does not show it."""
     counted = facts.counted
     return shown.activations.get(counted.tensor or counted.name, shown.activation)
+
+
+def _check_said(facts: ModelFacts, role: str, told: ModelFacts | None) -> None:
+    """Check that somebody says what each of several outputs ends in, where the file does not show it.
+
+    Raises:
+        StageFailed: nobody does.
+    """
+    unsaid = [one for one in facts.outputs if one.activation != "none"]
+    if role == "trainer" and told is None and unsaid:
+        msg = (
+            f"the file {facts.file!r} does not show whether its output {unsaid[0].name!r} ends in a {unsaid[0].activation}\n"
+            '  say so for all of its outputs, [tool.modelyard.train] answers = "probabilities" or "logits"; a trainer of your own returns ModelFacts'
+        )
+        raise StageFailed(msg)
 
 
 def _each_seen(facts: ModelFacts, shown: FileFacts) -> ModelFacts:

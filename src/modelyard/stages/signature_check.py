@@ -77,7 +77,7 @@ def _bound(
         if (one.tensor or one.name) not in named:
             return (
                 f"{verb} {len(tensors)} tensors: {listed}; none is called {one.tensor or one.name!r}\n"
-                f"  say in [tool.modelyard.train] which is meant, for instance {_example(one, tensors, verb)}; see docs/how-to/import-a-model.md"
+                f"  say in [tool.modelyard.train] which is meant, for instance {_example(one, tensors, verb, several=len(wanted) > 1)}; see docs/how-to/import-a-model.md"
             )
     used = {one.tensor or one.name for one in wanted}
     further = [name for name in named if name not in used]
@@ -86,10 +86,12 @@ def _bound(
     return [(one, named[one.tensor or one.name]) for one in wanted]
 
 
-def _example(one: Fact, tensors: Sequence[TensorSpec], verb: str) -> str:
+def _example(one: Fact, tensors: Sequence[TensorSpec], verb: str, *, several: bool) -> str:
     """Return the setting that would bind `one`."""
     name = tensors[-1].name if tensors else "NAME"
-    return f"output = {name!r}" if verb == "answers" else f"inputs = {{ {one.name} = {name!r} }}"
+    if verb == "answers" and not several:
+        return f"output = {name!r}"
+    return f"{'outputs' if verb == 'answers' else 'inputs'} = {{ {one.name} = {name!r} }}"
 
 
 def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
