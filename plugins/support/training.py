@@ -10,7 +10,7 @@ from modelyard.contexts import Problem
 from modelyard.errors import ConfigError, PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.tensors import is_whole
-from modelyard_plugins.support.data.splitting import row_split, stratified_split
+from modelyard_plugins.support.data.splitting import fold_split, row_split, stratified_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,11 +96,14 @@ def problems(
     loss: str,
     step: str = "",
     precision: str = "float32",
+    folds: int = 0,
+    fold: int = 0,
     **_: Any,
 ) -> Iterator[Problem]:
     """Yield that training shall stop early, but no sample is set apart to watch; what a function of the project's own does itself."""
-    if early_stopping and not validation_fraction:
+    if early_stopping and not validation_fraction and not folds:
         yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
+    yield from _fold_problems(folds, fold, validation_fraction)
     if class_weights != "none" and context.loss != "cross-entropy":
         yield Problem("class_weights", _NO_CLASSES, "leave class_weights out")
     elif class_weights != "none" and loss:
@@ -111,14 +114,33 @@ def problems(
         yield Problem("precision", "a step of your own computes in what it says itself", "leave precision out")
 
 
+def _fold_problems(folds: int, fold: int, fraction: float) -> Iterator[Problem]:
+    if folds == 1:
+        yield Problem("folds", "a single part leaves nothing to train on", "set folds to 2 or more, or leave it out")
+    elif fold and fold >= folds:
+        allowed = f"set it from 0 to {folds - 1}" if folds else "set folds, for instance to 5"
+        yield Problem("fold", f"there is no part {fold!r} of {folds} folds", allowed)
+    if folds and fraction:
+        yield Problem("validation_fraction", "a fold is set apart already", "leave validation_fraction or folds out")
+
+
 _NO_CLASSES = "a sample of this task is not of one class, so there are none to weigh"
 
 
-def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the training split to train on, and those to set apart: `fraction` of each class, if it has classes.
+def training_rows(
+    dataset: Dataset, fraction: float, seed: int, folds: int = 0, fold: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the training split to train on, and those to set apart, class by class if it has classes.
+
+    Args:
+        dataset: the data set.
+        fraction: the part to set apart.
+        seed: decides which rows.
+        folds: set apart one of so many parts instead; 0: the fraction.
+        fold: which of these parts.
 
     Raises:
-        DataError: there is no sample of a class.
+        DataError: there is no sample of a class, or there are too few.
     """
     import numpy as np
 
@@ -127,11 +149,13 @@ def training_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[NDArray
     if dataset.facts.loss == "cross-entropy":
         check_each_class(dataset.facts.splits["train"].per_class, dataset.facts.answer.labels)
     samples = dataset.facts.splits["train"].samples
+    has_classes = dataset.facts.loss == "cross-entropy" and dataset.y("train").ndim == 1
+    labels = dataset.y("train") if has_classes else None
+    if folds:
+        return fold_split(samples, folds, fold, seed, labels)
     if not fraction:
         return np.arange(samples), np.arange(0)
-    if dataset.facts.loss == "cross-entropy" and dataset.y("train").ndim == 1:
-        return stratified_split(dataset.y("train"), fraction, seed)
-    return row_split(samples, fraction, seed)
+    return row_split(samples, fraction, seed) if labels is None else stratified_split(labels, fraction, seed)
 
 
 def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str) -> NDArray[np.float32] | None:

@@ -13,6 +13,8 @@ from modelyard.params import (
     EarlyStopping,
     Epochs,
     Flip,
+    Fold,
+    Folds,
     LearningRate,
     OwnCallbacks,
     OwnLoss,
@@ -37,6 +39,8 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
     optimizer: Literal["adam", "adamw", "lion", "rmsprop", "sgd"] = "adam"
     early_stopping: EarlyStopping = 0
     validation_fraction: ValidationFraction = 0.0
+    folds: Folds = 0
+    fold: Fold = 0
     class_weights: ClassWeights = "none"
     schedule: Schedule = "constant"
     flip: Flip = False

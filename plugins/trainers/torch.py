@@ -59,7 +59,7 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
     augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
     model, name, output = _build(context, params.layout)
-    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed)
+    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed, params.folds, params.fold)
     parameters = sum(p.numel() for p in model.parameters())
     context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
     where = device()

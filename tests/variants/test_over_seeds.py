@@ -37,12 +37,12 @@ def test_the_mean_has_a_deviation_and_students_interval() -> None:
     assert found.deviations["accuracy"] == pytest.approx(0.02)
     half = 4.302653 * 0.02 / sqrt(3)  # the 97.5 % quantile of Student's t with two degrees of freedom
     assert accuracy.interval == pytest.approx((0.72 - half, 0.72 + half))
-    assert told(found) == "accuracy 0.7200 ± 0.0200 over 3 seeds; mean 0.6703 to 0.7697"
+    assert told(found) == "accuracy 0.7200 ± 0.0200 over 3 trainings; mean 0.6703 to 0.7697"
 
 
 def test_a_training_that_no_seed_changes_is_told_so() -> None:
     (found,) = over_seeds(*seeds(0.7, 0.7, 0.7))
-    assert told(found).startswith("accuracy 0.7000 with each of 3 seeds: the seed changes nothing;")
+    assert told(found).startswith("accuracy 0.7000 with each of 3 trainings: seed and fold change nothing;")
 
 
 def test_a_fraction_ends_at_one_and_sizes_are_no_matter_of_seeds() -> None:

@@ -79,7 +79,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
 
     augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
-    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed)
+    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed, params.folds, params.fold)
     steps = params.epochs * -(-len(rows) // params.batch_size)
     rate = (
         keras.optimizers.schedules.CosineDecay(params.learning_rate, steps)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _SET = (*TRAINED, "seed")
 _OWN = (*_SET, "variants", "matrix", "exclude")
+_REPEATS = (("seed",), ("train", "fold"))
+"""Axes whose trainings are one and the same, but for chance: the table has their mean, too."""
 
 
 class LaidWhere(Where, frozen=True, kw_only=True):
@@ -55,7 +57,7 @@ class LaidOut(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: the training's name.
         table: the key of `[tool.modelyard.trainings]` that it comes from.
-        over_seeds: its name without its seed, if others have nothing but another seed; else empty.
+        over_seeds: its name without its seed and fold, if others have nothing but other ones; else empty.
         tables: `model`, `train` and `seed`, where they are given.
         where: the place of each of `model`, `train` and `seed`.
         values: the value of each axis, by its key.
@@ -190,11 +192,13 @@ class _Family:
         tables = lay_over(base, own, self.defaults)
         given = self.overridden(tables, own)
         parts = {axis.path: f"{axis.label}-{text}" for axis, text in zip(self.axes, texts, strict=True)}
-        seeds = [axis for axis in self.axes if axis.path == ("seed",) and len(axis.values) > 1]
+        repeats = [axis.path for axis in self.axes if axis.path in _REPEATS and len(axis.values) > 1]
         return LaidOut(
             name=".".join((self.name, *parts.values())),
             table=self.name,
-            over_seeds=".".join((self.name, *(p for path, p in parts.items() if path != ("seed",)))) if seeds else "",
+            over_seeds=".".join((self.name, *(p for path, p in parts.items() if path not in repeats)))
+            if repeats
+            else "",
             tables=tables,
             where={key: self.place(key, own, values, given) for key in _SET},
             values={axis.key: values[axis.path] for axis in self.axes},

@@ -1,4 +1,4 @@
-"""What variants have in common that differ in the seed of their training alone: the mean of each metric, and its spread."""
+"""What variants have in common that differ in their training's seed, or fold, alone: the mean of each metric, and its spread."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class OverSeeds(msgspec.Struct, frozen=True, kw_only=True):
-    """Variants that differ in the seed alone, as one.
+    """Variants that differ in the seed, or fold, alone, as one.
 
     Attributes:
-        variant: the name that they have but for the seed.
+        variant: the name that they have but for that.
         members: the variants, each of which is a model that may ship.
         metrics: the mean of each metric that says how good the answers are, with its 95 % interval by Student's t:
             another seed's value differs from it by more.
@@ -33,7 +33,7 @@ class OverSeeds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def over_seeds(rows: Sequence[Row], lineages: Mapping[str, Lineage]) -> tuple[OverSeeds, ...]:
-    """Return the variants with more than one seed, in the order of the table; a baseline for comparison has no part."""
+    """Return the variants with more than one seed or fold, in the order of the table; a baseline for comparison has no part."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         lineage = lineages.get(row.variant)
@@ -81,13 +81,13 @@ def _plain(metric: Metric) -> Quantity:
 
 
 def told(one: OverSeeds) -> str:
-    """Return the first metric in words: `accuracy 0.9712 ± 0.0031 over 3 seeds; mean 0.9635 to 0.9789`."""
+    """Return the first metric in words: `accuracy 0.9712 ± 0.0031 over 3 trainings; mean 0.9635 to 0.9789`."""
     metric = one.metrics[0]
     if not any(one.deviations.values()):
-        same = f"{metric.head} {number(metric.value, metric.unit)} with each of {len(one.members)} seeds"
-        return f"{same}: the seed changes nothing; does the training use it? (a command gets it as {{seed}})"
+        same = f"{metric.head} {number(metric.value, metric.unit)} with each of {len(one.members)} trainings"
+        return f"{same}: seed and fold change nothing; does the training use them? (a command gets {{seed}})"
     low, high = metric.interval or (None, None)
     spread = number(one.deviations[metric.name], metric.unit)
     ends = "" if low is None or high is None else f"; mean {number(low, metric.unit)} to {number(high, metric.unit)}"
     value = number(metric.value, metric.unit)
-    return f"{metric.head} {value} ± {spread} over {len(one.members)} seeds{ends}"
+    return f"{metric.head} {value} ± {spread} over {len(one.members)} trainings{ends}"
