@@ -90,18 +90,30 @@ def import_model(
     context.log(f"imported {Path(path).name}: {produces}, {size_bytes:,} bytes")
     if not (answers or inputs or output or outputs or told):
         return None
-    facts = context.facts.answering(answers) if answers else _shown(context.facts, place)
-    return msgspec.structs.replace(_named(facts, inputs or {}, _outputs(facts, output, outputs)), **told)
+    facts = _named(context.facts, inputs or {}, _outputs(context.facts, output, outputs))
+    return msgspec.structs.replace(facts.answering(answers) if answers else _shown(facts, place), **told)
 
 
 def _shown(facts: ModelFacts, place: Path) -> ModelFacts:
-    """Return facts with the activation that the file in `place` ends in, if it shows that."""
+    """Return facts with the activation that the file in `place` ends in, if it shows that.
+
+    Raises:
+        DataError: of several outputs the file does not show it.
+    """
     from modelyard_plugins.formats.known import modelyard_read_model_file
 
-    if len(facts.outputs) > 1:  # the stage looks at each, where the file shows it
+    found, counted = modelyard_read_model_file(Model(place.parent, facts)), facts.counted
+    ends = [one for one in facts.outputs if one.activation != "none"]
+    if len(facts.outputs) > 1 and ends and not (found and found.activations):
+        msg = (
+            f"[tool.modelyard.train]: {place.name!r} does not show whether its output {ends[0].name!r} ends in a {ends[0].activation}\n"
+            '  say so for all of its outputs: answers = "probabilities" or "logits"'
+        )
+        raise DataError(msg)
+    if found is None or len(ends) > 1:  # of several the stage looks at each
         return facts
-    found = modelyard_read_model_file(Model(place.parent, facts))
-    return facts.ending_in(found.activation) if found and found.activation else facts
+    activation = found.activations.get(counted.tensor or counted.name, found.activation)
+    return facts.ending_in(activation) if activation else facts
 
 
 def _outputs(facts: ModelFacts, output: str, outputs: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -89,6 +89,7 @@ def write_model(file: Path) -> None:
 
 def test_both_heads_are_measured_and_a_gate_on_either_rules_a_variant_out(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
     project = write_project(tmp_path / "two", {"pyproject.toml": PYPROJECT, "points.py": POINTS})
     write_model(project / "two.onnx")
 
@@ -106,6 +107,18 @@ def test_both_heads_are_measured_and_a_gate_on_either_rules_a_variant_out(tmp_pa
     assert (answers["kind"].shape, answers["place"].shape) == ((60, 3), (60, 2))
     outputs = json.loads((project / "artifacts/train/two/model.json").read_text())["outputs"]
     assert [(one["name"], one.get("inside", False)) for one in outputs] == [("kind", True), ("place", False)]
+
+    file = project / "two.onnx"
+    model = onnx.load(file)
+    for node, name in ((model.graph.node[0], "o:0"), (model.graph.node[3], "o:1")):
+        node.output[0] = name
+    for value, name in zip(model.graph.output, ("o:0", "o:1"), strict=True):
+        value.name = name
+    onnx.save(model, file)
+    bound = run_doit(project, "train", 'train.outputs={ kind = "o:1", place = "o:0" }')
+    assert bound.returncode == 0, bound.stdout + bound.stderr
+    outputs = json.loads((project / "artifacts/train/two/model.json").read_text())["outputs"]
+    assert [(one["tensor"], one.get("inside", False)) for one in outputs] == [("o:1", True), ("o:0", False)]
 
     refused = run_doit(project, "list", "gates.min_kind_acuracy=0.5")
     assert "unknown key 'min_kind_acuracy', did you mean 'min_kind_accuracy'?" in refused.stdout + refused.stderr
