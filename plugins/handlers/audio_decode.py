@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
@@ -20,6 +20,7 @@ def audio_decode(
     *,
     rate: PositiveInt,
     length: PositiveInt,
+    channel: Literal["none", "first", "last"] = "none",
     input: str = "audio",  # noqa: A002 - the word of the configuration
     output: str = "samples",
 ) -> Handler:
@@ -29,12 +30,13 @@ def audio_decode(
         place: where it stands.
         rate: samples a second that a sound must have
         length: how many samples the model takes
+        channel: where the model takes an axis of one channel: before the samples or behind them; none: it takes none
         input: what clients call a sound
         output: what the model calls its samples
     """
     from modelyard_plugins.handlers import modelyard_handlers
 
-    return modelyard_handlers.audio_decode(place, rate=rate, length=length, input=input, output=output)
+    return modelyard_handlers.audio_decode(place, rate=rate, length=length, channel=channel, input=input, output=output)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard_plugins.support.onnx.files import graph_file, graph_to_write
-from modelyard_plugins.support.onnx.model import ONNX, load_graph, prepare, report
+from modelyard_plugins.support.onnx.model import ONNX, load_graph, prepare, report, some
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext
@@ -43,11 +43,11 @@ def onnx_dynamic(context: OptimizeContext, *, per_channel: bool = True, convolut
             nodes_to_exclude=[] if convolutions else found,
             use_external_data_format=external,
         )
-    report(context, target)
+    report(context, target, "set convolutions = true" if found and not convolutions else "use onnx-static")
 
 
 def _warning(names: list[str], are_quantized: bool) -> str:
-    what = f"the convolutions {', '.join(names)}"
+    what = f"the convolutions {some(names)}"
     if are_quantized:
         return f"{what} now run as ConvInteger, which is slow on x86; compare p50_ms, or use onnx-static"
     return f"{what} stay in float32; use onnx-static to quantize them"

@@ -136,3 +136,19 @@ def turn_input(path: Path) -> None:
     from modelyard_plugins.support.onnx.model import load_onnx
 
     onnx.save(with_channels_last(load_onnx(path)), graph_file(path))
+
+
+def turn_outputs(path: Path) -> list[str]:
+    """Let the ONNX model in `path` answer with the axis of the batch first, and return which of its outputs had it elsewhere."""
+    import onnx
+
+    from modelyard_plugins.support.onnx.files import graph_file
+    from modelyard_plugins.support.onnx.layout import with_batch_first
+    from modelyard_plugins.support.onnx.model import load_graph, load_onnx
+
+    turned = with_batch_first(load_graph(path))[
+        1
+    ]  # little is read where nothing is to be done, however large the model
+    if turned:
+        onnx.save(with_batch_first(load_onnx(path))[0], graph_file(path))
+    return turned

@@ -13,7 +13,15 @@ from modelyard.contexts import Lack, Problem
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.sizes import total_size
 from modelyard.params import InputPath, OwnBuilder
-from modelyard_plugins.support.importing import DISTRIBUTIONS, SUFFIXES, bring, check_file, format_at, turn_input
+from modelyard_plugins.support.importing import (
+    DISTRIBUTIONS,
+    SUFFIXES,
+    bring,
+    check_file,
+    format_at,
+    turn_input,
+    turn_outputs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,6 +59,9 @@ def import_model(
 ) -> ModelFacts | None:
     """Bring a model that was trained elsewhere; its file stays what it is, byte for byte, unless `layout` turns its input or `signature` chooses one of several.
 
+    An ONNX model that answers with the axis of the batch behind another, as recurrent networks do, is given an operator that
+    puts it first.
+
     The model takes the data set's samples as `normalize` leaves them, each array as one tensor, and answers what the task wants.
 
     Args:
@@ -84,6 +95,9 @@ def import_model(
         check_file(produces, place, Path(path))
     if layout == "channels-first":
         turn_input(place)
+    turned = turn_outputs(place) if produces == "onnx" else []
+    if turned:
+        context.log(f"given an operator that puts the axis of the batch first: the outputs {', '.join(turned)}")
     told = {key: text for key, text in {"licence": licence, "origin": origin}.items() if text}
     size_bytes = total_size(place)
     context.metrics.update(size_bytes=size_bytes, **told)

@@ -42,7 +42,7 @@ def write_onnx(
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    kind = {np.float32: TensorProto.FLOAT, np.float16: TensorProto.FLOAT16, np.int64: TensorProto.INT64}[dtype]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     nodes = [
         helper.make_node("Cast", ["x"], ["f"], name="Cast", to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["f"], ["t"], name="Transpose", perm=[0, 3, 1, 2]),

@@ -57,6 +57,31 @@ def test_a_file_for_one_stream_alone() -> None:
     assert facts.inputs[0].shape == (31, 512)
 
 
+@pytest.mark.parametrize(
+    ("told", "wanted", "tensors"),
+    [
+        ({"0": {"name": "note"}, "1": {"name": "onset"}}, ["onset", "note"], ["1", "0"]),
+        ({"0": {"name": "note"}, "1": {"name": "onset"}}, ["0", "1"], ["0", "1"]),
+        ({"0": {"name": "1"}, "1": {"name": "0"}}, ["0", "1"], ["0", "1"]),
+        ({"1": {"name": "onset"}}, ["0", "onset"], ["", "1"]),
+    ],
+)
+def test_several_outputs_are_bound_by_what_the_project_calls_them(
+    told: dict[str, Any], wanted: list[str], tensors: list[str]
+) -> None:
+    """Handlers name outputs of one shape either way: the order of neither list counts."""
+    file = Signature((TensorSpec("x", "float32", ("", 4)),), tuple(TensorSpec(one, "float32", ("", 2)) for one in "01"))
+    facts = msgspec.structs.replace(
+        FACTS,
+        inputs=(InputFacts(name="x", dtype="float32", shape=(4,)),),
+        outputs=tuple(OutputFacts(name=one, shape=("...",)) for one in wanted),
+    )
+    found = bind(facts, told, file).outputs
+    assert [one.tensor for one in found] == tensors
+    assert {one.name for one in found} == {told.get(one.tensor, {}).get("name", one.name) for one in found}
+    assert misfit(file, msgspec.structs.replace(facts, outputs=found)) == ""
+
+
 def test_an_optimizer_that_loses_a_tensor_is_told() -> None:
     facts = bind(FACTS, VAD, Signature(FILE.inputs, FILE.outputs[:2]))
     assert "none is called 'sr'" in misfit(Signature(FILE.inputs[:2], FILE.outputs), facts)

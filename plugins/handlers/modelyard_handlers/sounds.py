@@ -14,25 +14,35 @@ if TYPE_CHECKING:
     from modelyard.serving.handlers import Handler, Place, Tensors
 
 
-def audio_decode(place: Place, *, rate: int, length: int, input: str, output: str) -> Handler:  # noqa: A002 - the word of the configuration
+def audio_decode(
+    place: Place,
+    *,
+    rate: int,
+    length: int,
+    channel: str,
+    input: str,  # noqa: A002 - the word of the configuration
+    output: str,
+) -> Handler:
     """Return what decodes WAV with PCM samples to one channel, float32, -1 to 1: longer ones are cut, shorter ones padded.
 
     Args:
         place: where it stands.
         rate: samples a second that a sound must have.
         length: how many samples it gives.
+        channel: where the axis of the one channel is: `first`, `last`, or `none`.
         input: what the tensor that it takes is called.
         output: what the one is called that it gives.
     """
+    shape = {"none": (length,), "first": (1, length), "last": (length, 1)}[channel]
 
     def samples(data: bytes) -> NDArray[Any]:
         found = _decoded(data, rate, length)
-        return np.pad(found, (0, length - len(found)))
+        return np.pad(found, (0, length - len(found))).reshape(shape)
 
     def run(tensors: Tensors) -> dict[str, Any]:
         return {output: np.stack([samples(data) for data in tensors[input]])}
 
-    return place.handler(run, [place.tensor(input, "bytes")], [place.tensor(output, "float32", (length,))])
+    return place.handler(run, [place.tensor(input, "bytes")], [place.tensor(output, "float32", shape)])
 
 
 def _decoded(data: bytes, rate: int, most: int) -> NDArray[Any]:

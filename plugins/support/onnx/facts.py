@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PASSING = ("Identity", "Cast", "Reshape", "Squeeze", "Flatten", "QuantizeLinear", "DequantizeLinear")
+_PASSING = ("Identity", "Cast", "Reshape", "Squeeze", "Flatten", "Transpose", "QuantizeLinear", "DequantizeLinear")
 """Operators that leave probabilities what they are."""
 _ACTIVATIONS: dict[str, Activation] = {
     "Softmax": "softmax",

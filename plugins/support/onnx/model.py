@@ -68,13 +68,25 @@ def _parent(given: Path, scratch: Path) -> Path:
     if given.is_dir() and (version := opset(load_graph(given))) < _LOWEST_OPSET:
         msg = f"{given}: the model is of opset {version}\n  export it with opset {_LOWEST_OPSET} or later"
         raise StageFailed(msg)
-    if given.is_dir():  # a copy: onnx reads no weights from a file that has a second name, as one in the store has
-        return graph_file(Path(shutil.copytree(given, scratch / "parent")))
     model = load_onnx(given)
+    _name_operators(model)
+    if given.is_dir():  # a copy: onnx reads no weights from a file that has a second name, as one in the store has
+        graph = graph_file(Path(shutil.copytree(given, scratch / "parent")))
+        graph.write_bytes(model.SerializeToString())
+        return graph
     if opset(model) < _LOWEST_OPSET:
         model = onnx.version_converter.convert_version(model, _LOWEST_OPSET)
     onnx.save(model, scratch / "parent.onnx")
     return scratch / "parent.onnx"
+
+
+def _name_operators(model: Any) -> None:
+    """Give each operator without a name one: operators are left out of quantization by their names, and told by them."""
+    taken = {node.name for node in model.graph.node}
+    for number, node in enumerate(model.graph.node):
+        if not node.name:
+            name = f"{node.op_type}_{number}"
+            node.name = name if name not in taken else f"{name}_unnamed"
 
 
 def load_onnx(path: Path) -> Any:
@@ -144,18 +156,28 @@ def weighted_operators(model: Any) -> dict[str, list[str]]:
     return found
 
 
-def report(context: OptimizeContext, path: Path) -> None:
+def some(names: list[str], most: int = 6) -> str:
+    """Return names for a message, and how many more there are than the few that it shows."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more or "none"
+
+
+def report(context: OptimizeContext, path: Path, advice: str = "change what it skips") -> None:
     """Put sizes and counts of the quantized model in `path` into the metrics, and what was left into the log.
+
+    Args:
+        context: the parent model.
+        path: the quantized model.
+        advice: what to do if nothing was quantized, beside leaving it at that.
 
     Raises:
         StageFailed: nothing was quantized.
     """
     operators = weighted_operators(load_graph(path))
     if not operators["int8"]:
-        left = ", ".join(operators["float32"]) or "none"
         msg = (
             f"{context.model.path}: no operator was quantized\n"
-            f"  operators with weights: {left}; leave this model optimizer out, or change what it skips"
+            f"  operators with weights: {some(operators['float32'])}; leave this model optimizer out, or {advice}"
         )
         raise StageFailed(msg)
     if operators["float32"]:

@@ -50,7 +50,7 @@ def bind(facts: ModelFacts, told: Told, shown: Signature | None) -> ModelFacts:
     replaced = msgspec.structs.replace(
         facts,
         inputs=tuple(_with_time(one, looped=looped) for one in taken),
-        outputs=tuple(_named(one, told) for one in _answers(facts.outputs, given)),
+        outputs=tuple(_named(one, told) for one in _answers(facts.outputs, given, told)),
         states=states or msgspec.UNSET,
         constants=constants or msgspec.UNSET,
         looped=looped or msgspec.UNSET,
@@ -205,11 +205,12 @@ def _bound(inputs: tuple[InputFacts, ...], sent: list[str], told: Told) -> tuple
     return tuple(arrays.values())
 
 
-def _answers(outputs: tuple[OutputFacts, ...], given: list[str]) -> tuple[OutputFacts, ...]:
-    """Return the outputs with what the file calls each: where it leaves only one beside its states, that."""
-    if len(outputs) == len(given) == 1:
-        return tuple(msgspec.structs.replace(one, tensor=one.tensor or given[0]) for one in outputs)
-    return outputs
+def _answers(outputs: tuple[OutputFacts, ...], given: list[str], told: Told) -> tuple[OutputFacts, ...]:
+    """Return the outputs with what the file calls each: what the project calls like it, or the only one beside its states."""
+    files = {told[tensor]["name"]: tensor for tensor in given if told.get(tensor, {}).get("name")}
+    only = given[0] if len(outputs) == len(given) == 1 else ""
+    found = {one.name: only if one.name in given else files.get(one.name, only) for one in outputs}
+    return tuple(msgspec.structs.replace(one, tensor=one.tensor or found[one.name]) for one in outputs)
 
 
 def _with(one: InputFacts, told: Told) -> InputFacts:

@@ -15,6 +15,7 @@ from modelyard.serving.errors import InputError
 from modelyard.serving.handlers import Chain, Handler, HandlerError, Place
 from modelyard.testing import check_handler, write_small_project
 from modelyard_plugins.handlers.argmax import argmax
+from modelyard_plugins.handlers.audio_decode import audio_decode
 from modelyard_plugins.handlers.ctc_greedy import ctc_greedy
 from modelyard_plugins.handlers.nms import nms
 from modelyard_plugins.handlers.normalize import normalize
@@ -253,6 +254,15 @@ def test_sounds_become_samples(project: Path) -> None:
         [0.5, -0.5, 0],
         [0.5, -0.5, 0],
     ]
+
+
+@pytest.mark.parametrize(("channel", "shape"), [("none", (3,)), ("first", (1, 3)), ("last", (3, 1))])
+def test_a_sound_has_its_channel_where_the_model_wants_it(channel: str, shape: tuple[int, ...]) -> None:
+    handler = audio_decode(Place(), rate=8000, length=3, channel=channel, input="audio", output="samples")
+    found = run(handler, audio=[sound([1 << 14, 1 << 13])])["samples"]
+    assert found.shape == (1, *shape)
+    assert found.ravel().tolist() == [0.5, 0.25, 0]
+    assert handler.gives[0].shape == shape
 
 
 def test_scores_become_probabilities() -> None:

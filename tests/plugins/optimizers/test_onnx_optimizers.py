@@ -16,6 +16,7 @@ from modelyard.errors import ConfigError, DataError, StageFailed
 from modelyard_plugins.optimizers.onnx_dynamic import onnx_dynamic
 from modelyard_plugins.optimizers.onnx_static import onnx_static
 from modelyard_plugins.support.onnx.facts import onnx_facts
+from modelyard_plugins.support.onnx.model import some
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 
@@ -289,6 +290,23 @@ def test_nothing_to_quantize_is_said(parent: Callable[..., Any]) -> None:
     context = parent()
     with pytest.raises(StageFailed, match=r"no operator was quantized\n  operators with weights: Conv, Gemm;"):
         onnx_static(context, skip=("Conv", "Gemm"))
+
+
+def test_operators_without_a_name_are_given_one(parent: Callable[..., Any]) -> None:
+    """They are left out by their names: without, one that is left out took all others along."""
+    context = parent()
+    model = onnx.load(context.model.path)
+    for node in model.graph.node:
+        node.name = ""
+    onnx.save(model, context.model.path)
+    onnx_dynamic(context)
+    assert context.metrics["operators_int8"] >= 1
+    assert any("the convolutions Conv_" in line for line in context.warnings)
+
+
+def test_many_operators_are_told_by_a_few() -> None:
+    assert some(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert (some(["a"], 2), some([])) == ("a", "none")
 
 
 def _lines(context: Any) -> list[str]:

@@ -202,6 +202,19 @@ def test_channels_that_come_first_are_turned(project: Path) -> None:
     np.testing.assert_allclose(served(project), answers(pictures().transpose(0, 3, 1, 2)), atol=1e-5)
 
 
+def test_answers_with_their_batch_behind_another_axis_are_turned(project: Path) -> None:
+    model = net()
+    model.graph.node.append(onnx.helper.make_node("Transpose", [model.graph.output[0].name], ["turned"], perm=[1, 0]))
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("turned", onnx.TensorProto.FLOAT, (3, "batch")))
+    onnx.save(model, project / "net.onnx")
+    done = run_doit(project, "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
+    assert "puts the axis of the batch first: the outputs turned" in (
+        project / ".modelyard/logs/train/brought.log"
+    ).read_text(encoding="utf-8")
+
+
 def test_a_batch_that_is_fixed_is_filled_up(project: Path) -> None:
     onnx.save(net(shape=(7, 4, 3, 2)), project / "net.onnx")
     done = run_doit(project, "select")

@@ -101,6 +101,16 @@ def test_whole_numbers_reach_the_model_as_they_are(tmp_path: Path, raw: np.ndarr
     np.testing.assert_array_equal(model.predict(ids), right)
 
 
+def test_truth_values_are_sent_as_0_and_1(tmp_path: Path, raw: np.ndarray) -> None:
+    mask = (raw % 2).astype("int32")
+    floats = open_model(write_onnx(tmp_path / "floats", input_dtype="float32", preprocessing={}))
+    model = open_model(write_onnx(tmp_path / "mask", dtype=np.bool_, input_dtype="int32"))
+
+    np.testing.assert_array_equal(model.predict(mask), floats.predict(mask.astype(np.float32)))
+    with pytest.raises(InputError, match=r"holds 2; the model's own type there is bool"):
+        model.predict(mask * 2)
+
+
 def test_both_protocols_take_whole_numbers(
     start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path, raw: np.ndarray
 ) -> None:

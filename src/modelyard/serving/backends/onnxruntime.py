@@ -188,7 +188,7 @@ def _takes(dtype: np.dtype[Any], one: Input) -> bool:
     if dtype.kind == "f":
         return True
     if one.dtype.kind == "i":
-        return dtype.kind in "iu"
+        return dtype.kind in "iub"
     return one.is_plain and dtype == one.dtype
 
 

@@ -141,14 +141,14 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any], one: Input) -> NDArray[Any]
     """Return `values` of the input `one` as the file's own dtype.
 
     Raises:
-        InputError: it does not hold a whole number of them.
+        InputError: it does not hold a whole number of them; of truth values, 0 or 1.
     """
     if values.dtype == dtype:
         return values
-    if dtype.kind in "iu" and not np.can_cast(values.dtype, dtype) and values.size:
-        limits = np.iinfo(dtype)
+    if dtype.kind in "iub" and not np.can_cast(values.dtype, dtype) and values.size:
+        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         for value in (values.min(), values.max()):
-            if not limits.min <= value <= limits.max:
+            if not low <= value <= high:
                 msg = f"input {one.name!r} holds {value}; the model's own type there is {dtype}"
                 raise InputError(msg)
     with np.errstate(over="ignore", invalid="ignore"):

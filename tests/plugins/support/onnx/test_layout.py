@@ -10,7 +10,7 @@ from modelyard.errors import StageFailed
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from modelyard_plugins.support.onnx.layout import with_channels_last  # noqa: E402 - it needs onnx to be of use
+from modelyard_plugins.support.onnx.layout import with_batch_first, with_channels_last  # noqa: E402 - it needs onnx to be of use
 
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -83,3 +83,49 @@ def test_it_answers_what_it_did_to_samples_with_their_channels_last(made: Any) -
 def test_what_has_no_channels_is_refused(made: Any, told: str) -> None:
     with pytest.raises(StageFailed, match=told):
         with_channels_last(made)
+
+
+def recurrent(answered: tuple[Any, ...], taken: tuple[Any, ...] = ("n", 3, 5), state: tuple[Any, ...] = ()) -> Any:
+    """Return a model that answers `y`, which is `x` with its time before its batch, and takes a `state` that it answers."""
+    nodes = [
+        onnx.helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0, 2]),
+        onnx.helper.make_node("Neg", ["y"], ["negative"]),
+        *([onnx.helper.make_node("Relu", ["h"], ["hn"])] if state else []),
+    ]
+    inputs = [value("x", taken), *([value("h", state)] if state else [])]
+    outputs = [value("y", answered), value("negative", None), *([value("hn", state)] if state else [])]
+    graph = onnx.helper.make_graph(nodes, "g", inputs, outputs)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+
+
+def test_an_answer_over_time_has_its_batch_first() -> None:
+    samples = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
+    made = recurrent((3, "n", 5))
+    turned, names = with_batch_first(made)
+    assert names == ["y"]
+    session = onnxruntime.InferenceSession(turned.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert session.get_outputs()[0].shape == ["n", 3, 5]
+    answered, negative = session.run(["y", "negative"], {"x": samples})
+    np.testing.assert_array_equal(answered, samples)
+    np.testing.assert_array_equal(negative, -np.swapaxes(samples, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        recurrent(("n", 3, 5)),
+        recurrent((3, "other", 5)),
+        recurrent((3, 4, 5), taken=(4, 3, 5)),
+        recurrent(("m", "n", 5), taken=("m", "n", 5)),
+    ],
+    ids=["first already", "none of that name", "of certain length", "first in the input, too"],
+)
+def test_what_has_its_batch_first_stays_as_it_is(made: Any) -> None:
+    turned, names = with_batch_first(made)
+    assert names == []
+    assert turned == made
+
+
+def test_a_state_keeps_its_batch_where_it_was() -> None:
+    assert with_batch_first(recurrent((3, "n", 5), state=(2, "n", 4)))[1] == ["y"]
+    assert with_batch_first(recurrent((3, "n", 5), state=("layers", "n", 5)))[1] == [], "it could be the state"
