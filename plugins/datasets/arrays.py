@@ -11,7 +11,7 @@ from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.npy import open_array
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.npz import SAVE_PLAIN, read_npz
-from modelyard_plugins.support.data.rows import take_rows
+from modelyard_plugins.support.data.rows import range_of, take_rows
 from modelyard_plugins.support.data.splitting import TestFraction, split_rows
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def arrays(
     train_x, train_y, test_x, test_y = _splits(found, context, Path(path), test_fraction, stratify=stratify)
     named = found["class_names"].ravel() if "class_names" in found else ()
     names = class_names or tuple(map(str, named))
-    return Splits(train_x, train_y, test_x, test_y, names, value_range)
+    return Splits(train_x, train_y, test_x, test_y, names, range_of(value_range, train_x, test_x))
 
 
 def _splits(found: Arrays, context: StageContext, path: Path, fraction: float, *, stratify: bool) -> tuple[Any, ...]:

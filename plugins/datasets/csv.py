@@ -77,7 +77,7 @@ def csv(
     train_x, test_x = (_of(some, part) for some, part in zip((samples[0], samples[-1]), rows, strict=True))
     train_y, test_y = learnt.of(rows)
     told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
-    return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range, told_apart)
+    return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range or "auto", told_apart)
 
 
 def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any] | dict[str, NDArray[Any]]:

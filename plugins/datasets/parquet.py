@@ -18,7 +18,7 @@ from modelyard_plugins.support.data.arrow_columns import (
 )
 from modelyard_plugins.support.data.arrow_files import ArrowFiles
 from modelyard_plugins.support.data.columns import Targets, targets_of
-from modelyard_plugins.support.data.rows import take_rows
+from modelyard_plugins.support.data.rows import range_of, take_rows
 from modelyard_plugins.support.data.sent_column import both_ways, one_text
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table
@@ -79,7 +79,15 @@ def parquet(
     train_y, test_y = learnt.of(rows)
     told = cells(tables[-1], slices)
     apart = {name: [told[name][row][1] for row in rows[1]] for name in slices}
-    return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range, apart)
+    return Splits(
+        train_x,
+        train_y,
+        test_x,
+        test_y,
+        learnt.names,
+        range_of(value_range, train_x, test_x) if not sent else None,
+        apart,
+    )
 
 
 def _samples(

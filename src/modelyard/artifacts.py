@@ -106,7 +106,8 @@ class Splits(msgspec.Struct, frozen=True):
             have names. Where several outputs are learnt, a dict with those of each output that has some.
         value_range: the lowest and highest value that a raw sample may hold, for instance `(0, 255)`; for several inputs a
             dict of those that have one; the server refuses other values. None: 0 to 255 for uint8, else whatever the
-            type holds.
+            type holds. `auto` is the same, and one array of measurements without names is then scaled by what the
+            training split holds, unless `normalize` says something else.
         test_sets: further samples and labels to test with, each like `test_x` and `test_y`, by what the set is called:
             `{"night": (x, y)}`; `[tool.modelyard.evaluate] test_sets` has a set measured by itself.
         slices: what each test sample is of, by what it is called: `{"camera": ["front", "rear", ...]}`, `M` texts or whole
@@ -118,7 +119,7 @@ class Splits(msgspec.Struct, frozen=True):
     test_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
     test_y: Labels
     class_names: Names = ()
-    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | Literal["auto"] | None = "auto"
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
     test_sets: Mapping[
         str, tuple[NDArray[np.generic] | Mapping[str, NDArray[np.generic]], NDArray[np.generic] | None]
@@ -146,7 +147,7 @@ class Streams(msgspec.Struct, frozen=True):
     train: Any
     test: Any
     class_names: Sequence[str] = ()
-    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | Literal["auto"] | None = "auto"
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
     pad: float | None = None
     masks: bool = False

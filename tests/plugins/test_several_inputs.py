@@ -23,6 +23,7 @@ from modelyard.artifacts import Dataset, Model, ModelFacts, Splits, format_file,
 from modelyard.asking import ask
 from modelyard.errors import PluginError
 from modelyard.files.json import write_json
+from modelyard_plugins.support.own_server import OwnServer
 
 Step = tuple[str, dict[str, Any]]
 
@@ -159,8 +160,10 @@ def optimized(bench: Bench, dataset: Dataset, model: Model, name: str, params: d
 def accuracy(model: Model, runtime: str, dataset: Dataset) -> float:
     opener = component(f"runtimes.{runtime}")
     # the number of TensorFlow's threads can be set once in a process
-    opened = opener._SavedModel if runtime == "tensorflow_serving" else getattr(opener, runtime)
-    predictor = opened(model if runtime == "tensorflow_serving" else model.folder)
+    if runtime == "tensorflow_serving":
+        predictor = opener._SavedModel(model)
+    else:
+        predictor = getattr(opener, runtime)(model.folder, params=OwnServer())
     raw = dataset.raw("test")
     answers = ask(predictor, {one.name: raw[one.name] for one in model.facts.inputs}, "probabilities")
     assert answers.shape == (100, 2)

@@ -62,7 +62,7 @@ def test_without_a_range_unit_takes_that_of_the_training_split_and_the_server_ta
     make_splits: Callable[..., Splits], told: Told, tmp_path: Path
 ) -> None:
     x = np.random.default_rng(0).normal(0, 5, (30, 4)).astype(np.float32)
-    write_dataset(make_splits(train_x=x, test_x=3 * x[:12], value_range=None), tmp_path, progress=told)
+    write_dataset(make_splits(train_x=x, test_x=3 * x[:12], value_range="auto"), tmp_path, progress=told)
     dataset = Dataset.open(tmp_path)
     assert dataset.facts.value_range is None
     inputs = dataset.inputs("train")
@@ -74,7 +74,7 @@ def test_samples_that_are_all_alike_are_not_divided_by_nothing(
     make_splits: Callable[..., Splits], told: Told, tmp_path: Path
 ) -> None:
     x = np.full((30, 4), 7, np.float32)
-    write_dataset(make_splits(train_x=x, test_x=x[:12], value_range=None), tmp_path, progress=told)
+    write_dataset(make_splits(train_x=x, test_x=x[:12], value_range="auto"), tmp_path, progress=told)
     assert (Dataset.open(tmp_path).inputs("train") == 7).all()
 
 

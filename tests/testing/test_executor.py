@@ -57,8 +57,8 @@ def test_an_executor_that_keeps_the_contract(toy: Path) -> None:
         ),
         ("os.killpg(pid", "os.kill(pid", "what a job started goes on when the job is cancelled"),
         (
-            "def close(self):\n        pass",
-            "def close(self):\n        for child in self.folder.glob('*.pid'):\n            child.unlink()",
+            "def close(self) -> None:\n        pass",
+            "def close(self) -> None:\n        for child in self.folder.glob('*.pid'):\n            child.unlink()",
             "after the executor was closed and opened again",
         ),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,22 @@ def on_disk(folder: Path, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     with tempfile.TemporaryFile(dir=folder) as file:
         # the map outlives the file's name and descriptor; memory is given back under pressure
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+Range = tuple[float, float] | Literal["auto"]
+
+
+def range_of(given: tuple[float, float] | None, *samples: NDArray[np.generic]) -> Range:
+    """Return the value range of samples: what is given; of whole numbers but bytes the lowest and highest; else `auto`.
+
+    Ids have to be known to fit the type that a model takes, and one beyond those that were learnt would be none.
+    """
+    import numpy as np
+
+    if given or any(x.dtype.kind not in "iu" or x.dtype == np.uint8 or not x.size for x in samples):
+        return given or "auto"
+    low, high = min(int(x.min()) for x in samples), max(int(x.max()) for x in samples)
+    return (low, high) if low < high else "auto"
 
 
 def take_rows(x: NDArray[np.generic], rows: NDArray[np.int64], folder: Path) -> NDArray[Any]:

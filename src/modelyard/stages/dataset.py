@@ -227,8 +227,7 @@ def _chosen(normalize: Normalize, dtype: str, column: Column) -> Normalize:
     if is_whole(dtype) and (normalize in ("auto", "none") or column.is_named):
         return "none"
     if not is_whole(dtype):
-        is_left = column.is_named and column.value_range is None
-        return ("none" if is_left else "unit") if normalize == "auto" else normalize
+        return ("unit" if column.is_scaled else "none") if normalize == "auto" else normalize
     msg = (
         f"[tool.modelyard.dataset]: normalize = {normalize!r}: the samples are {dtype}, whole numbers such as token ids, "
         "which reach the model as they are\n"

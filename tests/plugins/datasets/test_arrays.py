@@ -61,8 +61,10 @@ def test_x_and_y_are_split_without_a_copy_in_memory(bench: Bench, tmp_path: Path
 def test_the_value_range_is_the_one_that_is_given(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **four)
     path = str(tmp_path / "a.npz")
-    assert arrays(bench.stage(), path=path).value_range is None
+    assert arrays(bench.stage(), path=path).value_range == "auto"
     assert arrays(bench.stage(), path=path, value_range=(0, 1)).value_range == (0, 1)
+    np.savez(tmp_path / "ids.npz", **(four | {"train_x": np.array([[3, 9]] * 20), "test_x": np.array([[1, 9]] * 8)}))
+    assert arrays(bench.stage(), path=str(tmp_path / "ids.npz")).value_range == (1, 9)
 
 
 def test_pickled_objects_are_never_loaded(bench: Bench, four: dict[str, np.ndarray], tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_column_of_texts_is_what_clients_send(read: Any) -> None:
     splits = read(REVIEWS, target=("mood",), sent="review", slices=("site",))
     found = dict(zip([*splits.train_x, *splits.test_x], [*splits.train_y, *splits.test_y], strict=True))
     assert found == {"good, all in all": 0, "bad": 1, "fine": 0, "poor": 1, "nice": 0}
-    assert splits.value_range is None
+    assert splits.value_range == "auto"
     sites = {"bad": "b", "fine": "a", "poor": "a", "nice": "b", "good, all in all": "a"}
     assert list(splits.slices["site"]) == [sites[text] for text in splits.test_x]
 

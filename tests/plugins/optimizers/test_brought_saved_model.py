@@ -16,6 +16,7 @@ from modelyard.artifacts import Model, format_file, self_contained
 from modelyard.errors import DataError
 from modelyard.files.json import write_json
 from modelyard.signature import TensorSpec
+from modelyard_plugins.support.own_server import OwnServer
 
 pytestmark = pytest.mark.tensorflow
 
@@ -62,7 +63,7 @@ def answers(model: Model, runtime: str, raw: Any) -> Any:
     module = importlib.import_module(f"modelyard_plugins.runtimes.{runtime}")
     if runtime == "tensorflow_serving":
         return module._SavedModel(model).predict(raw)  # the number of TensorFlow's threads can be set once in a process
-    return getattr(module, runtime)(model.folder).predict(raw)
+    return getattr(module, runtime)(model.folder, params=OwnServer()).predict(raw)
 
 
 @pytest.mark.parametrize(

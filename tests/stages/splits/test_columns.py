@@ -66,3 +66,11 @@ def test_what_does_not_fit_is_said(found: Any, message: str) -> None:
 def test_texts_want_a_handler(texts: object) -> None:
     with pytest.raises(DataError, match=r"train_x: holds texts, bytes or paths of files, and no handler.*\n.*before"):
         columns_of(splits(texts))
+
+
+@pytest.mark.parametrize(
+    ("given", "is_scaled"), [({}, True), ({"value_range": (0, 1)}, True), ({"value_range": None}, False)]
+)
+def test_measurements_are_scaled_unless_they_are_said_to_have_no_range(given: dict[str, Any], is_scaled: bool) -> None:
+    (one,) = columns_of(splits(X, **given))
+    assert one.is_scaled == is_scaled

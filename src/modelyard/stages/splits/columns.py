@@ -30,6 +30,7 @@ class Column:
         test: raw samples, shape `(M, ...)`.
         value_range: the lowest and highest value; None: not given, and there is none by its type.
         is_named: whether the data set gives names to its arrays.
+        is_scaled: whether it is mapped to 0..1 where nothing else is said.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Column:
     test: NDArray[np.generic]
     value_range: tuple[float, float] | None
     is_named: bool
+    is_scaled: bool
 
     @property
     def arrays(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
@@ -63,7 +65,10 @@ def columns_of(splits: Splits) -> list[Column]:
     named = {split: isinstance(getattr(splits, f"{split}_x"), Mapping) for split in ("train", "test")}
     if not any(named.values()):
         train, test = (_array(f"{split}_x", getattr(splits, f"{split}_x")) for split in ("train", "test"))
-        return [Column(ONLY_INPUT, train, test, splits.value_range or _usual(train), is_named=False)]  # type: ignore[arg-type]
+        given: Any = splits.value_range
+        known = (_usual(train) if given == "auto" else given) or _usual(train)
+        is_scaled = given is not None or known is not None
+        return [Column(ONLY_INPUT, train, test, known, is_named=False, is_scaled=is_scaled)]
     if not all(named.values()):
         msg = "train_x and test_x: one is a dict of arrays, the other is none\n  give both the same"
         raise DataError(msg)
@@ -75,7 +80,8 @@ def columns_of(splits: Splits) -> list[Column]:
 
 def _column(name: str, train: Any, test: Any, value_range: Any) -> Column:
     train, test = _array(f"train_x[{name!r}]", train), _array(f"test_x[{name!r}]", test)
-    return Column(name, train, test, value_range or _usual(train), is_named=True)
+    known = value_range or _usual(train)
+    return Column(name, train, test, known, is_named=True, is_scaled=known is not None)
 
 
 def _usual(array: NDArray[np.generic]) -> tuple[float, float] | None:
@@ -98,7 +104,7 @@ def _listed(names: Mapping[str, Any]) -> str:
 
 
 def _ranges(given: Any, names: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
-    if given is None:
+    if given in (None, "auto"):
         return {}
     if not isinstance(given, Mapping):
         msg = f"value_range: {given!r} is one range for {len(names)} arrays\n  give a dict with the range of each array that has one"

@@ -144,6 +144,7 @@ class KafkaBroker(Broker):
     def voids_what_was_not_committed(self) -> bool:
         """Tell whether nobody reads what a producer had not committed when another took its name over, as in Kafka."""
         from aiokafka import AIOKafkaProducer
+        from aiokafka.errors import CorruptRecordException
 
         topic = f"{self.input}-transactions"
         self._make([topic])
@@ -159,7 +160,10 @@ class KafkaBroker(Broker):
                 await producer.commit_transaction()
             return [one.value for one in await self._committed(topic)]
 
-        return bool(self.ask(read) == [b"committed"])
+        try:
+            return bool(self.ask(read) == [b"committed"])
+        except CorruptRecordException:  # librdkafka's mock keeps transactions in no form that a reader takes
+            return False
 
     def _headers(self, record: Any) -> dict[str, str]:
         return {name.replace("ce_", "ce-"): value.decode() for name, value in record.headers}
