@@ -42,8 +42,12 @@ def pack(context):
     """Pack."""
 
 
-def run(folder, *, threads: PositiveInt = 1):
+def run(folder, *, threads: PositiveInt = 1, workers: PositiveInt = 1):
     """Run."""
+
+
+def single(folder, *, threads: PositiveInt = 1):
+    """Run one model alone."""
 
 
 def deploy(context, *, replicas: PositiveInt = 1):
@@ -74,7 +78,9 @@ def modelyard_register_optimizers(register):
 @hookimpl
 def modelyard_register_runtimes(register):
     here = Path(__file__)
-    register("runner", run, accepts=("packed",), server=here.parent, requirements=here, entrypoint=("python3", "x.py"))
+    server = {"server": here.parent, "requirements": here, "entrypoint": ("python3", "x.py")}
+    register("runner", run, accepts=("packed",), serving_only=("workers",), serves_several=True, **server)
+    register("single", single, accepts=("packed",), **server)
 
 
 @hookimpl

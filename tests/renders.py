@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +29,7 @@ def target_context(
     version: str = "0.1.0",
     image: ImageFacts = IMAGE,
     model: Mapping[str, Any] = MODEL,
+    models: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> TargetContext:
     """Make a context as the render stage does.
 
@@ -38,9 +40,10 @@ def target_context(
         version: the project's version.
         image: the image to run.
         model: what is told of its model.
+        models: what is told of each of several.
     """
     (project / out).mkdir()
-    always = {"name": name, "version": version, "image": image, "model": model, "params": {}}
+    always = {"name": name, "version": version, "image": image, "model": model, "models": models, "params": {}}
     return TargetContext(
         out=project / out,
         project=project,
@@ -52,5 +55,6 @@ def target_context(
         version=version,
         image=image,
         model=model,
+        models=models,
         render=renderer(project, (), always),
     )

@@ -19,7 +19,7 @@ from modelyard_plugins.support.ports import HighPort
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -116,10 +116,15 @@ class _SavedModel:
 
 
 def image(context: ServerContext, *, params: ServingParams) -> ServerImage:
-    """Say what TensorFlow Serving needs beside its own image: the versioned model, and its configuration."""
-    name, version = context.name, params.model_version
-    folder = f"/models/{name}/{version}"
-    files = configuration(name, params)
+    """Say what TensorFlow Serving needs beside its own image: the versioned models, and its configuration."""
+    models = {(one.name, one.version or params.model_version): one.model for one in context.models}
+    places: dict[str, Path] = {}
+    for (name, version), model in models.items():
+        folder = f"/models/{name}/{version}"
+        # `assets.extra` is where a SavedModel carries what is not TensorFlow's
+        places |= {folder: model.path, f"{folder}/assets.extra/model.json": model.folder / "model.json"}
+    files = configuration(models, params)
+    name, version = next(iter(models))  # the server listens when all are there
     server = context.out / "server"
     server.mkdir()
     for file, text in files.items():
@@ -127,8 +132,7 @@ def image(context: ServerContext, *, params: ServingParams) -> ServerImage:
     return ServerImage(
         entrypoint=(PROGRAM, *flags(params)),
         server={f"{CONFIG}/{file}": server / file for file in files},
-        # `assets.extra` is where a SavedModel carries what is not TensorFlow's
-        model={folder: context.model.path, f"{folder}/assets.extra/model.json": context.model.folder / "model.json"},
+        model=places,
         port=params.rest_port,
         facts=ServerFacts(
             live=f"/v1/models/{name}",  # 200 whatever state the model is in
@@ -147,9 +151,9 @@ def check(_context: CheckContext, *, params: ServingParams) -> Iterator[Problem]
         yield Problem("grpc_port", why, "allowed: any other port from 1024 to 65535")
 
 
-def configuration(name: str, params: ServingParams) -> dict[str, str]:
-    """Return the server's configuration files: text protos, by file name."""
-    files = {"models.config": _models(name, params.model_version)}
+def configuration(models: Iterable[tuple[str, int]], params: ServingParams) -> dict[str, str]:
+    """Return the server's configuration files, text protos, by file name, for models by name and version."""
+    files = {"models.config": _models(models)}
     if params.metrics:
         files["monitoring.config"] = f'prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n'
     if params.batching:
@@ -157,20 +161,26 @@ def configuration(name: str, params: ServingParams) -> dict[str, str]:
     return files
 
 
-def _models(name: str, version: int) -> str:
+def _models(models: Iterable[tuple[str, int]]) -> str:
+    versions: dict[str, list[int]] = {}
+    for name, version in models:
+        versions.setdefault(name, []).append(version)
+    each = "".join(_model(name, sorted(found)) for name, found in versions.items())
+    return f"model_config_list {{\n{each}}}\n"
+
+
+def _model(name: str, versions: Iterable[int]) -> str:
+    served = "".join(f"        versions: {version}\n" for version in versions)
     return f"""\
-model_config_list {{
   config {{
     name: "{name}"
     base_path: "/models/{name}"
     model_platform: "tensorflow"
     model_version_policy {{
       specific {{
-        versions: {version}
-      }}
+{served}      }}
     }}
   }}
-}}
 """
 
 
@@ -216,5 +226,6 @@ def modelyard_register_runtimes(register: RegisterRuntime) -> None:
         reads_settings=False,
         check=check,
         serving_only=SERVING_ONLY,
+        serves_several=True,
         **traits,
     )

@@ -36,6 +36,7 @@ class _Shared(TypedDict):
     server: Path
     optional_requirements: dict[str, Path]
     serving_only: tuple[str, ...]
+    serves_several: bool
     entrypoint: tuple[str, ...]
     deterministic: bool
 
@@ -47,6 +48,7 @@ OWN_SERVER: _Shared = {
         "events_oidc": _RUNTIMES / "oidc-requirements.txt",
     },
     "serving_only": ("batching", "grpc_port", "events_oidc"),
+    "serves_several": True,
     "entrypoint": ("python3", "-m", "modelyard_serving"),
     "deterministic": True,  # it computes on the CPU
 }

@@ -44,8 +44,13 @@ def knative(context: TargetContext, *, params: KnativeParams) -> None:
 def check(context: CheckContext, *, params: KnativeParams) -> Iterator[Problem]:
     """Yield what Kubernetes or Knative does not allow, and a runtime whose server takes no events, or no tokens."""
     from modelyard.kubernetes.knative_values import problems
+    from modelyard.kubernetes.parameters import several_problems
 
     yield from problems(params)
+    yield from several_problems(params, context.models)
+    if context.models and params.broker:
+        why = "a server of several models answers no events: nothing says which model an event is for"
+        yield Problem("broker", why, "remove it, or give the pipeline that answers them an image of its own")
     if params.traffic:
         from modelyard.kubernetes.routing import traffic_problems  # most give all to the latest
 

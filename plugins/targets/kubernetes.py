@@ -107,9 +107,10 @@ def _name_setup(context: TargetContext, values: dict[str, Any]) -> None:
 
 def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Problem]:
     """Yield what a cluster does not allow, and what has no effect with the runtime's server."""
-    from modelyard.kubernetes.parameters import problems
+    from modelyard.kubernetes.parameters import problems, several_problems
 
     yield from problems(params, reads_settings=context.reads_settings)
+    yield from several_problems(params, context.models)
     if params.gateway_weights:
         from modelyard.kubernetes.routing import weights_problems  # most have none
 

@@ -55,6 +55,7 @@ def prometheus(
         "slow_s": slow_s,
         "max_error_ratio": max_error_ratio,
         "certificate_days": certificate_days,
+        "several": bool(context.models),
     }
     for file, template in _FILES.items():
         context.write(file, context.render(template, **values))

@@ -139,6 +139,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     base: str = ""
     reads_settings: bool = True
     serving_only: tuple[str, ...] = ()
+    serves_several: bool = False
     deploy_only: tuple[str, ...] = ()
     lock: Callable[..., Any] | None = None
     metrics: tuple[Any, ...] = ()

@@ -60,6 +60,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
         event_schemes: the URLs of brokers that its image takes events from, each scheme with its usual port; empty: of none.
         takes_tokens: whether its image can check tokens of OpenID Connect, for events.
         loss: what training makes small.
+        models: the models of an image that serves those of pipelines, each `NAME/VERSION`; empty: it serves its own.
     """
 
     name: str
@@ -71,6 +72,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     event_schemes: Mapping[str, int] = {}
     takes_tokens: bool = False
     loss: Loss = "cross-entropy"
+    models: tuple[str, ...] = ()
 
 
 class Lack(msgspec.Struct, frozen=True):
@@ -340,6 +342,8 @@ class ImageContent(msgspec.Struct, frozen=True):
         base: an image that brings the server: `entrypoint[0]` is a program in it; empty: the server is the Python
             package in `server`, and any base with Python will do.
         facts: how the server is asked.
+        several: whether each place of `model` is a model of its own, which has a layer of its own: of several, those that
+            did not change are sent and pulled once.
     """
 
     repository: str
@@ -354,16 +358,27 @@ class ImageContent(msgspec.Struct, frozen=True):
     base: str = ""
     facts: ServerFacts = ServerFacts()
     optional_requirements: tuple[str, ...] = ()
+    several: bool = False
+
+
+class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a server has: its name in the URLs, and its version; None: it is the only one, and the runtime says it."""
+
+    name: str
+    version: int | None
+    model: Model
 
 
 class ServerContext(StageContext, frozen=True, kw_only=True):
     """For runtimes whose server a base image brings: the project's name, and the model to serve.
 
-    Small files for the image, such as the server's configuration, are written below `context.out`.
+    Small files for the image, such as the server's configuration, are written below `context.out`. A runtime that
+    `serves_several` asks `models`, whose first one `model` is.
     """
 
     name: str
     model: Model
+    models: tuple[ServedModel, ...] = ()
 
 
 class ServerImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -455,7 +470,9 @@ class TargetContext(StageContext, frozen=True, kw_only=True):
         name: the project's name, a DNS label.
         version: the project's version.
         image: the image to run.
-        model: the model's facts: `variant`, `format`, `inputs`, `outputs`, `metrics` (by name), `size_bytes`, `sha256`.
+        model: the model's facts: `variant`, `format`, `inputs`, `outputs`, `metrics` (by name), `size_bytes`, `sha256`; of
+            an image of several models what is true of all of them together: `size_bytes`, `sha256`.
+        models: the facts of each model of such an image, by `NAME/VERSION`; empty: there is one.
         render: `render("kubernetes/service.yaml.j2", **values)` gives the text of a template, with `name`, `version`,
             `image`, `model` and the stage's parameters (as `params`) always there; undefined names are an error.
         server_memory_bytes: what the server of the image took while it was checked, with headroom (see
@@ -468,6 +485,7 @@ class TargetContext(StageContext, frozen=True, kw_only=True):
     model: Mapping[str, Any]
     render: Callable[..., str]
     server_memory_bytes: int = 0
+    models: Mapping[str, Mapping[str, Any]] = {}
 
     def write(self, file: str, text: str) -> None:
         """Write `text` to `file` below `out`, UTF-8 with line feeds only."""

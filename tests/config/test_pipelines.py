@@ -133,7 +133,7 @@ def test_what_the_command_line_sets_of_one_component_means_nothing_to_another(lo
         (
             {LEFT: "", RIGHT: "", "tool.modelyard.image": 'repository = "shop/net"\ntag = "1"'},
             {},
-            ["[tool.modelyard.image]: the images of the pipelines 'left' and 'right' are both called shop/net:1"],
+            ["[tool.modelyard.image]: the images of 'left' and 'right' are both called shop/net:1"],
         ),
         (
             {LEFT: "", "tool.modelyard.profiles.bad.pipelines.left.train": "epochs = 0"},

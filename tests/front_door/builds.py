@@ -52,12 +52,12 @@ def build(project: Path, *arguments: str, env: Mapping[str, str] | None = None, 
 
 
 @contextmanager
-def serving(project: Path) -> Iterator[str]:
-    """Run `doit serve` until the block ends, and give the address of the server, which is ready."""
+def serving(project: Path, task: str = "serve") -> Iterator[str]:
+    """Run `doit serve`, or another `task`, until the block ends, and give the address of the server, which is ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "doit", f"serve.port={port}", "serve"]
+    command = [sys.executable, "-m", "doit", f"serve.port={port}", task]
     with subprocess.Popen(command, cwd=project, env={**os.environ, "MODELYARD_DRAIN_S": "0"}) as process:
         end = time.monotonic() + 120
         while time.monotonic() < end and process.poll() is None:

@@ -169,6 +169,34 @@ def test_quantizing_and_evaluating_keep_no_identifier_for_the_maker_of_onnx_runt
     assert list(home.rglob("*Microsoft*")) == []
 
 
+SEVERAL = """
+[tool.modelyard.pipelines.whole.select]
+rule = "float32"
+
+[tool.modelyard.pipelines.small.handlers]
+after = ["top-labels"]
+
+[tool.modelyard.images.shop]
+models = ["small", { pipeline = "whole", name = "small", version = 2 }]
+"""
+
+
+def test_an_image_of_several_models_answers_as_each_was_evaluated(road: Path, tmp_path: Path) -> None:
+    project = copy(road, tmp_path / "project")
+    with (project / "pyproject.toml").open("a") as file:
+        file.write(SEVERAL)
+    done = run_doit(project, env=NO_ENGINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked = json.loads((project / "artifacts/check/shop/check.json").read_text())
+    assert {name: len(one["agrees"]) for name, one in checked["models"].items()} == {"small/1": 2, "small/2": 2}
+    record = json.loads((project / "artifacts/check/shop/stage.json").read_text())
+    assert (record["metrics"]["ran_in"], record["metrics"]["samples"]) == ("image files", 64)
+    places = road / "artifacts/image/small/image.json", project / "artifacts/image/shop/image.json"
+    alone, both = ({one["name"]: one["digest"] for one in json.loads(file.read_text())["layers"]} for file in places)
+    assert {"base", "wheels"} <= {name for name, digest in both.items() if alone.get(name) == digest}
+    assert [name for name in both if name.startswith("model")] == ["model", "model-2"]
+
+
 @pytest.mark.docker
 def test_the_container_serves_hardened(road: Path, certificate: tuple[Path, Path], docker_engine: None) -> None:
     with loaded(road / "artifacts/image/small/image.tar") as image, hardened(image, certificate) as url:

@@ -5,14 +5,17 @@ import os
 import re
 import shutil
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from modelyard.code.versions import tool_version
 from modelyard.files.digests import DigestTable
 from modelyard.keys.action_key import Fingerprint, Fingerprinter, server_files
 from modelyard.project.load import load
+from modelyard.stage import Stage
 
 
 def fingerprints(project: Path, overrides: dict[str, str] | None = None, inputs: str = "in") -> dict[str, Fingerprint]:
@@ -345,3 +348,19 @@ def test_a_function_that_a_parameter_names_counts_with_its_package(toy_project: 
     assert "code trainer scripts" in before[train].parts
     edit(package / "distances.py", "return 1", "return 2")
     assert changed(before, fingerprints(toy_project)) == ["train"]
+
+
+def test_a_component_in_two_roles_counts_in_both_whichever_is_looked_at_first(toy_project: Path) -> None:
+    loaded = load(toy_project)
+    stage = loaded.plan.stages["evaluate:plain"]
+    use = stage.uses["task"]
+    both = replace(stage, uses={**stage.uses, "task:a": use, "task:b": use})
+    with closing(DigestTable(toy_project.parents[1] / "roles.sqlite")) as table:
+
+        def parts(*stages: Stage) -> dict[str, object]:
+            printer = Fingerprinter(loaded.folder, table, loaded.plugins)
+            return [printer.fingerprint(one, lambda *_: "in") for one in stages][-1].parts
+
+        alone = parts(both)
+        assert alone["task:a"] == alone["task:b"] == alone["task"] == "classification"
+        assert alone == parts(stage, both)

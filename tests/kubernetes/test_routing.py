@@ -11,14 +11,16 @@ from modelyard.kubernetes.target_params import KubernetesParams
 
 
 def test_a_route_takes_all_requests_or_those_to_its_model() -> None:
-    assert matches(KubernetesParams(), "digits", ("v1", "v2")) == []
+    assert matches(KubernetesParams(), ["digits"], ("v1", "v2")) == []
     own = KubernetesParams(gateway_models=True)
-    assert matches(own, "digits", ("v2", "v1")) == [
+    assert matches(own, ["digits"], ("v2", "v1")) == [
         {"path": {"type": "PathPrefix", "value": "/v1/models/digits"}},
         {"path": {"type": "PathPrefix", "value": "/v2/models/digits"}},
         {"path": {"type": "Exact", "value": "/v1/models/digits:predict"}},
     ]
-    assert [one["path"]["value"] for one in matches(own, "digits", ("v2",))] == ["/v2/models/digits"]
+    assert [one["path"]["value"] for one in matches(own, ["digits"], ("v2",))] == ["/v2/models/digits"]
+    both = ["/v2/models/digits", "/v2/models/drafts"]
+    assert [one["path"]["value"] for one in matches(own, ["digits", "drafts"], ("v2",))] == both
 
 
 def test_a_route_sends_all_requests_to_one_service_or_shares_them() -> None:

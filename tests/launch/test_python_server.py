@@ -8,7 +8,7 @@ from tests.plans import SOURCE, nothing
 
 from modelyard.component import Component, Use
 from modelyard.errors import PluginError
-from modelyard.launch.python_server import environment, packages, parts
+from modelyard.launch.python_server import environment, once_each, packages, parts
 
 SETTINGS = {
     "name": "digits",
@@ -38,7 +38,7 @@ def source(folders: Path, **params: Any) -> Use:
 
 
 def test_a_runtimes_own_package_lies_beside_the_server(folders: Path) -> None:
-    found = parts(SETTINGS, runtime(folders), folders / "model")
+    found = parts(SETTINGS, runtime(folders), {"/model": folders / "model"})
     assert found["server"] == {
         "/app/modelyard_serving": folders / "serving",
         "/app/ours_backend": folders / "ours_backend",
@@ -63,3 +63,16 @@ def test_parameters_that_the_server_does_not_know_are_named_as_a_plugins_own(fol
     assert (told["MODELYARD_THREADS"], told["MODELYARD_PORTS"], told["MODELYARD_EVENTS_FILE"]) == ("2", "3", "x")
     assert told["MODELYARD_PARAMETERS"] == "MODELYARD_EVENTS_FILE,MODELYARD_PORTS"
     assert "MODELYARD_PARAMETERS" not in environment(SETTINGS, runtime(folders, threads=2))
+
+
+def test_several_models_lie_below_one_folder_and_are_called_as_theirs_are(folders: Path) -> None:
+    places = {"/models/net/1": folders / "one", "/models/net/2": folders / "two"}
+    found = parts(SETTINGS | {"models": {"net.1": {}, "net.2": {}}}, runtime(folders), places)
+    assert found["model"] == places
+    assert found["environment"]["MODELYARD_MODEL_DIR"] == "/models"
+
+
+def test_what_several_handlers_pin_alike_is_there_once() -> None:
+    lines = ["a==1 --hash=sha256:0", "b==2 --hash=sha256:1", "a==1 --hash=sha256:0 --hash=sha256:2"]
+    assert once_each(lines) == ("a==1 --hash=sha256:0 --hash=sha256:2", "b==2 --hash=sha256:1")
+    assert once_each([]) == ()

@@ -103,6 +103,20 @@ def test_the_facts_that_a_server_of_a_base_has_elsewhere_are_apart_too(tmp_path:
     assert "models/n/1/assets.extra/model.json" in facts
 
 
+def test_each_of_several_models_has_a_layer_of_its_own(tmp_path: Path) -> None:
+    one, other = (model_folder(tmp_path / name, name) for name in ("one", "other"))
+    (other / "saved" / "more").write_text("more")
+    places = {"/models/net/1": one, "/models/net/2": other}
+    trees = parts.app_trees(content(server={}, model=places, several=True), [], "/usr/bin/python3", print)
+    assert list(trees) == ["wheels", "model", "model-2", "facts"]
+    files = {
+        name: [path for path, entry in trees[name]() if entry.kind == "file"] for name in trees if name != "wheels"
+    }
+    assert all(path.startswith("models/net/1/") for path in files["model"])
+    assert all(path.startswith("models/net/2/") for path in files["model-2"])
+    assert files["facts"] == ["models/net/1/model.json", "models/net/2/model.json"]
+
+
 def shards(folder: Path, **sizes: int) -> Path:
     (folder / "saved").mkdir(parents=True)
     (folder / "model.json").write_text("{}")

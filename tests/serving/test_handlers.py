@@ -12,7 +12,7 @@ import pytest
 
 from modelyard.serving.errors import InputError, StartError
 from modelyard.serving.handlers import Chain, Handled, Handler, HandlerError, Place, Tensor
-from modelyard.serving.handling import handled, open_chain, outer
+from modelyard.serving.handling import handled, is_by_model, open_chain, outer, said_of
 from modelyard.serving.model import BYTES, Facts, Input, Output
 from modelyard.serving.served import Served
 from modelyard.serving.tfserving.inputs import read_document
@@ -240,3 +240,13 @@ def test_a_place_makes_no_tensors_of_unknown_types() -> None:
         PLACE.tensor("x", "float")
     with pytest.raises(HandlerError, match="takes one tensor or more"):
         PLACE.handler(dict, [], [TEXT])
+
+
+def test_each_of_several_models_has_the_handlers_that_are_said_of_it() -> None:
+    own = {"before": [], "after": []}
+    text = json.dumps({"net/1": own})
+    assert json.loads(said_of(text, "net", "1") or "") == own
+    assert said_of(text, "net", "2") is None
+    assert said_of(json.dumps(own), None, "1") == json.dumps(own)
+    assert said_of(json.dumps(own), "net", "1") == json.dumps(own), "a folder above the only model"
+    assert [is_by_model(one) for one in (text, json.dumps(own), "{}", "[", "3")] == [True, False, False, False, False]

@@ -243,3 +243,22 @@ def test_what_is_about_one_model_is_refused_with_several(
     said = r"MODELYARD_HANDLERS: it is about one model, and .* several: net, raw"
     with pytest.raises(AssertionError, match=said), start(folder, HANDLERS="{}"):
         pass
+
+
+def test_each_of_several_has_handlers_of_its_own(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "models")
+    (tmp_path / "first_two.py").write_text(
+        "def first_two(place):\n"
+        "    given, taken = place.tensor('firsts', shape=[2]), place.tensor('probabilities', shape=('classes',))\n"
+        "    run = lambda tensors: {'firsts': tensors['probabilities'][:, :2]}\n"
+        "    return place.handler(run, [taken], [given])\n"
+    )
+    step = {"name": "first-two", "open": "first_two:first_two", "params": {}}
+    said = json.dumps({"net/3": {"before": [], "after": [step]}})
+    with start(tmp_path / "models", cwd=tmp_path, HANDLERS=said) as server, server.client() as one:
+        outputs = {name: one.get(f"/v2/models/{name}").json()["outputs"] for name in ("net", "net/versions/1", "raw")}
+    assert [output["name"] for output in outputs["net"]] == ["firsts"]
+    assert [output["name"] for output in outputs["net/versions/1"]] == ["probabilities"]
+    assert [output["name"] for output in outputs["raw"]] == ["probabilities"]

@@ -51,13 +51,18 @@ REPORT = "artifacts/report/{}"
 """The report's folder, below the project's."""
 
 
-_NEEDED = {"serve": "select", "push": "image"}
-"""The kind of stage without which there is no such task: a plugin may have taken it out of the plan."""
+_NEEDED = {"serve": ("select", "image"), "push": ("image",)}
+"""The kinds of stage, in this order, of which one must be there: a plugin may have taken it out of the plan."""
 
 
 def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, Any]]:
     """Yield the doit tasks called `name`, for instance `serve`; `doc` says what their group does."""
-    plans = [one for one in engine.plan.pipelines if name not in _NEEDED or _main(one, _NEEDED[name]) in one.stages]
+    found = (
+        engine.plan.roads if name == "report" else sorted(engine.plan.pipelines, key=lambda one: not one.config.models)
+    )
+    plans = [
+        one for one in found if name not in _NEEDED or any(_main(one, kind) in one.stages for kind in _NEEDED[name])
+    ]
     if name == "events":
         yield from events.tasks(engine, doc, Act)
     elif name in deployment.PARAMS:
@@ -75,16 +80,19 @@ def _main(plan: Plan, kind: str) -> str:
 
 def _serve_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
     serving = plan.config.settings.serve
-    doc = f"serve the selected model on {serving.host}:{serving.port} until Ctrl-C"
-    model = plan.stages[_main(plan, "select")].handle("model")
-    yield _task(plan.config.name, doc, model, functools.partial(serve, engine, plan))
+    models = plan.config.models
+    what = f"the {len(models)} models of the image" if models else "the selected model"
+    doc = f"serve {what} on {serving.host}:{serving.port} until Ctrl-C"
+    selected = dict.fromkeys(f"select:{one.config.name}" for one in models) or [_main(plan, "select")]
+    needs = [engine.plan.stages[one].handle("model") for one in selected]
+    yield _task(plan.config.name, doc, needs, functools.partial(serve, engine, plan))
 
 
 def _push_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
     stage, check = plan.stages[_main(plan, "image")], plan.stages.get(_main(plan, "check"))
     doc = f"push {stage.settings['repository']} to its registry"
     # the image must answer as it should; where a plugin took the check away, it must be there
-    needs = check.handle() if check else stage.handle("image.json")
+    needs = [check.handle() if check else stage.handle("image.json")]
     yield _task(plan.config.name, doc, needs, functools.partial(push, engine, stage))
 
 
@@ -92,14 +100,14 @@ def _report_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
     name = plan.config.name
     doc = f"write {REPORT.format(name)}/index.html about what is built"
     clean = [(clean_report, [engine, name])]
-    yield {**_task(name, doc, None, functools.partial(report, engine, plan)), "clean": clean}
+    yield {**_task(name, doc, [], functools.partial(report, engine, plan)), "clean": clean}
 
 
 def _export_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
     folder = plan.config.settings.export.folder
     for stage in plan.of_kind("render"):
         doc = f"write what render:{stage.name} made to {folder}/{stage.name}/, for git"
-        yield _task(stage.name, doc, stage.handle(), functools.partial(export, engine, stage))
+        yield _task(stage.name, doc, [stage.handle()], functools.partial(export, engine, stage))
 
 
 _TASKS: dict[str, Callable[[Engine, Plan], Iterator[dict[str, Any]]]] = {
@@ -110,11 +118,11 @@ _TASKS: dict[str, Callable[[Engine, Plan], Iterator[dict[str, Any]]]] = {
 }
 
 
-def _task(name: str, doc: str, needs: str | None, function: Callable[[], None]) -> dict[str, Any]:
+def _task(name: str, doc: str, needs: list[str], function: Callable[[], None]) -> dict[str, Any]:
     return {
         "name": name,
         "doc": doc,
-        "file_dep": [needs] if needs else [],
+        "file_dep": needs,
         "uptodate": [False],
         "actions": [Act(function)],
         "verbosity": 2,
@@ -122,7 +130,7 @@ def _task(name: str, doc: str, needs: str | None, function: Callable[[], None]) 
 
 
 def serve(engine: Engine, plan: Plan) -> None:
-    """Run the runtime's server on the selected model until it is interrupted.
+    """Run the runtime's server on the selected model, or those of an image, until it is interrupted.
 
     Raises:
         ToolError: the server ended by itself with an error, which it has printed; or the runtime has none outside of

@@ -33,7 +33,7 @@ class Lock(ProjectCommand):
         Raises:
             ToolError: the image's builder has nothing to lock, or cannot find out what there is today.
         """
-        builders = {_written(one.uses["image"]): one for one in engine.project.config.pipelines}
+        builders = {_written(one.uses["image"]): one for one in engine.project.config.pipelines if not one.packed_in}
         is_one = len(builders) == 1
         done = [_lock(engine, one, _DEFAULT if is_one else f"{one.name}.{_DEFAULT}") for one in builders.values()]
         if options["json"]:
@@ -60,5 +60,5 @@ def _lock(engine: Engine, config: Config, name: str) -> tuple[Locked, str]:
     usual = engine.project.folder / name
     locked = builder.component.lock(usual, **builder.params)
     is_new = locked.file == usual and not builder.params.get("lock")
-    table = f"pipelines.{config.pipeline}.image" if name != _DEFAULT else "image"
+    table = f"{config.source.group}.{config.pipeline}.image" if name != _DEFAULT else "image"
     return locked, f'\n  now write `lock = "{name}"` below [tool.modelyard.{table}], and commit both' if is_new else ""

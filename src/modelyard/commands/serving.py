@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelyard.build.engine import Engine
     from modelyard.component import Component
+    from modelyard.config.config import Config
     from modelyard.plan.planner import Plan
 
 
@@ -20,7 +21,7 @@ def prepare(engine: Engine, plan: Plan, folder: Path, task: str) -> dict[str, st
 
     Args:
         engine: the project's.
-        plan: what is served of it: the plan of one pipeline.
+        plan: what is served of it: the plan of one pipeline, or of an image of several models.
         folder: a new folder, which Python is told to import from.
         task: who asks, for messages.
 
@@ -28,19 +29,19 @@ def prepare(engine: Engine, plan: Plan, folder: Path, task: str) -> dict[str, st
         ToolError: the runtime has no server outside of its image, or the client of its broker is not installed.
     """
     from modelyard.launch import local_server
-    from modelyard.launch.handlers import handlers_of, lay_out
+    from modelyard.launch.handlers import lay_out
     from modelyard.launch.python_server import distributions
 
     config = plan.config
     events = config.settings.events
-    settings = {"name": config.name, "port": config.settings.serve.port}
+    settings: dict[str, Any] = {"name": config.name, "port": config.settings.serve.port}
     settings |= events.of_server()
     own = {"MODELYARD_HOST": config.settings.serve.host}
     if config.events and events.url:
         own["MODELYARD_EVENTS_URL"] = events.url
-    model = engine.workspace.folder(plan.stages[f"select:{config.name}"]) / "model"
+    model = _models(engine, config, folder)
     runtime, beside = config.uses["runtime"], folder / ".handlers"
-    handlers = handlers_of(plan.stages[f"image:{config.name}"].uses)
+    handlers = config.handlers
     beside.mkdir()
     if handlers:
         lay_out(handlers, config.project, beside, distributions(runtime, handlers))
@@ -53,6 +54,22 @@ def prepare(engine: Engine, plan: Plan, folder: Path, task: str) -> dict[str, st
     if config.events and variables.get("MODELYARD_EVENTS_URL"):
         _check_client(config.events.component, task)
     return variables
+
+
+def _models(engine: Engine, config: Config, folder: Path) -> Path:
+    """Return the folder of the selected model; of several one in which each lies by its name and version."""
+    if not config.models:
+        return _selected(engine, config)
+    root = folder / ".models"
+    for one in config.models:
+        place = root / one.name / str(one.version)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(_selected(engine, one.config), target_is_directory=True)
+    return root
+
+
+def _selected(engine: Engine, config: Config) -> Path:
+    return engine.workspace.folder(engine.plan.stages[f"select:{config.name}"]) / "model"
 
 
 def _check_client(source: Component, task: str) -> None:

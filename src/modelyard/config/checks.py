@@ -29,7 +29,8 @@ def surroundings(config: Config) -> CheckContext:
         reads_settings=runtime.reads_settings,
         event_schemes=config.events.component.schemes if config.events else {},
         takes_tokens=bool(params.get("events_oidc")),
-        loss=config.uses["task"].component.loss,
+        loss=config.uses["task"].component.loss if "task" in config.uses else "",
+        models=tuple(f"{one.name}/{one.version}" for one in config.models),
     )
 
 

@@ -18,8 +18,27 @@ from modelyard.metrics.standard import STANDARD
 from modelyard.toml.places import ConfigSource, Where
 
 
+class PackedModel(msgspec.Struct, frozen=True):
+    """A model in an image that serves the models of pipelines.
+
+    Attributes:
+        config: the pipeline that gives it.
+        name: its name in the URLs.
+        version: its version there.
+    """
+
+    config: Config
+    name: str
+    version: int
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others of the image in the roles of a stage."""
+        return f"{self.name}.{self.version}"
+
+
 class Config(msgspec.Struct, frozen=True):
-    """A project's pipeline.
+    """A project's pipeline, or one of its images that serve the models of pipelines.
 
     Attributes:
         project: the project's folder, absolute.
@@ -44,7 +63,9 @@ class Config(msgspec.Struct, frozen=True):
         executor: what runs stages that compute; None: this machine.
         pipeline: which of several pipelines it is; empty: the project has but one.
         project_name: the project's name, which is also `name` where there is but one pipeline.
-        others: the project's other pipelines, in that of the first one.
+        others: the project's other pipelines, then its images of several models, in that of the first one.
+        models: what an image serves that is said apart from pipelines; empty: this is a pipeline.
+        packed_in: the names of the images that its model is in, so that it has none of its own.
         signature: what is said of tensors by what the model's file calls them, see `config.signature`.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
         several: the task of each output by its name, where several outputs count; `uses` has them as one, too.
@@ -78,14 +99,16 @@ class Config(msgspec.Struct, frozen=True):
     project_name: str = ""
     others: tuple[Config, ...] = ()
     signature: Mapping[str, Mapping[str, Any]] = {}
+    models: tuple[PackedModel, ...] = ()
+    packed_in: tuple[str, ...] = ()
 
     @property
     def pipelines(self) -> tuple[Config, ...]:
-        """All pipelines of the project, where this is the first one."""
+        """All pipelines of the project, where this is the first one, and behind them its images of several models."""
         return (self, *self.others)
 
     def of(self, pipeline: str) -> Config:
-        """Return the pipeline called so; this one where there is none, for stages that plugins made for no pipeline."""
+        """Return the pipeline, or image, called so; this one where there is none, for stages that plugins made for none."""
         return next((one for one in self.pipelines if one.pipeline == pipeline), self)
 
     def called(self, name: str) -> str:
@@ -114,9 +137,10 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def handlers(self) -> dict[str, Use]:
-        """What stands around the model, by role: `before:1`, `after:1` ..."""
+        """What stands around the model, by role: `before:1`, `after:1` ...; around several, `before:1:NAME.VERSION`."""
         sides = {"before": self.before, "after": self.after}
-        return {f"{side}:{number}": use for side, uses in sides.items() for number, use in enumerate(uses, 1)}
+        own = {f"{side}:{number}": use for side, uses in sides.items() for number, use in enumerate(uses, 1)}
+        return own | {f"{role}:{one.key}": use for one in self.models for role, use in one.config.handlers.items()}
 
     def where_variant(self, variant: str) -> Where:
         """Return the place of a variant, for messages."""

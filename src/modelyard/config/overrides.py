@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.outputs import are_several
-from modelyard.config.tables import OPTIONAL, PIPELINES, SCALARS, TRAININGS, USING, parameters_of_table
+from modelyard.config.tables import IMAGES, OPTIONAL, PIPELINES, SCALARS, TRAININGS, USING, parameters_of_table
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from modelyard.plugins.load import Plugins
 
 
-_NAMED = {TRAININGS: "training", PIPELINES: "pipeline"}
+_NAMED = {TRAININGS: "training", PIPELINES: "pipeline", IMAGES: "image"}
 """Tables of tables, and what each of these is."""
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from modelyard.config.config import Config
+from modelyard.config.config import Config, PackedModel
+from modelyard.config.images import image_config, image_reader, image_tables, packed_in
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.pipeline import PipelineReader
 from modelyard.config.pipelines import check_images, each_pipeline
@@ -55,7 +56,7 @@ def load_config(
     source = ConfigSource(file, profile, values)
     read = functools.partial(_configs, project, plugins, fallback)
     configs = read(raw, source, given and f"the command line sets {given}", look_at_inputs=look_at_inputs)
-    names = _targets(configs) | {one.called(target) for one in configs for target in _written(base, one.pipeline)}
+    names = _targets(configs) | {one.called(target) for one in configs for target in _written(base, one)}
     for name, tables in profiles.items():
         laid = lay_over(base, tables, defaults)
         names |= _targets(read(laid, ConfigSource(file, name), f"in the profile {name!r}", look_at_inputs=False))
@@ -66,9 +67,11 @@ def _targets(configs: Iterable[Config]) -> set[str]:
     return {one.called(target) for one in configs for target in one.targets}
 
 
-def _written(base: Mapping[str, Any], pipeline: str) -> set[str]:
-    """Return the targets that the file itself has for a pipeline, whatever the command line says."""
-    own = _subtable(_subtable(base, PIPELINES), pipeline)
+def _written(base: Mapping[str, Any], config: Config) -> set[str]:
+    """Return the targets that the file itself has for a pipeline or image, whatever the command line says."""
+    if config.packed_in:
+        return set()
+    own = _subtable(_subtable(base, config.source.group), config.pipeline)
     return {*_subtable(base, "targets"), *_subtable(own, "targets")}
 
 
@@ -84,20 +87,35 @@ def _configs(
 ) -> list[Config]:
     """Return the project's pipelines; `note` is the last line of what is said of a mistake."""
     found: list[Config] = []
-    pipeline = ""
+    reading: ConfigSource | None = None
     try:
-        for tables, its_source in each_pipeline(raw, source, plugins):
-            pipeline = its_source.pipeline
+        images = image_tables(raw, source)
+        packed, runtimes = packed_in(images), dict[str, Mapping[str, Any]]()
+        for tables, its_source in each_pipeline(raw, source, plugins, packed):
+            reading = its_source if its_source.pipeline else None
             reader = PipelineReader(project, plugins, tables, fallback, its_source, look_at_inputs=look_at_inputs)
-            found.append(reader.config())
-            pipeline = ""  # what is wrong with the next one before it is read has its own place
+            found.append(msgspec.structs.replace(reader.config(), packed_in=packed.get(its_source.pipeline, ())))
+            runtimes[its_source.pipeline] = _subtable(tables, "runtime")
+            reading = None  # what is wrong with the next one before it is read has its own place
+        pipelines = {one.pipeline: one for one in found}
+        for image in images:
+            tables, reading = image_reader(image, raw, runtimes[image.models[0]["pipeline"]], plugins)
+            reader = PipelineReader(project, plugins, tables, fallback, reading, look_at_inputs=look_at_inputs)
+            models = [PackedModel(pipelines[one["pipeline"]], one["name"], one["version"]) for one in image.models]
+            found.append(image_config(reader, models))
     except ConfigError as exc:
-        said = f"in the pipeline {pipeline!r}" if pipeline and f"[tool.modelyard.{PIPELINES}." not in str(exc) else ""
+        said = _about(reading, str(exc)) if reading else ""
         if not (said or note) or str(exc).startswith("command line: "):
             raise
         raise ConfigError("\n  ".join(filter(None, (str(exc), said, note)))) from exc
     check_images(found)
     return found
+
+
+def _about(reading: ConfigSource, message: str) -> str:
+    """Return which pipeline, or image, a mistake is in, where the message does not say so already."""
+    what = "pipeline" if reading.group == PIPELINES else "image"
+    return "" if f"[tool.modelyard.{reading.group}." in message else f"in the {what} {reading.pipeline!r}"
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

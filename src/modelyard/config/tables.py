@@ -43,10 +43,14 @@ SIGNATURE = "signature"
 """The table of tensors, by what the model's file calls them."""
 PIPELINES = "pipelines"
 """The table of pipelines, where there are several."""
-GROUPS = (TRAININGS, SIGNATURE, "variants", "matrix", "metrics", "targets", "resources", PIPELINES)
+IMAGES = "images"
+"""The table of images that serve the models of pipelines."""
+GROUPS = (TRAININGS, SIGNATURE, "variants", "matrix", "metrics", "targets", "resources", PIPELINES, IMAGES)
 """The tables whose keys are names that the project chooses, or its model's."""
-WHOLE = ("name", "resources", EXECUTOR, "store", "reads", PIPELINES)
+WHOLE = ("name", "resources", EXECUTOR, "store", "reads", PIPELINES, IMAGES)
 """What is the project's alone, and no pipeline's: a pipeline is called as its table is."""
+DELIVERED = ("image", "check", "serve", "push", "export", "targets")
+"""What concerns an image and what runs it, so that each of `[tool.modelyard.images]` has such tables of its own."""
 KEYS = (*SCALARS, *USING, *OPTIONAL, *PLAIN, *GROUPS)
 """What there may be in every project; the kinds of stage that plugins registered have tables of their name besides."""
 

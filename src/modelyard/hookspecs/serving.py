@@ -29,6 +29,10 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
 
     `serving_only` names parameters that concern the server alone. `evaluate` does not get them: in it they are at their
     defaults, and a change of them measures nothing anew. All others count there.
+
+    `serves_several` says that the server takes several models: in Python, where the folder that `MODELYARD_MODEL_DIR` names
+    has none itself, but folders `NAME/VERSION`; of a base image, those of `ServerContext.models`. Without it, no image of
+    several models has this runtime.
     """
 
     server: Path
@@ -41,6 +45,7 @@ class RuntimeTraits(Takes, ComponentTraits, total=False):
     base: str
     reads_settings: bool
     serving_only: Sequence[str]
+    serves_several: bool
 
 
 class Ships(TypedDict):

@@ -56,7 +56,7 @@ class Fingerprinter:
     ) -> None:
         self._project, self._table, self._plugins, self._platform_of = project, table, plugins, platform_of
         self._code = CodeIndex(project, table)
-        self._component_parts: dict[tuple[int, int], dict[str, Any]] = {}
+        self._component_parts: dict[tuple[str, int, int], dict[str, Any]] = {}
         self._kind_parts: dict[str, dict[str, Any]] = {}
         self._lock = threading.RLock()
 
@@ -164,7 +164,7 @@ class Fingerprinter:
 
     def _of_use(self, role: str, use: Use, stage: Stage, platform: Platform) -> dict[str, Any]:
         parts = {f"{role} {name}": value for name, value in self._params(use).items()}
-        place = id(use.component), id(platform)
+        place = role, id(use.component), id(platform)  # two roles may have one component, and each names its parts
         known = self._component_parts.get(place)
         if known is None:
             known = self._component_parts[place] = self._of_component(role, use.component, platform)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelyard.contexts import Problem
 from modelyard.errors import did_you_mean
 from modelyard.kubernetes import syntax
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from modelyard.kubernetes.target_params import KubernetesParams
 
@@ -107,6 +107,13 @@ def _model_name(p: KubernetesParams, *, reads_settings: bool) -> Iterator[Proble
     elif p.model_name and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", p.model_name):
         allowed = "allowed: 1 to 100 letters, digits, '.', '_' and '-'"
         yield Problem("model_name", "it is a part of URLs", allowed)
+
+
+def several_problems(p: Any, models: Collection[str]) -> Iterator[Problem]:
+    """Yield what is about one model, where the image serves several: `p` are the parameters of a target."""
+    if models and p.model_name:
+        instead = "remove it; the names are in [tool.modelyard.images]"
+        yield Problem("model_name", f"the image serves {len(models)} models, each by its own name", instead)
 
 
 def _environment(p: KubernetesParams, *, reads_settings: bool) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from modelyard.contexts import Problem
 from modelyard.kubernetes import syntax
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from modelyard.kubernetes.target_params import KubernetesParams
 
@@ -21,20 +21,22 @@ _MOST_WEIGHT, _MOST_BACKENDS = 1_000_000, 16
 """What the Gateway API allows of one rule."""
 
 
-def matches(p: KubernetesParams, model: str, protocols: Collection[str]) -> list[dict[str, Any]]:
+def matches(p: KubernetesParams, models: Sequence[str], protocols: Collection[str]) -> list[dict[str, Any]]:
     """Return what the requests have in common that the route takes, as a rule has it; empty: it takes all.
 
     A prefix ends where a part of the path does, so the question of TF Serving's REST API stands beside it.
 
     Args:
         p: the target's parameters.
-        model: the model's name in the URLs.
+        models: the names of the server's models in the URLs.
         protocols: what the server speaks, see `artifacts.ServerFacts`.
     """
     if not p.gateway_models:
         return []
-    paths = [("PathPrefix", f"/{one}/models/{model}") for one in sorted(protocols)]
-    paths += [("Exact", f"/v1/models/{model}:predict")] if "v1" in protocols else []
+    paths = []
+    for model in models:
+        paths += [("PathPrefix", f"/{one}/models/{model}") for one in sorted(protocols)]
+        paths += [("Exact", f"/v1/models/{model}:predict")] if "v1" in protocols else []
     return [{"path": {"type": kind, "value": value}} for kind, value in paths]
 
 

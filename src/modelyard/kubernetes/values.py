@@ -33,6 +33,7 @@ _STAYS = "job-ends: it tries until the broker is there, and stays, so that a dep
 _SETUP_LENGTH = 38
 """Characters of a name before what makes it that of a Job, which may have 63."""
 ARCHITECTURE = "kubernetes.io/arch"
+_MODEL = "modelyard.dev/model"
 IMAGE_DIGEST = "modelyard.dev/image-digest"
 PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
 """Where a Secret's keys are files, in the container that reads them."""
@@ -101,11 +102,12 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "labels": _labels(context.name, name, version, p),
         "namespace_labels": _labels(context.name, context.name, version, p) | _pod_security(p.kubernetes_version),
         "annotations": p.annotations or {},
-        "deployment_annotations": _deployment_annotations(p, context.model, worker if own else 0, image.digest),
+        "deployment_annotations": _deployment_annotations(p, _told(context), worker if own else 0, image.digest),
         "gateway_namespace": p.gateway.rpartition("/")[0],
         "gateway_name": p.gateway.rpartition("/")[2],
         "gateway_hosts": list(p.gateway_hosts),
-        "gateway_matches": matches(p, model, image.server.protocols),
+        "gateway_matches": matches(p, names_of(context) or [model], image.server.protocols),
+        "keeps_states": any("states" in one or "looped" in one for one in (context.model, *context.models.values())),
         "gateway_weights": p.gateway_weights or {},
         "ingress_annotations": _ingress_annotations(p),
         "ingress_tls_secret": p.ingress_tls_secret or f"{name}-ingress-tls",
@@ -165,9 +167,9 @@ def _pod_security(version: str) -> dict[str, str]:
 
 
 def _deployment_annotations(
-    p: KubernetesParams, model: Mapping[str, Any], worker_bytes: int, digest: str
+    p: KubernetesParams, told: Mapping[str, str], worker_bytes: int, digest: str
 ) -> dict[str, str]:
-    found = {**(p.annotations or {}), **_model_annotations(model)}
+    found = {**(p.annotations or {}), **told}
     if worker_bytes:
         found[SERVER_MEMORY] = f"{worker_bytes // MIB}Mi"
     if p.image_reference == "tag":
@@ -246,9 +248,22 @@ def _gpu_tolerations(p: KubernetesParams) -> list[dict[str, str]]:
     return [{"key": p.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}] if p.gpus else []
 
 
+def names_of(context: TargetContext) -> list[str]:
+    """Return what the models of an image of several are called in the URLs, each once; nothing where there is one."""
+    return list(dict.fromkeys(path.partition("/")[0] for path in context.models))
+
+
+def _told(context: TargetContext) -> dict[str, str]:
+    """Return the annotations that say what is served: of several models one for all, for a name has 63 characters."""
+    if not context.models:
+        return _model_annotations(context.model)
+    each = (f"{path} {one['variant']} {one['sha256']}" for path, one in context.models.items())
+    return {f"{_MODEL}s": ", ".join(each)}
+
+
 def _model_annotations(model: Mapping[str, Any]) -> dict[str, str]:
     told = {key: model[key] for key in ("variant", "format", "sha256") if key in model} | model.get("metrics", {})
-    return {f"modelyard.dev/model-{key.replace('_', '-')}": str(value) for key, value in told.items()}
+    return {f"{_MODEL}-{key.replace('_', '-')}": str(value) for key, value in told.items()}
 
 
 def _ingress_annotations(p: KubernetesParams) -> dict[str, str]:

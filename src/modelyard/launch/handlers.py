@@ -23,7 +23,7 @@ ASSETS = "handler_assets"
 SETTING = "MODELYARD_HANDLERS"
 
 Handlers = dict[str, "Use"]
-"""Handlers by role, `before:1`, `after:1` ..."""
+"""Handlers by role, `before:1`, `after:1` ...; those of a server of several models `before:1:NAME.VERSION`."""
 
 
 def handlers_of(uses: Mapping[str, Use]) -> Handlers:
@@ -40,12 +40,14 @@ def setting(handlers: Handlers, root: str = "") -> dict[str, str]:
     """
     if not handlers:
         return {}
-    sides: dict[str, list[Any]] = {"before": [], "after": []}
+    models: dict[str, dict[str, list[Any]]] = {}
     for role, use in handlers.items():
+        side, _, *model = role.split(":")
+        of = "/".join(model[0].rsplit(".", 1)) if model else ""  # as the server calls it: NAME/VERSION
         moved = {key: f"{root}/{place}" for key, place, _ in _assets(role, use)} if root else {}
         step = {"name": use.component.name, "open": entry(use.component), "params": use.params | moved}
-        sides[role.partition(":")[0]].append(step)
-    return {SETTING: json.dumps(sides, sort_keys=True)}
+        models.setdefault(of, {"before": [], "after": []})[side].append(step)
+    return {SETTING: json.dumps(models.get("", models), sort_keys=True)}
 
 
 def _assets(role: str, use: Use) -> Iterator[tuple[str, str, Path]]:

@@ -12,29 +12,30 @@ from modelyard.errors import PluginError
 from modelyard.launch.handlers import requirements, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from modelyard.component import Component, Use
     from modelyard.launch.handlers import Handlers
 
-APP, MODEL = "/app", "/model"
+APP, MODEL, MODELS = "/app", "/model", "/models"
+"""Where an image has the server, and its only model, or several: `/models/NAME/VERSION`."""
 _EVENTS = "MODELYARD_EVENTS"
 
 
 def parts(
     settings: Any,
     runtime: Use,
-    model: Path,
+    models: Mapping[str, Path],
     source: Use | None = None,
     handlers: Handlers | None = None,
     beside: Path | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of `ImageContent` that make the server of `runtime`, for the model in the folder `model`.
+    """Return the fields of `ImageContent` that make the server of `runtime`, for the models in the folders `models`.
 
     Args:
         settings: those of the stage `image`.
         runtime: the runtime.
-        model: the folder.
+        models: the folders, by their places in the image.
         source: where the server takes events from, if it does.
         handlers: what stands around the model.
         beside: the folder with their code, see `handlers.lay_out`; None: there are none.
@@ -49,11 +50,11 @@ def parts(
     return {
         "requirements": requirement_lines(component.requirements),
         "server": {f"{APP}/{name}": folder for name, folder in server.items()},
-        "model": {MODEL: model},
+        "model": models,
         "entrypoint": component.entrypoint,
         "environment": environment(settings, runtime, source) | setting(handlers, APP),
         "port": settings["port"],
-        "optional_requirements": tuple(line for file in optional for line in requirement_lines(file)),
+        "optional_requirements": once_each(line for file in optional for line in requirement_lines(file)),
         "facts": ServerFacts(
             grpc_port=runtime.params.get("grpc_port") or 0,
             event_schemes=dict(source.component.schemes) if source else {},
@@ -74,8 +75,10 @@ def environment(settings: Any, runtime: Use, source: Use | None = None) -> dict[
     given = _variables("MODELYARD", runtime)
     own = sorted({*given, *(_variables(_EVENTS, source) if source else ())}.difference(KNOWN))
     return {
-        "MODELYARD_MODEL_DIR": MODEL,
-        "MODELYARD_MODEL_NAME": settings["name"],
+        "MODELYARD_MODEL_DIR": MODELS if settings.get("models") else MODEL,
+        "MODELYARD_MODEL_NAME": settings[
+            "name"
+        ],  # of several models each is called as its folder, and the server is called so
         "MODELYARD_PORT": str(settings["port"]),
         **runtime.component.server_environment,
         **given,
@@ -155,3 +158,12 @@ def requirement_lines(path: Path) -> tuple[str, ...]:
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = (line.partition(" #")[0].strip() for line in text.splitlines())
     return tuple(" ".join(line.split()) for line in lines if line and not line.startswith("#"))
+
+
+def once_each(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return requirements, each once, where the files of several handlers pin the same: with the hashes of all of them."""
+    found: dict[str, dict[str, None]] = {}
+    for line in lines:
+        requirement, *hashes = line.split(" --hash=")
+        found.setdefault(requirement, {}).update(dict.fromkeys(hashes))
+    return tuple(" --hash=".join((requirement, *hashes)) for requirement, hashes in found.items())

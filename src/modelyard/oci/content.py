@@ -42,7 +42,7 @@ def app_trees(
 
     `optional` has the wheels that not every image of this server has, if there are any. Where the base brings the server there are no wheels, and `interpreter` is empty. `facts` has model.json: so the layer
     `model` is the same for the same model, whatever its variant is called and however well it does, and it is sent and
-    pulled once. A model that is larger than `layer_max` bytes (0: no limit) goes on in layers `model-2`, `model-3` ...
+    pulled once. Each of several models begins a layer of its own. A model that is larger than `layer_max` bytes (0: no limit) goes on in layers `model-2`, `model-3` ...
 
     Raises:
         ToolError: one file of the model is larger than that.
@@ -52,11 +52,22 @@ def app_trees(
         made["optional"] = lambda: site_tree(optional, SITE, interpreter, log)
     if content.server:
         made["server"] = lambda: mapped_tree(content.server)
-    for number, tree in enumerate(_parts(_model_tree(content.model, facts=False), layer_max), 1):
+    for number, tree in enumerate((part for whole in _models(content) for part in _parts(whole, layer_max)), 1):
         made[MODEL if number == 1 else f"{MODEL}-{number}"] = functools.partial(copy, tree)
     if _facts_places(content.model):
         made["facts"] = lambda: _model_tree(content.model, facts=True)
     return made
+
+
+def _models(content: ImageContent) -> Iterator[Tree]:
+    """Yield the trees of the models without what is known of them: of several, each alone."""
+    if not content.several:
+        yield _model_tree(content.model, facts=False)
+        return
+    for place, path in sorted(content.model.items()):
+        tree = _model_tree({place: path}, facts=False)
+        if any(entry.size for _, entry in tree):
+            yield tree
 
 
 def _model_tree(places: Mapping[str, Path], *, facts: bool) -> Tree:

@@ -14,9 +14,10 @@ from modelyard.errors import PlanError, PluginError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED
 from modelyard.metrics.rules import rules_of
+from modelyard.plan.delivery import Delivery
 from modelyard.plan.places import amended, check_ids
 from modelyard.plan.road import Road, joined, lineage
-from modelyard.plan.stages import new_stage, without
+from modelyard.plan.stages import new_stage
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Input, Stage
 from modelyard.toml.places import KeyPlace
@@ -37,14 +38,23 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def pipelines(self) -> list[Plan]:
-        """The plan of each pipeline alone: its own stages, which read none of another's."""
+        """The plan of each pipeline alone, whose stages read none of another's, and of each image of several models."""
         if not self.config.others:
             return [self]
         return [self._only(msgspec.structs.replace(one, others=())) for one in self.config.pipelines]
 
-    def _only(self, config: Config) -> Plan:
-        own = {name: stage for name, stage in self.stages.items() if stage.pipeline == config.pipeline}
+    def _only(self, config: Config, *more: str) -> Plan:
+        shown = {config.pipeline, *more}
+        own = {name: stage for name, stage in self.stages.items() if stage.pipeline in shown}
         return Plan(config, own, self.kinds)
+
+    @property
+    def roads(self) -> list[Plan]:
+        """The plan of each pipeline, with the stages of the images that its model is in."""
+        if not self.config.others:
+            return [self]
+        alone = (msgspec.structs.replace(one, others=()) for one in self.config.pipelines if not one.models)
+        return [self._only(one, *one.packed_in) for one in alone]
 
     def config_of(self, stage: Stage) -> Config:
         """Return the pipeline that `stage` is of."""
@@ -83,7 +93,9 @@ def build_plan(config: Config, plugins: Plugins) -> Plan:
 
 
 def _stages_of(config: Config, plugins: Plugins) -> list[Stage]:
-    """Return the stages of one pipeline."""
+    """Return the stages of one pipeline, or of an image of several models."""
+    if config.models:
+        return list(Delivery(config).stages())
     stages = list(_Planner(config, plugins).stages())
     if not config.kinds:
         return stages
@@ -213,8 +225,6 @@ class _Planner:
         self.dataset = f"dataset:{config.called(config.uses['dataset'].component.label)}"
         self.roads = [Road(one, self.dataset, config, plugins) for one in config.trainings.values()]
         self.select = f"select:{config.name}"
-        self.image = f"image:{config.name}"
-        self.check = f"check:{config.name}"
 
     def stages(self) -> Iterable[Stage]:
         uses, settings = self.config.uses, self.config.settings
@@ -227,7 +237,8 @@ class _Planner:
         for road in self.roads:
             yield from road.stages()
         yield self.select_stage()
-        yield from self.deployment()
+        if not self.config.packed_in:
+            yield from Delivery(self.config).stages()
 
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
@@ -283,34 +294,3 @@ class _Planner:
             place = KeyPlace(self.config.source.where("select"), "rule")
             msg = f"{place}: {rule!r} is not allowed{did_you_mean(rule, allowed)}\n  allowed: {', '.join(allowed)}"
             raise PlanError(msg)
-
-    def deployment(self) -> Iterable[Stage]:
-        config, uses = self.config, self.config.uses
-        model = Input("model", self.select, "model")
-        facts = {"name": config.name, "version": config.version, "port": config.settings.serve.port}
-        image = {**asdict(config.settings.image), **facts}
-        image["repository"] = image["repository"] or config.name
-        packed = {"builder": uses["image"], "runtime": uses["runtime"], **self.config.handlers}
-        if config.events is not None:
-            packed["source"] = config.events
-            image |= config.settings.events.of_server()
-        yield self.stage(self.image, packed, image, model)
-        reads = (
-            Input("image", self.image),
-            model,
-            Input("reference", self.select, "reference"),
-            Input("dataset", self.dataset),
-        )
-        checking = {"runtime": uses["runtime"], **config.tasks, **config.handlers}
-        if config.events is not None and config.settings.check.events:
-            checking["source"] = config.events
-        yield self.stage(self.check, checking, asdict(config.settings.check), *reads)
-        for name, use in config.targets.items():
-            inputs = (Input("image", self.image, "image.json"), model, Input("check", self.check))
-            shaping = without(use, use.component.deploy_only)
-            yield self.stage(
-                f"render:{config.called(name)}",
-                {"target": shaping},
-                {k: facts[k] for k in ("name", "version")},
-                *inputs,
-            )

@@ -45,6 +45,7 @@ _FLAGS = {
     "measures",
     "steady",
     "starts_server",
+    "serves_several",
 }
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""

@@ -55,6 +55,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         select: the settings of `select`: baseline, and, unless a plugin took it out of the plan, rule and gates.
         selection: the stage that picks the variant that ships; empty if there is none.
         image: the image's stage; empty if there is none.
+        packed_as: what the image's labels call the model among several, `NAME.VERSION.`; empty: it has no other.
         origins: what the artifacts were made of.
         own_gates: the gates of plugins, by name.
         quantities: what is measured of every variant.
@@ -77,6 +78,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     lineages: dict[str, Lineage] = {}
     own_gates: dict[str, OwnGate] = {}
     quantities: tuple[Quantity, ...] = ()
+    packed_as: str = ""
 
     def baseline_of(self, variant: str) -> str:
         """Return the variant that `variant` is compared with."""
@@ -92,6 +94,7 @@ def collect(state: BuildState, plan: Plan, out: Path) -> Collected:
         Link(stage, record) for stage in plan.stages.values() if (record := state.workspace.record(stage)) is not None
     ]
     select = next(iter(plan.of_kind("select")), None)
+    image = next(iter(plan.of_kind("image")), None)
     return Collected(
         out=str(out),
         folder=str(state.project.folder),
@@ -102,7 +105,8 @@ def collect(state: BuildState, plan: Plan, out: Path) -> Collected:
         variants=_variants(state, plan),
         select=dict(select.settings) if select else {"baseline": config.measured[0]},
         selection=select.id if select else "",
-        image=_first(plan.of_kind("image")),
+        image=image.id if image else "",
+        packed_as=_packed_as(image, select),
         origins=tuple(_origin(state, link) for link in links),
         builder=builder(),
         lineages=lineages_of(select.settings if select else {}),
@@ -119,6 +123,13 @@ def _own_gates(select: Stage | None) -> dict[str, OwnGate]:
     }
 
 
+def _packed_as(image: Stage | None, select: Stage | None) -> str:
+    """Return what the labels of `image` call the model of `select`."""
+    roles = [one.role for one in image.inputs if one.stage == select.id] if image and select else []
+    key = roles[0].partition(":")[2] if roles else ""
+    return f"{key}." if key else ""
+
+
 def _first(stages: list[Stage]) -> str:
     return stages[0].id if stages else ""
 
@@ -127,11 +138,13 @@ def _stages(state: BuildState, plan: Plan) -> tuple[StageFacts, ...]:
     own = state.journal  # of this run, if it did anything before the report
     journal = own if own.outcomes or own.failures else read_journal(state.workspace.journal_file)
     verdicts = state.judge.verdicts(plan.stages.values())
-    return tuple(_stage(state, plan.stages[name], verdicts, journal.outcomes, journal.failures) for name in verdicts)
+    shown = [plan.stages[name] for name in verdicts if name in plan.stages]  # an image reads other pipelines, too
+    return tuple(_stage(state, plan, stage, verdicts, journal.outcomes, journal.failures) for stage in shown)
 
 
 def _stage(
     state: BuildState,
+    plan: Plan,
     stage: Stage,
     verdicts: dict[str, Verdict],
     outcomes: Mapping[str, str],
@@ -149,7 +162,7 @@ def _stage(
         started=record.started if record else "",
         duration_s=record.duration_s if record else None,
         digest=record.digest if record else "",
-        reads=tuple(upstream.id for upstream in state.plan.upstream(stage)),
+        reads=tuple(one.id for one in state.plan.upstream(stage) if one.id in plan.stages),
         reasons=() if is_fresh else tuple(reason.text for reason in reasons(state, stage, verdicts)),
         failure="" if is_fresh else failures.get(stage.id, ""),
     )

@@ -72,7 +72,7 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         over_seeds=over_seeds(rows, collected.lineages),
         unmeasured=tuple(name for name in collected.variants if name not in material.measured),
         curves=tuple(_curves(folders)),
-        image=_image(folders.get(collected.image), states.get(collected.image, "missing")),
+        image=_image(folders.get(collected.image), states.get(collected.image, "missing"), collected.packed_as),
         origins=collected.origins,
         builder=collected.builder,
     )
@@ -255,7 +255,7 @@ def _numbers(values: Any) -> tuple[float | None, ...] | None:
     return tuple(None if v is None else float(v) for v in values)
 
 
-def _image(folder: Path | None, state: State) -> ImageSummary | None:
+def _image(folder: Path | None, state: State, packed_as: str) -> ImageSummary | None:
     if folder is None:
         return None
     facts = read_json(folder / "image.json", ImageFacts)
@@ -267,7 +267,7 @@ def _image(folder: Path | None, state: State) -> ImageSummary | None:
         size_bytes=facts.size_bytes,
         platform=facts.platform,
         builder=facts.builder,
-        variant=facts.labels.get("dev.modelyard.model.variant", ""),
+        variant=facts.labels.get(f"dev.modelyard.model.{packed_as}variant", ""),
         layers=tuple(LayerSummary(name=one.name, digest=one.digest, size_bytes=one.size_bytes) for one in facts.layers),
         base=facts.base,
     )

@@ -21,6 +21,29 @@ if TYPE_CHECKING:
 SETTING = "MODELYARD_HANDLERS"
 
 
+def said_of(text: str, name: str | None, version: str) -> str | None:
+    """Return what `text` says of the handlers of one model; None: it has none.
+
+    Args:
+        text: the setting: JSON with the handlers of the only model, or with those of each of several, by `NAME/VERSION`.
+        name: the model's name; None: it is the only one.
+        version: its version.
+    """
+    if name is None or not is_by_model(text):
+        return text
+    own = json.loads(text).get(f"{name}/{version}")
+    return None if own is None else json.dumps(own)
+
+
+def is_by_model(text: str) -> bool:
+    """Return whether the setting says the handlers of several models, each by its name and version."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and bool(said) and all("/" in key for key in said)
+
+
 def handled(predictor: Predictor, facts: Facts, text: str) -> tuple[Predictor, Facts]:
     """Return a model with the handlers of the JSON `text` around it, and its facts as clients see them.
 

@@ -129,20 +129,36 @@ def _load(settings: Settings, place: Place, workers: int) -> Loaded:
     if facts.varies:
         sample_s = None  # nor is it known how long the longest sample takes
     kept = kept_of(facts)
-    if settings.handlers is not None:
-        from .handling import handled  # most models have none
+    said = _handlers_of(settings, place)
+    if said is not None:
+        from .handling import handled
 
-        predictor, facts = handled(predictor, facts, settings.handlers)
+        predictor, facts = handled(predictor, facts, said)
         sample_s = None  # a picture takes its time, and nothing else would be answered meanwhile
     name, no_sequences = place.name or _name(settings, facts), why_none(kept, workers)
     model = Served(name, place.version, facts, settings.max_batch, no_sequences=no_sequences)
     return Loaded(model, predictor, sample_s, together, kept)
 
 
+def _handlers_of(settings: Settings, place: Place) -> str | None:
+    """Return what the settings say of a model's handlers, as JSON; most models have none."""
+    if settings.handlers is None:
+        return None
+    from .handling import said_of
+
+    return said_of(settings.handlers, place.name, place.version)
+
+
 def _check_alone(settings: Settings, found: Sequence[Place]) -> None:
     """Refuse settings that are about one model, where there are several."""
-    for setting in ("handlers", "events_url") if len(found) > 1 else ():
-        if getattr(settings, setting) is not None:
+    if len(found) == 1:
+        return
+    from .handling import is_by_model
+
+    of_one = {"events_url": settings.events_url is not None}
+    of_one["handlers"] = settings.handlers is not None and not is_by_model(settings.handlers)
+    for setting, is_there in of_one.items():
+        if is_there:
             names = ", ".join(sorted({one.name or "" for one in found}))
             msg = f"MODELYARD_{setting.upper()}: it is about one model, and {settings.model_dir} holds several: {names}"
             raise StartError(msg)

@@ -1,4 +1,4 @@
-"""Stage `check`: does the image answer as the model did when it was evaluated?"""
+"""Stage `check`: does the image answer as its model, or each of its models, did when it was evaluated?"""
 
 from __future__ import annotations
 
@@ -26,21 +26,75 @@ from modelyard.launch.protocols import PROTOCOLS, SEQUENCES, infer_in_sequences,
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.check_events import check_events
 from modelyard.stages.handlers import Around, taken
+from modelyard.stages.packed import of_model, packed
 from modelyard.stages.tasks import open_task
 from modelyard.variants.evaluation import ANSWERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.asking import Samples
+    from modelyard.launch.protocols import Exchange
+    from modelyard.stages.packed import Packed
     from modelyard.task import Task
 
 _TIMEOUT_S = 60
 _CLIENTS, _LOAD_S = 8, 1.0
 """How many clients ask at once while the memory is measured, and for how many seconds; each ends with an answer."""
+
+
+class Asked:
+    """A model of the image, and what it must answer: test samples, and the answers of its evaluation.
+
+    Args:
+        job: the stage.
+        packed: which of its models.
+    """
+
+    def __init__(self, job: Job, packed: Packed) -> None:
+        import numpy as np
+
+        self.job, self.packed = of_model(job, packed), packed
+        settings, inputs = self.job.stage.settings, self.job.inputs
+        dataset = Dataset.open(inputs["dataset"])
+        reference = open_array(inputs["reference"] / ANSWERS)
+        rows = _spread(len(reference), settings["samples"])
+        self.samples, self.expected = rows_of(dataset.sent(), rows), np.asarray(reference[rows])
+        self.count, self.tolerance = len(rows), settings["tolerance"]
+        self.around = Around(self.job, dataset.facts)
+        self.facts = Model.open(inputs["model"]).facts
+        self.task = open_task(self.job)
+
+    @property
+    def path(self) -> str:
+        """What is asked for in the URLs behind `models/`: a name, of several models with a version."""
+        return f"{self.packed.name}/versions/{self.packed.version}" if self.packed.key else self.packed.name
+
+    def compare(self, answer: NDArray[Any], protocol: str) -> float:
+        """Return the largest difference between an answer and that of the evaluation.
+
+        Raises:
+            StageFailed: they do not agree.
+        """
+        who = f"{self.packed.path}: {protocol}" if self.packed.key else protocol
+        return _compare(self.task, answer, self.expected, who, self.tolerance)
+
+    def asks(self, exchange: Exchange, protocols: Iterable[str]) -> dict[str, list[Callable[[], dict[str, Any]]]]:
+        """Return what asks a server for all samples through each of its protocols, a part of them at a time."""
+        outputs = self.around.outputs(self.facts)
+        sent = [rows_of(self.samples, rows) for rows in parts(self.samples)]
+        return {
+            title: [functools.partial(ask, exchange, self.path, part, outputs) for part in sent]
+            for title, ask in map(PROTOCOLS.__getitem__, protocols)
+        }
+
+    def in_sequences(self, exchange: Exchange) -> dict[str, Any]:
+        """Return what a server answers to samples that are streams, in sequences."""
+        outputs, answer = self.around.outputs(self.facts), self.around.answer(self.facts)
+        return {SEQUENCES: taken(infer_in_sequences(exchange, self.path, self.samples, outputs), answer)}
 
 
 def run(job: Job) -> None:
@@ -50,59 +104,71 @@ def run(job: Job) -> None:
         StageFailed: a label differs, a probability differs by more than the tolerance, or no password was asked for by
             a server that has one.
     """
-    import numpy as np
-
     settings = job.stage.settings
     facts = read_json(job.inputs["image"] / "image.json", ImageFacts)
-    dataset = Dataset.open(job.inputs["dataset"])
-    reference = open_array(job.inputs["reference"] / ANSWERS)
-    rows = _spread(len(reference), settings["samples"])
-    samples, expected = rows_of(dataset.sent(), rows), np.asarray(reference[rows])
-    around = Around(job, dataset.facts)
-    ask = _ask_server if settings["start"] else _ask_runtime
-    ran_in, answers = ask(job, facts, samples, around)
-    tolerance = settings["tolerance"]
-    task = open_task(job)
-    worst = {protocol: _compare(task, answer, expected, protocol, tolerance) for protocol, answer in answers.items()}
-    compare = functools.partial(_compare, task, expected=expected, tolerance=tolerance)
-    by_events = check_events(job, facts, samples, lambda answer, protocol: compare(answer, protocol=protocol), around)
-    write_json(
-        job.base.out / "check.json",
-        {
-            "image": facts.digest,
-            "server_started": settings["start"],
-            "asks_for_password": settings["start"] and facts.server.reads_settings,
-            "samples": len(rows),
-            "tolerance": tolerance,
-            "agrees": sorted(worst),
-        },
-    )
-    job.base.metrics.update(samples=len(rows), ran_in=ran_in, largest_difference=max(*worst.values(), by_events or 0.0))
+    models = [Asked(job, one) for one in packed(job)]
+    ask = _ask_server if settings["start"] else _ask_runtimes
+    ran_in, answers = ask(job, facts, models)
+    worst = {
+        one.packed.path: {protocol: one.compare(answer, protocol) for protocol, answer in each.items()}
+        for one, each in zip(models, answers, strict=True)
+    }
+    first = models[0]
+    by_events = check_events(job, facts, first.samples, first.compare, first.around)
+    write_json(job.base.out / "check.json", _told(job, facts, models, worst))
+    largest = max(max(each.values()) for each in worst.values())
+    count = sum(one.count for one in models)
+    job.base.metrics.update(samples=count, ran_in=ran_in, largest_difference=max(largest, by_events or 0.0))
 
 
-def _ask_server(job: Job, facts: ImageFacts, samples: Samples, around: Around) -> tuple[str, dict[str, Any]]:
-    """Return where the server ran, and what it answered through each protocol."""
-    import numpy as np
+def _told(
+    job: Job, facts: ImageFacts, models: Sequence[Asked], worst: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    """Return what check.json says."""
+    start = job.stage.settings["start"]
+    each = {
+        one.packed.path: {
+            "samples": one.count,
+            "tolerance": one.tolerance,
+            "agrees": sorted(worst[one.packed.path]),
+        }
+        for one in models
+    }
+    return {
+        "image": facts.digest,
+        "server_started": start,
+        "asks_for_password": start and facts.server.reads_settings,
+        **({"models": each} if models[0].packed.key else each[models[0].packed.path]),
+    }
 
-    name = job.config.name
+
+def _ask_server(job: Job, facts: ImageFacts, models: Sequence[Asked]) -> tuple[str, list[dict[str, Any]]]:
+    """Return where the server ran, and what it answered through each protocol, for each of its models."""
     with running(job.inputs["image"], facts, job.stage.settings["timeout_s"], job.log_file) as server:
         job.base.log(f"the server runs ({server.how}) at {server.url}")
         if server.password:
-            _check_password(server, name)
+            _check_password(server, models[0].path)
         else:
             job.base.log("the server has no password and no TLS of its own: the targets put a proxy in front of it")
-        model, exchange = Model.open(job.inputs["model"]).facts, functools.partial(_exchange, server)
-        outputs, answer = around.outputs(model), around.answer(model)
-        sent = [rows_of(samples, rows) for rows in parts(samples)]
-        asks = {
-            title: [functools.partial(ask, exchange, name, part, outputs) for part in sent]
-            for title, ask in map(PROTOCOLS.__getitem__, facts.server.protocols)
-        }
-        answers = {title: np.concatenate([taken(ask(), answer) for ask in each]) for title, each in asks.items()}
-        if model.looped and around.sends_to_the_model and "v2" in facts.server.protocols:
-            answers[SEQUENCES] = taken(infer_in_sequences(exchange, name, samples, outputs), answer)
-        _measure(job, facts, server, [ask for each in zip(*asks.values(), strict=True) for ask in each])
+        exchange = functools.partial(_exchange, server)
+        asks = [one.asks(exchange, facts.server.protocols) for one in models]
+        answers = [_answers(server, facts, *each) for each in zip(models, asks, strict=True)]
+        in_turn = [ask for each in asks for at_once in zip(*each.values(), strict=True) for ask in at_once]
+        _measure(job, facts, server, in_turn)
         return server.how, answers
+
+
+def _answers(
+    server: Server, facts: ImageFacts, one: Asked, asks: Mapping[str, Sequence[Callable[[], dict[str, Any]]]]
+) -> dict[str, Any]:
+    """Return what one model answers through each protocol."""
+    import numpy as np
+
+    answer = one.around.answer(one.facts)
+    found = {title: np.concatenate([taken(ask(), answer) for ask in each]) for title, each in asks.items()}
+    if one.facts.looped and one.around.sends_to_the_model and "v2" in facts.server.protocols:
+        found |= one.in_sequences(functools.partial(_exchange, server))
+    return found
 
 
 def _measure(job: Job, facts: ImageFacts, server: Server, asks: Sequence[Callable[[], object]]) -> None:
@@ -146,19 +212,24 @@ def _load(asks: Sequence[Callable[[], object]]) -> int:
         return sum(pool.map(client, range(_CLIENTS)))
 
 
-def _ask_runtime(job: Job, facts: ImageFacts, samples: Samples, around: Around) -> tuple[str, dict[str, Any]]:
-    """Return what the selected model answers in the runtime, here: the image is not looked at."""
+def _ask_runtimes(job: Job, facts: ImageFacts, models: Sequence[Asked]) -> tuple[str, list[dict[str, Any]]]:
+    """Return what the selected models answer in the runtime, here: the image is not looked at."""
+    what = "models were" if len(models) > 1 else "model was"
+    job.base.log(
+        f"start = false: the server in {facts.repository}:{facts.tag} was NOT started; only the selected {what} opened"
+    )
+    return "no server: start = false", [_ask_runtime(one.job, one.samples, one.around) for one in models]
+
+
+def _ask_runtime(job: Job, samples: Samples, around: Around) -> dict[str, Any]:
     import numpy as np
 
-    job.base.log(
-        f"start = false: the server in {facts.repository}:{facts.tag} was NOT started; only the selected model was opened"
-    )
     facts_of, total = Model.open(job.inputs["model"]).facts, count(samples)
     step = facts_of.at_once(total)
     predictor = around.open(job.call("runtime", job.inputs["model"]), facts_of)
     parts = [rows_of(samples, slice(start, start + step)) for start in range(0, total, step)]
     answers = [ask(predictor, part, around.answer(facts_of).name) for part in parts]
-    return "no server: start = false", {"the model, without its server": np.concatenate(answers)}
+    return {"the model, without its server": np.concatenate(answers)}
 
 
 def _spread(count: int, wanted: int) -> NDArray[np.int64]:

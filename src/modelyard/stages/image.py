@@ -1,4 +1,4 @@
-"""Stage `image`: put the runtime's server and the selected model into a container image."""
+"""Stage `image`: put the runtime's server and the selected model, or those of several pipelines, into a container image."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.artifacts import ImageFacts, Model
-from modelyard.contexts import ImageContent, ImageContext, ServerContext, ServerImage
+from modelyard.contexts import ImageContent, ImageContext, ServedModel, ServerContext, ServerImage
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
-from modelyard.files.json import read_json, write_json
+from modelyard.files.json import write_json
 from modelyard.launch import python_server
 from modelyard.launch.handlers import handlers_of, lay_out
+from modelyard.stages.packed import Packed, digest_of, packed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelyard.launch.handlers import Handlers
 
 _LABEL = "dev.modelyard.model."
-_FACTS = ("variant", "format", "sha256", "size_bytes", "gzip_bytes", "licence", "origin")
 
 
 def run(job: Job) -> None:
@@ -51,38 +53,40 @@ def run(job: Job) -> None:
 
 
 def image_content(job: Job, handlers: Handlers | None = None, beside: Path | None = None) -> ImageContent:
-    """Return what goes into the image of the selected model.
+    """Return what goes into the image.
 
     Args:
         job: the stage.
         handlers: what stands around the model.
         beside: the folder with their code and assets.
     """
-    settings, runtime, model = job.stage.settings, job.stage.uses["runtime"], job.inputs["model"]
-    facts = read_json(model / "model.json", dict)
-    told = {name: facts[name] for name in _FACTS if name in facts} | facts.get("metrics", {})
+    settings, runtime = job.stage.settings, job.stage.uses["runtime"]
+    models = packed(job)
     source = job.stage.uses.get("source")
     if runtime.component.image is None:
-        server = python_server.parts(settings, runtime, model, source, handlers, beside)
+        places = {one.place: one.folder for one in models}
+        server = python_server.parts(settings, runtime, places, source, handlers, beside)
     else:
-        server = _brought(job)
+        server = _brought(job, models)
     return ImageContent(
         repository=settings["repository"],
-        tag=settings["tag"] or str(facts["sha256"])[:12],
+        tag=settings["tag"] or digest_of(models)[:12],
         labels={
             "org.opencontainers.image.title": settings["name"],
             "org.opencontainers.image.version": settings["version"],
-            **{f"{_LABEL}{name}": str(value) for name, value in told.items()},
+            **{f"{_LABEL}{one.label}{name}": value for one in models for name, value in one.told().items()},
         },
+        several=bool(settings.get("models")),
         **server,
     )
 
 
-def _brought(job: Job) -> dict[str, Any]:
+def _brought(job: Job, models: Sequence[Packed]) -> dict[str, Any]:
     """Return the fields of `ImageContent` for a server that a base image brings, as the runtime says."""
     use = job.stage.uses["runtime"]
     assert use.component.image is not None
-    context = job.context(ServerContext, name=job.stage.settings["name"], model=Model.open(job.inputs["model"]))
+    served = tuple(ServedModel(name=one.name, version=one.version, model=Model.open(one.folder)) for one in models)
+    context = job.context(ServerContext, name=job.stage.settings["name"], model=served[0].model, models=served)
     told = use.component.image(context, **use.params)
     if not isinstance(told, ServerImage) or not (told.base or use.component.base) or not told.entrypoint:
         msg = (

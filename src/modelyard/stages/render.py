@@ -11,6 +11,7 @@ from modelyard.execution.job import Job
 from modelyard.files.json import read_json
 from modelyard.launch.usage import MEASURED
 from modelyard.rendering.templates import renderer
+from modelyard.stages.packed import joint_facts, packed
 
 
 def run(job: Job) -> None:
@@ -23,11 +24,12 @@ def run(job: Job) -> None:
     use = job.stage.uses["target"]
     settings = job.stage.settings
     image = read_json(job.inputs["image"], ImageFacts)
-    model = read_json(job.inputs["model"] / "model.json", dict)
-    always = {**settings, "image": image, "model": model, "params": use.params}
+    held = packed(job)
+    model, models = joint_facts(held), {one.path: one.facts for one in held if one.key}
+    always = {**settings, "image": image, "model": model, "models": models, "params": use.params}
     render = renderer(job.base.project, use.component.template_folders, always)
     facts = {"name": settings["name"], "version": settings["version"], "server_memory_bytes": _measured(job)}
-    job.call("target", job.context(TargetContext, image=image, model=model, render=render, **facts))
+    job.call("target", job.context(TargetContext, image=image, model=model, models=models, render=render, **facts))
     files = sorted(p.name for p in job.base.out.rglob("*") if p.is_file())
     if not files:
         msg = f"the target {use.component.name!r} ({use.component.file}) wrote nothing\n  it must call context.write"

@@ -25,7 +25,8 @@ class ConfigSource(msgspec.Struct, frozen=True):
     Attributes:
         file: the project's pyproject.toml.
         profile: the profile that is laid over it; empty for none.
-        pipeline: which of several pipelines it says; empty: there is but one.
+        pipeline: which of several pipelines it says, or which of the images that serve several; empty: there is but one.
+        group: the table that it is in: `pipelines` or `images`.
         overrides: what the command line sets, dotted key -> value as it was written; of a pipeline, as its own table
             calls the keys.
         prefixed: those of these keys that the command line sets of the pipeline alone.
@@ -36,6 +37,7 @@ class ConfigSource(msgspec.Struct, frozen=True):
     overrides: Mapping[str, str] = {}
     pipeline: str = ""
     prefixed: frozenset[str] = frozenset()
+    group: str = "pipelines"
 
     def where(self, *tables: str) -> Where:
         """Return the place of a table below `[tool.modelyard]`."""
@@ -47,7 +49,7 @@ class ConfigSource(msgspec.Struct, frozen=True):
         for key, value in self.overrides.items():
             parts = tuple(key.split("."))
             if words[: len(parts)] == parts:
-                return f"pipelines.{self.pipeline}.{key}={value}" if key in self.prefixed else f"{key}={value}"
+                return f"{self.group}.{self.pipeline}.{key}={value}" if key in self.prefixed else f"{key}={value}"
         return ""
 
     def text(self, path: tuple[str | int, ...]) -> str | None:
@@ -62,7 +64,7 @@ class ConfigSource(msgspec.Struct, frozen=True):
         lines = self._lines()
         roots = [(*_ROOT, "profiles", self.profile), _ROOT] if self.profile else [_ROOT]
         if self.pipeline:
-            roots = [(*root, "pipelines", self.pipeline) for root in roots] + roots
+            roots = [(*root, self.group, self.pipeline) for root in roots] + roots
         found = [(_depth((*root, *path), lines) - len(root), root) for root in roots]
         depth, root = max(found, key=lambda one: one[0])
         return root, lines.get((*root, *path)[: len(root) + depth], 0)

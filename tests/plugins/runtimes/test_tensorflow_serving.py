@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.facts import model_facts
 
 from modelyard.artifacts import Model, self_contained
 from modelyard.component import check_values, parameters_of
-from modelyard.contexts import ServerContext
+from modelyard.contexts import ServedModel, ServerContext
 from modelyard.errors import ConfigError, PluginError
 from modelyard.files.json import write_json
 from modelyard_plugins.runtimes import tensorflow_serving as plugin
@@ -52,7 +53,7 @@ def test_the_models_file_is_what_the_server_reads() -> None:
     pytest.importorskip("tensorflow_serving.config.model_server_config_pb2", reason="needs tensorflow-serving-api")
     from tensorflow_serving.config import model_server_config_pb2 as proto
 
-    text = plugin.configuration("digits", served(model_version=7))["models.config"]
+    text = plugin.configuration([("digits", 7)], served(model_version=7))["models.config"]
     read = text_format.Parse(text, proto.ModelServerConfig())
     (config,) = read.model_config_list.config
     assert (config.name, config.base_path, config.model_platform) == ("digits", "/models/digits", "tensorflow")
@@ -61,18 +62,18 @@ def test_the_models_file_is_what_the_server_reads() -> None:
 
 def test_the_other_files_are_there_when_they_are_asked_for() -> None:
     monitoring, batching = messages()
-    made = plugin.configuration("digits", served(batching=True, max_batch_size=16, batch_timeout_ms=2.5))
+    made = plugin.configuration([("digits", 7)], served(batching=True, max_batch_size=16, batch_timeout_ms=2.5))
     read = text_format.Parse(made["monitoring.config"], monitoring())
     assert (read.prometheus_config.enable, read.prometheus_config.path) == (True, "/monitoring/prometheus/metrics")
     read = text_format.Parse(made["batching.config"], batching())
     assert (read.max_batch_size.value, read.batch_timeout_micros.value) == (16, 2500)
-    assert list(plugin.configuration("digits", served(metrics=False))) == ["models.config"]
+    assert list(plugin.configuration([("digits", 7)], served(metrics=False))) == ["models.config"]
 
 
 @pytest.mark.parametrize(("changes", "given"), [({}, False), ({"batching": True, "metrics": False}, True)])
 def test_flags_and_files_fit_together(changes: dict[str, Any], given: bool) -> None:
     flags = dict(flag.removeprefix("--").split("=") for flag in plugin.flags(served(**changes)))
-    made = plugin.configuration("digits", served(**changes))
+    made = plugin.configuration([("digits", 7)], served(**changes))
     named = {Path(value).name for name, value in flags.items() if name.endswith("_file")}
     assert named == set(made)
     assert (flags.get("enable_batching") == "true") is given
@@ -108,7 +109,7 @@ def test_what_goes_into_the_image(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     context = ServerContext(
         out=tmp_path / "out", project=tmp_path, cache=tmp_path, seed=0, progress=lambda *_, **__: None, log=print,
-        name="digits", model=model,
+        name="digits", model=model, models=(ServedModel(name="digits", version=None, model=model),),
     )  # fmt: skip
     made = plugin.image(context, params=served(model_version=3, rest_port=9001, grpc_port=9000))
     assert made.entrypoint[0] == "/usr/bin/tensorflow_model_server"
@@ -122,6 +123,35 @@ def test_what_goes_into_the_image(tmp_path: Path) -> None:
     assert (made.port, made.facts.grpc_port) == (9001, 9000)
     assert made.facts.timeout_s > 30
     assert made.facts.ready == "/v1/models/digits/versions/3/metadata"
+
+
+def test_several_models_have_their_names_and_versions(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow_serving.config.model_server_config_pb2", reason="needs tensorflow-serving-api")
+    from tensorflow_serving.config import model_server_config_pb2 as proto
+
+    (tmp_path / "out").mkdir()
+    models = [SimpleNamespace(path=tmp_path / str(number), folder=tmp_path) for number in range(3)]
+    places = (("net", 2), ("net", 1), ("other", 1))
+    served_ = [
+        ServedModel(name=name, version=version, model=one) for (name, version), one in zip(places, models, strict=True)
+    ]
+    context = ServerContext(
+        out=tmp_path / "out", project=tmp_path, cache=tmp_path, seed=0, progress=lambda *_, **__: None, log=print,
+        name="shop", model=models[0], models=tuple(served_),
+    )  # fmt: skip
+    made = plugin.image(context, params=served(model_version=3))
+    assert [place for place in made.model if "assets" not in place] == [
+        "/models/net/2",
+        "/models/net/1",
+        "/models/other/1",
+    ]
+    text = made.server["/etc/tensorflow-serving/models.config"].read_text()
+    configs = text_format.Parse(text, proto.ModelServerConfig()).model_config_list.config
+    assert [(one.name, list(one.model_version_policy.specific.versions)) for one in configs] == [
+        ("net", [1, 2]),
+        ("other", [1]),
+    ]
+    assert made.facts.ready == "/v1/models/net/versions/2/metadata"
 
 
 def test_ports_that_the_server_could_not_have_are_refused() -> None:

@@ -223,3 +223,10 @@ def test_the_objects_are_what_knatives_definitions_allow(render: Callable[..., d
         misspelt = copy.deepcopy(found[kind])
         misspelt["spec"][part]["specc"] = {}
         assert "specc" in problems(misspelt, file)[0]
+
+
+def test_a_server_of_several_models_is_brought_no_events(accept: Callable[..., None]) -> None:
+    with pytest.raises(ConfigError, match="answers no events: nothing says which model an event is for"):
+        accept(
+            "target", "knative", {"models": ("net/1", "net/2")}, broker="main", event_types=["a"], dead_letter="broker"
+        )

@@ -14,6 +14,7 @@ from tests.renders import target_context
 from tests.targets import kubernetes
 
 from modelyard.artifacts import ServerFacts
+from modelyard.errors import ConfigError
 from modelyard.kubernetes.checking import check
 from modelyard.kubernetes.manifests import objects_in, read_folder
 from modelyard.kubernetes.rendered import Checked
@@ -100,6 +101,33 @@ def test_models_share_a_host_and_two_of_them_the_requests(context: Callable[...,
     ]
     assert found["ConfigMap"]["data"]["MODELYARD_MODEL_NAME"] == "Net"
     assert looked_at(made) == Checked(9, 0), "a Service of another target is none of these objects"
+
+
+SEVERAL = {"net/1": MODEL, "net/2": {**MODEL, "variant": "pruned", "looped": True}, "other/1": MODEL}
+
+
+def test_an_image_of_several_models_is_found_by_the_name_of_each(tmp_path: Path) -> None:
+    together = {"size_bytes": 400 * 2**20, "sha256": "0" * 64}
+    made = target_context(tmp_path, name="shop", model=together, models=SEVERAL)
+    kubernetes(made, gateway="web", gateway_models=True, gateway_ca="ca")
+    found = objects(made)
+    paths = [one["path"]["value"] for one in found["HTTPRoute"]["spec"]["rules"][0]["matches"]]
+    assert paths[:3] == ["/v1/models/net", "/v2/models/net", "/v1/models/net:predict"]
+    assert paths[3:] == ["/v1/models/other", "/v2/models/other", "/v1/models/other:predict"]
+    annotations = found["Deployment"]["metadata"]["annotations"]
+    said = annotations["modelyard.dev/models"].split(", ")
+    assert said[1] == f"net/2 pruned {MODEL['sha256']}"
+    assert not [key for key in annotations if key.startswith("modelyard.dev/model-")]
+    assert found["Service"]["spec"]["sessionAffinity"] == "ClientIP", "one of them keeps a state"
+    (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "2048Mi", "what all of them take together"
+    assert looked_at(made) == Checked(9, 0)
+
+
+@pytest.mark.parametrize("target", ["kubernetes", "knative"])
+def test_what_is_about_one_model_means_nothing_to_several(accept: Callable[..., None], target: str) -> None:
+    with pytest.raises(ConfigError, match="the image serves 2 models, each by its own name"):
+        accept("target", target, {"models": ("net/1", "other/1")}, model_name="net")
 
 
 def test_a_gateway_that_would_not_speak_tls_to_the_pods_is_a_warning(context: Callable[..., TargetContext]) -> None:

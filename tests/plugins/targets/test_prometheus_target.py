@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tests.renders import target_context
 
 from modelyard.errors import ConfigError
 from modelyard.kubernetes.rendered import Checked, check_rendered
 from modelyard.serving.metrics import Board, Metrics
 from modelyard.serving.observe import LABELS
+from modelyard.testing.target import MODEL
 from modelyard_plugins.targets.prometheus import prometheus
 
 if TYPE_CHECKING:
@@ -111,3 +113,10 @@ def test_what_is_not_allowed_is_refused(accept: Callable[..., None], params: dic
     with pytest.raises(ConfigError) as caught:
         accept("target", "prometheus", **params)
     assert said in str(caught.value)
+
+
+def test_models_side_by_side_are_an_alert_only_where_a_name_and_version_has_two(tmp_path: Path) -> None:
+    made = target_context(tmp_path, models={"net/1": MODEL, "net/2": MODEL})
+    prometheus(made)
+    (rule,) = [text for text in expressions(made.out) if "count by (name, version)" in text]
+    assert rule.startswith("max(count by (name, version) (count by (name, version, sha256) (modelyard_model_info{")

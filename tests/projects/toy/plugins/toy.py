@@ -175,6 +175,7 @@ def modelyard_register_runtimes(register):
         requirements=server / "requirements.txt",
         entrypoint=("python3", "-m", "toy_server"),
         serving_only=("batching", "users"),
+        serves_several=True,
     )
 
 
