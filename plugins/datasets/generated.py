@@ -43,9 +43,8 @@ def generated(
         length: how long an axis is whose length varies.
         inputs: the axes of a sample, without that of the batch, for each input that is sent, where it is not all of them as
             the file has them: `{ samples = [25, 4] }` are streams of 25 steps for a model that keeps a state.
-        high: whole numbers are from 0 to below this, bytes are of their whole range, truth
-            values 0 or 1; other numbers have mean 0 and
-            deviation 1.
+        high: whole numbers are from 0 to below this, bytes are of their whole range, truth values 0 or 1; other numbers
+            have mean 0 and deviation 1.
     """
     import numpy as np
 

@@ -146,9 +146,8 @@ def turn_outputs(path: Path) -> list[str]:
     from modelyard_plugins.support.onnx.layout import with_batch_first
     from modelyard_plugins.support.onnx.model import load_graph, load_onnx
 
-    turned = with_batch_first(load_graph(path))[
-        1
-    ]  # little is read where nothing is to be done, however large the model
+    # the graph alone first: little is read where nothing is to be done, however large the model
+    _, turned = with_batch_first(load_graph(path))
     if turned:
         onnx.save(with_batch_first(load_onnx(path))[0], graph_file(path))
     return turned

@@ -365,10 +365,8 @@ class Kafka:
             try:
                 await self._transactions.gain(numbers)
                 starts = await self._starts([TopicPartition(self._place.input, one) for one in numbers])
-                for (
-                    place,
-                    offset,
-                ) in starts.items():  # nothing is awaited up to `gain`: what `take` reads before is dropped
+                # nothing is awaited up to `gain`: what `take` reads before is dropped
+                for place, offset in starts.items():
                     self._consumer.seek(place, offset)
             except (*FAILURES, *_NOT_OURS):
                 self._is_broken = True  # `take` says so; this is called by the client, which would only log it

@@ -1,7 +1,8 @@
 """What a task measures, of parts of the test split and of further test sets.
 
-A set is measured as the test split is. Of a column of the test split each value is: each camera, each language. A mean may hide that a model fails where it is dark. Of each quantity there is then one more, whose groups are the values of
-the column, and whose own value is that of the worst of them: gates, tables and the report treat it like any other.
+A set is measured as the test split is. Of a column of the test split each value is: each camera, each language. A mean may
+hide that a model fails where it is dark. Of each quantity there is then one more, whose groups are the values of the column,
+and whose own value is that of the worst of them: gates, tables and the report treat it like any other.
 """
 
 from __future__ import annotations
