@@ -12,37 +12,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import (
-    CommitFailedError,
-    ConsumerStoppedError,
-    IllegalStateError,
-    KafkaConnectionError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from .client import (
+    CONFIRM_S,
+    CONNECT_S,
+    FAILURES,
+    SASL,
+    WAIT_S,
+    broken,
+    client_settings,
+    left,
+    problem_of,
+    producer_of,
+    topic_of,
+    tried,
 )
-
+from .headers import headers_of, record_headers
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping, Sequence
-    from typing import TypeVar
+    from collections.abc import Iterable, Mapping, Sequence
 
     from modelyard.serving.events.source import Ending, Place
 
     from .peer import Peer
     from .transactions import Transactions
 
-    T = TypeVar("T")
-
-WAIT_S, CONNECT_S, CONFIRM_S, LEAVE_S = 1.0, 5.0, 5.0, 5.0
 SILENT_S = 10.0
 """After so long without an event, the broker is asked whether it is there."""
 LEAST_HAND_OVER_S = 10.0
@@ -51,26 +53,8 @@ FEWEST = 1000
 SESSION_S = (6.0, 45.0)
 """What brokers allow by default, at least, and more than the most that is useful."""
 NEVER_MS = 24 * 3600 * 1000
-MOST_BYTES = 1 << 30
 FETCH_BYTES = 16 << 20
-SASL = ("plain", "scram-sha-256", "scram-sha-512")
-FAILURES = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _NOT_OURS = (CommitFailedError, IllegalStateError)
-
-
-class Said(logging.Handler):
-    """Keeps what the client logs last: why it cannot connect, it says nowhere else."""
-
-    last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
-
-
-SAID = Said(logging.WARNING)
-_LOG = logging.getLogger("aiokafka")
-_LOG.handlers, _LOG.propagate = [SAID], False  # every failure is raised where it is met, too
 
 
 def open_source(place: Place) -> Kafka:
@@ -411,122 +395,9 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._source.take_over([one.partition for one in assigned])
 
 
-def producer_of(place: Place, transactional_id: str | None = None) -> Any:
-    """Return a producer that is to be started, and counts as sent what all replicas that are in step have."""
-    given = client_settings(place)
-    given["request_timeout_ms"] = int(1000 * CONFIRM_S)
-    if transactional_id is not None:
-        given["transactional_id"] = transactional_id
-    return AIOKafkaProducer(**given, acks="all", max_request_size=MOST_BYTES)  # the broker knows better
-
-
-def client_settings(place: Place) -> dict[str, Any]:
-    """Return how a client connects, with user name and password as they are now."""
-    url, (username, password) = urlsplit(place.url), place.login()
-    is_tls = url.scheme == "kafkas"
-    given: dict[str, Any] = {
-        "bootstrap_servers": url.netloc if url.port else f"{url.netloc}:{9093 if is_tls else 9092}",
-        "client_id": place.member,
-        "security_protocol": ("SASL_" if password else "") + ("SSL" if is_tls else "PLAINTEXT"),
-        "request_timeout_ms": int(1000 * max(CONNECT_S, 10 * WAIT_S)),
-    }
-    if is_tls:
-        given["ssl_context"] = place.tls.context()
-    if password:
-        mechanism = os.environ.get("MODELYARD_EVENTS_SASL", SASL[0]).upper()
-        given |= {"sasl_mechanism": mechanism, "sasl_plain_username": username or "", "sasl_plain_password": password}
-    return given
-
-
 def _content(ending: Ending[KafkaDelivery]) -> tuple[bytes | None, list[tuple[str, bytes]]]:
     """Return the value and the headers of what is sent for an event."""
     if ending.answer is not None:
         return ending.answer.body, record_headers(ending.answer.headers)
     record = ending.delivery.record
     return record.value, [*record.headers, *record_headers(ending.dead_letter or {})]
-
-
-def problem_of(place: Place, told: asyncio.Future[Any] | Exception | None) -> Exception | None:
-    """Return what the broker has against something that was sent, or is still being sent."""
-    if isinstance(told, asyncio.Future):
-        if not told.done():
-            return ConnectionError("no confirmation of what was sent")
-        told = ConnectionError("what was sent was given up") if told.cancelled() else told.exception()  # type: ignore[assignment]
-    if isinstance(told, _TOO_LARGE):
-        return ValueError("larger than the broker takes")
-    return broken(place, told) if told is not None else None  # type: ignore[arg-type]
-
-
-async def topic_of(client: Any, place: Place, topic: str) -> None:
-    """Return once the client knows a topic, which the broker may make when it is named.
-
-    Raises:
-        ConnectionError: there is none.
-    """
-    known = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001 - no other way
-    if known.cluster.partitions_for_topic(topic):
-        return
-    try:
-        await asyncio.wait_for(known._wait_on_metadata(topic), CONNECT_S)  # noqa: SLF001
-    except FAILURES as exc:
-        msg = f"{place.url}: no topic {topic!r}; make it, with a partition for each server that is to share the work"
-        raise ConnectionError(msg) from exc
-
-
-async def left(client: Any) -> None:
-    """Have a client leave, if there is one; the broker finds out by itself, later, if it does not hear it."""
-    if client is not None:
-        with contextlib.suppress(*FAILURES):
-            await asyncio.wait_for(client.stop(), LEAVE_S)
-
-
-async def tried(place: Place, step: Awaitable[T]) -> T:
-    """Return what `step` does; what Kafka says is told as others tell it."""
-    SAID.last = ""
-    try:
-        return await step
-    except ConnectionError:
-        raise
-    except FAILURES as exc:
-        raise broken(place, exc) from exc
-
-
-def broken(place: Place, exc: BaseException) -> ConnectionError:
-    """Return what went wrong, as others tell it."""
-    if isinstance(exc, ConnectionError):
-        return exc
-    said = str(exc) or type(exc).__name__
-    if SAID.last and isinstance(exc, (KafkaConnectionError, TimeoutError)):
-        said = SAID.last
-    said = " ".join(said.split())
-    return ConnectionError(f"{place.url}: {said}")
-
-
-# CloudEvents.
-
-
-def headers_of(record: Any) -> Mapping[bytes, bytes]:
-    """Return the header fields that say what the record's do; they are percent-encoded, those are not.
-
-    The record's key is the partition key, where no header says another.
-    """
-    found: dict[bytes, bytes] = {}
-    with contextlib.suppress(UnicodeDecodeError):
-        if record.key and record.key.decode():
-            found[b"ce-partitionkey"] = _encoded(record.key)
-    for name, value in record.headers:
-        field = f"ce-{name[3:]}" if name.lower().startswith("ce_") else name.lower()
-        found[field.encode()] = _encoded(value or b"") if field.startswith("ce-") else value or b""
-    return found
-
-
-def record_headers(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """Return the headers of a record that say what these header fields do."""
-    names = {"ce-datacontenttype": "content-type"}
-    return [
-        (names.get(name) or name.replace("ce-", "ce_", 1), unquote(value).encode()) for name, value in headers.items()
-    ]
-
-
-def _encoded(value: bytes) -> bytes:
-    return quote(value, safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").encode()

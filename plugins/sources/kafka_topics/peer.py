@@ -11,19 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from . import (
-    CONFIRM_S,
-    CONNECT_S,
-    FAILURES,
-    broken,
-    client_settings,
-    headers_of,
-    left,
-    producer_of,
-    record_headers,
-    topic_of,
-    tried,
-)
+from .client import CONFIRM_S, CONNECT_S, FAILURES, broken, client_settings, left, producer_of, topic_of, tried
+from .headers import headers_of, record_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

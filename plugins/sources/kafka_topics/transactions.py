@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
-from . import CONFIRM_S, CONNECT_S, FAILURES, broken, left, problem_of, producer_of, topic_of
+from .client import CONFIRM_S, CONNECT_S, FAILURES, broken, left, problem_of, producer_of, topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from modelyard.serving.events.source import Answer, Ending, Place, Tls
 
 kafka = pytest.importorskip("modelyard_plugins.sources.kafka_topics", reason="needs the extra kafka")
+client = pytest.importorskip("modelyard_plugins.sources.kafka_topics.client")
+headers = pytest.importorskip("modelyard_plugins.sources.kafka_topics.headers")
 progress = pytest.importorskip("modelyard_plugins.sources.kafka_topics.progress")
 transactions = pytest.importorskip("modelyard_plugins.sources.kafka_topics.transactions")
 
@@ -59,7 +61,7 @@ def test_a_partition_is_done_up_to_the_first_event_that_is_not(offsets: Any, ran
 
 
 def test_a_records_headers_are_attributes_and_its_key_is_the_partition_key() -> None:
-    found = kafka.headers_of(
+    found = headers.headers_of(
         record([("ce_id", "ü 1".encode()), ("content-type", b"text/plain"), ("Mine", None)], b"a b")
     )
     assert found == {
@@ -68,12 +70,12 @@ def test_a_records_headers_are_attributes_and_its_key_is_the_partition_key() -> 
         b"mine": b"",
         b"ce-partitionkey": b"a b",
     }
-    assert kafka.headers_of(record([("ce_partitionkey", b"x")], b"a"))[b"ce-partitionkey"] == b"x"
-    assert kafka.headers_of(record(key=b"\xff")) == {}
+    assert headers.headers_of(record([("ce_partitionkey", b"x")], b"a"))[b"ce-partitionkey"] == b"x"
+    assert headers.headers_of(record(key=b"\xff")) == {}
 
 
 def test_header_fields_are_headers_of_a_record_without_percents() -> None:
-    sent = kafka.record_headers({"ce-id": "%C3%BC%201", "ce-datacontenttype": "application/json"})
+    sent = headers.record_headers({"ce-id": "%C3%BC%201", "ce-datacontenttype": "application/json"})
     assert sent == [("ce_id", "ü 1".encode()), ("content-type", b"application/json")]
 
 
@@ -88,7 +90,7 @@ def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp
     async def heard() -> list[Any]:
         peer = kafka.open_peer(place)
         await peer.open()
-        producer = kafka.producer_of(place)
+        producer = client.producer_of(place)
         await producer.start()
         found = []
         try:
@@ -144,11 +146,11 @@ def test_what_is_no_address_of_kafka_is_refused(url: str) -> None:
 def test_a_password_is_shown_as_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
     place = dataclasses.replace(PLACE, url="kafkas://broker", login=lambda: ("ann", "s3cret"))
     monkeypatch.setenv("MODELYARD_EVENTS_SASL", "scram-sha-256")
-    given = kafka.client_settings(place)
+    given = client.client_settings(place)
     assert (given["security_protocol"], given["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-256")
     assert (given["sasl_plain_username"], given["sasl_plain_password"]) == ("ann", "s3cret")
     assert given["bootstrap_servers"] == "broker:9093"
-    assert "sasl_mechanism" not in kafka.client_settings(PLACE)
+    assert "sasl_mechanism" not in client.client_settings(PLACE)
     monkeypatch.setenv("MODELYARD_EVENTS_SASL", "gssapi")
     with pytest.raises(ValueError, match="SASL: 'gssapi'; allowed: plain, scram-sha-256, scram-sha-512"):
         kafka.open_source(place)
