@@ -45,7 +45,7 @@ def arrays(
         context: the seed decides how x and y are split.
         path: the file or folder.
         value_range: lowest and highest value that a sample may hold: the server refuses others; left out, 0 to 255 for
-            uint8, else any.
+            uint8, of other whole numbers those that the arrays hold, else any.
         class_names: one name a label; left out, the array class_names, else the task names them.
         test_fraction: part of x and y that is set apart for testing.
         stratify: set apart that part of each class, where y is one whole number a sample; otherwise of all samples.

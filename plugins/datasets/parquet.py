@@ -67,7 +67,8 @@ def parquet(
         test_fraction: part of the rows that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all rows.
         class_names: the classes in the order of their numbers; left out, sorted.
-        value_range: lowest and highest value that a sample may hold: the server refuses others; left out, any.
+        value_range: lowest and highest value that a sample may hold: the server refuses others; left out, 0 to 255 for
+            uint8, of lists of other whole numbers those that the table holds, else any.
     """
     roles = Roles(columns, target, sent, slices)
     tables = [ArrowFiles(Path(one)) for one in (path, test) if one is not None]
