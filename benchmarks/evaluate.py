@@ -24,7 +24,8 @@ import numpy as np
 from modelyard.artifacts import Dataset, Model, ModelFacts, Splits
 from modelyard.files.json import write_json
 from modelyard.serving.backends.litert import open_model, quantize
-from modelyard.serving.model import CHUNK, Facts, Input
+from modelyard.serving.model import CHUNK, Facts
+from modelyard.serving.tensor_facts import Input
 from modelyard.stages.dataset import write_dataset
 from modelyard.stages.predicting import predict
 from modelyard_plugins.tasks.classification import Classification

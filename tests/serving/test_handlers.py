@@ -13,8 +13,9 @@ import pytest
 from modelyard.serving.errors import InputError, StartError
 from modelyard.serving.handlers import Chain, Handled, Handler, HandlerError, Place, Tensor
 from modelyard.serving.handling import handled, is_by_model, open_chain, outer, said_of
-from modelyard.serving.model import BYTES, Facts, Input, Output
+from modelyard.serving.model import Facts
 from modelyard.serving.served import Served
+from modelyard.serving.tensor_facts import BYTES, Input, Output
 from modelyard.serving.tfserving.inputs import read_document
 
 PLACE = Place()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from modelyard.serving.errors import RequestError
-from modelyard.serving.model import Facts, Input, Output
+from modelyard.serving.model import Facts
 from modelyard.serving.served import Served, bounded
+from modelyard.serving.tensor_facts import Input, Output
 from modelyard.serving.tensors import TensorError
 
 FLOAT = np.dtype("float32")

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from tests.serving import walk
 
 from modelyard.serving import tensors
-from modelyard.serving.model import DTYPES
+from modelyard.serving.tensor_facts import DTYPES
 
 DTYPE = st.sampled_from([np.dtype(name) for name in DTYPES if name != "bytes"])
 LEAF = st.one_of(

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError
-from .model import BYTES, CHUNK, DTYPES, fits
+from .model import CHUNK
+from .tensor_facts import BYTES, DTYPES, fits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import StartError
 from .handlers import Chain, Handled, Handler, HandlerError, Place, Tensor, may_be, who
-from .model import BYTES, Input, Output
+from .tensor_facts import BYTES, Input, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

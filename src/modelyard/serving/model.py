@@ -1,26 +1,26 @@
-"""`model.json`: what the model takes and answers, and how a raw sample becomes its input."""
+"""What `model.json` says: what the model takes and answers."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from .errors import InputError, StartError
+from .model_json import each, read_constant, read_input, read_output, read_state, whole
+from .tensor_facts import fits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-WHOLE = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
-DTYPES = ("bool", *WHOLE, "float16", "float32", "float64", "bytes")
-BYTES = np.dtype(object)
-"""The dtype of arrays whose elements are `bytes`: texts in UTF-8, or anything else."""
+    from .model_json import Tensor
+    from .tensor_facts import Input, Output, State
 
 CHUNK = 16
 """Samples a run at most: enough to fill the kernels, little enough that activations stay small."""
@@ -36,117 +36,6 @@ class Predictor(Protocol):
             InputError: the model cannot take these samples.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a raw sample becomes the model's input: `(raw * scale - mean) / std`, in float32.
-
-    `mean` and `std` hold one number, or one a channel (the last axis).
-    """
-
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-    @cached_property
-    def _numbers(self) -> tuple[NDArray[np.float32], ...]:
-        return tuple(np.asarray(one, np.float32) for one in (self.scale, self.mean, self.std))
-
-    def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Return `raw` (any dtype, shape `(N, ...)` or one sample) as float32 of the same shape, normalized."""
-        scale, mean, std = self._numbers
-        with np.errstate(over="ignore", invalid="ignore"):
-            normal: NDArray[np.float32] = (np.asarray(raw, dtype=np.float32) * scale - mean) / std
-            return normal
-
-
-@dataclass(frozen=True)
-class Input:
-    """One tensor of a raw sample.
-
-    Attributes:
-        name: what clients call it.
-        dtype: the type of its elements.
-        shape: its axes without that of the batch; a name where the length varies.
-        preprocessing: what is applied to it.
-        value_range: the lowest and the highest value that it may hold; None: whatever the dtype holds.
-        tensor: what the model's file calls it; empty: the same, or it is the only one.
-        overlap: how many elements the file wants before them along the last axis: those at the end of the step before.
-        batch_axis: which axis of the file's tensor is that of the batch; None: it has none, and takes one sample.
-        may_miss: whether a number of it may be missing, which is NaN; a handler takes it then.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[Any, ...]
-    preprocessing: Preprocessing = Preprocessing()
-    value_range: tuple[float, float] | None = None
-    tensor: str = ""
-    overlap: int = 0
-    batch_axis: int | None = 0
-    may_miss: bool = False
-
-    @cached_property
-    def is_plain(self) -> bool:
-        """Whether a raw sample is what the model takes: signed whole numbers such as token ids, truth values and texts are."""
-        return self.dtype.kind in "ibO" or self.preprocessing == Preprocessing()
-
-    def of(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Return raw samples as the model takes them, of the same shape: as they are, or normalized, float32."""
-        return raw if self.is_plain else self.preprocessing.apply(raw)
-
-
-@dataclass(frozen=True)
-class Output:
-    """One tensor that the model answers.
-
-    Attributes:
-        name: what clients call it.
-        dtype: the type of its elements.
-        shape: its axes without that of the batch; a name where the length varies.
-        activation: what is applied to what the file answers: `softmax` over the last axis, `sigmoid`, or `none`.
-        labels: the name of each element along the last axis, if they have names.
-        tensor: what the model's file calls it; empty: the same, or it is the only one.
-        batch_axis: which axis of the file's tensor is that of the batch; None: it has none, and is of one sample.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[Any, ...]
-    activation: str = "none"
-    labels: tuple[str, ...] = ()
-    tensor: str = ""
-    batch_axis: int | None = 0
-
-    @cached_property
-    def of(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
-        """What returns what clients get of what the file answered, of the same shape."""
-        return _ACTIVATIONS[self.activation]
-
-
-@dataclass(frozen=True)
-class State:
-    """An input that nobody sends: it is what an output was at the step before.
-
-    Attributes:
-        tensor: what the model's file calls the input.
-        source: what it calls the output.
-        dtype: the type of their elements.
-        shape: their axes without that of the batch.
-        batch_axis: which axis of the file's tensors is that of the batch; None: there is none.
-        initial: what every element is before the first step.
-    """
-
-    tensor: str
-    source: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    batch_axis: int | None = 0
-    initial: float = 0.0
-
-
-Tensor = TypeVar("Tensor", Input, Output)
 
 
 @dataclass(frozen=True)
@@ -257,41 +146,6 @@ class Facts:
         return value if isinstance(value, str) else json.dumps(value)
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `exp(logits)` scaled so that each row, over the last axis, adds up to 1; float32."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf), dtype=np.float32)
-        return powers / powers.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `1 / (1 + exp(-logits))`, element by element; float32."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.float32(1) / (np.float32(1) + np.exp(-logits, dtype=np.float32))
-
-
-_ACTIVATIONS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    "none": lambda answer: answer,
-    "softmax": softmax,
-    "sigmoid": sigmoid,
-}
-
-
-def fits(shape: tuple[int, ...], axes: tuple[Any, ...], lengths: dict[str, int]) -> bool:
-    """Return whether `shape` is as `axes` say, and note in `lengths` how long each named axis is: one name has one length."""
-    if shape == axes:
-        return True
-    if len(shape) != len(axes):
-        return False
-    for size, axis in zip(shape, axes, strict=True):
-        if isinstance(axis, int):
-            if size != axis:
-                return False
-        elif axis and lengths.setdefault(axis, size) != size:
-            return False
-    return True
-
-
 def _samples(one: Input, inputs: Mapping[str, NDArray[Any]], lengths: dict[str, int]) -> NDArray[Any]:
     if one.name not in inputs:
         msg = f"input {one.name!r} is missing"
@@ -326,110 +180,15 @@ def _facts(folder: Path, data: Any) -> Facts:
     facts = Facts(
         file=folder / data["file"],
         format=str(data["format"]),
-        inputs=tuple(_each("inputs", data["inputs"], _input)),
-        outputs=tuple(_each("outputs", data["outputs"], _output)),
-        batch=_whole("batch", data["batch"]) if data.get("batch") is not None else None,
-        states=tuple(map(_state, data.get("states", ()))),
+        inputs=tuple(each("inputs", data["inputs"], read_input)),
+        outputs=tuple(each("outputs", data["outputs"], read_output)),
+        batch=whole("batch", data["batch"]) if data.get("batch") is not None else None,
+        states=tuple(map(read_state, data.get("states", ()))),
         looped=data.get("looped") is True,
-        constants={str(one["tensor"]): _constant(one["value"], one["dtype"]) for one in data.get("constants", ())},
+        constants={str(one["tensor"]): read_constant(one["value"], one["dtype"]) for one in data.get("constants", ())},
         extra={key: value for key, value in data.items() if key not in known},
     )
     if not facts.file.exists():
         msg = f"it names {data['file']!r}, which is not there"
         raise ValueError(msg)
     return facts
-
-
-def _each(key: str, data: Any, read: Callable[[Mapping[str, Any]], Tensor]) -> Iterator[Tensor]:
-    """Yield what `read` makes of each of the list `data`, whose names differ."""
-    if not isinstance(data, list) or not data or not all(isinstance(one, dict) for one in data):
-        msg = f"{key}: {data!r:.80} is not a list of objects"
-        raise ValueError(msg)
-    names: list[str] = [str(one["name"]) for one in data]
-    if len(set(names)) < len(names):
-        msg = f"{key}: a name is there twice: {', '.join(map(repr, names))}"
-        raise ValueError(msg)
-    yield from map(read, data)
-
-
-def _input(data: Mapping[str, Any]) -> Input:
-    return Input(
-        name=str(data["name"]),
-        dtype=_dtype(data["dtype"]),
-        shape=_shape(data["shape"]),
-        preprocessing=_preprocessing(data.get("preprocessing", {})),
-        value_range=_value_range(data.get("value_range")),
-        tensor=str(data.get("tensor", "")),
-        overlap=int(data.get("overlap", 0)),
-    )
-
-
-def _state(data: Mapping[str, Any]) -> State:
-    axis = data.get("batch_axis", 0)
-    return State(
-        tensor=str(data["tensor"]),
-        source=str(data["source"]),
-        dtype=_dtype(data["dtype"]),
-        shape=_shape(data["shape"]),
-        batch_axis=None if axis is None else int(axis),
-        initial=float(data.get("initial", 0.0)),
-    )
-
-
-def _constant(value: Any, dtype: Any) -> NDArray[Any]:
-    """Return a constant as an array; ONNX Runtime takes texts as they are."""
-    array = np.asarray(value, _dtype(dtype))
-    if array.dtype.kind in "iu" and (np.asarray(value) != array).any():
-        msg = f"constants: {value!r} is no {dtype}"
-        raise ValueError(msg)
-    return array
-
-
-def _output(data: Mapping[str, Any]) -> Output:
-    activation = _one_of("activation", data.get("activation", "none"), tuple(_ACTIVATIONS))
-    return Output(
-        name=str(data["name"]),
-        dtype=_dtype(data.get("dtype", "float32")),
-        shape=_shape(data["shape"]),
-        activation="none" if data.get("inside") is True else activation,
-        labels=tuple(str(name) for name in data.get("labels", ())),
-        tensor=str(data.get("tensor", "")),
-    )
-
-
-def _dtype(value: Any) -> np.dtype[Any]:
-    name = _one_of("dtype", value, DTYPES)
-    return BYTES if name == "bytes" else np.dtype(name)
-
-
-def _shape(value: Any) -> tuple[Any, ...]:
-    return tuple(axis if isinstance(axis, str) else _whole("shape", axis) for axis in value)
-
-
-def _preprocessing(data: Mapping[str, Any]) -> Preprocessing:
-    return Preprocessing(
-        scale=float(data.get("scale", 1.0)),
-        mean=tuple(float(value) for value in data.get("mean", (0.0,))),
-        std=tuple(float(value) for value in data.get("std", (1.0,))),
-    )
-
-
-def _value_range(data: Any) -> tuple[float, float] | None:
-    if data is None:
-        return None
-    low, high = data
-    return float(low), float(high)
-
-
-def _whole(key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        msg = f"{key}: {value!r} is not a whole number from 1"
-        raise ValueError(msg)
-    return value
-
-
-def _one_of(key: str, value: Any, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        msg = f"{key}: {value!r}; allowed: {', '.join(allowed)}"
-        raise ValueError(msg)
-    return str(value)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .errors import InputError
-from .model import Facts, Input, Output
+from .model import Facts
+from .tensor_facts import Input, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

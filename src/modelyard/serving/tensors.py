@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from .model import BYTES
+from .tensor_facts import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

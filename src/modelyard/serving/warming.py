@@ -11,14 +11,15 @@ import numpy as np
 
 from .errors import InputError, StartError
 from .logs import log
-from .model import BYTES, fits
+from .tensor_facts import BYTES, fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from .model import Facts, Input, Predictor
+    from .model import Facts, Predictor
+    from .tensor_facts import Input
 
 _TIMED = 5
 _MANY, _PAYS = 16, 0.8

@@ -12,7 +12,8 @@ import pytest
 
 from modelyard.serving.backends.litert import open_model, quantize
 from modelyard.serving.errors import InputError, StartError
-from modelyard.serving.model import CHUNK, Input
+from modelyard.serving.model import CHUNK
+from modelyard.serving.tensor_facts import Input
 
 ALL = ["float32", "float32-raw", "batch-3", "int8", "int8-io", "uint8-io", "int16-io", "int8-io-raw"]
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from modelyard.serving.limits import Limits
-from modelyard.serving.model import Facts, Input, Output
+from modelyard.serving.model import Facts
 from modelyard.serving.oip import requests
 from modelyard.serving.oip.requests import Requests
 from modelyard.serving.served import Served
+from modelyard.serving.tensor_facts import Input, Output
 from modelyard.serving.tensors import TensorError
 
 A = Input("a", np.dtype("uint8"), (2,), value_range=(0, 9))

@@ -11,8 +11,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from ..errors import InputError, StartError
-from ..model import BYTES, Facts, Output
+from ..model import Facts
 from ..streams import Streamed, in_file
+from ..tensor_facts import BYTES, Output
 from .parts import InParts, cast, from_file, to_file, without_batch
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..model import Input
+    from ..tensor_facts import Input
 
 Details = dict[str, Any]
 """What LiteRT says of a tensor."""

@@ -15,8 +15,9 @@ import numpy as np
 import onnxruntime
 
 from ..errors import InputError, StartError
-from ..model import BYTES, WHOLE, Facts, Input, Output
+from ..model import Facts
 from ..streams import Streamed, in_file
+from ..tensor_facts import BYTES, WHOLE, Input, Output
 from .parts import InParts, cast, from_file, to_file, without_batch
 
 if TYPE_CHECKING:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..model import BYTES, CHUNK, fits
+from ..model import CHUNK
+from ..tensor_facts import BYTES, fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from ..model import Facts, Input, Output
+    from ..model import Facts
+    from ..tensor_facts import Input, Output
 
 
 class InParts(ABC):

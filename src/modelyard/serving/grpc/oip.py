@@ -19,11 +19,11 @@ from ..answers import failure
 from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response
-from ..model import BYTES
 from ..oip.describe import SERVER, check_model, datatype, extensions, metadata
 from ..oip.inputs import by_name, check_headers, in_order
 from ..oip.outputs import told
 from ..oip.wanted import Wanted, read_wanted
+from ..tensor_facts import BYTES
 from ..tensors import TensorError, from_bytes, texts, to_bytes
 from . import wire
 

@@ -17,9 +17,9 @@ from ..answers import failure
 from ..body import decode, is_small
 from ..errors import RequestError
 from ..messages import Response
-from ..model import BYTES
 from ..oip.inputs import in_order
 from ..served import Sizes
+from ..tensor_facts import BYTES
 from ..tensors import TYPE_NAMES, TensorError, from_bytes, texts, to_bytes
 from ..tfserving.describe import METHOD, SIGNATURE
 from ..tfserving.http import Target

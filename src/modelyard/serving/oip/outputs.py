@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..messages import Response, json_response
-from ..model import BYTES
+from ..tensor_facts import BYTES
 from ..tensors import TensorError, texts, to_bytes
 from .describe import datatype
 

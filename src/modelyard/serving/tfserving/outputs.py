@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from ..model import BYTES
+from ..tensor_facts import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
