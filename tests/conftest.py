@@ -29,10 +29,13 @@ Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 QUICK = (
+    "artifacts",
     "build",
     "code",
+    "component",
     "concurrency",
     "config",
+    "contexts",
     "execution",
     "explain",
     "files",

@@ -9,11 +9,14 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src/modelyard"
 
 WITHOUT = {
-    ".": 8,
+    ".": 7,
+    "artifacts": 1,
     "build": 6,
     "code": 1,
     "commands": 4,
+    "component": 1,
     "config": 8,
+    "contexts": 5,
     "execution": 7,
     "explain": 4,
     "frontend": 3,

@@ -16,7 +16,7 @@ from modelyard.plugins.load import load_plugins
 CORE = Path(__file__).parents[2] / "src/modelyard"
 NAMES = sorted({one.component[1] for one in built_ins() if one.component})
 OTHERWISE = {
-    "artifacts.py": ({"keras", "torch"}, "formats of files, called like the library that writes them"),
+    "artifacts/names.py": ({"keras", "torch"}, "formats of files, called like the library that writes them"),
     "commands/cli.py": ({"command"}, "an argument of argparse"),
     "execution/watching.py": ({"import"}, "an event that Python tells auditors of"),
     "frontend/plugin_package.py": (

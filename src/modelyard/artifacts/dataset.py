@@ -1,0 +1,126 @@
+"""A data set as its stage left it: `dataset.json` beside plain arrays, opened without reading them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelyard.artifacts.names import samples_file, sent_file, slice_file
+from modelyard.artifacts.samples import Tensors
+from modelyard.files.columns import open_column
+from modelyard.files.json import read_json
+from modelyard.files.npy import open_array
+from modelyard.tensors import InputFacts, Loss, OutputFacts, model_inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Split = str
+"""`train`, `test`, or what the data set calls a further test set."""
+
+
+class SplitFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many samples a split has, in all and with each label (in the order of the labels), where there are labels."""
+
+    samples: int
+    per_class: tuple[int, ...] = ()
+
+
+class DatasetFacts(Tensors, frozen=True, kw_only=True, omit_defaults=True):
+    """`dataset.json`: what the splits hold, and what a model must answer to them.
+
+    Attributes:
+        splits: how many samples each has.
+        loss: what training makes small.
+        sent: what clients send, where handlers make the inputs of it.
+        measured: what the task measures, where a handler after the model gives it.
+        slices: the values of each column that says of what test samples are.
+        test_sets: how many samples each further test set has.
+    """
+
+    splits: dict[str, SplitFacts]
+    loss: Loss = "cross-entropy"
+    sent: tuple[InputFacts, ...] = ()
+    measured: OutputFacts | None = None
+    slices: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    test_sets: dict[str, SplitFacts] = msgspec.field(default_factory=dict)
+
+    @property
+    def dtype(self) -> str:
+        """The type of raw samples on disk: uint8, float32, int32 or int64."""
+        return self.input.dtype
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """A data set as the `dataset` stage left it: `dataset.json` and `{train,test}_{x,y}.npy`."""
+
+    folder: Path
+    facts: DatasetFacts
+
+    @classmethod
+    def open(cls, folder: Path) -> Dataset:
+        """Open the data set in `folder`.
+
+        Raises:
+            DataError: `dataset.json` is missing or not what modelyard writes.
+        """
+        return cls(folder, read_json(folder / "dataset.json", DatasetFacts))
+
+    def x(self, split: Split) -> NDArray[np.generic]:
+        """Return the raw samples of `split`, shape `(N, *input_shape)`, memory-mapped read-only.
+
+        Raises:
+            PluginError: the samples have several inputs: see `raw`.
+        """
+        return self._load(samples_file(split, self.facts.input.name))
+
+    def raw(self, split: Split) -> dict[str, NDArray[np.generic]]:
+        """Return the raw samples of `split` by input, each of shape `(N, *shape)`, memory-mapped read-only."""
+        return {one.name: self._load(samples_file(split, one.name)) for one in self.facts.inputs}
+
+    def sent(self, split: Split = "test") -> dict[str, Any]:
+        """Return what clients send of a test split, by input: raw samples, or what handlers make them of.
+
+        Each is an array of the shape `(N, *shape)`, or a `modelyard.files.columns.Ragged` of texts or other bytes.
+        """
+        if not self.facts.sent:
+            return {**self.raw(split)}
+        return {one.name: open_column(self.folder, sent_file(split, one.name), one.dtype) for one in self.facts.sent}
+
+    def y(self, split: Split) -> NDArray[np.generic]:
+        """Return the targets of `split`, memory-mapped read-only.
+
+        What they are goes by the loss: with `cross-entropy` the number of each sample's class, int64, shape `(N,)`, or
+        of the class at each of its positions, int32, shape `(N, *positions)`, -1 where it does not count; with `binary-cross-entropy` 0 or 1 for each label, uint8, shape `(N, labels)`; with an error numbers, float32, shape
+        `(N, k)`.
+        """
+        return self._load(f"{split}_y.npy")
+
+    def slice_of(self, column: str) -> NDArray[np.int32]:
+        """Return what each test sample is of: numbers of `facts.slices[column]`, int32, shape `(N,)`."""
+        codes: NDArray[np.int32] = self._load(slice_file(column))  # type: ignore[assignment]
+        return codes
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels."""
+        return (self.folder / "test_y.npy").is_file()
+
+    def inputs(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> NDArray[Any]:
+        """Return `rows` of `split` as the model takes them, shape `(n, *input_shape)`: float32, preprocessed.
+
+        Whole numbers (int32 and int64) stay what they are.
+        """
+        return self.tensors(split, rows)[self.facts.input.name]
+
+    def tensors(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> dict[str, NDArray[Any]]:
+        """Return `rows` of `split` as the model takes them, as `inputs` does, by the name of each input."""
+        raw = self.raw(split)
+        return {one.name: model_inputs(raw[one.name][rows], one.dtype, one.preprocessing) for one in self.facts.inputs}
+
+    def _load(self, name: str) -> NDArray[np.generic]:
+        array: NDArray[np.generic] = open_array(self.folder / name)
+        return array

@@ -1,0 +1,99 @@
+"""What is known of samples and answers, whoever has them: a data set or a model."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from modelyard.errors import PluginError
+from modelyard.signature import Axis
+from modelyard.tensors import InputFacts, OutputFacts, Preprocessing
+
+SampleShape = tuple[int, ...] | dict[str, tuple[int, ...]]
+"""The shape of one sample, without the axis of the batch: of its only input, or of each of several by name."""
+_Tensor = TypeVar("_Tensor", InputFacts, OutputFacts)
+
+
+class Tensors(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of samples and answers, and the words for where there is one tensor of each.
+
+    Attributes:
+        task: the name of the task that is learnt.
+        inputs: the tensors of a raw sample, in order.
+        outputs: the tensors that the model answers, in order.
+    """
+
+    task: str
+    inputs: tuple[InputFacts, ...]
+    outputs: tuple[OutputFacts, ...]
+
+    @property
+    def input(self) -> InputFacts:
+        """The only input.
+
+        Raises:
+            PluginError: there are several.
+        """
+        return _only(self.inputs, "input")
+
+    @property
+    def answer(self) -> OutputFacts:
+        """The only output.
+
+        Raises:
+            PluginError: there are several.
+        """
+        return _only(self.outputs, "output")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one sample, without the axis of the batch."""
+        return _fixed(self.input.shape, "samples")
+
+    @property
+    def sample_shape(self) -> SampleShape:
+        """The shape of one sample; of a sample of several inputs, the shape of each by its name."""
+        return self.shapes if len(self.inputs) > 1 else self.input_shape
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of a sample by its name, without the axis of the batch."""
+        return {one.name: _fixed(one.shape, f"samples of {one.name!r}") for one in self.inputs}
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the answer to one sample, without the axis of the batch."""
+        return _fixed(self.answer.shape, "answers")
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What must be applied to a raw sample."""
+        return self.input.preprocessing
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The lowest and highest value of a raw sample."""
+        return self.input.value_range
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name for each number that the model answers; none where they have no names."""
+        return self.answer.labels
+
+
+def _only(tensors: tuple[_Tensor, ...], what: str) -> _Tensor:
+    if len(tensors) != 1:
+        names = ", ".join(repr(one.name) for one in tensors)
+        msg = f"there are {len(tensors)} {what}s ({names}); one that has a single {what} is needed"
+        raise PluginError(msg)
+    return tensors[0]
+
+
+def _fixed(shape: tuple[Axis, ...], what: str) -> tuple[int, ...]:
+    if all(isinstance(axis, int) for axis in shape):
+        return shape  # type: ignore[return-value]
+    msg = (
+        f"{what} have the shape ({', '.join(map(str, shape))}), whose length varies; one whose shape is fixed is needed"
+    )
+    raise PluginError(msg)

@@ -1,0 +1,79 @@
+"""What a data set plugin returns: the samples and labels of each split, as arrays or one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Labels = Any
+"""An array of labels, or None; where several outputs are learnt a dict of such arrays, of which each task gets its own."""
+Names = Any
+"""A sequence of names; where several outputs are learnt a dict of such sequences, of which each task gets its own."""
+
+
+class Splits(msgspec.Struct, frozen=True):
+    """What a data set plugin returns; `modelyard` checks it and writes it down.
+
+    Attributes:
+        train_x: raw samples, shape `(N, *input_shape)`, a numpy memory map is welcome: uint8 (pictures), float32
+            (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are). For a
+            model of several inputs a dict of such arrays by the inputs' names.
+        train_y: labels, shape `(N,)` or `(N, ...)`, as the task wants them: for a classification integers from 0, shape
+            `(N,)`; None: there are none. Where several outputs are learnt, a dict of such arrays by the outputs' names.
+        test_x: like `train_x`, for `M` samples.
+        test_y: like `train_y`, for `M` samples.
+        class_names: one name a label, in the order of the labels; for other tasks of each number of a label, if they
+            have names. Where several outputs are learnt, a dict with those of each output that has some.
+        value_range: the lowest and highest value that a raw sample may hold, for instance `(0, 255)`; for several inputs a
+            dict of those that have one; the server refuses other values. None: 0 to 255 for uint8, else whatever the
+            type holds. `auto` is the same, and one array of measurements without names is then scaled by what the
+            training split holds, unless `normalize` says something else.
+        test_sets: further samples and labels to test with, each like `test_x` and `test_y`, by what the set is called:
+            `{"night": (x, y)}`; `[tool.modelyard.evaluate] test_sets` has a set measured by itself.
+        slices: what each test sample is of, by what it is called: `{"camera": ["front", "rear", ...]}`, `M` texts or whole
+            numbers each; `[tool.modelyard.evaluate] slices` has each value measured by itself.
+    """
+
+    train_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+    train_y: Labels
+    test_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+    test_y: Labels
+    class_names: Names = ()
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | Literal["auto"] | None = "auto"
+    slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
+    test_sets: Mapping[
+        str, tuple[NDArray[np.generic] | Mapping[str, NDArray[np.generic]], NDArray[np.generic] | None]
+    ] = {}
+
+
+class Streams(msgspec.Struct, frozen=True):
+    """What a data set plugin may return instead of `Splits`: samples one after another, of which one is in memory at a time.
+
+    `train` and `test` are each an iterator or a list of pairs `(x, y)`, a `tf.data.Dataset` of such (without batches), or
+    a PyTorch `Dataset`. `x` is an array of numbers, a text, bytes or the `Path` of a file (for handlers), or a dict of these by
+    the inputs' names; `y` is a label, or None. Samples of one input are alike but for their first axis: token ids, sounds
+    and boxes may be of several lengths.
+
+    Attributes:
+        train: what gives the training samples.
+        test: what gives the test samples.
+        class_names: as those of `Splits`; so are `value_range` and `slices`.
+        pad: what follows a sample that is shorter than the longest of both splits. None: there are none. Labels are
+            padded with -1, which does not count.
+        masks: whether the model gets an input `NAME_mask` beside each input of several lengths, int32, shape `(longest,)`: 1 where
+            the sample is, 0 behind it. An input without a name is called `input`.
+    """
+
+    train: Any
+    test: Any
+    class_names: Sequence[str] = ()
+    value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | Literal["auto"] | None = "auto"
+    slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
+    pad: float | None = None
+    masks: bool = False

@@ -1,0 +1,36 @@
+"""What trainers and model optimizers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from modelyard.artifacts import Dataset, Model, ModelFacts, SampleShape
+from modelyard.contexts.stages import StageContext
+
+if TYPE_CHECKING:
+    pass
+
+
+class TrainContext(StageContext, frozen=True, kw_only=True):
+    """For trainers: the data, and the model to train.
+
+    Attributes:
+        dataset: the data set.
+        build_model: call it to get a new, untrained model: `build_model(input_shape, classes)` with its parameters filled in;
+            `input_shape` is `dataset.facts.sample_shape`, a dict of shapes by name where samples have several inputs, and
+            `classes` is how many numbers it answers, whatever the task, at each position if it answers at several:
+            `dataset.facts.output_shape[-1]`.
+        facts: what `model.json` will say of the trained model, if the trainer returns nothing and the file shows nothing else.
+    """
+
+    dataset: Dataset
+    facts: ModelFacts
+    build_model: Callable[[SampleShape, int], Any]
+
+
+class OptimizeContext(StageContext, frozen=True, kw_only=True):
+    """For model optimizers: the parent model, read from disk, and the data set (for calibration and fine-tuning)."""
+
+    model: Model
+    dataset: Dataset
