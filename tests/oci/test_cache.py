@@ -3,7 +3,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from modelyard.oci.cache import FileCache, canonical_json
+import pytest
+
+from modelyard.oci.cache import SHARED, FileCache, canonical_json, folder_of_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,3 +23,11 @@ def test_a_damaged_file_is_not_given_out(tmp_path: Path) -> None:
 
 def test_json_is_canonical() -> None:
     assert canonical_json({"b": "é", "a": [1]}) == '{"a":[1],"b":"é"}'.encode()
+
+
+def test_all_projects_of_a_machine_may_share_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(SHARED, "~/shared")
+    assert folder_of_images(tmp_path / "own") == tmp_path / "shared"
+    monkeypatch.setenv(SHARED, "")
+    assert folder_of_images(tmp_path / "own") == tmp_path / "own"

@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import io
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,21 @@ def test_is_made_once_for_the_same_input(tmp_path: Path) -> None:
     again = cache.layer("x", ["in"], lambda: pytest.fail("made again"))
     assert again.digest == first.digest
     assert cache.layer("x", ["other"], lambda: tree(b"other")).digest != first.digest
+
+
+def test_of_two_builds_at_once_one_makes_it(tmp_path: Path) -> None:
+    made: list[float] = []
+
+    def slowly() -> Tree:
+        made.append(time.monotonic())
+        time.sleep(0.2)
+        return tree()
+
+    with ThreadPoolExecutor(2) as pool:
+        layers = list(pool.map(lambda _: LayerCache(tmp_path, "gzip", 1).layer("x", ["in"], slowly), range(2)))
+    assert layers[0].digest == layers[1].digest
+    assert len(made) == 1
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".blob", ".json"]
 
 
 def test_compression_and_epoch_are_part_of_the_input(tmp_path: Path) -> None:

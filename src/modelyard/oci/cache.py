@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from modelyard.files.atomic import replacing
 from modelyard.files.hashing import hash_file
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SHARED = "MODELYARD_CACHE"
+"""The environment variable that names one folder for the packages, wheels and layers of all projects."""
+
+
+def folder_of_images(own: Path) -> Path:
+    """Return where an image builder keeps what it fetches and packs: the folder that all projects share, else `own`."""
+    shared = os.environ.get(SHARED)
+    return Path(shared).expanduser() if shared else own
 
 
 def sha256_json(value: object) -> str:

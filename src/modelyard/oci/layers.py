@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from modelyard.errors import ToolError
 from modelyard.files.atomic import replacing
 from modelyard.files.hashing import hash_file
+from modelyard.files.locks import hold
 from modelyard.oci.cache import sha256_json
 from modelyard.oci.seal import read_sealed, write_sealed
 from modelyard.oci.tar import stream_of, tar_parts, tar_size, write_tar
@@ -105,10 +106,16 @@ class LayerCache:
         blob, facts_file = self.folder / f"{key}.blob", self.folder / f"{key}.json"
         facts = _known(blob, facts_file)
         if facts is None:
-            with replacing(blob) as draft:
-                facts = _write_layer(write, draft, self.compression)
-            write_sealed(facts_file, asdict(facts))
+            with hold(blob.with_suffix(".lock"), f"the layer {name}", lambda _: None, transient=True):
+                facts = _known(blob, facts_file) or self._make(blob, facts_file, write)
         return Layer(name, facts.media_type, facts.digest, facts.diff_id, facts.size_bytes, lambda: blob.open("rb"))
+
+    def _make(self, blob: Path, facts_file: Path, write: Callable[[BinaryIO], None]) -> _Facts:
+        """Write the blob and, when it is whole, the facts of it; another build that shares the folder waits for this one."""
+        with replacing(blob) as draft:
+            facts = _write_layer(write, draft, self.compression)
+        write_sealed(facts_file, asdict(facts))
+        return facts
 
     def _of_files(self, name: str, inputs: object, make: Callable[[], Tree]) -> Layer:
         """Return a layer that is read from its files whenever it is asked for: a copy of a large model is a large file."""

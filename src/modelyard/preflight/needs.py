@@ -17,6 +17,7 @@ from modelyard.contexts import Lack, PreflightContext
 from modelyard.errors import ModelyardError, PluginError, ToolError
 from modelyard.execution.extras import OURS, extras_of, install_command, missing
 from modelyard.keys import pinning
+from modelyard.oci.cache import folder_of_images
 
 if TYPE_CHECKING:
     from modelyard.build.placement import Placement
@@ -148,9 +149,10 @@ def _of_use(project: Project, config: Config, use: Use, *, deploys: bool = False
     lacks = [Lack("", install=(name,)) for name in component.needed]
     if component.preflight is None:
         return lacks
+    cache = project.state / "cache"
     fields: dict[str, Any] = msgspec.structs.asdict(surroundings(config)) | {
         "project": project.folder,
-        "cache": project.state / "cache",
+        "cache": folder_of_images(cache) if use.component.kind == "builder" else cache,
     }
     context = PreflightContext(**fields, deploys=deploys, pushes=pushes)
     return lacks + _called(component.preflight, context, use)

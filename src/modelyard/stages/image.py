@@ -15,6 +15,7 @@ from modelyard.execution.job import Job
 from modelyard.files.json import write_json
 from modelyard.launch import python_server
 from modelyard.launch.handlers import handlers_of, lay_out
+from modelyard.oci.cache import folder_of_images
 from modelyard.stages.packed import Packed, digest_of, packed
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run(job: Job) -> None:
             pinned = python_server.distributions(job.stage.uses["runtime"], handlers)
             lay_out(handlers, job.base.project, Path(folder), pinned)
         content = image_content(job, handlers, Path(folder))
-        facts = job.call("builder", job.context(ImageContext, content=content))
+        facts = job.call("builder", _context(job, content))
     builder = job.stage.uses["builder"].component
     if not isinstance(facts, ImageFacts):
         msg = f"the builder {builder.name!r} ({builder.file}) returned {facts!r}, not ImageFacts"
@@ -50,6 +51,12 @@ def run(job: Job) -> None:
     job.base.metrics.update(
         image=f"{facts.repository}:{facts.tag}", digest=facts.digest[:19], size_MB=facts.size_bytes / 1e6
     )
+
+
+def _context(job: Job, content: ImageContent) -> ImageContext:
+    """Return what the builder is given; what it fetches and packs may be shared with other projects."""
+    context = job.context(ImageContext, content=content)
+    return msgspec.structs.replace(context, cache=folder_of_images(context.cache))
 
 
 def image_content(job: Job, handlers: Handlers | None = None, beside: Path | None = None) -> ImageContent:
