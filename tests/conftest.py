@@ -10,10 +10,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from modelyard.oci.cache import SHARED
 from tests.shared import made_once
 
 PROJECTS = Path(__file__).parent / "projects"
@@ -51,7 +53,9 @@ QUICK = (
     "variants",
 )
 """The rooms whose tests, with those above all rooms, take seconds together; see `pytest -m quick` in CONTRIBUTING.md."""
-_ELSEWHERE = {"slow", "tensorflow", "torch", "docker", "registry", "network"}
+_ELSEWHERE = {"slow", "tensorflow", "torch", "docker", "registry", "network", "thorough"}
+_LEFT_OUT = pytest.StashKey[int]()
+"""How many thorough tests a run leaves out, of all its processes each of which collects the same."""
 
 
 def _is_quick(path: Path) -> bool:
@@ -69,8 +73,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of the quick rooms, but for those that say that they take long, or need what not every machine has.
 
-    Side by side, the files that take longest come first, so that all processes end together.
+    Thorough tests are left out where no `-m` and no test by name ask for them. Side by side, the files that take longest
+    come first, so that all processes end together.
     """
+    if not config.option.markexpr and not any("::" in argument for argument in config.args):
+        _leave_out_thorough(config, items)
     slow: Counter[Path] = Counter()
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
@@ -79,6 +86,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.quick)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the images of a run share what they are packed of: Debian packages, wheels and layers take longest."""
+    if SHARED not in os.environ:  # as it is in the processes of pytest-xdist, whose first one sets it
+        os.environ[SHARED] = folder = tempfile.mkdtemp(prefix="modelyard-test-images-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _leave_out_thorough(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    config.stash[_LEFT_OUT] = len(left_out)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = len(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a process of pytest-xdist says at its end of the tests that it left out."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which tests the run left out, and how to run them."""
+    if count := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"{count} thorough tests are left out: `python -m pytest -m thorough` runs them")
 
 
 @pytest.hookimpl(tryfirst=True)

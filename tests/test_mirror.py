@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from pathlib import Path
 
@@ -63,3 +64,21 @@ def test_a_new_module_has_a_test_of_its_name() -> None:
 
 def test_the_numbers_are_of_rooms_that_lack_some() -> None:
     assert WITHOUT.keys() - missing().keys() == set(), "these rooms have all their tests: take them off the list"
+
+
+def always_run(test: Path) -> bool:
+    """Tell whether a file has a test that a run without `-m thorough` has, too."""
+    tree = ast.parse(test.read_text())
+    marks = [
+        ast.unparse(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and "pytestmark" in ast.unparse(node)
+    ]
+    tests = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    usual = [node for node in tests if "pytest.mark.thorough" not in map(ast.unparse, node.decorator_list)]
+    return bool(usual) and not any("thorough" in mark for mark in marks)
+
+
+def test_each_module_that_has_a_test_of_its_name_is_tried_in_every_run() -> None:
+    mirrors = (ROOT / "tests" / m.relative_to(CORE).parent / f"test_{m.stem.strip('_')}.py" for m in CORE.rglob("*.py"))
+    assert [test.name for test in mirrors if test.exists() and not always_run(test)] == []
