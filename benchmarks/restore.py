@@ -24,7 +24,8 @@ from pathlib import Path
 
 import graphs
 
-from modelyard.files.digests import DigestTable, manifest_digest
+from modelyard.files.digests import DigestTable
+from modelyard.files.manifest import manifest_digest
 from modelyard.store.local import Store
 from modelyard.store.record import Record
 

@@ -12,8 +12,8 @@ from modelyard.build.following import Follower
 from modelyard.errors import StageFailed, ToolError
 from modelyard.execution.request import Answer, StageRequest, answer_name
 from modelyard.executors import Job
-from modelyard.files.digests import manifest_digest
 from modelyard.files.json import as_json
+from modelyard.files.manifest import manifest_digest
 from modelyard.store.file_system import RemoteSettings
 from modelyard.store.record import Record
 from modelyard.store.remote import Remote

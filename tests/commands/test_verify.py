@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.files.digests import DigestTable, FileEntry, manifest_digest
+from modelyard.files.digests import DigestTable
+from modelyard.files.manifest import FileEntry, manifest_digest
 from tests.commands.conftest import Run, run_doit
 
 Hurt = Callable[[Path], Path]

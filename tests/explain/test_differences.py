@@ -16,7 +16,7 @@ from modelyard.explain.differences import (
     same,
     say,
 )
-from modelyard.files.digests import FileEntry
+from modelyard.files.manifest import FileEntry
 
 leaf = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2) | st.text(max_size=3)
 value = st.recursive(

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from tests.standins.manifests import manifest_of, record_of
 
 from modelyard.errors import StageFailed, StoreError
 from modelyard.files import atomic as durable
 from modelyard.files import placing
-from modelyard.files.digests import DigestTable, FileEntry, signature
+from modelyard.files.digests import DigestTable, signature
+from modelyard.files.manifest import FileEntry
 from modelyard.files.placing import SHARE_FROM_BYTES, give, take, take_all
 from modelyard.store.local import Store
 from modelyard.store.record import Record
+from tests.standins.manifests import manifest_of, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

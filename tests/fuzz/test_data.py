@@ -109,7 +109,7 @@ def test_a_lock_of_packages(tmp_path: Path) -> None:
 
 def test_a_trace_is_read_or_raises_what_its_readers_expect() -> None:
     """What a remote gives: `Store` and `Remote` take a ValueError for "not taken"."""
-    from modelyard.files.digests import FileEntry, manifest_digest
+    from modelyard.files.manifest import FileEntry, manifest_digest
 
     outputs = {"a/b": FileEntry("ab" * 32, 3, executable=False)}
     record = Record(stage="train:net", key="cd" * 32, digest=manifest_digest(outputs), outputs=outputs)

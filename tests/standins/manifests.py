@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from modelyard.files.digests import FileEntry, Manifest, manifest_digest
+from modelyard.files.manifest import FileEntry, Manifest, manifest_digest
 from modelyard.store.record import Record
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.files.digests import DigestTable, manifest_digest
+from modelyard.files.digests import DigestTable
+from modelyard.files.manifest import manifest_digest
 from modelyard.store.file_system import RemoteSettings, connect
 from modelyard.store.local import Store
 from modelyard.store.record import Record

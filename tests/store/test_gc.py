@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.errors import ConfigError
-from modelyard.files.digests import FileEntry
+from modelyard.files.manifest import FileEntry
 from modelyard.store.gc import Bounds, Stored, Trace, files_of, keys_of_refs, plan_sweep, read_store, users_of
 from modelyard.store.local import Store
 from modelyard.store.objects import Listed

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from modelyard.errors import StoreError
 from modelyard.files import placing
-from modelyard.files.digests import DigestTable, manifest_digest
+from modelyard.files.digests import DigestTable
+from modelyard.files.manifest import manifest_digest
 from modelyard.store import folder as store_folder
 from modelyard.store.local import Store
 from modelyard.store.record import Record, discovered_key

@@ -214,7 +214,7 @@ def test_a_damaged_trace_is_never_taken_and_is_replaced(
 
 
 def test_a_trace_cannot_write_outside_its_folder(make_store: MakeStore, tmp_path: Path, told: Told) -> None:
-    from modelyard.files.digests import manifest_digest
+    from modelyard.files.manifest import manifest_digest
 
     store = make_store("one", f"file://{tmp_path}/remote")
     record = keep(store, tmp_path / "made", FILES)

@@ -14,9 +14,9 @@ from modelyard.errors import StageFailed
 from modelyard.execution.protocol import Seen
 from modelyard.execution.request import Answer, StageRequest
 from modelyard.executors import Job
-from modelyard.files.digests import FileEntry
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import as_json, write_bytes
+from modelyard.files.manifest import FileEntry
 from modelyard.store.objects import transfer, transfer_objects
 from modelyard.store.record import Record
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from modelyard.build.verdict import Damage, Findings
 from modelyard.errors import DataError
 from modelyard.execution.variables import digest_of
-from modelyard.files.digests import DigestTable, FileEntry, is_executable, walk
+from modelyard.files.digests import DigestTable
+from modelyard.files.manifest import FileEntry, is_executable
+from modelyard.files.walk import walk
 from modelyard.store.record import RECORD, Brief, Record, discovered_key, reads_of, succeed
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import msgspec
 from modelyard.build.inspection import Inspector
 from modelyard.build.verdict import MAYBE, REMOTE, RESTORE, RUN, STORE, UP_TO_DATE, Verdict
 from modelyard.errors import ModelyardError, StageFailed
-from modelyard.files.digests import DigestTable, manifest_digest
+from modelyard.files.digests import DigestTable
+from modelyard.files.manifest import manifest_digest
 from modelyard.keys.action_key import Fingerprint, Fingerprinter
 from modelyard.keys.platform import Platform
 from modelyard.plan.names import with_upstream

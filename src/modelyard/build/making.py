@@ -22,8 +22,8 @@ from modelyard.build.verdict import UP_TO_DATE
 from modelyard.concurrency.once import once
 from modelyard.errors import StoreError
 from modelyard.execution.runner import StageRunner
-from modelyard.files.digests import Manifest
 from modelyard.files.json import write_json
+from modelyard.files.manifest import Manifest
 from modelyard.keys import machine
 from modelyard.project.aside import move_aside
 from modelyard.stage import Stage

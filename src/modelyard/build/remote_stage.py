@@ -24,8 +24,9 @@ from modelyard.config.overrides import inline_toml
 from modelyard.errors import ModelyardError, StageFailed
 from modelyard.execution.local import Local
 from modelyard.execution.request import Answer, StageRequest, answer_name
-from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest
+from modelyard.files.digests import DigestTable
 from modelyard.files.json import as_json, decode, read_bytes, write_json
+from modelyard.files.manifest import FileEntry, Manifest, manifest_digest
 from modelyard.files.scratch import Scratch
 from modelyard.project.load import load
 from modelyard.stage import Stage

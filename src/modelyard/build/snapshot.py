@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.errors import StageFailed
-from modelyard.files.digests import DigestTable, FileEntry, Manifest, is_executable, reading, walk
+from modelyard.files.digests import DigestTable
+from modelyard.files.hashing import reading
+from modelyard.files.manifest import FileEntry, Manifest, is_executable
 from modelyard.files.placing import copy
+from modelyard.files.walk import walk
 from modelyard.toml.places import FILE
 
 if TYPE_CHECKING:

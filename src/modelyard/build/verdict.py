@@ -11,7 +11,7 @@ from modelyard.store.record import Brief
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from modelyard.files.digests import FileEntry
+    from modelyard.files.manifest import FileEntry
     from modelyard.keys.action_key import Fingerprint
     from modelyard.store.record import Record
 

@@ -13,7 +13,8 @@ import msgspec
 from modelyard.contexts import StageContext
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
-from modelyard.files.digests import signature, walk
+from modelyard.files.digests import signature
+from modelyard.files.walk import walk
 
 Unheard = Callable[[], AbstractContextManager[None]]
 StageHook = Callable[[Collection[str], str, StageContext], None]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.files.digests import Manifest
+from modelyard.files.manifest import Manifest
 from modelyard.store.objects import JOBS
 from modelyard.store.record import Record
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from modelyard.component import KINDS
 
 if TYPE_CHECKING:
-    from modelyard.files.digests import Manifest
+    from modelyard.files.manifest import Manifest
 
 Label = tuple[str, str, str]
 """What a value is: its kind, its component's role or nothing, and its name."""

@@ -20,8 +20,8 @@ from modelyard.errors import DataError, PlanError
 from modelyard.explain.differences import named
 from modelyard.explain.reasons import input_files
 from modelyard.files.atomic import replacing
-from modelyard.files.digests import manifest_digest
 from modelyard.files.json import find_json, write_json
+from modelyard.files.manifest import manifest_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

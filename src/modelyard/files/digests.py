@@ -1,137 +1,34 @@
 """Digests of files, each taken once per change: a table keyed by path, inode, size, mtime and ctime.
 
-The table is a cache in the project's state file. Losing it costs time, never a wrong answer. What changed while the machine
-ran the last time is read again once after it was started anew: its row may have outlived its bytes.
+The table is a cache in the project's state file. Losing it costs time, never a wrong answer.
 """
 
 # ruff: noqa: PTH100 - objects of pathlib cost more than the calls that they wrap, and this is the hot path
 from __future__ import annotations
 
-import hashlib
 import itertools
-import operator
 import os
 import sqlite3
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from modelyard.errors import DataError, StoreError
-from modelyard.files.hashing import hash_and_stat, unreadable
-from modelyard.system import boot
+from modelyard.files.hashing import hash_and_stat, reading, unreadable
+from modelyard.files.manifest import FileEntry, Manifest, is_executable, manifest_digest
+from modelyard.files.state_file import connect, is_useless, remove_database
+from modelyard.files.walk import walk
 
 RACY_NS = 20_000_000
 """A file that changed less than this long ago may change again within the same clock tick of the file system."""
-
-_CLOCK_NS = 3600 * 10**9
-"""How far the clock may have been set since the machine was started."""
 
 _BATCH = 1000
 """How many files are looked up and written down at once."""
 
 _REMEMBERED = 100
 """How many files of one artifact are also remembered: they are asked for when a later stage runs; of more, the table is asked."""
-
-_SCHEMA = """
-create table if not exists files (
-    path text primary key, ino integer, size integer, mtime_ns integer, ctime_ns integer, digest text
-) without rowid;
-create table if not exists notes (name text primary key, value blob) without rowid;
-"""
-
-
-class FileEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One file of an artifact: SHA-256 in hex, size in bytes, and whether it is executable."""
-
-    digest: str
-    size: int
-    executable: bool = False
-
-
-def is_executable(info: os.stat_result) -> bool:
-    """Tell whether a file's owner may run it: the one bit of its mode that counts in a digest."""
-    return bool(info.st_mode & 0o100)
-
-
-Manifest = dict[str, FileEntry]
-"""The files of a folder by their path below it, with `/` between the parts."""
-
-
-def manifest_digest(manifest: Manifest, part: str = "") -> str:
-    """Return the digest of a manifest, or of the file or folder `part` in it.
-
-    Raises:
-        DataError: there is no such part.
-    """
-    names = sorted(name for name in manifest if _within(name, part)) if part else sorted(manifest)
-    rows = [(name, (entry := manifest[name]).digest, entry.executable) for name in names]
-    if part and not rows:
-        msg = f"the artifact has no {part!r}\n  it holds: {', '.join(sorted(manifest)) or 'nothing'}"
-        raise DataError(msg)
-    return hashlib.sha256(msgspec.json.encode(rows)).hexdigest()
-
-
-def _within(name: str, part: str) -> bool:
-    return name == part or name.startswith(f"{part}/")
-
-
-def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield every file below `folder`: its path there and its stat, in the same order every time.
-
-    A link to a file stands for the file.
-
-    Raises:
-        DataError: something is neither a file nor a folder, cannot be read, or has a name that is not UTF-8.
-    """
-    todo = [("", str(folder))]
-    while todo:
-        prefix, path = todo.pop()
-        try:
-            with os.scandir(path) as entries:
-                found = sorted(entries, key=_by_name)
-        except OSError as exc:
-            raise unreadable(path, exc) from exc
-        for entry in found:
-            name = f"{prefix}{entry.name}"
-            try:
-                info = entry.stat()
-            except OSError as exc:
-                raise unreadable(entry.path, exc) from exc
-            if not name.isprintable():
-                _check_name(name, path)
-            if stat.S_ISREG(info.st_mode):
-                yield name, info
-            elif entry.is_dir(follow_symlinks=False):
-                todo.append((f"{name}/", entry.path))
-            else:
-                msg = f"{entry.path}: neither a file nor a folder\n  remove it: only files can be kept"
-                raise DataError(msg)
-
-
-_by_name = operator.attrgetter("name")
-
-
-def _check_name(name: str, folder: str) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError as exc:
-        msg = f"{folder}: {os.fsencode(name)!r} has a name that is not UTF-8\n  rename it"
-        raise DataError(msg) from exc
-
-
-@contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Turn what the system says of `path` into a `DataError`."""
-    try:
-        yield
-    except OSError as exc:
-        raise unreadable(path, exc) from exc
 
 
 class DigestTable:
@@ -314,56 +211,13 @@ class DigestTable:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = _connect(self._database, shared=self._shared)
+            self._connection = connect(self._database, shared=self._shared)
         return self._connection
 
 
 def _digest_at(info: os.stat_result, row: tuple[Any, ...] | None) -> str:
     """Return the digest in a row of the table if it is that of a file with the stat `info`, else an empty text."""
     return str(row[4]) if row and row[:4] == signature(info) else ""
-
-
-def is_useless(exc: sqlite3.DatabaseError) -> bool:
-    """Tell whether a database is damaged, or has other tables, as another version's may; else the disk is at fault."""
-    return not isinstance(exc, sqlite3.OperationalError) or exc.sqlite_errorcode == sqlite3.SQLITE_ERROR
-
-
-def remove_database(path: Path) -> None:
-    """Remove an SQLite file and its log, which SQLite would play back into a new file of the same name."""
-    for end in ("", "-wal", "-shm"):
-        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
-
-
-def _connect(path: Path, *, shared: bool) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _prepare(path, shared=shared)
-    except (OSError, sqlite3.OperationalError) as exc:
-        if isinstance(exc, sqlite3.OperationalError) and is_useless(exc):
-            raise
-        msg = f"{path}: cannot be opened: {exc}\n  the project's folder must be writable, and its disk must have room"
-        raise StoreError(msg) from exc
-
-
-def _prepare(path: Path, *, shared: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute(f"pragma journal_mode = {'delete' if shared else 'wal'}")  # a network's files know no WAL
-    connection.execute("pragma synchronous = off")  # a lost row is a file hashed again
-    connection.executescript(_SCHEMA)
-    if not shared:  # the store syncs its files before it knows them
-        _doubt(connection)
-    return connection
-
-
-def _doubt(connection: sqlite3.Connection) -> None:
-    """Forget the files that changed since the start before this one of the machine: a power cut may have taken their bytes."""
-    now, began_ns = boot()
-    row = connection.execute("select value from notes where name = 'boot'").fetchone()
-    before, _, since_ns = row[0].decode().partition(" ") if row else (now, "", "0")
-    if before != now:
-        connection.execute("delete from files where ctime_ns >= ?", (int(since_ns) - _CLOCK_NS,))
-    if row is None or before != now:
-        connection.execute("insert or replace into notes values ('boot', ?)", (f"{now} {began_ns}".encode(),))
 
 
 def signature(info: os.stat_result) -> tuple[int, int, int, int]:

@@ -179,3 +179,12 @@ def _parts(descriptor: int) -> Iterator[memoryview]:
 def unreadable(path: str | os.PathLike[str], exc: OSError) -> DataError:
     """Return the error that says why `path` cannot be read."""
     return DataError(f"{path}: cannot be read: {exc.strerror}")
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system says of `path` into a `DataError`."""
+    try:
+        yield
+    except OSError as exc:
+        raise unreadable(path, exc) from exc

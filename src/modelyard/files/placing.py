@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelyard.errors import StoreError
-from modelyard.files.digests import FileEntry, is_executable, signature
+from modelyard.files.digests import signature
 from modelyard.files.hashing import LARGE_BYTES, copy_open, hash_file, side_by_side
+from modelyard.files.manifest import FileEntry, is_executable
 
 SHARE_FROM_BYTES = 16 * 2**20
 """Smaller files are copied: that costs little, and editing such an artifact by hand cannot reach the store's copy."""

@@ -14,7 +14,8 @@ from typing import Any
 from doit.dependency import FileChangedChecker
 from doit.exceptions import InvalidDodoFile
 
-from modelyard.files.digests import DigestTable, is_useless, remove_database
+from modelyard.files.digests import DigestTable
+from modelyard.files.state_file import is_useless, remove_database
 
 forget_stage: dict[str, Callable[[], None]] = {}
 """For each stage's task, what `doit forget` does; filled when the project is loaded, in the same process."""

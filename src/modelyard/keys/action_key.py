@@ -18,7 +18,10 @@ import msgspec
 from modelyard.code.closure import Closure, CodeIndex, Meaning
 from modelyard.code.lookups import Mark
 from modelyard.component import Component, Use
-from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, reading, walk
+from modelyard.files.digests import DigestTable
+from modelyard.files.hashing import reading
+from modelyard.files.manifest import FileEntry, Manifest, manifest_digest
+from modelyard.files.walk import walk
 from modelyard.keys import pinning
 from modelyard.keys.platform import HERE, Platform
 from modelyard.kinds import AROUND, ShapingHook

@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard.errors import DataError
-from modelyard.files.digests import walk
 from modelyard.files.placing import SHARE_FROM_BYTES
+from modelyard.files.walk import walk
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from modelyard.files.digests import DigestTable, FileEntry, Manifest
+    from modelyard.files.digests import DigestTable
+    from modelyard.files.manifest import FileEntry, Manifest
     from modelyard.project.workspace import Workspace
     from modelyard.stage import Stage
 

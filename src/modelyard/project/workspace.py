@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.errors import StoreError
-from modelyard.files.digests import manifest_digest
 from modelyard.files.json import find_json
 from modelyard.files.locks import hold
+from modelyard.files.manifest import manifest_digest
 from modelyard.files.scratch import Scratch
 from modelyard.project import git
 from modelyard.project.history import History

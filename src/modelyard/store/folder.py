@@ -26,10 +26,11 @@ import msgspec
 
 from modelyard.errors import StoreError
 from modelyard.files.atomic import Batch
-from modelyard.files.digests import DigestTable, FileEntry, Manifest, signature
+from modelyard.files.digests import DigestTable, signature
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import read_bytes, write_json
 from modelyard.files.locks import hold, share
+from modelyard.files.manifest import FileEntry, Manifest
 from modelyard.files.placing import SHARE_FROM_BYTES, copy
 from modelyard.files.scratch import Scratch
 from modelyard.store.objects import Listed

@@ -13,8 +13,10 @@ import msgspec
 
 from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import StageFailed, StoreError
-from modelyard.files.digests import DigestTable, FileEntry, Manifest, manifest_digest, walk
+from modelyard.files.digests import DigestTable
+from modelyard.files.manifest import FileEntry, Manifest, manifest_digest
 from modelyard.files.placing import check_still, give, take_all
+from modelyard.files.walk import walk
 from modelyard.store.folder import StoreFolder, store_errors
 from modelyard.store.objects import transfer, transfer_objects
 from modelyard.store.record import RECORD, Record

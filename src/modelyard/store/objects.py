@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from modelyard.concurrency.parallel import in_parallel
-from modelyard.files.digests import FileEntry
+from modelyard.files.manifest import FileEntry
 from modelyard.store.record import Record
 
 JOBS = "jobs"

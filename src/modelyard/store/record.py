@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from modelyard.files.digests import Manifest, manifest_digest
 from modelyard.files.json import decode
+from modelyard.files.manifest import Manifest, manifest_digest
 
 RECORD = "stage.json"
 """The file of an artifact that holds its record, and so no output's name."""

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 from modelyard.concurrency.deadlines import within
 from modelyard.errors import ConfigError, StoreError
-from modelyard.files.digests import FileEntry
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import as_json
+from modelyard.files.manifest import FileEntry
 from modelyard.store.file_system import (
     NEEDS,
     RemoteSettings,

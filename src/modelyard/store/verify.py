@@ -13,9 +13,10 @@ import msgspec
 
 from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import DataError
-from modelyard.files.digests import DigestTable, FileEntry, is_executable, signature
+from modelyard.files.digests import DigestTable, signature
 from modelyard.files.hashing import hash_files
 from modelyard.files.json import decode, find_json
+from modelyard.files.manifest import FileEntry, is_executable
 from modelyard.kinds import Kind
 from modelyard.store.folder import StoreFolder
 from modelyard.store.gc import Stored, read_store
