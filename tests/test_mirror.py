@@ -31,6 +31,7 @@ WITHOUT = {
     "preflight": 2,
     "project": 4,
     "report": 11,
+    "report/facts": 4,
     "serving": 17,
     "serving/backends": 1,
     "serving/events": 10,

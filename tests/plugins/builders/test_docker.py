@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ from modelyard.contexts import ImageContext
 from modelyard.errors import StageFailed, ToolError
 from modelyard.oci.archive import open_layer, read_image
 from modelyard.oci.image import digest
-from modelyard_plugins.builders.docker import docker, dockerfile, quoted
+from modelyard_plugins.builders.docker import docker
 
 if TYPE_CHECKING:
     from modelyard.oci.layers import Layer
@@ -114,36 +113,3 @@ def test_without_an_engine_the_other_builder_is_named(make_context: Make, monkey
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     with pytest.raises(ToolError, match=r'no Docker engine answers.*\n.*"oci"'):
         docker(make_context())
-
-
-def test_user_text_cannot_leave_its_quotes() -> None:
-    assert quoted('a"b\\c$HOME') == '"a\\"b\\\\c\\$HOME"'
-    with pytest.raises(ToolError, match="control character"):
-        quoted("a\nRUN evil")
-
-
-def test_template_names_user_and_entrypoint(tmp_path: Path) -> None:
-    settings = {
-        "User": "65532:65532",
-        "Env": ["A=1 2"],
-        "Entrypoint": ["/usr/bin/python3", "-m", "x"],
-        "WorkingDir": "/",
-        "ExposedPorts": {"8080/tcp": {}},
-        "Labels": {"a": "b c"},
-        "StopSignal": "SIGTERM",
-    }
-    lines = dockerfile(tmp_path, base="x:1", settings=settings, layers=("wheels", "server", "model")).splitlines()
-    assert lines == [
-        "FROM x:1",
-        "COPY wheels/ /",
-        "COPY server/ /",
-        "COPY model/ /",
-        'ENV A="1 2"',
-        'LABEL "a"="b c"',
-        "WORKDIR /",
-        "EXPOSE 8080/tcp",
-        "STOPSIGNAL SIGTERM",
-        "USER 65532:65532",
-        'ENTRYPOINT ["/usr/bin/python3", "-m", "x"]',
-        "CMD []",
-    ]

@@ -12,7 +12,7 @@ from modelyard.report.compare import ReportDiff
 from modelyard.report.facts import SCHEMA, Report, read_report
 from tests.report.conftest import Make, write_page
 
-SCHEMAS = Path(__file__).parents[2] / "docs" / "reference"
+SCHEMAS = Path(__file__).parents[3] / "docs" / "reference"
 
 
 def test_a_report_is_read_back_from_its_file_and_its_folder(make: Make) -> None:

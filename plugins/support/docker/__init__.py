@@ -1,0 +1,1 @@
+"""What the image builder `docker` asks of an engine."""
