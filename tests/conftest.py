@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,7 @@ QUICK = (
     "variants",
 )
 """The rooms whose tests, with those above all rooms, take seconds together; see `pytest -m quick` in CONTRIBUTING.md."""
+_OF_BROKER = re.compile(r"tests/serving/events/.*\[(amqp|kafka|mqtt|nats|redis)\b")
 _ELSEWHERE = {"slow", "tensorflow", "torch", "docker", "registry", "network", "thorough"}
 _LEFT_OUT = pytest.StashKey[int]()
 """How many thorough tests a run leaves out, of all its processes each of which collects the same."""
@@ -133,6 +135,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.numprocesses = min(processors + processors // 2, MOST_PROCESSES)
     if option.numprocesses and option.dist == "no":
         option.dist = "loadfile"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have all tests of one broker in one process, for it is started there; otherwise those of a file."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByBroker(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            broker = _OF_BROKER.match(nodeid)
+            return broker[1] if broker else super()._split_scope(nodeid)
+
+    return ByBroker(config, log)
 
 
 @pytest.fixture

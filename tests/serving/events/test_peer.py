@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +21,13 @@ from modelyard.errors import ToolError
 from modelyard.kubernetes.event_triggers import stream_of
 from modelyard.launch import events
 
-NUMBERS = itertools.count()
-
-
-@pytest.fixture(scope="module", params=BROKERS)
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not BROKERS[request.param].sets_up:
-        pytest.skip("the broker makes a stream when one is named, and not otherwise")
-    broker = BROKERS[request.param](tmp_path_factory.mktemp("peer") / "broker")
-    broker.start()
-    yield broker
-    broker.kill()
-
 
 @pytest.fixture
-def broker(running: Any) -> Iterator[Any]:
+def broker(broker: Any) -> Any:
     """A broker that has no streams of the test's names."""
-    running.begin(f"p{next(NUMBERS)}")
-    yield running
-    running.end()
+    if not broker.sets_up:
+        pytest.skip("the broker makes a stream when one is named, and not otherwise")
+    return broker
 
 
 def settings(broker: Any) -> dict[str, Any]:

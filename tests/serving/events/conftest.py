@@ -1,0 +1,93 @@
+"""Brokers that run for all tests of a session, and servers that take events from them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.serving.conftest import Running
+from tests.serving.events.brokers import BROKERS
+from tests.standins.tls import certificate
+
+NUMBERS = itertools.count()
+SETTINGS = {"EVENTS_ACK_WAIT_S": "1", "EVENTS_ATTEMPTS": "50"}
+"""Whoever is killed again and again counts as many tries as it was killed."""
+MODEL = """
+import os
+import time
+import numpy as np
+
+
+class Odd:
+    def predict(self, raw):
+        if (raw == 16).all():
+            raise RuntimeError('sixteen')
+        if (raw == 14).all():
+            os._exit(1)
+        time.sleep(2.5 if (raw == 15).all() else {time_s})
+        return np.full((len(raw), 10), 0.1, np.float32)
+
+
+def open_model(folder, threads=1):
+    return Odd()
+"""
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Gives the broker of a name, which is started when it is first asked for; one a session."""
+    brokers = {}
+
+    def run(name: str, *, secured: bool = False) -> Any:
+        if (name, secured) not in brokers:
+            folder = tmp_path_factory.mktemp(name)
+            if secured:
+                certificate(folder)
+            broker = brokers[name, secured] = BROKERS[name](folder / "broker", folder if secured else None)
+            broker.start()
+        return brokers[name, secured]
+
+    yield run
+    for broker in brokers.values():
+        broker.kill()
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
+    broker = running(request.param)
+    broker.begin(f"t{next(NUMBERS)}")
+    yield broker
+    broker.end()
+
+
+@pytest.fixture(params=BROKERS)
+def secured(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
+    """A broker that speaks TLS alone and asks for a password."""
+    if not BROKERS[request.param].has_passwords:
+        pytest.skip("the broker of that protocol that can be installed asks for no password")
+    broker = running(request.param, secured=True)
+    broker.begin(f"t{next(NUMBERS)}")
+    yield broker
+    broker.end()
+
+
+@pytest.fixture
+def serve(
+    broker: Any, start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> Callable[..., Any]:
+    """Starts a server that takes events from the broker; `time_s`: with another model, which takes so long."""
+
+    def started(time_s: Any = None, *arguments: Any, **settings: Any) -> Any:
+        given = {**SETTINGS, **broker.settings, **broker.places, **settings}
+        if time_s is None:
+            return start(models / "float32", **given)
+        (tmp_path / "odd.py").write_text(MODEL.format(time_s=time_s))
+        command = [sys.executable, "-m", "modelyard.serving", *arguments]
+        return start(models / "float32", command, tmp_path, BACKEND="odd:open_model", **given)
+
+    return started
