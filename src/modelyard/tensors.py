@@ -108,7 +108,8 @@ class StateFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         tensor: what the model's file calls the input.
         source: what it calls the output.
         dtype: the type of their elements as numpy calls it.
-        shape: their axes without that of the batch.
+        shape: their axes without that of the batch; a name, or nothing, where the output may be longer than the input: such
+            an axis is 0 long before the first step.
         batch_axis: which axis of the file's tensors is that of the batch; None: there is none, and one stream is run at a time.
         initial: what every element is before the first step.
     """
@@ -116,7 +117,7 @@ class StateFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tensor: str
     source: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Axis, ...]
     batch_axis: int | None = 0
     initial: float = 0.0
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.front_door.builds import build
-from tests.serving.stream_models import levels, stream_model
+from tests.serving.stream_models import cache_model, levels, means, stream_model
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -68,6 +68,20 @@ def test_streams_go_through_step_by_step_and_what_is_said_of_it_counts(project: 
     np.testing.assert_allclose(answers, levels(sent, initial=0.0), rtol=1e-4)
     facts = json.loads((project / "artifacts/train/level/model.json").read_text())
     assert (facts["inputs"][0]["shape"], facts["outputs"][0]["shape"]) == (["time", 3], ["time", 3])
+
+
+def test_a_cache_grows_and_one_that_does_not_is_told(project: Path) -> None:
+    states = '{ past = { state = "present" }, "pairs.before" = { state = "pairs.after" } }'
+    told = ["dataset.inputs={ x = [5, 3] }", f"signature={states}", "train.output=y", "evaluate:whole"]
+    onnx.save(cache_model(), project / "model.onnx")
+    done = build(project, *told)
+    assert done.code == 0, done.output
+    sent = np.load(project / "artifacts/dataset/generated/test_x.npy")
+    answers = np.load(project / "artifacts/evaluate/whole/answers.npy")
+    np.testing.assert_allclose(answers, means(sent), rtol=1e-4, atol=1e-6)
+
+    onnx.save(cache_model(later="past"), project / "model.onnx")
+    assert "of no certain size, and its output is no longer" in build(project, *told).output
 
 
 def test_what_is_wrong_is_told_in_words(project: Path) -> None:

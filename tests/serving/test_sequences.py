@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.serving.conftest import Running
-from tests.serving.stream_models import levels, streams, write_stream
+from tests.serving.stream_models import levels, means, streams, write_cache, write_stream
 
 from modelyard.serving.engine import Job, _apart
 from modelyard.serving.errors import Overloaded, RequestError
@@ -140,6 +140,44 @@ def test_tritons_clients_send_sequences_over_http_in_bytes_and_over_grpc(server:
         np.testing.assert_allclose(np.concatenate(answers, axis=1), levels(sent), rtol=1e-5)
 
 
+def test_a_cache_that_grows_goes_on_over_json_bytes_and_grpc_and_streams_of_unlike_lengths_do_not_mix(
+    start: Callable[..., contextlib.AbstractContextManager[Running]], tmp_path: Path
+) -> None:
+    http = pytest.importorskip("tritonclient.http", reason="needs tritonclient[http]")
+    grpc = pytest.importorskip("tritonclient.grpc", reason="needs tritonclient[grpc]")
+    sent = streams(4, 7)
+    steps = [(0, 1), (1, 2), (2, 7)]
+
+    def tensor(module: Any, chunk: np.ndarray) -> Any:
+        one = module.InferInput("sound", list(chunk.shape), "FP32")
+        one.set_data_from_numpy(chunk)
+        return [one]
+
+    def stream(row: int) -> list[np.ndarray]:
+        chunks = [(n, sent[row : row + 1, begin:end]) for n, (begin, end) in enumerate(steps[row % 2 :])]
+        said = [
+            {"sequence_id": row + 1, "sequence_start": not n, "sequence_end": n == len(chunks) - 1} for n, _ in chunks
+        ]
+        if row < 2:
+            with running.client() as client:
+                return [
+                    found(client.post(INFER, json=body(one, **it))) for (_, one), it in zip(chunks, said, strict=True)
+                ]
+        module, port = ((http, running.port), (grpc, running.grpc_port))[row - 2]
+        with module.InferenceServerClient(f"127.0.0.1:{port}") as triton:
+            asked = ((tensor(module, one), it) for (_, one), it in zip(chunks, said, strict=True))
+            return [triton.infer("digits", one, **it).as_numpy("level") for one, it in asked]
+
+    folder = write_cache(tmp_path / "m")
+    with start(folder, BACKEND="onnxruntime", GRPC_PORT="0", BATCHING="on") as running, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(stream, range(4)))
+    for row, got in enumerate(answers):
+        first = steps[row % 2][0]
+        for (_, end), answer in zip(steps[row % 2 :], got, strict=True):
+            now = means(sent[row : row + 1, first:end])[:, :1]
+            np.testing.assert_allclose(answer, np.broadcast_to(now, answer.shape), rtol=1e-4, atol=1e-6)
+
+
 def test_sequences_at_once_that_are_predicted_together_do_not_mix(
     start: Callable[..., contextlib.AbstractContextManager[Running]], folder: Path
 ) -> None:
@@ -202,6 +240,26 @@ def test_a_sequence_that_rests_is_forgotten_and_while_draining_none_begins() -> 
         sequences.given(Step("c", start=True), SAMPLES, 1)
     sequences.keep(Step("a", end=True), {})
     assert len(sequences) == 0
+
+
+def test_what_grows_is_bounded_by_memory_and_said_with_it() -> None:
+    grown = (Kept("state:h", np.dtype("float32"), ("", 3)),)
+    sequences = Sequences(grown, 9, 10, most_bytes=24)
+
+    def keep(name: str, steps: int) -> None:
+        sequences.keep(Step(name), {"state:h": np.zeros((1, steps, 3), np.float32)})
+
+    assert sequences.given(Step("a", start=True), SAMPLES, 1)["state:h"].shape == (1, 0, 3)
+    keep("a", 1)
+    keep("b", 2)
+    with pytest.raises(Overloaded, match=r"the 2 sequences that are open keep .* MiB are given to all"):
+        sequences.given(Step("a"), SAMPLES, 1)
+    keep("b", 3)
+    with pytest.raises(RequestError, match=r'"b" keeps .*; end it with') as caught:
+        sequences.given(Step("b"), SAMPLES, 1)
+    assert caught.value.status == 413
+    sequences.keep(Step("b", end=True), {})
+    assert sequences.given(Step("a"), SAMPLES, 1)["state:h"].shape == (1, 1, 3)
 
 
 def test_as_many_are_kept_as_fit() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.serving.stream_models import FACTS, levels, streams, write_stream
+from tests.serving.stream_models import FACTS, levels, means, streams, write_cache, write_stream
 
 from modelyard.serving.backends import open_model
 from modelyard.serving.errors import InputError, StartError
@@ -102,6 +102,23 @@ def test_a_model_json_that_does_not_fit_the_file_is_told(tmp_path: Path, facts: 
     with pytest.raises(StartError) as caught:
         open_model("onnxruntime", folder, 1)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("batch", ["n", 1])
+def test_a_state_that_grows_begins_with_nothing_and_holds_every_chunk(tmp_path: Path, batch: int | str) -> None:
+    pytest.importorskip("onnx")
+    model: Any = open_model("onnxruntime", write_cache(tmp_path / "m", batch), 1)
+    sent = streams(20, 6)
+    np.testing.assert_allclose(model.run({"sound": sent})["level"], means(sent), rtol=1e-4, atol=1e-6)
+
+    kept = {one.name: one.first(20) for one in kept_of(model.facts)}
+    assert [one.shape for one in kept.values()] == [(20, 0, 3), (20, 3, 0)]
+    for start, end in ((0, 1), (1, 4), (4, 6)):
+        found = model.run({"sound": sent[:, start:end], **kept})
+        now = np.broadcast_to(means(sent[:, :end])[:, :1], (20, end - start, 3))
+        np.testing.assert_allclose(found.pop("level"), now, rtol=1e-4, atol=1e-6)
+        kept = found
+    assert [one.shape for one in kept.values()] == [(20, 6, 3), (20, 3, 6)]
 
 
 def test_a_litert_model_that_lacks_its_constant_is_told(models: Path, tmp_path: Path) -> None:

@@ -164,9 +164,30 @@ def test_a_constant_is_one_that_the_input_can_hold(dtype: str, shape: Any, value
         bind(FACTS, {"c": {"constant": value}}, file)
 
 
+@pytest.mark.parametrize(
+    ("first", "before", "after", "axis", "shape"),
+    [
+        ("batch", ("batch", 4, "past", 8), ("batch", 4, "past + n", 8), 0, (4, "past", 8)),
+        ("batch", (4, "batch", "past", 8), (4, "batch", "all", 8), 1, (4, "past", 8)),
+        ("", (2, "", "", 8), (2, "", "", 8), 1, (2, "", 8)),
+        (1, (4, 1, "past"), (4, 1, "all"), 1, (4, "past")),
+        (1, (4, "past"), (4, "all"), 1, (4,)),
+        ("batch", ("batch", "", 8), ("batch", 5, 8), 0, (5, 8)),
+    ],
+)
+def test_a_state_grows_along_an_axis_that_varies_and_is_not_that_of_the_batch(
+    first: Any, before: Any, after: Any, axis: int, shape: Any
+) -> None:
+    inputs = (TensorSpec("x", "float32", (first, 31, 512)), TensorSpec("h", "float32", before))
+    file = Signature(inputs, (FILE.outputs[0], TensorSpec("hn", "float32", after)))
+    (state,) = bind(FACTS, {"h": {"state": "hn"}}, file).states or ()
+    assert (state.batch_axis, state.shape) == (axis, shape)
+
+
 def test_a_state_of_no_certain_size_and_a_file_that_shows_nothing() -> None:
-    open_ended = (TensorSpec("h", "float32", ("", "past", 8)), FILE.inputs[0])
-    with pytest.raises(StageFailed, match="is of no certain size"):
-        bind(FACTS, {"h": {"state": "hn"}}, Signature(open_ended, FILE.outputs))
+    open_ended = (TensorSpec("h", "float32", ("", "width", 8)), FILE.inputs[0])
+    after = TensorSpec("hn", "float32", ("", "width", 8))
+    with pytest.raises(StageFailed, match="is of no certain size, and its output is no longer"):
+        bind(FACTS, {"h": {"state": "hn"}}, Signature(open_ended, (FILE.outputs[0], after)))
     with pytest.raises(StageFailed, match="does not show its tensors"):
         bind(FACTS, VAD, None)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import InputError, StartError
 from .model_json import each, read_constant, read_input, read_output, read_state, whole
-from .tensor_facts import fits
+from .tensor_facts import GROWN, fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,6 +109,11 @@ class Facts:
         return any(isinstance(axis, str) for one in self.inputs for axis in one.shape)
 
     @cached_property
+    def grows(self) -> bool:
+        """Whether what the model keeps becomes longer with each step of a stream; a later step then takes longer, too."""
+        return any(isinstance(axis, str) for one in self.states for axis in one.shape)
+
+    @cached_property
     def is_choosy(self) -> bool:
         """Whether the model may well not take samples that are otherwise in order: ids beyond its tables, lengths, texts."""
         return self.varies or any(one.dtype.kind in "iO" for one in self.inputs)
@@ -120,7 +125,8 @@ class Facts:
         An axis of an output that is none of an input's may be as long as the samples' content says.
         """
         known = {axis for one in self.inputs for axis in one.shape if axis}
-        return all(isinstance(axis, int) or axis in known for one in self.outputs for axis in one.shape)
+        axes = (axis for one in self.outputs for axis in one.shape if isinstance(axis, str))
+        return all(axis in known or axis.startswith(GROWN) for axis in axes)
 
     def samples(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return `inputs` as arrays of samples, in the order of the facts, each of shape `(N, *shape)`.

@@ -5,12 +5,14 @@ Source: Triton, extension_sequence.md: the parameters `sequence_id`, `sequence_s
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import Overloaded, RequestError
+from .shares import MIB
 from .tensors import TensorError, text
 
 if TYPE_CHECKING:
@@ -104,10 +106,12 @@ class Sequences:
         idle_s: float,
         draining: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
+        most_bytes: float = math.inf,
     ) -> None:
-        self._kept, self._most, self._idle_s = kept, most, idle_s
+        self._kept, self._most, self._idle_s, self._most_bytes = kept, most, idle_s, most_bytes
         self._draining, self._clock = draining, clock
         self._open: OrderedDict[int | str, tuple[float, Samples]] = OrderedDict()  # the one that rests longest is first
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -124,8 +128,10 @@ class Sequences:
             msg = f"a sequence is one stream, but the request holds {size}"
             raise TensorError(msg)
         self._forget_idle()
+        left = {} if step.start else self._left(step)
+        self._check_bytes(step, left)
         if not step.start:
-            return {**samples, **self._left(step)}
+            return {**samples, **left}
         if step.id not in self._open:
             self._check_room()
         return {**samples, **{one.name: one.first() for one in self._kept}}
@@ -137,10 +143,12 @@ class Sequences:
 
     def keep(self, step: Step, left: Samples) -> None:
         """Keep what a step left, or forget its sequence if that was the last one."""
-        self._open.pop(step.id, None)
+        self._forget(step.id)
         if not step.end:
             # of a batch of several, a part would keep all
-            self._open[step.id] = self._clock(), {name: one.copy() for name, one in left.items()}
+            kept = {name: one.copy() for name, one in left.items()}
+            self._open[step.id] = self._clock(), kept
+            self._bytes += _bytes(kept)
 
     def _left(self, step: Step) -> Samples:
         try:
@@ -157,12 +165,35 @@ class Sequences:
             msg = f"{self._most} sequences are open already, as many as are kept; end one with 'sequence_end', or try again later"
             raise Overloaded(msg)
 
+    def _check_bytes(self, step: Step, left: Samples) -> None:
+        """Refuse a step if what is kept has grown beyond its memory; it is a step's growth beyond that at most.
+
+        Raises:
+            RequestError: 413: this sequence alone has.
+            Overloaded: all of them have.
+        """
+        given = f"{self._most_bytes / MIB:.3g} MiB are given to all sequences"
+        if (own := _bytes(left)) > self._most_bytes:
+            msg = f"the sequence {text(step.id)} keeps {own / MIB:.3g} MiB, and {given}; end it with 'sequence_end', and begin a shorter one"
+            raise RequestError(413, msg)
+        if self._bytes > self._most_bytes:
+            msg = f"the {len(self._open)} sequences that are open keep {self._bytes / MIB:.3g} MiB, and {given}; end one with 'sequence_end', or try again later"
+            raise Overloaded(msg)
+
+    def _forget(self, name: int | str) -> None:
+        if name in self._open:
+            self._bytes -= _bytes(self._open.pop(name)[1])
+
     def _forget_idle(self) -> None:
         oldest = self._clock() - self._idle_s
         while self._open and next(iter(self._open.values()))[0] < oldest:
-            self._open.popitem(last=False)
+            self._forget(next(iter(self._open)))
+
+
+def _bytes(kept: Samples) -> int:
+    return sum(one.nbytes for one in kept.values())
 
 
 def as_many_as_fit(kept: Sequence[Kept], most: int, size_bytes: int) -> int:
-    """Return how many sequences may be open: `most`, or as many as fit into `size_bytes`."""
+    """Return how many sequences may be open: `most`, or as many as fit into `size_bytes` before they grow."""
     return max(1, min(most, size_bytes // max(1, sum(one.size_bytes for one in kept))))

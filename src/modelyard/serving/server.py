@@ -126,7 +126,7 @@ def _load(settings: Settings, place: Place, workers: int) -> Loaded:
     # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
     sample_s = median_s(predictor, sample) if settings.backend in BUILT_IN and sample is not None else None
     together = TOGETHER if facts.joins and batches(settings.batching, predictor, sample, sample_s) else 1
-    if facts.varies:
+    if facts.varies or facts.grows:
         sample_s = None  # nor is it known how long the longest sample takes
     kept = kept_of(facts)
     said = _handlers_of(settings, place)
@@ -217,7 +217,8 @@ class Worker:
 
     def _sequences(self, kept: Sequence[Kept], size_bytes: int) -> Sequences:
         most = as_many_as_fit(kept, self._settings.max_sequences, size_bytes)
-        return Sequences(kept, most, self._settings.sequence_idle_s, lambda: self._draining)
+        idle_s = self._settings.sequence_idle_s
+        return Sequences(kept, most, idle_s, lambda: self._draining, most_bytes=size_bytes)
 
     def _opened(self, loaded: Sequence[Loaded], free: int) -> Iterator[Open]:
         """Yield each model with a queue of its own; one request to each of them may be read at a time: they share the memory."""

@@ -13,12 +13,14 @@ import numpy as np
 
 from .errors import InputError
 from .model import Facts
-from .tensor_facts import Input, Output
+from .tensor_facts import GROWN, Input, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    from .tensor_facts import State
 
     Tensors = Mapping[str, NDArray[Any]]
 
@@ -43,22 +45,23 @@ class Kept:
     Attributes:
         name: what it is called among the tensors of a model.
         dtype: the type of its elements.
-        shape: its axes without that of the batch.
+        shape: its axes without that of the batch; a name, or nothing, where it grows.
         initial: what every element is before the first step.
     """
 
     name: str
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     initial: float = 0.0
 
     def first(self, streams: int = 1) -> NDArray[Any]:
-        """Return it before the first step, shape `(streams, *shape)`."""
-        return np.full((streams, *self.shape), self.initial, self.dtype)
+        """Return it before the first step, shape `(streams, *shape)`; what grows is 0 long."""
+        shape = (axis if isinstance(axis, int) else 0 for axis in self.shape)
+        return np.full((streams, *shape), self.initial, self.dtype)
 
     @property
     def size_bytes(self) -> int:
-        """What it takes in memory for one stream, in bytes."""
+        """What it takes in memory for one stream before the first step, in bytes."""
         return self.first().nbytes
 
 
@@ -81,8 +84,9 @@ def in_file(facts: Facts) -> Facts:
     outputs = [replace(one, shape=_step(one, facts)) for one in facts.outputs]
     for one in facts.states:
         name = _STATE + one.tensor
-        inputs.append(Input(name, one.dtype, one.shape, tensor=one.tensor, batch_axis=one.batch_axis))
-        outputs.append(Output(name, one.dtype, one.shape, tensor=one.source, batch_axis=one.batch_axis))
+        before, after = (_lengths(one, grown) for grown in ("", f"{GROWN}{one.tensor}:"))
+        inputs.append(Input(name, one.dtype, before, tensor=one.tensor, batch_axis=one.batch_axis))
+        outputs.append(Output(name, one.dtype, after, tensor=one.source, batch_axis=one.batch_axis))
     return replace(facts, inputs=tuple(inputs), outputs=tuple(outputs), states=(), looped=False)
 
 
@@ -146,6 +150,13 @@ class Streamed:
 
 def _step(one: Input | Output, facts: Facts) -> tuple[Any, ...]:
     return one.shape[1:] if facts.looped else one.shape
+
+
+def _lengths(one: State, grown: str) -> tuple[Any, ...]:
+    """Return the axes of a state, those that grow called `grown` with their number; empty: by no name, so that any length fits."""
+    return tuple(
+        axis if isinstance(axis, int) else grown and f"{grown}{number}" for number, axis in enumerate(one.shape)
+    )
 
 
 def _with_overlap(shape: tuple[Any, ...], overlap: int) -> tuple[Any, ...]:

@@ -17,6 +17,8 @@ WHOLE = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64
 DTYPES = ("bool", *WHOLE, "float16", "float32", "float64", "bytes")
 BYTES = np.dtype(object)
 """The dtype of arrays whose elements are `bytes`: texts in UTF-8, or anything else."""
+GROWN = "grown:"
+"""What the name of an axis begins with that a step has made longer: alike for all samples of one shape."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class State:
         tensor: what the model's file calls the input.
         source: what it calls the output.
         dtype: the type of their elements.
-        shape: their axes without that of the batch.
+        shape: their axes without that of the batch; a name, or nothing, where the output may be longer than the input: such
+            an axis is 0 long before the first step.
         batch_axis: which axis of the file's tensors is that of the batch; None: there is none.
         initial: what every element is before the first step.
     """
@@ -122,7 +125,7 @@ class State:
     tensor: str
     source: str
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     batch_axis: int | None = 0
     initial: float = 0.0
 

@@ -39,11 +39,12 @@ def bind(facts: ModelFacts, told: Told, shown: Signature | None) -> ModelFacts:
     inputs, outputs = ({one.name: one for one in each} for each in (shown.inputs, shown.outputs))
     for name in told:
         _check_known(name, [*inputs, *outputs], _place(name), "tensor")
-    states = tuple(_state(one, told[name], outputs) for name, one in _having(inputs, told, "state"))
-    constants = tuple(_constant(one, told[name]["constant"]) for name, one in _having(inputs, told, "constant"))
-    fed = {one.tensor for one in states} | {one.tensor for one in constants}
+    stated, constant = (dict(_having(inputs, told, key)) for key in ("state", "constant"))
+    sent = [name for name in inputs if name not in {*stated, *constant}]
+    batch = _first_axis([inputs[name] for name in sent])
+    states = tuple(_state(one, told[name], outputs, batch) for name, one in stated.items())
+    constants = tuple(_constant(one, told[name]["constant"]) for name, one in constant.items())
     kept = {one.source for one in states}
-    sent = [name for name in inputs if name not in fed]
     given = [name for name in outputs if name not in kept]
     taken = tuple(_with(one, told) for one in _bound(facts.inputs, sent, told))
     looped = _is_looped(taken, inputs) if states or any(one.overlap for one in taken) else False
@@ -129,14 +130,19 @@ def _check_known(name: str, known: Iterable[str], place: str, what: str) -> None
         raise StageFailed(msg)
 
 
-def _state(one: TensorSpec, said: Mapping[str, Any], outputs: Mapping[str, TensorSpec]) -> StateFacts:
+def _first_axis(inputs: list[TensorSpec]) -> Axis:
+    """Return the first axis of what is sent, which is that of the batch; empty if the file does not say."""
+    return next((one.shape[0] for one in inputs if one.shape), "")
+
+
+def _state(one: TensorSpec, said: Mapping[str, Any], outputs: Mapping[str, TensorSpec], batch: Axis) -> StateFacts:
     """Return a state, once its output is one that it can be at the next step."""
     _check_known(said["state"], outputs, _place(one.name, "state"), "output")
     source = outputs[said["state"]]
     if one.dtype != source.dtype or not _alike(one.shape, source.shape):
         msg = f"{_place(one.name, 'state')}: the state {one} cannot be the output {source} at the next step\n  its output has the same type and axes"
         raise StageFailed(msg)
-    axis, shape = _without_batch(one)
+    axis, shape = _without_batch(one, source, batch)
     return StateFacts(
         tensor=one.name,
         source=source.name,
@@ -168,20 +174,34 @@ def _constant(one: TensorSpec, value: Any) -> ConstantFacts:
     return ConstantFacts(tensor=one.name, dtype=one.dtype, value=value)
 
 
-def _without_batch(one: TensorSpec) -> tuple[int | None, tuple[int, ...]]:
-    """Return which axis of a state is that of the batch, and how long the others are.
+def _without_batch(one: TensorSpec, source: TensorSpec, batch: Axis) -> tuple[int | None, tuple[Axis, ...]]:
+    """Return which axis of a state is that of the batch, and the others; one that varies grows: its output is longer.
 
-    It is the one that varies; of a file for one stream alone, the first that is 1 long, or none.
+    Raises:
+        StageFailed: the file does not say how many axes there are, or how long one is that does not grow.
     """
     axes = one.shape or ()
-    varying = [number for number, axis in enumerate(axes) if isinstance(axis, str)]
-    if not varying:
-        varying = [number for number, axis in enumerate(axes) if axis == 1][:1]
-    rest = tuple(axis for number, axis in enumerate(axes) if number not in varying[:1])
-    if one.shape is None or not all(isinstance(axis, int) for axis in rest):
-        msg = f"{_place(one.name)}: the state {one} is of no certain size\n  export the model with all of its axes fixed but that of the batch"
+    after = source.shape if source.shape is not None else axes
+    number = _batch_axis(axes, batch)
+    rest = [(axis, later) for place, (axis, later) in enumerate(zip(axes, after, strict=True)) if place != number]
+    if one.shape is None or any(isinstance(axis, str) and axis == later != "" for axis, later in rest):
+        msg = (
+            f"{_place(one.name)}: the state {one} is of no certain size, and its output is no longer: {source}\n"
+            "  export the model with all of its axes fixed but that of the batch, and those that grow with each step, which have another name in the output"
+        )
         raise StageFailed(msg)
-    return (varying[0] if varying else None), rest  # type: ignore[return-value]
+    return number, tuple(later if isinstance(axis, str) and isinstance(later, int) else axis for axis, later in rest)
+
+
+def _batch_axis(axes: tuple[Axis, ...], batch: Axis) -> int | None:
+    """Return which axis of a state is that of the batch: the one of its name or length, or the first that varies.
+
+    Of a file for one stream alone it is the first that is 1 long, or there is none.
+    """
+    same = [number for number, axis in enumerate(axes) if axis == batch != ""]
+    varying = [number for number, axis in enumerate(axes) if isinstance(axis, str)]
+    alone = [number for number, axis in enumerate(axes) if axis == 1]
+    return next(iter((*same, *varying, *alone)), None)
 
 
 def _alike(axes: tuple[Axis, ...] | None, others: tuple[Axis, ...] | None) -> bool:

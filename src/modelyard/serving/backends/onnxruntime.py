@@ -42,7 +42,7 @@ def open_model(folder: Path, threads: int = 1) -> OnnxModel | Streamed:
     facts = Facts.read(folder)
     try:
         session = onnxruntime.InferenceSession(
-            str(_graph(facts.file)), _options(threads, facts), providers=["CPUExecutionProvider"]
+            str(_graph(facts.file)), _options(threads, in_file(facts)), providers=["CPUExecutionProvider"]
         )
     except Exception as exc:  # its errors have no other class in common
         msg = f"{facts.file}: not a model that ONNX Runtime can run: {_line(exc)}"
