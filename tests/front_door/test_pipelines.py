@@ -33,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, built_toy: Path) -> Path:
     assert "train:left.model.build" not in done.built, "a project of one pipeline trained it before"
     assert done.stages["dataset:right.points"] == "restored"
     assert done.output.count("   select:left\n") == done.output.count("   select:right\n") == 1
-    assert done.output.count("   next: ") == 1
+    assert done.output.count("   next: `doit serve:NAME` tries it here") == 1
     return project
 
 
@@ -95,3 +95,12 @@ def test_reports_commands_and_the_api_tell_of_each(built: Path, tmp_path: Path) 
     assert found.facts.format == api.read(loaded, "select:left").facts.format  # type: ignore[union-attr]
     listed = build(project, "list", "--all", "--quiet").output.split()
     assert {"serve:left", "serve:right", "push:left", "push:right"} <= {*listed}
+
+
+def test_serve_asks_which_of_them_and_starts_none(built: Path) -> None:
+    done = build(built, "serve")
+    assert done.code == 3
+    assert done.output.splitlines()[-2:] == [
+        "ERROR: serve: there are 2, and each runs until Ctrl-C",
+        "  ask for one of them: doit serve:left, doit serve:right",
+    ]

@@ -18,6 +18,7 @@ from doit.exceptions import TaskFailed
 from modelyard.build.engine import Engine
 from modelyard.commands import deployment, events
 from modelyard.commands.serving import prepare
+from modelyard.commands.wording import STAYS
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.plan.planner import Plan
 from modelyard.stage import Stage
@@ -68,7 +69,8 @@ def foreground_tasks(engine: Engine, name: str, doc: str) -> Iterator[dict[str, 
     elif name in deployment.PARAMS:
         yield from deployment.tasks(engine, name, doc, Act)
     elif plans:
-        yield {"name": None, "actions": None, "doc": doc}
+        stays = {"meta": {STAYS: True}} if name == "serve" else {}
+        yield {"name": None, "actions": None, "doc": doc, **stays}
         for plan in plans:
             yield from _TASKS[name](engine, plan)
 

@@ -13,7 +13,14 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.commands.base import option
-from modelyard.commands.wording import dodo_error, hear_no_more, option_error, task_error, task_option_error
+from modelyard.commands.wording import (
+    dodo_error,
+    hear_no_more,
+    one_at_a_time,
+    option_error,
+    task_error,
+    task_option_error,
+)
 from modelyard.frontend.task_names import no_tasks
 from modelyard.plugins.entry_points import entry_points, read_once
 
@@ -69,6 +76,8 @@ class Run(DoitRun):  # type: ignore[misc]
     @functools.wraps(DoitRun._execute)  # noqa: SLF001 - doit reads off the signature what to pass
     def _execute(self, *arguments: Any, **options: Any) -> int:
         """Run the loaded tasks. Stages run in processes of their own; threads that wait for them share one pool of these."""
+        if told := one_at_a_time(self.sel_tasks or (), self.task_list):
+            raise told
         gc.freeze()
         gc.enable()
         if options.get("num_process") and options.get("par_type") == "process" and "modelyard.tasks" in sys.modules:

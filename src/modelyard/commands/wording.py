@@ -22,6 +22,8 @@ _ABOUT_AN_OPTION = (
 )
 _NOT_A_VALUE = r"(?s)Error parsing parameter '(?P<name>\w+)'[^\n]*\n(?P<why>.*)"
 _NO_CHOICE = r"Error parsing parameter '(?P<name>\w+)'\. Provided '(?P<value>.*)' but available choices"
+STAYS = "stays"
+"""In the `meta` of a group of tasks: each of them has the terminal until it is ended."""
 _KINDS = {int: "a whole number", float: "a number", bool: "yes or no"}
 
 
@@ -52,6 +54,20 @@ def task_option_error(words: Sequence[str], tasks: Iterable[Any]) -> CmdParseErr
             TaskParse(options.get(word, [])).parse(words[number + 1 :] if word in options else [])
         except CmdParseError as exc:
             return option_error(word, exc, options[word])
+    return None
+
+
+def one_at_a_time(asked: Collection[str], tasks: Iterable[Any]) -> InvalidCommand | None:
+    """Return the error of asking for a group whose tasks each stay until they are ended, in two lines; None: nobody does.
+
+    Args:
+        asked: the names on the command line.
+        tasks: all tasks, doit's `Task`; the `meta` of such a group has `STAYS`.
+    """
+    for task in tasks:
+        if task.name in asked and STAYS in (task.meta or {}) and len(task.task_dep) > 1:
+            msg = f"{task.name}: there are {len(task.task_dep)}, and each runs until Ctrl-C"
+            return InvalidCommand(f"{msg}\n  ask for one of them: {listing(f'doit {name}' for name in task.task_dep)}")
     return None
 
 

@@ -258,7 +258,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         todo = {stage.kind for stage in self.stages.values() if stage.id not in done}
         if later := [row.coming for row in self.engine.plan.kinds.values() if row.coming and row.name in todo]:
             return f"`doit` goes on with {' and '.join(later)}"
-        return "`doit serve` tries it here, `doit report` shows all that is known of it"
+        serve = "serve:NAME" if self.engine.plan.config.others else "serve"
+        return f"`doit {serve}` tries it here, `doit report` shows all that is known of it"
 
     def _undecided(self) -> Iterator[str]:
         """Yield a line for each undecided gate of what was selected in this run, and one for those of other variants."""
