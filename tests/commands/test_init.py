@@ -64,6 +64,7 @@ def test_without_a_folder_the_project_is_here(tmp_path: Path, monkeypatch: pytes
     assert load(Path.cwd()).config.name == ("net" * 30)[:52]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_project_s_own_plugin_keeps_the_contract(tmp_path: Path) -> None:
@@ -95,6 +96,7 @@ def _installed(what: Path, folder: Path) -> Path:
     return python
 
 
+@pytest.mark.thorough
 def test_the_wheel_holds_every_file_of_every_package(built: Path) -> None:
     wheel = zipfile.ZipFile(next(built.glob("*.whl")))
     for package, folder in PACKAGES.items():
@@ -102,6 +104,7 @@ def test_the_wheel_holds_every_file_of_every_package(built: Path) -> None:
         assert wanted <= set(wheel.namelist()), sorted(wanted - set(wheel.namelist()))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.network
 def test_the_sdist_installs_what_the_wheel_holds(built: Path, tmp_path: Path) -> None:
@@ -116,6 +119,7 @@ def test_the_sdist_installs_what_the_wheel_holds(built: Path, tmp_path: Path) ->
     assert found == {name for name in held if name.split("/")[0] in PACKAGES}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.tensorflow

@@ -76,6 +76,7 @@ def given(params: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_optimizer_of_the_guide_keeps_the_contract(net: Path) -> None:
@@ -87,6 +88,7 @@ def test_the_optimizer_of_the_guide_keeps_the_contract(net: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("page", "project", "least"),
     [("import-a-model", "imported", 0.85), ("train-with-your-own-script", "scripted", 0.9)],
@@ -117,6 +119,7 @@ def assert_streams_are_answered_step_by_step(project: Path) -> None:
     assert signals.shape[1] == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.tensorflow
 def test_the_regression_and_the_segmentation_of_the_guide_are_built_and_their_images_answer(tmp_path: Path) -> None:
     for block in blocks("docs/how-to/choose-a-task.md"):

@@ -193,6 +193,7 @@ def test_the_example_of_an_executor_runs_what_the_guide_says_elsewhere(
     assert list((tmp_path / "remote" / "traces").glob("*/*.json"))
 
 
+@pytest.mark.thorough
 def test_the_executor_of_the_page_keeps_the_contract(project: Path, tmp_path: Path) -> None:
     desk = tmp_path / "desk"
     desk.mkdir()

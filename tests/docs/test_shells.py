@@ -203,6 +203,7 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
     server.server_close()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.network
@@ -222,6 +223,7 @@ def test_the_commands_of_a_page_work_in_a_project_that_is_built(
         follow(page, project, env=env | cluster | broker, before=SERVED + NATS + ENGINE)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("page", sorted(TRAINS))

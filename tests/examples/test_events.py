@@ -61,6 +61,7 @@ def running(words: list[object], folder: Path, variables: dict[str, str]) -> Ite
             process.wait()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_pictures_go_in_and_labels_come_out(broker: str, tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def test_a_file_dropped_into_plugins_is_a_model_optimizer(toy: Path, python: Pat
     assert "| halved " in (toy / "artifacts/select/toy/table.md").read_text()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_the_package_s_own_tests_pass_where_it_is_installed(python: Path, tmp_path: Path) -> None:
@@ -146,6 +147,7 @@ def test_the_package_s_own_tests_pass_where_it_is_installed(python: Path, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.tensorflow

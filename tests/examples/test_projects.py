@@ -77,6 +77,7 @@ def test_every_example_that_is_a_project_is_among_them() -> None:
     assert projects == {example.name for example in EXAMPLES}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.network
@@ -106,6 +107,7 @@ def write_idx(folder: Path) -> None:
         (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_fashion_mnist_selects_a_variant_on_small_data(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_its_figures_are_on_the_page_and_its_code_is_short(name: str) -> None:
     assert lines < 40
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @each_project
 def test_it_is_built(name: str) -> None:

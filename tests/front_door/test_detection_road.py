@@ -16,7 +16,7 @@ from tests.docs.shell import run
 from tests.front_door.builds import build, serving
 
 PAGE = "docs/how-to/detect-objects.md"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.thorough, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -114,6 +114,7 @@ def processes_in(project: Path) -> list[int]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_killed_build_goes_on_where_it_was(built_toy: Path, new_toy: Path, tmp_path: Path) -> None:
     expected = artifacts(built_toy)
     dice = random.Random(1)

@@ -10,7 +10,7 @@ import pytest
 
 from modelyard.testing import run_doit, write_small_project
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+pytestmark = [pytest.mark.thorough, pytest.mark.tensorflow, pytest.mark.slow]
 
 PYPROJECT = """\
 [project]

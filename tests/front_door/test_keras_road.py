@@ -11,7 +11,7 @@ import pytest
 
 from modelyard.testing import check_optimizer, run_doit, small_arrays, write_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.network]
+pytestmark = [pytest.mark.thorough, pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.network]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nonexistent.sock"}
 
 PYPROJECT = """\

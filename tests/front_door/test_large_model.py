@@ -15,6 +15,7 @@ from modelyard.testing import run_doit
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.network,
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("apt-get") is None, reason="this host has no apt"),

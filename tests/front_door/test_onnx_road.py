@@ -181,6 +181,7 @@ models = ["small", { pipeline = "whole", name = "small", version = 2 }]
 """
 
 
+@pytest.mark.thorough
 def test_an_image_of_several_models_answers_as_each_was_evaluated(road: Path, tmp_path: Path) -> None:
     project = copy(road, tmp_path / "project")
     with (project / "pyproject.toml").open("a") as file:
@@ -225,6 +226,7 @@ def test_a_container_with_the_rendered_limits_survives_the_worst_bodies(road: Pa
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.docker
 def test_the_container_on_a_base_of_the_engine_serves_hardened(
     road: Path, certificate: tuple[Path, Path], debian_base: str, tmp_path: Path
@@ -248,6 +250,7 @@ def test_the_container_on_a_base_of_the_engine_serves_hardened(
             client.images.remove("modelyard-test-onnx:v1", force=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.docker
 @pytest.mark.registry
 def test_what_the_engine_built_is_pulled_by_the_name_in_the_yaml(

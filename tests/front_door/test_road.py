@@ -110,6 +110,7 @@ def test_the_report_tells_what_was_measured_and_shows_digits(road: Path) -> None
     assert build(road, "clean", "report").code == 0  # other tests compare all artifacts
 
 
+@pytest.mark.thorough
 def test_another_folder_umask_and_time_zone_give_the_same_bytes(road: Path, tmp_path: Path) -> None:
     """Training included: the same weights, image digest and manifests."""
     old = os.umask(0o077)

@@ -185,6 +185,7 @@ FRAMEWORKS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "trainer", "runtime", "export"), FRAMEWORKS)
 def test_a_training_on_one_core_gives_the_bytes_of_one_on_several(

@@ -112,6 +112,7 @@ def machine(first: Rebuilt) -> type[RuleBasedStateMachine]:
     return Sequence
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(0 if EXAMPLES else 600)
 def test_sequences_of_changes(first: Rebuilt) -> None:
     chosen = settings(

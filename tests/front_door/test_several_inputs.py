@@ -143,6 +143,7 @@ def test_arrays_of_other_names_are_told_apart_by_the_configuration(project: Path
     assert "Traceback" not in refused.output + misspelt.output
 
 
+@pytest.mark.thorough
 def test_without_data_a_variant_is_held_against_the_model_as_it_came(project: Path) -> None:
     file = project / "pyproject.toml"
     generated = (

@@ -139,6 +139,7 @@ def figures(project: Path, variant: str) -> dict[str, float]:
     return {one["name"]: one["value"] for one in found["metrics"]}
 
 
+@pytest.mark.thorough
 @pytest.mark.tensorflow
 def test_a_regression_is_trained_pruned_and_quantized(regression: Path) -> None:
     plain = figures(regression, "float32")
@@ -154,6 +155,7 @@ def test_a_regression_is_trained_pruned_and_quantized(regression: Path) -> None:
     assert history["val_mean_absolute_error"][-1] < 0.7
 
 
+@pytest.mark.thorough
 @pytest.mark.tensorflow
 def test_a_saved_model_answers_under_the_name_of_the_data_set(regression: Path, again: Path) -> None:
     (again / "pyproject.toml").write_text(HEAD + REGRESSION + SERVING)
@@ -162,6 +164,7 @@ def test_a_saved_model_answers_under_the_name_of_the_data_set(regression: Path, 
     assert figures(again, "plain")["mae"] == pytest.approx(figures(regression, "float32")["mae"], abs=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -182,7 +185,7 @@ def test_what_does_not_fit_a_regression_is_told(again: Path, change: tuple[str, 
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("inside", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_several_labels_are_learnt_with_a_sigmoid_inside_or_behind(tmp_path: Path, inside: bool) -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=(400, 6)).astype(np.float32)

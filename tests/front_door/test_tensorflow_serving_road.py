@@ -25,7 +25,7 @@ from modelyard.testing import SMALL_PYPROJECT, run_doit, write_small_project
 from tests.standins.images import build_nginx, build_stand_in, table_of
 from tests.standins.tls import certificate, free_port, needs_nginx
 
-pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.tensorflow]
+pytestmark = [pytest.mark.thorough, pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.tensorflow]
 
 STAND_IN = "modelyard-test-stand-in-for-tensorflow-serving:1"
 IMAGE = "modelyard-test-served:1"

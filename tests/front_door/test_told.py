@@ -174,6 +174,7 @@ def build(input_shape, classes):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_mistake_in_a_layer_that_tensorflow_traced_is_told_with_its_own_line(tmp_path: Path, doit: Doit) -> None:

@@ -126,6 +126,7 @@ def test_the_pruned_variant_is_compared_with_a_baseline_that_trained_as_long(new
     assert [twin.uses["optimizer"].params["epochs"] for twin in twins] == [1]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.torch
 def test_every_variant_is_measured_as_it_ships(road: Path) -> None:
@@ -138,6 +139,7 @@ def test_every_variant_is_measured_as_it_ships(road: Path) -> None:
     assert record(road, "optimize/int8")["metrics"]["operators_float32"] == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.torch
 def test_only_what_depends_on_an_edit_is_built_again(road: Path) -> None:
@@ -151,6 +153,7 @@ def test_only_what_depends_on_an_edit_is_built_again(road: Path) -> None:
     net.write_text(NET)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.parametrize(
@@ -161,6 +164,7 @@ def test_the_model_optimizers_keep_the_contract(road: Path, name: str, refuses: 
     assert check_optimizer(name, project=road, refuses=refuses).evaluation.metric("accuracy").value > 0.9
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.network

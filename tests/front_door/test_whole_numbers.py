@@ -89,6 +89,7 @@ def build(input_shape, classes, *, dtype: str = "int32"):
 '''
 
 
+@pytest.mark.thorough
 @pytest.mark.tensorflow
 @pytest.mark.slow
 def test_an_embedding_learns_from_ids_and_is_quantized(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_a_kind_that_is_not_offered_is_refused_with_those_that_are(tmp_path: Pat
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_package_of_plugins_passes_its_own_tests_and_is_found_by_a_project(tmp_path: Path) -> None:
     told = new_plugin(tmp_path / "ours", "modelyard-acme", [*WITHOUT_A_TRAINING, "optimizer"])
@@ -107,6 +108,7 @@ def test_a_package_of_plugins_passes_its_own_tests_and_is_found_by_a_project(tmp
     assert "render:acme-script" in listed.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_component_of_each_kind_that_is_offered_keeps_its_contract(tmp_path: Path) -> None:

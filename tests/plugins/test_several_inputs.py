@@ -60,10 +60,13 @@ CHAINS = [
     Chain("torch", (("torch_prune", {"epochs": 1}), ("torch_onnx", {})), "onnxruntime"),
     Chain("torch", (("torch_quantize", {}), ("torch_onnx", {})), "onnxruntime"),
 ]
+USUAL = {chain.trainer: chain for chain in reversed(CHAINS)}.values()
+"""The first chain of each framework; the others are tried by thorough runs."""
+FRAMEWORK = {"tensorflow": pytest.mark.tensorflow, "keras": pytest.mark.tensorflow, "torch": pytest.mark.torch}
 FRAMEWORKS = [
     pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    pytest.param("keras", marks=pytest.mark.tensorflow),
-    pytest.param("torch", marks=pytest.mark.torch),
+    pytest.param("keras", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
+    pytest.param("torch", marks=[pytest.mark.torch, pytest.mark.thorough]),
 ]
 
 
@@ -178,7 +181,9 @@ def _id(chain: Chain) -> str:
 @pytest.mark.parametrize(
     "chain",
     [
-        pytest.param(one, id=_id(one), marks=pytest.mark.torch if one.trainer == "torch" else pytest.mark.tensorflow)
+        pytest.param(
+            one, id=_id(one), marks=[FRAMEWORK[one.trainer], *([] if one in USUAL else [pytest.mark.thorough])]
+        )
         for one in CHAINS
     ],
 )

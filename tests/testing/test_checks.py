@@ -122,15 +122,15 @@ def test_an_optimizer_must_refuse_in_words(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "params", "refused"),
     [
-        ("float32", {}, {"bits": 8}),
-        ("float16", {}, {"bits": 8}),
-        ("dynamic-range", {}, {"bits": 8}),
+        pytest.param("float32", {}, {"bits": 8}, marks=pytest.mark.thorough),
+        pytest.param("float16", {}, {"bits": 8}, marks=pytest.mark.thorough),
+        pytest.param("dynamic-range", {}, {"bits": 8}, marks=pytest.mark.thorough),
         ("int8", {"calibration_samples": 50}, {"io": "int16"}),
-        ("int16x8", {"calibration_samples": 50}, {"calibration_samples": 0}),
-        ("prune", {"epochs": 4}, {"skip": ["no_such_layer"]}),
-        ("cluster", {"clusters": 8}, {"preserve_sparsity": True}),
-        ("qat", {"learning_rate": 0.001}, {"preserve": ["clusters"]}),
-        ("fine-tune", {"epochs": 1}, {"epochs": 0}),
+        pytest.param("int16x8", {"calibration_samples": 50}, {"calibration_samples": 0}, marks=pytest.mark.thorough),
+        pytest.param("prune", {"epochs": 4}, {"skip": ["no_such_layer"]}, marks=pytest.mark.thorough),
+        pytest.param("cluster", {"clusters": 8}, {"preserve_sparsity": True}, marks=pytest.mark.thorough),
+        pytest.param("qat", {"learning_rate": 0.001}, {"preserve": ["clusters"]}, marks=pytest.mark.thorough),
+        pytest.param("fine-tune", {"epochs": 1}, {"epochs": 0}, marks=pytest.mark.thorough),
     ],
 )
 def test_built_in_optimizers_keep_the_contract(

@@ -130,6 +130,7 @@ def test_what_must_be_refused_and_is_not_is_told(toy: Path) -> None:
         check_dataset("points", project=toy, refuses=[{"samples": 30}])
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_built_in_components_keep_the_contract(small_project: Path) -> None:

@@ -70,6 +70,7 @@ def test_a_failing_template_of_the_project_is_told_in_the_engines_words(
         docker(context, base=debian_base)
 
 
+@pytest.mark.thorough
 @pytest.mark.docker
 @pytest.mark.network
 def test_a_template_with_layers_of_its_own_has_them_all_in_the_archive(

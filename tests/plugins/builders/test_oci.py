@@ -70,6 +70,7 @@ def test_a_model_that_is_larger_than_a_layer_may_be_comes_in_several(make_contex
     assert {"model", "model-2"} <= {package["name"] for package in sbom["packages"]}
 
 
+@pytest.mark.thorough
 def test_other_folder_umask_zone_locale_times_and_cache_give_the_same_bytes(
     make_context: Make, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_other_folder_umask_zone_locale_times_and_cache_give_the_same_bytes(
     assert (second.out / "sbom.spdx.json").read_bytes() == (first.out / "sbom.spdx.json").read_bytes()
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_gives_the_same_bytes(make_context: Make, open_path: Path, cache: Path) -> None:
     facts = build(make_context("first"))
@@ -153,6 +155,7 @@ def test_a_lock_gives_the_same_image_and_asks_no_mirror(
         build(make_context("third"), lock=str(tmp_path / "base.lock"), profile="full")
 
 
+@pytest.mark.thorough
 def test_an_image_archive_as_base_keeps_its_layers(make_context: Make) -> None:
     lower = make_context("lower")
     below = build(lower)
@@ -167,7 +170,7 @@ def as_nobody() -> dict[str, Any]:
     return {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-@pytest.mark.parametrize("profile", ["slim", "full"])
+@pytest.mark.parametrize("profile", ["slim", pytest.param("full", marks=pytest.mark.thorough)])
 def test_the_images_own_python_runs_without_an_engine(make_context: Make, open_path: Path, profile: str) -> None:
     context = make_context()
     build(context, profile=profile)

@@ -70,9 +70,9 @@ def answers(model: Model, runtime: str, raw: Any) -> Any:
     ("name", "form", "runtime", "near"),
     [
         ("float32", "tflite", "litert", 1e-5),
-        ("float16", "tflite", "litert", 1e-2),
-        ("dynamic_range", "tflite", "litert", 5e-2),
-        ("int8", "tflite", "litert", 0.1),
+        pytest.param("float16", "tflite", "litert", 1e-2, marks=pytest.mark.thorough),
+        pytest.param("dynamic_range", "tflite", "litert", 5e-2, marks=pytest.mark.thorough),
+        pytest.param("int8", "tflite", "litert", 0.1, marks=pytest.mark.thorough),
         ("saved_model_onnx", "onnx", "onnxruntime", 1e-5),
         ("saved_model", "saved_model", "tensorflow_serving", 1e-5),
     ],

@@ -58,6 +58,7 @@ def test_a_misspelt_value_is_refused_when_the_project_is_loaded(project: Any, st
     assert words in str(caught.value)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_pruned_clustered_and_trained_for_int8_in_one_chain(project: Any) -> None:

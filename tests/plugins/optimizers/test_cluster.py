@@ -20,7 +20,10 @@ def kernels(folder: Path) -> dict[str, np.ndarray]:
     return {name: model.get_layer(name).kernel.numpy() for name in KERNELS}
 
 
-@pytest.mark.parametrize("initialization", ["linear", "kmeans++", "density", "random"])
+OTHERS = [pytest.param(way, marks=pytest.mark.thorough) for way in ("kmeans++", "density", "random")]
+
+
+@pytest.mark.parametrize("initialization", ["linear", *OTHERS])
 def test_every_kernel_holds_no_more_values_than_asked_for(trained: Trained, bench: Bench, initialization: str) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
@@ -44,6 +47,7 @@ def test_it_compresses_and_still_knows_the_classes(trained: Trained, bench: Benc
     assert (found.argmax(1) == trained.dataset.y("test")).mean() > 0.9
 
 
+@pytest.mark.thorough
 def test_each_channel_of_a_convolution_has_values_of_its_own_if_asked(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
@@ -55,6 +59,7 @@ def test_each_channel_of_a_convolution_has_values_of_its_own_if_asked(trained: T
     assert len(np.unique(found["dense"])) <= 4
 
 
+@pytest.mark.thorough
 def test_zeros_stay_zero_if_asked(pruned: Model, trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 

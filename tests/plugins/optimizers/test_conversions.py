@@ -67,10 +67,10 @@ def keras_answers(trained: Trained) -> np.ndarray:
     ("name", "params", "tolerance", "smaller"),
     [
         ("float32", {}, 1e-5, 1.0),
-        ("float16", {}, 2e-2, 1.8),
-        ("dynamic-range", {}, 0.3, 2.8),
+        pytest.param("float16", {}, 2e-2, 1.8, marks=pytest.mark.thorough),
+        pytest.param("dynamic-range", {}, 0.3, 2.8, marks=pytest.mark.thorough),
         ("int8", {}, 0.6, 2.8),
-        ("int8", {"io": "int8", "calibration_samples": 20}, 0.6, 2.8),
+        pytest.param("int8", {"io": "int8", "calibration_samples": 20}, 0.6, 2.8, marks=pytest.mark.thorough),
         ("int16x8", {"calibration_samples": 20}, 0.3, 2.5),
     ],
 )
@@ -172,6 +172,7 @@ for function in (prune, int8, float32):
 """
 
 
+@pytest.mark.thorough
 def test_another_process_in_another_order_gives_the_same_bytes(trained: Trained, bench: Bench, tmp_path: Path) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.tensorflow import TENSORFLOW

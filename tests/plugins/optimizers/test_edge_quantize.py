@@ -60,11 +60,11 @@ def run(bench: Any, trained: Any, parent: Any, **params: Any) -> Any:
     ("recipe", "ratio", "io"),
     [
         ("dynamic_wi8_afp32", 3.0, "float32"),
-        ("dynamic_wi4_afp32", 4.5, "float32"),
-        ("weight_only_wi8_afp32", 2.9, "float32"),
-        ("weight_only_wi4_afp32", 4.3, "float32"),
+        pytest.param("dynamic_wi4_afp32", 4.5, "float32", marks=pytest.mark.thorough),
+        pytest.param("weight_only_wi8_afp32", 2.9, "float32", marks=pytest.mark.thorough),
+        pytest.param("weight_only_wi4_afp32", 4.3, "float32", marks=pytest.mark.thorough),
         ("static_wi8_ai8", 2.8, "int8"),
-        ("static_wi8_ai16", 2.7, "int16"),
+        pytest.param("static_wi8_ai16", 2.7, "int16", marks=pytest.mark.thorough),
     ],
 )
 def test_each_recipe_makes_it_smaller_and_the_runtime_answers_as_before(
@@ -151,6 +151,7 @@ def test_a_damaged_parent_is_named(bench: Bench, trained: Trained, tmp_path: Pat
         run(bench, trained, bench.open_model(tmp_path, trained.dataset, "tflite"))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_it_keeps_the_contract(tmp_path: Path) -> None:
     project = write_small_project(tmp_path / "project")

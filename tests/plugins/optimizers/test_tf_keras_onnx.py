@@ -54,6 +54,7 @@ def test_a_layer_that_onnx_lacks_is_named(trained: Trained, bench: Bench, tmp_pa
         tf_keras_onnx(context)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_it_keeps_the_contract(tmp_path: Path) -> None:
     text = SMALL_PYPROJECT.replace('float32 = ["float32"]', 'float32 = ["tf-keras-onnx"]')

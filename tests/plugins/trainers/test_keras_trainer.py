@@ -67,6 +67,7 @@ for name, build, epochs in (("a", small_cnn, 4), ("b", shared_object, 1)):
 """
 
 
+@pytest.mark.thorough
 def test_another_process_gives_the_same_bytes_whatever_keras_json_says(
     keras3_trained: Trained, bench: Bench, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

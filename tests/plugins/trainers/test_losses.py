@@ -75,7 +75,7 @@ class Framework:
 @pytest.fixture(
     params=[
         pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-        pytest.param("keras", marks=pytest.mark.tensorflow),
+        pytest.param("keras", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
         pytest.param("torch", marks=pytest.mark.torch),
     ]
 )
@@ -192,9 +192,9 @@ def test_of_a_class_at_each_position_those_that_do_not_count_are_left_out(
 
 TUNERS = [
     pytest.param("tensorflow", "fine_tune.fine_tune", marks=pytest.mark.tensorflow),
-    pytest.param("tensorflow", "prune.prune", marks=pytest.mark.tensorflow),
-    pytest.param("tensorflow", "cluster.cluster", marks=pytest.mark.tensorflow),
-    pytest.param("tensorflow", "qat.qat", marks=pytest.mark.tensorflow),
+    pytest.param("tensorflow", "prune.prune", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
+    pytest.param("tensorflow", "cluster.cluster", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
+    pytest.param("tensorflow", "qat.qat", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
     pytest.param("torch", "torch_fine_tune.torch_fine_tune", marks=pytest.mark.torch),
     pytest.param("torch", "torch_prune.torch_prune", marks=pytest.mark.torch),
 ]

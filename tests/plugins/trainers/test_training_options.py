@@ -21,7 +21,7 @@ from modelyard_plugins.support.training import problems
 Train = Callable[..., tuple[Any, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]]]
 FRAMEWORKS = [
     pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    pytest.param("keras", marks=pytest.mark.tensorflow),
+    pytest.param("keras", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
     pytest.param("torch", marks=pytest.mark.torch),
 ]
 
