@@ -194,5 +194,6 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         trains_like="fine-tune",
         losses=LOSSES,
         check=check,
+        reads_classes=True,
         **TENSORFLOW,
     )

@@ -27,4 +27,11 @@ def _configure(tf: Any, converter: Any) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("dynamic-range", dynamic_range, accepts=("tf_keras", "tf_saved_model"), produces="tflite", **TENSORFLOW)
+    register(
+        "dynamic-range",
+        dynamic_range,
+        accepts=("tf_keras", "tf_saved_model"),
+        produces="tflite",
+        reads_classes=True,
+        **TENSORFLOW,
+    )

@@ -52,5 +52,6 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         produces="tf_keras",
         trains_like="fine-tune",
         losses=LOSSES,
+        reads_classes=True,
         **TENSORFLOW,
     )

@@ -201,5 +201,12 @@ def _arrays(model: Any, names: list[str]) -> Mapping[str, list[NDArray[np.float3
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
     register(
-        "prune", prune, accepts=("tf_keras",), produces="tf_keras", trains_like="fine-tune", losses=LOSSES, **TENSORFLOW
+        "prune",
+        prune,
+        accepts=("tf_keras",),
+        produces="tf_keras",
+        trains_like="fine-tune",
+        losses=LOSSES,
+        reads_classes=True,
+        **TENSORFLOW,
     )

@@ -201,4 +201,13 @@ def check_same_answers(trained: Any, written: Any, context: OptimizeContext) -> 
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("qat", qat, accepts=("tf_keras",), produces=QAT, trains_like="fine-tune", losses=LOSSES, **TENSORFLOW)
+    register(
+        "qat",
+        qat,
+        accepts=("tf_keras",),
+        produces=QAT,
+        trains_like="fine-tune",
+        losses=LOSSES,
+        reads_classes=True,
+        **TENSORFLOW,
+    )

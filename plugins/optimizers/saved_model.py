@@ -48,4 +48,11 @@ def _brought(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[A
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("saved-model", saved_model, accepts=("tf_keras", "tf_saved_model"), produces="saved_model", **TENSORFLOW)
+    register(
+        "saved-model",
+        saved_model,
+        accepts=("tf_keras", "tf_saved_model"),
+        produces="saved_model",
+        reads_classes=True,
+        **TENSORFLOW,
+    )

@@ -46,4 +46,6 @@ def tf_keras_onnx(context: OptimizeContext) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register("tf-keras-onnx", tf_keras_onnx, accepts=("tf_keras",), produces="onnx", **TENSORFLOW_ONNX)
+    register(
+        "tf-keras-onnx", tf_keras_onnx, accepts=("tf_keras",), produces="onnx", reads_classes=True, **TENSORFLOW_ONNX
+    )

@@ -10,6 +10,8 @@ import msgspec
 from modelyard.component import Component, Use
 from modelyard.kinds import BUILT_IN, Kind
 
+CLASSES_ROLE = "model:classes"
+"""The role of the project's model in a stage that does not build it, but reads a file that names its classes."""
 _WIDTH = 60
 """Characters of a stage's line that its parameters may take."""
 

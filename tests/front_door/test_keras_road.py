@@ -78,6 +78,33 @@ def test_the_image_answers_as_the_evaluated_model(road: Path) -> None:
     assert selected["metrics"]["accuracy"] > 0.9
 
 
+NET = """\
+import keras
+
+
+@keras.saving.register_keras_serializable("road")
+class Scale(keras.layers.Layer):
+    def call(self, pixels):
+        return pixels * 2
+
+
+def build(input_shape, classes):
+    return keras.Sequential([keras.Input(input_shape), Scale(), keras.layers.Flatten(), keras.layers.Dense(classes)])
+"""
+
+
+def test_a_layer_of_the_projects_own_is_found_behind_the_training_and_counts_there(road: Path, tmp_path: Path) -> None:
+    text = PYPROJECT.replace("guide-cnn-keras", "net:build").replace("dense_units = 16\n", "")
+    project = write_project(tmp_path / "project", {"pyproject.toml": text, "net.py": NET})
+    shutil.copy(road / "data.npz", project)
+    done = run_doit(project, "train.epochs=1", "optimize:float32", env=NO_ENGINE)
+    assert "optimize:float32: built" in done.stdout, done.stdout + done.stderr
+
+    (project / "net.py").write_text(NET.replace("pixels * 2", "pixels * 3"))
+    why = run_doit(project, "train.epochs=1", "why", "optimize:float32", env=NO_ENGINE)
+    assert "code net.py: Scale changed" in why.stdout, why.stdout + why.stderr
+
+
 def test_what_keras_leaves_in_float32_stands_in_the_table(road: Path) -> None:
     table = (road / "artifacts/select/small/table.md").read_text()
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.plans import PACK, PRUNE, TRAINER, component, config, ids, plugins_of, refused, use
+from tests.plans import PACK, PRUNE, TRAINER, component, config, ids, plugins_of, refused, training, use
 
-from modelyard.component import Use
+from modelyard.component import Component, Source, Use
 from modelyard.config.config import Config
 from modelyard.config.training import Training
 from modelyard.plan.planner import build_plan
 from modelyard.plugins.load import Plugins
+from modelyard.stage import CLASSES_ROLE
 
 
 @pytest.fixture
@@ -68,6 +69,27 @@ def test_a_project_with_one_is_planned_as_it_ever_was(plugins: Plugins) -> None:
     ]  # fmt: skip
     assert "lineages" not in plan.stages["select:shop"].settings
     assert {stage.seed for stage in plan.stages.values()} == {None, 3}
+
+
+@pytest.mark.parametrize(
+    ("reads", "origin", "roles"),
+    [
+        (True, "project", ["optimizer", CLASSES_ROLE]),
+        (True, "built-in", ["optimizer"]),
+        (False, "project", ["optimizer"]),
+    ],
+)
+def test_a_step_that_reads_files_with_classes_in_them_stands_on_the_module_of_the_projects_own_model(
+    plugins: Plugins, reads: bool, origin: str, roles: list[str]
+) -> None:
+    packed = msgspec.structs.replace(PACK, reads_classes=reads)
+    model = Component("model", "net", build, Source("net", origin, Path("net.py")), produces="raw")
+    plan = build_plan(training(config({"plain": (use(packed),)}), model=Use(model)), plugins)
+    assert list(plan.stages["optimize:plain"].uses) == roles
+
+
+def build(input_shape: object, classes: object) -> None:
+    """Build nothing."""
 
 
 def test_each_is_compared_with_its_own_baseline_that_was_trained_as_long(plugins: Plugins) -> None:

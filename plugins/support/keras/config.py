@@ -58,7 +58,8 @@ def check_config(config: Any, weights: int, path: Path, is_registered: Callable[
         if reason:
             msg = (
                 f"{path}: {reason}\n"
-                "  keep to layers of Keras, and to your own that are registered with register_keras_serializable()"
+                "  keep to layers of Keras; one of your own stands in the module of [tool.modelyard.model], or in one that it imports, "
+                "outside of functions, under @register_keras_serializable()"
             )
             raise DataError(msg)
         if isinstance(one.get("vocabulary"), str):

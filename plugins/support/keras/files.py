@@ -53,6 +53,20 @@ def check_network(
             f"  write it as {name}.Sequential([{name}.Input(shape), ...]) or {name}.Model(inputs, outputs)"
         )
         raise PluginError(msg)
+    _check_layers(keras, model, where)
+
+
+def _check_layers(keras: Any, model: Any, where: str) -> None:
+    """Check that each layer's class can be found by who reads the model from a file: a function's own cannot.
+
+    Raises:
+        PluginError: one cannot.
+    """
+    for layer in model._flatten_layers(include_self=False):  # noqa: SLF001 - the only list of those inside others, too
+        kind = type(layer).__qualname__
+        if "<locals>" in kind:
+            msg = f"{where}: the layer {layer.name!r} is a {kind}, which is there only while its function runs\n  {own_layer(keras)}"
+            raise PluginError(msg)
 
 
 def load(keras: Any, path: Path, what: str) -> Any:
@@ -78,7 +92,7 @@ def load(keras: Any, path: Path, what: str) -> Any:
 
 def own_layer(keras: Any) -> str:
     """Return what a layer of the project's own needs, to be read from a file."""
-    return f"a layer of your own needs @{keras.__name__}.saving.register_keras_serializable(), in a plugin's module"
+    return f"a layer of your own needs @{keras.__name__}.saving.register_keras_serializable(), outside of functions"
 
 
 def reason(exc: Exception) -> str:

@@ -44,6 +44,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     takes_model: bool = True
     losses: tuple[str, ...] = ("cross-entropy",)
     trains_like: str = ""
+    reads_classes: bool = False
     answers: Literal["", "logits", "probabilities"] = ""
     tools: tuple[str, ...] = ()
     needs: tuple[str, ...] | None = None
@@ -103,6 +104,9 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     def inputs(self) -> tuple[str, ...]:
         """The parameters that name a file or folder of the project, whose content counts."""
         return tuple(name for name, parameter in self.parameters.items() if parameter.is_input)
+
+    def bring(self) -> None:
+        """Import the module of the project that has the function, where that is not loaded with the plugins."""
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from modelyard.plan.formats import advice
 from modelyard.plan.losses import check_losses
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
-from modelyard.stage import Input, Stage
+from modelyard.stage import CLASSES_ROLE, Input, Stage
 from modelyard.toml.places import KeyPlace
 
 
@@ -77,7 +77,15 @@ class Road:
     def optimize(self, link: Link) -> Stage:
         parent = f"optimize:{self.called(link.parent)}" if link.parent else self.train
         name = f"optimize:{self.called(link.name)}"
-        return self.stage(name, {"optimizer": link.steps[-1]}, {}, Input("model", parent), self.data)
+        uses = {"optimizer": link.steps[-1], **self.classes(link.steps[-1].component)}
+        return self.stage(name, uses, {}, Input("model", parent), self.data)
+
+    def classes(self, optimizer: Component) -> dict[str, Use]:
+        """Return the project's model, as what has the classes that a file names, if `optimizer` reads such a file."""
+        model = self.training.uses.get("model")
+        if model is None or not optimizer.reads_classes or model.component.source.origin == "built-in":
+            return {}
+        return {CLASSES_ROLE: model}
 
     def evaluate(self, variant: str) -> Stage:
         uses, final = self.config.uses, self.finals[variant]

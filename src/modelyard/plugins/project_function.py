@@ -60,6 +60,10 @@ class ProjectFunction(Component, frozen=True, dict=True):
         """The module's file."""
         return self.path
 
+    def bring(self) -> None:
+        """Import the module."""
+        importlib.import_module(self.source.name)
+
 
 def project_function(kind: str, project: Path, reference: str, where: Place) -> ProjectFunction:
     """Return the component for `reference`, `module:function` in the project.

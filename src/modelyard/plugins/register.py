@@ -40,6 +40,7 @@ _FLAGS = {
     "reads_settings",
     "deterministic",
     "takes_model",
+    "reads_classes",
     "seeded",
     "host_bound",
     "measures",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelyard.artifacts import Dataset, Model
 from modelyard.contexts import OptimizeContext
 from modelyard.execution.job import Job
+from modelyard.stage import CLASSES_ROLE
 from modelyard.stages.model_facts import write_model_facts
 
 
@@ -16,6 +17,8 @@ def run(job: Job) -> None:
             other than facts, or says of the answers what the file does not.
     """
     model = Model.open(job.inputs["model"])
+    if classes := job.stage.uses.get(CLASSES_ROLE):
+        classes.component.bring()
     context = job.context(OptimizeContext, model=model, dataset=Dataset.open(job.inputs["dataset"]))
     told = job.call("optimizer", context)
     write_model_facts(job, "optimizer", model.facts, told, warnings=tuple(context.warnings))

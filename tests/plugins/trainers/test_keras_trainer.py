@@ -120,6 +120,13 @@ def own_layer(input_shape: tuple[int, ...], classes: int) -> Any:
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), Scale(), keras.layers.Dense(classes)])
 
 
+def unregistered(input_shape: tuple[int, ...], classes: int) -> Any:
+    import keras
+
+    scale = type("Scale", (keras.layers.Layer,), {"call": lambda self, x: x * 2})()
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), scale, keras.layers.Dense(classes)])
+
+
 def softmax(input_shape: tuple[int, ...], classes: int) -> Any:
     import keras
 
@@ -155,7 +162,11 @@ def of_tf_keras(input_shape: tuple[int, ...], classes: int) -> Any:
             subclassed,
             r"'own' is neither Sequential \(with an input shape\) nor Functional\n  write it as keras\.Sequential",
         ),
-        (own_layer, r"cannot be saved: .*Scale.*\n  a layer of your own needs @keras\.saving"),
+        (
+            own_layer,
+            r"'scale' is a own_layer.<locals>.Scale, .*\n  a layer of your own needs @keras\.saving.*, outside",
+        ),
+        (unregistered, r"cannot be saved: .*Scale.*\n  a layer of your own needs @keras\.saving"),
         (code_in_the_file, r"cannot be saved: .*[Ll]ambda"),
         (of_tf_keras, r"got a tf_keras\S+, not a model of Keras 3\n  build it with `import keras`"),
         (
