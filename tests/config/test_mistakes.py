@@ -16,11 +16,6 @@ from modelyard.errors import ConfigError, PlanError, PluginError
 from modelyard.plan.planner import build_plan
 
 
-@pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    return Load(tmp_path_factory.mktemp("config") / "some project")
-
-
 def error(where: str, text: str, *, match: str) -> Any:
     return pytest.param({where: text}, match, id=f"{where}: {text[:40]}")
 
@@ -81,71 +76,8 @@ T = "tool.modelyard"
             "batchsize = 1",
             match="unknown key 'batchsize', did you mean 'batch_size'?\n  allowed: batch_size,",
         ),
-        error(
-            f"{T}.evaluate", 'slices = ["a", "a"]', match="[tool.modelyard.evaluate]: key 'slices': 'a' is there twice"
-        ),
-        error(f"{T}.evaluate", 'slices = ["class"]', match="key 'slices': 'class' makes names that there are already"),
-        error(
-            f"{T}.evaluate",
-            'test_sets = ["a", "a"]',
-            match="[tool.modelyard.evaluate]: key 'test_sets': 'a' is there twice",
-        ),
-        error(
-            f"{T}.evaluate",
-            'test_sets = ["a"]\nslices = ["a"]',
-            match="key 'slices': 'a' makes names that there are already\n  call the column",
-        ),
-        error(f"{T}.evaluate", 'slices = ["A b"]', match="key 'slices': "),
-        error(
-            f"{T}.gates",
-            "min_acuracy = 0.5",
-            match="[tool.modelyard.gates]: unknown key 'min_acuracy', did you mean 'min_accuracy'?",
-        ),
-        error(f"{T}.gates", "min_accuracy = 50", match="key 'min_accuracy': 50 is not allowed"),
-        error(f"{T}.gates", 'max_size = "12 parsec"', match="[tool.modelyard.gates]: key 'max_size': "),
-        error(f"{T}.gates", 'max_latency_p99 = "soon"', match="[tool.modelyard.gates]: key 'max_latency_p99': "),
         error(f"{T}.serve", "port = 70000", match="key 'port': 70000 is not allowed"),
         error(f"{T}.store", "path = 3", match="[tool.modelyard.store]: key 'path': 3 is not allowed"),
-        error(f"{T}.variants", "", match="[tool.modelyard.variants]: there is no variant\n  write at least one"),
-        error(
-            f"{T}.variants", 'a = "pack"', match="[tool.modelyard.variants]: a: 'pack' is not a list\n  write a chain"
-        ),
-        error(
-            f"{T}.variants",
-            "a = [3]",
-            match="[tool.modelyard.variants.a]: 3 is not a step\n  write a model optimizer's name",
-        ),
-        error(
-            f"{T}.variants",
-            "a = [{ sparsity = 0.5 }]",
-            match="[tool.modelyard.variants.a]: {'sparsity': 0.5} is not a step",
-        ),
-        error(
-            f"{T}.variants",
-            "a = [{ use = 3 }]",
-            match="[tool.modelyard.variants.a]: key 'use': 3 is not the name of a optimizer",
-        ),
-        error(
-            f"{T}.variants",
-            'a = ["pak"]',
-            match="[tool.modelyard.variants.a]: unknown model optimizer 'pak', did you mean 'pack'?",
-        ),
-        error(
-            f"{T}.variants",
-            'a = ["prune"]',
-            match="[tool.modelyard.variants.a]: key 'sparsity' is missing\n  it is a fraction from 0 to 1",
-        ),
-        error(
-            f"{T}.variants",
-            'a = [{ use = "prune", sparsity = 2 }]',
-            match="[tool.modelyard.variants.a]: key 'sparsity': 2 is not allowed",
-        ),
-        error(
-            f"{T}.variants",
-            '"A b" = ["pack"]',
-            match="'A b' is not allowed as the name of a variant\n  allowed: 1 to 100",
-        ),
-        error(f"{T}.variants", f'{"a" * 101} = ["pack"]', match="is not allowed as the name of a variant"),
         error(
             f'{T}.targets."../out"',
             'use = "cluster"',

@@ -9,11 +9,6 @@ from modelyard.config.overrides import parse_override
 from modelyard.errors import ConfigError
 
 
-@pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    return Load(tmp_path_factory.mktemp("config") / "some project")
-
-
 def test_an_override_is_laid_over_the_file(load: Load) -> None:
     config = load(train__epochs="9", select__rule="fastest", seed="3", variants__more='["pack"]')
     assert config.training.uses["train"].params == {"epochs": 9, "rate": 0.1}

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    return Load(tmp_path_factory.mktemp("config") / "some project")
-
-
 def test_every_table_is_read_and_every_default_filled_in(load: Load) -> None:
     config = load({"tool.modelyard.resources": "train = 1", "tool.modelyard.targets.cluster": "replicas = 2"})
     assert (config.project, config.name, config.version, config.seed) == (load.project, "some-project", "2.1", 7)
@@ -38,18 +33,6 @@ def test_every_table_is_read_and_every_default_filled_in(load: Load) -> None:
 def test_a_target_of_another_name_says_what_it_uses(load: Load) -> None:
     config = load({"tool.modelyard.targets.staging": 'use = "cluster"'})
     assert config.targets["staging"].component.name == "cluster"
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("Ünder_score.X", "nder-score-x"), ("a" * 51 + "-b", "a" * 51), ("---", "project"), ("x", "x")],
-)
-def test_the_name_is_made_from_that_of_the_distribution(name: str, expected: str, load: Load) -> None:
-    assert load({"project": f'name = "{name}"'}).name == expected
-
-
-def test_the_name_is_the_folders_without_a_distribution(load: Load) -> None:
-    assert load({"project": None}).name == "some-project"
 
 
 def test_an_input_path_is_relative_to_the_project(load: Load) -> None:
