@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from modelyard.serving.events.asking import Outcome
-from modelyard.serving.events.consumer import Consumer, Patience
+from modelyard.serving.events.consumer import Consumer
+from modelyard.serving.events.held import Patience
 from modelyard.serving.metrics import Board, Metrics
 
 

@@ -6,19 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic
-from urllib.parse import quote
 
 from ..errors import RequestError
-from ..logs import log, logger, requests
-from . import structured
+from ..logs import requests
 from .asking import Asking, Outcome
-from .http import Mode, binary, headers_of, mode_of
+from .held import Held
 from .lanes import Lanes
-from .source import Answer, D, Ending
+from .letters import answer_of, read_event, why_dead
+from .link import Link
+from .source import D, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +24,10 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from ..limits import Limits
     from ..metrics import Metrics
-    from .event import Event
+    from .held import Patience
     from .result import Results
     from .source import Source
 
-DETAIL = 500
-AGAIN_S, LONGEST_S = 0.2, 60.0
 TAKE_S = 2.0
 """How long a `take` may last once no more is to be taken."""
 TURN_S = 0.002
@@ -41,103 +37,6 @@ NOTHING = 2
 SMALL_BYTES = 1 << 16
 _SUSPECT = ""
 """The key of what was handed out before; it is used where there is no order by key."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How much is taken on, and how often it is tried.
-
-    Attributes:
-        in_flight: events that are held at a time.
-        attempts: how often one is tried that may work next time, and handed out before it is put aside untried.
-        retry_s: how long it rests after the first time, in seconds; each time twice as long, at most `LONGEST_S`.
-        lease_s: how long the broker waits for a word about an event, in seconds.
-        order: `none`, or `key`: those with the same partition key one after another, however often one is tried.
-        once: whether it ends by itself when there is nothing more.
-    """
-
-    in_flight: int = 64
-    attempts: int = 5
-    retry_s: float = 1.0
-    lease_s: float = 30.0
-    order: str = "none"
-    once: bool = False
-
-    def rest_s(self, attempt: int) -> float:
-        """Return how long an event rests after it failed for the `attempt`th time, in seconds."""
-        return float(min(LONGEST_S, self.retry_s * 2 ** min(attempt - 1, 16)) * random.uniform(0.8, 1.2))
-
-
-@dataclass(eq=False, slots=True)
-class Held(Generic[D]):
-    """An event that was taken and of which the broker does not know yet what became.
-
-    Attributes:
-        delivery: the event.
-        taken: when it was taken, on the loop's clock.
-        key: what it has in common with those that it must not overtake; None: it may overtake all.
-        attempt: how often it was handed out, and tried here again.
-        rests: whether it waits here to be tried again.
-        outcome: what it is counted as, once that is known.
-        event: as it was read, if it could be.
-        ending: what the broker is to be told.
-    """
-
-    delivery: D
-    taken: float
-    key: str | None
-    attempt: int
-    rests: bool = False
-    outcome: str = ""
-    event: Event | None = None
-    ending: Ending[D] = field(init=False)
-
-
-class Link(Generic[D]):
-    """The connection to the broker: made anew, by whoever needs it, after anything has failed."""
-
-    def __init__(self, source: Source[D], metrics: Metrics) -> None:
-        self.source = source
-        self._metrics = metrics
-        metrics.event_connection(is_open=False)
-        self._opening = asyncio.Lock()
-        self._number, self._is_open, self._wait_s = 0, False, 0.0
-
-    async def opened(self) -> int:
-        """Return the number of the connection, once there is one."""
-        async with self._opening:
-            while not self._is_open:
-                await asyncio.sleep(self._wait_s)
-                try:
-                    await self.source.open()
-                except Exception as exc:  # whatever it is, to consume no more would be worse, and silent
-                    self._longer("broker", exc)
-                else:
-                    self._number, self._is_open = self._number + 1, True
-                    self._metrics.event_connection(is_open=True)
-                    log(logging.INFO, "broker", connected=True)
-        return self._number
-
-    def lost(self, number: int, exc: Exception, event: str = "broker") -> None:
-        """Have the connection made anew, unless that has begun already; `event` is what the log calls it."""
-        if self._is_open and number == self._number:
-            self._is_open = False
-            self._metrics.event_connection(is_open=False)
-            self._longer(event, exc)
-
-    def works(self) -> None:
-        """Something has worked: the next failure is the first."""
-        self._wait_s = 0.0
-
-    async def close(self) -> None:
-        """Leave, if it is open."""
-        if self._is_open:
-            with contextlib.suppress(Exception):
-                await self.source.close()
-
-    def _longer(self, event: str, exc: Exception) -> None:
-        self._wait_s = min(LONGEST_S, max(AGAIN_S, 2 * self._wait_s))
-        tell(event, exc, again_s=self._wait_s)
 
 
 class Consumer(Generic[D]):
@@ -240,7 +139,7 @@ class Consumer(Generic[D]):
         if self._patience.order == "none":
             return _SUSPECT if delivery.attempt > 1 else None
         try:
-            return self._read(delivery).get("partitionkey")
+            return read_event(delivery, self._limits).get("partitionkey")
         except RequestError:  # it is a dead letter as soon as it is asked
             return None
 
@@ -257,16 +156,8 @@ class Consumer(Generic[D]):
     def _ask(self, held: Held[D]) -> None:
         delivery = held.delivery
         small = len(delivery.body) < SMALL_BYTES
-        work = Asking(lambda: self._read(delivery), self._results, self._limits, small=small)
+        work = Asking(lambda: read_event(delivery, self._limits), self._results, self._limits, small=small)
         self._engine.submit(work, lambda outcome: self._end(held, outcome))
-
-    def _read(self, delivery: D) -> Event:
-        headers = delivery.headers
-        media_type = headers.get(b"content-type", headers.get(b"ce-datacontenttype", b"")).decode("latin-1")
-        if mode_of(media_type) is Mode.STRUCTURED:
-            return structured.read_one(delivery.body, self._limits)
-        others = {name: value for name, value in headers.items() if name != b"ce-datacontenttype"}
-        return binary(others, delivery.body, media_type or None)
 
     # What becomes of it.
 
@@ -276,9 +167,13 @@ class Consumer(Generic[D]):
         if name == "returned" or (name == "failed" and held.attempt < self._patience.attempts):
             self._rest(held, name)
         elif wrong is not None:
-            self._tell(held, name, Ending(delivery, dead_letter=_told(held, name, wrong.message, wrong.status)))
+            self._tell(
+                held,
+                name,
+                Ending(delivery, dead_letter=why_dead(delivery, held.attempt, name, wrong.message, wrong.status)),
+            )
         else:
-            answer = None if outcome.result is None else _answer(outcome.result)
+            answer = None if outcome.result is None else answer_of(outcome.result)
             self._tell(held, name, Ending(delivery, answer=answer))
 
     def _tell(self, held: Held[D], outcome: str, ending: Ending[D]) -> None:
@@ -341,7 +236,9 @@ class Consumer(Generic[D]):
             held.ending = Ending(delivery, dead_letter={})
         else:
             held.outcome = "failed"
-            held.ending = Ending(delivery, dead_letter=_told(held, "failed", f"the answer: {failure}", 500))
+            held.ending = Ending(
+                delivery, dead_letter=why_dead(delivery, held.attempt, "failed", f"the answer: {failure}", 500)
+            )
         return True
 
     def _let_go(self, held: Held[D]) -> None:
@@ -386,32 +283,7 @@ class Consumer(Generic[D]):
             await self._source.settle([Ending(held.delivery, rest_s=0.0) for held in self._held])
 
 
-def _answer(result: Event) -> Answer:
-    headers = {name.decode(): value.decode() for name, value in headers_of(result)}
-    headers["ce-datacontenttype"] = result["datacontenttype"]
-    return Answer(result["id"], headers, bytes(result.data or b""))
-
-
-def _told(held: Held[D], reason: str, detail: str, code: int) -> dict[str, str]:
-    """Return what a dead letter says of why it is one."""
-    return {
-        "ce-errorreason": reason,
-        "ce-errordetail": quote(detail[:DETAIL], safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").replace(" ", "%20"),
-        "ce-errorattempts": str(held.attempt),
-        "ce-errororigin": quote(held.delivery.origin, safe=":/.-_"),
-        "ce-knativeerrorcode": str(code),
-    }
-
-
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-def tell(event: str, exc: Exception, **more: float) -> None:
-    """Log what the broker did not do; anything else is a mistake of ours, with its traceback."""
-    if isinstance(exc, ConnectionError):
-        log(logging.WARNING, event, reason=str(exc), **more)
-    else:
-        logger.error(event, exc_info=exc, extra={"fields": more})

@@ -8,7 +8,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from .consumer import Consumer, Patience
+from .consumer import Consumer
+from .held import Patience
 from .result import Results
 from .source import Place, Tls, open_source
 
