@@ -57,7 +57,7 @@ class Sender:
         return self._found
 
     async def _begin(self, number: int, subject: str, body: bytes, headers: Mapping[str, str]) -> Exception | None:
-        size = len(body) + _LINE + sum(len(name) + len(value) + _LINE for name, value in headers.items())
+        size = len(body) + sum(map(len, headers)) + sum(map(len, headers.values())) + _LINE * (len(headers) + 1)
         if size > self._client.max_payload:  # the client counts the body alone, and the server hangs up
             return ValueError(f"larger than the broker takes, {self._client.max_payload} bytes")
         self._sent += 1

@@ -36,7 +36,7 @@ class Connection:
     """A connection to a server. One task asks at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, where: str) -> None:
-        self._reader, self._writer, self._where = reader, writer, where
+        self._incoming, self._writer, self._where = Incoming(reader), writer, where
         self._asking = asyncio.Lock()
 
     @classmethod
@@ -92,11 +92,11 @@ class Connection:
         return [await self._reply() for _ in range(count)]
 
     async def _reply(self) -> Reply:
-        line = await self._reader.readuntil(b"\r\n")
-        kind, text = line[:1], line[1:-2]
+        line = await self._incoming.line()
+        kind, text = line[:1], line[1:]
         if kind == b"$":
             size = int(text)
-            return None if size < 0 else (await self._reader.readexactly(size + 2))[:-2]
+            return None if size < 0 else (await self._incoming.exactly(size + 2))[:-2]
         if kind == b"*":
             size = int(text)
             return None if size < 0 else [await self._reply() for _ in range(size)]
@@ -108,6 +108,46 @@ class Connection:
             return text
         msg = f"not the protocol of Redis: {line[:40]!r}"
         raise ValueError(msg)
+
+
+class Incoming:
+    """What comes from a server, read many bytes at once: an event has two dozen lines."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._data, self._at = b"", 0
+
+    async def line(self) -> bytes:
+        """Return what comes before the next line end.
+
+        Raises:
+            ValueError: it is longer than `LIMIT`.
+            EOFError: the connection has ended.
+        """
+        while (end := self._data.find(b"\r\n", self._at)) < 0:
+            if len(self._data) - self._at > LIMIT:
+                msg = f"a line of more than {LIMIT} bytes"
+                raise ValueError(msg)
+            more = await self._reader.read(LIMIT)
+            if not more:
+                msg = "the connection has ended"
+                raise EOFError(msg)
+            self._data, self._at = self._data[self._at :] + more, 0
+        start, self._at = self._at, end + 2
+        return self._data[start:end]
+
+    async def exactly(self, size: int) -> bytes:
+        """Return the next `size` bytes.
+
+        Raises:
+            EOFError: the connection has ended.
+        """
+        start, self._at = self._at, self._at + size
+        found = self._data[start : self._at]
+        if len(found) < size:  # a large one is copied once
+            self._data, self._at = b"", 0
+            found += await self._reader.readexactly(size - len(found))
+        return found
 
 
 def packed(command: Sequence[bytes]) -> bytes:

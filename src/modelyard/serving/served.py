@@ -72,7 +72,7 @@ class Served:
         """The names of what the last axis of an output holds, by output."""
         return {one.name: one.labels for one in self.facts.outputs if one.labels}
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, str]:
         """What tells this model from another of the same name."""
         return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -82,18 +83,29 @@ def checked(attributes: Mapping[str, str]) -> Mapping[str, str]:
         raise RequestError(
             400, f"not a CloudEvent: specversion {_cut(attributes['specversion'])}; spoken here: {VERSION!r}"
         )
-    for name, value in attributes.items():
-        if not _NAME.fullmatch(name) or name in ("data", "database64"):
+    for name in attributes:
+        if not _is_name(name):
             raise RequestError(
                 400,
                 f"not a CloudEvent: attribute {_cut(name)}; a name is of lower-case letters and digits, and not 'data'",
             )
-        if unfit := _UNFIT.search(value):
-            raise RequestError(400, f"not a CloudEvent: attribute {name!r} holds the character {unfit[0]!r}")
+    if not "".join(attributes.values()).isprintable():  # most are, and only what is not can be unfit
+        _check_characters(attributes)
     for name in _TIMES:
         if name in attributes:
             parse_time(attributes[name], name)
     return attributes
+
+
+@lru_cache(maxsize=64)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in ("data", "database64")
+
+
+def _check_characters(attributes: Mapping[str, str]) -> None:
+    for name, value in attributes.items():
+        if unfit := _UNFIT.search(value):
+            raise RequestError(400, f"not a CloudEvent: attribute {name!r} holds the character {unfit[0]!r}")
 
 
 def parse_time(text: str, name: str = "time") -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PREFIX = b"ce-"
 TYPE = "datacontenttype"
+KNOWN = 64
+"""How many media types and names of header fields are remembered: those that are sent, and not all that strangers make up."""
 _ANY = "application/cloudevents"
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
@@ -41,6 +44,7 @@ class Mode(Enum):
     BATCH = "the body is a list of events, as JSON"
 
 
+@lru_cache(maxsize=KNOWN)
 def mode_of(media_type: str) -> Mode:
     """Return how a message of `media_type` holds its event.
 
@@ -88,8 +92,7 @@ def binary(headers: Mapping[bytes, bytes], data: bytes | bytearray, media_type: 
     Raises:
         RequestError: 400, it is none.
     """
-    start = len(PREFIX)
-    attributes = {_name(key[start:]): _value(key, value) for key, value in headers.items() if key.startswith(PREFIX)}
+    attributes = {_name(key): _value(key, value) for key, value in headers.items() if key.startswith(PREFIX)}
     if media_type is not None:
         attributes[TYPE] = media_type
     return Event(checked(attributes), data or None)
@@ -112,7 +115,8 @@ def write_one(event: Event, mode: Mode) -> Response:
     if mode is Mode.STRUCTURED:
         return Response(200, structured.write_one(event), structured.STRUCTURED.encode())
     media_type = event.get(TYPE) or "application/json"
-    return Response(200, bytes(event.data or b""), media_type.encode(), tuple(headers_of(event)))
+    headers = tuple([(name.encode(), value.encode()) for name, value in headers_of(event).items()])
+    return Response(200, bytes(event.data or b""), media_type.encode(), headers)
 
 
 def write_batch(events: Iterable[Event]) -> Response:
@@ -120,17 +124,18 @@ def write_batch(events: Iterable[Event]) -> Response:
     return Response(200, structured.write_batch(events), structured.BATCH.encode())
 
 
-def headers_of(event: Event) -> list[tuple[bytes, bytes]]:
-    """Return the attributes of `event` as header fields; the type of its data is not among them."""
-    return [
-        (PREFIX + name.encode(), (value if _PLAIN.fullmatch(value) else quote(value, safe=_SAFE)).encode())
-        for name, value in event.attributes.items()
-        if name != TYPE
-    ]
+def headers_of(event: Event) -> dict[str, str]:
+    """Return the attributes of `event` as header fields, printable ASCII; the type of its data is not among them."""
+    attributes = event.attributes
+    plain = _PLAIN.fullmatch("".join(attributes.values()))  # at once: most are
+    return {
+        f"ce-{name}": value if plain else quote(value, safe=_SAFE) for name, value in attributes.items() if name != TYPE
+    }
 
 
-def _name(name: bytes) -> str:
-    text = name.decode("latin-1")
+@lru_cache(maxsize=KNOWN)
+def _name(header: bytes) -> str:
+    text = header[len(PREFIX) :].decode("latin-1")
     if text == TYPE:
         raise RequestError(400, f"not a CloudEvent: the header 'ce-{TYPE}'; in HTTP that is Content-Type")
     return text
@@ -141,7 +146,9 @@ def _value(name: bytes, value: bytes) -> str:
     if len(value) > 1 and value[:1] == value[-1:] == b'"':
         value = re.sub(rb"\\(.)", rb"\1", value[1:-1])
     try:
-        return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), value).decode()
+        if b"%" in value:
+            value = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), value)
+        return value.decode()
     except (TypeError, UnicodeDecodeError) as exc:
         raise RequestError(
             400, f"not a CloudEvent: the header {name.decode('latin-1')!r} is not percent-encoded UTF-8"

@@ -42,7 +42,7 @@ def read_event(delivery: Delivery, limits: Limits) -> Event:
 
 def answer_of(result: Event) -> Answer:
     """Return an answer as the broker's client sends it."""
-    headers = {name.decode(): value.decode() for name, value in headers_of(result)}
+    headers = headers_of(result)
     headers["ce-datacontenttype"] = result["datacontenttype"]
     return Answer(result["id"], headers, bytes(result.data or b""))
 

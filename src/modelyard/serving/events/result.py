@@ -64,29 +64,31 @@ class Results:
 
     def _attributes(self, kind: str, cause: Event, trace: Trace | None) -> dict[str, str]:
         model = self.model
-        optional = {
-            **{name: cause.get(name) for name in _CARRIED},
-            "traceparent": _traceparent(cause, trace),
-            "modeldigest": model.identity["sha256"],
-        }
-        return {
+        attributes = {
             "specversion": VERSION,
             "id": self.id_of(cause),
             "source": self.source,
             "type": kind,
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _now(),
             "datacontenttype": "application/json",
             "causationid": cause["id"],
             "correlationid": cause.get("correlationid") or cause["id"],
             "modelname": model.name,
             "modelversion": model.version,
-            **{name: value for name, value in optional.items() if value},
         }
+        carried = {name: cause.get(name) for name in _CARRIED}
+        optional = {**carried, "traceparent": _traceparent(cause, trace), "modeldigest": model.identity["sha256"]}
+        return attributes | {name: value for name, value in optional.items() if value}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _traceparent(cause: Event, trace: Trace | None) -> str | None:
     """Return our place in the trace of `cause`; in that of the request that brought it, if it names none."""
-    parent = read_parent((cause.get("traceparent") or "").encode())
+    theirs = cause.get("traceparent")
+    parent = read_parent(theirs.encode()) if theirs else None
     if parent is None or (trace is not None and trace.trace_id == parent[0]):
         return trace.parent().decode() if trace is not None else None
     return f"00-{parent[0]}-{secrets.token_hex(8)}-{parent[2]:02x}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -59,6 +60,7 @@ def write_batch(events: Iterable[Event]) -> bytes:
     return orjson.dumps([_object(event) for event in events])
 
 
+@lru_cache(maxsize=64)
 def is_json(media_type: str) -> bool:
     """Return whether data of `media_type` is JSON; without a type, it is."""
     kind = media_type.partition(";")[0].strip().lower()
