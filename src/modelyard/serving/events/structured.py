@@ -16,7 +16,7 @@ import orjson
 
 from ..body import parse_json
 from ..errors import RequestError
-from .event import NO_DOCUMENT, Event, checked
+from .event import NO_DOCUMENT, REQUIRED, Event, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,8 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 _DATA, _DATA_BASE64 = "data", "data_base64"
 _INT32 = 1 << 31
+_TEXTS = (*REQUIRED, "subject", "time", "datacontenttype", "dataschema")
+"""Attributes that are text; an extension may also be a number or a truth value."""
 
 
 def read_one(body: bytes | bytearray, limits: Limits) -> Event:
@@ -87,12 +89,14 @@ def _event(value: Any, where: str = "") -> Event:
 
 
 def _text(name: str, value: Any, where: str) -> str:
+    if isinstance(value, str):
+        return value
+    if name in _TEXTS:
+        raise RequestError(400, f"not a CloudEvent: {where}attribute {name!r} is not text")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) and -_INT32 <= value < _INT32:
         return str(value)
-    if isinstance(value, str):
-        return value
     raise RequestError(
         400,
         f"not a CloudEvent: {where}attribute {name[:100]!r} is neither text, nor a whole number of 32 bits, nor true or false",
