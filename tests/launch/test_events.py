@@ -11,6 +11,7 @@ import pytest
 
 from modelyard.errors import ToolError
 from modelyard.launch import events
+from modelyard.serving.events.result import Results
 
 
 class Mirror:
@@ -44,6 +45,31 @@ def test_a_sample_is_an_instance_by_name_where_the_model_has_several_inputs() ->
     assert one.id.startswith("test-0-")
     two = events.event_of_sample({"x": np.float32(0.5), "y": np.int64([3])}, "test-1")
     assert json.loads(two.body) == {"instances": [{"x": 0.5, "y": [3]}]}
+
+
+def test_a_sample_is_sent_in_three_forms() -> None:
+    sample = {"x": np.array([[1, 258]], ">u2")}
+    raw = events.raw_event_of_sample(sample, "test-0")
+    assert (raw.body, raw.headers["content-type"]) == (b"\x01\x00\x02\x01", "application/octet-stream")
+    assert events.raw_event_of_sample({"x": np.array(b"a\0", object)}, "test-0").body == b"a\0"
+    binary = events.traced(events.event_of_sample(sample, "test-0"))
+    whole = json.loads(events.structured(binary).body)
+    assert whole.pop("data") == {"instances": [[[1, 258]]]}
+    assert whole.pop("datacontenttype") == "application/json"
+    assert {f"ce-{name}": value for name, value in whole.items()} | {
+        "content-type": "application/json"
+    } == binary.headers
+    assert events.structured(binary).headers == {"content-type": "application/cloudevents+json"}
+
+
+def test_the_id_of_an_answer_is_the_servers_own() -> None:
+    model = SimpleNamespace(name="net", version="3", identity={"sha256": ""})
+    cause = {"source": events.SOURCE, "id": "a b"}
+    headers = {"ce-causationid": "a%20b", "ce-modelname": "net", "ce-modelversion": "3"}
+    heard = SimpleNamespace(is_dead=False, headers=headers, body=b"")
+    assert events.answer_id(heard) == Results(model, "/net").id_of(cause)  # type: ignore[arg-type]
+    model.identity["sha256"] = headers["ce-modeldigest"] = "0" * 64
+    assert events.answer_id(heard) == Results(model, "/net").id_of(cause)  # type: ignore[arg-type]
 
 
 def test_each_event_is_heard_of_once_and_what_is_missing_is_named() -> None:

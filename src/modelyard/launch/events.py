@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NAME_IT = "name the broker: MODELYARD_EVENTS_URL, or url in [tool.modelyard.events]"
 SET_IT = "the broker's settings: [tool.modelyard.events], or MODELYARD_EVENTS_... in the shell"
+SOURCE = "urn:modelyard:send"
+"""What events that are made here say that they come from."""
 AT_ONCE = 256
 """Events that are sent before the broker is asked whether it has them."""
 
@@ -49,7 +52,7 @@ def event(data: bytes, media_type: str, name: str) -> Event:
     headers = {
         "ce-specversion": "1.0",
         "ce-id": identity,
-        "ce-source": "urn:modelyard:send",
+        "ce-source": SOURCE,
         "ce-type": "dev.modelyard.sample",
         "content-type": media_type,
     }
@@ -61,6 +64,33 @@ def event_of_sample(sample: Mapping[str, NDArray[Any]], name: str) -> Event:
     row = {key: listed(value) for key, value in sample.items()}
     instance = row if len(row) > 1 else next(iter(row.values()))
     return event(json.dumps({"instances": [instance]}).encode(), "application/json", name)
+
+
+def raw_event_of_sample(sample: Mapping[str, NDArray[Any]], name: str) -> Event:
+    """Return an event that asks for one raw sample of the only input: its values little-endian, or the one text that it is."""
+    (value,) = sample.values()
+    data = value.item() if value.dtype.kind == "O" else value.astype(value.dtype.newbyteorder("<")).tobytes()
+    return event(data, "application/octet-stream", name)
+
+
+def traced(one: Event) -> Event:
+    """Return `one` in a new trace."""
+    trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return replace(one, headers={**one.headers, "ce-traceparent": trace})
+
+
+def structured(one: Event) -> Event:
+    """Return `one`, whose data is JSON, as a single JSON text."""
+    attributes = {name.removeprefix("ce-"): text for name, text in one.headers.items() if name.startswith("ce-")}
+    whole = {**attributes, "datacontenttype": one.headers["content-type"], "data": json.loads(one.body)}
+    return Event(one.id, {"content-type": "application/cloudevents+json"}, json.dumps(whole).encode())
+
+
+def answer_id(heard: Heard) -> str:
+    """Return the id that an answer must have: it follows from its cause, one of `event`, and from the model that it names."""
+    said = {name: unquote(heard.headers.get(f"ce-model{name}", "")) for name in ("digest", "name", "version")}
+    model = said["digest"] or f"{said['name']}:{said['version']}"
+    return hashlib.sha256("\0".join((SOURCE, cause_of(heard), model)).encode()).hexdigest()[:32]
 
 
 def peer_of(variables: Mapping[str, str], task: str) -> Peer:

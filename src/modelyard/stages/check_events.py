@@ -1,8 +1,8 @@
 """Does the image answer the events of a real broker, and lose none?
 
-A broker is started with TLS and a password. The image's server answers test samples that are sent as events, puts aside
-what nobody can answer, is stopped and killed with events in its hands, and comes back: every event has one answer, the
-one of the evaluation.
+A broker is started with TLS and a password, which it is first seen to ask for, of the image's server, too. That answers
+test samples that are sent as events in every form, puts aside what nobody can answer, is stopped and killed with events in
+its hands, and comes back: every event has one answer, the one of the evaluation.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,11 @@ from modelyard.stages.handlers import taken
 from modelyard.system import is_linux
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from modelyard.artifacts import ImageFacts
+    from modelyard.artifacts import ImageFacts, ModelFacts
     from modelyard.asking import Samples
     from modelyard.component import Use
     from modelyard.execution.job import Job
@@ -47,9 +48,12 @@ if TYPE_CHECKING:
     from modelyard.stages.handlers import Around
 
     Compare = Callable[[NDArray[Any], str], float]
+    Form = Callable[[Mapping[str, NDArray[Any]], str], Event]
 
 _LEASE = {"MODELYARD_EVENTS_ACK_WAIT_S": "2"}
 """What a killed server held is handed out again after so many seconds."""
+_TRACE, _TRACE_ID = "ce-traceparent", len("00-") + 32
+"""The header field of a trace, and how much of it all that belongs to the trace has in common."""
 _WITHOUT = "to go on without: [tool.modelyard.check] events = false"
 
 
@@ -117,8 +121,7 @@ def _tried(job: Job, facts: ImageFacts, samples: Samples, compare: Compare, use:
         Path(folder).chmod(0o755)  # the image's user reads the files there
         with local_broker.started(use.component, Path(folder), job.log_file) as broker:
             root = unpacked(job.inputs["image"], facts, Path(folder, "root"))
-            beside = Beside(broker.settings() | _LEASE, broker.files, root)
-            trial = Trial(job, facts, samples, broker, beside, use)
+            trial = Trial(job, facts, samples, broker, Beside({}, broker.files, root), use)
             try:
                 trial.run()
             finally:
@@ -147,6 +150,7 @@ class Trial:
         self._variables = environment(settings, config.uses["runtime"], use) | _LEASE
         self._runner = asyncio.Runner()
         self._peer = self._opened(broker.settings())
+        self._forms = _forms(samples, Model.open(job.inputs["model"]).facts)
         self._rounds: list[list[Event]] = []
         self.heard: dict[str, list[Heard]] = collections.defaultdict(list)
 
@@ -157,6 +161,7 @@ class Trial:
             StageFailed: the server, or the broker, did not do as it should.
         """
         self._refuse_strangers()
+        self._refuse_server()
         self._runner.run(self._peer.prepare())
         with self._server() as server:
             self._send()
@@ -172,7 +177,7 @@ class Trial:
             server.end(signal.SIGKILL)
         with self._server():
             self._hear({one.id for events_ in self._rounds for one in events_})
-        self._check_ids()
+        self._check_answers()
 
     def answers(self, around: Around | None) -> Iterator[NDArray[Any]]:
         """Give what was answered to the samples, each time that they were sent, shape `(N, *shape)`."""
@@ -216,13 +221,30 @@ class Trial:
             msg = f"check: events: the broker lets in {who}\n  its source, {_WITHOUT}"
             raise StageFailed(msg)
 
-    def _server(self) -> AbstractContextManager[Server]:
-        return running(self._job.inputs["image"], self._facts, self._timeout_s, self._job.log_file, self._beside)
+    def _refuse_server(self) -> None:
+        """Check that the image's server with a wrong password is not let in, and says so without saying the password."""
+        log = self._job.log_file
+        before = log.stat().st_size if log.exists() else 0
+        with self._server("wrong") as server:
+            server.end(signal.SIGTERM)
+        said = log.read_bytes()[before:]
+        secret = (self._broker.files / "wrong").read_bytes().strip()
+        if b'"event":"broker"' not in said or b'"connected":true' in said or secret in said:
+            msg = (
+                "check: events: the image's server had a wrong password, and its log does not say that the broker refuses it, "
+                f"or says the password\n  it is in the log; {_WITHOUT}"
+            )
+            raise StageFailed(msg)
+
+    def _server(self, password: str = "password") -> AbstractContextManager[Server]:
+        beside = replace(self._beside, settings=self._broker.settings(password) | _LEASE)
+        return running(self._job.inputs["image"], self._facts, self._timeout_s, self._job.log_file, beside)
 
     def _send(self) -> None:
-        """Send the samples, each as an event of its own."""
+        """Send the samples, each as an event of its own, in a form that they were not sent in before."""
         rows = [rows_of(self._samples, number) for number in range(count(self._samples))]
-        self._rounds.append([events.event_of_sample(row, f"check-{number}") for number, row in enumerate(rows)])
+        form = self._forms[len(self._rounds) % len(self._forms)]
+        self._rounds.append([form(row, f"check-{number}") for number, row in enumerate(rows)])
         self._runner.run(self._peer.send(self._rounds[-1]))
 
     def _hear(self, wanted: Collection[str], least: int | None = None) -> None:
@@ -267,10 +289,28 @@ class Trial:
             )
             raise StageFailed(msg)
 
-    def _check_ids(self) -> None:
-        """Check that an event that was answered twice has answers with one id: who reads them knows that it is one."""
+    def _check_answers(self) -> None:
+        """Check that each answer has the id that a second answer to its event would have, and its event's trace."""
+        traces = {one.id: trace for events_ in self._rounds for one in events_ if (trace := one.headers.get(_TRACE))}
         for cause, heard in self.heard.items():
-            ids = {one.headers.get("ce-id") for one in heard}
-            if len(ids) != 1:
-                msg = f"check: events: {cause} has answers with {len(ids)} ids: a duplicate would not be known"
-                raise StageFailed(msg)
+            for one in heard:
+                if one.headers.get("ce-id") != events.answer_id(one):
+                    msg = f"check: events: an answer to {cause} has an id of its own: a duplicate would not be known"
+                    raise StageFailed(msg)
+                if cause in traces and one.headers.get(_TRACE, "")[:_TRACE_ID] != traces[cause][:_TRACE_ID]:
+                    msg = f"check: events: the answer to {cause} is not in the trace of its event"
+                    raise StageFailed(msg)
+
+
+def _forms(samples: Samples, facts: ModelFacts) -> list[Form]:
+    """Return how a sample can be sent: as JSON beside header fields, as JSON with them in it, and as bytes if those say it all."""
+    forms: list[Form] = [
+        lambda sample, name: events.traced(events.event_of_sample(sample, name)),
+        lambda sample, name: events.structured(events.event_of_sample(sample, name)),
+    ]
+    arrays = list(samples.values())
+    own = [(one.dtype, tuple(one.shape)) for one in facts.inputs]
+    are_texts = len(arrays) == 1 and isinstance(arrays[0][0], bytes)
+    if are_texts or (len(arrays) == 1 and own == [(str(arrays[0].dtype), arrays[0].shape[1:])]):
+        forms.append(events.raw_event_of_sample)
+    return forms
