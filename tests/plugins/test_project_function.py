@@ -3,8 +3,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -18,7 +21,6 @@ from modelyard.plugins.project_function import ProjectFunction, project_function
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -211,6 +213,67 @@ def test_a_component_of_any_kind_may_be_a_function_of_the_project(toy_project: P
     told = doit(project, "plugins", "work:squeeze").stdout
     assert "optimizer work:squeeze" in told
     assert "takes toy, gives packed\n\nRound it and make it ready.\n\nParameters:\n  decimals: int; default 1" in told
+
+
+PROJECTS = Path(__file__).parents[1] / "projects"
+TEMPLATES = Path(__file__).parents[2] / "templates"
+USED = """
+[tool.modelyard.task]
+use = "functions:shortlist"
+
+[tool.modelyard.metrics.log-loss]
+use = "functions:log_loss"
+
+[tool.modelyard.executor]
+use = "functions:processes"
+kinds = ["train"]
+
+[tool.modelyard.store]
+remote = "shared"
+
+[tool.modelyard.events]
+use = "feed:table"
+"""
+"""The tables of the project's own task, metric, executor and source of events."""
+
+
+def with_functions(project: Path) -> Path:
+    """Let the toy project use functions of its own for all that serves, measures, packs and runs it."""
+    text = (project / "pyproject.toml").read_text()
+    text = text.replace("min_accuracy = 0.5", 'min_hit_rate = 0.5\nunsure = { use = "functions:wide", most = 0.3 }')
+    text = text.replace('"toy"\n\n[tool.modelyard.v', '"functions:near"\n\n[tool.modelyard.v')
+    text = text.replace('"tarball"', '"functions:archive"')
+    (project / "pyproject.toml").write_text(text + USED.replace("shared", f"file://{project.parent}/shared"))
+    for name in ("functions", "feed"):
+        shutil.copy(PROJECTS / f"{name}.py", project)
+    (project / "own_table").mkdir()
+    shutil.copy(TEMPLATES / "plugin/src/package/client/__init__.py.txt", project / "own_table/__init__.py")
+    (project.parent / "shared").mkdir()
+    return project
+
+
+def test_what_learns_measures_packs_serves_and_runs_may_be_functions_too(toy_project: Path, doit: Doit) -> None:
+    project = with_functions(toy_project)
+    done = doit(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"evaluate:plain: built .*hit_rate 1, log_loss 0\.", done.stdout)
+    assert "built 0, restored 0" in doit(project).stdout
+    with (project / "server/__init__.py").open("a") as file:
+        file.write("EDITED = True\n")
+    assert "built 2, " in doit(project).stdout, "image and manifest"
+    names = ("functions:wide", "functions:log_loss", "functions:processes", "feed:table")
+    told = doit(project, "plugins", *names).stdout
+    assert all(
+        f"{kind} {name}" in told for kind, name in zip(("gate", "metric", "executor", "source"), names, strict=True)
+    )
+
+
+def test_a_file_that_traits_name_and_that_is_not_there_is_told(toy_project: Path, doit: Doit) -> None:
+    project = with_functions(toy_project)
+    (project / "feed.py").write_text((project / "feed.py").read_text().replace('"own_table"', '"own_tabel"'))
+    told = doit(project, "list").stderr
+    assert "feed.py:7: table: @traits: 'client': there is no 'own_tabel', did you mean 'own_table'?" in told
+    assert "Traceback" not in told
 
 
 def test_an_edit_of_such_a_function_runs_what_it_is_used_in(toy_project: Path, doit: Doit) -> None:

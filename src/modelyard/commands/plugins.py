@@ -14,11 +14,8 @@ from modelyard.plugins.project_function import ProjectFunction
 from modelyard.project.load import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from modelyard.component import Use
-    from modelyard.config.config import Config
 
 _TABLES = {"dataset": "dataset", "builder": "image", "source": "events"}
 """The kinds whose table in the configuration holds keys of modelyard's own, too."""
@@ -52,14 +49,8 @@ class Plugins(ModelyardCommand):
 
 def _project_functions(folder: Path) -> dict[tuple[str, str], Component]:
     """Return the components that the project names as `module:function`, by kind and name."""
-    used = (use.component for config in load(folder).config.pipelines for use in _used(config))
+    used = (use.component for config in load(folder).config.pipelines for use in config.every_use)
     return {(one.kind, one.name): one for one in used if isinstance(one, ProjectFunction)}
-
-
-def _used(config: Config) -> Iterator[Use]:
-    chains = (step for chain in config.variants.values() for step in chain)
-    trained = (use for training in config.trainings.values() for use in training.uses.values())
-    yield from (*config.uses.values(), *config.several.values(), *trained, *chains, *config.targets.values())
 
 
 def _facts(component: Component, shadowed: dict[int, Any]) -> dict[str, Any]:

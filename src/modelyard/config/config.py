@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,15 @@ class Config(msgspec.Struct, frozen=True):
         sides = {"before": self.before, "after": self.after}
         own = {f"{side}:{number}": use for side, uses in sides.items() for number, use in enumerate(uses, 1)}
         return own | {f"{role}:{one.key}": use for one in self.models for role, use in one.config.handlers.items()}
+
+    @property
+    def every_use(self) -> Iterator[Use]:
+        """Yield each component that the configuration names, with its parameters, whatever its kind."""
+        yield from (use for training in self.trainings.values() for use in training.uses.values())
+        yield from (step for chain in self.variants.values() for step in chain)
+        for named in (self.uses, self.several, self.metrics, self.gates, self.targets, self.kinds):
+            yield from named.values()
+        yield from (*self.before, *self.after, *filter(None, (self.events, self.executor)))
 
     def where_variant(self, variant: str) -> Where:
         """Return the place of a variant, for messages."""

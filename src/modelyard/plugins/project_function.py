@@ -19,9 +19,9 @@ import msgspec
 from modelyard import params
 from modelyard.code.syntax import parse
 from modelyard.component import REQUIRED, Component, Parameter, Source, argument_docs, called_with
-from modelyard.errors import PluginError, listing
+from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.plugins.named_function import check_arguments, last_name, module_and_function, module_file, no_function
-from modelyard.plugins.register import checked_traits
+from modelyard.plugins.register import PLACED, checked_traits
 from modelyard.toml.places import Place
 
 _NAMES: dict[str, Any] = {
@@ -112,8 +112,28 @@ def _traits(kind: str, function: ast.FunctionDef, tree: ast.Module, path: Path) 
             said |= _unpacked(keyword.value, tree, where)
         else:
             said[keyword.arg] = _literal(keyword.value, f"{where}: {keyword.arg!r}")
-    optional = _SAID_ELSEWHERE.get(kind, ())
-    return checked_traits(kind, said, f"{path}:{function.lineno}: {function.name}: @traits", optional)
+    optional, where = _SAID_ELSEWHERE.get(kind, ()), f"{path}:{function.lineno}: {function.name}: @traits"
+    placed = {
+        trait: _placed(value, path.parent, f"{where}: {trait!r}") for trait, value in said.items() if trait in PLACED
+    }
+    return checked_traits(kind, said | placed, where, optional)
+
+
+def _placed(value: Any, folder: Path, where: str) -> Any:
+    """Return the paths that a trait names from the module's folder: a literal holds texts.
+
+    Raises:
+        PluginError: one is not there.
+    """
+    if isinstance(value, dict):
+        return {name: _placed(one, folder, where) for name, one in value.items()}
+    if not isinstance(value, str):
+        return value
+    if not value or not (folder / value).exists():
+        near = did_you_mean(value, [one.name for one in folder.iterdir()])
+        msg = f"{where}: there is no {value!r}{near}\n  write a path from the folder of the module, {folder}"
+        raise PluginError(msg)
+    return folder / value
 
 
 def _literal(node: ast.expr, where: str) -> Any:

@@ -35,6 +35,8 @@ _SEQUENCES = {
 _PATHS = {"server", "requirements"}
 _PACKAGES = {"client", "package"}
 _PATHS_BY_PARAMETER = {"optional_requirements"}
+PLACED = _PATHS | _PACKAGES | _PATHS_BY_PARAMETER
+"""Traits that are files and folders."""
 _DICTS = {"environment", "server_environment", "parts"}
 _FLAGS = {
     "reads_settings",
