@@ -32,14 +32,20 @@ def _convert(context: OptimizeContext) -> bytes:
     """Return the model as LiteRT.
 
     Raises:
-        StageFailed: the converter has no counterpart of an operator of the model.
+        StageFailed: the converter has no counterpart of an operator of the model, or samples are of several lengths.
     """
     import litert_torch
     import torch
 
+    facts = context.dataset.facts
+    if None in facts.input_shape:
+        msg = (
+            f"{context.model.path}: samples are of several lengths, and what litert-torch converts takes those of one\n"
+            "  export with torch-onnx for the runtime onnxruntime; or pad them in the data set: Streams(..., ragged=False)"
+        )
+        raise StageFailed(msg)
     module = load_program(context.model.path).module(check_guards=False)
     module.training = False  # it is exported as it predicts; without the mark the converter warns of the contrary
-    facts = context.dataset.facts
     sample = torch.zeros(1, *facts.input_shape, dtype=getattr(torch, input_dtype(facts.dtype)))
     try:
         return bytes(litert_torch.convert(module, (sample,)).model_content())

@@ -9,6 +9,7 @@ from msgspec import Meta
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
+from modelyard_plugins.support.onnx.axes import name_axes
 from modelyard_plugins.support.onnx.model import weighted_operators
 from modelyard_plugins.support.torch.program import first_line, load_program
 from modelyard_plugins.support.torch.start import TORCH, start
@@ -30,6 +31,7 @@ def torch_onnx(context: OptimizeContext, *, opset: Opset = 20) -> None:
     start(context.seed)
     proto = _export(context, opset)
     _plain(proto)
+    name_axes(proto, context.model.facts.inputs)
     data = proto.SerializeToString(deterministic=True)
     (context.out / format_file("onnx")).write_bytes(data)
     counts = {f"operators_{kind}": len(names) for kind, names in weighted_operators(proto).items()}

@@ -9,7 +9,7 @@ from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.data.calibration import rows_to_measure
-from modelyard_plugins.support.torch.calling import blank, call, tensors
+from modelyard_plugins.support.torch.calling import blank, call, example_shapes, tensors
 from modelyard_plugins.support.torch.layers import is_layer
 from modelyard_plugins.support.torch.program import export_program, load_program, save_program
 from modelyard_plugins.support.torch.start import TORCH, start
@@ -49,7 +49,9 @@ def torch_quantize(context: OptimizeContext, *, calibration_samples: PositiveInt
     quantized = convert_pt2e(prepared)
     _drop_unused(quantized)
     context.metrics.update(_count(quantized, context), calibration_samples=len(rows))
-    program = export_program(quantized, blank(_inputs(context), context.dataset.facts.shapes), "quantized", context.log)
+    inputs = _inputs(context)
+    samples = blank(inputs, example_shapes(context.dataset))
+    program = export_program(quantized, samples, "quantized", context.log, inputs)
     save_program(program, context.out / format_file("torch_int8"))
 
 

@@ -36,6 +36,7 @@ class PerPosition(Task):
 
     number = "a probability"
     position = "position"
+    follows = True
 
     def __init__(self, ignore: int | None) -> None:
         self.ignore = ignore

@@ -175,7 +175,7 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str
     if dataset.facts.loss != "cross-entropy" or dataset.y("train").ndim > 1:
         msg = f"[tool.modelyard.train]: class_weights: {class_weights!r} is not allowed: {_NO_CLASSES}\n  leave class_weights out"
         raise ConfigError(msg)
-    counts = np.bincount(dataset.y("train")[rows], minlength=dataset.facts.output_shape[0])
+    counts = np.bincount(dataset.y("train")[rows], minlength=dataset.facts.classes)
     return (len(rows) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from modelyard.params import (
     BatchSize,
+    Buckets,
     ClassWeights,
     EarlyStopping,
     Epochs,
@@ -22,6 +23,7 @@ from modelyard.params import (
     Precision,
     Schedule,
     Shift,
+    ShuffleBlock,
     ValidationFraction,
 )
 
@@ -49,6 +51,8 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
     step: OwnStep = ""
     callbacks: OwnCallbacks = ""
     precision: Precision = "float32"
+    shuffle_block: ShuffleBlock = 0
+    buckets: Buckets = 0
 
 
 class WithoutLion(TrainingParams, frozen=True, kw_only=True):

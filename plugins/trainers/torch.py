@@ -9,11 +9,12 @@ from modelyard.artifacts import format_file
 from modelyard.errors import PluginError
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
+from modelyard_plugins.support.data.order import Mixing
 from modelyard_plugins.support.losses import LOSSES, loss_of
 from modelyard_plugins.support.own_function import own_function
 from modelyard_plugins.support.own_training import own_step
 from modelyard_plugins.support.torch.callbacks import Callbacks
-from modelyard_plugins.support.torch.calling import blank, call
+from modelyard_plugins.support.torch.calling import Given, blank, call, example_shapes
 from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
 from modelyard_plugins.support.torch.fitting import Criterion, KeepBest, falling, fit, make_optimizer
@@ -32,7 +33,7 @@ from modelyard_plugins.support.training_params import WithoutLion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from modelyard.artifacts import DatasetFacts, Output, SampleShape
+    from modelyard.artifacts import DatasetFacts, Output, SampleShape, Shape
     from modelyard.contexts import TrainContext
     from modelyard.hookspecs import RegisterTrainer
 
@@ -64,8 +65,10 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
     context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
     where = device()
     model.to(where).train()
-    feed = Feed(context.dataset, rows, params.batch_size, seed=context.seed, device=where, augmenting=augmenting)
-    validation = Feed(context.dataset, held_out, params.batch_size, seed=None, device=where) if len(held_out) else None
+    mixing, sorting = Mixing(params.shuffle_block, params.buckets), Mixing(buckets=params.buckets)
+    data, size = context.dataset, params.batch_size
+    feed = Feed(data, rows, size, seed=context.seed, device=where, augmenting=augmenting, mixing=mixing)
+    validation = Feed(data, held_out, size, seed=None, device=where, mixing=sorting) if len(held_out) else None
     keeper = KeepBest(params.early_stopping) if params.early_stopping else None
     moving = make_optimizer(params.optimizer, model, params.learning_rate)
     history = fit(
@@ -83,8 +86,9 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
         step=own_step(params.step),
         callbacks=Callbacks.of(params.callbacks, context),
     )
-    facts = context.dataset.facts
-    program = export_program(model.cpu().eval(), blank(facts.inputs, facts.shapes), name, context.log)
+    inputs = context.dataset.facts.inputs
+    samples = blank(inputs, example_shapes(context.dataset))
+    program = export_program(model.cpu().eval(), samples, name, context.log, inputs)
     save_program(program, context.out / format_file("torch"))
     record(context, history, parameters, best=None if keeper is None else keeper.epoch)
 
@@ -97,7 +101,7 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
     loss_of(facts)
     check_names(facts.inputs)
     shape = module_shape(facts.sample_shape, layout)
-    model = context.build_model(shape, facts.output_shape[-1])
+    model = context.build_model(shape, facts.classes)
     if not isinstance(model, torch.nn.Module):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         msg = (
@@ -105,28 +109,36 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
         )
         raise PluginError(msg)
     name = type(model).__name__
-    _check_answer(model, name, shape, facts, context.log)
+    samples = blank(facts.inputs, example_shapes(context.dataset))
     whole = taking_samples(model, facts.sample_shape, layout).eval()
-    program = export_program(whole, blank(facts.inputs, facts.shapes), name, context.log)
+    _check_answer(whole, name, shape, samples, facts, context.log)
+    program = export_program(whole, samples, name, context.log, facts.inputs)
     (answer,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
     activation = activation_of(f"torch.ops.{answer.target}")
     torch.manual_seed(context.seed)  # however many numbers the checks drew
     return whole, name, (context.facts.ending_in(activation) if activation else context.facts).output
 
 
-def _check_answer(model: Any, name: str, shape: SampleShape, facts: DatasetFacts, log: Any) -> None:
-    """Check with two samples of zeros that `model` takes samples of `shape`, and answers what the data set wants.
+def _check_answer(model: Any, name: str, shape: SampleShape, samples: Given, facts: DatasetFacts, log: Any) -> None:
+    """Check with two samples of zeros that `model` takes them, and answers what the data set wants.
+
+    Args:
+        model: takes samples of the data set's shape.
+        name: what to call it in messages.
+        shape: what its own part takes.
+        samples: two.
+        facts: what the data set wants.
+        log: called with the whole of torch's complaint.
 
     Raises:
         PluginError: it does not.
     """
     import torch
 
-    model.eval()
     shapes = shape if isinstance(shape, dict) else {facts.input.name: shape}
     try:
         with torch.no_grad():
-            answer = call(model, blank(facts.inputs, shapes))
+            answer = call(model, samples)
     except Exception as exc:  # it is the project's code
         log(f"{type(exc).__name__}: {exc}")
         msg = (
@@ -141,10 +153,13 @@ def _check_answer(model: Any, name: str, shape: SampleShape, facts: DatasetFacts
         raise PluginError(msg)
     takes = (None, *next(iter(shapes.values())))
     found_shape = (None, *answer.shape[1:]) if answer.shape[:1] == (2,) else tuple(answer.shape)
-    check_shapes(name, takes, found_shape, wanted=(takes, (None, *facts.output_shape)))
+    answers = (None, *facts.output_shape)
+    if len(found_shape) == len(answers):  # a length that varies is whatever the samples' is
+        found_shape = tuple(None if axis is None else own for own, axis in zip(found_shape, answers, strict=True))
+    check_shapes(name, takes, found_shape, wanted=(takes, answers))
 
 
-def _described(facts: DatasetFacts, shapes: Mapping[str, tuple[int, ...]]) -> str:
+def _described(facts: DatasetFacts, shapes: Mapping[str, Shape]) -> str:
     """Return what samples are, for a message; several inputs by their names."""
     each = [
         (one.name, f"{input_dtype(one.dtype)} samples of the shape {(None, *shapes[one.name])}") for one in facts.inputs

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from modelyard.files.ragged import is_ragged
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from numpy.typing import NDArray
 
     from modelyard.contexts import Predictor
+    from modelyard.signature import Axis
+    from modelyard.tensors import InputFacts
 
 Samples = Mapping[str, "NDArray[Any]"]
 """Raw samples by input, each of shape `(N, *shape)`."""
@@ -22,6 +28,12 @@ def ask(predictor: Predictor, samples: Samples, output: str) -> NDArray[Any]:
     return predictor.run(samples)[output]
 
 
+def some_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:
+    """Return some rows of samples; those of several lengths stay so."""
+    whole = rows_of({name: array for name, array in samples.items() if not is_ragged(array)}, rows)
+    return {name: whole[name] if name in whole else array.take(rows) for name, array in samples.items()}
+
+
 def rows_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:
     """Return some rows of samples, in memory."""
     import numpy as np
@@ -30,6 +42,43 @@ def rows_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:
         return np.array(found, object if isinstance(found, bytes) else None)  # numpy would cut zeros off
 
     return {name: held(array[rows]) for name, array in samples.items()}
+
+
+def batches(samples: Samples, most: int) -> list[slice | NDArray[Any]]:
+    """Return which rows a model is run on together, `most` at once: all of them, each once.
+
+    Samples of several lengths are run beside others of their own length, as a client sends them: nothing pads them.
+    """
+    import numpy as np
+
+    lengths = [array.lengths for array in samples.values() if is_ragged(array)]  # type: ignore[attr-defined]
+    if not lengths:
+        return [slice(start, start + most) for start in range(0, count(samples), most)]
+    order = np.lexsort(lengths[::-1])
+    sorted_lengths = np.stack(lengths)[:, order]
+    ends = np.flatnonzero((sorted_lengths[:, 1:] != sorted_lengths[:, :-1]).any(axis=0)) + 1
+    groups = np.split(order, ends)
+    return [group[start : start + most] for group in groups for start in range(0, len(group), most)]
+
+
+def stacked(answers: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return the answers to further and further samples as one array; those of shorter samples are filled with zeros."""
+    import numpy as np
+
+    shapes = {answer.shape[1:] for answer in answers}
+    if len(shapes) == 1 or len({len(shape) for shape in shapes}) > 1:
+        return np.concatenate(answers)
+    found = np.zeros((sum(map(len, answers)), *map(max, zip(*shapes, strict=True))), answers[0].dtype)
+    first = 0
+    for answer in answers:
+        found[(slice(first, first + len(answer)), *map(slice, answer.shape[1:]))] = answer
+        first += len(answer)
+    return found
+
+
+def longest(samples: Samples, facts: Iterable[InputFacts]) -> dict[Axis, int]:
+    """Return how long the longest sample is, by the axis along which they vary."""
+    return {one.shape[0]: samples[one.name].shape[1] for one in facts if one.pad is not None and one.name in samples}
 
 
 def count(samples: Samples) -> int:

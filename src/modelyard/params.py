@@ -189,3 +189,25 @@ Shift = Annotated[
     Meta(extra={"doc": "move each picture by up to so many pixels in each direction, drawn anew each epoch."}),
 ]
 """A trainer's `shift`."""
+
+ShuffleBlock = Annotated[
+    NonNegativeInt,
+    Meta(
+        extra={
+            "doc": "for data larger than memory: so many samples that lie side by side stay near each other, of which 8 such "
+            "blocks from anywhere are mixed, so that few places of the disk are read at a time. 0: any sample may follow any."
+        }
+    ),
+]
+"""A trainer's `shuffle_block`."""
+
+Buckets = Annotated[
+    NonNegativeInt,
+    Meta(
+        extra={
+            "doc": "for samples of several lengths: sort those of so many batches by their length before they are put "
+            "together, so that little is padded. 0: none."
+        }
+    ),
+]
+"""A trainer's `buckets`."""

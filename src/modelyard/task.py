@@ -134,12 +134,14 @@ class Task:
         says: what a sample is told, in the plural, for messages: `labels`.
         number: one number of an answer, for messages: `a probability`.
         looks_at_baseline: whether the baseline's answers are wanted beside the variant's own.
+        follows: whether labels and answers have a position for each of a sample's along its first axis.
         block: how many samples an accumulator looks at at a time, at most.
     """
 
     says = "answers"
     number = "a number"
     looks_at_baseline = False
+    follows = False
     block = 1024
 
     def check(self, splits: Splits) -> OutputFacts:

@@ -60,6 +60,9 @@ class InputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         value_range: the lowest and highest value that it may hold; the server refuses others.
         tensor: what the model's file calls it; empty: the same, or it is the only one.
         overlap: how many elements the file wants before them along the last axis: those at the end of the step before.
+        pad: what follows a sample that is shorter than others beside it, where each of a data set is of its own length along
+            the first axis; None: all are of one shape.
+        mask: the input whose samples it tells from what follows them: it holds 1 where there is one; empty: it is no mask.
     """
 
     name: str
@@ -69,6 +72,8 @@ class InputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value_range: tuple[float, float] | None = None
     tensor: str = ""
     overlap: int = 0
+    pad: float | None = None
+    mask: str = ""
 
 
 class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""Answers in a file: texts as wide as the longest, in whatever order they come."""
+"""Answers in a file: texts as wide as the longest, in whatever order they come; those of several lengths, each where it belongs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modelyard.errors import PluginError
+from modelyard.files.ragged import RaggedArray
 from modelyard.stages.predicting import predict
 from modelyard.task import Task
 from modelyard.tensors import OutputFacts
@@ -39,9 +41,49 @@ def test_texts_of_any_length_are_kept_whole(tmp_path: Path, workers: int) -> Non
         3,
         workers,
         lambda *_, **__: None,
+        {},
     )
 
     answers = np.load(file)
     assert answers.dtype == "S39"
     assert answers.tolist() == [b"x" * one for one in lengths]
     assert list(tmp_path.iterdir()) == [file]
+
+
+class Doubling:
+    """A model that answers as many numbers as it is given."""
+
+    def predict(self, raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return raw * 2.0
+
+    def run(self, inputs: Any) -> Any:
+        raise NotImplementedError
+
+
+class NoSevens(Task):
+    def check_answers(self, answers: np.ndarray[Any, Any], first: int) -> None:
+        if (answers == 14).any():
+            msg = f"sample {first + int((answers == 14).any(axis=1).argmax())} is wrong"
+            raise PluginError(msg)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_answers_of_several_lengths_are_those_of_each_sample_alone(tmp_path: Path, workers: int) -> None:
+    lengths = np.random.default_rng(1).integers(1, 6, 30)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    samples: Any = {"n": RaggedArray.of(np.full(offsets[-1], 3.0), offsets, -1)}
+    file, output = tmp_path / "answers.npy", OutputFacts(name="twice", shape=("length",))
+    longest = {"length": int(lengths.max())}
+    predict(Doubling, samples, file, output, NoSevens(), 4, workers, lambda *_, **__: None, longest)
+    answers = np.load(file)
+    assert answers.shape == (30, lengths.max())
+    np.testing.assert_array_equal((answers == 6).sum(axis=1), lengths)
+    assert ((answers == 6) | (answers == 0)).all()
+
+
+def test_an_answer_that_cannot_be_is_told_with_its_sample(tmp_path: Path) -> None:
+    values, offsets = np.array([1.0, 1, 1, 7, 1]), np.array([0, 2, 3, 4, 5])
+    samples: Any = {"n": RaggedArray.of(values, offsets, 0)}
+    output = OutputFacts(name="twice", shape=("length",))
+    with pytest.raises(PluginError, match="sample 2 is wrong"):
+        predict(Doubling, samples, tmp_path / "a.npy", output, NoSevens(), 4, 1, lambda *_, **__: None, {"length": 2})

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.augmenting import Augmenting
+from modelyard_plugins.support.data.order import PLAIN, Mixing, Order
+from modelyard_plugins.support.data.targets import Targets
 from modelyard_plugins.support.keras.inputs import given
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def batches(
     inputs: Sequence[InputFacts] = (),
     augmenting: Augmenting = NOTHING,
     class_weights: NDArray[np.float32] | None = None,
+    mixing: Mixing = PLAIN,
 ) -> Any:
     """Return a `tf.data.Dataset` of `(inputs, targets)`, or of `(inputs, labels, weights)`, for `rows` of the training split.
 
@@ -44,14 +47,18 @@ def batches(
         inputs: those of the model, if its file may call them other than the data set does.
         augmenting: what is done to pictures, drawn from the same seed.
         class_weights: what a sample of each class counts, shape `(classes,)`; None: there are no weights.
+        mixing: how samples are shuffled.
     """
+    import numpy as np
     import tensorflow as tf
 
-    columns, y = dataset.raw("train"), dataset.y("train")
-    taken = inputs or dataset.facts.inputs
-    specs = {name: tf.TensorSpec((None, *x.shape[1:]), tf.as_dtype(x.dtype)) for name, x in columns.items()}
-    signature = (given(taken, specs), tf.TensorSpec((None, *y.shape[1:]), tf.as_dtype(y.dtype)))
-    epochs = _Epochs(taken, columns, y, rows, batch_size, seed, augmenting)
+    columns, labels = dataset.raw("train"), Targets(dataset)
+    taken, shapes = inputs or dataset.facts.inputs, dataset.facts.shapes
+    specs = {name: tf.TensorSpec((None, *shapes[name]), tf.as_dtype(x.dtype)) for name, x in columns.items()}
+    signature = (given(taken, specs), tf.TensorSpec((None, *labels.shape), tf.as_dtype(labels.dtype)))
+    random = None if seed is None else np.random.default_rng(seed)
+    order = Order(dataset, rows, batch_size, random, mixing)
+    epochs = _Epochs(taken, columns, labels, order, random, augmenting)
     raw = tf.data.Dataset.from_generator(epochs, output_signature=signature)
     counted = raw.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size)))
     ready = counted if all(is_whole(one.dtype) for one in taken) else counted.map(_preprocess(taken))
@@ -67,27 +74,21 @@ class _Epochs:
         self,
         inputs: Sequence[InputFacts],
         columns: Mapping[str, NDArray[np.generic]],
-        y: NDArray[np.generic],
-        rows: NDArray[np.int64],
-        batch_size: int,
-        seed: int | None,
+        targets: Targets,
+        order: Order,
+        random: np.random.Generator | None,
         augmenting: Augmenting,
     ) -> None:
-        import numpy as np
-
-        self.inputs, self.columns, self.y = inputs, columns, y
-        self.rows, self.batch_size = rows, batch_size
-        self.augmenting = augmenting
-        self.random = None if seed is None else np.random.default_rng(seed)
+        self.inputs, self.columns, self.targets = inputs, columns, targets
+        self.order, self.random, self.augmenting = order, random, augmenting
 
     def __call__(self) -> Iterator[tuple[Any, NDArray[np.generic]]]:
-        order = self.rows if self.random is None else self.random.permutation(self.rows)
-        return self.epoch(order)
+        return self.epoch(self.order.epoch())
 
-    def epoch(self, order: NDArray[np.int64]) -> Iterator[tuple[Any, NDArray[np.generic]]]:
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            samples, labels = {name: x[chosen] for name, x in self.columns.items()}, self.y[chosen]
+    def epoch(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Any, NDArray[np.generic]]]:
+        for chosen in batches:
+            samples = {name: x[chosen] for name, x in self.columns.items()}
+            labels = self.targets.of(chosen, samples)
             if self.augmenting and self.random is not None:
                 samples, labels = self.augmenting.change(self.inputs, samples, labels, self.random)
             yield given(self.inputs, samples), labels

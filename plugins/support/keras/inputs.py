@@ -63,5 +63,5 @@ def check_inputs(model: Any, facts: DatasetFacts) -> None:
     for one in facts.inputs:
         name = f"{model.name}.{one.name}"
         takes = tuple(tensors[one.name].shape)
-        check_shapes(name, takes, model.output_shape, wanted=((None, *one.shape), answers))  # type: ignore[arg-type]
+        check_shapes(name, takes, model.output_shape, wanted=((None, *facts.shapes[one.name]), answers))
         check_input_dtype(name, type_of(tensors[one.name]), one)

@@ -37,8 +37,10 @@ def write_onnx(model: Any, path: Path) -> None:
     import onnx
     import tf2onnx  # noqa: F401 - Keras needs it for this format; missing, it is named
 
-    blank = {name: np.zeros((1, *one.shape[1:]), one.dtype) for name, one in named_inputs(model).items()}
-    model(blank if len(blank) > 1 else next(iter(blank.values())))  # Keras exports only what was called
+    taken = named_inputs(model)
+    if not any(None in one.shape[1:] for one in taken.values()):  # else the symbolic tensors do
+        taken = {name: np.zeros((1, *one.shape[1:]), one.dtype) for name, one in taken.items()}
+    model(taken if len(taken) > 1 else next(iter(taken.values())))  # Keras exports only what was called
 
     def export() -> Any:
         model.export(path, format="onnx", verbose=False)

@@ -25,7 +25,7 @@ def learner(keras: Any, model: Any, context: TrainContext, precision: Precision)
     facts = context.dataset.facts
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        twin = context.build_model(facts.sample_shape, facts.output_shape[-1])
+        twin = context.build_model(facts.sample_shape, facts.classes)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     twin.set_weights(model.get_weights())

@@ -39,7 +39,7 @@ def build_model(context: TrainContext, check_model: Callable[[Any, str, SampleSh
     facts = context.dataset.facts
     loss_of(facts)
     shape = facts.sample_shape
-    model = context.build_model(shape, facts.output_shape[-1])
+    model = context.build_model(shape, facts.classes)
     check_model(model, "[tool.modelyard.model]", shape)
     check_inputs(model, facts)
     answers(model, context)
@@ -71,6 +71,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
         StageFailed: the loss or another figure is no longer a finite number.
     """
     from modelyard_plugins.support.data.augmenting import Augmenting
+    from modelyard_plugins.support.data.order import Mixing
     from modelyard_plugins.support.keras.feed import batches
     from modelyard_plugins.support.keras.fitting import compile_model, fit
     from modelyard_plugins.support.keras.own_training import own_callbacks, stepping
@@ -94,9 +95,18 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
     weights = sample_weights(context.dataset, rows, params.class_weights)
     feed = batches(
-        context.dataset, rows, params.batch_size, seed=context.seed, augmenting=augmenting, class_weights=weights
+        context.dataset,
+        rows,
+        params.batch_size,
+        seed=context.seed,
+        augmenting=augmenting,
+        class_weights=weights,
+        mixing=Mixing(params.shuffle_block, params.buckets),
     )
-    validation = batches(context.dataset, held_out, params.batch_size, seed=None) if len(held_out) else None
+    sorting = Mixing(buckets=params.buckets)
+    validation = (
+        batches(context.dataset, held_out, params.batch_size, seed=None, mixing=sorting) if len(held_out) else None
+    )
     keeper = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=params.early_stopping, restore_best_weights=True
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import PluginError
 from modelyard_plugins.support.own_function import own_function
-from modelyard_plugins.support.torch.calling import blank
+from modelyard_plugins.support.torch.calling import blank, example_shapes
 from modelyard_plugins.support.torch.program import export_program, save_program
 from modelyard_plugins.support.torch.start import start
 from modelyard_plugins.support.torch.weights import fill, read_weights
@@ -36,10 +36,9 @@ def write_built(context: TrainContext, builder: str, weights: Path, place: Path)
     module: Any = found()
     _check(module, builder)
     fill(module, read_weights(weights), weights, context.log)
-    facts = context.dataset.facts
-    program = export_program(
-        module.eval(), blank(facts.inputs, facts.shapes), f"{type(module).__name__} of {builder}", context.log
-    )
+    inputs, name = context.dataset.facts.inputs, f"{type(module).__name__} of {builder}"
+    samples = blank(inputs, example_shapes(context.dataset))
+    program = export_program(module.eval(), samples, name, context.log, inputs)
     save_program(program, place)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from modelyard.artifacts import Dataset
     from modelyard.tensors import InputFacts
 
 Given = Any
@@ -33,6 +34,30 @@ def tensors(inputs: Sequence[InputFacts], arrays: Mapping[str, NDArray[Any]], de
 
     made = {one.tensor or one.name: torch.from_numpy(arrays[one.name]).to(device) for one in inputs}
     return made if len(made) > 1 else next(iter(made.values()))
+
+
+def example_shapes(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a sample by input; an axis that varies is as long as that of the middlemost training sample.
+
+    It is 2 at least: torch.export takes an axis of 1 for one that is always so.
+    """
+    import numpy as np
+
+    lengths = {axis: max(2, int(np.median(each))) for axis, each in dataset.lengths("train").items()}
+    return {
+        one.name: tuple(axis if isinstance(axis, int) else lengths[axis] for axis in one.shape)
+        for one in dataset.facts.inputs
+    }
+
+
+def varying(inputs: Sequence[InputFacts]) -> dict[str, tuple[int, ...]]:
+    """Return which axes of each input of a module vary, beside that of the batch, which is axis 0, by the names of its file."""
+    found = {one.tensor or one.name: _varying(one) for one in inputs}
+    return {name: axes for name, axes in found.items() if axes}
+
+
+def _varying(one: InputFacts) -> tuple[int, ...]:
+    return tuple(number for number, axis in enumerate(one.shape, 1) if isinstance(axis, str))
 
 
 def blank(inputs: Sequence[InputFacts], shapes: Mapping[str, tuple[int, ...]]) -> Given:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.tensors import model_inputs
 from modelyard_plugins.support.data.augmenting import Augmenting
+from modelyard_plugins.support.data.order import PLAIN, Mixing, Order
+from modelyard_plugins.support.data.targets import Targets
 from modelyard_plugins.support.torch.calling import tensors
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Feed:
         device: Any,
         inputs: Sequence[InputFacts] = (),
         augmenting: Augmenting = NOTHING,
+        mixing: Mixing = PLAIN,
     ) -> None:
         """Make a feed.
 
@@ -48,20 +51,18 @@ class Feed:
             device: where the batches go.
             inputs: those of the model, if its file may call them other than the data set does.
             augmenting: what is done to pictures, drawn from the same seed.
+            mixing: how samples are shuffled.
         """
         import numpy as np
 
-        self._rows, self._device, self._augmenting = rows, device, augmenting
+        self._device, self._augmenting = device, augmenting
         self._inputs = inputs or dataset.facts.inputs
-        self._columns, self._y = dataset.raw("train"), dataset.y("train")
+        self._columns, self._targets = dataset.raw("train"), Targets(dataset)
         self._random = None if seed is None else np.random.default_rng(seed)
-        ends = list(range(batch_size, len(rows), batch_size))
-        if ends and ends[-1] == len(rows) - 1:
-            del ends[-1]
-        self._bounds = list(zip([0, *ends], [*ends, len(rows)], strict=True))
+        self._order = Order(dataset, rows, batch_size, self._random, mixing, least=2)
 
     def __len__(self) -> int:
-        return len(self._bounds)
+        return len(self._order.bounds)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         """Yield inputs, shape `(n, *input_shape)`, and targets as `Dataset.y` says, as tensors; several inputs as a dict.
@@ -70,10 +71,9 @@ class Feed:
         """
         import torch
 
-        order = self._rows if self._random is None else self._random.permutation(self._rows)
-        for begin, end in self._bounds:
-            chosen = order[begin:end]
-            samples, y = {name: x[chosen] for name, x in self._columns.items()}, self._y[chosen]
+        for chosen in self._order.epoch():
+            samples = {name: x[chosen] for name, x in self._columns.items()}
+            y = self._targets.of(chosen, samples)
             if self._augmenting and self._random is not None:
                 samples, y = self._augmenting.change(self._inputs, samples, y, self._random)
             made = {one.name: model_inputs(samples[one.name], one.dtype, one.preprocessing) for one in self._inputs}

@@ -10,7 +10,7 @@ from modelyard.errors import PluginError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from modelyard.artifacts import SampleShape
+    from modelyard.artifacts import SampleShape, Shape
     from modelyard.tensors import InputFacts
 
 Layout = Literal["channels-first", "channels-last"]
@@ -24,7 +24,7 @@ def module_shape(sample_shape: SampleShape, layout: Layout) -> SampleShape:
     return _turned(sample_shape, layout)
 
 
-def _turned(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
+def _turned(shape: Shape, layout: Layout) -> Shape:
     return (shape[-1], *shape[:-1]) if _moves(shape, layout) else shape
 
 
@@ -44,7 +44,7 @@ def taking_samples(model: Any, sample_shape: SampleShape, layout: Layout) -> Any
     )
 
 
-def _taking_one(model: Any, shape: tuple[int, ...], layout: Layout) -> Any:
+def _taking_one(model: Any, shape: Shape, layout: Layout) -> Any:
     import torch
 
     class TakingSamples(torch.nn.Module):  # type: ignore[misc]  # torch is skipped by mypy
@@ -61,7 +61,7 @@ def _taking_one(model: Any, shape: tuple[int, ...], layout: Layout) -> Any:
     return TakingSamples()
 
 
-def _taking_named(model: Any, shapes: Mapping[str, tuple[int, ...]], layout: Layout) -> Any:
+def _taking_named(model: Any, shapes: Mapping[str, Shape], layout: Layout) -> Any:
     import torch
 
     class TakingNamed(torch.nn.Module):  # type: ignore[misc]  # torch is skipped by mypy

@@ -11,40 +11,46 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, PluginError
 from modelyard_plugins.support.torch.archive import check_archive
-from modelyard_plugins.support.torch.calling import Given
+from modelyard_plugins.support.torch.calling import Given, varying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from modelyard.tensors import InputFacts
 
 _OF_THE_SOURCE = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
 """What torch notes about where a step came from: paths and line numbers of this machine."""
 
 
-def export_program(module: Any, given: Given, name: str, log: Any) -> Any:
-    """Return `module` as a program for batches of any size.
+def export_program(module: Any, given: Given, name: str, log: Any, inputs: Sequence[InputFacts] = ()) -> Any:
+    """Return `module` as a program for batches of any size, and samples of any length where they have several.
 
     Args:
         module: a `torch.nn.Module` on the CPU, in evaluation mode.
         given: two samples, as it takes them.
         name: what to call the module in messages.
         log: called with the whole of torch's complaint.
+        inputs: what is known of its inputs; nothing: samples are all of one shape.
 
     Raises:
-        PluginError: torch.export cannot follow the module's code, or only for one size of batch.
+        PluginError: torch.export cannot follow the module's code, or only for one size of batch, or one length.
     """
     import torch
 
-    axis = {0: torch.export.Dim("batch")}
+    batch, varies = {0: torch.export.Dim("batch")}, varying(inputs)
+    names = list(given) if isinstance(given, dict) else [*varies][:1] or [""]
+    axes = {one: batch | dict.fromkeys(varies.get(one, ()), torch.export.Dim.DYNAMIC) for one in names}
     try:
         if isinstance(given, dict):
-            return torch.export.export(module, (), given, dynamic_shapes=dict.fromkeys(given, axis))
-        return torch.export.export(module, (given,), dynamic_shapes=(axis,))
+            return torch.export.export(module, (), given, dynamic_shapes=axes)
+        return torch.export.export(module, (given,), dynamic_shapes=tuple(axes.values()))
     except Exception as exc:  # the module's own code runs in there
         log(f"{type(exc).__name__}: {exc}")
+        lengths = f", and any length of {', '.join(map(repr, varies))}" if varies else ""
         msg = (
             f"the model {name!r} cannot be exported: {first_line(exc)}\n"
-            "  forward must run under torch.export for any size of batch; the log has all of what torch says"
+            f"  forward must run under torch.export for any size of batch{lengths}; the log has all of what torch says"
         )
         raise PluginError(msg) from exc
 

@@ -9,7 +9,7 @@ from modelyard.artifacts.dataset import Dataset, DatasetFacts, SplitFacts
 from modelyard.artifacts.image import ImageFacts, LayerFacts, ServerFacts
 from modelyard.artifacts.model import FileFacts, Model, ModelFacts, Output, self_contained
 from modelyard.artifacts.names import ONLY_INPUT, format_file, samples_file, sent_file, slice_file
-from modelyard.artifacts.samples import SampleShape
+from modelyard.artifacts.samples import SampleShape, Shape
 from modelyard.artifacts.splits import Splits, Streams
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Output",
     "SampleShape",
     "ServerFacts",
+    "Shape",
     "SplitFacts",
     "Splits",
     "Streams",

@@ -12,11 +12,15 @@ from modelyard.artifacts.samples import Tensors
 from modelyard.files.columns import open_column
 from modelyard.files.json import read_json
 from modelyard.files.npy import open_array
+from modelyard.files.ragged_files import open_ragged
 from modelyard.tensors import InputFacts, Loss, OutputFacts, model_inputs
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from modelyard.files.ragged import RaggedArray
+    from modelyard.signature import Axis
 
 Split = str
 """`train`, `test`, or what the data set calls a further test set."""
@@ -75,11 +79,34 @@ class Dataset(msgspec.Struct, frozen=True):
         Raises:
             PluginError: the samples have several inputs: see `raw`.
         """
-        return self._load(samples_file(split, self.facts.input.name))
+        samples: NDArray[np.generic] = self._samples(split, self.facts.input)
+        return samples
 
     def raw(self, split: Split) -> dict[str, NDArray[np.generic]]:
-        """Return the raw samples of `split` by input, each of shape `(N, *shape)`, memory-mapped read-only."""
-        return {one.name: self._load(samples_file(split, one.name)) for one in self.facts.inputs}
+        """Return the raw samples of `split` by input, each of shape `(N, *shape)`, memory-mapped read-only.
+
+        Samples of several lengths are a `modelyard.files.ragged.RaggedArray`, which pads those that are looked at together.
+        """
+        return {one.name: self._samples(split, one) for one in self.facts.inputs}
+
+    def lengths(self, split: Split) -> dict[Axis, NDArray[np.int64]]:
+        """Return how long each sample of `split` is, shape `(N,)`, by the axis along which it varies."""
+        return {
+            one.shape[0]: self._ragged(split, one).lengths
+            for one in self.facts.inputs
+            if one.pad is not None and not one.mask
+        }
+
+    def _samples(self, split: Split, one: InputFacts) -> Any:
+        if one.pad is None:
+            return self._load(samples_file(split, one.name))
+        if not one.mask:
+            return self._ragged(split, one)
+        (masked,) = (other for other in self.facts.inputs if other.name == one.mask)
+        return self._ragged(split, masked).mask()
+
+    def _ragged(self, split: Split, one: InputFacts) -> RaggedArray:
+        return open_ragged(self.folder, samples_file(split, one.name).removesuffix(".npy"), one.pad or 0)
 
     def sent(self, split: Split = "test") -> dict[str, Any]:
         """Return what clients send of a test split, by input: raw samples, or what handlers make them of.

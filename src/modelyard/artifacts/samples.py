@@ -10,7 +10,9 @@ from modelyard.errors import PluginError
 from modelyard.signature import Axis
 from modelyard.tensors import InputFacts, OutputFacts, Preprocessing
 
-SampleShape = tuple[int, ...] | dict[str, tuple[int, ...]]
+Shape = tuple[int | None, ...]
+"""Axes without that of the batch; None: its length varies."""
+SampleShape = Shape | dict[str, Shape]
 """The shape of one sample, without the axis of the batch: of its only input, or of each of several by name."""
 _Tensor = TypeVar("_Tensor", InputFacts, OutputFacts)
 
@@ -47,9 +49,9 @@ class Tensors(msgspec.Struct, frozen=True, kw_only=True):
         return _only(self.outputs, "output")
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
+    def input_shape(self) -> Shape:
         """The shape of one sample, without the axis of the batch."""
-        return _fixed(self.input.shape, "samples")
+        return _shape(self.input.shape)
 
     @property
     def sample_shape(self) -> SampleShape:
@@ -57,14 +59,27 @@ class Tensors(msgspec.Struct, frozen=True, kw_only=True):
         return self.shapes if len(self.inputs) > 1 else self.input_shape
 
     @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, Shape]:
         """The shape of each input of a sample by its name, without the axis of the batch."""
-        return {one.name: _fixed(one.shape, f"samples of {one.name!r}") for one in self.inputs}
+        return {one.name: _shape(one.shape) for one in self.inputs}
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Shape:
         """The shape of the answer to one sample, without the axis of the batch."""
-        return _fixed(self.answer.shape, "answers")
+        return _shape(self.answer.shape)
+
+    @property
+    def classes(self) -> int:
+        """How many numbers an answer has along its last axis: one for each class, where there are some.
+
+        Raises:
+            PluginError: that varies.
+        """
+        last = self.answer.shape[-1]
+        if isinstance(last, int):
+            return last
+        msg = f"answers have the shape ({', '.join(map(str, self.answer.shape))}), whose last axis varies; one of a fixed length is needed"
+        raise PluginError(msg)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -90,10 +105,5 @@ def _only(tensors: tuple[_Tensor, ...], what: str) -> _Tensor:
     return tensors[0]
 
 
-def _fixed(shape: tuple[Axis, ...], what: str) -> tuple[int, ...]:
-    if all(isinstance(axis, int) for axis in shape):
-        return shape  # type: ignore[return-value]
-    msg = (
-        f"{what} have the shape ({', '.join(map(str, shape))}), whose length varies; one whose shape is fixed is needed"
-    )
-    raise PluginError(msg)
+def _shape(shape: tuple[Axis, ...]) -> Shape:
+    return tuple(axis if isinstance(axis, int) else None for axis in shape)

@@ -66,6 +66,9 @@ class Streams(msgspec.Struct, frozen=True):
         class_names: as those of `Splits`; so are `value_range` and `slices`.
         pad: what follows a sample that is shorter than the longest of both splits. None: there are none. Labels are
             padded with -1, which does not count.
+        ragged: whether samples of several lengths stay so, instead of all becoming as long as the longest: those of one batch
+            are then padded to the longest of them where a model learns, and not at all where it is asked; the model's first
+            axis, behind that of the batch, varies.
         masks: whether the model gets an input `NAME_mask` beside each input of several lengths, int32, shape `(longest,)`: 1 where
             the sample is, 0 behind it. An input without a name is called `input`.
     """
@@ -77,3 +80,4 @@ class Streams(msgspec.Struct, frozen=True):
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
     pad: float | None = None
     masks: bool = False
+    ragged: bool = False

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard.errors import DataError
 from modelyard.files.npy import open_array, write_header
+from modelyard.files.ragged import AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +46,13 @@ class Ragged:
         return found
 
     def _row(self, row: int) -> bytes:
-        return bytes(self._values[self._offsets[row] : self._offsets[row + 1]].tobytes())
+        begin, end = int(self._offsets[row]), int(self._offsets[row + 1])
+        if not 0 <= begin <= end <= len(self._values):
+            msg = (
+                f"sample {row} is said to lie from {begin} to {end}, but there are {len(self._values)} bytes\n  {AGAIN}"
+            )
+            raise DataError(msg)
+        return bytes(self._values[begin:end].tobytes())
 
 
 def open_column(folder: Path, name: str, dtype: str) -> NDArray[Any] | Ragged:

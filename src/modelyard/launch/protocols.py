@@ -23,27 +23,33 @@ _AS_JSON = 5
 """Bytes that a byte of a number takes in JSON, at most: 20 characters of a float32."""
 
 
-def parts(inputs: Mapping[str, NDArray[Any]]) -> Iterator[slice]:
-    """Yield the rows that are sent in one request each, so that no body is too large for a server."""
+def parts(inputs: Mapping[str, NDArray[Any]], most: int | None = None) -> Iterator[slice]:
+    """Yield the rows that are sent in one request each: of one shape, and so few that no body is too large for a server.
+
+    Args:
+        inputs: samples by input.
+        most: how many rows may go together; None: any number.
+    """
     start = size = row = 0
-    for row, more in enumerate(_sizes(inputs)):
-        if size and size + more > _BODY_BYTES:
+    before: object = None
+    for row, (more, shapes) in enumerate(_sizes(inputs)):
+        if row > start and (size + more > _BODY_BYTES or shapes != before or row - start == most):
             yield slice(start, row)
             start, size = row, 0
-        size += more
+        size, before = size + more, shapes
     yield slice(start, row + 1)
 
 
-def _sizes(inputs: Mapping[str, NDArray[Any]]) -> list[int]:
-    """Return how many bytes each sample takes in a body."""
+def _sizes(inputs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, list[tuple[int, ...]]]]:
+    """Yield how many bytes each sample takes in a body, and the shapes of its arrays."""
     import numpy as np
 
-    def size(row: Any) -> int:
-        held = np.asarray(row)
+    def size(held: NDArray[Any]) -> int:
         return sum(map(len, held.flat)) * 4 // 3 if held.dtype.kind == "O" else held.nbytes * _AS_JSON
 
-    each = [[size(array[row : row + 1]) for row in range(len(array))] for array in inputs.values()]
-    return [sum(row) for row in zip(*each, strict=True)]
+    for row in range(len(next(iter(inputs.values())))):
+        each = [np.asarray(array[row : row + 1]) for array in inputs.values()]
+        yield sum(map(size, each)), [one.shape for one in each]
 
 
 def predict(

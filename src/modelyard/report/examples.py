@@ -97,7 +97,8 @@ def _pick(report: Report, material: Material, name: str, most: int) -> list[Exam
 def _with_picture(material: Material, one: Example, room: int) -> Example:
     assert material.dataset is not None
     facts = material.dataset.facts
-    if len(facts.inputs) > 1 or not is_picture(facts.input_shape):
+    shape = [axis for axis in facts.inputs[0].shape if isinstance(axis, int)]
+    if len(facts.inputs) > 1 or len(shape) < len(facts.input.shape) or not is_picture(shape):
         return one
     sample = material.dataset.x("test")[one.row]
     picture, width, height = sample_picture(sample, facts.value_range or (float(sample.min()), float(sample.max())))

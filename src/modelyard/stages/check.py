@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, ImageFacts, Model
-from modelyard.asking import ask, count, rows_of
+from modelyard.asking import ask, count, longest, rows_of, some_of, stacked
 from modelyard.errors import StageFailed
 from modelyard.execution.job import Job
 from modelyard.files.fields import shape_of
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from modelyard.asking import Samples
     from modelyard.launch.protocols import Exchange
+    from modelyard.signature import Axis
     from modelyard.stages.packed import Packed
     from modelyard.task import Task
 
@@ -62,11 +63,19 @@ class Asked:
         dataset = Dataset.open(inputs["dataset"])
         reference = open_array(inputs["reference"] / ANSWERS)
         rows = _spread(len(reference), settings["samples"])
-        self.samples, self.expected = rows_of(dataset.sent(), rows), np.asarray(reference[rows])
+        self.samples, self.expected = some_of(dataset.sent(), rows), np.asarray(reference[rows])
         self.count, self.tolerance = len(rows), settings["tolerance"]
         self.around = Around(self.job, dataset.facts)
         self.facts = Model.open(inputs["model"]).facts
         self.task = open_task(self.job)
+        self.expected = self._as_long_as_samples(longest(self.samples, dataset.facts.inputs))
+
+    def _as_long_as_samples(self, lengths: Mapping[Axis, int]) -> NDArray[Any]:
+        """Return what must be answered without what is behind the longest of the samples that are sent."""
+        shape = self.around.answer(self.facts).shape
+        if self.expected.ndim != 1 + len(shape):
+            return self.expected
+        return self.expected[(slice(None), *(slice(lengths.get(axis)) for axis in shape))]
 
     @property
     def path(self) -> str:
@@ -162,10 +171,8 @@ def _answers(
     server: Server, facts: ImageFacts, one: Asked, asks: Mapping[str, Sequence[Callable[[], dict[str, Any]]]]
 ) -> dict[str, Any]:
     """Return what one model answers through each protocol."""
-    import numpy as np
-
     answer = one.around.answer(one.facts)
-    found = {title: np.concatenate([taken(ask(), answer) for ask in each]) for title, each in asks.items()}
+    found = {title: stacked([taken(ask(), answer) for ask in each]) for title, each in asks.items()}
     if one.facts.looped and one.around.sends_to_the_model and "v2" in facts.server.protocols:
         found |= one.in_sequences(functools.partial(_exchange, server))
     return found
@@ -222,14 +229,11 @@ def _ask_runtimes(job: Job, facts: ImageFacts, models: Sequence[Asked]) -> tuple
 
 
 def _ask_runtime(job: Job, samples: Samples, around: Around) -> dict[str, Any]:
-    import numpy as np
-
     facts_of, total = Model.open(job.inputs["model"]).facts, count(samples)
     step = facts_of.at_once(total)
     predictor = around.open(job.call("runtime", job.inputs["model"]), facts_of)
-    parts = [rows_of(samples, slice(start, start + step)) for start in range(0, total, step)]
-    answers = [ask(predictor, part, around.answer(facts_of).name) for part in parts]
-    return {"the model, without its server": np.concatenate(answers)}
+    answers = [ask(predictor, rows_of(samples, rows), around.answer(facts_of).name) for rows in parts(samples, step)]
+    return {"the model, without its server": stacked(answers)}
 
 
 def _spread(count: int, wanted: int) -> NDArray[np.int64]:

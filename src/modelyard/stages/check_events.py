@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Model
-from modelyard.asking import count, rows_of
+from modelyard.asking import count, rows_of, stacked
 from modelyard.errors import StageFailed, ToolError
 from modelyard.launch import events, local_broker
 from modelyard.launch.container import find_engine
@@ -181,8 +181,6 @@ class Trial:
 
     def answers(self, around: Around | None) -> Iterator[NDArray[Any]]:
         """Give what was answered to the samples, each time that they were sent, shape `(N, *shape)`."""
-        import numpy as np
-
         model = Model.open(self._job.inputs["model"]).facts
         outputs, wanted = (around.outputs(model), around.answer(model)) if around else (model.outputs, model.answer)
         name = self._job.config.name
@@ -192,7 +190,7 @@ class Trial:
                 answer = json.loads(self.heard[event.id][0].body)
                 one = rows_of(self._samples, slice(number, number + 1))
                 rows.append(taken(predict(lambda *_, said=answer: said, name, one, outputs), wanted))
-            yield np.concatenate(rows)
+            yield stacked(rows)
 
     def close(self) -> None:
         """Leave the broker."""

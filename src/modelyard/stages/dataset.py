@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, Streams, samples_file
+from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, Streams
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
 from modelyard.stages.handlers import described, open_chain
 from modelyard.stages.several import with_joined_labels
+from modelyard.stages.splits.axes import following
 from modelyard.stages.splits.checks import check_splits, stored_dtype
-from modelyard.stages.splits.files import write_labels, write_samples
+from modelyard.stages.splits.files import write_column, write_labels
 from modelyard.stages.splits.given_labels import with_label_arrays
 from modelyard.stages.splits.sent import prepared, write_sent
 from modelyard.stages.splits.slices import check_slices, write_slices
@@ -123,6 +124,8 @@ def write_dataset(
     columns = check_splits(splits)
     slices = check_slices(splits.slices, len(columns[0].test))
     wanted = _some(task.check(splits), name)
+    if task.follows:
+        wanted = following(wanted, columns)
     further = open_test_sets(given, chain, task, wanted)
     arrays = (*(one.train for one in columns), *(one.test for part in (columns, *_columns(further)) for one in part))
     steps = _Steps(progress, sum(map(len, arrays)))
@@ -202,19 +205,20 @@ def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps
     found = statistics(dtype, channels) if normalize == "standard" else None
     extent = Extent() if column.value_range is None and normalize != "none" else None
     counted = [one for one in (found, extent) if one is not None]
-    for split, x in (("train", column.train), ("test", column.test)):
-        file = out / samples_file(split, column.name)
-        for block in write_samples(file, x, dtype, column.value_range, column.place(split)):
+    for split in ("train", "test"):
+        for samples, block in write_column(out, split, column, dtype):
             for one in counted if split == "train" else ():
                 one.add(block)
-            steps.add(len(block), split)
+            steps.add(samples, split)
     ends = column.value_range
     return InputFacts(
         name=column.name,
         dtype=str(dtype),
-        shape=column.train.shape[1:],
+        shape=column.shape,
         preprocessing=preprocessing(normalize, ends or (extent.ends if extent else (0.0, 1.0)), found),
         value_range=None if ends is None else (float(ends[0]), float(ends[1])),
+        pad=float(column.train.pad) if column.axis else None,  # type: ignore[attr-defined]
+        mask=column.mask,
     )
 
 

@@ -85,12 +85,16 @@ def _with_lengths(facts: ModelFacts, signature: Signature | None) -> ModelFacts:
     shapes = {one.name: one.shape for one in signature.outputs}
     only = signature.outputs[0].shape if len(signature.outputs) == 1 else None
     time = (TIME,) if facts.looped else ()
-    outputs = tuple(_with_length(one, shapes.get(one.tensor or one.name, only), time) for one in facts.outputs)
+    known = {axis for one in facts.inputs for axis in one.shape if isinstance(axis, str)}
+    outputs = tuple(_with_length(one, shapes.get(one.tensor or one.name, only), time, known) for one in facts.outputs)
     return msgspec.structs.replace(facts, outputs=outputs)
 
 
-def _with_length(output: OutputFacts, shape: tuple[Axis, ...] | None, time: tuple[Axis, ...]) -> OutputFacts:
-    if shape is None or not any(isinstance(axis, str) for axis in output.shape):
+def _with_length(
+    output: OutputFacts, shape: tuple[Axis, ...] | None, time: tuple[Axis, ...], known: set[str]
+) -> OutputFacts:
+    varying = {axis for axis in output.shape if isinstance(axis, str)}
+    if shape is None or varying <= known:
         return output
     return msgspec.structs.replace(output, shape=(*time, *shape[1:]))
 

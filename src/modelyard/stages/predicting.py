@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from modelyard.asking import ask, count
+from modelyard.asking import ask, batches, count
 from modelyard.errors import PluginError
 from modelyard.files.sizes import total_size
 from modelyard.stages.sizes import copies_in_memory
@@ -15,7 +16,7 @@ from modelyard.system import usable_cpus
 from modelyard.tensors import ANY_SHAPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from modelyard.artifacts import Model
     from modelyard.asking import Samples
     from modelyard.contexts import Predictor, Progress
+    from modelyard.signature import Axis
     from modelyard.task import Task
     from modelyard.tensors import OutputFacts
+
+    Rows = slice | NDArray[Any]
 
 
 _ROWS = 4096
@@ -45,46 +49,64 @@ def predict(
     batch_size: int,
     workers: int,
     progress: Progress,
+    lengths: Mapping[Axis, int],
 ) -> None:
     """Write what a model answers to `samples` to `file`, shape `(N, *output.shape)`.
 
     Several predictors share the batches. A batch holds the same samples however many they are, so the answers do not
-    depend on it. One batch of answers for each of them is in memory.
+    depend on it. One batch of answers for each of them is in memory. Where samples, and answers with them, are of several
+    lengths, the file has the longest; what is behind a shorter answer is 0.
 
     Raises:
         PluginError: an answer has another shape, or is none that the task knows.
     """
-    total = count(samples)
-    starts = range(0, total, batch_size)
+    total, parts = count(samples), batches(samples, batch_size)
     idle: SimpleQueue[Predictor] = SimpleQueue()
-    answers = _File(file, total, output)
+    answers = _File(file, total, output, lengths)
 
-    def answer(start: int) -> int:
+    def answer(rows: Rows) -> int:
         predictor = idle.get()
         try:
-            batch = {name: array[start : start + batch_size] for name, array in samples.items()}
+            batch = {name: array[rows] for name, array in samples.items()}
             found = ask(predictor, batch, output.name)
         finally:
             idle.put(predictor)
         answers.check(found, count(batch))
-        task.check_answers(found, start)
-        answers.put(start, found)
-        return start + count(batch)
+        _check_answers(task, found, rows)
+        answers.put(rows, found)
+        return count(batch)
 
-    together = max(1, min(workers, len(starts)))
+    together = max(1, min(workers, len(parts)))
     for _ in range(together):
         idle.put(open_model())
     with ThreadPoolExecutor(together) as pool:
-        for done in pool.map(answer, starts):
+        for done in accumulate(pool.map(answer, parts)):
             progress(done, total, unit="samples")
     answers.close()
+
+
+def _check_answers(task: Task, found: NDArray[Any], rows: Rows) -> None:
+    """Check that answers can be some; of samples that do not follow each other, a message has to know which is which.
+
+    Raises:
+        PluginError: they cannot.
+    """
+    if isinstance(rows, slice):
+        task.check_answers(found, rows.start)
+        return
+    try:
+        task.check_answers(found, 0)
+    except PluginError:
+        for place, row in enumerate(rows.tolist()):
+            task.check_answers(found[place : place + 1], row)
+        raise
 
 
 class _File:
     """A file of answers, made when the first are there: only they say how long an axis is that may vary."""
 
-    def __init__(self, path: Path, samples: int, output: OutputFacts) -> None:
-        self._path, self._samples, self._output = path, samples, output
+    def __init__(self, path: Path, samples: int, output: OutputFacts, lengths: Mapping[Axis, int]) -> None:
+        self._path, self._samples, self._output, self._lengths = path, samples, output, lengths
         self._array: Any = None  # a memory map
         self._lock = Lock()
 
@@ -98,20 +120,29 @@ class _File:
             written = None if self._array is None else self._array[one.name]
             _check_shape(found[one.name], samples, one, written)
         if not self._output.parts:
-            _check_shape(found, samples, self._output, self._array)
+            varies = any(axis in self._lengths for axis in self._output.shape)
+            _check_shape(found, samples, self._output, None if varies else self._array)
 
-    def put(self, start: int, found: NDArray[Any]) -> None:
-        """Put the answers from sample `start` on into the file."""
-        rows = slice(start, start + len(found))
+    def put(self, rows: Rows, found: NDArray[Any]) -> None:
+        """Put the answers to the samples `rows` into the file."""
         if found.dtype.kind == "O":
             with self._lock:
                 self._put_texts(rows, found.astype(bytes))
             return
         with self._lock:
-            array = self._open((self._samples, *found.shape[1:]), found.dtype)
-        array[rows] = found
+            array = self._open((self._samples, *self._longest(found.shape[1:])), found.dtype)
+        if array.shape[1:] == found.shape[1:]:
+            array[rows] = found
+        else:
+            array[(rows, *map(slice, found.shape[1:]))] = found
 
-    def _put_texts(self, rows: slice, found: NDArray[Any]) -> None:
+    def _longest(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of an answer in the file: axes along which samples vary are as long as the longest."""
+        if len(shape) != len(self._output.shape):
+            return shape
+        return tuple(self._lengths.get(axis, own) for axis, own in zip(self._output.shape, shape, strict=True))
+
+    def _put_texts(self, rows: Rows, found: NDArray[Any]) -> None:
         """Put texts into the file, which becomes as wide as the longest so far; so it does not depend on their order."""
         array = self._open((self._samples, *found.shape[1:]), found.dtype)
         if found.dtype.itemsize > array.dtype.itemsize:

@@ -22,7 +22,8 @@ def test_whatever_the_lengths_what_was_added_is_read_back(
     for one in samples:
         spool.add(one, "here")
     assert (spool.shortest, spool.longest) == (min(lengths), max(lengths))
-    padded, mask = spool.padded(max(lengths), 0), spool.mask(max(lengths))
+    padded = spool.padded(max(lengths), 0)
+    mask = padded.mask()
     assert padded.size == padded[:].size
     for row, one in enumerate(samples):
         np.testing.assert_array_equal(padded[row][: len(one)], one)

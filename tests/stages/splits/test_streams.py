@@ -72,6 +72,41 @@ def test_samples_of_several_lengths_are_padded_with_a_mask(gathered: Gathered, t
     assert raw["input_mask"].tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
 
 
+def test_samples_of_several_lengths_stay_so(gathered: Gathered, tmp_path: Path) -> None:
+    train, test = [([1.0, 2, 3], 0), ([4.0], 1)], [([5.0, 6, 7, 8], 1), ([9.0, 9], 0)]
+    splits = gathered(iter(train), iter(test), pad=0, masks=True, ragged=True)
+    folder = tmp_path / "written"
+    folder.mkdir()
+    write_dataset(splits, folder, normalize="unit", progress=no_progress)
+    dataset = Dataset.open(folder)
+    assert sorted(path.name for path in folder.glob("train_x*")) == [
+        "train_x.offsets.npy",
+        "train_x.values-00000.npy",
+    ]
+    assert dataset.facts.shapes == {"input": (None,), "input_mask": (None,)}
+    assert dataset.raw("test")["input"][:1].tolist() == [[5, 6, 7, 8]]
+    assert dataset.raw("train")["input_mask"][:].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert dataset.lengths("train")["length"].tolist() == [3, 1]
+    mapped = dataset.tensors("train", slice(2))["input"]  # by the lowest and highest of the samples, not of what pads
+    np.testing.assert_allclose(mapped[0], [0, 1 / 3, 2 / 3], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ([([1.0], 0), ([2.0, 3, float("nan")], 1)], "train_x: sample 1 holds nan, which is not a finite number\n"),
+        ([([1.0], 0), ([2.0, 300], 1)], "train_x: sample 1 holds 300.0, which is outside the value range 0 to 9\n"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_told_with_its_sample(
+    gathered: Gathered, tmp_path: Path, train: Any, told: str
+) -> None:
+    splits = gathered(train, [([1.0, 2], 0), ([1.0], 1)], value_range=(0, 9), pad=0, ragged=True)
+    with pytest.raises(DataError) as caught:
+        write_dataset(splits, tmp_path, progress=no_progress)
+    assert str(caught.value).startswith(told)
+
+
 def test_labels_of_several_lengths_do_not_count_behind_their_end(gathered: Gathered) -> None:
     splits = gathered([([1, 2], [0, 1]), ([3], [1])], [([1], [0])], pad=0)
     assert splits.train_y.tolist() == [[0, 1], [1, -1]]

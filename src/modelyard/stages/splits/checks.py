@@ -35,6 +35,7 @@ def check_splits(splits: Splits) -> list[Column]:
     for column in columns:
         _check_range(column)
         _check_samples(column)
+        _check_pad(column)
     for split in ("train", "test"):
         _check_lengths(split, columns, getattr(splits, f"{split}_y"))
     return columns
@@ -117,11 +118,28 @@ def _check_samples(column: Column) -> None:
             msg = f"{place}: is empty, its shape is {array.shape}\n  each split needs at least one sample"
             raise DataError(msg)
     (train, first), (test, second) = column.arrays
-    if first.shape[1:] != second.shape[1:]:
+    fixed = 2 if column.axis else 1
+    if first.shape[fixed:] != second.shape[fixed:]:
         msg = (
             f"{train}: a sample has the shape {first.shape[1:]}, but in {test} it has {second.shape[1:]}\n"
             "  give both the same"
         )
+        raise DataError(msg)
+
+
+def _check_pad(column: Column) -> None:
+    """Check that what follows shorter samples can be among them."""
+    if not column.axis:
+        return
+    import numpy as np
+
+    pad: float = column.train.pad  # type: ignore[attr-defined]
+    dtype, (low, high) = column.train.dtype, column.value_range or (-math.inf, math.inf)
+    with np.errstate(all="ignore"):
+        is_kept = np.asarray(pad).astype(dtype).astype(np.float64) == pad or dtype.kind == "f"
+    if not (math.isfinite(pad) and is_kept and low <= pad <= high):
+        values = "" if column.value_range is None else f" from {low:g} to {high:g}"
+        msg = f"{column.place('train')}: pad = {pad!r} is no value of {dtype}{values}\n  what follows a shorter sample is of its type, and within its value range"
         raise DataError(msg)
 
 

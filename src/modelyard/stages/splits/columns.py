@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ONLY_INPUT
 from modelyard.errors import DataError
+from modelyard.stages.splits.axes import with_axes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Splits
+    from modelyard.signature import Axis
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,63}"
 
@@ -31,6 +33,9 @@ class Column:
         value_range: the lowest and highest value; None: not given, and there is none by its type.
         is_named: whether the data set gives names to its arrays.
         is_scaled: whether it is mapped to 0..1 where nothing else is said.
+        axis: the name of its first axis, where each sample is of its own length: columns whose samples are of the same
+            lengths have the same; empty: all samples are of one shape.
+        mask: the column whose samples it tells from what pads them; empty: it is no mask.
     """
 
     name: str
@@ -39,6 +44,8 @@ class Column:
     value_range: tuple[float, float] | None
     is_named: bool
     is_scaled: bool
+    axis: str = ""
+    mask: str = ""
 
     @property
     def arrays(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
@@ -49,6 +56,11 @@ class Column:
     def place(self, split: str) -> str:
         """Return what messages call the array of `split`."""
         return f"{split}_x[{self.name!r}]" if self.is_named else f"{split}_x"
+
+    @property
+    def shape(self) -> tuple[Axis, ...]:
+        """The axes of a sample."""
+        return (self.axis, *self.train.shape[2:]) if self.axis else self.train.shape[1:]
 
     @property
     def range_place(self) -> str:
@@ -68,14 +80,14 @@ def columns_of(splits: Splits) -> list[Column]:
         given: Any = splits.value_range
         known = (_usual(train) if given == "auto" else given) or _usual(train)
         is_scaled = given is not None or known is not None
-        return [Column(ONLY_INPUT, train, test, known, is_named=False, is_scaled=is_scaled)]
+        return with_axes([Column(ONLY_INPUT, train, test, known, is_named=False, is_scaled=is_scaled)])
     if not all(named.values()):
         msg = "train_x and test_x: one is a dict of arrays, the other is none\n  give both the same"
         raise DataError(msg)
     trained, tested = dict(splits.train_x), dict(splits.test_x)
     _check_names(trained, tested)
     ranges = _ranges(splits.value_range, trained)
-    return [_column(name, trained[name], tested[name], ranges.get(name)) for name in trained]
+    return with_axes([_column(name, trained[name], tested[name], ranges.get(name)) for name in trained])
 
 
 def _column(name: str, train: Any, test: Any, value_range: Any) -> Column:

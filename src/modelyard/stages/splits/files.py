@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from modelyard.artifacts import samples_file
 from modelyard.errors import DataError
 from modelyard.files.npy import write_header
+from modelyard.files.ragged_files import write_ragged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,14 +17,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.files.ragged import Block
+    from modelyard.stages.splits.columns import Column
     from modelyard.task import Task
     from modelyard.tensors import OutputFacts
+
+    Range = tuple[float, float] | None
 
 _BLOCK_BYTES = 8 << 20
 
 
 def write_samples(
-    path: Path, x: NDArray[np.generic], dtype: np.dtype[Any], value_range: tuple[float, float] | None, name: str
+    path: Path, x: NDArray[np.generic], dtype: np.dtype[Any], value_range: Range, name: str
 ) -> Iterator[NDArray[np.generic]]:
     """Write `x` to `path` as `dtype` and yield each block once it is written.
 
@@ -34,10 +40,56 @@ def write_samples(
         write_header(file, dtype, x.shape)
         for start in range(0, len(x), rows):
             raw = x[start : start + rows]
-            _check_values(raw, start, name, value_range or (-math.inf, math.inf))
+            if (wrong := _first_wrong(raw, value_range)) is not None:
+                raise _refused(name, start + wrong[0], wrong[1], value_range)
             block = raw.astype(dtype, order="C")
             file.write(block.data)
             yield block
+
+
+def write_column(
+    out: Path, name: str, column: Column, dtype: np.dtype[Any], split: str = ""
+) -> Iterator[tuple[int, NDArray[np.generic]]]:
+    """Write the samples of a split to the folder `out`, and yield how many each block has, and the block, once it is written.
+
+    Those of several lengths have no axis of samples in a block: all of their values stand in a row.
+
+    Args:
+        out: a folder that exists.
+        name: what the split is called on disk.
+        column: its samples.
+        dtype: their type on disk.
+        split: which of the column's two it is; empty: the one that is called so.
+
+    Raises:
+        DataError: a value is not finite, or outside the value range.
+    """
+    split = split or name
+    x, place = getattr(column, split), column.place(split)
+    file = samples_file(name, column.name)
+    if not column.axis:
+        return ((len(block), block) for block in write_samples(out / file, x, dtype, column.value_range, place))
+    if column.mask:  # ones, as many as there are values of the other column
+        return iter([(len(x), x[:1])])
+    return _write_ragged(out, file.removesuffix(".npy"), x, dtype, column.value_range, place)
+
+
+def _write_ragged(
+    out: Path, name: str, x: Any, dtype: np.dtype[Any], value_range: Range, place: str
+) -> Iterator[tuple[int, NDArray[np.generic]]]:
+    """Write samples of several lengths, and yield how many each block has, and their values in a row."""
+    import numpy as np
+
+    def checked(block: Block) -> Block:
+        wrong = _first_wrong(block.values, value_range)
+        if wrong is not None:
+            row = int(np.searchsorted(np.cumsum(block.lengths), wrong[0], "right"))
+            raise _refused(place, block.first + row, wrong[1], value_range)
+        return block._replace(values=block.values.astype(dtype, order="C", copy=False))
+
+    blocks = map(checked, x.blocks(_BLOCK_BYTES))
+    for block in write_ragged(out, name, dtype, x.shape[2:], blocks):
+        yield len(block.lengths), block.values
 
 
 def write_labels(
@@ -59,22 +111,28 @@ def write_labels(
     return task.counts(labels, wanted)
 
 
-def _check_values(raw: NDArray[np.generic], start: int, name: str, value_range: tuple[float, float]) -> None:
-    """Check a block in its own type: after the conversion a value too large would have wrapped around."""
+def _first_wrong(raw: NDArray[np.generic], value_range: Range) -> tuple[int, Any] | None:
+    """Return the first row of a block that holds a value that is not allowed, and the value.
+
+    The block is looked at in its own type: after the conversion a value too large would have wrapped around.
+    """
     import numpy as np
 
-    low, high = value_range
+    low, high = value_range or (-math.inf, math.inf)
     least, most = raw.min(), raw.max()  # nan if any value is
     if raw.dtype.kind == "f":
         low, high = float(raw.dtype.type(low)), float(raw.dtype.type(high))
     if np.isfinite(least) and np.isfinite(most) and low <= least and most <= high:
-        return
+        return None
     flat: Any = raw.reshape(len(raw), -1)
     bad = ~((flat >= low) & (flat <= high) & np.isfinite(flat))
     row = int(np.flatnonzero(bad.any(axis=1))[0])
-    value = flat[row][bad[row]][0].item()
-    what = f"outside the value range {low:g} to {high:g}" if np.isfinite(value) else "not a finite number"
-    msg = (
-        f"{name}: sample {start + row} holds {value!r}, which is {what}\n  mend the data, or give its true value range"
+    return row, flat[row][bad[row]][0].item()
+
+
+def _refused(name: str, sample: int, value: Any, value_range: Range) -> DataError:
+    low, high = value_range or (-math.inf, math.inf)
+    what = f"outside the value range {low:g} to {high:g}" if math.isfinite(value) else "not a finite number"
+    return DataError(
+        f"{name}: sample {sample} holds {value!r}, which is {what}\n  mend the data, or give its true value range"
     )
-    raise DataError(msg)

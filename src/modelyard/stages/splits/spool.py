@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from array import array
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
 from modelyard.files.columns import Ragged
+from modelyard.files.ragged import RaggedArray
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BUFFER_BYTES = 4 << 20
+_BUFFER_BYTES = 1 << 20
 
 
 class Spool:
@@ -115,50 +115,17 @@ class NumbersSpool(Spool):
         """Return samples of one shape, shape `(N, ...)`."""
         return self._values(self._dtype).reshape(len(self._ends) - 1, *self._shape)
 
-    def padded(self, length: int, pad: float) -> Padded:
-        """Return samples of several lengths, `pad` behind each that is shorter, shape `(N, length, ...)`."""
+    def padded(self, length: int | None, pad: float) -> RaggedArray:
+        """Return samples of several lengths, `pad` behind each that is shorter, shape `(N, length, ...)`.
+
+        Args:
+            length: how long all look; None: as long as the longest of those that are looked at together.
+            pad: what follows a shorter one.
+        """
         import numpy as np
 
-        tail = self._shape[1:]
-        values = self._values(self._dtype).reshape(self._ends[-1], *tail)
-        return Padded(values, np.frombuffer(self._ends, np.int64), length, pad)
-
-    def mask(self, length: int) -> Padded:
-        """Return 1 where `padded` has a value of the sample, 0 behind, int32, shape `(N, length)`."""
-        import numpy as np
-
-        ends = np.frombuffer(self._ends, np.int64)
-        return Padded(np.broadcast_to(np.int32(1), (int(ends[-1]),)), ends, length, 0)
-
-
-class Padded:
-    """Samples of several lengths, each padded to the longest when its rows are looked at; to a reader an array."""
-
-    def __init__(self, values: NDArray[Any], ends: NDArray[np.int64], length: int, pad: float) -> None:
-        self._values, self._ends, self._pad = values, ends, pad
-        self.dtype = values.dtype
-        self.shape: tuple[int, ...] = (len(ends) - 1, length, *values.shape[1:])
-        self.ndim = len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """How many numbers there are, with those that pad."""
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        """Return how many samples there are."""
-        return self.shape[0]
-
-    def __getitem__(self, rows: int | slice | NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """Return some samples, shape `(n, length, ...)`, or one, shape `(length, ...)`."""
-        import numpy as np
-
-        numbers = np.atleast_1d(np.arange(len(self))[rows])
-        found = np.full((len(numbers), *self.shape[1:]), self._pad, self.dtype)
-        for row, number in enumerate(numbers):
-            one = self._values[self._ends[number] : self._ends[number + 1]]
-            found[row, : len(one)] = one
-        return found[0] if isinstance(rows, int) else found
+        values = self._values(self._dtype).reshape(self._ends[-1], *self._shape[1:])
+        return RaggedArray.of(values, np.frombuffer(self._ends, np.int64), pad, length=length)
 
 
 def _numbers(value: Any, place: str) -> NDArray[Any]:

@@ -121,9 +121,10 @@ def _arrays(written: _Written, longest: Mapping[tuple[str | None, ...], int], st
         if length is None or not isinstance(spool, NumbersSpool):
             inputs[name] = spool.array()
             continue
-        inputs[name] = spool.padded(length, _pad(name, spool, length, streams))
+        padded = spool.padded(None if streams.ragged else length, _pad(name, spool, length, streams))
+        inputs[name] = padded
         if streams.masks:
-            inputs[f"{name or ONLY_INPUT}_mask"] = spool.mask(length)
+            inputs[f"{name or ONLY_INPUT}_mask"] = padded.mask()
     if len(inputs) > 1 and None in inputs:
         inputs = {name or ONLY_INPUT: array for name, array in inputs.items()}
     return inputs.get(None, inputs), _labels(written.labels, longest.get(("y",)))

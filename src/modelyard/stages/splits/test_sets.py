@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from modelyard.artifacts import SplitFacts, samples_file
+from modelyard.artifacts import SplitFacts
 from modelyard.errors import DataError
 from modelyard.stages.several import with_joined_labels
+from modelyard.stages.splits.axes import following
 from modelyard.stages.splits.checks import check_splits, stored_dtype
-from modelyard.stages.splits.files import write_labels, write_samples
+from modelyard.stages.splits.files import write_column, write_labels
 from modelyard.stages.splits.sent import prepared, write_sent
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _opened(name: str, splits: Splits, chain: Chain | None, task: Task, wanted: 
             splits, sent = prepared(splits, chain)
         splits = with_joined_labels(splits, task)
         columns, found = check_splits(splits), task.check(splits)
+        if task.follows:
+            found = following(found, columns)
     except DataError as exc:
         raise _in(name, exc) from exc
     if found != wanted:
@@ -130,10 +133,9 @@ def write_test_set(
 
 def _written(name: str, column: Column, known: InputFacts, out: Path) -> Iterator[int]:
     """Write the samples of a column, and yield how many there are in each block."""
-    file, place = out / samples_file(name, column.name), column.place("test")
     try:
-        for block in write_samples(file, column.test, _dtype(column, known), column.value_range, place):
-            yield len(block)
+        for samples, _ in write_column(out, name, column, _dtype(column, known), "test"):
+            yield samples
     except DataError as exc:
         raise _in(name, exc) from exc
 
