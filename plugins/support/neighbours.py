@@ -14,6 +14,8 @@ _ROWS = 512
 """Vectors whose neighbours are looked for together."""
 _COLUMNS = 4096
 """Vectors that they are held against at a time: 8 MiB of cosines."""
+_TURNED = 0.999
+"""Below this cosine two vectors are not the same but for rounding."""
 
 
 def units(vectors: NDArray[Any]) -> NDArray[np.float32]:
@@ -24,6 +26,14 @@ def units(vectors: NDArray[Any]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(flat, axis=1, keepdims=True)
     made: NDArray[np.float32] = flat / np.maximum(lengths, np.finfo(np.float32).tiny)
     return made
+
+
+def turned(own: NDArray[Any], other: NDArray[Any]) -> int:
+    """Return how many vectors of `own` point elsewhere than those of `other`, both of the shape `(samples, ...)`."""
+    import numpy as np
+
+    cosine = np.einsum("nd,nd->n", units(own), units(other), dtype=np.float64)
+    return int((cosine < _TURNED).sum())
 
 
 def shared_neighbours(own: NDArray[Any], other: NDArray[Any], count: int) -> NDArray[np.float64]:

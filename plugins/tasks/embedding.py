@@ -23,8 +23,6 @@ COSINE = Quantity(
 NEIGHBOURS = Quantity(
     name="same_neighbours", better="higher", unit="fraction", title="same neighbours", worse="farther off", sampled=True
 )
-_TURNED = 0.999
-"""Below this cosine two vectors are not the same but for rounding."""
 _ROWS = 1024
 """Samples that are looked at together."""
 
@@ -60,12 +58,9 @@ class Embedding(Task):
 
     def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
         """Return how many vectors point elsewhere, and the largest difference of a number."""
-        import numpy as np
+        from modelyard_plugins.support.neighbours import turned
 
-        from modelyard_plugins.support.neighbours import units
-
-        cosine = np.einsum("nd,nd->n", units(own), units(other), dtype=np.float64)
-        return Agreement(int((cosine < _TURNED).sum()), super().agreement(own, other).worst)
+        return Agreement(turned(own, other), super().agreement(own, other).worst)
 
 
 def _cosines(answers: Answers) -> NDArray[np.float64]:

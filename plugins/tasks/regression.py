@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 MAE = Quantity(name="mae", better="lower", title="MAE", worse="less exact", group="quantity", sampled=True, detail=0)
 RMSE = Quantity(name="rmse", better="lower", title="RMSE", worse="less exact", sampled=True)
 R2 = Quantity(name="r2", better="higher", title="R2", worse="less exact", sampled=True)
-_BLOCK_BYTES = 16 << 20
-"""How many bytes of labels are looked at together."""
 
 
 class Regression(Task):
@@ -36,8 +34,9 @@ class Regression(Task):
         from modelyard.errors import DataError
         from modelyard.tensors import OutputFacts
         from modelyard_plugins.support.data.labels import check_names
+        from modelyard_plugins.support.data.quantities import label_shape
 
-        shapes = [_shape(name, getattr(splits, name)) for name in ("train_y", "test_y")]
+        shapes = [label_shape(name, getattr(splits, name)) for name in ("train_y", "test_y")]
         names = check_names("class_names", splits.class_names, "number of a label", least=0)
         if shapes[0] != shapes[1]:
             had = [f"{shape[0]} numbers a sample" if len(shape) == 1 else f"the shape {shape}" for shape in shapes]
@@ -103,32 +102,6 @@ class _Errors:
         explained = [None if end is None else 1 - end / whole for end in (high, low)] if whole else [None, None]
         r2 = R2.of(1 - mean / whole if whole else float(not square.any()), (explained[0], explained[1]))
         return Scores([Score(mean_of(MAE, error, each), error), Score(rmse), Score(r2)])
-
-
-def _shape(name: str, labels: NDArray[Any] | None) -> tuple[int, ...]:
-    """Return the shape of a sample's label, of one number `(1,)`.
-
-    Raises:
-        DataError: they are no finite numbers.
-    """
-    import numpy as np
-
-    from modelyard.errors import DataError
-
-    if labels is None or labels.dtype.kind not in "biuf" or not labels.size:
-        given = "there is none" if labels is None else f"labels are {labels.dtype}, shape {labels.shape}"
-        msg = f"{name}: {given}\n  a regression needs numbers, shape (samples,) or (samples, quantities), with further axes between them or not"
-        raise DataError(msg)
-    rows = max(1, _BLOCK_BYTES * len(labels) // labels.nbytes)
-    for start in range(0, len(labels), rows):
-        part = labels[start : start + rows]
-        finite = np.isfinite(part.reshape(len(part), -1).astype(np.float32)).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            wrong = labels[row].ravel()[:8].tolist() if labels.ndim > 1 else labels[row].item()
-            msg = f"{name}: the label of sample {row} is {wrong!r}, which is no finite float32\n  mend the data, or leave the sample out"
-            raise DataError(msg)
-    return (1,) if labels.ndim == 1 else labels.shape[1:]
 
 
 def regression() -> Task:

@@ -66,6 +66,7 @@ def modelyard_register_tasks(register):
 '''
 
 
+OTHERS = ("quantiles", "retrieval")
 POSITIONS = ("segmentation", "token-labels")
 
 
@@ -76,13 +77,15 @@ def labels(task: str, samples: int) -> np.ndarray:
     if task == "detection":
         boxes = np.array([[0, 0, 2, 2], [0, 0, 4, 4], [1, 1, 5, 5]])[classes]
         return np.concatenate([boxes, classes[:, None]], axis=1)[:, None]
+    if task == "quantiles":
+        return classes + np.float32(0.25)
     if task in POSITIONS:
         return np.stack([classes, (classes + 1) % 3], axis=1)
     return np.eye(3, dtype=np.uint8)[classes] if task == "multi-label" else classes
 
 
 @pytest.mark.parametrize(
-    "task", ["classification", "regression", "multi-label", "embedding", "agreement", "detection", *POSITIONS]
+    "task", ["classification", "regression", "multi-label", "embedding", "agreement", "detection", *OTHERS, *POSITIONS]
 )
 def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, task: str) -> None:
     onnx = pytest.importorskip("onnx")
@@ -120,6 +123,7 @@ def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, ta
         "relative_error",
         "f1",
         "cosine",
+        "pinball",
         "mean_iou",
         "map",
     )

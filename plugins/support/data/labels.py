@@ -35,6 +35,30 @@ def check_labels(name: str, y: NDArray[np.generic] | None, classes: int) -> None
         raise DataError(msg)
 
 
+def check_identities(name: str, y: NDArray[np.generic] | None, least: int = 1) -> None:
+    """Check that the array `name` says by a whole number, whichever, of what each sample is; samples of one are alike.
+
+    Args:
+        name: the array's name, for messages.
+        y: the labels.
+        least: how many samples of one there must be.
+
+    Raises:
+        DataError: they are none, or too few are alike.
+    """
+    import numpy as np
+
+    if y is None or y.ndim != 1 or y.dtype.kind not in "iu":
+        given = "there is none" if y is None else f"labels are {y.dtype}, shape {y.shape}"
+        msg = f"{name}: {given}\n  give a whole number for each sample, shape (samples,); those that are alike have the same"
+        raise DataError(msg)
+    values, counts = np.unique(y, return_counts=True)
+    few = np.flatnonzero(counts < least)
+    if len(few):
+        msg = f"{name}: {counts[few[0]]} sample has the label {values[few[0]].item()!r}, so there is no other to find\n  give {least} of each, or leave it out ({len(few):,} such labels)"
+        raise DataError(msg)
+
+
 def _whole_numbers(name: str, y: NDArray[np.generic] | None) -> NDArray[np.generic]:
     if y is None:
         msg = f"{name}: there is none\n  a class for each sample is needed: whole numbers from 0{_OTHER}"
