@@ -12,15 +12,22 @@ from modelyard import hookimpl
 from modelyard.artifacts import FileFacts, Model, ModelFacts, Splits
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.params import InputPath, PositiveInt
+from modelyard.signature import NO_TENSORS
 from modelyard_plugins.support.importing import SUFFIXES, format_at
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.contexts import StageContext
     from modelyard.hookspecs import Register
     from modelyard.signature import TensorSpec
+
+
+_WHOLE = ("uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+"""Types of whole numbers of which samples are int32 or int64; those of bytes are pictures."""
 
 
 def generated(
@@ -43,26 +50,26 @@ def generated(
         length: how long an axis is whose length varies.
         inputs: the axes of a sample, without that of the batch, for each input that is sent, where it is not all of them as
             the file has them: `{ samples = [25, 4] }` are streams of 25 steps for a model that keeps a state.
-        high: whole numbers are from 0 to below this, bytes are of their whole range, truth values 0 or 1; other numbers
-            have mean 0 and deviation 1.
+        high: whole numbers are from 0 to below this, or as far as their type goes, bytes are of their whole range, truth
+            values 0 or 1; other numbers have mean 0 and deviation 1.
     """
     import numpy as np
 
     random = np.random.default_rng(context.seed)
-    taken = _chosen(_inputs(Path(model)), inputs)
+    shown, quantized = _shown(Path(model))
+    taken = _chosen(shown, inputs)
     _check_axes(taken, Path(model))
-    found = {one.name: _array(one, samples, length, high, random) for one in taken}
+    found = {one.name: _array(one, quantized, samples, length, high, random) for one in taken}
     cut = samples - samples // 2
-    if len(found) == 1:
-        (x,) = found.values()
+    if len(found) == 1 and (x := next(iter(found.values()))).ndim > 1:
         return Splits(x[:cut], None, x[cut:], None, value_range=None)
     named = {re.sub(r"[^\w.-]", "_", name): array for name, array in found.items()}
     train, test = ({name: array[rows] for name, array in named.items()} for rows in (slice(cut), slice(cut, None)))
     return Splits(train, None, test, None, value_range=None)
 
 
-def _inputs(path: Path) -> tuple[TensorSpec, ...]:
-    """Return the tensors that the model in the file `path` takes.
+def _shown(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[str, ...]]:
+    """Return the tensors that the model in the file `path` takes, and the names of its quantized ones.
 
     Raises:
         DataError: the file does not say.
@@ -78,7 +85,7 @@ def _inputs(path: Path) -> tuple[TensorSpec, ...]:
             f"  samples are generated for {', '.join(sorted(SUFFIXES))} and SavedModels; for another model write a data set of your own"
         )
         raise DataError(msg)
-    return taken
+    return taken, shown.quantized
 
 
 def _chosen(taken: tuple[TensorSpec, ...], inputs: dict[str, list[int]] | None) -> tuple[TensorSpec, ...]:
@@ -99,23 +106,36 @@ def _chosen(taken: tuple[TensorSpec, ...], inputs: dict[str, list[int]] | None) 
 
 def _check_axes(taken: tuple[TensorSpec, ...], path: Path) -> None:
     for one in taken:
+        if one.dtype in NO_TENSORS:
+            msg = f"{path}: takes {one.name!r}, of the kind {one.dtype!r}, and clients send tensors\n  export the model with tensors alone"
+            raise DataError(msg)
+        if one.shape == ():
+            msg = (
+                f"{path}: {one.name!r} is one value, whatever the samples are, so that nobody sends it\n"
+                f"  say it: [tool.modelyard.signature] {one.name!r} = {{ constant = ... }}, and name the inputs that are sent here: inputs = {{ ... = [...] }}"
+            )
+            raise DataError(msg)
         if not one.shape:
             msg = f"{path}: does not say which axes a sample of {one.name!r} has\n  say it: inputs = {{ {one.name!r} = [...] }}; what nobody sends is left out"
             raise DataError(msg)
 
 
-def _array(one: TensorSpec, samples: int, length: int, high: int, random: Any) -> NDArray[np.generic]:
+def _array(
+    one: TensorSpec, quantized: Sequence[str], samples: int, length: int, high: int, random: Any
+) -> NDArray[np.generic]:
+    import numpy as np
+
     assert one.shape is not None
     shape = (samples, *(axis if isinstance(axis, int) else length for axis in one.shape[1:]))
     if one.dtype == "uint8":
         return random.integers(0, 256, shape, "uint8")  # type: ignore[no-any-return]
-    if one.dtype in ("int32", "int64"):
-        return random.integers(0, high, shape, one.dtype)  # type: ignore[no-any-return]
     if one.dtype == "bool":
         return random.integers(0, 2, shape, "int32")  # type: ignore[no-any-return]
-    if (
-        one.dtype.startswith("float") or not one.dtype or one.dtype == "int8"
-    ):  # int8: a quantized model takes floats, too
+    if one.dtype in _WHOLE and one.name not in quantized:
+        held = "int64" if one.dtype in ("int64", "uint32", "uint64") else "int32"
+        most = min(high, int(np.iinfo(one.dtype).max) + 1)
+        return random.integers(0, most, shape, held)  # type: ignore[no-any-return]
+    if one.dtype.startswith("float") or not one.dtype or one.name in quantized:
         return random.standard_normal(shape, "float32")  # type: ignore[no-any-return]
     msg = f"the model takes {one}, for which no samples are generated\n  write a data set of your own"
     raise DataError(msg)

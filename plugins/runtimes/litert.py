@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard_plugins.support.own_server import OWN_SERVER, OwnServer
+from modelyard_plugins.support.own_server import OWN_SERVER, OwnServer, in_words
 
 if TYPE_CHECKING:
     from modelyard.contexts import Predictor
@@ -24,7 +24,8 @@ def litert(model: Path, *, params: OwnServer) -> Predictor:
     """
     from modelyard.serving.backends.litert import open_model
 
-    return open_model(model, threads=params.threads)
+    with in_words("LiteRT"):
+        return open_model(model, threads=params.threads)
 
 
 @hookimpl

@@ -14,6 +14,7 @@ import msgspec
 from modelyard import hookimpl
 from modelyard.artifacts import ServerFacts
 from modelyard.contexts import Problem, ServerImage
+from modelyard.errors import StageFailed
 from modelyard.params import PositiveFloat, PositiveInt
 from modelyard_plugins.support.ports import HighPort
 from modelyard_plugins.support.tensorflow import TENSORFLOW
@@ -81,9 +82,25 @@ def tensorflow_serving(model: Path, *, params: ServingParams) -> Predictor:
 
     from modelyard.artifacts import Model
 
+    _check_rows(Model.open(model))
     tf.config.threading.set_intra_op_parallelism_threads(params.threads)
     tf.config.threading.set_inter_op_parallelism_threads(params.threads)
     return _SavedModel(Model.open(model))
+
+
+def _check_rows(model: Model) -> None:
+    """Check that each answer has a row for each sample: REST's row format is made of nothing else.
+
+    Raises:
+        StageFailed: one has no axis of the batch.
+    """
+    for one in model.facts.outputs:
+        if one.batch_axis is None:
+            msg = (
+                f"{model.path}: the output {one.name!r} has no axis of the batch, and TensorFlow Serving answers a row for each sample\n"
+                "  let the model answer one, or choose another runtime, for instance onnxruntime or litert"
+            )
+            raise StageFailed(msg)
 
 
 class _SavedModel:

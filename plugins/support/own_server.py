@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import msgspec
 
 import modelyard
+from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.ports import HighPort
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _RUNTIMES = Path(__file__).parents[1] / "runtimes"
+
+
+@contextlib.contextmanager
+def in_words(runtime: str) -> Iterator[None]:
+    """Let what the server says of a model that `runtime` cannot open be what the build says, with what to do.
+
+    Raises:
+        StageFailed: it cannot open the model.
+    """
+    from modelyard.serving.errors import StartError
+
+    try:
+        yield
+    except StartError as exc:
+        msg = f"{exc}\n  export the model with what {runtime} has; operators of your own need a backend of your own (docs/reference/serving.md, other runtimes)"
+        raise StageFailed(msg) from exc
 
 
 class OwnServer(msgspec.Struct, frozen=True, kw_only=True):

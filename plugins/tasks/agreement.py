@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.metrics import Quantity
-from modelyard.task import Answers, Score, Scores, Task
+from modelyard.task import Agreement, Answers, Score, Scores, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +35,18 @@ class Following(Task):
 
         return OutputFacts(name="output", shape=ANY_SHAPE)
 
+    def check_answers(self, answers: NDArray[Any], first: int) -> None:
+        """Check that all numbers are finite; of texts there is nothing to check."""
+        if answers.dtype.kind not in "SO":
+            super().check_answers(answers, first)
+
+    def agreement(self, own: NDArray[Any], other: NDArray[Any]) -> Agreement:
+        """Return the largest difference between two numbers, or in how many samples a text is another."""
+        if own.dtype.kind not in "SO":
+            return super().agreement(own, other)
+        unlike = (_texts(own) != _texts(other)).reshape(len(own), -1)
+        return Agreement(differ=int(unlike.any(axis=1).sum()), worst=0.0)
+
     def accumulator(self, output: OutputFacts) -> _Found:  # noqa: ARG002 - whatever it is
         """Return what measures the distance to the baseline's answers."""
         return _Found()
@@ -53,6 +65,11 @@ class _Found:
         import numpy as np
 
         assert block.baseline is not None
+        if block.own.dtype.kind == "S":
+            unlike = (block.own != block.baseline).reshape(len(block.own), -1)
+            self._error.add(unlike.mean(axis=1))
+            self._same.add(~unlike.any(axis=1))
+            return
         mine, other = _flat(block.own), _flat(block.baseline)
         self._error.add(np.linalg.norm(mine - other, axis=1) / np.maximum(np.linalg.norm(other, axis=1), 1e-12))
         self._same.add(mine.argmax(axis=1) == other.argmax(axis=1))
@@ -63,11 +80,18 @@ class _Found:
         self._same.merge(later._same)
 
     def result(self) -> Scores:
-        """Return the distance as a part of the answer's length, and how often the same number is the largest."""
+        """Return the distance as a part of the answer's length, and how often the same number is the largest.
+
+        Of texts, how many are others, and how often all are the same.
+        """
         from modelyard.metrics.sampled import mean_of
 
         error, same = self._error.values, self._same.values
         return Scores([Score(mean_of(ERROR, error), error), Score(mean_of(SAME, same), same)])
+
+
+def _texts(answers: NDArray[Any]) -> NDArray[Any]:
+    return answers.astype(bytes) if answers.dtype.kind == "O" else answers
 
 
 def _flat(answers: NDArray[Any]) -> NDArray[Any]:

@@ -8,13 +8,17 @@ Axis = int | str
 """The length of an axis, or a name where it varies: axes of one name are of one length. Empty: it varies by itself."""
 
 
+NO_TENSORS = ("sequence", "map", "optional value", "sparse tensor")
+"""What a model may take or answer, of which no protocol knows how to send it."""
+
+
 class TensorSpec(msgspec.Struct, frozen=True):
     """A tensor that a model takes or answers.
 
     Attributes:
         name: what the model's file calls it.
         dtype: the type of its elements as numpy calls it, for instance `float32`; `bytes` for texts and other strings;
-            empty: the file does not say.
+            empty: the file does not say. Of what is no tensor it says what it is, see `NO_TENSORS`.
         shape: its axes, that of the batch included; None: the file does not say.
     """
 

@@ -22,6 +22,9 @@ Activation = Literal["none", "softmax", "sigmoid"]
 ANY_SHAPE: tuple[Axis, ...] = ("...",)
 """The shape of a tensor of which nothing is known before there is a model."""
 
+HELD = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "bytes")
+"""The types of tensors that clients have as they are in a model's file; every other is float32 to them."""
+
 Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "absolute-error", ""]
 """What training makes small, as the mean over all samples, and over all numbers of an answer.
 
@@ -88,6 +91,7 @@ class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         labels: the name of each element along the last axis, for instance the classes, or of each class whose number an
             answer holds; none: there are no names.
         tensor: what the model's file calls it; empty: the same, or it is the only one.
+        batch_axis: which axis of the file's tensor is that of the batch; None: it has none, and is of one sample.
         parts: the tensors that it stands for, where several are measured together: arrays of it then have a field for each.
     """
 
@@ -98,7 +102,12 @@ class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     inside: bool = False
     labels: tuple[str, ...] = ()
     tensor: str = ""
+    batch_axis: int | None = 0
     parts: tuple[OutputFacts, ...] = ()
+
+    def sample_axes(self, file: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        """Return the axes of a sample's answer, of those that the file's tensor has."""
+        return file if self.batch_axis is None else file[1:]
 
     @property
     def outside(self) -> Activation:

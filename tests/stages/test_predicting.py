@@ -87,3 +87,17 @@ def test_an_answer_that_cannot_be_is_told_with_its_sample(tmp_path: Path) -> Non
     output = OutputFacts(name="twice", shape=("length",))
     with pytest.raises(PluginError, match="sample 2 is wrong"):
         predict(Doubling, samples, tmp_path / "a.npy", output, NoSevens(), 4, 1, lambda *_, **__: None, {"length": 2})
+
+
+def test_answers_of_unlike_lengths_are_told_with_what_makes_them_alike(tmp_path: Path) -> None:
+    class Some:
+        def predict(self, raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return np.zeros((1, int(raw[0, 0])), np.float32)
+
+    output = OutputFacts(name="found", shape=("n",))
+    with pytest.raises(
+        PluginError, match=r"answers \(2,\) to some samples, and \(1,\) to others\n.*after, for instance nms"
+    ):
+        predict(
+            Some, {"n": np.array([[1], [2]])}, tmp_path / "a.npy", output, AnyText(), 1, 1, lambda *_, **__: None, {}
+        )

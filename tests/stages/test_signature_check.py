@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.facts import model_facts
 
+from modelyard.artifacts import ModelFacts
 from modelyard.signature import Signature, TensorSpec
 from modelyard.stages.signature_check import misfit
 from modelyard.tensors import Preprocessing
@@ -63,3 +64,35 @@ def test_what_does_not_fit_is_told_with_both_sides(
     taken: tuple[TensorSpec, ...], answered: tuple[TensorSpec, ...], told: str
 ) -> None:
     assert told in misfit(Signature(taken, answered), FACTS)
+
+
+def typed(dtype: str, scale: float = 1.0) -> ModelFacts:
+    preprocessing = Preprocessing(scale=scale)
+    return model_facts(
+        format="onnx", input_shape=(4,), input_dtype=dtype, preprocessing=preprocessing, class_names=("a", "b")
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "facts", "quantized", "told"),
+    [
+        ("float16", typed("uint8"), (), ""),
+        ("bfloat16", typed("float32"), (), ""),
+        ("", typed("float32"), (), ""),
+        ("int16", typed("int32"), (), ""),
+        ("bool", typed("int64"), (), ""),
+        ("uint8", typed("uint8"), (), ""),
+        ("uint8", typed("uint8", 0.5), ("x",), ""),
+        ("uint8", typed("uint8", 0.5), (), "as they are: set normalize = 'none'"),
+        ("int64", typed("float32"), (), "'input' reaches it as float32\n  give int32 or int64 samples"),
+        ("bytes", typed("float32"), (), "let the data set give texts or bytes"),
+        ("float32", typed("bytes"), (), "reaches it as bytes"),
+        ("sequence", typed("float32"), (), "of the kind 'sequence', and clients send and get tensors"),
+    ],
+)
+def test_samples_of_a_type_that_cannot_go_into_the_file_are_told(
+    file: str, facts: ModelFacts, quantized: tuple[str, ...], told: str
+) -> None:
+    found = misfit(Signature((TensorSpec("x", file, ("", 4)),), (SCORES,)), facts, quantized)
+    assert told in found
+    assert bool(found) == bool(told)

@@ -191,3 +191,11 @@ def test_a_state_of_no_certain_size_and_a_file_that_shows_nothing() -> None:
         bind(FACTS, {"h": {"state": "hn"}}, Signature(open_ended, (FILE.outputs[0], after)))
     with pytest.raises(StageFailed, match="does not show its tensors"):
         bind(FACTS, VAD, None)
+
+
+def test_axes_that_the_file_does_not_say_are_told() -> None:
+    shown = Signature((TensorSpec("x", "float32", None),), (TensorSpec("y", "float32", None),))
+    facts = with_axes(FACTS, {"y": {"axes": ["n", 2]}}, shown)
+    assert facts.outputs[0].shape == ("...",), "the only output is not called like this"
+    named = msgspec.structs.replace(FACTS, outputs=(OutputFacts(name="y", shape=("...",)),))
+    assert with_axes(named, {"y": {"axes": ["n", 2]}}, shown).outputs[0].shape == ("n", 2)

@@ -8,7 +8,7 @@ from modelyard.artifacts import FileFacts
 from modelyard.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from modelyard.tensors import Activation
@@ -40,7 +40,19 @@ def litert_facts(path: Path) -> FileFacts:
         activation=next(iter(activations.values()), None),
         activations=activations if len(activations) > 1 else {},
         signature=signature,
+        quantized=tuple(_quantized(model, signature)),
     )
+
+
+def _quantized(model: Any, signature: Signature) -> Iterator[str]:
+    """Yield the names of the tensors that hold whole numbers with a scale."""
+    graph = model.Subgraphs(0)
+    numbers = [graph.Inputs(index) for index in range(graph.InputsLength())]
+    numbers += [graph.Outputs(index) for index in range(graph.OutputsLength())]
+    for number, one in zip(numbers, (*signature.inputs, *signature.outputs), strict=True):
+        scale = graph.Tensors(number).Quantization()
+        if scale is not None and scale.ScaleLength() and not one.dtype.startswith("float"):
+            yield one.name
 
 
 def _schema() -> Any:

@@ -54,7 +54,17 @@ def onnx_signature(model: Any) -> Signature:
     return Signature(inputs, tuple(_tensor(one) for one in model.graph.output))
 
 
+_NO_TENSORS = {
+    "sequence_type": "sequence",
+    "map_type": "map",
+    "optional_type": "optional value",
+    "sparse_tensor_type": "sparse tensor",
+}
+
+
 def _tensor(value: Any) -> TensorSpec:
+    if what := _NO_TENSORS.get(value.type.WhichOneof("value")):
+        return TensorSpec(value.name, what)
     kind = value.type.tensor_type
     shape = tuple(_axis(one) for one in kind.shape.dim) if kind.HasField("shape") else None
     return TensorSpec(value.name, _dtype(kind.elem_type), shape)

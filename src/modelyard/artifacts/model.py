@@ -122,12 +122,14 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
         activations: the same of each output by its name, where there are several.
         batch: see `ModelFacts.batch`; 1 where activations share one scale that is found while the model runs.
         signature: the tensors that it takes and answers.
+        quantized: the names of those whose whole numbers stand for real ones, by a scale: clients have float32.
     """
 
     activation: Activation | None = None
     activations: Mapping[str, Activation | None] = {}
     batch: int | None = None
     signature: Signature | None = None
+    quantized: tuple[str, ...] = ()
 
 
 def self_contained(facts: ModelFacts) -> ModelFacts:

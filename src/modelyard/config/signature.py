@@ -25,6 +25,7 @@ class Tensor(msgspec.Struct):
         name: of an input, the data set's array that goes there; of an output, what clients call it.
         axes: its axes without that of the batch: a name where the length varies.
         labels: of an output, the name of each element along the last axis.
+        batch: of an output, whether its first axis is that of the batch; without one the model is run on one sample at a time.
         range: of an input, the lowest and the highest value that the server takes.
         state: of an input, the output that it is at the next step of a stream.
         initial: what each element of a state is before the first step.
@@ -35,6 +36,7 @@ class Tensor(msgspec.Struct):
     name: str = ""
     axes: list[str | int] = []
     labels: list[str] = []
+    batch: bool = True
     range: tuple[float, float] | None = None
     state: str = ""
     initial: float = 0.0

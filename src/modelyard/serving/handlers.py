@@ -318,11 +318,18 @@ class Handled:
     A few samples at a time go all the way, so that what their pictures are made into need not be in memory at once.
     """
 
-    def __init__(self, predictor: Predictor, chain: Chain) -> None:
+    def __init__(self, predictor: Predictor, chain: Chain, *, alone: bool = False) -> None:
+        """Put handlers around a model.
+
+        Args:
+            predictor: the model.
+            chain: the handlers.
+            alone: whether each sample goes by itself: the model answers some with more, and handlers make that alike.
+        """
         self._predictor, self._chain = predictor, chain
         tensors = (*chain.model_inputs().values(), *chain.model_outputs().values(), *chain.outputs().values())
         varies = any(isinstance(axis, str) for one in tensors for axis in one.shape)
-        self._step = 0 if varies else CHUNK  # parts of unlike lengths cannot be put together
+        self._step = 1 if alone else 0 if varies else CHUNK  # parts of unlike lengths cannot be put together
 
     def run(self, inputs: Tensors) -> Tensors:
         """Return what clients get by output, each of shape `(N, *shape)`, for what they sent.
@@ -335,7 +342,14 @@ class Handled:
         parts = [self._part(inputs, start, start + step) for start in range(0, rows, step)]
         if len(parts) == 1:
             return parts[0]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: self._joined(name, [part[name] for part in parts]) for name in parts[0]}
+
+    def _joined(self, name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
+        if len({part.shape[1:] for part in parts}) > 1:
+            shapes = ", ".join(sorted({str(part.shape[1:]) for part in parts}))
+            msg = f"the answers {name!r} have unlike shapes, {shapes}: send the samples one at a time"
+            raise InputError(msg)
+        return np.concatenate(parts)
 
     def _part(self, inputs: Tensors, start: int, end: int) -> Tensors:
         try:

@@ -51,7 +51,7 @@ def handled(predictor: Predictor, facts: Facts, text: str) -> tuple[Predictor, F
         StartError: one cannot be opened, or they do not fit the model.
     """
     chain = open_chain(text, facts)
-    return Handled(predictor, chain), outer(facts, chain)
+    return Handled(predictor, chain, alone=facts.batch == 1 and not facts.joins), outer(facts, chain)
 
 
 def open_chain(text: str, facts: Facts) -> Chain:

@@ -77,6 +77,7 @@ def read_output(data: Mapping[str, Any]) -> Output:
         activation="none" if data.get("inside") is True else activation,
         labels=tuple(str(name) for name in data.get("labels", ())),
         tensor=str(data.get("tensor", "")),
+        batch_axis=None if data.get("batch_axis", 0) is None else 0,
     )
 
 

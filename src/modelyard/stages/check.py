@@ -25,7 +25,7 @@ from modelyard.launch.image_server import Server, running
 from modelyard.launch.protocols import PROTOCOLS, SEQUENCES, infer_in_sequences, parts
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.check_events import check_events
-from modelyard.stages.handlers import Around, taken
+from modelyard.stages.handlers import Around, is_alone, taken
 from modelyard.stages.packed import of_model, packed
 from modelyard.stages.tasks import open_task
 from modelyard.variants.evaluation import ANSWERS
@@ -94,7 +94,7 @@ class Asked:
     def asks(self, exchange: Exchange, protocols: Iterable[str]) -> dict[str, list[Callable[[], dict[str, Any]]]]:
         """Return what asks a server for all samples through each of its protocols, a part of them at a time."""
         outputs = self.around.outputs(self.facts)
-        sent = [rows_of(self.samples, rows) for rows in parts(self.samples)]
+        sent = [rows_of(self.samples, rows) for rows in parts(self.samples, 1 if is_alone(self.facts) else None)]
         return {
             title: [functools.partial(ask, exchange, self.path, part, outputs) for part in sent]
             for title, ask in map(PROTOCOLS.__getitem__, protocols)

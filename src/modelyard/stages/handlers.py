@@ -136,7 +136,7 @@ class _Handled:
 
     def __init__(self, predictor: Predictor, chain: Chain, facts: ModelFacts, answer: str) -> None:
         whole = predictor if hasattr(predictor, "run") else _ByPredict(predictor, facts)
-        self._handled, self._answer = Handled(whole, chain), answer
+        self._handled, self._answer = Handled(whole, chain, alone=is_alone(facts)), answer
         self._input = next(iter(chain.inputs()), facts.inputs[0].name)
 
     def predict(self, raw: NDArray[Any]) -> NDArray[Any]:
@@ -160,6 +160,14 @@ class _Handled:
             )
             raise PluginError(msg)
         return found
+
+
+def is_alone(facts: ModelFacts) -> bool:
+    """Tell whether the model takes one sample at a time, and answers some with more than others."""
+    known = {axis for one in facts.inputs for axis in one.shape if axis != ""}
+    return facts.batch == 1 and any(
+        isinstance(axis, str) and axis not in known for one in facts.outputs for axis in one.shape
+    )
 
 
 class _ByPredict:

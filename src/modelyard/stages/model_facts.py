@@ -10,16 +10,17 @@ from modelyard.artifacts import FileFacts, Model, ModelFacts, Output, format_fil
 from modelyard.component import kind_name
 from modelyard.errors import PluginError, StageFailed
 from modelyard.files.json import write_json
+from modelyard.stages.batchless import without_batch
 from modelyard.stages.signature_check import misfit
 from modelyard.stages.told_signature import bind, with_axes
-from modelyard.tensors import TIME
+from modelyard.tensors import ANY_SHAPE, HELD, TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from modelyard.component import Component
     from modelyard.execution.job import Job
-    from modelyard.signature import Axis, Signature
+    from modelyard.signature import Axis, Signature, TensorSpec
     from modelyard.tensors import Activation, OutputFacts
 
 
@@ -58,7 +59,8 @@ def write_model_facts(
     shown = job.plugins.hooks.read_model_file(model) or FileFacts()
     if said:
         facts = bind(facts, said, shown.signature)
-    if shown.signature and (why := misfit(shown.signature, facts)):
+    facts = without_batch(facts, shown.signature, said or {})
+    if shown.signature and (why := misfit(shown.signature, facts, shown.quantized)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
     if len(facts.outputs) > 1 and not shown.activations:
@@ -67,9 +69,10 @@ def write_model_facts(
         facts = _each_seen(facts, shown)
     elif activation := _activation(facts, shown):
         facts = _seen(facts, activation, _said(job, component, told))
-    facts = _with_lengths(facts, shown.signature)
+    facts = _as_in_file(facts, shown)
     if said:
         facts = with_axes(facts, said, shown.signature)
+    _check_axes_known(facts, shown.signature)
     facts = msgspec.structs.replace(
         facts,
         batch=facts.batch if shown.batch is None else shown.batch,
@@ -78,25 +81,48 @@ def write_model_facts(
     write_json(job.base.out / "model.json", facts)
 
 
-def _with_lengths(facts: ModelFacts, signature: Signature | None) -> ModelFacts:
-    """Return facts in which an output whose length the task leaves open is as long as the file says."""
+def _check_axes_known(facts: ModelFacts, signature: Signature | None) -> None:
+    """Check that somebody says how many axes each output has, where the file shows its tensors.
+
+    Raises:
+        StageFailed: nobody does.
+    """
     if signature is None:
+        return
+    only = signature.outputs[0].name if len(signature.outputs) == 1 else ""
+    for one in facts.outputs:
+        if one.shape == ANY_SHAPE:
+            name = one.tensor or only or one.name
+            msg = (
+                f"the file {facts.file!r} does not say how many axes its output {name!r} has\n"
+                f"  say them, without that of the batch: [tool.modelyard.signature] {name!r} = {{ axes = [...] }}"
+            )
+            raise StageFailed(msg)
+
+
+def _as_in_file(facts: ModelFacts, shown: FileFacts) -> ModelFacts:
+    """Return facts in which an output that the task leaves open is as long, and of the type, as the file says."""
+    if shown.signature is None:
         return facts
-    shapes = {one.name: one.shape for one in signature.outputs}
-    only = signature.outputs[0].shape if len(signature.outputs) == 1 else None
+    tensors = {one.name: one for one in shown.signature.outputs}
+    only = shown.signature.outputs[0] if len(tensors) == 1 else None
     time = (TIME,) if facts.looped else ()
     known = {axis for one in facts.inputs for axis in one.shape if isinstance(axis, str)}
-    outputs = tuple(_with_length(one, shapes.get(one.tensor or one.name, only), time, known) for one in facts.outputs)
-    return msgspec.structs.replace(facts, outputs=outputs)
+    outputs = ((one, tensors.get(one.tensor or one.name, only), shown.quantized) for one in facts.outputs)
+    return msgspec.structs.replace(facts, outputs=tuple(_opened(*one, time, known) for one in outputs))
 
 
-def _with_length(
-    output: OutputFacts, shape: tuple[Axis, ...] | None, time: tuple[Axis, ...], known: set[str]
+def _opened(
+    output: OutputFacts, file: TensorSpec | None, quantized: Sequence[str], time: tuple[Axis, ...], known: set[str]
 ) -> OutputFacts:
-    varying = {axis for axis in output.shape if isinstance(axis, str)}
-    if shape is None or varying <= known:
+    if file is None:
         return output
-    return msgspec.structs.replace(output, shape=(*time, *shape[1:]))
+    if output.shape == ANY_SHAPE and file.dtype in HELD and file.name not in quantized:
+        output = msgspec.structs.replace(output, dtype=file.dtype)
+    varying = {axis for axis in output.shape if isinstance(axis, str)}
+    if file.shape is None or varying <= known:
+        return output
+    return msgspec.structs.replace(output, shape=(*time, *output.sample_axes(file.shape)))
 
 
 def _said(job: Job, component: Component, told: ModelFacts | None) -> tuple[Component, Output] | None:

@@ -180,6 +180,12 @@ def _check_shape(found: Any, samples: int, output: OutputFacts, written: Any) ->
     fits = shape[:1] == (samples,) and len(shape) == 1 + len(wanted)
     if fits and all(isinstance(axis, str) or axis == own for axis, own in zip(wanted, shape[1:], strict=True)):
         return
+    if written is not None and len(shape) == 1 + len(wanted) and any(isinstance(axis, str) for axis in output.shape):
+        msg = (
+            f"the model answers {shape[1:]} to some samples, and {wanted} to others\n"
+            "  have a handler after it make them alike: [tool.modelyard.handlers] after, for instance nms"
+        )
+        raise PluginError(msg)
     said = f"({', '.join(map(str, (samples, *wanted)))})"
     msg = (
         f"the runtime answered {shape or type(found).__name__} for {samples} samples, not the shape {said}\n"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from modelyard.errors import listing
-from modelyard.tensors import ANY_SHAPE
+from modelyard.signature import NO_TENSORS
+from modelyard.tensors import ANY_SHAPE, HELD, Preprocessing, input_dtype, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
 Fact = TypeVar("Fact", "InputFacts", "OutputFacts")
 
 
-def misfit(signature: Signature, facts: ModelFacts) -> str:
+def misfit(signature: Signature, facts: ModelFacts, quantized: Sequence[str] = ()) -> str:
     """Return what of `signature` does not fit the samples and answers that `facts` says, and what to do; empty if all does.
 
     An axis whose length varies fits any length. Where there are several tensors, each is looked up by its name.
+
+    Args:
+        signature: what the file takes and answers.
+        facts: what clients send and get.
+        quantized: the file's tensors whose whole numbers stand for real ones.
     """
     sent = tuple(one for one in signature.inputs if one.name not in facts.fed)
     inputs = _bound(facts.inputs, sent, "takes", "the data set has no array for it: give one")
@@ -32,7 +38,9 @@ def misfit(signature: Signature, facts: ModelFacts) -> str:
     if isinstance(outputs, str):
         return outputs
     fed = _fed_misfit(signature, facts)
-    wrong = [_input_misfit(tensor, _at_a_step(one, facts)) for one, tensor in inputs]
+    wrong = [_no_tensor(tensor, verb) for verb, some in (("takes", inputs), ("answers", outputs)) for _, tensor in some]
+    wrong += [_type_misfit(tensor, one) for one, tensor in inputs if tensor.name not in quantized]
+    wrong += [_input_misfit(tensor, _at_a_step(one, facts)) for one, tensor in inputs]
     wrong += [_output_misfit(tensor, _at_a_step(one, facts)) for one, tensor in outputs]
     return next(filter(None, (fed, *wrong)), "")
 
@@ -94,6 +102,31 @@ def _example(one: Fact, tensors: Sequence[TensorSpec], verb: str, *, several: bo
     return f"{'outputs' if verb == 'answers' else 'inputs'} = {{ {one.name} = {name!r} }}"
 
 
+def _no_tensor(tensor: TensorSpec, verb: str) -> str:
+    if tensor.dtype not in NO_TENSORS:
+        return ""
+    return (
+        f"{verb} {tensor.name!r}, of the kind {tensor.dtype!r}, and clients send and get tensors\n"
+        "  export it with tensors alone; exporters of scikit-learn's models have zipmap = False for that"
+    )
+
+
+def _type_misfit(tensor: TensorSpec, one: InputFacts) -> str:
+    """Return that samples cannot go into an input of the file's type: floats take any number, whole numbers only such."""
+    texts = "bytes" in (tensor.dtype, one.dtype) and tensor.dtype != one.dtype
+    if not texts and (tensor.dtype not in HELD or is_whole(one.dtype)):
+        return ""
+    if tensor.dtype == one.dtype and one.preprocessing == Preprocessing():
+        return ""
+    if tensor.dtype == one.dtype:
+        advice = "it takes samples as they are: set normalize = 'none' in [tool.modelyard.dataset]"
+    elif tensor.dtype == "bytes":
+        advice = "let the data set give texts or bytes, and have a handler hand them on"
+    else:
+        advice = "give int32 or int64 samples, which stay what they are; floats and pictures reach the model as float32"
+    return f"takes {tensor}, but the data set's {one.name!r} reaches it as {one.dtype if texts else input_dtype(one.dtype)}\n  {advice}"
+
+
 def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
     if tensor.shape is None or _fits(tensor.shape[1:], one.shape):
         return ""
@@ -107,7 +140,7 @@ def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
 
 
 def _output_misfit(tensor: TensorSpec, answer: OutputFacts) -> str:
-    if tensor.shape is None or _fits(tensor.shape[1:], answer.shape):
+    if tensor.shape is None or _fits(answer.sample_axes(tensor.shape), answer.shape):
         return ""
     if answer.activation != "softmax" or len(answer.shape) > 1:
         wanted = ", ".join(("any", *map(str, answer.shape)))

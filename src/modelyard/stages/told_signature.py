@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.errors import StageFailed, did_you_mean, listing
-from modelyard.tensors import TIME, ConstantFacts, InputFacts, OutputFacts, StateFacts
+from modelyard.tensors import ANY_SHAPE, TIME, ConstantFacts, InputFacts, OutputFacts, StateFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     """What is said of each tensor, by what the file calls it."""
 
 _OF_INPUTS = ("name", "axes", "range", "state", "initial", "constant", "overlap")
-_OF_OUTPUTS = ("name", "axes", "labels")
+_OF_OUTPUTS = ("name", "axes", "labels", "batch")
 
 
 def bind(facts: ModelFacts, told: Told, shown: Signature | None) -> ModelFacts:
@@ -93,17 +93,25 @@ def with_axes(facts: ModelFacts, told: Told, shown: Signature | None) -> ModelFa
     """
     assert shown is not None
     tensors = (*shown.inputs, *shown.outputs)
-    lengths = {one.name: one.shape[1:] for one in tensors if one.shape is not None}
+    lengths = {one.name: one.shape for one in tensors if one.shape is not None}
     time = (TIME,) if facts.looped else ()
 
-    def shape(name: str, known: tuple[Axis, ...]) -> tuple[Axis, ...]:
-        file = (*time, *lengths[name]) if name in lengths else known
+    def shape(one: InputFacts | OutputFacts) -> tuple[Axis, ...]:
+        name = one.tensor or one.name
         axes = told.get(name, {}).get("axes")
-        return _axes(axes, known, file, _place(name, "axes")) if axes else known
+        if not axes:
+            return one.shape
+        if one.shape == ANY_SHAPE:
+            return tuple(axes)
+        file = one.shape
+        if name in lengths:
+            own = one.sample_axes(lengths[name]) if isinstance(one, OutputFacts) else lengths[name][1:]
+            file = (*time, *own)
+        return _axes(axes, one.shape, file, _place(name, "axes"))
 
     replaced = msgspec.structs.replace
-    inputs = tuple(replaced(one, shape=shape(one.tensor or one.name, one.shape)) for one in facts.inputs)
-    outputs = tuple(replaced(one, shape=shape(one.tensor or one.name, one.shape)) for one in facts.outputs)
+    inputs = tuple(replaced(one, shape=shape(one)) for one in facts.inputs)
+    outputs = tuple(replaced(one, shape=shape(one)) for one in facts.outputs)
     return replaced(facts, inputs=inputs, outputs=outputs)
 
 

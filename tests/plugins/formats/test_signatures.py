@@ -117,3 +117,20 @@ def test_a_litert_model_with_a_signature_and_without(signature: Any, tensorflow:
 def test_a_file_that_cannot_be_read_shows_none(signature: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / "model").write_bytes(b"nothing like it")
     assert signature("model", name) is None
+
+
+def test_an_onnx_model_that_takes_or_answers_what_is_no_tensor_says_what_it_is(signature: Any, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    tensor = helper.make_tensor_type_proto(number, ("n", 4))
+    optional = helper.make_value_info("x", helper.make_optional_type_proto(tensor))
+    each = helper.make_map_type_proto(onnx.TensorProto.INT64, helper.make_tensor_type_proto(number, ()))
+    answered = [
+        helper.make_tensor_sequence_value_info("y", number, None),
+        helper.make_value_info("z", each),
+    ]
+    onnx.save(helper.make_model(helper.make_graph([], "g", [optional], answered)), tmp_path / "model.onnx")
+
+    assert signature("model.onnx", "onnx") == Signature(
+        (TensorSpec("x", "optional value"),), (TensorSpec("y", "sequence"), TensorSpec("z", "map"))
+    )

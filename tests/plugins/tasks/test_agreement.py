@@ -31,3 +31,16 @@ def test_an_answer_of_nothing_but_zeros_is_followed_exactly_or_not_at_all() -> N
     zeros = np.zeros_like(BASE)
     found = Following().measure(Answers(zeros, None, OUTPUT, zeros)).scores
     assert found[0].metric.value == 0
+
+
+def test_texts_are_the_same_or_not() -> None:
+    own = np.array([[b"a", b"b"], [b"a", b"bb"], [b"x", b"y"]])
+    base = np.array([[b"a", b"b"], [b"a", b"b"], [b"a", b"b"]])
+    found = Following().measure(Answers(own, None, OUTPUT, base)).scores
+    assert {one.metric.name: one.metric.value for one in found} == {
+        "relative_error": 0.5,
+        "same_largest": pytest.approx(1 / 3),
+    }
+    Following().check_answers(own, 0)
+    assert Following().agreement(own.astype(object), base) == (2, 0.0)
+    assert Following().agreement(BASE + 1, BASE).worst == pytest.approx(1)

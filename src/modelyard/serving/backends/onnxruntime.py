@@ -218,8 +218,8 @@ def _listed(shapes: Sequence[object]) -> str:
 
 def _fits(tensor: Any, one: Input | Output) -> bool:
     """Tell whether a tensor (a name or None among its sizes: any size) holds what `one` says."""
-    if not tensor.shape:  # unknown; the first sample tells
-        return isinstance(one, Output)
+    if not tensor.shape:  # none, or unknown; the first sample tells
+        return True
     sizes = without_batch(tensor.shape, one)
     return len(sizes) == len(one.shape) and all(
         size == axis for size, axis in zip(sizes, one.shape, strict=True) if isinstance(size, int)
@@ -229,7 +229,7 @@ def _fits(tensor: Any, one: Input | Output) -> bool:
 def _batch(inputs: Sequence[Any], facts: Facts) -> int | None:
     """Return the number of samples that the file takes at once; None: any."""
     axes = [(one.shape, own.batch_axis) for one, own in zip(inputs, facts.inputs, strict=True)]
-    found = {shape[axis] for shape, axis in axes if axis is not None and isinstance(shape[axis], int)}
+    found = {shape[axis] for shape, axis in axes if axis is not None and shape and isinstance(shape[axis], int)}
     if len(found) > 1:
         msg = f"{facts.file}: its inputs take unlike numbers of samples: {', '.join(map(str, sorted(found)))}"
         raise StartError(msg)

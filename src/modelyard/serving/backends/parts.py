@@ -117,6 +117,8 @@ class InParts(ABC):
             if len(answer) != len(samples[0]) or not fits(answer.shape[1:], output.shape, lengths):
                 said = f"{(len(samples[0]), *output.shape)}"
                 msg = f"{self.facts.file}: output {output.name!r} has shape {answer.shape}; its model.json says {said}"
+                if len(answer) != len(samples[0]):
+                    msg += "; has it no axis of the batch? say so: batch = false, of the output in [tool.modelyard.signature]"
                 raise RuntimeError(msg)
 
 
@@ -165,8 +167,8 @@ def _filled(array: NDArray[Any], batch: int) -> NDArray[Any]:
 
 def _put(whole: NDArray[Any], start: int, part: NDArray[Any]) -> None:
     if part.shape[1:] != whole.shape[1:]:
-        msg = f"the model answers shape {part.shape[1:]} to some samples and {whole.shape[1:]} to others of their shape"
-        raise RuntimeError(msg)
+        msg = f"the model answers shape {part.shape[1:]} to some samples and {whole.shape[1:]} to others of their shape: send them one at a time"
+        raise InputError(msg)
     whole[start : start + len(part)] = part
 
 
