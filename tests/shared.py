@@ -1,12 +1,22 @@
-"""What test processes that run side by side make once, and then share."""
+"""What tests share: things that processes side by side make once, and which cells of a matrix every run tries."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def usual(cells: Iterable[Any], count: int) -> list[Any]:
+    """Return the cells of a matrix, of which the first `count` are tried in every run, the others in thorough ones."""
+    return [
+        pytest.param(cell, marks=[pytest.mark.thorough] if place >= count else []) for place, cell in enumerate(cells)
+    ]
 
 
 def made_once(path: Path, make: Callable[[Path], object]) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.front_door.builds import Build, artifacts, build, read_lines
+from tests.shared import usual
 
 KILLS = int(os.environ.get("MODELYARD_KILLS", "20"))
 """How many builds are killed; the long run of this harness sets 200."""
@@ -229,7 +230,7 @@ def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, tmp_path: Path, m
     assert again.stages["dataset:points"] == ("fresh" if moved == "helper.py" else "restored")
 
 
-@pytest.mark.parametrize("harm", ["truncated", "bit flipped", "deleted", "trace garbled"])
+@pytest.mark.parametrize("harm", usual(["bit flipped", "trace garbled", "truncated", "deleted"], 2))
 def test_a_harmed_store_is_not_believed(toy: Path, built_toy: Path, harm: str) -> None:
     for path in (toy / ".modelyard" / "store" / ("traces" if harm == "trace garbled" else "objects")).rglob("*"):
         if path.is_file():
@@ -272,7 +273,7 @@ def mounted(folder: Path, *options: str, what: str = "tmpfs") -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("free_bytes", [0, 50_000, 120_000])
+@pytest.mark.parametrize("free_bytes", usual([50_000, 0, 120_000], 1))
 @pytest.mark.parametrize("full", [".modelyard", "artifacts"])
 def test_a_full_disk(new_toy: Path, built_toy: Path, full: str, free_bytes: int) -> None:
     place = new_toy / full

@@ -13,6 +13,7 @@ import pytest
 from modelyard.files.locks import take
 from tests.front_door.builds import artifacts, build
 from tests.front_door.test_faults import start
+from tests.shared import usual
 
 LOGGED = '    write(context.out / "model.packed", json.loads(context.model.path.read_text()))\n'
 
@@ -36,7 +37,7 @@ if __name__ == "__main__":
 """doit where Python's processes start in another way; from 3.14 on, `forkserver` is the default."""
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", usual(["spawn", "forkserver", "fork"], 1))
 def test_it_does_not_matter_how_processes_start(new_toy: Path, built_toy: Path, tmp_path: Path, method: str) -> None:
     script = tmp_path / "started.py"
     script.write_text(STARTED)
@@ -50,7 +51,9 @@ def test_it_does_not_matter_how_processes_start(new_toy: Path, built_toy: Path, 
     assert artifacts(new_toy) == artifacts(built_toy)
 
 
-@pytest.mark.parametrize("arguments", [("-n", "2"), ("-n", "4", "-P", "thread"), ("-n", "2", "-P", "process")])
+@pytest.mark.parametrize(
+    "arguments", usual([("-n", "2"), ("-n", "4", "-P", "thread"), ("-n", "2", "-P", "process")], 1)
+)
 def test_side_by_side_gives_the_same(new_toy: Path, built_toy: Path, arguments: tuple[str, ...]) -> None:
     done = build(new_toy, *arguments)
 

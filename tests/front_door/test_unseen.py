@@ -12,6 +12,7 @@ import pytest
 
 from tests.front_door.builds import Build, build, copy
 from tests.front_door.conftest import TOY
+from tests.shared import usual
 
 MODEL = '''"""The toy's model."""
 
@@ -142,7 +143,7 @@ def start_value(project: Path) -> int:
     return int(json.loads((project / "artifacts" / "train" / "model.build" / "model.toy").read_text())["start"])
 
 
-@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize("name", usual(COUNTED, 2))
 def test_a_literal_way_counts_by_itself(data: Path, tmp_path: Path, name: str) -> None:
     project, way = copy(data, tmp_path / "toy"), COUNTED[name]
     write(project, way)
@@ -153,7 +154,7 @@ def test_a_literal_way_counts_by_itself(data: Path, tmp_path: Path, name: str) -
         assert build(project, "train").having("fresh") >= {"train:model.build"}
 
 
-@pytest.mark.parametrize("name", UNDECLARED)
+@pytest.mark.parametrize("name", usual(UNDECLARED, 3))
 def test_another_way_is_an_error_that_says_what_to_do_or_counts_from_then_on(
     data: Path, tmp_path: Path, name: str
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from modelyard.files.placing import SHARE_FROM_BYTES
 from tests.front_door.builds import artifacts, build
 from tests.front_door.test_faults import goes_on, start, wait_for
+from tests.shared import usual
 
 WRITER = """
 import sys, time
@@ -58,7 +59,7 @@ def writers(project: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("how", STARTS)
+@pytest.mark.parametrize("how", usual(STARTS, 1))
 def test_a_process_that_is_left_behind_is_ended_with_its_stage(new_toy: Path, how: str) -> None:
     leave_behind(new_toy, how)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.serving.conftest import Running
 from tests.serving.onnx_models import probabilities, write_onnx
+from tests.shared import usual
 
 import modelyard.serving
 from modelyard_plugins.runtimes import litert, onnxruntime
@@ -35,7 +36,7 @@ def test_the_onnx_plugin_predicts_as_the_network_does(raw: np.ndarray, tmp_path:
 
 @pytest.mark.network
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
+@pytest.mark.parametrize("runtime", usual(["litert", "onnxruntime"], 1))
 def test_a_server_runs_on_the_required_wheels_alone(
     start: Callable[..., contextlib.AbstractContextManager[Running]],
     models: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from modelyard.contexts import ImageContent, ImageContext
+from modelyard.oci.cache import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,9 +29,9 @@ REQUIREMENTS = Path(__file__).parents[3] / "plugins" / "runtimes" / "litert-requ
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all, so that packages and wheels are fetched once."""
-    return tmp_path_factory.mktemp("cache")
+def cache() -> Path:
+    """The cache of all images of this run, so that packages and wheels are fetched once."""
+    return Path(os.environ[SHARED])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.shared import usual
 
 from modelyard.contexts import ImageContext
 from modelyard.errors import ToolError
@@ -170,7 +171,7 @@ def as_nobody() -> dict[str, Any]:
     return {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-@pytest.mark.parametrize("profile", ["slim", pytest.param("full", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("profile", usual(["slim", "full"], 1))
 def test_the_images_own_python_runs_without_an_engine(make_context: Make, open_path: Path, profile: str) -> None:
     context = make_context()
     build(context, profile=profile)

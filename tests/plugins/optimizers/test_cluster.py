@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench, Trained
+from tests.shared import usual
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import ConfigError, StageFailed
@@ -20,10 +21,7 @@ def kernels(folder: Path) -> dict[str, np.ndarray]:
     return {name: model.get_layer(name).kernel.numpy() for name in KERNELS}
 
 
-OTHERS = [pytest.param(way, marks=pytest.mark.thorough) for way in ("kmeans++", "density", "random")]
-
-
-@pytest.mark.parametrize("initialization", ["linear", *OTHERS])
+@pytest.mark.parametrize("initialization", usual(["linear", "kmeans++", "density", "random"], 1))
 def test_every_kernel_holds_no_more_values_than_asked_for(trained: Trained, bench: Bench, initialization: str) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
