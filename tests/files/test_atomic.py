@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.files import atomic as durable
-from modelyard.files.atomic import Batch, open_in_folder, replacing, sync
+from modelyard.files.atomic import Batch, open_in_folder, replace_folder, replacing, sync
 
 
 def fill(batch: Batch, folder: Path, count: int) -> list[Path]:
@@ -126,3 +126,18 @@ def test_of_two_who_write_at_once_the_last_stays_whole(tmp_path: Path) -> None:
         one.write_text("one")
         other.write_text("other")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_a_folder_is_replaced_or_goes_as_a_whole(tmp_path: Path) -> None:
+    place, scratch = tmp_path / "place", tmp_path / "scratch"
+    scratch.mkdir()
+    for word in ("old", "new"):
+        new = tmp_path / word
+        new.mkdir()
+        (new / word).touch()
+        replace_folder(place, new, scratch)
+        assert [file.name for file in place.iterdir()] == [word]
+    replace_folder(place, None, scratch)
+    replace_folder(place, None, scratch)
+    assert not place.exists()
+    assert list(scratch.iterdir()) == []

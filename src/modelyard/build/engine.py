@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import msgspec
 
 from modelyard.build.state import BuildState
 from modelyard.concurrency.once import once
-from modelyard.files.atomic import replacing
+from modelyard.files.atomic import replace_folder, replacing
 from modelyard.files.json import write_json
 from modelyard.project.leftovers import leftovers, put_away
 from modelyard.project.load import Project
@@ -101,7 +100,7 @@ class Engine(BuildState):
         Raises:
             StoreError: a build changes it, and this one does not wait; or it cannot be removed.
         """
-        from modelyard.project.aside import move_aside
+        from modelyard.project.aside import spare
 
         folder = self.workspace.folder(stage)
         with self.workspace.lock(stage, self.listener.tell, wait=self._wait):
@@ -110,12 +109,8 @@ class Engine(BuildState):
             brief = self.workspace.brief(stage)
             outputs = brief.outputs if brief else {}
             with self.store.preserving_digests(outputs), self.workspace.scratch() as scratch:
-                if aside := move_aside(stage, self.workspace, [outputs], self.table):
-                    self._tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
-                if not folder.exists():
-                    return True
-                folder.rename(scratch / "old")  # whoever reads it sees all of it or nothing
-                shutil.rmtree(scratch / "old")
+                spare(stage, self.workspace, [outputs], self.table, self._tell)
+                replace_folder(folder, None, scratch)
         self.judge.invalidate_artifacts()
         return True
 

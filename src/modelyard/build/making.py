@@ -7,7 +7,6 @@ meet; see docs/explanation/incremental.md.
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,10 +21,11 @@ from modelyard.build.verdict import UP_TO_DATE
 from modelyard.concurrency.once import once
 from modelyard.errors import StoreError
 from modelyard.execution.runner import StageRunner
+from modelyard.files.atomic import replace_folder
 from modelyard.files.json import write_json
 from modelyard.files.manifest import Manifest
 from modelyard.keys import machine
-from modelyard.project.aside import move_aside
+from modelyard.project.aside import spare
 from modelyard.stage import Stage
 from modelyard.store.local import Stats
 from modelyard.store.record import RECORD, Record, succeed
@@ -189,24 +189,15 @@ class Maker:
     def _take(self, stage: Stage, record: Record, stats: Stats, scratch: Path, how: str) -> None:
         """Put the finished folder in the place of the stage's artifact, and its record with it.
 
-        What is vouched for is what each file was when it was hashed, or written: one that changes behind that is read again.
+        The digests that are written down are those of each file when it was hashed, or written: one that changes behind that is hashed again.
         """
         out, target = scratch / "out", self._workspace.folder(stage)
         write_json(out / RECORD, record)
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._spare(stage, record)
-        if target.exists():
-            target.rename(scratch / "old")
-        out.rename(target)
-        shutil.rmtree(scratch / "old", ignore_errors=True)
+        spare(stage, self._workspace, [self._present(stage), record.outputs], self._table, self._tell)
+        replace_folder(target, out, scratch)
         self._table.add_at((f"{target}/{name}", stats[name], e.digest) for name, e in record.outputs.items())
         self._workspace.history(stage).add(record, how)
-
-    def _spare(self, stage: Stage, record: Record) -> None:
-        """Move what somebody put into the artifact that is about to be replaced, or changed there, aside, and tell so."""
-        aside = move_aside(stage, self._workspace, [self._present(stage), record.outputs], self._table)
-        if aside:
-            self._tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
 
     def close(self) -> None:
         """Cancel what runs elsewhere."""

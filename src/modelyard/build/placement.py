@@ -8,6 +8,7 @@ import msgspec
 
 from modelyard.concurrency.once import once
 from modelyard.errors import ModelyardError, ToolError
+from modelyard.files.json import decode
 from modelyard.keys import pinning
 from modelyard.keys.platform import HERE, Described, Platform
 
@@ -126,7 +127,7 @@ class Placement:
             self._tell(f"asking {self.name} what its machines are")
             known = called(self.name, "ask", lambda: executor.ask([*DESCRIBE, *names])).encode()
         try:
-            found = msgspec.json.decode(known, type=Described)
+            found = decode(known, Described)
         except msgspec.DecodeError as exc:
             msg = (
                 f"{self.name} was asked what its machines are, and said {known[-200:].decode(errors='replace')!r}\n"

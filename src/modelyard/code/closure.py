@@ -22,6 +22,7 @@ from modelyard.code.lookups import Mark
 from modelyard.code.modules import Modules, Places
 from modelyard.code.versions import installed_version
 from modelyard.files.digests import DigestTable
+from modelyard.files.json import decode
 
 if TYPE_CHECKING:
     from modelyard.code.syntax import FileCode
@@ -218,7 +219,7 @@ class CodeIndex:
         note = f"code 3 {sys.version_info[:2]} {self._table.file(path)}"
         known = self._table.note(note)
         if known is not None:
-            return msgspec.json.decode(known, type=FileCode)
+            return decode(known, FileCode)
         code = read_code(Path(path))
         self._table.write_note(note, msgspec.json.encode(code))
         return code
@@ -255,7 +256,7 @@ class CodeIndex:
         if known is None:
             known = msgspec.json.encode(dict(importlib.metadata.packages_distributions()))
             self._table.write_note(note, known)
-        return msgspec.json.decode(known, type=dict[str, list[str]])
+        return decode(known, dict[str, list[str]])
 
 
 def _never_shapes_bytes(name: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -158,3 +159,22 @@ def _sync_file_system(path: Path | str) -> bool:
         raise OSError(exc.errno, exc.strerror, str(path)) from exc
     finally:
         os.close(descriptor)
+
+
+def replace_folder(folder: Path, new: Path | None, scratch: Path) -> None:
+    """Put the folder `new`, or nothing, in the place of `folder`: who reads it sees the whole of one of them.
+
+    Args:
+        folder: the place; it need not be there.
+        new: what stands there from now on; None: nothing.
+        scratch: an empty place of the same file system, for what stood there until it is removed.
+
+    Raises:
+        OSError: one cannot be renamed.
+    """
+    old = scratch / "old"
+    if folder.exists():
+        folder.rename(old)
+    if new is not None:
+        new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.errors import DataError
+from modelyard.files.json import decode, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,11 +63,11 @@ def read_cells(path: Path) -> list[Cell]:
         DataError: it cannot be read, or is no notebook.
     """
     try:
-        notebook = msgspec.json.decode(path.read_bytes(), type=_Notebook)
+        notebook = decode(read_bytes(path), _Notebook)
     except OSError as exc:
         msg = f"{path}: cannot be read: {exc.strerror}"
         raise DataError(msg) from exc
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         msg = f"{path}: not a Jupyter notebook of format 4: {exc}\n  open it in Jupyter and save it again"
         raise DataError(msg) from exc
     code = [one for one in notebook.cells if one.cell_type == "code"]

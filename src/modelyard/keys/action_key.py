@@ -20,6 +20,7 @@ from modelyard.code.lookups import Mark
 from modelyard.component import Component, Use
 from modelyard.files.digests import DigestTable
 from modelyard.files.hashing import reading
+from modelyard.files.json import decode
 from modelyard.files.manifest import FileEntry, Manifest, manifest_digest
 from modelyard.files.walk import walk
 from modelyard.keys import pinning
@@ -226,7 +227,7 @@ class Fingerprinter:
 
             known = msgspec.json.encode(names_in(template))
             self._table.write_note(note, known)
-        return msgspec.json.decode(known, type=list[str])
+        return decode(known, list[str])
 
     def _files(self, role: str, use: Use) -> dict[str, Any]:
         component = use.component

@@ -8,17 +8,17 @@ from __future__ import annotations
 import contextlib
 import http.client
 import ipaddress
-import json
 import re
 import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from modelyard.concurrency.deadlines import within
 from modelyard.errors import ToolError
+from modelyard.files.json import decode
 from modelyard.oci.credentials import Credentials, find_credentials
 from modelyard.oci.reference import DOCKER_HUB
 
@@ -48,8 +48,10 @@ class Answer:
     def errors(self) -> str:
         """Return what the registry says went wrong, in one line that a terminal can show."""
         try:
-            text = "; ".join(f"{e['code']}: {e.get('message', '')}" for e in json.loads(self.body)["errors"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            text = "; ".join(
+                f"{e['code']}: {e.get('message', '')}" for e in decode(self.body, dict[str, Any])["errors"]
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
             text = self.body[:200].decode("utf-8", "replace")
         return "".join(one if one.isprintable() else " " for one in text[:500]).strip() or "it gives no reason"
 
@@ -184,9 +186,9 @@ class Client:
 def _token_in(body: bytes) -> str:
     """Return the token that a token service gave; empty if it gave none that a header can hold."""
     try:
-        found = json.loads(body)
+        found = decode(body, dict[str, Any])
         token = found.get("token") or found.get("access_token")
-    except (ValueError, AttributeError, RecursionError):
+    except ValueError:
         return ""
     return token if isinstance(token, str) and re.fullmatch(r"[\x21-\x7e]+", token) else ""
 

@@ -14,7 +14,7 @@ from modelyard.files.walk import walk
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from modelyard.files.digests import DigestTable
@@ -52,6 +52,18 @@ def move_aside(stage: Stage, workspace: Workspace, ours: Collection[Manifest], t
     place = _move(folder, found, workspace.artifacts / FOLDER / stage.kind)
     what = ", ".join(sorted(found)[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
     return shown(place, workspace) + ("" if found == ["."] else f": {what}")
+
+
+def spare(
+    stage: Stage, workspace: Workspace, ours: Collection[Manifest], table: DigestTable, tell: Callable[[str], None]
+) -> None:
+    """Move aside what `move_aside` does, and tell the person where it is.
+
+    Raises:
+        OSError: something cannot be moved.
+    """
+    if aside := move_aside(stage, workspace, ours, table):
+        tell(f"{stage.id}: what was added or changed in its artifact is now in {aside}")
 
 
 def shown(path: Path, workspace: Workspace) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from modelyard.errors import ModelyardError
 from modelyard.files.digests import DigestTable
-from modelyard.files.json import read_bytes
+from modelyard.files.json import decode, read_bytes
 from modelyard.store.folder import StoreFolder
 from modelyard.store.remote import Remote
 from modelyard.store.roots import PROJECTS, read_roots
@@ -38,7 +38,7 @@ class Publisher:
     def __init__(self, store: StoreFolder, remote: Remote, table: DigestTable, tell: Callable[[str], None]) -> None:
         self._store, self._remote, self._table, self._tell = store, remote, table, tell
         self._note = _note(remote)
-        self._uploaded = set(msgspec.json.decode(table.note(self._note) or b"[]", type=list[str]))
+        self._uploaded = set(decode(table.note(self._note) or b"[]", list[str]))
         self._submitted: set[str] = set()
         self._todo: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None

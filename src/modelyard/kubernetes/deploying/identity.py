@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from modelyard.files.json import decode
 from modelyard.kubernetes.objects import kind, mapping, text
 from modelyard.kubernetes.parameters import INSTANCE, MANAGED_BY, NAME
 
@@ -67,5 +68,5 @@ def from_list(answer: str) -> list[Any]:
     """Return the objects that `kubectl ... -o json` answers: several, one or none."""
     if not answer.strip():
         return []
-    found = json.loads(answer)
+    found = decode(answer.encode(), dict[str, Any])
     return list(found.get("items") or ()) if found.get("kind") == "List" else [found]
