@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
-
-import msgspec
 
 from modelyard.component import Component, Source
-from modelyard.metrics import Quantity
+from modelyard.metrics.parts import Of, of_part
 from modelyard.metrics.registered import quantities_of
 
-_Of = TypeVar("_Of", bound=Quantity)
 
-
-def of_output(one: _Of, name: str) -> _Of:
+def of_output(one: Of, name: str) -> Of:
     """Return a quantity, or a metric, as that of the output `name`."""
-    return msgspec.structs.replace(
-        one,
-        name=f"{name}_{one.name}",
-        title=f"{name} {one.head}",
-        worse=f"{one.worse} in {name}" if one.worse else "",
-        ratio_gate="",
-    )
+    return of_part(one, name, f"{name} {one.head}", f" in {name}")
 
 
 def task_of(components: Mapping[str, Component]) -> Component:

@@ -8,13 +8,11 @@ and whose own value is that of the worst of them: gates, tables and the report t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
 from modelyard.metrics import Metric, Quantity
-
-_Of = TypeVar("_Of", bound=Quantity)
+from modelyard.metrics.parts import Of, of_part
 
 
 def on_sets(quantities: Iterable[Quantity], names: Sequence[str]) -> tuple[Quantity, ...]:
@@ -22,17 +20,10 @@ def on_sets(quantities: Iterable[Quantity], names: Sequence[str]) -> tuple[Quant
     return tuple(on_set(one, name) for name in names for one in quantities)
 
 
-def on_set(one: _Of, name: str) -> _Of:
+def on_set(one: Of, name: str) -> Of:
     """Return a quantity, or a metric, as that of the test set `name`: called `NAME_METRIC`, and no part of the Pareto front."""
-    return msgspec.structs.replace(
-        one,
-        name=f"{name}_{one.name}",
-        title=f"{one.head} on {name}",
-        worse=f"{one.worse} on {name}" if one.worse else "",
-        objective=False,
-        detail=2,
-        ratio_gate="",
-    )
+    part = of_part(one, name, f"{one.head} on {name}", f" on {name}")
+    return msgspec.structs.replace(part, objective=False, detail=2)
 
 
 def sliced(quantities: Iterable[Quantity], columns: Sequence[str]) -> tuple[Quantity, ...]:
@@ -41,17 +32,8 @@ def sliced(quantities: Iterable[Quantity], columns: Sequence[str]) -> tuple[Quan
 
 
 def _of(one: Quantity, column: str) -> Quantity:
-    return msgspec.structs.replace(
-        one,
-        name=f"{column}_{one.name}",
-        title=f"{one.head} by {column}",
-        group=column,
-        is_worst=True,
-        sampled=False,
-        objective=False,
-        detail=3,
-        ratio_gate="",
-    )
+    part = of_part(one, column, f"{one.head} by {column}")
+    return msgspec.structs.replace(part, group=column, is_worst=True, sampled=False, objective=False, detail=3)
 
 
 def worst(quantity: Quantity, found: Mapping[str, Metric]) -> Metric:
