@@ -56,6 +56,10 @@ QUICK = (
 """The rooms whose tests, with those above all rooms, take seconds together; see `pytest -m quick` in CONTRIBUTING.md."""
 _OF_BROKER = re.compile(r"tests/serving/events/.*\[(amqp|kafka|mqtt|nats|redis)\b")
 _ELSEWHERE = {"slow", "tensorflow", "torch", "docker", "registry", "network", "thorough"}
+_THOROUGH = re.compile(r"\bthorough\b|\busual\(")
+_SECONDS = {"slow": 20.0, "docker": 5.0, "network": 5.0, "registry": 5.0, "tensorflow": 2.0, "torch": 2.0}
+"""What a test with such a mark takes, roughly; any other takes `_OTHER_SECONDS`."""
+_OTHER_SECONDS = 0.2
 _LEFT_OUT = pytest.StashKey[int]()
 """How many thorough tests a run leaves out, of all its processes each of which collects the same."""
 
@@ -66,10 +70,16 @@ def _is_quick(path: Path) -> bool:
     return not parts or parts[0] in QUICK or parts[0].endswith(".py")
 
 
+def _has_thorough(path: Path) -> bool:
+    """Tell whether a file of tests has one that is thorough, by what is written there, or is a folder or no test."""
+    return not path.match("test_*.py") or bool(_THOROUGH.search(path.read_text(encoding="utf-8")))
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not even import what `-m quick` leaves out: that takes longer than the tests."""
+    """Do not even import what `-m quick` or `-m thorough` leaves out: that takes longer than many of the tests."""
+    has_some = {"quick": _is_quick, "thorough": _has_thorough}.get(config.option.markexpr)
     is_test = collection_path.is_relative_to(Path(__file__).parent)
-    return True if is_test and config.option.markexpr == "quick" and not _is_quick(collection_path) else None
+    return True if has_some and is_test and not has_some(collection_path) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -80,14 +90,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not config.option.markexpr and not any("::" in argument for argument in config.args):
         _leave_out_thorough(config, items)
-    slow: Counter[Path] = Counter()
+    seconds: Counter[Path] = Counter()
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        slow[item.path] += "slow" in marks
+        seconds[item.path] += max(_SECONDS.get(mark, _OTHER_SECONDS) for mark in (*marks, ""))
         if _is_quick(item.path) and not _ELSEWHERE & marks:
             item.add_marker(pytest.mark.quick)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: -slow[item.path])
+        items.sort(key=lambda item: -seconds[item.path])
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,6 +109,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _leave_out_thorough(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = [item for item in items if item.get_closest_marker("thorough")]
+    unseen = {item.path for item in left_out if not _has_thorough(item.path)}
+    if unseen:
+        msg = f"-m thorough would not look into these files: {', '.join(map(str, sorted(unseen)))}\n  write the mark there"
+        raise pytest.UsageError(msg)
     items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     config.stash[_LEFT_OUT] = len(left_out)
     if hasattr(config, "workeroutput"):
