@@ -132,6 +132,16 @@ def test_floats_of_any_kind_become_float32(values: Any, dtype: Any) -> None:
         assert np.array_equal(stored, x.astype(np.float32))
 
 
+def test_halves_take_half_the_room_and_are_float32_to_all(make_splits: Any, told: Told, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((30, 4, 4, 3)).astype(np.float16)
+    write_dataset(make_splits(train_x=x, test_x=x[:12], value_range=(0, 1)), tmp_path, progress=told)
+    dataset = Dataset.open(tmp_path)
+    assert np.load(tmp_path / "train_x.npy").dtype == np.float16
+    assert dataset.facts.dtype == "float32"
+    assert dataset.inputs("train").dtype == np.float32
+    np.testing.assert_array_equal(dataset.inputs("train"), x)
+
+
 @given(
     arrays(np.int64, (5, 3), elements=st.integers(0, 100)),
     st.sampled_from([np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, ">i4"]),

@@ -10,6 +10,7 @@ import msgspec
 from modelyard.artifacts.names import samples_file, sent_file, slice_file
 from modelyard.artifacts.samples import Tensors
 from modelyard.files.columns import open_column
+from modelyard.files.halves import widened
 from modelyard.files.json import read_json
 from modelyard.files.npy import open_array
 from modelyard.files.ragged_files import open_ragged
@@ -99,7 +100,7 @@ class Dataset(msgspec.Struct, frozen=True):
 
     def _samples(self, split: Split, one: InputFacts) -> Any:
         if one.pad is None:
-            return self._load(samples_file(split, one.name))
+            return widened(self._load(samples_file(split, one.name)))
         if not one.mask:
             return self._ragged(split, one)
         (masked,) = (other for other in self.facts.inputs if other.name == one.mask)

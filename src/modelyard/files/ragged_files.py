@@ -12,6 +12,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
+from modelyard.files.halves import widened
 from modelyard.files.npy import open_array, write_header
 from modelyard.files.ragged import AGAIN, RaggedArray
 
@@ -177,7 +178,8 @@ def open_ragged(folder: Path, name: str, pad: float) -> RaggedArray:
     if offsets.dtype != "int64" or last != len(values):
         msg = f"{folder / name}.offsets.npy: its samples end at {last}, but there are {len(values)} values\n  {AGAIN}"
         raise DataError(msg)
-    return RaggedArray.of(values if len(arrays) > 1 else first, offsets, pad, place=str(folder / name))
+    whole = values if len(arrays) > 1 else first
+    return RaggedArray.of(widened(whole), offsets, pad, place=str(folder / name))
 
 
 def _shards(folder: Path, name: str) -> list[Path]:

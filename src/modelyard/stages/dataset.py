@@ -10,7 +10,7 @@ from modelyard.files.json import write_json
 from modelyard.stages.handlers import described, open_chain
 from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.axes import following
-from modelyard.stages.splits.checks import check_splits, stored_dtype
+from modelyard.stages.splits.checks import check_splits, sample_dtype, stored_dtype
 from modelyard.stages.splits.files import write_column, write_labels
 from modelyard.stages.splits.given_labels import with_label_arrays
 from modelyard.stages.splits.sent import prepared, write_sent
@@ -213,7 +213,7 @@ def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps
     ends = column.value_range
     return InputFacts(
         name=column.name,
-        dtype=str(dtype),
+        dtype=sample_dtype(dtype),
         shape=column.shape,
         preprocessing=preprocessing(normalize, ends or (extent.ends if extent else (0.0, 1.0)), found),
         value_range=None if ends is None else (float(ends[0]), float(ends[1])),

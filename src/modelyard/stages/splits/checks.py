@@ -42,7 +42,7 @@ def check_splits(splits: Splits) -> list[Column]:
 
 
 def stored_dtype(column: Column) -> np.dtype[Any]:
-    """Return the type of a column's samples on disk: uint8, float32, int32 or int64.
+    """Return the type of a column's samples on disk: uint8, float16, float32, int32 or int64.
 
     Raises:
         DataError: the samples are not numbers, the splits differ, or whole numbers do not fit an int64.
@@ -62,8 +62,15 @@ def stored_dtype(column: Column) -> np.dtype[Any]:
         msg = f"{train} is {first} but {test} is {second}\n  give both the same type"
         raise DataError(msg)
     _check_fits_float32(column)
-    is_float = all(dtype.kind == "f" for dtype in kinds.values())
-    return np.dtype(np.float32) if is_float else _whole_dtype(kinds, column)
+    if any(dtype.kind != "f" for dtype in kinds.values()):
+        return _whole_dtype(kinds, column)
+    are_halves = all(dtype.itemsize == 2 for dtype in kinds.values())
+    return np.dtype(np.float16 if are_halves else np.float32)
+
+
+def sample_dtype(stored: np.dtype[Any]) -> str:
+    """Return the type of samples that are of the type `stored` on disk: float16 is looked at as float32."""
+    return "float32" if stored == "float16" else str(stored)
 
 
 def _whole_dtype(kinds: Mapping[str, np.dtype[Any]], column: Column) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ from modelyard.artifacts import SplitFacts
 from modelyard.errors import DataError
 from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.axes import following
-from modelyard.stages.splits.checks import check_splits, stored_dtype
+from modelyard.stages.splits.checks import check_splits, sample_dtype, stored_dtype
 from modelyard.stages.splits.files import write_column, write_labels
 from modelyard.stages.splits.sent import prepared, write_sent
 
@@ -142,9 +142,9 @@ def _written(name: str, column: Column, known: InputFacts, out: Path) -> Iterato
 
 def _dtype(column: Column, known: InputFacts) -> np.dtype[Any]:
     dtype = stored_dtype(column)
-    if str(dtype) == known.dtype:
+    if sample_dtype(dtype) == known.dtype:
         return dtype
-    msg = f"{column.place('test')}: samples are {dtype}, but those of the training split {known.dtype}\n  give both the same type"
+    msg = f"{column.place('test')}: samples are {sample_dtype(dtype)}, but those of the training split {known.dtype}\n  give both the same type"
     raise DataError(msg)
 
 
