@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import Splits
+from modelyard.artifacts import Splits, Streams
+from modelyard.contexts import Problem
+from modelyard.errors import DataError
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.arrow_columns import (
     SentColumn,
@@ -16,7 +19,8 @@ from modelyard_plugins.support.data.arrow_columns import (
     numbers,
     some_numbers,
 )
-from modelyard_plugins.support.data.arrow_files import ArrowFiles
+from modelyard_plugins.support.data.arrow_files import ArrowFiles, split_files
+from modelyard_plugins.support.data.arrow_lists import list_range, list_rows
 from modelyard_plugins.support.data.columns import Targets, targets_of
 from modelyard_plugins.support.data.rows import range_of, take_rows
 from modelyard_plugins.support.data.sent_column import both_ways, one_text
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.contexts import CheckContext, Problem, StageContext
+    from modelyard.contexts import CheckContext, StageContext
     from modelyard.hookspecs import Register
 
 
@@ -43,11 +47,13 @@ def parquet(
     sent: str | tuple[str, ...] = "",
     slices: tuple[str, ...] = (),
     test: InputPath | None = None,
+    pad: float | None = None,
+    masks: bool = False,
     test_fraction: TestFraction = 0.2,
     stratify: bool = True,
     class_names: tuple[str, ...] = (),
     value_range: tuple[float, float] | None = None,
-) -> Splits:
+) -> Splits | Streams:
     """A table in Parquet or Arrow files, such as those of a Hugging Face data set; a row is a sample.
 
     Columns of numbers make a sample together, float32; or one column of lists does, which may be token ids or pixels; or
@@ -56,14 +62,18 @@ def parquet(
 
     Args:
         context: the seed decides how rows are split.
-        path: a `.parquet`, `.arrow` or `.feather` file, or a folder of them.
+        path: a `.parquet`, `.arrow` or `.feather` file, or a folder of them; or a folder of a data set that Hugging Face's
+            `datasets` saved, with its splits `train` and `test`.
         target: the columns to be learnt, or one column of lists; none where there is nothing to be learnt.
         as_text: leave the one target as the text that it is, for the task transcription.
         columns: those that make a sample, in this order; left out, all that are nothing else.
         sent: the column whose text or bytes are a sample, for handlers such as tokenize and image-decode, instead of
             columns; or a list of columns, each sent by its name, for table-encode: numbers, which may be missing, or texts.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
-        test: files of the same form with the rows for testing; left out, some of `path` are set apart.
+        test: files of the same form with the rows for testing; left out, some of `path` are set apart, unless it has a test split.
+        pad: for one column of lists of several lengths, such as token ids: what follows a shorter one in a batch; left out, all
+            are of one length. A target of lists then has a label for each position.
+        masks: whether the model gets an input `NAME_mask` beside such a column, 1 where a sample is.
         test_fraction: part of the rows that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all rows.
         class_names: the classes in the order of their numbers; left out, sorted.
@@ -71,9 +81,13 @@ def parquet(
             uint8, of lists of other whole numbers those that the table holds, else any.
     """
     roles = Roles(columns, target, sent, slices)
-    tables = [ArrowFiles(Path(one)) for one in (path, test) if one is not None]
+    tables = _tables(Path(path), test)
     for files in tables:
         roles.check(files.schema.names, files.path)
+    if pad is not None:
+        splits = _of_several_lengths(context, tables, roles, class_names, test_fraction, stratify=stratify)
+        held = value_range or _held_range(tables, _only_list(tables[0], roles), pad)
+        return Streams(splits.train, splits.test, splits.class_names, held, pad=pad, masks=masks, ragged=True)
     learnt = _learnt(context, tables, roles, class_names, as_text=as_text)
     rows = parts_of([one.rows for one in tables], learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
     train_x, test_x = _samples(context, tables, roles, rows)
@@ -104,6 +118,64 @@ def _samples(
         return arrays[0], arrays[1]
     kept, apart = (take_rows(arrays[0], some, context.cache) for some in rows)
     return kept, apart
+
+
+def _tables(path: Path, test: str | None) -> list[ArrowFiles]:
+    """Return the table, or that of the training and that of the test split."""
+    both = split_files(path) if test is None else None
+    if both is not None:
+        return [ArrowFiles(path, files) for files in both]
+    return [ArrowFiles(Path(one)) for one in (path, test) if one is not None]
+
+
+def _of_several_lengths(
+    context: StageContext,
+    tables: Sequence[ArrowFiles],
+    roles: Roles,
+    class_names: tuple[str, ...],
+    fraction: float,
+    *,
+    stratify: bool,
+) -> Streams:
+    """Return samples that are the lists of one column, each of its own length; so may their labels be."""
+    name, labelled = _only_list(tables[0], roles), _has_lists(tables[0], roles.target)
+    learnt = (
+        Targets([None for _ in tables], class_names)
+        if labelled
+        else _learnt(context, tables, roles, class_names, as_text=False)
+    )
+    rows = parts_of([one.rows for one in tables], learnt.arrays[0], fraction, context.seed, stratify=stratify)
+    pairs = []
+    for files, some, y in zip((tables[0], tables[-1]), rows, learnt.of(rows), strict=True):
+        labels = list_rows(files, roles.target[0], some) if labelled else repeat(None) if y is None else y
+        pairs.append(zip(list_rows(files, name, some), labels, strict=False))
+    return Streams(pairs[0], pairs[1], learnt.names)
+
+
+def _held_range(tables: Sequence[ArrowFiles], name: str, pad: float) -> tuple[float, float] | Literal["auto"]:
+    """Return the lowest and highest of whole numbers, and of what pads them; of others `auto`."""
+    ends = [list_range(files, name) for files in tables]
+    known = [one for one in ends if one is not None]
+    if len(known) < len(ends):
+        return "auto"
+    return min(pad, *(low for low, _ in known)), max(pad, *(high for _, high in known))
+
+
+def _has_lists(files: ArrowFiles, target: Sequence[str]) -> bool:
+    return len(target) == 1 and is_list(files.schema.field(target[0]).type)
+
+
+def _only_list(files: ArrowFiles, roles: Roles) -> str:
+    """Return the name of the one column of lists.
+
+    Raises:
+        DataError: there are several columns, or it holds something else.
+    """
+    names = roles.numeric(files.schema.names)
+    if len(names) == 1 and is_list(files.schema.field(names[0]).type):
+        return names[0]
+    msg = f"{files.path}: pad is for one column of lists, but samples are the columns {', '.join(map(repr, names))}\n  name the one in columns, or leave pad out"
+    raise DataError(msg)
 
 
 def _sent(files: ArrowFiles, names: str | tuple[str, ...], rows: NDArray[np.int64]) -> Any:
@@ -139,9 +211,17 @@ def check(
     columns: tuple[str, ...],
     sent: str | tuple[str, ...],
     value_range: tuple[float, float] | None,
+    pad: float | None,
+    masks: bool,
+    slices: tuple[str, ...],
     **_: Any,
 ) -> Iterator[Problem]:
-    """Yield what says in two ways what a sample is."""
+    """Yield what says in two ways what a sample is, or by half."""
+    if masks and pad is None:
+        yield Problem("masks", "pad is not set, so that all samples are of one length", "set pad, or remove masks")
+    for key, value in (("sent", sent), ("slices", slices), ("as_text", as_text)) if pad is not None else ():
+        if value:
+            yield Problem("pad", f"it is for lists of several lengths, which go without {key}", f"remove pad or {key}")
     yield from both_ways(columns, sent, value_range)
     yield from one_text(target, as_text=as_text)
 

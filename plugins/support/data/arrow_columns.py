@@ -25,6 +25,11 @@ def is_list(kind: Any) -> bool:
     return any(ask(_stored(kind)) for ask in (types.is_list, types.is_large_list, types.is_fixed_size_list))
 
 
+def stored_values(column: Any) -> Any:
+    """Return how the values of a column are stored whose type an extension gives another meaning."""
+    return getattr(column, "storage", column)
+
+
 def numbers(files: ArrowFiles, names: Sequence[str], folder: Path, told: Callable[[int], None]) -> NDArray[Any]:
     """Return the columns `names` as one array in a file in `folder`; a block of rows at a time is in memory.
 
@@ -41,7 +46,7 @@ def numbers(files: ArrowFiles, names: Sequence[str], folder: Path, told: Callabl
     taken: NDArray[Any] | None = None
     for first, block in files.blocks(names):
         if len(names) == 1 and is_list(block.schema.field(0).type):
-            part = _lists(files, block.column(0), names[0], first, None if taken is None else taken.shape[1:])
+            part = lists(files, block.column(0), names[0], first, None if taken is None else taken.shape[1:])
         else:
             part = _side_by_side(files, block, names, first)
         if taken is None:
@@ -172,41 +177,43 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _lists(files: ArrowFiles, column: Any, name: str, first: int, wanted: tuple[int, ...] | None) -> NDArray[Any]:
+def lists(files: ArrowFiles, column: Any, name: str, first: int, wanted: tuple[int, ...] | None) -> NDArray[Any]:
     """Return a column of lists, or of lists of lists ..., as an array, shape `(rows, ...)`."""
     import pyarrow.compute as pc
 
-    column = getattr(column, "storage", column)
+    column = stored_values(column)
     shape: list[int] = []
     rows = len(column)
     while is_list(column.type):
-        _check_filled(files, column, name, first)
+        check_filled(files, column, name, first)
         lengths = pc.list_value_length(column)
-        length = lengths[0].as_py() if wanted is None else wanted[len(shape)]
+        length = lengths[0].as_py() if wanted is None or len(wanted) <= len(shape) else wanted[len(shape)]
         other = pc.index(pc.equal(lengths, length), value=False).as_py()
         if other >= 0:
             row = first + other * rows // len(column)
-            msg = f"{files.path}, row {row}: {name!r} is a list of {lengths[other]}, others of {length}\n  a sample has one shape: cut or fill the lists"
+            msg = f"{files.path}, row {row}: {name!r} is a list of {lengths[other]}, others of {length}\n  a sample has one shape: cut or fill the lists; or set pad, for instance pad = 0, which keeps several lengths"
             raise DataError(msg)
         shape.append(length)
         column = pc.list_flatten(column)
-    return _numbers(files, column, name, first).reshape(rows, *shape)
+    return column_numbers(files, column, name, first).reshape(rows, *shape)
 
 
 def _side_by_side(files: ArrowFiles, block: Any, names: Sequence[str], first: int) -> NDArray[np.float32]:
     import numpy as np
 
-    return np.stack([_numbers(files, block.column(name), name, first).astype(np.float32) for name in names], axis=1)
+    return np.stack(
+        [column_numbers(files, block.column(name), name, first).astype(np.float32) for name in names], axis=1
+    )
 
 
-def _numbers(files: ArrowFiles, column: Any, name: str, first: int) -> NDArray[Any]:
+def column_numbers(files: ArrowFiles, column: Any, name: str, first: int) -> NDArray[Any]:
     """Return a column of numbers as float32, or as the whole numbers that a data set may hold."""
     import numpy as np
 
     if not _is_number(column.type):
         msg = f"{files.path}: the column {name!r} holds {column.type}, no numbers\n  name columns of numbers in columns; a column of texts in text, or in slices"
         raise DataError(msg)
-    _check_filled(files, column, name, first)
+    check_filled(files, column, name, first)
     found = np.asarray(column.to_numpy(zero_copy_only=False))
     if found.dtype.kind in "fO":  # decimals are objects
         return _finite(files, found.astype(np.float32), name, first)
@@ -229,7 +236,12 @@ def _finite(files: ArrowFiles, found: NDArray[np.float32], name: str, first: int
     return found
 
 
-def _check_filled(files: ArrowFiles, column: Any, name: str, first: int) -> None:
+def check_filled(files: ArrowFiles, column: Any, name: str, first: int) -> None:
+    """Check that no value of a column is missing; `first` is the number of its first row.
+
+    Raises:
+        DataError: one is.
+    """
     import pyarrow.compute as pc
 
     if column.null_count:

@@ -22,7 +22,7 @@ _ROWS = 1024
 
 
 class ArrowFiles:
-    """One table in one file, or in the files of a folder, in the order of their names.
+    """One table in one file, or in several, in the order of their names.
 
     Attributes:
         path: the file or folder, for messages.
@@ -30,14 +30,18 @@ class ArrowFiles:
         rows: how many there are.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
         """Open the files; nothing but what they say of themselves is read.
+
+        Args:
+            path: a file or folder.
+            files: those of the folder that are the table; none: all.
 
         Raises:
             DataError: there are none, they are damaged, or do not have the same columns.
         """
         self.path = path
-        self._files = _found(path)
+        self._files = list(files) or found_in(path)
         first, self.rows = _facts(self._files[0])
         for file in self._files[1:]:
             schema, rows = _facts(file)
@@ -70,8 +74,34 @@ class ArrowFiles:
                     first += len(block)
 
 
-def _found(path: Path) -> list[Path]:
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
+def split_files(path: Path) -> tuple[list[Path], list[Path]] | None:
+    """Return the files of the training and of the test split in a folder that holds both; None: it does not.
+
+    They are in `train/` and `test/`, as Hugging Face's `save_to_disk` has them, or called `train-...` and `test-...`, in the
+    folder or in `data/`, as in a repository of its hub.
+    """
+    if not path.is_dir():
+        return None
+    for folder in (path, path / "data"):
+        named = ([one for one in _tables(folder) if one.name.startswith(f"{split}-")] for split in ("train", "test"))
+        inside = (_tables(folder / split) for split in ("train", "test"))
+        for train, test in (tuple(named), tuple(inside)):
+            if train and test:
+                return train, test
+    return None
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES) if folder.is_dir() else []
+
+
+def found_in(path: Path) -> list[Path]:
+    """Return the files of a table: the one, or those of a folder, in the order of their names.
+
+    Raises:
+        DataError: there are none.
+    """
+    files = _tables(path) if path.is_dir() else [path]
     if not files or files[0].suffix not in SUFFIXES:
         what = "holds no file of them" if not files else "is none of them"
         msg = f"{path}: {what}: {', '.join(SUFFIXES)}\n  give such a file, or a folder of them"

@@ -218,4 +218,73 @@ def test_what_is_no_table_is_told(bench: Bench, tmp_path: Path) -> None:
 
 def test_a_sample_is_said_once() -> None:
     given = {"target": (), "as_text": True, "sent": "a", "columns": ("b",), "value_range": (0, 1)}
-    assert [one.key for one in check(None, **given)] == ["sent", "value_range", "as_text"]  # type: ignore[arg-type]
+    none = {"pad": None, "masks": False, "slices": ()}
+    assert [one.key for one in check(None, **given, **none)] == ["sent", "value_range", "as_text"]  # type: ignore[arg-type]
+
+
+def test_lists_of_several_lengths_go_without_what_they_cannot_have() -> None:
+    given = {"target": ("y",), "as_text": False, "sent": "", "columns": ("b",), "value_range": None}
+    alone = list(check(None, **given, pad=None, masks=True, slices=()))  # type: ignore[arg-type]
+    assert [(one.key, one.why) for one in alone] == [("masks", "pad is not set, so that all samples are of one length")]
+    both = list(check(None, **given, pad=0, masks=True, slices=("site",)))  # type: ignore[arg-type]
+    assert [one.key for one in both] == ["pad"]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_lists_of_several_lengths_stay_so(read: Read, ending: str) -> None:
+    random = np.random.default_rng(0)
+    ids = [random.integers(5, 99, random.integers(1, 9)).astype("i4") for _ in range(ROWS)]
+    table = {
+        "ids": pa.array([one.tolist() for one in ids], pa.list_(pa.int32())),
+        "y": [int(one[0]) % 2 for one in ids],
+    }
+    streams: Any = read(table, ending, columns=("ids",), target=("y",), pad=0)
+    train, test = list(streams.train), list(streams.test)
+    assert (len(train), len(test)) == (2400, 600)
+    assert all(x.dtype == np.int32 and y == x[0] % 2 for x, y in (*train, *test))
+    assert sorted(x.tobytes() for x, _ in (*train, *test)) == sorted(one.tobytes() for one in ids)
+    assert streams.value_range == (0, 98)
+
+
+def test_labels_may_be_lists_as_long_as_the_samples(read: Read) -> None:
+    boxes = [[[float(row), 1.0]] * (1 + row % 3) for row in range(30)]
+    tags = [[row % 2] * (1 + row % 3) for row in range(30)]
+    streams: Any = read({"boxes": boxes, "tags": tags}, columns=("boxes",), target=("tags",), pad=0)
+    for x, y in streams.train:
+        assert x.shape == (len(y), 2)
+        assert y.tolist() == [int(x[0, 0]) % 2] * len(x)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"ids": [[1, 2], None, [3]]}, r"about row 1: the column 'ids' is empty\n"),
+        ({"ids": [[1, 2], [None], [3]]}, r"about row 2: the column 'ids' is empty\n"),
+        ({"ids": [[[1, 2]], [[3]], [[4, 5]]]}, r"'ids' is a list of 1, others of 2\n"),
+        ({"ids": [["a"], ["b"], ["c"]]}, r"the column 'ids' holds string, no numbers\n"),
+        ({"ids": [1, 2, 3]}, r"pad is for one column of lists, but samples are the columns 'ids'\n"),
+        ({"ids": [[1], [2], [3]], "more": [1, 2, 3]}, r"samples are the columns 'ids', 'more'\n"),
+    ],
+)
+def test_what_is_wrong_with_lists_is_told_with_its_row(read: Read, columns: Any, message: str) -> None:
+    def gone_through() -> None:
+        streams: Any = read(columns, pad=0)
+        list(streams.train)
+        list(streams.test)
+
+    with pytest.raises(DataError, match=message):
+        gone_through()
+
+
+@pytest.mark.parametrize("form", ["saved", "hub"])
+def test_a_data_set_with_its_splits_is_read_as_it_was_saved(bench: Bench, tmp_path: Path, form: str) -> None:
+    for split, rows in (("train", 20), ("test", 5), ("validation", 3)):
+        (tmp_path / split).mkdir()
+        (tmp_path / "data").mkdir(exist_ok=True)
+        table = pa.table({"a": np.arange(rows) + 0.5})
+        if form == "saved":
+            write_stream(table, tmp_path / split / "data-00000-of-00001.arrow")
+        else:
+            pq.write_table(table, tmp_path / "data" / f"{split}-00000-of-00001.parquet")
+    splits = parquet(bench.stage(), path=str(tmp_path))
+    assert (len(splits.train_x), len(splits.test_x)) == (20, 5)  # type: ignore[union-attr]

@@ -38,13 +38,16 @@ def splits_of(streams: Streams, cache: Path, progress: Progress) -> Splits:
     if train.inputs.keys() != test.inputs.keys():
         msg = f"train has {_names(train)}, but test has {_names(test)}\n  give samples of both the same inputs"
         raise DataError(msg)
-    return Splits(
-        *_arrays(train, _longest(train, test), streams),
-        *_arrays(test, _longest(train, test), streams),
-        streams.class_names,
-        streams.value_range,
-        streams.slices,
-    )
+    longest = _longest(train, test)
+    (train_x, train_y), (test_x, test_y) = (_arrays(split, longest, streams) for split in (train, test))
+    ranges = _ranges(streams.value_range, train_x)
+    return Splits(train_x, train_y, test_x, test_y, streams.class_names, ranges, streams.slices)
+
+
+def _ranges(given: Any, samples: Any) -> Any:
+    """Return the value range of what has got a name only since there is a mask beside it."""
+    is_one = isinstance(samples, Mapping) and ONLY_INPUT in samples and isinstance(given, tuple | list)
+    return {ONLY_INPUT: given} if is_one else given
 
 
 def _write(source: Any, split: str, cache: Path, progress: Progress) -> _Written:
