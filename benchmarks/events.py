@@ -1,12 +1,15 @@
-"""Weigh a message: CPU of who takes an event from NATS or Redis, answers it and acknowledges it.
+"""Weigh a message: CPU of who takes an event from NATS, Redis or Kafka, answers it and acknowledges it.
 
-    python benchmarks/events.py [--faststream PYTHON] [--model FOLDER] [--events 5000] [--rounds 3]
+    python benchmarks/events.py [--faststream PYTHON] [--model FOLDER] [--brokers NAME ...] [--kafka PROGRAM]
+                                [--events 5000] [--rounds 3]
 
-Bare loops of nats-py and redis-py, FastStream, and modelyard's server take turns at the same broker, with the same model,
-which answers at once: ten numbers for 64 bytes. The loops take 64 at a time, send the answers and acknowledge; they check,
-count and log nothing. Needs nats-server and redis-server, modelyard[nats], redis and orjson; FastStream (its extras nats
-and redis, numpy, orjson) in the environment of PYTHON. With FOLDER, a LiteRT model and its model.json, the server answers
-with that model, too, beside what the model alone takes. The ratios are what counts.
+Bare loops of nats-py, redis-py and aiokafka, FastStream, and modelyard's server take turns at the same broker, with the
+same model, which answers at once: ten numbers for 64 bytes. The loops take 64 at a time, send the answers and acknowledge;
+they check, count and log nothing. Needs nats-server and redis-server, modelyard[nats,kafka], redis, confluent-kafka, whose
+library holds a broker, and orjson; FastStream (its extras nats, redis and kafka, numpy, orjson) in the environment of
+PYTHON. With FOLDER, a LiteRT model and its model.json, the server answers with that model, too, beside what the model alone
+takes. PROGRAM is another broker of Kafka, which takes -port and -dir, such as the one that
+tests/serving/events/brokers/kafka_broker.go makes. The ratios are what counts.
 """
 
 from __future__ import annotations
@@ -90,6 +93,26 @@ async def main():
 asyncio.run(main())
 """
 
+KAFKA = """
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+async def main():
+    taking = AIOKafkaConsumer("in", bootstrap_servers="URL", group_id="g", enable_auto_commit=False, auto_offset_reset="earliest")
+    sending = AIOKafkaProducer(bootstrap_servers="URL", acks="all")
+    await taking.start()
+    await sending.start()
+    while True:
+        found = await taking.getmany(timeout_ms=1000, max_records=64)
+        sent = []
+        for one in [one for some in found.values() for one in some]:
+            about = {name.replace("_", "-"): value.decode() for name, value in one.headers}
+            given = [(name.replace("-", "_"), value.encode()) for name, value in headers(about).items()]
+            sent.append(await sending.send("out", answer(one.value), one.key, headers=given))
+        if sent:
+            await asyncio.gather(*sent)
+            await taking.commit()
+asyncio.run(main())
+"""
+
 FASTSTREAM_NATS = """
 from faststream import FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
@@ -98,6 +121,27 @@ broker = NatsBroker("URL", logger=None)
 async def take(data: bytes, message: NatsMessage) -> None:
     await broker.publish(answer(data), "out", headers=headers(message.headers), stream="out")
 asyncio.run(FastStream(broker).run())
+"""
+
+FASTSTREAM_KAFKA = """
+from faststream import FastStream
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.middlewares import AckPolicy
+broker = KafkaBroker("URL", acks="all", logger=None)
+@broker.subscriber("in", group_id="g", auto_offset_reset="earliest", ack_policy=AckPolicy.REJECT_ON_ERROR)
+async def take(data: bytes, message: KafkaMessage) -> None:
+    about = headers({name.replace("_", "-"): value for name, value in message.headers.items()})
+    given = {name.replace("-", "_"): value for name, value in about.items()}
+    await broker.publish(answer(data), "out", key=message.raw_message.key, headers=given)
+asyncio.run(FastStream(broker).run())
+"""
+
+MOCK_CLUSTER = """
+import sys, time
+from confluent_kafka import Producer
+held = Producer({"test.mock.num.brokers": 1, "test.mock.broker.rtt": 0})
+open(sys.argv[1], "w").write(str(next(iter(held.list_topics().brokers.values())).port))
+time.sleep(1e6)
 """
 
 FASTSTREAM_REDIS = """
@@ -115,10 +159,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faststream", help="the Python of an environment with FastStream (default: leave it out)")
     parser.add_argument("--model", help="a LiteRT model's folder (default: leave it out)")
+    parser.add_argument("--kafka", default="", help="a broker of Kafka (default: that of librdkafka's tests)")
+    parser.add_argument("--brokers", nargs="+", default=list(KINDS), choices=list(KINDS), help="default: all")
     parser.add_argument("--events", type=int, default=5000, help="how many events a round has")
     parser.add_argument("--rounds", type=int, default=3, help="how often each has its turn")
     options = parser.parse_args()
-    for broker in (Nats, Redis):
+    Kafka.program = options.kafka
+    for broker in [KINDS[name] for name in options.brokers]:
         with tempfile.TemporaryDirectory(prefix="modelyard-events-") as folder:
             place = Path(folder)
             (place / "stub.py").write_text(MODEL)
@@ -209,6 +256,71 @@ class Redis:
         return int(self.redis.xlen("out"))
 
 
+class Kafka:
+    name, client = "kafka", "modelyard_plugins.sources.kafka_topics:open_source"
+    bare, framework = KAFKA, FASTSTREAM_KAFKA
+    program = ""
+
+    def __init__(self, folder: Path) -> None:
+        self.told = folder / "port"
+        self.words = [sys.executable, "-c", MOCK_CLUSTER, str(self.told)]
+        if self.program:
+            self.told.write_text(str(free_port()))
+            self.words = [self.program, "-port", str(self.port), "-dir", str(folder / "data")]
+
+    @property
+    def port(self) -> int:
+        while not (self.told.exists() and self.told.read_text()):
+            time.sleep(0.05)
+        return int(self.told.read_text())
+
+    @property
+    def url(self) -> str:
+        return f"kafka://127.0.0.1:{self.port}"
+
+    @property
+    def given(self) -> dict[str, str]:
+        return {"bootstrap_servers": f"127.0.0.1:{self.port}"}
+
+    async def make(self) -> None:
+        from aiokafka import AIOKafkaProducer
+        from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+        names = ("in", "out", "in.dead")
+        if self.program:
+            admin = AIOKafkaAdminClient(**self.given)
+            await admin.start()
+            await admin.create_topics([NewTopic(name, 4, 1) for name in names])
+            await admin.close()
+        async with AIOKafkaProducer(**self.given) as producer:
+            for name in names:  # the broker of librdkafka makes topics when they are named
+                await producer.partitions_for(name)
+
+    async def send(self, count: int) -> None:
+        from aiokafka import AIOKafkaProducer
+
+        async with AIOKafkaProducer(**self.given) as producer:
+            for start in range(0, count, 500):
+                sent = [
+                    await producer.send("in", BODY, str(number).encode(), headers=self._headers(number))
+                    for number in range(start, min(count, start + 500))
+                ]
+                await asyncio.gather(*sent)
+
+    def _headers(self, number: int) -> list[tuple[str, bytes]]:
+        said = {**HEADERS, "ce-id": str(number)}
+        return [(name.replace("ce-", "ce_"), value.encode()) for name, value in said.items()]
+
+    async def count(self) -> int:
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        async with AIOKafkaConsumer(**self.given) as consumer:
+            return sum((await consumer.end_offsets([TopicPartition("out", number) for number in range(4)])).values())
+
+
+KINDS: dict[str, Any] = {kind.name: kind for kind in (Nats, Redis, Kafka)}
+
+
 def who(broker: Any, place: Path, options: Any) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """Yield what is weighed: its name, its command, in which URL is the broker's, and its variables."""
     yield f"bare {broker.name}", [sys.executable, "-c", ANSWER + broker.bare], {}
@@ -237,7 +349,7 @@ def weigh(kind: Any, place: Path, command: list[str], variables: dict[str, str],
         with process(broker.words, {}, place):
             wait_for(broker.port)
             asyncio.run(broker.make())
-            words = [word.replace("URL", broker.url) for word in command]
+            words = [word.replace("URL", broker.url.removeprefix("kafka://")) for word in command]
             own = {name: value.replace("URL", broker.url) for name, value in variables.items()}
             with process(words, own, place) as taking:
                 time.sleep(3)

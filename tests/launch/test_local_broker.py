@@ -28,12 +28,24 @@ def source(*words: str, places: list[BrokerPlace] | None = None) -> Any:
             places.append(place)
         return BrokerCommand(f"odd://127.0.0.1:{place.port}", (*words, str(place.port)))
 
-    return SimpleNamespace(name="odd", broker=broker)
+    return used(broker)
+
+
+def used(broker: Any) -> Any:
+    return SimpleNamespace(component=SimpleNamespace(name="odd", broker=broker), params={"pace": "slow"})
 
 
 def test_what_is_missing_is_said() -> None:
-    assert local_broker.lack(SimpleNamespace(name="odd", broker=None)) is not None  # type: ignore[arg-type]
+    assert local_broker.lack(used(None)) is not None
     assert "no-such-program" in str(local_broker.lack(source("no-such-program")))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_what_a_broker_cannot_do_that_the_project_asks_for_is_said() -> None:
+    def broker(place: BrokerPlace) -> BrokerCommand:
+        return BrokerCommand("odd://", ("true",), lacks=f"no {place.settings['pace']} broker here")
+
+    assert local_broker.lack(used(broker)) == "no slow broker here"
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Dataset
 
-PROGRAMS = {"amqp": "rabbitmq-server", "mqtt": "mosquitto", "nats": "nats-server", "redis": "redis-server"}
+SOURCES = ("amqp", "kafka", "mqtt", "nats", "redis")
 MODEL = """
 import time
 import numpy as np
@@ -115,11 +114,10 @@ def ended(process: subprocess.Popen[bytes], number: int) -> int:
     return process.wait(30)
 
 
-def needs(source: str) -> None:
-    for program in (PROGRAMS[source], "openssl"):
-        if shutil.which(program) is None:
-            missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
-            missing(f"needs the program {program}")
+def needs(made: Any) -> None:
+    if why := local_broker.lack(made.stage.uses["source"]):
+        missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
+        missing(f"needs a broker: {why}")
 
 
 def samples_of(dataset: Dataset) -> dict[str, Any]:
@@ -144,12 +142,12 @@ def test_samples_are_sent_as_bytes_where_these_say_it_all() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", PROGRAMS)
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_server_answers_events_as_it_was_evaluated_through_a_stop_and_a_kill(
     source: str, job: Callable[..., Any], server: Callable[..., None], dataset: Dataset
 ) -> None:
-    needs(source)
     made = job(source, timeout_s=60)
+    needs(made)
     server(made)
     samples = samples_of(dataset)
     expected = samples["input"].reshape(12, -1)[:, :3]
@@ -158,8 +156,8 @@ def test_a_server_answers_events_as_it_was_evaluated_through_a_stop_and_a_kill(
 
 
 def test_an_answer_that_differs_is_told(job: Callable[..., Any], server: Callable[..., None], dataset: Dataset) -> None:
-    needs("redis")
     made = job("redis", timeout_s=60)
+    needs(made)
     server(made)
     samples = samples_of(dataset)
     expected = samples["input"].reshape(12, -1)[:, :3]
@@ -167,18 +165,24 @@ def test_an_answer_that_differs_is_told(job: Callable[..., Any], server: Callabl
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "wait_s", "said"),
     [
-        ({"MODELYARD_EVENTS_URL": "redis://127.0.0.1:1"}, "12 of 12 have no answer after 3 s"),
-        ({"MODELYARD_EVENTS_DEAD_LETTER": "elsewhere"}, "of 3 events that cannot be answered, 0 are dead letters"),
-        ({"MODELYARD_EVENTS_PASSWORD_FILE": "{files}/password"}, "the image's server had a wrong password, and"),
+        ({"MODELYARD_EVENTS_URL": "redis://127.0.0.1:1"}, 3, "12 of 12 have no answer after 3 s"),
+        # before it waits for these, it has had answers
+        ({"MODELYARD_EVENTS_DEAD_LETTER": "elsewhere"}, 10, "of 3 events that cannot be answered, 0 are dead letters"),
+        ({"MODELYARD_EVENTS_PASSWORD_FILE": "{files}/password"}, 3, "the image's server had a wrong password, and"),
     ],
 )
 def test_a_server_that_does_not_do_as_it_should_is_refused(
-    settings: dict[str, str], said: str, job: Callable[..., Any], server: Callable[..., None], dataset: Dataset
+    settings: dict[str, str],
+    wait_s: int,
+    said: str,
+    job: Callable[..., Any],
+    server: Callable[..., None],
+    dataset: Dataset,
 ) -> None:
-    needs("redis")
-    made = job("redis", timeout_s=3)
+    made = job("redis", timeout_s=wait_s)
+    needs(made)
     server(made, **settings)
     with pytest.raises(StageFailed, match=said):
         checking.check_events(made, FACTS, samples_of(dataset), compared(0))
@@ -187,8 +191,8 @@ def test_a_server_that_does_not_do_as_it_should_is_refused(
 def test_a_broker_that_lets_anybody_in_proves_nothing(
     job: Callable[..., Any], server: Callable[..., None], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needs("redis")
     made = job("redis", timeout_s=3)
+    needs(made)
     server(made)
     strict = local_broker._command
 
@@ -213,3 +217,13 @@ def test_without_the_brokers_program_it_is_said_that_nothing_was_tried(
     made.stage.settings["events"] = True
     with pytest.raises(ToolError, match="events = false"):
         checking.check_events(made, FACTS, samples_of(dataset), compared(0))
+
+
+def test_what_the_broker_cannot_do_that_the_project_asks_for_is_not_tried(
+    job: Callable[..., Any], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = job("kafka")
+    made.stage.uses["source"].params["exactly_once"] = True
+    monkeypatch.setattr(local_broker.shutil, "which", lambda program, **_: program)
+    assert checking.check_events(made, FACTS, samples_of(dataset), compared(0)) is None
+    assert made.base.metrics == {"events": "not tried: tansu has no transactions, which exactly_once needs"}

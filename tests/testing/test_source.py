@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.serving.events.brokers import BROKERS
 
+from modelyard.launch import local_broker
 from modelyard.testing import check_source
+from modelyard_plugins.sources import kafka as kafka_source
 from modelyard_plugins.sources import redis as redis_source
 
 REDIS = Path(redis_source.__file__)
@@ -52,6 +56,18 @@ def test_each_built_in_source_keeps_the_contract(name: str, running: Any, toy_pr
     if not BROKERS[name].sets_up:
         pytest.skip("the broker that can be installed makes a topic when one is named, and not otherwise")
     check_source(name, project=toy_project, url=running(name).url)
+
+
+@pytest.mark.thorough
+def test_the_source_kafka_keeps_the_contract_with_the_broker_of_a_check(toy_project: Path, tmp_path: Path) -> None:
+    """It makes topics when it is asked to, and asks for TLS and a password."""
+    use: Any = SimpleNamespace(component=SimpleNamespace(name="kafka", broker=kafka_source.broker), params={})
+    if why := local_broker.lack(use):
+        missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
+        missing(f"needs a broker: {why}")
+    with local_broker.started(use, tmp_path, tmp_path / "log") as broker:
+        login = ((broker.files / "username").read_text(), (broker.files / "password").read_text())
+        check_source("kafka", project=toy_project, url=broker.url, login=lambda: login, ca_file=broker.files / "ca.crt")
 
 
 @pytest.fixture

@@ -29,13 +29,13 @@ from .client import (
     broken,
     client_settings,
     left,
-    problem_of,
     producer_of,
     topic_of,
     tried,
 )
 from .headers import headers_of, record_headers
 from .progress import Progress
+from .sending import Outgoing, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -154,7 +154,7 @@ class Kafka:
     async def settle(self, endings: Sequence[Ending[KafkaDelivery]]) -> Sequence[Exception | None]:
         if self._transactions is not None:
             return await self._settled_once(self._transactions, endings)
-        failures = await self._sent(endings)
+        failures = await send(self._producer, self._place, [self._outgoing(one) for one in endings])
         self._is_refused = any(isinstance(one, ConnectionError) for one in failures)
         changed = {}
         for ending, failure in zip(endings, failures, strict=True):
@@ -238,46 +238,21 @@ class Kafka:
 
     # What becomes of events.
 
-    async def _sent(self, endings: Sequence[Ending[KafkaDelivery]]) -> list[Exception | None]:
-        """Send what there is to send; return, for each, what the broker has against it."""
-        missing = await self._missing({topic for one in endings if (topic := self._topic(one))})
-        begun = [missing.get(self._topic(one)) or await self._begin_to_send(one) for one in endings]
-        futures = [one for one in begun if isinstance(one, asyncio.Future)]
-        if futures:
-            await asyncio.wait(futures, timeout=CONFIRM_S + 1)
-        return [problem_of(self._place, one) for one in begun]
-
-    def _topic(self, ending: Ending[KafkaDelivery]) -> str:
-        """Return where something is to be sent; empty: nothing is.
+    def _outgoing(self, ending: Ending[KafkaDelivery]) -> Outgoing | None:
+        """Return what is to be sent for an event; None: nothing.
 
         With an order, nothing is sent for what is another's now, who answers it: it would come after others of its key.
         """
-        place = self._place
+        record, place = ending.delivery.record, self._place
         if place.order == "key" and not ending.delivery.progress.is_ours:
-            return ""
-        if ending.answer is not None:
-            return place.output
-        return "" if ending.dead_letter is None else place.dead_letter
-
-    async def _missing(self, topics: Iterable[str]) -> Mapping[str, Exception]:
-        """Return why there are none of those topics that are not there."""
-        found = {}
-        for topic in topics:
-            try:
-                await topic_of(self._producer, self._place, topic)
-            except ConnectionError as exc:
-                found[topic] = exc
-        return found
-
-    async def _begin_to_send(self, ending: Ending[KafkaDelivery]) -> asyncio.Future[Any] | Exception | None:
-        topic = self._topic(ending)
-        if not topic:
             return None
-        value, headers = _content(ending)
-        try:
-            return await self._producer.send(topic, value, ending.delivery.record.key, headers=headers)  # type: ignore[no-any-return]
-        except FAILURES as exc:
-            return exc
+        if ending.answer is not None:
+            return Outgoing(place.output, record.key, ending.answer.body, record_headers(ending.answer.headers))
+        if ending.dead_letter is None:
+            return None
+        return Outgoing(
+            place.dead_letter, record.key, record.value, [*record.headers, *record_headers(ending.dead_letter)]
+        )
 
     async def _settled_once(
         self, transactions: Transactions, endings: Sequence[Ending[KafkaDelivery]]
@@ -294,16 +269,11 @@ class Kafka:
     async def _settled_part(
         self, transactions: Transactions, progress: Progress, ended: Mapping[int, Ending[KafkaDelivery]]
     ) -> Mapping[int, Exception | None]:
-        from .transactions import Outgoing
-
         ready = progress.first_of(ended)
         waiting = {one: BlockingIOError("an event before it has not ended") for one in ended if one not in ready}
         if not ready:
             return waiting
-        sent = [
-            Outgoing(one, self._topic(ended[one]), ended[one].delivery.record.key, *_content(ended[one]))
-            for one in ready
-        ]
+        sent = {one: self._outgoing(ended[one]) for one in ready}
         try:
             problems = await transactions.commit(progress.number, sent)
         except ConnectionError as exc:
@@ -393,11 +363,3 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         await self._source.take_over([one.partition for one in assigned])
-
-
-def _content(ending: Ending[KafkaDelivery]) -> tuple[bytes | None, list[tuple[str, bytes]]]:
-    """Return the value and the headers of what is sent for an event."""
-    if ending.answer is not None:
-        return ending.answer.body, record_headers(ending.answer.headers)
-    record = ending.delivery.record
-    return record.value, [*record.headers, *record_headers(ending.dead_letter or {})]

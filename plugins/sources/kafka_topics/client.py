@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 WAIT_S, CONNECT_S, CONFIRM_S, LEAVE_S = 1.0, 5.0, 5.0, 5.0
 MOST_BYTES = 1 << 30
+BATCH_BYTES = 1 << 18
+"""Several answers are sent together up to this; brokers take a mebibyte, if they are not told otherwise."""
 SASL = ("plain", "scram-sha-256", "scram-sha-512")
 FAILURES = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -56,7 +58,7 @@ def producer_of(place: Place, transactional_id: str | None = None) -> Any:
     given["request_timeout_ms"] = int(1000 * CONFIRM_S)
     if transactional_id is not None:
         given["transactional_id"] = transactional_id
-    return AIOKafkaProducer(**given, acks="all", max_request_size=MOST_BYTES)  # the broker knows better
+    return AIOKafkaProducer(**given, acks="all", max_request_size=MOST_BYTES, max_batch_size=BATCH_BYTES)
 
 
 def client_settings(place: Place) -> dict[str, Any]:

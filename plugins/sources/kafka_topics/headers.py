@@ -6,11 +6,19 @@ Source: CloudEvents, bindings/kafka-protocol-binding.md, section 3.2.
 from __future__ import annotations
 
 import contextlib
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+NAMES = 100
+"""How many names of headers are remembered as the others write them."""
+_SAFE = " !#$&'()*+,-./:;<=>?@[]_{|}~"
+_PLAIN = re.compile(rb"[a-zA-Z0-9" + re.escape(_SAFE).encode() + rb"]*")
+"""What stands for itself."""
 
 
 def headers_of(record: Any) -> Mapping[bytes, bytes]:
@@ -23,18 +31,25 @@ def headers_of(record: Any) -> Mapping[bytes, bytes]:
         if record.key and record.key.decode():
             found[b"ce-partitionkey"] = _encoded(record.key)
     for name, value in record.headers:
-        field = f"ce-{name[3:]}" if name.lower().startswith("ce_") else name.lower()
-        found[field.encode()] = _encoded(value or b"") if field.startswith("ce-") else value or b""
+        field = _field(name)
+        found[field] = _encoded(value or b"") if field.startswith(b"ce-") else value or b""
     return found
 
 
 def record_headers(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
     """Return the headers of a record that say what these header fields do."""
-    names = {"ce-datacontenttype": "content-type"}
-    return [
-        (names.get(name) or name.replace("ce-", "ce_", 1), unquote(value).encode()) for name, value in headers.items()
-    ]
+    return [(_header(name), (unquote(value) if "%" in value else value).encode()) for name, value in headers.items()]
+
+
+@lru_cache(NAMES)
+def _field(name: str) -> bytes:
+    return (f"ce-{name[3:]}" if name.lower().startswith("ce_") else name.lower()).encode()
+
+
+@lru_cache(NAMES)
+def _header(name: str) -> str:
+    return "content-type" if name == "ce-datacontenttype" else name.replace("ce-", "ce_", 1)
 
 
 def _encoded(value: bytes) -> bytes:
-    return quote(value, safe=" !#$&'()*+,-./:;<=>?@[]_{|}~").encode()
+    return value if _PLAIN.fullmatch(value) else quote(value, safe=_SAFE).encode()

@@ -9,34 +9,19 @@ Source: Apache Kafka, KIP-98, "Exactly Once Delivery and Transactional Messaging
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
-from .client import CONFIRM_S, CONNECT_S, FAILURES, broken, left, problem_of, producer_of, topic_of
+from .client import CONFIRM_S, CONNECT_S, FAILURES, broken, left, producer_of
+from .sending import is_too_large, send_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from modelyard.serving.events.source import Place
 
-
-@dataclass(frozen=True)
-class Outgoing:
-    """What is sent for one event.
-
-    Attributes:
-        offset: that of the event, in its partition.
-        topic: where it goes; empty: nothing is sent.
-        key, value, headers: what goes there.
-    """
-
-    offset: int
-    topic: str
-    key: bytes | None = None
-    value: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
+    from .sending import Outgoing
 
 
 class Transactions:
@@ -60,8 +45,12 @@ class Transactions:
         gone, self._producers = list(self._producers.values()), {}
         await asyncio.gather(*map(left, gone))
 
-    async def commit(self, number: int, outgoing: Sequence[Outgoing]) -> Mapping[int, Exception]:
+    async def commit(self, number: int, outgoing: Mapping[int, Outgoing | None]) -> Mapping[int, Exception]:
         """Send, and have the partition done up to the last of these events: all of it, or nothing.
+
+        Args:
+            number: that of the partition.
+            outgoing: what is sent for each event, by offset, in their order; None: nothing.
 
         Returns:
             What the broker has against single ones, by their offsets; then nothing was done.
@@ -69,40 +58,41 @@ class Transactions:
         Raises:
             ConnectionError: it failed as a whole, and nobody knows how it ended.
         """
+        problems = await self._committed(number, outgoing)
+        if any(map(is_too_large, problems.values())):
+            problems = await self._committed(number, outgoing, alone=True)
+        return problems
+
+    async def _committed(
+        self, number: int, outgoing: Mapping[int, Outgoing | None], *, alone: bool = False
+    ) -> Mapping[int, Exception]:
         producer = self._producers.get(number)
         if producer is None:
             msg = "the partition is another's"
             raise ConnectionError(msg)
-        if missing := await self._missing(producer, outgoing):
-            return missing
         try:
             await producer.begin_transaction()
-            problems = await self._sent(producer, outgoing)
+            told = await send_once(producer, self._place, list(outgoing.values()), alone=alone)
+            problems = {offset: one for offset, one in zip(outgoing, told, strict=True) if one is not None}
             if problems:
                 await asyncio.wait_for(producer.abort_transaction(), CONFIRM_S)
-                return problems
-            done = {TopicPartition(self._place.input, number): outgoing[-1].offset + 1}
+                return await self._counted_anew(number, problems)
+            done = {TopicPartition(self._place.input, number): max(outgoing) + 1}
             await asyncio.wait_for(producer.send_offsets_to_transaction(done, self._place.group), CONFIRM_S)
             await asyncio.wait_for(producer.commit_transaction(), CONFIRM_S)
         except FAILURES as exc:
             raise broken(self._place, exc) from exc
         return {}
 
-    async def _missing(self, producer: Any, outgoing: Sequence[Outgoing]) -> dict[int, Exception]:
-        found: dict[str, Exception] = {}
-        for topic in {one.topic for one in outgoing} - {""}:
-            try:
-                await topic_of(producer, self._place, topic)
-            except ConnectionError as exc:
-                found[topic] = exc
-        return {one.offset: found[one.topic] for one in outgoing if one.topic in found}
+    async def _counted_anew(self, number: int, problems: Mapping[int, Exception]) -> Mapping[int, Exception]:
+        """Begin with another producer after a batch was refused as too large: the broker counts, and misses that one.
 
-    async def _sent(self, producer: Any, outgoing: Sequence[Outgoing]) -> dict[int, Exception]:
-        futures = {}
-        for one in outgoing:
-            if one.topic:
-                futures[one.offset] = await producer.send(one.topic, one.value, one.key, headers=list(one.headers))
-        if futures:
-            await asyncio.wait(futures.values(), timeout=CONFIRM_S + 1)
-        found = {offset: problem_of(self._place, future) for offset, future in futures.items()}
-        return {offset: problem for offset, problem in found.items() if problem is not None}
+        Returns:
+            Those problems that are not of what came after it.
+        """
+        large = {offset: one for offset, one in problems.items() if is_too_large(one)}
+        if large:
+            before = self._producers.pop(number)
+            await left(before)
+            await self.gain([number])
+        return large or problems

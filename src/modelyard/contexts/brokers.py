@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    pass
 
 
 class BrokerPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +19,7 @@ class BrokerPlace(msgspec.Struct, frozen=True, kw_only=True):
         key: the private key, PEM.
         username: the only user.
         password: the user's password.
+        settings: the values of the source's own parameters, by name, as the project sets them.
     """
 
     folder: Path
@@ -31,6 +29,7 @@ class BrokerPlace(msgspec.Struct, frozen=True, kw_only=True):
     key: Path
     username: str
     password: str
+    settings: dict[str, Any] = {}
 
 
 class BrokerCommand(msgspec.Struct, frozen=True):
@@ -42,6 +41,7 @@ class BrokerCommand(msgspec.Struct, frozen=True):
         files: the texts of files that it reads, by their names in the place's folder.
         environment: further variables of its process.
         programs: what it cannot run without, beside the first of its words.
+        lacks: what the project asks for and it cannot do, for a person to read; None: nothing.
     """
 
     url: str
@@ -49,3 +49,4 @@ class BrokerCommand(msgspec.Struct, frozen=True):
     files: dict[str, str] = {}
     environment: dict[str, str] = {}
     programs: tuple[str, ...] = ()
+    lacks: str | None = None

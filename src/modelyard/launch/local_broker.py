@@ -20,7 +20,7 @@ from modelyard.errors import StageFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelyard.component import Component
+    from modelyard.component import Use
     from modelyard.contexts import BrokerCommand
 
 _START_S, _POLL_S = 60, 0.05
@@ -52,18 +52,18 @@ class LocalBroker:
         }
 
 
-def lack(source: Component) -> str | None:
-    """Return why the broker of `source` cannot be started here; None: it can."""
-    if source.broker is None:
-        return f"the source {source.name!r} does not say how its broker is started"
+def lack(source: Use) -> str | None:
+    """Return why the broker of `source` cannot be started here, or does not do what the project asks for; None: it can."""
+    if source.component.broker is None:
+        return f"the source {source.component.name!r} does not say how its broker is started"
     command = _command(source, Path("/"), 1, "")
     programs = (command.words[0], *command.programs, "openssl")
     missing = [word for word in programs if shutil.which(word) is None]
-    return f"{' and '.join(missing)} not found on PATH" if missing else None
+    return f"{' and '.join(missing)} not found on PATH" if missing else command.lacks
 
 
 @contextlib.contextmanager
-def started(source: Component, scratch: Path, log: Path) -> Iterator[LocalBroker]:
+def started(source: Use, scratch: Path, log: Path) -> Iterator[LocalBroker]:
     """Start the broker of `source`, wait until it listens, and end it after the block.
 
     Args:
@@ -107,12 +107,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _command(source: Component, scratch: Path, port: int, password: str) -> BrokerCommand:
-    assert source.broker is not None
-    files = {"certificate": scratch / "files" / "ca.crt", "key": scratch / "tls.key", "folder": scratch / "broker"}
-    others = (free_port(), free_port())
-    place = BrokerPlace(port=port, other_ports=others, username="check", password=password, **files)
-    command: BrokerCommand = source.broker(place)
+def _command(source: Use, scratch: Path, port: int, password: str) -> BrokerCommand:
+    assert source.component.broker is not None
+    place = BrokerPlace(
+        folder=scratch / "broker",
+        port=port,
+        other_ports=(free_port(), free_port()),
+        certificate=scratch / "files" / "ca.crt",
+        key=scratch / "tls.key",
+        username="check",
+        password=password,
+        settings=source.params,
+    )
+    command: BrokerCommand = source.component.broker(place)
     return command
 
 

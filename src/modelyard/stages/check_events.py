@@ -91,7 +91,7 @@ def _lack(use: Use, module: str) -> str | None:
     """Return why events cannot be tried on this machine; None: they can."""
     if find_engine() is not None and not is_linux():
         return "the engine's containers do not share this machine's loopback"
-    if (why := local_broker.lack(use.component)) is not None:
+    if (why := local_broker.lack(use)) is not None:
         return why
     try:
         package = importlib.import_module(module)
@@ -119,7 +119,7 @@ def _client(use: Use) -> Iterator[str]:
 def _tried(job: Job, facts: ImageFacts, samples: Samples, compare: Compare, use: Use, around: Around | None) -> float:
     with tempfile.TemporaryDirectory(prefix="modelyard-broker-") as folder:
         Path(folder).chmod(0o755)  # the image's user reads the files there
-        with local_broker.started(use.component, Path(folder), job.log_file) as broker:
+        with local_broker.started(use, Path(folder), job.log_file) as broker:
             root = unpacked(job.inputs["image"], facts, Path(folder, "root"))
             trial = Trial(job, facts, samples, broker, Beside({}, broker.files, root), use)
             try:

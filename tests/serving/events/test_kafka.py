@@ -20,10 +20,12 @@ kafka = pytest.importorskip("modelyard_plugins.sources.kafka_topics", reason="ne
 client = pytest.importorskip("modelyard_plugins.sources.kafka_topics.client")
 headers = pytest.importorskip("modelyard_plugins.sources.kafka_topics.headers")
 progress = pytest.importorskip("modelyard_plugins.sources.kafka_topics.progress")
+sending = pytest.importorskip("modelyard_plugins.sources.kafka_topics.sending")
 transactions = pytest.importorskip("modelyard_plugins.sources.kafka_topics.transactions")
 
 from aiokafka import TopicPartition  # noqa: E402 - it is there if they are
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError  # noqa: E402
+from aiokafka.partitioner import DefaultPartitioner  # noqa: E402
 
 PLACE = Place(
     url="kafka://127.0.0.1:9092",
@@ -201,12 +203,32 @@ def test_what_waits_for_an_event_before_it_is_told_so_and_goes_along_with_it(moc
     assert (first, rest, reached) == ([None] * 4, [None] * 2, 6)  # this broker forgets offsets of transactions
 
 
-class Recorder:
-    """A producer that notes what it is asked to do, and refuses the topics and steps it is told to."""
+class Records:
+    """A batch that is full with two records."""
 
-    def __init__(self, refused: str = "") -> None:
+    def __init__(self, most: int = 2) -> None:
+        self.most, self.held = most, []
+
+    def append(self, *, timestamp: None, key: Any, value: Any, headers: Any) -> Any:
+        if len(self.held) == self.most:
+            return None
+        self.held.append(value)
+        return object()
+
+
+class Recorder:
+    """A producer that notes what it is asked to do, and refuses the topics and steps it is told to.
+
+    A batch that holds `refused` as a value is too large for its broker.
+    """
+
+    def __init__(self, refused: str = "", partitions: int = 1) -> None:
         self.steps: list[Any] = []
-        self.client = SimpleNamespace(cluster=SimpleNamespace(partitions_for_topic=lambda _: {0}))
+        numbers = set(range(partitions))
+        cluster = SimpleNamespace(
+            partitions_for_topic=lambda _: numbers, available_partitions_for_topic=lambda _: numbers
+        )
+        self.client = SimpleNamespace(cluster=cluster)
         self._refused = refused
 
     def __getattr__(self, name: str) -> Any:
@@ -217,18 +239,53 @@ class Recorder:
 
         return step
 
-    async def send(self, topic: str, *_: Any, **__: Any) -> asyncio.Future[None]:
-        self.steps.append(("send", topic))
+    def create_batch(self) -> Records:
+        return Records()
+
+    async def send_batch(self, batch: Records, topic: str, *, partition: int) -> asyncio.Future[None]:
+        self.steps.append(("send", topic, partition, batch.held))
         sent = asyncio.get_running_loop().create_future()
-        if topic == self._refused:
+        if self._refused in (topic, *batch.held):
             sent.set_exception(MessageSizeTooLargeError())
         else:
             sent.set_result(None)
         return sent
 
 
-OUTGOING = [transactions.Outgoing(4, "out"), transactions.Outgoing(5, ""), transactions.Outgoing(7, "dead")]
-SENT = [("begin_transaction",), ("send", "out"), ("send", "dead")]
+def sent_by(producer: Recorder, outgoing: Sequence[Any]) -> Any:
+    return asyncio.run(sending.send(producer, PLACE, outgoing))
+
+
+def record_to(topic: str, value: Any, key: Any = None) -> Any:
+    return sending.Outgoing(topic, key, value, [])
+
+
+def test_records_of_a_partition_go_together_in_their_order_as_many_as_a_batch_takes() -> None:
+    producer = Recorder()
+    values = [record_to("out", one) for one in "abc"]
+    assert sent_by(producer, [*values, None, record_to("dead", "d")]) == [None] * 5
+    assert producer.steps == [("send", "out", 0, ["a", "b"]), ("send", "out", 0, ["c"]), ("send", "dead", 0, ["d"])]
+
+
+def test_of_a_batch_that_is_too_large_the_record_that_makes_it_so_is_found() -> None:
+    producer = Recorder("b")
+    found = sent_by(producer, [record_to("out", one) for one in "abcd"])
+    assert [type(one) for one in found] == [type(None), ValueError, type(None), type(None)]
+    sent = [values for *_, values in producer.steps]
+    assert sent == [["a", "b"], ["c", "d"], ["a"], ["b"]]
+
+
+@given(st.binary(max_size=40), st.integers(1, 9))
+def test_a_key_has_the_partition_that_the_client_gives_it(key: bytes, count: int) -> None:
+    """What others send under that key is in the same partition."""
+    partitions = sending.Partitions(Recorder(partitions=count), "out")
+    numbers = list(range(count))
+    assert partitions.of(key) == DefaultPartitioner()(key, numbers, numbers)
+    assert partitions.of(None) == partitions.of(None)
+
+
+OUTGOING = {4: record_to("out", b"4"), 5: None, 7: record_to("dead", b"7")}
+SENT = [("begin_transaction",), ("send", "out", 0, [b"4"]), ("send", "dead", 0, [b"7"])]
 OFFSETS = ("send_offsets_to_transaction", {TopicPartition("in", 2): 8}, "digits")
 
 
@@ -245,11 +302,15 @@ def test_a_transaction_has_all_answers_before_it_has_how_far_the_partition_is() 
     assert producer.steps == [*SENT, OFFSETS, ("commit_transaction",)]
 
 
-def test_a_transaction_is_void_when_the_broker_refuses_one_of_its_answers() -> None:
-    producer = Recorder("dead")
-    problems = committed(producer)
+def test_a_transaction_is_void_when_the_broker_refuses_one_of_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker counts batches, and would miss the one that it refused: another producer goes on."""
+    first, made = Recorder("dead"), [Recorder("dead"), Recorder("dead")]
+    others = iter(made)
+    monkeypatch.setattr(transactions, "producer_of", lambda *_: next(others))
+    problems = committed(first)
     assert [(offset, type(one)) for offset, one in problems.items()] == [(7, ValueError)]
-    assert producer.steps == [*SENT, ("abort_transaction",)]
+    void = [*SENT, ("abort_transaction",), ("stop",)]
+    assert [one.steps for one in (first, *made)] == [void, [("start",), *void], [("start",)]]
 
 
 @pytest.mark.parametrize("step", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
