@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.examples.environments import new_environment
 from tests.serving.conftest import Running
 from tests.serving.onnx_models import probabilities, write_onnx
 from tests.shared import usual
@@ -45,12 +46,13 @@ def test_a_server_runs_on_the_required_wheels_alone(
     tmp_path: Path,
     runtime: str,
 ) -> None:
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = new_environment(tmp_path / "venv")
     needed = [Path(litert.__file__).with_name(f"{name}-requirements.txt") for name in (runtime, "grpc", "oidc")]
     requirements = [word for file in needed for word in ("-r", file)]
     options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--disable-pip-version-check"]
-    subprocess.run([python, "-m", "pip", "install", "-q", *options, *requirements], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "-q", *options, *requirements], check=True
+    )
     place = tmp_path / "app"
     shutil.copytree(Path(modelyard.serving.__file__).parent, place / "modelyard_serving")
     model = models / "float32" if runtime == "litert" else write_onnx(tmp_path / "model")
