@@ -153,7 +153,7 @@ def kill(project: Path, dice: random.Random, whole_s: float, *arguments: str) ->
     return [one.communicate()[0] for one in running]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", usual([signal.SIGINT, signal.SIGTERM], 1))
 def test_a_terminated_build_ends_its_workers_and_keeps_what_is_done(
     new_toy: Path, built_toy: Path, number: signal.Signals
 ) -> None:
@@ -204,7 +204,7 @@ def test_a_killed_worker_fails_its_stage_alone(new_toy: Path, built_toy: Path) -
     goes_on(new_toy, artifacts(built_toy), {"dataset:points"})
 
 
-@pytest.mark.parametrize("moved", ["helper.py", "artifact"])
+@pytest.mark.parametrize("moved", usual(["helper.py", "artifact"], 1))
 def test_an_input_that_moves_while_a_stage_runs(new_toy: Path, tmp_path: Path, moved: str) -> None:
     slow_down(new_toy, 30)
     running = start(new_toy)
@@ -290,7 +290,7 @@ def test_a_full_disk(new_toy: Path, built_toy: Path, full: str, free_bytes: int)
         goes_on(new_toy, artifacts(built_toy), finished(failed.output))
 
 
-@pytest.mark.parametrize("folder", [".modelyard", "artifacts"])
+@pytest.mark.parametrize("folder", usual([".modelyard", "artifacts"], 1))
 def test_a_read_only_folder(new_toy: Path, built_toy: Path, folder: str) -> None:
     with mounted(new_toy / folder, "-o", "size=1m,ro"):
         failed = build(new_toy)
