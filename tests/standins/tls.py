@@ -24,9 +24,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def certificate(folder: Path) -> None:
-    """Write tls.crt and tls.key for 127.0.0.1 into `folder`."""
+def certificate(folder: Path, names: str = "IP:127.0.0.1,DNS:localhost") -> None:
+    """Write tls.crt and tls.key for 127.0.0.1, or other `names`, into `folder`."""
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    words += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    words += ["-days", "2", "-subj", "/CN=localhost", "-addext", f"subjectAltName={names}"]
     files = ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
     subprocess.run([*words, *files], check=True, capture_output=True)

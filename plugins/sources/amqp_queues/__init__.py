@@ -81,9 +81,17 @@ class Amqp:
         self._channel: Channel | None = None
 
     async def open(self) -> None:
+        if self._channel is not None and self._channel.is_there():
+            return  # to come anew would have all that is held handed out again, and counted as if it had been tried
         await self.close()
-        self._channel = Channel(self._place, asyncio.get_running_loop(), [self._place.input])
-        await self._channel.open()
+        self._channel = None
+        channel = Channel(self._place, asyncio.get_running_loop(), [self._place.input])
+        try:
+            await channel.open()
+        except ConnectionError:
+            await channel.close()
+            raise
+        self._channel = channel
 
     async def take(self, most: int) -> Sequence[AmqpDelivery]:
         assert self._channel is not None
@@ -151,6 +159,10 @@ class Channel:
         await self._asked(lambda told: self._channel.basic_qos(prefetch_count=most, callback=told))
         for queue in self._queues:
             await self._consume(queue)
+
+    def is_there(self) -> bool:
+        """Return whether the connection is good, as far as is known."""
+        return self._lost is None
 
     async def declare(self, queue: str, *, is_asked: bool = False) -> None:
         """Make a queue that is copied to several brokers; `is_asked`: only ask for it.

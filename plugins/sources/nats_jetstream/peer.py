@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nats.errors import MaxPayloadError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
@@ -62,12 +63,15 @@ class Peer:
         return [*said, f"consumer {place.group!r} takes from {place.input!r}"]
 
     async def send(self, events: Sequence[Sent]) -> None:
-        place = self._place
+        place, most = self._place, self._client.max_payload
         try:
             sent = [
                 await self._stream.publish_async(place.input, one.body, headers=dict(one.headers)) for one in events
             ]
             await asyncio.wait_for(asyncio.gather(*sent), CONFIRM_S)
+        except MaxPayloadError as exc:
+            msg = f"{place.url}: an event is larger than the broker takes, {most} bytes\n  send a smaller one; its setting is max_payload"
+            raise ConnectionError(msg) from exc
         except FAILURES as exc:
             msg = f"{place.url}: no stream has confirmed what was sent to {place.input!r}: {broken(exc)}"
             raise ConnectionError(msg) from exc

@@ -47,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
         if (name, secured) not in brokers:
             folder = tmp_path_factory.mktemp(name)
             if secured:
-                certificate(folder)
+                certificate(folder, "IP:127.0.0.1,DNS:broker.example")  # and not for localhost
             broker = brokers[name, secured] = BROKERS[name](folder / "broker", folder if secured else None)
             broker.start()
         return brokers[name, secured]

@@ -62,6 +62,30 @@ def test_a_subject_that_no_stream_holds_is_told_until_one_does(
         assert server.stop() == 0
 
 
+def test_a_dead_letter_that_nobody_takes_waits_and_its_neighbours_do_not(
+    serve: Callable[..., Any], broker: Any, raw: np.ndarray
+) -> None:
+    if not isinstance(broker, (BROKERS["nats"], BROKERS["amqp"])):
+        pytest.skip("it makes a stream when one is named, or takes whatever it is sent")
+    broker.make()
+    bodies = bodies_of(raw, 5)
+    bodies[2] = b"poison"
+    broker.send(bodies)
+    answers_at, later = broker.output, f"{broker.input}-later"
+    with serve(EVENTS_DEAD_LETTER=later, EVENTS_ATTEMPTS="2") as server:
+        server.wait_for_log("not acknowledged", 20)
+        answers = broker.collect(broker.output, 4)
+        metrics_of(server, 'modelyard_events_total{outcome="unprocessable"} 0\n', "modelyard_events_in_flight 1\n")
+        broker.output = broker.dead = later
+        broker.allow_output()
+        (dead,) = broker.collect(later, 1)
+        assert server.stop() == 0
+    broker.settled()
+    broker.output = answers_at
+    assert sorted(answer.cause for answer in answers) == ["0", "1", "3", "4"]
+    assert (dead.cause, dead.data) == ("2", b"poison")
+
+
 def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(
     broker: Any, serve: Callable[..., Any], raw: np.ndarray
 ) -> None:

@@ -20,7 +20,7 @@ def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(
     count = 40
     broker.make(with_output=False)
     broker.send(bodies_of(raw, count))
-    with serve(EVENTS_MAX_IN_FLIGHT="8") as server:
+    with serve(EVENTS_MAX_IN_FLIGHT="8", EVENTS_ATTEMPTS="2") as server:
         server.wait_for_log("not acknowledged", 20)
         time.sleep(1.5)
         told = metrics_of(server, "modelyard_events_in_flight 8\n")

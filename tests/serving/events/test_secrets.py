@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.serving.conftest import Running
 from tests.serving.events.conftest import SETTINGS
 from tests.serving.events.seen import bodies_of
@@ -47,11 +48,19 @@ def test_password_and_certificate_come_from_files_and_a_new_password_is_read(
     assert not [line for line in server.logs if secured.password in str(line) or "wr0ng" in str(line)]
 
 
-def test_a_broker_whose_certificate_is_not_trusted_is_told_no_password(
-    secured: Any, start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+@pytest.mark.parametrize("wrong", ["not trusted", "of another name"])
+def test_a_broker_whose_certificate_is_not_good_is_told_no_password(
+    wrong: str,
+    secured: Any,
+    start: Callable[..., contextlib.AbstractContextManager[Running]],
+    models: Path,
+    tmp_path: Path,
 ) -> None:
     settings = files_for(secured, tmp_path, secured.password)
-    del settings["EVENTS_CA_FILE"]
+    if wrong == "not trusted":
+        del settings["EVENTS_CA_FILE"]
+    else:
+        settings["EVENTS_URL"] = secured.url.replace("127.0.0.1", "localhost")
     with start(models / "float32", **settings) as server:
         assert "certificate" in server.wait_for_log("broker")["reason"].lower()
         assert server.stop() == 0

@@ -28,7 +28,7 @@ def read_event(delivery: Delivery, limits: Limits) -> Event:
         RequestError: it is none, or a limit is exceeded.
     """
     headers, body = delivery.headers, delivery.body
-    if len(body) > limits.body:
+    if len(body) + sum(map(len, headers.values())) > limits.body:
         raise RequestError(413, f"the event is larger than {limits.body} bytes")
     media_type = headers.get(b"content-type", headers.get(b"ce-datacontenttype", b"")).decode("latin-1")
     mode = mode_of(media_type)

@@ -34,7 +34,7 @@ class RedisBroker(Broker):
         if self.certificate is None:
             return redis.Redis(port=self.port)
         login = {"username": self.user, "password": self.password}
-        return redis.Redis(port=self.port, ssl=True, ssl_ca_certs=str(self.certificate / "tls.crt"), **login)
+        return redis.Redis("127.0.0.1", self.port, ssl=True, ssl_ca_certs=str(self.certificate / "tls.crt"), **login)
 
     def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
         if not with_output:
