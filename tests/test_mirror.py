@@ -11,7 +11,6 @@ CORE = ROOT / "src/modelyard"
 
 WITHOUT = {
     ".": 7,
-    "artifacts": 1,
     "build": 6,
     "code": 1,
     "commands": 4,

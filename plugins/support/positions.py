@@ -51,15 +51,14 @@ class PerPosition(Task):
         if shapes[0] != shapes[1]:
             msg = f"train_y: a label has the shape {shapes[0]}, but in test_y it has {shapes[1]}\n  give both the same"
             raise DataError(msg)
-        assert splits.train_y is not None
-        names = check_class_names(splits.class_names or tuple(map(str, range(self._highest(splits.train_y) + 1))))
+        labels = splits.labels("train")
+        assert labels is not None
+        names = check_class_names(splits.names or tuple(map(str, range(self._highest(labels) + 1))))
         for name in ("train_y", "test_y"):
             self._check_values(name, getattr(splits, name), len(names))
         wanted = OutputFacts(name="probabilities", shape=(*shapes[0], len(names)), activation="softmax", labels=names)
-        if (
-            not splits.class_names
-        ):  # the highest label says how many there are, and may be one that means something else
-            check_each_class(self.counts(self.stored(splits.train_y), wanted), names)
+        if not splits.names:  # the highest label says how many there are, and may be one that means something else
+            check_each_class(self.counts(self.stored(labels), wanted), names)
         return wanted
 
     def given(self, output: OutputFacts) -> OutputFacts:

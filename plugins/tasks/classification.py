@@ -33,7 +33,7 @@ class Classification(Task):
         from modelyard.tensors import OutputFacts
         from modelyard_plugins.support.data.labels import check_class_names, check_labels, names_of
 
-        names = check_class_names(splits.class_names or names_of("train_y", splits.train_y))
+        names = check_class_names(splits.names or names_of("train_y", splits.labels("train")))
         for name in ("train_y", "test_y"):
             check_labels(name, getattr(splits, name), len(names))
         return OutputFacts(name="probabilities", shape=(len(names),), activation="softmax", labels=names)

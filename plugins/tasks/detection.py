@@ -46,12 +46,12 @@ class Detection(Task):
         from modelyard_plugins.support.data.labels import check_each_class, check_names
 
         boxes = {name: _boxes(name, getattr(splits, name)) for name in ("train_y", "test_y")}
-        given = splits.class_names or tuple(map(str, range(_highest(boxes["train_y"]) + 1)))
+        given = splits.names or tuple(map(str, range(_highest(boxes["train_y"]) + 1)))
         names = check_names("class_names", given, "class")
         for name, labels in boxes.items():
             _check_rows(name, labels, len(names))
         wanted = OutputFacts(name="detections", shape=("detections", 6), labels=names)
-        if not splits.class_names:  # the highest number says how many there are
+        if not splits.names:  # the highest number says how many there are
             check_each_class(self.counts(boxes["train_y"], wanted), names)
         return wanted
 

@@ -38,12 +38,13 @@ class MultiLabel(Task):
         from modelyard.tensors import OutputFacts
         from modelyard_plugins.support.data.labels import check_names
 
-        columns = splits.train_y.shape[1] if splits.train_y is not None and splits.train_y.ndim == 2 else 0
-        names = check_names("class_names", splits.class_names or [str(n) for n in range(columns)], "label", least=0)
+        labels = splits.labels("train")
+        columns = labels.shape[1] if labels is not None and labels.ndim == 2 else 0
+        names = check_names("class_names", splits.names or [str(n) for n in range(columns)], "label", least=0)
         for name in ("train_y", "test_y"):
             _check(name, getattr(splits, name), len(names))
-        assert splits.train_y is not None
-        never = [names[column] for column, many in enumerate(splits.train_y.astype(bool).sum(axis=0)) if not many]
+        assert labels is not None
+        never = [names[column] for column, many in enumerate(labels.astype(bool).sum(axis=0)) if not many]
         if never:
             msg = f"train_y: no sample has the label {never[0]!r}\n  add samples that have it, or leave the label out"
             raise DataError(msg)

@@ -37,7 +37,7 @@ class Regression(Task):
         from modelyard_plugins.support.data.quantities import label_shape
 
         shapes = [label_shape(name, getattr(splits, name)) for name in ("train_y", "test_y")]
-        names = check_names("class_names", splits.class_names, "number of a label", least=0)
+        names = check_names("class_names", splits.names, "number of a label", least=0)
         if shapes[0] != shapes[1]:
             had = [f"{shape[0]} numbers a sample" if len(shape) == 1 else f"the shape {shape}" for shape in shapes]
             msg = f"train_y: {had[0]}, but test_y has {had[1]}\n  give both the same"

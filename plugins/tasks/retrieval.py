@@ -41,8 +41,8 @@ class Retrieval(Task):
         from modelyard.tensors import OutputFacts
         from modelyard_plugins.support.data.labels import check_identities
 
-        check_identities("train_y", splits.train_y)
-        check_identities("test_y", splits.test_y, least=2)
+        check_identities("train_y", splits.labels("train"))
+        check_identities("test_y", splits.labels("test"), least=2)
         return OutputFacts(name="embedding", shape=("width",))
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
+
+from modelyard.errors import DataError, listing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Labels = Any
-"""An array of labels, or None; where several outputs are learnt a dict of such arrays, of which each task gets its own."""
-Names = Any
-"""A sequence of names; where several outputs are learnt a dict of such sequences, of which each task gets its own."""
+if TYPE_CHECKING:
+    Array = NDArray[np.generic]
+    Labels = Array | Mapping[str, Array] | None
+    """An array of labels, or None; where several outputs are learnt a dict of such arrays, of which each task gets its own."""
+    Names = Sequence[str] | Mapping[str, Sequence[str]]
+    """A sequence of names; where several outputs are learnt a dict of such sequences, of which each task gets its own."""
 
 
 class Splits(msgspec.Struct, frozen=True):
@@ -50,6 +54,36 @@ class Splits(msgspec.Struct, frozen=True):
     test_sets: Mapping[
         str, tuple[NDArray[np.generic] | Mapping[str, NDArray[np.generic]], NDArray[np.generic] | None]
     ] = {}
+
+    def labels(self, split: Literal["train", "test"]) -> Array | None:
+        """Return the labels of `split`, where one output is learnt; None: there are none.
+
+        Raises:
+            DataError: there are those of several outputs.
+        """
+        given = self.train_y if split == "train" else self.test_y
+        if isinstance(given, Mapping):
+            _refuse(f"{split}_y", given)
+        return given
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of labels, where one output is learnt.
+
+        Raises:
+            DataError: there are those of several outputs.
+        """
+        if isinstance(self.class_names, Mapping):
+            _refuse("class_names", self.class_names)
+        return self.class_names
+
+
+def _refuse(what: str, given: Collection[str]) -> NoReturn:
+    msg = (
+        f"{what}: is of several outputs ({listing(given)}), but one is learnt\n"
+        "  give those of that one, or write [tool.modelyard.task.outputs.NAME] for each"
+    )
+    raise DataError(msg)
 
 
 class Streams(msgspec.Struct, frozen=True):
