@@ -25,7 +25,13 @@ def test_who_wants_the_only_input_is_told_of_all() -> None:
         _ = TWO.input_shape
 
 
-def test_a_length_that_varies_is_no_fixed_shape() -> None:
-    texts = replace(ONE, inputs=(replace(ONE.input, shape=(None, 3)),))
-    with pytest.raises(PluginError, match=r"^samples have the shape \(None, 3\), whose length varies"):
-        _ = texts.input_shape
+def test_a_length_that_varies_is_none_in_a_shape() -> None:
+    texts = replace(ONE, inputs=(replace(ONE.input, shape=("length", 3)),))
+    assert texts.input_shape == (None, 3)
+
+
+def test_how_many_numbers_an_answer_has_must_be_known() -> None:
+    assert ONE.classes == 2
+    words = replace(ONE, outputs=(replace(ONE.answer, shape=("words",), labels=()),))
+    with pytest.raises(PluginError, match=r"^answers have the shape \(words\), whose last axis varies"):
+        _ = words.classes
