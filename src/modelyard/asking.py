@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from modelyard.files.ragged import is_ragged
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from modelyard.contexts import Predictor
+    from modelyard.contexts import NamedPredictor, Predictor
     from modelyard.signature import Axis
     from modelyard.tensors import InputFacts
 
@@ -25,7 +25,12 @@ def ask(predictor: Predictor, samples: Samples, output: str) -> NDArray[Any]:
     if len(samples) == 1:
         (raw,) = samples.values()
         return predictor.predict(raw)
-    return predictor.run(samples)[output]
+    return cast("NamedPredictor", predictor).run(samples)[output]
+
+
+def is_named(predictor: Predictor) -> TypeGuard[NamedPredictor]:
+    """Tell whether a model that is loaded answers by name."""
+    return hasattr(predictor, "run")
 
 
 def some_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:

@@ -70,8 +70,8 @@ def write_model(file: Path) -> None:
     onnx = pytest.importorskip("onnx")
     from onnx import helper, numpy_helper
 
-    corners = np.float32([[0, 0], [1, 0], [0, 1]])
-    weights = {"w": 16 * corners.T, "b": -8 * (corners**2).sum(axis=1), "v": np.float32([[2, 0], [0, 3]])}
+    corners = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
+    weights = {"w": 16 * corners.T, "b": -8 * (corners**2).sum(axis=1), "v": np.array([[2, 0], [0, 3]], np.float32)}
     nodes = [
         helper.make_node("MatMul", ["input", "v"], ["place"]),
         helper.make_node("MatMul", ["input", "w"], ["near"]),

@@ -39,11 +39,11 @@ class Mirror:
 
 
 def test_a_sample_is_an_instance_by_name_where_the_model_has_several_inputs() -> None:
-    one = events.event_of_sample({"x": np.uint8([[1], [2]])}, "test-0")
+    one = events.event_of_sample({"x": np.array([[1], [2]], np.uint8)}, "test-0")
     assert json.loads(one.body) == {"instances": [[[1], [2]]]}
     assert one.headers["ce-id"] == one.id
     assert one.id.startswith("test-0-")
-    two = events.event_of_sample({"x": np.float32(0.5), "y": np.int64([3])}, "test-1")
+    two = events.event_of_sample({"x": np.float32(0.5), "y": np.array([3], np.int64)}, "test-1")
     assert json.loads(two.body) == {"instances": [{"x": 0.5, "y": [3]}]}
 
 

@@ -74,8 +74,8 @@ def build_network(tf: Any, batch: Any) -> Any:
 
 
 def normalized(raw: Any) -> Any:
-    scaled = raw.astype(np.float32) * np.float32(PREPROCESSING["scale"])
-    return (scaled - np.float32(PREPROCESSING["mean"])) / np.float32(PREPROCESSING["std"])
+    scaled = raw.astype(np.float32) * np.array(PREPROCESSING["scale"], np.float32)
+    return (scaled - np.array(PREPROCESSING["mean"], np.float32)) / np.array(PREPROCESSING["std"], np.float32)
 
 
 def write_stream(tf: Any, folder: Path, batch: int | None) -> None:

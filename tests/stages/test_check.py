@@ -42,7 +42,7 @@ def test_without_a_server_the_model_is_run_in_batches_as_it_was_measured(
 
 
 def test_what_is_no_number_is_no_agreement() -> None:
-    expected = np.float32([[0.9, 0.1]])
+    expected = np.array([[0.9, 0.1]], np.float32)
     assert _compare(Classification(), expected, expected, "v2", 1e-4) == 0
     with pytest.raises(StageFailed, match="0 of 1 labels differ, the largest difference of a probability is nan"):
-        _compare(Classification(), np.float32([[np.nan, 0.1]]), expected, "v2", 1e-4)
+        _compare(Classification(), np.array([[np.nan, 0.1]], np.float32), expected, "v2", 1e-4)

@@ -180,7 +180,7 @@ def test_warnings_of_the_models_chain_are_kept(dataset: Dataset, model: Model, t
         (lambda raw: None, "answered NoneType for 12 samples"),
         (lambda raw: np.eye(3, dtype=np.float32)[np.arange(len(raw)) % 3] * 4, "test sample 0 is no distribution"),
         (lambda raw: np.full((len(raw), 3), np.nan, np.float32), "no distribution: .*nan"),
-        (lambda raw: np.tile(np.float32([1.5, -0.5, 0]), (len(raw), 1)), "no distribution"),
+        (lambda raw: np.tile(np.array([1.5, -0.5, 0], np.float32), (len(raw), 1)), "no distribution"),
     ],
 )
 def test_a_runtime_that_does_not_answer_probabilities_is_refused(

@@ -24,7 +24,7 @@ def rare(tmp_path: Path) -> Dataset:
 
 def all_first(dataset: Dataset, name: str) -> Answers:
     labels = dataset.y(name)
-    return Answers(np.tile(np.float32([1, 0, 0]), (len(labels), 1)), labels, dataset.facts.answer)
+    return Answers(np.tile(np.array([1, 0, 0], np.float32), (len(labels), 1)), labels, dataset.facts.answer)
 
 
 def test_a_set_is_measured_by_itself(rare: Dataset) -> None:

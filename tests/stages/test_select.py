@@ -49,7 +49,7 @@ def candidates(folder: Path) -> dict[str, Candidate]:
             path.mkdir(parents=True)
         write_evaluation(made[name].evaluation, figures.evaluation)
         write_json(made[name].evaluation / "latency.json", figures.latency)
-        np.save(made[name].evaluation / "answers.npy", np.float32([[1, 0]]))
+        np.save(made[name].evaluation / "answers.npy", np.array([[1, 0]], np.float32))
         (made[name].model / "model.tflite").write_bytes(name.encode())
         facts = model_facts(
             format="tflite",

@@ -10,7 +10,7 @@ from modelyard.contexts.brokers import BrokerCommand, BrokerPlace
 from modelyard.contexts.checking import CheckContext, Lack, PreflightContext, Problem
 from modelyard.contexts.delivery import DeployContext, Rendered, TargetContext
 from modelyard.contexts.images import ImageContent, ImageContext, Locked, ServedModel, ServerContext, ServerImage
-from modelyard.contexts.measuring import GateContext, MetricContext, Predictor
+from modelyard.contexts.measuring import GateContext, MetricContext, NamedPredictor, Predictor
 from modelyard.contexts.stages import KindContext, PlanContext, Progress, StageContext
 from modelyard.contexts.training import OptimizeContext, TrainContext
 
@@ -26,6 +26,7 @@ __all__ = [
     "Lack",
     "Locked",
     "MetricContext",
+    "NamedPredictor",
     "OptimizeContext",
     "PlanContext",
     "Predictor",

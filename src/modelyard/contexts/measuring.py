@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Predictor(Protocol):
-    """A model that is loaded and ready: what a runtime's `open` returns."""
+    """A model that is loaded and ready: what a runtime's `open` returns. Of several inputs or outputs it is a `NamedPredictor`."""
 
     def predict(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return what clients get, shape `(N, *output.shape)`, for raw samples of shape `(N, *input_shape)`.
@@ -28,11 +28,12 @@ class Predictor(Protocol):
         """
         ...
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Return every output by name, each of shape `(N, *shape)`, for raw samples by input, each of shape `(N, *shape)`.
 
-        A runtime whose models have one input and one output may leave it out.
-        """
+class NamedPredictor(Predictor, Protocol):
+    """A model of several inputs or outputs, which have names; one of a single input and output may be it, too."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return every output by name, each of shape `(N, *shape)`, for raw samples by input, each of shape `(N, *shape)`."""
         ...
 
 

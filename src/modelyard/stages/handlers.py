@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from modelyard.asking import is_named
 from modelyard.errors import PluginError
 from modelyard.files.fields import joined
 from modelyard.serving.errors import StartError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.artifacts import DatasetFacts, ModelFacts
-    from modelyard.contexts import Predictor
+    from modelyard.contexts import NamedPredictor, Predictor
     from modelyard.execution.job import Job
     from modelyard.serving.handlers import Handler
 
@@ -82,7 +83,7 @@ class Around:
             chain = open_chain(self.job, facts)
             _check(chain, facts)
             predictor = _Handled(predictor, chain, facts, answer.name if not answer.parts else answer.parts[0].name)
-        return Joined(predictor, answer, facts) if answer.parts else predictor
+        return Joined(cast("NamedPredictor", predictor), answer, facts) if answer.parts else predictor
 
     def outputs(self, facts: ModelFacts) -> tuple[OutputFacts, ...]:
         """Return what a client gets of a model."""
@@ -118,7 +119,7 @@ def taken(found: Mapping[str, NDArray[Any]], answer: OutputFacts) -> NDArray[Any
 class Joined:
     """A model of several outputs that count: what it answers has a field for each."""
 
-    def __init__(self, predictor: Predictor, answer: OutputFacts, facts: ModelFacts) -> None:
+    def __init__(self, predictor: NamedPredictor, answer: OutputFacts, facts: ModelFacts) -> None:
         self._predictor, self._answer = predictor, answer
         self._input = facts.inputs[0].name
 
@@ -135,7 +136,7 @@ class _Handled:
     """A model with its handlers around it, as `contexts.Predictor` says."""
 
     def __init__(self, predictor: Predictor, chain: Chain, facts: ModelFacts, answer: str) -> None:
-        whole = predictor if hasattr(predictor, "run") else _ByPredict(predictor, facts)
+        whole = predictor if is_named(predictor) else _ByPredict(predictor, facts)
         self._handled, self._answer = Handled(whole, chain, alone=is_alone(facts)), answer
         self._input = next(iter(chain.inputs()), facts.inputs[0].name)
 

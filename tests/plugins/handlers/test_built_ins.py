@@ -266,12 +266,12 @@ def test_a_sound_has_its_channel_where_the_model_wants_it(channel: str, shape: t
 
 
 def test_scores_become_probabilities() -> None:
-    found = run(softmax(Place()), logits=np.float32([[0, np.log(3)], [1000, 0]]))["probabilities"]
+    found = run(softmax(Place()), logits=np.array([[0, np.log(3)], [1000, 0]], np.float32))["probabilities"]
     assert found.round(6).tolist() == [[0.25, 0.75], [1, 0]]
 
 
 def test_the_highest_scores_are_named(tmp_path: Path) -> None:
-    scores = np.float32([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]])
+    scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]], np.float32)
     (tmp_path / "names.txt").write_text("ä\nb\nc\n", encoding="utf-8")
     place = Place({"probabilities": ("one", "two", "three")})
     first = run(top_labels(place), probabilities=scores)
@@ -285,8 +285,8 @@ def test_the_highest_scores_are_named(tmp_path: Path) -> None:
 
 
 def test_boxes_that_overlap_with_a_better_one_are_left_out() -> None:
-    boxes = np.float32([[[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [40, 40, 41, 41]]])
-    scores = np.float32([[0.8, 0.9, 0.7, 0.2]])
+    boxes = np.array([[[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [40, 40, 41, 41]]], np.float32)
+    scores = np.array([[0.8, 0.9, 0.7, 0.2]], np.float32)
     found = run(nms(Place(), most=3), boxes=boxes, scores=scores)
     assert found["count"].tolist() == [2]
     assert found["boxes"][0].tolist() == [[1, 1, 11, 11], [20, 20, 30, 30], [0, 0, 0, 0]]
@@ -299,8 +299,8 @@ def test_boxes_that_overlap_with_a_better_one_are_left_out() -> None:
 
 
 def test_boxes_come_as_one_tensor_where_that_is_wanted() -> None:
-    boxes = np.float32([[[0, 0, 10, 10], [20, 20, 30, 30]], [[0, 0, 1, 1], [2, 2, 3, 3]]])
-    scores = np.float32([[[0.1, 0.9], [0.8, 0.2]], [[0, 0], [0, 0]]])
+    boxes = np.array([[[0, 0, 10, 10], [20, 20, 30, 30]], [[0, 0, 1, 1], [2, 2, 3, 3]]], np.float32)
+    scores = np.array([[[0.1, 0.9], [0.8, 0.2]], [[0, 0], [0, 0]]], np.float32)
     found = run(nms(Place(), most=3, give="detections"), boxes=boxes, scores=scores)
     assert found.keys() == {"detections"}
     nothing = [0, 0, 0, 0, 0, -1]

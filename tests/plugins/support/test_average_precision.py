@@ -87,11 +87,11 @@ def test_blocks_and_parts_are_the_whole(seed: int, samples: int, block: int, cut
 
 
 def test_average_precision_by_hand() -> None:
-    labels = np.float32([[[0, 0, 10, 10, 0], [20, 0, 30, 10, 0]], [[0, 0, 10, 10, 0], [0, 0, 0, 0, -1]]])
+    labels = np.array([[[0, 0, 10, 10, 0], [20, 0, 30, 10, 0]], [[0, 0, 10, 10, 0], [0, 0, 0, 0, -1]]], np.float32)
     right, beside, second = [0, 0, 10, 10, 0.9, 0], [50, 50, 60, 60, 0.8, 0], [20, 0, 30, 10, 0.7, 0]
     none = [0, 0, 0, 0, 0, -1]
     found = Boxes(2, 100)
-    found.update(np.float32([[right, beside, second], [none, none, none]]), labels)
+    found.update(np.array([[right, beside, second], [none, none, none]], np.float32), labels)
 
     precision = found.result()
 
@@ -103,5 +103,5 @@ def test_average_precision_by_hand() -> None:
 def test_a_box_without_an_area_counts_as_a_wrong_one() -> None:
     turned = [10, 10, 0, 0, 1.0, 0]
     found = Boxes(1, 100)
-    found.update(np.float32([[turned, [0, 0, 10, 10, 0.5, 0]]]), np.float32([[[0, 0, 10, 10, 0]]]))
+    found.update(np.array([[turned, [0, 0, 10, 10, 0.5, 0]]], np.float32), np.array([[[0, 0, 10, 10, 0]]], np.float32))
     assert found.result().average == [pytest.approx(0.5)]

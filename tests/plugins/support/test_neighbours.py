@@ -39,7 +39,7 @@ def test_neighbours_are_those_of_scikit_learn_however_blocks_are_cut(
 
 
 def test_of_two_that_are_as_near_the_first_counts() -> None:
-    same = np.float32([[1, 0], [2, 0], [3, 0], [0, 1]])
+    same = np.array([[1, 0], [2, 0], [3, 0], [0, 1]], np.float32)
     assert nearest(same, slice(0, 4), 2).tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]
 
 

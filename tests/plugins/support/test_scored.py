@@ -22,7 +22,7 @@ def context(answers: Array, labels: Array) -> MetricContext:
 
 
 def test_of_two_classes_the_second_ones_score_counts() -> None:
-    answers = np.float32([[0.9, 0.1], [0.3, 0.7]])
+    answers = np.array([[0.9, 0.1], [0.3, 0.7]], np.float32)
     scores, truth = scored(context(answers, np.array([0, 1])), "m")
     assert scores.tolist() == [[pytest.approx(0.1)], [pytest.approx(0.7)]]
     assert truth.tolist() == [[False], [True]]
@@ -39,7 +39,7 @@ def test_each_pixel_is_a_sample_but_for_those_that_do_not_count() -> None:
     assert scores.shape == truth.shape == (8, 3)
 
 
-@pytest.mark.parametrize("labels", [np.array([0, 1, 1]), np.array([[0], [1], [1]]), np.float32([0, 1, 1])])
+@pytest.mark.parametrize("labels", [np.array([0, 1, 1]), np.array([[0], [1], [1]]), np.array([0, 1, 1], np.float32)])
 def test_of_one_number_a_sample_a_label_says_whether_it_is_one(labels: Array) -> None:
     scores, truth = scored(context(np.array([[0.5], [3.0], [7.0]]), labels), "m")
     assert scores.tolist() == [[0.5], [3], [7]]

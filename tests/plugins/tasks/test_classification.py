@@ -69,10 +69,10 @@ def test_score_counts_by_class_and_leaves_out_what_is_not_there() -> None:
 
 def test_what_is_no_distribution_is_refused() -> None:
     with pytest.raises(PluginError, match=r"test sample 9 is no distribution: \[0.5, 0.75\]"):
-        Classification().check_answers(np.float32([[0.5, 0.5], [0.5, 0.75]]), 8)
+        Classification().check_answers(np.array([[0.5, 0.5], [0.5, 0.75]], np.float32), 8)
 
 
 def test_two_models_agree_where_they_say_the_same_class() -> None:
-    own, other = np.float32([[0.4, 0.6], [0.9, 0.1]]), np.float32([[0.6, 0.4], [0.8, 0.2]])
+    own, other = np.array([[0.4, 0.6], [0.9, 0.1]], np.float32), np.array([[0.6, 0.4], [0.8, 0.2]], np.float32)
     differ, worst = Classification().agreement(own, other)
     assert (differ, worst) == (1, pytest.approx(0.2))

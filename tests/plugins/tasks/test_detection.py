@@ -17,7 +17,7 @@ pytest.importorskip("pycocotools")
 NAMES = ("car", "tree")
 OUTPUT = OutputFacts(name="detections", shape=("detections", 6), labels=NAMES)
 X = np.zeros((2, 8, 8, 1), np.uint8)
-Y = np.float32([[[0, 0, 4, 4, 0], [2, 2, 6, 6, 1]], [[1, 1, 3, 3, 1], [0, 0, 0, 0, -1]]])
+Y = np.array([[[0, 0, 4, 4, 0], [2, 2, 6, 6, 1]], [[1, 1, 3, 3, 1], [0, 0, 0, 0, -1]]], np.float32)
 Array = np.ndarray[Any, Any]
 
 
@@ -104,7 +104,7 @@ def test_answers_that_are_none_are_refused(place: tuple[int, int, int], value: f
 def test_answers_of_another_shape_or_an_unknown_class_are_refused() -> None:
     with pytest.raises(PluginError, match="x1, y1, x2, y2, score, class"):
         Detection(100).check_answers(Y, 0)
-    unknown = answered(Y) + np.float32([0, 0, 0, 0, 0, 1])
+    unknown = answered(Y) + np.array([0, 0, 0, 0, 0, 1], np.float32)
     with pytest.raises(PluginError, match="class 2, but there are 2 class names"):
         Detection(100).measure(Answers(unknown, Y, OUTPUT))
 
@@ -122,5 +122,5 @@ def test_two_sets_of_boxes_agree_in_any_order_of_rows() -> None:
     lost = own.copy()
     lost[0, 1, 5] = -1
     assert task.agreement(lost, own).differ == task.agreement(own, lost).differ == 1
-    same_score = np.float32([[[0, 0, 4, 4, 0.5, 0], [9, 9, 12, 12, 0.5, 0]]])
+    same_score = np.array([[[0, 0, 4, 4, 0.5, 0], [9, 9, 12, 12, 0.5, 0]]], np.float32)
     assert task.agreement(same_score[:, ::-1], same_score) == (0, 0)

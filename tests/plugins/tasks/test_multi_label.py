@@ -57,12 +57,12 @@ def test_figures_are_those_of_scikit_learn(y: Any, own: Any) -> None:
 
 def test_what_is_no_probability_is_refused() -> None:
     with pytest.raises(PluginError, match=r"test sample 5 holds what is no probability: \[0.5, 1.5, 0.0\]"):
-        MultiLabel(0.5).check_answers(np.float32([[0, 1, 0], [0.5, 1.5, 0]]), 4)
+        MultiLabel(0.5).check_answers(np.array([[0, 1, 0], [0.5, 1.5, 0]], np.float32), 4)
     with pytest.raises(PluginError, match="no probability"):
-        MultiLabel(0.5).check_answers(np.float32([[np.nan, 1, 0]]), 0)
+        MultiLabel(0.5).check_answers(np.array([[np.nan, 1, 0]], np.float32), 0)
 
 
 def test_two_models_agree_where_they_say_the_same_labels() -> None:
-    own, other = np.float32([[0.4, 0.9, 0]]), np.float32([[0.6, 0.9, 0]])
+    own, other = np.array([[0.4, 0.9, 0]], np.float32), np.array([[0.6, 0.9, 0]], np.float32)
     assert MultiLabel(0.5).agreement(own, other) == (1, pytest.approx(0.2, abs=1e-6))
     assert MultiLabel(0.7).agreement(own, other).differ == 0

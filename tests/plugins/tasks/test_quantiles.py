@@ -44,7 +44,7 @@ def test_labels_that_are_not_one_number_are_refused(labels: Any, message: str) -
 def test_it_measures_the_loss_how_honest_quantiles_are_and_how_wide() -> None:
     random = np.random.default_rng(0)
     labels = random.normal(size=(4000, 1)).astype(np.float32)
-    own = np.tile(np.float32([-1.2816, 0, 1.2816]), (4000, 1))
+    own = np.tile(np.array([-1.2816, 0, 1.2816], np.float32), (4000, 1))
     task = Quantiles(LEVELS)
     found = {one.metric.name: one for one in task.measure(Answers(own, labels, task.check(of(np.arange(6))))).scores}
     each = [mean_pinball_loss(labels, own[:, n], alpha=level) for n, level in enumerate(LEVELS)]

@@ -99,7 +99,7 @@ def test_what_is_found_in_parts_is_what_is_found_of_the_whole(
 
 def test_each_quantity_has_its_own_error_and_the_mean_its_interval() -> None:
     labels = np.zeros((40, 2), np.float32)
-    own = np.tile(np.float32([1, 3]), (40, 1)) + np.float32(np.arange(40) % 2)[:, None]
+    own = np.tile(np.array([1, 3], np.float32), (40, 1)) + np.array(np.arange(40) % 2, np.float32)[:, None]
     output = OutputFacts(name="prediction", shape=(2,), labels=("width", "height"))
     score = Regression().measure(Answers(own, labels, output)).scores[0]
     assert score.metric.per_group == {"width": 1.5, "height": 3.5}
@@ -114,5 +114,5 @@ def test_labels_that_never_change_explain_nothing() -> None:
 
 
 def test_large_numbers_are_compared_relative_to_their_size() -> None:
-    own = np.float32([[1000.0], [0.5]])
+    own = np.array([[1000.0], [0.5]], np.float32)
     assert Regression().agreement(own * np.float32(1 + 1e-5), own) == (0, pytest.approx(1e-5, rel=0.1))

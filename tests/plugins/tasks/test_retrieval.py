@@ -12,7 +12,7 @@ from modelyard.tensors import OutputFacts
 from modelyard_plugins.tasks.retrieval import Retrieval
 
 OUTPUT = OutputFacts(name="embedding", shape=(2,))
-AROUND = np.float32([[np.cos(t), np.sin(t)] for t in (0.0, 0.1, 0.25, 2.0, 2.2, 2.45)])
+AROUND = np.array([[np.cos(t), np.sin(t)] for t in (0.0, 0.1, 0.25, 2.0, 2.2, 2.45)], np.float32)
 
 
 def measured(vectors: Any, labels: Any, neighbours: int = 2) -> dict[str, float]:
@@ -60,4 +60,4 @@ def test_labels_must_say_who_is_alike(labels: Any, message: str) -> None:
 def test_a_training_label_may_be_there_once() -> None:
     x = np.zeros((4, 2), np.float32)
     assert Retrieval(2).check(Splits(x, np.arange(4), x, np.array([9, 9, 5, 5]))).shape == ("width",)
-    assert Retrieval(2).stored(np.uint8([1, 2])).dtype == np.int64
+    assert Retrieval(2).stored(np.array([1, 2], np.uint8)).dtype == np.int64

@@ -44,7 +44,7 @@ class OfTensorFlow:
         raise TypeError(msg)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
-        return iter([({"a": np.float32([1, 2]), "b": np.int32(3)}, np.int64(1))] * 2)
+        return iter([({"a": np.array([1, 2], np.float32), "b": np.int32(3)}, np.int64(1))] * 2)
 
 
 def test_samples_that_come_one_by_one_become_arrays(gathered: Gathered) -> None:

@@ -38,8 +38,8 @@ def network(seed: int) -> Any:
         helper.make_node("Identity", [n["last"]], [n["y"]], name="out"),
     ]
     values = {
-        n["w"]: np.float32([1, 2, 3]),
-        n["v"]: np.float32([4, 5, 6]),
+        n["w"]: np.array([1, 2, 3], np.float32),
+        n["v"]: np.array([4, 5, 6], np.float32),
         n["captured"]: np.float32(10),
         "flag": np.array(True),
         "unused": np.float32(0),
@@ -66,7 +66,7 @@ def answer(model: Any, x: Any) -> np.ndarray:
 
 
 def test_the_same_network_is_the_same_bytes_and_still_answers_the_same() -> None:
-    x = np.float32([[1, 1, 1], [2, 0, 2]])
+    x = np.array([[1, 1, 1], [2, 0, 2]], np.float32)
     written = []
     for seed in range(4):
         model = network(seed)
