@@ -19,11 +19,12 @@ from modelyard_plugins.support.data.arrow_columns import (
     numbers,
     some_numbers,
 )
-from modelyard_plugins.support.data.arrow_files import ArrowFiles, split_files
+from modelyard_plugins.support.data.arrow_files import SUFFIXES, ArrowFiles
 from modelyard_plugins.support.data.arrow_lists import list_range, list_rows
 from modelyard_plugins.support.data.columns import Targets, targets_of
 from modelyard_plugins.support.data.rows import range_of, take_rows
 from modelyard_plugins.support.data.sent_column import both_ways, one_text
+from modelyard_plugins.support.data.split_files import split_files
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table
 
@@ -122,7 +123,7 @@ def _samples(
 
 def _tables(path: Path, test: str | None) -> list[ArrowFiles]:
     """Return the table, or that of the training and that of the test split."""
-    both = split_files(path) if test is None else None
+    both = split_files(path, SUFFIXES) if test is None else None
     if both is not None:
         return [ArrowFiles(path, files) for files in both]
     return [ArrowFiles(Path(one)) for one in (path, test) if one is not None]

@@ -28,6 +28,21 @@ _CANDIDATES: dict[Any, tuple[Any, ...]] = {
 }
 _GIVEN: dict[tuple[str, str], dict[str, Any]] = {
     ("knative", "broker"): {"event_types": ["dev.example.picture"], "dead_letter": "broker"},
+    **{
+        ("webdataset", key): {"array": "npy"}
+        for key in (
+            "path",
+            "target",
+            "as_text",
+            "pad",
+            "masks",
+            "test",
+            "test_fraction",
+            "stratify",
+            "class_names",
+            "value_range",
+        )
+    },
     **{("table-encode", key): {"numbers": ["input.txt"]} for key in ("missing", "unknown", "output")},
 }
 """What a component's own check wants beside a parameter."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
+from modelyard_plugins.support.data.split_files import files_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,34 +75,13 @@ class ArrowFiles:
                     first += len(block)
 
 
-def split_files(path: Path) -> tuple[list[Path], list[Path]] | None:
-    """Return the files of the training and of the test split in a folder that holds both; None: it does not.
-
-    They are in `train/` and `test/`, as Hugging Face's `save_to_disk` has them, or called `train-...` and `test-...`, in the
-    folder or in `data/`, as in a repository of its hub.
-    """
-    if not path.is_dir():
-        return None
-    for folder in (path, path / "data"):
-        named = ([one for one in _tables(folder) if one.name.startswith(f"{split}-")] for split in ("train", "test"))
-        inside = (_tables(folder / split) for split in ("train", "test"))
-        for train, test in (tuple(named), tuple(inside)):
-            if train and test:
-                return train, test
-    return None
-
-
-def _tables(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES) if folder.is_dir() else []
-
-
 def found_in(path: Path) -> list[Path]:
     """Return the files of a table: the one, or those of a folder, in the order of their names.
 
     Raises:
         DataError: there are none.
     """
-    files = _tables(path) if path.is_dir() else [path]
+    files = files_in(path, SUFFIXES) if path.is_dir() else [path]
     if not files or files[0].suffix not in SUFFIXES:
         what = "holds no file of them" if not files else "is none of them"
         msg = f"{path}: {what}: {', '.join(SUFFIXES)}\n  give such a file, or a folder of them"

@@ -44,7 +44,7 @@ def targets_of(
     Args:
         tables: the tables; each has the same target columns.
         names: the columns' names.
-        class_names: the classes in the order of their numbers, where a column says classes.
+        class_names: the classes in the order of their numbers, where a column says classes; or the names of the numbers in it.
         as_text: leave the one column as it is: an array of objects.
 
     Raises:
@@ -59,10 +59,13 @@ def targets_of(
     if len(names) > 1:
         return Targets([_matrix(table, names) for table in tables], tuple(names))
     texts = [text for table in tables for _, text in table.texts[names[0]]]
-    if class_names or not all(map(is_number, texts)):
+    whole = all(map(is_whole, texts))
+    numbered = whole and not set(texts) & set(class_names)  # the names are those of the numbers
+    if not numbered and (class_names or not all(map(is_number, texts))):
         classes = list(class_names) or sorted(set(texts))
         return Targets([_classes(table, classes, names) for table in tables], tuple(classes))
-    whole = all(map(is_whole, texts))
+    if numbered and class_names:
+        return Targets([_numbers(table.texts[names[0]], whole=True) for table in tables], tuple(class_names))
     return Targets([_numbers(table.texts[names[0]], whole=whole) for table in tables], () if whole else (names[0],))
 
 
