@@ -16,6 +16,9 @@ IGNORED = -1
 LOSSES: tuple[Loss, ...] = ("cross-entropy", "binary-cross-entropy", "squared-error", "absolute-error")
 """What the trainers know, and the model optimizers that train: the trait `losses`."""
 
+ANY: tuple[Loss, ...] = (*LOSSES, "")
+"""The same for the trainers, which take a loss or a step of the project's own where the task has none."""
+
 FIGURES: dict[Loss, str] = {
     "cross-entropy": "accuracy",
     "binary-cross-entropy": "binary_accuracy",
@@ -25,19 +28,28 @@ FIGURES: dict[Loss, str] = {
 """What the history holds beside each loss, by the names that Keras has for them."""
 
 
+NO_LOSS = "name a loss, or a step, of your own; or import a model that is trained, or train by a command"
+"""What to do where a task has no loss."""
+
 _ACTIVATIONS: dict[Loss, Activation] = {"cross-entropy": "softmax", "binary-cross-entropy": "sigmoid"}
 """The activation that a loss goes with; the others go with none."""
 
 
-def loss_of(facts: DatasetFacts) -> Loss:
-    """Return the data set's loss.
+def loss_of(facts: DatasetFacts, own: str = "") -> Loss:
+    """Return the data set's loss; empty: the task has none, and what the project says is made small.
+
+    Args:
+        facts: those of the data set.
+        own: the loss or the step of the project's own, or nothing.
 
     Raises:
         PluginError: it has none that can be trained with, or one that does not go with the answer's activation.
     """
     loss, activation = facts.loss, facts.answer.activation
+    if not loss and own:
+        return loss
     if loss not in LOSSES:
-        msg = f"the task {facts.task!r} has no loss to train with\n  import a model that is trained, or train by a command"
+        msg = f"the task {facts.task!r} has no loss to train with\n  {NO_LOSS}"
         raise PluginError(msg)
     fitting = _ACTIVATIONS.get(loss, "none")
     if activation != fitting:

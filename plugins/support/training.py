@@ -11,6 +11,7 @@ from modelyard.errors import ConfigError, PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.splitting import fold_split, row_split, stratified_split
+from modelyard_plugins.support.losses import NO_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,6 +111,11 @@ def problems(
         yield Problem("class_weights", "a loss of your own weighs samples itself", "leave class_weights out")
     elif class_weights != "none" and step:
         yield Problem("class_weights", "a step of your own weighs samples itself", "leave class_weights out")
+    if not (context.loss or loss or step):
+        yield Problem("loss", "the task has none to train with", NO_LOSS)
+    if step and not (context.loss or loss) and (validation_fraction or folds):
+        key = "folds" if folds else "validation_fraction"
+        yield Problem(key, "there is no loss to measure on what is set apart", f"leave {key} out, or name a loss, too")
     if step and precision != "float32":
         yield Problem("precision", "a step of your own computes in what it says itself", "leave precision out")
 
@@ -175,7 +181,7 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str
     if dataset.facts.loss != "cross-entropy" or dataset.y("train").ndim > 1:
         msg = f"[tool.modelyard.train]: class_weights: {class_weights!r} is not allowed: {_NO_CLASSES}\n  leave class_weights out"
         raise ConfigError(msg)
-    counts = np.bincount(dataset.y("train")[rows], minlength=dataset.facts.classes)
+    counts = np.bincount(dataset.y("train")[rows], minlength=dataset.facts.classes or 0)
     return (len(rows) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
@@ -217,9 +223,16 @@ def check_shapes(model: str, takes: Shape, answers: Shape, *, wanted: tuple[Shap
         PluginError: it does not.
     """
     for what, found, fitting in (("takes", takes, wanted[0]), ("answers", answers, wanted[1])):
-        if found != fitting:
+        if found != (_open(found, fitting) if what == "answers" else fitting):
             msg = (
                 f"the model {model!r} {what} the shape {found}, but the data set has {fitting} (None: the batch)\n"
                 "  use the function's arguments input_shape and classes"
             )
             raise PluginError(msg)
+
+
+def _open(found: Shape, wanted: Shape) -> Shape:
+    """Return `wanted` with the lengths that a task leaves to the model as the model has them."""
+    if len(found) != len(wanted):
+        return wanted
+    return tuple(own if axis is None else axis for own, axis in zip(found, wanted, strict=True))

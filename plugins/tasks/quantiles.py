@@ -119,11 +119,9 @@ def quantiles(*, levels: list[float] = [0.1, 0.5, 0.9]) -> Task:  # noqa: B006 -
 def problems(_context: CheckContext, *, levels: list[float]) -> Iterator[Problem]:
     """Yield that the levels are none, or in no order."""
     if not levels or not all(0 < one < 1 for one in levels):
-        yield Problem(
-            "levels", f"{levels!r} are no quantiles", "give numbers between 0 and 1, for instance [0.1, 0.5, 0.9]"
-        )
+        yield Problem("levels", "they are no quantiles", "give numbers between 0 and 1, for instance [0.1, 0.5, 0.9]")
     elif any(one >= other for one, other in pairwise(levels)):
-        yield Problem("levels", f"{levels!r} do not rise", "give each once, from the lowest to the highest")
+        yield Problem("levels", "they do not rise", "give each once, from the lowest to the highest")
 
 
 @hookimpl

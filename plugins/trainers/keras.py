@@ -9,7 +9,7 @@ from modelyard.artifacts import format_file
 from modelyard_plugins.support.keras.keras3 import KERAS, start
 from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
 from modelyard_plugins.support.keras.training import build_model, train_model
-from modelyard_plugins.support.losses import LOSSES
+from modelyard_plugins.support.losses import ANY
 from modelyard_plugins.support.training import problems
 from modelyard_plugins.support.training_params import TrainingParams
 
@@ -37,4 +37,4 @@ def train(context: TrainContext, *, params: TrainingParams) -> None:
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("keras", train, produces="keras", losses=LOSSES, check=problems, **KERAS)
+    register("keras", train, produces="keras", losses=ANY, check=problems, **KERAS)

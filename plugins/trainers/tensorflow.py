@@ -8,7 +8,7 @@ from modelyard import hookimpl
 from modelyard.artifacts import format_file
 from modelyard_plugins.support.keras.training import build_model, train_model
 from modelyard_plugins.support.keras_files import check_model, save_keras
-from modelyard_plugins.support.losses import LOSSES
+from modelyard_plugins.support.losses import ANY
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 from modelyard_plugins.support.training import problems
 from modelyard_plugins.support.training_params import WithoutLion
@@ -36,4 +36,4 @@ def train(context: TrainContext, *, params: WithoutLion) -> None:
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("tensorflow", train, produces="tf_keras", losses=LOSSES, check=problems, **TENSORFLOW)
+    register("tensorflow", train, produces="tf_keras", losses=ANY, check=problems, **TENSORFLOW)

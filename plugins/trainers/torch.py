@@ -10,7 +10,7 @@ from modelyard.errors import PluginError
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.data.order import Mixing
-from modelyard_plugins.support.losses import LOSSES, loss_of
+from modelyard_plugins.support.losses import ANY, loss_of
 from modelyard_plugins.support.own_function import own_function
 from modelyard_plugins.support.own_training import own_step
 from modelyard_plugins.support.torch.callbacks import Callbacks
@@ -57,6 +57,7 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
         params: the configuration.
     """
     start(context.seed)
+    loss = loss_of(context.dataset.facts, params.loss or params.step)
     augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
     model, name, output = _build(context, params.layout)
@@ -77,7 +78,7 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
         moving,
         epochs=params.epochs,
         context=context,
-        criterion=Criterion.of(loss_of(context.dataset.facts), output, own_function(params.loss, "loss")),
+        criterion=Criterion.of(loss, output, own_function(params.loss, "loss")),
         validation=validation,
         keeper=keeper,
         after_step=falling(moving, params.epochs * len(feed)) if params.schedule == "cosine" else None,
@@ -98,7 +99,6 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
     import torch
 
     facts = context.dataset.facts
-    loss_of(facts)
     check_names(facts.inputs)
     shape = module_shape(facts.sample_shape, layout)
     model = context.build_model(shape, facts.classes)
@@ -170,4 +170,4 @@ def _described(facts: DatasetFacts, shapes: Mapping[str, Shape]) -> str:
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("torch", train, produces="torch", losses=LOSSES, check=problems, **TORCH)
+    register("torch", train, produces="torch", losses=ANY, check=problems, **TORCH)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Targets:
-    """The targets of the training split.
+    """The targets of the training split; where it has no labels, the numbers of its samples.
 
     Attributes:
         dtype: their type.
@@ -22,11 +22,14 @@ class Targets:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        self._y = dataset.y("train")
+        import numpy as np
+
+        self._y: NDArray[np.generic]
+        self._y = dataset.y("train") if dataset.has_labels else np.arange(dataset.facts.splits["train"].samples)
         self.dtype = self._y.dtype
         axis = dataset.facts.outputs[0].shape[0] if dataset.facts.outputs[0].shape else None
         self._like = next((one.name for one in dataset.facts.inputs if one.shape[0] == axis), None)
-        if isinstance(axis, int):
+        if isinstance(axis, int) or self._y.ndim == 1:
             self._like = None
         tail = self._y.shape[1:]
         self.shape: tuple[int | None, ...] = (None, *tail[1:]) if self._like else tail

@@ -45,16 +45,17 @@ def compile_model(
         "squared-error": keras.losses.MeanSquaredError,
         "absolute-error": keras.losses.MeanAbsoluteError,
     }
-    figure: Any = FIGURES[loss]
+    figure: Any = FIGURES.get(loss)
     if loss == "binary-cross-entropy":
         figure = _binary_accuracy(0.0 if is_logits else 0.5)
     elif loss == "cross-entropy" and per_position:
         figure = _position_accuracy
-    made_small = losses[loss]() if own is None else own
+    made_small = losses[loss]() if own is None and loss else own  # a step of the project's own needs none
     if model.compute_dtype != "float32":
         made_small = _in_float32(made_small)
     # XLA's kernels, which Keras 3 would take where it can, are not deterministic
-    model.compile(optimizer=optimizer, loss=made_small, metrics=[figure], jit_compile=False)
+    figures = [figure] if figure else []
+    model.compile(optimizer=optimizer, loss=made_small, metrics=figures, jit_compile=False)
 
 
 def _in_float32(loss: Any) -> Any:

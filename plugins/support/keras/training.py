@@ -37,7 +37,6 @@ def build_model(context: TrainContext, check_model: Callable[[Any, str, SampleSh
     from modelyard_plugins.support.keras.inputs import check_inputs
 
     facts = context.dataset.facts
-    loss_of(facts)
     shape = facts.sample_shape
     model = context.build_model(shape, facts.classes)
     check_model(model, "[tool.modelyard.model]", shape)
@@ -78,6 +77,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
     from modelyard_plugins.support.keras.precision import learner, take_weights
     from modelyard_plugins.support.own_function import own_function
 
+    loss = loss_of(context.dataset.facts, params.loss or params.step)
     augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
     rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed, params.folds, params.fold)
@@ -90,7 +90,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
     moving = getattr(keras.optimizers, OPTIMIZERS[params.optimizer])(learning_rate=rate)
     made_small = own_function(params.loss, "loss")
     trained = learner(keras, model, context, params.precision)
-    compile_model(keras, trained, moving, loss_of(context.dataset.facts), answers(model, context), made_small)
+    compile_model(keras, trained, moving, loss, answers(model, context), made_small)
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
     weights = sample_weights(context.dataset, rows, params.class_weights)

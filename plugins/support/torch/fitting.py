@@ -32,7 +32,7 @@ class Criterion(NamedTuple):
 
     Attributes:
         loss: `loss(answers, targets, reduction="mean")`, as the functions of `torch.nn.functional` are called.
-        figure: what the history calls the second figure.
+        figure: what the history calls the second figure; empty: there is none.
         sum_of: that figure's sum over the samples of a batch.
     """
 
@@ -49,12 +49,14 @@ class Criterion(NamedTuple):
             "binary_accuracy": _binary_hits(0.0 if is_logits else 0.5),
             "mean_absolute_error": _distances,
         }
-        made_small = _LOSSES[loss, is_logits] if own is None else _reduced(own)
-        return cls(made_small, FIGURES[loss], sums[FIGURES[loss]])
+        made_small = _reduced(own or _nothing) if own or not loss else _LOSSES[loss, is_logits]
+        figure = FIGURES.get(loss, "")
+        return cls(made_small, figure, sums.get(figure, _nothing))
 
     def figures(self, loss: Any, answers: Any, targets: Any) -> dict[str, Any]:
         """Return the figures of a batch, by name: its mean `loss`, and what is told beside it."""
-        return {"loss": loss, self.figure: _Sum(self.sum_of(answers.detach(), targets))}
+        beside = {self.figure: _Sum(self.sum_of(answers.detach(), targets))} if self.figure else {}
+        return {"loss": loss, **beside}
 
 
 def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
@@ -206,6 +208,10 @@ def measure(module: Any, feed: Feed, criterion: Criterion) -> dict[str, float]:
             means.add(criterion.figures(criterion.loss(answer, labels), answer, labels), len(labels))
     module.train(was_training)
     return means.read()
+
+
+def _nothing(answers: Any, targets: Any) -> Any:  # noqa: ARG001 - a step of the project's own makes small what it says
+    return answers.sum() * 0
 
 
 def _reduced(own: _OfBoth) -> Callable[..., Any]:

@@ -69,17 +69,9 @@ class Tensors(msgspec.Struct, frozen=True, kw_only=True):
         return _shape(self.answer.shape)
 
     @property
-    def classes(self) -> int:
-        """How many numbers an answer has along its last axis: one for each class, where there are some.
-
-        Raises:
-            PluginError: that varies.
-        """
-        last = self.answer.shape[-1]
-        if isinstance(last, int):
-            return last
-        msg = f"answers have the shape ({', '.join(map(str, self.answer.shape))}), whose last axis varies; one of a fixed length is needed"
-        raise PluginError(msg)
+    def classes(self) -> int | None:
+        """How many numbers an answer has along its last axis: one for each class, where there are some; None: as the model likes."""
+        return self.output_shape[-1]
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -20,13 +20,13 @@ class TrainContext(StageContext, frozen=True, kw_only=True):
         build_model: call it to get a new, untrained model: `build_model(input_shape, classes)` with its parameters filled in;
             `input_shape` is `dataset.facts.sample_shape`, a dict of shapes by name where samples have several inputs, and
             `classes` is how many numbers it answers, whatever the task, at each position if it answers at several:
-            `dataset.facts.classes`.
+            `dataset.facts.classes`; None where the task leaves that to the model, as `retrieval` does.
         facts: what `model.json` will say of the trained model, if the trainer returns nothing and the file shows nothing else.
     """
 
     dataset: Dataset
     facts: ModelFacts
-    build_model: Callable[[SampleShape, int], Any]
+    build_model: Callable[[SampleShape, int | None], Any]
 
 
 class OptimizeContext(StageContext, frozen=True, kw_only=True):

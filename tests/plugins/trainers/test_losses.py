@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,8 +244,103 @@ def test_where_the_component_says_so_another_activation_is_believed(diabetes: di
 def test_a_task_without_a_loss_cannot_be_trained(framework: Framework, tmp_path: Path, bench: Bench) -> None:
     vectors = written(tmp_path / "vectors", np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32), "", "embedding")
     context = bench.train(vectors, framework.build("none"))
-    with pytest.raises(PluginError, match="the task 'embedding' has no loss to train with\n  import a model"):
+    with pytest.raises(PluginError, match="the task 'embedding' has no loss to train with\n  name a loss, or a step"):
         framework.train(context)
+
+
+OWN = """
+def torch_like(answers, targets):
+    import torch
+    norm = (answers**2).sum(1)
+    return torch.where(targets == 0, norm, (norm - 4) ** 2)
+
+
+def keras_like(targets, answers):
+    import tensorflow as tf
+    norm = tf.reduce_sum(answers**2, 1)
+    return tf.where(tf.cast(targets, tf.int64) == 0, norm, (norm - 4) ** 2)
+
+
+def torch_step(model, optimizer, inputs, targets):
+    optimizer.zero_grad()
+    loss = (model(inputs) ** 2).sum(1).mean()
+    loss.backward()
+    optimizer.step()
+    return {"loss": loss, "last": targets.max()}
+
+
+def keras_step(model, optimizer, inputs, targets):
+    import tensorflow as tf
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.reduce_sum(model(inputs, training=True) ** 2, 1))
+    optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+    return {"loss": loss, "last": tf.reduce_max(targets)}
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module of the project with a loss and a step of its own."""
+    (tmp_path / "vectors_of_own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "vectors_of_own", raising=False)
+    return "vectors_of_own"
+
+
+def vectors(folder: Path, labels: Array | None) -> Dataset:
+    """Two clouds of points, of which a model answers vectors as long as it likes."""
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    x[1::2] += 2
+    made = written(folder, x, np.zeros(64) if labels is None else labels, "", "vectors", ("width",))
+    for split in ("train", "test") if labels is None else ():
+        (folder / f"{split}_y.npy").unlink()
+    return made
+
+
+def test_a_loss_of_ones_own_trains_for_a_task_without_one_and_the_model_says_how_long_its_answer_is(
+    framework: Framework, tmp_path: Path, bench: Bench, own: str
+) -> None:
+    seen = []
+
+    def build(input_shape: tuple[int, ...], numbers: Any) -> Any:
+        seen.append(numbers)
+        return framework.build("none")(input_shape, 5)
+
+    context = bench.train(vectors(tmp_path / "vectors", np.arange(64) % 2), build)
+    loss = f"{own}:{'torch' if framework.name == 'torch' else 'keras'}_like"
+    framework.train(context, epochs=40, learning_rate=0.01, loss=loss, validation_fraction=0.25)
+    history = msgspec.json.decode((context.out / "history.json").read_bytes())
+    assert set(seen) == {None}
+    assert sorted(history) == ["epoch", "loss", "val_loss"]
+    assert history["loss"][-1] < history["loss"][0] / 3
+
+
+def test_a_step_of_ones_own_needs_no_labels_and_is_given_the_numbers_of_the_samples(
+    framework: Framework, tmp_path: Path, bench: Bench, own: str
+) -> None:
+    context = bench.train(vectors(tmp_path / "vectors", None), lambda shape, _: framework.build("none")(shape, 5))
+    step = f"{own}:{'torch' if framework.name == 'torch' else 'keras'}_step"
+    framework.train(context, epochs=2, batch_size=64, step=step)
+    history = msgspec.json.decode((context.out / "history.json").read_bytes())
+    assert sorted(history) == ["epoch", "last", "loss"]
+    assert history["last"] == [63, 63]
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        ({}, ["loss"]),
+        ({"loss": "own:loss"}, []),
+        ({"step": "own:step"}, []),
+        ({"step": "own:step", "validation_fraction": 0.1}, ["validation_fraction"]),
+        ({"step": "own:step", "folds": 3}, ["folds"]),
+        ({"step": "own:step", "loss": "own:loss", "folds": 3}, []),
+    ],
+)
+def test_what_a_task_without_a_loss_lacks_is_told_at_load(given: dict[str, Any], keys: list[str]) -> None:
+    around = CheckContext(name="a", version="1", runtime="r", loss="")
+    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "none", "loss": "", **given}
+    assert [one.key for one in problems(around, **params)] == keys
 
 
 def test_classes_are_weighed_where_there_are_classes_alone(
