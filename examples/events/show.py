@@ -20,7 +20,7 @@ async def main(number):
     while len(seen) < number:
         try:
             messages = await labels.fetch(10, timeout=5)
-        except nats.errors.TimeoutError:
+        except TimeoutError:
             continue
         for message in messages:
             if message.headers["ce-id"] not in seen:  # at least once: a second has the id of the first

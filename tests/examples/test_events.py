@@ -70,17 +70,19 @@ def test_pictures_go_in_and_labels_come_out(broker: str, tmp_path: Path) -> None
     for words in (("select",), ("events:setup",)):
         done = run_doit(project, *words, env=variables)
         assert done.returncode == 0, done.stdout + done.stderr
-    # what is sent before the server is there waits for it
-    with running([sys.executable, "camera.py", 6], project, variables) as camera:
-        assert camera.wait(60) == 0
-    command = [sys.executable, "-m", "doit", "serve"]
-    with running(command, project, variables):
-        (project / "note.png").write_text("no picture\n")
-        sent = run_doit(project, "events:send", "--file", "note.png", "--wait", "60", env=variables)
-        shown = subprocess.run(
-            [sys.executable, "show.py", "6"], cwd=project, env=os.environ | variables, capture_output=True, text=True,
-            timeout=60, check=True,
-        ).stdout  # fmt: skip
+    words = [sys.executable, "show.py", "6"]  # it is there for a while before anything is
+    show = subprocess.Popen(words, cwd=project, env=os.environ | variables, stdout=subprocess.PIPE, text=True)
+    try:
+        # what is sent before the server is there waits for it
+        with running([sys.executable, "camera.py", 6], project, variables) as camera:
+            assert camera.wait(60) == 0
+        with running([sys.executable, "-m", "doit", "serve"], project, variables):
+            (project / "note.png").write_text("no picture\n")
+            sent = run_doit(project, "events:send", "--file", "note.png", "--wait", "60", env=variables)
+            shown, _ = show.communicate(timeout=60)
+    finally:
+        show.kill()
+        show.wait()
     assert "unprocessable: input 'image', sample 0: not a JPEG or PNG that can be decoded" in sent.stdout
     found = re.findall(r"^(\d+)-is-(\d): (\d) \(\d\.\d\d\)$", shown, re.MULTILINE)
     assert [int(row) for row, _, _ in found] == list(range(1438, 1444))

@@ -64,3 +64,22 @@ def test_no_more_is_read_than_there_is_room_for_whatever_the_broker_sends(broker
     assert most <= MOST + 1
     assert broker.count(broker.output) == COUNT
     assert broker.waiting() == 0
+
+
+def test_a_message_without_properties_is_an_event_as_json_as_clients_of_mqtt_3_send_it() -> None:
+    assert mqtt.headers_of({}) == {b"content-type": b"application/cloudevents+json"}
+
+
+def test_attributes_are_user_properties_without_a_prefix_and_not_encoded() -> None:
+    pairs = [["specversion", "1.0"], ["id", "a%b \u00e9"], ["X-Other", "o"]]
+    headers = mqtt.headers_of({"UserProperty": pairs, "ContentType": "text/plain"})
+    assert headers == {
+        b"ce-specversion": b"1.0",
+        b"ce-id": b"a%25b %C3%A9",
+        b"x-other": b"o",
+        b"content-type": b"text/plain",
+    }
+    assert b"content-type" not in mqtt.headers_of({"UserProperty": pairs})
+    made = mqtt.properties_of({"UserProperty": pairs, "CorrelationData": "00ff"}, {"ce-errordetail": "no%20shape"})
+    assert made.UserProperty == [*map(tuple, pairs), ("errordetail", "no shape")]
+    assert made.CorrelationData == b"\x00\xff"
