@@ -38,6 +38,7 @@ def generated(
     length: PositiveInt = 16,
     high: PositiveInt = 100,
     inputs: dict[str, list[PositiveInt]] | None = None,
+    signature: str = "",
 ) -> Splits:
     """Random samples of the shapes that a model's file takes; there are no labels.
 
@@ -52,11 +53,12 @@ def generated(
             the file has them: `{ samples = [25, 4] }` are streams of 25 steps for a model that keeps a state.
         high: whole numbers are from 0 to below this, or as far as their type goes, bytes are of their whole range, truth
             values 0 or 1; other numbers have mean 0 and deviation 1.
+        signature: of a SavedModel with several signatures, the one whose inputs they are for, as the trainer `import` has it.
     """
     import numpy as np
 
     random = np.random.default_rng(context.seed)
-    shown, quantized = _shown(Path(model))
+    shown, quantized = _shown(Path(model), signature)
     taken = _chosen(shown, inputs)
     _check_axes(taken, Path(model))
     found = {one.name: _array(one, quantized, samples, length, high, random) for one in taken}
@@ -68,7 +70,7 @@ def generated(
     return Splits(train, None, test, None, value_range=None)
 
 
-def _shown(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[str, ...]]:
+def _shown(path: Path, signature: str) -> tuple[tuple[TensorSpec, ...], tuple[str, ...]]:
     """Return the tensors that the model in the file `path` takes, and the names of its quantized ones.
 
     Raises:
@@ -78,6 +80,11 @@ def _shown(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[str, ...]]:
 
     known = ModelFacts(format=format_at(path), file=path.name, task="", inputs=(), outputs=())
     shown = modelyard_read_model_file(Model(path.parent, known)) or FileFacts()
+    if known.format == "tf_saved_model":
+        from modelyard_plugins.support.keras.brought_saved_model import brought_facts, signature_key
+
+        signature_key(path, signature)  # says which there are, where none is meant
+        shown = brought_facts(path, signature)
     taken = shown.signature.inputs if shown.signature else ()
     if not taken:
         msg = (

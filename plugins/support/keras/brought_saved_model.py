@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 _USUAL = "serving_default"
 
 
-def signature_key(path: Path) -> str:
-    """Return the name of the signature that is meant: `serving_default`, or the only one.
+def signature_key(path: Path, name: str = "") -> str:
+    """Return the name of the signature that is meant: `name`, or `serving_default`, or the only one.
 
     Raises:
         DataError: the folder holds no SavedModel, one that does more than compute, or no such signature.
     """
     names = list(_signatures(path))
+    if name in names:
+        return name
+    if name:
+        msg = f"{path}: the model has no signature {name!r}{did_you_mean(name, names)}\n  signatures: {listing(names)}"
+        raise DataError(msg)
     if _USUAL in names or len(names) == 1:
         return _USUAL if _USUAL in names else names[0]
     msg = (
         f"{path}: its signatures are {listing(names)}; none is called {_USUAL!r}\n"
-        '  name the one that is meant in [tool.modelyard.train]: signature = "..."'
+        '  name the one that is meant: signature = "..."'
     )
     raise DataError(msg)
 
@@ -59,12 +64,12 @@ def keep_signature(path: Path, name: str) -> None:
     (path / "fingerprint.pb").unlink(missing_ok=True)  # it is of the file as it was
 
 
-def brought_facts(path: Path) -> FileFacts:
-    """Return what the signature says of the SavedModel in `path`; nothing if it cannot be read."""
+def brought_facts(path: Path, name: str = "") -> FileFacts:
+    """Return what its signature `name`, or else the one that is meant, says of the SavedModel in `path`; nothing if it cannot be read."""
     from tensorflow import dtypes
 
     try:
-        said = _signatures(path)[signature_key(path)]
+        said = _signatures(path)[signature_key(path, name)]
     except DataError:
         return FileFacts()
     sides = (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from modelyard.component import Component
     from modelyard.execution.job import Job
-    from modelyard.signature import Axis, Signature, TensorSpec
+    from modelyard.signature import Axis, TensorSpec
     from modelyard.tensors import Activation, OutputFacts
 
 
@@ -72,32 +72,12 @@ def write_model_facts(
     facts = _as_in_file(facts, shown)
     if said:
         facts = with_axes(facts, said, shown.signature)
-    _check_axes_known(facts, shown.signature)
     facts = msgspec.structs.replace(
         facts,
         batch=facts.batch if shown.batch is None else shown.batch,
         signature=shown.signature or msgspec.UNSET,
     )
     write_json(job.base.out / "model.json", facts)
-
-
-def _check_axes_known(facts: ModelFacts, signature: Signature | None) -> None:
-    """Check that somebody says how many axes each output has, where the file shows its tensors.
-
-    Raises:
-        StageFailed: nobody does.
-    """
-    if signature is None:
-        return
-    only = signature.outputs[0].name if len(signature.outputs) == 1 else ""
-    for one in facts.outputs:
-        if one.shape == ANY_SHAPE:
-            name = one.tensor or only or one.name
-            msg = (
-                f"the file {facts.file!r} does not say how many axes its output {name!r} has\n"
-                f"  say them, without that of the batch: [tool.modelyard.signature] {name!r} = {{ axes = [...] }}"
-            )
-            raise StageFailed(msg)
 
 
 def _as_in_file(facts: ModelFacts, shown: FileFacts) -> ModelFacts:

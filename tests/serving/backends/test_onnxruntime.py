@@ -147,6 +147,17 @@ def test_a_model_with_another_input_type_or_two_outputs_is_refused(tmp_path: Pat
         open_model(write_onnx(tmp_path / "b", outputs=2))
 
 
+def test_an_output_of_which_nobody_says_the_axes_is_refused_with_what_to_say(tmp_path: Path) -> None:
+    folder = write_onnx(tmp_path / "m")
+    said = json.loads((folder / "model.json").read_text())
+    said["outputs"][0]["shape"] = ["..."]
+    (folder / "model.json").write_text(json.dumps(said))
+    with pytest.raises(
+        StartError, match=r"how many axes its output 'y' has; say them.*axes = \[\.\.\.\], of the output"
+    ):
+        open_model(folder)
+
+
 def test_a_damaged_model_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = write_onnx(tmp_path / "m")
     (folder / "model.onnx").write_bytes(b"not a model")

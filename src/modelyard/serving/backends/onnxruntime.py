@@ -202,6 +202,10 @@ def _check_output(found: Any, one: Output, facts: Facts) -> None:
 
 
 def _check_shapes(inputs: Sequence[Any], outputs: Sequence[Any], facts: Facts) -> None:
+    for found, one in zip(outputs, facts.outputs, strict=True):
+        if one.shape == ("...",):
+            msg = f"{facts.file}: does not say how many axes its output {found.name!r} has; say them, without that of the batch: axes = [...], of the output in [tool.modelyard.signature]"
+            raise StartError(msg)
     tensors: tuple[Input | Output, ...] = (*facts.inputs, *facts.outputs)
     if all(map(_fits, (*inputs, *outputs), tensors)):
         return
