@@ -35,6 +35,10 @@ BATCH_BYTES = 1 << 18
 """Several answers are sent together up to this; brokers take a mebibyte, if they are not told otherwise."""
 SASL = ("plain", "scram-sha-256", "scram-sha-512")
 FAILURES = (KafkaError, ConsumerStoppedError, OSError, TimeoutError)
+CLOSED = (
+    " by the broker, which says no more; it may want TLS (kafkas://), or none (kafka://), a user name and a password,"
+    " or to be shown them otherwise (sasl)"
+)
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
@@ -132,4 +136,6 @@ def broken(place: Place, exc: BaseException) -> ConnectionError:
     if SAID.last and isinstance(exc, (KafkaConnectionError, TimeoutError)):
         said = SAID.last
     said = " ".join(said.split())
+    if said.endswith(" closed"):
+        said += CLOSED
     return ConnectionError(f"{place.url}: {said}")

@@ -203,6 +203,40 @@ def test_what_waits_for_an_event_before_it_is_told_so_and_goes_along_with_it(moc
     assert (first, rest, reached) == ([None] * 4, [None] * 2, 6)  # this broker forgets offsets of transactions
 
 
+def test_a_record_without_key_and_value_may_be_a_dead_letter(mock_place: tuple[Any, Place]) -> None:
+    """The client refuses to send one by itself, and Kafka does not: it may have come."""
+    _, place = mock_place
+
+    async def sent() -> Any:
+        producer = client.producer_of(place)
+        await producer.start()
+        try:
+            return await sending.send(producer, place, [sending.Outgoing(place.dead_letter, None, None, [])])
+        finally:
+            await producer.stop()
+
+    assert asyncio.run(sent()) == [None]
+
+
+def test_of_a_broker_that_closes_the_connection_it_is_said_why_that_may_be() -> None:
+    """One that wants TLS, or a password, says nothing to who shows none."""
+
+    async def opened() -> None:
+        async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            peer = kafka.open_peer(dataclasses.replace(PLACE, url=f"kafka://127.0.0.1:{port}"))
+            try:
+                await peer.open()
+            finally:
+                await peer.close()
+
+    with pytest.raises(ConnectionError, match=r"closed by the broker, .* TLS \(kafkas://\), .* \(sasl\)"):
+        asyncio.run(opened())
+
+
 class Records:
     """A batch that is full with two records."""
 
