@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from modelyard.files import placing
 from modelyard.files.digests import DigestTable
 from modelyard.files.manifest import manifest_digest
+from modelyard.store import folder as store_folder
 from modelyard.store.file_system import RemoteSettings, connect
 from modelyard.store.local import Store
 from modelyard.store.record import Record
@@ -37,6 +39,27 @@ class Told(list[str]):
 @pytest.fixture
 def told() -> Told:
     return Told()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[DigestTable]:
+    table = DigestTable(tmp_path / "state.sqlite")
+    yield table
+    table.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path, table: DigestTable) -> Store:
+    return Store(tmp_path / "store", table)
+
+
+@pytest.fixture
+def may_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files of four bytes be linked, as for a user whom modes mean something to, on a file system that cannot clone."""
+    monkeypatch.setattr(placing, "SHARE_FROM_BYTES", 4)
+    monkeypatch.setattr(store_folder, "SHARE_FROM_BYTES", 4)
+    monkeypatch.setattr(placing, "clone", lambda source, target: False)
+    monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
 
 
 @pytest.fixture
