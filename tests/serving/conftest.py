@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pytest
+from tests.serving.servers import make_certificate
 from tests.shared import made_once
 
 if TYPE_CHECKING:
@@ -232,3 +233,11 @@ def raw_client(models: Path) -> Iterator[httpx.Client]:
     """A client of a server whose raw samples are float32."""
     with started(models / "float32-raw") as running, running.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a self-signed certificate for 127.0.0.1 and its key, tls.crt and tls.key."""
+    folder = tmp_path_factory.mktemp("tls")
+    make_certificate(folder)
+    return folder

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.serving.conftest import Running
+from tests.serving.servers import PREDICT, files, make_certificate, run, wait_until
 from tests.serving.test_metrics import labels, scrape
-from tests.serving.test_server import PREDICT, files, make_certificate, run, wait_until
 from tests.serving.test_workers import all_ready
 
 from modelyard.serving.auth import BasicAuth

@@ -17,10 +17,9 @@ from typing import Any
 
 import pytest
 from tests.serving.conftest import Running
+from tests.serving.servers import wait_until
 from tests.serving.test_metrics import labels, scrape
-from tests.serving.test_server import certificate, wait_until
 
-__all__ = ["certificate"]
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
 PREDICT = "/v1/models/digits:predict"

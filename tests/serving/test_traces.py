@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.serving.conftest import Running
-from tests.serving.test_connection import ask
+from tests.serving.raw import ask
 
 from modelyard.serving.messages import Request
 from modelyard.serving.traces import Sampler, Tracer

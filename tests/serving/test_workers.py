@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.serving.conftest import Running
-from tests.serving.test_server import PREDICT, group_is_gone, run, sample_of, wait_until
+from tests.serving.servers import PREDICT, group_is_gone, run, sample_of, wait_until
 from tests.standins import as_on_macos
 
 from modelyard.serving import warming

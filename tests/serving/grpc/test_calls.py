@@ -30,10 +30,10 @@ from tests.serving.grpc.asking import (
     stubs,
     tensor,
 )
+from tests.serving.servers import files, sample_of, wait_until
 from tests.serving.test_otlp import SAMPLED, TRACE, Collector, collector, setting, values
-from tests.serving.test_server import certificate, files, sample_of, wait_until
 
-__all__ = ["certificate", "collector", "setting"]
+__all__ = ["collector", "setting"]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.serving.conftest import Running
-from tests.serving.test_server import wait_until
+from tests.serving.servers import wait_until
 
 hpack = pytest.importorskip("hpack", reason="hpack is not installed")
 
