@@ -96,5 +96,5 @@ class Augmenting(NamedTuple):
 
 
 def _is_picture(one: InputFacts) -> bool:
-    """Whether it has the axes of a picture: height, width, channels."""
-    return len(one.shape) == 3
+    """Whether it has the axes of a picture, all of one size: height, width, channels."""
+    return len(one.shape) == 3 and all(isinstance(axis, int) for axis in one.shape)

@@ -201,7 +201,8 @@ def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps
     """Write both splits of a column, and return what is known of it."""
     dtype = stored_dtype(column)
     normalize = _chosen(normalize, str(dtype), column)
-    channels = column.train.shape[-1] if column.train.ndim > 1 else 1  # a number a sample has no axis of its own
+    own = column.train.shape[2 if column.axis else 1 :]
+    channels = own[-1] if own else 1  # a number, of a sample or at a place of one, has no axis of its own
     found = statistics(dtype, channels) if normalize == "standard" else None
     extent = Extent() if column.value_range is None and normalize != "none" else None
     counted = [one for one in (found, extent) if one is not None]

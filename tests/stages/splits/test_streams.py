@@ -91,6 +91,20 @@ def test_samples_of_several_lengths_stay_so(gathered: Gathered, tmp_path: Path) 
     np.testing.assert_allclose(mapped[0], [0, 1 / 3, 2 / 3], atol=1e-6)
 
 
+@pytest.mark.parametrize("tail", [(), (2,)])
+def test_samples_of_several_lengths_are_normalized_by_their_own_values(
+    gathered: Gathered, tmp_path: Path, tail: tuple[int, ...]
+) -> None:
+    random = np.random.default_rng(0)
+    samples = [random.normal(3, 2, (length, *tail)).astype(np.float32) for length in (1, 40, 7, 3)]
+    pairs = [(one, number % 2) for number, one in enumerate(samples)]
+    write_dataset(gathered(pairs, pairs, pad=0, ragged=True), tmp_path, normalize="standard", progress=no_progress)
+    dataset = Dataset.open(tmp_path)
+    values = np.concatenate(samples).astype(np.float64)
+    np.testing.assert_allclose(dataset.facts.preprocessing.mean, np.atleast_1d(values.mean(axis=0)), rtol=1e-6)
+    np.testing.assert_allclose(dataset.facts.preprocessing.std, np.atleast_1d(values.std(axis=0)), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("train", "told"),
     [

@@ -12,6 +12,7 @@ import msgspec
 from modelyard.artifacts import Splits, sent_file
 from modelyard.errors import DataError, PluginError
 from modelyard.files.columns import write_texts
+from modelyard.files.ragged import is_ragged
 from modelyard.serving.handlers import HandlerError, Refused
 from modelyard.tensors import InputFacts
 
@@ -83,6 +84,10 @@ class Sent:
         for name in wanted:
             if name not in samples:
                 msg = f"{place}: there is no {name!r}, which the handlers take\n  it has: {_listed(samples)}"
+                raise DataError(msg)
+        for name, value in samples.items():
+            if is_ragged(value):
+                msg = f"{place}[{name!r}]: its samples are of several lengths, which handlers before the model do not take\n  pad them in the data set, Streams(..., ragged=False); or do in the data set what the handler does"
                 raise DataError(msg)
         self.columns = {name: _column(value, f"{place}[{name!r}]", wanted.get(name)) for name, value in samples.items()}
         self._check_lengths()

@@ -112,3 +112,9 @@ def test_masks_of_another_size_than_the_pictures_are_refused() -> None:
 
 def _input(shape: tuple[int, ...], name: str = "x") -> InputFacts:
     return InputFacts(name=name, dtype="uint8", shape=shape)
+
+
+def test_pictures_of_several_heights_are_not_changed() -> None:
+    taken = [InputFacts(name="lines", dtype="uint8", shape=("length", 8, 1), pad=0)]
+    with pytest.raises(DataError, match=r"flip and shift change pictures, .* the shape \('length', 8, 1\)\n"):
+        Augmenting(flip=True).check(taken, ANSWER)
