@@ -28,7 +28,7 @@ class Targets:
         self._y = dataset.y("train") if dataset.has_labels else np.arange(dataset.facts.splits["train"].samples)
         self.dtype = self._y.dtype
         axis = dataset.facts.outputs[0].shape[0] if dataset.facts.outputs[0].shape else None
-        self._like = next((one.name for one in dataset.facts.inputs if one.shape[0] == axis), None)
+        self._like = next((one.name for one in dataset.facts.inputs if one.shape[:1] == (axis,)), None)
         if isinstance(axis, int) or self._y.ndim == 1:
             self._like = None
         tail = self._y.shape[1:]

@@ -15,7 +15,7 @@ def dataset(y: np.ndarray, shape: tuple[Any, ...], axes: tuple[Any, ...]) -> Any
     facts = SimpleNamespace(
         outputs=(OutputFacts(name="tags", shape=shape),), inputs=(InputFacts(name="words", dtype="int32", shape=axes),)
     )
-    return SimpleNamespace(y=lambda _split: y, facts=facts)
+    return SimpleNamespace(y=lambda _split: y, facts=facts, has_labels=True)
 
 
 def test_targets_of_positions_are_as_long_as_the_longest_sample_beside_them() -> None:
@@ -30,3 +30,15 @@ def test_other_targets_stay_as_they_are() -> None:
     targets = Targets(dataset(y, (2,), ("length",)))
     assert targets.shape == ()
     assert targets.of(np.array([1]), {"words": np.zeros((1, 5))}).tolist() == [0]
+
+
+def test_one_number_a_sample_beside_it_is_no_axis() -> None:
+    assert Targets(dataset(np.array([1, 0]), (2,), ())).shape == ()
+
+
+def test_where_there_are_no_labels_they_are_the_numbers_of_the_samples() -> None:
+    made = dataset(np.zeros(0), ("length",), ("length",))
+    made.has_labels, made.facts.splits = False, {"train": SimpleNamespace(samples=4)}
+    targets = Targets(made)
+    assert targets.shape == ()
+    assert targets.of(np.array([3, 1]), {"words": np.zeros((2, 5))}).tolist() == [3, 1]
