@@ -197,6 +197,32 @@ def toy_project(make_project: MakeProject) -> Path:
     return make_project("toy")
 
 
+@pytest.fixture(scope="session")
+def known_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the digest table of a toy project that was built, which knows modelyard's own code; not to be changed."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return made_once(shared / "known-code.sqlite", _know_code)
+
+
+def _know_code(file: Path) -> None:
+    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
+    with tempfile.TemporaryDirectory() as folder:
+        toy = shutil.copytree(PROJECTS / "toy", Path(folder, "toy"), ignore=ignore)
+        subprocess.run([sys.executable, "-m", "doit"], cwd=toy, env=doit_environment(), check=True, capture_output=True)
+        shutil.copyfile(Path(toy, ".modelyard/state.sqlite"), file)
+
+
+@pytest.fixture
+def new_toy(tmp_path: Path, known_code: Path) -> Path:
+    """Return a toy project that was never built; to read modelyard's own code anew is half of a first build, and is spared."""
+    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
+    project = Path(shutil.copytree(PROJECTS / "toy", tmp_path / "new", ignore=ignore))
+    (project / ".modelyard").mkdir()
+    shutil.copyfile(known_code, project / ".modelyard/state.sqlite")
+    return project
+
+
 @pytest.fixture
 def doit() -> Doit:
     """Return a function that runs `doit` in a project as a person does; its output comes back as text."""

@@ -13,6 +13,8 @@ import sys
 from importlib.metadata import metadata
 from pathlib import Path
 
+from modelyard.oci.cache import SHARED
+
 HELD = r"""
 set -euo pipefail
 shopt -s expand_aliases
@@ -62,7 +64,8 @@ def run(
         before: further functions.
         timeout_s: how long it may take.
     """
-    own = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "MODELYARD")) and n != "DOIT_CONFIG"}
+    ours = ("PYTEST_", "MODELYARD", "DOIT_CONFIG")
+    own = {n: v for n, v in os.environ.items() if n == SHARED or not n.startswith(ours)}
     variables = own | {"PYTHON": sys.executable, "REQUIREMENT": __file__, **(env or {})}
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
     done = subprocess.run(

@@ -9,6 +9,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from modelyard.oci.cache import SHARED
+
 ROOT = Path(__file__).parents[2]
 MADE = ("__pycache__", ".modelyard", "artifacts", "*.egg-info", ".*_cache", ".hypothesis", ".venv", ".git")
 
@@ -41,8 +43,9 @@ def see(python: Path, *, editable: bool) -> None:
 
 
 def clean() -> dict[str, str]:
-    """Return the environment variables of a shell in which nothing points at this checkout."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "MODELYARD"))}
+    """Return the environment variables of a shell in which nothing points at this checkout; what images share is no part of it."""
+    ours = ("PYTHON", "PYTEST", "MODELYARD")
+    return {name: value for name, value in os.environ.items() if name == SHARED or not name.startswith(ours)}
 
 
 def copy_of(source: Path, target: Path) -> Path:

@@ -29,13 +29,6 @@ def toy(built_toy: Path, tmp_path: Path) -> Path:
     return copy(built_toy, tmp_path / "toy")
 
 
-@pytest.fixture
-def new_toy(tmp_path: Path) -> Path:
-    """Return a toy project that was never built."""
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    return Path(shutil.copytree(TOY, tmp_path / "new", ignore=ignore))
-
-
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return a certificate for 127.0.0.1 that signs itself, and its key, readable by any user."""

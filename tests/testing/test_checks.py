@@ -22,7 +22,6 @@ from modelyard.testing import (
 __all__ = ["project_of", "small_project"]  # fixtures: pytest finds them by name
 
 needs_helm = pytest.mark.skipif(shutil.which("helm") is None, reason="the program helm is not installed")
-TOY = Path(__file__).parents[1] / "projects/toy"
 
 BROKEN = '''
 import json, os, time
@@ -46,10 +45,9 @@ def modelyard_register_optimizers(register):
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Path:
+def toy(new_toy: Path) -> Path:
     """A project whose trainer and model optimizers need nothing but numpy."""
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    return Path(shutil.copytree(TOY, tmp_path / "toy", ignore=ignore))
+    return new_toy
 
 
 def add_optimizer(project: Path, body: str, name: str = "mine", old: str = "", new: str = "") -> Path:

@@ -13,11 +13,10 @@ TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def toy(new_toy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with an executor of its own, each of whose jobs is a process in another folder."""
     monkeypatch.setattr("modelyard.testing.executor._GRACE_S", 0.5)  # the store is near
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    project = Path(shutil.copytree(TESTS / "projects/toy", tmp_path / "toy", ignore=ignore))
+    project = new_toy
     shutil.copy(TESTS / "standins/process_executor.py", project / "plugins")
     return project
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from tests.front_door.test_kinds import NOTIFY
 
 from modelyard.testing import check_kind
 
-TOY = Path(__file__).parents[1] / "projects/toy"
 SIDE = """    with (context.project / "sent.txt").open("a") as file:
         file.write(f"{text}\\\\n")
 """
@@ -18,10 +16,9 @@ GIVEN = {"to": "ops", "variants": ["plain"]}
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Path:
+def toy(new_toy: Path) -> Path:
     """A project with a kind of stage of its own, which writes below its own folder alone."""
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    project = Path(shutil.copytree(TOY, tmp_path / "toy", ignore=ignore))
+    project = new_toy
     text = NOTIFY.replace(SIDE.replace("\\\\", "\\"), "")
     assert "sent.txt" not in text
     (project / "plugins/notify.py").write_text(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,15 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["small_project"]  # a fixture: pytest finds it by name
 
-TOY = Path(__file__).parents[1] / "projects/toy"
 PLUGIN = "plugins/toy.py"
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Path:
+def toy(new_toy: Path) -> Path:
     """A project whose components need nothing but numpy."""
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    return Path(shutil.copytree(TOY, tmp_path / "toy", ignore=ignore))
+    return new_toy
 
 
 def change(project: Path, old: str, new: str) -> Path:

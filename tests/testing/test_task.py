@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 
 from modelyard.testing import check_task, write_project
 
-TOY = Path(__file__).parents[1] / "projects/toy"
 BROUGHT = """
 [tool.modelyard]
 name = "brought"
@@ -130,10 +128,9 @@ def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, ta
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Path:
+def toy(new_toy: Path) -> Path:
     """A project with a task of its own; its components need nothing but numpy."""
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    project = Path(shutil.copytree(TOY, tmp_path / "toy", ignore=ignore))
+    project = new_toy
     (project / "plugins/near.py").write_text(OWN)
     gates = project / "pyproject.toml"
     gates.write_text(gates.read_text().replace("min_accuracy = 0.5\n", ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,11 @@ from tests.front_door.test_own_metrics import GATE, METRIC
 
 from modelyard.testing import check_gate, check_metric
 
-TOY = Path(__file__).parents[1] / "projects/toy"
-
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Path:
+def toy(new_toy: Path) -> Path:
     """A project with a metric and a gate of its own; its components need nothing but numpy."""
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    project = Path(shutil.copytree(TOY, tmp_path / "toy", ignore=ignore))
+    project = new_toy
     (project / "plugins/brier.py").write_text(METRIC)
     file = project / "pyproject.toml"
     file.write_text(file.read_text().replace('use = "points"', 'use = "points"\nsamples = 300'))
