@@ -43,7 +43,9 @@ def expressions(folder: Path) -> Iterator[str]:
 
 def told() -> set[str]:
     """Return the names of the metrics that a server tells."""
-    text = Metrics(Board(1), 0, {"name": "digits", "version": "1", "variant": "a", "sha256": "b"}).exposition().decode()
+    metrics = Metrics(Board(1), 0, {"name": "digits", "version": "1", "variant": "a", "sha256": "b"})
+    metrics.event_connection(is_open=True)  # told where there is a broker
+    text = metrics.exposition().decode()
     return {re.split(r"[{ ]", line)[0] for line in text.splitlines() if not line.startswith("#")}
 
 
