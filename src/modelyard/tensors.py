@@ -25,6 +25,12 @@ ANY_SHAPE: tuple[Axis, ...] = ("...",)
 HELD = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "bytes")
 """The types of tensors that clients have as they are in a model's file; every other is float32 to them."""
 
+
+def held(dtype: str) -> str:
+    """Return what a file's type is called here: TensorFlow says `string` of texts, which are `bytes`."""
+    return "bytes" if dtype == "string" else dtype
+
+
 Loss = Literal["cross-entropy", "binary-cross-entropy", "squared-error", "absolute-error", ""]
 """What training makes small, as the mean over all samples, and over all numbers of an answer.
 

@@ -87,6 +87,8 @@ def typed(dtype: str, scale: float = 1.0) -> ModelFacts:
         ("int64", typed("float32"), (), "'input' reaches it as float32\n  give int32 or int64 samples"),
         ("bytes", typed("float32"), (), "let the data set give texts or bytes"),
         ("float32", typed("bytes"), (), "reaches it as bytes"),
+        ("string", typed("bytes"), (), ""),
+        ("", typed("bytes"), (), ""),
         ("sequence", typed("float32"), (), "of the kind 'sequence', and clients send and get tensors"),
     ],
 )

@@ -13,7 +13,7 @@ from modelyard.files.json import write_json
 from modelyard.stages.batchless import without_batch
 from modelyard.stages.signature_check import misfit
 from modelyard.stages.told_signature import bind, with_axes
-from modelyard.tensors import ANY_SHAPE, HELD, TIME
+from modelyard.tensors import ANY_SHAPE, HELD, TIME, held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,8 +97,8 @@ def _opened(
 ) -> OutputFacts:
     if file is None:
         return output
-    if output.shape == ANY_SHAPE and file.dtype in HELD and file.name not in quantized:
-        output = msgspec.structs.replace(output, dtype=file.dtype)
+    if output.shape == ANY_SHAPE and held(file.dtype) in HELD and file.name not in quantized:
+        output = msgspec.structs.replace(output, dtype=held(file.dtype))
     varying = {axis for axis in output.shape if isinstance(axis, str)}
     if file.shape is None or varying <= known:
         return output

@@ -8,7 +8,7 @@ import msgspec
 
 from modelyard.errors import listing
 from modelyard.signature import NO_TENSORS
-from modelyard.tensors import ANY_SHAPE, HELD, Preprocessing, input_dtype, is_whole
+from modelyard.tensors import ANY_SHAPE, HELD, Preprocessing, held, input_dtype, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,14 +113,15 @@ def _no_tensor(tensor: TensorSpec, verb: str) -> str:
 
 def _type_misfit(tensor: TensorSpec, one: InputFacts) -> str:
     """Return that samples cannot go into an input of the file's type: floats take any number, whole numbers only such."""
-    texts = "bytes" in (tensor.dtype, one.dtype) and tensor.dtype != one.dtype
-    if not texts and (tensor.dtype not in HELD or is_whole(one.dtype)):
+    dtype = held(tensor.dtype)
+    texts = "bytes" in (dtype, one.dtype) and dtype != one.dtype
+    if not dtype or (not texts and (dtype not in HELD or is_whole(one.dtype))):
         return ""
-    if tensor.dtype == one.dtype and one.preprocessing == Preprocessing():
+    if dtype == one.dtype and one.preprocessing == Preprocessing():
         return ""
-    if tensor.dtype == one.dtype:
+    if dtype == one.dtype:
         advice = "it takes samples as they are: set normalize = 'none' in [tool.modelyard.dataset]"
-    elif tensor.dtype == "bytes":
+    elif dtype == "bytes":
         advice = "let the data set give texts or bytes, and have a handler hand them on"
     else:
         advice = "give int32 or int64 samples, which stay what they are; floats and pictures reach the model as float32"
