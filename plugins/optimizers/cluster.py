@@ -193,6 +193,7 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         produces="tf_keras",
         trains_like="fine-tune",
         losses=LOSSES,
+        trains_several=True,
         check=check,
         reads_classes=True,
         **TENSORFLOW,

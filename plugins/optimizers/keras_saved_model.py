@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file, self_contained
+from modelyard.artifacts import format_file
+from modelyard_plugins.support.keras.heads import answering
 from modelyard_plugins.support.keras.keras3 import KERAS, start
 from modelyard_plugins.support.keras.keras3_files import load_keras3
-from modelyard_plugins.support.keras.saved_model import write_saved_model
+from modelyard_plugins.support.keras.saved_model import kept, write_saved_model
 
 if TYPE_CHECKING:
     from modelyard.artifacts import ModelFacts
@@ -22,9 +23,9 @@ def keras_saved_model(context: OptimizeContext) -> ModelFacts:
     model = load_keras3(context.model.path)
     folder = context.out / format_file("saved_model")
     variables = [variable.value for variable in model.variables]
-    write_saved_model(folder, context.model.facts, lambda inputs: model(inputs, training=False), variables)
+    write_saved_model(folder, context.model.facts, answering(model, context.model.facts), variables)
     context.metrics["size_bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return self_contained(context.model.facts)
+    return kept(context.model.facts)
 
 
 @hookimpl

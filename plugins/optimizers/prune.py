@@ -207,6 +207,7 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         produces="tf_keras",
         trains_like="fine-tune",
         losses=LOSSES,
+        trains_several=True,
         reads_classes=True,
         **TENSORFLOW,
     )

@@ -9,6 +9,7 @@ from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import PositiveFloat, PositiveInt
 from modelyard_plugins.support.keras.fine_tuning import fine_tune
+from modelyard_plugins.support.keras.heads import bound
 from modelyard_plugins.support.keras.kernels import (
     check_sparse,
     check_zeros,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.artifacts import ModelFacts
     from modelyard.contexts import OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer
     from modelyard_plugins.support.keras.kernels import Kernels
@@ -54,7 +56,7 @@ def qat(
     batch_size: PositiveInt = 32,
     learning_rate: PositiveFloat = 0.0001,
     skip: tuple[str, ...] = (),
-) -> None:
+) -> ModelFacts | None:
     """Quantization-aware training: fine-tune with weights and activations rounded as int8 will round them.
 
     The model stays in float until the model optimizer `int8` converts it, with the ranges that were learned here.
@@ -85,6 +87,7 @@ def qat(
     check_preserved(before, after, preserve)
     context.metrics.update(quantized_kernels=quantized_kernels(written), sparsity=sparsity(after.values()), **figures)
     context.metrics["unique_weights_per_kernel"] = {name: unique_weights(kernel) for name, kernel in after.items()}
+    return bound(context.model.facts, written)
 
 
 def quantizable_layers(model: Any, skip: tuple[str, ...]) -> list[str]:
@@ -188,7 +191,7 @@ def check_same_answers(trained: Any, written: Any, context: OptimizeContext) -> 
     from modelyard_plugins.support.keras.inputs import given
 
     inputs = given(context.model.facts.inputs, context.dataset.tensors("train", slice(0, 32)))
-    before, after = (model.predict(inputs, verbose=0) for model in (trained, written))
+    before, after = (_flat(model.predict(inputs, verbose=0)) for model in (trained, written))
     difference = float(np.abs(before - after).max())
     if difference > 1e-4 * max(1.0, float(np.abs(before).max())):
         msg = (
@@ -196,6 +199,14 @@ def check_same_answers(trained: Any, written: Any, context: OptimizeContext) -> 
             "  this is a defect of tensorflow-model-optimization with a layer of this model; find it with skip"
         )
         raise StageFailed(msg)
+
+
+def _flat(answers: Any) -> NDArray[Any]:
+    """Return every number that a model answers, of all its outputs."""
+    import numpy as np
+    import tensorflow as tf
+
+    return np.concatenate([np.ravel(one) for one in tf.nest.flatten(answers)])
 
 
 @hookimpl
@@ -208,6 +219,7 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         produces=QAT,
         trains_like="fine-tune",
         losses=LOSSES,
+        trains_several=True,
         reads_classes=True,
         **TENSORFLOW,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file, self_contained
-from modelyard_plugins.support.keras.saved_model import write_saved_model
+from modelyard.artifacts import format_file
+from modelyard_plugins.support.keras.heads import answering
+from modelyard_plugins.support.keras.saved_model import kept, write_saved_model
 from modelyard_plugins.support.keras_files import load_keras
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
@@ -25,22 +26,24 @@ def saved_model(context: OptimizeContext) -> ModelFacts:
     folder = context.out / format_file("saved_model")
     write_saved_model(folder, context.model.facts, call, variables)
     context.metrics["size_bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return self_contained(context.model.facts)
+    return kept(context.model.facts)
 
 
 def _keras(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[Any]]:
     model = load_keras(context.model.path)
-    return lambda inputs: model(inputs, training=False), model.variables
+    return answering(model, context.model.facts), model.variables
 
 
 def _brought(context: OptimizeContext) -> tuple[Callable[[Any], Any], Sequence[Any]]:
-    from modelyard_plugins.support.keras.brought_saved_model import answer_name, input_types, load_function
+    from modelyard_plugins.support.keras.brought_saved_model import answer_names, input_types, load_function
 
+    facts = context.model.facts
     function, names = load_function(context.model.path), list(input_types(context.model.path))
-    output = answer_name(context.model.facts, function.structured_outputs)
+    outputs = answer_names(facts, function.structured_outputs)
 
     def call(inputs: Any) -> Any:
-        return function(**(inputs if isinstance(inputs, dict) else {names[0]: inputs}))[output]
+        answer = function(**(inputs if isinstance(inputs, dict) else {names[0]: inputs}))
+        return {name: answer[tensor] for name, tensor in outputs.items()}
 
     return call, function.owner.variables if hasattr(function.owner, "variables") else function.variables
 

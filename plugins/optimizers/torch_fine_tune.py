@@ -44,5 +44,6 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         produces="torch",
         trains_like=trains_like,
         losses=LOSSES,
+        trains_several=True,
         **TORCH,
     )

@@ -11,7 +11,7 @@ from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
 from modelyard_plugins.support.onnx.axes import name_axes
 from modelyard_plugins.support.onnx.model import weighted_operators
-from modelyard_plugins.support.torch.program import first_line, load_program
+from modelyard_plugins.support.torch.program import first_line, load_program, output_names
 from modelyard_plugins.support.torch.start import TORCH, start
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def _export(context: OptimizeContext, opset: int) -> Any:
     if context.model.facts.format == "torch_int8":
         import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401 - its operators must be known to torch
     program = load_program(context.model.path)
-    said = program.graph_signature
+    inputs, outputs = list(program.graph_signature.user_inputs), output_names(program)
     names = {
-        "input_names": list(said.user_inputs) if len(said.user_inputs) > 1 else ["input"],
-        "output_names": list(said.user_outputs) if len(said.user_outputs) > 1 else ["logits"],
+        "input_names": inputs if len(inputs) > 1 else ["input"],
+        "output_names": outputs if len(outputs) > 1 else ["logits"],
     }
     try:
         exported = torch.onnx.export(program, (), dynamo=True, opset_version=opset, verbose=False, **names)

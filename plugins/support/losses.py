@@ -45,17 +45,25 @@ def loss_of(facts: DatasetFacts, own: str = "") -> Loss:
     Raises:
         PluginError: it has none that can be trained with, or one that does not go with the answer's activation.
     """
-    loss, activation = facts.loss, facts.answer.activation
-    if not loss and own:
-        return loss
+    if own and not facts.loss:
+        return facts.loss
+    check_loss(f"the task {facts.task!r}", facts.loss, facts.answer.activation)
+    return facts.loss
+
+
+def check_loss(what: str, loss: Loss, activation: Activation) -> None:
+    """Check that a loss is one to train with, for answers of `activation`; messages call what has it `what`.
+
+    Raises:
+        PluginError: it is not.
+    """
     if loss not in LOSSES:
-        msg = f"the task {facts.task!r} has no loss to train with\n  {NO_LOSS}"
+        msg = f"{what} has no loss to train with\n  {NO_LOSS}"
         raise PluginError(msg)
     fitting = _ACTIVATIONS.get(loss, "none")
     if activation != fitting:
         msg = (
-            f"the task {facts.task!r} has the loss {loss!r}, but its answers have the activation {activation!r}\n"
+            f"{what} has the loss {loss!r}, but its answers have the activation {activation!r}\n"
             f"  its plugin must say {fitting!r} with this loss"
         )
         raise PluginError(msg)
-    return loss

@@ -11,6 +11,7 @@ from modelyard.errors import ConfigError, PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.splitting import fold_split, row_split, stratified_split
+from modelyard_plugins.support.heads import learnt
 from modelyard_plugins.support.losses import NO_LOSS
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.artifacts import Dataset
-    from modelyard.contexts import CheckContext, StageContext
+    from modelyard.contexts import CheckContext, StageContext, TrainContext
     from modelyard.tensors import InputFacts
 
 History = dict[str, list[float]]
@@ -105,19 +105,27 @@ def problems(
     if early_stopping and not validation_fraction and not folds:
         yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
     yield from _fold_problems(folds, fold, validation_fraction)
-    if class_weights != "none" and context.loss != "cross-entropy":
+    if class_weights != "none" and "cross-entropy" not in (context.loss, *context.losses.values()):
         yield Problem("class_weights", _NO_CLASSES, "leave class_weights out")
     elif class_weights != "none" and loss:
         yield Problem("class_weights", "a loss of your own weighs samples itself", "leave class_weights out")
     elif class_weights != "none" and step:
         yield Problem("class_weights", "a step of your own weighs samples itself", "leave class_weights out")
-    if not (context.loss or loss or step):
-        yield Problem("loss", "the task has none to train with", NO_LOSS)
-    if step and not (context.loss or loss) and (validation_fraction or folds):
+    has_loss = any((context.loss, *context.losses.values()))
+    if not (loss or step) and (lacking := _without_loss(context)):
+        yield Problem("loss", f"{lacking} has none to train with", NO_LOSS)
+    if step and not (has_loss or loss) and (validation_fraction or folds):
         key = "folds" if folds else "validation_fraction"
         yield Problem(key, "there is no loss to measure on what is set apart", f"leave {key} out, or name a loss, too")
     if step and precision != "float32":
         yield Problem("precision", "a step of your own computes in what it says itself", "leave precision out")
+
+
+def _without_loss(context: CheckContext) -> str:
+    """Return what is learnt and has no loss, in words; empty: all has one."""
+    if not context.outputs:
+        return "" if context.loss else "the task"
+    return next((f"the output {name!r}" for name, loss in context.losses.items() if not loss), "")
 
 
 def _fold_problems(folds: int, fold: int, fraction: float) -> Iterator[Problem]:
@@ -134,14 +142,15 @@ _NO_CLASSES = "a sample of this task is not of one class, so there are none to w
 
 
 def training_rows(
-    dataset: Dataset, fraction: float, seed: int, folds: int = 0, fold: int = 0
+    context: TrainContext, fraction: float, folds: int = 0, fold: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the training split to train on, and those to set apart, class by class if it has classes.
 
+    Where several outputs are learnt, the classes are those of the first one that has some.
+
     Args:
-        dataset: the data set.
+        context: the data set, and the seed that decides which rows.
         fraction: the part to set apart.
-        seed: decides which rows.
         folds: set apart one of so many parts instead; 0: the fraction.
         fold: which of these parts.
 
@@ -150,13 +159,9 @@ def training_rows(
     """
     import numpy as np
 
-    from modelyard_plugins.support.data.labels import check_each_class
-
-    if dataset.facts.loss == "cross-entropy":
-        check_each_class(dataset.facts.splits["train"].per_class, dataset.facts.answer.labels)
-    samples = dataset.facts.splits["train"].samples
-    has_classes = dataset.facts.loss == "cross-entropy" and dataset.y("train").ndim == 1
-    labels = dataset.y("train") if has_classes else None
+    seed, samples = context.seed, context.dataset.facts.splits["train"].samples
+    _check_classes(context)
+    labels = next(iter(class_labels(context).values()), None)
     if folds:
         return fold_split(samples, folds, fold, seed, labels)
     if not fraction:
@@ -164,8 +169,37 @@ def training_rows(
     return row_split(samples, fraction, seed) if labels is None else stratified_split(labels, fraction, seed)
 
 
-def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str) -> NDArray[np.float32] | None:
-    """Return what a sample of each class counts in the loss, float32, shape `(classes,)`; None: each as much.
+def _check_classes(context: TrainContext) -> None:
+    """Check that there is a sample of each class of each output that is learnt.
+
+    Raises:
+        DataError: there is not.
+    """
+    from modelyard_plugins.support.data.labels import check_each_class
+
+    facts, train = context.dataset.facts, context.dataset.facts.splits["train"]
+    if facts.loss == "cross-entropy":
+        check_each_class(train.per_class, facts.answer.labels)
+    names = {one.name: one.labels for one in facts.outputs}
+    for name, loss in learnt(context).items():
+        if loss == "cross-entropy":
+            check_each_class(train.per_output.get(name, ()), names[name])
+
+
+def class_labels(context: TrainContext) -> dict[str, NDArray[Any]]:
+    """Return the labels that are one class a sample, shape `(samples,)`, of each output that learns some, by its name."""
+    dataset = context.dataset
+    losses = learnt(context) or {dataset.facts.answer.name: dataset.facts.loss}
+    named = [name for name, loss in losses.items() if loss == "cross-entropy"]
+    y: Any = dataset.y("train") if named else None
+    found = {name: y[name] if dataset.facts.losses else y for name in named}
+    return {name: labels for name, labels in found.items() if labels.ndim == 1}
+
+
+def sample_weights(
+    context: TrainContext, rows: NDArray[np.int64], class_weights: str
+) -> dict[str, NDArray[np.float32]]:
+    """Return what a sample of each class counts in the loss, float32, shape `(classes,)`, by output; none: each as much.
 
     A class's weight is inversely proportional to how many of `rows` are of it, and the mean over all rows is 1.
 
@@ -174,15 +208,20 @@ def sample_weights(dataset: Dataset, rows: NDArray[np.int64], class_weights: str
 
     Source: King and Zeng, "Logistic Regression in Rare Events Data" (2001), as scikit-learn's `class_weight="balanced"`.
     """
-    import numpy as np
-
     if class_weights == "none":
-        return None
-    if dataset.facts.loss != "cross-entropy" or dataset.y("train").ndim > 1:
+        return {}
+    if not (labels := class_labels(context)):
         msg = f"[tool.modelyard.train]: class_weights: {class_weights!r} is not allowed: {_NO_CLASSES}\n  leave class_weights out"
         raise ConfigError(msg)
-    counts = np.bincount(dataset.y("train")[rows], minlength=dataset.facts.classes or 0)
-    return (len(rows) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+    widths = context.dataset.facts.widths
+    return {name: _balanced(one[rows], widths[name]) for name, one in labels.items()}
+
+
+def _balanced(labels: NDArray[Any], classes: int) -> NDArray[np.float32]:
+    import numpy as np
+
+    counts = np.bincount(labels, minlength=classes)
+    return (len(labels) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
 def check_input_dtype(model: str, takes: str, one: InputFacts) -> None:
@@ -216,23 +255,27 @@ Shape = tuple[int | None, ...]
 """The shape of a batch; None stands for its size."""
 
 
-def check_shapes(model: str, takes: Shape, answers: Shape, *, wanted: tuple[Shape, Shape]) -> None:
-    """Check that the model called `model` takes and answers the shapes `wanted`.
+def check_shape(model: str, verb: str, found: Shape, wanted: Shape) -> None:
+    """Check that the model called `model` takes, or answers (the `verb`), the shape `wanted`.
 
     Raises:
         PluginError: it does not.
     """
-    for what, found, fitting in (("takes", takes, wanted[0]), ("answers", answers, wanted[1])):
-        if found != (_open(found, fitting) if what == "answers" else fitting):
-            msg = (
-                f"the model {model!r} {what} the shape {found}, but the data set has {fitting} (None: the batch)\n"
-                "  use the function's arguments input_shape and classes"
-            )
-            raise PluginError(msg)
+    if found != wanted:
+        msg = (
+            f"the model {model!r} {verb} the shape {found}, but the data set has {wanted} (None: the batch)\n"
+            "  use the function's arguments input_shape and classes"
+        )
+        raise PluginError(msg)
 
 
-def _open(found: Shape, wanted: Shape) -> Shape:
-    """Return `wanted` with the lengths that a task leaves to the model as the model has them."""
-    if len(found) != len(wanted):
-        return wanted
-    return tuple(own if axis is None else axis for own, axis in zip(found, wanted, strict=True))
+def check_answer(model: str, found: Shape, wanted: Shape) -> None:
+    """Check that the model called `model` answers `found`, a batch, to samples whose answers are `wanted`: a length that varies may be any.
+
+    Raises:
+        PluginError: it does not.
+    """
+    whole = (None, *wanted)
+    if len(found) == len(whole):
+        found = tuple(None if axis is None else own for own, axis in zip(found, whole, strict=True))
+    check_shape(model, "answers", found, whole)

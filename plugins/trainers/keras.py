@@ -14,11 +14,12 @@ from modelyard_plugins.support.training import problems
 from modelyard_plugins.support.training_params import TrainingParams
 
 if TYPE_CHECKING:
+    from modelyard.artifacts import ModelFacts
     from modelyard.contexts import TrainContext
     from modelyard.hookspecs import RegisterTrainer
 
 
-def train(context: TrainContext, *, params: TrainingParams) -> None:
+def train(context: TrainContext, *, params: TrainingParams) -> ModelFacts | None:
     """Train with Keras 3 on TensorFlow.
 
     Args:
@@ -28,13 +29,14 @@ def train(context: TrainContext, *, params: TrainingParams) -> None:
     import keras
 
     start(context.seed)
-    model = build_model(context, check_model)
+    model = build_model(keras, context, check_model)
     check_savable(model, "[tool.modelyard.model]")
-    train_model(keras, model, context, params)
+    facts = train_model(keras, model, context, params)
     save_keras3(model, context.out / format_file("keras"))
+    return facts
 
 
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("keras", train, produces="keras", losses=ANY, check=problems, **KERAS)
+    register("keras", train, produces="keras", losses=ANY, trains_several=True, check=problems, **KERAS)

@@ -14,11 +14,12 @@ from modelyard_plugins.support.training import problems
 from modelyard_plugins.support.training_params import WithoutLion
 
 if TYPE_CHECKING:
+    from modelyard.artifacts import ModelFacts
     from modelyard.contexts import TrainContext
     from modelyard.hookspecs import RegisterTrainer
 
 
-def train(context: TrainContext, *, params: WithoutLion) -> None:
+def train(context: TrainContext, *, params: WithoutLion) -> ModelFacts | None:
     """Train with TensorFlow (tf-keras, the Keras 2 API).
 
     Args:
@@ -28,12 +29,13 @@ def train(context: TrainContext, *, params: WithoutLion) -> None:
     import tf_keras
 
     start(context.seed)
-    model = build_model(context, check_model)
-    train_model(tf_keras, model, context, params)
+    model = build_model(tf_keras, context, check_model)
+    facts = train_model(tf_keras, model, context, params)
     save_keras(model, context.out / format_file("tf_keras"))
+    return facts
 
 
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("tensorflow", train, produces="tf_keras", losses=ANY, check=problems, **TENSORFLOW)
+    register("tensorflow", train, produces="tf_keras", losses=ANY, trains_several=True, check=problems, **TENSORFLOW)

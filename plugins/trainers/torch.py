@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
@@ -10,19 +11,21 @@ from modelyard.errors import PluginError
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.data.order import Mixing
-from modelyard_plugins.support.losses import ANY, loss_of
+from modelyard_plugins.support.heads import by_name, each_answer, widths
+from modelyard_plugins.support.losses import ANY
 from modelyard_plugins.support.own_function import own_function
 from modelyard_plugins.support.own_training import own_step
 from modelyard_plugins.support.torch.callbacks import Callbacks
 from modelyard_plugins.support.torch.calling import Given, blank, call, example_shapes
+from modelyard_plugins.support.torch.criteria import criterion_of
 from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
-from modelyard_plugins.support.torch.fitting import Criterion, KeepBest, falling, fit, make_optimizer
+from modelyard_plugins.support.torch.fitting import KeepBest, falling, fit, make_optimizer
 from modelyard_plugins.support.torch.layout import Layout, check_names, module_shape, taking_samples
 from modelyard_plugins.support.torch.program import export_program, first_line, save_program
 from modelyard_plugins.support.torch.start import TORCH, device, start
 from modelyard_plugins.support.training import (
-    check_shapes,
+    check_answer,
     problems,
     record,
     sample_weights,
@@ -31,11 +34,12 @@ from modelyard_plugins.support.training import (
 from modelyard_plugins.support.training_params import WithoutLion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from modelyard.artifacts import DatasetFacts, Output, SampleShape, Shape
+    from modelyard.artifacts import DatasetFacts, ModelFacts, SampleShape, Shape
     from modelyard.contexts import TrainContext
     from modelyard.hookspecs import RegisterTrainer
+    from modelyard.tensors import Activation
 
 
 class TorchParams(WithoutLion, frozen=True, kw_only=True):
@@ -57,11 +61,12 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
         params: the configuration.
     """
     start(context.seed)
-    loss = loss_of(context.dataset.facts, params.loss or params.step)
+    said = params.loss or params.step
+    criterion_of(context, context.facts, said=said)  # what has no loss is told before a network is built
     augmenting = Augmenting(params.flip, params.shift)
-    augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
-    model, name, output = _build(context, params.layout)
-    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed, params.folds, params.fold)
+    augmenting.check(context.dataset.facts.inputs, context.dataset.facts.outputs)
+    model, name, answers = _build(context, params.layout)
+    rows, held_out = training_rows(context, params.validation_fraction, params.folds, params.fold)
     parameters = sum(p.numel() for p in model.parameters())
     context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
     where = device()
@@ -78,12 +83,12 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
         moving,
         epochs=params.epochs,
         context=context,
-        criterion=Criterion.of(loss, output, own_function(params.loss, "loss")),
+        criterion=criterion_of(context, answers, own_function(params.loss, "loss"), said),
         validation=validation,
         keeper=keeper,
         after_step=falling(moving, params.epochs * len(feed)) if params.schedule == "cosine" else None,
         precision=params.precision,
-        class_weights=sample_weights(context.dataset, rows, params.class_weights),
+        class_weights=sample_weights(context, rows, params.class_weights),
         step=own_step(params.step),
         callbacks=Callbacks.of(params.callbacks, context),
     )
@@ -94,14 +99,14 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
     record(context, history, parameters, best=None if keeper is None else keeper.epoch)
 
 
-def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
+def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, ModelFacts]:
     """Return the project's model, checked before time is spent on it, its name for messages, and what it answers."""
     import torch
 
     facts = context.dataset.facts
     check_names(facts.inputs)
     shape = module_shape(facts.sample_shape, layout)
-    model = context.build_model(shape, facts.classes)
+    model = context.build_model(shape, widths(facts))
     if not isinstance(model, torch.nn.Module):
         kind = f"{type(model).__module__}.{type(model).__qualname__}"
         msg = (
@@ -109,14 +114,29 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, Output]:
         )
         raise PluginError(msg)
     name = type(model).__name__
+    names = [one.name for one in facts.outputs]
+    answered = (partial(by_name, names=names),) if facts.losses else ()
     samples = blank(facts.inputs, example_shapes(context.dataset))
-    whole = taking_samples(model, facts.sample_shape, layout).eval()
+    whole = taking_samples(model, facts.sample_shape, layout, *answered).eval()
     _check_answer(whole, name, shape, samples, facts, context.log)
     program = export_program(whole, samples, name, context.log, facts.inputs)
-    (answer,) = next(node for node in program.graph.nodes if node.op == "output").args[0]
-    activation = activation_of(f"torch.ops.{answer.target}")
+    ends = [activation_of(f"torch.ops.{one.target}") for one in _answers(program)]
     torch.manual_seed(context.seed)  # however many numbers the checks drew
-    return whole, name, (context.facts.ending_in(activation) if activation else context.facts).output
+    return whole, name, _ending_in(context.facts, dict(zip(names, ends, strict=True)))
+
+
+def _answers(program: Any) -> Sequence[Any]:
+    """Return the nodes that make what `program` answers."""
+    found: Sequence[Any] = next(node for node in program.graph.nodes if node.op == "output").args[0]
+    return found
+
+
+def _ending_in(facts: ModelFacts, ends: Mapping[str, Activation | None]) -> ModelFacts:
+    """Return facts with what the program shows: what each output ends in."""
+    if len(facts.outputs) > 1:
+        return facts.each_ending_in(ends)
+    activation = ends[facts.answer.name]
+    return facts.ending_in(activation) if activation else facts
 
 
 def _check_answer(model: Any, name: str, shape: SampleShape, samples: Given, facts: DatasetFacts, log: Any) -> None:
@@ -139,6 +159,9 @@ def _check_answer(model: Any, name: str, shape: SampleShape, samples: Given, fac
     try:
         with torch.no_grad():
             answer = call(model, samples)
+    except PluginError as exc:  # of what it answers
+        msg = f"the model {name!r}: {exc}"
+        raise PluginError(msg) from exc
     except Exception as exc:  # it is the project's code
         log(f"{type(exc).__name__}: {exc}")
         msg = (
@@ -146,17 +169,20 @@ def _check_answer(model: Any, name: str, shape: SampleShape, samples: Given, fac
             "  use the function's arguments input_shape and classes; [tool.modelyard.train] layout says where channels are"
         )
         raise PluginError(msg) from exc
+    for output, wanted in each_answer(facts).items():
+        what, one = (f"{name}.{output}", answer[output]) if facts.losses else (name, answer)
+        _check_floats(one, what, wanted)
+        check_answer(what, (None, *one.shape[1:]) if one.shape[:1] == (2,) else tuple(one.shape), wanted)
+
+
+def _check_floats(answer: Any, name: str, shape: Shape) -> None:
+    import torch
+
     if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
         found = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
-        wanted = ", ".join(map(str, ("N", *facts.output_shape)))
+        wanted = ", ".join(map(str, ("N", *shape)))
         msg = f"the model {name!r} answers {found}, not one tensor of floats\n  return one of the shape ({wanted})"
         raise PluginError(msg)
-    takes = (None, *next(iter(shapes.values())))
-    found_shape = (None, *answer.shape[1:]) if answer.shape[:1] == (2,) else tuple(answer.shape)
-    answers = (None, *facts.output_shape)
-    if len(found_shape) == len(answers):  # a length that varies is whatever the samples' is
-        found_shape = tuple(None if axis is None else own for own, axis in zip(found_shape, answers, strict=True))
-    check_shapes(name, takes, found_shape, wanted=(takes, answers))
 
 
 def _described(facts: DatasetFacts, shapes: Mapping[str, Shape]) -> str:
@@ -170,4 +196,4 @@ def _described(facts: DatasetFacts, shapes: Mapping[str, Shape]) -> str:
 @hookimpl
 def modelyard_register_trainers(register: RegisterTrainer) -> None:
     """Register the trainer."""
-    register("torch", train, produces="torch", losses=ANY, check=problems, **TORCH)
+    register("torch", train, produces="torch", losses=ANY, trains_several=True, check=problems, **TORCH)

@@ -15,6 +15,9 @@ CLASSES_ROLE = "model:classes"
 _WIDTH = 60
 """Characters of a stage's line that its parameters may take."""
 
+LOSS_WEIGHTS = "loss_weights"
+"""The setting of stages that train: what the loss of each of several outputs counts in their sum."""
+
 THREADS = 2
 """Of a machine's cores nothing is asked: their number must not shape a model. Two is what the smallest CI machines have."""
 

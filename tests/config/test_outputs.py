@@ -23,8 +23,12 @@ def take(given: Any, where: Any) -> Use:
 
 
 def test_each_output_has_the_task_that_its_table_says() -> None:
-    tables = {"kind": {"measures": "accuracy"}, "place": {"measures": "r2"}}
-    assert [*output_tasks({"outputs": tables}, WHERE, take)] == ["kind", "place"]
+    tables: dict[str, Any] = {"kind": {"measures": "accuracy"}, "place": {"measures": "r2"}}
+    tables["place"]["weight"] = 2
+    assert {name: one.weight for name, one in output_tasks({"outputs": tables}, WHERE, take).items()} == {
+        "kind": 1.0,
+        "place": 2.0,
+    }
 
 
 def test_a_task_that_is_named_may_have_a_parameter_of_that_name() -> None:
@@ -41,6 +45,7 @@ def test_a_task_that_is_named_may_have_a_parameter_of_that_name() -> None:
         ({"outputs": {"kind": "classification"}}, r"'classification' is not a table\n  write \[tool\.modelyard\.task\.outputs\.kind\] use"),
         ({"outputs": {"Kind": {}}}, r"'Kind' is not allowed as the name of an output"),
         ({"outputs": {"kind": {"measures": "a"}}, "ignore": 3}, r"key 'ignore': 'outputs' stands alone"),
+        ({"outputs": {"kind": {"measures": "accuracy", "weight": -1}}}, r"key 'weight': -1 is not allowed: .*\n  allowed: a number from 0"),
         ({"outputs": {"gzip": {"measures": "size"}}}, r"'gzip' makes names that there are already: gzip_size"),
         ({"outputs": {"a": {"measures": "b_c"}, "a_b": {"measures": "c"}}}, r"'a_b' makes names that there are already: a_b_c"),
     ],

@@ -121,7 +121,9 @@ def assert_streams_are_answered_step_by_step(project: Path) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.tensorflow
-def test_the_regression_and_the_segmentation_of_the_guide_are_built_and_their_images_answer(tmp_path: Path) -> None:
+def test_the_regression_the_segmentation_and_the_two_heads_of_the_guide_are_built_and_their_images_answer(
+    tmp_path: Path,
+) -> None:
     for block in blocks("docs/how-to/choose-a-task.md"):
         if block.file:
             write(tmp_path, block)
@@ -141,3 +143,5 @@ def test_the_regression_and_the_segmentation_of_the_guide_are_built_and_their_im
     assert [one["name"] for one in evaluated][:2] == ["mean_iou", "pixel_accuracy"]
     assert np.load(masks / "evaluate/float32/answers.npy").shape == (75, 24, 24)
     assert json.loads((masks / "check/shapes/check.json").read_text())["server_started"]
+    heads = json.loads((tmp_path / "heads/artifacts/select/heads/selection.json").read_text())
+    assert [row["misses"] for row in heads["table"]] == [[], []]

@@ -30,7 +30,7 @@ class Augmenting(NamedTuple):
     def __bool__(self) -> bool:
         return self.flip or self.shift > 0
 
-    def check(self, inputs: Sequence[InputFacts], answer: OutputFacts) -> None:
+    def check(self, inputs: Sequence[InputFacts], answers: Sequence[OutputFacts]) -> None:
         """Check that samples hold pictures that can be changed so, and that their masks, if there are any, go along.
 
         Raises:
@@ -43,9 +43,10 @@ class Augmenting(NamedTuple):
             shapes = ", ".join(str(one.shape) for one in inputs)
             msg = f"flip and shift change pictures, (height, width, channels), but a sample has the shape {shapes}\n  leave them out"
             raise DataError(msg)
-        if len(answer.shape) > 2 and answer.shape[:2] not in [shape[:2] for shape in pictures]:
-            msg = f"flip and shift change pictures, but masks of {answer.shape[:2]} pixels have another size\n  leave them out"
-            raise DataError(msg)
+        for answer in answers:
+            if len(answer.shape) > 2 and answer.shape[:2] not in [shape[:2] for shape in pictures]:
+                msg = f"flip and shift change pictures, but masks of {answer.shape[:2]} pixels have another size\n  leave them out"
+                raise DataError(msg)
         for height, width, _ in pictures:
             least = min(int(height), int(width))
             if self.shift >= least:
@@ -62,16 +63,19 @@ class Augmenting(NamedTuple):
         """Return samples, by input, and labels, with changed copies of all that are pictures.
 
         Those of one sample are drawn apart. Masks, shape `(N, height, width, ...)`, go along with the first pictures of their size.
+        Labels of several outputs are fields of one array.
         """
         pictures = {one.name for one in inputs if _is_picture(one)}
-        found, follows = dict(samples), labels.ndim > 2
+        found = dict(samples)
+        masks = _masks(labels)
         for name in samples:
             if name not in pictures:
                 continue
             change = self.draw(samples[name].shape, random)
             found[name] = change(samples[name])
-            if follows and labels.shape[1:3] == samples[name].shape[1:3]:
-                labels, follows = change(labels), False
+            for one in [one for one, mask in masks.items() if mask.shape[1:3] == samples[name].shape[1:3]]:
+                changed = change(masks.pop(one))
+                labels = _with(labels, one, changed)
         return found, labels
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -93,6 +97,21 @@ class Augmenting(NamedTuple):
             return found
 
         return change
+
+
+def _masks(labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the labels that are masks, by output; those of the only output by no name."""
+    found = {name: labels[name] for name in labels.dtype.names} if labels.dtype.names else {"": labels}
+    return {name: one for name, one in found.items() if one.ndim > 2}
+
+
+def _with(labels: NDArray[Any], output: str, changed: NDArray[Any]) -> NDArray[Any]:
+    """Return labels with those of an output in place of its own."""
+    if not output:
+        return changed
+    replaced = labels.copy()
+    replaced[output] = changed
+    return replaced
 
 
 def _is_picture(one: InputFacts) -> bool:

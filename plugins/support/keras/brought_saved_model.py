@@ -116,9 +116,10 @@ def specs(path: Path) -> dict[str, Any]:
     }
 
 
-def answer_name(facts: ModelFacts, answers: Mapping[str, Any]) -> str:
-    """Return the name, among those of `answers`, of the one that counts."""
-    return facts.answer.tensor or (facts.answer.name if facts.answer.name in answers else next(iter(answers)))
+def answer_names(facts: ModelFacts, answers: Mapping[str, Any]) -> dict[str, str]:
+    """Return the name, among those of `answers`, of each output; an only one that none is called after is the first."""
+    only = next(iter(answers)) if len(facts.outputs) == 1 else ""
+    return {one.name: one.tensor or (one.name if one.name in answers else only) for one in facts.outputs}
 
 
 def _told(path: Path) -> Signature:

@@ -31,7 +31,20 @@ def keras_facts(path: Path) -> FileFacts:
             config = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return FileFacts()
-    return FileFacts(activation=ends_in(config), signature=_signature(config))
+    each = each_ends_in(config)
+    return FileFacts(
+        activation=ends_in(config), activations=each if len(each) > 1 else {}, signature=_signature(config)
+    )
+
+
+def each_ends_in(config: Any) -> dict[str, Activation | None]:
+    """Return what each layer is that an output of a model comes out of, or has, as `ends_in` does, by the layer's name."""
+    own = config.get("config") if isinstance(config, Mapping) else None
+    layers = own.get("layers") if isinstance(own, Mapping) else None
+    if not isinstance(own, Mapping) or not layers:
+        return {}
+    named = {_name(layer): layer for layer in layers}
+    return {name: ends_in(named[name]) for name in _names(own.get("output_layers")) if name in named}
 
 
 def ends_in(config: Any) -> Activation | None:

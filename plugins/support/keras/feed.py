@@ -37,6 +37,7 @@ def batches(
 ) -> Any:
     """Return a `tf.data.Dataset` of `(inputs, targets)`, or of `(inputs, labels, weights)`, for `rows` of the training split.
 
+    Targets of several outputs are a dict of tensors by the outputs' names.
     Raw samples stay on disk until their batch is due, and become float32 a batch at a time; whole numbers stay as they are.
 
     Args:
@@ -55,7 +56,7 @@ def batches(
     columns, labels = dataset.raw("train"), Targets(dataset)
     taken, shapes = inputs or dataset.facts.inputs, dataset.facts.shapes
     specs = {name: tf.TensorSpec((None, *shapes[name]), tf.as_dtype(x.dtype)) for name, x in columns.items()}
-    signature = (given(taken, specs), tf.TensorSpec((None, *labels.shape), tf.as_dtype(labels.dtype)))
+    signature = (given(taken, specs), _specs(labels.specs))
     random = None if seed is None else np.random.default_rng(seed)
     order = Order(dataset, rows, batch_size, random, mixing)
     epochs = _Epochs(taken, columns, labels, order, random, augmenting)
@@ -65,6 +66,16 @@ def batches(
     if class_weights is not None:
         ready = ready.map(_weigh(class_weights))
     return ready.prefetch(_AHEAD)
+
+
+def _specs(said: Any) -> Any:
+    """Return what targets are for TensorFlow: a tensor, or a dict of them."""
+    import tensorflow as tf
+
+    if isinstance(said, dict):
+        return {name: _specs(one) for name, one in said.items()}
+    shape, dtype = said
+    return tf.TensorSpec(shape, tf.as_dtype(dtype))
 
 
 class _Epochs:
@@ -82,16 +93,16 @@ class _Epochs:
         self.inputs, self.columns, self.targets = inputs, columns, targets
         self.order, self.random, self.augmenting = order, random, augmenting
 
-    def __call__(self) -> Iterator[tuple[Any, NDArray[np.generic]]]:
+    def __call__(self) -> Iterator[tuple[Any, Any]]:
         return self.epoch(self.order.epoch())
 
-    def epoch(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Any, NDArray[np.generic]]]:
+    def epoch(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Any, Any]]:
         for chosen in batches:
             samples = {name: x[chosen] for name, x in self.columns.items()}
-            labels = self.targets.of(chosen, samples)
+            labels = self.targets.of(chosen)
             if self.augmenting and self.random is not None:
                 samples, labels = self.augmenting.change(self.inputs, samples, labels, self.random)
-            yield given(self.inputs, samples), labels
+            yield given(self.inputs, samples), self.targets.beside(labels, samples)
 
 
 def _preprocess(inputs: Sequence[InputFacts]) -> Any:

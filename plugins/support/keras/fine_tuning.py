@@ -40,17 +40,26 @@ def fine_tune(
     import tf_keras
 
     from modelyard.files.json import write_json
+    from modelyard_plugins.support.heads import heads_of
     from modelyard_plugins.support.keras.feed import batches
     from modelyard_plugins.support.keras.fitting import compile_model, fit
+    from modelyard_plugins.support.keras.heads import steps_of
+    from modelyard_plugins.support.keras.own_training import stepping
     from modelyard_plugins.support.losses import loss_of
     from modelyard_plugins.support.training import last_figures
 
     optimizer = tf_keras.optimizers.Adam(learning_rate)
-    compile_model(tf_keras, model, optimizer, loss_of(context.dataset.facts), context.model.facts.output)
+    facts = context.model.facts
+    heads = heads_of(context, facts)
+    if heads:
+        model.compile(optimizer=optimizer, jit_compile=False)
+    else:
+        compile_model(tf_keras, model, optimizer, loss_of(context.dataset.facts), facts.output)
     rows = np.arange(context.dataset.facts.splits["train"].samples)
-    inputs = context.model.facts.inputs
-    feed = batches(context.dataset, rows, batch_size, seed=context.seed, inputs=inputs)
-    history = fit(tf_keras, model, feed, epochs=epochs, context=context, callbacks=callbacks)
+    feed = batches(context.dataset, rows, batch_size, seed=context.seed, inputs=facts.inputs)
+    steps = steps_of(tf_keras, model, facts, heads) if heads else {}
+    with stepping(tf_keras, model, steps) as more:
+        history = fit(tf_keras, model, feed, epochs=epochs, context=context, callbacks=[*callbacks, *more])
     write_json(context.out / "history.json", history)
     return last_figures(history)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard_plugins.support.losses import FIGURES, IGNORED
+from modelyard_plugins.support.heads import Head
+from modelyard_plugins.support.keras.figures import binary_accuracy, loss_of_head, position_accuracy
+from modelyard_plugins.support.losses import FIGURES
 from modelyard_plugins.support.training import Teller
 
 if TYPE_CHECKING:
@@ -38,19 +40,14 @@ def compile_model(
         own: what is made small instead: `own(targets, answers)`.
     """
     is_logits, per_position = output == "logits", len(model.output_shape) > 2
-    ignored = {"ignore_class": IGNORED} if per_position else {}
-    losses = {
-        "cross-entropy": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=is_logits, **ignored),
-        "binary-cross-entropy": lambda: keras.losses.BinaryCrossentropy(from_logits=is_logits),
-        "squared-error": keras.losses.MeanSquaredError,
-        "absolute-error": keras.losses.MeanAbsoluteError,
-    }
     figure: Any = FIGURES.get(loss)
     if loss == "binary-cross-entropy":
-        figure = _binary_accuracy(0.0 if is_logits else 0.5)
+        figure = binary_accuracy(0.0 if is_logits else 0.5)
     elif loss == "cross-entropy" and per_position:
-        figure = _position_accuracy
-    made_small = losses[loss]() if own is None and loss else own  # a step of the project's own needs none
+        figure = position_accuracy
+    made_small = own
+    if own is None and loss:  # a step of the project's own needs none
+        made_small = loss_of_head(keras, Head(loss, 1.0, is_logits, per_position))
     if model.compute_dtype != "float32":
         made_small = _in_float32(made_small)
     # XLA's kernels, which Keras 3 would take where it can, are not deterministic
@@ -66,31 +63,6 @@ def _in_float32(loss: Any) -> Any:
         return loss(targets, tf.cast(answers, tf.float32))
 
     return in_float32
-
-
-def _position_accuracy(labels: Any, answers: Any) -> Any:
-    """The part of the positions of each sample that count where the answer is right, shape `(N,)`."""
-    import tensorflow as tf
-
-    labels = tf.cast(labels, tf.int64)
-    counted = tf.cast(labels != IGNORED, tf.float32)
-    hits = counted * tf.cast(tf.argmax(answers, axis=-1) == labels, tf.float32)
-    axes = list(range(1, len(answers.shape) - 1))
-    return tf.math.divide_no_nan(tf.reduce_sum(hits, axes), tf.reduce_sum(counted, axes))
-
-
-_position_accuracy.__name__ = "accuracy"
-
-
-def _binary_accuracy(threshold: float) -> Any:
-    """Return the metric of that name, for answers that mean yes above `threshold`: Keras 3's own takes no logits."""
-    import tensorflow as tf
-
-    def binary_accuracy(labels: Any, answers: Any) -> Any:
-        is_right = tf.equal(answers > threshold, tf.cast(labels, tf.bool))
-        return tf.reduce_mean(tf.cast(is_right, tf.float32), axis=-1)
-
-    return binary_accuracy
 
 
 def fit(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import PluginError, listing
+from modelyard_plugins.support.heads import each_answer
 from modelyard_plugins.support.onnx.export import OUTPUT
-from modelyard_plugins.support.training import check_input_dtype, check_shapes
+from modelyard_plugins.support.training import check_answer, check_input_dtype, check_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,20 +49,30 @@ def check_inputs(model: Any, facts: DatasetFacts) -> None:
     Raises:
         PluginError: it does not.
     """
-    answers = (None, *facts.output_shape)
+    _check_answers(model, facts)
     if len(facts.inputs) == 1:
-        check_shapes(model.name, model.input_shape, model.output_shape, wanted=((None, *facts.input_shape), answers))
+        takes, wanted = model.input_shape, (None, *facts.input_shape)
+        check_shape(model.name, "takes", takes[0] if isinstance(takes, list) else takes, wanted)
         check_input_dtype(model.name, type_of(model.inputs[0]), facts.input)
         return
-    tensors, wanted = named_inputs(model), [one.name for one in facts.inputs]
-    if set(tensors) != set(wanted):
+    tensors, names = named_inputs(model), [one.name for one in facts.inputs]
+    if set(tensors) != set(names):
         msg = (
-            f"the model {model.name!r} takes {listing(list(tensors))}, but the data set's arrays are {listing(wanted)}\n"
+            f"the model {model.name!r} takes {listing(list(tensors))}, but the data set's arrays are {listing(names)}\n"
             "  name its inputs like them, for instance Input(shape, name='ids')"
         )
         raise PluginError(msg)
     for one in facts.inputs:
         name = f"{model.name}.{one.name}"
-        takes = tuple(tensors[one.name].shape)
-        check_shapes(name, takes, model.output_shape, wanted=((None, *facts.shapes[one.name]), answers))
+        check_shape(name, "takes", tuple(tensors[one.name].shape), (None, *facts.shapes[one.name]))
         check_input_dtype(name, type_of(tensors[one.name]), one)
+
+
+def _check_answers(model: Any, facts: DatasetFacts) -> None:
+    """Check the shape of each answer; where there are several, the model's are in the order of the outputs."""
+    if not facts.losses:
+        check_answer(model.name, model.output_shape, facts.output_shape)
+        return
+    shapes = dict(zip((one.name for one in facts.outputs), model.output_shape, strict=True))
+    for name, shape in each_answer(facts).items():
+        check_answer(f"{model.name}.{name}", tuple(shapes[name]), shape)

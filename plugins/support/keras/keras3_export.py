@@ -55,8 +55,12 @@ def write_litert(model: Any, path: Path) -> None:
     Raises:
         StageFailed: the converter cannot take a layer of the model.
     """
+    import keras
     from tensorflow.lite.python.convert import ConverterError
 
+    if len(model.outputs) > 1:  # of a list the file would know numbers alone
+        named = dict(zip(output_names(model), model.outputs, strict=True))
+        model = keras.Model(model.inputs, named, name=model.name)
     try:
         model.export(path, format="litert", verbose=False)
     except ConverterError as exc:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelyard.contexts import TrainContext
+    from collections.abc import Callable
+
     from modelyard.params import Precision
 
 
-def learner(keras: Any, model: Any, context: TrainContext, precision: Precision) -> Any:
+def learner(keras: Any, model: Any, build: Callable[[], Any], precision: Precision) -> Any:
     """Return what to train: `model` itself, or for bfloat16 a model like it, with its weights, that computes in that.
 
     A model remembers what it computes in, so what ships is never the one that was trained in bfloat16.
@@ -17,15 +18,14 @@ def learner(keras: Any, model: Any, context: TrainContext, precision: Precision)
     Args:
         keras: the package that the model is of.
         model: the project's model.
-        context: what builds the project's model.
+        build: builds another one.
         precision: what is computed in.
     """
     if precision == "float32":
         return model
-    facts = context.dataset.facts
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        twin = context.build_model(facts.sample_shape, facts.classes)
+        twin = build()
     finally:
         keras.mixed_precision.set_global_policy("float32")
     twin.set_weights(model.get_weights())

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
+from modelyard.artifacts import self_contained
 from modelyard.errors import DataError
 from modelyard.tensors import is_whole
 from modelyard_plugins.support.keras.inputs import given
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.artifacts import Model, ModelFacts
-    from modelyard.tensors import InputFacts
+    from modelyard.tensors import InputFacts, OutputFacts
 
 INPUT, SIGNATURE = "input", "serving_default"
 """The names that the contract of the format gives (see `modelyard.artifacts.FORMAT_FILES`)."""
@@ -37,7 +40,8 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
         folder: where to; it is made.
         facts: of the model that is wrapped: its preprocessing and activation become part of the graph.
         call: `call(inputs)` answers a batch: float32 tensors (or whole numbers as they are), `(N, *input_shape)` in, a dict
-            of them by the names in the file where there are several, and float32, `(N, *output_shape)`, out.
+            of them by the names in the file where there are several, and float32, `(N, *output_shape)`, out, a dict of
+            these by the names of the outputs where there are several.
         variables: every `tf.Variable` that `call` reads.
     """
     import tensorflow as tf
@@ -51,12 +55,19 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
     def serve(*samples: Any) -> dict[str, Any]:
         pairs = zip(facts.inputs, samples, strict=True)
         prepared = {one.name: _preprocess(raw, one) for one, raw in pairs}
-        answer = tf.cast(call(given(facts.inputs, prepared)), tf.float32)
-        return {facts.answer.name: activations[facts.answer.outside](answer)}
+        answer = call(given(facts.inputs, prepared))
+        each = answer if isinstance(answer, dict) else {facts.answer.name: answer}
+        return {one.name: activations[one.outside](tf.cast(each[one.name], tf.float32)) for one in facts.outputs}
 
     module.serve = serve
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
     _normalize(folder)
+
+
+def kept(facts: ModelFacts) -> ModelFacts:
+    """Return the facts of what `write_saved_model` makes of a model with `facts`."""
+    outputs = tuple(replace(one, tensor="") for one in facts.outputs)
+    return self_contained(replace(facts, outputs=outputs))
 
 
 def taken(facts: ModelFacts) -> dict[str, InputFacts]:
@@ -64,7 +75,7 @@ def taken(facts: ModelFacts) -> dict[str, InputFacts]:
     return {one.name: one for one in facts.inputs} if len(facts.inputs) > 1 else {INPUT: facts.input}
 
 
-def _batch(one: InputFacts) -> list[int | None]:
+def _batch(one: InputFacts | OutputFacts) -> list[int | None]:
     """Return the shape of a batch; None: any length."""
     return [None, *(axis if isinstance(axis, int) else None for axis in one.shape)]
 
@@ -210,4 +221,5 @@ def _specs(specs: Mapping[str, Any]) -> str:
 def _wanted(model: Model) -> str:
     facts = model.facts
     wanted = ", ".join(f"{name}: {one.dtype} {_batch(one)}" for name, one in sorted(taken(facts).items()))
-    return f"{wanted} -> {facts.answer.name}: float32 {[None, *facts.output_shape]}"
+    outputs = sorted(facts.outputs, key=lambda one: one.name)
+    return f"{wanted} -> {', '.join(f'{one.name}: float32 {_batch(one)}' for one in outputs)}"

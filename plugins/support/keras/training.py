@@ -1,4 +1,4 @@
-"""Train a classifier of either Keras, from the project's model to its history.
+"""Train a network of either Keras, from the project's model to its history.
 
 The package, `tf_keras` or `keras`, is passed in: TensorFlow decides which of them a process has. Whoever looks at a project
 imports this with the trainers; what training needs, it imports when it trains.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelyard_plugins.support.heads import heads_of, widths
 from modelyard_plugins.support.losses import loss_of
 from modelyard_plugins.support.training import (
     OPTIMIZERS,
@@ -17,17 +18,23 @@ from modelyard_plugins.support.training import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from modelyard.artifacts import Output, SampleShape
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelyard.artifacts import ModelFacts, SampleShape
     from modelyard.contexts import TrainContext
+    from modelyard_plugins.support.heads import Head
+    from modelyard_plugins.support.keras.own_training import Steps
     from modelyard_plugins.support.training_params import TrainingParams
 
 
-def build_model(context: TrainContext, check_model: Callable[[Any, str, SampleShape], None]) -> Any:
-    """Return the project's model, checked before time is spent on it.
+def build_model(keras: Any, context: TrainContext, check_model: Callable[[Any, str, SampleShape], None]) -> Any:
+    """Return the project's model, checked before time is spent on it; one of several outputs answers a list of them.
 
     Args:
+        keras: the package that the model is of.
         context: the data set and the untrained model.
         check_model: checks that the model, named by its table, is one of the Keras that trains it.
 
@@ -38,26 +45,39 @@ def build_model(context: TrainContext, check_model: Callable[[Any, str, SampleSh
 
     facts = context.dataset.facts
     shape = facts.sample_shape
-    model = context.build_model(shape, facts.classes)
+    model = _built(context)
     check_model(model, "[tool.modelyard.model]", shape)
+    model = _with_heads(keras, model, context)
     check_inputs(model, facts)
     answers(model, context)
     return model
 
 
-def answers(model: Any, context: TrainContext) -> Output:
+def _with_heads(keras: Any, model: Any, context: TrainContext) -> Any:
+    """Return a model that answers the project's outputs in their order, where there are several."""
+    from modelyard_plugins.support.keras.heads import with_heads
+
+    facts = context.dataset.facts
+    return with_heads(keras, model, [one.name for one in facts.outputs]) if facts.losses else model
+
+
+def answers(model: Any, context: TrainContext) -> ModelFacts:
     """Return what `model` answers: probabilities where it ends in their activation, or where its component says so.
 
     Raises:
         PluginError: it ends in another activation.
     """
-    from modelyard_plugins.support.keras.facts import ends_in
+    from modelyard_plugins.support.keras.facts import each_ends_in, ends_in
+    from modelyard_plugins.support.keras.heads import named_after
 
-    activation = ends_in({"config": model.get_config()})
-    return (context.facts.ending_in(activation) if activation else context.facts).output
+    config = {"config": model.get_config()}
+    if len(context.facts.outputs) > 1:
+        return named_after(context.facts, model).each_ending_in(each_ends_in(config))
+    activation = ends_in(config)
+    return context.facts.ending_in(activation) if activation else context.facts
 
 
-def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingParams) -> None:
+def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingParams) -> ModelFacts | None:
     """Train `model` in place, leave it with the weights to ship, and record how it went.
 
     Args:
@@ -66,52 +86,49 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
         context: the data set, and where the history and the figures go.
         params: how it is trained.
 
+    Returns:
+        What the trainer returns: of several outputs, what the file calls them.
+
     Raises:
         StageFailed: the loss or another figure is no longer a finite number.
     """
     from modelyard_plugins.support.data.augmenting import Augmenting
     from modelyard_plugins.support.data.order import Mixing
     from modelyard_plugins.support.keras.feed import batches
-    from modelyard_plugins.support.keras.fitting import compile_model, fit
+    from modelyard_plugins.support.keras.fitting import fit
     from modelyard_plugins.support.keras.own_training import own_callbacks, stepping
     from modelyard_plugins.support.keras.precision import learner, take_weights
-    from modelyard_plugins.support.own_function import own_function
 
-    loss = loss_of(context.dataset.facts, params.loss or params.step)
+    data, said = context.dataset, params.loss or params.step
+    heads = heads_of(context, answers(model, context), said)
+    if not data.facts.losses:
+        loss_of(data.facts, said)
     augmenting = Augmenting(params.flip, params.shift)
-    augmenting.check(context.dataset.facts.inputs, context.dataset.facts.answer)
-    rows, held_out = training_rows(context.dataset, params.validation_fraction, context.seed, params.folds, params.fold)
-    steps = params.epochs * -(-len(rows) // params.batch_size)
-    rate = (
-        keras.optimizers.schedules.CosineDecay(params.learning_rate, steps)
-        if params.schedule == "cosine"
-        else params.learning_rate
-    )
-    moving = getattr(keras.optimizers, OPTIMIZERS[params.optimizer])(learning_rate=rate)
-    made_small = own_function(params.loss, "loss")
-    trained = learner(keras, model, context, params.precision)
-    compile_model(keras, trained, moving, loss, answers(model, context), made_small)
+    augmenting.check(data.facts.inputs, data.facts.outputs)
+    rows, held_out = training_rows(context, params.validation_fraction, params.folds, params.fold)
+    weights = sample_weights(context, rows, params.class_weights)
+    trained = learner(keras, model, lambda: _with_heads(keras, _built(context), context), params.precision)
+    facts = answers(model, context)
+    steps = _compiled(keras, trained, context, facts, heads, params, -(-len(rows) // params.batch_size), weights)
     counts = f"{len(rows):,} samples, {len(held_out):,} set apart for validation"
     context.log(f"{model.name}: {model.count_params():,} parameters, {counts}")
-    weights = sample_weights(context.dataset, rows, params.class_weights)
+    only = None if data.facts.losses else next(iter(weights.values()), None)
     feed = batches(
-        context.dataset,
+        data,
         rows,
         params.batch_size,
         seed=context.seed,
         augmenting=augmenting,
-        class_weights=weights,
+        class_weights=only,
         mixing=Mixing(params.shuffle_block, params.buckets),
     )
     sorting = Mixing(buckets=params.buckets)
-    validation = (
-        batches(context.dataset, held_out, params.batch_size, seed=None, mixing=sorting) if len(held_out) else None
-    )
+    validation = batches(data, held_out, params.batch_size, seed=None, mixing=sorting) if len(held_out) else None
     keeper = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=params.early_stopping, restore_best_weights=True
     )
     callbacks = [*own_callbacks(keras, params.callbacks, context), *([keeper] if params.early_stopping else [])]
-    with stepping(keras, trained, params.step) as more:
+    with stepping(keras, trained, steps) as more:
         callbacks += more
         history = fit(
             keras, trained, feed, epochs=params.epochs, context=context, validation=validation, callbacks=callbacks
@@ -120,3 +137,40 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
         trained.set_weights(keeper.best_weights)  # tf_keras restores them only where it did stop
     take_weights(model, trained)
     record(context, history, model.count_params(), best=int(keeper.best_epoch) if params.early_stopping else None)
+    return facts if len(facts.outputs) > 1 else None
+
+
+def _built(context: TrainContext) -> Any:
+    facts = context.dataset.facts
+    return context.build_model(facts.sample_shape, widths(facts))
+
+
+def _compiled(
+    keras: Any,
+    model: Any,
+    context: TrainContext,
+    facts: ModelFacts,
+    heads: Mapping[str, Head],
+    params: TrainingParams,
+    steps: int,
+    class_weights: Mapping[str, NDArray[np.float32]],
+) -> Steps:
+    """Compile `model`, for `steps` steps an epoch, and return the steps that are not Keras's own."""
+    from modelyard_plugins.support.keras.fitting import compile_model
+    from modelyard_plugins.support.keras.heads import steps_of
+    from modelyard_plugins.support.keras.own_training import train_step_of
+    from modelyard_plugins.support.own_function import own_function
+
+    rate = (
+        keras.optimizers.schedules.CosineDecay(params.learning_rate, params.epochs * steps)
+        if params.schedule == "cosine"
+        else params.learning_rate
+    )
+    moving = getattr(keras.optimizers, OPTIMIZERS[params.optimizer])(learning_rate=rate)
+    own = own_function(params.loss, "loss")
+    if not context.dataset.facts.losses:
+        loss = loss_of(context.dataset.facts, params.loss or params.step)
+        compile_model(keras, model, moving, loss, facts.output, own)
+        return train_step_of(model, params.step)
+    model.compile(optimizer=moving, jit_compile=False)
+    return {**steps_of(keras, model, facts, heads, own, class_weights), **train_step_of(model, params.step)}

@@ -1,4 +1,4 @@
-"""Call a module with the tensors of a sample: its only one, or several by their names."""
+"""Call a module with the tensors of a sample: its only one, or several by their names; its answers, and labels, are alike."""
 
 from __future__ import annotations
 
@@ -26,6 +26,25 @@ def call(module: Any, given: Given) -> Any:
     if spec is None or spec.children()[1].context:
         return module(**given)
     return module(*(given[node.name] for node in module.graph.nodes if node.op == "placeholder"))
+
+
+def in_float32(answer: Any) -> Any:
+    """Return what a module answers as float32: a tensor, or several by their names."""
+    return {name: one.float() for name, one in answer.items()} if isinstance(answer, dict) else answer.float()
+
+
+def many(labels: Any) -> int:
+    """Return of how many samples these are the labels: a tensor, or several by their names."""
+    return len(_first(labels))
+
+
+def place_of(labels: Any) -> Any:
+    """Return the device that labels are on."""
+    return _first(labels).device
+
+
+def _first(labels: Any) -> Any:
+    return next(iter(labels.values())) if isinstance(labels, dict) else labels
 
 
 def tensors(inputs: Sequence[InputFacts], arrays: Mapping[str, NDArray[Any]], device: Any = None) -> Given:

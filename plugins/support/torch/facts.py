@@ -44,10 +44,11 @@ def torch_facts(path: Path) -> FileFacts:
         with zipfile.ZipFile(path) as archive:
             name = next(one for one in archive.namelist() if one.endswith("models/model.json"))
             module = json.loads(archive.read(name))["graph_module"]
-        target, signature = _maker(module["graph"]).get("target", ""), _signature(module)
+        signature, ends = _signature(module), [_made_by(module["graph"], one) for one in module["graph"]["outputs"]]
     except (OSError, ValueError, LookupError, TypeError, StopIteration, zipfile.BadZipFile):
         return FileFacts()
-    return FileFacts(activation=activation_of(target), signature=signature)
+    names = [one.name for one in signature.outputs] if len(ends) > 1 else []
+    return FileFacts(activation=ends[0], activations=dict(zip(names, ends, strict=False)), signature=signature)
 
 
 def activation_of(target: str) -> Activation | None:
@@ -59,7 +60,18 @@ def _signature(module: Mapping[str, Any]) -> Signature:
     said, values = module["signature"], module["graph"]["tensor_values"]
     inputs = [one["user_input"]["arg"] for one in said["input_specs"] if "user_input" in one]
     outputs = [one["user_output"]["arg"] for one in said["output_specs"] if "user_output" in one]
-    return Signature(*(tuple(_tensor(one["as_tensor"]["name"], values) for one in side) for side in (inputs, outputs)))
+    taken, made = (tuple(_tensor(one["as_tensor"]["name"], values) for one in side) for side in (inputs, outputs))
+    names = _keys(module) or [one.name for one in made]
+    return Signature(
+        taken, tuple(TensorSpec(name, one.dtype, one.shape) for name, one in zip(names, made, strict=True))
+    )
+
+
+def _keys(module: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the dict that a program answers; none if it answers something else."""
+    called = next(one["signature"] for one in module["module_call_graph"] if not one["fqn"])
+    spec = json.loads(called["out_spec"])[1]
+    return list(json.loads(spec["context"])) if spec["type"] == "builtins.dict" else []
 
 
 def _tensor(name: str, values: Mapping[str, Any]) -> TensorSpec:
@@ -75,7 +87,7 @@ def _axis(size: Mapping[str, Any]) -> int | str:
     return found[1] if found else ""
 
 
-def _maker(graph: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the node that makes the first output of `graph`, or an empty one."""
-    made = graph["outputs"][0]
-    return next((node for node in reversed(graph["nodes"]) if made in node["outputs"]), {})
+def _made_by(graph: Mapping[str, Any], output: Mapping[str, Any]) -> Activation | None:
+    """Return the activation that makes an output of `graph`; None: neither softmax nor sigmoid."""
+    node: Mapping[str, Any] = next((node for node in reversed(graph["nodes"]) if output in node["outputs"]), {})
+    return activation_of(node.get("target", ""))

@@ -65,7 +65,7 @@ class Feed:
         return len(self._order.bounds)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Yield inputs, shape `(n, *input_shape)`, and targets as `Dataset.y` says, as tensors; several inputs as a dict.
+        """Yield inputs, shape `(n, *input_shape)`, and targets as `Dataset.y` says, as tensors; several of either as a dict.
 
         Inputs are float32, or whole numbers as they are.
         """
@@ -73,9 +73,14 @@ class Feed:
 
         for chosen in self._order.epoch():
             samples = {name: x[chosen] for name, x in self._columns.items()}
-            y = self._targets.of(chosen, samples)
+            y = self._targets.of(chosen)
             if self._augmenting and self._random is not None:
                 samples, y = self._augmenting.change(self._inputs, samples, y, self._random)
             made = {one.name: model_inputs(samples[one.name], one.dtype, one.preprocessing) for one in self._inputs}
-            labels = torch.from_numpy(y).to(self._device)
-            yield tensors(self._inputs, made, self._device), labels
+            labels = self._targets.beside(y, samples)
+            targets = (
+                {name: torch.from_numpy(one).to(self._device) for name, one in labels.items()}
+                if isinstance(labels, dict)
+                else torch.from_numpy(labels).to(self._device)
+            )
+            yield tensors(self._inputs, made, self._device), targets

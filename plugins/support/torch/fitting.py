@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import Output
-from modelyard.tensors import Loss
-from modelyard_plugins.support.losses import FIGURES, IGNORED
 from modelyard_plugins.support.torch.callbacks import Callbacks
-from modelyard_plugins.support.torch.calling import call
+from modelyard_plugins.support.torch.calling import call, in_float32, many, place_of
+from modelyard_plugins.support.torch.criteria import Criteria, Criterion, Sum, Weights
 from modelyard_plugins.support.training import OPTIMIZERS, Teller
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Mapping
 
     from modelyard.contexts import StageContext
     from modelyard.params import Precision
     from modelyard_plugins.support.own_training import Step as OwnStep
     from modelyard_plugins.support.torch.feed import Feed
     from modelyard_plugins.support.training import History
-
-_OfBoth = Callable[[Any, Any], Any]
-"""From answers, shape `(N, k)`, and targets, as `Dataset.y` says, to a tensor."""
-
-
-class Criterion(NamedTuple):
-    """What is made small, and what is told beside it.
-
-    Attributes:
-        loss: `loss(answers, targets, reduction="mean")`, as the functions of `torch.nn.functional` are called.
-        figure: what the history calls the second figure; empty: there is none.
-        sum_of: that figure's sum over the samples of a batch.
-    """
-
-    loss: Callable[..., Any]
-    figure: str
-    sum_of: _OfBoth
-
-    @classmethod
-    def of(cls, loss: Loss, output: Output, own: _OfBoth | None = None) -> Criterion:
-        """Return the one for `loss` and a module that answers `output`; `own(answers, targets)` is made small instead."""
-        is_logits = output == "logits"
-        sums: dict[str, _OfBoth] = {
-            "accuracy": _hits,
-            "binary_accuracy": _binary_hits(0.0 if is_logits else 0.5),
-            "mean_absolute_error": _distances,
-        }
-        made_small = _reduced(own or _nothing) if own or not loss else _LOSSES[loss, is_logits]
-        figure = FIGURES.get(loss, "")
-        return cls(made_small, figure, sums.get(figure, _nothing))
-
-    def figures(self, loss: Any, answers: Any, targets: Any) -> dict[str, Any]:
-        """Return the figures of a batch, by name: its mean `loss`, and what is told beside it."""
-        beside = {self.figure: _Sum(self.sum_of(answers.detach(), targets))} if self.figure else {}
-        return {"loss": loss, **beside}
 
 
 def make_optimizer(name: str, module: Any, learning_rate: float) -> Any:
@@ -104,12 +65,12 @@ def fit(
     *,
     epochs: int,
     context: StageContext,
-    criterion: Criterion,
+    criterion: Criterion | Criteria,
     validation: Feed | None = None,
     keeper: KeepBest | None = None,
     after_step: Callable[[], None] | None = None,
     precision: Precision = "float32",
-    class_weights: NDArray[np.float32] | None = None,
+    class_weights: Weights | None = None,
     step: OwnStep | None = None,
     callbacks: Callbacks | None = None,
 ) -> History:
@@ -126,7 +87,7 @@ def fit(
         keeper: decides, on the validation loss, when to stop; its best weights are put into the module at the end.
         after_step: called after each step.
         precision: what layers compute in while they learn.
-        class_weights: what a sample of each class counts in the loss, shape `(classes,)`; None: each as much.
+        class_weights: what a sample of each class counts in the loss, by output; left out: each as much.
         step: what takes a step instead: `step(module, optimizer, inputs, targets)` returns figures of the batch by name.
         callbacks: what is told of epochs and batches.
 
@@ -135,8 +96,7 @@ def fit(
     """
     history: History = {"epoch": []}
     teller = Teller(context, epochs, len(train))
-    learnt = criterion if class_weights is None else criterion._replace(loss=_weighted(criterion.loss, class_weights))
-    step = step or _stepping(learnt, precision)
+    step = step or _stepping(criterion.weighing(class_weights or {}), precision)
     told = callbacks or Callbacks()
     told.begin(module, optimizer)
     for epoch in range(epochs):
@@ -170,7 +130,7 @@ def _epoch(
     means = _Means()
     for done, (inputs, labels) in enumerate(train):
         told.tell("on_train_batch_begin", done)
-        means.add(step(module, optimizer, inputs, labels), len(labels))
+        means.add(step(module, optimizer, inputs, labels), many(labels))
         if after_step is not None:
             after_step()
         told.tell("on_train_batch_end", done)
@@ -178,15 +138,14 @@ def _epoch(
     return means.read()
 
 
-def _stepping(criterion: Criterion, precision: Precision) -> OwnStep:
+def _stepping(criterion: Criterion | Criteria, precision: Precision) -> OwnStep:
     """Return what takes a step down the loss of `criterion`, with layers that compute in `precision`."""
     import torch
 
     def step(module: Any, optimizer: Any, inputs: Any, labels: Any) -> dict[str, Any]:
         optimizer.zero_grad()
-        with torch.autocast(labels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            answer = call(module, inputs)
-        answer = answer.float()
+        with torch.autocast(place_of(labels).type, torch.bfloat16, enabled=precision == "bfloat16"):
+            answer = in_float32(call(module, inputs))
         loss = criterion.loss(answer, labels)
         loss.backward()
         optimizer.step()
@@ -195,7 +154,7 @@ def _stepping(criterion: Criterion, precision: Precision) -> OwnStep:
     return step
 
 
-def measure(module: Any, feed: Feed, criterion: Criterion) -> dict[str, float]:
+def measure(module: Any, feed: Feed, criterion: Criterion | Criteria) -> dict[str, float]:
     """Return the loss and the second figure of `module`, in evaluation mode over `feed`."""
     import torch
 
@@ -205,117 +164,13 @@ def measure(module: Any, feed: Feed, criterion: Criterion) -> dict[str, float]:
     with torch.no_grad():
         for inputs, labels in feed:
             answer = call(module, inputs)
-            means.add(criterion.figures(criterion.loss(answer, labels), answer, labels), len(labels))
+            means.add(criterion.figures(criterion.loss(answer, labels), answer, labels), many(labels))
     module.train(was_training)
     return means.read()
 
 
-def _nothing(answers: Any, targets: Any) -> Any:  # noqa: ARG001 - a step of the project's own makes small what it says
-    return answers.sum() * 0
-
-
-def _reduced(own: _OfBoth) -> Callable[..., Any]:
-    """Return a loss of the project's own as the functions of `torch.nn.functional` are called."""
-
-    def loss(answers: Any, targets: Any, reduction: str = "mean") -> Any:
-        found = own(answers, targets)
-        return found.mean() if reduction == "mean" else found
-
-    return loss
-
-
-def _loss_of_logits(logits: Any, labels: Any, reduction: str = "mean") -> Any:
-    import torch
-
-    return torch.nn.functional.cross_entropy(
-        logits.movedim(-1, 1), labels.long(), reduction=reduction, ignore_index=IGNORED
-    )
-
-
-def _loss_of_probabilities(probabilities: Any, labels: Any, reduction: str = "mean") -> Any:
-    import torch
-
-    least = torch.finfo(probabilities.dtype).tiny  # the logarithm of 0 has no gradient
-    return torch.nn.functional.nll_loss(
-        probabilities.clamp_min(least).log().movedim(-1, 1), labels.long(), reduction=reduction, ignore_index=IGNORED
-    )
-
-
-def _binary_loss_of_logits(logits: Any, labels: Any, reduction: str = "mean") -> Any:
-    import torch
-
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction=reduction)
-
-
-def _binary_loss_of_probabilities(probabilities: Any, labels: Any, reduction: str = "mean") -> Any:
-    import torch
-
-    wanted = labels.to(probabilities.dtype)
-    return torch.nn.functional.binary_cross_entropy(probabilities, wanted, reduction=reduction)
-
-
-def _squared_error(answers: Any, targets: Any, reduction: str = "mean") -> Any:
-    import torch
-
-    return torch.nn.functional.mse_loss(answers, targets, reduction=reduction)
-
-
-def _absolute_error(answers: Any, targets: Any, reduction: str = "mean") -> Any:
-    import torch
-
-    return torch.nn.functional.l1_loss(answers, targets, reduction=reduction)
-
-
-_LOSSES: dict[tuple[Loss, bool], Callable[..., Any]] = {
-    ("cross-entropy", True): _loss_of_logits,
-    ("cross-entropy", False): _loss_of_probabilities,
-    ("binary-cross-entropy", True): _binary_loss_of_logits,
-    ("binary-cross-entropy", False): _binary_loss_of_probabilities,
-    ("squared-error", False): _squared_error,
-    ("absolute-error", False): _absolute_error,
-}
-"""By the loss, and whether the module answers logits; what has no activation answers none."""
-
-
-def _hits(answers: Any, labels: Any) -> Any:
-    right = answers.argmax(-1) == labels
-    if labels.ndim == 1:
-        return right.sum()
-    counted = (labels != IGNORED).flatten(1).sum(1)
-    return (right.flatten(1).sum(1).double() / counted.clamp_min(1)).sum()
-
-
-def _binary_hits(threshold: float) -> _OfBoth:
-    def hits(answers: Any, labels: Any) -> Any:
-        return ((answers > threshold) == (labels > 0)).double().mean(1).sum()
-
-    return hits
-
-
-def _distances(answers: Any, targets: Any) -> Any:
-    return (answers.double() - targets.double()).abs().flatten(1).mean(1).sum()
-
-
-def _weighted(loss_of: Callable[..., Any], class_weights: NDArray[np.float32]) -> _OfBoth:
-    """Return the mean of weighted losses over all samples of a batch, as Keras takes it: not over the sum of the weights."""
-    import torch
-
-    weights = torch.from_numpy(class_weights)
-
-    def weighted(answer: Any, labels: Any) -> Any:
-        return (loss_of(answer, labels, reduction="none") * weights.to(labels.device)[labels]).mean()
-
-    return weighted
-
-
-class _Sum(NamedTuple):
-    """A figure that is the sum over a batch's samples, not their mean: counts of them stay whole."""
-
-    value: Any
-
-
 def _summed(value: Any, samples: int) -> Any:
-    if isinstance(value, _Sum):
+    if isinstance(value, Sum):
         return value.value
     return (value.detach().double() if hasattr(value, "detach") else float(value)) * samples
 

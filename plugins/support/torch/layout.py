@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelyard.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from modelyard.artifacts import SampleShape, Shape
     from modelyard.tensors import InputFacts
@@ -32,19 +32,21 @@ def _moves(shape: Sequence[Any], layout: Layout) -> bool:
     return layout == "channels-first" and len(shape) > 1
 
 
-def taking_samples(model: Any, sample_shape: SampleShape, layout: Layout) -> Any:
+def taking_samples(
+    model: Any, sample_shape: SampleShape, layout: Layout, answered: Callable[[Any], Any] = lambda answer: answer
+) -> Any:
     """Return a module that takes samples of the data set's shape and hands them to `model` as that takes them.
 
-    Several inputs are taken, and handed on, by their names.
+    Several inputs are taken, and handed on, by their names. What `model` answers goes through `answered`.
     """
     return (
-        _taking_named(model, sample_shape, layout)
+        _taking_named(model, sample_shape, layout, answered)
         if isinstance(sample_shape, dict)
-        else _taking_one(model, sample_shape, layout)
+        else _taking_one(model, sample_shape, layout, answered)
     )
 
 
-def _taking_one(model: Any, shape: Shape, layout: Layout) -> Any:
+def _taking_one(model: Any, shape: Shape, layout: Layout, answered: Callable[[Any], Any]) -> Any:
     import torch
 
     class TakingSamples(torch.nn.Module):  # type: ignore[misc]  # torch is skipped by mypy
@@ -55,13 +57,13 @@ def _taking_one(model: Any, shape: Shape, layout: Layout) -> Any:
             self.model = model
 
         def forward(self, samples: Any) -> Any:
-            return self.model(_first(samples) if moves else samples)
+            return answered(self.model(_first(samples) if moves else samples))
 
     moves = _moves(shape, layout)
     return TakingSamples()
 
 
-def _taking_named(model: Any, shapes: Mapping[str, Shape], layout: Layout) -> Any:
+def _taking_named(model: Any, shapes: Mapping[str, Shape], layout: Layout, answered: Callable[[Any], Any]) -> Any:
     import torch
 
     class TakingNamed(torch.nn.Module):  # type: ignore[misc]  # torch is skipped by mypy
@@ -72,7 +74,9 @@ def _taking_named(model: Any, shapes: Mapping[str, Shape], layout: Layout) -> An
             self.model = model
 
         def forward(self, **samples: Any) -> Any:
-            return self.model(**{name: _first(one) if name in moved else one for name, one in samples.items()})
+            return answered(
+                self.model(**{name: _first(one) if name in moved else one for name, one in samples.items()})
+            )
 
     moved = {name for name, shape in shapes.items() if _moves(shape, layout)}
     names = ["self", *shapes]

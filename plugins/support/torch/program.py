@@ -73,6 +73,12 @@ def save_program(program: Any, path: Path) -> None:
     torch.export.save(program, path)
 
 
+def output_names(program: Any) -> list[str]:
+    """Return what the outputs of `program` are called, in order: the keys of the dict that it answers, or as its graph calls them."""
+    spec = program.call_spec.out_spec
+    return list(spec.context) if spec.type is dict else list(program.graph_signature.user_outputs)
+
+
 def load_program(path: Path) -> Any:
     """Read the program in `path`. A file that would have Python objects unpickled, or a text evaluated, is refused.
 

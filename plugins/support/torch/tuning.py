@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import format_file
 from modelyard.files.json import write_json
-from modelyard_plugins.support.losses import loss_of
+from modelyard_plugins.support.torch.criteria import criterion_of
 from modelyard_plugins.support.torch.feed import Feed
-from modelyard_plugins.support.torch.fitting import Criterion, fit, make_optimizer
+from modelyard_plugins.support.torch.fitting import fit, make_optimizer
 from modelyard_plugins.support.torch.program import load_program, save_program, trainable
 from modelyard_plugins.support.torch.start import device, start
 from modelyard_plugins.support.training import last_figures
@@ -53,7 +53,7 @@ def fine_tune(
     feed = Feed(context.dataset, np.arange(samples), batch_size, seed=context.seed, device=where, inputs=inputs)
     after_step = None if watch is None else watch(program, module, epochs * len(feed))
     optimizer = make_optimizer("adam", module, learning_rate)
-    criterion = Criterion.of(loss_of(context.dataset.facts), context.model.facts.output)
+    criterion = criterion_of(context, context.model.facts)
     history = fit(module, feed, optimizer, epochs=epochs, context=context, criterion=criterion, after_step=after_step)
     if where.type != "cpu":
         program = move_to_device_pass(program, "cpu")

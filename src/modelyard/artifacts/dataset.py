@@ -28,10 +28,17 @@ Split = str
 
 
 class SplitFacts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How many samples a split has, in all and with each label (in the order of the labels), where there are labels."""
+    """How many samples a split has.
+
+    Attributes:
+        samples: how many there are.
+        per_class: how many have each label, in the order of the labels; none where that means nothing.
+        per_output: the same of each of several outputs that has labels to count, by its name.
+    """
 
     samples: int
     per_class: tuple[int, ...] = ()
+    per_output: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
 
 
 class DatasetFacts(Tensors, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,7 +46,8 @@ class DatasetFacts(Tensors, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         splits: how many samples each has.
-        loss: what training makes small.
+        loss: what training makes small; empty where several outputs are learnt.
+        losses: what it makes small for each of several outputs, by their names.
         sent: what clients send, where handlers make the inputs of it.
         measured: what the task measures, where a handler after the model gives it.
         slices: the values of each column that says of what test samples are.
@@ -48,10 +56,17 @@ class DatasetFacts(Tensors, frozen=True, kw_only=True, omit_defaults=True):
 
     splits: dict[str, SplitFacts]
     loss: Loss = "cross-entropy"
+    losses: dict[str, Loss] = msgspec.field(default_factory=dict)
     sent: tuple[InputFacts, ...] = ()
     measured: OutputFacts | None = None
     slices: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     test_sets: dict[str, SplitFacts] = msgspec.field(default_factory=dict)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """How many numbers each output has along its last axis, by its name; those are left out where that varies."""
+        last = {one.name: one.shape[-1] for one in self.outputs if one.shape}
+        return {name: axis for name, axis in last.items() if isinstance(axis, int)}
 
     @property
     def dtype(self) -> str:
@@ -123,7 +138,7 @@ class Dataset(msgspec.Struct, frozen=True):
 
         What they are goes by the loss: with `cross-entropy` the number of each sample's class, int64, shape `(N,)`, or
         of the class at each of its positions, int32, shape `(N, *positions)`, -1 where it does not count; with `binary-cross-entropy` 0 or 1 for each label, uint8, shape `(N, labels)`; with an error numbers, float32, shape
-        `(N, k)`.
+        `(N, k)`. Those of several outputs are fields of one array, shape `(N,)`: `y["kind"]`.
         """
         return self._load(f"{split}_y.npy")
 

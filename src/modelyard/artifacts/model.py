@@ -109,9 +109,32 @@ class ModelFacts(Tensors, frozen=True, kw_only=True):
         )
         raise PluginError(msg)
 
+    def each_ending_in(self, activations: Mapping[str, Activation | None]) -> ModelFacts:
+        """Return these facts for a file of several outputs.
+
+        Args:
+            activations: what each of them ends in, by what the file calls it; None, or left out: nobody knows.
+
+        Raises:
+            PluginError: one ends in another activation than its task wants.
+        """
+        return replace(self, outputs=tuple(_ending_in(one, activations) for one in self.outputs))
+
     def at_once(self, most: int) -> int:
         """Return how many samples to run the model on at once: `most`, or fewer where it allows only those."""
         return most if self.batch is msgspec.UNSET else min(most, self.batch)
+
+
+def _ending_in(output: OutputFacts, activations: Mapping[str, Activation | None]) -> OutputFacts:
+    wanted = output.activation
+    ends = activations.get(output.tensor or output.name) if wanted != "none" else None
+    if ends is not None and ends not in ("none", wanted) and not output.inside:
+        msg = (
+            f"the model's output {output.name!r} ends in a {ends}, but the data set's answers are those of a {wanted}\n"
+            f"  let it end in a {wanted}, or in neither: the {wanted} is then applied to what it answers"
+        )
+        raise PluginError(msg)
+    return output if ends is None else replace(output, inside=output.inside or ends != "none")
 
 
 class FileFacts(msgspec.Struct, frozen=True, kw_only=True):

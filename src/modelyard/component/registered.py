@@ -43,6 +43,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     produces_by: Callable[..., str] | None = None
     takes_model: bool = True
     losses: tuple[str, ...] = ("cross-entropy",)
+    trains_several: bool = False
     trains_like: str = ""
     reads_classes: bool = False
     answers: Literal["", "logits", "probabilities"] = ""

@@ -15,6 +15,7 @@ from modelyard.metrics import Quantity
 from modelyard.metrics.registered import quantities_of, quantity_of
 from modelyard.metrics.sliced import on_sets, sliced
 from modelyard.metrics.standard import STANDARD
+from modelyard.tensors import Loss
 from modelyard.toml.places import ConfigSource, Where
 
 
@@ -69,6 +70,7 @@ class Config(msgspec.Struct, frozen=True):
         signature: what is said of tensors by what the model's file calls them, see `config.signature`.
         gates: the plugins' gates that variants must pass beside the bounds in `settings`, by name.
         several: the task of each output by its name, where several outputs count; `uses` has them as one, too.
+        loss_weights: what the loss of each of them counts in their sum; 0: nothing is learnt for it.
         kinds: for each kind of stage that a plugin registered and the project asks for, its component.
     """
 
@@ -89,6 +91,7 @@ class Config(msgspec.Struct, frozen=True):
     target_names: frozenset[str] = frozenset()
     kinds: dict[str, Use] = {}
     several: dict[str, Use] = {}
+    loss_weights: dict[str, float] = {}
     metrics: dict[str, Use] = {}
     gates: dict[str, Use] = {}
     before: tuple[Use, ...] = ()
@@ -134,6 +137,11 @@ class Config(msgspec.Struct, frozen=True):
     def tasks(self) -> dict[str, Use]:
         """What is learnt, by role: `task`; or where several outputs count, `task:OUTPUT` for each."""
         return {f"task:{name}": use for name, use in self.several.items()} or {"task": self.uses["task"]}
+
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """What training makes small for each of several outputs that is learnt; empty where there is one output."""
+        return {name: use.component.loss for name, use in self.several.items() if self.loss_weights[name]}
 
     @property
     def handlers(self) -> dict[str, Use]:

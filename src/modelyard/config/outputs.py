@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+from msgspec import Meta
+
+from modelyard.component import Parameter, check_values
 from modelyard.errors import ConfigError
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.several import task_of
@@ -17,6 +20,18 @@ if TYPE_CHECKING:
 
 OUTPUTS = "outputs"
 _NAME = r"[a-z][a-z0-9_]{0,30}"
+_Weight = Annotated[float, Meta(ge=0, description="a number from 0")]
+WEIGHT = Parameter(
+    "weight", _Weight, 1.0, "what the output's loss counts in the sum of all; 0: nothing is learnt for it."
+)
+"""The key of an output's table that is not its task's."""
+
+
+class OutputTask(NamedTuple):
+    """What is learnt of one output, and what its loss counts in the sum of all."""
+
+    use: Use
+    weight: float
 
 
 def are_several(table: Mapping[str, Any]) -> bool:
@@ -26,8 +41,8 @@ def are_several(table: Mapping[str, Any]) -> bool:
 
 def output_tasks(
     table: Mapping[str, Any], where: Where, take: Callable[[Mapping[str, Any], Where], Use]
-) -> dict[str, Use]:
-    """Return the tasks by the outputs' names.
+) -> dict[str, OutputTask]:
+    """Return the tasks by the outputs' names, each with its weight.
 
     Args:
         table: what `[tool.modelyard.task]` holds.
@@ -45,11 +60,11 @@ def output_tasks(
         msg = f"{place}: {outputs!r} is not allowed\n  write a table for each output: [tool.modelyard.task.{OUTPUTS}.NAME] use = ..."
         raise ConfigError(msg)
     tasks = {name: _task(name, own, where, take) for name, own in outputs.items()}
-    _check_names(tasks, place)
+    _check_names({name: one.use for name, one in tasks.items()}, place)
     return tasks
 
 
-def _task(name: str, own: Any, where: Where, take: Callable[[Mapping[str, Any], Where], Use]) -> Use:
+def _task(name: str, own: Any, where: Where, take: Callable[[Mapping[str, Any], Where], Use]) -> OutputTask:
     place = where.at(OUTPUTS, name)
     if not re.fullmatch(_NAME, name):
         msg = f"{place}: {name!r} is not allowed as the name of an output\n  allowed: a lower-case letter, then letters, digits and underscores, 31 at most; `outputs` of the trainer import says what the file calls it"
@@ -57,7 +72,8 @@ def _task(name: str, own: Any, where: Where, take: Callable[[Mapping[str, Any], 
     if not isinstance(own, dict):
         msg = f"{place}: {own!r} is not a table\n  write [tool.modelyard.task.{OUTPUTS}.{name}] use = ..."
         raise ConfigError(msg)
-    return take(own, place)
+    said, rest = ({key: one for key, one in own.items() if (key == WEIGHT.name) is mine} for mine in (True, False))
+    return OutputTask(take(rest, place), float(check_values({WEIGHT.name: WEIGHT}, said, place)[WEIGHT.name]))
 
 
 def _check_names(tasks: Mapping[str, Use], place: Where) -> None:

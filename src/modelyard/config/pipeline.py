@@ -15,7 +15,7 @@ from modelyard.config.handlers import check_answer, check_runtime, requirements_
 from modelyard.config.keys import keys_of
 from modelyard.config.measuring import checked_parts, read_bounds, read_gates, read_metric
 from modelyard.config.names import check_name
-from modelyard.config.outputs import are_several, output_tasks
+from modelyard.config.outputs import WEIGHT, OutputTask, are_several, output_tasks
 from modelyard.config.table_reader import TableReader
 from modelyard.config.tables import (
     EXECUTOR,
@@ -55,7 +55,7 @@ class PipelineReader(TableReader):
         several = self.several()
         uses = {table: self.use(table) for table in USING if table not in TRAINED and not (several and table == "task")}
         if several:
-            uses["task"] = Use(task_of({output: use.component for output, use in several.items()}), {})
+            uses["task"] = Use(task_of({output: one.use.component for output, one in several.items()}), {})
         own: dict[str, Any] = {table: struct(**self.own(table)) for table, struct in TABLES.items() if table != "gates"}
         handlers: Handlers = own["handlers"]
         place = named_places(own[SOURCE], name)
@@ -72,7 +72,8 @@ class PipelineReader(TableReader):
             threads=self.scalar("threads", Threads, THREADS),
             isa=self.scalar("isa", Isa, None),
             uses=uses,
-            several=several,
+            several={output: one.use for output, one in several.items()},
+            loss_weights={output: one.weight for output, one in several.items()},
             settings=Settings(**{**own, SOURCE: place}, gates=read_bounds(self, measured)),
             before=self.handlers("before", handlers, uses["runtime"].component),
             after=self.handlers("after", handlers, uses["runtime"].component),
@@ -102,12 +103,14 @@ class PipelineReader(TableReader):
 
         return check_signature(tables, self.where(SIGNATURE), runtime)
 
-    def several(self) -> dict[str, Use]:
+    def several(self) -> dict[str, OutputTask]:
         """The tasks of several outputs; none where the project learns one."""
         table = self.table("task")
         if not are_several(table):
             return {}
-        return output_tasks(table, self.where("task"), lambda own, where: self.take("task", own, where))
+        return output_tasks(
+            table, self.where("task"), lambda own, where: self.take("task", own, where, more=(WEIGHT.name,))
+        )
 
     def check_image(self, image: Image) -> None:
         """Check that every registry takes the image's name."""

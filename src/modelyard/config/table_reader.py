@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,15 @@ class TableReader:
     def use(self, table: str, checked: Mapping[str, Any] | None = None) -> Use:
         return self.take(table, self.table(table), self.where(table), checked)
 
-    def take(self, table: str, given: Mapping[str, Any], where: Where, checked: Mapping[str, Any] | None = None) -> Use:
-        """The component that the values of `table` choose."""
+    def take(
+        self,
+        table: str,
+        given: Mapping[str, Any],
+        where: Where,
+        checked: Mapping[str, Any] | None = None,
+        more: Sequence[str] = (),
+    ) -> Use:
+        """The component that the values of `table` choose; `more` are keys that may stand beside."""
         kind, values = {**USING, **OPTIONAL}[table], dict(given)
         name = values.pop("use", default_components(self.plugins).get(table))
         if name is None:
@@ -84,7 +91,7 @@ class TableReader:
             raise ConfigError(msg)
         own = parameters_of_table(table)
         others = {k: v for k, v in values.items() if k not in own}
-        return self.components.take(kind, name, others, where, own, checked)
+        return self.components.take(kind, name, others, where, (*own, *more), checked)
 
     def step(self, step: Any, where: Where, kind: str = "optimizer") -> Use:
         """One link of a chain: a component's name, or a table with `use`."""

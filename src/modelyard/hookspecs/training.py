@@ -38,10 +38,13 @@ class TrainerTraits(GivesByParameters, ComponentTraits, total=False):
     `losses` are those that it can make small (`modelyard.tensors.Loss`), "" among them if it trains for tasks that name
     none; left out, cross-entropy alone. A task with another loss is refused when the project is loaded. One that takes no
     model is not asked.
+
+    `trains_several` says that it trains networks of several outputs, too: see `TrainContext.loss_weights`.
     """
 
     takes_model: bool
     losses: Sequence[Loss]
+    trains_several: bool
 
 
 class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):
@@ -50,7 +53,7 @@ class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):
     One that trains the model further names in `trains_like` the model optimizer that trains as it does, given the
     parameters of the same names, and changes nothing else (which names itself). Its variants are compared with a
     baseline that went through that one, so that extra training is not taken for the optimizer's gain. It says in
-    `losses` what a trainer says there.
+    `losses` and `trains_several` what a trainer says there.
 
     One whose framework writes classes of the project, such as layers of its own, into files by their names alone says
     `reads_classes`: the module of the project's model is imported before it runs, and counts.
@@ -59,6 +62,7 @@ class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):
     trains_like: str
     losses: Sequence[Loss]
     reads_classes: bool
+    trains_several: bool
 
 
 class RegisterModel(Protocol):
@@ -84,7 +88,7 @@ def modelyard_register_models(register: RegisterModel) -> None:
     """Register models: `function(input_shape, classes, *, ...)` returns a new, untrained model for the trainer.
 
     `input_shape` leaves the batch axis out, a dict of shapes by name where samples have several arrays; `classes` is the
-    number of outputs. The model answers logits, or probabilities where it ends in a softmax.
+    number of outputs, a dict of numbers by name where several outputs are learnt. The model answers logits, or probabilities where it ends in a softmax.
     """
 
 

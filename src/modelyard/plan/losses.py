@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from modelyard.component import kind_name
@@ -16,46 +16,71 @@ if TYPE_CHECKING:
     from modelyard.tensors import Loss
     from modelyard.toml.places import Place
 
+_ONLY = ""
+"""What the only output is called where there are not several."""
 
-def check_losses(config: Config, training: Training, plugins: Plugins, loss: Loss) -> None:
-    """Check that the trainer, and each model optimizer of a variant that trains, can make `loss` small.
+
+def check_losses(config: Config, training: Training, plugins: Plugins) -> None:
+    """Check that the trainer, and each model optimizer of a variant that trains, can make small what the project learns.
 
     A trainer that brings a model is not asked: how that was trained is nobody's business.
 
     Raises:
         PlanError: one cannot; the message names those that can.
     """
+    losses: Mapping[str, Loss] = config.losses if config.several else {_ONLY: config.uses["task"].component.loss}
     trainer = training.uses["train"].component
-    if trainer.trains and loss not in trainer.losses:
-        raise _refusal(training.where["train"].at("use"), trainer, loss, _trainers(training, plugins, loss))
+    if trainer.trains and not _knows(trainer, losses):
+        raise _refusal(training.where["train"].at("use"), trainer, losses, _trainers(training, plugins, losses))
     for variant in training.variants:
         for step in config.variants[variant]:
             optimizer = step.component
-            if optimizer.trains and loss not in optimizer.losses:
+            if optimizer.trains and not _knows(optimizer, losses):
                 place = f"{config.where_variant(variant)}: {variant}"
-                raise _refusal(place, optimizer, loss, _optimizers(optimizer, plugins, loss))
+                raise _refusal(place, optimizer, losses, _optimizers(optimizer, plugins, losses))
 
 
-def _refusal(where: Place, component: Component, loss: Loss, fitting: Iterable[str]) -> PlanError:
-    kind, known = kind_name(component.kind), " or ".join(component.losses)
-    wanted = f"the task's is {loss}" if loss else "the task has none to train with"
+def _knows(component: Component, losses: Mapping[str, Loss]) -> bool:
+    """Whether a component trains for these outputs; one that needs no loss of a task trains for any."""
+    if _ONLY in losses:
+        return losses[_ONLY] in component.losses
+    each = bool(losses) and all(loss in component.losses for loss in losses.values())
+    return "" in component.losses or (component.trains_several and each)
+
+
+def _refusal(where: Place | str, component: Component, losses: Mapping[str, Loss], fitting: Iterable[str]) -> PlanError:
+    kind = kind_name(component.kind)
+    advice = "" if _ONLY in losses or "" not in losses.values() else "; or let nothing be learnt for it: weight = 0"
     return PlanError(
-        f"{where}: the {kind} {component.name!r} trains with the loss {known}, but {wanted}\n"
-        f"  {kind}s that fit: {listing(fitting)}"
+        f"{where}: the {kind} {component.name!r} {_misfit(component, losses)}\n  {kind}s that fit: {listing(fitting)}{advice}"
     )
 
 
-def _trainers(training: Training, plugins: Plugins, loss: Loss) -> Iterable[str]:
-    """Yield the trainers that know `loss` and can train the project's model, and those that bring one."""
+def _misfit(component: Component, losses: Mapping[str, Loss]) -> str:
+    known = " or ".join(component.losses)
+    if _ONLY in losses:
+        wanted = f"the task's is {losses[_ONLY]}" if losses[_ONLY] else "the task has none to train with"
+        return f"trains with the loss {known}, but {wanted}"
+    if not losses:
+        return "has nothing to learn: the weight of every output is 0"
+    if not component.trains_several:
+        return f"trains for one output, but {len(losses)} are learnt: {listing(losses)}"
+    name = next(name for name, loss in losses.items() if loss not in component.losses)
+    wanted = f"that of the output {name!r} is {losses[name]}" if losses[name] else f"the output {name!r} has none"
+    return f"trains with the loss {known}, but {wanted}"
+
+
+def _trainers(training: Training, plugins: Plugins, losses: Mapping[str, Loss]) -> Iterable[str]:
+    """Yield the trainers that know the losses and can train the project's model, and those that bring one."""
     model = training.uses["model"].component
     for name, one in plugins.of_kind("trainer").items():
         trains_it = not model.produces or one.produces == model.produces
-        if not one.trains or (loss in one.losses and trains_it):
+        if not one.trains or (_knows(one, losses) and trains_it):
             yield name
 
 
-def _optimizers(refused: Component, plugins: Plugins, loss: Loss) -> Iterable[str]:
-    """Yield the model optimizers that know `loss` and take a format that `refused` takes, too."""
+def _optimizers(refused: Component, plugins: Plugins, losses: Mapping[str, Loss]) -> Iterable[str]:
+    """Yield the model optimizers that know the losses and take a format that `refused` takes, too."""
     for name, one in plugins.of_kind("optimizer").items():
-        if one.trains and loss in one.losses and set(one.accepts) & set(refused.accepts):
+        if one.trains and _knows(one, losses) and set(one.accepts) & set(refused.accepts):
             yield name

@@ -18,7 +18,7 @@ from modelyard.plan.formats import advice
 from modelyard.plan.losses import check_losses
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
-from modelyard.stage import CLASSES_ROLE, Input, Stage
+from modelyard.stage import CLASSES_ROLE, LOSS_WEIGHTS, Input, Stage
 from modelyard.toml.places import KeyPlace
 
 
@@ -42,7 +42,7 @@ class Road:
         own = training.name or (model.component.label if model else "")
         self.train = f"train:{config.called(own) if own else config.name}"
         self.check_trainer()
-        check_losses(config, training, plugins, config.uses["task"].component.loss)
+        check_losses(config, training, plugins)
         self.own = {name: config.variants[name] for name in training.variants}
         self.first = self.checked_baseline()
         self.controls = self.found_controls()
@@ -66,7 +66,8 @@ class Road:
         uses = self.training.uses
         model = {"model": uses["model"]} if "model" in uses else {}
         said = {"signature": self.config.signature} if self.config.signature else {}
-        yield self.stage(self.train, {"trainer": uses["train"], **model}, said, self.data)
+        settings = {**said, **self.learnt(uses["train"].component)}
+        yield self.stage(self.train, {"trainer": uses["train"], **model}, settings, self.data)
         yield from map(self.optimize, self.steps)
         yield from map(self.evaluate, self.finals)
 
@@ -77,8 +78,9 @@ class Road:
     def optimize(self, link: Link) -> Stage:
         parent = f"optimize:{self.called(link.parent)}" if link.parent else self.train
         name = f"optimize:{self.called(link.name)}"
-        uses = {"optimizer": link.steps[-1], **self.classes(link.steps[-1].component)}
-        return self.stage(name, uses, {}, Input("model", parent), self.data)
+        last = link.steps[-1]
+        uses = {"optimizer": last, **self.classes(last.component)}
+        return self.stage(name, uses, self.learnt(last.component), Input("model", parent), self.data)
 
     def classes(self, optimizer: Component) -> dict[str, Use]:
         """Return the project's model, as what has the classes that a file names, if `optimizer` reads such a file."""
@@ -86,6 +88,11 @@ class Road:
         if model is None or not optimizer.reads_classes or model.component.source.origin == "built-in":
             return {}
         return {CLASSES_ROLE: model}
+
+    def learnt(self, component: Component) -> dict[str, Any]:
+        """Return what one that trains is told of several outputs: what the loss of each counts."""
+        weights = self.config.loss_weights
+        return {LOSS_WEIGHTS: weights} if weights and component.trains else {}
 
     def evaluate(self, variant: str) -> Stage:
         uses, final = self.config.uses, self.finals[variant]

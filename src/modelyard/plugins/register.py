@@ -49,6 +49,7 @@ _FLAGS = {
     "steady",
     "starts_server",
     "serves_several",
+    "trains_several",
 }
 _PYTHON_SERVER = {"server", "requirements", "entrypoint"}
 """What a runtime with a server in Python is registered with; one whose server a base image brings has `image` instead."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelyard.artifacts import DatasetFacts, SplitFacts, Splits, Streams
+from modelyard.artifacts import DatasetFacts, Splits, Streams
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
 from modelyard.stages.handlers import described, open_chain
@@ -18,7 +18,7 @@ from modelyard.stages.splits.slices import check_slices, write_slices
 from modelyard.stages.splits.streams import splits_of
 from modelyard.stages.splits.test_sets import open_test_sets, write_test_set
 from modelyard.stages.statistics import Extent, statistics
-from modelyard.stages.tasks import open_task, task_component
+from modelyard.stages.tasks import losses_of, open_task, task_component
 from modelyard.tensors import InputFacts, Loss, OutputFacts, Preprocessing, is_whole
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def run(job: Job) -> None:
         named.label,
         named.loss,
         **job.stage.settings,
+        losses=losses_of(job),
         chain=open_chain(job),
         progress=job.base.progress,
     )
@@ -83,6 +84,7 @@ def write_dataset(
     name: str,
     loss: Loss = "cross-entropy",
     *,
+    losses: Mapping[str, Loss] | None = None,
     normalize: Normalize = "auto",
     outputs: Sequence[str] = (),
     answer: str = "",
@@ -100,6 +102,7 @@ def write_dataset(
         task: what is learnt, which says what labels must be.
         name: what the task is called.
         loss: what training for it minimises.
+        losses: the same for each of several outputs, by their names.
         normalize: what the model sees: `unit` maps the value range to 0..1, or where none is given that of the training
             split; `standard` gives each channel of the training split mean 0 and deviation 1, `none` leaves samples as
             they are. `auto` is `unit` for bytes and floats, and `none` for other whole numbers, which are ids of
@@ -131,9 +134,7 @@ def write_dataset(
     steps = _Steps(progress, sum(map(len, arrays)))
     inputs = [_write_column(column, out, normalize, steps) for column in columns]
     facts = {
-        split: SplitFacts(
-            len(getattr(columns[0], split)), write_labels(out, split, getattr(splits, f"{split}_y"), task, wanted)
-        )
+        split: write_labels(out, split, len(getattr(columns[0], split)), getattr(splits, f"{split}_y"), task, wanted)
         for split in ("train", "test")
     }
     tested = {
@@ -146,6 +147,7 @@ def write_dataset(
         outputs=answers,
         splits=facts,
         loss=loss,
+        losses=dict(losses or {}),
         sent=write_sent(sent, out, inputs, chain) if sent is not None and chain is not None else (),
         measured=measured,
         slices=write_slices(out, slices),

@@ -66,7 +66,7 @@ def write_model_facts(
     if len(facts.outputs) > 1 and not shown.activations:
         _check_said(facts, role, told)
     elif len([one for one in facts.outputs if one.activation != "none"]) > 1:
-        facts = _each_seen(facts, shown)
+        facts = facts.each_ending_in(shown.activations)
     elif activation := _activation(facts, shown):
         facts = _seen(facts, activation, _said(job, component, told))
     facts = _as_in_file(facts, shown)
@@ -132,25 +132,6 @@ def _check_said(facts: ModelFacts, role: str, told: ModelFacts | None) -> None:
             '  say so for all of its outputs, [tool.modelyard.train] answers = "probabilities" or "logits"; a trainer of your own returns ModelFacts'
         )
         raise StageFailed(msg)
-
-
-def _each_seen(facts: ModelFacts, shown: FileFacts) -> ModelFacts:
-    """Return `facts` with what the file shows of each of several outputs that count.
-
-    Raises:
-        PluginError: one ends in another activation than its task wants.
-    """
-    outputs = []
-    for one in facts.outputs:
-        ends = shown.activations.get(one.tensor or one.name) if one.activation != "none" else None
-        if ends is not None and ends not in ("none", one.activation) and not one.inside:
-            msg = (
-                f"the model's output {one.name!r} ends in a {ends}, but the data set's answers are those of a {one.activation}\n"
-                f"  let it end in a {one.activation}, or in neither: the {one.activation} is then applied to what it answers"
-            )
-            raise PluginError(msg)
-        outputs.append(one if ends is None else msgspec.structs.replace(one, inside=one.inside or ends != "none"))
-    return msgspec.structs.replace(facts, outputs=tuple(outputs))
 
 
 def _seen(facts: ModelFacts, activation: Activation, said: tuple[Component, Output] | None) -> ModelFacts:

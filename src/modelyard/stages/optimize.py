@@ -5,7 +5,7 @@ from __future__ import annotations
 from modelyard.artifacts import Dataset, Model
 from modelyard.contexts import OptimizeContext
 from modelyard.execution.job import Job
-from modelyard.stage import CLASSES_ROLE
+from modelyard.stage import CLASSES_ROLE, LOSS_WEIGHTS
 from modelyard.stages.model_facts import write_model_facts
 
 
@@ -19,6 +19,8 @@ def run(job: Job) -> None:
     model = Model.open(job.inputs["model"])
     if classes := job.stage.uses.get(CLASSES_ROLE):
         classes.component.bring()
-    context = job.context(OptimizeContext, model=model, dataset=Dataset.open(job.inputs["dataset"]))
+    weights = job.stage.settings.get(LOSS_WEIGHTS, {})
+    dataset = Dataset.open(job.inputs["dataset"])
+    context = job.context(OptimizeContext, model=model, dataset=dataset, loss_weights=weights)
     told = job.call("optimizer", context)
     write_model_facts(job, "optimizer", model.facts, told, warnings=tuple(context.warnings))

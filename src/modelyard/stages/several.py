@@ -58,6 +58,12 @@ class Several(Task):
         """Return labels as each task keeps them."""
         return joined({name: self.tasks[name].stored(labels[name]) for name in labels.dtype.names or ()})
 
+    def counts_by_output(self, labels: NDArray[Any], output: OutputFacts) -> dict[str, tuple[int, ...]]:
+        """Return how many samples have each label of each output that has labels to count."""
+        there = (one for one in output.parts if one.name in (labels.dtype.names or ()))
+        each = {one.name: self.tasks[one.name].counts(labels[one.name], one) for one in there}
+        return {name: counts for name, counts in each.items() if counts}
+
     def check_answers(self, answers: NDArray[Any], first: int) -> None:
         """Check the answers of each output."""
         for name, task in self.tasks.items():

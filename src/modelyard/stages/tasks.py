@@ -12,6 +12,7 @@ from modelyard.task import Task
 if TYPE_CHECKING:
     from modelyard.component import Component
     from modelyard.execution.job import Job
+    from modelyard.tensors import Loss
 
 
 _SEVERAL = "task:"
@@ -31,6 +32,11 @@ def task_component(job: Job) -> Component:
     """Return what the stage's task is registered with."""
     several = _several(job)
     return task_of(several) if several else job.stage.uses["task"].component
+
+
+def losses_of(job: Job) -> dict[str, Loss]:
+    """Return what training makes small for each of several outputs; empty: there is one."""
+    return {name: component.loss for name, component in _several(job).items()}
 
 
 def _several(job: Job) -> dict[str, Component]:

@@ -8,6 +8,7 @@ from modelyard.artifacts import Dataset, ModelFacts, SampleShape
 from modelyard.contexts import TrainContext
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
+from modelyard.stage import LOSS_WEIGHTS
 from modelyard.stages.model_facts import write_model_facts
 
 
@@ -20,7 +21,7 @@ def run(job: Job) -> None:
     """
     dataset = Dataset.open(job.inputs["dataset"])
 
-    def build_model(input_shape: SampleShape, classes: int) -> Any:
+    def build_model(input_shape: SampleShape, classes: Any) -> Any:
         if "model" not in job.stage.uses:
             trainer = job.stage.uses["trainer"].component
             msg = f"the trainer {trainer.name!r} ({trainer.file}) is registered with takes_model=False, but asks for a model"
@@ -28,8 +29,11 @@ def run(job: Job) -> None:
         return job.call("model", input_shape, classes)
 
     facts = _facts(job, dataset)
-    told = job.call("trainer", job.context(TrainContext, dataset=dataset, build_model=build_model, facts=facts))
-    write_model_facts(job, "trainer", facts, told, said=job.stage.settings.get("signature", {}))
+    settings = job.stage.settings
+    weights = settings.get(LOSS_WEIGHTS, {})
+    context = job.context(TrainContext, dataset=dataset, build_model=build_model, facts=facts, loss_weights=weights)
+    told = job.call("trainer", context)
+    write_model_facts(job, "trainer", facts, told, said=settings.get("signature", {}))
 
 
 def _facts(job: Job, dataset: Dataset) -> ModelFacts:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import samples_file
+from modelyard.artifacts import SplitFacts, samples_file
 from modelyard.errors import DataError
 from modelyard.files.npy import write_header
 from modelyard.files.ragged_files import write_ragged
+from modelyard.stages.several import Several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,22 +94,24 @@ def _write_ragged(
 
 
 def write_labels(
-    out: Path, split: str, y: NDArray[np.generic] | None, task: Task, wanted: OutputFacts
-) -> tuple[int, ...]:
+    out: Path, split: str, samples: int, y: NDArray[np.generic] | None, task: Task, wanted: OutputFacts
+) -> SplitFacts:
     """Write the labels of `split` to the folder `out` as the task keeps them, if there are any.
 
     Returns:
-        How many samples have each label; none where that means nothing.
+        How many of its `samples` have each label.
     """
     import numpy as np
 
     if y is None:
-        return ()
+        return SplitFacts(samples)
     labels = task.stored(y)
     with (out / f"{split}_y.npy").open("wb") as file:
         write_header(file, labels.dtype, labels.shape)
         file.write(np.ascontiguousarray(labels).data)
-    return task.counts(labels, wanted)
+    if isinstance(task, Several):
+        return SplitFacts(samples, per_output=task.counts_by_output(labels, wanted))
+    return SplitFacts(samples, task.counts(labels, wanted))
 
 
 def _first_wrong(raw: NDArray[np.generic], value_range: Range) -> tuple[int, Any] | None:

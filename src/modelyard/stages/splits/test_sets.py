@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from modelyard.artifacts import SplitFacts
 from modelyard.errors import DataError
 from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.axes import following
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from modelyard.artifacts import Splits
+    from modelyard.artifacts import SplitFacts, Splits
     from modelyard.serving.handlers import Chain
     from modelyard.stages.splits.columns import Column
     from modelyard.stages.splits.sent import Sent
@@ -125,10 +124,10 @@ def write_test_set(
     for column, known in zip(one.columns, inputs, strict=True):
         for samples in _written(name, column, known, out):
             written(samples, name)
-    counts = write_labels(out, name, one.labels, task, wanted)
+    facts = write_labels(out, name, len(one.columns[0].test), one.labels, task, wanted)
     if one.sent is not None and chain is not None:
         write_sent(one.sent, out, inputs, chain, name)
-    return SplitFacts(len(one.columns[0].test), counts)
+    return facts
 
 
 def _written(name: str, column: Column, known: InputFacts, out: Path) -> Iterator[int]:
