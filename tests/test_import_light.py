@@ -64,6 +64,7 @@ LIGHT = {
     "modelyard_plugins.support.keras_files",
     "modelyard_plugins.support.layer_limit",
     "modelyard_plugins.support.litert.convert",
+    "modelyard_plugins.support.heads",
     "modelyard_plugins.support.losses",
     "modelyard_plugins.support.own_server",
     "modelyard_plugins.support.ports",

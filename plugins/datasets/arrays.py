@@ -10,15 +10,18 @@ from modelyard.artifacts import Splits
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.npy import open_array
 from modelyard.params import InputPath
+from modelyard_plugins.support.data.columns import Target, Targets, names_by_output
 from modelyard_plugins.support.data.npz import SAVE_PLAIN, read_npz
 from modelyard_plugins.support.data.rows import range_of, take_rows
 from modelyard_plugins.support.data.splitting import TestFraction, split_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.contexts import StageContext
+    from modelyard.contexts import CheckContext, Problem, StageContext
     from modelyard.hookspecs import Register
 
     Arrays = dict[str, NDArray[np.generic]]
@@ -32,7 +35,8 @@ def arrays(
     *,
     path: InputPath,
     value_range: tuple[float, float] | None = None,
-    class_names: tuple[str, ...] = (),
+    class_names: Target = (),
+    test_sets: tuple[str, ...] = (),
     test_fraction: TestFraction = 0.2,
     stratify: bool = True,
 ) -> Splits:
@@ -40,35 +44,61 @@ def arrays(
 
     The arrays are train_x, train_y, test_x and test_y, or x and y, which are split from the seed. Without anything to be
     learnt train_x and test_x, or x, stand alone. An array class_names (text) may be there, too. Pickled objects are refused.
+    Where several outputs are learnt there is an array for each: train_y.kind, test_y.kind, class_names.kind.
 
     Args:
         context: the seed decides how x and y are split.
         path: the file or folder.
         value_range: lowest and highest value that a sample may hold: the server refuses others; left out, 0 to 255 for
             uint8, of other whole numbers those that the arrays hold, else any.
-        class_names: one name a label; left out, the array class_names, else the task names them.
+        class_names: one name a label; left out, the array class_names, else the task names them. Of several outputs, a table
+            of these.
+        test_sets: the names of further test sets, each of which has its arrays: of night, night_x and night_y.
         test_fraction: part of x and y that is set apart for testing.
         stratify: set apart that part of each class, where y is one whole number a sample; otherwise of all samples.
     """
     found = read_arrays(Path(path))
-    train_x, train_y, test_x, test_y = _splits(found, context, Path(path), test_fraction, stratify=stratify)
-    named = found["class_names"].ravel() if "class_names" in found else ()
-    names = class_names or tuple(map(str, named))
-    return Splits(train_x, train_y, test_x, test_y, names, range_of(value_range, train_x, test_x))
+    further = {f"{name}_{part}" for name in test_sets for part in "xy"}
+    train_x, train_y, test_x, test_y = _splits(found, further, context, Path(path), test_fraction, stratify=stratify)
+    named = _of(found, "class_names")
+    if isinstance(named, dict):
+        names: Any = class_names or {name: tuple(map(str, one.ravel())) for name, one in named.items()}
+    else:
+        names = class_names or (() if named is None else tuple(map(str, named.ravel())))
+    sets = {name: _set(found, name, Path(path)) for name in test_sets}
+    return Splits(train_x, train_y, test_x, test_y, names, range_of(value_range, train_x, test_x), test_sets=sets)
 
 
-def _splits(found: Arrays, context: StageContext, path: Path, fraction: float, *, stratify: bool) -> tuple[Any, ...]:
+def _of(found: Arrays, name: str) -> Any:
+    """Return the array `name`; or those of several outputs, `NAME.OUTPUT`, by the outputs' names; None: there is neither."""
+    if name in found:
+        return found[name]
+    return {key.partition(".")[2]: one for key, one in found.items() if key.startswith(f"{name}.")} or None
+
+
+def _set(found: Arrays, name: str, path: Path) -> tuple[Any, Any]:
+    x = found.get(f"{name}_x")
+    if x is None:
+        msg = f"{path}: test_sets: there is no array {f'{name}_x'!r}{did_you_mean(f'{name}_x', found)}\n  it holds: {listing(found)}"
+        raise DataError(msg)
+    return x, _of(found, f"{name}_y")
+
+
+def _splits(
+    found: Arrays, further: set[str], context: StageContext, path: Path, fraction: float, *, stratify: bool
+) -> tuple[Any, ...]:
     """Return the four arrays of `Splits`, None for labels that are not there."""
-    names = found.keys() - {"class_names"}
+    names = {name.partition(".")[0] for name in found} - {"class_names"} - further
     if names >= set(FOUR) or names == {"train_x", "test_x"}:
-        return tuple(found.get(name) for name in FOUR)
+        return tuple(_of(found, name) for name in FOUR)
     if not names >= set(TWO) and names != {"x"}:
         raise _missing(found, path)
-    x, y = found["x"], found.get("y")
-    _check_pair(x, y, path)
-    keep, apart = split_rows(y, len(x), fraction, context.seed, stratify=stratify)
-    samples = (take_rows(x, rows, context.cache) for rows in (keep, apart))
-    labels = (None, None) if y is None else (y[keep], y[apart])
+    x, learnt = found["x"], Targets([_of(found, "y")], ())
+    for y in learnt.each:
+        _check_pair(x, y, path)
+    rows = split_rows(learnt.classes, len(x), fraction, context.seed, stratify=stratify)
+    samples = (take_rows(x, some, context.cache) for some in rows)
+    labels = learnt.of(rows, 1)
     return tuple(one for pair in zip(samples, labels, strict=True) for one in pair)
 
 
@@ -108,7 +138,12 @@ def _missing(found: Arrays, path: Path) -> DataError:
     return DataError(msg)
 
 
+def check(context: CheckContext, *, class_names: Target, **_: Any) -> Iterator[Problem]:
+    """Yield that names are given for one output where several count, or the other way round."""
+    yield from names_by_output(class_names, context.outputs)
+
+
 @hookimpl
 def modelyard_register_datasets(register: Register) -> None:
     """Register the data set."""
-    register("arrays", arrays, tools=("numpy",), deterministic=True)
+    register("arrays", arrays, tools=("numpy",), deterministic=True, check=check)

@@ -11,8 +11,9 @@ from modelyard import hookimpl
 from modelyard.artifacts import Splits
 from modelyard.contexts import Problem
 from modelyard.params import InputPath
-from modelyard_plugins.support.data.columns import targets_of
+from modelyard_plugins.support.data.columns import Target, all_columns, by_output, one_or_several, targets_of
 from modelyard_plugins.support.data.sent_column import both_ways, cells_of, files_of, one_text, texts_of
+from modelyard_plugins.support.data.sets import files_of_sets
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table, read_table
 
@@ -32,16 +33,17 @@ def csv(
     context: StageContext,
     *,
     path: InputPath,
-    target: tuple[str, ...] = (),
+    target: Target = (),
     as_text: bool = False,
     columns: tuple[str, ...] = (),
     sent: str | tuple[str, ...] = "",
     folder: InputPath | None = None,
     slices: tuple[str, ...] = (),
     test: InputPath | None = None,
+    test_sets: InputPath | None = None,
     test_fraction: TestFraction = 0.2,
     stratify: bool = True,
-    class_names: tuple[str, ...] = (),
+    class_names: Target = (),
     value_range: tuple[float, float] | None = None,
     delimiter: Delimiter = ",",
 ) -> Splits:
@@ -54,7 +56,8 @@ def csv(
     Args:
         context: the seed decides how rows are split.
         path: the file, UTF-8.
-        target: the columns to be learnt; none where there is nothing to be learnt.
+        target: the columns to be learnt; none where there is nothing to be learnt; where several outputs are learnt, those
+            of each: `{ kind = ["species"], place = ["x", "y"] }`.
         as_text: leave the one target as the text that it is, for the task transcription.
         columns: those that make a sample, in this order, all of them numbers; left out, all that are nothing else.
         sent: the column whose text is a sample as clients send it, for handlers such as tokenize, instead of columns; or a
@@ -62,22 +65,37 @@ def csv(
         folder: the folder of the files, such as pictures, that the column sent names: their bytes are samples then.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
         test: a file of the same form with the rows for testing; left out, some of `path` are set apart.
+        test_sets: a folder of further files of the same form, each a test set that is called as its file is without `.csv`.
         test_fraction: part of the rows that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all rows.
-        class_names: the classes in the order of their numbers; left out, sorted.
+        class_names: the classes in the order of their numbers; left out, sorted. Of several outputs, a table of these.
         value_range: lowest and highest value that a sample may hold: the server refuses others; left out, any.
         delimiter: what stands between two values.
     """
-    roles = Roles(columns, target, sent, slices)
+    roles = Roles(columns, all_columns(target), sent, slices)
     tables = [read_table(Path(one), roles, delimiter) for one in (path, test) if one is not None]
-    learnt = targets_of(tables, target, class_names, as_text=as_text)
-    samples = [_samples(table, roles, folder) for table in tables]
+    files = files_of_sets(Path(test_sets), {".csv"}) if test_sets is not None else {}
+    sets = {name: read_table(file, roles, delimiter) for name, file in files.items()}
+    every = [*tables, *sets.values()]
+    learnt = by_output(target, class_names, lambda names, classes: targets_of(every, names, classes, as_text=as_text))
+    samples = [_samples(table, roles, folder) for table in every]
     lengths = [table.rows for table in tables]
-    rows = parts_of(lengths, learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
-    train_x, test_x = (_of(some, part) for some, part in zip((samples[0], samples[-1]), rows, strict=True))
-    train_y, test_y = learnt.of(rows)
+    rows = parts_of(lengths, learnt.classes, test_fraction, context.seed, stratify=stratify)
+    pairs = zip((samples[0], samples[len(tables) - 1]), rows, strict=True)
+    train_x, test_x = (_of(some, part) for some, part in pairs)
+    train_y, test_y = learnt.of(rows, len(tables))
     told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
-    return Splits(train_x, train_y, test_x, test_y, learnt.names, value_range or "auto", told_apart)
+    further = zip(sets, samples[len(tables) :], learnt.arrays[len(tables) :], strict=True)
+    return Splits(
+        train_x,
+        train_y,
+        test_x,
+        test_y,
+        learnt.names,
+        value_range or "auto",
+        told_apart,
+        {name: (x, y) for name, x, y in further},
+    )
 
 
 def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any] | dict[str, NDArray[Any]]:
@@ -95,9 +113,10 @@ def _of(samples: NDArray[Any] | dict[str, NDArray[Any]], rows: NDArray[np.int64]
 
 
 def check(
-    context: CheckContext,  # noqa: ARG001 - nothing else of the project decides this
+    context: CheckContext,
     *,
-    target: tuple[str, ...],
+    target: Target,
+    class_names: Target,
     as_text: bool,
     columns: tuple[str, ...],
     sent: str | tuple[str, ...],
@@ -107,7 +126,8 @@ def check(
 ) -> Iterator[Problem]:
     """Yield what says in two ways what a sample is, or by half."""
     yield from both_ways(columns, sent, value_range)
-    yield from one_text(target, as_text=as_text)
+    yield from one_or_several(context, target, class_names, as_text=as_text)
+    yield from one_text(all_columns(target), as_text=as_text)
     if folder is not None and isinstance(sent, tuple):
         yield Problem("folder", "sent is a list of columns", "name in sent the one column that has the files' names")
     elif folder is not None and not sent:

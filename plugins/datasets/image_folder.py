@@ -38,11 +38,13 @@ def image_folder(
     size: PositiveInt | Sides = _SIZE,
     grayscale: bool = False,
     decode: bool = True,
+    test_sets: tuple[str, ...] = (),
     test_fraction: TestFraction = 0.2,
 ) -> Splits:
     """Pictures in one folder per class: PNG and JPEG, resized.
 
-    The folder holds `<class>/*.png` (split by class, from the seed), or `train/<class>/` and `test/<class>/`.
+    The folder holds `<class>/*.png` (split by class, from the seed), or `train/<class>/` and `test/<class>/`. Pictures whose
+    labels are in a table, or that have several, are for the data sets csv and parquet.
 
     Args:
         context: the seed decides the split.
@@ -50,27 +52,47 @@ def image_folder(
         size: what pictures are resized to, in pixels: one number for both sides, or [height, width].
         grayscale: one grey channel instead of red, green and blue.
         decode: false leaves the pictures as clients send them, to a handler such as image-decode, which says their size.
+        test_sets: the names of further test sets: folders beside train and test, with a folder for each class.
         test_fraction: part of each class that is set apart for testing, where there are no train and test folders.
     """
     root = Path(folder)
     height, width = (size, size) if isinstance(size, int) else size
     shape = ((height, width), 1 if grayscale else 3)
+    sets: dict[str, list[Picture]] = {}
     if is_split(root):
         train, names = find_pictures(root / "train")
-        test, test_names = find_pictures(root / "test")
-        if names != test_names:
-            only = ", ".join(sorted(set(names) ^ set(test_names)))
-            msg = f"{root}: train and test hold different classes: {only}\n  give both the same folders"
-            raise DataError(msg)
+        test = _pictures(root, "test", names)
+        sets = {name: _pictures(root, name, names) for name in test_sets}
+    elif test_sets:
+        msg = f"{root}: test_sets: {test_sets[0]!r} is a folder beside train and test, which are not there\n  make them, or leave test_sets out"
+        raise DataError(msg)
     else:
         pictures, names = find_pictures(root)
         keep, apart = stratified_split(_labels(pictures), test_fraction, context.seed)
         train, test = [pictures[row] for row in keep], [pictures[row] for row in apart]
-    if not decode:
-        files = [[path for path, _ in pictures] for pictures in (train, test)]
-        return Splits(files[0], _labels(train), files[1], _labels(test), names, value_range=None)  # type: ignore[arg-type]
-    read = _Reader(context, *shape, total=len(train) + len(test))
-    return Splits(read(train), _labels(train), read(test), _labels(test), names, value_range=(0, 255))
+    total = sum(map(len, (train, test, *sets.values())))
+    read: Callable[[list[Picture]], Any] = _Reader(context, *shape, total=total) if decode else _paths
+    further = {name: (read(pictures), _labels(pictures)) for name, pictures in sets.items()}
+    value_range = (0, 255) if decode else None
+    return Splits(read(train), _labels(train), read(test), _labels(test), names, value_range, test_sets=further)
+
+
+def _pictures(root: Path, split: str, names: tuple[str, ...]) -> list[Picture]:
+    """Return the pictures of a split, whose classes must be those of the training split.
+
+    Raises:
+        DataError: they are others.
+    """
+    found, own = find_pictures(root / split)
+    if own != names:
+        only = ", ".join(sorted(set(names) ^ set(own)))
+        msg = f"{root}: train and {split} hold different classes: {only}\n  give both the same folders"
+        raise DataError(msg)
+    return found
+
+
+def _paths(pictures: list[Picture]) -> list[Path]:
+    return [path for path, _ in pictures]
 
 
 def check(

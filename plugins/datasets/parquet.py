@@ -21,9 +21,17 @@ from modelyard_plugins.support.data.arrow_columns import (
 )
 from modelyard_plugins.support.data.arrow_files import SUFFIXES, ArrowFiles
 from modelyard_plugins.support.data.arrow_lists import list_range, list_rows
-from modelyard_plugins.support.data.columns import Targets, targets_of
+from modelyard_plugins.support.data.columns import (
+    Target,
+    Targets,
+    all_columns,
+    by_output,
+    one_or_several,
+    targets_of,
+)
 from modelyard_plugins.support.data.rows import range_of, take_rows
 from modelyard_plugins.support.data.sent_column import both_ways, one_text
+from modelyard_plugins.support.data.sets import files_of_sets
 from modelyard_plugins.support.data.split_files import split_files
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table
@@ -42,17 +50,18 @@ def parquet(
     context: StageContext,
     *,
     path: InputPath,
-    target: tuple[str, ...] = (),
+    target: Target = (),
     as_text: bool = False,
     columns: tuple[str, ...] = (),
     sent: str | tuple[str, ...] = "",
     slices: tuple[str, ...] = (),
     test: InputPath | None = None,
+    test_sets: InputPath | None = None,
     pad: float | None = None,
     masks: bool = False,
     test_fraction: TestFraction = 0.2,
     stratify: bool = True,
-    class_names: tuple[str, ...] = (),
+    class_names: Target = (),
     value_range: tuple[float, float] | None = None,
 ) -> Splits | Streams:
     """A table in Parquet or Arrow files, such as those of a Hugging Face data set; a row is a sample.
@@ -65,34 +74,42 @@ def parquet(
         context: the seed decides how rows are split.
         path: a `.parquet`, `.arrow` or `.feather` file, or a folder of them; or a folder of a data set that Hugging Face's
             `datasets` saved, with its splits `train` and `test`.
-        target: the columns to be learnt, or one column of lists; none where there is nothing to be learnt.
+        target: the columns to be learnt, or one column of lists; none where there is nothing to be learnt; where several
+            outputs are learnt, those of each: `{ kind = ["species"], place = ["x", "y"] }`.
         as_text: leave the one target as the text that it is, for the task transcription.
         columns: those that make a sample, in this order; left out, all that are nothing else.
         sent: the column whose text or bytes are a sample, for handlers such as tokenize and image-decode, instead of
             columns; or a list of columns, each sent by its name, for table-encode: numbers, which may be missing, or texts.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
         test: files of the same form with the rows for testing; left out, some of `path` are set apart, unless it has a test split.
+        test_sets: a folder of further files of the same form, or folders of them, each a test set that is called as its file
+            is without its ending.
         pad: for one column of lists of several lengths, such as token ids: what follows a shorter one in a batch; left out, all
             are of one length. A target of lists then has a label for each position.
         masks: whether the model gets an input `NAME_mask` beside such a column, 1 where a sample is.
         test_fraction: part of the rows that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all rows.
-        class_names: the classes in the order of their numbers; left out, sorted.
+        class_names: the classes in the order of their numbers; left out, sorted. Of several outputs, a table of these.
         value_range: lowest and highest value that a sample may hold: the server refuses others; left out, 0 to 255 for
             uint8, of lists of other whole numbers those that the table holds, else any.
     """
-    roles = Roles(columns, target, sent, slices)
+    roles = Roles(columns, all_columns(target), sent, slices)
     tables = _tables(Path(path), test)
-    for files in tables:
+    places = files_of_sets(Path(test_sets), SUFFIXES, folders=True) if test_sets is not None else {}
+    sets = {name: ArrowFiles(place) for name, place in places.items()}
+    every = [*tables, *sets.values()]
+    for files in every:
         roles.check(files.schema.names, files.path)
     if pad is not None:
+        assert not isinstance(class_names, dict), "`one_or_several` told of it"
         splits = _of_several_lengths(context, tables, roles, class_names, test_fraction, stratify=stratify)
         held = value_range or _held_range(tables, _only_list(tables[0], roles), pad)
         return Streams(splits.train, splits.test, splits.class_names, held, pad=pad, masks=masks, ragged=True)
-    learnt = _learnt(context, tables, roles, class_names, as_text=as_text)
-    rows = parts_of([one.rows for one in tables], learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
+    learnt = by_output(target, class_names, lambda names, said: _learnt(context, every, names, said, as_text=as_text))
+    rows = parts_of([one.rows for one in tables], learnt.classes, test_fraction, context.seed, stratify=stratify)
     train_x, test_x = _samples(context, tables, roles, rows)
-    train_y, test_y = learnt.of(rows)
+    train_y, test_y = learnt.of(rows, len(tables))
+    further = {name: _all(context, files, roles) for name, files in sets.items()}
     told = cells(tables[-1], slices)
     apart = {name: [told[name][row][1] for row in rows[1]] for name in slices}
     return Splits(
@@ -103,7 +120,17 @@ def parquet(
         learnt.names,
         range_of(value_range, train_x, test_x) if not sent else None,
         apart,
+        {name: (x, y) for (name, x), y in zip(further.items(), learnt.arrays[len(tables) :], strict=True)},
     )
+
+
+def _all(context: StageContext, files: ArrowFiles, roles: Roles) -> Any:
+    """Return all samples of a table."""
+    import numpy as np
+
+    if roles.sent:
+        return _sent(files, roles.sent, np.arange(files.rows))
+    return _array(context, files, roles.numeric(files.schema.names))
 
 
 def _samples(
@@ -143,11 +170,11 @@ def _of_several_lengths(
     learnt = (
         Targets([None for _ in tables], class_names)
         if labelled
-        else _learnt(context, tables, roles, class_names, as_text=False)
+        else _learnt(context, tables, roles.target, class_names, as_text=False)
     )
     rows = parts_of([one.rows for one in tables], learnt.arrays[0], fraction, context.seed, stratify=stratify)
     pairs = []
-    for files, some, y in zip((tables[0], tables[-1]), rows, learnt.of(rows), strict=True):
+    for files, some, y in zip((tables[0], tables[-1]), rows, learnt.of(rows, len(tables)), strict=True):
         labels = list_rows(files, roles.target[0], some) if labelled else repeat(None) if y is None else y
         pairs.append(zip(list_rows(files, name, some), labels, strict=False))
     return Streams(pairs[0], pairs[1], learnt.names)
@@ -189,9 +216,13 @@ def _sent(files: ArrowFiles, names: str | tuple[str, ...], rows: NDArray[np.int6
 
 
 def _learnt(
-    context: StageContext, tables: Sequence[ArrowFiles], roles: Roles, class_names: tuple[str, ...], *, as_text: bool
+    context: StageContext,
+    tables: Sequence[ArrowFiles],
+    target: tuple[str, ...],
+    class_names: tuple[str, ...],
+    *,
+    as_text: bool,
 ) -> Targets:
-    target = roles.target
     if len(target) == 1 and is_list(tables[0].schema.field(target[0]).type):
         return Targets([_array(context, files, target) for files in tables], class_names)
     texts = [Table(files.path, None, cells(files, target), "row") for files in tables]
@@ -205,9 +236,10 @@ def _array(context: StageContext, files: ArrowFiles, names: Sequence[str]) -> ND
 
 
 def check(
-    context: CheckContext,  # noqa: ARG001 - nothing else of the project decides this
+    context: CheckContext,
     *,
-    target: tuple[str, ...],
+    target: Target,
+    class_names: Target,
     as_text: bool,
     columns: tuple[str, ...],
     sent: str | tuple[str, ...],
@@ -215,16 +247,19 @@ def check(
     pad: float | None,
     masks: bool,
     slices: tuple[str, ...],
+    test_sets: str | None,
     **_: Any,
 ) -> Iterator[Problem]:
     """Yield what says in two ways what a sample is, or by half."""
     if masks and pad is None:
         yield Problem("masks", "pad is not set, so that all samples are of one length", "set pad, or remove masks")
-    for key, value in (("sent", sent), ("slices", slices), ("as_text", as_text)) if pad is not None else ():
+    several = {"sent": sent, "slices": slices, "as_text": as_text, "test_sets": test_sets, "outputs": context.outputs}
+    for key, value in several.items() if pad is not None else ():
         if value:
             yield Problem("pad", f"it is for lists of several lengths, which go without {key}", f"remove pad or {key}")
     yield from both_ways(columns, sent, value_range)
-    yield from one_text(target, as_text=as_text)
+    yield from one_or_several(context, target, class_names, as_text=as_text)
+    yield from one_text(all_columns(target), as_text=as_text)
 
 
 @hookimpl

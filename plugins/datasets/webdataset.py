@@ -73,7 +73,7 @@ def webdataset(
     learnt = _learnt(Path(path), splits, target, class_names, as_text=as_text)
     lengths = [len(columns[0]) for columns in splits]
     rows = parts_of(lengths, learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
-    train_y, test_y = learnt.of(rows)
+    train_y, test_y = learnt.of(rows, len(learnt.arrays))
     train_x, test_x = (_Rows(columns[0], some) for columns, some in zip((splits[0], splits[-1]), rows, strict=True))
     if sent:
         return Splits(train_x, train_y, test_x, test_y, learnt.names, None)  # type: ignore[arg-type]

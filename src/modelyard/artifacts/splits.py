@@ -91,8 +91,8 @@ class Streams(msgspec.Struct, frozen=True):
 
     `train` and `test` are each an iterator or a list of pairs `(x, y)`, a `tf.data.Dataset` of such (without batches), or
     a PyTorch `Dataset`. `x` is an array of numbers, a text, bytes or the `Path` of a file (for handlers), or a dict of these by
-    the inputs' names; `y` is a label, or None. Samples of one input are alike but for their first axis: token ids, sounds
-    and boxes may be of several lengths.
+    the inputs' names; `y` is a label, or None; where several outputs are learnt, a dict of labels by their names. Samples of
+    one input are alike but for their first axis: token ids, sounds and boxes may be of several lengths.
 
     Attributes:
         train: what gives the training samples.
@@ -105,13 +105,15 @@ class Streams(msgspec.Struct, frozen=True):
             axis, behind that of the batch, varies.
         masks: whether the model gets an input `NAME_mask` beside each input of several lengths, int32, shape `(longest,)`: 1 where
             the sample is, 0 behind it. An input without a name is called `input`.
+        test_sets: what gives the samples of further test sets, by what they are called.
     """
 
     train: Any
     test: Any
-    class_names: Sequence[str] = ()
+    class_names: Names = ()
     value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | Literal["auto"] | None = "auto"
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
     pad: float | None = None
     masks: bool = False
     ragged: bool = False
+    test_sets: Mapping[str, Any] = {}

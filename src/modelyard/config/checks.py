@@ -30,6 +30,7 @@ def surroundings(config: Config) -> CheckContext:
         event_schemes=config.events.component.schemes if config.events else {},
         takes_tokens=bool(params.get("events_oidc")),
         loss=config.uses["task"].component.loss if "task" in config.uses else "",
+        outputs=tuple(config.several),
         losses=config.losses,
         models=tuple(f"{one.name}/{one.version}" for one in config.models),
     )

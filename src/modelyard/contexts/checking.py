@@ -40,6 +40,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
         reads_settings: whether the server takes user name, password, certificate ... from the variables `MODELYARD_...`.
         event_schemes: the URLs of brokers that its image takes events from, each scheme with its usual port; empty: of none.
         takes_tokens: whether its image can check tokens of OpenID Connect, for events.
+        outputs: the names of several outputs that count; empty: there is one.
         loss: what training makes small; empty where several outputs are learnt.
         losses: what it makes small for each of them, by their names.
         models: the models of an image that serves those of pipelines, each `NAME/VERSION`; empty: it serves its own.
@@ -53,6 +54,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     reads_settings: bool = True
     event_schemes: Mapping[str, int] = {}
     takes_tokens: bool = False
+    outputs: tuple[str, ...] = ()
     loss: Loss = "cross-entropy"
     losses: Mapping[str, Loss] = {}
     models: tuple[str, ...] = ()

@@ -129,3 +129,24 @@ def test_a_file_that_is_no_npz_says_what_is_needed(bench: Bench, tmp_path: Path)
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(DataError, match=r"neither a folder nor an \.npz file\n.*numpy\.savez"):
         arrays(bench.stage(), path=str(tmp_path / "a.csv"))
+
+
+def test_labels_of_several_outputs_and_further_test_sets_are_arrays_of_their_own(
+    bench: Bench, four: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    each = {f"{split}_y.{name}": four[f"{split}_y"] + n for split in ("train", "test") for n, name in enumerate("ab")}
+    night = {"night_x": four["test_x"], "night_y.a": four["test_y"], "night_y.b": four["test_y"]}
+    given = {"train_x": four["train_x"], "test_x": four["test_x"], "class_names.a": np.array(list("wxyz")), **each}
+    np.savez(tmp_path / "a.npz", **given, **night)
+    splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"), test_sets=("night",))
+    assert splits.class_names == {"a": ("w", "x", "y", "z")}
+    np.testing.assert_array_equal(splits.train_y["b"], four["train_y"] + 1)
+    x, y = splits.test_sets["night"]
+    np.testing.assert_array_equal(x, four["test_x"])
+    assert [*y] == ["a", "b"]
+    np.savez(tmp_path / "b.npz", x=four["train_x"], **{"y.a": four["train_y"], "y.b": np.arange(20.0)})
+    split = arrays(bench.stage(), path=str(tmp_path / "b.npz"), test_fraction=0.2)
+    assert sorted(split.test_y["a"]) == [0, 1, 2, 3], "set apart class by class"
+    assert {*split.test_y["b"], *split.train_y["b"]} == set(range(20))
+    with pytest.raises(DataError, match=r"test_sets: there is no array 'nigt_x', did you mean 'night_x'\?"):
+        arrays(bench.stage(), path=str(tmp_path / "a.npz"), test_sets=("nigt",))

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench
 
 from modelyard.artifacts import Splits
+from modelyard.contexts import CheckContext
 from modelyard.errors import DataError
 from modelyard_plugins.datasets.csv import check, csv
 
+AROUND = CheckContext(name="flowers", version="1", runtime="served")
 FLOWERS = """\
 long,wide,kind,grown
 1.5,2,rose,0.5
@@ -249,6 +252,7 @@ def test_a_column_names_files_below_a_folder(read: Any, tmp_path: Path) -> None:
 def test_what_says_twice_or_by_half_what_a_sample_is(params: dict[str, Any], key: str, why: str) -> None:
     given = {
         "target": ("y",),
+        "class_names": (),
         "as_text": False,
         "columns": (),
         "sent": "",
@@ -256,4 +260,49 @@ def test_what_says_twice_or_by_half_what_a_sample_is(params: dict[str, Any], key
         "value_range": None,
         **params,
     }
-    assert [(one.key, one.why) for one in check(None, **given)] == [(key, why)]  # type: ignore[arg-type]
+    assert [(one.key, one.why) for one in check(AROUND, **given)] == [(key, why)]
+
+
+def test_labels_by_output_and_test_sets_by_the_names_of_their_files(read: Any, tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets/night.csv").write_text(FLOWERS.replace("rose", "lily"))
+    target = {"kind": ("kind",), "size": ("long", "grown")}
+    splits = read(FLOWERS, target=target, columns=("wide",), test_sets=str(tmp_path / "sets"))
+    assert splits.class_names == {"kind": ("lily", "rose", "tulip"), "size": ("long", "grown")}
+    assert sorted(splits.train_y["kind"]) == [1, 1, 2], "set apart class by class"
+    np.testing.assert_array_equal(splits.train_y["size"][:, 1], splits.train_x[:, 0] - 1.5)
+    x, y = splits.test_sets["night"]
+    assert x[:, 0].tolist() == [2, 3, 4, 5, 6]
+    assert y["kind"].tolist() == [0, 2, 0, 2, 0]
+    named = read(FLOWERS, target=target, columns=("wide",), class_names={"kind": ("tulip", "rose")})
+    assert named.class_names["kind"] == ("tulip", "rose")
+
+
+@pytest.mark.parametrize("found", [None, "a.txt"])
+def test_a_folder_of_test_sets_holds_them_alone(found: str | None, read: Any, tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    if found:
+        (tmp_path / "sets" / found).write_text(FLOWERS)
+    with pytest.raises(DataError, match=r"sets: holds (no test set|'a.txt')\n  .*NAME.csv"):
+        read(FLOWERS, target=("kind",), test_sets=str(tmp_path / "sets"))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "params", "key", "why"),
+    [
+        (("kind",), {"target": ("a",)}, "target", "the project learns several outputs"),
+        ((), {"target": {"kind": ("a",)}}, "target", "the project learns one output"),
+        (("kind",), {"target": {"kin": ("a",)}}, "target", "there is no output 'kin', did you mean 'kind'?"),
+        (("kind",), {"target": {"kind": ()}}, "target", "no column is named for 'kind'"),
+        (("kind",), {"target": {"kind": ("a",)}, "class_names": ("x",)}, "class_names", "it is one list for several outputs"),
+        (("kind",), {"target": {"kind": ("a",)}, "class_names": {"a": ("x",)}}, "class_names", "there is no output 'a'"),
+        ((), {"target": ("a",), "class_names": {"a": ("x",)}}, "class_names", "the project learns one output"),
+        (("kind",), {"target": {"kind": ("a",)}, "as_text": True}, "as_text", "texts are learnt alone"),
+    ],
+)  # fmt: skip
+def test_columns_are_named_as_the_project_learns(
+    outputs: tuple[str, ...], params: dict[str, Any], key: str, why: str
+) -> None:
+    context = msgspec.structs.replace(AROUND, outputs=outputs)
+    base = {"class_names": (), "as_text": False, "columns": (), "sent": "", "folder": None, "value_range": None}
+    assert [(one.key, one.why) for one in check(context, **{**base, **params})] == [(key, why)]

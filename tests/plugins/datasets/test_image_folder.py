@@ -129,3 +129,17 @@ def test_one_new_picture_among_many_decodes_one(bench: Bench, tmp_path: Path, mo
     second = image_folder(bench.stage(), folder=str(root), size=8)
     assert read == ["new.png"]
     np.testing.assert_array_equal(np.asarray(second.train_x)[:12], first.train_x)
+
+
+def test_further_test_sets_are_folders_beside_train_and_test(bench: Bench, tmp_path: Path) -> None:
+    for split in ("train", "test", "night"):
+        fill(tmp_path / "set" / split, 2)
+    splits = image_folder(bench.stage(), folder=str(tmp_path / "set"), size=4, test_sets=("night",))
+    x, y = splits.test_sets["night"]
+    assert x.shape == (6, 4, 4, 3)
+    assert y.tolist() == [0, 0, 1, 1, 2, 2]
+    sent = image_folder(bench.stage(), folder=str(tmp_path / "set"), decode=False, test_sets=("night",))
+    assert [one.parent.parent.name for one in sent.test_sets["night"][0]] == ["night"] * 6
+    fill(tmp_path / "flat", 2)
+    with pytest.raises(DataError, match=r"'night' is a folder beside train and test, which are not there"):
+        image_folder(bench.stage(), folder=str(tmp_path / "flat"), test_sets=("night",))

@@ -12,6 +12,7 @@ import pytest
 from tests.plugins.conftest import Bench
 
 from modelyard.artifacts import Splits
+from modelyard.contexts import CheckContext
 from modelyard.errors import DataError
 from modelyard_plugins.datasets.parquet import check, parquet
 
@@ -20,6 +21,7 @@ from pyarrow import feather  # noqa: E402 - only where it is there
 from pyarrow import parquet as pq  # noqa: E402
 
 Read = Callable[..., Splits]
+AROUND = CheckContext(name="table", version="1", runtime="served")
 ROWS = 3000
 """More than one block."""
 
@@ -217,16 +219,32 @@ def test_what_is_no_table_is_told(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_sample_is_said_once() -> None:
-    given = {"target": (), "as_text": True, "sent": "a", "columns": ("b",), "value_range": (0, 1)}
+    given = {
+        "target": (),
+        "class_names": (),
+        "test_sets": None,
+        "as_text": True,
+        "sent": "a",
+        "columns": ("b",),
+        "value_range": (0, 1),
+    }
     none = {"pad": None, "masks": False, "slices": ()}
-    assert [one.key for one in check(None, **given, **none)] == ["sent", "value_range", "as_text"]  # type: ignore[arg-type]
+    assert [one.key for one in check(AROUND, **given, **none)] == ["sent", "value_range", "as_text"]
 
 
 def test_lists_of_several_lengths_go_without_what_they_cannot_have() -> None:
-    given = {"target": ("y",), "as_text": False, "sent": "", "columns": ("b",), "value_range": None}
-    alone = list(check(None, **given, pad=None, masks=True, slices=()))  # type: ignore[arg-type]
+    given = {
+        "target": ("y",),
+        "class_names": (),
+        "test_sets": None,
+        "as_text": False,
+        "sent": "",
+        "columns": ("b",),
+        "value_range": None,
+    }
+    alone = list(check(AROUND, **given, pad=None, masks=True, slices=()))
     assert [(one.key, one.why) for one in alone] == [("masks", "pad is not set, so that all samples are of one length")]
-    both = list(check(None, **given, pad=0, masks=True, slices=("site",)))  # type: ignore[arg-type]
+    both = list(check(AROUND, **given, pad=0, masks=True, slices=("site",)))
     assert [one.key for one in both] == ["pad"]
 
 
@@ -288,3 +306,21 @@ def test_a_data_set_with_its_splits_is_read_as_it_was_saved(bench: Bench, tmp_pa
             pq.write_table(table, tmp_path / "data" / f"{split}-00000-of-00001.parquet")
     splits = parquet(bench.stage(), path=str(tmp_path))
     assert (len(splits.train_x), len(splits.test_x)) == (20, 5)  # type: ignore[union-attr]
+
+
+def test_labels_by_output_and_test_sets_by_the_names_of_their_files(read: Read, tmp_path: Path) -> None:
+    sets = tmp_path / "sets"
+    (sets / "dim").mkdir(parents=True)
+    columns = {"a": [1.0, 2, 3, 4], "kind": ["x", "y", "x", "y"], "place": [[0.5, 1], [1, 2], [2, 3], [3, 4]]}
+    for file in (sets / "night.parquet", sets / "dim" / "part-0.parquet"):
+        pq.write_table(pa.table(columns), file)
+    target = {"kind": ("kind",), "place": ("place",)}
+    splits = read(columns, target=target, test_sets=str(sets), test_fraction=0.5)
+    assert splits.class_names == {"kind": ("x", "y")}
+    assert splits.train_y["kind"].tolist() == [0, 1]
+    np.testing.assert_array_equal(splits.train_y["place"][:, 1], splits.train_x[:, 0])
+    assert [*splits.test_sets] == ["dim", "night"]
+    for x, y in splits.test_sets.values():
+        np.testing.assert_array_equal(x[:, 0], y["place"][:, 1])
+    sent = read(columns, target=target, sent=("a",), test_sets=str(sets))
+    assert sent.test_sets["night"][0]["a"].tolist() == [1, 2, 3, 4]

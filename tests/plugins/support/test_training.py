@@ -10,7 +10,7 @@ from modelyard.errors import DataError, PluginError, StageFailed
 from modelyard_plugins.support.training import (
     Teller,
     check_input_dtype,
-    check_shapes,
+    check_shape,
     last_figures,
     training_rows,
 )
@@ -42,29 +42,29 @@ def test_a_figure_that_is_not_finite_stops_with_advice(bench: Bench, value: floa
         teller.end({"loss": value})
 
 
-def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset: Dataset) -> None:
-    kept, apart = training_rows(stripes_dataset, 0.0, 0)
+def test_rows_to_train_on_and_rows_to_set_apart(stripes_dataset: Dataset, bench: Bench) -> None:
+    context = bench.train(stripes_dataset, dict)
+    kept, apart = training_rows(context, 0.0)
     assert (len(kept), len(apart)) == (192, 0)
-    kept, apart = training_rows(stripes_dataset, 0.25, 0)
+    kept, apart = training_rows(context, 0.25)
     assert sorted([*kept, *apart]) == list(range(192))
     assert np.bincount(stripes_dataset.y("train")[apart]).tolist() == [16, 16, 16]
 
 
-def test_a_class_without_a_sample_cannot_be_learnt(stripes_dataset: Dataset) -> None:
+def test_a_class_without_a_sample_cannot_be_learnt(stripes_dataset: Dataset, bench: Bench) -> None:
     facts = stripes_dataset.facts
     splits = {**facts.splits, "train": SplitFacts(192, (192, 0, 0))}
     dataset = msgspec.structs.replace(stripes_dataset, facts=msgspec.structs.replace(facts, splits=splits))
     with pytest.raises(DataError, match=r"train_y: no sample of 'row' \(label 1\), 'square' \(label 2\): it cannot"):
-        training_rows(dataset, 0.0, 0)
+        training_rows(bench.train(dataset, dict), 0.0)
 
 
 def test_shapes_that_do_not_fit_the_data_set_are_named() -> None:
-    wanted = ((None, 8, 8, 1), (None, 3))
-    check_shapes("net", *wanted, wanted=wanted)
+    check_shape("net", "takes", (None, 8, 8, 1), (None, 8, 8, 1))
     with pytest.raises(PluginError, match=r"'net' takes the shape \(None, 4\), but the data set has \(None, 8, 8, 1\)"):
-        check_shapes("net", (None, 4), (None, 3), wanted=wanted)
+        check_shape("net", "takes", (None, 4), (None, 8, 8, 1))
     with pytest.raises(PluginError, match=r"'net' answers the shape \(None, 2\)(.|\n)*input_shape and classes"):
-        check_shapes("net", (None, 8, 8, 1), (None, 2), wanted=wanted)
+        check_shape("net", "answers", (None, 2), (None, 3))
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_training_learns_and_its_figures_are_those_of_the_saved_model(
     context = bench.train(dataset, framework.build(ends_in))
     framework.train(context, epochs=15, batch_size=16, learning_rate=0.05, validation_fraction=0.2)
     history = msgspec.json.decode((context.out / "history.json").read_bytes())
-    _, held_out = training_rows(dataset, 0.2, 0)
+    _, held_out = training_rows(context, 0.2)
     answers = framework.answers(context.out / format_file(framework.format), dataset.inputs("train", held_out))
     targets = np.asarray(dataset.y("train")[held_out], np.float64)
     name, figure = figures(loss, answers, targets, ends_in)
@@ -174,7 +174,7 @@ def test_of_a_class_at_each_position_those_that_do_not_count_are_left_out(
     as_it_is = {"layout": "channels-last"} if framework.name == "torch" else {}
     framework.train(context, epochs=12, batch_size=16, learning_rate=0.05, validation_fraction=0.2, **as_it_is)
     history = msgspec.json.decode((context.out / "history.json").read_bytes())
-    _, held_out = training_rows(dataset, 0.2, 0)
+    _, held_out = training_rows(context, 0.2)
     answers = framework.answers(context.out / format_file(framework.format), dataset.inputs("train", held_out))
     if ends_in == "none":
         powers = np.exp(answers - answers.max(axis=-1, keepdims=True))
@@ -357,10 +357,10 @@ def test_classes_are_weighed_where_there_are_classes_alone(
     assert not list(problems(CheckContext(name="a", version="1", runtime="r"), **params))
 
 
-def test_rows_are_set_apart_where_there_are_no_classes(diabetes: dict[Loss, Dataset]) -> None:
-    dataset = diabetes["absolute-error"]
-    rows, held_out = training_rows(dataset, 0.25, 7)
+def test_rows_are_set_apart_where_there_are_no_classes(diabetes: dict[Loss, Dataset], bench: Bench) -> None:
+    one, other = (bench.train(diabetes["absolute-error"], dict, seed) for seed in (7, 8))
+    rows, held_out = training_rows(one, 0.25)
     assert sorted([*rows, *held_out]) == list(range(442))
     assert len(held_out) == 110
     assert list(rows) == sorted(rows)
-    assert list(held_out) == list(training_rows(dataset, 0.25, 7)[1]) != list(training_rows(dataset, 0.25, 8)[1])
+    assert list(held_out) == list(training_rows(one, 0.25)[1]) != list(training_rows(other, 0.25)[1])

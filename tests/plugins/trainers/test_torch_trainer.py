@@ -127,7 +127,7 @@ def test_early_stopping_keeps_the_best_epoch(torch: None, stripes_dataset: Datas
 
     from modelyard_plugins.support.training import training_rows
 
-    _, held_out = training_rows(stripes_dataset, 0.25, 0)
+    _, held_out = training_rows(context, 0.25)
     logits = t.from_numpy(answers(context.out / "model.pt2", stripes_dataset.inputs("train", held_out)))
     loss = t.nn.functional.cross_entropy(logits, t.from_numpy(np.array(stripes_dataset.y("train")[held_out])))
     assert float(loss) == pytest.approx(history["val_loss"][best], rel=1e-4)

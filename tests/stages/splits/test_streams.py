@@ -168,3 +168,18 @@ def test_what_is_no_sample_is_told_with_its_number(gathered: Gathered, train: An
     with pytest.raises(DataError) as caught:
         gathered(train, [([1], 0)])
     assert str(caught.value).startswith(told)
+
+
+def test_labels_of_several_outputs_and_further_test_sets(gathered: Gathered) -> None:
+    def several(samples: int) -> Iterator[tuple[Any, Any]]:
+        return (([float(n)], {"kind": n % 2, "place": [n / 2, n]}) for n in range(samples))
+
+    splits = gathered(several(4), several(2), test_sets={"night": several(3)})
+    assert splits.train_y["kind"].tolist() == [0, 1, 0, 1]
+    x, y = splits.test_sets["night"]
+    assert x[:, 0].tolist() == [0, 1, 2]
+    assert y["place"].tolist() == [[0, 0], [0.5, 1], [1, 2]]
+    with pytest.raises(DataError, match=r"test_sets: holds train or test\n  give a dict"):
+        gathered(several(4), several(2), test_sets={"test": several(3)})
+    with pytest.raises(DataError, match=r"sample 1 has x, y\['a'\], but those before it have x, y\['b'\]"):
+        gathered([([1.0], {"b": 1}), ([1.0], {"a": 1})], several(2))

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 _IGNORED = -1
 """What labels of positions that are no part of a sample are: they do not count."""
 _TELL_EVERY = 256
+_Part = tuple[str, str | None]
+"""`x` or `y`, and the name of the input or output; None: it has none."""
 
 
 class _Written(NamedTuple):
-    """One split: its columns by input, None for a single one without a name, and its labels, if it has some."""
+    """One split: its columns by input, and its labels by output, if it has some; None for a single one without a name."""
 
     inputs: dict[str | None, Spool]
-    labels: Spool | None
+    labels: dict[str | None, Spool]
 
 
 def splits_of(streams: Streams, cache: Path, progress: Progress) -> Splits:
@@ -34,14 +36,18 @@ def splits_of(streams: Streams, cache: Path, progress: Progress) -> Splits:
         DataError: a sample is none, or not like those before it.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    train, test = (_write(getattr(streams, split), split, cache, progress) for split in ("train", "test"))
-    if train.inputs.keys() != test.inputs.keys():
-        msg = f"train has {_names(train)}, but test has {_names(test)}\n  give samples of both the same inputs"
-        raise DataError(msg)
-    longest = _longest(train, test)
-    (train_x, train_y), (test_x, test_y) = (_arrays(split, longest, streams) for split in (train, test))
+    sources = {"train": streams.train, "test": streams.test, **_sets(streams)}
+    written = {split: _write(source, split, cache, progress) for split, source in sources.items()}
+    train = written["train"]
+    for split, one in written.items():
+        if train.inputs.keys() != one.inputs.keys():
+            msg = f"train has {_names(train)}, but {split} has {_names(one)}\n  give samples of both the same inputs"
+            raise DataError(msg)
+    longest = _longest(*written.values())
+    given = {split: _arrays(one, longest, streams) for split, one in written.items()}
+    (train_x, train_y), (test_x, test_y) = given.pop("train"), given.pop("test")
     ranges = _ranges(streams.value_range, train_x)
-    return Splits(train_x, train_y, test_x, test_y, streams.class_names, ranges, streams.slices)
+    return Splits(train_x, train_y, test_x, test_y, streams.class_names, ranges, streams.slices, given)
 
 
 def _ranges(given: Any, samples: Any) -> Any:
@@ -50,9 +56,23 @@ def _ranges(given: Any, samples: Any) -> Any:
     return {ONLY_INPUT: given} if is_one else given
 
 
+def _sets(streams: Streams) -> Mapping[str, Any]:
+    """Return what gives further test sets; their names are looked at with those of `Splits`.
+
+    Raises:
+        DataError: it is no dict, or one is called as a split is.
+    """
+    sets: Any = streams.test_sets
+    if not isinstance(sets, Mapping) or {"train", "test"} & sets.keys():
+        what = "holds train or test" if isinstance(sets, Mapping) else f"is a {type(sets).__name__}"
+        msg = f"test_sets: {what}\n  give a dict with what gives the samples of each further set by its name"
+        raise DataError(msg)
+    return sets
+
+
 def _write(source: Any, split: str, cache: Path, progress: Progress) -> _Written:
     total = operator.length_hint(source) or None  # a tf.data.Dataset may have `__len__` and no length
-    spools: dict[tuple[str | None, ...], Spool] = {}
+    spools: dict[_Part, Spool] = {}
     done = 0
     for done, sample in enumerate(_samples(source, split), 1):
         parts = dict(_parts(sample, f"{split}: sample {done - 1}"))
@@ -68,7 +88,8 @@ def _write(source: Any, split: str, cache: Path, progress: Progress) -> _Written
     if not done:
         msg = f"{split}: gives no sample\n  each split needs at least one; an iterator can be gone through once"
         raise DataError(msg)
-    return _Written({part[1]: one for part, one in spools.items() if part[0] == "x"}, spools.get(("y",)))
+    inputs, labels = ({part[1]: one for part, one in spools.items() if part[0] == side} for side in "xy")
+    return _Written(inputs, labels)
 
 
 def _samples(source: Any, split: str) -> Iterator[Any]:
@@ -88,8 +109,8 @@ def _samples(source: Any, split: str) -> Iterator[Any]:
     raise DataError(msg)
 
 
-def _parts(sample: Any, place: str) -> Iterator[tuple[tuple[str | None, ...], Any]]:
-    """Yield each part of a sample: `("x", input)`, without a name `("x", None)`, and `("y",)` if there is a label."""
+def _parts(sample: Any, place: str) -> Iterator[tuple[_Part, Any]]:
+    """Yield each part of a sample: `("x", input)`, and `("y", output)` if there is a label; without a name None stands for it."""
     if not isinstance(sample, tuple | list) or len(sample) != 2:
         what = f"{len(sample)} values" if isinstance(sample, tuple | list) else f"a {type(sample).__name__}"
         msg = f"{place} is {what}, not a pair (x, y)\n  give pairs; y is None where there is nothing to be learnt"
@@ -98,25 +119,27 @@ def _parts(sample: Any, place: str) -> Iterator[tuple[tuple[str | None, ...], An
     named = x if isinstance(x, Mapping) else {None: x}
     yield from ((("x", name), value) for name, value in named.items())
     if y is not None:
-        yield ("y",), y
+        labels = y if isinstance(y, Mapping) else {None: y}
+        yield from ((("y", name), value) for name, value in labels.items())
 
 
 def _spool(value: Any, cache: Path) -> Spool:
     return BytesSpool(cache) if isinstance(value, str | bytes | Path) else NumbersSpool(cache)
 
 
-def _longest(*written: _Written) -> dict[tuple[str | None, ...], int]:
+def _longest(*written: _Written) -> dict[_Part, int]:
     """Return how long the longest sample is of each part whose samples are of several lengths."""
-    found: dict[tuple[str | None, ...], list[NumbersSpool]] = {}
+    found: dict[_Part, list[NumbersSpool]] = {}
     for split in written:
-        for part, spool in (*((("x", name), one) for name, one in split.inputs.items()), (("y",), split.labels)):
+        sides = {"x": split.inputs, "y": split.labels}
+        for part, spool in (((side, name), one) for side, spools in sides.items() for name, one in spools.items()):
             if isinstance(spool, NumbersSpool):
                 found.setdefault(part, []).append(spool)
     longest = {part: max(one.longest for one in spools) for part, spools in found.items()}
     return {part: length for part, length in longest.items() if any(one.shortest < length for one in found[part])}
 
 
-def _arrays(written: _Written, longest: Mapping[tuple[str | None, ...], int], streams: Streams) -> tuple[Any, Any]:
+def _arrays(written: _Written, longest: Mapping[_Part, int], streams: Streams) -> tuple[Any, Any]:
     """Return the samples and the labels of a split as `Splits` has them."""
     inputs: dict[str | None, Any] = {}
     for name, spool in written.inputs.items():
@@ -130,13 +153,14 @@ def _arrays(written: _Written, longest: Mapping[tuple[str | None, ...], int], st
             inputs[f"{name or ONLY_INPUT}_mask"] = padded.mask()
     if len(inputs) > 1 and None in inputs:
         inputs = {name or ONLY_INPUT: array for name, array in inputs.items()}
-    return inputs.get(None, inputs), _labels(written.labels, longest.get(("y",)))
+    labels = {name: _labels(spool, longest.get(("y", name))) for name, spool in written.labels.items()}
+    return inputs.get(None, inputs), labels.get(None, labels) if labels else None
 
 
-def _labels(spool: Spool | None, length: int | None) -> Any:
+def _labels(spool: Spool, length: int | None) -> Any:
     if isinstance(spool, NumbersSpool):
         return spool.array() if length is None else spool.padded(length, _IGNORED)[:]
-    return None if spool is None else spool.texts()
+    return spool.texts()
 
 
 def _pad(name: str | None, spool: NumbersSpool, length: int, streams: Streams) -> float:
@@ -150,8 +174,8 @@ def _pad(name: str | None, spool: NumbersSpool, length: int, streams: Streams) -
     raise DataError(msg)
 
 
-def _told(parts: Iterable[tuple[str | None, ...]]) -> str:
-    return ", ".join("y" if part == ("y",) else "x" if part[1] is None else f"x[{part[1]!r}]" for part in parts)
+def _told(parts: Iterable[_Part]) -> str:
+    return ", ".join(str(side) if name is None else f"{side}[{name!r}]" for side, name in parts)
 
 
 def _names(written: _Written) -> str:

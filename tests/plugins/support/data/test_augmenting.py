@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from modelyard.errors import DataError
+from modelyard.files.fields import joined
 from modelyard.tensors import InputFacts, OutputFacts
 from modelyard_plugins.support.data.augmenting import Augmenting
 
@@ -66,13 +67,13 @@ def test_all_that_a_picture_may_become_comes_up_and_the_seed_decides() -> None:
 )
 def test_what_cannot_be_changed_so_is_refused(augmenting: Augmenting, shape: tuple[int, ...], told: str) -> None:
     with pytest.raises(DataError, match=told):
-        augmenting.check([_input(shape)], ANSWER)
+        augmenting.check([_input(shape)], [ANSWER])
 
 
 def test_nothing_asked_for_fits_whatever_it_is() -> None:
-    Augmenting().check([_input((8,))], ANSWER)
+    Augmenting().check([_input((8,))], [ANSWER])
     assert not Augmenting()
-    Augmenting(shift=3).check([_input((8, 4, 3)), _input((5,))], ANSWER)
+    Augmenting(shift=3).check([_input((8, 4, 3)), _input((5,))], [ANSWER])
 
 
 def test_of_several_inputs_the_pictures_are_changed() -> None:
@@ -96,6 +97,19 @@ def test_a_mask_goes_along_with_its_picture() -> None:
     assert (moved != masks).any()
 
 
+def test_of_several_outputs_each_mask_goes_along_and_the_rest_stays() -> None:
+    masks = np.random.default_rng(0).integers(0, 5, (20, 4, 6), np.int32)
+    labels = joined({"mask": masks, "kind": np.arange(20), "depth": masks[..., None].astype(np.float32)})
+    samples = {"x": masks[..., None].astype(np.uint8)}
+    changed, moved = Augmenting(flip=True, shift=2).change(
+        [_input((4, 6, 1))], samples, labels, np.random.default_rng(1)
+    )
+    np.testing.assert_array_equal(changed["x"][..., 0], moved["mask"])
+    np.testing.assert_array_equal(changed["x"], moved["depth"])
+    np.testing.assert_array_equal(moved["kind"], np.arange(20))
+    np.testing.assert_array_equal(labels["mask"], masks)
+
+
 def test_a_label_with_channels_goes_along_with_its_picture() -> None:
     clean = np.random.default_rng(0).normal(size=(20, 4, 6, 2)).astype(np.float32)
     inputs = [_input((4, 6, 2))]
@@ -107,7 +121,7 @@ def test_a_label_with_channels_goes_along_with_its_picture() -> None:
 def test_masks_of_another_size_than_the_pictures_are_refused() -> None:
     masks = OutputFacts(name="probabilities", shape=(2, 3, 5), activation="softmax")
     with pytest.raises(DataError, match=r"masks of \(2, 3\) pixels have another size"):
-        Augmenting(flip=True).check([_input((4, 6, 1))], masks)
+        Augmenting(flip=True).check([_input((4, 6, 1))], [ANSWER, masks])
 
 
 def _input(shape: tuple[int, ...], name: str = "x") -> InputFacts:
