@@ -16,6 +16,7 @@ from modelyard.params import (
     Flip,
     Fold,
     Folds,
+    InputPath,
     LearningRate,
     OwnCallbacks,
     OwnLoss,
@@ -33,6 +34,7 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         optimizer: what moves the weights.
+        input: a file or folder that functions of the project's own read, such as the weights of a teacher; its content counts.
     """
 
     epochs: Epochs = 10
@@ -50,6 +52,7 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
     loss: OwnLoss = ""
     step: OwnStep = ""
     callbacks: OwnCallbacks = ""
+    input: InputPath | None = None
     precision: Precision = "float32"
     shuffle_block: ShuffleBlock = 0
     buckets: Buckets = 0

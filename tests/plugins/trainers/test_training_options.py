@@ -16,6 +16,7 @@ from tests.tasks import write_dataset
 from modelyard.artifacts import Dataset, Splits, format_file
 from modelyard.contexts import CheckContext
 from modelyard.errors import DataError, PluginError
+from modelyard.plugins.load import load_plugins
 from modelyard_plugins.support.training import problems
 
 Train = Callable[..., tuple[Any, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]]]
@@ -227,3 +228,8 @@ def test_a_fold_is_measured_and_not_learnt_from(train: Train, sides: Dataset) ->
         assert {"val_loss", "val_accuracy"} <= context.metrics.keys()
         found.append(context.metrics["train_loss"])
     assert all(0 < one < 1 for one in found)
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "keras", "torch"])
+def test_a_file_that_functions_of_the_projects_own_read_counts(tmp_path: Path, name: str) -> None:
+    assert load_plugins(tmp_path).of_kind("trainer")[name].inputs == ("input",)
