@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from modelyard.contexts import Progress
     from modelyard.execution.job import Job
     from modelyard.serving.handlers import Chain
-    from modelyard.stages.splits.columns import Column
+    from modelyard.stages.splits.column import Column
     from modelyard.stages.splits.test_sets import Further
     from modelyard.stages.statistics import Statistics
     from modelyard.task import Task

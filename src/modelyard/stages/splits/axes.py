@@ -13,7 +13,7 @@ from modelyard.files.ragged import is_ragged
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from modelyard.stages.splits.columns import Column
+    from modelyard.stages.splits.column import Column
     from modelyard.tensors import OutputFacts
 
 _ONLY = "length"

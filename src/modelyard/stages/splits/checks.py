@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
-from modelyard.stages.splits.columns import Column, columns_of
+from modelyard.stages.splits.column import Column
+from modelyard.stages.splits.columns import columns_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.files.ragged import Block
-    from modelyard.stages.splits.columns import Column
+    from modelyard.stages.splits.column import Column
     from modelyard.task import Task
     from modelyard.tensors import OutputFacts
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import SplitFacts, Splits
     from modelyard.serving.handlers import Chain
-    from modelyard.stages.splits.columns import Column
+    from modelyard.stages.splits.column import Column
     from modelyard.stages.splits.sent import Sent
     from modelyard.task import Task
     from modelyard.tensors import InputFacts, OutputFacts
