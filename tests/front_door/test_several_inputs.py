@@ -189,6 +189,7 @@ def test_a_network_of_one_input_is_told_the_names_of_all(project: Path) -> None:
     assert "name its inputs like them" in done.output
 
 
+@pytest.mark.thorough
 def test_the_report_tells_each_input(project: Path) -> None:
     assert build(project, "evaluate").code == 0
     done = build(project, "report")

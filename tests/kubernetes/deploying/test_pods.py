@@ -22,16 +22,25 @@ KILLED = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (waiting("ErrImagePull", "no such image"), ["ErrImagePull: no such image"]),
-        (
+        pytest.param(
+            waiting("ErrImagePull", "no such image"),
+            ["ErrImagePull: no such image"],
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
             waiting("CreateContainerConfigError", 'secret "x" not found'),
             ['CreateContainerConfigError: secret "x" not found'],
+            marks=pytest.mark.thorough,
         ),
         (
             waiting("CrashLoopBackOff", "back-off 10s", **ENDED),
             ["CrashLoopBackOff: back-off 10s; server ended with code 2 (Error)\n    listening\n    TLS: not a key"],
         ),
-        (waiting("CrashLoopBackOff", "back-off", **KILLED), ["server ended with code 137 (OOMKilled)"]),
+        pytest.param(
+            waiting("CrashLoopBackOff", "back-off", **KILLED),
+            ["server ended with code 137 (OOMKilled)"],
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["pull", "config", "crash", "memory"],
 )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.kubernetes.conftest import Deployer
 
 
+@pytest.mark.thorough
 def test_the_way_back_that_is_printed_works(deployer: Deployer, cluster: Cluster) -> None:
     deployer(ingress_host="digits.example.org")
     first = cluster.objects[DEPLOYMENT]["spec"]

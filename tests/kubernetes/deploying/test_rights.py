@@ -21,6 +21,7 @@ def role() -> list[dict[str, Any]]:
     return list(found)
 
 
+@pytest.mark.thorough
 def test_the_role_on_the_page_is_what_a_deploy_asks_for(deployer: Deployer, cluster: Cluster) -> None:
     cluster.role_in = "digits"
     outside = {"ingress_host": "digits.example.org", "gateway": "infra/web", "gateway_ca": "our-ca"}
