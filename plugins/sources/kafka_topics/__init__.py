@@ -222,8 +222,10 @@ class Kafka:
         return self._transactions is None or record.partition in self._partitions
 
     def _begun(self, record: Any) -> KafkaDelivery:
-        self.gain([record.partition])
-        progress = self._partitions[record.partition]
+        progress = self._partitions.get(record.partition)
+        if progress is None:
+            self.gain([record.partition])
+            progress = self._partitions[record.partition]
         progress.begin(record.offset)
         return KafkaDelivery(record, progress)
 

@@ -5,7 +5,6 @@ Source: CloudEvents, bindings/kafka-protocol-binding.md, section 3.2.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from urllib.parse import quote, unquote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_KEY = b"ce-partitionkey"
 NAMES = 100
 """How many names of headers are remembered as the others write them."""
 _SAFE = " !#$&'()*+,-./:;<=>?@[]_{|}~"
@@ -26,14 +26,12 @@ def headers_of(record: Any) -> Mapping[bytes, bytes]:
 
     The record's key is the partition key, where no header says another.
     """
-    found: dict[bytes, bytes] = {}
-    with contextlib.suppress(UnicodeDecodeError):
-        if record.key and record.key.decode():
-            found[b"ce-partitionkey"] = _encoded(record.key)
-    for name, value in record.headers:
-        field = _field(name)
-        found[field] = _encoded(value or b"") if field.startswith(b"ce-") else value or b""
-    return found
+    found = {_field(name): value or b"" for name, value in record.headers}
+    if _KEY not in found and record.key and _is_text(record.key):
+        found[_KEY] = record.key
+    if _PLAIN.fullmatch(b"".join(found.values())):  # at once: most are
+        return found
+    return {name: _encoded(value) if name.startswith(b"ce-") else value for name, value in found.items()}
 
 
 def record_headers(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
@@ -49,6 +47,14 @@ def _field(name: str) -> bytes:
 @lru_cache(NAMES)
 def _header(name: str) -> str:
     return "content-type" if name == "ce-datacontenttype" else name.replace("ce-", "ce_", 1)
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _encoded(value: bytes) -> bytes:
