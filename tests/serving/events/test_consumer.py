@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.serving.events import consumer as consumer_module
 from modelyard.serving.events.asking import Outcome
 from modelyard.serving.events.consumer import Consumer
 from modelyard.serving.events.held import Patience
@@ -66,6 +67,36 @@ def test_it_connects_anew_whatever_failed(
     assert calls[: len(begin)] == begin
     assert calls[-1] == "close"
     assert [one.levelname for one in caplog.records if one.levelno > logging.INFO] == [told]
+
+
+class Deaf(Odd):
+    """A broker whose answer, a refusal, comes at the moment at which nobody wants to wait for it any more."""
+
+    async def open(self) -> None:
+        self.calls.append("open")
+        self.again.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if self.calls == ["open"]:
+                msg = "refused"
+                raise ConnectionError(msg) from None
+            raise
+
+
+def test_it_ends_whatever_its_broker_answers_at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer_module, "TAKE_S", 0.05)
+
+    async def consume() -> list[str]:
+        source = Deaf({})
+        consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
+        running = asyncio.create_task(consumer.run(1))
+        await asyncio.wait_for(source.again.wait(), 10)
+        consumer.stop()
+        await asyncio.wait_for(running, 10)
+        return source.calls
+
+    assert asyncio.run(consume()) == ["open", "open"]
 
 
 class Suspicious:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 TAKE_S = 2.0
 """How long a `take` may last once no more is to be taken."""
+CANCEL_S = 0.5
+"""How long a task may take to end once it is cancelled, before it is cancelled again."""
 TURN_S = 0.002
 """How long events are begun before others have a turn: answers that are there at once go out together."""
 NOTHING = 2
@@ -284,6 +286,12 @@ class Consumer(Generic[D]):
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
+    """Cancel a task until it has ended: what it waited for may come at that very moment, and then it goes on.
+
+    Source: CPython, gh-86296: before 3.12, `wait_for` returns a result that is there, and the cancellation is lost.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_S)
     with contextlib.suppress(asyncio.CancelledError):
         await task
