@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -70,3 +71,22 @@ def test_what_is_told_of_each_number_of_an_answer_is_a_section(tmp_path: Path) -
     assert "MAE of each quantity" in texts
     assert "all quantities" in texts
     assert "MAE against the baseline" in texts
+
+
+def test_outputs_and_test_sets_have_confusion_matrices_of_their_own(tmp_path: Path) -> None:
+    made = regression(tmp_path / "project")
+    kind = {"class_names": ["cat", "dog"], "confusion": [[7, 1], [0, 9]], "accuracy": 16 / 17}
+    told = {"outputs": {"kind": kind, "place": {"spread": 2}}, "test_sets": {"night": {"outputs": {"kind": kind}}}}
+    for places in made.variants.values():
+        file = Path(places.evaluation) / "evaluation.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | told))
+    out = write_page(made)
+    reader = read(out)
+    texts = "".join(reader.texts)
+    assert "Confusion matrix of v1: kind" in texts
+    assert "Confusion matrix of v1: kind on night" in texts
+    parts = json.loads((out / "report.json").read_text())["variants"][1]["parts"]
+    assert [(one["output"], one["test_set"], one["confusion_matrix"]["count"]) for one in parts] == [
+        ("kind", "", [7, 1, 9]),
+        ("kind", "night", [7, 1, 9]),
+    ]

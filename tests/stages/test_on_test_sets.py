@@ -28,7 +28,9 @@ def all_first(dataset: Dataset, name: str) -> Answers:
 
 
 def test_a_set_is_measured_by_itself(rare: Dataset) -> None:
-    (score,) = on_test_sets(MEASURING, rare.facts, ["night"], lambda name: all_first(rare, name))
+    ((name, found),) = on_test_sets(MEASURING, rare.facts, ["night"], lambda name: all_first(rare, name))
+    (score,) = found.scores
+    assert (name, found.details["confusion"]) == ("night", [[1, 0, 0], [2, 0, 0], [1, 0, 0]])
     metric = score.metric
     assert (metric.name, metric.head, metric.value) == ("night_accuracy", "accuracy on night", 0.25)
     assert metric.per_group == {"a": 1.0, "b": 0.0, "c": 0.0}

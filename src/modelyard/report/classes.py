@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from modelyard.report.facts import Confusion, ConfusionMatrix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from modelyard.report.material import Material
 
 _CONFUSIONS = 20
@@ -48,6 +47,37 @@ def classes_of(details: Mapping[str, Any]) -> Classes | None:
         return msgspec.convert(details, Classes)
     except msgspec.ValidationError:
         return None
+
+
+class Part(NamedTuple):
+    """Classes of one of several outputs, of the test split or of a further test set; an empty name stands for neither."""
+
+    output: str
+    test_set: str
+    classes: Classes
+
+    @property
+    def told(self) -> str:
+        """Of what it is, in words."""
+        return (
+            " on ".join(filter(None, (self.output, self.test_set))) if self.output else f"the test set {self.test_set}"
+        )
+
+
+def parts_of(details: Mapping[str, Any]) -> list[Part]:
+    """Return what the details of an evaluation say of classes beside those of the only output on the test split."""
+    sets = details.get("test_sets")
+    every = [("", details), *(sets.items() if isinstance(sets, Mapping) else ())]
+    found = [Part(output, name, one) for name, own in every for output, one in _by_output(own)]
+    return [one for one in found if one.output or one.test_set]
+
+
+def _by_output(details: Any) -> Iterator[tuple[str, Classes]]:
+    """Yield what details say of classes, by output; that of an only one has no name."""
+    outputs = details.get("outputs") if isinstance(details, Mapping) else None
+    for name, own in outputs.items() if isinstance(outputs, Mapping) else [("", details)]:
+        if isinstance(own, Mapping) and (classes := classes_of(own)) is not None:
+            yield name, classes
 
 
 def names_of(details: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from modelyard.component import Use
 from modelyard.errors import DataError
 from modelyard.files.json import read_json
 from modelyard.metrics.intervals import mcnemar
-from modelyard.report.classes import answers_classes, classes_of, confusion_matrix, confusions, names_of
+from modelyard.report.classes import Part, answers_classes, classes_of, confusion_matrix, confusions, names_of, parts_of
 from modelyard.report.facts import (
     Against,
     ClassFacts,
@@ -22,6 +22,8 @@ from modelyard.report.facts import (
     InputSummary,
     Interval,
     LayerSummary,
+    OutputSummary,
+    PartFacts,
     Report,
     State,
     VariantFacts,
@@ -85,7 +87,7 @@ def _dataset(stage: str, dataset: Dataset | None) -> DatasetSummary | None:
     facts = dataset.facts
     train, test = facts.splits["train"], facts.splits["test"]
     names = facts.class_names if train.per_class else ()  # the names of numbers are counted nowhere
-    counts = zip(names, train.per_class, test.per_class, strict=True)
+    counts = {one.name: (one.labels, train.per_output.get(one.name, ())) for one in facts.outputs}
     return DatasetSummary(
         stage=stage,
         input_shape=facts.inputs[0].shape,
@@ -93,8 +95,18 @@ def _dataset(stage: str, dataset: Dataset | None) -> DatasetSummary | None:
         inputs=tuple(InputSummary(name=one.name, shape=one.shape, dtype=one.dtype) for one in facts.inputs),
         train=train.samples,
         test=test.samples,
-        classes=tuple(ClassFacts(name=name, train=many, test=few) for name, many, few in counts),
+        classes=_classes(names, train.per_class, test.per_class),
+        outputs=tuple(
+            OutputSummary(name=name, classes=_classes(labels, many, test.per_output[name]))
+            for name, (labels, many) in counts.items()
+            if many
+        ),
     )
+
+
+def _classes(names: Iterable[str], train: Iterable[int], test: Iterable[int]) -> tuple[ClassFacts, ...]:
+    counts = zip(names, train, test, strict=True)
+    return tuple(ClassFacts(name=name, train=many, test=few) for name, many, few in counts)
 
 
 def _shipped(collected: Collected, folders: Mapping[str, Path]) -> tuple[str | None, str]:
@@ -138,6 +150,7 @@ def _variants(
             state=states.get(collected.variants[name].stage, "missing"),
             metrics=rows[name].metrics,
             class_names=names_of(one.evaluation.details),
+            parts=tuple(map(_part, parts_of(one.evaluation.details))),
             **_of_classes(one),
             **{field: getattr(one.evaluation, field) for field in _SAME_AS_EVALUATION},
             **{field: getattr(rows[name], field) for field in _SAME_AS_ROW},
@@ -157,6 +170,19 @@ def _of_classes(measured: Measured) -> dict[str, Any]:
         "confusion_matrix": confusion_matrix(classes),
         "confusions": confusions(classes),
     }
+
+
+def _part(part: Part) -> PartFacts:
+    classes = part.classes
+    return PartFacts(
+        output=part.output,
+        test_set=part.test_set,
+        class_names=classes.class_names,
+        accuracy=classes.accuracy,
+        per_class=classes.per_class,
+        confusion_matrix=confusion_matrix(classes),
+        confusions=confusions(classes),
+    )
 
 
 _SAME_AS_EVALUATION = ("samples", "size_bytes", "gzip_bytes", "layer_bytes")

@@ -10,17 +10,26 @@ from modelyard.build.verdict import UP_TO_DATE
 from modelyard.explain.graph import Graph, Node, implied_edges, svg
 from modelyard.metrics.figures import plain
 from modelyard.report import words
-from modelyard.report.classes import classes_of
+from modelyard.report.classes import classes_of, confusions, parts_of
 from modelyard.report.examples import Example, examples
+from modelyard.report.facts import Confusion
 from modelyard.report.pictures import matrix_picture
 from modelyard.report.plots import Point, against_cost, class_changes, curves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from modelyard.metrics import Metric, Quantity
     from modelyard.report.classes import Classes
-    from modelyard.report.facts import CurveFacts, Interval, Report, StageFacts, VariantFacts
+    from modelyard.report.facts import (
+        ClassFacts,
+        CurveFacts,
+        DatasetSummary,
+        Interval,
+        Report,
+        StageFacts,
+        VariantFacts,
+    )
     from modelyard.report.material import Material
 
 _TABLE_CLASSES = 16
@@ -36,12 +45,23 @@ _FUNCTIONS = (
 
 
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):
-    """A confusion matrix: a table with, for each cell, its count and its share of the row; or a picture of it."""
+    """A confusion matrix: a table with, for each cell, its count and its share of the row; or a picture of it.
+
+    Attributes:
+        variant: whose answers they are.
+        of: the output, or the test set; empty: there is one output, and it is the test split.
+        names: the classes.
+        rows: the table; empty: there is a picture.
+        picture: as a data URI.
+        confusions: the most frequent mistakes.
+    """
 
     variant: VariantFacts
+    of: str
     names: list[str]
     rows: list[list[tuple[int, float]]]
     picture: str
+    confusions: tuple[Confusion, ...]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,11 +137,7 @@ def lay_out(report: Report, material: Material) -> Page:
     focus = shipped or next(iter(others), baseline)
     ordered = list({one.name: one for one in (baseline, focus, *_front_first(report.variants)) if one}.values())
     quality = _quality(report.variants, shipped)
-    matrices = [
-        matrix
-        for one in ordered
-        if (matrix := _matrix(one, classes_of(material.measured[one.name].evaluation.details)))
-    ]
+    matrices = [matrix for one in ordered for matrix in _matrices(one, material.measured[one.name].evaluation.details)]
     return Page(
         baseline=baseline,
         reference=report.baseline if len({one.baseline for one in report.variants}) < 2 else "the baseline",
@@ -209,14 +225,25 @@ def _time(stage: StageFacts) -> str:
     return "" if stage.duration_s is None else words.duration(stage.duration_s)
 
 
-def _matrix(variant: VariantFacts, classes: Classes | None) -> Matrix | None:
-    if classes is None:
-        return None
-    confusion, names = classes.confusion, list(classes.class_names)
-    if len(confusion) > _TABLE_CLASSES:
-        return Matrix(variant=variant, names=names, rows=[], picture=matrix_picture(confusion))
+def _matrices(variant: VariantFacts, details: Mapping[str, Any]) -> Iterator[Matrix]:
+    """Yield the confusion matrix of the only output on the test split, then those of outputs and test sets."""
+    if classes := classes_of(details):
+        yield _matrix(variant, classes, "")
+    for part in parts_of(details):
+        yield _matrix(variant, part.classes, part.told)
+
+
+def _matrix(variant: VariantFacts, classes: Classes, of: str) -> Matrix:
+    confusion, is_large = classes.confusion, len(classes.confusion) > _TABLE_CLASSES
     rows = [[(count, count / max(1, sum(row))) for count in row] for row in confusion]
-    return Matrix(variant=variant, names=names, rows=rows, picture="")
+    return Matrix(
+        variant=variant,
+        of=of,
+        names=list(classes.class_names),
+        rows=[] if is_large else rows,
+        picture=matrix_picture(confusion) if is_large else "",
+        confusions=confusions(classes),
+    )
 
 
 def _classes(
@@ -232,7 +259,7 @@ def _classes(
         return None
     fitting = [one for one in ordered if list(groups.get(one.name, ())) == names]
     columns = [Column(variant=one, values=list(groups[one.name].values())) for one in fitting[:_COLUMNS]]
-    classes = report.dataset.classes if report.dataset else ()
+    classes = _counted(report.dataset, quality)
     samples = [one.test for one in classes] if [one.name for one in classes] == names else []
     plot, shown = "", 0
     if baseline and focus and focus is not baseline and focus in fitting and baseline in fitting:
@@ -244,6 +271,13 @@ def _classes(
             class_changes([n for n, _ in chosen], [c for _, c in chosen], quality, "classes", title) if chosen else ""
         )
     return ClassTable(names=names, samples=samples, columns=columns, plot=plot, shown=shown)
+
+
+def _counted(dataset: DatasetSummary | None, quality: Quantity) -> tuple[ClassFacts, ...]:
+    """Return the classes that a quality is told of: of several outputs, those of the one whose it is."""
+    if dataset is None:
+        return ()
+    return next((one.classes for one in dataset.outputs if quality.name.startswith(f"{one.name}_")), dataset.classes)
 
 
 def _changes(old: Mapping[str, float | None], new: Mapping[str, float | None]) -> list[tuple[str, float]]:

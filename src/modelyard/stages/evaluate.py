@@ -17,12 +17,12 @@ from modelyard.stages.own_metrics import add_own_metrics
 from modelyard.stages.predicting import as_many_as_fit, predict
 from modelyard.stages.sizes import model_sizes
 from modelyard.stages.tasks import open_task, task_component
-from modelyard.task import Answers
+from modelyard.task import Answers, Scores
 from modelyard.variants.evaluation import ANSWERS, Evaluation, save_per_sample, write_evaluation
 from modelyard.variants.latency import measure_latency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from modelyard.artifacts import ModelFacts
@@ -131,14 +131,15 @@ def evaluate(
 
     answers = answered("test")
     found = measuring.scores(answers)
-    scores = (*found.scores, *on_test_sets(measuring, dataset.facts, test_sets, answered))
+    sets = dict(on_test_sets(measuring, dataset.facts, test_sets, answered))
+    scores = (*found.scores, *(score for one in sets.values() for score in one.scores))
     for score in scores:
         if score.per_sample is not None:
             save_per_sample(out, score.metric.name, score.per_sample)
     evaluation = Evaluation.of(
         samples=len(answers.own),
         scores=(*(score.metric for score in scores), *by_slice(measuring, answers, dataset, slices, out)),
-        details=found.details,
+        details=_details(found, sets),
         warnings=model.facts.warnings,
         **asdict(model_sizes(model)),
     )
@@ -162,3 +163,9 @@ def evaluate(
         "p50_ms": latency.p50_ms,
         "p99_ms": latency.p99_ms,
     }
+
+
+def _details(found: Scores, sets: Mapping[str, Scores]) -> Mapping[str, Any]:
+    """Return what the task says beside the metrics of the test split, and of each further test set by its name."""
+    further = {name: dict(one.details) for name, one in sets.items() if one.details}
+    return {**found.details, "test_sets": further} if further else found.details

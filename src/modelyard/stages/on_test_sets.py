@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.metrics.sliced import on_set
-from modelyard.task import Score
+from modelyard.task import Score, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def on_test_sets(
     measuring: Measuring, facts: DatasetFacts, names: Sequence[str], answered: Callable[[str], Answers]
-) -> Iterator[Score]:
-    """Yield each metric of a task on each of the test sets `names`.
+) -> Iterator[tuple[str, Scores]]:
+    """Yield each of the test sets `names`, with what a task measures on it.
 
     Args:
         measuring: the task.
@@ -39,5 +39,5 @@ def on_test_sets(
                 f"  it has: {listing(known) or 'none'}; it says so with Splits(..., test_sets={{{name!r}: (x, y)}})"
             )
             raise DataError(msg)
-        for metric, per_sample in measuring.scores(answered(name)).scores:
-            yield Score(on_set(metric, name), per_sample)
+        found = measuring.scores(answered(name))
+        yield name, Scores([Score(on_set(metric, name), own) for metric, own in found.scores], found.details)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from modelyard.report.facts.build import CurveFacts, How, Origin, ProjectFacts, StageFacts, State
-from modelyard.report.facts.data import ClassFacts, DatasetSummary, InputSummary
+from modelyard.report.facts.data import ClassFacts, DatasetSummary, InputSummary, OutputSummary
 from modelyard.report.facts.image import ImageSummary, LayerSummary
 from modelyard.report.facts.report import SCHEMA, Report, read_report
-from modelyard.report.facts.variants import Against, Confusion, ConfusionMatrix, Interval, VariantFacts
+from modelyard.report.facts.variants import Against, Confusion, ConfusionMatrix, Interval, PartFacts, VariantFacts
 
 __all__ = [
     "SCHEMA",
@@ -22,6 +22,8 @@ __all__ = [
     "Interval",
     "LayerSummary",
     "Origin",
+    "OutputSummary",
+    "PartFacts",
     "ProjectFacts",
     "Report",
     "StageFacts",

@@ -21,8 +21,15 @@ class InputSummary(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str
 
 
+class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several outputs that has classes: its name, and these in the order of their labels."""
+
+    name: str
+    classes: tuple[ClassFacts, ...]
+
+
 class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The data set: what one sample is, samples in all, and the classes in the order of their labels, if any.
+    """The data set: what one sample is, samples in all, and the classes in the order of their labels, if any; of several outputs by output.
 
     `input_shape` and `dtype` are those of the first input; `inputs` has them all, and none in a report of an older version.
     """
@@ -34,3 +41,4 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
     test: int
     classes: tuple[ClassFacts, ...]
     inputs: tuple[InputSummary, ...] = ()
+    outputs: tuple[OutputSummary, ...] = ()

@@ -29,6 +29,23 @@ class ConfusionMatrix(msgspec.Struct, frozen=True, kw_only=True):
     count: tuple[int, ...]
 
 
+class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of classes of one of several outputs, or of a further test set; the fields are those of `VariantFacts`.
+
+    Attributes:
+        output: the output's name; empty: there is one.
+        test_set: the test set's name; empty: the test split.
+    """
+
+    output: str
+    test_set: str
+    class_names: tuple[str, ...]
+    accuracy: float | None
+    per_class: tuple[float | None, ...]
+    confusion_matrix: ConfusionMatrix
+    confusions: tuple[Confusion, ...]
+
+
 class Against(msgspec.Struct, frozen=True, kw_only=True):
     """How a variant's answers to the test samples differ from the baseline's.
 
@@ -82,6 +99,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
         dominated_by: the variants that are.
         confusion_matrix: all its answers by class; None if the task tells none, or in a report of an older version.
         confusions: its most frequent mistakes, at most 20.
+        parts: what is told of the classes of each of several outputs, and of each further test set.
         against_baseline: how the classes that it answers differ from the baseline's; None for the baseline, if that is
             not measured, or if answers are no classes.
         state: of the stage that measured it: what is told of a variant is of now only if that is up to date.
@@ -112,6 +130,7 @@ class VariantFacts(msgspec.Struct, frozen=True, kw_only=True):
     dominated_by: tuple[str, ...] = ()
     confusion_matrix: ConfusionMatrix | None = None
     confusions: tuple[Confusion, ...] = ()
+    parts: tuple[PartFacts, ...] = ()
     against_baseline: Against | None = None
     state: State = "up-to-date"
     metrics: tuple[Metric, ...] = ()
