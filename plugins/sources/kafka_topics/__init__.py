@@ -180,6 +180,9 @@ class Kafka:
     async def _open(self) -> None:
         place, common = self._place, client_settings(self._place)
         session_s = min(max(place.lease_s, SESSION_S[0]), SESSION_S[1])
+        rebalance_s = 2 * self._hand_over_s() + CONFIRM_S
+        # a request to join that is given up is made anew by another member, and the group waits for the first, too
+        common["request_timeout_ms"] = int(1000 * (rebalance_s + session_s))
         self._consumer = AIOKafkaConsumer(
             **common,
             group_id=place.group,
@@ -188,7 +191,7 @@ class Kafka:
             isolation_level="read_committed",
             session_timeout_ms=int(1000 * session_s),
             heartbeat_interval_ms=1000,
-            rebalance_timeout_ms=int(1000 * (2 * self._hand_over_s() + CONFIRM_S)),
+            rebalance_timeout_ms=int(1000 * rebalance_s),
             max_poll_interval_ms=NEVER_MS,  # as long as all that may be held is, none is asked for
             fetch_max_bytes=FETCH_BYTES,
         )
