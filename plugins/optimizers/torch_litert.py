@@ -22,10 +22,26 @@ def torch_litert(context: OptimizeContext) -> None:
     The file takes one sample at a time, and the runtime `litert` feeds it so: litert-torch cannot convert what flattens
     a batch of any size.
     """
+    _check_one_output(context)
     start(context.seed)
     data = _convert(context)
     (context.out / format_file("tflite")).write_bytes(data)
     context.metrics["size_bytes"] = len(data)
+
+
+def _check_one_output(context: OptimizeContext) -> None:
+    """Check that the model has one output: litert-torch numbers several, so that nothing would say which is which.
+
+    Raises:
+        StageFailed: it has several.
+    """
+    names = [one.name for one in context.model.facts.outputs]
+    if len(names) > 1:
+        msg = (
+            f"{context.model.path}: litert-torch keeps no names of outputs, and the model has {len(names)}: {', '.join(names)}\n"
+            "  export with torch-onnx for the runtime onnxruntime, which tells them apart by their names"
+        )
+        raise StageFailed(msg)
 
 
 def _convert(context: OptimizeContext) -> bytes:

@@ -20,7 +20,7 @@ from tests.plugins import calling
 from tests.plugins.conftest import Bench, no_progress
 
 from modelyard.artifacts import Dataset, FileFacts, Model, Splits, format_file
-from modelyard.errors import PluginError
+from modelyard.errors import PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.stages.dataset import write_dataset
 from modelyard.stages.several import Several
@@ -304,3 +304,11 @@ def test_two_outputs_of_one_layer_are_refused(heads: Dataset, bench: Bench, tens
 
     with pytest.raises(PluginError, match=r"outputs come out of one layer, .*\n  end each in a layer of its own"):
         trained(bench, heads, "tensorflow", build)
+
+
+@pytest.mark.torch
+def test_what_keeps_no_names_of_outputs_is_told(
+    trained_by: Callable[[str], Model], heads: Dataset, bench: Bench, torch: None
+) -> None:
+    with pytest.raises(StageFailed, match=r"the model has 4: sign, far, sum, vector\n  export with torch-onnx"):
+        component("optimizers.torch_litert").torch_litert(bench.optimize(heads, trained_by("torch")))
