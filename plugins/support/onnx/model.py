@@ -72,12 +72,27 @@ def _parent(given: Path, scratch: Path) -> Path:
     _name_operators(model)
     if given.is_dir():  # a copy: onnx reads no weights from a file that has a second name, as one in the store has
         graph = graph_file(Path(shutil.copytree(given, scratch / "parent")))
+        _keep_defaults(model)
         graph.write_bytes(model.SerializeToString())
         return graph
     if opset(model) < _LOWEST_OPSET:
         model = onnx.version_converter.convert_version(model, _LOWEST_OPSET)
+    _keep_defaults(model)  # the converter of versions looks for them
     onnx.save(model, scratch / "parent.onnx")
     return scratch / "parent.onnx"
+
+
+def _keep_defaults(model: Any) -> None:
+    """Let what the model brings be no input, too, as old files list it: where it is folded away, an input would be left.
+
+    Source: ONNX, IR.md: before version 4 each initializer is an input.
+    """
+    brought = {tensor.name for tensor in model.graph.initializer}
+    taken = [one for one in model.graph.input if one.name not in brought]
+    if len(taken) < len(model.graph.input):
+        del model.graph.input[:]
+        model.graph.input.extend(taken)
+        model.ir_version = max(model.ir_version, 4)
 
 
 def _name_operators(model: Any) -> None:

@@ -304,6 +304,27 @@ def test_operators_without_a_name_are_given_one(parent: Callable[..., Any]) -> N
     assert any("the convolutions Conv_" in line for line in context.warnings)
 
 
+@pytest.mark.parametrize("optimizer", [onnx_dynamic, onnx_static])
+def test_what_an_old_file_lists_as_inputs_is_none_when_it_is_quantized(
+    parent: Callable[..., Any], optimizer: Any
+) -> None:
+    """Old files list their weights as inputs; a shape that is folded away would be left as one that nobody gives."""
+    context = parent()
+    model = onnx.load(context.model.path)
+    kinds, brought = onnx.TensorProto, [*model.graph.initializer]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, -1]), "flat"))
+    flat = next(node for node in model.graph.node if node.op_type == "Flatten")
+    reshape = onnx.helper.make_node("Reshape", [flat.input[0], "flat"], [flat.output[0]], name="Reshape")
+    flat.CopyFrom(reshape)
+    for one in (*brought, model.graph.initializer[-1]):
+        kind = kinds.INT64 if one.name == "flat" else one.data_type
+        model.graph.input.append(onnx.helper.make_tensor_value_info(one.name, kind, one.dims))
+    onnx.save(model, context.model.path)
+    optimizer(context)
+    (taken,) = onnx.load(context.out / "model.onnx").graph.input
+    assert taken.name == model.graph.input[0].name
+
+
 def test_many_operators_are_told_by_a_few() -> None:
     assert some(["a", "b", "c"], 2) == "a, b and 1 more"
     assert (some(["a"], 2), some([])) == ("a", "none")
