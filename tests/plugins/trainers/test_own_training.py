@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+# `train` is thorough for one of its frameworks
 from tests.plugins.trainers.test_training_options import Train, blank, simulated, train  # noqa: F401 - fixtures
 
 from modelyard.artifacts import Dataset
