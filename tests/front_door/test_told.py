@@ -87,6 +87,18 @@ def test_a_mistake_in_the_model_is_told_with_its_own_line(
     assert logged == ["before"]
 
 
+def test_a_mistake_in_the_model_that_a_plugin_tells_of_has_its_line_below(toy_project: Path, doit: Doit) -> None:
+    """As the trainer `torch` does, which tries a module before it trains it."""
+    code = (
+        "from modelyard.errors import PluginError\n    try: sizes['missing']\n"
+        "    except KeyError as exc: raise PluginError('no size\\n  say one') from exc"
+    )
+    (toy_project / "model.py").write_text(MODEL.replace("CODE", code))
+    done = doit(toy_project, "train")
+    assert "failed: no size\n  say one\n  model.py:13, in start: try: sizes['missing']\n" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_a_model_that_does_not_take_what_it_is_given_is_named_and_not_the_trainer(
     toy_project: Path, doit: Doit
 ) -> None:

@@ -188,11 +188,18 @@ def _tell_plugins(job: Job, error: Exception) -> None:
 def explain(exc: BaseException, job: Job | None) -> str:
     """Return what went wrong in words: the line of the project's own code, else the component, and what it raised."""
     if isinstance(exc, ModelyardError):
-        return str(exc)
+        return _with_line(exc, job)
     line = own_line(exc, job.base.project, [use.component for use in job.stage.uses.values()]) if job else None
     if line is None:
         return _join(_component(exc, job), exc, " ")
     return _join(str(line), exc, "\n  ")
+
+
+def _with_line(exc: ModelyardError, job: Job | None) -> str:
+    """Return an error in our words; where it was made of one that the project's own code raised, with that line below."""
+    cause = exc.__cause__
+    line = own_line(cause, job.base.project) if job and cause and not isinstance(cause, ModelyardError) else None
+    return str(exc) if line is None or f"{line.file}:{line.number}" in str(exc) else f"{exc}\n  {line}"
 
 
 def _component(exc: BaseException, job: Job | None) -> str:
