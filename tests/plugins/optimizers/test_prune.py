@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -73,16 +73,9 @@ def test_a_layer_to_skip_that_is_not_there_is_refused(trained: Trained, bench: B
 def odd_model(tensorflow: None, stripes_dataset: Dataset, bench: Bench, tmp_path: Path) -> Model:
     """A model with a layer of its own, which tensorflow-model-optimization does not know, and one without weights."""
     import tf_keras
+    from tests.plugins.optimizers.odd_layers import Scale
 
     from modelyard_plugins.support.keras_files import save_keras
-
-    @tf_keras.saving.register_keras_serializable("tests", "Scale")
-    class Scale(tf_keras.layers.Layer):
-        def build(self, shape: Any) -> None:
-            self.factor = self.add_weight("factor", (), initializer="ones")
-
-        def call(self, x: Any) -> Any:
-            return x * self.factor
 
     layers = tf_keras.layers
     model = tf_keras.Sequential(

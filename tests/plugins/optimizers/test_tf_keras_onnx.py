@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,16 +34,11 @@ def test_onnx_answers_as_the_model_does(trained: Trained, bench: Bench) -> None:
 
 
 def test_a_layer_that_onnx_lacks_is_named(trained: Trained, bench: Bench, tmp_path: Path) -> None:
-    import tensorflow as tf
     import tf_keras
+    from tests.plugins.optimizers.odd_layers import Bessel
 
     from modelyard_plugins.optimizers.tf_keras_onnx import tf_keras_onnx
     from modelyard_plugins.support.keras_files import save_keras
-
-    @tf_keras.saving.register_keras_serializable("modelyard-tests")
-    class Bessel(tf_keras.layers.Layer):
-        def call(self, x: Any) -> Any:
-            return tf.math.special.bessel_j0(x)
 
     layers = tf_keras.layers
     odd = tf_keras.Sequential([tf_keras.Input((8, 8, 1)), layers.Flatten(), Bessel(), layers.Dense(3)], name="odd")
