@@ -43,6 +43,11 @@ def die_with_parent(parent: int) -> None:
         threading.Thread(target=_die_when_orphaned, args=(parent,), daemon=True).start()
 
 
+def end_with_parent() -> None:
+    """Have the kernel ask this process to end, with SIGTERM, when its parent does, where it can: for `preexec_fn`."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _die_when_orphaned(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_AGAIN_S)

@@ -68,7 +68,9 @@ def serving(project: Path, task: str = "serve") -> Iterator[str]:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
         process.terminate()
-        process.wait(60)
+        assert process.wait(60) == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)), "the server ends with doit"
 
 
 def read_lines(output: str) -> dict[str, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from modelyard.commands.wording import STAYS
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.plan.planner import Plan
 from modelyard.stage import Stage
+from modelyard.system import end_with_parent
 
 
 class Act(BaseAction):  # type: ignore[misc]
@@ -143,22 +146,39 @@ def serve(engine: Engine, plan: Plan) -> None:
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
         variables = prepare(engine, plan, Path(folder), "serve")
         code = _run(command(plan.config.uses["runtime"]), variables)
-    if code not in (0, -2, 130):
+    if code not in (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM):
         msg = f"serve: the server ended with exit code {code}\n  its own message is above"
         raise ToolError(msg)
 
 
 def _run(command: list[str], variables: dict[str, str]) -> int:
-    """Run a server in the foreground; Ctrl-C reaches it too, and it is given the time to drain."""
-    process = subprocess.Popen(command, env=variables)
+    """Run a server in the foreground; Ctrl-C reaches it too, and it is given the time to drain.
+
+    Where `doit` is asked to end, so is the server; where it is killed, the kernel asks the server.
+    """
+    process = subprocess.Popen(command, env=variables, preexec_fn=end_with_parent)  # noqa: PLW1509 - one call, no lock
     try:
-        return process.wait()
+        with _handing_on(process):
+            return process.wait()
     except KeyboardInterrupt:
         with contextlib.suppress(KeyboardInterrupt):
             process.terminate()
             return 0 if process.wait() >= 0 else 130
         process.kill()
         return 130
+
+
+@contextlib.contextmanager
+def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Hand SIGTERM on to a process, and wait for it; under `doit -n`, in a thread, the kernel alone tells it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def push(engine: Engine, stage: Stage) -> None:
