@@ -64,8 +64,8 @@ CHAINS = [
 ]
 FRAMEWORKS = [
     pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    pytest.param("keras", marks=pytest.mark.tensorflow),
-    pytest.param("torch", marks=pytest.mark.torch),
+    pytest.param("keras", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
+    pytest.param("torch", marks=[pytest.mark.torch, pytest.mark.thorough]),
 ]
 LOSSES: dict[str, Loss] = {"sign": "cross-entropy", "far": "cross-entropy", "sum": "squared-error", "vector": ""}
 WEIGHTS = {"sign": 1.0, "far": 2.0, "sum": 0.5, "vector": 0.0}
@@ -189,12 +189,16 @@ def _id(chain: Chain) -> str:
     return "-".join((chain.trainer, *(name for name, _ in chain.steps)))
 
 
+def _marks(chain: Chain) -> list[pytest.MarkDecorator]:
+    """Return the marks of a chain: one of each of two frameworks is tried in every run."""
+    framework = pytest.mark.torch if chain.trainer == "torch" else pytest.mark.tensorflow
+    usual = {"qat", "torch_prune"} & {name for name, _ in chain.steps}
+    return [framework] if usual else [framework, pytest.mark.thorough]
+
+
 @pytest.mark.parametrize(
     "chain",
-    [
-        pytest.param(one, id=_id(one), marks=pytest.mark.torch if one.trainer == "torch" else pytest.mark.tensorflow)
-        for one in CHAINS
-    ],
+    [pytest.param(one, id=_id(one), marks=_marks(one)) for one in CHAINS],
 )
 def test_a_network_of_several_outputs_is_trained_converted_and_asked_by_name(
     chain: Chain, trained_by: Callable[[str], Model], heads: Dataset, bench: Bench

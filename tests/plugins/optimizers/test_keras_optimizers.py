@@ -162,6 +162,7 @@ def quantized(bench: Bench, keras3_trained: Trained) -> Callable[..., Any]:
     return make
 
 
+@pytest.mark.thorough
 def test_a_quantized_model_becomes_onnx_in_int8_but_not_in_float8(
     bench: Bench, keras3_trained: Trained, quantized: Callable[..., Any]
 ) -> None:
