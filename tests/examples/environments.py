@@ -12,7 +12,7 @@ from pathlib import Path
 from modelyard.oci.cache import SHARED
 
 ROOT = Path(__file__).parents[2]
-MADE = ("__pycache__", ".modelyard", "artifacts", "*.egg-info", ".*_cache", ".hypothesis", ".venv", ".git")
+MADE = ("__pycache__", ".modelyard", "*.egg-info", ".*_cache", ".hypothesis", ".venv", ".git")
 
 
 def new_environment(folder: Path) -> Path:
@@ -53,7 +53,8 @@ def copy_of(source: Path, target: Path) -> Path:
     made = shutil.ignore_patterns(*MADE)
 
     def ignore(folder: str, names: list[str]) -> set[str]:
-        builds = {"build"}.intersection(names) if "pyproject.toml" in names else set()  # the package `build` is another
+        # the packages of these names are others
+        builds = {"build", "artifacts"}.intersection(names) if "pyproject.toml" in names else set()
         return made(folder, names) | builds
 
     return Path(shutil.copytree(source, target, ignore=ignore))

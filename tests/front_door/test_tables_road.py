@@ -170,7 +170,7 @@ def test_a_saved_model_answers_under_the_name_of_the_data_set(regression: Path, 
     ("change", "message"),
     [
         (("[tool.modelyard.train]", '[tool.modelyard.train]\nclass_weights = "balanced"'), "there are none to weigh"),
-        (('use = "regression"', 'use = "embedding"'), "trainers that fit: command, import"),
+        (('use = "regression"', 'use = "embedding"'), "key 'loss' is missing: the task has none to train with"),
         (('target = ["progression"]', ""), "train_y: there is none\n"),
     ],
 )
