@@ -179,13 +179,19 @@ def test_another_way_is_an_error_that_says_what_to_do_or_counts_from_then_on(
 def test_what_is_no_input_is_no_error(data: Path, tmp_path: Path) -> None:
     project = copy(data, tmp_path / "toy")
     (project / "notes").mkdir()
-    for name in ("notes/a.md", ".venv/lib/python3/site-packages/thing/data.txt", ".git/HEAD", "toy.egg-info/PKG-INFO"):
+    for name in (
+        "notes/a.md",
+        "shared/layer.tar",
+        ".venv/lib/python3/site-packages/thing/data.txt",
+        ".git/HEAD",
+        "toy.egg-info/PKG-INFO",
+    ):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("1")
     lines = (
         "import os, sys, warnings",
         "sys.path.append('.venv/lib/python3/site-packages')",
-        "for name in ('notes/a.md', '.git/HEAD', 'toy.egg-info/PKG-INFO'): open(name).read()",
+        "for name in ('notes/a.md', 'shared/layer.tar', '.git/HEAD', 'toy.egg-info/PKG-INFO'): open(name).read()",
         "open('scratch.txt', 'w').write('1'); open('scratch.txt').read()",
         "open('/etc/hostname').read()",
         "os.path.exists('sizes.json'); os.environ['TOY_PASSWORD']; os.environ['OMP_NUM_THREADS']",
@@ -194,7 +200,7 @@ def test_what_is_no_input_is_no_error(data: Path, tmp_path: Path) -> None:
     )
     write(project, Way("", "\n    ".join(lines)))
     harmless = ("reads.harmless_files=['notes/*']", "reads.harmless_variables=['TOY_PASSWORD']")
-    done = build(project, "train", *harmless, env={"TOY_PASSWORD": "x"})
+    done = build(project, "train", *harmless, env={"TOY_PASSWORD": "x", "MODELYARD_CACHE": "shared"})
     assert done.code == 0, done.output
 
 

@@ -25,6 +25,7 @@ from modelyard.execution.protocol import Failure, Request, Result
 from modelyard.execution.watching import Rules, Watch
 from modelyard.files.json import write_bytes
 from modelyard.keys import pinning
+from modelyard.oci.cache import folder_of_images
 from modelyard.project.load import Project
 from modelyard.stage import Stage, outline
 
@@ -138,7 +139,10 @@ def _rules(request: Request, job: Job) -> Rules:
     components = [use.component for use in job.stage.uses.values()]
     known = {name for c in components for name in (*c.reads_environment, *c.environment)}
     known |= {*pinning.variables(job.stage.threads, job.stage.isa), *pinning.SHAPING}
-    files = dict.fromkeys(path for file in request.files for path in (file, os.path.realpath(file)))
+    shared = str(
+        folder_of_images(Path(request.cache)).absolute()
+    )  # may lie in the project; what is taken from it is checked
+    files = dict.fromkeys(path for file in (*request.files, shared) for path in (file, os.path.realpath(file)))
     settings = asdict(job.plan.config.settings.reads)
     return Rules(request.sources, tuple(files), frozenset(known), **settings)
 
