@@ -7,8 +7,9 @@ split are memory-mapped, so that a task that looks at them block by block needs 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+import msgspec
 
 from modelyard.errors import PluginError
 
@@ -24,8 +25,7 @@ _BLOCK_BYTES = 64 << 20
 """How many bytes of answers are in memory at a time, or one answer if that is larger."""
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(msgspec.Struct, frozen=True):
     """What a model answered to the test split.
 
     Attributes:
@@ -68,8 +68,7 @@ class Score(NamedTuple):
     per_sample: NDArray[Any] | None = None
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(msgspec.Struct, frozen=True):
     """What was measured.
 
     Attributes:
@@ -78,7 +77,7 @@ class Scores:
     """
 
     scores: Sequence[Score]
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = {}
 
 
 class Accumulator(Protocol):

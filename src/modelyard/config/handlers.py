@@ -8,7 +8,6 @@ import msgspec
 
 from modelyard.component import Use
 from modelyard.errors import ConfigError, did_you_mean
-from modelyard.plugins.project_function import ProjectFunction
 from modelyard.toml.places import KeyPlace
 
 if TYPE_CHECKING:
@@ -65,6 +64,10 @@ def requirements_file(project: Path, name: str, where: Where) -> Path | None:
 
 def with_requirements(use: Use, file: Path | None) -> Use:
     """Return a handler; one of the project's own code needs what is in `file`, a plugin's says itself what it needs."""
-    if file is None or not isinstance(use.component, ProjectFunction):
+    if file is None:
+        return use
+    from modelyard.plugins.project_function import ProjectFunction  # most projects have none
+
+    if not isinstance(use.component, ProjectFunction):
         return use
     return Use(msgspec.structs.replace(use.component, requirements=file), use.params)

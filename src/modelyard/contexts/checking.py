@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from modelyard.tensors import Loss
-
-if TYPE_CHECKING:
-    pass
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from modelyard.artifacts import Model, ServerFacts
 from modelyard.contexts.stages import StageContext
-
-if TYPE_CHECKING:
-    pass
 
 
 class Locked(msgspec.Struct, frozen=True):

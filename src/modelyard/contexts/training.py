@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelyard.artifacts import Dataset, Model, ModelFacts, SampleShape
 from modelyard.contexts.stages import StageContext
-
-if TYPE_CHECKING:
-    pass
 
 
 class TrainContext(StageContext, frozen=True, kw_only=True):
