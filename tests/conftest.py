@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from modelyard.oci.cache import SHARED
 from tests.shared import made_once
+from tests.warm import run_doit
 
 PROJECTS = Path(__file__).parent / "projects"
 MOST_PROCESSES = 8
@@ -230,9 +231,7 @@ def doit() -> Doit:
     def run(
         project: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "doit", *arguments]
-        variables = doit_environment() | dict(env or {})
-        return subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=timeout_s)
+        return run_doit(project, *arguments, env=doit_environment() | dict(env or {}), timeout_s=timeout_s)
 
     return run
 

@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import warm
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"
 
@@ -21,15 +22,7 @@ Ask = Callable[..., Any]
 
 def run_doit(project: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MODELYARD_", "PYTEST_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=project,
-        env=variables,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return warm.run_doit(project, *arguments, env=variables, stdin=stdin)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.warm import run_doit
+
 _LINE = re.compile(r"^(?:\.  (?P<stage>\S+): (?P<how>built|restored|up to date)|-- (?P<fresh>\S+))")
 _WORDS = {"built": "built", "restored": "restored", "up to date": "fresh"}
 
@@ -39,15 +41,7 @@ class Build:
 
 def build(project: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> Build:
     """Run `doit` to its end, as a person does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=project,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    done = run_doit(project, *arguments, env={**os.environ, **(env or {})}, timeout_s=timeout_s)
     return Build(done.returncode, done.stdout + done.stderr, read_lines(done.stdout))
 
 
