@@ -18,7 +18,7 @@ def ragged(lengths: list[int]) -> RaggedArray:
 @given(lengths=st.lists(st.integers(1, 4), min_size=1, max_size=20), most=st.integers(1, 6))
 def test_samples_of_one_length_are_asked_together_and_each_once(lengths: list[int], most: int) -> None:
     column = ragged(lengths)
-    found = batches({"words": column, "year": np.zeros(len(lengths))}, most)  # type: ignore[dict-item]
+    found = batches(len(lengths), most, {"length": np.array(lengths)})
     assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
     for rows in found:
         assert len(rows) <= most  # type: ignore[arg-type]
@@ -26,7 +26,7 @@ def test_samples_of_one_length_are_asked_together_and_each_once(lengths: list[in
 
 
 def test_samples_of_one_shape_are_asked_in_their_order() -> None:
-    assert batches({"x": np.zeros((5, 2))}, 2) == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert batches(5, 2, {}) == [slice(0, 2), slice(2, 4), slice(4, 6)]
 
 
 def test_answers_of_several_lengths_are_filled() -> None:

@@ -21,18 +21,20 @@ def tokenize(
     *,
     tokenizer: InputPath,
     length: PositiveInt = 128,
+    pad: bool = True,
     dtype: Literal["int32", "int64"] = "int64",
     text: str = "text",
     ids: str = "input_ids",
     mask: str = "attention_mask",
     types: str = "",
 ) -> Handler:
-    """Turns texts into token ids, each into as many: longer texts are cut, shorter ones padded.
+    """Turns texts into token ids: longer texts are cut, shorter ones padded, or left as long as they are.
 
     Args:
         place: where it stands.
         tokenizer: the file tokenizer.json
-        length: how many ids a text becomes
+        length: how many ids a text becomes; at most, where none is padded
+        pad: whether each text becomes as many ids; false: as many as it has, and the model's axis varies
         dtype: the type of the ids, as the model takes them
         text: what clients call a text
         ids: what the model calls the ids
@@ -42,7 +44,7 @@ def tokenize(
     from modelyard_plugins.handlers import modelyard_handlers
 
     return modelyard_handlers.tokenize(
-        place, tokenizer=tokenizer, length=length, dtype=dtype, text=text, ids=ids, mask=mask, types=types
+        place, tokenizer=tokenizer, length=length, pad=pad, dtype=dtype, text=text, ids=ids, mask=mask, types=types
     )
 
 

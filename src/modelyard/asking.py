@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from modelyard.files.ragged import is_ragged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from modelyard.contexts import NamedPredictor, Predictor
     from modelyard.signature import Axis
-    from modelyard.tensors import InputFacts
 
 Samples = Mapping[str, "NDArray[Any]"]
 """Raw samples by input, each of shape `(N, *shape)`."""
+Lengths = Mapping["Axis", "NDArray[np.int64]"]
+"""How long each sample is, shape `(N,)`, by the axis along which the model's inputs vary; empty: all are of one shape."""
 
 
 def ask(predictor: Predictor, samples: Samples, output: str) -> NDArray[Any]:
@@ -49,18 +51,19 @@ def rows_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:
     return {name: held(array[rows]) for name, array in samples.items()}
 
 
-def batches(samples: Samples, most: int) -> list[slice | NDArray[Any]]:
-    """Return which rows a model is run on together, `most` at once: all of them, each once.
+def batches(total: int, most: int, lengths: Lengths) -> list[slice | NDArray[Any]]:
+    """Return which of `total` samples a model is run on together, `most` at once: all of them, each once.
 
-    Samples of several lengths are run beside others of their own length, as a client sends them: nothing pads them.
+    Samples of several lengths are run beside others of their own length, as a client sends them, or as handlers make them of
+    what it sends: nothing pads them.
     """
     import numpy as np
 
-    lengths = [array.lengths for array in samples.values() if is_ragged(array)]  # type: ignore[attr-defined]
     if not lengths:
-        return [slice(start, start + most) for start in range(0, count(samples), most)]
-    order = np.lexsort(lengths[::-1])
-    sorted_lengths = np.stack(lengths)[:, order]
+        return [slice(start, start + most) for start in range(0, total, most)]
+    keys = list(lengths.values())
+    order = np.lexsort(keys[::-1])
+    sorted_lengths = np.stack(keys)[:, order]
     ends = np.flatnonzero((sorted_lengths[:, 1:] != sorted_lengths[:, :-1]).any(axis=0)) + 1
     groups = np.split(order, ends)
     return [group[start : start + most] for group in groups for start in range(0, len(group), most)]
@@ -81,9 +84,9 @@ def stacked(answers: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return found
 
 
-def longest(samples: Samples, facts: Iterable[InputFacts]) -> dict[Axis, int]:
+def longest(lengths: Lengths) -> dict[Axis, int]:
     """Return how long the longest sample is, by the axis along which they vary."""
-    return {one.shape[0]: samples[one.name].shape[1] for one in facts if one.pad is not None and one.name in samples}
+    return {axis: int(own.max(initial=0)) for axis, own in lengths.items()}
 
 
 def count(samples: Samples) -> int:

@@ -115,7 +115,7 @@ def accuracy(model: Model, runtime: str, dataset: Dataset) -> float:
     else:
         predictor = getattr(opener, runtime)(model.folder, params=OwnServer())
     raw, labels, right = dataset.raw("test"), dataset.y("test"), []
-    for rows in batches(raw, 16):
+    for rows in batches(len(labels), 16, dataset.lengths("test")):
         samples = {name: array[rows] for name, array in raw.items()}
         assert (samples["words_mask"] == 1).all()
         length = samples["words"].shape[1]

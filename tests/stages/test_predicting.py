@@ -73,8 +73,7 @@ def test_answers_of_several_lengths_are_those_of_each_sample_alone(tmp_path: Pat
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     samples: Any = {"n": RaggedArray.of(np.full(offsets[-1], 3.0), offsets, -1)}
     file, output = tmp_path / "answers.npy", OutputFacts(name="twice", shape=("length",))
-    longest = {"length": int(lengths.max())}
-    predict(Doubling, samples, file, output, NoSevens(), 4, workers, lambda *_, **__: None, longest)
+    predict(Doubling, samples, file, output, NoSevens(), 4, workers, lambda *_, **__: None, {"length": lengths})
     answers = np.load(file)
     assert answers.shape == (30, lengths.max())
     np.testing.assert_array_equal((answers == 6).sum(axis=1), lengths)
@@ -85,8 +84,9 @@ def test_an_answer_that_cannot_be_is_told_with_its_sample(tmp_path: Path) -> Non
     values, offsets = np.array([1.0, 1, 1, 7, 1]), np.array([0, 2, 3, 4, 5])
     samples: Any = {"n": RaggedArray.of(values, offsets, 0)}
     output = OutputFacts(name="twice", shape=("length",))
+    lengths = {"length": np.diff(offsets)}
     with pytest.raises(PluginError, match="sample 2 is wrong"):
-        predict(Doubling, samples, tmp_path / "a.npy", output, NoSevens(), 4, 1, lambda *_, **__: None, {"length": 2})
+        predict(Doubling, samples, tmp_path / "a.npy", output, NoSevens(), 4, 1, lambda *_, **__: None, lengths)
 
 
 def test_answers_of_unlike_lengths_are_told_with_what_makes_them_alike(tmp_path: Path) -> None:

@@ -19,28 +19,36 @@ def audio_decode(
     *,
     rate: int,
     length: int,
+    pad: bool,
     channel: str,
     input: str,  # noqa: A002 - the word of the configuration
     output: str,
 ) -> Handler:
-    """Return what decodes WAV with PCM samples to one channel, float32, -1 to 1: longer ones are cut, shorter ones padded.
+    """Return what decodes WAV with PCM samples to one channel, float32, -1 to 1: longer ones are cut, shorter ones padded, or left as long as they are.
 
     Args:
         place: where it stands.
         rate: samples a second that a sound must have.
-        length: how many samples it gives.
+        length: how many samples it gives, at most.
+        pad: whether shorter ones are padded to as many.
         channel: where the axis of the one channel is: `first`, `last`, or `none`.
         input: what the tensor that it takes is called.
         output: what the one is called that it gives.
     """
-    shape = {"none": (length,), "first": (1, length), "last": (length, 1)}[channel]
+    axis = length if pad else "samples"
+    shape = {"none": (axis,), "first": (1, axis), "last": (axis, 1)}[channel]
 
     def samples(data: bytes) -> NDArray[Any]:
         found = _decoded(data, rate, length)
-        return np.pad(found, (0, length - len(found))).reshape(shape)
+        if pad:
+            found = np.pad(found, (0, length - len(found)))
+        if not len(found):
+            msg = "the sound is empty"
+            raise ValueError(msg)
+        return found.reshape([len(found) if one == axis else 1 for one in shape])
 
     def run(tensors: Tensors) -> dict[str, Any]:
-        return {output: np.stack([samples(data) for data in tensors[input]])}
+        return {output: [samples(data) for data in tensors[input]]}
 
     return place.handler(run, [place.tensor(input, "bytes")], [place.tensor(output, "float32", shape)])
 

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from modelyard.serving.handlers import Handler, Place, Tensors
 
 
 def tokenize(
-    place: Place, *, tokenizer: str, length: int, dtype: str, text: str, ids: str, mask: str, types: str
+    place: Place, *, tokenizer: str, length: int, pad: bool, dtype: str, text: str, ids: str, mask: str, types: str
 ) -> Handler:
-    """Return what turns texts into token ids, each text into as many: longer ones are cut, shorter ones padded.
+    """Return what turns texts into token ids: longer texts are cut, shorter ones padded, or left as long as they are.
 
     Args:
         place: where it stands.
         tokenizer: the file `tokenizer.json` of Hugging Face's tokenizers.
-        length: how many ids a text becomes.
+        length: how many ids a text becomes, at most.
+        pad: whether a shorter one is padded to as many.
         dtype: the type of what it gives, `int32` or `int64`.
         text: what the tensor that it takes is called.
         ids: what the ids are called that it gives.
@@ -31,18 +34,33 @@ def tokenize(
 
     known = Tokenizer.from_file(str(tokenizer))
     known.enable_truncation(max_length=length)
-    padding = known.padding or {}
-    pad = padding.get("pad_token") or next(
-        (one for one in ("[PAD]", "<pad>") if known.token_to_id(one) is not None), "[PAD]"
-    )
-    known.enable_padding(length=length, pad_token=pad, pad_id=known.token_to_id(pad) or 0)
+    pad_id = _padding(known, length if pad else None)
     columns = {name: part for name, part in ((ids, "ids"), (mask, "attention_mask"), (types, "type_ids")) if name}
 
     def run(tensors: Tensors) -> dict[str, Any]:
         found = known.encode_batch([_decoded(one) for one in tensors[text]])
-        return {name: np.asarray([getattr(one, part) for one in found], dtype) for name, part in columns.items()}
+        if not all(found):
+            msg = "the text has no token"
+            raise ValueError(msg)
+        return {name: [np.asarray(getattr(one, part), dtype) for one in found] for name, part in columns.items()}
 
-    return place.handler(run, [place.tensor(text, "bytes")], [place.tensor(name, dtype, (length,)) for name in columns])
+    axis = length if pad else "tokens"
+    gives = [place.tensor(name, dtype, (axis,), pad=pad_id if name == ids else 0) for name in columns]
+    return place.handler(run, [place.tensor(text, "bytes")], gives)
+
+
+def _padding(known: Tokenizer, length: int | None) -> int:
+    """Have texts padded to `length` ids, or not at all, and return the id that pads."""
+    padding = known.padding or {}
+    pad = padding.get("pad_token") or next(
+        (one for one in ("[PAD]", "<pad>") if known.token_to_id(one) is not None), "[PAD]"
+    )
+    pad_id = known.token_to_id(pad) or 0
+    if length is None:
+        known.no_padding()
+    else:
+        known.enable_padding(length=length, pad_token=pad, pad_id=pad_id)
+    return int(pad_id)
 
 
 def _decoded(data: bytes) -> str:

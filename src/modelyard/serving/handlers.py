@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError
+from .groups import Group, alike, in_order, is_listed, merged
 from .model import CHUNK
 from .tensor_facts import BYTES, DTYPES, fits
 
@@ -41,12 +42,33 @@ class Tensor:
             its array holds `bytes` objects.
         shape: its axes without that of the batch; a name where the length varies, and `("...",)` where nothing is known.
         may_miss: whether a number may be missing: it is NaN then, and clients may send `null`.
+        pad: what follows a sample that is shorter than those beside it, where a model learns from them.
     """
 
     name: str
     dtype: str = "float32"
     shape: tuple[int | str, ...] = ()
     may_miss: bool = False
+    pad: float = 0
+
+    @property
+    def varies(self) -> bool:
+        """Whether its samples may be of several lengths: numbers, with an axis that has a name."""
+        return self.dtype != "bytes" and self.shape != ("...",) and any(isinstance(axis, str) for axis in self.shape)
+
+    def each(self, value: Any, rows: int) -> list[NDArray[Any]] | None:
+        """Return each of `rows` samples of what a handler gave for it; None: all of them are one array.
+
+        Raises:
+            HandlerError: a sample is no array of numbers.
+        """
+        if not self.varies or not is_listed(value, rows):
+            return None
+        try:
+            return [np.asarray(one) for one in value]
+        except ValueError as exc:
+            msg = f"gave {self.name!r} with a sample that is no array of numbers: {exc}"
+            raise HandlerError(msg) from exc
 
     def array(self, value: Any, rows: int, lengths: dict[str, int]) -> NDArray[Any]:
         """Return what a handler gave for it, `rows` samples, as an array of its dtype.
@@ -59,13 +81,20 @@ class Tensor:
         Raises:
             HandlerError: it is of another shape, or another type.
         """
-        array = _texts(value) if self.dtype == "bytes" else np.asarray(value)
+        try:
+            array = _texts(value) if self.dtype == "bytes" else np.asarray(value)
+        except ValueError as exc:
+            msg = f"gave {self.name!r} as samples of unlike shapes; it says {(rows, *self.shape)}, and an axis that varies has a name"
+            raise HandlerError(msg) from exc
         if array.shape[:1] != (rows,) or not (self.shape == ("...",) or fits(array.shape[1:], self.shape, lengths)):
-            msg = f"gave {self.name!r} of the shape {array.shape} for {rows} samples; it says {(rows, *self.shape)}"
+            known = "".join(
+                f", {axis} = {lengths[axis]}" for axis in self.shape if isinstance(axis, str) and axis in lengths
+            )
+            msg = f"gave {self.name!r} of the shape {array.shape} for {rows} samples; it says {(rows, *self.shape)}{known}"
             raise HandlerError(msg)
         if self.dtype == "bytes" or array.dtype == self.dtype:
             return array
-        if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, self.dtype, "same_kind"):
+        if array.size and (array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, self.dtype, "same_kind")):
             msg = f"gave {self.name!r} as {array.dtype}; it says {self.dtype}"
             raise HandlerError(msg)
         return array.astype(self.dtype)
@@ -94,10 +123,33 @@ class Handler:
 
         Raises:
             InputError: a sample is not what it takes; the message says which.
+            HandlerError: it does not give what it says, or samples of several lengths.
+        """
+        groups = self.groups(tensors)
+        if len(groups) > 1:
+            msg = f"{self.who}: gave samples of several lengths; only what stands before the model may"
+            raise HandlerError(msg)
+        return {**groups[0].tensors}
+
+    def groups(self, tensors: Tensors) -> list[Group]:
+        """Return the same, where it may give each sample a length of its own: those of one shape go together.
+
+        Raises:
+            InputError: a sample is not what it takes; the message says which.
             HandlerError: it does not give what it says.
         """
         taken = {one.name: tensors[one.name] for one in self.takes}
         rows = len(next(iter(taken.values())))
+        found = self._found(taken, rows)
+        rest = {name: array for name, array in tensors.items() if name not in taken}
+        try:
+            return self._grouped(rest, found, rows)
+        except HandlerError as exc:
+            msg = f"{self.who}: {exc}"
+            raise HandlerError(msg) from exc
+
+    def _found(self, taken: Tensors, rows: int) -> Mapping[str, Any]:
+        """Return what it gives, which is not looked at yet."""
         try:
             found = self.run(taken)
         except ValueError as exc:
@@ -107,13 +159,27 @@ class Handler:
             given = ", ".join(map(repr, found)) if isinstance(found, Mapping) else f"a {type(found).__name__}"
             msg = f"{self.who}: gave {given}; it says {said}"
             raise HandlerError(msg)
-        rest = {name: array for name, array in tensors.items() if name not in taken}
+        return found
+
+    def _grouped(self, rest: Tensors, found: Mapping[str, Any], rows: int) -> list[Group]:
+        """Return what it gives beside what goes by, in groups of one shape."""
+        listed = {one.name: each for one in self.gives if (each := one.each(found[one.name], rows)) is not None}
+        parts = alike(listed.values(), rows) if listed else []
+        if len(parts) < 2:
+            return [Group(np.arange(rows), {**rest, **self._arrays(found, rows)})]
+        arrays = {one.name: one.array(found[one.name], rows, {}) for one in self.gives if one.name not in listed}
+        rest = {**rest, **arrays}
+        return [
+            Group(
+                part, {name: array[part] for name, array in rest.items()} | self._arrays(_some(listed, part), len(part))
+            )
+            for part in parts
+        ]
+
+    def _arrays(self, found: Mapping[str, Any], rows: int) -> dict[str, NDArray[Any]]:
+        """Return what it gave as it says, of samples of one shape."""
         lengths: dict[str, int] = {}
-        try:
-            return rest | {one.name: one.array(found[one.name], rows, lengths) for one in self.gives}
-        except HandlerError as exc:
-            msg = f"{self.who}: {exc}"
-            raise HandlerError(msg) from exc
+        return {one.name: one.array(found[one.name], rows, lengths) for one in self.gives if one.name in found}
 
     @property
     def who(self) -> str:
@@ -149,6 +215,10 @@ class Refused(InputError):
         """Return the same with `rows` samples before it."""
         return Refused(self.names, None if self.row is None else self.row + rows, self.why)
 
+    def among(self, rows: NDArray[np.int64]) -> Refused:
+        """Return the same of samples that are `rows` of a larger whole."""
+        return Refused(self.names, None if self.row is None else int(rows[self.row]), self.why)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -162,7 +232,13 @@ class Place:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def tensor(
-        self, name: str, dtype: str = "float32", shape: Iterable[int | str] = (), *, may_miss: bool = False
+        self,
+        name: str,
+        dtype: str = "float32",
+        shape: Iterable[int | str] = (),
+        *,
+        may_miss: bool = False,
+        pad: float = 0,
     ) -> Tensor:
         """Return a tensor for `handler`, see `Tensor`.
 
@@ -179,14 +255,15 @@ class Place:
         if may_miss and not dtype.startswith("float"):
             msg = f"tensor {name!r}: may_miss: a number of {dtype} cannot be NaN\n  take it as float32, or say that none is missing"
             raise HandlerError(msg)
-        return Tensor(name, dtype, tuple(shape), may_miss)
+        return Tensor(name, dtype, tuple(shape), may_miss, pad)
 
     def handler(self, run: Run, takes: Sequence[Tensor], gives: Sequence[Tensor]) -> Handler:
         """Return a handler.
 
         Args:
             run: makes of the tensors that it takes, by name, those that it gives, by name: arrays with the samples along
-                their first axis, or lists. It raises a `ValueError` where a sample is not what it takes: the client is
+                their first axis, or lists. Of a tensor whose shape has a name in it the arrays in a list may be of
+                several lengths: what stands behind gets those of one shape together. It raises a `ValueError` where a sample is not what it takes: the client is
                 told the message, and which sample. Any other error is the handler's own.
             takes: one or more tensors.
             gives: one or more tensors.
@@ -242,11 +319,12 @@ class Chain:
         """Whether the client gets the model's own output of this name."""
         return name not in self.model_outputs()
 
-    def prepare(self, tensors: Tensors) -> Tensors:
-        """Return what the model takes for what a client sent, as `Handler` says."""
+    def prepare(self, tensors: Tensors) -> list[Group]:
+        """Return what the model takes for what a client sent, as `Handler` says: samples of one shape together."""
+        groups = [Group(np.arange(len(next(iter(tensors.values())))), tensors)]
         for one in self.before:
-            tensors = one(tensors)
-        return tensors
+            groups = [made for group in groups for made in _behind_group(one, group)]
+        return merged(groups)
 
     def finish(self, tensors: Tensors) -> Tensors:
         """Return what a client gets for what the model answered."""
@@ -262,6 +340,18 @@ class Chain:
 def who(name: str, file: str = "") -> str:
     """Return what messages call a handler: by its name, with the file that has its code."""
     return f"the handler {name!r} ({file})" if file else f"the handler {name!r}"
+
+
+def _some(listed: Mapping[str, Sequence[Any]], rows: NDArray[np.int64]) -> dict[str, list[Any]]:
+    return {name: [each[row] for row in rows] for name, each in listed.items()}
+
+
+def _behind_group(one: Handler, group: Group) -> list[Group]:
+    """Return what a handler gives for some of the samples that came together."""
+    try:
+        return [made.of(group.rows) for made in one.groups(group.tensors)]
+    except Refused as exc:
+        raise exc.among(group.rows) from exc
 
 
 def _behind(one: Handler, there: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -353,10 +443,14 @@ class Handled:
 
     def _part(self, inputs: Tensors, start: int, end: int) -> Tensors:
         try:
-            prepared = self._chain.prepare({name: array[start:end] for name, array in inputs.items()})
+            groups = self._chain.prepare({name: array[start:end] for name, array in inputs.items()})
         except Refused as exc:
             raise exc.after(start) from exc
-        return self._chain.finish(self._predictor.run(prepared))
+        parts = [self._chain.finish(self._predictor.run(one.tensors)) for one in groups]
+        if len(parts) == 1:
+            return parts[0]
+        order = in_order(groups)
+        return {name: self._joined(name, [part[name] for part in parts])[order] for name in parts[0]}
 
 
 def _texts(value: Any) -> NDArray[Any]:

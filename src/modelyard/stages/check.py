@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from modelyard.asking import Samples
+    from modelyard.asking import Lengths, Samples
     from modelyard.launch.protocols import Exchange
     from modelyard.signature import Axis
     from modelyard.stages.packed import Packed
@@ -68,7 +68,9 @@ class Asked:
         self.around = Around(self.job, dataset.facts)
         self.facts = Model.open(inputs["model"]).facts
         self.task = open_task(self.job)
-        self.expected = self._as_long_as_samples(longest(self.samples, dataset.facts.inputs))
+        lengths = {axis: own[rows] for axis, own in dataset.lengths("test").items()}
+        self.expected = self._as_long_as_samples(longest(lengths))
+        self._one_by_one = is_alone(self.facts) or (bool(dataset.facts.sent) and self._varies(lengths))
 
     def _as_long_as_samples(self, lengths: Mapping[Axis, int]) -> NDArray[Any]:
         """Return what must be answered without what is behind the longest of the samples that are sent."""
@@ -76,6 +78,10 @@ class Asked:
         if self.expected.ndim != 1 + len(shape):
             return self.expected
         return self.expected[(slice(None), *(slice(lengths.get(axis)) for axis in shape))]
+
+    def _varies(self, lengths: Lengths) -> bool:
+        """Return whether the answers are of several lengths, and what is sent does not show them: each is asked alone."""
+        return any(axis in lengths for one in self.around.outputs(self.facts) for axis in one.shape)
 
     @property
     def path(self) -> str:
@@ -94,7 +100,7 @@ class Asked:
     def asks(self, exchange: Exchange, protocols: Iterable[str]) -> dict[str, list[Callable[[], dict[str, Any]]]]:
         """Return what asks a server for all samples through each of its protocols, a part of them at a time."""
         outputs = self.around.outputs(self.facts)
-        sent = [rows_of(self.samples, rows) for rows in parts(self.samples, 1 if is_alone(self.facts) else None)]
+        sent = [rows_of(self.samples, rows) for rows in parts(self.samples, 1 if self._one_by_one else None)]
         return {
             title: [functools.partial(ask, exchange, self.path, part, outputs) for part in sent]
             for title, ask in map(PROTOCOLS.__getitem__, protocols)

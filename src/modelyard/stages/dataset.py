@@ -13,7 +13,7 @@ from modelyard.stages.splits.axes import following
 from modelyard.stages.splits.checks import check_splits, sample_dtype, stored_dtype
 from modelyard.stages.splits.files import write_column, write_labels
 from modelyard.stages.splits.given_labels import with_label_arrays
-from modelyard.stages.splits.sent import prepared, write_sent
+from modelyard.stages.splits.sent import Preparing, write_sent
 from modelyard.stages.splits.slices import check_slices, write_slices
 from modelyard.stages.splits.streams import splits_of
 from modelyard.stages.splits.test_sets import open_test_sets, write_test_set
@@ -121,15 +121,17 @@ def write_dataset(
     """
     splits = with_label_arrays(splits)
     given, sent = splits, None
+    preparing: Preparing | None = None
     if chain is not None and chain.before:
-        splits, sent = prepared(splits, chain)
+        preparing = Preparing(chain, out, progress)
+        splits, sent = preparing(splits)
     splits = with_joined_labels(splits, task)
     columns = check_splits(splits)
     slices = check_slices(splits.slices, len(columns[0].test))
     wanted = _some(task.check(splits), name)
     if task.follows:
         wanted = following(wanted, columns)
-    further = open_test_sets(given, chain, task, wanted)
+    further = open_test_sets(given, preparing, task, wanted)
     arrays = (*(one.train for one in columns), *(one.test for part in (columns, *_columns(further)) for one in part))
     steps = _Steps(progress, sum(map(len, arrays)))
     inputs = [_write_column(column, out, normalize, steps) for column in columns]

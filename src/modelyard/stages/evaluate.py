@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import Dataset, Model
-from modelyard.asking import longest
 from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
 from modelyard.stages.by_slice import by_slice
@@ -113,8 +112,7 @@ def evaluate(
     side_by_side = workers or as_many_as_fit(threads, model)
 
     def answers_of(one: Model, split: str, file: Path) -> Any:
-        at_once, samples = one.facts.at_once(batch_size), dataset.sent(split)
-        lengths = longest(samples, dataset.facts.inputs)
+        at_once, samples, lengths = one.facts.at_once(batch_size), dataset.sent(split), dataset.lengths(split)
         predict(
             lambda: open_model(one), samples, file, answer_of(one.facts), task, at_once, side_by_side, progress, lengths
         )

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from modelyard.asking import ask, batches, count
+from modelyard.asking import ask, batches, count, longest
 from modelyard.errors import PluginError
 from modelyard.files.sizes import total_size
 from modelyard.stages.sizes import copies_in_memory
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.artifacts import Model
-    from modelyard.asking import Samples
+    from modelyard.asking import Lengths, Samples
     from modelyard.contexts import Predictor, Progress
     from modelyard.signature import Axis
     from modelyard.task import Task
@@ -49,7 +49,7 @@ def predict(
     batch_size: int,
     workers: int,
     progress: Progress,
-    lengths: Mapping[Axis, int],
+    lengths: Lengths,
 ) -> None:
     """Write what a model answers to `samples` to `file`, shape `(N, *output.shape)`.
 
@@ -60,9 +60,10 @@ def predict(
     Raises:
         PluginError: an answer has another shape, or is none that the task knows.
     """
-    total, parts = count(samples), batches(samples, batch_size)
+    total = count(samples)
+    parts = batches(total, batch_size, lengths)
     idle: SimpleQueue[Predictor] = SimpleQueue()
-    answers = _File(file, total, output, lengths)
+    answers = _File(file, total, output, longest(lengths))
 
     def answer(rows: Rows) -> int:
         predictor = idle.get()

@@ -33,7 +33,8 @@ sys.modules["modelyard"] = None  # the server does not have it
 from modelyard_serving.handlers import Place
 from modelyard_serving.handling import opened
 handler = opened(sys.argv[1], "it", pickle.loads(open(sys.argv[2], "rb").read()), Place())
-open(sys.argv[4], "wb").write(pickle.dumps(handler(pickle.loads(open(sys.argv[3], "rb").read()))))
+groups = handler.groups(pickle.loads(open(sys.argv[3], "rb").read()))
+open(sys.argv[4], "wb").write(pickle.dumps([(one.rows, dict(one.tensors)) for one in groups]))
 """
 
 
@@ -44,7 +45,7 @@ def check_handler(
     samples: Mapping[str, Sequence[Any]],
     params: Mapping[str, Any] | None = None,
     refuses: Iterable[Mapping[str, Any]] = (),
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Any]:
     """Check the handler `name` in `project`: the contract of `modelyard_register_handlers`, by giving it `samples`.
 
     It is documented and light to load, gives what it says, gives each sample what it gives it alone, and does the same
@@ -58,7 +59,7 @@ def check_handler(
         refuses: samples that it must refuse, a dict each, of one sample.
 
     Returns:
-        What it gave, by name.
+        What it gave, by name: an array, or a list of arrays where samples are of several lengths.
 
     Raises:
         AssertionError: a promise is broken; the message says which.
@@ -69,33 +70,47 @@ def check_handler(
     use = Use(component, check_values(component.parameters, params or {}, f"handler {name!r}"))
     handler = named(component.function(Place(), **use.params), name)
     given = Chain((handler,)).arrays(samples)
-    found = handler(given)
-    rows = len(next(iter(given.values())))
-    for row in range(rows):
-        _check_same(
-            handler({key: one[row : row + 1] for key, one in given.items()}), found, row, f"handler {name!r}: alone"
-        )
-    elsewhere = _run_alone(use, project, given)
-    for row in range(rows):
-        one = {key: array[row : row + 1] for key, array in elsewhere.items()}
-        _check_same(one, found, row, f"handler {name!r}: where the server runs it")
+    found = _samples(handler.groups(given))
+    for row, own in enumerate(found):
+        (alone,) = _samples(handler.groups({key: one[row : row + 1] for key, one in given.items()}))
+        _check_same(alone, own, row, f"handler {name!r}: alone")
+    for row, one in enumerate(_run_alone(use, project, given)):
+        _check_same(one, found[row], row, f"handler {name!r}: where the server runs it")
     for refused in refuses:
         with pytest.raises(InputError, match=r"\w"):
-            handler(Chain((handler,)).arrays({key: [value] for key, value in refused.items()}))
-    return found
+            handler.groups(Chain((handler,)).arrays({key: [value] for key, value in refused.items()}))
+    return {key: _together([one[key] for one in found]) for key in found[0]}
+
+
+def _samples(groups: Iterable[tuple[NDArray[Any], Mapping[str, NDArray[Any]]]]) -> list[dict[str, NDArray[Any]]]:
+    """Return what a handler gave for each sample, in their order."""
+    import numpy as np
+
+    found = {
+        int(row): {key: np.asarray(array[at]) for key, array in tensors.items()}
+        for rows, tensors in groups
+        for at, row in enumerate(rows)
+    }
+    return [found[row] for row in sorted(found)]
+
+
+def _together(samples: Sequence[NDArray[Any]]) -> Any:
+    import numpy as np
+
+    return np.stack(samples) if len({one.shape for one in samples}) == 1 else list(samples)
 
 
 def _check_same(one: Mapping[str, NDArray[Any]], many: Mapping[str, NDArray[Any]], row: int, how: str) -> None:
     import numpy as np
 
-    for key, array in many.items():
-        own = array[row : row + 1]
-        same = np.array_equal(one[key], own) if own.dtype.kind != "f" else np.allclose(one[key], own, atol=1e-6)
+    for key, own in many.items():
+        is_float = own.dtype.kind == "f" and one[key].shape == own.shape
+        same = np.allclose(one[key], own, atol=1e-6) if is_float else np.array_equal(one[key], own)
         assert same, f"{how}, sample {row} gets another {key!r} than among the others"
 
 
-def _run_alone(use: Use, project: Path, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return what the handler gives in a process of its own, as an image has it."""
+def _run_alone(use: Use, project: Path, given: Mapping[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
+    """Return what the handler gives for each sample in a process of its own, as an image has it."""
     runtime = load(project).config.uses["runtime"]
     handlers = {"before:1": use}
     with TemporaryDirectory(prefix="modelyard-handler-") as folder:
@@ -111,5 +126,4 @@ def _run_alone(use: Use, project: Path, given: Mapping[str, NDArray[Any]]) -> di
             [sys.executable, "-c", *arguments], cwd=root / "app", capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"handler {use.component.name!r}: fails where the server runs it:\n{done.stderr}"
-        found: dict[str, NDArray[Any]] = pickle.loads(files["found"].read_bytes())
-        return found
+        return _samples(pickle.loads(files["found"].read_bytes()))

@@ -227,6 +227,15 @@ def test_texts_become_ids(project: Path, tmp_path: Path) -> None:
     assert found["input_ids"].tolist() == [[2, 3, 0, 0], [3, 3, 1, 2], [0, 0, 0, 0]]
     assert found["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
     assert found["types"].dtype == np.int32
+    ragged = check_handler(
+        "tokenize",
+        project=project,
+        params={"tokenizer": str(tmp_path / "tokenizer.json"), "length": 4, "pad": False},
+        samples={"text": ["good bad", "bad bad new good good", "bad"]},
+        refuses=[{"text": ""}],
+    )
+    assert [one.tolist() for one in ragged["input_ids"]] == [[2, 3], [3, 3, 1, 2], [3]]
+    assert [one.tolist() for one in ragged["attention_mask"]] == [[1, 1], [1, 1, 1, 1], [1]]
 
 
 def test_sounds_become_samples(project: Path) -> None:
@@ -256,13 +265,25 @@ def test_sounds_become_samples(project: Path) -> None:
     ]
 
 
+def test_sounds_may_stay_as_long_as_they_are(project: Path) -> None:
+    found = check_handler(
+        "audio-decode",
+        project=project,
+        params={"rate": 8000, "length": 3, "pad": False},
+        samples={"audio": [sound([1 << 14] * count) for count in (2, 1, 4)]},
+        refuses=[{"audio": sound([])}],
+    )
+    assert [one.tolist() for one in found["samples"]] == [[0.5, 0.5], [0.5], [0.5, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize("pad", [True, False])
 @pytest.mark.parametrize(("channel", "shape"), [("none", (3,)), ("first", (1, 3)), ("last", (3, 1))])
-def test_a_sound_has_its_channel_where_the_model_wants_it(channel: str, shape: tuple[int, ...]) -> None:
-    handler = audio_decode(Place(), rate=8000, length=3, channel=channel, input="audio", output="samples")
-    found = run(handler, audio=[sound([1 << 14, 1 << 13])])["samples"]
+def test_a_sound_has_its_channel_where_the_model_wants_it(channel: str, shape: tuple[int, ...], pad: bool) -> None:
+    handler = audio_decode(Place(), rate=8000, length=3, pad=pad, channel=channel, input="audio", output="samples")
+    found = run(handler, audio=[sound([1 << 14, 1 << 13, 0, 0][: 2 if pad else 4])])["samples"]
     assert found.shape == (1, *shape)
     assert found.ravel().tolist() == [0.5, 0.25, 0]
-    assert handler.gives[0].shape == shape
+    assert handler.gives[0].shape == shape if pad else tuple(axis if axis == 1 else "samples" for axis in shape)
 
 
 def test_scores_become_probabilities() -> None:

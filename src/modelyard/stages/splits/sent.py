@@ -14,6 +14,7 @@ from modelyard.errors import DataError, PluginError
 from modelyard.files.columns import write_texts
 from modelyard.files.ragged import is_ragged
 from modelyard.serving.handlers import HandlerError, Refused
+from modelyard.stages.splits.spool import NumbersSpool
 from modelyard.tensors import InputFacts
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from modelyard.contexts import Progress
+    from modelyard.serving.groups import Group
     from modelyard.serving.handlers import Chain, Tensor
 
 _BLOCK = 64
@@ -95,17 +98,46 @@ class Sent:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-    def prepared(self) -> dict[str, Any]:
-        """Return the inputs of the model by name: arrays, or what is computed block by block when it is looked at."""
+    def prepared(self, folder: Path, progress: Progress) -> dict[str, Any]:
+        """Return the inputs of the model by name: arrays, or what is computed block by block when it is looked at.
+
+        Samples of several lengths are computed here, and lie in files in `folder` that have no names: how long each is has
+        to be known before any is written.
+        """
         rest = {name: one for name, one in self.columns.items() if name not in self._chain.inputs()}
         try:
             made = self._chain.model_inputs()
         except HandlerError as exc:
             raise PluginError(str(exc)) from exc
+        for tensor in made.values():
+            _check_shape(tensor)
+        if any(tensor.varies for tensor in made.values()):
+            return self._spooled(made, folder, progress) | rest
         return {name: _Prepared(self, one) for name, one in made.items()} | rest
 
-    def rows(self, rows: slice) -> Mapping[str, NDArray[Any]]:
-        """Return the inputs of the model for some rows.
+    def _spooled(self, made: Mapping[str, Tensor], folder: Path, progress: Progress) -> dict[str, Any]:
+        """Return the inputs of the model, each sample of its own length where its handler says so."""
+        spools = {name: NumbersSpool(folder) for name in made}
+        split = self.place.removesuffix("_x")
+        for first in range(0, len(self), _BLOCK):
+            end = min(first + _BLOCK, len(self))
+            for row, values in self._each(slice(first, end)):
+                for name, spool in spools.items():
+                    spool.add(values[name], f"{self.place}: sample {row}: {name!r}")
+            progress(end, len(self), unit="samples", note=f"{split}: handlers")
+        return {
+            name: one.padded(None, made[name].pad) if made[name].varies else one.array() for name, one in spools.items()
+        }
+
+    def _each(self, rows: slice) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+        """Yield the inputs of the model for each of some rows, in their order."""
+        groups = self.groups(rows)
+        found = {row: (group, at) for group in groups for at, row in enumerate(group.rows.tolist())}
+        for row, (group, at) in sorted(found.items(), key=lambda one: one[0]):
+            yield rows.start + row, {name: array[at] for name, array in group.tensors.items()}
+
+    def groups(self, rows: slice) -> list[Group]:
+        """Return the inputs of the model for some rows, those of one shape together.
 
         Raises:
             DataError: a sample is not what the handlers take.
@@ -135,10 +167,6 @@ class _Prepared:
     def __init__(self, sent: Sent, tensor: Tensor) -> None:
         import numpy as np
 
-        if not all(isinstance(axis, int) for axis in tensor.shape) or tensor.dtype == "bytes":
-            said = f"{tensor.dtype}, shape ({', '.join(map(str, tensor.shape))})"
-            msg = f"the handlers give {tensor.name!r} as {said}\n  a data set holds numbers of one shape: let the handler give them, for instance by its length or size"
-            raise DataError(msg)
         self._sent, self._name = sent, tensor.name
         self.shape: tuple[Any, ...] = (len(sent), *tensor.shape)
         self.dtype = np.dtype(tensor.dtype)
@@ -153,20 +181,53 @@ class _Prepared:
 
             numbers = range(len(self))[rows]
             blocks = [slice(at, min(at + _BLOCK, numbers.stop)) for at in range(numbers.start, numbers.stop, _BLOCK)]
-            return np.concatenate([self._sent.rows(block)[self._name] for block in blocks])
+            return np.concatenate([self._block(block) for block in blocks])
         return self[rows : rows + 1][0]  # type: ignore[no-any-return]
 
+    def _block(self, rows: slice) -> NDArray[Any]:
+        (group,) = self._sent.groups(rows)  # all that the handlers give are of one shape
+        return group.tensors[self._name]
 
-def prepared(splits: Splits, chain: Chain) -> tuple[Splits, Sent]:
-    """Return splits as the model takes them, and the test split as clients send it.
+
+def _check_shape(tensor: Tensor) -> None:
+    """Check that a data set can hold what the handlers give.
 
     Raises:
-        DataError: the data set does not hold what the handlers take.
+        DataError: an axis behind the first varies, or it is no numbers.
     """
-    train, test = (Sent(getattr(splits, f"{split}_x"), f"{split}_x", chain) for split in ("train", "test"))
-    ranges = splits.value_range if isinstance(splits.value_range, Mapping) else None
-    made = msgspec.structs.replace(splits, train_x=train.prepared(), test_x=test.prepared(), value_range=ranges)
-    return made, test
+    if tensor.dtype != "bytes" and all(isinstance(axis, int) for axis in tensor.shape[1:]) and tensor.shape != ("...",):
+        return
+    said = f"{tensor.dtype}, shape ({', '.join(map(str, tensor.shape))})"
+    msg = f"the handlers give {tensor.name!r} as {said}\n  a data set holds numbers, of which the first axis alone may vary: let the handler give them, for instance by its length or size"
+    raise DataError(msg)
+
+
+class Preparing:
+    """What handlers make of splits. The training split, which is the same beside each test set, is looked at once."""
+
+    def __init__(self, chain: Chain, folder: Path, progress: Progress) -> None:
+        """Prepare to ask handlers.
+
+        Args:
+            chain: the handlers.
+            folder: where samples of several lengths may lie meanwhile, in files without names.
+            progress: told how many of those are done.
+        """
+        self._chain, self._folder, self._progress = chain, folder, progress
+        self._train: dict[str, Any] | None = None
+
+    def __call__(self, splits: Splits) -> tuple[Splits, Sent]:
+        """Return splits as the model takes them, and the test split as clients send it.
+
+        Raises:
+            DataError: the data set does not hold what the handlers take.
+        """
+        train, test = (Sent(getattr(splits, f"{split}_x"), f"{split}_x", self._chain) for split in ("train", "test"))
+        ranges = splits.value_range if isinstance(splits.value_range, Mapping) else None
+        if self._train is None:
+            self._train = train.prepared(self._folder, self._progress)
+        test_x = test.prepared(self._folder, self._progress)
+        return msgspec.structs.replace(splits, train_x=self._train, test_x=test_x, value_range=ranges), test
 
 
 def write_sent(

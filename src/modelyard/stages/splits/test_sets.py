@@ -13,7 +13,7 @@ from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.axes import following
 from modelyard.stages.splits.checks import check_splits, sample_dtype, stored_dtype
 from modelyard.stages.splits.files import write_column, write_labels
-from modelyard.stages.splits.sent import prepared, write_sent
+from modelyard.stages.splits.sent import write_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from modelyard.artifacts import SplitFacts, Splits
     from modelyard.serving.handlers import Chain
     from modelyard.stages.splits.column import Column
-    from modelyard.stages.splits.sent import Sent
+    from modelyard.stages.splits.sent import Preparing, Sent
     from modelyard.task import Task
     from modelyard.tensors import InputFacts, OutputFacts
 
@@ -45,12 +45,12 @@ class Further(NamedTuple):
     sent: Sent | None
 
 
-def open_test_sets(splits: Splits, chain: Chain | None, task: Task, wanted: OutputFacts) -> dict[str, Further]:
+def open_test_sets(splits: Splits, preparing: Preparing | None, task: Task, wanted: OutputFacts) -> dict[str, Further]:
     """Return the further test sets of a data set by name, checked.
 
     Args:
         splits: what the data set gives.
-        chain: the handlers before the model, if there are any.
+        preparing: what handlers before the model make of splits, if there are any.
         task: what is learnt.
         wanted: what it wants of a model by the test split.
 
@@ -58,7 +58,7 @@ def open_test_sets(splits: Splits, chain: Chain | None, task: Task, wanted: Outp
         DataError: one is not like the training split, or its labels are none; the message names the set.
     """
     return {
-        name: _opened(name, replace(splits, test_x=x, test_y=y, slices={}), chain, task, wanted)
+        name: _opened(name, replace(splits, test_x=x, test_y=y, slices={}), preparing, task, wanted)
         for name, (x, y) in _pairs(splits.test_sets)
     }
 
@@ -79,11 +79,11 @@ def _pairs(sets: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
         yield name, (pair[0], pair[1])
 
 
-def _opened(name: str, splits: Splits, chain: Chain | None, task: Task, wanted: OutputFacts) -> Further:
+def _opened(name: str, splits: Splits, preparing: Preparing | None, task: Task, wanted: OutputFacts) -> Further:
     sent = None
     try:
-        if chain is not None and chain.before:
-            splits, sent = prepared(splits, chain)
+        if preparing is not None:
+            splits, sent = preparing(splits)
         splits = with_joined_labels(splits, task)
         columns, found = check_splits(splits), task.check(splits)
         if task.follows:

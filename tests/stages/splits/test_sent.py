@@ -1,0 +1,77 @@
+"""What handlers make of a data set: samples of several lengths are put down in order, and each test set beside the same training split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.plugins.conftest import no_progress
+
+from modelyard.artifacts import Splits
+from modelyard.errors import DataError
+from modelyard.serving.handlers import Chain, Place, Tensor
+from modelyard.stages.splits.sent import Preparing
+
+PLACE = Place()
+TEXT = PLACE.tensor("text", "bytes")
+CODES = PLACE.tensor("codes", "int64", ("letters",), pad=-1)
+
+
+def chain(*gives: Tensor) -> Chain:
+    """Return a handler that makes of each text the numbers of its letters, its length, and how often it was asked of all."""
+    asked: list[bytes] = []
+
+    def run(given: Any) -> dict[str, Any]:
+        asked.extend(given["text"])
+        codes = [np.frombuffer(one, np.uint8).astype(np.int64) for one in given["text"]]
+        made = {"codes": codes, "count": [len(one) for one in codes], "asked": [len(asked)] * len(codes)}
+        return {one.name: made[one.name] for one in gives}
+
+    return Chain((PLACE.handler(run, [TEXT], gives),))
+
+
+def splits(train: list[str], test: list[str]) -> Splits:
+    return Splits(train, None, test, None)  # type: ignore[arg-type]
+
+
+def test_samples_of_several_lengths_are_in_their_order_beside_those_of_one(tmp_path: Path) -> None:
+    words = [f"{number}" * (1 + number % 7) for number in range(150)]
+    told: list[tuple[int, int | None]] = []
+    given = chain(CODES, PLACE.tensor("count", "int32"))
+    made, sent = Preparing(given, tmp_path, lambda done, total, **_: told.append((done, total)))(
+        splits(words, words[:3])
+    )
+    train: Any = made.train_x
+    assert [bytes(one.astype(np.uint8)).decode() for one in map(train["codes"].__getitem__, range(150))] == words
+    assert train["codes"][:2].tolist() == [[48, -1], [49, 49]]
+    assert train["count"].tolist() == [len(one) for one in words]
+    assert (train["codes"].dtype, train["codes"].pad, train["count"].dtype) == (np.int64, -1, np.int32)
+    assert len(sent) == 3
+    assert told == [(64, 150), (128, 150), (150, 150), (3, 3)]
+    assert not list(tmp_path.iterdir()), "files without names"
+
+
+def test_the_training_split_is_looked_at_once_for_all_test_sets(tmp_path: Path) -> None:
+    preparing = Preparing(chain(CODES, PLACE.tensor("asked", "int32")), tmp_path, no_progress)
+    first, second = (preparing(splits(["ab", "c"], test))[0] for test in (["d"], ["e", "f"]))
+    assert first.train_x is second.train_x
+    test: Any = second.test_x
+    assert test["asked"].tolist() == [5, 5]
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        PLACE.tensor("codes", "int64", ("letters", "of")),
+        PLACE.tensor("codes", "int64", (1, "letters")),
+        PLACE.tensor("codes", "bytes"),
+        PLACE.tensor("codes", "int64", ("...",)),
+    ],
+)
+def test_what_a_data_set_cannot_hold_is_refused(tensor: Tensor, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"the handlers give 'codes' as .*\n  a data set holds numbers, of which the first"
+    ):
+        Preparing(chain(tensor), tmp_path, no_progress)(splits(["a"], ["b"]))
