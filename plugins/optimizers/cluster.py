@@ -195,6 +195,5 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         losses=LOSSES,
         trains_several=True,
         check=check,
-        reads_classes=True,
         **TENSORFLOW,
     )

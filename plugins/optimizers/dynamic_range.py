@@ -32,6 +32,5 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         dynamic_range,
         accepts=("tf_keras", "tf_saved_model"),
         produces="tflite",
-        reads_classes=True,
         **TENSORFLOW,
     )

@@ -26,6 +26,4 @@ def _configure(tf: Any, converter: Any) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register(
-        "float16", float16, accepts=("tf_keras", "tf_saved_model"), produces="tflite", reads_classes=True, **TENSORFLOW
-    )
+    register("float16", float16, accepts=("tf_keras", "tf_saved_model"), produces="tflite", **TENSORFLOW)

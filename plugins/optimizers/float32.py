@@ -21,6 +21,4 @@ def float32(context: OptimizeContext) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register(
-        "float32", float32, accepts=("tf_keras", "tf_saved_model"), produces="tflite", reads_classes=True, **TENSORFLOW
-    )
+    register("float32", float32, accepts=("tf_keras", "tf_saved_model"), produces="tflite", **TENSORFLOW)

@@ -43,6 +43,4 @@ def int16x8(context: OptimizeContext, *, calibration_samples: PositiveInt = 200)
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register(
-        "int16x8", int16x8, accepts=("tf_keras", "tf_saved_model"), produces="tflite", reads_classes=True, **TENSORFLOW
-    )
+    register("int16x8", int16x8, accepts=("tf_keras", "tf_saved_model"), produces="tflite", **TENSORFLOW)

@@ -81,6 +81,4 @@ def _configure(tf: Any, converter: Any, io: Io) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register(
-        "int8", int8, accepts=("tf_keras", QAT, "tf_saved_model"), produces="tflite", reads_classes=True, **TENSORFLOW
-    )
+    register("int8", int8, accepts=("tf_keras", QAT, "tf_saved_model"), produces="tflite", **TENSORFLOW)

@@ -26,4 +26,4 @@ def keras_litert(context: OptimizeContext) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer; a model that Keras quantized is not accepted: LiteRT's converter has no kernel for it."""
-    register("keras-litert", keras_litert, accepts=("keras",), produces="tflite", reads_classes=True, **KERAS)
+    register("keras-litert", keras_litert, accepts=("keras",), produces="tflite", **KERAS)

@@ -38,4 +38,4 @@ def keras_onnx(context: OptimizeContext) -> None:
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
     accepts = ("keras", "keras_quantized")
-    register("keras-onnx", keras_onnx, accepts=accepts, produces="onnx", reads_classes=True, **KERAS_ONNX)
+    register("keras-onnx", keras_onnx, accepts=accepts, produces="onnx", **KERAS_ONNX)

@@ -107,6 +107,4 @@ def _report(model: Any, context: OptimizeContext) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register(
-        "keras-quantize", keras_quantize, accepts=("keras",), produces="keras_quantized", reads_classes=True, **KERAS
-    )
+    register("keras-quantize", keras_quantize, accepts=("keras",), produces="keras_quantized", **KERAS)

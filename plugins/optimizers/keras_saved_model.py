@@ -32,6 +32,4 @@ def keras_saved_model(context: OptimizeContext) -> ModelFacts:
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
     accepts = ("keras", "keras_quantized")
-    register(
-        "keras-saved-model", keras_saved_model, accepts=accepts, produces="saved_model", reads_classes=True, **KERAS
-    )
+    register("keras-saved-model", keras_saved_model, accepts=accepts, produces="saved_model", **KERAS)

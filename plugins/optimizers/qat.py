@@ -220,6 +220,5 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         trains_like="fine-tune",
         losses=LOSSES,
         trains_several=True,
-        reads_classes=True,
         **TENSORFLOW,
     )

@@ -56,6 +56,5 @@ def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
         saved_model,
         accepts=("tf_keras", "tf_saved_model"),
         produces="saved_model",
-        reads_classes=True,
         **TENSORFLOW,
     )

@@ -46,6 +46,4 @@ def tf_keras_onnx(context: OptimizeContext) -> None:
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer."""
-    register(
-        "tf-keras-onnx", tf_keras_onnx, accepts=("tf_keras",), produces="onnx", reads_classes=True, **TENSORFLOW_ONNX
-    )
+    register("tf-keras-onnx", tf_keras_onnx, accepts=("tf_keras",), produces="onnx", **TENSORFLOW_ONNX)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.plans import PACK, PRUNE, TRAINER, component, config, ids, plugins_of, refused, training, use
+from tests.plans import PACK, PRUNE, TRAINER, UNPACK, component, config, ids, plugins_of, refused, training, use
 
+from modelyard import hookimpl
 from modelyard.component import Component, Source, Use
 from modelyard.config.config import Config
 from modelyard.config.training import Training
@@ -72,20 +73,34 @@ def test_a_project_with_one_is_planned_as_it_ever_was(plugins: Plugins) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reads", "origin", "roles"),
+    ("format_name", "origin", "steps"),
     [
-        (True, "project", ["optimizer", CLASSES_ROLE]),
-        (True, "built-in", ["optimizer"]),
-        (False, "project", ["optimizer"]),
+        ("raw", "project", {"optimize:plain", "optimize:again"}),
+        ("packed", "project", {"optimize:pack-unpack"}),
+        ("raw", "built-in", set()),
+        ("", "project", set()),
     ],
 )
 def test_a_step_that_reads_files_with_classes_in_them_stands_on_the_module_of_the_projects_own_model(
-    plugins: Plugins, reads: bool, origin: str, roles: list[str]
+    plugins: Plugins, format_name: str, origin: str, steps: set[str]
 ) -> None:
-    packed = msgspec.structs.replace(PACK, reads_classes=reads)
+    plugins.manager.register(Formats(format_name))
     model = Component("model", "net", build, Source("net", origin, Path("net.py")), produces="raw")
-    plan = build_plan(training(config({"plain": (use(packed),)}), model=Use(model)), plugins)
-    assert list(plan.stages["optimize:plain"].uses) == roles
+    chains = {"plain": (use(PACK),), "again": (use(PACK), use(UNPACK), use(PACK))}
+    plan = build_plan(training(config(chains), model=Use(model)), plugins)
+    assert {stage.id for stage in plan.stages.values() if CLASSES_ROLE in stage.uses} == steps
+
+
+class Formats:
+    """A plugin with a format whose files name classes."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @hookimpl
+    def modelyard_formats_with_classes(self) -> list[str]:
+        """Return the one format, if there is one."""
+        return [self.name] if self.name else []
 
 
 def build(input_shape: object, classes: object) -> None:

@@ -45,7 +45,6 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     losses: tuple[str, ...] = ("cross-entropy",)
     trains_several: bool = False
     trains_like: str = ""
-    reads_classes: bool = False
     answers: Literal["", "logits", "probabilities"] = ""
     tools: tuple[str, ...] = ()
     needs: tuple[str, ...] | None = None

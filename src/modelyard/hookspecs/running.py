@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from modelyard.hookspecs.marker import hookspec
@@ -18,6 +19,15 @@ def modelyard_read_model_file(model: Model) -> FileFacts | None:
 
     Called in the worker after a trainer or a model optimizer, the nearest plugin's first: the project's, those of installed
     distributions, the built-in one, which knows `onnx`, `tflite`, `tf_keras`, `keras` and `torch`.
+    """
+
+
+@hookspec
+def modelyard_formats_with_classes() -> Iterable[str] | None:
+    """Return the formats whose files name classes of the project, such as layers of its own, and do not hold their code.
+
+    Before a model optimizer reads such a file, the module of the project's model is imported, and it is in the key. Called
+    once a load, in the `doit` process.
     """
 
 

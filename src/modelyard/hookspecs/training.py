@@ -54,14 +54,10 @@ class OptimizerTraits(Takes, Gives, ComponentTraits, total=False):
     parameters of the same names, and changes nothing else (which names itself). Its variants are compared with a
     baseline that went through that one, so that extra training is not taken for the optimizer's gain. It says in
     `losses` and `trains_several` what a trainer says there.
-
-    One whose framework writes classes of the project, such as layers of its own, into files by their names alone says
-    `reads_classes`: the module of the project's model is imported before it runs, and counts.
     """
 
     trains_like: str
     losses: Sequence[Loss]
-    reads_classes: bool
     trains_several: bool
 
 

@@ -50,6 +50,7 @@ class Road:
         for variant, chain in variants.items():
             self.check_formats(variant, chain)
         self.steps, ends = links(variants)
+        self.with_classes = plugins.hooks.formats_with_classes()
         self.finals = {v: f"optimize:{self.called(end)}" if end else self.train for v, end in ends.items()}
 
     @property
@@ -79,15 +80,16 @@ class Road:
         parent = f"optimize:{self.called(link.parent)}" if link.parent else self.train
         name = f"optimize:{self.called(link.name)}"
         last = link.steps[-1]
-        uses = {"optimizer": last, **self.classes(last.component)}
+        uses = {"optimizer": last, **self.classes(link)}
         return self.stage(name, uses, self.learnt(last.component), Input("model", parent), self.data)
 
-    def classes(self, optimizer: Component) -> dict[str, Use]:
-        """Return the project's model, as what has the classes that a file names, if `optimizer` reads such a file."""
+    def classes(self, link: Link) -> dict[str, Use]:
+        """Return the project's model, as what has the classes that a file names, if the step reads such a file."""
         model = self.training.uses.get("model")
-        if model is None or not optimizer.reads_classes or model.component.source.origin == "built-in":
+        if model is None or model.component.source.origin == "built-in":
             return {}
-        return {CLASSES_ROLE: model}
+        given = link.steps[-2].produces if link.parent else self.training.produces
+        return {CLASSES_ROLE: model} if given in self.with_classes else {}
 
     def learnt(self, component: Component) -> dict[str, Any]:
         """Return what one that trains is told of several outputs: what the loss of each counts."""

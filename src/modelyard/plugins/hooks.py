@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from modelyard.marking import Scope, scope_of
@@ -31,6 +32,10 @@ class Hooks:
         """Return what the file of `model` shows of itself, as the first plugin tells that knows its format."""
         shown: FileFacts | None = self._manager.hook.modelyard_read_model_file(model=model)
         return shown
+
+    def formats_with_classes(self) -> frozenset[str]:
+        """Return the formats whose files name classes of the project, as all plugins tell."""
+        return frozenset(chain.from_iterable(self._manager.hook.modelyard_formats_with_classes()))
 
     @property
     def amends_manifests(self) -> bool:

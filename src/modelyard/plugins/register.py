@@ -42,7 +42,6 @@ _FLAGS = {
     "reads_settings",
     "deterministic",
     "takes_model",
-    "reads_classes",
     "seeded",
     "host_bound",
     "measures",
