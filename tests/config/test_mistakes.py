@@ -27,7 +27,9 @@ T = "tool.modelyard"
     ("tables", "match"),
     [
         error(
-            T, "sed = 1", match="[tool.modelyard]: unknown key 'sed', did you mean 'seed'?\n  allowed: check, dataset,"
+            T,
+            "sed = 1",
+            match="[tool.modelyard]: unknown key 'sed', did you mean 'seed'?\n  allowed: check, cross_validation, dataset,",
         ),
         error(f"{T}.variant", 'a = ["pack"]', match="unknown key 'variant', did you mean 'variants'?"),
         error(

@@ -42,6 +42,8 @@ class Splits(msgspec.Struct, frozen=True):
             `{"night": (x, y)}`; `[tool.modelyard.evaluate] test_sets` has a set measured by itself.
         slices: what each test sample is of, by what it is called: `{"camera": ["front", "rear", ...]}`, `M` texts or whole
             numbers each; `[tool.modelyard.evaluate] slices` has each value measured by itself.
+        groups: what each training sample is of, such as its patient or speaker: `N` texts or whole numbers; a fold of a
+            cross-validation holds out all samples of a group or none.
     """
 
     train_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
@@ -54,6 +56,7 @@ class Splits(msgspec.Struct, frozen=True):
     test_sets: Mapping[
         str, tuple[NDArray[np.generic] | Mapping[str, NDArray[np.generic]], NDArray[np.generic] | None]
     ] = {}
+    groups: Sequence[str | int] | NDArray[np.generic] = ()
 
     def labels(self, split: Literal["train", "test"]) -> Array | None:
         """Return the labels of `split`, where one output is learnt; None: there are none.
@@ -97,7 +100,7 @@ class Streams(msgspec.Struct, frozen=True):
     Attributes:
         train: what gives the training samples.
         test: what gives the test samples.
-        class_names: as those of `Splits`; so are `value_range` and `slices`.
+        class_names: as those of `Splits`; so are `value_range`, `slices` and `groups`.
         pad: what follows a sample that is shorter than the longest of both splits. None: there are none. Labels are
             padded with -1, which does not count.
         ragged: whether samples of several lengths stay so, instead of all becoming as long as the longest: those of one batch
@@ -117,3 +120,4 @@ class Streams(msgspec.Struct, frozen=True):
     masks: bool = False
     ragged: bool = False
     test_sets: Mapping[str, Any] = {}
+    groups: Sequence[str | int] | NDArray[np.generic] = ()

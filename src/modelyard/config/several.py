@@ -16,7 +16,7 @@ from modelyard.config.training import Training
 from modelyard.config.trainings import LaidOut, lay_out
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.plugins.load import Plugins
-from modelyard.toml.places import ConfigSource, Where
+from modelyard.toml.places import ConfigSource, Place, Where
 
 MOST = 1024
 """Variants of all trainings together: each is measured, and a line of one table."""
@@ -56,8 +56,8 @@ def several(
     found = 0
     for one in lay_out(raw, source, default_components(plugins), plugins):
         where = source.where(TABLE, one.table)
-        chosen = _chosen(raw[TABLE][one.table], where, variants)
-        training = _checked(one, where, uses_of, chosen, seed)
+        wanted = chosen(raw[TABLE][one.table].get("variants", ["*"]), where.at("variants"), variants)
+        training = _checked(one, where, uses_of, wanted, seed)
         found += len(training.variants)
         if found > MOST:
             msg = (
@@ -89,10 +89,17 @@ def _checked(one: LaidOut, where: Where, uses_of: UsesOf, variants: tuple[str, .
     return training
 
 
-def _chosen(table: Mapping[str, Any], own: Where, variants: Sequence[str]) -> tuple[str, ...]:
-    """Return the variants that a training wants, in the order of all: all of them unless it says which."""
-    wanted: Any = table.get("variants", ["*"])
-    where = own.at("variants")
+def chosen(wanted: Any, where: Place, variants: Sequence[str]) -> tuple[str, ...]:
+    """Return the variants that a key `variants` names, in the order of all.
+
+    Args:
+        wanted: what the key holds: names, or patterns.
+        where: its place.
+        variants: all variants by name.
+
+    Raises:
+        ConfigError: it is no list, or names what is no variant.
+    """
     if not isinstance(wanted, list) or not wanted or not all(isinstance(name, str) for name in wanted):
         msg = f"{where}: key 'variants': {wanted!r} is not allowed\n  write a list of variants' names, or patterns: {listing(variants)}"
         raise ConfigError(msg)

@@ -37,7 +37,21 @@ EXECUTOR = "executor"
 """The table that chooses where stages run with `use`."""
 OPTIONAL = {SOURCE: "source", EXECUTOR: "executor"}
 """Tables as those of `USING` that stand only in projects which want what they are for."""
-PLAIN = ("handlers", "evaluate", "select", "gates", "check", "serve", "push", "export", "store", "reads")
+CROSS_VALIDATION = "cross_validation"
+"""The table of how trainings are measured on parts of the training split."""
+PLAIN = (
+    "handlers",
+    "evaluate",
+    CROSS_VALIDATION,
+    "select",
+    "gates",
+    "check",
+    "serve",
+    "push",
+    "export",
+    "store",
+    "reads",
+)
 """The tables that hold nothing but modelyard's own keys."""
 SIGNATURE = "signature"
 """The table of tensors, by what the model's file calls them."""
@@ -102,6 +116,18 @@ class Evaluate(msgspec.Struct):
     workers: PositiveInt | None = None
     test_sets: list[Column] = []
     slices: list[Column] = []
+
+
+class CrossValidation(msgspec.Struct):
+    """`[tool.modelyard.cross_validation]`: each training once more for each fold, measured on what that fold holds out.
+
+    Attributes:
+        folds: how many parts the training split falls into; None: there is no cross-validation.
+        variants: the variants that are measured so, or patterns of their names, beside the baseline; empty: all of them.
+    """
+
+    folds: Annotated[int, msgspec.Meta(ge=2, le=100, description="a whole number from 2 to 100")] | None = None
+    variants: list[str] = []
 
 
 class Select(msgspec.Struct):
@@ -268,6 +294,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dataset: Dataset
     handlers: Handlers
     evaluate: Evaluate
+    cross_validation: CrossValidation
     gates: dict[str, Any]
     select: Select
     image: Image
@@ -284,6 +311,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 TABLES: dict[str, type[msgspec.Struct]] = {
     "dataset": Dataset,
     "evaluate": Evaluate,
+    CROSS_VALIDATION: CrossValidation,
     "select": Select,
     "gates": Gates,
     "image": Image,

@@ -149,16 +149,23 @@ def mean_interval(mean: float, deviation: float, samples: int) -> tuple[float | 
     return mean - half, mean + half
 
 
-def few_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of the mean of a few independent values, by Student's t; no ends of a single one.
+def few_interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float | None, float | None]:
+    """Return the 95 % interval of the mean of a few values, by Student's t; no ends of a single one.
 
     It holds the true mean as often as it says if the values are distributed normally.
+
+    Args:
+        values: at least one number.
+        overlap: 0 for values that are independent of each other; for those of models that share samples which they were
+            trained on, how many samples one was tested with for each that it was trained on.
+
+    Source: Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003, for the overlap.
     """
     count = len(values)
     if count < 2:
         return None, None
     middle = fmean(values)
-    half = student(count - 1) * stdev(values) / math.sqrt(count)
+    half = student(count - 1) * stdev(values) * math.sqrt(1 / count + overlap)
     return middle - half, middle + half
 
 

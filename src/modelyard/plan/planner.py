@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import asdict
@@ -21,6 +21,9 @@ from modelyard.plan.stages import new_stage
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Input, Stage
 from modelyard.toml.places import KeyPlace
+
+if TYPE_CHECKING:
+    from modelyard.plan.folds import Fold
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -217,6 +220,15 @@ def _known(one: Input, stage: Stage, by_id: Mapping[str, Stage]) -> Stage:
     return by_id[one.stage]
 
 
+def _folds(dataset: str, config: Config, plugins: Plugins) -> list[Fold]:
+    """Return the folds of the cross-validation, if the project asks for one."""
+    if config.settings.cross_validation.folds is None:
+        return []
+    from modelyard.plan.folds import folds_of  # most projects ask for none
+
+    return folds_of(dataset, config, plugins)
+
+
 class _Planner:
     """Makes the stages of a configuration, in the order of a build."""
 
@@ -224,6 +236,7 @@ class _Planner:
         self.config = config
         self.dataset = f"dataset:{config.called(config.uses['dataset'].component.label)}"
         self.roads = [Road(one, self.dataset, config, plugins) for one in config.trainings.values()]
+        self.folds = _folds(self.dataset, config, plugins)
         self.select = f"select:{config.name}"
 
     def stages(self) -> Iterable[Stage]:
@@ -231,14 +244,21 @@ class _Planner:
         decoding = {role: use for role, use in self.config.handlers.items() if role.startswith("before:")}
         described = {key: value for key in ("outputs", "answer") if (value := getattr(settings.handlers, key))}
         read = {"dataset": uses["dataset"], **self.config.tasks, **decoding}
-        yield self.stage(self.dataset, read, asdict(settings.dataset) | described)
+        for dataset, fold in {self.dataset: {}, **{one.dataset: one.settings for one in self.folds}}.items():
+            yield self.stage(dataset, read, asdict(settings.dataset) | described | fold)
         self.check_metrics()
         self.check_names()
-        for road in self.roads:
+        for road in self.every_road():
             yield from road.stages()
         yield self.select_stage()
         if not self.config.packed_in:
             yield from Delivery(self.config).stages()
+
+    def every_road(self) -> Iterator[Road]:
+        """Yield the roads of all trainings, then those of each fold."""
+        yield from self.roads
+        for fold in self.folds:
+            yield from fold.roads.values()
 
     def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
@@ -247,7 +267,7 @@ class _Planner:
     def check_names(self) -> None:
         """Check that a variant of one training is not called as another's is: names may hold dots."""
         taken: dict[str, tuple[str, str]] = {}
-        for road in self.roads:
+        for road in self.every_road():
             for variant in road.finals:
                 own, full = (road.training.name, variant), road.training.full(variant)
                 if (other := taken.setdefault(full, own)) != own:
@@ -279,6 +299,7 @@ class _Planner:
         self.check_rule(settings["rule"], finals)
         inputs = [Input(f"evaluation:{v}", f"evaluate:{self.config.called(v)}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
+        inputs += [one for fold in self.folds for one in fold.inputs()]
         uses = {f"gate:{name}": use for name, use in self.config.gates.items()}
         return self.stage(self.select, uses, settings, *inputs)
 

@@ -102,9 +102,16 @@ class Road:
         if final != self.finals[self.first]:
             inputs.append(Input("baseline", self.finals[self.first]))  # latencies are measured in turns with it
         runtime = without(uses["runtime"], uses["runtime"].component.serving_only)
-        own = {f"metric:{name}": use for name, use in self.config.metrics.items()}
-        running = {"runtime": runtime, **self.config.tasks, **self.config.handlers, **own}
-        return self.stage(f"evaluate:{self.called(variant)}", running, asdict(self.config.settings.evaluate), *inputs)
+        running = {"runtime": runtime, **self.config.tasks, **self.config.handlers, **self.metrics()}
+        return self.stage(f"evaluate:{self.called(variant)}", running, self.measuring(), *inputs)
+
+    def measuring(self) -> dict[str, Any]:
+        """Return modelyard's own values of how a variant is measured."""
+        return asdict(self.config.settings.evaluate)
+
+    def metrics(self) -> dict[str, Use]:
+        """Return the metrics of plugins that are measured, too, by role."""
+        return {f"metric:{name}": use for name, use in self.config.metrics.items()}
 
     def checked_baseline(self) -> str:
         """Return the variant that the others are compared with: the first one unless another is named."""

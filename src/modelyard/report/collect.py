@@ -13,6 +13,7 @@ from modelyard.explain.reasons import reasons
 from modelyard.metrics import Quantity
 from modelyard.project.last_build import read_journal
 from modelyard.report.facts import Origin, ProjectFacts, StageFacts
+from modelyard.variants.cross_validated import folds_in
 from modelyard.variants.lineage import Lineage, lineages_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         image: the image's stage; empty if there is none.
         packed_as: what the image's labels call the model among several, `NAME.VERSION.`; empty: it has no other.
         origins: what the artifacts were made of.
+        folds: the folders of what a cross-validation measured, by variant and fold.
         own_gates: the gates of plugins, by name.
         quantities: what is measured of every variant.
         builder: versions of modelyard, doit and Python.
@@ -76,6 +78,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     origins: tuple[Origin, ...]
     builder: dict[str, str]
     lineages: dict[str, Lineage] = {}
+    folds: dict[str, dict[str, str]] = {}
     own_gates: dict[str, OwnGate] = {}
     quantities: tuple[Quantity, ...] = ()
     packed_as: str = ""
@@ -110,9 +113,22 @@ def collect(state: BuildState, plan: Plan, out: Path) -> Collected:
         origins=tuple(_origin(state, link) for link in links),
         builder=builder(),
         lineages=lineages_of(select.settings if select else {}),
+        folds=_folds(state, plan, select),
         own_gates=_own_gates(select),
         quantities=config.quantities,
     )
+
+
+def _folds(state: BuildState, plan: Plan, select: Stage | None) -> dict[str, dict[str, str]]:
+    """Return the folders of what a cross-validation measured, of variants that it is done with."""
+    read = [(one.role, plan.stages[one.stage]) for one in select.inputs] if select else []
+    every = folds_in((role, state.workspace.folder(stage)) for role, stage in read)
+    done = {state.workspace.folder(stage) for _, stage in read if state.workspace.record(stage) is not None}
+    return {
+        variant: {fold: str(folder) for fold, folder in found.items()}
+        for variant, found in every.items()
+        if done.issuperset(found.values())
+    }
 
 
 def _own_gates(select: Stage | None) -> dict[str, OwnGate]:

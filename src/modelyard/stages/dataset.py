@@ -12,6 +12,7 @@ from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.axes import following
 from modelyard.stages.splits.checks import check_splits, sample_dtype, stored_dtype
 from modelyard.stages.splits.files import write_column, write_labels
+from modelyard.stages.splits.folds import held_out
 from modelyard.stages.splits.given_labels import with_label_arrays
 from modelyard.stages.splits.sent import Preparing, write_sent
 from modelyard.stages.splits.slices import check_slices, write_slices
@@ -49,14 +50,18 @@ def run(job: Job) -> None:
     splits = _splits(job)
     task = open_task(job)
     named = task_component(job)
+    losses = losses_of(job)
+    settings = dict(job.stage.settings)
+    if fold := settings.pop("fold", None):
+        splits = held_out(splits, losses or {"": named.loss}, job.base.seed, **fold)
     figures = write_dataset(
         splits,
         job.base.out,
         task,
         named.label,
         named.loss,
-        **job.stage.settings,
-        losses=losses_of(job),
+        **settings,
+        losses=losses,
         chain=open_chain(job),
         progress=job.base.progress,
     )

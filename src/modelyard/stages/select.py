@@ -16,6 +16,7 @@ from modelyard.errors import DataError, GateError
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import write_json
 from modelyard.metrics.standard import STANDARD
+from modelyard.variants.cross_validated import Folds, cross_validated, folds_in
 from modelyard.variants.evaluation import ANSWERS, Evaluation, Measured, read_measured
 from modelyard.variants.gates import Gates
 from modelyard.variants.lineage import Lineage, lineages_of
@@ -105,6 +106,7 @@ def _select(job: Job, candidates: Mapping[str, Candidate], gates: Gates) -> Sele
         controls=settings["controls"],
         lineages=lineages_of(settings),
         own=own_gates({role.removeprefix("gate:"): use for role, use in job.stage.uses.items()}),
+        folds=folds_in(job.inputs.items()),
         log=job.base.log,
     )
 
@@ -121,6 +123,7 @@ def select(
     controls: Collection[str] = (),
     lineages: Mapping[str, Lineage] = MappingProxyType({}),
     own: Mapping[str, OwnGate] = MappingProxyType({}),
+    folds: Folds | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Selection:
     """Pick a variant and write its model, the table of all, and the answers to compare a server with.
@@ -144,6 +147,7 @@ def select(
         lineages: for each variant its training, and the baseline of that, which it is compared with in place of
             `baseline`; empty in a project with one training.
         own: the gates of plugins.
+        folds: what a cross-validation measured, if there is one.
         log: gets the table.
 
     Raises:
@@ -162,6 +166,7 @@ def select(
         front=front_of(rows),
         notes=notes_of(measured),
         over_seeds=over_seeds(rows, lineages) or UNSET,
+        cross_validation=cross_validated(folds or {}) or UNSET,
         table=rows,
     )
     try:

@@ -39,31 +39,42 @@ def over_seeds(rows: Sequence[Row], lineages: Mapping[str, Lineage]) -> tuple[Ov
         lineage = lineages.get(row.variant)
         if lineage and lineage.over_seeds and not row.control:
             groups.setdefault(lineage.over_seeds, []).append(row)
-    return tuple(_joined(name, members) for name, members in groups.items() if len(members) > 1)
+    return tuple(
+        joined(name, {row.variant: row.metrics for row in members})
+        for name, members in groups.items()
+        if len(members) > 1
+    )
 
 
-def _joined(name: str, members: Sequence[Row]) -> OverSeeds:
+def joined(name: str, members: Mapping[str, Sequence[Metric]], *, overlap: float = 0.0) -> OverSeeds:
+    """Return the mean of each metric that a training may shape, and its spread.
+
+    Args:
+        name: what the members are called together.
+        members: the metrics of each, by its name; two or more.
+        overlap: for members that share what they train on, see `few_interval`.
+    """
     from statistics import fmean, stdev  # who only reads a selection needs none of it
 
     from modelyard.metrics.intervals import few_interval
 
-    values = dict(_values(members))
-    known = {one.name: one for one in members[0].metrics}
+    first, values = next(iter(members.values())), dict(_values([*members.values()]))
+    known = {one.name: one for one in first}
     return OverSeeds(
         variant=name,
-        members=tuple(row.variant for row in members),
+        members=tuple(members),
         metrics=tuple(
-            _plain(known[one]).of(fmean(found), _possible(known[one], few_interval(found)))
+            _plain(known[one]).of(fmean(found), _possible(known[one], few_interval(found, overlap)))
             for one, found in values.items()
         ),
         deviations={one: stdev(found) for one, found in values.items()},
     )
 
 
-def _values(members: Sequence[Row]) -> Iterator[tuple[str, list[float]]]:
+def _values(members: Sequence[Sequence[Metric]]) -> Iterator[tuple[str, list[float]]]:
     """Yield what each metric that a seed may shape is of each member."""
-    for one in members[0].metrics:
-        found = [its.value for row in members for its in row.metrics if its.name == one.name]
+    for one in members[0]:
+        found = [its.value for metrics in members for its in metrics if its.name == one.name]
         if one.is_compared and len(found) == len(members):
             yield one.name, found
 
@@ -86,8 +97,14 @@ def told(one: OverSeeds) -> str:
     if not any(one.deviations.values()):
         same = f"{metric.head} {number(metric.value, metric.unit)} with each of {len(one.members)} trainings"
         return f"{same}: seed and fold change nothing; does the training use them? (a command gets {{seed}})"
+    return spread(one, "trainings")
+
+
+def spread(one: OverSeeds, what: str) -> str:
+    """Return the first metric with its deviation and the mean's interval, in words; `what`: what the members are."""
+    metric = one.metrics[0]
     low, high = metric.interval or (None, None)
-    spread = number(one.deviations[metric.name], metric.unit)
+    deviation = number(one.deviations[metric.name], metric.unit)
     ends = "" if low is None or high is None else f"; mean {number(low, metric.unit)} to {number(high, metric.unit)}"
     value = number(metric.value, metric.unit)
-    return f"{metric.head} {value} ± {spread} over {len(one.members)} trainings{ends}"
+    return f"{metric.head} {value} ± {deviation} over {len(one.members)} {what}{ends}"

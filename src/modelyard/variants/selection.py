@@ -29,6 +29,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         front: the variants on the Pareto front over all metrics that are objectives.
         notes: what to know before the latencies are trusted.
         over_seeds: variants that differ in the seed of their training alone, as one; not there if there are none.
+        cross_validation: the variants as they do on what the folds of a cross-validation hold out; not there if there is none.
         table: all variants.
     """
 
@@ -39,6 +40,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     front: tuple[str, ...]
     notes: tuple[str, ...] = ()
     over_seeds: tuple[OverSeeds, ...] | UnsetType = UNSET
+    cross_validation: tuple[OverSeeds, ...] | UnsetType = UNSET
     table: tuple[Row, ...]
 
 

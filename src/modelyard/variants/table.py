@@ -22,16 +22,16 @@ def render_table(selection: Selection) -> str:
     widths = [max(3, *(len(line[column]) for line in (head, *body))) for column in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:-2]), *("-" * w for w in widths[-2:])]
     notes = _notes(selection)
-    table = "".join(_line(cells, widths) for cells in (head, rule, *body)) + _seeds(selection)
+    table = "".join(_line(cells, widths) for cells in (head, rule, *body))
+    table += _joined("over seeds", selection.over_seeds or ()) + _joined("over folds", selection.cross_validation or ())
     return table + ("\n" + "".join(f"- {note}\n" for note in notes) if notes else "")
 
 
-def _seeds(selection: Selection) -> str:
-    """Return the table of those that differ in the seed alone: mean, standard deviation, and the mean's interval."""
-    groups = selection.over_seeds or ()
+def _joined(title: str, groups: Sequence[OverSeeds]) -> str:
+    """Return the table of what is measured several times: mean, standard deviation, and the mean's interval."""
     if not groups:
         return ""
-    head = ("over seeds", "n", *(one.head for one in groups[0].metrics))
+    head = (title, "n", *(one.head for one in groups[0].metrics))
     body = [(one.variant, str(len(one.members)), *(_spread(one, its) for its in one.metrics)) for one in groups]
     widths = [max(3, *(len(line[column]) for line in (head, *body))) for column in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]

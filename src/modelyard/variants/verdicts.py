@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.metrics.figures import cell
 from modelyard.metrics.rules import rules_of, ties
-from modelyard.variants.over_seeds import told
+from modelyard.variants.over_seeds import spread, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,15 @@ def seed_lines(selection: Selection) -> list[str]:
     """Return a line for each of those that differ in the seed alone, that of the one which ships first."""
     groups = sorted(selection.over_seeds or (), key=lambda one: selection.chosen not in one.members)
     more = [f"and {len(groups) - _GROUPS} more over seeds"] if len(groups) > _GROUPS else []
-    return [*(f"{one.variant}: {told(one)}" for one in groups[:_GROUPS]), *more]
+    return [*(f"{one.variant}: {told(one)}" for one in groups[:_GROUPS]), *more, *_fold_lines(selection)]
+
+
+def _fold_lines(selection: Selection) -> list[str]:
+    """Return a line for each variant of a cross-validation, that of the one which ships first, then the best."""
+    groups = list(selection.cross_validation or ())
+    groups.sort(key=lambda one: (one.variant != selection.chosen, one.metrics[0].cost))
+    more = [f"and {len(groups) - _GROUPS} more over folds"] if len(groups) > _GROUPS else []
+    return [*(f"{one.variant}: {spread(one, 'folds')}" for one in groups[:_GROUPS]), *more]
 
 
 def missed_most(selection: Selection) -> str:

@@ -36,6 +36,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         variants: those that were measured, in the order of the configuration.
         unmeasured: those that were not.
         over_seeds: variants that differ in the seed of their training alone, as one: means and deviations.
+        cross_validation: the variants as they do on what the folds of a cross-validation hold out: means and deviations.
         curves: the trainings and fine-tunings.
         image: the image; None if it is not built.
         origins: what the artifacts were made of.
@@ -56,6 +57,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[VariantFacts, ...]
     unmeasured: tuple[str, ...] = ()
     over_seeds: tuple[OverSeeds, ...] = ()
+    cross_validation: tuple[OverSeeds, ...] = ()
     curves: tuple[CurveFacts, ...] = ()
     image: ImageSummary | None
     origins: tuple[Origin, ...] = ()
