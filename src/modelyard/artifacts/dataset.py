@@ -113,6 +113,11 @@ class Dataset(msgspec.Struct, frozen=True):
             if one.pad is not None and not one.mask
         }
 
+    def asked_lengths(self, split: Split = "test") -> dict[Axis, NDArray[np.int64]]:
+        """Return `lengths`, and how long each sample of a test split is as clients send it: only those alike go together."""
+        sent = {one.name: self._sent(split, one).lengths for one in self.facts.sent if one.pad is not None}
+        return {**{f"sent:{name}": own for name, own in sent.items()}, **self.lengths(split)}
+
     def _samples(self, split: Split, one: InputFacts) -> Any:
         if one.pad is None:
             return widened(self._load(samples_file(split, one.name)))
@@ -127,11 +132,16 @@ class Dataset(msgspec.Struct, frozen=True):
     def sent(self, split: Split = "test") -> dict[str, Any]:
         """Return what clients send of a test split, by input: raw samples, or what handlers make them of.
 
-        Each is an array of the shape `(N, *shape)`, or a `modelyard.files.columns.Ragged` of texts or other bytes.
+        Each is an array of the shape `(N, *shape)`, or a `modelyard.files.columns.Ragged` of texts or other bytes; samples of
+        several lengths are as those of `raw`.
         """
         if not self.facts.sent:
             return {**self.raw(split)}
-        return {one.name: open_column(self.folder, sent_file(split, one.name), one.dtype) for one in self.facts.sent}
+        return {one.name: self._sent(split, one) for one in self.facts.sent}
+
+    def _sent(self, split: Split, one: InputFacts) -> Any:
+        name = sent_file(split, one.name)
+        return open_column(self.folder, name, one.dtype) if one.pad is None else open_ragged(self.folder, name, one.pad)
 
     def y(self, split: Split) -> NDArray[np.generic]:
         """Return the targets of `split`, memory-mapped read-only.

@@ -53,6 +53,9 @@ class Asked:
     Args:
         job: the stage.
         packed: which of its models.
+
+    Attributes:
+        most: how many samples may be asked together; None: as many as one likes.
     """
 
     def __init__(self, job: Job, packed: Packed) -> None:
@@ -70,7 +73,8 @@ class Asked:
         self.task = open_task(self.job)
         lengths = {axis: own[rows] for axis, own in dataset.lengths("test").items()}
         self.expected = self._as_long_as_samples(longest(lengths))
-        self._one_by_one = is_alone(self.facts) or (bool(dataset.facts.sent) and self._varies(lengths))
+        is_hidden = bool(dataset.facts.sent) and self._varies(lengths)
+        self.most = 1 if is_hidden or is_alone(self.facts) else None
 
     def _as_long_as_samples(self, lengths: Mapping[Axis, int]) -> NDArray[Any]:
         """Return what must be answered without what is behind the longest of the samples that are sent."""
@@ -100,7 +104,7 @@ class Asked:
     def asks(self, exchange: Exchange, protocols: Iterable[str]) -> dict[str, list[Callable[[], dict[str, Any]]]]:
         """Return what asks a server for all samples through each of its protocols, a part of them at a time."""
         outputs = self.around.outputs(self.facts)
-        sent = [rows_of(self.samples, rows) for rows in parts(self.samples, 1 if self._one_by_one else None)]
+        sent = [rows_of(self.samples, rows) for rows in parts(self.samples, self.most)]
         return {
             title: [functools.partial(ask, exchange, self.path, part, outputs) for part in sent]
             for title, ask in map(PROTOCOLS.__getitem__, protocols)
@@ -231,12 +235,12 @@ def _ask_runtimes(job: Job, facts: ImageFacts, models: Sequence[Asked]) -> tuple
     job.base.log(
         f"start = false: the server in {facts.repository}:{facts.tag} was NOT started; only the selected {what} opened"
     )
-    return "no server: start = false", [_ask_runtime(one.job, one.samples, one.around) for one in models]
+    return "no server: start = false", [_ask_runtime(one.job, one.samples, one.around, one.most) for one in models]
 
 
-def _ask_runtime(job: Job, samples: Samples, around: Around) -> dict[str, Any]:
+def _ask_runtime(job: Job, samples: Samples, around: Around, most: int | None = None) -> dict[str, Any]:
     facts_of, total = Model.open(job.inputs["model"]).facts, count(samples)
-    step = facts_of.at_once(total)
+    step = most or facts_of.at_once(total)
     predictor = around.open(job.call("runtime", job.inputs["model"]), facts_of)
     answers = [ask(predictor, rows_of(samples, rows), around.answer(facts_of).name) for rows in parts(samples, step)]
     return {"the model, without its server": stacked(answers)}

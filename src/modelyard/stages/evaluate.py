@@ -112,7 +112,7 @@ def evaluate(
     side_by_side = workers or as_many_as_fit(threads, model)
 
     def answers_of(one: Model, split: str, file: Path) -> Any:
-        at_once, samples, lengths = one.facts.at_once(batch_size), dataset.sent(split), dataset.lengths(split)
+        at_once, samples, lengths = one.facts.at_once(batch_size), dataset.sent(split), dataset.asked_lengths(split)
         predict(
             lambda: open_model(one), samples, file, answer_of(one.facts), task, at_once, side_by_side, progress, lengths
         )
@@ -151,6 +151,7 @@ def evaluate(
         at_once=model.facts.at_once(batch_size),
         threads=threads,
         lock=lock,
+        lengths=dataset.asked_lengths(),
     )
     write_evaluation(out, evaluation)
     write_json(out / "latency.json", latency)

@@ -24,7 +24,7 @@ from modelyard.variants.evaluation import Host, Latency, Ratio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from modelyard.asking import Samples
+    from modelyard.asking import Lengths, Samples
     from modelyard.contexts import Predictor
 
 _ROUNDS = 40
@@ -48,6 +48,7 @@ def measure_latency(
     at_once: int = _BATCHES[-1],
     threads: int | None = None,
     lock: Path | None = None,
+    lengths: Lengths | None = None,
 ) -> Latency:
     """Return how long a model takes for one sample of `x`, and how that compares with the baseline.
 
@@ -61,6 +62,7 @@ def measure_latency(
         at_once: how many samples the model may be given at once.
         threads: threads of one prediction; as many CPUs are used, or one if it is not known.
         lock: a file; only one process that names it measures at a time.
+        lengths: how long each sample is, where they are of several lengths: only those of one are given at once.
     """
     with _alone(lock), _pinned(threads or 1) as cpus, _uncollected():
         models = [open_model(), *([open_baseline()] if open_baseline else [])]
@@ -75,7 +77,7 @@ def measure_latency(
             load_1m=round(load_1m, 2),
             preemptions=_preemptions() - before,
         )
-        batch_ms = _batch_ms(models[0], x, output, min(at_once, count(x)))
+        batch_ms = _batch_ms(models[0], x, output, min(at_once, count(x)), lengths)
     return _latency(own, _ratio(own, other) if other else None, host, warmup, batch_ms)
 
 
@@ -136,13 +138,17 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _batch_ms(model: Predictor, x: Samples, output: str, most: int) -> dict[str, float]:
-    """Return the milliseconds that a sample takes in batches of at most `most`, by their size."""
+def _batch_ms(model: Predictor, x: Samples, output: str, most: int, lengths: Lengths | None) -> dict[str, float]:
+    """Return the milliseconds that a sample takes in batches of at most `most`, by their size.
+
+    Of samples of several lengths it is one of the middle, so many times.
+    """
     import numpy as np
 
+    middle = np.argsort(next(iter(lengths.values())), kind="stable")[count(x) // 2] if lengths else None
     found = {}
     for size in (size for size in _BATCHES if size <= most):
-        batch = rows_of(x, slice(size))
+        batch = rows_of(x, slice(size) if middle is None else np.full(size, middle))
         ask(model, batch, output)  # the first of its size is slower: memory is laid out anew
         times = [_time_ms(model, batch, output)]
         while len(times) < _CALLS[0] or (len(times) < _CALLS[1] and sum(times) < 1000 * _CALLS_S):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from modelyard.errors import DataError
 from modelyard.files.ragged import RaggedArray
 from modelyard.stages.splits.axes import following
 from modelyard.stages.splits.checks import check_splits
-from modelyard.stages.splits.sent import Sent
 from modelyard.tensors import OutputFacts
 
 
@@ -64,12 +62,3 @@ def test_an_answer_for_each_position_varies_with_the_samples() -> None:
         following(OutputFacts(name="tags", shape=(9, 3)), columns)
     fixed = check_splits(splits(np.zeros((2, 5)), np.zeros((2, 5))))
     assert following(wanted, fixed) == wanted
-
-
-def test_handlers_that_take_no_samples_of_several_lengths_are_told() -> None:
-    chain: Any = SimpleNamespace(inputs=lambda: {"words": None})
-    for samples in (ragged(1, 2), {"words": [b"a", b"b"], "sound": ragged(1, 2)}):
-        with pytest.raises(
-            DataError, match=r"its samples are of several lengths, which handlers before the model do not"
-        ):
-            Sent(samples, "train_x", chain)

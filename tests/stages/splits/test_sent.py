@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.conftest import no_progress
+from tests.tasks import write_dataset
 
-from modelyard.artifacts import Splits
+from modelyard.artifacts import Dataset, Splits
+from modelyard.asking import batches
 from modelyard.errors import DataError
+from modelyard.files.ragged import RaggedArray
 from modelyard.serving.handlers import Chain, Place, Tensor
-from modelyard.stages.splits.sent import Preparing
+from modelyard.stages.splits.sent import Preparing, Sent
 
 PLACE = Place()
 TEXT = PLACE.tensor("text", "bytes")
@@ -75,3 +78,66 @@ def test_what_a_data_set_cannot_hold_is_refused(tensor: Tensor, tmp_path: Path) 
         DataError, match=r"the handlers give 'codes' as .*\n  a data set holds numbers, of which the first"
     ):
         Preparing(chain(tensor), tmp_path, no_progress)(splits(["a"], ["b"]))
+
+
+def ragged(*lengths: int) -> Any:
+    """Return samples of which each holds its own number, as often as it is long."""
+    values = np.repeat(np.arange(len(lengths), dtype=np.float32), lengths)
+    return RaggedArray.of(values, np.cumsum([0, *lengths]), -7)
+
+
+def doubled(given: Any) -> dict[str, Any]:
+    """Return a sound without every other number, times two; in none is what pads."""
+    assert (given["sound"] != -7).all()
+    return {"sound": 2 * given["sound"][:, ::2]}
+
+
+HALVED = Chain(
+    (PLACE.handler(doubled, [PLACE.tensor("sound", shape=["long"])], [PLACE.tensor("sound", shape=["short"])]),)
+)
+
+
+def test_handlers_take_samples_of_several_lengths_and_each_is_asked_as_it_is_sent(tmp_path: Path) -> None:
+    lengths = [3, 4, 1, 4, 2, 3]
+    given = Splits(
+        {"sound": ragged(*lengths)}, np.arange(6) % 2, {"sound": ragged(*lengths[:5])}, np.arange(5) % 2, ["a", "b"]
+    )
+    write_dataset(given, tmp_path, chain=HALVED, progress=no_progress)
+    dataset = Dataset.open(tmp_path)
+    assert [dataset.raw("train")["sound"][row].tolist() for row in range(6)] == [
+        [2 * row] * -(-length // 2) for row, length in enumerate(lengths)
+    ]
+    sent, asked = dataset.sent()["sound"], dataset.asked_lengths()
+    assert [sent[row].tolist() for row in range(5)] == [[row] * length for row, length in enumerate(lengths[:5])]
+    assert [rows.tolist() for rows in batches(5, 9, asked)] == [[2], [4], [0], [1, 3]], (
+        "some became alike, but were not"
+    )
+    assert dataset.facts.sent[0].shape == ("long",)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (PLACE.tensor("sound", shape=[4]), r"its samples are of several lengths, but the handlers take those of the shape \(4\)\n  pad them"),
+        (PLACE.tensor("sound", "int32", ["n"]), r"is an array of float32, but the handlers take int32\n"),
+        (PLACE.tensor("sound", "bytes"), r"is an array of float32, but the handlers take texts or bytes\n"),
+    ],
+)  # fmt: skip
+def test_samples_of_several_lengths_that_the_handlers_do_not_take_are_told(tensor: Tensor, message: str) -> None:
+    taking = Chain((PLACE.handler(doubled, [tensor], [tensor]),))
+    with pytest.raises(DataError, match=r"train_x\['sound'\]: " + message):
+        Sent(ragged(1, 2), "train_x", taking)
+
+
+def test_what_no_handler_takes_goes_by_with_its_mask(tmp_path: Path) -> None:
+    x = {"text": ["ab", "c"], "words": ragged(2, 3), "words_mask": ragged(2, 3).mask()}
+    write_dataset(
+        Splits(x, np.arange(2), x, np.arange(2), ["a", "b"]), tmp_path, chain=chain(CODES), progress=no_progress
+    )
+    dataset = Dataset.open(tmp_path)
+    assert [(one.name, one.shape, one.mask) for one in dataset.facts.inputs] == [
+        ("codes", ("codes_length",), ""),
+        ("words", ("words_length",), ""),
+        ("words_mask", ("words_length",), "words"),
+    ]
+    assert [dataset.sent()[name][1].tolist() for name in ("words", "words_mask")] == [[1, 1, 1], [1, 1, 1]]

@@ -30,7 +30,7 @@ def with_axes(columns: Sequence[Column]) -> list[Column]:
     firsts = {column.name: _first_alike(column, groups) for column in columns if _varies(column)}
     names = {one.name: _ONLY if len(groups) == 1 else f"{one.name}_{_ONLY}" for one in groups}
     return [
-        replace(column, axis=names[first.name], mask=first.name if column.train.is_mask else "")  # type: ignore[attr-defined]
+        replace(column, axis=names[first.name], mask=first.name if column.train.is_mask and first is not column else "")  # type: ignore[attr-defined]
         if (first := firsts.get(column.name))
         else column
         for column in columns

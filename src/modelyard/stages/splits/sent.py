@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelyard.artifacts import Splits, sent_file
+from modelyard.asking import batches
 from modelyard.errors import DataError, PluginError
 from modelyard.files.columns import write_texts
 from modelyard.files.ragged import is_ragged
+from modelyard.files.ragged_files import write_ragged
+from modelyard.serving.groups import merged
 from modelyard.serving.handlers import HandlerError, Refused
 from modelyard.stages.splits.spool import NumbersSpool
 from modelyard.tensors import InputFacts
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
     from modelyard.contexts import Progress
     from modelyard.serving.groups import Group
     from modelyard.serving.handlers import Chain, Tensor
+    from modelyard.signature import Axis
 
 _BLOCK = 64
 """Samples that are looked at together."""
+_BLOCK_BYTES = 8 << 20
 
 
 class Texts:
@@ -49,11 +54,11 @@ class Texts:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice) -> NDArray[Any]:
+    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[Any]:
         """Return some of them as an array of `bytes`, shape `(n,)`."""
         import numpy as np
 
-        numbers = range(len(self))[rows]
+        numbers: Sequence[int] = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
         found = np.empty(len(numbers), object)
         found[:] = [self._bytes(self._values[number], number) for number in numbers]
         return found
@@ -87,10 +92,6 @@ class Sent:
         for name in wanted:
             if name not in samples:
                 msg = f"{place}: there is no {name!r}, which the handlers take\n  it has: {_listed(samples)}"
-                raise DataError(msg)
-        for name, value in samples.items():
-            if is_ragged(value):
-                msg = f"{place}[{name!r}]: its samples are of several lengths, which handlers before the model do not take\n  pad them in the data set, Streams(..., ragged=False); or do in the data set what the handler does"
                 raise DataError(msg)
         self.columns = {name: _column(value, f"{place}[{name!r}]", wanted.get(name)) for name, value in samples.items()}
         self._check_lengths()
@@ -143,16 +144,42 @@ class Sent:
             DataError: a sample is not what the handlers take.
             PluginError: a handler does not give what it says.
         """
-        first = range(len(self))[rows][0]
+        numbers = range(len(self))[rows]
+        return merged([one for alike in self._alike(numbers) for one in self._asked(alike, numbers.start)])
+
+    def _alike(self, numbers: range) -> list[slice | NDArray[Any]]:
+        """Return rows in parts whose samples are of one length, as clients send them together."""
+        import numpy as np
+
+        columns = {name: self.columns[name] for name in self._chain.inputs()}
+        rows = slice(numbers.start, numbers.stop)
+        lengths: dict[Axis, NDArray[Any]] = {name: one.lengths[rows] for name, one in columns.items() if is_ragged(one)}
+        if not lengths:
+            return [rows]
+        return [np.asarray(numbers)[alike] for alike in batches(len(numbers), len(numbers), lengths)]
+
+    def _asked(self, rows: slice | NDArray[Any], first: int) -> list[Group]:
+        """Return what the handlers make of some rows of one shape, as numbers that begin with that of `first`."""
+        import numpy as np
+
+        numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         try:
-            return self._chain.prepare({name: self.columns[name][rows] for name in self._chain.inputs()})
+            return [one.of(numbers - first) for one in self._chain.prepare(self._taken(rows))]
         except Refused as exc:
-            row = "" if exc.row is None else f"sample {first + exc.row}: "
+            row = "" if exc.row is None else f"sample {numbers[exc.row]}: "
             msg = f"{self.place}: {row}{exc.why}\n  mend the data, or leave the sample out"
             raise DataError(msg) from exc
         except HandlerError as exc:
             msg = f"{exc}\n  let it give what it says, or say what it gives"
             raise PluginError(msg) from exc
+
+    def _taken(self, rows: slice | NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return what the handlers take of some rows."""
+        found = {}
+        for name, tensor in self._chain.inputs().items():
+            column = self.columns[name]
+            found[name] = column[rows].astype(tensor.dtype) if is_ragged(column) else column[rows]
+        return found
 
     def _check_lengths(self) -> None:
         for name, column in self.columns.items():
@@ -242,21 +269,33 @@ def write_sent(
         chain: the handlers.
         split: which one it is.
     """
+    own, wanted = {one.name: one for one in inputs}, chain.inputs()
+    known = tuple(_known(name, column, wanted.get(name), own) for name, column in sent.columns.items())
+    for one in known:
+        _write(sent.columns[one.name], out, sent_file(split, one.name), one.dtype)
+    return known
+
+
+def _write(column: Any, out: Path, name: str, dtype: str) -> None:
     import numpy as np
 
-    own, wanted = {one.name: one for one in inputs}, chain.inputs()
-    for name, column in sent.columns.items():
-        if isinstance(column, Texts):
-            write_texts(out, sent_file(split, name), _blocks(column))
-        else:
-            np.save(out / f"{sent_file(split, name)}.npy", np.asarray(column[:]))
-    return tuple(_known(name, wanted.get(name), own) for name in sent.columns)
+    if isinstance(column, Texts):
+        write_texts(out, name, _blocks(column))
+    elif is_ragged(column):
+        kept = np.dtype(dtype)
+        blocks = (one._replace(values=one.values.astype(kept, copy=False)) for one in column.blocks(_BLOCK_BYTES))
+        for _ in write_ragged(out, name, kept, column.shape[2:], blocks):
+            pass
+    else:
+        np.save(out / f"{name}.npy", np.asarray(column[:]))
 
 
-def _known(name: str, tensor: Tensor | None, own: Mapping[str, InputFacts]) -> InputFacts:
-    if tensor is None:
-        return InputFacts(name=name, dtype=own[name].dtype, shape=own[name].shape, value_range=own[name].value_range)
-    return InputFacts(name=name, dtype=tensor.dtype, shape=tensor.shape)
+def _known(name: str, column: Any, tensor: Tensor | None, own: Mapping[str, InputFacts]) -> InputFacts:
+    pad = float(column.pad) if is_ragged(column) else None
+    if tensor is not None:
+        return InputFacts(name=name, dtype=tensor.dtype, shape=tensor.shape, pad=pad)
+    one = own[name]
+    return InputFacts(name=name, dtype=one.dtype, shape=one.shape, value_range=one.value_range, pad=pad)
 
 
 def _blocks(column: Texts) -> Iterator[NDArray[Any]]:
@@ -279,7 +318,29 @@ def _column(value: Any, place: str, tensor: Tensor | None) -> Any:
             f"{place}: is a {type(value).__name__}, not a numpy array\n  give one array, a sample along its first axis"
         )
         raise DataError(msg)
+    if is_ragged(value):
+        _check_ragged(value, place, tensor)
+        return value
     return value if tensor is None else value.astype(tensor.dtype, casting="same_kind")
+
+
+def _check_ragged(value: Any, place: str, tensor: Tensor | None) -> None:
+    """Check that handlers take samples of several lengths, of this type.
+
+    Raises:
+        DataError: they do not.
+    """
+    import numpy as np
+
+    if tensor is None:
+        return
+    if tensor.shape != ("...",) and not (tensor.shape and isinstance(tensor.shape[0], str)):
+        axes = f"({', '.join(map(str, tensor.shape))})"
+        msg = f"{place}: its samples are of several lengths, but the handlers take those of the shape {axes}\n  pad them in the data set, Streams(..., ragged=False); or let the handler take an axis that has a name"
+        raise DataError(msg)
+    if not np.can_cast(value.dtype, tensor.dtype, "same_kind"):
+        msg = f"{place}: is an array of {value.dtype}, but the handlers take {tensor.dtype}\n  give what a client sends"
+        raise DataError(msg)
 
 
 def _listed(names: Iterable[str]) -> str:
