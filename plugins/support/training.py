@@ -10,7 +10,7 @@ from modelyard.contexts import Problem
 from modelyard.errors import ConfigError, PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.tensors import is_whole
-from modelyard_plugins.support.data.splitting import fold_split, row_split, stratified_split
+from modelyard_plugins.support.data.splitting import row_split, stratified_split
 from modelyard_plugins.support.heads import learnt
 from modelyard_plugins.support.losses import NO_LOSS
 
@@ -97,14 +97,11 @@ def problems(
     loss: str,
     step: str = "",
     precision: str = "float32",
-    folds: int = 0,
-    fold: int = 0,
     **_: Any,
 ) -> Iterator[Problem]:
     """Yield that training shall stop early, but no sample is set apart to watch; what a function of the project's own does itself."""
-    if early_stopping and not validation_fraction and not folds:
+    if early_stopping and not validation_fraction:
         yield Problem("early_stopping", "there are no samples to watch", "set validation_fraction, for instance to 0.1")
-    yield from _fold_problems(folds, fold, validation_fraction)
     if class_weights != "none" and "cross-entropy" not in (context.loss, *context.losses.values()):
         yield Problem("class_weights", _NO_CLASSES, "leave class_weights out")
     elif class_weights != "none" and loss:
@@ -114,9 +111,9 @@ def problems(
     has_loss = any((context.loss, *context.losses.values()))
     if not (loss or step) and (lacking := _without_loss(context)):
         yield Problem("loss", f"{lacking} has none to train with", NO_LOSS)
-    if step and not (has_loss or loss) and (validation_fraction or folds):
-        key = "folds" if folds else "validation_fraction"
-        yield Problem(key, "there is no loss to measure on what is set apart", f"leave {key} out, or name a loss, too")
+    if step and not (has_loss or loss) and validation_fraction:
+        instead = "leave validation_fraction out, or name a loss, too"
+        yield Problem("validation_fraction", "there is no loss to measure on what is set apart", instead)
     if step and precision != "float32":
         yield Problem("precision", "a step of your own computes in what it says itself", "leave precision out")
 
@@ -128,22 +125,10 @@ def _without_loss(context: CheckContext) -> str:
     return next((f"the output {name!r}" for name, loss in context.losses.items() if not loss), "")
 
 
-def _fold_problems(folds: int, fold: int, fraction: float) -> Iterator[Problem]:
-    if folds == 1:
-        yield Problem("folds", "a single part leaves nothing to train on", "set folds to 2 or more, or leave it out")
-    elif fold and fold >= folds:
-        allowed = f"set it from 0 to {folds - 1}" if folds else "set folds, for instance to 5"
-        yield Problem("fold", f"there is no part {fold!r} of {folds} folds", allowed)
-    if folds and fraction:
-        yield Problem("validation_fraction", "a fold is set apart already", "leave validation_fraction or folds out")
-
-
 _NO_CLASSES = "a sample of this task is not of one class, so there are none to weigh"
 
 
-def training_rows(
-    context: TrainContext, fraction: float, folds: int = 0, fold: int = 0
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def training_rows(context: TrainContext, fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the training split to train on, and those to set apart, class by class if it has classes.
 
     Where several outputs are learnt, the classes are those of the first one that has some.
@@ -151,8 +136,6 @@ def training_rows(
     Args:
         context: the data set, and the seed that decides which rows.
         fraction: the part to set apart.
-        folds: set apart one of so many parts instead; 0: the fraction.
-        fold: which of these parts.
 
     Raises:
         DataError: there is no sample of a class, or there are too few.
@@ -162,8 +145,6 @@ def training_rows(
     seed, samples = context.seed, context.dataset.facts.splits["train"].samples
     _check_classes(context)
     labels = next(iter(class_labels(context).values()), None)
-    if folds:
-        return fold_split(samples, folds, fold, seed, labels)
     if not fraction:
         return np.arange(samples), np.arange(0)
     return row_split(samples, fraction, seed) if labels is None else stratified_split(labels, fraction, seed)

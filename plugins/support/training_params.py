@@ -14,8 +14,6 @@ from modelyard.params import (
     EarlyStopping,
     Epochs,
     Flip,
-    Fold,
-    Folds,
     InputPath,
     LearningRate,
     OwnCallbacks,
@@ -43,8 +41,6 @@ class TrainingParams(msgspec.Struct, frozen=True, kw_only=True):
     optimizer: Literal["adam", "adamw", "lion", "rmsprop", "sgd"] = "adam"
     early_stopping: EarlyStopping = 0
     validation_fraction: ValidationFraction = 0.0
-    folds: Folds = 0
-    fold: Fold = 0
     class_weights: ClassWeights = "none"
     schedule: Schedule = "constant"
     flip: Flip = False

@@ -66,7 +66,7 @@ def train(context: TrainContext, *, params: TorchParams) -> None:
     augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(context.dataset.facts.inputs, context.dataset.facts.outputs)
     model, name, answers = _build(context, params.layout)
-    rows, held_out = training_rows(context, params.validation_fraction, params.folds, params.fold)
+    rows, held_out = training_rows(context, params.validation_fraction)
     parameters = sum(p.numel() for p in model.parameters())
     context.log(f"{name}: {parameters:,} parameters, {len(rows):,} samples, {len(held_out):,} set apart for validation")
     where = device()

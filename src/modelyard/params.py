@@ -72,27 +72,6 @@ ValidationFraction = Annotated[
 ]
 """A trainer's `validation_fraction`."""
 
-Folds = Annotated[
-    NonNegativeInt,
-    Meta(
-        extra={
-            "doc": "set apart one of this many parts of the training split, instead of a validation_fraction: with a training "
-            "for each `fold`, each sample is measured once. 0: none."
-        }
-    ),
-]
-"""A trainer's `folds`."""
-
-Fold = Annotated[
-    NonNegativeInt,
-    Meta(
-        extra={
-            "doc": "which of the `folds` parts is set apart, from 0. The parts are drawn from the seed, class by class."
-        }
-    ),
-]
-"""A trainer's `fold`. The table joins trainings that differ in it alone, as those that differ in the seed."""
-
 ClassWeights = Annotated[
     Literal["none", "balanced"],
     Meta(

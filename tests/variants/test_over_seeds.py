@@ -42,7 +42,7 @@ def test_the_mean_has_a_deviation_and_students_interval() -> None:
 
 def test_a_training_that_no_seed_changes_is_told_so() -> None:
     (found,) = over_seeds(*seeds(0.7, 0.7, 0.7))
-    assert told(found).startswith("accuracy 0.7000 with each of 3 trainings: seed and fold change nothing;")
+    assert told(found).startswith("accuracy 0.7000 with each of 3 trainings: the seed changes nothing;")
 
 
 def test_a_fraction_ends_at_one_and_sizes_are_no_matter_of_seeds() -> None:

@@ -71,38 +71,6 @@ def row_split(samples: int, fraction: float, seed: int) -> tuple[NDArray[np.int6
     return np.sort(order[apart:]), np.sort(order[:apart])
 
 
-def fold_split(
-    samples: int, folds: int, fold: int, seed: int, labels: NDArray[np.generic] | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows to keep and those of one of the parts that the samples fall into, each sorted, int64.
-
-    The parts are the same for every `fold`; their sizes differ by one at most, as do the numbers of samples of each class in them.
-
-    Args:
-        samples: how many there are.
-        folds: how many parts, two or more.
-        fold: which part is set apart, from 0.
-        seed: decides which samples are in which part.
-        labels: the class of each sample, shape `(samples,)`; None: they are of no class.
-
-    Raises:
-        DataError: there are fewer samples than parts, in all or of a class.
-
-    Source: Kohavi, "A Study of Cross-Validation and Bootstrap" (1995): stratified folds.
-    """
-    import numpy as np
-
-    classes = np.zeros(samples, np.int64) if labels is None else np.asarray(labels)
-    names, counts = np.unique(classes, return_counts=True)
-    if counts.min() < folds:
-        what = "there are" if labels is None else f"the class with label {names[counts.argmin()]} has"
-        msg = f"{what} {counts.min()} samples for {folds} folds: one would hold none\n  add samples, or set a smaller folds"
-        raise DataError(msg)
-    order = np.random.default_rng(seed).permutation(samples).astype(np.int64)
-    by_class = order[np.argsort(classes[order], kind="stable")]  # dealt out like cards, class after class
-    return np.sort(by_class[np.arange(samples) % folds != fold]), np.sort(by_class[fold::folds])
-
-
 def split_rows(
     y: NDArray[np.generic] | None, samples: int, fraction: float, seed: int, *, stratify: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -105,7 +105,7 @@ def train_model(keras: Any, model: Any, context: TrainContext, params: TrainingP
         loss_of(data.facts, said)
     augmenting = Augmenting(params.flip, params.shift)
     augmenting.check(data.facts.inputs, data.facts.outputs)
-    rows, held_out = training_rows(context, params.validation_fraction, params.folds, params.fold)
+    rows, held_out = training_rows(context, params.validation_fraction)
     weights = sample_weights(context, rows, params.class_weights)
     trained = learner(keras, model, lambda: _with_heads(keras, _built(context), context), params.precision)
     facts = answers(model, context)

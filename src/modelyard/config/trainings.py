@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _SET = (*TRAINED, "seed")
 _OWN = (*_SET, "variants", "matrix", "exclude")
-_REPEATS = (("seed",), ("train", "fold"))
-"""Axes whose trainings are one and the same, but for chance: the table has their mean, too."""
+_SEED = ("seed",)
+"""The axis whose trainings are one and the same, but for chance: the table has their mean, too."""
 
 
 class LaidWhere(Where, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class LaidOut(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: the training's name.
         table: the key of `[tool.modelyard.trainings]` that it comes from.
-        over_seeds: its name without its seed and fold, if others have nothing but other ones; else empty.
+        over_seeds: its name without its seed, if others have nothing but another one; else empty.
         tables: `model`, `train` and `seed`, where they are given.
         where: the place of each of `model`, `train` and `seed`.
         values: the value of each axis, by its key.
@@ -192,13 +192,11 @@ class _Family:
         tables = lay_over(base, own, self.defaults)
         given = self.overridden(tables, own)
         parts = {axis.path: f"{axis.label}-{text}" for axis, text in zip(self.axes, texts, strict=True)}
-        repeats = [axis.path for axis in self.axes if axis.path in _REPEATS and len(axis.values) > 1]
+        is_repeated = any(axis.path == _SEED and len(axis.values) > 1 for axis in self.axes)
         return LaidOut(
             name=".".join((self.name, *parts.values())),
             table=self.name,
-            over_seeds=".".join((self.name, *(p for path, p in parts.items() if path not in repeats)))
-            if repeats
-            else "",
+            over_seeds=".".join((self.name, *(p for path, p in parts.items() if path != _SEED))) if is_repeated else "",
             tables=tables,
             where={key: self.place(key, own, values, given) for key in _SET},
             values={axis.key: values[axis.path] for axis in self.axes},

@@ -1,4 +1,4 @@
-"""What variants have in common that differ in their training's seed, or fold, alone: the mean of each metric, and its spread."""
+"""What variants have in common that differ in their training's seed alone: the mean of each metric, and its spread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OverSeeds(msgspec.Struct, frozen=True, kw_only=True):
-    """Variants that differ in the seed, or fold, alone, as one.
+    """Variants that differ in the seed alone, as one.
 
     Attributes:
         variant: the name that they have but for that.
@@ -33,7 +33,7 @@ class OverSeeds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def over_seeds(rows: Sequence[Row], lineages: Mapping[str, Lineage]) -> tuple[OverSeeds, ...]:
-    """Return the variants with more than one seed or fold, in the order of the table; a baseline for comparison has no part."""
+    """Return the variants with more than one seed, in the order of the table; a baseline for comparison has no part."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         lineage = lineages.get(row.variant)
@@ -96,7 +96,7 @@ def told(one: OverSeeds) -> str:
     metric = one.metrics[0]
     if not any(one.deviations.values()):
         same = f"{metric.head} {number(metric.value, metric.unit)} with each of {len(one.members)} trainings"
-        return f"{same}: seed and fold change nothing; does the training use them? (a command gets {{seed}})"
+        return f"{same}: the seed changes nothing; does the training use it? (a command gets {{seed}})"
     return spread(one, "trainings")
 
 

@@ -333,8 +333,7 @@ def test_a_step_of_ones_own_needs_no_labels_and_is_given_the_numbers_of_the_samp
         ({"loss": "own:loss"}, []),
         ({"step": "own:step"}, []),
         ({"step": "own:step", "validation_fraction": 0.1}, ["validation_fraction"]),
-        ({"step": "own:step", "folds": 3}, ["folds"]),
-        ({"step": "own:step", "loss": "own:loss", "folds": 3}, []),
+        ({"step": "own:step", "loss": "own:loss", "validation_fraction": 0.1}, []),
     ],
 )
 def test_what_a_task_without_a_loss_lacks_is_told_at_load(given: dict[str, Any], keys: list[str]) -> None:

@@ -206,30 +206,6 @@ def test_a_step_of_ones_own_weighs_and_computes_itself() -> None:
     assert [one.key for one in found] == ["class_weights", "precision"]
 
 
-@pytest.mark.parametrize(
-    ("params", "keys"),
-    [
-        ({"folds": 5, "fold": 4, "early_stopping": 2}, []),
-        ({"folds": 5, "fold": 5}, ["fold"]),
-        ({"fold": 1}, ["fold"]),
-        ({"folds": 1}, ["folds"]),
-        ({"folds": 5, "validation_fraction": 0.1}, ["validation_fraction"]),
-    ],
-)
-def test_what_is_no_fold_is_told_at_load(params: dict[str, Any], keys: list[str]) -> None:
-    given = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "none", "loss": "", **params}
-    assert [one.key for one in problems(CheckContext(name="a", version="1", runtime="r"), **given)] == keys
-
-
-def test_a_fold_is_measured_and_not_learnt_from(train: Train, sides: Dataset) -> None:
-    found = []
-    for fold in range(2):
-        context, _ = train(sides, epochs=1, batch_size=8, folds=2, fold=fold, learning_rate=0.1)
-        assert {"val_loss", "val_accuracy"} <= context.metrics.keys()
-        found.append(context.metrics["train_loss"])
-    assert all(0 < one < 1 for one in found)
-
-
 @pytest.mark.parametrize("name", ["tensorflow", "keras", "torch"])
 def test_a_file_that_functions_of_the_projects_own_read_counts(tmp_path: Path, name: str) -> None:
     assert load_plugins(tmp_path).of_kind("trainer")[name].inputs == ("input",)
