@@ -17,6 +17,8 @@ import pytest
 from hypothesis import settings
 
 from modelyard.oci.cache import SHARED
+from tests import known
+from tests.known import know
 from tests.shared import made_once
 from tests.warm import run_doit
 
@@ -103,6 +105,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the images of a run share what they are packed of: Debian packages, wheels and layers take longest."""
+    if known.SHARED not in os.environ:
+        os.environ[known.SHARED] = temporary = tempfile.mkdtemp(prefix="modelyard-test-")
+        config.add_cleanup(lambda: shutil.rmtree(temporary, ignore_errors=True))
     if SHARED not in os.environ:  # as it is in the processes of pytest-xdist, whose first one sets it
         os.environ[SHARED] = folder = tempfile.mkdtemp(prefix="modelyard-test-images-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -198,30 +203,10 @@ def toy_project(make_project: MakeProject) -> Path:
     return make_project("toy")
 
 
-@pytest.fixture(scope="session")
-def known_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the digest table of a toy project that was built, which knows modelyard's own code; not to be changed."""
-    folder = tmp_path_factory.getbasetemp()
-    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-    return made_once(shared / "known-code.sqlite", _know_code)
-
-
-def _know_code(file: Path) -> None:
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    with tempfile.TemporaryDirectory() as folder:
-        toy = shutil.copytree(PROJECTS / "toy", Path(folder, "toy"), ignore=ignore)
-        subprocess.run([sys.executable, "-m", "doit"], cwd=toy, env=doit_environment(), check=True, capture_output=True)
-        shutil.copyfile(Path(toy, ".modelyard/state.sqlite"), file)
-
-
 @pytest.fixture
-def new_toy(tmp_path: Path, known_code: Path) -> Path:
-    """Return a toy project that was never built; to read modelyard's own code anew is half of a first build, and is spared."""
-    ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    project = Path(shutil.copytree(PROJECTS / "toy", tmp_path / "new", ignore=ignore))
-    (project / ".modelyard").mkdir()
-    shutil.copyfile(known_code, project / ".modelyard/state.sqlite")
-    return project
+def new_toy(toy_project: Path) -> Path:
+    """Return a toy project that was never built, and that knows modelyard's own code; for what runs it in other ways than `doit`."""
+    return know(toy_project)
 
 
 @pytest.fixture
