@@ -24,10 +24,11 @@ _STATE = ".modelyard/state.sqlite"
 def know(project: Path) -> Path:
     """Give a project that was never built the digest table of one that was; return the project."""
     state = project / _STATE
-    if not state.parent.exists():
+    if (project / "pyproject.toml").exists() and not state.parent.exists():
+        known = known_code()
         with suppress(PermissionError):  # of a project that is not to be written to
             state.parent.mkdir()
-            shutil.copyfile(known_code(), state)
+            shutil.copyfile(known, state)
     return project
 
 

@@ -5,7 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.front_door.builds import build
+import pytest
+
+from tests.front_door.builds import build, copy
+
+
+@pytest.fixture(scope="module")
+def toy_with_report(built_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the built toy project with a report on it; not to be changed."""
+    folder = copy(built_toy, tmp_path_factory.mktemp("reported") / "toy")
+    assert build(folder, "report").code == 0
+    return folder
+
+
+@pytest.fixture
+def reported(toy_with_report: Path, tmp_path: Path) -> Path:
+    """Return a copy of the built toy project with a report on it, to be changed."""
+    return copy(toy_with_report, tmp_path / "reported")
 
 
 def report_of(toy: Path) -> dict:
@@ -106,8 +122,8 @@ def test_a_failed_selection_is_told_with_its_reasons(toy: Path) -> None:
     assert report_of(toy)["notes"] == []
 
 
-def test_what_an_earlier_build_selected_is_not_told_as_what_ships(toy: Path, tmp_path: Path) -> None:
-    assert build(toy, "report").code == 0
+def test_what_an_earlier_build_selected_is_not_told_as_what_ships(reported: Path, tmp_path: Path) -> None:
+    toy = reported
     before = tmp_path / "before.json"
     before.write_bytes((toy / "artifacts/report/toy/report.json").read_bytes())
     picked = report_of(toy)["shipped"]
@@ -134,6 +150,9 @@ def test_what_an_earlier_build_selected_is_not_told_as_what_ships(toy: Path, tmp
     assert build(toy, "report", "train.passes=3").code == 0
     assert "may be stale" in report_of(toy)["not_shipped"]
     assert {one["state"] for one in report_of(toy)["variants"]} == {"maybe"}
+    (trained,) = (one for one in report_of(toy)["stages"] if one["stage"] == "train:model.build")
+    assert trained["state"] == "stale"
+    assert any("passes" in reason for reason in trained["reasons"]), "what the command line overrides counts"
 
 
 def test_what_the_last_build_did_is_told(toy: Path) -> None:
@@ -153,18 +172,10 @@ def test_answers_to_data_that_is_gone_are_not_held_against_new_samples(toy: Path
     assert any(note.startswith("stale: ") and "train:model.build" in note for note in found["notes"]), found["notes"]
 
 
-def test_overrides_count(toy: Path) -> None:
-    build(toy, "report", "train.passes=3")
-    stages = {one["stage"]: one for one in report_of(toy)["stages"]}
-    assert stages["train:model.build"]["state"] == "stale"
-    assert any("passes" in reason for reason in stages["train:model.build"]["reasons"])
-
-
-def test_clean_removes_it_and_nothing_else(toy: Path) -> None:
-    build(toy, "report")
-    assert "removing artifacts/report/toy" in build(toy, "clean", "report").output
-    assert not (toy / "artifacts/report/toy").exists()
-    assert build(toy).built == set()
+def test_clean_removes_it_and_nothing_else(reported: Path) -> None:
+    assert "removing artifacts/report/toy" in build(reported, "clean", "report").output
+    assert not (reported / "artifacts/report/toy").exists()
+    assert build(reported).built == set()
 
 
 def test_a_missing_extra_is_named(toy: Path) -> None:
@@ -186,8 +197,8 @@ def test_a_damaged_artifact_is_named(toy: Path) -> None:
     assert "Traceback" not in done.output
 
 
-def test_two_reports_are_compared(toy: Path) -> None:
-    build(toy, "report")
+def test_two_reports_are_compared(reported: Path) -> None:
+    toy = reported
     before = toy / "artifacts/report/before"
     (toy / "artifacts/report/toy").rename(before)
     assert build(toy, "train.passes=2", "dataset.noise=0.9").code == 0

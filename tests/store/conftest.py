@@ -20,6 +20,7 @@ from modelyard.store.file_system import RemoteSettings, connect
 from modelyard.store.local import Store
 from modelyard.store.record import Record
 from modelyard.store.remote import Remote
+from tests.known import know
 from tests.standins.manifests import manifest_of
 
 TOY = Path(__file__).parents[1] / "projects" / "toy"
@@ -156,7 +157,7 @@ def toy(tmp_path: Path) -> Callable[..., Path]:
         shutil.copytree(TOY, folder, ignore=shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts"))
         with (folder / "pyproject.toml").open("a") as file:
             file.write("\n".join(("\n[tool.modelyard.store]", *settings, "")))
-        return folder
+        return know(folder)
 
     return make
 

@@ -17,6 +17,7 @@ from modelyard.files.hashing import Hashed, Sized
 from modelyard.files.placing import SHARE_FROM_BYTES
 from modelyard.project.load import load
 from modelyard.stage import Stage
+from tests.known import know
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def project(tmp_path: Path) -> Path:
             old, f'{old}    (context.out / "weights.bin").write_bytes(bytes([passes]) * {SHARE_FROM_BYTES + 1})\n'
         )
     )
-    return folder
+    return know(folder)
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_a_link_of_another_project_makes_nobody_read_again(
     one, _ = builders
     one.build()
     other = tmp_path / "other"
-    shutil.copytree(project, other, ignore=shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts"))
+    know(Path(shutil.copytree(project, other, ignore=shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts"))))
     del hashed[:]
     shared = Builder(other, store_path=str(project / ".modelyard" / "store"))
     try:
