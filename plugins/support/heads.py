@@ -90,9 +90,25 @@ def by_name(answer: Any, names: Sequence[str]) -> dict[str, Any]:
     raise PluginError(msg)
 
 
+def check_single(answer: Any, who: str) -> None:
+    """Check that a network answers one tensor, where one output is learnt.
+
+    Args:
+        answer: what it answers: a tensor, or several in a dict, tuple or list.
+        who: the network, for the message.
+
+    Raises:
+        PluginError: it answers several.
+    """
+    given = answer._asdict() if hasattr(answer, "_asdict") else answer
+    if isinstance(given, dict | tuple | list):
+        msg = f"{who} answers {_described(given)}, but one output is learnt\n  return one tensor, or say what each is: [tool.modelyard.task.outputs.NAME]"
+        raise PluginError(msg)
+
+
 def _described(given: Any) -> str:
     if isinstance(given, dict):
-        return ", ".join(map(str, given)) or "nothing"
+        return f"the tensors {', '.join(map(str, given))}" if given else "nothing"
     return f"{len(given)} tensors" if isinstance(given, tuple | list) else "one tensor"
 
 

@@ -11,7 +11,7 @@ from modelyard.errors import PluginError
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.data.order import Mixing
-from modelyard_plugins.support.heads import by_name, each_answer, widths
+from modelyard_plugins.support.heads import by_name, check_single, each_answer, widths
 from modelyard_plugins.support.losses import ANY
 from modelyard_plugins.support.own_function import own_function
 from modelyard_plugins.support.own_training import own_step
@@ -178,9 +178,10 @@ def _check_answer(model: Any, name: str, shape: SampleShape, samples: Given, fac
 def _check_floats(answer: Any, name: str, shape: Shape) -> None:
     import torch
 
+    check_single(answer, f"the model {name!r}")
     if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
         found = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
-        wanted = ", ".join(map(str, ("N", *shape)))
+        wanted = ", ".join(["N", *("any length" if axis is None else str(axis) for axis in shape)])
         msg = f"the model {name!r} answers {found}, not one tensor of floats\n  return one of the shape ({wanted})"
         raise PluginError(msg)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard_plugins.support.heads import heads_of, widths
+from modelyard_plugins.support.heads import check_single, heads_of, widths
 from modelyard_plugins.support.losses import loss_of
 from modelyard_plugins.support.training import (
     OPTIMIZERS,
@@ -54,11 +54,19 @@ def build_model(keras: Any, context: TrainContext, check_model: Callable[[Any, s
 
 
 def _with_heads(keras: Any, model: Any, context: TrainContext) -> Any:
-    """Return a model that answers the project's outputs in their order, where there are several."""
+    """Return a model that answers the project's outputs in their order, where there are several.
+
+    Raises:
+        PluginError: it answers others, or several where one is learnt.
+    """
     from modelyard_plugins.support.keras.heads import with_heads
 
     facts = context.dataset.facts
-    return with_heads(keras, model, [one.name for one in facts.outputs]) if facts.losses else model
+    if facts.losses:
+        return with_heads(keras, model, [one.name for one in facts.outputs])
+    if len(model.outputs) > 1:
+        check_single(model.output, f"the model {model.name!r}")
+    return model
 
 
 def answers(model: Any, context: TrainContext) -> ModelFacts:

@@ -155,6 +155,14 @@ def of_tf_keras(input_shape: tuple[int, ...], classes: int) -> Any:
     return tf_keras.Sequential([tf_keras.Input(input_shape), tf_keras.layers.Flatten(), tf_keras.layers.Dense(classes)])
 
 
+def two_heads(input_shape: tuple[int, ...], classes: int) -> Any:
+    import keras
+
+    given = keras.Input(input_shape)
+    flat = keras.layers.Flatten()(given)
+    return keras.Model(given, {"kind": keras.layers.Dense(classes)(flat), "place": keras.layers.Dense(2)(flat)})
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -174,6 +182,7 @@ def of_tf_keras(input_shape: tuple[int, ...], classes: int) -> Any:
             r"answers the shape \(None, 4\), but the data set has \(None, 3\)",
         ),
         (lambda shape, classes: None, r"got a builtins\.NoneType"),
+        (two_heads, r"answers the tensors kind, place, but one output is learnt\n  .*task\.outputs\.NAME"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_before_training(

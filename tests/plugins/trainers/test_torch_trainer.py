@@ -295,7 +295,7 @@ def of_forward(body: str) -> Any:
         (too_few, r"answers the shape \(None, 2\), but the data set has \(None, 3\)"),
         (other_input, r"cannot take float32 samples of the shape \(None, 1, 8, 8\)(.|\n)*input_shape and classes"),
         (no_module, r"got a builtins\.dict, not a torch\.nn\.Module"),
-        (of_forward("return (y, y)"), r"answers tuple, not one tensor of floats"),
+        (of_forward("return (y, y)"), r"answers 2 tensors, but one output is learnt\n  .*task\.outputs\.NAME"),
         (of_forward("return y.argmax(1)"), r"answers torch\.int64, not one tensor of floats"),
         (of_forward("return y.sum(0)"), r"answers the shape \(3,\), but the data set has \(None, 3\)"),
         (of_forward("return y if x.sum() > 0 else -y"), r"'Odd' cannot be exported(.|\n)*the log has all"),
