@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
+from modelyard_plugins.support.losses import LOSSES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,4 +45,12 @@ def _precision(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
 @hookimpl
 def modelyard_register_metrics(register: RegisterMetric) -> None:
     """Register the metric `average-precision`."""
-    register("average-precision", average_precision, better="higher", unit="fraction", title="AP", tools=("numpy",))
+    register(
+        "average-precision",
+        average_precision,
+        better="higher",
+        unit="fraction",
+        title="AP",
+        losses=LOSSES,
+        tools=("numpy",),
+    )

@@ -9,6 +9,7 @@ from modelyard import hookimpl
 if TYPE_CHECKING:
     from modelyard.contexts import MetricContext
     from modelyard.hookspecs import RegisterMetric
+    from modelyard.tensors import Loss
 
 
 def macro_f1(context: MetricContext) -> float:
@@ -32,4 +33,5 @@ def macro_f1(context: MetricContext) -> float:
 @hookimpl
 def modelyard_register_metrics(register: RegisterMetric) -> None:
     """Register the metric `macro-f1`."""
-    register("macro-f1", macro_f1, better="higher", unit="fraction", title="macro F1", tools=("numpy",))
+    losses: tuple[Loss, ...] = ("cross-entropy",)
+    register("macro-f1", macro_f1, better="higher", unit="fraction", title="macro F1", losses=losses, tools=("numpy",))

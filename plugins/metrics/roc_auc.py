@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
+from modelyard_plugins.support.losses import LOSSES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,4 +66,4 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 @hookimpl
 def modelyard_register_metrics(register: RegisterMetric) -> None:
     """Register the metric `roc-auc`."""
-    register("roc-auc", roc_auc, better="higher", unit="fraction", title="ROC AUC", tools=("numpy",))
+    register("roc-auc", roc_auc, better="higher", unit="fraction", title="ROC AUC", losses=LOSSES, tools=("numpy",))

@@ -24,6 +24,14 @@ from tests.configs import Load
         ("gates", "min_accuracy = 50", "key 'min_accuracy': 50 is not allowed"),
         ("gates", 'max_size = "12 parsec"', "[tool.modelyard.gates]: key 'max_size': "),
         ("gates", 'max_latency_p99 = "soon"', "[tool.modelyard.gates]: key 'max_latency_p99': "),
+        (
+            "metrics.macro-f2",
+            "",
+            "unknown metric 'macro-f2', did you mean 'macro-f1'?\n  known: average-precision, macro-f1",
+        ),
+        ("metrics.acuracy", "", "unknown metric 'acuracy', did you mean 'accuracy'?\n"),
+        ("metrics.accuracy", "", "[tool.modelyard.metrics.accuracy]: 'accuracy' is always measured\n  leave it out"),
+        ("metrics.F1", 'use = "macro-f1"', "'F1' is not allowed as the name of a metric\n  allowed: lower-case"),
     ],
 )
 def test_a_mistake_in_what_is_measured_is_named_with_what_is_allowed(

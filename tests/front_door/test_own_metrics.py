@@ -133,7 +133,7 @@ def test_the_server_that_a_metric_starts_is_in_the_key_of_what_it_measures(own: 
     ("arguments", "message"),
     [
         (["metrics.brire={}"], "unknown metric 'brire', did you mean 'brier'?"),
-        (['metrics.size={ use = "brier" }'], "'size' is not allowed as the name of a metric"),
+        (['metrics.size={ use = "brier" }'], "'size' is always measured"),
         (["metrics.brier={ powr = 1 }"], "unknown key 'powr', did you mean 'power'?"),
         (["gates.max_brier=1"], "unknown key 'max_brier'"),
         (["metrics.brier={}", "gates.max_brier=low"], "key 'max_brier': 'low' is not allowed"),

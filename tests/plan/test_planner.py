@@ -185,13 +185,6 @@ def test_a_model_for_another_trainer_names_the_trainers_that_fit(plugins: Plugin
     assert "trainers that fit: (none)" in told
 
 
-def test_a_metric_that_starts_the_server_of_a_runtime_that_has_none_here_is_told(plugins: Plugins) -> None:
-    metric = Use(msgspec.structs.replace(component("metric", "held"), starts_server=True))
-    told = refused(lambda: build_plan(config({"a": (use(PACK),)}, metrics={"held": metric}), plugins))
-    assert "[tool.modelyard.metrics.held]: the metric starts the server of the runtime 'runner', which is in" in told
-    assert told.endswith("\n  leave it out, or choose another runtime")
-
-
 @pytest.mark.parametrize(
     ("key", "value", "near"),
     [("baseline", "plian", "plain"), ("rule", "smalest", "smallest"), ("rule", "plian", "plain")],

@@ -51,6 +51,11 @@ def test_what_fits_or_may_fit(taken: TensorSpec, answered: TensorSpec) -> None:
             "takes 2 tensors: 'x', float32; 'mask', int64 (any, 4); none is called 'input'\n",
         ),
         ((TensorSpec("x", "float32", None),), (SCORES, SCORES), "answers 2 tensors: "),
+        (
+            (TensorSpec("x", "float32", None),),
+            (TensorSpec("label", "int64", ("",)), TensorSpec("maps", "sequence", None)),
+            "output = 'label'; or, if 'maps' is, a sequence, export it with tensors alone; of a scikit-learn",
+        ),
         ((), (SCORES,), "takes 0 tensors: nothing; none is called 'input'\n"),
         (
             (TensorSpec("x", "float32", None),),

@@ -63,7 +63,7 @@ def _facts(component: Component, shadowed: dict[int, Any]) -> dict[str, Any]:
         "summary": component.summary,
         "accepts": component.accepts,
         "produces": component.produces,
-        "losses": component.losses if component.trains else (),
+        "losses": component.trained_losses if component.trains else component.losses,
         "shadowed_by": str(by) if by else None,
         "parameters": [_parameter_facts(p) for p in component.parameters.values()],
         "serving_only": component.serving_only,
@@ -128,7 +128,9 @@ def _explain(component: Component) -> str:
         gives = component.produces or ("what its parameters say" if component.produces_by else "")
         formats = f"\n  takes {takes}" + (f", gives {gives}" if gives else "")
     if component.trains:
-        formats += f"\n  trains with the loss {' or '.join(component.losses)}"
+        formats += f"\n  trains with the loss {' or '.join(component.trained_losses)}"
+    elif component.losses:
+        formats += f"\n  measures tasks with the loss {' or '.join(component.losses)}"
     own = parameters_of_table(_TABLES.get(component.kind, ""))
     lines = [
         _parameter(p, _ALONE[0] if p.name in component.serving_only else _ALONE[1] * (p.name in component.deploy_only))

@@ -42,7 +42,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     produces: str = ""
     produces_by: Callable[..., str] | None = None
     takes_model: bool = True
-    losses: tuple[str, ...] = ("cross-entropy",)
+    losses: tuple[str, ...] = ()
     trains_several: bool = False
     trains_like: str = ""
     answers: Literal["", "logits", "probabilities"] = ""
@@ -117,6 +117,11 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     def trains(self) -> bool:
         """Whether it trains a model, so that it must know the loss: a trainer, or a model optimizer that trains further."""
         return self.takes_model if self.kind == "trainer" else bool(self.trains_like)
+
+    @property
+    def trained_losses(self) -> tuple[str, ...]:
+        """The losses that one that trains can make small: cross-entropy alone where it says none."""
+        return self.losses or ("cross-entropy",)
 
     @property
     def file(self) -> Path:

@@ -14,7 +14,7 @@ from modelyard.config.tables import (
     gate_parameters,
     parameters_of_table,
 )
-from modelyard.errors import ConfigError, listing
+from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
@@ -29,16 +29,21 @@ def read_metric(reader: TableReader, name: str, task: Component) -> Use:
     Raises:
         ConfigError: the name is not allowed, or taken, or a value is not allowed.
     """
-    where = reader.where("metrics").at(name)
+    where, values = reader.where("metrics", name), reader.table("metrics", name)
     taken = [one.name for one in (*quantities_of(task), *STANDARD)]
-    if not re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", name) or name.replace("-", "_") in taken:
+    if name.replace("-", "_") in taken:
+        msg = f"{where}: {name!r} is always measured\n  leave it out, or call the metric something else"
+        raise ConfigError(msg)
+    if not re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", name):
+        msg = f"{where}: {name!r} is not allowed as the name of a metric\n  allowed: lower-case letters, digits and dashes"
+        raise ConfigError(msg)
+    if "use" not in values and name not in (known := reader.plugins.names("metric")):
         msg = (
-            f"{where}: {name!r} is not allowed as the name of a metric\n"
-            f"  allowed: lower-case letters, digits and dashes, but for what is always measured: {listing(taken)}"
+            f"{where}: unknown metric {name!r}{did_you_mean(name, (*known, *taken))}\n"
+            f"  known: {listing(known)}; always measured: {listing(taken)}"
         )
         raise ConfigError(msg)
-    values = reader.table("metrics", name)
-    return reader.components.take("metric", values.pop("use", name), values, reader.where("metrics", name))
+    return reader.components.take("metric", values.pop("use", name), values, where)
 
 
 def checked_parts(

@@ -59,7 +59,7 @@ class TableReader:
         for part in path:
             value = value.get(part, {})
             if not isinstance(value, dict):
-                msg = f"{self.where(*path)}: {value!r} is not a table\n  write [tool.modelyard.{'.'.join(path)}]"
+                msg = f"{self.where(*path)}: {value!r} is not a table\n  write {_as_table(path, value)}"
                 raise ConfigError(msg)
         return dict(value)
 
@@ -104,3 +104,12 @@ class TableReader:
             raise ConfigError(msg)
         name = values.pop("use")
         return self.components.take(kind, name, values, where)
+
+
+def _as_table(path: Sequence[str], value: Any) -> str:
+    """Return how one writes the table at `path`, with the name, or the first of the names, that stands there as `value`."""
+    table = f"tool.modelyard.{'.'.join(path)}"
+    first = value[0] if isinstance(value, list) and value else value
+    if not isinstance(first, str):
+        return f"[{table}]"
+    return f'[{table}] use = "{first}"' if path[0] in {**USING, **OPTIONAL} else f"[{table}.{first}]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 from modelyard.hookspecs.marker import hookspec
@@ -10,6 +10,7 @@ from modelyard.hookspecs.traits import ComponentTraits
 
 if TYPE_CHECKING:
     from modelyard.metrics import Better, Unit
+    from modelyard.tensors import Loss
 
 
 class Directed(TypedDict):
@@ -24,12 +25,16 @@ class MetricTraits(Directed, ComponentTraits, total=False):
     `unit` is that of its values; `title` the head of its column. `steady=False` says that another run gives another value,
     as times and memory do: then it is compared by its interval, and is in no reproducible file. `starts_server=True` says
     that it starts the runtime's server (`modelyard.launch.local_server`), whose files are then in the key of what it measures.
+
+    `losses` are those of the tasks whose answers it can measure (`modelyard.tensors.Loss`), "" among them if it measures tasks
+    that name none; left out, it measures any. A project with another task is refused when it is loaded.
     """
 
     unit: Unit
     title: str
     steady: bool
     starts_server: bool
+    losses: Sequence[Loss]
 
 
 class GateTraits(ComponentTraits, total=False):

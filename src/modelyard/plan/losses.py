@@ -43,9 +43,9 @@ def check_losses(config: Config, training: Training, plugins: Plugins) -> None:
 def _knows(component: Component, losses: Mapping[str, Loss]) -> bool:
     """Whether a component trains for these outputs; one that needs no loss of a task trains for any."""
     if _ONLY in losses:
-        return losses[_ONLY] in component.losses
-    each = bool(losses) and all(loss in component.losses for loss in losses.values())
-    return "" in component.losses or (component.trains_several and each)
+        return losses[_ONLY] in component.trained_losses
+    each = bool(losses) and all(loss in component.trained_losses for loss in losses.values())
+    return "" in component.trained_losses or (component.trains_several and each)
 
 
 def _refusal(where: Place | str, component: Component, losses: Mapping[str, Loss], fitting: Iterable[str]) -> PlanError:
@@ -57,7 +57,7 @@ def _refusal(where: Place | str, component: Component, losses: Mapping[str, Loss
 
 
 def _misfit(component: Component, losses: Mapping[str, Loss]) -> str:
-    known = " or ".join(component.losses)
+    known = " or ".join(component.trained_losses)
     if _ONLY in losses:
         wanted = f"the task's is {losses[_ONLY]}" if losses[_ONLY] else "the task has none to train with"
         return f"trains with the loss {known}, but {wanted}"
@@ -65,7 +65,7 @@ def _misfit(component: Component, losses: Mapping[str, Loss]) -> str:
         return "has nothing to learn: the weight of every output is 0"
     if not component.trains_several:
         return f"trains for one output, but {len(losses)} are learnt: {listing(losses)}"
-    name = next(name for name, loss in losses.items() if loss not in component.losses)
+    name = next(name for name, loss in losses.items() if loss not in component.trained_losses)
     wanted = f"that of the output {name!r} is {losses[name]}" if losses[name] else f"the output {name!r} has none"
     return f"trains with the loss {known}, but {wanted}"
 

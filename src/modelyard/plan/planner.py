@@ -15,6 +15,7 @@ from modelyard.kinds import BUILT_IN, Kind
 from modelyard.marking import SCOPED
 from modelyard.metrics.rules import rules_of
 from modelyard.plan.delivery import Delivery
+from modelyard.plan.metrics import check_metrics
 from modelyard.plan.places import amended, check_ids
 from modelyard.plan.road import Road, joined, lineage
 from modelyard.plan.stages import new_stage
@@ -237,6 +238,7 @@ class _Planner:
         self.dataset = f"dataset:{config.called(config.uses['dataset'].component.label)}"
         self.roads = [Road(one, self.dataset, config, plugins) for one in config.trainings.values()]
         self.folds = _folds(self.dataset, config, plugins)
+        check_metrics(config, plugins)
         self.select = f"select:{config.name}"
 
     def stages(self) -> Iterable[Stage]:
@@ -246,7 +248,6 @@ class _Planner:
         read = {"dataset": uses["dataset"], **self.config.tasks, **decoding}
         for dataset, fold in {self.dataset: {}, **{one.dataset: one.settings for one in self.folds}}.items():
             yield self.stage(dataset, read, asdict(settings.dataset) | described | fold)
-        self.check_metrics()
         self.check_names()
         for road in self.every_road():
             yield from road.stages()
@@ -276,17 +277,6 @@ class _Planner:
                         f"and so is {other[1]!r} of the training {other[0]!r}\n  give a training or a variant another name"
                     )
                     raise PlanError(msg)
-
-    def check_metrics(self) -> None:
-        """Check that a metric that starts the runtime's server finds one."""
-        runtime = self.config.uses["runtime"].component
-        starting = [name for name, use in self.config.metrics.items() if use.component.starts_server]
-        if starting and runtime.server is None:
-            msg = (
-                f"{self.config.source.where('metrics', starting[0])}: the metric starts the server of the runtime "
-                f"{runtime.name!r}, which is in its image, not here\n  leave it out, or choose another runtime"
-            )
-            raise PlanError(msg)
 
     def select_stage(self) -> Stage:
         """The stage that picks among the variants of all trainings."""

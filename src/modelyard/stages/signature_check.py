@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Fact = TypeVar("Fact", "InputFacts", "OutputFacts")
 
+_TENSORS_ALONE = (
+    "export it with tensors alone; of a scikit-learn classifier, skl2onnx does so with options={'zipmap': False}"
+)
+
 
 def misfit(signature: Signature, facts: ModelFacts, quantized: Sequence[str] = ()) -> str:
     """Return what of `signature` does not fit the samples and answers that `facts` says, and what to do; empty if all does.
@@ -85,7 +89,7 @@ def _bound(
         if (one.tensor or one.name) not in named:
             return (
                 f"{verb} {len(tensors)} tensors: {listed}; none is called {one.tensor or one.name!r}\n"
-                f"  say in [tool.modelyard.train] which is meant, for instance {_example(one, tensors, verb, several=len(wanted) > 1)}; see docs/how-to/import-a-model.md"
+                f"  say in [tool.modelyard.train] which is meant, for instance {_example(one, tensors, verb, several=len(wanted) > 1)}; {_further_advice(tensors)}"
             )
     used = {one.tensor or one.name for one in wanted}
     further = [name for name in named if name not in used]
@@ -96,19 +100,25 @@ def _bound(
 
 def _example(one: Fact, tensors: Sequence[TensorSpec], verb: str, *, several: bool) -> str:
     """Return the setting that would bind `one`."""
-    name = tensors[-1].name if tensors else "NAME"
+    names = [tensor.name for tensor in tensors if tensor.dtype not in NO_TENSORS]
+    name = names[-1] if names else "NAME"
     if verb == "answers" and not several:
         return f"output = {name!r}"
     return f"{'outputs' if verb == 'answers' else 'inputs'} = {{ {one.name} = {name!r} }}"
 
 
+def _further_advice(tensors: Sequence[TensorSpec]) -> str:
+    """Return what to do if one that is no tensor is meant, which alone would be told only when it is named."""
+    for tensor in tensors:
+        if tensor.dtype in NO_TENSORS:
+            return f"or, if {tensor.name!r} is, a {tensor.dtype}, {_TENSORS_ALONE}"
+    return "see docs/how-to/import-a-model.md"
+
+
 def _no_tensor(tensor: TensorSpec, verb: str) -> str:
     if tensor.dtype not in NO_TENSORS:
         return ""
-    return (
-        f"{verb} {tensor.name!r}, of the kind {tensor.dtype!r}, and clients send and get tensors\n"
-        "  export it with tensors alone; exporters of scikit-learn's models have zipmap = False for that"
-    )
+    return f"{verb} {tensor.name!r}, of the kind {tensor.dtype!r}, and clients send and get tensors\n  {_TENSORS_ALONE}"
 
 
 def _type_misfit(tensor: TensorSpec, one: InputFacts) -> str:
