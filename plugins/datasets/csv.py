@@ -39,6 +39,7 @@ def csv(
     sent: str | tuple[str, ...] = "",
     folder: InputPath | None = None,
     slices: tuple[str, ...] = (),
+    group: str = "",
     test: InputPath | None = None,
     test_sets: InputPath | None = None,
     test_fraction: TestFraction = 0.2,
@@ -64,6 +65,8 @@ def csv(
             list of columns, each sent by its name, for table-encode: numbers, where all are, and may be missing, or texts.
         folder: the folder of the files, such as pictures, that the column sent names: their bytes are samples then.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
+        group: the column that says which samples belong together, such as those of a patient: none is on both sides of the
+            split into training and testing, nor of a fold of `[tool.modelyard.cross_validation]`.
         test: a file of the same form with the rows for testing; left out, some of `path` are set apart.
         test_sets: a folder of further files of the same form, each a test set that is called as its file is without `.csv`.
         test_fraction: part of the rows that is set apart for testing.
@@ -72,7 +75,7 @@ def csv(
         value_range: lowest and highest value that a sample may hold: the server refuses others; left out, any.
         delimiter: what stands between two values.
     """
-    roles = Roles(columns, all_columns(target), sent, slices)
+    roles = Roles(columns, all_columns(target), sent, slices, group)
     tables = [read_table(Path(one), roles, delimiter) for one in (path, test) if one is not None]
     files = files_of_sets(Path(test_sets), {".csv"}) if test_sets is not None else {}
     sets = {name: read_table(file, roles, delimiter) for name, file in files.items()}
@@ -80,7 +83,8 @@ def csv(
     learnt = by_output(target, class_names, lambda names, classes: targets_of(every, names, classes, as_text=as_text))
     samples = [_samples(table, roles, folder) for table in every]
     lengths = [table.rows for table in tables]
-    rows = parts_of(lengths, learnt.classes, test_fraction, context.seed, stratify=stratify)
+    groups = [[text for _, text in table.texts[group]] for table in tables] if group else []
+    rows = parts_of(lengths, learnt.classes, test_fraction, context.seed, stratify=stratify, groups=groups)
     pairs = zip((samples[0], samples[len(tables) - 1]), rows, strict=True)
     train_x, test_x = (_of(some, part) for some, part in pairs)
     train_y, test_y = learnt.of(rows, len(tables))
@@ -95,6 +99,7 @@ def csv(
         value_range or "auto",
         told_apart,
         {name: (x, y) for name, x, y in further},
+        [groups[0][row] for row in rows[0]] if group else (),
     )
 
 

@@ -55,6 +55,7 @@ def parquet(
     columns: tuple[str, ...] = (),
     sent: str | tuple[str, ...] = "",
     slices: tuple[str, ...] = (),
+    group: str = "",
     test: InputPath | None = None,
     test_sets: InputPath | None = None,
     pad: float | None = None,
@@ -81,6 +82,8 @@ def parquet(
         sent: the column whose text or bytes are a sample, for handlers such as tokenize and image-decode, instead of
             columns; or a list of columns, each sent by its name, for table-encode: numbers, which may be missing, or texts.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
+        group: the column that says which samples belong together, such as those of a patient: none is on both sides of the
+            split into training and testing, nor of a fold of `[tool.modelyard.cross_validation]`.
         test: files of the same form with the rows for testing; left out, some of `path` are set apart, unless it has a test split.
         test_sets: a folder of further files of the same form, or folders of them, each a test set that is called as its file
             is without its ending.
@@ -93,7 +96,7 @@ def parquet(
         value_range: lowest and highest value that a sample may hold: the server refuses others; left out, 0 to 255 for
             uint8, of lists of other whole numbers those that the table holds, else any.
     """
-    roles = Roles(columns, all_columns(target), sent, slices)
+    roles = Roles(columns, all_columns(target), sent, slices, group)
     tables = _tables(Path(path), test)
     places = files_of_sets(Path(test_sets), SUFFIXES, folders=True) if test_sets is not None else {}
     sets = {name: ArrowFiles(place) for name, place in places.items()}
@@ -106,7 +109,9 @@ def parquet(
         held = value_range or _held_range(tables, _only_list(tables[0], roles), pad)
         return Streams(splits.train, splits.test, splits.class_names, held, pad=pad, masks=masks, ragged=True)
     learnt = by_output(target, class_names, lambda names, said: _learnt(context, every, names, said, as_text=as_text))
-    rows = parts_of([one.rows for one in tables], learnt.classes, test_fraction, context.seed, stratify=stratify)
+    groups = [[text for _, text in cells(files, [group])[group]] for files in tables] if group else []
+    lengths = [one.rows for one in tables]
+    rows = parts_of(lengths, learnt.classes, test_fraction, context.seed, stratify=stratify, groups=groups)
     train_x, test_x = _samples(context, tables, roles, rows)
     train_y, test_y = learnt.of(rows, len(tables))
     further = {name: _all(context, files, roles) for name, files in sets.items()}
@@ -121,6 +126,7 @@ def parquet(
         range_of(value_range, train_x, test_x) if not sent else None,
         apart,
         {name: (x, y) for (name, x), y in zip(further.items(), learnt.arrays[len(tables) :], strict=True)},
+        [groups[0][row] for row in rows[0]] if group else (),
     )
 
 
@@ -247,13 +253,21 @@ def check(
     pad: float | None,
     masks: bool,
     slices: tuple[str, ...],
+    group: str,
     test_sets: str | None,
     **_: Any,
 ) -> Iterator[Problem]:
     """Yield what says in two ways what a sample is, or by half."""
     if masks and pad is None:
         yield Problem("masks", "pad is not set, so that all samples are of one length", "set pad, or remove masks")
-    several = {"sent": sent, "slices": slices, "as_text": as_text, "test_sets": test_sets, "outputs": context.outputs}
+    several = {
+        "sent": sent,
+        "slices": slices,
+        "group": group,
+        "as_text": as_text,
+        "test_sets": test_sets,
+        "outputs": context.outputs,
+    }
     for key, value in several.items() if pad is not None else ():
         if value:
             yield Problem("pad", f"it is for lists of several lengths, which go without {key}", f"remove pad or {key}")

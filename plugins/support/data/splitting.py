@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
+from modelyard.artifacts.folds import group_shares
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
@@ -96,7 +97,13 @@ def split_rows(
 
 
 def parts_of(
-    lengths: Sequence[int], y: NDArray[np.generic] | None, fraction: float, seed: int, *, stratify: bool
+    lengths: Sequence[int],
+    y: NDArray[np.generic] | None,
+    fraction: float,
+    seed: int,
+    *,
+    stratify: bool,
+    groups: Sequence[Sequence[str]] = (),
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows for training and those for testing: of two tables all, of one those that are kept and set apart.
 
@@ -106,13 +113,37 @@ def parts_of(
         fraction: the part to set apart of one table, above 0 and below 1.
         seed: decides which rows.
         stratify: whether to set apart that part of each class.
+        groups: what the rows of each table are of that belong together, such as patients: no group is on both sides; none:
+            each row stands for itself.
 
     Raises:
-        DataError: there is a single sample, in all or of a class.
+        DataError: there is a single sample, in all or of a class; or a group is in both tables.
     """
     import numpy as np
 
+    if groups:
+        return _by_group(groups, y if stratify else None, fraction, seed)
     if len(lengths) == 1:
         return split_rows(y, lengths[0], fraction, seed, stratify=stratify)
     train, test = (np.arange(length, dtype=np.int64) for length in lengths)
+    return train, test
+
+
+def _by_group(
+    groups: Sequence[Sequence[str]], y: NDArray[np.generic] | None, fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    import numpy as np
+
+    for row, one in ((row, one) for each in groups for row, one in enumerate(each)):
+        if not one:
+            msg = f"the group of sample {row} is empty\n  fill it in, or leave the row out"
+            raise DataError(msg)
+    if len(groups) == 1:
+        classes = y if y is not None and y.ndim == 1 and y.dtype.kind in "iu" else None
+        share = group_shares(groups[0], [1 - fraction, fraction], seed, classes)
+        return np.flatnonzero(share == 0), np.flatnonzero(share == 1)
+    if both := sorted(set(groups[0]) & set(groups[1])):
+        msg = f"the group {both[0]!r} has samples for training and for testing\n  leave them out on one side; or name no group"
+        raise DataError(msg)
+    train, test = (np.arange(len(one), dtype=np.int64) for one in groups)
     return train, test

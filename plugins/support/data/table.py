@@ -39,17 +39,24 @@ class Roles(msgspec.Struct, frozen=True):
         sent: the column that makes a sample as a client sends it, a text or the name of a file, or several columns, each
             sent by its name; empty: `columns` make one array.
         slices: what samples are told apart by when they are measured; any column may be one beside what else it is.
+        group: what samples are of that belong together, such as a patient; empty: each stands for itself.
     """
 
     columns: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     sent: str | tuple[str, ...] = ""
     slices: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def kept(self) -> tuple[str, ...]:
         """The columns whose cells stay texts."""
-        return (*self.target, *self.all_sent, *self.slices)
+        return (*self.target, *self.all_sent, *self.slices, *self.groups)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The column of groups, if there is one."""
+        return (self.group,) if self.group else ()
 
     @property
     def all_sent(self) -> tuple[str, ...]:
@@ -72,8 +79,15 @@ class Roles(msgspec.Struct, frozen=True):
         Raises:
             DataError: it has not; or no column is left for a sample.
         """
-        for key in ("columns", "target", "sent", "slices"):
-            for name in self.all_sent if key == "sent" else getattr(self, key):
+        named = {
+            "columns": self.columns,
+            "target": self.target,
+            "sent": self.all_sent,
+            "slices": self.slices,
+            "group": self.groups,
+        }
+        for key, given in named.items():
+            for name in given:
                 if name not in names:
                     msg = f"{path}: {key}: there is no column {name!r}{did_you_mean(name, names)}\n  columns: {listing(names)}"
                     raise DataError(msg)

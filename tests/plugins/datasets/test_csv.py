@@ -306,3 +306,29 @@ def test_columns_are_named_as_the_project_learns(
     context = msgspec.structs.replace(AROUND, outputs=outputs)
     base = {"class_names": (), "as_text": False, "columns": (), "sent": "", "folder": None, "value_range": None}
     assert [(one.key, one.why) for one in check(context, **{**base, **params})] == [(key, why)]
+
+
+def visits(patients: int, first: int = 0) -> str:
+    """Return a table with five visits of each patient."""
+    rows = (f"{visit},{'ill' if visit % 3 else 'well'},p{first + visit // 5}" for visit in range(5 * patients))
+    return "\n".join(("value,kind,patient", *rows, ""))
+
+
+def test_a_group_is_on_one_side_and_no_part_of_a_sample(read: Any) -> None:
+    splits = read(visits(20), target=("kind",), group="patient", test_fraction=0.2)
+    assert (splits.train_x.shape, splits.test_x.shape) == ((80, 1), (20, 1))
+    assert list(splits.groups) == [f"p{int(x) // 5}" for x in splits.train_x[:, 0]]
+    assert not {*splits.groups} & {f"p{int(x) // 5}" for x in splits.test_x[:, 0]}
+
+
+def test_a_group_in_both_files_is_told_as_is_one_without_a_name(read: Any, tmp_path: Path) -> None:
+    test = tmp_path / "test.csv"
+    test.write_text(visits(2, first=3))
+    with pytest.raises(DataError, match="the group 'p3' has samples for training and for testing\n  leave them out"):
+        read(visits(4), target=("kind",), group="patient", test=str(test))
+    test.write_text(visits(2, first=4))
+    assert len(read(visits(4), target=("kind",), group="patient", test=str(test)).groups) == 20
+    with pytest.raises(DataError, match="the group of sample 2 is empty\n  fill it in"):
+        read("value,kind,patient\n1,a,x\n2,b,y\n3,a,\n", target=("kind",), group="patient")
+    with pytest.raises(DataError, match="group: there is no column 'patien', did you mean 'patient'"):
+        read(visits(4), target=("kind",), group="patien")

@@ -66,6 +66,17 @@ def test_columns_of_numbers_stand_side_by_side(read: Read, ending: str) -> None:
     assert [int(site) for site in splits.slices["site"]] == (splits.test_x[:, 0] % 3).tolist()
 
 
+@pytest.mark.parametrize("sent", [(), ("a", "b")])
+def test_a_group_is_on_one_side_and_no_part_of_a_sample(read: Read, sent: tuple[str, ...]) -> None:
+    n = np.arange(ROWS)
+    columns = {"a": n, "kind": np.where(n % 2, "rose", "lily"), "b": n / 2, "plant": n // 10}
+    splits = read(columns, target=("kind",), group="plant", sent=sent)
+    train, test = (x["a"] if sent else x[:, 0] for x in (splits.train_x, splits.test_x))  # type: ignore[call-overload,index]
+    assert len(test) == 600
+    assert [int(plant) for plant in splits.groups] == [int(a) // 10 for a in train]
+    assert not {int(a) // 10 for a in train} & {int(a) // 10 for a in test}
+
+
 def test_it_holds_what_a_csv_file_of_the_same_table_does(read: Read, bench: Bench, tmp_path: Path) -> None:
     from modelyard_plugins.datasets.csv import csv
 
@@ -228,7 +239,7 @@ def test_a_sample_is_said_once() -> None:
         "columns": ("b",),
         "value_range": (0, 1),
     }
-    none = {"pad": None, "masks": False, "slices": ()}
+    none = {"pad": None, "masks": False, "slices": (), "group": ""}
     assert [one.key for one in check(AROUND, **given, **none)] == ["sent", "value_range", "as_text"]
 
 
@@ -242,9 +253,9 @@ def test_lists_of_several_lengths_go_without_what_they_cannot_have() -> None:
         "columns": ("b",),
         "value_range": None,
     }
-    alone = list(check(AROUND, **given, pad=None, masks=True, slices=()))
+    alone = list(check(AROUND, **given, pad=None, masks=True, slices=(), group=""))
     assert [(one.key, one.why) for one in alone] == [("masks", "pad is not set, so that all samples are of one length")]
-    both = list(check(AROUND, **given, pad=0, masks=True, slices=("site",)))
+    both = list(check(AROUND, **given, pad=0, masks=True, slices=("site",), group=""))
     assert [one.key for one in both] == ["pad"]
 
 
