@@ -12,7 +12,8 @@ from modelyard_plugins.support.docker.building import build_image
 from modelyard_plugins.support.docker.compiling import with_bytecode
 from modelyard_plugins.support.docker.dockerfile import TEMPLATE, dockerfile
 from modelyard_plugins.support.docker.engine import base_image, open_engine
-from modelyard_plugins.support.docker.saving import archived, facts_of, layer_names
+from modelyard_plugins.support.docker.saving import archived, layer_names
+from modelyard_plugins.support.image_facts import facts_of
 from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes, problems
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def docker(
         (context.out / "Dockerfile").write_text(text, encoding="utf-8")
         built = build_image(client, context, text, trees)
         names = layer_names(found.attrs["RootFS"]["Layers"], built.attrs["RootFS"]["Layers"], tuple(trees))
-        return facts_of(context, built, archived(context, built, names), {name: found.id})
+        return facts_of("docker", content, archived(context, built, names), built.id, {name: found.id})
     finally:
         client.close()
 

@@ -8,12 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import ImageFacts, LayerFacts
+from modelyard.artifacts import ImageFacts
 from modelyard.contexts import Lack, Locked, Problem
 from modelyard.errors import ToolError
 from modelyard.params import InputPath, PositiveInt
 from modelyard.system import is_linux
 from modelyard_plugins.support import layer_limit
+from modelyard_plugins.support.image_facts import ARCHIVE, facts_of
 from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 STEPS = 4
 FIRST_BYTES = 150_000_000
 """What the first image of a project takes on the disk: 11 MB of packages, 38 MB of wheels, 49 MB of layers, and itself."""
-ARCHIVE = "image.tar"
 SBOM = "sbom.spdx.json"
 
 
@@ -84,7 +84,7 @@ def oci(
     image = _assemble(context, base, layers, cache.epoch)
     steps.done("image written")
     _write_sbom(context, base, wheels, image)
-    return _facts(context, base, image)
+    return facts_of("oci", context.content, image, image.image_id, base.parts)
 
 
 def check(
@@ -314,25 +314,6 @@ def _write_sbom(context: ImageContext, base: Base, wheels: list[Path], image: Im
     ]
     name = f"{context.content.repository}:{context.content.tag}"
     sbom.write(context.out / SBOM, sbom.document(name, image.digest, parts, image.recipe.epoch))
-
-
-def _facts(context: ImageContext, base: Base, image: Image) -> ImageFacts:
-    layers = tuple(LayerFacts(layer.name, layer.digest, layer.size_bytes) for layer in image.layers)
-    return ImageFacts(
-        builder="oci",
-        repository=context.content.repository,
-        tag=context.content.tag,
-        digest=image.digest,
-        image_id=image.image_id,
-        size_bytes=sum(layer.size_bytes for layer in layers),
-        archive=ARCHIVE,
-        platform=f"linux/{image.recipe.architecture}",
-        user=image.recipe.settings["User"],
-        port=context.content.port,
-        labels=dict(image.recipe.settings["Labels"]),
-        layers=layers,
-        base=dict(base.parts),
-    )
 
 
 def _downloads(context: ImageContext, kind: str) -> Any:

@@ -1,11 +1,11 @@
-"""The image as an archive, and what is told of it."""
+"""The image as an archive."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import ImageFacts, LayerFacts
 from modelyard.errors import ToolError
+from modelyard_plugins.support.image_facts import ARCHIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import ImageContext
     from modelyard.oci.image import Image
-
-ARCHIVE = "image.tar"
 
 
 def layer_names(base: Sequence[str], built: Sequence[str], own: Sequence[str]) -> list[str]:
@@ -62,23 +60,3 @@ def _save(built: Any, path: Path, context: ImageContext) -> None:
     except (sdk.errors.DockerException, RequestException) as exc:
         msg = f"image builder 'docker': the engine does not save the image: {exc}\n  see the engine's log, and its disk"
         raise ToolError(msg) from exc
-
-
-def facts_of(context: ImageContext, built: Any, image: Image, base: dict[str, str]) -> ImageFacts:
-    """Return what `image.json` says of the image that the engine has built, and that its archive holds."""
-    layers = tuple(LayerFacts(layer.name, layer.digest, layer.size_bytes) for layer in image.layers)
-    return ImageFacts(
-        builder="docker",
-        repository=context.content.repository,
-        tag=context.content.tag,
-        digest=image.digest,
-        image_id=built.id,
-        size_bytes=sum(layer.size_bytes for layer in layers),
-        archive=ARCHIVE,
-        platform=f"{built.attrs['Os']}/{image.recipe.architecture}",
-        user=image.recipe.settings.get("User", ""),
-        port=context.content.port,
-        labels=dict(image.recipe.annotations),
-        layers=layers,
-        base=base,
-    )
