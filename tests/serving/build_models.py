@@ -56,6 +56,7 @@ def main(folder: Path) -> None:
         write_stream(tf, folder / name, batch_size)
     write_swapped(tf, folder / "swapped")
     write_texts(tf, folder / "texts")
+    write_window(tf, folder / "window")
 
 
 def build_network(tf: Any, batch: Any) -> Any:
@@ -116,6 +117,19 @@ def write_texts(tf: Any, folder: Path) -> None:
     facts["inputs"] = [{"name": "text", "dtype": "bytes", "shape": []}]
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(model)
+    (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def write_window(tf: Any, folder: Path) -> None:
+    """Write a model that takes sounds of any length, 16 samples at least, and answers the loudest of all windows."""
+    layers = tf.keras.layers
+    kernel = {"kernel_initializer": "ones", "use_bias": False}
+    net = tf.keras.Sequential([layers.Input((None, 1)), layers.Conv1D(1, 16, **kernel), layers.GlobalMaxPooling1D()])
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(net).convert())
+    facts = {"format": "tflite", "file": "model.tflite", "task": "windows"}
+    facts["inputs"] = [{"name": "sound", "dtype": "float32", "shape": ["length", 1]}]
+    facts["outputs"] = [{"name": "loudest", "dtype": "float32", "shape": [1]}]
     (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 

@@ -160,6 +160,14 @@ def test_texts_go_in_and_come_out(models: Path, count: int) -> None:
     assert found["answer"].tolist() == [b"good day" if one == b"hello" else b"who?" for one in texts]
 
 
+def test_samples_may_have_to_be_longer_than_the_file_says(models: Path) -> None:
+    model = open_model(models / "window")
+    with pytest.raises(InputError, match="cannot be run on these samples"):
+        model.run({"sound": np.ones((1, 3, 1), np.float32)})
+    for length in (16, 40):
+        assert model.run({"sound": np.ones((2, length, 1), np.float32)})["loudest"].tolist() == [[16], [16]]
+
+
 def test_texts_where_the_file_has_numbers_and_numbers_where_it_has_texts_are_told(models: Path, tmp_path: Path) -> None:
     for name, dtype, told in (
         ("texts", "float32", "is bytes; model.json says float32"),

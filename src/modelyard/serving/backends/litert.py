@@ -37,19 +37,34 @@ def open_model(folder: Path, threads: int = 1) -> LiteRTModel | Streamed:
     facts = Facts.read(folder)
     try:
         interpreter = Interpreter(model_path=str(facts.file), num_threads=threads)
-        interpreter.allocate_tensors()
+        is_ready = _allocated(interpreter, facts)
     except (RuntimeError, ValueError) as exc:
         line = " ".join(str(exc).split())
         msg = f"{facts.file}: not a model that LiteRT can run: {line}"
         raise StartError(msg) from exc
-    model = LiteRTModel(in_file(facts), interpreter)
+    model = LiteRTModel(in_file(facts), interpreter, is_ready=is_ready)
     return Streamed(model, facts) if facts.keeps else model
+
+
+def _allocated(interpreter: Interpreter, facts: Facts) -> bool:
+    """Lay out the memory of a model; return whether that is done.
+
+    An axis that varies is 1 long in the file, which may be shorter than the model can take: its first samples then say how
+    long it is.
+    """
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError:
+        if not facts.varies:
+            raise
+        return False
+    return True
 
 
 class LiteRTModel(InParts):
     """A loaded LiteRT model. Safe to share among threads: one run at a time."""
 
-    def __init__(self, facts: Facts, interpreter: Interpreter) -> None:
+    def __init__(self, facts: Facts, interpreter: Interpreter, *, is_ready: bool = True) -> None:
         self._interpreter = interpreter
         self._lock = threading.Lock()
         takes, answers = _by_name(interpreter, "input"), _by_name(interpreter, "output")
@@ -64,7 +79,7 @@ class LiteRTModel(InParts):
         self._given, self._answered = ([one["index"] for one in found] for found in (self._inputs, self._outputs))
         axes = [(found, one.batch_axis) for found, one in zip(self._inputs, facts.inputs, strict=True)]
         self._resizable = all(axis is None or _varies(found, axis) for found, axis in axes)
-        self._shapes: list[tuple[int, ...]] = [_shape(one) for one in self._inputs]
+        self._shapes: list[tuple[int, ...]] = [_shape(one) for one in self._inputs] if is_ready else []
         self._check_shapes(facts)
         super().__init__(facts, None if self._resizable else _batch(self._inputs, facts))
 
