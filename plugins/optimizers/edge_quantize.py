@@ -62,7 +62,7 @@ def edge_quantize(
     ranges = None
     if quantizer.need_calibration:
         rows = rows_to_measure(context, calibration_samples)
-        ranges = quantizer.calibrate(_samples(context, parent, rows), num_threads=1)
+        ranges = _calibrated(quantizer, _samples(context, parent, rows), context)
         context.metrics["calibration_samples"] = len(rows)
     data = _quantize(quantizer, ranges, context, path.stat().st_size)
     place.write_bytes(data)
@@ -137,6 +137,24 @@ def _samples(context: OptimizeContext, parent: Any, rows: NDArray[np.int64]) -> 
             yield fed(context, slice(row, row + 1), types)
 
     return {key: list(samples())}
+
+
+def _calibrated(quantizer: Any, samples: Mapping[str, Any], context: OptimizeContext) -> Any:
+    """Return the ranges of activations.
+
+    Raises:
+        StageFailed: the model cannot be run as it is calibrated: axes that vary are 1 long at first.
+    """
+    try:
+        return quantizer.calibrate(samples, num_threads=1)
+    except RuntimeError as exc:
+        if not any(one.pad is not None for one in context.dataset.facts.inputs):
+            raise
+        msg = (
+            f"{context.model.path}: ai-edge-quantizer begins with a sample that is 1 long, which the model cannot take: {' '.join(str(exc).split())}\n"
+            "  use a dynamic or weight_only recipe, or int8 instead; or let the network pad what is shorter"
+        )
+        raise StageFailed(msg) from exc
 
 
 def _quantize(quantizer: Any, ranges: Any, context: OptimizeContext, before: int) -> bytes:

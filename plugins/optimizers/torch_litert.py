@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
 from modelyard.artifacts import format_file
+from modelyard.contexts import Problem
 from modelyard.errors import StageFailed
 from modelyard.tensors import input_dtype
 from modelyard_plugins.support.torch.program import first_line, load_program
 from modelyard_plugins.support.torch.start import TORCH, start
 
 if TYPE_CHECKING:
-    from modelyard.contexts import OptimizeContext
+    from collections.abc import Iterator
+
+    from modelyard.contexts import CheckContext, OptimizeContext
     from modelyard.hookspecs import RegisterOptimizer, Traits
 
 
@@ -74,8 +77,17 @@ def _convert(context: OptimizeContext) -> bytes:
         raise StageFailed(msg) from exc
 
 
+def problems(context: CheckContext) -> Iterator[Problem]:
+    """Yield what is known of the model's outputs before there is one."""
+    if len(context.outputs) > 1:
+        why = f"litert-torch keeps no names of outputs, and {len(context.outputs)} are learnt: {', '.join(context.outputs)}"
+        yield Problem(
+            "use", why, "export with torch-onnx for the runtime onnxruntime, which tells them apart by their names"
+        )
+
+
 @hookimpl
 def modelyard_register_optimizers(register: RegisterOptimizer) -> None:
     """Register the model optimizer; what torchao quantized is not accepted: edge-quantize is LiteRT's own way."""
     traits: Traits = {**TORCH, "tools": (*TORCH["tools"], "litert-torch", "litert-converter", "jax")}
-    register("torch-litert", torch_litert, accepts=("torch",), produces="tflite", **traits)
+    register("torch-litert", torch_litert, accepts=("torch",), produces="tflite", check=problems, **traits)

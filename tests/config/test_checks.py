@@ -24,6 +24,8 @@ CHECKED = configs.PLUGIN.replace('register("cluster", deploy', 'register("cluste
         yield Problem("replicas", f"{context.runtime} on {context.name} {context.version} has 3", "allowed: 1 to 3")
     if replicas == 13:
         yield Problem("name", "it has bad luck", "take another")
+    if replicas == 14:
+        yield Problem("use", "it is shut", "take another")
 
 
 @hookimpl
@@ -49,6 +51,11 @@ def test_what_the_check_finds_is_told_like_a_value_of_the_wrong_type(load: Load)
         "pyproject.toml:26: [tool.modelyard.targets.cluster]: key 'replicas': 4 is not allowed: "
         "runner on some-project 2.1 has 3\n  allowed: 1 to 3"
     )
+
+
+def test_what_is_with_the_component_itself_is_told_at_its_name(load: Load) -> None:
+    told = load.refused({f"{T}.targets.b": 'use = "cluster"\nreplicas = 14'})
+    assert "[tool.modelyard.targets.b]: key 'use': 'cluster' is not allowed: it is shut\n  take another" in told
 
 
 def test_all_components_are_checked_and_all_is_told_at_once(load: Load) -> None:
@@ -121,7 +128,7 @@ def plain_text(context: CheckContext, **params: int) -> list[str]:
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        (wrong_key, "names the parameter 'replica', did you mean 'replicas'?\n  known: name, replicas, version"),
+        (wrong_key, "names the parameter 'replica', did you mean 'replicas'?\n  known: name, replicas, use, version"),
         (raising, "its check raised KeyError: 1\n  it must take every value that the types allow"),
         (plain_text, "its check gave 'it is wrong', which is no Problem\n  yield Problem(key, why, instead)"),
     ],

@@ -122,3 +122,16 @@ def test_both_heads_are_measured_and_a_gate_on_either_rules_a_variant_out(tmp_pa
 
     refused = run_doit(project, "list", "gates.min_kind_acuracy=0.5")
     assert "unknown key 'min_kind_acuracy', did you mean 'min_kind_accuracy'?" in refused.stdout + refused.stderr
+
+
+def test_a_model_optimizer_that_cannot_tell_outputs_apart_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    chained = PYPROJECT.replace("plain = []", 'plain = ["torch-litert"]').replace('"onnxruntime"', '"litert"')
+    project = write_project(tmp_path / "two", {"pyproject.toml": chained, "points.py": POINTS, "two.onnx": ""})
+
+    done = run_doit(project, "list")
+
+    assert (
+        "variants.plain]: key 'use': 'torch-litert' is not allowed: litert-torch keeps no names of outputs, and 2 are"
+        in done.stderr
+    )
+    assert not (project / "artifacts").exists()

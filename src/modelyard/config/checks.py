@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 OWN = ("name", "version")
 """Keys of `[tool.modelyard]` that a problem may name beside the component's parameters."""
+ITSELF = "use"
+"""What a problem names that is with the component itself, whatever its parameters."""
 
 
 def surroundings(config: Config) -> CheckContext:
@@ -50,7 +52,7 @@ def problems(component: Component, params: Mapping[str, Any], context: CheckCont
         if not isinstance(one, Problem):
             msg = f"{where}: its check gave {one!r:.80}, which is no Problem\n  yield Problem(key, why, instead)"
             raise PluginError(msg)
-        if one.key not in (known := (*params, *OWN)):
+        if one.key not in (known := (*params, ITSELF, *OWN)):
             msg = f"{where}: its check names the parameter {one.key!r}{did_you_mean(one.key, known)}\n  known: {listing(known)}"
             raise PluginError(msg)
     return found
@@ -62,10 +64,18 @@ def refuse(component: Component, params: Mapping[str, Any], context: CheckContex
     Raises:
         ConfigError: it does; the message tells all that it found.
     """
-    values = {**{key: getattr(context, key) for key in OWN}, **params}
-    found = [told(one, values[one.key], where) for one in problems(component, params, context)]
+    found = [
+        told(one, value_of(one, component, params, context), where) for one in problems(component, params, context)
+    ]
     if found:
         raise ConfigError("\n".join(found))
+
+
+def value_of(problem: Problem, component: Component, params: Mapping[str, Any], context: CheckContext) -> Any:
+    """Return the value that a problem is with: a parameter's, one of the project's own, or the component's name."""
+    if problem.key in params:
+        return params[problem.key]
+    return component.name if problem.key == ITSELF else getattr(context, problem.key)
 
 
 def _called(

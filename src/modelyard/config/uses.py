@@ -117,8 +117,8 @@ class Uses:
         found: dict[str, None] = {}
         for use, where in self._used:
             for problem in checks.problems(use.component, use.params, context):
-                own = problem.key not in use.params
-                value = getattr(context, problem.key) if own else use.params[problem.key]
+                own = problem.key in checks.OWN and problem.key not in use.params
+                value = checks.value_of(problem, use.component, use.params, context)
                 found[checks.told(problem, value, config.source.where() if own else where)] = None
         if found:
             raise ConfigError("\n".join(found))

@@ -14,7 +14,7 @@ class Problem(msgspec.Struct, frozen=True):
     """What a component's `check` finds wrong with one of its parameters.
 
     Attributes:
-        key: the parameter; or `name` or `version`, the project's.
+        key: the parameter; `use`, where it is the component itself that does not fit; or `name` or `version`, the project's.
         why: what is wrong with its value, for instance `it is below replicas = 3`.
         instead: what to do, for instance `allowed: 3 or more`.
     """
