@@ -89,6 +89,7 @@ def csv(
     train_x, test_x = (_of(some, part) for some, part in pairs)
     train_y, test_y = learnt.of(rows, len(tables))
     told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
+    of_sets = {name: {one: texts_of(table, one) for one in slices} for name, table in sets.items() if slices}
     further = zip(sets, samples[len(tables) :], learnt.arrays[len(tables) :], strict=True)
     return Splits(
         train_x,
@@ -100,6 +101,7 @@ def csv(
         told_apart,
         {name: (x, y) for name, x, y in further},
         [groups[0][row] for row in rows[0]] if group else (),
+        of_sets,
     )
 
 

@@ -109,7 +109,7 @@ def parquet(
         held = value_range or _held_range(tables, _only_list(tables[0], roles), pad)
         return Streams(splits.train, splits.test, splits.class_names, held, pad=pad, masks=masks, ragged=True)
     learnt = by_output(target, class_names, lambda names, said: _learnt(context, every, names, said, as_text=as_text))
-    groups = [[text for _, text in cells(files, [group])[group]] for files in tables] if group else []
+    groups = [_texts(files, [group])[group] for files in tables] if group else []
     lengths = [one.rows for one in tables]
     rows = parts_of(lengths, learnt.classes, test_fraction, context.seed, stratify=stratify, groups=groups)
     train_x, test_x = _samples(context, tables, roles, rows)
@@ -127,7 +127,13 @@ def parquet(
         apart,
         {name: (x, y) for (name, x), y in zip(further.items(), learnt.arrays[len(tables) :], strict=True)},
         [groups[0][row] for row in rows[0]] if group else (),
+        {name: _texts(files, slices) for name, files in sets.items() if slices},
     )
+
+
+def _texts(files: ArrowFiles, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return what columns hold, as texts, in the order of the rows."""
+    return {name: [text for _, text in found] for name, found in cells(files, names).items()}
 
 
 def _all(context: StageContext, files: ArrowFiles, roles: Roles) -> Any:

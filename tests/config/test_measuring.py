@@ -15,6 +15,16 @@ from tests.configs import Load
             'test_sets = ["a"]\nslices = ["a"]',
             "key 'slices': 'a' makes names that there are already\n  call the column",
         ),
+        (
+            "evaluate",
+            'test_sets = ["night"]\nslices = ["nigt.a"]',
+            "key 'slices': 'nigt.a' is the column 'a' of the test set 'nigt', which is not measured, did you mean 'night'?\n  name",
+        ),
+        (
+            "evaluate",
+            'test_sets = ["a"]\nslices = ["a.b", "a_b"]',
+            "key 'slices': 'a_b' makes names that there are already",
+        ),
         ("evaluate", 'slices = ["A b"]', "key 'slices': "),
         (
             "gates",

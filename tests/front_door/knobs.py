@@ -177,6 +177,10 @@ UNTOUCHED = {
         f"executor.{key}": "the toy's stages run here; tests/front_door/test_elsewhere.py has other machines"
         for key in ("kinds", "retries")
     },
+    **{
+        f"cross_validation.{key}": "it makes stages, and changes none; tests/front_door/test_cross_validation.py has them"
+        for key in ("folds", "variants")
+    },
     "store.path": "another store knows nothing of earlier results",
     "store.remote": "tests/store has remotes",
     "store.options": "a remote's",

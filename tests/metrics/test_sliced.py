@@ -20,6 +20,12 @@ def test_each_column_has_one_of_each_quantity() -> None:
     assert sliced([ACCURACY], []) == ()
 
 
+def test_a_column_of_a_further_test_set_is_called_after_both() -> None:
+    (found,) = sliced([ACCURACY], ["night.camera"])
+    assert (found.name, found.head, found.group) == ("night_camera_accuracy", "accuracy by camera on night", "camera")
+    assert list(gates_of([found])) == ["min_night_camera_accuracy", "max_night_camera_accuracy_drop"]
+
+
 def test_gates_are_called_after_the_column_and_look_at_each_value() -> None:
     gates = gates_of(sliced([ACCURACY, MAE], ["light"]))
     assert list(gates) == ["min_light_accuracy", "max_light_accuracy_drop", "max_light_mae", "max_light_mae_ratio"]

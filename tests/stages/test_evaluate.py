@@ -204,12 +204,21 @@ def test_a_further_test_set_is_asked_and_measured_and_leaves_no_answers(model: M
         path.mkdir()
     dark = np.zeros((4, 4, 4, 3), np.uint8)
     dark[..., 2] = 9
-    write_dataset(splits(test_sets={"night": (dark, np.array([2, 2, 2, 0]))}), folder, progress=Told())
-    numbers = {"latency_samples": 2, "warmup": 1, "workers": 1, "test_sets": ["night"]}
+    cameras = {"night": {"camera": ["a", "a", "b", "b"]}}
+    given = splits(test_sets={"night": (dark, np.array([2, 2, 2, 0]))}, test_set_slices=cameras)
+    write_dataset(given, folder, progress=Told())
+    numbers = {
+        "latency_samples": 2,
+        "warmup": 1,
+        "workers": 1,
+        "test_sets": ["night"],
+        "slices": ["night.camera"],
+    }
     evaluate(lambda _: Brightness(), model, Dataset.open(folder), out, MEASURING, **numbers, progress=Told())
     measured = read_measured(out)
     assert [one.name for one in measured.evaluation.metrics[:2]] == ["accuracy", "night_accuracy"]
     assert measured.evaluation.metric("night_accuracy").value == 0.75
+    assert measured.evaluation.metric("night_camera_accuracy").per_group == {"a": 1.0, "b": 0.5}
     assert measured.per_sample("night_accuracy").tolist() == [True, True, True, False]
     assert len(measured.answers) == measured.evaluation.samples == 12
     assert sorted(p.name for p in out.glob("*.npy")) == ["answers.npy"]

@@ -52,6 +52,7 @@ class DatasetFacts(Tensors, frozen=True, kw_only=True, omit_defaults=True):
         measured: what the task measures, where a handler after the model gives it.
         slices: the values of each column that says of what test samples are.
         test_sets: how many samples each further test set has.
+        test_set_slices: the same as `slices`, of further test sets that have such columns.
     """
 
     splits: dict[str, SplitFacts]
@@ -61,6 +62,11 @@ class DatasetFacts(Tensors, frozen=True, kw_only=True, omit_defaults=True):
     measured: OutputFacts | None = None
     slices: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     test_sets: dict[str, SplitFacts] = msgspec.field(default_factory=dict)
+    test_set_slices: dict[str, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
+
+    def slices_of(self, split: Split) -> dict[str, tuple[str, ...]]:
+        """Return the values of each column of the test split, or of a further test set."""
+        return self.slices if split == "test" else self.test_set_slices.get(split, {})
 
     @property
     def widths(self) -> dict[str, int]:
@@ -152,9 +158,9 @@ class Dataset(msgspec.Struct, frozen=True):
         """
         return self._load(f"{split}_y.npy")
 
-    def slice_of(self, column: str) -> NDArray[np.int32]:
-        """Return what each test sample is of: numbers of `facts.slices[column]`, int32, shape `(N,)`."""
-        codes: NDArray[np.int32] = self._load(slice_file(column))  # type: ignore[assignment]
+    def slice_of(self, column: str, split: Split = "test") -> NDArray[np.int32]:
+        """Return what each sample of a test split is of: numbers of `facts.slices_of(split)[column]`, int32, shape `(N,)`."""
+        codes: NDArray[np.int32] = self._load(slice_file(column, split))  # type: ignore[assignment]
         return codes
 
     @property

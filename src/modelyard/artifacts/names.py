@@ -38,9 +38,9 @@ def sent_file(split: str, name: str) -> str:
     return f"{split}_sent.{name}"
 
 
-def slice_file(column: str) -> str:
-    """Return the name of the file that says of what each test sample is."""
-    return f"test_slice.{column}.npy"
+def slice_file(column: str, split: str = "test") -> str:
+    """Return the name of the file that says of what each sample of a test split is."""
+    return f"{split}_slice.{column}.npy"
 
 
 def format_file(model_format: str) -> str:

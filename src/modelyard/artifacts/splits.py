@@ -44,6 +44,8 @@ class Splits(msgspec.Struct, frozen=True):
             numbers each; `[tool.modelyard.evaluate] slices` has each value measured by itself.
         groups: what each training sample is of, such as its patient or speaker: `N` texts or whole numbers; a fold of a
             cross-validation holds out all samples of a group or none.
+        test_set_slices: what each sample of a further test set is of, as `slices` says it of the test split:
+            `{"night": {"camera": [...]}}`; `[tool.modelyard.evaluate] slices` calls that column `night.camera`.
     """
 
     train_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
@@ -57,6 +59,7 @@ class Splits(msgspec.Struct, frozen=True):
         str, tuple[NDArray[np.generic] | Mapping[str, NDArray[np.generic]], NDArray[np.generic] | None]
     ] = {}
     groups: Sequence[str | int] | NDArray[np.generic] = ()
+    test_set_slices: Mapping[str, Mapping[str, Sequence[str | int] | NDArray[np.generic]]] = {}
 
     def labels(self, split: Literal["train", "test"]) -> Array | None:
         """Return the labels of `split`, where one output is learnt; None: there are none.
@@ -100,7 +103,7 @@ class Streams(msgspec.Struct, frozen=True):
     Attributes:
         train: what gives the training samples.
         test: what gives the test samples.
-        class_names: as those of `Splits`; so are `value_range`, `slices` and `groups`.
+        class_names: as those of `Splits`; so are `value_range`, `slices`, `groups` and `test_set_slices`.
         pad: what follows a sample that is shorter than the longest of both splits. None: there are none. Labels are
             padded with -1, which does not count.
         ragged: whether samples of several lengths stay so, instead of all becoming as long as the longest: those of one batch
@@ -121,3 +124,4 @@ class Streams(msgspec.Struct, frozen=True):
     ragged: bool = False
     test_sets: Mapping[str, Any] = {}
     groups: Sequence[str | int] | NDArray[np.generic] = ()
+    test_set_slices: Mapping[str, Mapping[str, Sequence[str | int] | NDArray[np.generic]]] = {}

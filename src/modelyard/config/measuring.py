@@ -18,7 +18,7 @@ from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
-from modelyard.metrics.sliced import on_sets, sliced
+from modelyard.metrics.sliced import on_sets, sliced, split_of
 from modelyard.metrics.standard import STANDARD
 from modelyard.toml.places import KeyPlace
 
@@ -62,6 +62,7 @@ def checked_parts(
         ("slices", settings.slices, sliced, "column"),
     ):
         for number, name in enumerate(names):
+            _check_set(reader, name, settings.test_sets)
             own = of(task, [name])
             made = {*gates_of(own), *(one.name for one in own)}
             if taken & made:
@@ -70,6 +71,17 @@ def checked_parts(
                 raise ConfigError(msg)
             taken |= made
     return settings
+
+
+def _check_set(reader: TableReader, column: str, test_sets: Sequence[str]) -> None:
+    """Check that a column `SET.COLUMN` is of a test set that is measured."""
+    split, name = split_of(column)
+    if split != "test" and split not in test_sets:
+        msg = (
+            f"{KeyPlace(reader.where('evaluate'), 'slices')}: {column!r} is the column {name!r} of the test set {split!r}, which is "
+            f"not measured{did_you_mean(split, test_sets)}\n  name the set in test_sets, too"
+        )
+        raise ConfigError(msg)
 
 
 def read_bounds(reader: TableReader, measured: Sequence[Quantity]) -> dict[str, Any]:

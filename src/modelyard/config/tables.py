@@ -89,13 +89,23 @@ class Dataset(msgspec.Struct):
     normalize: Literal["auto", "unit", "standard", "none"] = "auto"
 
 
-Column = Annotated[
+TestSet = Annotated[
     str,
     msgspec.Meta(
         pattern=r"^[a-z][a-z0-9_]{0,30}\Z", description="a lower-case letter, then letters, digits and underscores"
     ),
 ]
-"""What a data set calls a column of its test split, or a further test set."""
+"""What a data set calls a further test set."""
+
+
+Slice = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([a-z][a-z0-9_]{0,30}\.)?[a-z][a-z0-9_]{0,30}\Z",
+        description="a lower-case letter, then letters, digits and underscores; of a further test set its name and a dot before that",
+    ),
+]
+"""What a data set calls a column of its test split, or `SET.COLUMN`, one of a further test set."""
 
 
 class Evaluate(msgspec.Struct):
@@ -107,15 +117,16 @@ class Evaluate(msgspec.Struct):
         warmup: calls with one sample before those.
         workers: models that answer side by side; None: as many as there are CPUs, and memory for.
         test_sets: further test sets of the data set, on each of which every metric of the task is measured, too.
-        slices: columns of the test split, of each of whose values every metric of the task is measured, too.
+        slices: columns of the test split, or `SET.COLUMN` of one of `test_sets`, of each of whose values every metric of the
+            task is measured, too.
     """
 
     batch_size: PositiveInt = 256
     latency_samples: PositiveInt = 400
     warmup: NonNegativeInt = 20
     workers: PositiveInt | None = None
-    test_sets: list[Column] = []
-    slices: list[Column] = []
+    test_sets: list[TestSet] = []
+    slices: list[Slice] = []
 
 
 class CrossValidation(msgspec.Struct):

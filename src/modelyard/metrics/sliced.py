@@ -27,13 +27,24 @@ def on_set(one: Of, name: str) -> Of:
 
 
 def sliced(quantities: Iterable[Quantity], columns: Sequence[str]) -> tuple[Quantity, ...]:
-    """Return what is measured of each value of each of `columns`, for what a task measures."""
+    """Return what is measured of each value of each of `columns`, for what a task measures.
+
+    A column `SET.COLUMN` is one of the further test set SET; any other one is of the test split.
+    """
     return tuple(_of(one, column) for column in columns for one in quantities)
 
 
 def _of(one: Quantity, column: str) -> Quantity:
-    part = of_part(one, column, f"{one.head} by {column}")
-    return msgspec.structs.replace(part, group=column, is_worst=True, sampled=False, objective=False, detail=3)
+    test_set, name = split_of(column)
+    part = of_part(one, name, f"{one.head} by {name}")
+    part = part if test_set == "test" else on_set(part, test_set)
+    return msgspec.structs.replace(part, group=name, is_worst=True, sampled=False, objective=False, detail=3)
+
+
+def split_of(column: str) -> tuple[str, str]:
+    """Return the split that a column is of, `test` or a further test set, and what it is called there."""
+    test_set, _, name = column.rpartition(".")
+    return test_set or "test", name
 
 
 def worst(quantity: Quantity, found: Mapping[str, Metric]) -> Metric:

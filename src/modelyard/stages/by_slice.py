@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.metrics.registered import quantities_of
-from modelyard.metrics.sliced import sliced, worst
+from modelyard.metrics.sliced import sliced, split_of, worst
 from modelyard.task import Answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -25,15 +25,15 @@ _BLOCK = 1024
 
 
 def by_slice(
-    measuring: Measuring, answers: Answers, dataset: Dataset, columns: Sequence[str], out: Path
+    measuring: Measuring, answers: Mapping[str, Answers], dataset: Dataset, columns: Sequence[str], out: Path
 ) -> Iterator[Metric]:
     """Yield each metric of a task for each of `columns`: that of each value, and of the worst.
 
     Args:
         measuring: the task.
-        answers: the answers to the whole test split.
+        answers: the answers to the whole test split, and to each further test set that is measured.
         dataset: the data set.
-        columns: columns of the test split.
+        columns: columns of the test split; `SET.COLUMN` of a further test set.
         out: a folder that exists, for files that are gone when this ends.
 
     Raises:
@@ -41,12 +41,13 @@ def by_slice(
         PluginError: the task does not measure what it says.
     """
     for column in columns:
-        found = {name: measuring.scores(part).scores for name, part in _parts(answers, dataset, column, out)}
+        split, own = split_of(column)
+        found = {name: measuring.scores(part).scores for name, part in _parts(answers[split], dataset, split, own, out)}
         for number, one in enumerate(sliced(quantities_of(measuring.component), [column])):
             yield worst(one, {name: scores[number].metric for name, scores in found.items()})
 
 
-def _parts(answers: Answers, dataset: Dataset, column: str, out: Path) -> Iterator[tuple[str, Answers]]:
+def _parts(answers: Answers, dataset: Dataset, split: str, column: str, out: Path) -> Iterator[tuple[str, Answers]]:
     """Yield each value of a column, and the answers to the samples that have it.
 
     Raises:
@@ -54,14 +55,16 @@ def _parts(answers: Answers, dataset: Dataset, column: str, out: Path) -> Iterat
     """
     import numpy as np
 
-    known = dataset.facts.slices
+    known = dataset.facts.slices_of(split)
     if column not in known:
+        of, said = (f" of the test set {split!r}", f"test_set_slices={{{split!r}: {{{column!r}: [...]}}}}")
+        of, said = ("", f"slices={{{column!r}: [...]}}") if split == "test" else (of, said)
         msg = (
-            f"[tool.modelyard.evaluate]: key 'slices': the data set has no column {column!r}{did_you_mean(column, known)}\n"
-            f"  it has: {listing(known) or 'none'}; it says so with Splits(..., slices={{{column!r}: [...]}})"
+            f"[tool.modelyard.evaluate]: key 'slices': the data set has no column {column!r}{of}{did_you_mean(column, known)}\n"
+            f"  it has: {listing(known) or 'none'}; it says so with Splits(..., {said})"
         )
         raise DataError(msg)
-    codes = dataset.slice_of(column)
+    codes = dataset.slice_of(column, split)
     for number, name in enumerate(known[column]):
         rows = np.flatnonzero(codes == number)
         labels = None if answers.labels is None else _taken(answers.labels, rows, out)

@@ -15,7 +15,7 @@ from modelyard.stages.splits.files import write_column, write_labels
 from modelyard.stages.splits.folds import held_out
 from modelyard.stages.splits.given_labels import with_label_arrays
 from modelyard.stages.splits.sent import Preparing, write_sent
-from modelyard.stages.splits.slices import check_slices, write_slices
+from modelyard.stages.splits.slices import check_set_slices, check_slices, write_slices
 from modelyard.stages.splits.streams import splits_of
 from modelyard.stages.splits.test_sets import open_test_sets, write_test_set
 from modelyard.stages.statistics import Extent, statistics
@@ -137,6 +137,9 @@ def write_dataset(
     if task.follows:
         wanted = following(wanted, columns)
     further = open_test_sets(given, preparing, task, wanted)
+    set_slices = check_set_slices(
+        splits.test_set_slices, {name: len(one.columns[0].test) for name, one in further.items()}
+    )
     arrays = (*(one.train for one in columns), *(one.test for part in (columns, *_columns(further)) for one in part))
     steps = _Steps(progress, sum(map(len, arrays)))
     inputs = [_write_column(column, out, normalize, steps) for column in columns]
@@ -159,6 +162,7 @@ def write_dataset(
         measured=measured,
         slices=write_slices(out, slices),
         test_sets=tested,
+        test_set_slices={name: write_slices(out, one, name) for name, one in set_slices.items()},
     )
     write_json(out / "dataset.json", known)
     samples = {split: one.samples for split, one in (facts | tested).items()}

@@ -95,7 +95,8 @@ def evaluate(
         warmup: calls with one sample before those.
         workers: predictors that answer side by side; None for as many as there are CPUs, and memory for.
         test_sets: further test sets, on each of which is measured what the task measures.
-        slices: columns of the test split, of each of whose values is measured what the task measures of all.
+        slices: columns of the test split, or `SET.COLUMN` of one of `test_sets`, of each of whose values is measured what the
+            task measures of all.
         baseline: the model that latencies are compared with; None if it is this one.
         threads: threads of one prediction; None if the runtime does not say.
         lock: a file; only one process that names it measures latency at a time.
@@ -127,15 +128,17 @@ def evaluate(
         labels = dataset.y(split) if dataset.has_labels else None
         return Answers(own, labels, answer, other if task.looks_at_baseline else None)
 
-    answers = answered("test")
-    found = measuring.scores(answers)
-    sets = dict(on_test_sets(measuring, dataset.facts, test_sets, answered))
+    answers = {"test": answered("test")}
+    found = measuring.scores(answers["test"])
+    sets = dict(
+        on_test_sets(measuring, dataset.facts, test_sets, lambda name: answers.setdefault(name, answered(name)))
+    )
     scores = (*found.scores, *(score for one in sets.values() for score in one.scores))
     for score in scores:
         if score.per_sample is not None:
             save_per_sample(out, score.metric.name, score.per_sample)
     evaluation = Evaluation.of(
-        samples=len(answers.own),
+        samples=len(answers["test"].own),
         scores=(*(score.metric for score in scores), *by_slice(measuring, answers, dataset, slices, out)),
         details=_details(found, sets),
         warnings=model.facts.warnings,

@@ -274,6 +274,8 @@ def test_labels_by_output_and_test_sets_by_the_names_of_their_files(read: Any, t
     x, y = splits.test_sets["night"]
     assert x[:, 0].tolist() == [2, 3, 4, 5, 6]
     assert y["kind"].tolist() == [0, 2, 0, 2, 0]
+    told = read(FLOWERS, target=target, columns=("wide",), test_sets=str(tmp_path / "sets"), slices=("kind",))
+    assert list(told.test_set_slices["night"]["kind"]) == ["lily", "tulip", "lily", "tulip", "lily"]
     named = read(FLOWERS, target=target, columns=("wide",), class_names={"kind": ("tulip", "rose")})
     assert named.class_names["kind"] == ("tulip", "rose")
 

@@ -333,5 +333,6 @@ def test_labels_by_output_and_test_sets_by_the_names_of_their_files(read: Read, 
     assert [*splits.test_sets] == ["dim", "night"]
     for x, y in splits.test_sets.values():
         np.testing.assert_array_equal(x[:, 0], y["place"][:, 1])
-    sent = read(columns, target=target, sent=("a",), test_sets=str(sets))
+    sent = read(columns, target=target, sent=("a",), test_sets=str(sets), slices=("kind",))
+    assert sent.test_set_slices["dim"] == {"kind": ["x", "y", "x", "y"]}
     assert sent.test_sets["night"][0]["a"].tolist() == [1, 2, 3, 4]

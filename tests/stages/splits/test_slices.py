@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from modelyard.artifacts import slice_file
 from modelyard.errors import DataError
-from modelyard.stages.splits.slices import check_slices, write_slices
+from modelyard.stages.splits.slices import check_set_slices, check_slices, write_slices
 
 
 @given(st.lists(st.one_of(st.integers(0, 5), st.sampled_from(["day", "night"])), min_size=1, max_size=30))
@@ -51,3 +51,17 @@ def test_what_says_nothing_of_each_sample_is_refused(slices: Any, message: str) 
 def test_too_many_values_are_refused() -> None:
     with pytest.raises(DataError, match="has 65 different values\n  allowed: at most 64"):
         check_slices({"of": list(range(65))}, 65)
+
+
+@pytest.mark.parametrize(
+    ("slices", "message"),
+    [
+        ({"nigt": {}}, "test_set_slices: there is no test set 'nigt', did you mean 'night'"),
+        ({"night": {"of": ["a"]}}, r"test_set_slices\['night'\]\['of'\]: has 1 values for 2 test samples"),
+        ({"night": ["a", "b"]}, r"test_set_slices\['night'\]: is a list"),
+        (["a"], "test_set_slices: is a list\n  give a dict"),
+    ],
+)
+def test_columns_of_a_further_test_set_are_checked_as_those_of_the_test_split(slices: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check_set_slices(slices, {"night": 2})

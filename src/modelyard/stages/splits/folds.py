@@ -47,7 +47,15 @@ def held_out(splits: Splits, losses: Mapping[str, Loss], seed: int, *, folds: in
         [_taken(one, some) for some in rows] for one in (splits.train_x, splits.train_y)
     )
     return replace(
-        splits, train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y, slices={}, test_sets={}, groups=()
+        splits,
+        train_x=train_x,
+        train_y=train_y,
+        test_x=test_x,
+        test_y=test_y,
+        slices={},
+        test_sets={},
+        groups=(),
+        test_set_slices={},
     )
 
 

@@ -47,7 +47,18 @@ def splits_of(streams: Streams, cache: Path, progress: Progress) -> Splits:
     given = {split: _arrays(one, longest, streams) for split, one in written.items()}
     (train_x, train_y), (test_x, test_y) = given.pop("train"), given.pop("test")
     ranges = _ranges(streams.value_range, train_x)
-    return Splits(train_x, train_y, test_x, test_y, streams.class_names, ranges, streams.slices, given, streams.groups)
+    return Splits(
+        train_x,
+        train_y,
+        test_x,
+        test_y,
+        streams.class_names,
+        ranges,
+        streams.slices,
+        given,
+        streams.groups,
+        streams.test_set_slices,
+    )
 
 
 def _ranges(given: Any, samples: Any) -> Any:
