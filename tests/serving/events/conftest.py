@@ -40,17 +40,17 @@ def open_model(folder, threads=1):
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """Gives the broker of a name, which is started when it is first asked for; one a session."""
+    """Gives the broker of a kind, which is started when it is first asked for; one a session."""
     brokers = {}
 
-    def run(name: str, *, secured: bool = False) -> Any:
-        if (name, secured) not in brokers:
-            folder = tmp_path_factory.mktemp(name)
+    def run(kind: Any, *, secured: bool = False) -> Any:
+        if (kind, secured) not in brokers:
+            folder = tmp_path_factory.mktemp(kind.__name__)
             if secured:
                 certificate(folder, "IP:127.0.0.1,DNS:broker.example")  # and not for localhost
-            broker = brokers[name, secured] = BROKERS[name](folder / "broker", folder if secured else None)
+            broker = brokers[kind, secured] = kind(folder / "broker", folder if secured else None)
             broker.start()
-        return brokers[name, secured]
+        return brokers[kind, secured]
 
     yield run
     for broker in brokers.values():
@@ -59,7 +59,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
 
 @pytest.fixture(params=BROKERS)
 def broker(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
-    broker = running(request.param)
+    yield from begun(running(BROKERS[request.param]))
+
+
+def begun(broker: Any) -> Iterator[Any]:
+    """Give a broker with streams of a test's own."""
     broker.begin(f"t{next(NUMBERS)}")
     yield broker
     broker.end()
@@ -70,10 +74,7 @@ def secured(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iter
     """A broker that speaks TLS alone and asks for a password."""
     if not BROKERS[request.param].has_passwords:
         pytest.skip("the broker of that protocol that can be installed asks for no password")
-    broker = running(request.param, secured=True)
-    broker.begin(f"t{next(NUMBERS)}")
-    yield broker
-    broker.end()
+    yield from begun(running(BROKERS[request.param], secured=True))
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from tests.serving.events.brokers.amqp import AmqpBroker
 from tests.serving.events.brokers.broker import event_headers, wait_until
-from tests.serving.events.brokers.kafka import PROGRAM, KafkaBroker, MockCluster
+from tests.serving.events.brokers.kafka import PROGRAM, KafkaBroker, MockCluster, Tansu
 from tests.serving.events.brokers.mqtt import MqttBroker
 from tests.serving.events.brokers.nats import NatsBroker
 from tests.serving.events.brokers.redis import RedisBroker
 
-__all__ = ["BROKERS", "event_headers", "wait_until"]
+__all__ = ["BROKERS", "SHARED", "event_headers", "wait_until"]
 
 BROKERS = {
     "nats": NatsBroker,
@@ -21,3 +21,6 @@ BROKERS = {
     "amqp": AmqpBroker,
     "kafka": KafkaBroker if PROGRAM else MockCluster,
 }
+
+SHARED = BROKERS if PROGRAM else BROKERS | {"kafka": Tansu}
+"""Those that let another member of a group in within seconds."""

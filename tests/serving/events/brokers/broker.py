@@ -73,8 +73,6 @@ class Broker:
     """Whether it makes a stream when it is asked to, and not only when one is named."""
     hears_to_the_end = True
     """Whether it takes acknowledgements until another has what they are about."""
-    joins_at_once = True
-    """Whether another member of the group has its share within seconds."""
     takes_over = True
     """Whether a member of the group gets what comes after another has left it."""
 

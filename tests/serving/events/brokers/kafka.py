@@ -1,4 +1,4 @@
-"""Kafka: the broker of the tests of librdkafka, in memory; or a program that keeps what it has, where one is named.
+"""Kafka: two brokers in memory, librdkafka's of its tests and Tansu; or a program that keeps what it has, where one is named.
 
 Nothing that can be installed here is a broker of Kafka's protocol with passwords, TLS, transactions and a disk. `kafka_broker.go` beside
 this makes one of a package for Go; `MODELYARD_TEST_KAFKA` names it.
@@ -7,15 +7,19 @@ this makes one of a package for Go; `MODELYARD_TEST_KAFKA` names it.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.serving.events.brokers.broker import Broker, Message, event_headers
+
+from modelyard_plugins.sources import kafka as kafka_source
 
 PARTITIONS = 4
 PROGRAM = os.environ.get("MODELYARD_TEST_KAFKA", "")
@@ -211,11 +215,12 @@ async def _ended(producer: Any) -> None:
 class MockCluster(KafkaBroker):
     """The broker within librdkafka, in a process of its own.
 
-    It has all in memory: instead of killing it, it is stopped, and goes on. Topics are made when they are named.
+    It has all in memory: instead of killing it, it is stopped, and goes on. Topics are made when they are named. Once a member
+    has its share, another may have none for minutes: it loses requests to join, which are made again when they are given up.
     """
 
     program, module = sys.executable, "confluent_kafka"
-    has_passwords = refuses = sets_up = joins_at_once = False
+    has_passwords = refuses = sets_up = False
     server_kills = 2  # it waits for each that was killed until that would have been heard, and as long again
     hears_to_the_end = False  # it takes no commits once a rebalance has begun
     code = """
@@ -250,3 +255,53 @@ time.sleep(1e6)
                 await producer.stop()
 
         self.ask(make)
+
+
+class Tansu(KafkaBroker):
+    """A broker that has all in memory, and no transactions. A member of a group has its share within seconds.
+
+    As the end of a topic it tells the place of the last batch, not of the last record: what is there is what was read.
+    """
+
+    has_passwords = refuses = False
+
+    def __init__(self, folder: Path, certificate: Any = None) -> None:
+        self.program = kafka_source.tansu()
+        super().__init__(folder, certificate)
+
+    def command(self) -> list[Any]:
+        where = f"tcp://127.0.0.1:{self.port}"
+        listening = ("--listener-url", where, "--advertised-listener-url", where)
+        return [self.program, "broker", *listening, "--storage-engine", "memory://tansu/", "--silent"]
+
+    def begin(self, name: str) -> None:
+        super().begin(name)
+        self.readers: dict[str, Any] = {}
+        self.found: dict[str, list[Message]] = collections.defaultdict(list)
+
+    def end(self) -> None:
+        for reader in self.readers.values():
+            self.ask(reader.stop)
+
+    def read(self, name: str) -> list[Message]:
+        async def more() -> bool:
+            if name not in self.readers:
+                self.readers[name] = await self._reader(name)
+            came = (await self.readers[name].getmany(timeout_ms=50)).values()
+            self.found[name] += [Message(self._headers(one), one.value) for records in came for one in records]
+            return bool(came)
+
+        while self.ask(more):
+            pass
+        return list(self.found[name])
+
+    async def _reader(self, name: str) -> Any:
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        reader = AIOKafkaConsumer(**self.common, auto_offset_reset="earliest")
+        await reader.start()
+        reader.assign([TopicPartition(name, number) for number in range(PARTITIONS)])
+        return reader
+
+    def count(self, name: str) -> int:
+        return len(self.read(name))
