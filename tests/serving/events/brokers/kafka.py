@@ -224,17 +224,24 @@ class MockCluster(KafkaBroker):
     server_kills = 2  # it waits for each that was killed until that would have been heard, and as long again
     hears_to_the_end = False  # it takes no commits once a rebalance has begun
     code = """
+import ctypes
 import time
-from confluent_kafka import Producer
-held = Producer({"test.mock.num.brokers": 1, "test.mock.broker.rtt": 0})
-print(next(iter(held.list_topics().brokers.values())).port, flush=True)
+from confluent_kafka import cimpl
+kafka = ctypes.CDLL(cimpl.__file__)  # its functions are those of librdkafka, too
+kafka.rd_kafka_new.restype = kafka.rd_kafka_mock_cluster_new.restype = ctypes.c_void_p
+kafka.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+client = ctypes.c_void_p(kafka.rd_kafka_new(0, None, None, ctypes.c_size_t(0)))
+cluster = ctypes.c_void_p(kafka.rd_kafka_mock_cluster_new(client, 1))
+kafka.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 100)  # a group's first member waits 3 s otherwise
+print(kafka.rd_kafka_mock_cluster_bootstraps(cluster).decode().rpartition(":")[2], flush=True)
 time.sleep(1e6)
 """
 
     def start(self) -> None:
         if getattr(self, "process", None) is None:
             words = [self.program, "-c", self.code]
-            self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+            told = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+            self.process = subprocess.Popen(words, **told, start_new_session=True)
             self.port = int(self.process.stdout.readline())
         else:
             self.process.send_signal(signal.SIGCONT)
