@@ -23,6 +23,7 @@ def names(layer: Layer) -> list[str]:
     return [member.name for member, _ in open_layer(layer)]
 
 
+@pytest.mark.thorough
 @pytest.mark.docker
 @pytest.mark.network
 @pytest.mark.slow

@@ -117,6 +117,7 @@ def test_the_integers_are_those_that_were_trained(
     assert np.abs(found - wanted).max() <= 8 * max(step, np.ptp(wanted) / 255)
 
 
+@pytest.mark.thorough
 def test_sparsity_is_preserved_if_asked(pruned: Model, forgotten: Model, trained: Trained, bench: Bench) -> None:
     before = kernels(pruned)
     model, metrics = trained_for_int8(pruned, trained.dataset, bench, preserve=("sparsity",))
@@ -370,6 +371,7 @@ qat(OptimizeContext(out=out, project=out, cache=out, seed=0, progress=lambda *a,
 """
 
 
+@pytest.mark.thorough
 def test_another_process_gives_the_same_bytes(
     clustered: Model, preserved: tuple[Model, dict], trained: Trained, tmp_path: Path
 ) -> None:
