@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelyard.serving.errors import InputError
+from modelyard.serving.errors import HandlerError, InputError
 from modelyard.serving.groups import Group, alike, in_order, is_listed, merged
-from modelyard.serving.handlers import Chain, Handled, Handler, HandlerError, Place, Tensor
+from modelyard.serving.handled import Handled
+from modelyard.serving.handler_tensor import Tensor
+from modelyard.serving.handlers import Chain, Handler, Place
 from modelyard.serving.tensor_facts import BYTES
 
 PLACE = Place()
@@ -87,36 +89,10 @@ def handler(tensor: Tensor, value: Any) -> Handler:
     return PLACE.handler(lambda _: {tensor.name: value}, [PLACE.tensor("text", "bytes")], [tensor])
 
 
-@pytest.mark.parametrize(
-    ("tensor", "value", "message"),
-    [
-        (PLACE.tensor("x", shape=(2,)), [[1.0, 2], [1]], r"gave 'x' as samples of unlike shapes; it says \(2, 2\), and an axis"),
-        (PLACE.tensor("x", shape=("n",)), [[1.0, 2]], r"gave 'x' of the shape \(1, 2\) for 2 samples"),
-        (PLACE.tensor("x", shape=("n", 2)), [np.zeros((3, 2)), np.zeros((1, 3))], r"gave 'x' of the shape \(1, 1, 3\) for 1 samples"),
-        (PLACE.tensor("x", "int32", ("n",)), [[1.5, 2], [1]], r"gave 'x' as float64; it says int32"),
-        (PLACE.tensor("x", shape=("n",)), [[[1.0], [1, 2]], [1]], r"gave 'x' with a sample that is no array of numbers"),
-    ],
-)  # fmt: skip
-def test_what_a_handler_does_not_say_is_told(tensor: Tensor, value: Any, message: str) -> None:
-    with pytest.raises(HandlerError, match=message):
-        handler(tensor, value).groups(texts([b"a", b"b"]))
-
-
 def test_behind_the_model_all_are_of_one_shape() -> None:
     made = handler(PLACE.tensor("x", shape=("n",)), [[1.0, 2], [1]])
     with pytest.raises(HandlerError, match="gave samples of several lengths; only what stands before the model may"):
         made(texts([b"a", b"b"]))
-
-
-def test_answers_as_long_as_their_samples_are_given_to_those_of_one_length_alone() -> None:
-    class Same:
-        def run(self, inputs: Any) -> dict[str, np.ndarray]:
-            return {"codes": inputs["codes"]}
-
-    model = Handled(Same(), Chain((SPELL,)))
-    assert model.run(texts([b"ab", b"ba"]))["codes"].shape == (2, 2)
-    with pytest.raises(InputError, match=r"answers 'codes' have unlike shapes, \(1,\), \(2,\): send the samples one"):
-        model.run(texts([b"ab", b"b"]))
 
 
 def test_groups_are_put_together_by_shape_and_in_their_order() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelyard.serving.errors import InputError, StartError
-from modelyard.serving.handlers import Chain, Handled, Handler, HandlerError, Place, Tensor
+from modelyard.serving.errors import HandlerError, InputError, StartError
+from modelyard.serving.handled import Handled
+from modelyard.serving.handler_tensor import Tensor
+from modelyard.serving.handlers import Chain, Handler, Place
 from modelyard.serving.handling import handled, is_by_model, open_chain, outer, said_of
 from modelyard.serving.model import Facts
 from modelyard.serving.served import Served
@@ -251,27 +253,3 @@ def test_each_of_several_models_has_the_handlers_that_are_said_of_it() -> None:
     assert said_of(json.dumps(own), None, "1") == json.dumps(own)
     assert said_of(json.dumps(own), "net", "1") == json.dumps(own), "a folder above the only model"
     assert [is_by_model(one) for one in (text, json.dumps(own), "{}", "[", "3")] == [True, False, False, False, False]
-
-
-class Boxes:
-    """Answers each sample as many boxes as its number says."""
-
-    def run(self, inputs: Any) -> Any:
-        (count,) = inputs["n"].tolist()
-        return {"boxes": np.ones((1, count, 4), np.float32)}
-
-
-def most(place: Place, rows: int) -> Any:
-    boxes, gives = place.tensor("boxes", shape=["n", 4]), place.tensor("first", shape=[rows, 4])
-    return place.handler(
-        lambda given: {"first": np.pad(given["boxes"], ((0, 0), (0, 9), (0, 0)))[:, :rows]}, [boxes], [gives]
-    )
-
-
-def test_a_model_that_answers_some_samples_with_more_is_asked_for_each_alone() -> None:
-    found = Handled(Boxes(), Chain(after=(most(PLACE, 3),)), alone=True).run({"n": np.array([1, 4, 2])})
-    assert found["first"].sum(axis=(1, 2)).tolist() == [4, 12, 8]
-    with pytest.raises(
-        InputError, match=r"answers 'boxes' have unlike shapes, \(1, 4\), \(4, 4\): send the samples one"
-    ):
-        Handled(Boxes(), Chain(), alone=True).run({"n": np.array([1, 4])})

@@ -16,6 +16,10 @@ class InputError(ValueError):
     """The samples of a request are not what the model takes; a protocol answers it as a client's mistake."""
 
 
+class HandlerError(Exception):
+    """A handler does not do what it says, or does not fit what stands beside it."""
+
+
 class Overloaded(Exception):
     """Too many requests wait already, or one has waited for too long."""
 

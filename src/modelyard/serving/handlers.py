@@ -13,91 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import InputError
-from .groups import Group, alike, in_order, is_listed, merged
-from .model import CHUNK
-from .tensor_facts import BYTES, DTYPES, fits
+from .errors import HandlerError, InputError
+from .groups import Group, alike, merged
+from .handler_tensor import Tensor
+from .tensor_facts import DTYPES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .model import Predictor
-
 Tensors = Mapping[str, "NDArray[Any]"]
 """Tensors by name, each with as many samples along its first axis as the others."""
 Run = Callable[[Tensors], Mapping[str, Any]]
-
-
-class HandlerError(Exception):
-    """A handler does not do what it says, or does not fit what stands beside it."""
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor that a handler takes or gives.
-
-    Attributes:
-        name: what it is called.
-        dtype: the type of its elements as numpy calls it; `bytes` for texts in UTF-8, and for whatever else is no number:
-            its array holds `bytes` objects.
-        shape: its axes without that of the batch; a name where the length varies, and `("...",)` where nothing is known.
-        may_miss: whether a number may be missing: it is NaN then, and clients may send `null`.
-        pad: what follows a sample that is shorter than those beside it, where a model learns from them.
-    """
-
-    name: str
-    dtype: str = "float32"
-    shape: tuple[int | str, ...] = ()
-    may_miss: bool = False
-    pad: float = 0
-
-    @property
-    def varies(self) -> bool:
-        """Whether its samples may be of several lengths: numbers, with an axis that has a name."""
-        return self.dtype != "bytes" and self.shape != ("...",) and any(isinstance(axis, str) for axis in self.shape)
-
-    def each(self, value: Any, rows: int) -> list[NDArray[Any]] | None:
-        """Return each of `rows` samples of what a handler gave for it; None: all of them are one array.
-
-        Raises:
-            HandlerError: a sample is no array of numbers.
-        """
-        if not self.varies or not is_listed(value, rows):
-            return None
-        try:
-            return [np.asarray(one) for one in value]
-        except ValueError as exc:
-            msg = f"gave {self.name!r} with a sample that is no array of numbers: {exc}"
-            raise HandlerError(msg) from exc
-
-    def array(self, value: Any, rows: int, lengths: dict[str, int]) -> NDArray[Any]:
-        """Return what a handler gave for it, `rows` samples, as an array of its dtype.
-
-        Args:
-            value: an array, or a list of arrays, numbers, texts or `bytes`.
-            rows: how many samples there are.
-            lengths: how long each named axis is, which is noted: axes of one name are of one length.
-
-        Raises:
-            HandlerError: it is of another shape, or another type.
-        """
-        try:
-            array = _texts(value) if self.dtype == "bytes" else np.asarray(value)
-        except ValueError as exc:
-            msg = f"gave {self.name!r} as samples of unlike shapes; it says {(rows, *self.shape)}, and an axis that varies has a name"
-            raise HandlerError(msg) from exc
-        if array.shape[:1] != (rows,) or not (self.shape == ("...",) or fits(array.shape[1:], self.shape, lengths)):
-            known = "".join(
-                f", {axis} = {lengths[axis]}" for axis in self.shape if isinstance(axis, str) and axis in lengths
-            )
-            msg = f"gave {self.name!r} of the shape {array.shape} for {rows} samples; it says {(rows, *self.shape)}{known}"
-            raise HandlerError(msg)
-        if self.dtype == "bytes" or array.dtype == self.dtype:
-            return array
-        if array.size and (array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, self.dtype, "same_kind")):
-            msg = f"gave {self.name!r} as {array.dtype}; it says {self.dtype}"
-            raise HandlerError(msg)
-        return array.astype(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -400,70 +326,3 @@ def may_be(shape: tuple[Any, ...], axes: tuple[Any, ...]) -> bool:
 
 def _said(tensor: Tensor) -> str:
     return f"{tensor.name!r} as {tensor.dtype}, shape ({', '.join(map(str, ('any', *tensor.shape)))})"
-
-
-class Handled:
-    """A model with its handlers around it: what clients ask.
-
-    A few samples at a time go all the way, so that what their pictures are made into need not be in memory at once.
-    """
-
-    def __init__(self, predictor: Predictor, chain: Chain, *, alone: bool = False) -> None:
-        """Put handlers around a model.
-
-        Args:
-            predictor: the model.
-            chain: the handlers.
-            alone: whether each sample goes by itself: the model answers some with more, and handlers make that alike.
-        """
-        self._predictor, self._chain = predictor, chain
-        tensors = (*chain.model_inputs().values(), *chain.model_outputs().values(), *chain.outputs().values())
-        varies = any(isinstance(axis, str) for one in tensors for axis in one.shape)
-        self._step = 1 if alone else 0 if varies else CHUNK  # parts of unlike lengths cannot be put together
-
-    def run(self, inputs: Tensors) -> Tensors:
-        """Return what clients get by output, each of shape `(N, *shape)`, for what they sent.
-
-        Raises:
-            InputError: a sample is not what the handlers take, or the model.
-        """
-        rows = len(next(iter(inputs.values())))
-        step = self._step or max(1, rows)
-        parts = [self._part(inputs, start, start + step) for start in range(0, rows, step)]
-        if len(parts) == 1:
-            return parts[0]
-        return {name: self._joined(name, [part[name] for part in parts]) for name in parts[0]}
-
-    def _joined(self, name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
-        if len({part.shape[1:] for part in parts}) > 1:
-            shapes = ", ".join(sorted({str(part.shape[1:]) for part in parts}))
-            msg = f"the answers {name!r} have unlike shapes, {shapes}: send the samples one at a time"
-            raise InputError(msg)
-        return np.concatenate(parts)
-
-    def _part(self, inputs: Tensors, start: int, end: int) -> Tensors:
-        try:
-            groups = self._chain.prepare({name: array[start:end] for name, array in inputs.items()})
-        except Refused as exc:
-            raise exc.after(start) from exc
-        parts = [self._chain.finish(self._predictor.run(one.tensors)) for one in groups]
-        if len(parts) == 1:
-            return parts[0]
-        order = in_order(groups)
-        return {name: self._joined(name, [part[name] for part in parts])[order] for name in parts[0]}
-
-
-def _texts(value: Any) -> NDArray[Any]:
-    """Return texts and `bytes`, in lists or an array, as an array of `bytes`.
-
-    Raises:
-        HandlerError: there is something else among them.
-    """
-    held = np.asarray(value, BYTES)
-    found = np.empty(held.size, BYTES)
-    found[:] = [one.encode() if isinstance(one, str) else one for one in held.ravel().tolist()]
-    for one in found:
-        if not isinstance(one, bytes):
-            msg = f"gave a {type(one).__name__} where it says texts or bytes"
-            raise HandlerError(msg)
-    return found.reshape(held.shape)

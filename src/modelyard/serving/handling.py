@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import StartError
-from .handlers import Chain, Handled, Handler, HandlerError, Place, Tensor, may_be, who
+from .errors import HandlerError, StartError
+from .handled import Handled
+from .handlers import Chain, Handler, Place, may_be, who
 from .tensor_facts import BYTES, Input, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .handler_tensor import Tensor
     from .model import Facts, Predictor
 
 SETTING = "MODELYARD_HANDLERS"

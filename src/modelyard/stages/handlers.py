@@ -10,8 +10,9 @@ import msgspec
 from modelyard.asking import is_named
 from modelyard.errors import PluginError
 from modelyard.files.fields import joined
-from modelyard.serving.errors import StartError
-from modelyard.serving.handlers import Chain, Handled, HandlerError, Place, Tensor, may_be, who
+from modelyard.serving.errors import HandlerError, StartError
+from modelyard.serving.handled import Handled
+from modelyard.serving.handlers import Chain, Place, may_be, who
 from modelyard.serving.handling import named
 from modelyard.tensors import OutputFacts
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from modelyard.artifacts import DatasetFacts, ModelFacts
     from modelyard.contexts import NamedPredictor, Predictor
     from modelyard.execution.job import Job
+    from modelyard.serving.handler_tensor import Tensor
     from modelyard.serving.handlers import Handler
 
 

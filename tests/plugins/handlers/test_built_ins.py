@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelyard.serving.errors import InputError
-from modelyard.serving.handlers import Chain, Handler, HandlerError, Place
+from modelyard.serving.errors import HandlerError, InputError
+from modelyard.serving.handlers import Chain, Handler, Place
 from modelyard.testing import check_handler, write_small_project
 from modelyard_plugins.handlers.argmax import argmax
 from modelyard_plugins.handlers.audio_decode import audio_decode

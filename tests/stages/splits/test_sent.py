@@ -14,7 +14,8 @@ from modelyard.artifacts import Dataset, Splits
 from modelyard.asking import batches
 from modelyard.errors import DataError
 from modelyard.files.ragged import RaggedArray
-from modelyard.serving.handlers import Chain, Place, Tensor
+from modelyard.serving.handler_tensor import Tensor
+from modelyard.serving.handlers import Chain, Place
 from modelyard.stages.splits.sent import Preparing, Sent
 
 PLACE = Place()

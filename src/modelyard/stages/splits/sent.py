@@ -15,8 +15,9 @@ from modelyard.errors import DataError, PluginError
 from modelyard.files.columns import write_texts
 from modelyard.files.ragged import is_ragged
 from modelyard.files.ragged_files import write_ragged
+from modelyard.serving.errors import HandlerError
 from modelyard.serving.groups import merged
-from modelyard.serving.handlers import HandlerError, Refused
+from modelyard.serving.handlers import Refused
 from modelyard.stages.splits.spool import NumbersSpool
 from modelyard.tensors import InputFacts
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import Progress
     from modelyard.serving.groups import Group
-    from modelyard.serving.handlers import Chain, Tensor
+    from modelyard.serving.handler_tensor import Tensor
+    from modelyard.serving.handlers import Chain
     from modelyard.signature import Axis
 
 _BLOCK = 64
