@@ -14,7 +14,8 @@ from modelyard.stages.splits.checks import check_splits, sample_dtype, stored_dt
 from modelyard.stages.splits.files import write_column, write_labels
 from modelyard.stages.splits.folds import held_out
 from modelyard.stages.splits.given_labels import with_label_arrays
-from modelyard.stages.splits.sent import Preparing, write_sent
+from modelyard.stages.splits.sent import Preparing
+from modelyard.stages.splits.sent_files import write_sent
 from modelyard.stages.splits.slices import check_set_slices, check_slices, write_slices
 from modelyard.stages.splits.streams import splits_of
 from modelyard.stages.splits.test_sets import open_test_sets, write_test_set

@@ -16,7 +16,7 @@ from modelyard.errors import DataError
 from modelyard.files.ragged import RaggedArray
 from modelyard.serving.handler_tensor import Tensor
 from modelyard.serving.handlers import Chain, Place
-from modelyard.stages.splits.sent import Preparing, Sent
+from modelyard.stages.splits.sent import Preparing
 
 PLACE = Place()
 TEXT = PLACE.tensor("text", "bytes")
@@ -114,20 +114,6 @@ def test_handlers_take_samples_of_several_lengths_and_each_is_asked_as_it_is_sen
         "some became alike, but were not"
     )
     assert dataset.facts.sent[0].shape == ("long",)
-
-
-@pytest.mark.parametrize(
-    ("tensor", "message"),
-    [
-        (PLACE.tensor("sound", shape=[4]), r"its samples are of several lengths, but the handlers take those of the shape \(4\)\n  pad them"),
-        (PLACE.tensor("sound", "int32", ["n"]), r"is an array of float32, but the handlers take int32\n"),
-        (PLACE.tensor("sound", "bytes"), r"is an array of float32, but the handlers take texts or bytes\n"),
-    ],
-)  # fmt: skip
-def test_samples_of_several_lengths_that_the_handlers_do_not_take_are_told(tensor: Tensor, message: str) -> None:
-    taking = Chain((PLACE.handler(doubled, [tensor], [tensor]),))
-    with pytest.raises(DataError, match=r"train_x\['sound'\]: " + message):
-        Sent(ragged(1, 2), "train_x", taking)
 
 
 def test_what_no_handler_takes_goes_by_with_its_mask(tmp_path: Path) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.artifacts import Splits, sent_file
+from modelyard.artifacts import Splits
 from modelyard.asking import batches
 from modelyard.errors import DataError, PluginError
-from modelyard.files.columns import write_texts
 from modelyard.files.ragged import is_ragged
-from modelyard.files.ragged_files import write_ragged
 from modelyard.serving.errors import HandlerError
 from modelyard.serving.groups import merged
 from modelyard.serving.handlers import Refused
+from modelyard.stages.splits.sent_columns import column_of
 from modelyard.stages.splits.spool import NumbersSpool
-from modelyard.tensors import InputFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,46 +32,6 @@ if TYPE_CHECKING:
 
 _BLOCK = 64
 """Samples that are looked at together."""
-_BLOCK_BYTES = 8 << 20
-
-
-class Texts:
-    """Texts and other bytes, of which each is read when it is asked for: `str`, `bytes`, or the `Path` of a file.
-
-    Attributes:
-        shape: `(N,)`.
-    """
-
-    def __init__(self, values: Any, place: str) -> None:
-        if isinstance(values, str | bytes) or not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
-            msg = (
-                f"{place}: is a {type(values).__name__}\n  give a list, or an array, of texts, bytes or paths of files"
-            )
-            raise DataError(msg)
-        self._values, self._place = values, place
-        self.shape = (len(values),)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[Any]:
-        """Return some of them as an array of `bytes`, shape `(n,)`."""
-        import numpy as np
-
-        numbers: Sequence[int] = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
-        found = np.empty(len(numbers), object)
-        found[:] = [self._bytes(self._values[number], number) for number in numbers]
-        return found
-
-    def _bytes(self, value: Any, number: int) -> bytes:
-        if isinstance(value, str):
-            return value.encode()
-        if isinstance(value, Path):
-            return value.read_bytes()
-        if isinstance(value, bytes):
-            return bytes(value)
-        msg = f"{self._place}: sample {number} is a {type(value).__name__}\n  allowed: a text, bytes, or the path of a file"
-        raise DataError(msg)
 
 
 class Sent:
@@ -95,7 +53,9 @@ class Sent:
             if name not in samples:
                 msg = f"{place}: there is no {name!r}, which the handlers take\n  it has: {_listed(samples)}"
                 raise DataError(msg)
-        self.columns = {name: _column(value, f"{place}[{name!r}]", wanted.get(name)) for name, value in samples.items()}
+        self.columns = {
+            name: column_of(value, f"{place}[{name!r}]", wanted.get(name)) for name, value in samples.items()
+        }
         self._check_lengths()
 
     def __len__(self) -> int:
@@ -257,92 +217,6 @@ class Preparing:
             self._train = train.prepared(self._folder, self._progress)
         test_x = test.prepared(self._folder, self._progress)
         return msgspec.structs.replace(splits, train_x=self._train, test_x=test_x, value_range=ranges), test
-
-
-def write_sent(
-    sent: Sent, out: Path, inputs: Sequence[InputFacts], chain: Chain, split: str = "test"
-) -> tuple[InputFacts, ...]:
-    """Write what clients send to the folder `out`, and return what is known of it.
-
-    Args:
-        sent: the test split.
-        out: a folder that exists.
-        inputs: what is known of the inputs of the model.
-        chain: the handlers.
-        split: which one it is.
-    """
-    own, wanted = {one.name: one for one in inputs}, chain.inputs()
-    known = tuple(_known(name, column, wanted.get(name), own) for name, column in sent.columns.items())
-    for one in known:
-        _write(sent.columns[one.name], out, sent_file(split, one.name), one.dtype)
-    return known
-
-
-def _write(column: Any, out: Path, name: str, dtype: str) -> None:
-    import numpy as np
-
-    if isinstance(column, Texts):
-        write_texts(out, name, _blocks(column))
-    elif is_ragged(column):
-        kept = np.dtype(dtype)
-        blocks = (one._replace(values=one.values.astype(kept, copy=False)) for one in column.blocks(_BLOCK_BYTES))
-        for _ in write_ragged(out, name, kept, column.shape[2:], blocks):
-            pass
-    else:
-        np.save(out / f"{name}.npy", np.asarray(column[:]))
-
-
-def _known(name: str, column: Any, tensor: Tensor | None, own: Mapping[str, InputFacts]) -> InputFacts:
-    pad = float(column.pad) if is_ragged(column) else None
-    if tensor is not None:
-        return InputFacts(name=name, dtype=tensor.dtype, shape=tensor.shape, pad=pad)
-    one = own[name]
-    return InputFacts(name=name, dtype=one.dtype, shape=one.shape, value_range=one.value_range, pad=pad)
-
-
-def _blocks(column: Texts) -> Iterator[NDArray[Any]]:
-    return (column[start : start + _BLOCK] for start in range(0, len(column), _BLOCK))
-
-
-def _column(value: Any, place: str, tensor: Tensor | None) -> Any:
-    """Return a column: texts where the handlers take some, else an array.
-
-    Raises:
-        DataError: it is something else.
-    """
-    if tensor is not None and tensor.dtype == "bytes":
-        if getattr(value, "dtype", None) is not None and value.dtype.kind in "biufc":
-            msg = f"{place}: is an array of {value.dtype}, but the handlers take texts or bytes\n  give what a client sends: texts, bytes, or paths of files"
-            raise DataError(msg)
-        return Texts(value, place)
-    if not all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
-        msg = (
-            f"{place}: is a {type(value).__name__}, not a numpy array\n  give one array, a sample along its first axis"
-        )
-        raise DataError(msg)
-    if is_ragged(value):
-        _check_ragged(value, place, tensor)
-        return value
-    return value if tensor is None else value.astype(tensor.dtype, casting="same_kind")
-
-
-def _check_ragged(value: Any, place: str, tensor: Tensor | None) -> None:
-    """Check that handlers take samples of several lengths, of this type.
-
-    Raises:
-        DataError: they do not.
-    """
-    import numpy as np
-
-    if tensor is None:
-        return
-    if tensor.shape != ("...",) and not (tensor.shape and isinstance(tensor.shape[0], str)):
-        axes = f"({', '.join(map(str, tensor.shape))})"
-        msg = f"{place}: its samples are of several lengths, but the handlers take those of the shape {axes}\n  pad them in the data set, Streams(..., ragged=False); or let the handler take an axis that has a name"
-        raise DataError(msg)
-    if not np.can_cast(value.dtype, tensor.dtype, "same_kind"):
-        msg = f"{place}: is an array of {value.dtype}, but the handlers take {tensor.dtype}\n  give what a client sends"
-        raise DataError(msg)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.axes import following
 from modelyard.stages.splits.checks import check_splits, sample_dtype, stored_dtype
 from modelyard.stages.splits.files import write_column, write_labels
-from modelyard.stages.splits.sent import write_sent
+from modelyard.stages.splits.sent_files import write_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
