@@ -14,6 +14,7 @@ from modelyard.errors import DataError
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import targets_of
 from modelyard_plugins.support.data.sent_column import one_text
+from modelyard_plugins.support.data.sets import files_of_sets
 from modelyard_plugins.support.data.split_files import split_files
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Table
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from modelyard.contexts import CheckContext, StageContext
     from modelyard.hookspecs import Register
     from modelyard_plugins.support.data.columns import Targets
+    from modelyard_plugins.support.data.table import Cell
 
 
 def webdataset(
@@ -40,7 +42,10 @@ def webdataset(
     as_text: bool = False,
     pad: float | None = None,
     masks: bool = False,
+    slices: tuple[str, ...] = (),
+    group: str = "",
     test: InputPath | None = None,
+    test_sets: InputPath | None = None,
     test_fraction: TestFraction = 0.2,
     stratify: bool = True,
     class_names: tuple[str, ...] = (),
@@ -60,25 +65,84 @@ def webdataset(
         as_text: leave the target as the text that it is, for the task transcription.
         pad: for arrays of several lengths: what follows a shorter one in a batch; left out, all are of one shape.
         masks: whether the model gets an input `NAME_mask` beside such arrays, 1 where a sample is.
+        slices: endings of files with a text that says what a sample is of, for `[tool.modelyard.evaluate] slices`.
+        group: the ending of the file that says which samples belong together, such as those of a speaker: none is on both
+            sides of the split into training and testing, nor of a fold of `[tool.modelyard.cross_validation]`.
         test: tar files with the samples for testing; left out, some of `path` are set apart, unless it has a test split.
+        test_sets: a folder of further tar files, or folders of them, each a test set that is called as it is without `.tar`.
         test_fraction: part of the samples that is set apart for testing.
         stratify: set apart that part of each class, where the target says classes or whole numbers; otherwise of all samples.
         class_names: the classes in the order of their numbers; left out, sorted, or as numbered.
         value_range: lowest and highest value that an array may hold: the server refuses others; left out, 0 to 255 for uint8,
             else any.
     """
-    endings = [_endings(sent or array), *([_endings(target)] if target else [])]
-    splits = [columns_of(shards, endings) for shards in _shards(Path(path), test)]
-    context.log(f"{sum(len(columns[0]) for columns in splits):,} samples")
-    learnt = _learnt(Path(path), splits, target, class_names, as_text=as_text)
-    lengths = [len(columns[0]) for columns in splits]
-    rows = parts_of(lengths, learnt.arrays[0], test_fraction, context.seed, stratify=stratify)
-    train_y, test_y = learnt.of(rows, len(learnt.arrays))
-    train_x, test_x = (_Rows(columns[0], some) for columns, some in zip((splits[0], splits[-1]), rows, strict=True))
+    said = tuple(filter(None, (target, *slices, group)))
+    splits = [_samples(shards, sent or array, said) for shards in _shards(Path(path), test)]
+    sets = {name: _samples(shards_in(one), sent or array, said) for name, one in _sets(test_sets).items()}
+    every = [*splits, *sets.values()]
+    context.log(f"{sum(map(len, every)):,} samples")
+    learnt = _learnt(Path(path), every, target, class_names, as_text=as_text)
+    groups = [one.texts(group) for one in splits] if group else []
+    lengths = list(map(len, splits))
+    rows = parts_of(lengths, learnt.arrays[0], test_fraction, context.seed, stratify=stratify, groups=groups)
+    train_y, test_y = learnt.of(rows, len(splits))
+    train_x, test_x = (_Rows(one.column, some) for one, some in zip((splits[0], splits[-1]), rows, strict=True))
+    further = {name: _Rows(one.column, range(len(one))) for name, one in sets.items()}
+    labels = dict(zip(sets, learnt.arrays[len(splits) :], strict=True))
+    told: dict[str, Any] = {
+        "slices": {name: [splits[-1].texts(name)[row] for row in rows[1]] for name in slices},
+        "groups": [groups[0][row] for row in rows[0]] if group else (),
+        "test_set_slices": {name: {of: one.texts(of) for of in slices} for name, one in sets.items() if slices},
+    }
     if sent:
-        return Splits(train_x, train_y, test_x, test_y, learnt.names, None)  # type: ignore[arg-type]
-    train, test_pairs = _pairs(train_x, train_y), _pairs(test_x, test_y)
-    return Streams(train, test_pairs, learnt.names, value_range or "auto", pad=pad, masks=masks, ragged=pad is not None)
+        tested: Any = {name: (x, labels[name]) for name, x in further.items()}
+        return Splits(train_x, train_y, test_x, test_y, learnt.names, None, test_sets=tested, **told)  # type: ignore[arg-type]
+    return Streams(
+        _pairs(train_x, train_y),
+        _pairs(test_x, test_y),
+        learnt.names,
+        value_range or "auto",
+        pad=pad,
+        masks=masks,
+        ragged=pad is not None,
+        test_sets={name: _pairs(x, labels[name]) for name, x in further.items()},
+        **told,
+    )
+
+
+class _Samples:
+    """The samples of a split.
+
+    Attributes:
+        column: the files that are samples.
+    """
+
+    def __init__(self, column: TarColumn, said: dict[str, TarColumn]) -> None:
+        self.column, self._said = column, said
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def cells(self, ending: str) -> list[Cell]:
+        """Return the text in each sample's file of that ending, with the number of the sample.
+
+        Raises:
+            DataError: one is no text.
+        """
+        return list(_texts(self._said[ending]))
+
+    def texts(self, ending: str) -> list[str]:
+        """Return the text in each sample's file of that ending."""
+        return [text for _, text in self.cells(ending)]
+
+
+def _samples(shards: Sequence[Path], ending: str, said: Sequence[str]) -> _Samples:
+    column, *told = columns_of(shards, [_endings(one) for one in (ending, *said)])
+    return _Samples(column, dict(zip(said, told, strict=True)))
+
+
+def _sets(folder: str | None) -> dict[str, Path]:
+    return files_of_sets(Path(folder), {SUFFIX}, folders=True) if folder is not None else {}
 
 
 def _endings(said: str) -> list[str]:
@@ -91,9 +155,9 @@ def _shards(path: Path, test: str | None) -> list[list[Path]]:
 
 
 def _learnt(
-    path: Path, splits: Sequence[Sequence[TarColumn]], name: str, class_names: tuple[str, ...], *, as_text: bool
+    path: Path, splits: Sequence[_Samples], name: str, class_names: tuple[str, ...], *, as_text: bool
 ) -> Targets:
-    cells = [{name: list(_texts(columns[1]))} if name else {} for columns in splits]
+    cells = [{name: one.cells(name)} if name else {} for one in splits]
     tables = [Table(path, None, each, "sample") for each in cells]
     return targets_of(tables, (name,) if name else (), class_names, as_text=as_text)
 
@@ -110,7 +174,7 @@ def _texts(column: TarColumn) -> Iterator[tuple[int, str]]:
 class _Rows:
     """Some of the samples."""
 
-    def __init__(self, column: TarColumn, rows: NDArray[np.int64]) -> None:
+    def __init__(self, column: TarColumn, rows: Sequence[int] | NDArray[np.int64]) -> None:
         self.column, self.rows = column, rows
 
     def __len__(self) -> int:

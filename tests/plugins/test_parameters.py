@@ -32,6 +32,9 @@ _GIVEN: dict[tuple[str, str], dict[str, Any]] = {
         ("webdataset", key): {"array": "npy"}
         for key in (
             "path",
+            "slices",
+            "group",
+            "test_sets",
             "target",
             "as_text",
             "pad",

@@ -54,7 +54,7 @@ def run(job: Job) -> None:
     losses = losses_of(job)
     settings = dict(job.stage.settings)
     if fold := settings.pop("fold", None):
-        splits = held_out(splits, losses or {"": named.loss}, job.base.seed, **fold)
+        splits = held_out(splits, losses or {"": named.loss}, job.base.seed, job.base.cache, **fold)
     figures = write_dataset(
         splits,
         job.base.out,

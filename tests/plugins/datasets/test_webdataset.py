@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench
+from tests.stages.conftest import Told
 
 from modelyard.errors import DataError
+from modelyard.stages.splits.streams import splits_of
 from modelyard_plugins.datasets.webdataset import check, webdataset
 
 Files = dict[str, bytes]
@@ -40,6 +42,45 @@ def array(values: Any, dtype: str = "f4", *, pickled: bool = False) -> bytes:
     held = io.BytesIO()
     np.save(held, np.array(values, object if pickled else dtype), allow_pickle=pickled)
     return held.getvalue()
+
+
+def takes(numbers: range, kind: str = "npy") -> Files:
+    """Return takes of speakers, two of each, and by which light."""
+    files: Files = {}
+    for number in numbers:
+        own = {
+            kind: array([number] * 3) if kind == "npy" else f"take {number}".encode(),
+            "cls": b"yes" if number // 2 % 2 else b"no",
+            "speaker": b"s%d\n" % (number // 2),
+            "light": b"day" if number % 2 else b"night",
+        }
+        files |= {f"{number:04}.{ending}": content for ending, content in own.items()}
+    return files
+
+
+@pytest.mark.parametrize("kind", ["npy", "wav"])
+def test_samples_have_groups_columns_and_further_test_sets(bench: Bench, tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / "takes.tar", takes(range(40), kind))
+    (tmp_path / "sets/far").mkdir(parents=True)
+    write(tmp_path / "sets/dim.tar", takes(range(40, 43), kind))
+    write(tmp_path / "sets/far/part-0.tar", takes(range(50, 52), kind))
+    given = {"array": "npy"} if kind == "npy" else {"sent": "wav"}
+    found: Any = webdataset(
+        bench.stage(), path=str(path), slices=("light",), group="speaker", test_sets=str(tmp_path / "sets"), **given
+    )
+    spread = splits_of(found, tmp_path / "cache", Told()) if kind == "npy" else found
+    number = (lambda x: int(x[0])) if kind == "npy" else (lambda x: int(x.decode().removeprefix("take ")))
+    train, test = ([number(x[at]) for at in range(len(x))] for x in (spread.train_x, spread.test_x))
+    assert sorted([*train, *test]) == list(range(40))
+    assert len(test) == 8
+    assert not {one // 2 for one in train} & {one // 2 for one in test}
+    assert list(spread.groups) == [f"s{one // 2}" for one in train]
+    assert spread.slices["light"] == ["day" if one % 2 else "night" for one in test]
+    assert [*spread.test_sets] == ["dim", "far"]
+    x, y = spread.test_sets["dim"]
+    assert [number(x[at]) for at in range(3)] == [40, 41, 42]
+    assert list(y) == [0, 0, 1]
+    assert spread.test_set_slices["far"] == {"light": ["night", "day"]}
 
 
 def test_files_are_samples_that_are_read_when_they_are_asked_for(bench: Bench, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,23 @@ from modelyard.files.ragged import RaggedArray
 from modelyard.stages.splits.given_labels import with_label_arrays
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from modelyard.tensors import Loss
 
+_BLOCK_BYTES = 8 << 20
 
-def held_out(splits: Splits, losses: Mapping[str, Loss], seed: int, *, folds: int, fold: int) -> Splits:
+
+def held_out(splits: Splits, losses: Mapping[str, Loss], seed: int, cache: Path, *, folds: int, fold: int) -> Splits:
     """Return the training split in two: what one fold holds out is the test split. The test split itself is nowhere in it.
 
     Args:
         splits: what the data set gives.
         losses: what is learnt, by output; by an empty name where there is one: classes are spread evenly over the folds.
         seed: decides which samples are in which fold.
+        cache: a folder for what does not fit into memory; it need not be there yet.
         folds: how many folds there are.
         fold: which one it is, from 0.
 
@@ -44,7 +49,7 @@ def held_out(splits: Splits, losses: Mapping[str, Loss], seed: int, *, folds: in
         numbers = fold_numbers(samples, folds, seed, classes)
     rows = np.flatnonzero(numbers != fold), np.flatnonzero(numbers == fold)
     (train_x, test_x), (train_y, test_y) = (
-        [_taken(one, some) for some in rows] for one in (splits.train_x, splits.train_y)
+        [_taken(one, some, cache) for some in rows] for one in (splits.train_x, splits.train_y)
     )
     return replace(
         splits,
@@ -89,23 +94,35 @@ def _checked(groups: Any, samples: int) -> list[Any]:
     return [str(one) for one in found]
 
 
-def _taken(values: Any, rows: NDArray[Any]) -> Any:
-    """Return some rows of samples or labels, in whatever form a data set gives them; large ones are read when they are looked at."""
+def _taken(values: Any, rows: NDArray[Any], cache: Path) -> Any:
+    """Return some rows of samples or labels, in whatever form a data set gives them; what is not in memory stays so."""
     import numpy as np
 
     if values is None:
         return None
     if isinstance(values, Mapping):
-        return {name: _taken(one, rows) for name, one in values.items()}
+        return {name: _taken(one, rows, cache) for name, one in values.items()}
     if isinstance(values, RaggedArray):
         return values.take(rows)
     if isinstance(values, np.ndarray) and not isinstance(values, np.memmap):
         return values[rows]
-    return (
-        _Array(values, rows)
-        if all(hasattr(values, part) for part in ("shape", "dtype", "ndim"))
-        else _Rows(values, rows)
-    )
+    is_array = all(hasattr(values, part) for part in ("shape", "dtype", "ndim")) and values.dtype.kind in "biuf"
+    return _on_disk(values, rows, cache) if is_array else _Rows(values, rows)
+
+
+def _on_disk(values: Any, rows: NDArray[Any], cache: Path) -> NDArray[Any]:
+    """Return some rows of an array, or of what can be looked at like one, in a file that has no name: it goes when the array does."""
+    import numpy as np
+
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=cache) as file:
+        taken = np.memmap(file, values.dtype, "w+", shape=(len(rows), *values.shape[1:]))
+    step = max(1, _BLOCK_BYTES * len(taken) // max(1, taken.nbytes))
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        is_numpy = isinstance(values, np.ndarray)
+        taken[start : start + step] = values[some] if is_numpy else np.stack([values[int(row)] for row in some])
+    return taken
 
 
 class _Rows:
@@ -119,26 +136,3 @@ class _Rows:
 
     def __getitem__(self, number: int) -> Any:
         return self._values[int(self._rows[number])]
-
-
-class _Array(_Rows):
-    """Some rows of an array that is not in memory."""
-
-    def __init__(self, values: Any, rows: NDArray[Any]) -> None:
-        super().__init__(values, rows)
-        self.shape: tuple[int, ...] = (len(rows), *values.shape[1:])
-        self.dtype, self.ndim, self.size = values.dtype, len(self.shape), math.prod(self.shape)
-
-    def __getitem__(self, number: Any) -> Any:
-        import numpy as np
-
-        if isinstance(number, int | np.integer):
-            return super().__getitem__(int(number))
-        rows = self._rows[number]
-        if isinstance(self._values, np.memmap):
-            return np.asarray(self._values[rows])
-        return np.stack([self._values[int(row)] for row in rows])
-
-    def astype(self, dtype: Any, **more: Any) -> Any:
-        """Return all of it in another type, in memory."""
-        return self[:].astype(dtype, **more)
