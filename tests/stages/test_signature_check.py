@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from tests.facts import model_facts
 
 from modelyard.artifacts import ModelFacts
 from modelyard.signature import Signature, TensorSpec
 from modelyard.stages.signature_check import misfit
-from modelyard.tensors import Preprocessing
+from modelyard.tensors import InputFacts, Preprocessing
 
 FACTS = model_facts(
     format="onnx",
@@ -69,6 +70,15 @@ def test_what_does_not_fit_is_told_with_both_sides(
     taken: tuple[TensorSpec, ...], answered: tuple[TensorSpec, ...], told: str
 ) -> None:
     assert told in misfit(Signature(taken, answered), FACTS)
+
+
+@pytest.mark.parametrize(("axis", "pad", "fits"), [(9, 0.0, False), ("length", 0.0, True), (9, None, True)])
+def test_a_file_for_one_length_does_not_fit_samples_of_several(axis: int | str, pad: float | None, fits: bool) -> None:
+    """An axis that varies and is never padded may be of a model that was brought without data: it fits any length."""
+    samples = (InputFacts(name="ids", dtype="int64", shape=("length",), pad=pad),)
+    told = misfit(Signature((TensorSpec("ids", "int64", ("", axis)),), (SCORES,)), replace(FACTS, inputs=samples))
+    assert (told == "") is fits
+    assert fits or "but the data set's samples are of several lengths\n  pad them to 9: " in told
 
 
 def typed(dtype: str, scale: float = 1.0) -> ModelFacts:

@@ -139,8 +139,10 @@ def _type_misfit(tensor: TensorSpec, one: InputFacts) -> str:
 
 
 def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
-    if tensor.shape is None or _fits(tensor.shape[1:], one.shape):
+    if tensor.shape is None:
         return ""
+    if _fits(tensor.shape[1:], one.shape):
+        return _length_misfit(tensor, one)
     wanted = f"(any, {', '.join(map(str, one.shape))})"
     first = (*one.shape[-1:], *one.shape[:-1])
     if len(first) > 1 and _fits(tensor.shape[1:], first):
@@ -148,6 +150,17 @@ def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
     else:
         advice = "export the model for such samples, or change the data set's"
     return f"takes {tensor}, but the data set's samples are {wanted}\n  {advice}"
+
+
+def _length_misfit(tensor: TensorSpec, one: InputFacts) -> str:
+    """Return that samples are each of their own length, and the file takes those of one."""
+    length = tensor.shape[1] if tensor.shape and one.shape and one.pad is not None else ""
+    if not isinstance(length, int) or not isinstance(one.shape[0], str):
+        return ""
+    return (
+        f"takes {tensor}, but the data set's samples are of several lengths\n"
+        f"  pad them to {length}: a handler by its pad and length, a data set by Streams(..., ragged=False); or export the model with an axis that varies"
+    )
 
 
 def _output_misfit(tensor: TensorSpec, answer: OutputFacts) -> str:
