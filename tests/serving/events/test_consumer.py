@@ -69,6 +69,29 @@ def test_it_connects_anew_whatever_failed(
     assert [one.levelname for one in caplog.records if one.levelno > logging.INFO] == [told]
 
 
+class Nowhere(Odd):
+    """A broker that is not there, now or later."""
+
+    async def open(self) -> None:
+        self.again.set()
+        msg = "refused"
+        raise ConnectionError(msg)
+
+
+def test_a_stop_waits_for_no_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer_module, "TAKE_S", 60)
+
+    async def consume() -> None:
+        source = Nowhere({})
+        consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
+        running = asyncio.create_task(consumer.run(1))
+        await asyncio.wait_for(source.again.wait(), 10)
+        consumer.stop()
+        await asyncio.wait_for(running, 10)
+
+    asyncio.run(consume())
+
+
 class Deaf(Odd):
     """A broker whose answer, a refusal, comes at the moment at which nobody wants to wait for it any more."""
 

@@ -30,6 +30,11 @@ class Link(Generic[D]):
         self._opening = asyncio.Lock()
         self._number, self._is_open, self._wait_s = 0, False, 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self._is_open
+
     async def opened(self) -> int:
         """Return the number of the connection, once there is one."""
         async with self._opening:
