@@ -29,7 +29,7 @@ class Odd:
             raise RuntimeError('sixteen')
         if (raw == 14).all():
             os._exit(1)
-        time.sleep(2.5 if (raw == 15).all() else {time_s})
+        time.sleep(1.6 if (raw == 15).all() else {time_s})
         return np.full((len(raw), 10), 0.1, np.float32)
 
 

@@ -134,5 +134,14 @@ def test_a_server_that_answers_once_ends_when_there_is_nothing_more(
     assert sorted(answer.cause for answer in answers) == [str(number) for number in range(5)]
     assert (dead.headers["ce-id"], dead.headers["ce-errorattempts"]) == ("5", "3")
     assert [line["reason"] for line in server.logs if line["event"] == "draining"] == ["no more events"]
-    with serve(0, "--events-once", WORKERS="4") as server:  # one process answers, and ends
+
+
+def test_of_several_workers_one_answers_once_and_ends(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
+    if not isinstance(broker, BROKERS["redis"]):
+        pytest.skip("how many processes answer, no broker has a say in")
+    broker.make()
+    broker.send(bodies_of(raw, 3))
+    with serve(0, "--events-once", WORKERS="4") as server:
         assert server.process.wait(30) == 0
+    broker.settled()
+    assert_all_answered(broker.collect(broker.output, 3), 3)

@@ -41,6 +41,7 @@ def test_no_event_is_lost_when_the_broker_is_killed(broker: Any, serve: Callable
     broker.make()
     time.sleep(broker.made_s)
     broker.send(bodies_of(raw, count))
+    time.sleep(broker.kept_s)
     with serve(0.002) as server:
         for kill in range(broker.kills):
             broker.answered(1 + 20 * kill)

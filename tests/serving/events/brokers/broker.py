@@ -66,6 +66,8 @@ class Broker:
     """How often a server of it is killed, unless the run is a long one."""
     made_s = 0.0
     """How long it may take until what was made outlives a kill, in seconds."""
+    kept_s = 0.0
+    """How long it may take until what was sent does."""
     has_passwords = True
     refuses = True
     """Whether it can be had to refuse answers, and to take them later."""

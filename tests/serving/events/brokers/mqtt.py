@@ -17,6 +17,7 @@ class MqttBroker(Broker):
     program, module = "mosquitto", "paho.mqtt"
     client = "modelyard_plugins.sources.mqtt_shared:open_source"
     counts = takes_over = False
+    kept_s = 1.2
 
     @property
     def url(self) -> str:
@@ -108,7 +109,6 @@ class MqttBroker(Broker):
         for one in sent:
             one.wait_for_publish(60)
         self._left(client)
-        time.sleep(1.2 if self.process.poll() is None else 0)  # until it is on disk
 
     def read(self, name: str) -> list[Message]:
         return [Message(self._headers(one), one.payload) for one in list(self.found[name])]
