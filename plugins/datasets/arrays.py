@@ -13,10 +13,10 @@ from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import Target, Targets, names_by_output
 from modelyard_plugins.support.data.npz import SAVE_PLAIN, read_npz
 from modelyard_plugins.support.data.rows import range_of, take_rows
-from modelyard_plugins.support.data.splitting import TestFraction, split_rows
+from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -36,6 +36,7 @@ def arrays(
     path: InputPath,
     value_range: tuple[float, float] | None = None,
     class_names: Target = (),
+    group: str = "",
     test_sets: tuple[str, ...] = (),
     test_fraction: TestFraction = 0.2,
     stratify: bool = True,
@@ -53,20 +54,28 @@ def arrays(
             uint8, of other whole numbers those that the arrays hold, else any.
         class_names: one name a label; left out, the array class_names, else the task names them. Of several outputs, a table
             of these.
+        group: the name of an array that says which samples of x, or of train_x, belong together, such as those of a patient, a
+            text or a whole number each: none is on both sides of the split into training and testing, nor of a fold of
+            `[tool.modelyard.cross_validation]`.
         test_sets: the names of further test sets, each of which has its arrays: of night, night_x and night_y.
         test_fraction: part of x and y that is set apart for testing.
         stratify: set apart that part of each class, where y is one whole number a sample; otherwise of all samples.
     """
     found = read_arrays(Path(path))
-    further = {f"{name}_{part}" for name in test_sets for part in "xy"}
-    train_x, train_y, test_x, test_y = _splits(found, further, context, Path(path), test_fraction, stratify=stratify)
+    further = {f"{name}_{part}" for name in test_sets for part in "xy"} | {group}
+    groups = _groups(found, group, Path(path))
+    (train_x, test_x), (train_y, test_y), of = _splits(
+        found, further, context, Path(path), test_fraction, stratify=stratify, groups=groups
+    )
     named = _of(found, "class_names")
     if isinstance(named, dict):
         names: Any = class_names or {name: tuple(map(str, one.ravel())) for name, one in named.items()}
     else:
         names = class_names or (() if named is None else tuple(map(str, named.ravel())))
     sets = {name: _set(found, name, Path(path)) for name in test_sets}
-    return Splits(train_x, train_y, test_x, test_y, names, range_of(value_range, train_x, test_x), test_sets=sets)
+    return Splits(
+        train_x, train_y, test_x, test_y, names, range_of(value_range, train_x, test_x), test_sets=sets, groups=of
+    )
 
 
 def _of(found: Arrays, name: str) -> Any:
@@ -84,22 +93,45 @@ def _set(found: Arrays, name: str, path: Path) -> tuple[Any, Any]:
     return x, _of(found, f"{name}_y")
 
 
+def _groups(found: Arrays, name: str, path: Path) -> list[str]:
+    """Return the group of each sample, as a text; none where there are no groups."""
+    if not name:
+        return []
+    if name not in found or found[name].ndim != 1 or found[name].dtype.kind not in "iuU":
+        what = f"is {found[name].dtype} of the shape {found[name].shape}" if name in found else "is not there"
+        hint = did_you_mean(name, found) if name not in found else ""
+        msg = f"{path}: group: the array {name!r} {what}{hint}\n  give a text or a whole number for each sample; it holds: {listing(found)}"
+        raise DataError(msg)
+    return [str(one) for one in found[name]]
+
+
 def _splits(
-    found: Arrays, further: set[str], context: StageContext, path: Path, fraction: float, *, stratify: bool
-) -> tuple[Any, ...]:
-    """Return the four arrays of `Splits`, None for labels that are not there."""
+    found: Arrays,
+    further: set[str],
+    context: StageContext,
+    path: Path,
+    fraction: float,
+    *,
+    stratify: bool,
+    groups: Sequence[str],
+) -> tuple[tuple[Any, Any], tuple[Any, Any], Sequence[str]]:
+    """Return the samples and the labels of both splits, None for labels that are not there, and the groups of the first."""
     names = {name.partition(".")[0] for name in found} - {"class_names"} - further
     if names >= set(FOUR) or names == {"train_x", "test_x"}:
-        return tuple(_of(found, name) for name in FOUR)
+        train_x, train_y, test_x, test_y = (_of(found, name) for name in FOUR)
+        return (train_x, test_x), (train_y, test_y), groups
     if not names >= set(TWO) and names != {"x"}:
         raise _missing(found, path)
     x, learnt = found["x"], Targets([_of(found, "y")], ())
     for y in learnt.each:
         _check_pair(x, y, path)
-    rows = split_rows(learnt.classes, len(x), fraction, context.seed, stratify=stratify)
-    samples = (take_rows(x, some, context.cache) for some in rows)
-    labels = learnt.of(rows, 1)
-    return tuple(one for pair in zip(samples, labels, strict=True) for one in pair)
+    if groups and len(groups) != len(x):
+        msg = f"{path}: group: there are {len(groups):,} values for {len(x):,} samples\n  give one for each"
+        raise DataError(msg)
+    each = [groups] if groups else []
+    rows = parts_of([len(x)], learnt.classes, fraction, context.seed, stratify=stratify, groups=each)
+    train_x, test_x = (take_rows(x, some, context.cache) for some in rows)
+    return (train_x, test_x), learnt.of(rows, 1), [groups[row] for row in rows[0]] if groups else ()
 
 
 def read_arrays(path: Path) -> Arrays:

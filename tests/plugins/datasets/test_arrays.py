@@ -150,3 +150,26 @@ def test_labels_of_several_outputs_and_further_test_sets_are_arrays_of_their_own
     assert {*split.test_y["b"], *split.train_y["b"]} == set(range(20))
     with pytest.raises(DataError, match=r"test_sets: there is no array 'nigt_x', did you mean 'night_x'\?"):
         arrays(bench.stage(), path=str(tmp_path / "a.npz"), test_sets=("nigt",))
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_group_is_on_one_side(bench: Bench, tmp_path: Path, labelled: bool) -> None:
+    n = np.arange(60)
+    labels = {"y": n % 3} if labelled else {}
+    np.savez(tmp_path / "a.npz", x=np.float32(n[:, None]), patient=n // 3, **labels)
+    splits: Any = arrays(bench.stage(), path=str(tmp_path / "a.npz"), group="patient")
+    assert (len(splits.train_x), len(splits.test_x)) == (48, 12)
+    assert list(splits.groups) == [str(int(x) // 3) for x in splits.train_x[:, 0]]
+    assert not {*splits.groups} & {str(int(x) // 3) for x in splits.test_x[:, 0]}
+
+
+def test_groups_of_arrays_that_are_split_already_are_those_of_the_training_split(
+    bench: Bench, four: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", **four, speaker=np.array(["ann", "bob"] * 10), odd=np.zeros((20, 2)))
+    splits = arrays(bench.stage(), path=str(tmp_path / "a.npz"), group="speaker")
+    assert list(splits.groups) == ["ann", "bob"] * 10
+    with pytest.raises(DataError, match="group: the array 'speakr' is not there, did you mean 'speaker'"):
+        arrays(bench.stage(), path=str(tmp_path / "a.npz"), group="speakr")
+    with pytest.raises(DataError, match=r"group: the array 'odd' is float64 of the shape \(20, 2\)\n  give a text or"):
+        arrays(bench.stage(), path=str(tmp_path / "a.npz"), group="odd")
