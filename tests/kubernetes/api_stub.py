@@ -121,6 +121,12 @@ class Cluster:
         stamps = {"generation": max(counted, 1), "resourceVersion": str(self._version), "uid": path}
         return {**thing, "metadata": {**thing["metadata"], **stamps}}
 
+    def take(self, other: Cluster) -> None:
+        """Have what another cluster has, and what was done there."""
+        with self.lock:
+            for name in ("objects", "written", "asked", "replicas", "_version"):
+                setattr(self, name, copy.deepcopy(getattr(other, name)))
+
     def get(self, kind: str, name: str = "digits") -> dict[str, Any] | None:
         """Return an object of the namespace `digits`, or None."""
         found = [o for o in self.objects.values() if (o["kind"], o["metadata"]["name"]) == (kind, name)]

@@ -54,20 +54,28 @@ def good(manifests: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """An API on loopback that the real kubectl talks to, with the namespace and the Secrets that the objects need."""
+    with _cluster(tmp_path) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _cluster(folder: Path) -> Iterator[Cluster]:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not on PATH")
-    made, server = serve(tmp_path)
-    monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
-    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("GOGC", "off")  # kubectl lives too short to collect what it leaves: a seventh of its time
+    made, server = serve(folder)
     made.add("api/v1/namespaces/digits")
     made.add("api/v1/namespaces/digits/secrets/digits-auth", data={"username": "", "password": ""})
     for name in ("digits-tls", "digits-ingress-tls"):
         made.add(f"api/v1/namespaces/digits/secrets/{name}", data={"tls.crt": "", "tls.key": ""})
     made.written.clear()
-    yield made
+    variables = {"KUBECONFIG": str(made.kubeconfig), "KUBECACHEDIR": str(folder / "cache")}
+    variables["GOGC"] = "off"  # kubectl lives too short to collect what it leaves: a seventh of its time
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            environment.setenv(name, value)
+        yield made
     server.shutdown()
     server.server_close()
 
@@ -168,3 +176,22 @@ DEPLOY_ONLY = ("kube_context", "rollout_timeout_s", "force_conflicts", "confirm"
 @pytest.fixture
 def deployer(tmp_path: Path) -> Deployer:
     return Deployer(tmp_path / "renders")
+
+
+@pytest.fixture(scope="session")
+def first_deploy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Deployer, Cluster]:
+    """Return who deployed to an empty cluster, and what is there now; not to be changed."""
+    folder = tmp_path_factory.mktemp("first-deploy")
+    made = Deployer(folder / "renders")
+    with _cluster(folder) as cluster:
+        assert made()[-1].startswith("deployed render")
+    return made, cluster
+
+
+@pytest.fixture
+def deployed_once(first_deploy: tuple[Deployer, Cluster], deployer: Deployer, cluster: Cluster) -> None:
+    """Have the first deploy behind one, with all as it is without parameters."""
+    done, there = first_deploy
+    shutil.copytree(done.folder, deployer.folder)
+    deployer.renders.extend(done.renders)
+    cluster.take(there)

@@ -27,8 +27,8 @@ def test_a_deploy_says_where_and_what_and_waits_for_every_pod(deployer: Deployer
     assert image(cluster).endswith("@sha256:" + "a" * 64)
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_an_unchanged_project_changes_nothing(deployer: Deployer, cluster: Cluster) -> None:
-    deployer()
     before = {path: one["metadata"]["resourceVersion"] for path, one in cluster.objects.items()}
     cluster.written.clear()
     said = deployer()
@@ -37,8 +37,8 @@ def test_an_unchanged_project_changes_nothing(deployer: Deployer, cluster: Clust
     assert {path: one["metadata"]["resourceVersion"] for path, one in cluster.objects.items()} == before
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_kubectl_and_deploy_can_be_used_in_turn(deployer: Deployer, cluster: Cluster) -> None:
-    deployer()
     folder = str(deployer.folder / deployer.render(log_level="debug"))
     kubectl("apply", "--server-side", "-k", folder)
     assert told(deployer(log_level="error", port=9090), "change") == ["Deployment/digits"]
@@ -47,8 +47,8 @@ def test_kubectl_and_deploy_can_be_used_in_turn(deployer: Deployer, cluster: Clu
     assert managers(cluster) == {"kubectl": "Apply", "modelyard-record": "Apply", "modelyard-replicas": "Apply"}
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_a_dry_run_changes_nothing_and_shows_each_line(deployer: Deployer, cluster: Cluster) -> None:
-    deployer()
     cluster.written.clear()
     said = deployer(digest="b", options={"dry_run": True, "diff": True})
     assert told(said, "change") == ["Deployment/digits"]
@@ -57,9 +57,9 @@ def test_a_dry_run_changes_nothing_and_shows_each_line(deployer: Deployer, clust
     assert cluster.written == []
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_nothing_is_applied_if_one_object_is_refused(deployer: Deployer, cluster: Cluster) -> None:
     pytest.importorskip("kubernetes_validate")
-    deployer()
     cluster.written.clear()
     key = deployer.render(port=9090)
     service = deployer.folder / key / "30-service.yaml"

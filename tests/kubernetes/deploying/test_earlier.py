@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.kubernetes.deployed import NAMESPACE, told
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def test_a_route_of_a_gateway_goes_with_it(deployer: Deployer, cluster: Cluster)
     assert cluster.names("HTTPRoute") == cluster.names("BackendTLSPolicy") == []
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_kedas_objects_take_the_autoscalers_place_and_go_with_it(deployer: Deployer, cluster: Cluster) -> None:
     keda = {"scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}], "scale_secrets": {"key": "broker/key"}}
-    deployer()
     said = deployer(**keda)
     assert sorted(told(said, "create")) == ["ScaledObject/digits", "TriggerAuthentication/digits"]
     assert told(said, "remove") == ["HorizontalPodAutoscaler/digits"]

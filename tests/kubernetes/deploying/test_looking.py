@@ -21,8 +21,8 @@ def test_an_object_that_is_not_ours_is_left_alone(deployer: Deployer, cluster: C
     assert cluster.written == []
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_another_targets_objects_are_left_alone(deployer: Deployer, cluster: Cluster) -> None:
-    deployer()
     with pytest.raises(ToolError, match=r"deployed by the target 'kubernetes', not by 'staging'"):
         deployer(options={"target": "staging"}, digest="b")
     assert image(cluster).endswith("a" * 64)

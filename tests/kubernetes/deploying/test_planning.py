@@ -28,8 +28,8 @@ def test_what_a_person_did_by_hand_is_taken_back_whole(deployer: Deployer, clust
     assert deployer(port=9090)[-1].endswith(" runs")
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_a_persons_annotations_stay(deployer: Deployer, cluster: Cluster) -> None:
-    deployer()
     where = ("spec", "template", "metadata", "annotations")
     notes = cluster.objects[DEPLOYMENT]["spec"]["template"]["metadata"]["annotations"]
     cluster.by_hand(DEPLOYMENT, "kubectl-rollout", *where, value={**notes, "kubectl.kubernetes.io/restartedAt": "now"})
@@ -51,8 +51,8 @@ def test_what_an_earlier_version_deployed_is_taken_over_with_what_is_no_longer_r
     assert "modelyard" not in managers(cluster)
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_another_tools_field_is_a_conflict_unless_forced(deployer: Deployer, cluster: Cluster) -> None:
-    deployer()
     cluster.by_hand(SERVICE, "helm", "spec", "type", value="NodePort")
     cluster.written.clear()
     with pytest.raises(

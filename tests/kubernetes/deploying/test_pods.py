@@ -44,10 +44,10 @@ KILLED = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
     ],
     ids=["pull", "config", "crash", "memory"],
 )
+@pytest.mark.usefixtures("deployed_once")
 def test_a_pod_without_hope_ends_the_wait_with_its_last_words(
     status: dict[str, Any], words: list[str], deployer: Deployer, cluster: Cluster
 ) -> None:
-    deployer()
     cluster.statuses["sha256:bbbb"] = status
     with pytest.raises(StageFailed) as caught:
         deployer(digest="b", rollout_timeout_s=300)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.kubernetes.deployed import DEPLOYMENT
 
 if TYPE_CHECKING:
@@ -9,8 +10,8 @@ if TYPE_CHECKING:
     from tests.kubernetes.conftest import Deployer
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_the_record_says_what_was_deployed_by_whom(deployer: Deployer, cluster: Cluster) -> None:
-    deployer()
     notes = cluster.objects[DEPLOYMENT]["metadata"]["annotations"]
     cause = f"digits 0.1.0: render {deployer.renders[0][:12]}, commit 0123456789, image sha256:{'a' * 12}, by ann@example.org"
     assert notes["kubernetes.io/change-cause"] == cause

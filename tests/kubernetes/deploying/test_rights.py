@@ -49,10 +49,10 @@ def test_the_role_on_the_page_is_what_a_deploy_asks_for(deployer: Deployer, clus
 
 
 @pytest.mark.parametrize(("reads_namespaces", "verb"), [(False, "get"), (True, "patch")])
+@pytest.mark.usefixtures("deployed_once")
 def test_a_namespace_that_one_has_no_right_to_is_left_as_it_is(
     reads_namespaces: bool, verb: str, deployer: Deployer, cluster: Cluster
 ) -> None:
-    deployer()
     namespace = cluster.objects[NAMESPACE]
     cluster.role_in, cluster.reads_namespaces = "digits", reads_namespaces
     said = deployer(create_namespace=True, digest="b")
