@@ -7,27 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.front_door import imported
 from tests.front_door.builds import build
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-CONFIG = """
-[tool.modelyard]
-name = "bright"
-
-[tool.modelyard.dataset]
-use = "generated"
-model = "model.onnx"
-samples = 24
-
-[tool.modelyard.task]
-use = "agreement"
-
-[tool.modelyard.train]
-use = "import"
-path = "model.onnx"
-
+TABLES = """
 [tool.modelyard.signature]
 boxes = { batch = false }
 scores = { batch = false }
@@ -37,15 +23,6 @@ kinds = { batch = false }
 outputs = ["boxes", "scores", "kinds"]
 after = [{ use = "nms", give = "detections", most = 5, overlap = 0.9 }]
 answer = "detections"
-
-[tool.modelyard.runtime]
-use = "onnxruntime"
-
-[tool.modelyard.variants]
-whole = []
-
-[tool.modelyard.check]
-start = false
 """
 
 
@@ -74,9 +51,7 @@ def detector() -> onnx.ModelProto:
 
 
 def test_what_it_finds_is_made_alike_by_a_handler(tmp_path: Path) -> None:
-    onnx.save(detector(), tmp_path / "model.onnx")
-    (tmp_path / "pyproject.toml").write_text(CONFIG)
-    (tmp_path / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
+    imported.write(tmp_path, detector(), imported.config("bright", dataset="samples = 24", tables=TABLES))
     done = build(tmp_path, "check:bright")
     assert done.code == 0, done.output
     samples = np.load(tmp_path / "artifacts/dataset/generated/test_x.npy")

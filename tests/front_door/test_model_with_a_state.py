@@ -8,51 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.front_door import imported
 from tests.front_door.builds import build
 from tests.serving.stream_models import cache_model, levels, means, stream_model
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-CONFIG = """
-[tool.modelyard]
-name = "level"
-
-[tool.modelyard.dataset]
-use = "generated"
-model = "model.onnx"
-inputs = { x = [7, 3] }
-samples = 20
-
-[tool.modelyard.task]
-use = "agreement"
-
-[tool.modelyard.train]
-use = "import"
-path = "model.onnx"
-
+TABLES = """
 [tool.modelyard.signature]
 x = { overlap = 1 }
 h = { state = "hn", initial = 0.5 }
 scale = { constant = 2 }
-
-[tool.modelyard.runtime]
-use = "onnxruntime"
-
-[tool.modelyard.variants]
-whole = []
-
-[tool.modelyard.check]
-start = false
 """
+CONFIG = imported.config("level", dataset="inputs = { x = [7, 3] }\nsamples = 20", tables=TABLES)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    onnx.save(stream_model(), tmp_path / "model.onnx")
-    (tmp_path / "pyproject.toml").write_text(CONFIG)
-    (tmp_path / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
-    return tmp_path
+    return imported.write(tmp_path, stream_model(), CONFIG)
 
 
 def test_streams_go_through_step_by_step_and_what_is_said_of_it_counts(project: Path) -> None:
