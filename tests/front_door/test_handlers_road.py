@@ -107,13 +107,17 @@ def write_model(file: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
 
 
+def write(folder: Path) -> Path:
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    write_model(folder / "model.onnx")
+    (folder / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
-    write_model(tmp_path / "model.onnx")
-    (tmp_path / "dodo.py").write_text((Path(__file__).parents[2] / "dodo.py").read_text())
-    return tmp_path
+    return write(tmp_path)
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -201,10 +205,10 @@ def ask(url: str, body: Any, kind: str = "application/json") -> Any:
         return exc.code, json.loads(exc.read())["error"]
 
 
-@pytest.fixture
-def served(project: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `doit serve`."""
-    with serving(project) as address:
+    with serving(write(tmp_path_factory.mktemp("served"))) as address:
         yield address
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from modelyard.testing import run_doit, write_small_project
+from tests.known import know
 
 pytestmark = [pytest.mark.thorough, pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -41,7 +42,7 @@ def elsewhere(path: Path) -> None:
 
 
 def test_a_softmax_in_the_file_is_not_followed_by_another(tmp_path: Path) -> None:
-    project = write_small_project(tmp_path / "project", {"pyproject.toml": PYPROJECT})
+    project = know(write_small_project(tmp_path / "project", {"pyproject.toml": PYPROJECT}))
     x, y = np.tile(np.eye(3, dtype=np.float32), (6, 1)), np.arange(18) % 3
     np.savez(project / "data.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     elsewhere(project / "elsewhere.keras")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from modelyard.testing import run_doit, write_project
+from tests.known import know
 
 PYPROJECT = """\
 [project]
@@ -90,7 +91,7 @@ def write_model(file: Path) -> None:
 def test_both_heads_are_measured_and_a_gate_on_either_rules_a_variant_out(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
-    project = write_project(tmp_path / "two", {"pyproject.toml": PYPROJECT, "points.py": POINTS})
+    project = know(write_project(tmp_path / "two", {"pyproject.toml": PYPROJECT, "points.py": POINTS}))
     write_model(project / "two.onnx")
 
     done = run_doit(project, "select")

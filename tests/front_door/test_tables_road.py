@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from modelyard.testing import run_doit, write_project
+from tests.known import know
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +119,7 @@ def patients() -> str:
 def regression(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project that learns the progression, with variants that train and quantize; built up to the choice."""
     files = {"pyproject.toml": HEAD + REGRESSION + INT8, "net.py": NET, "patients.csv": patients()}
-    project = write_project(tmp_path_factory.mktemp("regression") / "project", files)
+    project = know(write_project(tmp_path_factory.mktemp("regression") / "project", files))
     done = run_doit(project, "select")
     assert done.returncode == 0, done.stdout + done.stderr
     return project
@@ -191,7 +192,7 @@ def test_several_labels_are_learnt_with_a_sigmoid_inside_or_behind(tmp_path: Pat
     x = random.normal(size=(400, 6)).astype(np.float32)
     y = (x[:, :3] + x[:, 3:] > 0).astype(np.float32)
     text = (HEAD + MULTI_LABEL).replace('"net:module"', f'"net:module"\ninside = {str(inside).lower()}')
-    project = write_project(tmp_path / "project", {"pyproject.toml": text, "net.py": NET})
+    project = know(write_project(tmp_path / "project", {"pyproject.toml": text, "net.py": NET}))
     np.savez(project / "data.npz", x=x, y=y)
     done = run_doit(project, "select")
     assert done.returncode == 0, done.stdout + done.stderr

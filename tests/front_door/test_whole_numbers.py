@@ -10,6 +10,7 @@ import pytest
 
 from modelyard.testing import run_doit, write_small_project
 from tests.front_door.builds import build
+from tests.known import know
 
 WORDS, LENGTH = 5000, 12
 """Size of the vocabulary, and ids in a sample."""
@@ -93,7 +94,7 @@ def build(input_shape, classes, *, dtype: str = "int32"):
 @pytest.mark.tensorflow
 @pytest.mark.slow
 def test_an_embedding_learns_from_ids_and_is_quantized(tmp_path: Path) -> None:
-    project = write_small_project(tmp_path / "project", {"pyproject.toml": PYPROJECT, "net.py": NET})
+    project = know(write_small_project(tmp_path / "project", {"pyproject.toml": PYPROJECT, "net.py": NET}))
     save(project)
     for dtype in ("int32", "float32"):  # Keras's own type of an input without one
         done = run_doit(project, f"model.dtype={dtype}", "select")

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.known import know
 
 from modelyard.artifacts import Dataset
 from modelyard.testing.building import bring, engine_of
@@ -27,7 +28,7 @@ def built(project: Path, samples: int) -> tuple[int, list[int]]:
 @pytest.fixture
 def projects(tmp_path: Path) -> list[Path]:
     ignore = shutil.ignore_patterns("__pycache__", ".modelyard", "artifacts")
-    return [Path(shutil.copytree(TOY, tmp_path / name, ignore=ignore)) for name in ("one", "two")]
+    return [know(Path(shutil.copytree(TOY, tmp_path / name, ignore=ignore))) for name in ("one", "two")]
 
 
 def test_one_worker_serves_projects_in_turn_each_as_it_is_configured(projects: list[Path]) -> None:

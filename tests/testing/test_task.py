@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.known import know
 
 from modelyard.testing import check_task, write_project
 
@@ -88,7 +89,7 @@ def labels(task: str, samples: int) -> np.ndarray:
 def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, task: str) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    project = write_project(tmp_path / "project", {"pyproject.toml": BROUGHT})
+    project = know(write_project(tmp_path / "project", {"pyproject.toml": BROUGHT}))
     random = np.random.default_rng(0)
     y = labels(task, 60)
     x = random.normal(size=(60, 3)).astype(np.float32) + 3 * np.eye(3, dtype=np.float32)[np.arange(60) % 3]
