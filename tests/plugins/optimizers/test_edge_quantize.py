@@ -161,3 +161,27 @@ def test_it_keeps_the_contract(tmp_path: Path) -> None:
     baseline = measure(project, ["float32"])
     assert checked.evaluation.metric("accuracy").value >= baseline.metric("accuracy").value - 0.03
     assert checked.evaluation.size_bytes < baseline.size_bytes
+
+
+def test_a_network_that_cannot_take_a_sample_that_is_1_long_is_told(bench: Bench, tmp_path: Path) -> None:
+    import tensorflow as tf
+    from tests.plugins.conftest import no_progress, open_model
+    from tests.tasks import write_dataset
+
+    from modelyard.artifacts import Dataset, Splits
+    from modelyard.files.ragged import RaggedArray
+
+    x: Any = RaggedArray.of(np.ones((50, 1), np.float32), np.array([0, 20, 50]), 0)
+    y = np.arange(2)
+    write_dataset(Splits(x, y, x, y, ["a", "b"], None), tmp_path, normalize="none", progress=no_progress)
+    layers = tf.keras.layers
+    net = [layers.Input((None, 1)), layers.Conv1D(2, 16), layers.GlobalMaxPooling1D()]
+    made = bench.stage().out
+    converter = tf.lite.TFLiteConverter.from_keras_model(tf.keras.Sequential(net))
+    (made / "model.tflite").write_bytes(converter.convert())
+    dataset = Dataset.open(tmp_path)
+    context = bench.optimize(dataset, open_model(made, dataset, "tflite"))
+    with pytest.raises(
+        StageFailed, match=r"begins with a sample that is 1 long, which the model cannot take: .*\n  use a"
+    ):
+        edge_quantize(context, recipe="static_wi8_ai8")

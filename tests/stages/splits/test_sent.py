@@ -65,6 +65,13 @@ def test_the_training_split_is_looked_at_once_for_all_test_sets(tmp_path: Path) 
     assert test["asked"].tolist() == [5, 5]
 
 
+def test_a_handler_of_several_inputs_is_asked_once_for_all(tmp_path: Path) -> None:
+    preparing = Preparing(chain(PLACE.tensor("count", "int32"), PLACE.tensor("asked", "int32")), tmp_path, no_progress)
+    train: Any = preparing(splits(["ab", "c"], ["d"]))[0].train_x
+    found = [train[name][:].tolist() for name in ("count", "asked", "count", "asked")]
+    assert found == [[2, 1], [2, 2]] * 2
+
+
 @pytest.mark.parametrize(
     "tensor",
     [

@@ -65,7 +65,7 @@ class Sent:
         """Return the inputs of the model by name: arrays, or what is computed block by block when it is looked at.
 
         Samples of several lengths are computed here, and lie in files in `folder` that have no names: how long each is has
-        to be known before any is written.
+        to be known before any is written. So are those of several inputs: else all would be computed anew for each.
         """
         rest = {name: one for name, one in self.columns.items() if name not in self._chain.inputs()}
         try:
@@ -74,7 +74,7 @@ class Sent:
             raise PluginError(str(exc)) from exc
         for tensor in made.values():
             _check_shape(tensor)
-        if any(tensor.varies for tensor in made.values()):
+        if len(made) > 1 or any(tensor.varies for tensor in made.values()):
             return self._spooled(made, folder, progress) | rest
         return {name: _Prepared(self, one) for name, one in made.items()} | rest
 
@@ -199,7 +199,7 @@ class Preparing:
 
         Args:
             chain: the handlers.
-            folder: where samples of several lengths may lie meanwhile, in files without names.
+            folder: where samples may lie meanwhile, in files without names.
             progress: told how many of those are done.
         """
         self._chain, self._folder, self._progress = chain, folder, progress
