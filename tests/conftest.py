@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not config.option.markexpr and not any("::" in argument for argument in config.args):
         _leave_out_thorough(config, items)
-    seconds: Counter[Path] = Counter()
+    seconds: dict[Path, float] = defaultdict(float)
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         seconds[item.path] += max(_SECONDS.get(mark, _OTHER_SECONDS) for mark in (*marks, ""))

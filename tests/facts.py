@@ -57,7 +57,12 @@ def model_json(
     taken = {"name": "input", "dtype": input_dtype, "shape": input_shape, "preprocessing": preprocessing or {}}
     if value_range is not None:
         taken["value_range"] = value_range
-    answer = {"name": "probabilities", "shape": [len(class_names)], "activation": "softmax", "labels": class_names}
+    answer: dict[str, Any] = {
+        "name": "probabilities",
+        "shape": [len(class_names)],
+        "activation": "softmax",
+        "labels": class_names,
+    }
     if output == "probabilities":
         answer["inside"] = True
     return {**more, "task": "classification", "inputs": [taken], "outputs": [answer]}

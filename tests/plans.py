@@ -17,7 +17,7 @@ from modelyard.plugins.load import Plugins, load_plugins
 from modelyard.toml.places import ConfigSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from modelyard.plan.planner import Plan
     from modelyard.stage import Stage
@@ -69,7 +69,7 @@ def plugins_of(empty: Path) -> Plugins:
     return Plugins(loaded.manager, {(c.kind, c.name): c for c in COMPONENTS}, sources=loaded.sources)
 
 
-def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
+def config(variants: Mapping[str, tuple[Use, ...]], **changes: object) -> Config:
     known = {c.kind: c for c in COMPONENTS}
     uses = {table: Use(known[kind]) for table, kind in USING.items() if table not in TRAINED}
     trained = {table: Use(known[USING[table]]) for table in TRAINED}
@@ -95,7 +95,7 @@ def config(variants: dict[str, tuple[Use, ...]], **changes: object) -> Config:
     return Config(**fields)  # type: ignore[arg-type]
 
 
-def several(variants: dict[str, tuple[Use, ...]], *names: str, **changes: object) -> Config:
+def several(variants: Mapping[str, tuple[Use, ...]], *names: str, **changes: object) -> Config:
     """Return the first of several pipelines that differ in nothing but their names."""
     first, *others = (config(variants, pipeline=name, name=name, project_name="shop", **changes) for name in names)
     return msgspec.structs.replace(first, others=tuple(others))

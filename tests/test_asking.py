@@ -19,7 +19,7 @@ def ragged(lengths: list[int]) -> RaggedArray:
 def test_samples_of_one_length_are_asked_together_and_each_once(lengths: list[int], most: int) -> None:
     column = ragged(lengths)
     found = batches(len(lengths), most, {"length": np.array(lengths)})
-    assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
+    assert sorted(row for rows in found for row in np.r_[rows].tolist()) == list(range(len(lengths)))
     for rows in found:
         assert len(rows) <= most  # type: ignore[arg-type]
         assert not (column[rows] == -1).any()

@@ -106,7 +106,7 @@ def test_the_types_of_the_parameters_are_those_of_their_defaults() -> None:
 
 def test_what_parameters_mean_and_need_can_be_said() -> None:
     made: dict[str, Any] = {}
-    said = {"check": lambda context, **_: [], "preflight": lambda context, **_: []}
+    said: dict[str, Any] = {"check": lambda context, **_: [], "preflight": lambda context, **_: []}
     template_target(lambda name, function, **traits: made.update(traits), "a", templates=("a.j2",), **said)
     assert said.items() <= made.items()
 

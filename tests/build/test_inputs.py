@@ -10,6 +10,7 @@ from modelyard.build import inputs
 from modelyard.build.inputs import InputGuard
 from modelyard.errors import StageFailed
 from modelyard.execution.protocol import Seen
+from modelyard.keys.sightings import settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +63,7 @@ def test_a_file_that_moves_while_the_key_is_made_has_the_key_made_again(
     engine: Engine, guard: InputGuard, toy_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounded = engine.plan.stages["optimize:rounded"]
-    plugin, plain, before = toy_project / "plugins" / "toy.py", inputs.settle, engine.judge.fingerprint(rounded).key
+    plugin, plain, before = toy_project / "plugins" / "toy.py", settle, engine.judge.fingerprint(rounded).key
 
     def edit_once(marks: Any) -> bool:
         monkeypatch.setattr(inputs, "settle", plain)

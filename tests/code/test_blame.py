@@ -30,7 +30,7 @@ def module(file: Path, text: str) -> Callable[..., object]:
     assert spec.loader
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
-    return made.build  # type: ignore[no-any-return]
+    return made.build
 
 
 def test_the_innermost_line_of_the_project_is_named_though_a_library_raised(tmp_path: Path) -> None:

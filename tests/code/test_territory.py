@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,8 @@ def test_a_file_is_named_as_a_person_in_the_project_would() -> None:
 
 
 def test_the_reader_is_the_innermost_line_of_the_project_s_code(tmp_path: Path) -> None:
-    territory, found = Territory(str(tmp_path)), []
+    territory = Territory(str(tmp_path))
+    found: list[tuple[str, int] | None] = []
     inner, outer, library = (str(tmp_path / "model.py"), str(tmp_path / "train.py"), "/usr/lib/thing.py")
     ask = lambda *also: found.append(territory.reader(frozenset(also)))  # noqa: E731 - its frame is the caller's
     read = _function("\n\nask(*also)", library, ask=ask)
@@ -84,7 +86,7 @@ def test_the_reader_is_the_innermost_line_of_the_project_s_code(tmp_path: Path) 
     assert found == [(inner, 1), (library, 3), None]
 
 
-def _function(code: str, file: str, **names: object) -> object:
+def _function(code: str, file: str, **names: object) -> Callable[..., None]:
     """Return a function that runs `code` as if it stood in `file`."""
     compiled = compile(code, file, "exec")
     return lambda *also: exec(compiled, {**names, "also": also})

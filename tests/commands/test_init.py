@@ -78,7 +78,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the sdist, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("built")
     source = copy_of(ROOT, folder / "source")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", source]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "is absent from the `packages` configuration" not in done.stdout + done.stderr
@@ -134,7 +134,7 @@ def test_installed_elsewhere_it_builds_a_new_project(built: Path, tmp_path: Path
         check=False,
     )
     assert made.stdout == "net: 6 files in net\n  next: cd net && doit\n", made.stderr
-    command = [python, "-m", "doit"]
+    command = [str(python), "-m", "doit"]
     done, again = (
         subprocess.run(command, cwd=tmp_path / "net", env=clean(), capture_output=True, text=True, check=False)
         for _ in range(2)

@@ -101,9 +101,9 @@ def test_the_image_has_the_client_its_requirements_and_no_broker(load: Load) -> 
     config = load({EVENTS: 'use = "nats"\ninput = "a"\nurl = "nats://b"\nretry_s = 2.5'})
     plan = build_plan(config, load.plugins)
     stage = plan.stages["image:some-project"]
-    parts = python_server.parts(stage.settings, stage.uses["runtime"], Path("model"), stage.uses["source"])
+    parts = python_server.parts(stage.settings, stage.uses["runtime"], {"model": Path("model")}, stage.uses["source"])
     plain = build_plan(load(), load.plugins).stages["image:some-project"]
-    without = python_server.parts(plain.settings, plain.uses["runtime"], Path("model"))
+    without = python_server.parts(plain.settings, plain.uses["runtime"], {"model": Path("model")})
 
     folder = Path(nats.__file__).parent
     assert {*parts["server"].items()} - {*without["server"].items()} == {

@@ -27,8 +27,10 @@ def test_without_the_table_nothing_stands_around_the_model(load: Load) -> None:
     assert config.before == config.after == ()
     assert not any(handlers_of(stage.uses) for stage in plan.stages.values())
     runtime = config.uses["runtime"]
-    parts = python_server.parts({"name": "net", "port": 8080}, runtime, Path("model"))
-    assert parts == python_server.parts({"name": "net", "port": 8080}, runtime, Path("model"), None, {}, None)
+    parts = python_server.parts({"name": "net", "port": 8080}, runtime, {"model": Path("model")})
+    assert parts == python_server.parts(
+        {"name": "net", "port": 8080}, runtime, {"model": Path("model")}, None, {}, None
+    )
     assert not parts["optional_requirements"]
     assert list(parts["server"]) == [f"/app/{python_server.package(runtime.component)}"]
 
@@ -47,7 +49,9 @@ def test_their_code_and_what_it_needs_are_in_the_image(load: Load, tmp_path: Pat
     handlers = handlers_of(build_plan(config, load.plugins).stages["image:some-project"].uses)
     runtime = config.uses["runtime"]
     lay_out(handlers, config.project, tmp_path, python_server.distributions(runtime, handlers))
-    parts = python_server.parts({"name": "net", "port": 8080}, runtime, Path("model"), None, handlers, tmp_path)
+    parts = python_server.parts(
+        {"name": "net", "port": 8080}, runtime, {"model": Path("model")}, None, handlers, tmp_path
+    )
     assert [*parts["server"]] == [f"/app/{python_server.package(runtime.component)}", "/app/modelyard_handlers"]
     assert [line.partition(" ")[0] for line in parts["optional_requirements"]] == ["pillow==13.0.0"]
     said = json.loads(parts["environment"]["MODELYARD_HANDLERS"])

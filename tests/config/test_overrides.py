@@ -86,7 +86,7 @@ def test_an_override_equals_the_same_key_in_the_file(setting: tuple[str, str, st
             return ("error", told)
         return config.settings, {t: use.params for t, use in config.uses.items()}
 
-    base = {"tool.modelyard.train": 'use = "trainer"'}
+    base: dict[str, str | None] = {"tool.modelyard.train": 'use = "trainer"'}
     assert outcome({**base, f"tool.modelyard.{table}": text}, {}) == outcome(base, {key: value})
 
 

@@ -26,7 +26,7 @@ def deploy(tmp_path: Path, *, agrees: bool, yes: bool) -> DeployContext:
         insecure=False,
         who="a person",
         rendered=Rendered(folder=tmp_path, key="", commit="", when=""),
-        earlier=never,  # type: ignore[arg-type] - nobody goes back
+        earlier=never,  # type: ignore[arg-type] # nobody goes back
         asks=lambda _question: agrees,
         yes=yes,
     )

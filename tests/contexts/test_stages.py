@@ -31,8 +31,12 @@ def test_two_contexts_share_no_warnings(tmp_path: Path) -> None:
     assert contexts[1].warnings == []
 
 
+def _stage(kind: str, name: str) -> Stage:
+    return Stage(kind, name)
+
+
 def test_a_plan_finds_the_stages_of_a_kind_and_makes_further_ones() -> None:
-    planned = {name: Stage(*name.split(":")) for name in ("evaluate:a", "select:", "evaluate:b")}
+    planned = {name: _stage(*name.split(":")) for name in ("evaluate:a", "select:", "evaluate:b")}
     context = PlanContext(
         name="toy",
         version="1",

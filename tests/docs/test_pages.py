@@ -6,13 +6,14 @@ import ast
 import json
 import re
 import tomllib
+from collections.abc import Callable
 
 import pytest
 import yaml
 
 from tests.docs.pages import LANGUAGES, PAGES, ROOT, Block, blocks
 
-READERS = {"toml": tomllib.loads, "python": ast.parse, "json": json.loads}
+READERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "python": ast.parse, "json": json.loads}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -21,7 +22,8 @@ def test_every_block_says_its_language_and_can_be_read(page: str) -> None:
     assert (ROOT / page).read_text(encoding="utf-8").count("\n```") == 2 * len(found), "a fence that is not closed"
     for block in found:
         assert block.language in LANGUAGES, block
-        READERS.get(block.language, lambda _: None)(block.text)
+        if read := READERS.get(block.language):
+            read(block.text)
 
 
 @pytest.mark.parametrize(

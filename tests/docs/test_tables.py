@@ -106,7 +106,8 @@ def tables() -> list[Block]:
 def test_the_table_makes_a_project_that_loads(block: Block, tmp_path: Path) -> None:
     project = tmp_path / "net"
     scaffold.new_project(project)
-    BEFORE.get(block.page, lambda _: None)(project)
+    if prepare := BEFORE.get(block.page):
+        prepare(project)
     write_files(block.page, project)
     if block.file.endswith("/pyproject.toml"):  # a project of its own
         assert load((project / block.file).parent).plan.stages

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import importlib.metadata
+
 import pytest
 
-from modelyard.execution import extras
 from modelyard.execution.extras import extras_of, install_command, missing, of_module
 
 
@@ -29,7 +30,7 @@ def test_the_extras_of_the_plugins_own_distribution_come_first(monkeypatch: pyte
         "ours": ['torch>=2; extra == "fast"', "numpy", 'ours[fast]; python_version > "3" and extra == "all"'],
         "modelyard": ['torch; extra == "torch"', 'docker; extra == "docker"'],
     }
-    monkeypatch.setattr(extras.importlib.metadata, "requires", told.__getitem__)
+    monkeypatch.setattr(importlib.metadata, "requires", told.__getitem__)
     assert extras_of("ours") == {"fast": {"torch"}, "all": {"torch"}}
     assert install_command(["torch", "docker"], ["ours"]) == "python -m pip install 'ours[all]' 'modelyard[docker]'"
 

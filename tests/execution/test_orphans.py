@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -41,8 +42,9 @@ def test_all_below_a_process_that_ended_come_to_this_one_and_are_ended() -> None
 def test_a_long_command_is_cut() -> None:
     # A program that has said a word has its own command line; one just begun may still have none.
     program = "print(flush=True); input()"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", program, "x" * 1000], **pipes) as process:
+    command, pipe = [sys.executable, "-c", program, "x" * 1000], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
         process.stdout.readline()
         name = orphans._name(process.pid)
         process.communicate(b"\n")
@@ -53,6 +55,6 @@ def test_a_long_command_is_cut() -> None:
 def test_where_proc_shows_other_numbers_nobody_is_taken_for_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
         assert process.pid in orphans.children()
-        monkeypatch.setattr(orphans.os, "readlink", lambda _: "1")
+        monkeypatch.setattr(os, "readlink", lambda _: "1")
         assert orphans.children() == set()
         process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from modelyard.execution.protocol import Request
 
 
 def request_in(folder: Path) -> Request:
-    names = {name: str(folder / name) for name in ("project", "out", "cache", "result", "log")}
+    names: dict[str, Any] = {name: str(folder / name) for name in ("project", "out", "cache", "result", "log")}
     return Request(id=1, overrides={}, stage="train:net", inputs={}, **names)
 
 

@@ -24,7 +24,7 @@ WITHOUT_A_TRAINING = ("dataset", "executor", "handler", "target")
 
 def passed(folder: Path, python: Path, *files: str) -> str:
     """Return the last line that the package's own tests say."""
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=folder, env=clean(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()[-1]

@@ -82,7 +82,7 @@ def flat(value: Any, where: Path = ()) -> dict[Path, Any]:
         return {path: leaf for key, inner in value.items() for path, leaf in flat(inner, (*where, f"f:{key}")).items()}
     keys = _list_keys(where)
     if isinstance(value, list) and keys and value:
-        found = {}
+        found: dict[Path, Any] = {}
         for one in value:
             which = json.dumps({key: one.get(key, "TCP") for key in keys}, sort_keys=True)
             found |= flat(one, (*where, f"k:{which}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.kubernetes.changes import assert_found, assert_left_alone, broken, cases, container, kind, of, put
@@ -13,6 +13,8 @@ from modelyard.kubernetes.findings import findings
 from modelyard.kubernetes.objects import Bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.kubernetes.changes import Case, Change, Objects
 
 BROKEN: list[Case] = [
@@ -108,7 +110,7 @@ def test_what_is_wrong_with_a_pods_labels_is_told_once_of_its_owner(good: Object
 )  # fmt: skip
 def test_a_version_of_the_api_is_known_until_it_was_removed(version: str, gone: int | None) -> None:
     """Source: Kubernetes, "Deprecated API Migration Guide"."""
-    objects = [{"apiVersion": version, "kind": "Thing", "metadata": {"name": "a"}}]
+    objects: list[Mapping[str, Any]] = [{"apiVersion": version, "kind": "Thing", "metadata": {"name": "a"}}]
     for minor in range(14, 36):
         rules = [finding.rule for finding in findings(Bundle(objects, version=minor))]
         assert ("api-versions" in rules) is (gone is not None and minor >= gone), minor

@@ -8,6 +8,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,7 +91,7 @@ def make_image(tmp_path: Path) -> Callable[..., tuple[Path, Image]]:
             tree = Tree()
             for path, content in files.items():
                 tree.add(path, Entry.file(content))
-            made.append(cache.layer(f"layer-{number}", tree.digest(), lambda tree=tree: tree))
+            made.append(cache.layer(f"layer-{number}", tree.digest(), partial(_same, tree)))
         settings = {"User": "65532:65532", "Env": ["A=1"], "Labels": {"l": "m"}}
         image = assemble(made, Recipe(parse("team/digits", tag), "amd64", settings, {"l": "m"}, epoch))
         write_archive(image, tmp_path / name)
@@ -108,3 +109,7 @@ def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Start a real registry on loopback; returns `host:port`. `auth` is YAML for its configuration."""
     with contextlib.ExitStack() as running:
         yield lambda auth="": running.enter_context(standins.registry(tmp_path, auth=auth))
+
+
+def _same(tree: Tree) -> Tree:
+    return tree

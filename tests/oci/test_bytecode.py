@@ -60,7 +60,7 @@ def test_what_an_engine_gives_is_read_without_its_folder() -> None:
 
 def test_a_base_whose_python_does_not_run_here_is_refused_with_the_way_out(tmp_path: Path) -> None:
     loader, python = b"no program", bytearray(elf_of(b"/lib/ld-none.so.1"))
-    layers = [
+    layers: list[list[tuple[str, bytes | str | None]]] = [
         [
             ("lib/ld-none.so.1", loader),
             ("usr/lib/libc.so.6", LIBC),

@@ -32,7 +32,7 @@ def test_links_of_a_package_for_a_merged_usr_are_made_once(tmp_path: Path) -> No
 
 
 def test_leaves_out_documentation_and_bytecode_and_keeps_copyright(tmp_path: Path) -> None:
-    members = [
+    members: list[tuple[str, bytes | str | None]] = [
         ("./usr/share/doc/a/copyright", b"c"),
         ("./usr/share/doc/a/changelog.gz", b"c"),
         ("./usr/share/man/man1/a.1.gz", b"m"),

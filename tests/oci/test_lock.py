@@ -33,7 +33,7 @@ def test_other_parameters_than_the_locked_ones_are_an_error() -> None:
     lock().require("", "slim", ["curl"], Path("base.lock"))
     for wanted in (("trixie", "slim", ["curl"]), ("", "full", ["curl"]), ("", "slim", [])):
         with pytest.raises(ToolError, match="write the lock again"):
-            lock().require(*wanted, Path("base.lock"))  # type: ignore[arg-type]
+            lock().require(*wanted, Path("base.lock"))
 
 
 def test_python_of_the_lock() -> None:

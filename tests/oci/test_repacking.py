@@ -48,7 +48,9 @@ def config() -> bytes:
 @pytest.fixture
 def classic(tmp_path: Path, config: bytes) -> Path:
     """What `docker save` of a classic store writes: no manifest of OCI, no compression."""
-    said = [{"Config": f"{digest(config)[7:]}.json", "RepoTags": None, "Layers": ["1/layer.tar", "2/layer.tar"]}]
+    said: list[dict[str, Any]] = [
+        {"Config": f"{digest(config)[7:]}.json", "RepoTags": None, "Layers": ["1/layer.tar", "2/layer.tar"]}
+    ]
     files = {said[0]["Config"]: config, "1/layer.tar": LOWER, "2/layer.tar": UPPER}
     return write_saved(tmp_path / "classic.tar", {**files, "manifest.json": json.dumps(said).encode()})
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,14 +38,15 @@ def test_what_was_written_is_read_by_another_process_of_the_same_user(note: Path
 
 def test_another_value_place_or_user_is_not_believed(note: Path, home: Path) -> None:
     found = json.loads(note.read_bytes())
-    for changed in (
+    changes: list[Any] = [
         {**found, "value": {"at": 2}},
         {"value": found["value"]},
         {**found, "seal": 7},
         [],
         None,
         found["value"],
-    ):
+    ]
+    for changed in changes:
         note.with_name("b.json").write_text(json.dumps(changed))
         assert read_sealed(note.with_name("b.json")) is None
     note.with_name("b.json").write_bytes(note.read_bytes())

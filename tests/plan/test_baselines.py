@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import msgspec
 import pytest
@@ -123,7 +124,9 @@ def test_a_control_that_the_runtime_does_not_take_is_not_planned(plugins: Plugin
 
 
 @pytest.mark.parametrize("how", [{"gate": False}, {"equal_training": False}])
-def test_without_a_bound_on_the_drop_or_if_told_so_there_is_no_further_baseline(how: dict, plugins: Plugins) -> None:
+def test_without_a_bound_on_the_drop_or_if_told_so_there_is_no_further_baseline(
+    how: dict[str, Any], plugins: Plugins
+) -> None:
     plan = planned(PRUNED, plugins, **how)
     assert compared(plan) == {}
     assert len(plan.of_kind("evaluate")) == len(PRUNED)
@@ -157,7 +160,9 @@ def test_many_variants_are_planned_in_time_that_grows_with_their_number(plugins:
             nonlocal calls
             calls += event == "call"
 
-        variants = {f"v{n}": (use(TRAINING, amount=n / count), use(PACK)) for n in range(count)}
+        variants: dict[str, tuple[Use, ...]] = {
+            f"v{n}": (use(TRAINING, amount=n / count), use(PACK)) for n in range(count)
+        }
         sys.setprofile(profile)
         try:
             planned(variants, plugins)

@@ -68,7 +68,7 @@ def torch_network() -> Callable[..., Any]:
     import torch
     from torch import nn
 
-    class Net(nn.Module):  # type: ignore[misc]
+    class Net(nn.Module):
         def __init__(self, shapes: dict[str, tuple[Any, ...]], classes: int) -> None:
             super().__init__()
             assert shapes == {"words": (None,), "words_mask": (None,)}

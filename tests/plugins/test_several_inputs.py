@@ -107,7 +107,7 @@ def torch_network() -> Callable[..., Any]:
     import torch
     from torch import nn
 
-    class Net(nn.Module):  # type: ignore[misc]
+    class Net(nn.Module):
         def __init__(self, shapes: dict[str, tuple[int, ...]], classes: int) -> None:
             super().__init__()
             assert shapes["pictures"] == (1, 4, 4)  # channels first
@@ -240,7 +240,7 @@ def test_an_input_of_another_shape_is_named(differences: Dataset, bench: Bench, 
 def test_a_forward_without_such_an_argument_is_told(differences: Dataset, bench: Bench, torch: None) -> None:
     from torch import nn
 
-    class Net(nn.Module):  # type: ignore[misc]
+    class Net(nn.Module):
         def forward(self, plus: Any, minus: Any) -> Any:
             return plus - minus
 
@@ -267,7 +267,7 @@ def test_a_program_that_takes_its_inputs_by_position_and_answers_several(
 
     from modelyard_plugins.support.torch.program import save_program
 
-    class Net(pytorch.nn.Module):  # type: ignore[misc]
+    class Net(pytorch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.sums = pytorch.nn.Linear(6, 2, bias=False)

@@ -21,7 +21,9 @@ def test_a_disk_with_less_room_than_the_last_results_took_is_told(
     assert build(toy_project, "train").code == 0
     engine = Engine(load(toy_project, {"train.passes": "2"}))
     try:
-        size = sum(e.size for e in engine.judge.brief(engine.plan.stages["train:model.build"]).outputs.values())  # type: ignore[union-attr]
+        brief = engine.judge.brief(engine.plan.stages["train:model.build"])
+        assert brief is not None
+        size = sum(e.size for e in brief.outputs.values())
         names = ["dataset:points", "train:model.build", "optimize:plain"]
         monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1, 1, size))
         preflight.refuse(engine, names)

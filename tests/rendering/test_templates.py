@@ -26,7 +26,7 @@ from modelyard.rendering.templates import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30) | st.text(
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text(
     "ab'\"[]{},:#&*!|>%@`-? \n\t\\", max_size=12
 )
 ATTACKS = (

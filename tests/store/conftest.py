@@ -60,7 +60,7 @@ def may_link(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "SHARE_FROM_BYTES", 4)
     monkeypatch.setattr(store_folder, "SHARE_FROM_BYTES", 4)
     monkeypatch.setattr(placing, "clone", lambda source, target: False)
-    monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
 @pytest.fixture
@@ -166,5 +166,5 @@ def toy(tmp_path: Path) -> Callable[..., Path]:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """The URL of an empty remote, and the options that it needs."""
     if request.param in ("s3", "gs"):
-        return request.getfixturevalue("bucket" if request.param == "s3" else "gs_bucket")  # type: ignore[no-any-return]
+        return request.getfixturevalue("bucket" if request.param == "s3" else "gs_bucket")
     return (f"file://{tmp_path}/remote", {}) if request.param == "file" else (f"memory://{tmp_path.name}", {})

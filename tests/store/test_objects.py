@@ -37,9 +37,9 @@ def test_a_result_gets_from_any_store_to_any_other(
     record = keep(one, tmp_path / "made", FILES)
     middle = Remote(RemoteSettings(f"memory://{tmp_path.name}-middle"), told)
     for source, target in ((one, remote), (remote, middle), (middle, two), (two, three)):
-        assert transfer(record, source, target)  # type: ignore[arg-type]
+        assert transfer(record, source, target)
         assert target.trace(KEY) == record
-        assert names_in(target) == names_in(one)  # type: ignore[arg-type]
+        assert names_in(target) == names_in(one)
     three.restore(record, tmp_path / "back")
     assert {name: (tmp_path / "back" / name).read_bytes() for name in FILES} == FILES
     assert (one.root / trace_name(KEY)).read_bytes() == remote.load(trace_name(KEY))
@@ -54,7 +54,7 @@ def test_what_is_not_whole_is_not_transferred(remote: Remote, make_store: MakeSt
     damaged.chmod(0o644)
     damaged.write_bytes(b"x")
     for target in (remote, two):
-        assert not transfer(record, one, target)  # type: ignore[arg-type]
+        assert not transfer(record, one, target)
         assert target.trace(KEY) is None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.build.engine import Engine, Listener
-from modelyard.files import hashing, placing
+from modelyard.files import hashing
 from modelyard.files.digests import DigestTable
 from modelyard.files.hashing import Hashed, Sized
 from modelyard.files.placing import SHARE_FROM_BYTES
@@ -56,7 +56,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture(autouse=True)
 def _not_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """Root, as which a container's tests run, gets copies."""
-    monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
 class Builder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,9 @@ def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, ta
     if task == "detection":
         pytest.importorskip("pycocotools")
         x, shape = np.insert(y, 4, 0.5, axis=2).astype(np.float32), (1, 6)
-    named = {"class_names": np.array(["a", "b", "c"])} if task in ("classification", "multi-label") else {}
+    named: dict[str, Any] = (
+        {"class_names": np.array(["a", "b", "c"])} if task in ("classification", "multi-label") else {}
+    )
     np.savez(project / "data.npz", train_x=x, train_y=y, test_x=x[:30], test_y=y[:30], **named)
     real = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(

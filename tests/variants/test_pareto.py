@@ -83,7 +83,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_rows_never_dominate_each_other_in_a_circle_so_there_is_a_front(rows: int) -> None:
+def test_rows_never_dominate_each_other_in_a_circle_so_there_is_a_front(rows: list[Row]) -> None:
     left = dict(dominators(rows))
     while left:
         free = [name for name, by in left.items() if not set(by) & left.keys()]
@@ -94,7 +94,7 @@ def test_rows_never_dominate_each_other_in_a_circle_so_there_is_a_front(rows: in
 
 
 @given(ROWS)
-def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows: int) -> None:
+def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows: list[Row]) -> None:
     best = row(
         "best",
         accuracy=2,

@@ -10,6 +10,7 @@ import pytest
 from tests.plugins.conftest import model_facts
 
 from modelyard.artifacts import Dataset, FileFacts, Model
+from modelyard.tensors import Activation
 from modelyard_plugins.formats.known import modelyard_read_model_file
 
 SOFTMAX, SIGMOID, NOTHING = FileFacts(activation="softmax"), FileFacts(activation="sigmoid"), FileFacts()
@@ -113,7 +114,7 @@ def test_each_of_several_outputs_ends_in_an_activation_of_its_own(stripes_datase
     nodes = [helper.make_node(kind, ["x"], [name]) for name, kind in kinds.items()]
     x, *ends = (helper.make_tensor_value_info(name, 1, ["n", 3]) for name in ("x", *kinds))
     onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], ends)), tmp_path / "model.onnx")
-    expected = {"gates": "sigmoid", "scores": "softmax", "state": None}
+    expected: dict[str, Activation | None] = {"gates": "sigmoid", "scores": "softmax", "state": None}
     assert shown(tmp_path / "model.onnx", stripes_dataset, "onnx") == FileFacts(
         activation="sigmoid", activations=expected
     )

@@ -51,7 +51,7 @@ def test_an_onnx_model_with_names_for_axes_and_texts(signature: Any, tmp_path: P
 def test_a_program_of_torch_export(signature: Any, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
 
-    class Both(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Both(torch.nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.dense = torch.nn.Linear(4, 3)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from modelyard import DataError
@@ -49,7 +51,7 @@ def test_digits_cnn_torch_is_a_twin_too(tensorflow: None, torch: None) -> None:
     from modelyard_plugins.models.digits_cnn import digits_cnn
     from modelyard_plugins.models.digits_cnn_torch import digits_cnn_torch
 
-    options = {"filters": 4, "dense_units": 8, "dropout": 0.5}
+    options: dict[str, Any] = {"filters": 4, "dense_units": 8, "dropout": 0.5}
     model, twin = digits_cnn((8, 9, 1), 10, **options), digits_cnn_torch((1, 8, 9), 10, **options)
     assert sum(p.numel() for p in twin.parameters()) == model.count_params()
     assert [name for name, _ in twin.named_children() if "relu" not in name] == [layer.name for layer in model.layers]

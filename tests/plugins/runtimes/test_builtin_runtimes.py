@@ -112,7 +112,9 @@ def parts_of(registered: Any, **params: Any) -> Any:
         "runtime", name, function, traits, Source("runtimes", "built-in", Path(MODULES["litert"].__file__))
     )
     settings = {"name": "digits", "port": 8080}
-    return python_server.parts(settings, Use(component, {"threads": 1, "grpc_port": None} | params), Path("model"))
+    return python_server.parts(
+        settings, Use(component, {"threads": 1, "grpc_port": None} | params), {"model": Path("model")}
+    )
 
 
 def test_what_checks_tokens_is_in_the_image_only_if_it_is_asked_for(registered: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from modelyard.contexts import TargetContext
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 def compose_program() -> list[str] | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from modelyard.contexts import TargetContext
     from modelyard.plugins.load import Plugins
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40) | st.sampled_from(
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
     [
         "on",
         "1.0",

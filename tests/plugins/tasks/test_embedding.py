@@ -37,6 +37,7 @@ def test_noise_turns_vectors_and_their_neighbours() -> None:
 def test_neighbours_are_the_nearest_by_cosine() -> None:
     own = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)
     found = Embedding(1).measure(Answers(own, None, OUTPUT, own[:, ::-1])).scores[1]
+    assert found.per_sample is not None
     assert found.per_sample.tolist() == [1, 1, 1, 1]
 
 

@@ -103,7 +103,11 @@ def test_each_quantity_has_its_own_error_and_the_mean_its_interval() -> None:
     output = OutputFacts(name="prediction", shape=(2,), labels=("width", "height"))
     score = Regression().measure(Answers(own, labels, output)).scores[0]
     assert score.metric.per_group == {"width": 1.5, "height": 3.5}
-    assert score.metric.low < score.metric.value == 2.5 < score.metric.high
+    low, high = score.metric.low, score.metric.high
+    assert low is not None
+    assert high is not None
+    assert low < score.metric.value == 2.5 < high
+    assert score.per_sample is not None
     assert score.per_sample.shape == (40,)
 
 

@@ -131,4 +131,4 @@ def _input(shape: tuple[int, ...], name: str = "x") -> InputFacts:
 def test_pictures_of_several_heights_are_not_changed() -> None:
     taken = [InputFacts(name="lines", dtype="uint8", shape=("length", 8, 1), pad=0)]
     with pytest.raises(DataError, match=r"flip and shift change pictures, .* the shape \('length', 8, 1\)\n"):
-        Augmenting(flip=True).check(taken, ANSWER)
+        Augmenting(flip=True).check(taken, [ANSWER])
