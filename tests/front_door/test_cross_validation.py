@@ -70,6 +70,16 @@ def test_folds_are_measured_and_what_ships_stays_what_it_was(toy: Path) -> None:
     assert [one["variant"] for one in told["cross_validation"]] == ["plain", "rounded"]
 
 
+def test_gates_and_rules_go_by_the_means_over_folds(toy: Path) -> None:
+    gates = ["gates.min_folds_accuracy=0.5", "gates.min_accuracy=0.1", "select.rule=best-folds-accuracy"]
+    done = build(toy, "cross_validation.folds=2", *gates, "select")
+    assert done.code == 0, done.output
+    rows = {row["variant"]: row for row in selection(toy)["table"]}
+    assert {one["name"] for one in rows["plain"]["metrics"]} >= {"accuracy", "folds_accuracy"}
+    assert [name for name, row in rows.items() if row["misses"]] == ["coarse"]
+    assert rows["coarse"]["misses"][0].startswith("min_folds_accuracy: accuracy over folds 0.3")
+
+
 def test_patients_are_on_one_side_and_a_held_out_sample_is_in_no_training(toy: Path) -> None:
     (toy / "visits.py").write_text(DATA)
     file = toy / "pyproject.toml"

@@ -6,7 +6,8 @@ import pytest
 
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
-from modelyard.metrics.sliced import sliced, worst
+from modelyard.metrics.sliced import over_folds, sliced, worst
+from modelyard.metrics.standard import SIZE
 
 ACCURACY = Quantity(name="accuracy", better="higher", unit="fraction", group="class", sampled=True, detail=0)
 MAE = Quantity(name="mae", better="lower", title="MAE", sampled=True)
@@ -24,6 +25,13 @@ def test_a_column_of_a_further_test_set_is_called_after_both() -> None:
     (found,) = sliced([ACCURACY], ["night.camera"])
     assert (found.name, found.head, found.group) == ("night_camera_accuracy", "accuracy by camera on night", "camera")
     assert list(gates_of([found])) == ["min_night_camera_accuracy", "max_night_camera_accuracy_drop"]
+
+
+def test_means_over_folds_are_of_what_says_how_good_answers_are() -> None:
+    (accuracy, mae) = over_folds([ACCURACY, MAE, SIZE])
+    assert (accuracy.name, accuracy.head, accuracy.group) == ("folds_accuracy", "accuracy over folds", "")
+    assert (mae.name, mae.objective) == ("folds_mae", False)
+    assert list(gates_of([accuracy])) == ["min_folds_accuracy", "max_folds_accuracy_drop"]
 
 
 def test_gates_are_called_after_the_column_and_look_at_each_value() -> None:

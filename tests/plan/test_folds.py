@@ -76,3 +76,8 @@ def test_too_many_are_told(tmp_path: Path) -> None:
     chains = {f"v{number}": (use(PACK),) for number in range(11)}
     with pytest.raises(PlanError, match="1,100 variants of all folds are more than 1,024\n  choose some"):
         build_plan(validated(chains, folds=100), plugins_of(tmp_path))
+
+
+def test_gates_over_folds_are_there_if_every_variant_is_measured() -> None:
+    assert "folds_accuracy" in {one.name for one in validated(folds=2).quantities}
+    assert "folds_accuracy" not in {one.name for one in validated(folds=2, variants=["plain"]).quantities}

@@ -9,7 +9,7 @@ import pytest
 from tests.tasks import evaluation
 
 from modelyard.files.json import write_json
-from modelyard.variants.cross_validated import cross_validated, folds_in
+from modelyard.variants.cross_validated import cross_validated, folds_in, with_means
 from modelyard.variants.evaluation import Latency, Measured, write_evaluation
 from modelyard.variants.over_seeds import OverSeeds
 from modelyard.variants.row import Row
@@ -58,3 +58,12 @@ def test_the_tables_say_it_of_each_variant_the_best_first(found: tuple[OverSeeds
         "int8: accuracy 0.7200 ± 0.0200 over 3 folds; mean 0.6414 to 0.7986",
     ]
     assert "| over folds |   n |" in render_table(selection)
+
+
+def test_the_means_are_metrics_if_all_variants_have_some(found: tuple[OverSeeds, ...]) -> None:
+    own = Measured(evaluation(accuracy=0.7, size=9000, gzip=9000), LATENCY)
+    metrics = with_means({"int8": own, "float32": own}, found)["int8"].metrics
+    assert [*metrics][:3] == ["accuracy", "folds_accuracy", "size"]
+    assert metrics["folds_accuracy"].value == pytest.approx(0.72)
+    assert metrics["folds_accuracy"].interval == found[0].metrics[0].interval
+    assert with_means({"int8": own, "other": own}, found) == {"int8": own, "other": own}

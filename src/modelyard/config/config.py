@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from modelyard.component import Component, Use
-from modelyard.config.tables import Evaluate, Settings
+from modelyard.config.tables import CrossValidation, Evaluate, Settings
 from modelyard.config.training import Training
 from modelyard.metrics import Quantity
 from modelyard.metrics.registered import quantities_of, quantity_of
-from modelyard.metrics.sliced import on_sets, sliced
+from modelyard.metrics.sliced import on_sets, over_folds, sliced
 from modelyard.metrics.standard import STANDARD
 from modelyard.tensors import Loss
 from modelyard.toml.places import ConfigSource, Where
@@ -131,7 +131,8 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What is measured of every variant."""
-        return quantities(self.uses["task"].component, self.metrics, self.settings.evaluate)
+        settings = self.settings
+        return quantities(self.uses["task"].component, self.metrics, settings.evaluate, settings.cross_validation)
 
     @property
     def tasks(self) -> dict[str, Use]:
@@ -166,8 +167,11 @@ class Config(msgspec.Struct, frozen=True):
         return where.at(variant) if table == ("variants",) else where
 
 
-def quantities(task: Component, metrics: Mapping[str, Use], settings: Evaluate) -> tuple[Quantity, ...]:
-    """Return what is measured: what the task does, also on further test sets and by slices, the sizes and times, and `metrics` of plugins."""
-    own = (quantity_of(name, use.component) for name, use in metrics.items())
+def quantities(
+    task: Component, metrics: Mapping[str, Use], settings: Evaluate, folds: CrossValidation
+) -> tuple[Quantity, ...]:
+    """Return what is measured: what the task does, also on further test sets, by slices and over folds, the sizes and times, and `metrics` of plugins."""
+    own = tuple(quantity_of(name, use.component) for name, use in metrics.items())
     known = quantities_of(task)
-    return (*known, *on_sets(known, settings.test_sets), *sliced(known, settings.slices), *STANDARD, *own)
+    means = over_folds((*known, *own)) if folds.measures_all else ()
+    return (*known, *on_sets(known, settings.test_sets), *sliced(known, settings.slices), *means, *STANDARD, *own)

@@ -10,6 +10,7 @@ from modelyard.component import Component, Use, check_values
 from modelyard.config.config import quantities
 from modelyard.config.table_reader import TableReader
 from modelyard.config.tables import (
+    CrossValidation,
     Evaluate,
     gate_parameters,
     parameters_of_table,
@@ -47,7 +48,11 @@ def read_metric(reader: TableReader, name: str, task: Component) -> Use:
 
 
 def checked_parts(
-    reader: TableReader, settings: Evaluate, uses: Mapping[str, Use], metrics: Mapping[str, Use]
+    reader: TableReader,
+    settings: Evaluate,
+    uses: Mapping[str, Use],
+    metrics: Mapping[str, Use],
+    folds: CrossValidation,
 ) -> Evaluate:
     """Return what is measured by itself, test sets and columns of the test split: nothing else may be called as they call it.
 
@@ -55,7 +60,7 @@ def checked_parts(
         ConfigError: one is there twice, or makes names that there are already.
     """
     task = quantities_of(uses["task"].component)
-    known = quantities(uses["task"].component, metrics, Evaluate())
+    known = quantities(uses["task"].component, metrics, Evaluate(), folds)
     taken = {*gates_of(known), *(one.name for one in known)}
     for key, names, of, what in (
         ("test_sets", settings.test_sets, on_sets, "test set"),

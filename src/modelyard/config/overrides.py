@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.config.keys import default_components, keys_of
 from modelyard.config.outputs import are_several
-from modelyard.config.tables import IMAGES, OPTIONAL, PIPELINES, SCALARS, TRAININGS, USING, parameters_of_table
+from modelyard.config.tables import (
+    CROSS_VALIDATION,
+    IMAGES,
+    OPTIONAL,
+    PIPELINES,
+    SCALARS,
+    TRAININGS,
+    USING,
+    parameters_of_table,
+)
 from modelyard.errors import ConfigError, did_you_mean, listing
 from modelyard.metrics.gating import gates_of
 from modelyard.metrics.registered import quantities_of
 from modelyard.metrics.several import task_of
-from modelyard.metrics.sliced import on_sets, sliced
+from modelyard.metrics.sliced import on_sets, over_folds, sliced
 from modelyard.metrics.standard import STANDARD
 
 if TYPE_CHECKING:
@@ -105,7 +114,8 @@ def _gates(raw: dict[str, Any], plugins: Plugins) -> list[str]:
     known = _measured(values, plugins)
     evaluate = raw["evaluate"] if isinstance(raw.get("evaluate"), dict) else {}
     sets, columns = (_texts(evaluate.get(key)) for key in ("test_sets", "slices"))
-    return [*gates_of((*known, *on_sets(known, sets), *sliced(known, columns), *STANDARD))]
+    folds = over_folds(known) if CROSS_VALIDATION in raw else ()
+    return [*gates_of((*known, *on_sets(known, sets), *sliced(known, columns), *folds, *STANDARD))]
 
 
 def _measured(values: Mapping[str, Any], plugins: Plugins) -> tuple[Quantity, ...]:

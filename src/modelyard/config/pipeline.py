@@ -18,6 +18,7 @@ from modelyard.config.names import check_name
 from modelyard.config.outputs import WEIGHT, OutputTask, are_several, output_tasks
 from modelyard.config.table_reader import TableReader
 from modelyard.config.tables import (
+    CROSS_VALIDATION,
     EXECUTOR,
     SIGNATURE,
     SOURCE,
@@ -61,7 +62,9 @@ class PipelineReader(TableReader):
         place = named_places(own[SOURCE], name)
         events = self.events(place, uses["runtime"].component) if SOURCE in self.raw else None
         metrics = {one: read_metric(self, one, uses["task"].component) for one in self.table("metrics")}
-        measured = quantities(uses["task"].component, metrics, checked_parts(self, own["evaluate"], uses, metrics))
+        folds = own[CROSS_VALIDATION]
+        parts = checked_parts(self, own["evaluate"], uses, metrics, folds)
+        measured = quantities(uses["task"].component, metrics, parts, folds)
         self.check_image(own["image"])
         seed, (variants, origins) = self.scalar("seed", Seed, 0), read_variants(self)
         config = Config(

@@ -140,6 +140,11 @@ class CrossValidation(msgspec.Struct):
     folds: Annotated[int, msgspec.Meta(ge=2, le=100, description="a whole number from 2 to 100")] | None = None
     variants: list[str] = []
 
+    @property
+    def measures_all(self) -> bool:
+        """Whether every variant is measured on every fold, so that gates and rules may look at the means."""
+        return self.folds is not None and not self.variants
+
 
 class Select(msgspec.Struct):
     """`[tool.modelyard.select]`: which variant is shipped, of those that meet every gate."""

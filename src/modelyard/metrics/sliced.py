@@ -26,6 +26,17 @@ def on_set(one: Of, name: str) -> Of:
     return msgspec.structs.replace(part, objective=False, detail=2)
 
 
+def over_folds(quantities: Iterable[Quantity]) -> tuple[Quantity, ...]:
+    """Return the means over the folds of a cross-validation, of what says how good answers are: called `folds_METRIC`."""
+    return tuple(over_fold(one) for one in quantities if one.is_compared)
+
+
+def over_fold(one: Of) -> Of:
+    """Return a quantity, or a metric, as the mean over the folds of a cross-validation; it is no part of the Pareto front."""
+    part = of_part(one, "folds", f"{one.head} over folds", " over folds")
+    return msgspec.structs.replace(part, group="", is_worst=False, sampled=True, objective=False, detail=2)
+
+
 def sliced(quantities: Iterable[Quantity], columns: Sequence[str]) -> tuple[Quantity, ...]:
     """Return what is measured of each value of each of `columns`, for what a task measures.
 

@@ -29,8 +29,8 @@ class FoldRoad(Road):
     """
 
     def found_controls(self) -> Controls:
-        """Return none: what is held out measures the variants as they are."""
-        return Controls()
+        """Return those of the training that ships, if every variant is measured: its rows have the means, too."""
+        return super().found_controls() if self.config.settings.cross_validation.measures_all else Controls()
 
     def measuring(self) -> dict[str, Any]:
         """Return how it is measured: further test sets and slices are of the test split."""

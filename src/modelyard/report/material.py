@@ -9,6 +9,7 @@ import msgspec
 
 from modelyard.artifacts import Dataset
 from modelyard.files.npy import open_array
+from modelyard.variants.cross_validated import cross_validated, with_means
 from modelyard.variants.evaluation import ANSWERS, Measured, read_measured
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from modelyard.metrics import Quantity
     from modelyard.report.collect import Collected
+    from modelyard.variants.over_seeds import OverSeeds
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +28,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
         data: the digest of the data set.
         measured: what was measured of each variant.
         measured_on: the digest of the data that each was measured on: another one if it is stale.
+        means: what a cross-validation measured of variants, over its folds.
         answers: what each variant answers to the test samples, shape `(samples, ...)`.
     """
 
@@ -34,6 +37,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, Measured]
     measured_on: dict[str, str]
     answers: dict[str, Any]
+    means: tuple[OverSeeds, ...] = ()
 
 
 def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material:
@@ -49,12 +53,15 @@ def load_material(collected: Collected, folders: Mapping[str, Path]) -> Material
         if places.stage in folders:
             measured[name] = read_measured(place)
             answers[name] = open_array(place / ANSWERS, "run `doit evaluate` again")
+    folds = {name: {fold: Path(one) for fold, one in found.items()} for name, found in collected.folds.items()}
+    means = cross_validated(folds)
     return Material(
         dataset=Dataset.open(folder) if folder else None,
         data=next((one.digest for one in collected.stages if one.stage == collected.dataset), ""),
-        measured=measured,
+        measured=with_means(measured, means),
         measured_on={name: collected.variants[name].data for name in measured},
         answers=answers,
+        means=means,
     )
 
 

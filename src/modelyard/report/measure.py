@@ -32,7 +32,6 @@ from modelyard.report.material import Material, comparable, load_material, quant
 from modelyard.report.notes import notes
 from modelyard.report.words import outdated
 from modelyard.stages.select import notes_of, rows_of
-from modelyard.variants.cross_validated import cross_validated
 from modelyard.variants.evaluation import Measured
 from modelyard.variants.gates import Gates, Judgement
 from modelyard.variants.over_seeds import over_seeds
@@ -73,9 +72,7 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         latency_notes=notes_of(material.measured),
         variants=_variants(rows, collected, material, states),
         over_seeds=over_seeds(rows, collected.lineages),
-        cross_validation=cross_validated(
-            {name: {fold: Path(folder) for fold, folder in found.items()} for name, found in collected.folds.items()}
-        ),
+        cross_validation=material.means,
         unmeasured=tuple(name for name in collected.variants if name not in material.measured),
         curves=tuple(_curves(folders)),
         image=_image(folders.get(collected.image), states.get(collected.image, "missing"), collected.packed_as),

@@ -16,7 +16,7 @@ from modelyard.errors import DataError, GateError
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import write_json
 from modelyard.metrics.standard import STANDARD
-from modelyard.variants.cross_validated import Folds, cross_validated, folds_in
+from modelyard.variants.cross_validated import Folds, cross_validated, folds_in, with_means
 from modelyard.variants.evaluation import ANSWERS, Evaluation, Measured, read_measured
 from modelyard.variants.gates import Gates
 from modelyard.variants.lineage import Lineage, lineages_of
@@ -69,8 +69,9 @@ def run(job: Job) -> None:
     names = [role.partition(":")[2] for role in job.inputs if role.startswith("evaluation:")]
     candidates = {n: Candidate(job.inputs[f"evaluation:{n}"], job.inputs[f"model:{n}"]) for n in names}
     settings = job.stage.settings
-    measured = read_measured(next(iter(candidates.values())).evaluation)
-    gates = Gates.parse(settings["gates"], quantities=measured.metrics.values())
+    known = {name: read_measured(one.evaluation) for name, one in candidates.items()}
+    first = next(iter(with_means(known, cross_validated(folds_in(job.inputs.items()))).values()))
+    gates = Gates.parse(settings["gates"], quantities=first.metrics.values())
     kept = {file: job.log_file.with_suffix(f".{file}") for file in _TOLD}
     for place in kept.values():
         place.unlink(missing_ok=True)
@@ -157,7 +158,10 @@ def select(
     measured = {name: read_measured(candidate.evaluation) for name, candidate in candidates.items()}
     for one in (baseline, *(lineage.baseline for lineage in lineages.values())):
         check_known("baseline", one, candidates)
-    rows = rows_of(measured, gates, baseline, trained_alike or {}, trained_unlike or {}, controls, lineages, own)
+    means = cross_validated(folds or {})
+    rows = rows_of(
+        with_means(measured, means), gates, baseline, trained_alike or {}, trained_unlike or {}, controls, lineages, own
+    )
     selection = Selection(
         chosen="",
         rule=rule,
@@ -166,7 +170,7 @@ def select(
         front=front_of(rows),
         notes=notes_of(measured),
         over_seeds=over_seeds(rows, lineages) or UNSET,
-        cross_validation=cross_validated(folds or {}) or UNSET,
+        cross_validation=means or UNSET,
         table=rows,
     )
     try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.variants.evaluation import read_measured
+import msgspec
+
+from modelyard.metrics.sliced import over_fold
+from modelyard.metrics.standard import SIZE
+from modelyard.variants.evaluation import Measured, read_measured
 from modelyard.variants.over_seeds import OverSeeds, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from modelyard.metrics import Metric
 
@@ -45,6 +50,21 @@ def cross_validated(folds: Folds) -> tuple[OverSeeds, ...]:
         for variant, found in folds.items()
         if len(found) > 1
     )
+
+
+def with_means(measured: Mapping[str, Measured], means: Sequence[OverSeeds]) -> dict[str, Measured]:
+    """Return what was measured of each variant with its means over folds as metrics, if all variants have some."""
+    metrics = {one.variant: [over_fold(metric) for metric in one.metrics] for one in means}
+    if not measured.keys() <= metrics.keys():
+        return dict(measured)
+    return {name: _more(one, metrics[name]) for name, one in measured.items()}
+
+
+def _more(measured: Measured, metrics: Sequence[Metric]) -> Measured:
+    known = measured.evaluation.metrics
+    at = next(number for number, one in enumerate(known) if one.name == SIZE.name)
+    evaluation = msgspec.structs.replace(measured.evaluation, metrics=(*known[:at], *metrics, *known[at:]))
+    return replace(measured, evaluation=evaluation)
 
 
 def _measured(folders: Mapping[str, Path]) -> dict[str, tuple[Metric, ...]]:
