@@ -23,9 +23,9 @@ def new_environment(folder: Path) -> Path:
 
 def install(python: Path, what: Path) -> None:
     """Install `what`, a wheel, an sdist or a folder, into the environment of `python`, and nothing that it needs."""
-    command = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-build-isolation"]
     command += ["--no-index", "--ignore-installed"]  # it may see another copy, which must stay as it is
-    done = subprocess.run([*command, what], capture_output=True, text=True, check=False, cwd=what.parent)
+    done = subprocess.run([*command, str(what)], capture_output=True, text=True, check=False, cwd=what.parent)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -70,8 +70,8 @@ def test_pictures_go_in_and_labels_come_out(broker: str, tmp_path: Path) -> None
     for words in (("select",), ("events:setup",)):
         done = run_doit(project, *words, env=variables)
         assert done.returncode == 0, done.stdout + done.stderr
-    words = [sys.executable, "show.py", "6"]  # it is there for a while before anything is
-    show = subprocess.Popen(words, cwd=project, env=os.environ | variables, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "show.py", "6"]  # it is there for a while before anything is
+    show = subprocess.Popen(command, cwd=project, env=os.environ | variables, stdout=subprocess.PIPE, text=True)
     try:
         # what is sent before the server is there waits for it
         with running([sys.executable, "camera.py", 6], project, variables) as camera:

@@ -109,7 +109,7 @@ def parts_of(registered: Any, **params: Any) -> Any:
 
     ((name, (function, traits)),) = registered.items()
     component = component_of(
-        "runtime", name, function, traits, Source("runtimes", "built-in", Path(MODULES["litert"].__file__))
+        "runtime", name, function, traits, Source("runtimes", "built-in", Path(MODULES["litert"].__file__ or ""))
     )
     settings = {"name": "digits", "port": 8080}
     return python_server.parts(

@@ -130,7 +130,7 @@ def test_several_models_have_their_names_and_versions(tmp_path: Path) -> None:
     from tensorflow_serving.config import model_server_config_pb2 as proto
 
     (tmp_path / "out").mkdir()
-    models = [SimpleNamespace(path=tmp_path / str(number), folder=tmp_path) for number in range(3)]
+    models: list[Any] = [SimpleNamespace(path=tmp_path / str(number), folder=tmp_path) for number in range(3)]
     places = (("net", 2), ("net", 1), ("other", 1))
     served_ = [
         ServedModel(name=name, version=version, model=one) for (name, version), one in zip(places, models, strict=True)
