@@ -89,7 +89,15 @@ HOWS = {
 }
 
 
-@pytest.fixture(params=HOWS, ids=lambda name: name.replace(" ", "-"))
+LIKE = ("colour", "one variant", "fifty variants", "hundred classes", "baseline ships", "no image in the plan")
+"""Those whose parts the pages of the others have, too; thorough runs try them."""
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(how, marks=[pytest.mark.thorough] if how in LIKE else [], id=how.replace(" ", "-")) for how in HOWS
+    ]
+)
 def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_page(collected(tmp_path / "project", **HOWS[request.param]))
 
