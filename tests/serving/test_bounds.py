@@ -123,7 +123,7 @@ def test_without_file_descriptors_it_says_so_once_and_goes_on(
     start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, certificate: Path
 ) -> None:
     """Handshakes for TLS that never come to an end are not connections yet, but take as many descriptors."""
-    quicker = "import runpy; from modelyard.serving import listener; listener.TLS_HANDSHAKE_S = 3.0"
+    quicker = "import runpy; from modelyard.serving import listener; listener.TLS_HANDSHAKE_S = 1.5"
     code = f"{quicker}; runpy.run_module('modelyard.serving', run_name='__main__')"
     command = ["bash", "-c", f'ulimit -n 110; exec {sys.executable} -c "{code}"']
     with start(models / "float32", command, **files(certificate)) as server, server.client() as client:
