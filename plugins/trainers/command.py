@@ -9,8 +9,10 @@ from modelyard import hookimpl
 from modelyard.artifacts import Output, format_file
 from modelyard.contexts import Lack, Problem
 from modelyard.params import InputPath
+from modelyard_plugins.formats.known import modelyard_read_model_file
 from modelyard_plugins.support.commands import read_metrics, run_program, run_script
 from modelyard_plugins.support.notebooks import is_notebook, no_parameters, run_notebook
+from modelyard_plugins.support.tensor_names import named, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,9 +29,12 @@ def command(
     context: TrainContext,
     *,
     run: str,
-    produces: Literal["onnx", "keras", "tf_keras", "tflite", "torch"],
+    produces: Literal["onnx", "keras", "tf_keras", "tflite", "torch", "saved_model"],
     input: InputPath | None = None,  # noqa: A002 - what it is called in the command, too
     answers: Output | None = None,
+    inputs: dict[str, str] | None = None,
+    output: str = "",
+    outputs: dict[str, str] | None = None,
 ) -> ModelFacts | None:
     """Train by a command: `python train.py --data {dataset} --out {model}`, a notebook, or any program.
 
@@ -44,14 +49,21 @@ def command(
             the file to write, `{out}` the folder around it, `{input}` the value of `input`, `{seed}` and `{threads}` are
             numbers. A line `modelyard: {"done": 3, "total": 10, "unit": "epochs"}` on its output shows how far it is, and
             numbers in `{out}/metrics.json` are kept with the stage.
-        produces: the format of the model that it writes.
+        produces: the format of the model that it writes; `saved_model` is the folder that `tf.saved_model.save` writes.
         input: a further file or folder that it reads, for instance weights to start from; its content counts.
         answers: whether the model answers `logits` or `probabilities`, where its file does not show it.
+        inputs: for a model of several inputs, which of its tensors each of the data set's arrays is, where the two have other
+            names: `{ ids = "input_ids:0" }`.
+        output: for a model that answers several tensors, the one that counts.
+        outputs: where several count, which of its tensors each output with a task is, where the two have other names:
+            `{ note = "StatefulPartitionedCall:1" }`.
     """
+    facts = named(context.facts, inputs, output, outputs)  # told before hours of training
+    place = context.out / format_file(format_of(produces=produces))
     places = {
         "dataset": context.dataset.folder,
         "out": context.out,
-        "model": context.out / format_file(produces),
+        "model": place,
         "input": input or "",
         "seed": context.seed,
         "threads": context.threads,
@@ -64,7 +76,14 @@ def command(
     else:
         run_program(context, words)
     context.metrics.update(read_metrics(context.out / "metrics.json"))
-    return context.facts.answering(answers) if answers else None
+    if not (answers or inputs or output or outputs):
+        return None
+    return facts.answering(answers) if answers else shown(facts, place, modelyard_read_model_file)
+
+
+def format_of(*, produces: str, **_: Any) -> str:
+    """Return the format of the model that is written; what is called saved_model elsewhere takes raw samples."""
+    return "tf_saved_model" if produces == "saved_model" else produces
 
 
 def _filled(word: str, places: Mapping[str, object]) -> str:
@@ -132,7 +151,7 @@ def modelyard_register_trainers(register: RegisterTrainer) -> None:
     register(
         "command",
         command,
-        produces=lambda *, produces, **_: produces,
+        produces=format_of,
         takes_model=False,
         check=problems,
         preflight=lacks,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from modelyard import hookimpl
-from modelyard.artifacts import Model, Output, format_file
+from modelyard.artifacts import Output, format_file
 from modelyard.contexts import Lack, Problem
-from modelyard.errors import DataError, did_you_mean, listing
 from modelyard.files.sizes import total_size
 from modelyard.params import InputPath, OwnBuilder
+from modelyard_plugins.formats.known import modelyard_read_model_file
 from modelyard_plugins.support.importing import (
     DISTRIBUTIONS,
     SUFFIXES,
@@ -22,9 +22,10 @@ from modelyard_plugins.support.importing import (
     turn_input,
     turn_outputs,
 )
+from modelyard_plugins.support.tensor_names import named, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from modelyard.artifacts import ModelFacts
     from modelyard.contexts import CheckContext, PreflightContext, TrainContext
@@ -104,73 +105,10 @@ def import_model(
     context.log(f"imported {Path(path).name}: {produces}, {size_bytes:,} bytes")
     if not (answers or inputs or output or outputs or told):
         return None
-    facts = _named(context.facts, inputs or {}, _outputs(context.facts, output, outputs))
-    return msgspec.structs.replace(facts.answering(answers) if answers else _shown(facts, place), **told)
-
-
-def _shown(facts: ModelFacts, place: Path) -> ModelFacts:
-    """Return facts with the activation that the file in `place` ends in, if it shows that.
-
-    Raises:
-        DataError: of several outputs the file does not show it.
-    """
-    from modelyard_plugins.formats.known import modelyard_read_model_file
-
-    found, counted = modelyard_read_model_file(Model(place.parent, facts)), facts.counted
-    ends = [one for one in facts.outputs if one.activation != "none"]
-    if len(facts.outputs) > 1 and ends and not (found and found.activations):
-        msg = (
-            f"[tool.modelyard.train]: {place.name!r} does not show whether its output {ends[0].name!r} ends in a {ends[0].activation}\n"
-            '  say so for all of its outputs: answers = "probabilities" or "logits"'
-        )
-        raise DataError(msg)
-    if found is None or len(ends) > 1:  # of several the stage looks at each
-        return facts
-    activation = found.activations.get(counted.tensor or counted.name, found.activation)
-    return facts.ending_in(activation) if activation else facts
-
-
-def _outputs(facts: ModelFacts, output: str, outputs: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Return what the file calls each output.
-
-    Raises:
-        DataError: one tensor is named, and there are several outputs.
-    """
-    if not output:
-        return outputs or {}
-    if len(facts.outputs) > 1 or outputs:
-        msg = (
-            f"[tool.modelyard.train]: key 'output': {output!r} is one tensor, but there are several outputs\n"
-            f"  say which each is, for instance outputs = {{ {facts.outputs[0].name} = {output!r} }}"
-        )
-        raise DataError(msg)
-    return {facts.answer.name: output}
-
-
-def _named(facts: ModelFacts, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> ModelFacts:
-    """Return facts that say what the file calls its tensors.
-
-    Raises:
-        DataError: the data set has no such array, or the project no such output.
-    """
-    _check_known("inputs", "the data set has no array", inputs, [one.name for one in facts.inputs])
-    _check_known("outputs", "there is no output", outputs, [one.name for one in facts.outputs])
-    replace = msgspec.structs.replace
-    return replace(
-        facts,
-        inputs=tuple(replace(one, tensor=inputs.get(one.name, "")) for one in facts.inputs),
-        outputs=tuple(replace(one, tensor=outputs.get(one.name, "")) for one in facts.outputs),
+    facts = named(context.facts, inputs, output, outputs)
+    return msgspec.structs.replace(
+        facts.answering(answers) if answers else shown(facts, place, modelyard_read_model_file), **told
     )
-
-
-def _check_known(key: str, lacks: str, names: Mapping[str, str], known: list[str]) -> None:
-    for name in names:
-        if name not in known:
-            msg = (
-                f"[tool.modelyard.train]: key {key!r}: {lacks} {name!r}{did_you_mean(name, known)}\n"
-                f"  {'arrays' if key == 'inputs' else key}: {listing(known)}"
-            )
-            raise DataError(msg)
 
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:

@@ -169,6 +169,8 @@ def _check_answer(model: Any, name: str, shape: SampleShape, samples: Given, fac
             "  use the function's arguments input_shape and classes; [tool.modelyard.train] layout says where channels are"
         )
         raise PluginError(msg) from exc
+    if not facts.losses:  # before shapes: of an answer that may be anything none is known
+        check_single(answer, f"the model {name!r}")
     for output, wanted in each_answer(facts).items():
         what, one = (f"{name}.{output}", answer[output]) if facts.losses else (name, answer)
         _check_floats(one, what, wanted)
@@ -178,7 +180,6 @@ def _check_answer(model: Any, name: str, shape: SampleShape, samples: Given, fac
 def _check_floats(answer: Any, name: str, shape: Shape) -> None:
     import torch
 
-    check_single(answer, f"the model {name!r}")
     if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
         found = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
         wanted = ", ".join(["N", *("any length" if axis is None else str(axis) for axis in shape)])

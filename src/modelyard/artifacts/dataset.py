@@ -87,13 +87,13 @@ class Dataset(msgspec.Struct, frozen=True):
     facts: DatasetFacts
 
     @classmethod
-    def open(cls, folder: Path) -> Dataset:
+    def open(cls, folder: Path | str) -> Dataset:
         """Open the data set in `folder`.
 
         Raises:
             DataError: `dataset.json` is missing or not what modelyard writes.
         """
-        return cls(folder, read_json(folder / "dataset.json", DatasetFacts))
+        return cls(Path(folder), read_json(Path(folder) / "dataset.json", DatasetFacts))
 
     def x(self, split: Split) -> NDArray[np.generic]:
         """Return the raw samples of `split`, shape `(N, *input_shape)`, memory-mapped read-only.

@@ -168,13 +168,13 @@ class Model(msgspec.Struct, frozen=True):
     facts: ModelFacts
 
     @classmethod
-    def open(cls, folder: Path) -> Model:
+    def open(cls, folder: Path | str) -> Model:
         """Open the model in `folder`.
 
         Raises:
             DataError: `model.json` is missing or damaged, or the file that it names is not there, or elsewhere.
         """
-        model = cls(folder, read_json(folder / "model.json", ModelFacts))
+        model = cls(Path(folder), read_json(Path(folder) / "model.json", ModelFacts))
         if not is_single_name(model.facts.file):
             msg = f"{folder}: model.json names {model.facts.file!r}\n  allowed: the name of a file or folder beside it, without '/'"
             raise DataError(msg)

@@ -161,3 +161,52 @@ def test_a_mistake_of_the_script_is_told_by_its_line(line: str, told: str, proje
 )
 def test_a_command_that_cannot_be_run_is_told(run: str, told: str, project: Path) -> None:
     assert told in trained(project, f"train.run={json.dumps(run)}")
+
+
+TWO = """
+
+import onnx
+model = onnx.load(options.out)
+model.graph.node.append(onnx.helper.make_node("ArgMax", ["y"], ["label"], axis=1, keepdims=0))
+model.graph.output.insert(0, onnx.helper.make_tensor_value_info("label", onnx.TensorProto.INT64, ("n",)))
+model.graph.input[0].name = model.graph.node[0].input[0] = "pixels:0"
+onnx.save(model, options.out)
+"""
+"""The model answers a label, too, before its scores, as those of scikit-learn do, and calls its samples otherwise."""
+
+
+def test_of_several_answers_the_one_that_counts_is_named(project: Path) -> None:
+    with (project / "train.py").open("a") as file:
+        file.write(TWO)
+    named = ("train.output=y", 'train.inputs={"input" = "pixels:0"}')
+    done = run_doit(project, *named, "select")
+    assert done.returncode == 0, done.stdout + done.stderr
+    model = json.loads((project / "artifacts/train/scripted/model.json").read_text())
+    assert [one["tensor"] for one in (*model["inputs"], *model["outputs"])] == ["pixels:0", "y"]
+    said = trained(project, 'train.inputs={"inputs" = "pixels:0"}', "train.output=y")
+    assert "did you mean 'input'?" in said
+    assert "40 rounds" not in said, "before anything is trained"
+    assert "answers 2 tensors: 'label'" in trained(project, "train.output=yy")
+
+
+SAVED = """\
+import sys
+
+import tf_keras
+from modelyard.artifacts import Dataset
+
+data = Dataset.open(sys.argv[2])
+shape, classes = data.facts.input_shape, len(data.facts.class_names)
+taken = tf_keras.Input(shape)
+model = tf_keras.Model(taken, tf_keras.layers.Dense(classes)(tf_keras.layers.Flatten()(taken)))
+model.export(sys.argv[4])
+"""
+"""Writes a SavedModel of a network that was not trained."""
+
+
+def test_a_saved_model_is_written(project: Path) -> None:
+    pytest.importorskip("tensorflow")
+    (project / "train.py").write_text(SAVED)
+    said = run_doit(project, "train.produces=saved_model", 'variants={ plain = ["saved-model-onnx"] }', "select")
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert (project / "artifacts/train/scripted/saved_model/saved_model.pb").is_file()

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from tests.plugins.calling import trainer
 from tests.plugins.conftest import Bench, Trained
+from tests.stages.conftest import Told
 from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits
 from modelyard.errors import PluginError, StageFailed
+from modelyard.stages import dataset as stage
+from modelyard_plugins.tasks import agreement
 
 pytestmark = pytest.mark.torch
 
@@ -311,3 +314,16 @@ def test_a_model_that_does_not_fit_is_refused_before_training(
         train(bench.train(stripes_dataset, build))
     assert "\n  " in str(caught.value)
     assert not bench.told
+
+
+def test_several_answers_are_told_where_a_task_leaves_their_shape_open(
+    torch: None, bench: Bench, tmp_path: Path
+) -> None:
+    x = np.zeros((6, 8, 8, 1), np.float32)
+    splits = Splits(x, None, x[:2], None, value_range=(0, 1))
+    (tmp_path / "unlabelled").mkdir()
+    stage.write_dataset(splits, tmp_path / "unlabelled", agreement.agreement(), "agreement", "", progress=Told())
+    two = of_forward('return {"mean": y, "spread": y}')
+    context = bench.train(Dataset.open(str(tmp_path / "unlabelled")), lambda shape, _: two(shape, 3))
+    with pytest.raises(PluginError, match=r"answers the tensors mean, spread, but one output is learnt"):
+        trainer("torch")(context, loss=lambda answers, _: answers)
