@@ -92,7 +92,10 @@ class Tensors(msgspec.Struct, frozen=True, kw_only=True):
 def _only(tensors: tuple[_Tensor, ...], what: str) -> _Tensor:
     if len(tensors) != 1:
         names = ", ".join(repr(one.name) for one in tensors)
-        msg = f"there are {len(tensors)} {what}s ({names}); one that has a single {what} is needed"
+        msg = (
+            f"there are {len(tensors)} {what}s ({names}); one that has a single {what} is needed\n"
+            f"  take each by its name: facts.{what}s lists them, tensors(split) of a data set has the samples of several inputs"
+        )
         raise PluginError(msg)
     return tensors[0]
 
