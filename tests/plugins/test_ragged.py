@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins import calling
+from tests.plugins.chains import FORMATS, Chain, component, keras_of
 from tests.plugins.conftest import Bench, no_progress, open_model
-from tests.plugins.test_several_inputs import FORMATS, Chain, component, optimized
+from tests.plugins.test_several_inputs import optimized
 
 from modelyard.artifacts import Dataset, Model, Streams
 from modelyard.asking import ask, batches
@@ -83,11 +84,7 @@ def torch_network() -> Callable[..., Any]:
 
 
 def network(trainer: str) -> Callable[..., Any]:
-    return torch_network() if trainer == "torch" else keras_network(_keras(trainer))
-
-
-def _keras(trainer: str) -> Any:
-    return pytest.importorskip("keras" if trainer == "keras" else "tf_keras")
+    return torch_network() if trainer == "torch" else keras_network(keras_of(trainer))
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +127,7 @@ def accuracy(model: Model, runtime: str, dataset: Dataset) -> float:
     [
         pytest.param(
             one,
-            id="-".join((one.trainer, *(name for name, _ in one.steps))),
+            id=one.id,
             marks=pytest.mark.torch if one.trainer == "torch" else pytest.mark.tensorflow,
         )
         for one in CHAINS

@@ -6,16 +6,16 @@ way would answer each sample wrong.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from tests.plugins import calling
+from tests.plugins.chains import FORMATS, FRAMEWORKS, Chain, component, keras_of
 from tests.plugins.conftest import Bench, no_progress, open_model
 from tests.tasks import write_dataset
 
@@ -25,24 +25,6 @@ from modelyard.errors import PluginError
 from modelyard.files.json import write_json
 from modelyard_plugins.support.own_server import OwnServer
 
-Step = tuple[str, dict[str, Any]]
-
-
-class Chain(NamedTuple):
-    """What becomes of a trained model: its trainer, the model optimizers behind it, and the runtime of what is left."""
-
-    trainer: str
-    steps: tuple[Step, ...]
-    runtime: str
-
-
-FORMATS = {
-    "tensorflow": "tf_keras", "keras": "keras", "torch": "torch", "keras_quantize": "keras_quantized",
-    "qat": "tf_keras_qat", "prune": "tf_keras", "float32": "tflite", "int8": "tflite", "keras_litert": "tflite",
-    "edge_quantize": "tflite", "tf_keras_onnx": "onnx", "keras_onnx": "onnx", "torch_onnx": "onnx",
-    "onnx_static": "onnx", "onnx_dynamic": "onnx", "torch_quantize": "torch_int8", "torch_prune": "torch",
-    "saved_model": "saved_model", "keras_saved_model": "saved_model",
-}  # fmt: skip
 STATIC = {"recipe": "static_wi8_ai8"}
 QAT = {"epochs": 1, "skip": ("rows_embedded",)}
 CHAINS = [
@@ -63,11 +45,6 @@ CHAINS = [
 USUAL = {chain.trainer: chain for chain in reversed(CHAINS)}.values()
 """The first chain of each framework; the others are tried by thorough runs."""
 FRAMEWORK = {"tensorflow": pytest.mark.tensorflow, "keras": pytest.mark.tensorflow, "torch": pytest.mark.torch}
-FRAMEWORKS = [
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    pytest.param("keras", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
-    pytest.param("torch", marks=[pytest.mark.torch, pytest.mark.thorough]),
-]
 
 
 def samples(count: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -132,21 +109,13 @@ def trained_by(
         request.getfixturevalue("torch" if trainer == "torch" else "tensorflow")
         if trainer not in models:
             bench = Bench(tmp_path_factory.mktemp(trainer))
-            network = torch_network() if trainer == "torch" else keras_network(_keras(trainer))
+            network = torch_network() if trainer == "torch" else keras_network(keras_of(trainer))
             context = bench.train(differences, network)
             calling.trainer(trainer)(context, epochs=12, learning_rate=0.03)
             models[trainer] = open_model(context.out, differences, FORMATS[trainer])
         return models[trainer]
 
     return train
-
-
-def _keras(trainer: str) -> Any:
-    return pytest.importorskip("keras" if trainer == "keras" else "tf_keras")
-
-
-def component(name: str) -> Any:
-    return importlib.import_module(f"modelyard_plugins.{name}")
 
 
 def optimized(bench: Bench, dataset: Dataset, model: Model, name: str, params: dict[str, Any]) -> Model:
@@ -174,16 +143,10 @@ def accuracy(model: Model, runtime: str, dataset: Dataset) -> float:
     return float((answers.argmax(axis=1) == dataset.y("test")).mean())
 
 
-def _id(chain: Chain) -> str:
-    return "-".join((chain.trainer, *(name for name, _ in chain.steps)))
-
-
 @pytest.mark.parametrize(
     "chain",
     [
-        pytest.param(
-            one, id=_id(one), marks=[FRAMEWORK[one.trainer], *([] if one in USUAL else [pytest.mark.thorough])]
-        )
+        pytest.param(one, id=one.id, marks=[FRAMEWORK[one.trainer], *([] if one in USUAL else [pytest.mark.thorough])])
         for one in CHAINS
     ],
 )
@@ -201,14 +164,14 @@ def test_the_same_training_is_the_same_bytes(
     trainer: str, trained_by: Callable[[str], Model], differences: Dataset, bench: Bench
 ) -> None:
     first = trained_by(trainer)
-    context = bench.train(differences, torch_network() if trainer == "torch" else keras_network(_keras(trainer)))
+    context = bench.train(differences, torch_network() if trainer == "torch" else keras_network(keras_of(trainer)))
     calling.trainer(trainer)(context, epochs=12, learning_rate=0.03)
     assert (context.out / format_file(FORMATS[trainer])).read_bytes() == first.path.read_bytes()
 
 
 @pytest.mark.tensorflow
 def test_inputs_of_other_names_are_refused(differences: Dataset, bench: Bench, tensorflow: None) -> None:
-    keras = _keras("tensorflow")
+    keras = keras_of("tensorflow")
 
     def build(input_shape: dict[str, tuple[int, ...]], classes: int) -> Any:
         taken = [keras.layers.Input(shape, name=f"my_{name}") for name, shape in input_shape.items()]
@@ -223,7 +186,7 @@ def test_inputs_of_other_names_are_refused(differences: Dataset, bench: Bench, t
 
 @pytest.mark.tensorflow
 def test_an_input_of_another_shape_is_named(differences: Dataset, bench: Bench, tensorflow: None) -> None:
-    keras = _keras("tensorflow")
+    keras = keras_of("tensorflow")
 
     def build(input_shape: dict[str, tuple[int, ...]], classes: int) -> Any:
         shapes = {**input_shape, "minus": (7,)}
@@ -294,7 +257,7 @@ def test_a_program_that_takes_its_inputs_by_position_and_answers_several(
 def test_a_keras_model_that_answers_several_is_exported_with_their_names(
     trainer: str, step: str, differences: Dataset, bench: Bench, tensorflow: None
 ) -> None:
-    keras = _keras(trainer)
+    keras = keras_of(trainer)
     taken = {name: keras.layers.Input((6,), name=name) for name in ("minus", "plus")}
     difference = keras.layers.Subtract()([taken["plus"], taken["minus"]])
     weights = np.array([[-1.0, 1.0]] * 6)

@@ -6,17 +6,17 @@ answer both no better than by chance. `sum` is a number.
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from tests.plugins import calling
+from tests.plugins.chains import FORMATS, FRAMEWORKS, Chain, component, keras_of
 from tests.plugins.conftest import Bench, no_progress
 
 from modelyard.artifacts import Dataset, FileFacts, Model, Splits, format_file
@@ -32,24 +32,6 @@ from modelyard_plugins.tasks.classification import Classification
 from modelyard_plugins.tasks.embedding import Embedding
 from modelyard_plugins.tasks.regression import Regression
 
-Step = tuple[str, dict[str, Any]]
-
-
-class Chain(NamedTuple):
-    """What becomes of a trained model: its trainer, the model optimizers behind it, and the runtime of what is left."""
-
-    trainer: str
-    steps: tuple[Step, ...]
-    runtime: str
-
-
-FORMATS = {
-    "tensorflow": "tf_keras", "keras": "keras", "torch": "torch", "keras_quantize": "keras_quantized",
-    "qat": "tf_keras_qat", "prune": "tf_keras", "cluster": "tf_keras", "fine_tune": "tf_keras", "float32": "tflite",
-    "int8": "tflite", "keras_litert": "tflite", "tf_keras_onnx": "onnx", "keras_onnx": "onnx",
-    "torch_onnx": "onnx", "onnx_static": "onnx", "onnx_dynamic": "onnx", "torch_quantize": "torch_int8",
-    "torch_prune": "torch", "torch_fine_tune": "torch", "saved_model": "saved_model", "keras_saved_model": "saved_model",
-}  # fmt: skip
 ONE = {"epochs": 1}
 CHAINS = [
     Chain("tensorflow", (("prune", ONE), ("cluster", ONE), ("fine_tune", ONE), ("float32", {})), "litert"),
@@ -61,11 +43,6 @@ CHAINS = [
     Chain("keras", (("keras_saved_model", {}),), "tensorflow_serving"),
     Chain("torch", (("torch_fine_tune", ONE), ("torch_onnx", {}), ("onnx_dynamic", {})), "onnxruntime"),
     Chain("torch", (("torch_prune", ONE), ("torch_quantize", {}), ("torch_onnx", {})), "onnxruntime"),
-]
-FRAMEWORKS = [
-    pytest.param("tensorflow", marks=pytest.mark.tensorflow),
-    pytest.param("keras", marks=[pytest.mark.tensorflow, pytest.mark.thorough]),
-    pytest.param("torch", marks=[pytest.mark.torch, pytest.mark.thorough]),
 ]
 LOSSES: dict[str, Loss] = {"sign": "cross-entropy", "far": "cross-entropy", "sum": "squared-error", "vector": ""}
 WEIGHTS = {"sign": 1.0, "far": 2.0, "sum": 0.5, "vector": 0.0}
@@ -120,11 +97,7 @@ def torch_network() -> Callable[..., Any]:
 
 
 def network(trainer: str) -> Callable[..., Any]:
-    return torch_network() if trainer == "torch" else keras_network(_keras(trainer))
-
-
-def _keras(trainer: str) -> Any:
-    return pytest.importorskip("keras" if trainer == "keras" else "tf_keras")
+    return torch_network() if trainer == "torch" else keras_network(keras_of(trainer))
 
 
 def trained(bench: Bench, dataset: Dataset, trainer: str, build: Callable[..., Any], **params: Any) -> Model:
@@ -160,10 +133,6 @@ def trained_by(
     return train
 
 
-def component(name: str) -> Any:
-    return importlib.import_module(f"modelyard_plugins.{name}")
-
-
 def optimized(bench: Bench, dataset: Dataset, model: Model, name: str, params: dict[str, Any]) -> Model:
     context = msgspec.structs.replace(bench.optimize(dataset, model), loss_weights=WEIGHTS)
     told = getattr(component(f"optimizers.{name}"), name)(context, **params)
@@ -185,10 +154,6 @@ def check_answers(model: Model, runtime: str, dataset: Dataset) -> None:
     assert np.abs(answers["sum"] - truth["sum"]).mean() < 0.25
 
 
-def _id(chain: Chain) -> str:
-    return "-".join((chain.trainer, *(name for name, _ in chain.steps)))
-
-
 def _marks(chain: Chain) -> list[pytest.MarkDecorator]:
     """Return the marks of a chain: one of each of two frameworks is tried in every run."""
     framework = pytest.mark.torch if chain.trainer == "torch" else pytest.mark.tensorflow
@@ -198,7 +163,7 @@ def _marks(chain: Chain) -> list[pytest.MarkDecorator]:
 
 @pytest.mark.parametrize(
     "chain",
-    [pytest.param(one, id=_id(one), marks=_marks(one)) for one in CHAINS],
+    [pytest.param(one, id=one.id, marks=_marks(one)) for one in CHAINS],
 )
 def test_a_network_of_several_outputs_is_trained_converted_and_asked_by_name(
     chain: Chain, trained_by: Callable[[str], Model], heads: Dataset, bench: Bench
@@ -289,7 +254,7 @@ def _other(trainer: str, widths: dict[str, int | None]) -> Callable[..., Any]:
                     return {name: end(x) for name, end in self.ends.items()}
 
             return Net()
-        keras = _keras(trainer)
+        keras = keras_of(trainer)
         taken = keras.layers.Input(shape)
         return keras.Model(taken, [keras.layers.Dense(width, name=name)(taken) for name, width in wanted.items()])
 
@@ -298,7 +263,7 @@ def _other(trainer: str, widths: dict[str, int | None]) -> Callable[..., Any]:
 
 @pytest.mark.tensorflow
 def test_two_outputs_of_one_layer_are_refused(heads: Dataset, bench: Bench, tensorflow: None) -> None:
-    keras = _keras("tensorflow")
+    keras = keras_of("tensorflow")
 
     def build(shape: tuple[int, ...], numbers: dict[str, int]) -> Any:
         taken = keras.layers.Input(shape)
