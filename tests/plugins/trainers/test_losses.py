@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from tests.plugins.calling import trainer
 from tests.plugins.conftest import Bench, model_facts, open_model
 
-from modelyard.artifacts import Dataset, DatasetFacts, SplitFacts, format_file
+from modelyard.artifacts import Dataset, DatasetFacts, Model, SplitFacts, format_file
 from modelyard.contexts import CheckContext
 from modelyard.errors import ConfigError, PluginError
 from modelyard.files.json import write_json
@@ -201,18 +202,33 @@ TUNERS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def parent_of(diabetes: dict[Loss, Dataset], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]:
+    """Return a function that trains with a framework for the squared error, once."""
+
+    @cache
+    def parent(name: str) -> Model:
+        framework, dataset = Framework(name), diabetes["squared-error"]
+        context = Bench(tmp_path_factory.mktemp(name)).train(dataset, framework.build("none"))
+        framework.train(context, epochs=15, batch_size=16, learning_rate=0.05)
+        return open_model(context.out, dataset, framework.format)
+
+    return parent
+
+
 @pytest.mark.parametrize(("name", "tuner"), TUNERS)
 def test_model_optimizers_that_train_go_by_the_loss_of_the_data(
-    name: str, tuner: str, request: pytest.FixtureRequest, diabetes: dict[Loss, Dataset], bench: Bench
+    name: str,
+    tuner: str,
+    request: pytest.FixtureRequest,
+    diabetes: dict[Loss, Dataset],
+    parent_of: Callable[[str], Model],
+    bench: Bench,
 ) -> None:
     request.getfixturevalue(name)
     import importlib
 
-    framework, dataset = Framework(name), diabetes["squared-error"]
-    context = bench.train(dataset, framework.build("none"))
-    framework.train(context, epochs=15, batch_size=16, learning_rate=0.05)
-    parent = open_model(context.out, dataset, framework.format)
-    tuning = bench.optimize(dataset, parent)
+    tuning = bench.optimize(diabetes["squared-error"], parent_of(name))
     module, _, function = tuner.partition(".")
     optimizer = getattr(importlib.import_module(f"modelyard_plugins.optimizers.{module}"), function)
     optimizer(tuning, epochs=3, learning_rate=0.01)
