@@ -13,7 +13,6 @@ from modelyard_plugins.support.docker.compiling import with_bytecode
 from modelyard_plugins.support.docker.dockerfile import TEMPLATE, dockerfile
 from modelyard_plugins.support.docker.engine import base_image, open_engine
 from modelyard_plugins.support.docker.saving import archived, layer_names
-from modelyard_plugins.support.image_facts import facts_of
 from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes, problems
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def docker(
     """
     from modelyard.oci import content as parts
     from modelyard.oci.image import source_epoch
+    from modelyard_plugins.support.image_facts import facts_of
 
     content, name = context.content, base or context.content.base or PYTHON_BASE
     client = open_engine()

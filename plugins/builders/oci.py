@@ -14,7 +14,6 @@ from modelyard.errors import ToolError
 from modelyard.params import InputPath, PositiveInt
 from modelyard.system import is_linux
 from modelyard_plugins.support import layer_limit
-from modelyard_plugins.support.image_facts import ARCHIVE, facts_of
 from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ def oci(
     from modelyard.oci import base as bases
     from modelyard.oci.image import source_epoch
     from modelyard.oci.layers import LayerCache
+    from modelyard_plugins.support.image_facts import facts_of
 
     steps = _Steps(context)
     cache = LayerCache(context.cache / "layers", compression, source_epoch())
@@ -285,6 +285,7 @@ def _assemble(context: ImageContext, base: Base, layers: list[Layer], epoch: int
     from modelyard.oci import content as parts
     from modelyard.oci.image import Recipe, assemble, write_archive
     from modelyard.oci.reference import parse
+    from modelyard_plugins.support.image_facts import ARCHIVE
 
     content = context.content
     labels = parts.labels(content, epoch, base.name, base.digest)
