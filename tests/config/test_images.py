@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.configs import Load
 
+from modelyard.errors import ConfigError
+
 LEFT, RIGHT = "tool.modelyard.pipelines.left", "tool.modelyard.pipelines.right"
 SHOP = "tool.modelyard.images.shop"
 BOTH = {LEFT: "", RIGHT: "", SHOP: 'models = ["left", "right"]'}
@@ -39,6 +41,19 @@ def test_a_model_may_be_in_several_images_and_an_image_may_have_but_one(load: Lo
     left, right, *images = load(tables).pipelines
     assert (left.packed_in, right.packed_in) == (("shop", "small"), ("shop",))
     assert [(one.name, len(one.models)) for one in images] == [("shop", 2), ("small", 1)]
+
+
+def test_what_builds_an_image_is_looked_at_for_the_image_and_for_none_of_its_models(load: Load, tmp_path: Path) -> None:
+    tables = BOTH | {
+        "tool.modelyard.runtime": 'use = "tensorflow-serving"',
+        "tool.modelyard.variants": 'served = ["saved-model"]',
+    }
+    with pytest.raises(ConfigError, match="base_image") as caught:
+        load(tables)
+    assert "[tool.modelyard.images.shop.image]: key 'base_image' is missing" in str(caught.value)
+    (tmp_path / "project" / "base.tar").write_bytes(b"")
+    *_, shop = load(tables | {"tool.modelyard.image": 'use = "oci"\nbase_image = "base.tar"'}).pipelines
+    assert str(shop.uses["image"].params["base_image"]).endswith("base.tar")
 
 
 def test_the_command_line_and_a_profile_say_what_an_image_does(load: Load) -> None:

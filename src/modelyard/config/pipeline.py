@@ -44,7 +44,15 @@ from modelyard.toml.places import KeyPlace, Where
 class PipelineReader(TableReader):
     """Turns the raw table into a `Config`, or says what is wrong with it."""
 
-    def config(self) -> Config:
+    def config(self, packed_in: tuple[str, ...] = ()) -> Config:
+        """Return what the tables say.
+
+        Args:
+            packed_in: the images that the model is in, if it has none of its own.
+
+        Raises:
+            ConfigError: something is wrong with them.
+        """
         keys = keys_of(self.plugins)
         for key in self.raw:
             if key not in keys:
@@ -94,6 +102,7 @@ class PipelineReader(TableReader):
             source=self.source,
             pipeline=self.source.pipeline,
             project_name=project_name,
+            packed_in=packed_in,
         )
         self.components.check_meaning(config)
         return config

@@ -94,7 +94,7 @@ def _configs(
         for tables, its_source in each_pipeline(raw, source, plugins, packed):
             reading = its_source if its_source.pipeline else None
             reader = PipelineReader(project, plugins, tables, fallback, its_source, look_at_inputs=look_at_inputs)
-            found.append(msgspec.structs.replace(reader.config(), packed_in=packed.get(its_source.pipeline, ())))
+            found.append(reader.config(packed.get(its_source.pipeline, ())))
             runtimes[its_source.pipeline] = _subtable(tables, "runtime")
             reading = None  # what is wrong with the next one before it is read has its own place
         pipelines = {one.pipeline: one for one in found}

@@ -106,10 +106,16 @@ class TableReader:
         return self.components.take(kind, name, values, where)
 
 
+_BY_NAME = (("metrics",), ("targets",))
+"""Tables that hold a table for each name."""
+
+
 def _as_table(path: Sequence[str], value: Any) -> str:
     """Return how one writes the table at `path`, with the name, or the first of the names, that stands there as `value`."""
     table = f"tool.modelyard.{'.'.join(path)}"
     first = value[0] if isinstance(value, list) and value else value
     if not isinstance(first, str):
         return f"[{table}]"
-    return f'[{table}] use = "{first}"' if path[0] in {**USING, **OPTIONAL} else f"[{table}.{first}]"
+    if path[0] in {**USING, **OPTIONAL}:
+        return f'[{table}] use = "{first}"'
+    return f"[{table}.{first}]" if path in _BY_NAME else f"[{table}]"

@@ -116,6 +116,8 @@ class Uses:
         context = checks.surroundings(config)
         found: dict[str, None] = {}
         for use, where in self._used:
+            if config.packed_in and use.component.kind == "builder":
+                continue  # none is made of this model alone: what builds is said of the image that it is in
             for problem in checks.problems(use.component, use.params, context):
                 own = problem.key in checks.OWN and problem.key not in use.params
                 value = checks.value_of(problem, use.component, use.params, context)
