@@ -92,6 +92,32 @@ def test_a_stop_waits_for_no_broker_that_is_not_there(monkeypatch: pytest.Monkey
     asyncio.run(consume())
 
 
+class Slow(Odd):
+    """A broker that takes its time to refuse."""
+
+    async def open(self) -> None:
+        self.again.set()
+        await asyncio.sleep(0.2)
+        msg = "refused"
+        raise ConnectionError(msg)
+
+
+def test_a_stop_while_it_connects_for_the_first_time_waits_until_it_is_told_how_that_went(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def consume() -> None:
+        source = Slow({})
+        consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
+        running = asyncio.create_task(consumer.run(1))
+        await asyncio.wait_for(source.again.wait(), 10)
+        consumer.stop()
+        await asyncio.wait_for(running, 10)
+
+    with caplog.at_level(logging.INFO, "modelyard"):
+        asyncio.run(consume())
+    assert [one.message for one in caplog.records] == ["broker"]
+
+
 class Deaf(Odd):
     """A broker whose answer, a refusal, comes at the moment at which nobody wants to wait for it any more."""
 

@@ -76,6 +76,8 @@ class Consumer(Generic[D]):
         others = [asyncio.create_task(self._settle()), asyncio.create_task(self._keep())]
         taking = asyncio.create_task(self._take())
         await self._stopping.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._link.tried(), TAKE_S)
         # what the broker has sent already is taken, too; one that is not there has sent nothing
         await asyncio.wait({taking}, timeout=TAKE_S if self._link.is_open else 0)
         await _ended(taking)

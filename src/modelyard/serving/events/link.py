@@ -29,11 +29,16 @@ class Link(Generic[D]):
         metrics.event_connection(is_open=False)
         self._opening = asyncio.Lock()
         self._number, self._is_open, self._wait_s = 0, False, 0.0
+        self._has_tried = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
         """Whether there is a connection, as far as is known."""
         return self._is_open
+
+    async def tried(self) -> None:
+        """Wait until there was a connection, or the log says why there was none."""
+        await self._has_tried.wait()
 
     async def opened(self) -> int:
         """Return the number of the connection, once there is one."""
@@ -48,6 +53,7 @@ class Link(Generic[D]):
                     self._number, self._is_open = self._number + 1, True
                     self._metrics.event_connection(is_open=True)
                     log(logging.INFO, "broker", connected=True)
+                self._has_tried.set()
         return self._number
 
     def lost(self, number: int, exc: Exception, event: str = "broker") -> None:
