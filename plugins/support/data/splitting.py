@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from modelyard.artifacts.folds import group_shares
 from modelyard.errors import DataError
 
 if TYPE_CHECKING:
@@ -139,6 +138,8 @@ def _by_group(
             msg = f"the group of sample {row} is empty\n  fill it in, or leave the row out"
             raise DataError(msg)
     if len(groups) == 1:
+        from modelyard.artifacts.folds import group_shares  # most data sets have no groups
+
         classes = y if y is not None and y.ndim == 1 and y.dtype.kind in "iu" else None
         share = group_shares(groups[0], [1 - fraction, fraction], seed, classes)
         return np.flatnonzero(share == 0), np.flatnonzero(share == 1)
