@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -43,17 +44,35 @@ _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Said(logging.Handler):
-    """Keeps what the client logs last: why it cannot connect, it says nowhere else."""
+    """Keeps what each client logs last: why it cannot connect, it says nowhere else.
 
-    last = ""
+    Several clients may be at work in one process, so that it is kept by who is at work: the tasks that a client starts
+    have the context that it was started in.
+    """
+
+    def __init__(self) -> None:
+        """Keep warnings, and what is worse."""
+        super().__init__(logging.WARNING)
+        self._client: ContextVar[tuple[str, str] | None] = ContextVar("client", default=None)
+        self._last: dict[tuple[str, str] | None, str] = {}
+
+    def begin(self, place: Place) -> None:
+        """Take what is logged from here on as said by the client of this place, which has said nothing so far."""
+        self._client.set((place.url, place.member))
+        self._last.pop((place.url, place.member), None)
+
+    def last(self, place: Place) -> str:
+        """Return what the client of this place logged last since it began; nothing, as a rule."""
+        return self._last.get((place.url, place.member), "")
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
+        self._last[self._client.get()] = record.getMessage()
 
 
-SAID = Said(logging.WARNING)
+SAID = Said()
 _LOG = logging.getLogger("aiokafka")
-_LOG.handlers, _LOG.propagate = [SAID], False  # every failure is raised where it is met, too
+_LOG.propagate = False  # every failure is raised where it is met, too
+_LOG.addHandler(SAID)
 
 
 def producer_of(place: Place, transactional_id: str | None = None) -> Any:
@@ -119,7 +138,7 @@ async def left(client: Any) -> None:
 
 async def tried(place: Place, step: Awaitable[T]) -> T:
     """Return what `step` does; what Kafka says is told as others tell it."""
-    SAID.last = ""
+    SAID.begin(place)
     try:
         return await step
     except ConnectionError:
@@ -133,8 +152,8 @@ def broken(place: Place, exc: BaseException) -> ConnectionError:
     if isinstance(exc, ConnectionError):
         return exc
     said = str(exc) or type(exc).__name__
-    if SAID.last and isinstance(exc, (KafkaConnectionError, TimeoutError)):
-        said = SAID.last
+    if isinstance(exc, (KafkaConnectionError, TimeoutError)):
+        said = SAID.last(place) or said
     said = " ".join(said.split())
     if said.endswith(" closed"):
         said += CLOSED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ sending = pytest.importorskip("modelyard_plugins.sources.kafka_topics.sending")
 transactions = pytest.importorskip("modelyard_plugins.sources.kafka_topics.transactions")
 
 from aiokafka import TopicPartition  # noqa: E402 - it is there if they are
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError  # noqa: E402
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError  # noqa: E402
 from aiokafka.partitioner import DefaultPartitioner  # noqa: E402
 
 PLACE = Place(
@@ -235,6 +236,25 @@ def test_of_a_broker_that_closes_the_connection_it_is_said_why_that_may_be() -> 
 
     with pytest.raises(ConnectionError, match=r"closed by the broker, .* TLS \(kafkas://\), .* \(sasl\)"):
         asyncio.run(opened())
+
+
+def test_what_one_client_says_is_not_lost_by_what_another_begins() -> None:
+    """Several are at work in one process; each says by the same log why it cannot connect."""
+
+    async def opened() -> list[str]:
+        places = [dataclasses.replace(PLACE, member=name) for name in ("one", "other")]
+        told = await asyncio.gather(*(client.tried(place, failing(place)) for place in places), return_exceptions=True)
+        return [str(problem) for problem in told]
+
+    async def failing(place: Place) -> None:
+        await asyncio.sleep(0)  # both have begun before either says anything
+        logging.getLogger("aiokafka").error("%s is not let in", place.member)
+        await asyncio.sleep(0)
+        raise KafkaConnectionError
+
+    one, other = asyncio.run(opened())
+    assert "one is not let in" in one
+    assert "other is not let in" in other
 
 
 class Records:
