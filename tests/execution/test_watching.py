@@ -103,6 +103,8 @@ LOADED = "import model"
         "os.environ['MINE'] = '1'; model.ask('MINE')",
         "os.listdir('.'), os.path.exists('sizes.json')",
         "os.open('data', os.O_RDONLY | os.O_DIRECTORY)",
+        "os.makedirs('../tree/sizes.json'); import shutil; shutil.rmtree('../tree')",
+        "os.open('a.txt', os.O_RDONLY, dir_fd=os.open('data', os.O_RDONLY | os.O_DIRECTORY))",
     ],
 )
 def test_what_counts_is_made_or_is_harmless_is_no_error_and_nothing_to_record(project: Path, stage: str) -> None:
@@ -115,6 +117,12 @@ UNDECLARED = [
     ("model.read('sizes.json')", "files", "sizes.json", "model.py:4: reads sizes.json"),
     ("os.chdir('data'); model.read('../sizes.json')", "files", "sizes.json", "model.py:4: reads sizes.json"),
     ("os.open('sizes.json', os.O_RDONLY)", "files", "sizes.json", "train:net: reads sizes.json"),
+    (
+        "here = os.open('.', os.O_RDONLY | os.O_DIRECTORY); os.chdir('/'); os.open('sizes.json', os.O_RDONLY, dir_fd=here)",
+        "files",
+        "sizes.json",
+        "train:net: reads sizes.json",
+    ),
     ("model.load('helper')", "files", "helper.py", "model.py:10: imports helper.py"),
     ("model.ask('SECRET')", "variables", "SECRET", "model.py:7: reads the environment variable SECRET"),
 ]

@@ -9,7 +9,6 @@ What native code opens by itself is not heard, nor what the programs read that a
 Source: PEP 578, Python Runtime Audit Hooks.
 """
 
-# ruff: noqa: PTH100 - objects of pathlib cost more than the calls that they wrap, and each file that is opened pays for them
 from __future__ import annotations
 
 import _posixsubprocess
@@ -29,6 +28,7 @@ from modelyard.code import imports as source_imports
 from modelyard.code.lookups import Mark
 from modelyard.code.territory import Place, Territory
 from modelyard.errors import StageFailed
+from modelyard.execution.folders import absolute, watch_folders
 from modelyard.execution.protocol import Seen
 from modelyard.execution.variables import digest_of, watch_variables
 from modelyard.files.digests import signature
@@ -95,6 +95,7 @@ class Watch:
         self._before: set[str] = set()  # the files of modules, modelyard's own, that were loaded before any was heard
         source_imports.on_load[:] = [self._loaded]
         watch_variables(self._asked)
+        watch_folders()
         sys.addaudithook(self._hear)
 
     def rest(self) -> None:
@@ -180,7 +181,7 @@ class Watch:
     def _opened(self, name: object, flags: int) -> None:
         if isinstance(name, int) or flags & _READS_NOTHING:
             return
-        path = os.path.abspath(os.fsdecode(name))  # type: ignore[arg-type]
+        path = absolute(os.fsdecode(name))  # type: ignore[arg-type]
         if not path.startswith(self.territory.root) or path in self._known or path in source_imports.reading:
             return
         self._known.add(path)
