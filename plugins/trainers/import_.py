@@ -167,6 +167,7 @@ def modelyard_register_trainers(register: RegisterTrainer) -> None:
         import_model,
         produces=format_of,
         takes_model=False,
+        learns=False,
         check=problems,
         preflight=lacks,
         deterministic=True,

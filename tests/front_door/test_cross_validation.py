@@ -54,6 +54,9 @@ def test_folds_are_measured_and_what_ships_stays_what_it_was(toy: Path) -> None:
         *(f"{kind}:fold-{n}.{v}" for n in range(3) for v in ("plain", "rounded") for kind in ("optimize", "evaluate")),
         *(f"dataset:points.fold-{number}" for number in range(3)),
     }
+    fold = json.loads((toy / "artifacts/evaluate/fold-0.rounded/stage.json").read_text())
+    assert fold["metrics"].keys() >= {"accuracy", "size_bytes"}
+    assert not {"p50_ms", "p99_ms"} & fold["metrics"].keys(), "no latency of a fold is wanted"
     assert "rounded: accuracy 1.0000 ± 0.0000 over 3 folds" in done.output
     found = selection(toy)
     assert [row["variant"] for row in found["table"]] == ["plain", "rounded", "coarse"]

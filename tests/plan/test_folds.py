@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.plans import PACK, PRUNE, config, ids, plugins_of, use
+from tests.plans import PACK, PRUNE, TRAINER, config, ids, plugins_of, refused, training, use
 
+from modelyard.component import Use
 from modelyard.config.config import Config
 from modelyard.config.tables import CrossValidation
 from modelyard.errors import ConfigError, PlanError
@@ -70,6 +71,18 @@ def test_without_folds_all_is_as_it_was(tmp_path: Path) -> None:
 def test_a_variant_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cross_validation.*: there is no variant 'prund', did you mean 'pruned'"):
         planned(tmp_path, folds=2, variants=["prund"])
+
+
+def test_a_model_that_was_trained_before_is_refused_unless_the_variant_trains_it_further(tmp_path: Path) -> None:
+    tuned = use(msgspec.structs.replace(PRUNE, trains_like="prune"))
+    found = validated({"plain": (use(PACK),), "tuned": (tuned, use(PACK))}, folds=2)
+    brought = Use(msgspec.structs.replace(TRAINER, name="brings", takes_model=False, learns=False))
+    config = training(found, train=brought)
+    told = refused(lambda: build_plan(config, plugins_of(tmp_path)))
+    assert "[tool.modelyard.cross_validation]: no fold trains 'plain': the trainer 'brings' brings a model" in told
+    only = msgspec.structs.replace(config.settings, cross_validation=CrossValidation(folds=2, variants=["tuned"]))
+    plan = build_plan(msgspec.structs.replace(config, settings=only), plugins_of(tmp_path))
+    assert "evaluate:fold-1.tuned" in ids(plan, "evaluate")
 
 
 def test_too_many_are_told(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     produces: str = ""
     produces_by: Callable[..., str] | None = None
     takes_model: bool = True
+    learns: bool = True
     losses: tuple[str, ...] = ()
     trains_several: bool = False
     trains_like: str = ""

@@ -35,6 +35,9 @@ class TrainerTraits(GivesByParameters, ComponentTraits, total=False):
     `takes_model` is false if it trains no model of the project's: it brings one, which was trained elsewhere. The project
     then has no `[tool.modelyard.model]`, and `context.build_model` is not to be called.
 
+    `learns` is false if what it gives was trained before, so that no sample of the data set shapes it: to cross-validate it
+    is refused when the project is loaded.
+
     `losses` are those that it can make small (`modelyard.tensors.Loss`), "" among them if it trains for tasks that name
     none; left out, cross-entropy alone. A task with another loss is refused when the project is loaded. One that takes no
     model is not asked.
@@ -43,6 +46,7 @@ class TrainerTraits(GivesByParameters, ComponentTraits, total=False):
     """
 
     takes_model: bool
+    learns: bool
     losses: Sequence[Loss]
     trains_several: bool
 

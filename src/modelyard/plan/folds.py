@@ -74,12 +74,14 @@ def folds_of(dataset: str, config: Config, plugins: Plugins) -> list[Fold]:
 
     Raises:
         ConfigError: a variant is not there.
-        PlanError: there are too many of them.
+        PlanError: there are too many of them, or one is of a model that no fold trains.
     """
     wanted = config.settings.cross_validation
     assert wanted.folds is not None, "the planner asks for none otherwise"
     variants = _variants(config)
-    _check(config, variants, wanted.folds)
+    _check_number(config, variants, wanted.folds)
+    for training in config.trainings.values():
+        _check_trained(config, training, variants)
     return [_fold(number, wanted.folds, variants, dataset, config, plugins) for number in range(wanted.folds)]
 
 
@@ -104,8 +106,21 @@ def _variants(config: Config) -> tuple[str, ...]:
     return chosen(config.settings.cross_validation.variants or ["*"], where, tuple(config.variants))
 
 
-def _check(config: Config, variants: Sequence[str], folds: int) -> None:
+def _check_number(config: Config, variants: Sequence[str], folds: int) -> None:
     many = folds * sum(variant in variants for one in config.trainings.values() for variant in one.variants)
     if many > MOST:
         msg = f"{config.source.where(TABLE)}: {many:,} variants of all folds are more than {MOST:,}\n  choose some with variants, or set a smaller folds"
         raise PlanError(msg)
+
+
+def _check_trained(config: Config, training: Training, variants: Sequence[str]) -> None:
+    """Refuse variants that no fold trains: of a model that was trained before, nothing is held out."""
+    trainer = training.uses["train"].component
+    wanted = () if trainer.learns else (one for one in training.variants if one in variants)
+    for variant in wanted:
+        if not any(step.component.trains for step in config.variants[variant]):
+            msg = (
+                f"{config.source.where(TABLE)}: no fold trains {training.full(variant)!r}: the trainer {trainer.name!r} brings a model that is trained already\n"
+                "  remove the table, or choose with variants those that a model optimizer trains further"
+            )
+            raise PlanError(msg)

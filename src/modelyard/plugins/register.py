@@ -42,6 +42,7 @@ _FLAGS = {
     "reads_settings",
     "deterministic",
     "takes_model",
+    "learns",
     "seeded",
     "host_bound",
     "measures",
