@@ -1,4 +1,4 @@
-"""The task `quantiles`: how large a number may be, as quantiles of what it is likely to be."""
+"""The task `quantiles`: how large numbers may be, as quantiles of what they are likely to be."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ WIDTH = Quantity(name="interval_width", better="lower", worse="wider", sampled=T
 
 
 class Quantiles(Task):
-    """One number for each sample, of which the model answers quantiles. Labels have the shape `(samples,)` or `(samples, 1)`."""
+    """Numbers of which the model answers quantiles, along an axis behind those of the label.
+
+    Labels have the shape `(samples,)` or `(samples, 1)`, one number a sample, answered as `(levels,)`; or `(samples, ...)`, such as
+    the next hours of a series, answered as `(..., levels)`.
+    """
 
     says = "quantiles"
 
@@ -38,26 +42,27 @@ class Quantiles(Task):
 
     def check(self, splits: Splits) -> OutputFacts:
         """Return the answer: a number for each quantile, called after it."""
-        from modelyard.errors import DataError
         from modelyard.tensors import OutputFacts
-        from modelyard_plugins.support.data.quantities import label_shape
+        from modelyard_plugins.support.data.quantities import same_shape
 
-        for name in ("train_y", "test_y"):
-            shape = label_shape(name, getattr(splits, name))
-            if shape != (1,):
-                msg = f"{name}: a label has the shape {shape}\n  quantiles are of one number a sample: shape (samples,)"
-                raise DataError(msg)
-        return OutputFacts(name="quantiles", shape=(len(self.levels),), labels=tuple(f"{one:g}" for one in self.levels))
+        shape = same_shape(splits)
+        names = tuple(f"{one:g}" for one in self.levels)
+        return OutputFacts(name="quantiles", shape=(*_axes(shape), len(self.levels)), labels=names)
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.float32]:
-        """Return labels as float32, shape `(samples, 1)`, which a loss holds against each quantile."""
+        """Return labels as float32, shape `(samples, ..., 1)`, which a loss holds against each quantile."""
         import numpy as np
 
-        return labels.reshape(len(labels), 1).astype(np.float32)
+        return labels.reshape(len(labels), *_axes(labels.shape[1:]), 1).astype(np.float32)
 
     def accumulator(self, output: OutputFacts) -> _Losses:  # noqa: ARG002 - the levels say it, too
         """Return what measures the pinball loss, how honest the quantiles are, and how wide the interval between the outer ones."""
         return _Losses(self.levels)
+
+
+def _axes(label: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes of a label that an answer has before its quantiles: one number has none."""
+    return () if label in ((), (1,)) else label
 
 
 class _Losses:
@@ -67,8 +72,10 @@ class _Losses:
         from modelyard_plugins.support.per_sample import PerSample
 
         self._levels, self._loss, self._width = levels, PerSample(), PerSample()
-        self._each: Any = 0.0  # of each quantile, over all samples: its loss, and how many labels lie below it
-        self._below: Any = 0
+        self._each: Any = (
+            0.0  # of each quantile, added up over all samples: its loss, and the part of the labels below it
+        )
+        self._below: Any = 0.0
 
     def update(self, block: Answers) -> None:
         """Look at further samples."""
@@ -77,11 +84,11 @@ class _Losses:
         answers = np.asarray(block.own, np.float64)
         over = np.asarray(block.labels, np.float64) - answers
         levels = np.array(self._levels)
-        losses = np.maximum(levels * over, (levels - 1) * over)
+        losses, below = (_by_level(one) for one in (np.maximum(levels * over, (levels - 1) * over), over <= 0))
         self._loss.add(losses.mean(axis=1))
-        self._width.add(answers[:, -1] - answers[:, 0])
+        self._width.add(_by_level(answers[..., -1:] - answers[..., :1])[:, 0])
         self._each = self._each + losses.sum(axis=0)
-        self._below = self._below + (over <= 0).sum(axis=0)
+        self._below = self._below + below.sum(axis=0)
 
     def merge(self, later: _Losses) -> None:
         """Take what another found of later samples."""
@@ -107,8 +114,17 @@ class _Losses:
         )
 
 
+def _by_level(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the mean over a sample's numbers, shape `(samples, levels)`, of `values`, shape `(samples, ..., levels)`."""
+    import numpy as np
+
+    flat = values.reshape(len(values), -1, values.shape[-1])
+    means: NDArray[np.float64] = flat.mean(axis=1, dtype=np.float64)
+    return means
+
+
 def quantiles(*, levels: list[float] = [0.1, 0.5, 0.9]) -> Task:  # noqa: B006 - msgspec copies what it takes; nobody changes it
-    """Quantiles of one number for each sample: pinball loss, how honest they are, and how wide the interval between the outer ones.
+    """Quantiles of one or more numbers for each sample: pinball loss, how honest they are, and how wide the interval between the outer ones.
 
     Args:
         levels: the quantiles that a model answers, between 0 and 1, from the lowest to the highest.

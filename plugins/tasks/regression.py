@@ -34,18 +34,14 @@ class Regression(Task):
         from modelyard.errors import DataError
         from modelyard.tensors import OutputFacts
         from modelyard_plugins.support.data.labels import check_names
-        from modelyard_plugins.support.data.quantities import label_shape
+        from modelyard_plugins.support.data.quantities import same_shape
 
-        shapes = [label_shape(name, getattr(splits, name)) for name in ("train_y", "test_y")]
+        shape = same_shape(splits)
         names = check_names("class_names", splits.names, "number of a label", least=0)
-        if shapes[0] != shapes[1]:
-            had = [f"{shape[0]} numbers a sample" if len(shape) == 1 else f"the shape {shape}" for shape in shapes]
-            msg = f"train_y: {had[0]}, but test_y has {had[1]}\n  give both the same"
+        if names and len(names) != shape[-1]:
+            msg = f"class_names: {len(names)} names for {shape[-1]} numbers a sample\n  name each number along the last axis, or none"
             raise DataError(msg)
-        if names and len(names) != shapes[0][-1]:
-            msg = f"class_names: {len(names)} names for {shapes[0][-1]} numbers a sample\n  name each number along the last axis, or none"
-            raise DataError(msg)
-        return OutputFacts(name="prediction", shape=shapes[0], labels=names)
+        return OutputFacts(name="prediction", shape=shape, labels=names)
 
     def stored(self, labels: NDArray[Any]) -> NDArray[np.float32]:
         """Return labels as float32, shape `(samples, ..., quantities)`."""

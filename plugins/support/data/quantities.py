@@ -11,6 +11,8 @@ from modelyard.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from modelyard.artifacts import Splits
+
 _BLOCK_BYTES = 16 << 20
 """How many bytes of labels are looked at together."""
 
@@ -35,3 +37,17 @@ def label_shape(name: str, labels: NDArray[Any] | None) -> tuple[int, ...]:
             msg = f"{name}: the label of sample {row} is {wrong!r}, which is no finite float32\n  mend the data, or leave the sample out"
             raise DataError(msg)
     return (1,) if labels.ndim == 1 else labels.shape[1:]
+
+
+def same_shape(splits: Splits) -> tuple[int, ...]:
+    """Return the shape of a sample's label, which is the same in both splits, of one number `(1,)`.
+
+    Raises:
+        DataError: they differ, or are no finite numbers.
+    """
+    train, test = (label_shape(name, getattr(splits, name)) for name in ("train_y", "test_y"))
+    if train != test:
+        had = [f"{shape[0]} numbers a sample" if len(shape) == 1 else f"the shape {shape}" for shape in (train, test)]
+        msg = f"train_y: {had[0]}, but test_y has {had[1]}\n  give both the same"
+        raise DataError(msg)
+    return train
