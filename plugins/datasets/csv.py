@@ -12,7 +12,14 @@ from modelyard.artifacts import Splits
 from modelyard.contexts import Problem
 from modelyard.params import InputPath
 from modelyard_plugins.support.data.columns import Target, all_columns, by_output, one_or_several, targets_of
-from modelyard_plugins.support.data.sent_column import both_ways, cells_of, files_of, one_text, texts_of
+from modelyard_plugins.support.data.sent_column import (
+    both_ways,
+    cells_of,
+    files_of,
+    named_files,
+    one_text,
+    texts_of,
+)
 from modelyard_plugins.support.data.sets import files_of_sets
 from modelyard_plugins.support.data.splitting import TestFraction, parts_of
 from modelyard_plugins.support.data.table import Roles, Table, read_table
@@ -38,6 +45,7 @@ def csv(
     columns: tuple[str, ...] = (),
     sent: str | tuple[str, ...] = "",
     folder: InputPath | None = None,
+    files: tuple[str, ...] = (),
     slices: tuple[str, ...] = (),
     group: str = "",
     test: InputPath | None = None,
@@ -64,6 +72,7 @@ def csv(
         sent: the column whose text is a sample as clients send it, for handlers such as tokenize, instead of columns; or a
             list of columns, each sent by its name, for table-encode: numbers, where all are, and may be missing, or texts.
         folder: the folder of the files, such as pictures, that the column sent names: their bytes are samples then.
+        files: where sent is a list, the columns of it that name files in folder: a picture beside a text, or a few numbers.
         slices: columns that say what a sample is of, for `[tool.modelyard.evaluate] slices`.
         group: the column that says which samples belong together, such as those of a patient: none is on both sides of the
             split into training and testing, nor of a fold of `[tool.modelyard.cross_validation]`.
@@ -77,11 +86,11 @@ def csv(
     """
     roles = Roles(columns, all_columns(target), sent, slices, group)
     tables = [read_table(Path(one), roles, delimiter) for one in (path, test) if one is not None]
-    files = files_of_sets(Path(test_sets), {".csv"}) if test_sets is not None else {}
-    sets = {name: read_table(file, roles, delimiter) for name, file in files.items()}
+    of_sets = files_of_sets(Path(test_sets), {".csv"}) if test_sets is not None else {}
+    sets = {name: read_table(file, roles, delimiter) for name, file in of_sets.items()}
     every = [*tables, *sets.values()]
     learnt = by_output(target, class_names, lambda names, classes: targets_of(every, names, classes, as_text=as_text))
-    samples = [_samples(table, roles, folder) for table in every]
+    samples = [_samples(table, roles, folder, files) for table in every]
     lengths = [table.rows for table in tables]
     groups = [[text for _, text in table.texts[group]] for table in tables] if group else []
     rows = parts_of(lengths, learnt.classes, test_fraction, context.seed, stratify=stratify, groups=groups)
@@ -89,7 +98,7 @@ def csv(
     train_x, test_x = (_of(some, part) for some, part in pairs)
     train_y, test_y = learnt.of(rows, len(tables))
     told_apart = {name: texts_of(tables[-1], name)[rows[1]] for name in slices}
-    of_sets = {name: {one: texts_of(table, one) for one in slices} for name, table in sets.items() if slices}
+    sets_apart = {name: {one: texts_of(table, one) for one in slices} for name, table in sets.items() if slices}
     further = zip(sets, samples[len(tables) :], learnt.arrays[len(tables) :], strict=True)
     return Splits(
         train_x,
@@ -101,13 +110,16 @@ def csv(
         told_apart,
         {name: (x, y) for name, x, y in further},
         [groups[0][row] for row in rows[0]] if group else (),
-        of_sets,
+        sets_apart,
     )
 
 
-def _samples(table: Table, roles: Roles, folder: str | None) -> NDArray[Any] | dict[str, NDArray[Any]]:
+def _samples(
+    table: Table, roles: Roles, folder: str | None, files: tuple[str, ...]
+) -> NDArray[Any] | dict[str, NDArray[Any]]:
     if isinstance(roles.sent, tuple):
-        return {name: cells_of(table, name) for name in roles.sent}
+        there = Path(folder or "")
+        return {name: files_of(table, name, there) if name in files else cells_of(table, name) for name in roles.sent}
     if folder is not None:
         return files_of(table, roles.sent, Path(folder))
     return texts_of(table, roles.sent) if roles.sent else table.samples
@@ -128,6 +140,7 @@ def check(
     columns: tuple[str, ...],
     sent: str | tuple[str, ...],
     folder: str | None,
+    files: tuple[str, ...],
     value_range: tuple[float, float] | None,
     **_: Any,
 ) -> Iterator[Problem]:
@@ -135,10 +148,7 @@ def check(
     yield from both_ways(columns, sent, value_range)
     yield from one_or_several(context, target, class_names, as_text=as_text)
     yield from one_text(all_columns(target), as_text=as_text)
-    if folder is not None and isinstance(sent, tuple):
-        yield Problem("folder", "sent is a list of columns", "name in sent the one column that has the files' names")
-    elif folder is not None and not sent:
-        yield Problem("folder", "sent is not set", "name in sent the column that has the files' names")
+    yield from named_files(sent, folder, files)
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.contexts import Problem
-from modelyard.errors import DataError
+from modelyard.errors import DataError, did_you_mean
 from modelyard_plugins.support.data.table import is_number, is_whole
 
 if TYPE_CHECKING:
@@ -73,6 +73,29 @@ def both_ways(
         yield Problem("sent", "columns says what a sample is, too", "remove columns or sent")
     if sent and value_range:
         yield Problem("value_range", "what clients send has no lowest and highest value", "remove it")
+
+
+def named_files(sent: str | tuple[str, ...], folder: str | None, files: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield that it is not said which columns name files, or where these are.
+
+    Args:
+        sent: the column that clients send, or several.
+        folder: where files are.
+        files: of several columns those that name files.
+    """
+    if folder is not None and not sent:
+        yield Problem("folder", "sent is not set", "name in sent the column that has the files' names")
+    elif folder is not None and isinstance(sent, tuple) and not files:
+        why = "sent is a list of columns"
+        yield Problem("folder", why, f"name in files those that have the files' names, for instance [{sent[0]!r}]")
+    elif files and not isinstance(sent, tuple):
+        yield Problem("files", "sent is no list of columns", "remove files: the column sent has the files' names")
+    elif files and folder is None:
+        yield Problem("files", "folder is not set", "name in folder the folder of the files")
+    for name in files:
+        if isinstance(sent, tuple) and name not in sent:
+            why = f"{name!r} is none of the columns in sent{did_you_mean(name, sent)}"
+            yield Problem("files", why, f"sent: {', '.join(sent)}")
 
 
 def one_text(target: Sequence[str], *, as_text: bool) -> Iterator[Problem]:

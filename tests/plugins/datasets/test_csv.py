@@ -238,12 +238,39 @@ def test_a_column_names_files_below_a_folder(read: Any, tmp_path: Path) -> None:
         read(table.format(""), **given)
 
 
+def test_one_of_several_columns_may_name_files(read: Any, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"a")
+    table = "file,said,size,y\na.png,what is it,2,1\na.png,who,,2\n"
+    given = {
+        "target": ("y",),
+        "sent": ("file", "said", "size"),
+        "folder": str(tmp_path / "pictures"),
+        "stratify": False,
+    }
+    splits = read(table, **given, files=("file",), test_fraction=0.5)
+    assert splits.train_x["file"][0].read_text() == "a"
+    assert sorted([*splits.train_x["said"], *splits.test_x["said"]]) == ["what is it", "who"]
+    assert splits.train_x["size"].dtype == np.float32
+    with pytest.raises(
+        DataError, match=r"line 2: the file 'what is it' is not there; folder: .*\n  mend the column 'said'"
+    ):
+        read(table, **given, files=("said",))
+
+
 @pytest.mark.parametrize(
     ("params", "key", "why"),
     [
         ({"columns": ("a",), "sent": "b"}, "sent", "columns says what a sample is, too"),
         ({"folder": "a"}, "folder", "sent is not set"),
         ({"folder": "a", "sent": ("b",)}, "folder", "sent is a list of columns"),
+        ({"folder": "a", "sent": "b", "files": ("b",)}, "files", "sent is no list of columns"),
+        ({"sent": ("b",), "files": ("b",)}, "files", "folder is not set"),
+        (
+            {"folder": "a", "sent": ("bird", "c"), "files": ("brid",)},
+            "files",
+            "'brid' is none of the columns in sent, did you mean 'bird'?",
+        ),
         ({"as_text": True, "target": ()}, "as_text", "target names 0 columns"),
         ({"as_text": True, "target": ("a", "b")}, "as_text", "target names 2 columns"),
         ({"sent": "a", "value_range": (0, 1)}, "value_range", "what clients send has no lowest and highest value"),
@@ -257,6 +284,7 @@ def test_what_says_twice_or_by_half_what_a_sample_is(params: dict[str, Any], key
         "columns": (),
         "sent": "",
         "folder": None,
+        "files": (),
         "value_range": None,
         **params,
     }
@@ -306,7 +334,8 @@ def test_columns_are_named_as_the_project_learns(
     outputs: tuple[str, ...], params: dict[str, Any], key: str, why: str
 ) -> None:
     context = msgspec.structs.replace(AROUND, outputs=outputs)
-    base = {"class_names": (), "as_text": False, "columns": (), "sent": "", "folder": None, "value_range": None}
+    base = {"class_names": (), "as_text": False, "columns": (), "sent": "", "folder": None, "files": ()}
+    base["value_range"] = None
     assert [(one.key, one.why) for one in check(context, **{**base, **params})] == [(key, why)]
 
 
