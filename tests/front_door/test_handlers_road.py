@@ -175,8 +175,9 @@ def test_an_edit_does_again_what_it_shapes_and_no_more(project: Path) -> None:
         ("letters.py", "shape=[len(letters)]", "shape=[4]", "dataset", "letters.py:27): gave 'counts' of the shape (1, 3) for 1 samples; it says (1, 4)"),
         ("letters.py", "return place.handler", "place.handler", "dataset", "letters.py): returned None write: return place.handler("),
         ("letters.py", '"text", "bytes"', '"text", "byts"', "dataset", "letters.py): tensor 'text': there is no dtype 'byts', did you mean 'bytes'?"),
-        ("pyproject.toml", '["top-labels"]', '["softmax"]', "evaluate", "the model answers 'probabilities' itself: leave 'softmax' out"),
-        ("pyproject.toml", '["top-labels"]', '[{ use = "top-labels", scores = "logits" }]', "evaluate", "the handlers take 'logits' as float32"),
+        ("pyproject.toml", '["top-labels"]', '["softmax"]', "train", "the model answers 'probabilities' itself: leave 'softmax' out"),
+        ("pyproject.toml", '["top-labels"]', '[{ use = "top-labels", scores = "logits" }]', "train", "top_labels.py) takes 'logits', but the model answers 'probabilities'"),
+        ("pyproject.toml", '["top-labels"]', '[{ use = "top-labels", scores = "scores" }]\noutputs = ["scores"]\nanswer = "lable"', "train", "but the task measures 'lable', did you mean 'label'?"),
         ("pyproject.toml", '["top-labels"]', '["top-label"]', "list", "unknown handler 'top-label', did you mean 'top-labels'?"),
         ("pyproject.toml", '["top-labels"]', '[{ use = "top-labels", scors = "a" }]', "list", "unknown key 'scors', did you mean 'scores'?"),
         ("pyproject.toml", 'alphabet = "alphabet.txt"', 'alphabet = "alphabt.txt"', "list", "there is no 'alphabt.txt', did you mean 'alphabet.txt'?"),
@@ -193,6 +194,18 @@ def test_a_mistake_is_told(project: Path, file: str, old: str, new: str, task: s
     assert done.code != 0
     assert message in " ".join(done.output.split())
     assert "Traceback" not in done.output
+
+
+def test_a_training_is_kept_and_a_handler_that_does_not_fit_told_before_the_model_is_optimized(project: Path) -> None:
+    edit(project / "pyproject.toml", "whole = []", 'int8 = ["onnx-dynamic"]')
+    assert build(project, "train").code == 0
+    edit(project / "pyproject.toml", '["top-labels"]', '[{ use = "top-labels", scores = "probability" }]')
+
+    done = build(project, "evaluate")
+
+    assert "optimize:int8 failed" in done.output
+    assert "takes 'probability', but the model answers 'probabilities', did you mean 'probabilities'?" in done.output
+    assert "train:letters" not in done.built
 
 
 def ask(url: str, body: Any, kind: str = "application/json") -> Any:

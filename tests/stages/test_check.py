@@ -35,7 +35,7 @@ def test_without_a_server_the_model_is_run_in_batches_as_it_was_measured(
         call=lambda *_: SimpleNamespace(predict=predict),
     )
     samples = np.asarray(dataset.x("test")[:3])
-    answers = _ask_runtime(job, {"input": samples}, Around(job, dataset.facts))
+    answers = _ask_runtime(job, {"input": samples}, Around({}, dataset.facts))
 
     assert [len(one) for one in asked] == calls
     assert np.array_equal(answers["the model, without its server"], samples.reshape(3, -1)[:, :3])

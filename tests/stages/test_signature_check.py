@@ -7,7 +7,7 @@ from tests.facts import model_facts
 from modelyard.artifacts import ModelFacts
 from modelyard.signature import Signature, TensorSpec
 from modelyard.stages.signature_check import misfit
-from modelyard.tensors import InputFacts, Preprocessing
+from modelyard.tensors import ANY_SHAPE, InputFacts, OutputFacts, Preprocessing
 
 FACTS = model_facts(
     format="onnx",
@@ -70,6 +70,19 @@ def test_what_does_not_fit_is_told_with_both_sides(
     taken: tuple[TensorSpec, ...], answered: tuple[TensorSpec, ...], told: str
 ) -> None:
     assert told in misfit(Signature(taken, answered), FACTS)
+
+
+def test_an_output_that_the_project_names_for_its_handlers_is_told_so() -> None:
+    facts = replace(FACTS, outputs=tuple(OutputFacts(name=name, shape=ANY_SHAPE) for name in ("boxs", "scores")))
+    shown = Signature(
+        (TensorSpec("x", "float32", None),), tuple(TensorSpec(one, "float32") for one in ("boxes", "scores"))
+    )
+    told = misfit(shown, facts, handled=["boxs", "scores"])
+    assert (
+        "none is called 'boxs', did you mean 'boxes'?\n  name it as the file does in [tool.modelyard.handlers] outputs; or say"
+        in told
+    )
+    assert "handlers" not in misfit(shown, facts)
 
 
 @pytest.mark.parametrize(("axis", "pad", "fits"), [(9, 0.0, False), ("length", 0.0, True), (9, None, True)])

@@ -97,9 +97,9 @@ def run_request(request: Request, loaded: Project | Exception, watch: Watch, eve
     """
     job: Job | None = None
     try:
-        job = _job(request, loaded, events)
+        job = _job(request, loaded, watch, events)
         watch.begin(request.stage, _rules(request, job), Path(request.result).with_name("seen"))
-        metrics = _run(job, watch)
+        metrics = _run(job)
         seen = watch.end()
     except (Exception, SystemExit) as exc:  # a model that calls sys.exit() has failed as well
         cause = watch.cause(exc)
@@ -109,7 +109,7 @@ def run_request(request: Request, loaded: Project | Exception, watch: Watch, eve
     return Result(metrics=metrics, seen=seen)
 
 
-def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
+def _job(request: Request, loaded: Project | Exception, watch: Watch, events: int) -> Job:
     if isinstance(loaded, Exception):
         raise loaded
     project, stage = loaded, _stage(request, loaded)
@@ -131,7 +131,7 @@ def _job(request: Request, loaded: Project | Exception, events: int) -> Job:
         log=log,
     )
     inputs = {role: Path(path) for role, path in request.inputs.items()}
-    return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log))
+    return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log), watch.unheard)
 
 
 def _rules(request: Request, job: Job) -> Rules:
@@ -160,13 +160,13 @@ def _stage(request: Request, project: Project) -> Stage:
     return stage
 
 
-def _run(job: Job, watch: Watch) -> dict[str, Any]:
+def _run(job: Job) -> dict[str, Any]:
     for use in job.stage.uses.values():
         os.environ.update(use.component.environment)
     runner = importlib.import_module(job.stage.row.runner)
-    lifecycle.before(job, watch.unheard)
+    lifecycle.before(job)
     runner.run(job)
-    lifecycle.after(job, watch.unheard)
+    lifecycle.after(job)
     try:
         return dict(msgspec.to_builtins(job.base.metrics, enc_hook=_plain))
     except TypeError as exc:

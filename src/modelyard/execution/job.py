@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from modelyard.plugins.load import Plugins
 from modelyard.stage import Stage
 
 C = TypeVar("C", bound=StageContext)
+Unheard = Callable[[], AbstractContextManager[None]]
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -27,6 +29,7 @@ class Job(msgspec.Struct, frozen=True):
         inputs: what it reads, a folder or file by role.
         base: the context's common part.
         log_file: the file of the stage's log, for programs that the stage starts.
+        unheard: lets a block read what it likes, of which nothing shapes what the stage writes.
     """
 
     stage: Stage
@@ -35,6 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     inputs: Mapping[str, Path]
     base: StageContext
     log_file: Path
+    unheard: Unheard = nullcontext
 
     @property
     def config(self) -> Config:

@@ -6,7 +6,6 @@ import copy
 import os
 import time
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
 
 import msgspec
 
@@ -16,7 +15,6 @@ from modelyard.execution.job import Job
 from modelyard.files.digests import signature
 from modelyard.files.walk import walk
 
-Unheard = Callable[[], AbstractContextManager[None]]
 StageHook = Callable[[Collection[str], str, StageContext], None]
 """Calls a hook around a stage: in the plugins of these names, with the stage's id and its context."""
 
@@ -24,14 +22,14 @@ _TICK_NS = 20_000_000
 """Two changes of a file within this time may leave the same stat."""
 
 
-def before(job: Job, unheard: Unheard) -> None:
+def before(job: Job) -> None:
     """Call what plugins have to do before the stage; see `_around`."""
-    _around(job, "modelyard_before_stage_run", job.plugins.hooks.before_stage_run, unheard)
+    _around(job, "modelyard_before_stage_run", job.plugins.hooks.before_stage_run)
 
 
-def after(job: Job, unheard: Unheard) -> None:
+def after(job: Job) -> None:
     """Call what plugins have to do after the stage; see `_around`."""
-    _around(job, "modelyard_after_stage_run", job.plugins.hooks.after_stage_run, unheard)
+    _around(job, "modelyard_after_stage_run", job.plugins.hooks.after_stage_run)
 
 
 def tell_error(job: Job, error: Exception) -> None:
@@ -41,14 +39,13 @@ def tell_error(job: Job, error: Exception) -> None:
     hooks.on_stage_error([*hooks.shaping(name, kind), *hooks.observing(name, kind)], job.stage.id, job.base, error)
 
 
-def _around(job: Job, hook: str, call: StageHook, unheard: Unheard) -> None:
+def _around(job: Job, hook: str, call: StageHook) -> None:
     """Call the implementations of `hook` that concern the stage.
 
     Args:
         job: the stage.
         hook: the hook's name.
         call: calls it in some plugins.
-        unheard: lets what only observes read what it likes.
 
     Raises:
         PluginError: one that only observes changed what the stage writes.
@@ -57,7 +54,7 @@ def _around(job: Job, hook: str, call: StageHook, unheard: Unheard) -> None:
     hooks, kind = job.plugins.hooks, job.stage.kind
     call(hooks.shaping(hook, kind), job.stage.id, job.base)
     for plugin in hooks.observing(hook, kind):
-        with unheard():
+        with job.unheard():
             _observe(job, hook, call, plugin)
 
 

@@ -68,7 +68,7 @@ class Asked:
         rows = _spread(len(reference), settings["samples"])
         self.samples, self.expected = some_of(dataset.sent(), rows), np.asarray(reference[rows])
         self.count, self.tolerance = len(rows), settings["tolerance"]
-        self.around = Around(self.job, dataset.facts)
+        self.around = Around(self.job.stage.uses, dataset.facts)
         self.facts = Model.open(inputs["model"]).facts
         self.task = open_task(self.job)
         lengths = {axis: own[rows] for axis, own in dataset.lengths("test").items()}

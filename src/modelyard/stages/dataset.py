@@ -63,7 +63,7 @@ def run(job: Job) -> None:
         named.loss,
         **settings,
         losses=losses,
-        chain=open_chain(job),
+        chain=open_chain(job.stage.uses),
         progress=job.base.progress,
     )
     job.base.metrics.update(figures)

@@ -43,7 +43,7 @@ def run(job: Job) -> None:
     baseline = Model.open(job.inputs["baseline"]) if "baseline" in job.inputs else None
     told = job.stage.uses["runtime"].params.get("threads")  # else the frameworks' own: as many as any stage may use
     threads = told if isinstance(told, int) else job.stage.threads
-    context, around = job.base, Around(job, dataset.facts)
+    context, around = job.base, Around(job.stage.uses, dataset.facts)
     figures = evaluate(
         lambda one: around.open(job.call("runtime", one.folder), one.facts),
         model,

@@ -12,31 +12,32 @@ from modelyard.errors import PluginError
 from modelyard.files.fields import joined
 from modelyard.serving.errors import HandlerError, StartError
 from modelyard.serving.handled import Handled
-from modelyard.serving.handlers import Chain, Place, may_be, who
+from modelyard.serving.handlers import Chain, Place, who
 from modelyard.serving.handling import named
+from modelyard.stages.handlers_fit import check_fit, quoted
 from modelyard.tensors import OutputFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from modelyard.artifacts import DatasetFacts, ModelFacts
+    from modelyard.component import Use
     from modelyard.contexts import NamedPredictor, Predictor
-    from modelyard.execution.job import Job
     from modelyard.serving.handler_tensor import Tensor
     from modelyard.serving.handlers import Handler
 
 
-def open_chain(job: Job, facts: ModelFacts | None = None) -> Chain:
-    """Return the handlers of a stage, around a model of which `facts` is known; None: there is none yet.
+def open_chain(uses: Mapping[str, Use], facts: ModelFacts | None = None) -> Chain:
+    """Return the handlers among the components of a stage, around a model of which `facts` is known; None: there is none yet.
 
     Raises:
         PluginError: one cannot be opened, or is none.
     """
     place = Place({one.name: one.labels for one in facts.outputs} if facts else {})
     sides: dict[str, list[Handler]] = {"before": [], "after": []}
-    for role, use in job.stage.uses.items():
+    for role, use in uses.items():
         side, _, number = role.partition(":")
         if number and side in sides:
             own, file = use.component, str(use.component.file)
@@ -62,16 +63,16 @@ class Around:
     """What stands around the model in one stage.
 
     Attributes:
-        job: the stage.
+        uses: the components of the stage, by role.
         dataset: what the data set says of itself.
     """
 
-    job: Job
+    uses: Mapping[str, Use]
     dataset: DatasetFacts
 
     @property
     def _is_there(self) -> bool:
-        return any(role.startswith(("before:", "after:")) for role in self.job.stage.uses)
+        return any(role.startswith(("before:", "after:")) for role in self.uses)
 
     @property
     def sends_to_the_model(self) -> bool:
@@ -82,16 +83,16 @@ class Around:
         """Return a model as clients ask it, with its handlers."""
         answer = self.answer(facts)
         if self._is_there:
-            chain = open_chain(self.job, facts)
-            _check(chain, facts)
-            predictor = _Handled(predictor, chain, facts, answer.name if not answer.parts else answer.parts[0].name)
+            chain, counted = open_chain(self.uses, facts), self.counted(facts)
+            check_fit(chain, facts, counted)
+            predictor = _Handled(predictor, chain, facts, counted[0])
         return Joined(cast("NamedPredictor", predictor), answer, facts) if answer.parts else predictor
 
     def outputs(self, facts: ModelFacts) -> tuple[OutputFacts, ...]:
         """Return what a client gets of a model."""
         if not self._is_there:
             return facts.outputs
-        chain = open_chain(self.job, facts)
+        chain = open_chain(self.uses, facts)
         gives = chain.outputs()
         own = {one.name: one for one in facts.outputs}
         kept = [one for name, one in own.items() if chain.let_by(name) and name not in gives]
@@ -103,6 +104,11 @@ class Around:
             return self.dataset.measured
         return facts.outputs[0] if self._is_there else facts.answer
 
+    def counted(self, facts: ModelFacts) -> list[str]:
+        """Return the names of the tensors that the task measures."""
+        answer = self.answer(facts)
+        return [one.name for one in answer.parts] or [answer.name]
+
 
 def taken(found: Mapping[str, NDArray[Any]], answer: OutputFacts) -> NDArray[Any]:
     """Return what the task measures of everything that was answered.
@@ -113,7 +119,7 @@ def taken(found: Mapping[str, NDArray[Any]], answer: OutputFacts) -> NDArray[Any
     if not answer.parts:
         return found[answer.name]
     if missing := [one.name for one in answer.parts if one.name not in found]:
-        msg = f"the answers are {_listed(found)}, but the task measures {missing[0]!r}, too\n  let the model answer it, or leave it out of [tool.modelyard.task.outputs]"
+        msg = f"the answers are {quoted(found)}, but the task measures {missing[0]!r}, too\n  let the model answer it, or leave it out of [tool.modelyard.task.outputs]"
         raise PluginError(msg)
     return joined({one.name: found[one.name] for one in answer.parts})
 
@@ -150,19 +156,12 @@ class _Handled:
         """Return every output by name.
 
         Raises:
-            PluginError: the handlers do not give what they say, or not what the task measures.
+            PluginError: the handlers do not give what they say.
         """
         try:
-            found = self._handled.run(inputs)
+            return self._handled.run(inputs)
         except HandlerError as exc:
             raise PluginError(str(exc)) from exc
-        if self._answer not in found:
-            msg = (
-                f"the handlers leave {', '.join(map(repr, found))}, but the task measures {self._answer!r}\n"
-                "  let them give it, too; or name another tensor: [tool.modelyard.handlers] answer"
-            )
-            raise PluginError(msg)
-        return found
 
 
 def is_alone(facts: ModelFacts) -> bool:
@@ -184,48 +183,8 @@ class _ByPredict:
         return {self._facts.answer.name: self._predictor.predict(inputs[self._facts.input.name])}
 
 
-def _check(chain: Chain, facts: ModelFacts) -> None:
-    """Check that the handlers fit each other, and the model.
-
-    Raises:
-        PluginError: they do not.
-    """
-    try:
-        given, wanted = chain.model_inputs(), chain.model_outputs()
-        chain.outputs()
-    except HandlerError as exc:
-        raise PluginError(str(exc)) from exc
-    takes, answers = ({one.name: one for one in each} for each in (facts.inputs, facts.outputs))
-    for tensor in given.values():
-        _check_tensor(tensor, takes.get(tensor.name), "give", f"the model takes {_listed(takes)}", "")
-    for tensor in wanted.values():
-        own = answers.get(tensor.name)
-        _check_tensor(tensor, own, "take", f"the model answers {_listed(answers)}", _advice(tensor, chain, answers))
-
-
-def _advice(tensor: Tensor, chain: Chain, answers: Mapping[str, Any]) -> str:
-    """Return what to do about a tensor that the model does not answer."""
-    for one in chain.after:
-        already = [given.name for given in one.gives if given.name in answers]
-        if already and tensor.name in {taken.name for taken in one.takes}:
-            return f"the model answers {_listed(already)} itself: leave {one.name!r} out"
-    return "name the model's tensors in [tool.modelyard.handlers] outputs, and the handler's by its parameters"
-
-
-def _check_tensor(tensor: Tensor, own: Any, verb: str, model: str, advice: str) -> None:
-    if own is None or (tensor.dtype != own.dtype or not may_be(tensor.shape, own.shape)):
-        said = f"{tensor.dtype}, shape {tensor.shape}"
-        theirs = model if own is None else f"the model's is {own.dtype}, shape {own.shape}"
-        msg = f"the handlers {verb} {tensor.name!r} as {said}; {theirs}"
-        raise PluginError(f"{msg}\n  {advice}" if advice else msg)
-
-
 def _output(one: Tensor) -> OutputFacts:
     return OutputFacts(name=one.name, dtype=one.dtype, shape=one.shape)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))
 
 
 def described(

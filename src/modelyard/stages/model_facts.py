@@ -31,8 +31,8 @@ def write_model_facts(
     told: Any,
     warnings: tuple[str, ...] = (),
     said: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
-    """Write `model.json` beside the file that the component `role` wrote.
+) -> ModelFacts:
+    """Write `model.json` beside the file that the component `role` wrote, and return what it says.
 
     Args:
         job: the stage.
@@ -60,7 +60,8 @@ def write_model_facts(
     if said:
         facts = bind(facts, said, shown.signature)
     facts = without_batch(facts, shown.signature, said or {})
-    if shown.signature and (why := misfit(shown.signature, facts, shown.quantized)):
+    handled = job.config.settings.handlers.outputs
+    if shown.signature and (why := misfit(shown.signature, facts, shown.quantized, handled)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
     if len(facts.outputs) > 1 and not shown.activations:
@@ -78,6 +79,7 @@ def write_model_facts(
         signature=shown.signature or msgspec.UNSET,
     )
     write_json(job.base.out / "model.json", facts)
+    return facts
 
 
 def _as_in_file(facts: ModelFacts, shown: FileFacts) -> ModelFacts:

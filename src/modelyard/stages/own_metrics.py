@@ -58,7 +58,7 @@ def add_own_metrics(job: Job, model: Model, dataset: Dataset, side_by_side: int)
         side_by_side=side_by_side,
     )
     labels = dataset.y("test") if dataset.has_labels else None
-    answers = Answers(context.answers, labels, Around(job, dataset.facts).answer(model.facts))
+    answers = Answers(context.answers, labels, Around(job.stage.uses, dataset.facts).answer(model.facts))
     found = [
         _measured(name, use.component, result_of(use.component.function(context, **use.params), answers), out)
         for name, use in uses.items()

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from modelyard.errors import listing
+from modelyard.errors import did_you_mean, listing
 from modelyard.signature import NO_TENSORS
 from modelyard.tensors import ANY_SHAPE, HELD, Preprocessing, held, input_dtype, is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from modelyard.artifacts import ModelFacts
     from modelyard.signature import Axis, Signature, TensorSpec
@@ -24,7 +24,9 @@ _TENSORS_ALONE = (
 )
 
 
-def misfit(signature: Signature, facts: ModelFacts, quantized: Sequence[str] = ()) -> str:
+def misfit(
+    signature: Signature, facts: ModelFacts, quantized: Sequence[str] = (), handled: Collection[str] = ()
+) -> str:
     """Return what of `signature` does not fit the samples and answers that `facts` says, and what to do; empty if all does.
 
     An axis whose length varies fits any length. Where there are several tensors, each is looked up by its name.
@@ -33,12 +35,13 @@ def misfit(signature: Signature, facts: ModelFacts, quantized: Sequence[str] = (
         signature: what the file takes and answers.
         facts: what clients send and get.
         quantized: the file's tensors whose whole numbers stand for real ones.
+        handled: the outputs that the project names for its handlers.
     """
     sent = tuple(one for one in signature.inputs if one.name not in facts.fed)
     inputs = _bound(facts.inputs, sent, "takes", "the data set has no array for it: give one")
     if isinstance(inputs, str):
         return inputs
-    outputs = _bound(facts.outputs, signature.outputs, "answers", "")
+    outputs = _bound(facts.outputs, signature.outputs, "answers", "", handled)
     if isinstance(outputs, str):
         return outputs
     fed = _fed_misfit(signature, facts)
@@ -71,7 +74,7 @@ def _at_a_step(one: Fact, facts: ModelFacts) -> Fact:
 
 
 def _bound(
-    wanted: Sequence[Fact], tensors: Sequence[TensorSpec], verb: str, spare: str
+    wanted: Sequence[Fact], tensors: Sequence[TensorSpec], verb: str, spare: str, handled: Collection[str] = ()
 ) -> list[tuple[Fact, TensorSpec]] | str:
     """Return each of `wanted` with its tensor of the file; or what is wrong: one is not there, or one more is there.
 
@@ -80,16 +83,18 @@ def _bound(
         tensors: those of the file.
         verb: what the file does with them.
         spare: what to do about one that nobody gives; empty: it does no harm.
+        handled: those that the project names for its handlers.
     """
     listed = "; ".join(map(str, tensors)) or "nothing"
     if len(wanted) == len(tensors) == 1 and not wanted[0].tensor:
         return [(wanted[0], tensors[0])]
     named = {one.name: one for one in tensors}
     for one in wanted:
-        if (one.tensor or one.name) not in named:
+        if (called := one.tensor or one.name) not in named:
+            first = "name it as the file does in [tool.modelyard.handlers] outputs; or " if called in handled else ""
             return (
-                f"{verb} {len(tensors)} tensors: {listed}; none is called {one.tensor or one.name!r}\n"
-                f"  say in [tool.modelyard.train] which is meant, for instance {_example(one, tensors, verb, several=len(wanted) > 1)}; {_further_advice(tensors)}"
+                f"{verb} {len(tensors)} tensors: {listed}; none is called {called!r}{did_you_mean(called, named)}\n"
+                f"  {first}say in [tool.modelyard.train] which is meant, for instance {_example(one, tensors, verb, several=len(wanted) > 1)}; {_further_advice(tensors)}"
             )
     used = {one.tensor or one.name for one in wanted}
     further = [name for name in named if name not in used]

@@ -9,6 +9,7 @@ from modelyard.contexts import TrainContext
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
 from modelyard.stage import LOSS_WEIGHTS
+from modelyard.stages.handlers_ahead import check_ahead
 from modelyard.stages.model_facts import write_model_facts
 
 
@@ -17,7 +18,7 @@ def run(job: Job) -> None:
 
     Raises:
         PluginError: the trainer did not write the file of the format that it is registered for, or what the model, the
-            trainer and the file say of the answers differs.
+            trainer and the file say of the answers differs; or the handlers do not fit a model that is brought.
     """
     dataset = Dataset.open(job.inputs["dataset"])
 
@@ -33,7 +34,9 @@ def run(job: Job) -> None:
     weights = settings.get(LOSS_WEIGHTS, {})
     context = job.context(TrainContext, dataset=dataset, build_model=build_model, facts=facts, loss_weights=weights)
     told = job.call("trainer", context)
-    write_model_facts(job, "trainer", facts, told, said=settings.get("signature", {}))
+    written = write_model_facts(job, "trainer", facts, told, said=settings.get("signature", {}))
+    if not job.stage.uses["trainer"].component.learns:  # a training is kept, and its model refused where it goes on
+        check_ahead(job, dataset.facts, written)
 
 
 def _facts(job: Job, dataset: Dataset) -> ModelFacts:
