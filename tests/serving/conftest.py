@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pytest
+from tests.known import SHARED
 from tests.serving.servers import make_certificate
 from tests.shared import made_once
 
@@ -34,14 +35,14 @@ START_S = 60
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A folder with one folder a model; made once by TensorFlow, in another process, and kept in pytest's cache."""
+def models(request: pytest.FixtureRequest) -> Path:
+    """A folder with one folder a model; made once by TensorFlow, in another process, and kept in pytest's cache if there is one."""
     sources = b"".join(
         (ROOT / "tests" / name).read_bytes()
         for name in ("serving/build_models.py", "serving/stream_models.py", "facts.py")
     )
     cache = getattr(request.config, "cache", None)
-    parent = Path(cache.mkdir("modelyard-serving")) if cache else tmp_path_factory.mktemp("models")
+    parent = cache.mkdir("modelyard-serving") if cache else Path(os.environ[SHARED])
     return made_once(parent / hashlib.sha256(sources).hexdigest()[:16], _make_models)
 
 

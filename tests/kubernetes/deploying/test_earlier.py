@@ -15,14 +15,14 @@ SCALED = "apis/keda.sh/v1alpha1/namespaces/digits/scaledobjects/digits"
 SCALER = "apis/autoscaling/v2/namespaces/digits/horizontalpodautoscalers/digits"
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_what_is_no_longer_rendered_is_removed_and_told_before(deployer: Deployer, cluster: Cluster) -> None:
-    deployer(ingress_host="digits.example.org")
     said = deployer(max_replicas=2, network_policy=False, options={"dry_run": True})
-    gone = ["HorizontalPodAutoscaler/digits", "Ingress/digits", "NetworkPolicy/digits"]
+    gone = ["HorizontalPodAutoscaler/digits", "NetworkPolicy/digits"]
     assert sorted(told(said, "remove")) == gone
-    assert len(cluster.names("Ingress")) == 1
+    assert len(cluster.names("NetworkPolicy")) == 1
     assert sorted(told(deployer(max_replicas=2, network_policy=False), "remove")) == gone
-    assert cluster.names("Ingress") == cluster.names("NetworkPolicy") == []
+    assert cluster.names("HorizontalPodAutoscaler") == cluster.names("NetworkPolicy") == []
 
 
 def test_a_route_of_a_gateway_goes_with_it(deployer: Deployer, cluster: Cluster) -> None:
@@ -52,23 +52,23 @@ def test_kedas_objects_take_the_autoscalers_place_and_go_with_it(deployer: Deplo
     assert sorted(told(said, "remove")) == ["ScaledObject/digits", "TriggerAuthentication/digits"]
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_others_objects_with_the_label_of_the_manager_stay(deployer: Deployer, cluster: Cluster) -> None:
     labels = {"app.kubernetes.io/managed-by": "modelyard", "app.kubernetes.io/instance": "other"}
     cluster.add(f"{NAMESPACE}/services/other", spec={})
     cluster.objects[f"{NAMESPACE}/services/other"]["metadata"]["labels"] = labels
-    deployer()
     deployer.take_away(yes=True)
     assert cluster.names("Service") == ["other"]
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_settings_stay_as_long_as_a_revision_reads_them(deployer: Deployer, cluster: Cluster) -> None:
-    for port in (9001, 9002):
-        deployer(port=port)
+    deployer(port=9001)
     assert len(cluster.names("ConfigMap")) == 2
     [oldest] = [path for path, one in cluster.objects.items() if revision_of(one) == "1"]
     read = str(cluster.objects[oldest]["spec"])
     del cluster.objects[oldest]  # as the controller does beyond the revisionHistoryLimit
-    deployer(port=9003)
+    deployer(port=9002)
     assert len(cluster.names("ConfigMap")) == 2
     assert not any(name in read for name in cluster.names("ConfigMap"))
 

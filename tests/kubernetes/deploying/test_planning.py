@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 SERVER = ("spec", "template", "spec", "containers", 0)
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_what_a_person_did_by_hand_is_taken_back_whole(deployer: Deployer, cluster: Cluster) -> None:
-    deployer(port=9090)
     cluster.by_hand(DEPLOYMENT, "kubectl-set", *SERVER, "image", value="elsewhere/digits:1")
     cluster.by_hand(DEPLOYMENT, "kubectl-edit", *SERVER, "env", value=[{"name": "EXTRA", "value": "1"}])
-    said = deployer(port=9090)
+    said = deployer()
     assert any("taken over from kubectl-set and kubectl-edit" in line for line in said)
     assert image(cluster).endswith("@sha256:" + "a" * 64)
     assert "env" not in cluster.objects[DEPLOYMENT]["spec"]["template"]["spec"]["containers"][0]
-    assert deployer(port=9090)[-1].endswith(" runs")
+    assert deployer()[-1].endswith(" runs")
 
 
 @pytest.mark.usefixtures("deployed_once")

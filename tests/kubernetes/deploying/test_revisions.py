@@ -28,8 +28,8 @@ def test_the_way_back_that_is_printed_works(deployer: Deployer, cluster: Cluster
     assert cluster.objects[SERVICE]["spec"]["ports"][0]["port"] == 443
 
 
+@pytest.mark.usefixtures("deployed_once")
 def test_one_can_go_back_to_a_revision_and_to_an_image(deployer: Deployer, cluster: Cluster) -> None:
-    deployer(digest="a")
     deployer(digest="b")
     deployer(digest="b", options={"to": "1"})
     assert image(cluster).endswith("a" * 64)
