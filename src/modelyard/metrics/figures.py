@@ -81,9 +81,13 @@ def said(quantity: Quantity, value: float) -> str:
 
 
 def ends(interval: Interval | None, unit: str) -> str:
-    """Return an interval in brackets, with a space before it; an empty text for what is exact."""
+    """Return an interval in brackets, with a space before it; an empty text for what is exact.
+
+    An end that too few samples leave open is where the unit's values end.
+    """
     if interval is None:
         return ""
     low, high = interval
     least = ("0" if unit else "any") if low is None else number(low, unit)
-    return f" ({least} to {'any' if high is None else number(high, unit)})"
+    most = ("1" if unit == "fraction" else "any") if high is None else number(high, unit)
+    return f" ({least} to {most})"
