@@ -13,7 +13,7 @@ import pytest
 from tests.serving import named_models, stream_models
 from tests.serving.conftest import Running, started
 
-from modelyard.launch.protocols import PROTOCOLS, infer_in_sequences, listed, parts
+from modelyard.launch.protocols import HEADER_LENGTH, PROTOCOLS, answered, infer_in_sequences, listed, parts
 from modelyard.tensors import OutputFacts
 
 pytest.importorskip("onnx", reason="needs onnx, to write the models")
@@ -27,7 +27,7 @@ def outputs(facts: dict[str, Any]) -> list[OutputFacts]:
 def exchanged(server: Running, path: str, body: object) -> Any:
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(f"{server.url}{path}", data, timeout=30) as answer:
-        return json.loads(answer.read())
+        return answered(answer.read(), answer.headers[HEADER_LENGTH])
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -83,3 +83,13 @@ def test_a_request_holds_no_more_than_servers_let_in() -> None:
 
 def test_a_number_that_is_missing_is_null() -> None:
     assert json.dumps(listed(np.array([[1.5, np.nan]], np.float32))) == "[[1.5, null]]"
+
+
+def test_elements_that_are_no_text_follow_the_json() -> None:
+    said = {"outputs": [{"name": "a", "data": [1]}, {"name": "b", "parameters": {"binary_data_size": 14}}]}
+    said["outputs"].append({"name": "c", "parameters": {"binary_data_size": 5}})
+    head = json.dumps(said).encode()
+    body = head + b"\2\0\0\0\xff\x00" + b"\0\0\0\0" + b"\0\0\0\0" + b"\1\0\0\0\xfe"
+    found = answered(body, str(len(head)))["outputs"]
+    assert [one["data"] for one in found] == [[1], [b"\xff\x00", b"", b""], [b"\xfe"]]
+    assert answered(head, None) == said

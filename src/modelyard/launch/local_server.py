@@ -19,7 +19,7 @@ from modelyard.errors import StageFailed, ToolError
 from modelyard.launch import ready
 from modelyard.launch.handlers import setting
 from modelyard.launch.local_broker import free_port
-from modelyard.launch.protocols import infer
+from modelyard.launch.protocols import HEADER_LENGTH, answered, infer
 from modelyard.launch.python_server import environment, packages
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class LocalServer:
         request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
-                return json.loads(answer.read())
+                return answered(answer.read(), answer.headers[HEADER_LENGTH])
         except urllib.error.HTTPError as exc:
             msg = f"{path}: the model's server answered {exc.code}: {exc.read(500).decode(errors='replace')}"
             raise StageFailed(msg) from exc

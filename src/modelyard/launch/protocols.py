@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,13 @@ if TYPE_CHECKING:
     from modelyard.tensors import OutputFacts
 
 Exchange = Callable[[str, object], Any]
-"""Asks a path, with a body (None: by GET), and returns the answer; both are JSON values."""
+"""Asks a path, with a body (None: by GET), and returns what `answered` makes of the answer; the body is a JSON value."""
 Ask = Callable[[Exchange, str, Mapping[str, "NDArray[Any]"], Sequence["OutputFacts"]], dict[str, "NDArray[Any]"]]
 """Asks the model of a name for raw samples by input, and returns its outputs by name."""
 
 
+HEADER_LENGTH = "Inference-Header-Content-Length"
+"""The header with the length of an answer's JSON, where tensors follow it as bytes."""
 _BODY_BYTES = 4 * 1024 * 1024
 """The largest body that is sent, roughly, unless a single sample is larger: a half of what targets let in by default."""
 _AS_JSON = 5
@@ -83,11 +87,45 @@ def infer(
         }
         for key, array in inputs.items()
     ]
-    wanted = [{"name": one.name} for one in outputs]
+    wanted = [_wanted(one) for one in outputs]
     said = {"parameters": parameters} if parameters else {}
     answer = exchange(f"/v2/models/{name}/infer", {"inputs": tensors, "outputs": wanted, **said})
     found = {one["name"]: one for one in answer["outputs"]}
     return {one.name: _array(found[one.name]["data"], one).reshape(found[one.name]["shape"]) for one in outputs}
+
+
+def _wanted(one: OutputFacts) -> dict[str, Any]:
+    """Return how an output is asked for: bytes, such as pictures, behind the JSON, which carries texts alone."""
+    return {"name": one.name, "parameters": {"binary_data": one.dtype == "bytes"}}
+
+
+def answered(body: bytes, json_length: str | None) -> Any:
+    """Return the JSON value that was answered, in which the tensors that follow it have their elements, `bytes`, as `data`.
+
+    Args:
+        body: the answer's body.
+        json_length: its header `HEADER_LENGTH`; None: nothing follows the JSON.
+
+    Source: Triton, extension_binary_data.md.
+    """
+    if json_length is None:
+        return json.loads(body)
+    end = int(json_length)
+    answer = json.loads(body[:end])
+    for one in answer["outputs"]:
+        size = one.get("parameters", {}).get("binary_data_size")
+        if size is not None:
+            one["data"], end = list(_elements(body[end : end + size])), end + size
+    return answer
+
+
+def _elements(data: bytes) -> Iterator[bytes]:
+    """Yield the elements of a tensor of bytes: the length of each stands before it, four bytes, the lowest first."""
+    start = 0
+    while start < len(data):
+        (length,) = struct.unpack_from("<I", data, start)
+        yield data[start + 4 : start + 4 + length]
+        start += 4 + length
 
 
 def infer_in_sequences(
@@ -147,5 +185,11 @@ def _array(values: Any, one: OutputFacts) -> NDArray[Any]:
         return np.asarray(values, one.dtype)
     held = np.asarray(values, object)
     found = np.empty(held.size, object)
-    found[:] = [base64.b64decode(text["b64"]) if isinstance(text, dict) else text.encode() for text in held.ravel()]
+    found[:] = [_bytes(one) for one in held.ravel()]
     return found.reshape(held.shape)
+
+
+def _bytes(value: dict[str, str] | str | bytes) -> bytes:
+    if isinstance(value, dict):
+        return base64.b64decode(value["b64"])
+    return value.encode() if isinstance(value, str) else value

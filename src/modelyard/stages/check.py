@@ -22,7 +22,7 @@ from modelyard.files.json import read_json, write_json
 from modelyard.files.npy import open_array
 from modelyard.launch.footprint import with_headroom
 from modelyard.launch.image_server import Server, running
-from modelyard.launch.protocols import PROTOCOLS, SEQUENCES, infer_in_sequences, parts
+from modelyard.launch.protocols import HEADER_LENGTH, PROTOCOLS, SEQUENCES, answered, infer_in_sequences, parts
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
 from modelyard.stages.check_events import check_events
 from modelyard.stages.handlers import Around, is_alone, taken
@@ -208,7 +208,7 @@ def _measure(job: Job, facts: ImageFacts, server: Server, asks: Sequence[Callabl
 def _usage(facts: ImageFacts, server: Server) -> Callable[[], Usage] | None:
     """Return what asks how much the server takes; None: nobody can be asked."""
     if facts.server.reads_settings:
-        return lambda: of_metrics(_answer(server, urllib.request.Request(f"{server.url}/metrics")).decode())
+        return lambda: of_metrics(_answer(server, urllib.request.Request(f"{server.url}/metrics"))[0].decode())
     stats = server.stats
     return None if stats is None else lambda: of_engine(stats())
 
@@ -285,19 +285,20 @@ def _check_password(server: Server, name: str) -> None:
 
 
 def _exchange(server: Server, path: str, body: object) -> Any:
-    """Ask a path, with a JSON body (None: by GET), and return the JSON that is answered."""
+    """Ask a path, with a JSON body (None: by GET), and return the JSON that is answered, with what follows it."""
     headers = {} if body is None else {"Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    return json.loads(_answer(server, urllib.request.Request(f"{server.url}{path}", data, headers)))
+    return answered(*_answer(server, urllib.request.Request(f"{server.url}{path}", data, headers)))
 
 
-def _answer(server: Server, request: urllib.request.Request) -> bytes:
+def _answer(server: Server, request: urllib.request.Request) -> tuple[bytes, str | None]:
+    """Return the body that is answered, and the length of its JSON where more follows."""
     if server.password:
         login = base64.b64encode(f"{server.username}:{server.password}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            return bytes(answer.read())
+            return bytes(answer.read()), answer.headers[HEADER_LENGTH]
     except urllib.error.HTTPError as exc:
         text = exc.read(500).decode(errors="replace")
         msg = f"check: {request.selector}: the server answered {exc.code}: {text}"
