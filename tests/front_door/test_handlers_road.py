@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -162,6 +163,39 @@ def test_an_edit_does_again_what_it_shapes_and_no_more(project: Path) -> None:
     kept = [name for name in before if "dataset/" in name and name.endswith(".npy")]
     assert kept
     assert all(before[name] == after[name] for name in kept)
+
+
+def test_a_handler_that_decodes_is_asked_for_what_is_new_alone(project: Path) -> None:
+    """Until what decides is another: its code, a file that it reads; and what comes out is what it makes of all."""
+
+    def asked() -> int:
+        """Build the data set, and return for how many samples the handler was asked."""
+        done = build(project, "dataset")
+        assert done.built == {"dataset:data.words"}, done.output
+        log = (project / ".modelyard/logs/dataset/data.words.log").read_text()
+        return sum(int(line.split()[-1]) for line in log.splitlines() if line.startswith("asked for "))
+
+    edit(project / "letters.py", "shape=[len(letters)])])", "shape=[len(letters)])], cacheable=True)")
+    edit(
+        project / "letters.py",
+        "def run(tensors):",
+        'def run(tensors):\n        print("asked for", len(tensors["text"]))',
+    )
+    assert asked() == 90
+    edit(project / "data.py", "range(90)]", 'range(90)] + ["c" * 15, "cab" * 5]')
+    assert asked() == 2
+    kept = artifacts(project)
+    edit(project / "alphabet.txt", "c", "c\nd")
+    assert asked() == 92
+    edit(project / "alphabet.txt", "d\n", "")
+    edit(project / "data.py", '["c" * 15, "cab" * 5]', '["c" * 15]')
+    assert asked() == 0
+    shutil.rmtree(project / ".modelyard")
+    edit(project / "data.py", '["c" * 15]', '["c" * 15, "cab" * 5]')
+    assert asked() == 92
+    assert {name: one for name, one in artifacts(project).items() if name.endswith(".npy")} == {
+        name: one for name, one in kept.items() if name.endswith(".npy")
+    }
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def image_decode(
     def run(tensors: Tensors) -> dict[str, Any]:
         return {output: np.stack([pixels(data) for data in tensors[input]])}
 
-    return place.handler(run, [place.tensor(input, "bytes")], [place.tensor(output, "uint8", shape)])
+    return place.handler(run, [place.tensor(input, "bytes")], [place.tensor(output, "uint8", shape)], cacheable=True)
 
 
 def _fitted(picture: Any, size: tuple[int, int], fit: str) -> Any:

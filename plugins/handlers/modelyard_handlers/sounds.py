@@ -50,7 +50,7 @@ def audio_decode(
     def run(tensors: Tensors) -> dict[str, Any]:
         return {output: [samples(data) for data in tensors[input]]}
 
-    return place.handler(run, [place.tensor(input, "bytes")], [place.tensor(output, "float32", shape)])
+    return place.handler(run, [place.tensor(input, "bytes")], [place.tensor(output, "float32", shape)], cacheable=True)
 
 
 def _decoded(data: bytes, rate: int, most: int) -> NDArray[Any]:

@@ -46,7 +46,7 @@ def tokenize(
 
     axis = length if pad else "tokens"
     gives = [place.tensor(name, dtype, (axis,), pad=pad_id if name == ids else 0) for name in columns]
-    return place.handler(run, [place.tensor(text, "bytes")], gives)
+    return place.handler(run, [place.tensor(text, "bytes")], gives, cacheable=True)
 
 
 def _padding(known: Tokenizer, length: int | None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tarfile
 from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from modelyard.errors import DataError, listing
 
@@ -44,6 +44,7 @@ class TarColumn:
     def __init__(self, shards: Sequence[Path]) -> None:
         self._shards = shards
         self._places = array("q")
+        self._open: tuple[int, BinaryIO] | None = None
 
     def add(self, shard: int, begin: int, size: int) -> None:
         """Add a sample's, in the tar file with the number `shard`."""
@@ -64,15 +65,29 @@ class TarColumn:
             DataError: the tar file is shorter than it was.
         """
         shard, begin, size = self._places[3 * number : 3 * number + 3]
-        with self._shards[shard].open("rb") as file:
-            file.seek(begin)
-            found = file.read(size)
+        file = self._file(shard)
+        file.seek(begin)
+        found = file.read(size)
         if len(found) < size:
             msg = (
                 f"{self._shards[shard]}: ends within a file of it, at {begin + len(found):,} bytes\n  replace the file"
             )
             raise DataError(msg)
         return found
+
+    def _file(self, shard: int) -> BinaryIO:
+        """Return a tar file; that of the sample before is open still, and most often the same."""
+        if self._open is None or self._open[0] != shard:
+            self._close()
+            self._open = shard, self._shards[shard].open("rb")
+        return self._open[1]
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    __del__ = _close
 
 
 def shards_in(path: Path) -> list[Path]:

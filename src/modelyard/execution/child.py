@@ -131,7 +131,7 @@ def _job(request: Request, loaded: Project | Exception, watch: Watch, events: in
         log=log,
     )
     inputs = {role: Path(path) for role, path in request.inputs.items()}
-    return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log), watch.unheard)
+    return Job(stage, project.plan, project.plugins, inputs, context, Path(request.log), watch.unheard, request.ways)
 
 
 def _rules(request: Request, job: Job) -> Rules:

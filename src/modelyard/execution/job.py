@@ -30,6 +30,7 @@ class Job(msgspec.Struct, frozen=True):
         base: the context's common part.
         log_file: the file of the stage's log, for programs that the stage starts.
         unheard: lets a block read what it likes, of which nothing shapes what the stage writes.
+        ways: what decides what its components make of a sample, by role: see `keys.ways`.
     """
 
     stage: Stage
@@ -39,6 +40,7 @@ class Job(msgspec.Struct, frozen=True):
     base: StageContext
     log_file: Path
     unheard: Unheard = nullcontext
+    ways: Mapping[str, str] = {}
 
     @property
     def config(self) -> Config:

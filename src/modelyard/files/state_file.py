@@ -29,7 +29,7 @@ def is_useless(exc: sqlite3.DatabaseError) -> bool:
 
 def remove_database(path: Path) -> None:
     """Remove an SQLite file and its log, which SQLite would play back into a new file of the same name."""
-    for end in ("", "-wal", "-shm"):
+    for end in ("", "-wal", "-shm", "-journal"):
         path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
 
 

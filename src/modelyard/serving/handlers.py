@@ -36,6 +36,7 @@ class Handler:
         gives: the tensors that it gives.
         name: what messages call it.
         file: where its code is, for messages; empty in a server, which has a traceback.
+        cacheable: whether what it makes of a sample may be kept, see `Place.handler`.
     """
 
     run: Run
@@ -43,6 +44,7 @@ class Handler:
     gives: tuple[Tensor, ...]
     name: str = ""
     file: str = ""
+    cacheable: bool = False
 
     def __call__(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
         """Return the tensors behind it for those before it; what it does not take goes by.
@@ -183,7 +185,9 @@ class Place:
             raise HandlerError(msg)
         return Tensor(name, dtype, tuple(shape), may_miss, pad)
 
-    def handler(self, run: Run, takes: Sequence[Tensor], gives: Sequence[Tensor]) -> Handler:
+    def handler(
+        self, run: Run, takes: Sequence[Tensor], gives: Sequence[Tensor], *, cacheable: bool = False
+    ) -> Handler:
         """Return a handler.
 
         Args:
@@ -193,6 +197,9 @@ class Place:
                 told the message, and which sample. Any other error is the handler's own.
             takes: one or more tensors.
             gives: one or more tensors.
+            cacheable: whether what it makes of a sample is the same to the last bit whatever comes beside it, and costs
+                more than to read it from a disk, as decoding does: where a data set changes, the samples that were there
+                before are not asked for again.
 
         Raises:
             HandlerError: one of the two is empty.
@@ -200,7 +207,7 @@ class Place:
         if not takes or not gives:
             msg = "a handler takes one tensor or more, and gives one or more"
             raise HandlerError(msg)
-        return Handler(run, tuple(takes), tuple(gives))
+        return Handler(run, tuple(takes), tuple(gives), cacheable=cacheable)
 
 
 @dataclass(frozen=True)

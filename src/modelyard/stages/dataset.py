@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelyard.artifacts import DatasetFacts, Splits, Streams
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
+from modelyard.stages.decoding import decoding
 from modelyard.stages.handlers import described, open_chain
 from modelyard.stages.several import with_joined_labels
 from modelyard.stages.splits.axes import following
@@ -55,17 +56,18 @@ def run(job: Job) -> None:
     settings = dict(job.stage.settings)
     if fold := settings.pop("fold", None):
         splits = held_out(splits, losses or {"": named.loss}, job.base.seed, job.base.cache, **fold)
-    figures = write_dataset(
-        splits,
-        job.base.out,
-        task,
-        named.label,
-        named.loss,
-        **settings,
-        losses=losses,
-        chain=open_chain(job.stage.uses),
-        progress=job.base.progress,
-    )
+    with decoding(open_chain(job.stage.uses), job) as chain:
+        figures = write_dataset(
+            splits,
+            job.base.out,
+            task,
+            named.label,
+            named.loss,
+            **settings,
+            losses=losses,
+            chain=chain,
+            progress=job.base.progress,
+        )
     job.base.metrics.update(figures)
     if "dtype" in figures:
         job.base.warn(f"samples are {figures['dtype']}: they reach the model as they are; pictures are uint8")
