@@ -208,7 +208,7 @@ def new_toy(toy_project: Path) -> Path:
     return know(toy_project)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def doit() -> Doit:
     """Return a function that runs `doit` in a project as a person does; its output comes back as text."""
 

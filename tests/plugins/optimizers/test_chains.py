@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from tests.conftest import Doit
 
 from modelyard.errors import ConfigError, PlanError
 from modelyard.project.load import load
-from modelyard.testing import run_doit, write_small_project
+from modelyard.testing import write_small_project
 
 PCQAT = (
     '[{ use = "prune" }, { use = "cluster", preserve_sparsity = true }, '
@@ -61,12 +62,12 @@ def test_a_misspelt_value_is_refused_when_the_project_is_loaded(project: Any, st
 @pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.tensorflow
-def test_pruned_clustered_and_trained_for_int8_in_one_chain(project: Any) -> None:
-    done = run_doit(project, f"variants.pcqat={PCQAT}", "evaluate:pcqat", "evaluate:float32")
+def test_pruned_clustered_and_trained_for_int8_in_one_chain(project: Any, doit: Doit) -> None:
+    done = doit(project, f"variants.pcqat={PCQAT}", "evaluate:pcqat", "evaluate:float32")
     assert done.returncode == 0, done.stdout + done.stderr
     folder = project / "artifacts/evaluate"
     small, plain = (json.loads((folder / name / "evaluation.json").read_text()) for name in ("pcqat", "float32"))
     assert small["accuracy"] >= plain["accuracy"] - 0.05
     assert plain["gzip_bytes"] / small["gzip_bytes"] > 2.5
-    again = run_doit(project, f"variants.pcqat={PCQAT}", "evaluate:pcqat")
+    again = doit(project, f"variants.pcqat={PCQAT}", "evaluate:pcqat")
     assert "built 0, restored 0" in again.stdout

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.conftest import Doit
 
-from modelyard.testing import run_doit, write_small_project
+from modelyard.artifacts import Model
+from modelyard.testing import write_small_project
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -78,11 +80,11 @@ def write(path, weights, shape):
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, doit: Doit) -> Path:
     """A project whose data set is built."""
     files = {"pyproject.toml": PYPROJECT, "train.py": TRAIN, "writing.py": WRITING}
     project = write_small_project(tmp_path_factory.mktemp("scripted") / "scripted", files)
-    assert run_doit(project, "dataset").returncode == 0
+    assert doit(project, "dataset").returncode == 0
     return project
 
 
@@ -91,14 +93,14 @@ def project(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "scripted", symlinks=True))
 
 
-def trained(project: Path, *words: str) -> str:
-    done = run_doit(project, *words, "train")
+def trained(doit: Doit, project: Path, *words: str) -> str:
+    done = doit(project, *words, "train")
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def test_a_script_trains_and_its_code_counts_by_meaning(project: Path) -> None:
-    done = run_doit(project, "select")
+def test_a_script_trains_and_its_code_counts_by_meaning(project: Path, doit: Doit) -> None:
+    done = doit(project, "select")
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((project / "artifacts/train/scripted/stage.json").read_text())
     assert record["metrics"] == {"largest": 1.5}
@@ -108,24 +110,24 @@ def test_a_script_trains_and_its_code_counts_by_meaning(project: Path) -> None:
 
     file = project / "writing.py"
     file.write_text(file.read_text().replace("Write a linear model.", "Write it."))
-    assert "built 0," in trained(project)
+    assert "built 0," in trained(doit, project)
     file.write_text(file.read_text().replace('"g"', '"graph"'))
-    done = run_doit(project, "why", "train:scripted")
+    done = doit(project, "why", "train:scripted")
     assert "code writing.py: write changed" in done.stdout
-    assert "built 1," in trained(project)
+    assert "built 1," in trained(doit, project)
     assert "built 1," in trained(
-        project, 'train.run="python train.py --data {dataset} --out {out}/model.onnx --rounds 3"'
+        doit, project, 'train.run="python train.py --data {dataset} --out {out}/model.onnx --rounds 3"'
     )
 
 
-def test_a_program_that_is_no_python_trains(project: Path) -> None:
-    model = trained(project) and (project / "artifacts/train/scripted/model.onnx").read_bytes()
+def test_a_program_that_is_no_python_trains(project: Path, doit: Doit) -> None:
+    model = trained(doit, project) and (project / "artifacts/train/scripted/model.onnx").read_bytes()
     (project / "given.onnx").write_bytes(model)
-    said = trained(project, 'train.run="cp {input} {model}"', "train.input=given.onnx")
+    said = trained(doit, project, 'train.run="cp {input} {model}"', "train.input=given.onnx")
     assert ".  train:scripted: built" in said
     assert (project / "artifacts/train/scripted/model.onnx").read_bytes() == model
     (project / "given.onnx").write_bytes(model + b"\x7a\x00")  # its content counts
-    assert "built 1," in trained(project, 'train.run="cp {input} {model}"', "train.input=given.onnx")
+    assert "built 1," in trained(doit, project, 'train.run="cp {input} {model}"', "train.input=given.onnx")
 
 
 @pytest.mark.parametrize(
@@ -139,11 +141,11 @@ def test_a_program_that_is_no_python_trains(project: Path) -> None:
         ('(options.out.parent / "metrics.json").write_text("{")', "metrics.json: not JSON: "),
     ],
 )
-def test_a_mistake_of_the_script_is_told_by_its_line(line: str, told: str, project: Path) -> None:
+def test_a_mistake_of_the_script_is_told_by_its_line(line: str, told: str, project: Path, doit: Doit) -> None:
     (project / "secret.txt").write_text("who knows")
     with (project / "train.py").open("a") as file:
         file.write(f"{line}\n")
-    assert told in trained(project)
+    assert told in trained(doit, project)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +161,8 @@ def test_a_mistake_of_the_script_is_told_by_its_line(line: str, told: str, proje
         ("false {model}", "'false' ended with code 1"),
     ],
 )
-def test_a_command_that_cannot_be_run_is_told(run: str, told: str, project: Path) -> None:
-    assert told in trained(project, f"train.run={json.dumps(run)}")
+def test_a_command_that_cannot_be_run_is_told(run: str, told: str, project: Path, doit: Doit) -> None:
+    assert told in trained(doit, project, f"train.run={json.dumps(run)}")
 
 
 TWO = """
@@ -175,18 +177,18 @@ onnx.save(model, options.out)
 """The model answers a label, too, before its scores, as those of scikit-learn do, and calls its samples otherwise."""
 
 
-def test_of_several_answers_the_one_that_counts_is_named(project: Path) -> None:
+def test_of_several_answers_the_one_that_counts_is_named(project: Path, doit: Doit) -> None:
     with (project / "train.py").open("a") as file:
         file.write(TWO)
     named = ("train.output=y", 'train.inputs={"input" = "pixels:0"}')
-    done = run_doit(project, *named, "select")
+    done = doit(project, *named, "select")
     assert done.returncode == 0, done.stdout + done.stderr
     model = json.loads((project / "artifacts/train/scripted/model.json").read_text())
     assert [one["tensor"] for one in (*model["inputs"], *model["outputs"])] == ["pixels:0", "y"]
-    said = trained(project, 'train.inputs={"inputs" = "pixels:0"}', "train.output=y")
+    said = trained(doit, project, 'train.inputs={"inputs" = "pixels:0"}', "train.output=y")
     assert "did you mean 'input'?" in said
     assert "40 rounds" not in said, "before anything is trained"
-    assert "answers 2 tensors: 'label'" in trained(project, "train.output=yy")
+    assert "answers 2 tensors: 'label'" in trained(doit, project, "train.output=yy")
 
 
 SAVED = """\
@@ -204,9 +206,12 @@ model.export(sys.argv[4])
 """Writes a SavedModel of a network that was not trained."""
 
 
-def test_a_saved_model_is_written(project: Path) -> None:
+def test_a_saved_model_is_written(project: Path, doit: Doit) -> None:
     pytest.importorskip("tensorflow")
     (project / "train.py").write_text(SAVED)
-    said = run_doit(project, "train.produces=saved_model", 'variants={ plain = ["saved-model-onnx"] }', "select")
+    said = doit(project, "train.produces=saved_model", 'variants={ plain = ["saved-model-onnx"] }', "train")
     assert said.returncode == 0, said.stdout + said.stderr
-    assert (project / "artifacts/train/scripted/saved_model/saved_model.pb").is_file()
+    model = Model.open(project / "artifacts/train/scripted")
+    assert (model.path / "saved_model.pb").is_file()
+    assert model.facts.format == "tf_saved_model"
+    assert model.facts.signature is not None

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import Doit
 from tests.plugins.trainers.test_command_trainer import PYPROJECT, WRITING
 
-from modelyard.testing import run_doit, write_small_project
+from modelyard.testing import write_small_project
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -51,12 +52,12 @@ def notebook(cells: list[str], output: str = "", tagged: int | None = 1) -> str:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, doit: Doit) -> Path:
     """A project whose data set is built."""
     text = "\n".join(RUN if line.startswith("run = ") else line for line in PYPROJECT.splitlines())
     files = {"pyproject.toml": text, "train.ipynb": notebook(CELLS), "writing.py": WRITING}
     project = write_small_project(tmp_path_factory.mktemp("scripted") / "scripted", files)
-    assert run_doit(project, "dataset").returncode == 0
+    assert doit(project, "dataset").returncode == 0
     return project
 
 
@@ -65,14 +66,14 @@ def project(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "scripted", symlinks=True))
 
 
-def trained(project: Path, *words: str) -> str:
-    done = run_doit(project, *words, "train")
+def trained(doit: Doit, project: Path, *words: str) -> str:
+    done = doit(project, *words, "train")
     assert "Traceback" not in done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def test_a_notebook_trains_and_its_code_cells_count(project: Path) -> None:
-    done = run_doit(project, "select")
+def test_a_notebook_trains_and_its_code_cells_count(project: Path, doit: Doit) -> None:
+    done = doit(project, "select")
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((project / "artifacts/train/scripted/stage.json").read_text())
     assert record["metrics"] == {"rounds": 40}
@@ -82,18 +83,18 @@ def test_a_notebook_trains_and_its_code_cells_count(project: Path) -> None:
     assert json.loads((project / "artifacts/evaluate/as-it-is/evaluation.json").read_text())["accuracy"] > 0.9
 
     (project / "train.ipynb").write_text(notebook([*CELLS[:-1], f"# a comment\n{CELLS[-1]}"], output="it ran"))
-    assert "built 0," in trained(project), "what a cell has put out does not count"
+    assert "built 0," in trained(doit, project), "what a cell has put out does not count"
     (project / "train.ipynb").write_text(notebook([*CELLS[:2], "!echo other words", *CELLS[3:]]))
-    done = run_doit(project, "why", "train:scripted")
+    done = doit(project, "why", "train:scripted")
     assert "code train.ipynb: (module) changed" in done.stdout
-    assert "built 1," in trained(project)
+    assert "built 1," in trained(doit, project)
     (project / "writing.py").write_text(WRITING.replace('"g"', '"graph"'))
-    assert "built 1," in trained(project), "what it imports counts"
+    assert "built 1," in trained(doit, project), "what it imports counts"
 
 
-def test_without_a_cell_of_parameters_they_come_first(project: Path) -> None:
+def test_without_a_cell_of_parameters_they_come_first(project: Path, doit: Doit) -> None:
     (project / "train.ipynb").write_text(notebook([CELLS[0], *CELLS[2:]], tagged=None))
-    assert "built 1," in trained(project)
+    assert "built 1," in trained(doit, project)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +109,10 @@ def test_without_a_cell_of_parameters_they_come_first(project: Path) -> None:
         ([*CELLS, "x = ("], "train.ipynb cell 6:1: syntax error: '(' was never closed"),
     ],
 )
-def test_a_mistake_is_told_with_its_cell(project: Path, cells: list[str], told: str) -> None:
+def test_a_mistake_is_told_with_its_cell(project: Path, cells: list[str], told: str, doit: Doit) -> None:
     (project / "secret.txt").write_text("42")
     (project / "train.ipynb").write_text(notebook(cells))
-    assert told in trained(project)
+    assert told in trained(doit, project)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +124,13 @@ def test_a_mistake_is_told_with_its_cell(project: Path, cells: list[str], told: 
         ("other.ipynb data={dataset} model={model}", "other.ipynb"),
     ],
 )  # fmt: skip
-def test_words_that_are_none_are_told(project: Path, run: str, told: str) -> None:
-    assert told in trained(project, f'train.run="{run}"')
+def test_words_that_are_none_are_told(project: Path, run: str, told: str, doit: Doit) -> None:
+    assert told in trained(doit, project, f'train.run="{run}"')
 
 
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"nbformat": 3, "worksheets": []}', '{"nbformat": 4, "cells": [{"source": 1}]}']
 )
-def test_what_is_no_notebook_is_told(project: Path, content: str) -> None:
+def test_what_is_no_notebook_is_told(project: Path, content: str, doit: Doit) -> None:
     (project / "train.ipynb").write_text(content)
-    assert "train.ipynb: not a Jupyter notebook of format 4: " in trained(project)
+    assert "train.ipynb: not a Jupyter notebook of format 4: " in trained(doit, project)

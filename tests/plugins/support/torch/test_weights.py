@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from tests.conftest import Doit
+from tests.plugins.conftest import Bench
 
-from modelyard.artifacts import Model
+from modelyard.artifacts import Dataset, Model
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import read_json
-from modelyard.testing import run_doit, write_small_project
+from modelyard.testing import write_small_project
+from modelyard_plugins.support.torch.built import write_built
 from modelyard_plugins.support.torch.weights import fill, read_weights
 
 torch = pytest.importorskip("torch")
@@ -109,7 +114,7 @@ def test_a_module_that_the_weights_are_not_for_is_told_what_differs(tmp_path: Pa
         fill(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(5, 3)), weights(), file, lines.append)
 
 
-def test_a_project_builds_the_module_for_its_weights(tmp_path: Path) -> None:
+def test_a_project_builds_the_module_for_its_weights(tmp_path: Path, doit: Doit) -> None:
     import numpy as np
 
     from modelyard_plugins.support.torch.program import load_program
@@ -118,7 +123,7 @@ def test_a_project_builds_the_module_for_its_weights(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
     np.savez(project / "data.npz", train_x=x, test_x=x)
     write(project / "net.safetensors", weights())
-    done = run_doit(project, "train")
+    done = doit(project, "train")
     assert done.returncode == 0, done.stdout + done.stderr
     model = Model.open(project / "artifacts/train/weights")
     assert model.facts.licence == "MIT"
@@ -127,17 +132,25 @@ def test_a_project_builds_the_module_for_its_weights(tmp_path: Path) -> None:
     torch.testing.assert_close(load_program(model.path).module()(torch.from_numpy(x)), right)
     assert read_json(model.folder / "model.json", dict)["format"] == "torch"
 
-    # The first is told only if the stage runs again: the builder's code counts.
-    for text, why in (
-        (NET.replace("return torch.nn.Sequential(", "return [").replace("3))", "3)]"), "returned a builtins.list, not"),
-        (NET.replace("def build", "def built"), "net.py has no function 'build', did you mean 'built'"),
+    (project / "net.py").write_text(NET.replace("Linear(4, 3)", "Linear(4, 3, True)"))
+    assert "code net.py: build changed" in doit(project, "why", "train:weights").stdout
+    (project / "net.py").write_text(NET.replace("def build", "def built"))
+    done = doit(project, "train")
+    assert "net.py has no function 'build', did you mean 'built'" in done.stdout + done.stderr
+
+
+def test_a_builder_that_returns_no_module_is_told(
+    bench: Bench, stripes_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "net.safetensors", weights())
+    monkeypatch.setitem(sys.modules, "own", SimpleNamespace(build=list))
+    with pytest.raises(
+        PluginError, match=r"own:build returned a builtins\.list, not a torch\.nn\.Module\n  return the"
     ):
-        (project / "net.py").write_text(text)
-        done = run_doit(project, "train")
-        assert why in done.stdout + done.stderr
+        write_built(bench.train(stripes_dataset, list), "own:build", file, tmp_path / "model.pt2")
 
 
-def test_what_weights_lack_is_told_at_load(tmp_path: Path) -> None:
+def test_what_weights_lack_is_told_at_load(tmp_path: Path, doit: Doit) -> None:
     project = write_small_project(tmp_path / "weights", {"pyproject.toml": PYPROJECT, "net.py": NET})
     (project / "data.npz").write_bytes(b"")
     for file in ("net.safetensors", "net.onnx", "net.h5", "net.pth"):
@@ -148,5 +161,5 @@ def test_what_weights_lack_is_told_at_load(tmp_path: Path) -> None:
         ("train.path=net.h5", "keras.models.load_model('it.h5', compile=False).save('it.keras')"),
         ("train.path=net.pth", "save the weights as .safetensors"),
     ):
-        done = run_doit(project, change, "list")
+        done = doit(project, change, "list")
         assert why in done.stdout + done.stderr, done.stdout + done.stderr
