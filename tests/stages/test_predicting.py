@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from modelyard.errors import PluginError
+from modelyard.files.fields import joined
 from modelyard.files.ragged import RaggedArray
 from modelyard.stages.predicting import predict
 from modelyard.task import Task
@@ -48,6 +49,26 @@ def test_texts_of_any_length_are_kept_whole(tmp_path: Path, workers: int) -> Non
     assert answers.dtype == "S39"
     assert answers.tolist() == [b"x" * one for one in lengths]
     assert list(tmp_path.iterdir()) == [file]
+
+
+class Both:
+    """Answers a text and a number for each number."""
+
+    def predict(self, raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return joined({"text": Echo().predict(raw), "number": raw * 2})
+
+
+def test_texts_beside_numbers_are_kept_whole(tmp_path: Path) -> None:
+    lengths = np.random.default_rng(1).permutation(40)
+    parts = OutputFacts(name="text", dtype="bytes", shape=()), OutputFacts(name="number", dtype="int64", shape=(1,))
+    output, file = OutputFacts(name="text+number", shape=(), parts=parts), tmp_path / "answers.npy"
+
+    predict(Both, {"n": lengths[:, None]}, file, output, AnyText(), 3, 2, lambda *_, **__: None, {})
+
+    answers = np.load(file)
+    assert answers.dtype == np.dtype([("text", "S39"), ("number", "i8", (1,))])
+    assert answers["text"].tolist() == [b"x" * one for one in lengths]
+    assert answers["number"][:, 0].tolist() == (lengths * 2).tolist()
 
 
 class Doubling:

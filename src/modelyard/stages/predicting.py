@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.asking import ask, batches, count, longest
 from modelyard.errors import PluginError
+from modelyard.files.fields import joined
 from modelyard.files.sizes import total_size
 from modelyard.stages.sizes import copies_in_memory
 from modelyard.system import usable_cpus
@@ -126,9 +127,10 @@ class _File:
 
     def put(self, rows: Rows, found: NDArray[Any]) -> None:
         """Put the answers to the samples `rows` into the file."""
-        if found.dtype.kind == "O":
+        found = _stored(found)
+        if _has_texts(found.dtype):
             with self._lock:
-                self._put_texts(rows, found.astype(bytes))
+                self._put_texts(rows, found)
             return
         with self._lock:
             array = self._open((self._samples, *self._longest(found.shape[1:])), found.dtype)
@@ -145,11 +147,13 @@ class _File:
 
     def _put_texts(self, rows: Rows, found: NDArray[Any]) -> None:
         """Put texts into the file, which becomes as wide as the longest so far; so it does not depend on their order."""
+        import numpy as np
+
         array = self._open((self._samples, *found.shape[1:]), found.dtype)
-        if found.dtype.itemsize > array.dtype.itemsize:
+        if (dtype := np.promote_types(found.dtype, array.dtype)) != array.dtype:
             self._path.unlink()  # what is open stays
             self._array = None
-            wider = self._open(array.shape, found.dtype)
+            wider = self._open(array.shape, dtype)
             for start in range(0, self._samples, _ROWS):
                 wider[start : start + _ROWS] = array[start : start + _ROWS]
             array = wider
@@ -166,6 +170,19 @@ class _File:
         """Write out what is not written yet."""
         self._array.flush()
         self._array = None
+
+
+def _stored(found: NDArray[Any]) -> NDArray[Any]:
+    """Return answers as a file holds them: texts as bytes, which numpy can map into memory, those among other outputs, too."""
+    if found.dtype.kind == "O":
+        return found.astype(bytes)
+    if found.dtype.names and found.dtype.hasobject:
+        return joined({name: _stored(found[name]) for name in found.dtype.names})
+    return found
+
+
+def _has_texts(dtype: Any) -> bool:
+    return any(dtype[name].base.kind == "S" for name in dtype.names) if dtype.names else dtype.kind == "S"
 
 
 def _check_shape(found: Any, samples: int, output: OutputFacts, written: Any) -> None:
