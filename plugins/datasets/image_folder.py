@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +14,6 @@ from modelyard.artifacts import Splits
 from modelyard.contexts import Problem
 from modelyard.errors import DataError
 from modelyard.params import InputPath, PositiveInt
-from modelyard_plugins.support.data.decoded import Decoded
 from modelyard_plugins.support.data.image_tree import Picture, find_pictures, is_split
 from modelyard_plugins.support.data.rows import on_disk
 from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
@@ -123,33 +124,29 @@ class _Reader:
 
     def __call__(self, pictures: list[Picture]) -> NDArray[np.uint8]:
         import numpy as np
+        from PIL import features
 
         shape = (len(pictures), *self.size, self.channels)
         images: NDArray[np.uint8] = on_disk(self.context.cache, np.uint8, shape)
-        with Decoded(self.context.cache, self._way()) as decoded:
+        with self.context.decoded(f"{shape[1:]}, libjpeg {features.version('jpg')}") as decoded:
             for row, (path, _) in enumerate(pictures):
-                images[row] = decoded.pixels(path, self._decode, shape[1:])
+                pixels = decoded.once(path.read_bytes(), partial(self._decode, path))
+                images[row] = np.frombuffer(pixels, np.uint8).reshape(shape[1:])
                 self.done += 1
                 if self.done % 100 == 0 or self.done == self.total:
                     self.context.progress(self.done, self.total, unit="pictures")
         return images
 
-    def _decode(self, path: Path) -> NDArray[np.uint8]:
-        return read_picture(path, self.size, self.channels)
-
-    def _way(self) -> str:
-        """Return what decides, beside a file, which pixels are made of it."""
-        from PIL import __version__, features
-
-        height, width = self.size
-        return f"{height}x{width}x{self.channels}-pillow-{__version__}-jpeg-{features.version('jpg')}"
+    def _decode(self, path: Path, content: bytes) -> bytes:
+        return read_picture(path, content, self.size, self.channels).tobytes()
 
 
-def read_picture(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+def read_picture(path: Path, content: bytes, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
     """Return one picture, upright and resized, uint8, shape `(*size, channels)`.
 
     Args:
-        path: a PNG or JPEG file.
+        path: the file that it is from, for messages.
+        content: a PNG or JPEG.
         size: height and width, in pixels.
         channels: 1 for grey, 3 for RGB.
 
@@ -169,18 +166,19 @@ def read_picture(path: Path, size: tuple[int, int], channels: int) -> NDArray[np
         plain = ImageOps.exif_transpose(picture).convert("L" if channels == 1 else "RGB")
         return np.asarray(plain.resize(size[::-1], Image.Resampling.BILINEAR)).reshape(*size, channels)
 
-    pixels_of_path: NDArray[np.uint8] = _opened(path, pixels)
-    return pixels_of_path
+    found: NDArray[np.uint8] = _opened(path, content, pixels)
+    return found
 
 
-def _opened(path: Path, use: Callable[[Any], Any]) -> Any:
+def _opened(path: Path, content: bytes, use: Callable[[Any], Any]) -> Any:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
             return use(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
-        msg = f"{path}: cannot be read as PNG or JPEG: {exc}\n  replace the file, or take it out of the folder"
+        why = str(exc).partition(" <_io.")[0]  # behind it an address in memory
+        msg = f"{path}: cannot be read as PNG or JPEG: {why}\n  replace the file, or take it out of the folder"
         raise DataError(msg) from exc
 
 

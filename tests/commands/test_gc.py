@@ -14,6 +14,7 @@ import pytest
 
 from modelyard.commands.gc import parse_age_s, parse_max_size, size
 from modelyard.errors import ConfigError
+from modelyard.files.decoded import FOLDER, Decoded
 from tests.commands.conftest import Ask, Run, run_doit
 
 Edit = Callable[[str, str, str], None]
@@ -51,6 +52,20 @@ def test_without_bounds_only_what_nothing_names_goes(toy: Path, run: Run, ask: A
     answer = ask("gc")
     assert answer["traces"] == 0
     assert answer["objects"] == answer_files(toy)
+
+
+def test_what_was_decoded_before_is_the_first_to_go(toy: Path, run: Run, ask: Ask) -> None:
+    with Decoded(toy / ".modelyard/cache", "small") as decoded:
+        decoded.keep({b"a" * 32: b"pixels" * 10_000})
+    there = (toy / ".modelyard/cache" / FOLDER / "small.sqlite").stat().st_size
+    told = f"freed 0 B of samples that were decoded before; {size(there)} are left"
+    assert run("gc").stdout.splitlines()[-1] == told
+    dry = ask("gc", "--max-size", "1GB", "--dry-run")
+    assert (dry["decoded_freed_bytes"], dry["decoded_bytes"]) == (0, there)
+    dry, done = ask("gc", "--older-than", "0d", "--dry-run"), ask("gc", "--older-than", "0d")
+    assert (dry["decoded_freed_bytes"], dry["decoded_bytes"]) == (there, 0)
+    assert done == dry | {"dry_run": False}
+    assert ask("gc", "--older-than", "0d")["decoded_freed_bytes"] == 0
 
 
 def answer_files(toy: Path) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.files.decoded import FOLDER, Decoded
 from modelyard.files.digests import DigestTable
 from modelyard.files.manifest import FileEntry, manifest_digest
 from tests.commands.conftest import Run, run_doit
@@ -105,6 +106,13 @@ def wrong_digest(toy: Path) -> Path:
     return path
 
 
+def decoded_with_other_bytes(toy: Path) -> Path:
+    with Decoded(toy / ".modelyard" / "cache", "small") as decoded:
+        decoded.keep({b"a" * 32: b"pixels", b"b" * 32: b"others"})
+    path = toy / ".modelyard" / "cache" / FOLDER / "small.sqlite"
+    return rewrite(path, path.read_bytes().replace(b"pixels", b"PIXELS"))
+
+
 DAMAGES: list[tuple[Hurt, str, str]] = [
     (edited_artifact, "artifact", "has other bytes"),
     (short_artifact, "artifact", "has 1 bytes instead of"),
@@ -118,6 +126,7 @@ DAMAGES: list[tuple[Hurt, str, str]] = [
     (torn_trace, "trace", "cannot be read as the record of its key"),
     (trace_without_object, "trace", "names 1 objects that are not there, the first for 'model.toy'"),
     (wrong_digest, "digest", "the table says"),
+    (decoded_with_other_bytes, "decoded", "has other bytes for 1 samples"),
 ]
 
 

@@ -31,6 +31,24 @@ def test_two_contexts_share_no_warnings(tmp_path: Path) -> None:
     assert contexts[1].warnings == []
 
 
+def test_what_was_decoded_is_known_to_the_same_code_in_the_same_way(tmp_path: Path) -> None:
+    def made(code: str, way: str) -> int:
+        context = StageContext(
+            out=tmp_path,
+            project=tmp_path,
+            cache=tmp_path,
+            seed=0,
+            progress=lambda *_, **__: None,
+            log=lambda _: None,
+            code=code,
+        )
+        with context.decoded(way) as decoded:
+            assert decoded.once(b"raw", bytes.upper) == b"RAW"
+        return decoded.made
+
+    assert [made(*each) for each in (("1", "a"), ("1", "a"), ("2", "a"), ("1", "b"), ("2", "a"))] == [1, 0, 1, 1, 0]
+
+
 def _stage(kind: str, name: str) -> Stage:
     return Stage(kind, name)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.files import decoded
-from modelyard.files.decoded import FOLDER, UNUSED_S, Decoded
+from modelyard.files.decoded import FOLDER, UNUSED_S, Decoded, damage_of
 
 
 def ask(cache: Path, digests: str, way: str = "small") -> str:
@@ -39,6 +39,19 @@ def test_what_was_made_is_known_before_it_is_written(tmp_path: Path) -> None:
     with Decoded(tmp_path, "small") as kept:
         kept.keep({b"a": b"value"})
         assert kept.known([b"a", b"b"]) == {b"a": b"value"}
+
+
+def test_one_is_made_once_of_what_is_the_same(tmp_path: Path) -> None:
+    made: list[bytes] = []
+
+    def turned(raw: bytes) -> bytes:
+        made.append(raw)
+        return raw[::-1]
+
+    for _ in range(2):
+        with Decoded(tmp_path, "small") as kept:
+            assert [kept.once(raw, turned) for raw in (b"ab", b"cd", b"ab")] == [b"ba", b"dc", b"ba"]
+    assert made == [b"ab", b"cd"]
 
 
 def test_what_was_made_is_kept_although_the_run_fails(tmp_path: Path) -> None:
@@ -108,6 +121,18 @@ def test_a_way_that_was_not_used_for_long_goes_with_the_next_run_of_another(tmp_
     os.utime(file_of(tmp_path), (old, old))
     ask(tmp_path, "a", "large")
     assert (file_of(tmp_path).exists(), file_of(tmp_path, "large").exists()) == (False, True)
+
+
+def test_all_of_a_file_is_read_to_say_what_is_wrong_with_it(tmp_path: Path) -> None:
+    ask(tmp_path, "abcdefgh")
+    assert damage_of(file_of(tmp_path)) == ""
+    content = file_of(tmp_path).read_bytes()
+    file_of(tmp_path).write_bytes(content.replace(b"c" * 100, b"d" * 100))
+    assert damage_of(file_of(tmp_path)) == "has other bytes for 1 samples"
+    file_of(tmp_path).write_bytes(b"no database" * 10_000)
+    assert damage_of(file_of(tmp_path)) == "cannot be read: file is not a database"
+    file_of(tmp_path).write_bytes(content[:16384] + bytes(len(content) - 16384))
+    assert damage_of(file_of(tmp_path)).startswith(("is damaged: ", "cannot be read: "))
 
 
 KILLED = """

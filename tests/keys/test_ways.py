@@ -6,7 +6,7 @@ import pytest
 from tests.plans import component
 
 from modelyard.component import Use
-from modelyard.keys.ways import ways_of
+from modelyard.keys.ways import code_of, ways_of
 from modelyard.stage import Stage
 
 PARTS: dict[str, Any] = {
@@ -60,3 +60,12 @@ def test_the_same_handler_in_another_place_makes_the_same() -> None:
     first = {name: value for name, value in PARTS.items() if "before:2" not in name and "before:10" not in name}
     last = {name.replace("before:1", "before:2"): value for name, value in first.items()}
     assert ways_of(STAGE, first)["before:1"] == ways_of(STAGE, last)["before:2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("code dataset", True), ("version numpy", True), ("dataset path", False), ("before:1 size", False)],
+)
+def test_the_code_of_the_first_component_is_without_its_parameters(name: str, counts: bool) -> None:
+    assert (code_of(STAGE, PARTS) != code_of(STAGE, PARTS | {name: "another"})) == counts
+    assert code_of(Stage("select", ""), PARTS) == ""

@@ -11,6 +11,7 @@ import msgspec
 from modelyard.build.engine import Engine
 from modelyard.commands.base import JSON, ProjectCommand, option, print_json
 from modelyard.errors import ConfigError, StoreError
+from modelyard.store.decoded import sweep_decoded
 from modelyard.store.gc import (
     Bounds,
     Users,
@@ -45,6 +46,8 @@ class Answer(msgspec.Struct, kw_only=True):
         kept_for: the projects that use the store.
         missing: those that are gone: their folder is not there, or another machine has not built them for long.
         forgotten: those that `--forget-missing` dropped.
+        decoded_freed_bytes: what went of the samples that were decoded before.
+        decoded_bytes: what is left of them.
     """
 
     store: str
@@ -58,6 +61,8 @@ class Answer(msgspec.Struct, kw_only=True):
     kept_for: list[str]
     missing: list[str]
     forgotten: list[str]
+    decoded_freed_bytes: int = 0
+    decoded_bytes: int = 0
 
 
 class Gc(ProjectCommand):
@@ -68,7 +73,8 @@ class Gc(ProjectCommand):
     doc_usage = "[--max-size 5GB] [--older-than 30d] [--keep-ref main] [--forget-missing] [--remote] [--dry-run]"
     doc_description = (
         "Removes results that no project needs: those not used for longer than --older-than, then those used longest ago"
-        " until the store fits into --max-size. Without either: only files that no result names any more."
+        " until the store fits into --max-size. Samples that were decoded before go first. Without either: only files that no"
+        " result names any more."
     )
     cmd_options = (
         option("max_size", str, "", "the store's size, for instance 5GB"),
@@ -94,6 +100,9 @@ class Gc(ProjectCommand):
         store = chosen_store(engine, "gc", remote=options["remote"], writes=not options["dry_run"])
         with contextlib.nullcontext() if options["dry_run"] else store.cleaning():
             answer = collect(engine, store, bounds, options)
+            if store is engine.store:
+                swept = sweep_decoded(engine.workspace.cache(), bounds, answer.after_bytes, dry_run=options["dry_run"])
+                answer.decoded_freed_bytes, answer.decoded_bytes = swept.freed_bytes, swept.left_bytes
         print_json(answer) if options["json"] else print(text(answer, bounds))
         return 0
 
@@ -190,6 +199,9 @@ def text(answer: Answer, bounds: Bounds) -> str:
         f"{would} {size(answer.freed_bytes)}: {results}, {answer.objects} files of {answer.store}",
         f"the store {'would hold' if answer.dry_run else 'holds'} {size(answer.after_bytes)}, of which {size(answer.needed_bytes)} is needed",
     ]
+    if answer.decoded_freed_bytes or answer.decoded_bytes:
+        left = f"{size(answer.decoded_bytes)} {'would stay' if answer.dry_run else 'are left'}"
+        lines.append(f"{would} {size(answer.decoded_freed_bytes)} of samples that were decoded before; {left}")
     if bounds.max_size_bytes is not None and answer.after_bytes > bounds.max_size_bytes:
         lines.append(
             f"that is more than {size(bounds.max_size_bytes)}: all that is left is needed by a project or a ref"

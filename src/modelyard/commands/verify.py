@@ -32,7 +32,10 @@ class Verify(ProjectCommand):
     )
     cmd_options = (
         option(
-            "repair", bool, False, "drop damaged objects, traces and digests, so that the next build brings them back"
+            "repair",
+            bool,
+            False,
+            "drop damaged objects, traces, digests and decoded samples, so that the next build brings them back",
         ),
         REMOTE,
         JSON,
@@ -45,7 +48,8 @@ class Verify(ProjectCommand):
             raise ConfigError(msg)
         store = chosen_store(engine, "verify", remote=options["remote"], writes=options["repair"])
         tables = [engine.table, engine.store.table]
-        here = Verifier(engine.workspace.artifacts, engine.store, tables, engine.plan.kinds)
+        workspace = engine.workspace
+        here = Verifier(workspace.artifacts, workspace.cache(), engine.store, tables, engine.plan.kinds)
         verifier = StoreVerifier(store) if options["remote"] else here
         damages = []
         for damage in verifier.damages():
@@ -70,6 +74,7 @@ def summary(answer: Answer) -> str:
     """Return the last line: how much was looked at, and what came of it."""
     seen = answer.checked
     looked = f"{seen.artifacts} artifact files, {seen.objects} objects, {seen.traces} traces, {seen.digests} digests"
+    looked += f", {seen.decoded} files of decoded samples" if seen.decoded else ""
     found = f"{len(answer.damages)} damaged" if answer.damages else "all whole"
     dropped = f", {answer.dropped} dropped" if answer.dropped else ""
     return f"{looked}; {size(seen.read_bytes)} read: {found}{dropped}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from modelyard.files.decoded import Decoded
     from modelyard.stage import Input, Stage
 
 
@@ -63,6 +64,7 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
             takes the number as an argument, for instance a session of ONNX Runtime.
         progress: reports how far the stage is.
         log: writes a line to the stage's log.
+        code: a digest of what the stage's component is beside its parameters: its code, the tools, the machine's kind.
         metrics: numbers to put into `stage.json`; fill it.
         warnings: what `warn` was told.
     """
@@ -74,6 +76,7 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress
     log: Callable[[str], None]
     threads: int = 1
+    code: str = ""
     metrics: dict[str, Any] = {}
     warnings: list[str] = []
 
@@ -84,6 +87,21 @@ class StageContext(msgspec.Struct, frozen=True, kw_only=True):
         """
         self.log(f"warning: {text}")
         self.warnings.append(text)
+
+    def decoded(self, way: str = "") -> Decoded:
+        """Return what the component made of samples in earlier runs; what is new is kept for those to come.
+
+        Use it in a `with` block: `pixels = decoded.once(file.read_bytes(), decode)`, all of it bytes. It forgets when the
+        component's code, a tool or the machine's kind is another, and may forget at any time: it is a cache.
+
+        Args:
+            way: what else decides what is made of a sample, such as the parameters that say how large a picture becomes.
+        """
+        import hashlib
+
+        from modelyard.files.decoded import Decoded
+
+        return Decoded(self.cache, hashlib.sha256(f"{self.code} {way}".encode()).hexdigest())
 
 
 class KindContext(StageContext, frozen=True, kw_only=True):

@@ -127,6 +127,7 @@ def _job(request: Request, loaded: Project | Exception, watch: Watch, events: in
         cache=Path(request.cache),
         seed=stage.seed or 0,
         threads=stage.threads,
+        code=request.code,
         progress=progress,
         log=log,
     )

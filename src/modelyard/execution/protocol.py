@@ -24,7 +24,8 @@ class Request(msgspec.Struct, kw_only=True):
         inputs: the folder or file of each input, by role.
         out: the empty folder to write to.
         cache: the folder for downloads.
-        ways: what decides, beside a sample and parameters of the data set, what each component makes of it: see `keys.ways`.
+        code: what the first component is, without its parameters: see `keys.ways`.
+        ways: what each component is, by its role.
         result: the file to write the `Result` to.
         log: the file that stdout and stderr go to.
     """
@@ -40,6 +41,7 @@ class Request(msgspec.Struct, kw_only=True):
     inputs: dict[str, str]
     out: str
     cache: str
+    code: str = ""
     ways: dict[str, str] = {}
     result: str
     log: str

@@ -19,7 +19,7 @@ from modelyard.files.atomic import open_in_folder
 from modelyard.files.locks import take
 from modelyard.keys import pinning
 from modelyard.keys.sightings import Sighting
-from modelyard.keys.ways import ways_of
+from modelyard.keys.ways import code_of, ways_of
 from modelyard.project.load import Project
 from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage, outline
@@ -99,6 +99,7 @@ class StageRunner:
             inputs=inputs,
             out=str(scratch / "out"),
             cache=str(self._workspace.cache()),
+            code=code_of(stage, sighting.fingerprint.parts),
             ways=ways_of(stage, sighting.fingerprint.parts),
             result=str(scratch / "result.json"),
             log=str(log),

@@ -7,11 +7,12 @@ to make something of a sample. What the run before this one did not use leaves i
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import time
 import zlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ _TOO_MUCH = """
 select id from (select id, sum(size) over (order by run desc, id desc) as total from uses where run < :run)
 where total > :room
 """
+_ALL = "select digest, value, crc from samples"
 _BYTES_OF = "select coalesce(sum(size), 0) from uses where run"
 
 
@@ -88,6 +90,15 @@ class Decoded:
             self._base.close()
             self._base = None
             _remove_unused(self._path.parent)
+
+    def once(self, raw: bytes, make: Callable[[bytes], bytes]) -> bytes:
+        """Return what was made of a sample whose raw form is `raw`; else what `make` makes of it, which is kept."""
+        digest = hashlib.sha256(raw).digest()
+        known = self.known([digest])
+        if digest not in known:
+            known = {digest: make(raw)}
+            self.keep(known)
+        return known[digest]
 
     def known(self, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return what was made of samples, by their digests; what is damaged is not known."""
@@ -190,13 +201,25 @@ def _sum(digest: bytes, value: bytes) -> int:
 
 
 def _remove_unused(folder: Path) -> None:
-    for path in unused(folder, UNUSED_S):
+    for path in files_in(folder):
         with contextlib.suppress(OSError):
-            remove_database(path)
+            if path.stat().st_mtime < time.time() - UNUSED_S:
+                remove_database(path)
 
 
-def unused(folder: Path, older_than_s: float) -> list[Path]:
-    """Return the files in `folder` that no run used for `older_than_s`."""
-    with contextlib.suppress(OSError):
-        return [one for one in folder.glob("*.sqlite") if one.stat().st_mtime < time.time() - older_than_s]
-    return []
+def files_in(folder: Path) -> list[Path]:
+    """Return the files in `folder`, one for each way, sorted."""
+    return sorted(folder.glob("*.sqlite"))
+
+
+def damage_of(path: Path) -> str:
+    """Read all of a file, and return what is wrong with it; empty: nothing."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as base:
+            told = base.execute("pragma quick_check(1)").fetchone()[0]
+            wrong = sum(_sum(digest, value) != crc for digest, value, crc in base.execute(_ALL)) if told == "ok" else 0
+    except sqlite3.DatabaseError as exc:
+        return f"cannot be read: {exc}" if is_useless(exc) else ""
+    if told != "ok":
+        return f"is damaged: {' '.join(told.split())}"
+    return f"has other bytes for {wrong:,} samples" if wrong else ""

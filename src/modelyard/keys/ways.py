@@ -19,17 +19,36 @@ _OF_THE_STAGE = ("seed", "kind")
 
 
 def ways_of(stage: Stage, parts: Mapping[str, Any]) -> dict[str, str]:
-    """Return a digest for each component of a stage, by its role.
+    """Return a digest for each component of a stage, with its parameters, by its role.
 
     Args:
         stage: the stage.
         parts: what its key was made of.
     """
-    own = {role: {name for name in parts if _is_of(name, role)} for role in stage.uses}
-    shared = parts.keys() - set().union(*own.values())
-    common = {name: parts[name] for name in shared if not name.startswith(("input ", "setting "))}
-    common = {name: value for name, value in common.items() if name not in _OF_THE_STAGE}
-    return {role: _digest(common, {name.replace(role, "", 1): parts[name] for name in own[role]}) for role in own}
+    common = _common(stage, parts)
+    return {role: _digest(common, _of(role, parts)) for role in stage.uses}
+
+
+def code_of(stage: Stage, parts: Mapping[str, Any]) -> str:
+    """Return a digest for the first component of a stage, without its parameters; empty if it has none."""
+    role = next(iter(stage.uses), "")
+    named = {name: value for name, value in _of(role, parts).items() if not name.startswith(" ")}
+    return _digest(_common(stage, parts), named) if role else ""
+
+
+def _common(stage: Stage, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all components have in common: modelyard's own code, the tools, the machine."""
+    left_out = (*_OF_THE_STAGE, *(name for role in stage.uses for name in parts if _is_of(name, role)))
+    return {
+        name: value
+        for name, value in parts.items()
+        if name not in left_out and not name.startswith(("input ", "setting "))
+    }
+
+
+def _of(role: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts that are of one component, whatever its role is called: each parameter's begins with a space."""
+    return {name.replace(role, "", 1): value for name, value in parts.items() if _is_of(name, role)}
 
 
 def _is_of(name: str, role: str) -> bool:

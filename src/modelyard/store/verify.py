@@ -13,10 +13,12 @@ import msgspec
 
 from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import DataError
+from modelyard.files.decoded import FOLDER, damage_of, files_in
 from modelyard.files.digests import DigestTable, signature
 from modelyard.files.hashing import hash_files
 from modelyard.files.json import decode, find_json
 from modelyard.files.manifest import FileEntry, is_executable
+from modelyard.files.state_file import remove_database
 from modelyard.kinds import Kind
 from modelyard.store.folder import StoreFolder
 from modelyard.store.gc import Stored, read_store
@@ -33,7 +35,7 @@ class Damage(msgspec.Struct, frozen=True):
     """One thing that is not as it should be.
 
     Attributes:
-        what: `artifact`, `object`, `trace` or `digest`.
+        what: `artifact`, `object`, `trace`, `digest` or `decoded`.
         path: the file.
         problem: what is wrong, in words.
         advice: what to do.
@@ -55,6 +57,7 @@ class Checked(msgspec.Struct):
     traces: int = 0
     digests: int = 0
     read_bytes: int = 0
+    decoded: int = 0
 
 
 class StoreVerifier:
@@ -134,9 +137,10 @@ class Verifier(StoreVerifier):
     """Verifies one project and the store here that it uses; each inode is read once."""
 
     def __init__(
-        self, artifacts: Path, store: StoreFolder, tables: Iterable[DigestTable], kinds: Mapping[str, Kind]
+        self, artifacts: Path, cache: Path, store: StoreFolder, tables: Iterable[DigestTable], kinds: Mapping[str, Kind]
     ) -> None:
         super().__init__(store)
+        self._decoded, self._damaged = cache / FOLDER, list[Path]()
         self._artifacts, self._kept, self._tables, self._kinds = artifacts, store, list(tables), kinds
         self._seen: dict[tuple[int, int], tuple[tuple[int, int, int, int], str]] = {}
         self._stale: list[tuple[DigestTable, str]] = []
@@ -148,6 +152,7 @@ class Verifier(StoreVerifier):
         yield from super().damages()
         for table in self._tables:
             yield from self._of_table(table)
+        yield from self._of_decoded()
 
     def _drop(self) -> int:
         """Drop the digests, too, and records that were edited; a damaged artifact stays until the next build."""
@@ -155,7 +160,9 @@ class Verifier(StoreVerifier):
             record.unlink(missing_ok=True)
         for table in self._tables:
             table.forget([path for owner, path in self._stale if owner is table])
-        return super()._drop() + len(self._records) + len(self._stale)
+        for path in self._damaged:
+            remove_database(path)
+        return super()._drop() + len(self._records) + len(self._stale) + len(self._damaged)
 
     def _digests_of(self, files: list[Listed]) -> list[str | None]:
         return [digest or None for digest in self._digests([self._path(file) for file in files])]
@@ -200,6 +207,16 @@ class Verifier(StoreVerifier):
                 if found not in ("", digest):
                     self._stale.append((table, path))
                     yield Damage("digest", path, f"the table says {digest[:12]}, its bytes say {found[:12]}", _REPAIR)
+
+    # What was decoded before
+
+    def _of_decoded(self) -> Iterator[Damage]:
+        for path in files_in(self._decoded):
+            self.checked.decoded += 1
+            self.checked.read_bytes += path.stat().st_size
+            if problem := damage_of(path):
+                self._damaged.append(path)
+                yield Damage("decoded", str(path), problem, _REPAIR)
 
     # Reading
 

@@ -114,9 +114,9 @@ def test_what_is_said_of_pixels_that_stay_in_their_files_is_refused(params: dict
 def test_one_new_picture_among_many_decodes_one(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def counting(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
+    def counting(path: Path, content: bytes, size: tuple[int, int], channels: int) -> np.ndarray:
         read.append(path.name)
-        return read_picture(path, size, channels)
+        return read_picture(path, content, size, channels)
 
     monkeypatch.setattr("modelyard_plugins.datasets.image_folder.read_picture", counting)
     root = tmp_path / "set"
