@@ -20,6 +20,8 @@ ACCURACY = Quantity(
     name="accuracy", better="higher", unit="fraction", worse="less accurate", group="class", sampled=True, detail=0
 )
 _SUM_TOLERANCE = 1e-3
+_LEVELS = (256, 255)
+"""What the probabilities of a quantized model are rounded to, parts of 1: in LiteRT's files, and in those of ONNX."""
 
 
 class Classification(Task):
@@ -57,7 +59,7 @@ class Classification(Task):
         from modelyard.errors import PluginError
 
         sums = answers.astype(np.float64).sum(axis=1)
-        good = np.isfinite(sums) & (abs(sums - 1) <= _SUM_TOLERANCE) & (answers >= 0).all(axis=1)
+        good = np.isfinite(sums) & (abs(sums - 1) <= _tolerance(answers)) & (answers >= 0).all(axis=1)
         if not good.all():
             row = int(np.argmax(~good))
             msg = (
@@ -76,6 +78,15 @@ class Classification(Task):
 
         differ = np.count_nonzero(own.argmax(axis=1) != other.argmax(axis=1))
         return Agreement(int(differ), float(np.abs(own - other).max(initial=0.0)))
+
+
+def _tolerance(answers: NDArray[Any]) -> NDArray[np.float64]:
+    """Return how far from 1 each sum of `answers`, shape `(samples, classes)`, may be: more where each is rounded to 8 bits."""
+    import numpy as np
+
+    steps = [answers.astype(np.float64) * levels for levels in _LEVELS]
+    rounded = np.any([np.all(abs(one - np.rint(one)) < _SUM_TOLERANCE, axis=1) for one in steps], axis=0)
+    return np.where(rounded, _SUM_TOLERANCE + answers.shape[1] / (2 * min(_LEVELS)), _SUM_TOLERANCE)
 
 
 class _Found:

@@ -48,6 +48,8 @@ LISTS = "`doit list --all` shows the tasks"
         ("-n x", "run: option '--process': 'x' is not a whole number", "`doit help run` lists the options"),
         ("--no", "run: option '--no' may mean several: --no-continue, --no-wait", "`doit help run` lists the options"),
         ("train --no-wat", "run: there is no option '--no-wat', did you mean '--no-wait'?", "`doit help run` lists the options"),
+        ("train --continue", "run: option '--continue' stands before the tasks, not behind them", "`doit help run` lists the options"),
+        ("-c list", "'list': a command stands first", "run `doit list`, with options and tasks behind it"),
         ("trian", "'trian': no such task or command, did you mean 'train'?", f"{LISTS}, `doit help` the commands"),
         ("pln", "'pln': no such task or command, did you mean 'plan'?", f"{LISTS}, `doit help` the commands"),
         ("train:x", "'train:x': no such task or command, did you mean 'train:model.build'?", f"{LISTS}, `doit help` the commands"),

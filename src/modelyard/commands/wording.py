@@ -81,6 +81,8 @@ def _about_an_option(text: str, known: Collection[str]) -> str:
     if found is None:
         return ""
     option, what = found["option"], found["what"]
+    if what == "not recognized" and option in known:
+        return f"option {option!r} stands before the tasks, not behind them"
     if what == "not recognized":
         near = ", did you mean 'doit help'?" if option in ("-h", "--help") else did_you_mean(option, known)
         return f"there is no option {option!r}{near}"
@@ -112,7 +114,11 @@ def task_error(name: str, tasks: Iterable[str], *, command: str = "", others: It
         command: the command's name; empty for plain `doit`.
         others: what could stand in its place besides: commands.
     """
-    tasks = list(tasks)
+    tasks, others = list(tasks), list(others)
+    if name in others:
+        return InvalidCommand(
+            f"{name!r}: a command stands first\n  run `doit {name}`, with options and tasks behind it"
+        )
     kind = name.partition(":")[0]
     below = [task for task in tasks if task.startswith(f"{kind}:")] if ":" in name else []
     near = did_you_mean(name, below or [*tasks, *others]) or (did_you_mean(below[0], below[:1]) if below else "")

@@ -72,6 +72,17 @@ def test_what_is_no_distribution_is_refused() -> None:
         Classification().check_answers(np.array([[0.5, 0.5], [0.5, 0.75]], np.float32), 8)
 
 
+@pytest.mark.parametrize("levels", [256, 255])
+def test_what_a_quantized_model_rounds_is_a_distribution(levels: int) -> None:
+    random = np.random.default_rng(0)
+    exact = random.dirichlet(np.full(40, 0.1), 200).astype(np.float32)
+    rounded = np.rint(exact * levels) / np.float32(levels)
+    assert abs(rounded.sum(axis=1) - 1).max() > 0.01
+    Classification().check_answers(rounded, 0)
+    with pytest.raises(PluginError, match="test sample 0 is no distribution"):
+        Classification().check_answers(exact * np.float32(1.01), 0)
+
+
 def test_two_models_agree_where_they_say_the_same_class() -> None:
     own, other = np.array([[0.4, 0.6], [0.9, 0.1]], np.float32), np.array([[0.6, 0.4], [0.8, 0.2]], np.float32)
     differ, worst = Classification().agreement(own, other)
