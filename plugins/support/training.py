@@ -205,12 +205,26 @@ def _balanced(labels: NDArray[Any], classes: int) -> NDArray[np.float32]:
     return (len(labels) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
+NO_TEXTS = "name a handler that makes numbers of texts in [tool.modelyard.handlers] before, for instance tokenize or image-decode"
+"""What to do where a data set holds texts, and what shall learn from it takes none."""
+
+
 def check_input_dtype(model: str, takes: str, one: InputFacts) -> None:
     """Check that the model called `model`, whose input is of the type `takes`, can be given this input of samples.
 
     Raises:
-        PluginError: it takes whole numbers and the samples are others, or it takes floats which cannot hold them all.
+        PluginError: it takes whole numbers and the samples are others, or it takes floats which cannot hold them all; or one
+            is texts and the other is not.
     """
+    if (takes == "string") != (one.dtype == "bytes"):
+        instead = (
+            NO_TEXTS if one.dtype == "bytes" else "let the data set give texts or bytes, or the model take numbers"
+        )
+        given = "texts" if one.dtype == "bytes" else one.dtype
+        msg = f"the model {model!r} takes {takes}, but the data set's {one.name!r} is {given}\n  {instead}"
+        raise PluginError(msg)
+    if one.dtype == "bytes":
+        return
     if takes.startswith("float"):
         most = max(map(abs, one.value_range or (float("inf"),)))
         if not is_whole(one.dtype) or most <= _FLOAT32_EXACT:

@@ -21,7 +21,7 @@ from modelyard_plugins.support.torch.criteria import criterion_of
 from modelyard_plugins.support.torch.facts import activation_of
 from modelyard_plugins.support.torch.feed import Feed
 from modelyard_plugins.support.torch.fitting import KeepBest, falling, fit, make_optimizer
-from modelyard_plugins.support.torch.layout import Layout, check_names, module_shape, taking_samples
+from modelyard_plugins.support.torch.layout import Layout, check_inputs, module_shape, taking_samples
 from modelyard_plugins.support.torch.program import export_program, first_line, save_program
 from modelyard_plugins.support.torch.start import TORCH, device, start
 from modelyard_plugins.support.training import (
@@ -104,7 +104,7 @@ def _build(context: TrainContext, layout: Layout) -> tuple[Any, str, ModelFacts]
     import torch
 
     facts = context.dataset.facts
-    check_names(facts.inputs)
+    check_inputs(facts.inputs)
     shape = module_shape(facts.sample_shape, layout)
     model = context.build_model(shape, widths(facts))
     if not isinstance(model, torch.nn.Module):

@@ -72,6 +72,7 @@ class InputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         pad: what follows a sample that is shorter than others beside it, where each of a data set is of its own length along
             the first axis; None: all are of one shape.
         mask: the input whose samples it tells from what follows them: it holds 1 where there is one; empty: it is no mask.
+        binary: whether some of a data set's `bytes` are no texts in UTF-8.
     """
 
     name: str
@@ -83,6 +84,7 @@ class InputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overlap: int = 0
     pad: float | None = None
     mask: str = ""
+    binary: bool = False
 
 
 class OutputFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -168,13 +170,18 @@ def is_whole(dtype: str) -> bool:
     return dtype in ("int32", "int64")
 
 
+def is_kept(dtype: str) -> bool:
+    """Tell whether samples of `dtype` reach the model as they are: whole numbers that mean themselves, texts and other bytes."""
+    return is_whole(dtype) or dtype == "bytes"
+
+
 def input_dtype(dtype: str) -> str:
     """Return the type in which samples of `dtype` reach the model: see `model_inputs`."""
-    return dtype if is_whole(dtype) else "float32"
+    return dtype if is_kept(dtype) else "float32"
 
 
 def model_inputs(raw: NDArray[np.generic], dtype: str, preprocessing: Preprocessing) -> NDArray[Any]:
-    """Return raw samples of `dtype` as the model takes them: float32, preprocessed; whole numbers as they are."""
+    """Return raw samples of `dtype` as the model takes them: float32, preprocessed; whole numbers and texts as they are."""
     import numpy as np
 
-    return np.array(raw) if is_whole(dtype) else preprocessing.apply(raw)
+    return np.array(raw) if is_kept(dtype) else preprocessing.apply(raw)

@@ -18,8 +18,12 @@ def texts(values: list[bytes]) -> np.ndarray:
     return array
 
 
+def written(folder: Path, name: str, *blocks: list[bytes]) -> None:
+    assert [block.tolist() for block in write_texts(folder, name, map(texts, blocks))] == [*blocks]
+
+
 def test_what_is_written_is_read_by_row_and_by_rows(tmp_path: Path) -> None:
-    write_texts(tmp_path, "text", (texts(VALUES[at : at + 2]) for at in range(0, 5, 2)))
+    written(tmp_path, "text", *(VALUES[at : at + 2] for at in range(0, 5, 2)))
 
     column = open_column(tmp_path, "text", "bytes")
 
@@ -34,7 +38,7 @@ def test_what_is_written_is_read_by_row_and_by_rows(tmp_path: Path) -> None:
 
 def test_files_are_those_of_numpy_whatever_the_blocks(tmp_path: Path) -> None:
     for name, step in (("one", 1), ("all", 5)):
-        write_texts(tmp_path, name, (texts(VALUES[at : at + step]) for at in range(0, 5, step)))
+        written(tmp_path, name, *(VALUES[at : at + step] for at in range(0, 5, step)))
     np.save(tmp_path / "own.npy", np.frombuffer(b"".join(VALUES), np.uint8))
 
     values = [(tmp_path / name).read_bytes() for name in ("one.values.npy", "all.values.npy", "own.npy")]
@@ -43,5 +47,15 @@ def test_files_are_those_of_numpy_whatever_the_blocks(tmp_path: Path) -> None:
 
 
 def test_nothing_but_empty_texts_can_be_read(tmp_path: Path) -> None:
-    write_texts(tmp_path, "text", [texts([b"", b""])])
+    written(tmp_path, "text", [b"", b""])
     assert open_column(tmp_path, "text", "bytes")[:].tolist() == [b"", b""]
+
+
+def test_a_sample_may_be_an_array_of_texts(tmp_path: Path) -> None:
+    block = texts([*VALUES, b"f"]).reshape(3, 1, 2)
+    assert list(map(np.shape, write_texts(tmp_path, "text", [block]))) == [(3, 1, 2)]
+    column = open_column(tmp_path, "text", "bytes", (1, 2))
+    assert (len(column), column.shape) == (3, (3, 1, 2))
+    assert column[1:].tolist() == block[1:].tolist()
+    assert column[2].tolist() == block[2].tolist()
+    assert rows_of({"text": column}, np.array([1]))["text"].tolist() == block[1:2].tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelyard.tensors import is_whole
+from modelyard.tensors import is_kept
 from modelyard_plugins.support.data.augmenting import Augmenting
 from modelyard_plugins.support.data.order import PLAIN, Mixing, Order
 from modelyard_plugins.support.data.targets import Targets
@@ -38,7 +38,7 @@ def batches(
     """Return a `tf.data.Dataset` of `(inputs, targets)`, or of `(inputs, labels, weights)`, for `rows` of the training split.
 
     Targets of several outputs are a dict of tensors by the outputs' names.
-    Raw samples stay on disk until their batch is due, and become float32 a batch at a time; whole numbers stay as they are.
+    Raw samples stay on disk until their batch is due, and become float32 a batch at a time; whole numbers and texts stay as they are.
 
     Args:
         dataset: the data set.
@@ -55,17 +55,24 @@ def batches(
 
     columns, labels = dataset.raw("train"), Targets(dataset)
     taken, shapes = inputs or dataset.facts.inputs, dataset.facts.shapes
-    specs = {name: tf.TensorSpec((None, *shapes[name]), tf.as_dtype(x.dtype)) for name, x in columns.items()}
+    specs = {name: tf.TensorSpec((None, *shapes[name]), _dtype(x.dtype)) for name, x in columns.items()}
     signature = (given(taken, specs), _specs(labels.specs))
     random = None if seed is None else np.random.default_rng(seed)
     order = Order(dataset, rows, batch_size, random, mixing)
     epochs = _Epochs(taken, columns, labels, order, random, augmenting)
     raw = tf.data.Dataset.from_generator(epochs, output_signature=signature)
     counted = raw.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size)))
-    ready = counted if all(is_whole(one.dtype) for one in taken) else counted.map(_preprocess(taken))
+    ready = counted if all(is_kept(one.dtype) for one in taken) else counted.map(_preprocess(taken))
     if class_weights is not None:
         ready = ready.map(_weigh(class_weights))
     return ready.prefetch(_AHEAD)
+
+
+def _dtype(stored: np.dtype[Any]) -> Any:
+    """Return what samples of the type `stored` are for TensorFlow: objects are texts."""
+    import tensorflow as tf
+
+    return tf.string if stored.kind == "O" else tf.as_dtype(stored)
 
 
 def _specs(said: Any) -> Any:
@@ -120,7 +127,7 @@ def _preprocess(inputs: Sequence[InputFacts]) -> Any:
 def _preparing(one: InputFacts) -> Callable[[Any], Any]:
     import tensorflow as tf
 
-    if is_whole(one.dtype):
+    if is_kept(one.dtype):
         return lambda raw: raw
     how = one.preprocessing
     mean, std = tf.constant(how.mean, tf.float32), tf.constant(how.std, tf.float32)

@@ -44,6 +44,7 @@ def onnx_facts(path: Path) -> FileFacts:
         activations=activations if len(activations) > 1 else {},
         batch=1 if shares else None,
         signature=onnx_signature(model),
+        utf8=True,
     )
 
 

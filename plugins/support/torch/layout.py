@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.errors import PluginError
+from modelyard_plugins.support.training import NO_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,13 +97,16 @@ def _first(samples: Any) -> Any:
     return samples.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
 
 
-def check_names(inputs: Sequence[InputFacts]) -> None:
-    """Check that several inputs can be arguments of a module's `forward`.
+def check_inputs(inputs: Sequence[InputFacts]) -> None:
+    """Check that inputs can be arguments of a module's `forward`.
 
     Raises:
-        PluginError: a name cannot be one.
+        PluginError: one is texts, of which torch has no tensors; or the name of one of several cannot be one.
     """
     for one in inputs:
+        if one.dtype == "bytes":
+            msg = f"the data set's {one.name!r} is texts, of which torch has no tensors\n  {NO_TEXTS}"
+            raise PluginError(msg)
         if len(inputs) > 1 and not one.name.isidentifier():
             msg = (
                 f"the data set's array {one.name!r} cannot be an argument of a module's forward, which takes several by name\n"

@@ -76,7 +76,7 @@ class DatasetFacts(Tensors, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def dtype(self) -> str:
-        """The type of raw samples on disk: uint8, float32, int32 or int64."""
+        """The type of raw samples on disk: uint8, float32, int32, int64, or bytes of texts."""
         return self.input.dtype
 
 
@@ -107,7 +107,8 @@ class Dataset(msgspec.Struct, frozen=True):
     def raw(self, split: Split) -> dict[str, NDArray[np.generic]]:
         """Return the raw samples of `split` by input, each of shape `(N, *shape)`, memory-mapped read-only.
 
-        Samples of several lengths are a `modelyard.files.ragged.RaggedArray`, which pads those that are looked at together.
+        Samples of several lengths are a `modelyard.files.ragged.RaggedArray`, which pads those that are looked at together. Texts
+        are a `modelyard.files.columns.Ragged`, whose rows are arrays of `bytes`.
         """
         return {one.name: self._samples(split, one) for one in self.facts.inputs}
 
@@ -125,6 +126,9 @@ class Dataset(msgspec.Struct, frozen=True):
         return {**{f"sent:{name}": own for name, own in sent.items()}, **self.lengths(split)}
 
     def _samples(self, split: Split, one: InputFacts) -> Any:
+        if one.dtype == "bytes":
+            name = samples_file(split, one.name).removesuffix(".npy")
+            return open_column(self.folder, name, one.dtype, one.shape)
         if one.pad is None:
             return widened(self._load(samples_file(split, one.name)))
         if not one.mask:
@@ -147,7 +151,9 @@ class Dataset(msgspec.Struct, frozen=True):
 
     def _sent(self, split: Split, one: InputFacts) -> Any:
         name = sent_file(split, one.name)
-        return open_column(self.folder, name, one.dtype) if one.pad is None else open_ragged(self.folder, name, one.pad)
+        if one.pad is not None:
+            return open_ragged(self.folder, name, one.pad)
+        return open_column(self.folder, name, one.dtype, one.shape)
 
     def y(self, split: Split) -> NDArray[np.generic]:
         """Return the targets of `split`, memory-mapped read-only.
@@ -171,7 +177,7 @@ class Dataset(msgspec.Struct, frozen=True):
     def inputs(self, split: Split, rows: slice | NDArray[np.generic] = slice(None)) -> NDArray[Any]:
         """Return `rows` of `split` as the model takes them, shape `(n, *input_shape)`: float32, preprocessed.
 
-        Whole numbers (int32 and int64) stay what they are.
+        Whole numbers (int32 and int64) and texts (`bytes` objects) stay what they are.
         """
         return self.tensors(split, rows)[self.facts.input.name]
 

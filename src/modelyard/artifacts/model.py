@@ -146,6 +146,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
         batch: see `ModelFacts.batch`; 1 where activations share one scale that is found while the model runs.
         signature: the tensors that it takes and answers.
         quantized: the names of those whose whole numbers stand for real ones, by a scale: clients have float32.
+        utf8: whether it takes no `bytes` but texts in UTF-8.
     """
 
     activation: Activation | None = None
@@ -153,6 +154,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     batch: int | None = None
     signature: Signature | None = None
     quantized: tuple[str, ...] = ()
+    utf8: bool = False
 
 
 def self_contained(facts: ModelFacts) -> ModelFacts:

@@ -26,8 +26,9 @@ class Splits(msgspec.Struct, frozen=True):
 
     Attributes:
         train_x: raw samples, shape `(N, *input_shape)`, a numpy memory map is welcome: uint8 (pictures), float32
-            (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are). For a
-            model of several inputs a dict of such arrays by the inputs' names.
+            (measurements), or int32 or int64 (whole numbers, such as token ids, which reach the model as they are). A list or
+            an array of texts, bytes, or paths of files whose content is meant, shape `(N,)` or `(N, ...)`, is for handlers, or
+            for a model that takes texts. For a model of several inputs a dict of such arrays by the inputs' names.
         train_y: labels, shape `(N,)` or `(N, ...)`, as the task wants them: for a classification integers from 0, shape
             `(N,)`; None: there are none. Where several outputs are learnt, a dict of such arrays by the outputs' names.
         test_x: like `train_x`, for `M` samples.
@@ -96,8 +97,8 @@ class Streams(msgspec.Struct, frozen=True):
     """What a data set plugin may return instead of `Splits`: samples one after another, of which one is in memory at a time.
 
     `train` and `test` are each an iterator or a list of pairs `(x, y)`, a `tf.data.Dataset` of such (without batches), or
-    a PyTorch `Dataset`. `x` is an array of numbers, a text, bytes or the `Path` of a file (for handlers), or a dict of these by
-    the inputs' names; `y` is a label, or None; where several outputs are learnt, a dict of labels by their names. Samples of
+    a PyTorch `Dataset`. `x` is an array of numbers, a text, bytes or the `Path` of a file (for handlers, or a model that
+    takes texts), an array of such, or a dict of these by the inputs' names; `y` is a label, or None; where several outputs are learnt, a dict of labels by their names. Samples of
     one input are alike but for their first axis: token ids, sounds and boxes may be of several lengths.
 
     Attributes:

@@ -20,9 +20,10 @@ from modelyard.stages.splits.sent_files import write_sent
 from modelyard.stages.splits.slices import check_set_slices, check_slices, write_slices
 from modelyard.stages.splits.streams import splits_of
 from modelyard.stages.splits.test_sets import open_test_sets, write_test_set
+from modelyard.stages.splits.texts import Encoding
 from modelyard.stages.statistics import Extent, statistics
 from modelyard.stages.tasks import losses_of, open_task, task_component
-from modelyard.tensors import InputFacts, Loss, OutputFacts, Preprocessing, is_whole
+from modelyard.tensors import InputFacts, Loss, OutputFacts, Preprocessing, is_kept, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +70,7 @@ def run(job: Job) -> None:
             progress=job.base.progress,
         )
     job.base.metrics.update(figures)
-    if "dtype" in figures:
+    if is_whole(figures.get("dtype", "")):
         job.base.warn(f"samples are {figures['dtype']}: they reach the model as they are; pictures are uint8")
 
 
@@ -102,7 +103,8 @@ def write_dataset(
     """Check `splits` and write their arrays and `dataset.json` to the folder `out`: `train_x.npy` or `train_x.NAME.npy`, `train_y.npy` ...
 
     Samples are uint8, float32, int32 or int64 on disk: floats are converted where nothing is lost but digits, truth
-    values become bytes, and other whole numbers the smaller of the two that holds their type. One block of samples is in memory at a time. The same splits always give the same bytes.
+    values become bytes, and other whole numbers the smaller of the two that holds their type. Texts and other bytes are as they
+    are: `train_x.values.npy` has all of them in a row, `train_x.offsets.npy` where each begins. One block of samples is in memory at a time. The same splits always give the same bytes.
 
     Args:
         splits: what a data set plugin returned.
@@ -197,7 +199,7 @@ def _told(inputs: Sequence[InputFacts]) -> dict[str, Any]:
     if len(inputs) > 1:
         return {"inputs": [one.name for one in inputs]}
     (one,) = inputs
-    kind = {"dtype": one.dtype} if is_whole(one.dtype) else {}
+    kind = {"dtype": one.dtype} if is_kept(one.dtype) else {}
     return {"shape": list(one.shape), **kind}
 
 
@@ -216,16 +218,19 @@ class _Steps:
 def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps) -> InputFacts:
     """Write both splits of a column, and return what is known of it."""
     dtype = stored_dtype(column)
-    normalize = _chosen(normalize, str(dtype), column)
+    normalize = _chosen(normalize, sample_dtype(dtype), column)
     own = column.train.shape[2 if column.axis else 1 :]
     channels = own[-1] if own else 1  # a number, of a sample or at a place of one, has no axis of its own
     found = statistics(dtype, channels) if normalize == "standard" else None
     extent = Extent() if column.value_range is None and normalize != "none" else None
+    encoding = Encoding() if dtype.kind == "O" else None
     counted = [one for one in (found, extent) if one is not None]
     for split in ("train", "test"):
         for samples, block in write_column(out, split, column, dtype):
             for one in counted if split == "train" else ():
                 one.add(block)
+            if encoding is not None:
+                encoding.add(block)
             steps.add(samples, split)
     ends = column.value_range
     return InputFacts(
@@ -236,6 +241,7 @@ def _write_column(column: Column, out: Path, normalize: Normalize, steps: _Steps
         value_range=None if ends is None else (float(ends[0]), float(ends[1])),
         pad=float(column.train.pad) if column.axis else None,  # type: ignore[attr-defined]
         mask=column.mask,
+        binary=encoding is not None and encoding.is_binary,
     )
 
 
@@ -243,16 +249,21 @@ def _chosen(normalize: Normalize, dtype: str, column: Column) -> Normalize:
     """Return what `auto` stands for: of several columns those are mapped to 0..1 whose range is given.
 
     Raises:
-        DataError: whole numbers shall be normalized.
+        DataError: whole numbers or texts shall be normalized.
     """
-    if is_whole(dtype) and (normalize in ("auto", "none") or column.is_named):
+    if is_kept(dtype) and (normalize in ("auto", "none") or column.is_named):
         return "none"
-    if not is_whole(dtype):
+    if not is_kept(dtype):
         return ("unit" if column.is_scaled else "none") if normalize == "auto" else normalize
+    what, instead = (
+        f"{dtype}, whole numbers such as token ids,",
+        "; or give float32 samples if they are measurements, uint8 if they are pictures",
+    )
+    if not is_whole(dtype):
+        what, instead = "texts,", ""
     msg = (
-        f"[tool.modelyard.dataset]: normalize = {normalize!r}: the samples are {dtype}, whole numbers such as token ids, "
-        "which reach the model as they are\n"
-        "  leave normalize out; or give float32 samples if they are measurements, uint8 if they are pictures"
+        f"[tool.modelyard.dataset]: normalize = {normalize!r}: the samples are {what} which reach the model as they are\n"
+        f"  leave normalize out{instead}"
     )
     raise DataError(msg)
 

@@ -61,7 +61,7 @@ def write_model_facts(
         facts = bind(facts, said, shown.signature)
     facts = without_batch(facts, shown.signature, said or {})
     handled = job.config.settings.handlers.outputs
-    if shown.signature and (why := misfit(shown.signature, facts, shown.quantized, handled)):
+    if shown.signature and (why := misfit(shown.signature, facts, shown.quantized, handled, utf8=shown.utf8)):
         msg = f"the {kind_name(component.kind)} {component.name!r} gave a model that {why}"
         raise StageFailed(msg)
     if len(facts.outputs) > 1 and not shown.activations:

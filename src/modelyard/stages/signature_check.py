@@ -25,7 +25,12 @@ _TENSORS_ALONE = (
 
 
 def misfit(
-    signature: Signature, facts: ModelFacts, quantized: Sequence[str] = (), handled: Collection[str] = ()
+    signature: Signature,
+    facts: ModelFacts,
+    quantized: Sequence[str] = (),
+    handled: Collection[str] = (),
+    *,
+    utf8: bool = False,
 ) -> str:
     """Return what of `signature` does not fit the samples and answers that `facts` says, and what to do; empty if all does.
 
@@ -36,6 +41,7 @@ def misfit(
         facts: what clients send and get.
         quantized: the file's tensors whose whole numbers stand for real ones.
         handled: the outputs that the project names for its handlers.
+        utf8: whether the file takes no `bytes` but texts in UTF-8.
     """
     sent = tuple(one for one in signature.inputs if one.name not in facts.fed)
     inputs = _bound(facts.inputs, sent, "takes", "the data set has no array for it: give one")
@@ -47,6 +53,7 @@ def misfit(
     fed = _fed_misfit(signature, facts)
     wrong = [_no_tensor(tensor, verb) for verb, some in (("takes", inputs), ("answers", outputs)) for _, tensor in some]
     wrong += [_type_misfit(tensor, one) for one, tensor in inputs if tensor.name not in quantized]
+    wrong += [_text_misfit(tensor, one) for one, tensor in inputs if utf8]
     wrong += [_input_misfit(tensor, _at_a_step(one, facts)) for one, tensor in inputs]
     wrong += [_output_misfit(tensor, _at_a_step(one, facts)) for one, tensor in outputs]
     return next(filter(None, (fed, *wrong)), "")
@@ -137,10 +144,21 @@ def _type_misfit(tensor: TensorSpec, one: InputFacts) -> str:
     if dtype == one.dtype:
         advice = "it takes samples as they are: set normalize = 'none' in [tool.modelyard.dataset]"
     elif dtype == "bytes":
-        advice = "let the data set give texts or bytes, and have a handler hand them on"
+        advice = "let the data set give texts or bytes: lists or arrays of str, bytes or Path"
+    elif one.dtype == "bytes":
+        advice = "name a handler that makes numbers of texts in [tool.modelyard.handlers] before, for instance tokenize or image-decode; or bring a model that takes texts"
     else:
         advice = "give int32 or int64 samples, which stay what they are; floats and pictures reach the model as float32"
     return f"takes {tensor}, but the data set's {one.name!r} reaches it as {one.dtype if texts else input_dtype(one.dtype)}\n  {advice}"
+
+
+def _text_misfit(tensor: TensorSpec, one: InputFacts) -> str:
+    if not one.binary:
+        return ""
+    return (
+        f"takes {tensor}, which are texts in UTF-8, but some that the data set has for {one.name!r} are none\n"
+        "  decode them in the data set, with the encoding that they have; or bring the model in a format that takes any bytes"
+    )
 
 
 def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:

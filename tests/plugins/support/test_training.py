@@ -86,6 +86,9 @@ def test_shapes_that_do_not_fit_the_data_set_are_named() -> None:
         ("float32", "int32", 2**24, ""),
         ("int32", "int64", 90_000, ""),
         ("float32", "uint8", 255, ""),
+        ("string", "bytes", 1, ""),
+        ("float32", "bytes", 1, r"takes float32, but the data set's 'input' is texts\n  name a handler"),
+        ("string", "float32", 1, r"takes string, but the data set's 'input' is float32\n  let the data set give texts"),
     ],
 )
 def test_a_model_must_take_what_the_samples_are(

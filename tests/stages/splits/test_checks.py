@@ -37,7 +37,7 @@ def test_what_does_not_fit_is_said(make_splits: Any, changes: dict[str, Any], me
             {"train_x": np.zeros((30, 2), complex)},
             r"train_x: samples are complex128(.|\n)*allowed: uint8, int32, int64",
         ),
-        ({"test_x": np.full((12, 2), "x")}, r"test_x: samples are <U1"),
+        ({"test_x": np.full((12, 2), "x")}, r"train_x is uint8 but test_x is texts\n  give both the same"),
         ({"train_x": np.zeros((30, 2), object)}, r"train_x: samples are object"),
         ({"test_x": np.zeros((12, 4, 4, 3), np.float32)}, r"train_x is uint8 but test_x is float32"),
         (

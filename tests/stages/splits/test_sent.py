@@ -77,13 +77,13 @@ def test_a_handler_of_several_inputs_is_asked_once_for_all(tmp_path: Path) -> No
     [
         PLACE.tensor("codes", "int64", ("letters", "of")),
         PLACE.tensor("codes", "int64", (1, "letters")),
-        PLACE.tensor("codes", "bytes"),
+        PLACE.tensor("codes", "bytes", ("words",)),
         PLACE.tensor("codes", "int64", ("...",)),
     ],
 )
 def test_what_a_data_set_cannot_hold_is_refused(tensor: Tensor, tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"the handlers give 'codes' as .*\n  a data set holds numbers, of which the first"
+        DataError, match=r"the handlers give 'codes' as .*\n  a data set holds .*: let the handler give them"
     ):
         Preparing(chain(tensor), tmp_path, no_progress)(splits(["a"], ["b"]))
 

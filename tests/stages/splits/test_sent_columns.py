@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from tests.stages.splits.test_sent import PLACE, ragged
 
 from modelyard.errors import DataError
 from modelyard.serving.handler_tensor import Tensor
-from modelyard.stages.splits.sent_columns import Texts, column_of
-
-
-def test_texts_bytes_and_files_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"in a file")
-    found = Texts(["a text", b"bytes", tmp_path / "a", 3], "train_x")
-    assert found[:2].tolist() == [b"a text", b"bytes"]
-    assert found[np.array([2, 0])].tolist() == [b"in a file", b"a text"]
-    with pytest.raises(DataError, match=r"train_x: sample 3 is a int\n  allowed: a text, bytes, or"):
-        found[3:]
+from modelyard.stages.splits.sent_columns import column_of
 
 
 def test_numbers_become_those_that_the_handlers_take() -> None:

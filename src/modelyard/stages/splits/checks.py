@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import DataError
 from modelyard.stages.splits.column import Column
 from modelyard.stages.splits.columns import columns_of
+from modelyard.stages.splits.texts import is_column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,25 +44,27 @@ def check_splits(splits: Splits) -> list[Column]:
 
 
 def stored_dtype(column: Column) -> np.dtype[Any]:
-    """Return the type of a column's samples on disk: uint8, float16, float32, int32 or int64.
+    """Return the type of a column's samples on disk: uint8, float16, float32, int32 or int64, or that of objects, which are bytes.
 
     Raises:
-        DataError: the samples are not numbers, the splits differ, or whole numbers do not fit an int64.
+        DataError: the samples are neither numbers nor texts, the splits differ, or whole numbers do not fit an int64.
     """
     import numpy as np
 
     kinds = {place: array.dtype for place, array in column.arrays}
+    if all(is_column(array) for _, array in column.arrays):
+        return np.dtype(object)
+    if any(is_column(array) for _, array in column.arrays):
+        raise _unlike({place: "texts" if dtype.kind == "O" else dtype for place, dtype in kinds.items()})
     for name, dtype in kinds.items():
         if dtype.kind not in "biuf":
             msg = (
                 f"{name}: samples are {dtype}, which is not allowed\n"
-                "  allowed: uint8, int32, int64 or float32, or what converts to them"
+                "  allowed: uint8, int32, int64 or float32, or what converts to them; texts, bytes, or paths of files"
             )
             raise DataError(msg)
     if len({dtype.kind == "f" for dtype in kinds.values()}) > 1:
-        (train, first), (test, second) = kinds.items()
-        msg = f"{train} is {first} but {test} is {second}\n  give both the same type"
-        raise DataError(msg)
+        raise _unlike(kinds)
     _check_fits_float32(column)
     if any(dtype.kind != "f" for dtype in kinds.values()):
         return _whole_dtype(kinds, column)
@@ -70,8 +73,15 @@ def stored_dtype(column: Column) -> np.dtype[Any]:
 
 
 def sample_dtype(stored: np.dtype[Any]) -> str:
-    """Return the type of samples that are of the type `stored` on disk: float16 is looked at as float32."""
+    """Return the type of samples that are of the type `stored` on disk: float16 is looked at as float32, objects are bytes."""
+    if stored.kind == "O":
+        return "bytes"
     return "float32" if stored == "float16" else str(stored)
+
+
+def _unlike(kinds: Mapping[str, object]) -> DataError:
+    (train, first), (test, second) = kinds.items()
+    return DataError(f"{train} is {first} but {test} is {second}\n  give both the same type")
 
 
 def _whole_dtype(kinds: Mapping[str, np.dtype[Any]], column: Column) -> np.dtype[Any]:
@@ -108,6 +118,9 @@ def _check_labels(name: str, value: Any) -> None:
 def _check_range(column: Column) -> None:
     if column.value_range is None:
         return
+    if is_column(column.train):
+        msg = f"{column.range_place}: {column.place('train')} holds texts, which have no lowest and highest value\n  leave it out"
+        raise DataError(msg)
     low, high = column.value_range
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         msg = (
@@ -119,7 +132,7 @@ def _check_range(column: Column) -> None:
 
 def _check_samples(column: Column) -> None:
     for place, array in column.arrays:
-        if array.ndim < (1 if column.is_named else 2):
+        if array.ndim < (1 if column.is_named or is_column(array) else 2):
             msg = f"{place}: has the shape {array.shape}\n  it needs (samples, ...): an axis of samples, then those of a sample"
             raise DataError(msg)
         if array.size == 0:

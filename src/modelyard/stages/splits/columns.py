@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import ONLY_INPUT
 from modelyard.errors import DataError
 from modelyard.stages.splits.axes import with_axes
 from modelyard.stages.splits.column import Column
+from modelyard.stages.splits.texts import Texts, are_texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,16 +82,15 @@ def _ranges(given: Any, names: Mapping[str, Any]) -> Mapping[str, tuple[float, f
 
 
 def _array(place: str, value: Any) -> Any:
-    """Return `value` if it is an array, or can be looked at like one, as HDF5 data sets can.
+    """Return `value` if it is an array, or can be looked at like one, as HDF5 data sets can; texts, bytes and paths as `Texts`.
 
     Raises:
-        DataError: it is none, or holds texts, bytes or paths, of which a handler makes numbers.
+        DataError: it is none.
     """
-    is_filled = getattr(value, "ndim", 1) and hasattr(value, "__getitem__") and hasattr(value, "__len__") and len(value)
-    first = None if not is_filled or isinstance(value, Mapping | str | bytes) else value[0]
-    if isinstance(first, str | bytes | Path):
-        msg = f"{place}: holds texts, bytes or paths of files, and no handler makes numbers of them\n  name one in [tool.modelyard.handlers] before, for instance tokenize or image-decode"
-        raise DataError(msg)
+    if isinstance(value, Texts):
+        return value
+    if are_texts(value):
+        return Texts(value, place)
     if all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
         return value
     msg = (

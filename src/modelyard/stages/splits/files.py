@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import SplitFacts, samples_file
 from modelyard.errors import DataError
+from modelyard.files.columns import write_texts
 from modelyard.files.npy import write_header
 from modelyard.files.ragged_files import write_ragged
 from modelyard.stages.several import Several
+from modelyard.stages.splits.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +55,7 @@ def write_column(
 ) -> Iterator[tuple[int, NDArray[np.generic]]]:
     """Write the samples of a split to the folder `out`, and yield how many each block has, and the block, once it is written.
 
-    Those of several lengths have no axis of samples in a block: all of their values stand in a row.
+    Those of several lengths have no axis of samples in a block: all of their values stand in a row. Texts are `bytes`.
 
     Args:
         out: a folder that exists.
@@ -68,6 +70,8 @@ def write_column(
     split = split or name
     x, place = getattr(column, split), column.place(split)
     file = samples_file(name, column.name)
+    if isinstance(x, Texts):
+        return ((len(block), block) for block in write_texts(out, file.removesuffix(".npy"), x.blocks()))
     if not column.axis:
         return ((len(block), block) for block in write_samples(out / file, x, dtype, column.value_range, place))
     if column.mask:  # ones, as many as there are values of the other column

@@ -17,7 +17,7 @@ from modelyard.serving.errors import HandlerError
 from modelyard.serving.groups import merged
 from modelyard.serving.handlers import Refused
 from modelyard.stages.splits.sent_columns import column_of
-from modelyard.stages.splits.spool import NumbersSpool
+from modelyard.stages.splits.spool import BytesSpool, NumbersSpool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,7 +65,7 @@ class Sent:
         """Return the inputs of the model by name: arrays, or what is computed block by block when it is looked at.
 
         Samples of several lengths are computed here, and lie in files in `folder` that have no names: how long each is has
-        to be known before any is written. So are those of several inputs: else all would be computed anew for each.
+        to be known before any is written. So are texts, and those of several inputs: else all would be computed anew for each.
         """
         rest = {name: one for name, one in self.columns.items() if name not in self._chain.inputs()}
         try:
@@ -74,13 +74,13 @@ class Sent:
             raise PluginError(str(exc)) from exc
         for tensor in made.values():
             _check_shape(tensor)
-        if len(made) > 1 or any(tensor.varies for tensor in made.values()):
+        if len(made) > 1 or any(tensor.varies or tensor.dtype == "bytes" for tensor in made.values()):
             return self._spooled(made, folder, progress) | rest
         return {name: _Prepared(self, one) for name, one in made.items()} | rest
 
     def _spooled(self, made: Mapping[str, Tensor], folder: Path, progress: Progress) -> dict[str, Any]:
         """Return the inputs of the model, each sample of its own length where its handler says so."""
-        spools = {name: NumbersSpool(folder) for name in made}
+        spools = {name: _spool(one, folder) for name, one in made.items()}
         split = self.place.removesuffix("_x")
         for first in range(0, len(self), _BLOCK):
             end = min(first + _BLOCK, len(self))
@@ -89,7 +89,10 @@ class Sent:
                     spool.add(values[name], f"{self.place}: sample {row}: {name!r}")
             progress(end, len(self), unit="samples", note=f"{split}: handlers")
         return {
-            name: one.padded(None, made[name].pad) if made[name].varies else one.array() for name, one in spools.items()
+            name: one.padded(None, made[name].pad)
+            if isinstance(one, NumbersSpool) and made[name].varies
+            else one.array()
+            for name, one in spools.items()
         }
 
     def _each(self, rows: slice) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
@@ -178,16 +181,23 @@ class _Prepared:
         return group.tensors[self._name]
 
 
+def _spool(tensor: Tensor, folder: Path) -> BytesSpool | NumbersSpool:
+    return BytesSpool(folder) if tensor.dtype == "bytes" else NumbersSpool(folder)
+
+
 def _check_shape(tensor: Tensor) -> None:
     """Check that a data set can hold what the handlers give.
 
     Raises:
-        DataError: an axis behind the first varies, or it is no numbers.
+        DataError: an axis behind the first varies, or that of texts.
     """
-    if tensor.dtype != "bytes" and all(isinstance(axis, int) for axis in tensor.shape[1:]) and tensor.shape != ("...",):
+    are_texts = tensor.dtype == "bytes"
+    fixed = tensor.shape if are_texts else tensor.shape[1:]
+    if all(isinstance(axis, int) for axis in fixed) and tensor.shape != ("...",):
         return
     said = f"{tensor.dtype}, shape ({', '.join(map(str, tensor.shape))})"
-    msg = f"the handlers give {tensor.name!r} as {said}\n  a data set holds numbers, of which the first axis alone may vary: let the handler give them, for instance by its length or size"
+    holds = "as many texts of each sample" if are_texts else "numbers, of which the first axis alone may vary"
+    msg = f"the handlers give {tensor.name!r} as {said}\n  a data set holds {holds}: let the handler give them, for instance by its length or size"
     raise DataError(msg)
 
 

@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError
 from modelyard.files.ragged import is_ragged
+from modelyard.stages.splits.texts import Texts, are_texts
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from modelyard.serving.handler_tensor import Tensor
 
 
-class Texts:
-    """Texts and other bytes, of which each is read when it is asked for: `str`, `bytes`, or the `Path` of a file.
-
-    Attributes:
-        shape: `(N,)`.
-    """
-
-    def __init__(self, values: Any, place: str) -> None:
-        if isinstance(values, str | bytes) or not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
-            msg = (
-                f"{place}: is a {type(values).__name__}\n  give a list, or an array, of texts, bytes or paths of files"
-            )
-            raise DataError(msg)
-        self._values, self._place = values, place
-        self.shape = (len(values),)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[Any]:
-        """Return some of them as an array of `bytes`, shape `(n,)`."""
-        import numpy as np
-
-        numbers: Sequence[int] = range(len(self))[rows] if isinstance(rows, slice) else rows.tolist()
-        found = np.empty(len(numbers), object)
-        found[:] = [self._bytes(self._values[number], number) for number in numbers]
-        return found
-
-    def _bytes(self, value: Any, number: int) -> bytes:
-        if isinstance(value, str):
-            return value.encode()
-        if isinstance(value, Path):
-            return value.read_bytes()
-        if isinstance(value, bytes):
-            return bytes(value)
-        msg = f"{self._place}: sample {number} is a {type(value).__name__}\n  allowed: a text, bytes, or the path of a file"
-        raise DataError(msg)
-
-
 def column_of(value: Any, place: str, tensor: Tensor | None) -> Any:
-    """Return a column: texts where the handlers take some, else an array.
+    """Return a column: texts where the handlers take some, or where it holds some that no handler takes; else an array.
 
     Raises:
         DataError: it is something else.
@@ -64,6 +22,8 @@ def column_of(value: Any, place: str, tensor: Tensor | None) -> Any:
         if getattr(value, "dtype", None) is not None and value.dtype.kind in "biufc":
             msg = f"{place}: is an array of {value.dtype}, but the handlers take texts or bytes\n  give what a client sends: texts, bytes, or paths of files"
             raise DataError(msg)
+        return Texts(value, place)
+    if tensor is None and are_texts(value):
         return Texts(value, place)
     if not all(hasattr(value, part) for part in ("ndim", "shape", "dtype")):
         msg = (

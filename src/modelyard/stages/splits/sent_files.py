@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +10,14 @@ from modelyard.artifacts import sent_file
 from modelyard.files.columns import write_texts
 from modelyard.files.ragged import is_ragged
 from modelyard.files.ragged_files import write_ragged
-from modelyard.stages.splits.sent_columns import Texts
+from modelyard.stages.splits.texts import Texts
 from modelyard.tensors import InputFacts
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from modelyard.serving.handler_tensor import Tensor
     from modelyard.serving.handlers import Chain
     from modelyard.stages.splits.sent import Sent
 
-_BLOCK = 64
-"""Texts that are written together."""
 _BLOCK_BYTES = 8 << 20
 
 
@@ -48,7 +44,8 @@ def _write(column: Any, out: Path, name: str, dtype: str) -> None:
     import numpy as np
 
     if isinstance(column, Texts):
-        write_texts(out, name, _blocks(column))
+        for _ in write_texts(out, name, column.blocks()):
+            pass
     elif is_ragged(column):
         kept = np.dtype(dtype)
         blocks = (one._replace(values=one.values.astype(kept, copy=False)) for one in column.blocks(_BLOCK_BYTES))
@@ -61,10 +58,7 @@ def _write(column: Any, out: Path, name: str, dtype: str) -> None:
 def _known(name: str, column: Any, tensor: Tensor | None, own: Mapping[str, InputFacts]) -> InputFacts:
     pad = float(column.pad) if is_ragged(column) else None
     if tensor is not None:
-        return InputFacts(name=name, dtype=tensor.dtype, shape=tensor.shape, pad=pad)
+        shape = column.shape[1:] if isinstance(column, Texts) and column.ndim > 1 else tensor.shape
+        return InputFacts(name=name, dtype=tensor.dtype, shape=shape, pad=pad)
     one = own[name]
     return InputFacts(name=name, dtype=one.dtype, shape=one.shape, value_range=one.value_range, pad=pad)
-
-
-def _blocks(column: Texts) -> Iterator[NDArray[Any]]:
-    return (column[start : start + _BLOCK] for start in range(0, len(column), _BLOCK))

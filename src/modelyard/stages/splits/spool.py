@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import DataError
 from modelyard.files.columns import Ragged
 from modelyard.files.ragged import RaggedArray
+from modelyard.stages.splits.texts import contents_of, is_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,28 +50,39 @@ class Spool:
 
 
 class BytesSpool(Spool):
-    """Texts, which are written in UTF-8, other bytes, and the contents of files."""
+    """Texts, which are written in UTF-8, other bytes, and the contents of files; or arrays of them, of one shape."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._shape: tuple[int, ...] | None = None
 
     def add(self, value: Any, place: str) -> None:
-        """Write a text, bytes, or what is in the file of a path."""
-        if not isinstance(value, str | bytes | Path):
+        """Write a text, bytes, or what is in the file of a path; or an array of them."""
+        import numpy as np
+
+        if not is_text(value):
             msg = f"{place} is a {type(value).__name__}, but the first is a text, bytes or a path\n  give all the same"
             raise DataError(msg)
-        content = value.encode() if isinstance(value, str) else value.read_bytes() if isinstance(value, Path) else value
-        self._file.write(content)
-        self._ends.append(self._ends[-1] + len(content))
+        if self._shape is None:
+            self._shape = np.asarray(value, object).shape
+        for content in contents_of(value, self._shape, place).flat:
+            self._file.write(content)
+            self._ends.append(self._ends[-1] + len(content))
 
     def array(self) -> Ragged:
         """Return a column of bytes."""
         import numpy as np
 
-        return Ragged(self._values(np.uint8), np.frombuffer(self._ends, np.int64))
+        return Ragged(self._values(np.uint8), np.frombuffer(self._ends, np.int64), self._shape or ())
 
     def texts(self) -> NDArray[np.object_]:
-        """Return the texts, shape `(N,)`."""
+        """Return the texts, shape `(N, ...)`."""
         import numpy as np
 
-        return np.array([one.decode() for one in self.array()[:]], object)
+        held = self.array()[:]
+        found = np.empty(held.size, object)
+        found[:] = [one.decode() for one in held.flat]
+        return found.reshape(held.shape)
 
 
 class NumbersSpool(Spool):

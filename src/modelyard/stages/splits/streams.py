@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelyard.artifacts import ONLY_INPUT, Splits
 from modelyard.errors import DataError
 from modelyard.stages.splits.spool import BytesSpool, NumbersSpool, Spool
+from modelyard.stages.splits.texts import is_text
 
 if TYPE_CHECKING:
     from modelyard.artifacts import Streams
@@ -135,7 +136,7 @@ def _parts(sample: Any, place: str) -> Iterator[tuple[_Part, Any]]:
 
 
 def _spool(value: Any, cache: Path) -> Spool:
-    return BytesSpool(cache) if isinstance(value, str | bytes | Path) else NumbersSpool(cache)
+    return BytesSpool(cache) if is_text(value) else NumbersSpool(cache)
 
 
 def _longest(*written: _Written) -> dict[_Part, int]:
