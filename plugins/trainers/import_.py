@@ -73,8 +73,8 @@ def import_model(
         model_format: the format of the file, where its suffix does not say it: `tf_keras` for a `.keras` file of Keras 2,
             `onnx` for a folder, `saved_model` for that of a TensorFlow SavedModel.
         answers: whether it answers `logits` or `probabilities`, where its file does not show it.
-        layout: how an ONNX model takes samples of two or more axes: with their channels last, as the data set has them, or
-            first, as PyTorch's exporter writes it; the model is then given a first operator that turns them.
+        layout: how a model of ONNX or PyTorch takes samples of two or more axes: with their channels last, as the data set has
+            them, or first, as PyTorch's layers do; the model is then given a first operator that turns them.
         inputs: for a model of several inputs, which of its tensors each of the data set's arrays is, where the two have other
             names: `{ ids = "input_ids:0" }`.
         output: for a model that answers several tensors, the one that counts.
@@ -90,12 +90,12 @@ def import_model(
     if is_weights(path):
         from modelyard_plugins.support.torch.built import write_built
 
-        write_built(context, builder, Path(path), place)
+        write_built(context, builder, Path(path), place, layout)
     else:
         bring(produces, Path(path), place, signature)
         check_file(produces, place, Path(path))
-    if layout == "channels-first":
-        turn_input(place)
+        if layout == "channels-first":
+            _turn_input(context, produces, place, Path(path).name)
     turned = turn_outputs(place) if produces == "onnx" else []
     if turned:
         context.log(f"given an operator that puts the axis of the batch first: the outputs {', '.join(turned)}")
@@ -109,6 +109,15 @@ def import_model(
     return msgspec.structs.replace(
         facts.answering(answers) if answers else shown(facts, place, modelyard_read_model_file), **told
     )
+
+
+def _turn_input(context: TrainContext, produces: str, place: Path, given: str) -> None:
+    if produces == "onnx":
+        turn_input(place)
+    else:
+        from modelyard_plugins.support.torch.built import turn_program
+
+        turn_program(context, place, given)
 
 
 def format_of(*, path: str, model_format: str | None, **_: Any) -> str:
@@ -137,8 +146,9 @@ def problems(
 ) -> Iterator[Problem]:
     """Yield that nothing says which format the file has, or that its input cannot be turned."""
     found = format_of(path=path, model_format=model_format)
-    if layout != "channels-last" and found not in ("onnx", ""):
-        yield Problem("layout", "only an ONNX model can be turned", "export the model with its channels last")
+    if layout != "channels-last" and found not in ("onnx", "torch", ""):
+        why = "only a model of ONNX or PyTorch can be turned"
+        yield Problem("layout", why, "export the model with its channels last")
     if signature and found not in ("tf_saved_model", ""):
         yield Problem("signature", "only a SavedModel has several signatures", "leave it out")
     if is_weights(path) and not builder:

@@ -275,10 +275,10 @@ def test_a_folder_is_told_by_what_it_holds(project: Path, path: str, told: str, 
     assert told in doit(project, f"train.path={path}", "list").stderr
 
 
-def test_only_an_onnx_model_is_turned(project: Path, doit: Doit) -> None:
+def test_only_a_model_of_onnx_or_pytorch_is_turned(project: Path, doit: Doit) -> None:
     (project / "net.tflite").write_bytes(b"")
     done = doit(project, "train.path=net.tflite", "train.layout=channels-first", "train")
-    assert "only an ONNX model can be turned\n  export the model with its channels last" in done.stderr
+    assert "only a model of ONNX or PyTorch can be turned\n  export the model with its channels last" in done.stderr
 
 
 def test_a_model_beside_it_is_refused(project: Path, doit: Doit) -> None:
@@ -301,3 +301,53 @@ def test_a_program_of_torch_export_is_brought(project: Path, doit: Doit) -> None
     done = doit(project, "train.path=net.pt2", 'variants={onnx = ["torch-onnx"]}', "select")
     assert done.returncode == 0, done.stdout + done.stderr
     np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
+
+
+TURNED = """
+[tool.modelyard.train]
+use = "import"
+path = "net.pt2"
+layout = "channels-first"
+
+[tool.modelyard.runtime]
+use = "onnxruntime"
+
+[tool.modelyard.trainings.program]
+
+[tool.modelyard.trainings.weights.train]
+path = "net.safetensors"
+builder = "net:build"
+
+[tool.modelyard.variants]
+onnx = ["torch-onnx"]
+"""
+NET = """
+import torch
+
+
+def build():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 3, bias=False))
+"""
+
+
+@pytest.mark.torch
+def test_models_of_pytorch_whose_channels_come_first_are_turned(project: Path, doit: Doit) -> None:
+    torch = pytest.importorskip("torch")
+    said = {"1.weight": {"dtype": "F32", "shape": [3, 24], "data_offsets": [0, WEIGHTS.nbytes]}}
+    head = json.dumps(said).encode()
+    (project / "net.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + WEIGHTS.T.tobytes())
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 3, bias=False)).eval()
+    flat.load_state_dict({"1.weight": torch.from_numpy(WEIGHTS.T.copy())})
+    dims = [{0: torch.export.Dim("batch")}]
+    program = torch.export.export(flat, (torch.zeros(2, 2, 4, 3),), dynamic_shapes=dims)
+    program.example_inputs = None
+    torch.export.save(program, project / "net.pt2")
+    (project / "net.py").write_text(NET)
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text[: text.index("[tool.modelyard.train]")] + TURNED)
+    done = doit(project, "evaluate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = sorted((project / "artifacts/evaluate").glob("*/answers.npy"))
+    assert len(found) == 2
+    for file in found:
+        np.testing.assert_allclose(np.load(file), answers(pictures().transpose(0, 3, 1, 2)), atol=1e-5)
