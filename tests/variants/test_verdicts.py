@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.tasks import evaluation
 
+from modelyard.metrics import Quantity
 from modelyard.variants.evaluation import Latency, Measured
 from modelyard.variants.row import Row
 from modelyard.variants.selection import Selection
@@ -59,6 +61,19 @@ def test_the_one_that_ships_stands_first_and_each_other_says_why_not() -> None:
 )
 def test_each_rule_has_its_reason(rule: str, other: Row, why: str) -> None:
     assert table_lines(selection("a", row("a"), other, rule=rule))[-1].endswith(f"  {why}")
+
+
+def test_the_first_metric_and_what_the_rule_goes_by_have_columns_whatever_they_say_of_themselves() -> None:
+    def with_own(name: str, order: float, hits: float) -> Row:
+        plain = row(name)
+        own = [Quantity(name=title, better="higher").of(value) for title, value in (("order", order), ("hits", hits))]
+        return msgspec.structs.replace(plain, metrics=(own[0], *plain.metrics[1:], own[1]))
+
+    rows = with_own("a", 0.5, 0.25), with_own("b", 0.75, 0.125)
+    assert table_lines(selection("a", *rows))[0].split() == ["variant", "order", "gzip", "p50"]
+    lines = table_lines(selection("a", *rows, rule="best-hits"))
+    assert lines[0].split() == ["variant", "order", "gzip", "p50", "hits"]
+    assert lines[2].endswith("0.125  worse in hits")
 
 
 def test_nothing_ships() -> None:

@@ -35,19 +35,25 @@ def table_lines(selection: Selection) -> list[str]:
     """Return a line for each variant: its figures, and whether it ships or why not."""
     winner = next((row for row in selection.table if row.variant == selection.chosen), None)
     rows = sorted(selection.table, key=lambda row: _rank(row, winner))
-    head = ("variant", *(one.head for one in _told(rows[0])), "")
+    columns = _columns(rows[0], selection.rule)
+    head = ("variant", *(rows[0].metric(name).head for name in columns), "")
     names = _short([row.variant for row in rows[:_ROWS]])
     cells = [
-        (name, *map(cell, _told(row)), _verdict(row, winner, selection.rule))
+        (name, *(cell(row.metric(column)) for column in columns), _verdict(row, winner, selection.rule))
         for name, row in zip(names, rows, strict=False)
     ]
     widths = [max(len(line[column]) for line in (head, *cells)) for column in range(len(head))]
     return [_line(line, widths) for line in (head, *cells)]
 
 
-def _told(row: Row) -> list[Metric]:
-    """Return the metrics that the narrowest table has room for."""
-    return [one for one in row.metrics if one.detail == 0]
+def _columns(row: Row, rule: str) -> list[str]:
+    """Return the metrics of the narrowest table: the task's first, what the rule goes by, and those that always have room.
+
+    A rule that goes by a latency has its column among the last.
+    """
+    picked = rules_of(row.metrics).get(rule)
+    first, *others = row.metrics
+    return [first.name, *(one.name for one in others if not one.detail or (one.name == picked and one.steady))]
 
 
 def summary(selection: Selection) -> str:
