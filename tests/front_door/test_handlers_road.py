@@ -201,7 +201,7 @@ def test_a_handler_that_decodes_is_asked_for_what_is_new_alone(project: Path) ->
 @pytest.mark.parametrize(
     ("file", "old", "new", "task", "message"),
     [
-        ("data.py", "found[:60],", "[*found[:59], ''],", "dataset", "train_x: sample 59: the text is empty"),
+        ("data.py", "found[:60],", "[*found[:59], ''],", "dataset", "train_x: sample 59, '': the text is empty"),
         ("data.py", "found[60:],", "[*found[60:89], 7],", "dataset", "test_x['text']: sample 29 is a int"),
         ("data.py", "found[:60],", "np.zeros((60, 3)),", "dataset", "train_x['text']: is an array of float64, but the handlers take texts"),
         ("data.py", "found[:60],", "{'words': found[:60]},", "dataset", "train_x: there is no 'text', which the handlers take"),

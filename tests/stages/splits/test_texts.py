@@ -20,6 +20,13 @@ def test_texts_bytes_and_files_are_read_when_they_are_asked_for(tmp_path: Path) 
         found[3:]
 
 
+def test_a_sample_is_found_by_its_file_or_by_how_its_text_begins(tmp_path: Path) -> None:
+    found = Texts([tmp_path / "a", "it's", "x" * 90, b"bytes"], "train_x")
+    named = [found.named(number) for number in range(4)]
+    assert named[:2] == [repr(str(tmp_path / "a")), '"it\'s"']
+    assert (named[2][:4], len(named[2]), named[3]) == ("'xxx", 60, "")
+
+
 def test_a_sample_may_be_an_array_of_texts() -> None:
     found = Texts([["a", "b"], np.array(["c", "d"]), (b"e", "f")], "train_x")
     assert (found.shape, found.ndim, found.size, found.dtype) == ((3, 2), 2, 6, object)

@@ -18,6 +18,7 @@ from modelyard.serving.groups import merged
 from modelyard.serving.handlers import Refused
 from modelyard.stages.splits.sent_columns import column_of
 from modelyard.stages.splits.spool import BytesSpool, NumbersSpool
+from modelyard.stages.splits.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -131,12 +132,18 @@ class Sent:
         try:
             return [one.of(numbers - first) for one in self._chain.prepare(self._taken(rows))]
         except Refused as exc:
-            row = "" if exc.row is None else f"sample {numbers[exc.row]}: "
+            row = "" if exc.row is None else f"{self._named(int(numbers[exc.row]))}: "
             msg = f"{self.place}: {row}{exc.why}\n  mend the data, or leave the sample out"
             raise DataError(msg) from exc
         except HandlerError as exc:
             msg = f"{exc}\n  let it give what it says, or say what it gives"
             raise PluginError(msg) from exc
+
+    def _named(self, number: int) -> str:
+        """Return what messages call a sample: its number, and by what it is found, such as the name of its file."""
+        taken = (self.columns[name] for name in self._chain.inputs())
+        known = [one.named(number) for one in taken if isinstance(one, Texts)]
+        return ", ".join([f"sample {number}", *filter(None, known)])
 
     def _taken(self, rows: slice | NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return what the handlers take of some rows."""

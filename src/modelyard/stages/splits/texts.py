@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 64
 """Samples that are read together."""
+_SHOWN = 60
+"""Characters of a text that a message shows."""
 
 
 class Texts:
@@ -59,6 +61,13 @@ class Texts:
     def blocks(self) -> Iterator[NDArray[Any]]:
         """Yield all of them in their order, some at a time."""
         return (self[start : start + _BLOCK] for start in range(0, len(self), _BLOCK))
+
+    def named(self, number: int) -> str:
+        """Return what a person finds a sample by: the path of its file, or how its text begins; empty of bytes and arrays."""
+        value = self._values[number]
+        if isinstance(value, Path):
+            return repr(str(value))
+        return f"{value!r:.{_SHOWN}}" if isinstance(value, str) else ""
 
     def _sample(self, number: int) -> Any:
         """Return the bytes of a sample, or an array of them."""
