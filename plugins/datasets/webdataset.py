@@ -183,6 +183,10 @@ class _Rows:
     def __getitem__(self, number: int) -> bytes:
         return self.column[int(self.rows[number])]
 
+    def place_of(self, number: int) -> str:
+        """Return what messages call a sample."""
+        return self.column.place(int(self.rows[number]))
+
 
 def _pairs(samples: _Rows, labels: NDArray[Any] | None) -> Iterator[tuple[NDArray[Any], Any]]:
     found = repeat(None) if labels is None else labels
@@ -200,7 +204,7 @@ def _array(samples: _Rows, number: int) -> NDArray[Any]:
     try:
         found: NDArray[Any] = np.lib.format.read_array(io.BytesIO(samples[number]), allow_pickle=False)
     except Exception as exc:  # numpy parses the header as Python's own text, and lets out what the parser raises
-        place = samples.column.place(int(samples.rows[number]))
+        place = samples.place_of(number)
         why = " ".join(str(exc).split())[:200] or type(exc).__name__
         msg = (
             f"{place}: cannot be read as an array: {why}\n  write it with numpy.save; pickled objects are never loaded"

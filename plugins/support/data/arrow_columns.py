@@ -126,11 +126,13 @@ class SentColumn:
         value = self._value(self._holding(row).column(0)[row - self._first])
         value = self._gap if value is None else value
         if value is None:
-            msg = (
-                f"{self._files.path}, row {row}: the column {self._name!r} is empty\n  fill it in, or leave the row out"
-            )
+            msg = f"{self.place_of(number)}: the column {self._name!r} is empty\n  fill it in, or leave the row out"
             raise DataError(msg)
         return value
+
+    def place_of(self, number: int) -> str:
+        """Return what messages call a sample."""
+        return f"{self._files.path}, row {self._rows[number]}"
 
     def _holding(self, row: int) -> Any:
         if self._block is None or row < self._first:

@@ -73,6 +73,8 @@ def test_samples_have_groups_columns_and_further_test_sets(bench: Bench, tmp_pat
     train, test = ([number(x[at]) for at in range(len(x))] for x in (spread.train_x, spread.test_x))
     assert sorted([*train, *test]) == list(range(40))
     assert len(test) == 8
+    if kind == "wav":
+        assert spread.test_x.place_of(0).startswith(f"{path}, sample {test[0]} (from byte ")
     assert not {one // 2 for one in train} & {one // 2 for one in test}
     assert list(spread.groups) == [f"s{one // 2}" for one in train]
     assert spread.slices["light"] == ["day" if one % 2 else "night" for one in test]

@@ -27,6 +27,14 @@ def test_a_sample_is_found_by_its_file_or_by_how_its_text_begins(tmp_path: Path)
     assert (named[2][:4], len(named[2]), named[3]) == ("'xxx", 60, "")
 
 
+def test_a_data_set_may_say_itself_where_a_sample_is() -> None:
+    class Rows(list[bytes]):
+        def place_of(self, number: int) -> str:
+            return f"shard.tar, sample {number + 7}"
+
+    assert Texts(Rows([b"a", b"b"]), "train_x").named(1) == "shard.tar, sample 8"
+
+
 def test_a_sample_may_be_an_array_of_texts() -> None:
     found = Texts([["a", "b"], np.array(["c", "d"]), (b"e", "f")], "train_x")
     assert (found.shape, found.ndim, found.size, found.dtype) == ((3, 2), 2, 6, object)

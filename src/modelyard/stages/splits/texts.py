@@ -63,7 +63,13 @@ class Texts:
         return (self[start : start + _BLOCK] for start in range(0, len(self), _BLOCK))
 
     def named(self, number: int) -> str:
-        """Return what a person finds a sample by: the path of its file, or how its text begins; empty of bytes and arrays."""
+        """Return what a person finds a sample by: where the data set says that it is (`place_of`), the path of its file, or how its text begins.
+
+        It is empty of bytes and arrays.
+        """
+        place_of = getattr(self._values, "place_of", None)
+        if place_of is not None:
+            return str(place_of(number))
         value = self._values[number]
         if isinstance(value, Path):
             return repr(str(value))
