@@ -65,7 +65,7 @@ def _check_entries(archive: Any, path: Path) -> None:
         raise DataError(msg)
     sizes = {name: int(archive.archive_file.get_record_size(name)) for name in names}
     if sizes.get(_SAMPLES, 0):
-        advice = "set program.example_inputs = None before torch.export.save, as save_program does"
+        advice = "set program.example_inputs = None before torch.export.save"
         raise _refused(path, "its sample inputs would have to be unpickled", advice)
     if sum(sizes.values()) > path.stat().st_size:
         msg = (
