@@ -9,7 +9,7 @@ from modelyard.artifacts import format_file
 from modelyard_plugins.support.keras.heads import answering
 from modelyard_plugins.support.keras.keras3 import KERAS, start
 from modelyard_plugins.support.keras.keras3_files import load_keras3
-from modelyard_plugins.support.keras.saved_model import kept, write_saved_model
+from modelyard_plugins.support.keras.saved_model import kept, tables_of, write_saved_model
 
 if TYPE_CHECKING:
     from modelyard.artifacts import ModelFacts
@@ -23,7 +23,7 @@ def keras_saved_model(context: OptimizeContext) -> ModelFacts:
     model = load_keras3(context.model.path)
     folder = context.out / format_file("saved_model")
     variables = [variable.value for variable in model.variables]
-    write_saved_model(folder, context.model.facts, answering(model, context.model.facts), variables)
+    write_saved_model(folder, context.model.facts, answering(model, context.model.facts), variables, tables_of(model))
     context.metrics["size_bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return kept(context.model.facts)
 

@@ -31,6 +31,11 @@ def type_of(tensor: Any) -> str:
     return str(getattr(tensor.dtype, "name", tensor.dtype))
 
 
+def type_name(dtype: str) -> str:
+    """Return what TensorFlow calls the type of samples of `dtype`: texts are of the type `string`."""
+    return "string" if dtype == "bytes" else dtype
+
+
 def given(inputs: Sequence[InputFacts], arrays: Mapping[str, Any]) -> Any:
     """Return `arrays`, by the names that a sample's inputs have, as a model takes them: by those that its file has.
 

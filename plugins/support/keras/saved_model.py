@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from modelyard.artifacts import self_contained
 from modelyard.errors import DataError
-from modelyard.tensors import is_whole
-from modelyard_plugins.support.keras.inputs import given
+from modelyard.tensors import is_kept
+from modelyard_plugins.support.keras.inputs import given, type_name
 from modelyard_plugins.support.keras.saved_model_files import check_saved_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from modelyard.artifacts import Model, ModelFacts
@@ -30,26 +30,37 @@ _NUMBER = r"_(\d+)(?=_|$)"
 """In a function's name: TensorFlow numbers functions through the life of a process."""
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """In the attributes of recurrent layers: it pairs implementations for processors and GPUs."""
+_INITIALIZER = r"(?<=key_value_init)\d+"
+"""In the names of what fills a table, which are numbered through the life of a process, too."""
 _TRACED = r"__(?:inference|forward|backward)_\w+"
 
 
-def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any], variables: Iterable[Any]) -> None:
+def write_saved_model(
+    folder: Path,
+    facts: ModelFacts,
+    call: Callable[[Any], Any],
+    variables: Iterable[Any],
+    tables: Sequence[Any] = (),
+) -> None:
     """Write a SavedModel whose signature takes raw samples and answers what clients get.
 
     Args:
         folder: where to; it is made.
         facts: of the model that is wrapped: its preprocessing and activation become part of the graph.
-        call: `call(inputs)` answers a batch: float32 tensors (or whole numbers as they are), `(N, *input_shape)` in, a dict
+        call: `call(inputs)` answers a batch: float32 tensors (or whole numbers and texts as they are), `(N, *input_shape)` in, a dict
             of them by the names in the file where there are several, and float32, `(N, *output_shape)`, out, a dict of
             these by the names of the outputs where there are several.
         variables: every `tf.Variable` that `call` reads.
+        tables: every table that it looks something up in, such as the words of a vocabulary.
     """
     import tensorflow as tf
 
     module = tf.Module()
     module.weights = list(variables)
+    if tables:
+        module.tables = list(tables)
     activations = {"none": lambda answer: answer, "softmax": tf.nn.softmax, "sigmoid": tf.sigmoid}
-    specs = {name: tf.TensorSpec(_batch(one), tf.as_dtype(one.dtype), name=name) for name, one in taken(facts).items()}
+    specs = {name: tf.TensorSpec(_batch(one), type_name(one.dtype), name=name) for name, one in taken(facts).items()}
 
     @tf.function(input_signature=list(specs.values()))  # type: ignore[untyped-decorator]
     def serve(*samples: Any) -> dict[str, Any]:
@@ -62,6 +73,14 @@ def write_saved_model(folder: Path, facts: ModelFacts, call: Callable[[Any], Any
     module.serve = serve
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
     _normalize(folder)
+
+
+def tables_of(model: Any) -> list[Any]:
+    """Return the tables of a model that is loaded, such as those in which a text vectorization looks up words."""
+    import tensorflow as tf
+
+    found = tf.train.TrackableView(model).descendants()
+    return [one for one in found if isinstance(one, tf.saved_model.experimental.TrackableResource)]
 
 
 def kept(facts: ModelFacts) -> ModelFacts:
@@ -84,7 +103,7 @@ def _preprocess(samples: Any, one: InputFacts) -> Any:
     """Do what `modelyard.tensors.model_inputs` does, in the graph."""
     import tensorflow as tf
 
-    if is_whole(one.dtype):
+    if is_kept(one.dtype):
         return samples
     how = one.preprocessing
     scaled = tf.cast(samples, tf.float32) * tf.constant(how.scale, tf.float32)
@@ -96,9 +115,12 @@ def _normalize(folder: Path) -> None:
     from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
 
     graph = folder / "saved_model.pb"
-    saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
-    names = _Names([f.signature.name for meta in saved.meta_graphs for f in meta.graph_def.library.function])
+    content = graph.read_bytes()
+    saved = saved_model_pb2.SavedModel.FromString(content)
+    functions = [f.signature.name for meta in saved.meta_graphs for f in meta.graph_def.library.function]
+    names = _Names(functions, map(bytes.decode, re.findall(_INITIALIZER.encode(), content)))
     names.put_into(saved)
+    _name_tables(saved)
     for meta in saved.meta_graphs:
         meta.graph_def.library.function.sort(key=lambda function: function.signature.name)
         for function in meta.graph_def.library.function:
@@ -111,6 +133,23 @@ def _normalize(folder: Path) -> None:
     mark.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
+def _name_tables(saved: Any) -> None:
+    """Give tables names that do not say how many objects were made before them in the process."""
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    lists = [nodes for graph in graphs for nodes in (graph.node, *(one.node_def for one in graph.library.function))]
+    attributes = [node.attr["shared_name"] for nodes in lists for node in nodes if "HashTable" in node.op]
+    old = {one.s.decode() for one in attributes if one.s}
+    new = {name: f"table_{place}" for place, name in enumerate(sorted(old, key=_numbers))}
+    for one in attributes:
+        if one.s:
+            one.s = new[one.s.decode()].encode()
+
+
+def _numbers(name: str) -> tuple[list[int], str]:
+    """Return what puts names in the order in which they were made."""
+    return list(map(int, re.findall(r"\d+", name))), name
+
+
 def _forget_captures(function: Any) -> None:
     """Remove the hint that names an argument after the number of the variable that was captured for it."""
     for argument in function.arg_attr.values():
@@ -121,12 +160,13 @@ def _forget_captures(function: Any) -> None:
 class _Names:
     """The names that take the place of those with a number of the process, or a random UUID, in them."""
 
-    def __init__(self, functions: Iterable[str]) -> None:
+    def __init__(self, functions: Iterable[str], initializers: Iterable[str]) -> None:
         numbered = sorted((tuple(map(int, re.findall(_NUMBER, name)))[::-1], name) for name in functions)
         self._new = {
             name: f"{re.sub(_NUMBER, '', name)}_{place}" for place, (numbers, name) in enumerate(numbered) if numbers
         }
         self._uuids: dict[str, str] = {}
+        self._initializers = {number: str(place) for place, number in enumerate(sorted(set(initializers), key=int))}
 
     def new(self, text: str) -> str:
         """Return what takes the place of `text`."""
@@ -134,6 +174,7 @@ class _Names:
             return self._new[text]
         if re.fullmatch(_TRACED, text):
             return re.sub(_NUMBER, "", text)
+        text = re.sub(_INITIALIZER, lambda found: self._initializers[found[0]], text)
         return re.sub(_UUID, lambda found: self._uuids.setdefault(found[0], f"uuid-{len(self._uuids)}"), text)
 
     def put_into(self, message: Any) -> None:
@@ -220,6 +261,6 @@ def _specs(specs: Mapping[str, Any]) -> str:
 
 def _wanted(model: Model) -> str:
     facts = model.facts
-    wanted = ", ".join(f"{name}: {one.dtype} {_batch(one)}" for name, one in sorted(taken(facts).items()))
+    wanted = ", ".join(f"{name}: {type_name(one.dtype)} {_batch(one)}" for name, one in sorted(taken(facts).items()))
     outputs = sorted(facts.outputs, key=lambda one: one.name)
     return f"{wanted} -> {', '.join(f'{one.name}: float32 {_batch(one)}' for one in outputs)}"

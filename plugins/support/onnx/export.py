@@ -35,7 +35,7 @@ def write_export(export: Callable[[], Any], model: str, path: Path, outputs: Seq
         onnx.checker.check_model(
             exported
         )  # tf2onnx keeps operations that it does not know, and says so in the log only
-    except (onnx.checker.ValidationError, KeyError, ValueError, TypeError, NotImplementedError) as exc:
+    except (onnx.checker.ValidationError, LookupError, ValueError, TypeError, NotImplementedError) as exc:
         reason = str(exc).strip().partition("\n")[0]
         msg = (
             f"the model {model!r} cannot be converted to ONNX: {reason}\n"
