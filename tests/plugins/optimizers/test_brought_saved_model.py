@@ -66,6 +66,14 @@ def answers(model: Model, runtime: str, raw: Any) -> Any:
     return getattr(module, runtime)(model.folder, params=OwnServer()).predict(raw)
 
 
+@pytest.fixture(scope="module")
+def expected(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What the network answers to the test split by itself."""
+    bench = Bench(tmp_path_factory.mktemp("expected"))
+    made = optimized(bench, trained, trained.model, "float32", "tflite")
+    return answers(made, "litert", np.asarray(trained.dataset.x("test")))
+
+
 @pytest.mark.parametrize(
     ("name", "form", "runtime", "near"),
     [
@@ -83,12 +91,12 @@ def test_it_answers_as_the_network_that_it_was_written_from(
     runtime: str,
     near: float,
     exported: Path,
+    expected: Any,
     bring: Callable[..., Model],
     trained: Trained,
     bench: Bench,
 ) -> None:
     raw = np.asarray(trained.dataset.x("test"))
-    expected = answers(optimized(bench, trained, trained.model, "float32", "tflite"), "litert", raw)
     made = optimized(bench, trained, bring(exported), name, form)
     np.testing.assert_allclose(answers(made, runtime, raw), expected, atol=near)
 

@@ -94,7 +94,11 @@ def test_static_gives_a_model_in_integers_that_answers_as_its_parent(
 
 @pytest.mark.parametrize(
     ("optimizer", "params"),
-    [(onnx_static, {"calibration": "entropy"}), (onnx_static, {}), (onnx_dynamic, {"convolutions": True})],
+    [
+        (onnx_static, {"calibration": "entropy", "calibration_samples": 8}),
+        (onnx_static, {"calibration_samples": 8}),
+        (onnx_dynamic, {"convolutions": True}),
+    ],
 )
 def test_a_parent_with_its_weights_in_another_file_gives_the_same_model_as_one_in_one_file(
     parent: Callable[..., Any], bench: Bench, digits: Any, optimizer: Any, params: dict[str, Any]

@@ -15,18 +15,15 @@ if TYPE_CHECKING:
     from modelyard.artifacts import Model
 
 
-@pytest.mark.parametrize(
-    ("schedule", "sparsity", "batch_size", "epochs"),
-    [("polynomial", 0.8, 16, 2), ("constant", 0.5, 16, 1), ("polynomial", 0.6, 192, 1)],
-)
+@pytest.mark.parametrize(("schedule", "sparsity", "batch_size"), [("constant", 0.8, 16), ("polynomial", 0.6, 192)])
 def test_every_layer_reaches_the_sparsity(
-    trained: Trained, bench: Bench, schedule: str, sparsity: float, batch_size: int, epochs: int
+    trained: Trained, bench: Bench, schedule: str, sparsity: float, batch_size: int
 ) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.keras_files import load_keras
 
     context = bench.optimize(trained.dataset, trained.model)
-    prune(context, sparsity=sparsity, schedule=schedule, batch_size=batch_size, epochs=epochs)
+    prune(context, sparsity=sparsity, schedule=schedule, batch_size=batch_size, epochs=1)
     pruned, parent = load_keras(context.out / "model.keras"), load_keras(trained.model.path)
     assert [layer.name for layer in pruned.layers] == [layer.name for layer in parent.layers]
     assert pruned.count_params() == parent.count_params()
@@ -44,6 +41,7 @@ def test_the_parent_on_disk_stays_as_it_was_and_the_pruned_model_still_works(tra
     before = trained.model.path.read_bytes()
     context = bench.optimize(trained.dataset, trained.model)
     prune(context, sparsity=0.5, epochs=2)
+    assert context.metrics["sparsity"] == pytest.approx(0.5, abs=0.01)
     assert trained.model.path.read_bytes() == before
     found = load_keras(context.out / "model.keras").predict(trained.dataset.inputs("test"), verbose=0)
     assert (found.argmax(1) == trained.dataset.y("test")).mean() > 0.9
