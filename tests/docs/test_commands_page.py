@@ -130,9 +130,9 @@ def test_an_example_prints_what_the_page_shows(command: str, toy: Path) -> None:
 
 
 def shape(line: str) -> str:
-    """Return a line without what differs by machine and time: figures, digests, the names of machine and user, widths."""
+    """Return a line without what differs by machine and time: figures, digests, units of sizes, the names of machine and user, widths."""
     line = re.sub(r"ms( → .* ms \(.*?\))?(?= *[|.])", "ms", line)  # a latency may stay as it was, or not
-    line = re.sub(r"\b[0-9a-f]{6,64}\b\+?|\b\d[\d.,:+-]*", "#", line)
+    line = re.sub(r"\b[0-9a-f]{6,64}\b\+?|\b\d[\d.,:+-]*( [kMG]?B\b)?", "#", line)
     line = re.sub(r"(made on: ).*", r"\1#", line)
     line = re.sub(r"\w+@[\w.-]+|(?<= on )\S+(?= since )", "#", line)
     return " ".join(re.sub("-{3,}:?", "---", line).split())

@@ -17,10 +17,10 @@ SOFTMAX, SIGMOID, NOTHING = FileFacts(activation="softmax"), FileFacts(activatio
 
 
 def shown(path: Path, dataset: Dataset, model_format: str) -> FileFacts | None:
-    """Return what the file shows beside its signature."""
+    """Return what the file shows beside its signature and what it takes as texts."""
     facts = msgspec.structs.replace(model_facts(dataset, model_format), file=path.name)
     found = modelyard_read_model_file(Model(path.parent, facts))
-    return found and msgspec.structs.replace(found, signature=None)
+    return found and msgspec.structs.replace(found, signature=None, utf8=False)
 
 
 def keras_models(keras: Any) -> dict[str, tuple[Any, FileFacts]]:
