@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelyard.errors import DataError
 from modelyard.stages.splits.spool import BytesSpool, NumbersSpool
 
 
@@ -45,3 +46,16 @@ def test_what_was_written_outlives_what_wrote_it_and_leaves_no_file(tmp_path: Pa
     assert column[:].tolist() == [("ü" * number).encode() for number in range(3)]
     assert texts.texts().tolist() == ["", "ü", "üü"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_texts_are_one_a_sample_or_as_many_of_each(tmp_path: Path) -> None:
+    one, several = BytesSpool(tmp_path), BytesSpool(tmp_path)
+    for value in ("ä", b"\xff", "c"):
+        one.add(value, "train: sample 0")
+    for pair in (["a", b"b"], np.array(["c", "d"])):
+        several.add(pair, "train: sample 0")
+    assert one.array()[:].tolist() == ["ä".encode(), b"\xff", b"c"]
+    assert several.array()[:].tolist() == [[b"a", b"b"], [b"c", b"d"]]
+    assert several.texts().tolist() == [["a", "b"], ["c", "d"]]
+    with pytest.raises(DataError, match=r"sample 2 has the shape \(3,\), but the first has \(2,\)\n"):
+        several.add(["a", "b", "c"], "train: sample 2")

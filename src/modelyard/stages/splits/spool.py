@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import DataError
 from modelyard.files.columns import Ragged
 from modelyard.files.ragged import RaggedArray
-from modelyard.stages.splits.texts import contents_of, is_text
+from modelyard.stages.splits.texts import content_of, contents_of, is_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,8 @@ class BytesSpool(Spool):
             raise DataError(msg)
         if self._shape is None:
             self._shape = np.asarray(value, object).shape
-        for content in contents_of(value, self._shape, place).flat:
+        is_one = not self._shape and isinstance(value, str | bytes | Path)
+        for content in (content_of(value, place),) if is_one else contents_of(value, self._shape, place).flat:
             self._file.write(content)
             self._ends.append(self._ends[-1] + len(content))
 
