@@ -4,7 +4,8 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ def quantized(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.fixture(scope="module")
+def quantized_int8(
+    quantized: tuple[Model, dict], trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[bytes, dict]]:
+    """Return a function that converts the model that was trained for int8, once for each type that it takes."""
+    bench = Bench(tmp_path_factory.mktemp("quantized-int8"))
+    return cache(lambda io: converted(quantized[0], trained.dataset, bench, io=io))
+
+
+@pytest.fixture(scope="module")
 def preserved(clustered: Model, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, dict]:
     """The pruned and clustered model, trained for int8 without losing either."""
     bench = Bench(tmp_path_factory.mktemp("preserved"))
@@ -84,11 +94,11 @@ def test_the_model_is_read_back_from_disk_with_its_ranges(quantized: tuple[Model
 
 @pytest.mark.parametrize("io", ["float32", "int8"])
 def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(
-    quantized: tuple[Model, dict], trained: Trained, bench: Bench, io: str
+    quantized_int8: Callable[[str], tuple[bytes, dict]], io: str
 ) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
-    data, metrics = converted(quantized[0], trained.dataset, bench, io=io)
+    data, metrics = quantized_int8(io)
     assert "calibration_samples" not in metrics
     assert {kernel["dtype"] for kernel in metrics["kernels"].values()} == {"int8"}
     assert len(metrics["kernels"]) == 4
@@ -99,13 +109,13 @@ def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(
 
 
 def test_the_integers_are_those_that_were_trained(
-    quantized: tuple[Model, dict], trained: Trained, bench: Bench
+    quantized: tuple[Model, dict], quantized_int8: Callable[[str], tuple[bytes, dict]], trained: Trained
 ) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     from modelyard_plugins.support.keras.quantized import load_quantized
 
-    data, _ = converted(quantized[0], trained.dataset, bench)
+    data, _ = quantized_int8("float32")
     wanted = load_quantized(quantized[0].path).predict(trained.dataset.inputs("test"), verbose=0)
     interpreter = Interpreter(model_content=data)
     interpreter.resize_tensor_input(0, (len(wanted), 8, 8, 1))

@@ -148,7 +148,7 @@ def test_training_learns_and_its_figures_are_those_of_the_saved_model(
 ) -> None:
     dataset = diabetes[loss]
     context = bench.train(dataset, framework.build(ends_in))
-    framework.train(context, epochs=15, batch_size=16, learning_rate=0.05, validation_fraction=0.2)
+    framework.train(context, epochs=8, batch_size=16, learning_rate=0.05, validation_fraction=0.2)
     history = msgspec.json.decode((context.out / "history.json").read_bytes())
     _, held_out = training_rows(context, 0.2)
     answers = framework.answers(context.out / format_file(framework.format), dataset.inputs("train", held_out))
@@ -324,7 +324,7 @@ def test_a_loss_of_ones_own_trains_for_a_task_without_one_and_the_model_says_how
 
     context = bench.train(vectors(tmp_path / "vectors", np.arange(64) % 2), build)
     loss = f"{own}:{'torch' if framework.name == 'torch' else 'keras'}_like"
-    framework.train(context, epochs=40, learning_rate=0.01, loss=loss, validation_fraction=0.25)
+    framework.train(context, epochs=12, learning_rate=0.05, loss=loss, validation_fraction=0.25)
     history = msgspec.json.decode((context.out / "history.json").read_bytes())
     assert set(seen) == {None}
     assert sorted(history) == ["epoch", "loss", "val_loss"]
