@@ -1,8 +1,9 @@
-"""What tests share: things that processes side by side make once, and which cells of a matrix every run tries."""
+"""What tests share: things that processes side by side make once, modules that few need, and which cells of a matrix every run tries."""
 
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -36,3 +37,18 @@ def made_once(path: Path, make: Callable[[Path], object]) -> Path:
             finally:
                 shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(missing_ok=True)
     return path
+
+
+class Late:
+    """A module that takes seconds to import, and is imported when something of it is first asked for.
+
+    Every process of a run imports every file of tests, and most run none of those that need the module.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # pytest asks everything in a file of tests for some such
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self._name), name)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.report.conftest import collected, write_page
+from tests.shared import Late
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
+axe: Any = Late("axe_playwright_python.base")
 
 FLAGS = [
     "--no-sandbox",
@@ -50,12 +50,14 @@ HOWS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Return Debian's Chromium, with an empty profile."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
     program = shutil.which("chromium")
     if program is None:
         if os.environ.get("MODELYARD_REQUIRE_SERVICES"):
             pytest.fail("chromium is not installed")
         pytest.skip("chromium is not installed")
-    with playwright_api.sync_playwright() as api:
+    with playwright.sync_playwright() as api:
         started = api.chromium.launch(executable_path=program, args=FLAGS)
         yield started
         started.close()

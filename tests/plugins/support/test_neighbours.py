@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from sklearn.neighbors import NearestNeighbors
+from tests.shared import Late
 
 from modelyard_plugins.support import neighbours
 from modelyard_plugins.support.neighbours import nearest, shared_neighbours
 
+reference: Any = Late("sklearn.neighbors")
+
 
 def by_scikit_learn(vectors: np.ndarray, count: int) -> list[list[int]]:
     """Return each sample's nearest ones; vectors of which two are all but as near make no example."""
-    search: Any = NearestNeighbors(metric="cosine", algorithm="brute").fit(vectors.astype(np.float64))
+    search: Any = reference.NearestNeighbors(metric="cosine", algorithm="brute").fit(vectors.astype(np.float64))
     distances, numbers = search.kneighbors(n_neighbors=len(vectors) - 1)
     assume((np.diff(distances, axis=1) > 1e-5).all())
     return [one[:count] for one in numbers.tolist()]

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn import metrics as reference
+from tests.shared import Late
 
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
 from modelyard.task import Answers
 from modelyard.tensors import ANY_SHAPE, OutputFacts
 from modelyard_plugins.tasks.segmentation import Segmentation
+
+reference: Any = Late("sklearn.metrics")
 
 NAMES = ("ground", "road", "tree")
 OUTPUT = OutputFacts(name="probabilities", shape=(2, 3, 3), activation="softmax", labels=NAMES)

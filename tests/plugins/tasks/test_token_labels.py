@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn import metrics as reference
+from tests.shared import Late
 
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
 from modelyard.task import Answers
 from modelyard.tensors import OutputFacts
 from modelyard_plugins.tasks.token_labels import TokenLabels
+
+reference: Any = Late("sklearn.metrics")
 
 NAMES = ("noun", "verb", "other")
 OUTPUT = OutputFacts(name="probabilities", shape=(4, 3), activation="softmax", labels=NAMES)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import Doit
 from tests.plugins.conftest import Bench
+from tests.shared import Late
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import DataError, PluginError
@@ -18,8 +21,12 @@ from modelyard.testing import write_small_project
 from modelyard_plugins.support.torch.built import write_built
 from modelyard_plugins.support.torch.weights import fill, read_weights
 
-torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.torch
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = Late("torch")
+
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch")]
 
 NET = '''
 """The network."""
