@@ -53,9 +53,14 @@ def bring(model: Any, given: Path, place: Path) -> None:
         given: the folder.
         place: where to: a folder, or a file if all weights are inside of the graph.
     """
-    graph, names = graph_file(given), sorted({_location(tensor) for tensor in external_tensors(model)})
-    shutil.copyfile(graph, graph_to_write(place, external=bool(names)))
-    for name in names:
+    external = any(True for _ in external_tensors(model))
+    shutil.copyfile(graph_file(given), graph_to_write(place, external=external))
+    copy_external(model, given, place)
+
+
+def copy_external(model: Any, given: Path, place: Path) -> None:
+    """Copy the files that the graph names for its weights from one folder to another."""
+    for name in sorted({location(tensor) for tensor in external_tensors(model)}):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(given / name, place / name)
 
@@ -83,20 +88,22 @@ def external_tensors(message: Any) -> Iterator[Any]:
                 yield from external_tensors(inner)
 
 
-def _entries(tensor: Any) -> dict[str, str]:
+def entries(tensor: Any) -> dict[str, str]:
+    """Return what a tensor says of the file that it is in: `location`, `offset`, `length`."""
     return {one.key: one.value for one in tensor.external_data}
 
 
-def _location(tensor: Any) -> str:
-    return PurePosixPath(_entries(tensor).get("location", "")).as_posix()
+def location(tensor: Any) -> str:
+    """Return the file that a tensor is in, from the folder of the graph."""
+    return PurePosixPath(entries(tensor).get("location", "")).as_posix()
 
 
 def _check_place(tensor: Any, path: Path) -> None:
-    what = f"{path}: the weight {tensor.name!r} is in another file, {_entries(tensor).get('location', '')!r}"
+    what = f"{path}: the weight {tensor.name!r} is in another file, {entries(tensor).get('location', '')!r}"
     if not path.is_dir():
         msg = f"{what}\n  name the folder that holds both, with nothing else in it, and set model_format = 'onnx'"
         raise DataError(msg)
-    name = PurePosixPath(_location(tensor))
+    name = PurePosixPath(location(tensor))
     if name.is_absolute() or ".." in name.parts or "\0" in str(name) or name == PurePosixPath():
         msg = f"{what}, which leads out of the folder\n  allowed: a path below the folder; save the model again"
         raise DataError(msg)
@@ -109,12 +116,12 @@ def _check_place(tensor: Any, path: Path) -> None:
 
 
 def _check_length(tensor: Any, path: Path) -> None:
-    entries, name = _entries(tensor), _location(tensor)
+    said, name = entries(tensor), location(tensor)
     if not (path / name).is_file():
         msg = f"{path}: the weight {tensor.name!r} is in {name!r}, which is not there\n  put all files of the model into the folder"
         raise DataError(msg)
     try:
-        start, length = (int(entries.get(key, "0")) for key in ("offset", "length"))
+        start, length = (int(said.get(key, "0")) for key in ("offset", "length"))
     except ValueError as exc:
         msg = f"{path}: cannot be read as an ONNX model: the weight {tensor.name!r} has {exc}\n  save the model again"
         raise DataError(msg) from exc

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import DataError, StageFailed
 from modelyard.files.sizes import total_size
-from modelyard_plugins.support.onnx.files import check_external, graph_file, graph_to_write
+from modelyard_plugins.support.onnx.files import check_external, copy_external, graph_file, graph_to_write
 from modelyard_plugins.support.onnx.skeleton import read_skeleton
 
 if TYPE_CHECKING:
@@ -33,8 +32,13 @@ _LOWEST_OPSET = 13
 """The first opset whose QuantizeLinear has a scale for each channel."""
 
 
-def prepare(context: OptimizeContext, scratch: Path) -> Path:
+def prepare(context: OptimizeContext, scratch: Path, change: Callable[[Any], object] = lambda _model: None) -> Path:
     """Write the parent, with shapes inferred and batch normalizations folded, into a folder below `scratch`, which is returned.
+
+    Args:
+        context: the parent model.
+        scratch: an empty folder.
+        change: changes the graph of a model whose weights are in other files.
 
     Raises:
         DataError: the parent cannot be read.
@@ -47,7 +51,7 @@ def prepare(context: OptimizeContext, scratch: Path) -> Path:
     check_float(load_graph(given), given)
     # shapes of transformers are found by symbolic inference only, which needs sympy and pays for nothing else
     quant_pre_process(
-        str(_parent(given, scratch)),
+        str(_parent(given, scratch, change)),
         str(graph),
         skip_symbolic_shape=True,
         save_as_external_data=given.is_dir(),
@@ -57,7 +61,7 @@ def prepare(context: OptimizeContext, scratch: Path) -> Path:
     return prepared
 
 
-def _parent(given: Path, scratch: Path) -> Path:
+def _parent(given: Path, scratch: Path, change: Callable[[Any], object]) -> Path:
     """Write the model in `given` below `scratch`, in an opset that can be quantized, and return its graph's file.
 
     Raises:
@@ -70,9 +74,12 @@ def _parent(given: Path, scratch: Path) -> Path:
         raise StageFailed(msg)
     model = load_onnx(given)
     _name_operators(model)
-    if given.is_dir():  # a copy: onnx reads no weights from a file that has a second name, as one in the store has
-        graph = graph_file(Path(shutil.copytree(given, scratch / "parent")))
+    if given.is_dir():
         _keep_defaults(model)
+        change(model)
+        graph = graph_to_write(scratch / "parent", external=True)
+        # copies: onnx reads no weights from a file that has a second name, as one in the store has
+        copy_external(model, given, graph.parent)
         graph.write_bytes(model.SerializeToString())
         return graph
     if opset(model) < _LOWEST_OPSET:
